@@ -1,0 +1,133 @@
+/**
+ * How Longhaul talks to an agent, whatever its kind. A driver knows a protocol; it knows no task, no
+ * database and no Temporal. The dispatch step reads: open, load or start a session, prompt, close.
+ *
+ * Every method fails with a LonghaulError whose message a person can act on.
+ */
+import type { AgentSessionId, TaskId } from '../workflows/contract.ts';
+import type { ErrorCode } from '../workflows/errors.ts';
+import type { AgentProfile } from './catalog.ts';
+
+/** A process that can be told from a later one with the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Start time of the process as the kernel tells it (Linux: clock ticks since boot, /proc/PID/stat field 22). */
+  readonly startTime: string;
+  /** /proc/sys/kernel/random/boot_id, or what stands for it. */
+  readonly bootId: string;
+}
+
+/** One entry of a tool call's content, already cut to size. */
+export type ToolCallContent =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'diff'; readonly path: string; readonly old_text?: string; readonly new_text: string }
+  | { readonly type: 'terminal'; readonly terminal_id: string }
+  | { readonly type: 'other'; readonly json: string };
+
+/** A tool call as it stands now: each event replaces the whole object of that id. */
+export interface ToolCall {
+  readonly tool_call_id: string;
+  readonly title: string;
+  /** ACP's kinds: read, edit, delete, move, search, execute, think, fetch, switch_mode, other. */
+  readonly kind: string;
+  readonly status: 'pending' | 'in_progress' | 'completed' | 'failed';
+  readonly locations: readonly { readonly path: string; readonly line?: number }[];
+  readonly content: readonly ToolCallContent[];
+  readonly raw_input?: unknown;
+  readonly raw_output?: unknown;
+}
+
+export interface PlanEntry {
+  readonly content: string;
+  readonly priority: string;
+  readonly status: string;
+}
+
+export interface AgentCommand {
+  readonly name: string;
+  readonly description: string;
+}
+
+export interface Usage {
+  readonly input_tokens?: number;
+  readonly output_tokens?: number;
+  readonly total_tokens?: number;
+  /** Context window in use and its size, where the agent says. */
+  readonly context_used?: number;
+  readonly context_size?: number;
+  readonly cost?: { readonly amount: number; readonly currency: string };
+}
+
+export type AgentEvent =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'reasoning'; readonly text: string }
+  | { readonly kind: 'tool_call'; readonly call: ToolCall }
+  | { readonly kind: 'plan'; readonly entries: readonly PlanEntry[] }
+  | { readonly kind: 'commands'; readonly commands: readonly AgentCommand[] }
+  | { readonly kind: 'usage'; readonly usage: Usage }
+  /** Mode or model that the agent switched to by itself, or a title it gave: for the record. */
+  | { readonly kind: 'note'; readonly text: string }
+  | { readonly kind: 'warning'; readonly message: string };
+
+export interface PermissionOption {
+  readonly option_id: string;
+  readonly name: string;
+  readonly kind: 'allow_once' | 'allow_always' | 'reject_once' | 'reject_always';
+}
+
+export interface PermissionAsk {
+  readonly toolCall: ToolCall;
+  readonly options: readonly PermissionOption[];
+}
+
+export type PermissionDecision =
+  { readonly kind: 'selected'; readonly optionId: string } | { readonly kind: 'cancelled' };
+
+export interface OpenAgent {
+  readonly profile: AgentProfile;
+  readonly taskId: TaskId;
+  /** Absolute real path of the worktree: the agent's cwd and the root of its file requests. */
+  readonly cwd: string;
+  /** The worker's environment; the driver passes on only what agents may see. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Aborted: the turn is asked to stop (session/cancel), then the process is ended. */
+  readonly signal: AbortSignal;
+  /** Called once, right after the spawn and before anything is sent: the identity is stored first. */
+  onSpawn(process: ProcessIdentity): Promise<void>;
+  /** In order. While a returned promise is pending the agent's stdout is not read (backpressure). */
+  onEvent(event: AgentEvent): void | Promise<void>;
+  onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
+}
+
+/** What the person chose; `undefined` leaves the agent's default. */
+export interface SessionChoices {
+  readonly model?: string;
+  readonly modeId?: string;
+  readonly thinkingOptionId?: string;
+}
+
+export interface AgentDriver {
+  /** Spawns the agent and brings it to where a session can be made. Nothing of it is left if this fails. */
+  open(options: OpenAgent): Promise<RunningAgent>;
+}
+
+export interface RunningAgent {
+  readonly process: ProcessIdentity;
+  /** There if the agent says that it can load sessions. Replayed history is not emitted again. Fails with `agent_session_lost`. */
+  readonly resume?: { load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> };
+  newSession(choices: SessionChoices): Promise<AgentSession>;
+  /** Ends the process, its group and everything that carries its marker. Never fails, may be called twice. */
+  close(): Promise<void>;
+}
+
+export interface AgentSession {
+  readonly id: AgentSessionId;
+  /** One turn. Throws LonghaulError for what a retry may mend (crash, stall). */
+  prompt(text: string): Promise<TurnEnd>;
+}
+
+export type TurnEnd =
+  | { readonly kind: 'completed'; readonly usage?: Usage }
+  /** The turn was stopped because `signal` was aborted. */
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string };

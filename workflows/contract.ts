@@ -1,0 +1,199 @@
+/**
+ * The words that workflow, steps, client and store share: ids, names of queues, signals, updates and
+ * queries, and the payloads that Temporal's history carries. History carries ids, cursors and short
+ * summaries; never prompts, agent text or diffs.
+ *
+ * This file is loaded inside the workflow sandbox: no Node built-ins, no imports but errors.ts.
+ */
+import type { ErrorCode } from './errors.ts';
+
+declare const brand: unique symbol;
+type Id<Name extends string> = string & { readonly [brand]: Name };
+export type TaskId = Id<'TaskId'>;
+export type ProjectId = Id<'ProjectId'>;
+export type SessionId = Id<'SessionId'>;
+export type ChatId = Id<'ChatId'>;
+export type MessageId = Id<'MessageId'>;
+export type ChangeId = Id<'ChangeId'>;
+export type PermissionId = Id<'PermissionId'>;
+/** The agent's own conversation id. */
+export type AgentSessionId = Id<'AgentSessionId'>;
+
+export const WORKFLOW_QUEUE = 'longhaul';
+/** Steps on a host's disk that need no agent slot: diff, remove. */
+export const hostQueue = (host: string): string => `longhaul-host-${host}`;
+/** Steps that hold an agent slot: create worktree, dispatch. */
+export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
+
+export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
+export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
+
+export const SEARCH_ATTRIBUTES = {
+  project: 'LonghaulProject',
+  agent: 'LonghaulAgent',
+  phase: 'LonghaulPhase',
+} as const;
+
+export const CANCEL_TASK = 'cancelTask';
+export const AGENT_PROGRESS = 'agentProgress';
+export const TASK_STATUS = 'taskStatus';
+
+export const PHASES = [
+  'queued',
+  'preparing',
+  'starting',
+  'working',
+  'waiting_permission',
+  'collecting',
+  'cleaning',
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+export const TASK_STATES = ['pending', 'running', 'completed', 'failed', 'cancelled'] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+export type FinalState = Extract<TaskState, 'completed' | 'failed' | 'cancelled'>;
+export const FINAL_STATES: readonly TaskState[] = ['completed', 'failed', 'cancelled'];
+export const isFinal = (state: TaskState): state is FinalState => FINAL_STATES.includes(state);
+
+export type ExecutionPath = 'acp' | 'pty' | 'native';
+
+/** Start argument of the workflow `task`. */
+export interface TaskInput {
+  readonly taskId: TaskId;
+  /** The machine that has the project's repository. */
+  readonly host: string;
+}
+
+/** Start argument of the workflow `settle`: the closing steps for a task whose own run is gone. */
+export interface SettleInput extends TaskInput {
+  readonly end: TaskEnd;
+}
+
+/** How a task ended. */
+export type TaskEnd =
+  | { readonly state: 'completed' }
+  | { readonly state: 'cancelled'; readonly reason?: string }
+  | { readonly state: 'failed'; readonly code: ErrorCode; readonly message: string };
+
+/** Result of the workflow. */
+export interface TaskResult {
+  readonly state: FinalState;
+  readonly code?: ErrorCode;
+  readonly summary: string;
+}
+
+/** Signal `cancelTask`. */
+export interface CancelTask {
+  readonly reason?: string;
+}
+
+/** Signal `agentProgress`, from the dispatch step. One with an older `attempt` than the newest seen is ignored. */
+export interface AgentProgress {
+  readonly attempt: number;
+  readonly phase: Phase;
+  /** Title of the tool call that runs now, ≤ 120 characters. */
+  readonly tool?: string;
+  readonly plan?: { readonly done: number; readonly total: number; readonly current?: string };
+  readonly tokens?: number;
+  /** Tool calls finished so far in this turn. */
+  readonly toolCalls?: number;
+}
+
+/** Query `taskStatus`. */
+export interface TaskStatus {
+  readonly phase: Phase | 'ended';
+  readonly step: string;
+  readonly cancelRequested: boolean;
+  readonly progress?: AgentProgress;
+  readonly end?: TaskEnd;
+}
+
+/** What a dispatch step's heartbeat carries; the newest one reaches the next attempt as its heartbeat details. */
+export interface DispatchHeartbeat {
+  readonly attempt: number;
+  /** Last frame of the session that this attempt wrote, a decimal string (int8). */
+  readonly seq: string;
+  readonly agent_session_id?: string;
+  readonly pid?: number;
+  readonly phase: Phase;
+}
+
+export interface StepInput {
+  readonly taskId: TaskId;
+}
+
+/** Result of the step open session. `closed`: the task is final already and nothing is left to do. */
+export type OpenedSession =
+  | { readonly kind: 'closed'; readonly state: FinalState }
+  | {
+      readonly kind: 'opened';
+      readonly sessionId: SessionId;
+      readonly messageId: MessageId;
+      readonly path: ExecutionPath;
+      readonly agent?: string;
+    };
+
+export interface CreatedWorktree {
+  readonly worktree: string;
+  readonly base: string;
+}
+
+/** What came of the turn. Failures that a retry may mend are thrown instead. */
+export type DispatchResult =
+  | { readonly kind: 'completed'; readonly summary: string; readonly attempt: number }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
+
+export type CollectedDiff =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'changed';
+      readonly commit: string;
+      readonly files: number;
+      readonly additions: number;
+      readonly deletions: number;
+    }
+  /** The worktree could not be stored for good, or holds what a commit cannot carry: it must stay. */
+  | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string };
+
+export interface DiffInput extends StepInput {}
+
+export interface QueueChangeInput extends StepInput {
+  readonly commit: string;
+  /** The turn did not come to its end. */
+  readonly partial: boolean;
+}
+
+export interface QueuedChange {
+  readonly changeId: ChangeId;
+}
+
+export interface RemovedWorktree {
+  readonly removed: boolean;
+  readonly warning?: string;
+}
+
+export interface FinishInput extends StepInput {
+  readonly end: TaskEnd;
+  /** Said in the summary when the worktree stays: why, and where it is. */
+  readonly keptWorktree?: string;
+}
+
+/** Progress that the workflow relays to rows and frames. */
+export interface PublishInput extends StepInput {
+  readonly phase: Phase;
+  readonly attempt: number;
+  /** Grows by one per relay of a run: the frame's unique key. */
+  readonly ordinal: number;
+}
+
+/** The seven steps and the relay, as the workflow sees them. */
+export interface Steps {
+  openSession(input: StepInput): Promise<OpenedSession>;
+  createWorktree(input: StepInput): Promise<CreatedWorktree>;
+  dispatchAgent(input: StepInput): Promise<DispatchResult>;
+  diffWorktree(input: DiffInput): Promise<CollectedDiff>;
+  queueChange(input: QueueChangeInput): Promise<QueuedChange>;
+  removeWorktree(input: StepInput): Promise<RemovedWorktree>;
+  finishTask(input: FinishInput): Promise<TaskResult>;
+  publishProgress(input: PublishInput): Promise<void>;
+}
