@@ -1,0 +1,105 @@
+/** One entry of a session's log, as readers get it and as it is stored (`body` = the fields of its type). */
+import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../agents/driver.ts';
+import type {
+  ChangeId,
+  ChatId,
+  MessageId,
+  PermissionId,
+  Phase,
+  SessionId,
+  TaskId,
+  TaskState,
+} from '../workflows/contract.ts';
+import type { ErrorCode } from '../workflows/errors.ts';
+
+interface OfMessage {
+  readonly message_id: MessageId;
+  readonly chat_id: ChatId;
+}
+
+/** `delta` and `reasoning_delta` append; `tool_call`, `plan`, `message` replace the whole object of that id. */
+export type FrameBody =
+  | ({ readonly type: 'message_started'; readonly role: 'user' | 'assistant' } & OfMessage)
+  | ({ readonly type: 'delta'; readonly content: string } & OfMessage)
+  | ({ readonly type: 'reasoning_delta'; readonly content: string } & OfMessage)
+  | ({ readonly type: 'tool_call'; readonly call: ToolCall } & OfMessage)
+  | ({ readonly type: 'plan'; readonly entries: readonly PlanEntry[] } & OfMessage)
+  /** The turn starts over: what this message held so far is void. */
+  | ({ readonly type: 'message_reset'; readonly reason: string } & OfMessage)
+  | ({ readonly type: 'message_complete'; readonly status: 'complete' | 'failed' | 'cancelled' } & OfMessage)
+  | ({
+      readonly type: 'message';
+      readonly role: 'user' | 'assistant';
+      readonly content: string;
+      readonly status: string;
+    } & OfMessage)
+  | { readonly type: 'agent_commands'; readonly commands: readonly AgentCommand[] }
+  | { readonly type: 'usage'; readonly usage: Usage }
+  | {
+      readonly type: 'permission_requested';
+      readonly permission_id: PermissionId;
+      readonly options: readonly PermissionOption[];
+      readonly tool_call: ToolCall;
+    }
+  | { readonly type: 'permission_resolved'; readonly permission_id: PermissionId; readonly chosen?: string }
+  | {
+      readonly type: 'task_state';
+      readonly state: TaskState;
+      readonly phase: Phase;
+      readonly error_code?: ErrorCode;
+      readonly output_summary?: string;
+      readonly attempt?: number;
+    }
+  | {
+      readonly type: 'change_queued';
+      readonly change_id: ChangeId;
+      readonly files: number;
+      readonly additions: number;
+      readonly deletions: number;
+      readonly partial: boolean;
+    }
+  | { readonly type: 'change_state'; readonly change_id: ChangeId; readonly state: string }
+  | { readonly type: 'warning'; readonly message: string };
+
+export type FrameType = FrameBody['type'] | 'snapshot';
+
+/** What every stored frame has beside its body. `seq` grows by one per session, without holes. */
+export interface FrameEnvelope {
+  readonly session_id: SessionId;
+  readonly seq: number;
+  readonly task_id?: TaskId;
+  /** ISO 8601, UTC. */
+  readonly at: string;
+}
+
+export type Frame = FrameBody & FrameEnvelope;
+
+/** Frames are at most this large; the recorder cuts what is larger. */
+export const MAX_FRAME_BYTES = 64 * 1024;
+/** Worst case in JSON is six bytes a character (\u001b), so a delta of this many characters fits a frame. */
+export const MAX_DELTA_CHARS = 8 * 1024;
+/** NOTIFY channel of new frames; payload `<session id> <last seq>`. */
+export const FRAMES_CHANNEL = 'longhaul_frames';
+/** NOTIFY channel of task rows that somebody should look at; payload the task's id. */
+export const TASKS_CHANNEL = 'longhaul_tasks';
+
+/**
+ * JSON that Postgres accepts as jsonb: it refuses U+0000 (22P05) and lone surrogates (22P02), which agents
+ * do print. Both become U+FFFD.
+ */
+export function frameJson(body: unknown): string {
+  const json = JSON.stringify(body);
+  // A cheap look first: JSON.stringify writes both as \uXXXX escapes.
+  return /\\u(?:0000|d[89a-f])/i.test(json) ? JSON.stringify(wellFormed(body)) : json;
+}
+
+export function wellFormedText(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd');
+}
+
+function wellFormed(value: unknown): unknown {
+  if (typeof value === 'string') return wellFormedText(value);
+  if (Array.isArray(value)) return value.map(wellFormed);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [wellFormedText(key), wellFormed(inner)]));
+}

@@ -1,0 +1,23 @@
+/** Ids that a step makes: the same task and role always give the same id, so a step run twice makes one row. */
+import { createHash } from 'node:crypto';
+import type { TaskId } from '../workflows/contract.ts';
+
+/** RFC 9562 version 5: SHA-1 of the namespace's bytes and the name. */
+function uuidv5(namespace: string, name: string): string {
+  const bytes = createHash('sha1')
+    .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
+    .update(name)
+    .digest()
+    .subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  const hex = bytes.toString('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
+}
+
+export type Role = 'session' | 'chat' | 'user-message' | 'assistant-message' | 'change';
+
+/** `Id` is the branded type that the role stands for. */
+export function idOf<Id extends string>(taskId: TaskId, role: Role): Id {
+  return uuidv5(taskId, role) as Id;
+}

@@ -1,0 +1,51 @@
+/** The connection to Postgres, with the types that the tables use. */
+import postgres from 'postgres';
+
+export interface SqlTypes extends Record<string, postgres.PostgresType> {
+  bigint: postgres.PostgresType<number>;
+}
+export type Sql = postgres.Sql<{ bigint: number }>;
+export type Tx = postgres.TransactionSql<{ bigint: number }>;
+/** Either: a query that may run inside somebody's transaction. */
+export type Db = Sql | Tx;
+
+export interface ConnectOptions {
+  /** Connections at most. */
+  readonly max?: number;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName?: string;
+}
+
+/**
+ * int8 arrives as a number here, not as the driver's string: sequence numbers and counts stay far below
+ * 2^53 (a session at 10,000 frames a second gets there after 28,000 years).
+ */
+export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql {
+  return postgres(databaseUrl, {
+    max: options.max ?? 10,
+    connect_timeout: 5,
+    // The driver waits this many seconds before it dials again; its default grows to 30 s.
+    backoff: (attempt: number) => Math.min(0.1 * 2 ** attempt, 2),
+    onnotice: () => {},
+    connection: { application_name: options.applicationName ?? 'longhaul' },
+    types: {
+      bigint: { to: 20, from: [20], parse: Number, serialize: String },
+    },
+  });
+}
+
+/** SQLSTATE of a failed statement, or the driver's code of a failed connection (CONNECTION_CLOSED, ECONNREFUSED, …). */
+export function sqlCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** Whether the statement may succeed on a new connection or a second try, its effect unknown. */
+export function isConnectionLoss(error: unknown): boolean {
+  const code = sqlCode(error);
+  if (code === undefined) return false;
+  return (
+    /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/.test(code) ||
+    // 57P: shut down or starting; 08: connection; 53300: too many connections; 40: serialization, deadlock.
+    /^(57P|08|40|53300)/.test(code)
+  );
+}
