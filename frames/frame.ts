@@ -1,5 +1,5 @@
 /** One entry of a session's log, as readers get it and as it is stored (`body` = the fields of its type). */
-import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../agents/driver.ts';
+import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../workflows/vocabulary.ts';
 import type {
   ChangeId,
   ChatId,
