@@ -1,0 +1,51 @@
+/**
+ * What a message holds, rebuilt from its frames. The turn that writes, the attempt that resumes and the
+ * snapshot that a reader gets fold the same way, so they cannot disagree.
+ */
+import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { FrameBody } from './frame.ts';
+
+export const MAX_CONTENT_CHARS = 50_000;
+export const MAX_REASONING_CHARS = 200_000;
+
+/** Changed in place: a turn folds a delta thousands of times. */
+export interface MessageView {
+  /** At most MAX_CONTENT_CHARS; `totalChars` counts what came. */
+  content: string;
+  totalChars: number;
+  /** At most MAX_REASONING_CHARS. */
+  reasoning: string;
+  toolCalls: Map<string, ToolCall>;
+  plan?: readonly PlanEntry[];
+}
+
+export function emptyMessage(): MessageView {
+  return { content: '', totalChars: 0, reasoning: '', toolCalls: new Map() };
+}
+
+/** Adds one frame of that message; frames of other kinds change nothing. */
+export function foldFrame(view: MessageView, frame: FrameBody): void {
+  switch (frame.type) {
+    case 'delta':
+      view.totalChars += frame.content.length;
+      view.content = appendUpTo(view.content, frame.content, MAX_CONTENT_CHARS);
+      break;
+    case 'reasoning_delta':
+      view.reasoning = appendUpTo(view.reasoning, frame.content, MAX_REASONING_CHARS);
+      break;
+    case 'tool_call':
+      view.toolCalls.set(frame.call.tool_call_id, frame.call);
+      break;
+    case 'plan':
+      view.plan = frame.entries;
+      break;
+    case 'message_reset':
+      Object.assign(view, { ...emptyMessage(), plan: undefined });
+      break;
+    default:
+  }
+}
+
+function appendUpTo(text: string, more: string, limit: number): string {
+  return text.length >= limit ? text : text + more.slice(0, limit - text.length);
+}
