@@ -1,0 +1,82 @@
+/**
+ * As whom Postgres runs. It refuses to run as root, so for root there are two ways:
+ * - an unprivileged account, where it can reach both the programs and the data directory;
+ * - else (a home under a 0700 folder such as /root) a user namespace without a mapping: there the
+ *   effective user id is the kernel's overflow id, which is not 0, while files of root still are ours.
+ * Whoever owns an existing data directory decides; Postgres accepts no other owner.
+ */
+import { execFile } from 'node:child_process';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { LonghaulError } from '../workflows/errors.ts';
+
+const run = promisify(execFile);
+const ACCOUNT = 'nobody';
+const OTHERS_MAY_ENTER = 0o001;
+
+export type PostgresUser =
+  | { readonly kind: 'self' }
+  | { readonly kind: 'account'; readonly uid: number; readonly gid: number }
+  | { readonly kind: 'namespace' };
+
+/** `dataDir` need not exist; `dir`, its parent, must. */
+export async function choosePostgresUser(dir: string, dataDir: string, program: string): Promise<PostgresUser> {
+  if (process.getuid?.() !== 0) return { kind: 'self' };
+  const owner = await ownerOf(dataDir);
+  const account = owner === undefined ? await accountOf(ACCOUNT) : owner.uid === 0 ? undefined : owner;
+  if (account && (await othersReach(dirname(program))) && (await othersReach(dir))) {
+    return { kind: 'account', ...account };
+  }
+  if ((owner === undefined || owner.uid === 0) && (await canUnshare())) return { kind: 'namespace' };
+  throw new LonghaulError(
+    'service_unreachable',
+    `Postgres refuses to run as root, and no other way is open: ${ACCOUNT} cannot reach both ${dirname(program)} and ${dir}, and \`unshare -U\` is not permitted. Run as another user, set LONGHAUL_HOME to a folder that others may enter (chmod o+x on each folder above), or set DATABASE_URL.`,
+  );
+}
+
+/** Command line of a program run as that user; uid and gid are for spawn. */
+export function commandAs(
+  user: PostgresUser,
+  program: string,
+  args: readonly string[],
+): { command: string; args: string[]; uid?: number; gid?: number } {
+  if (user.kind === 'namespace') return { command: 'unshare', args: ['-U', program, ...args] };
+  if (user.kind === 'account') return { command: program, args: [...args], uid: user.uid, gid: user.gid };
+  return { command: program, args: [...args] };
+}
+
+async function ownerOf(path: string): Promise<{ uid: number; gid: number } | undefined> {
+  try {
+    const { uid, gid } = await stat(path);
+    return { uid, gid };
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function accountOf(name: string): Promise<{ uid: number; gid: number } | undefined> {
+  const line = (await readFile('/etc/passwd', 'utf8')).split('\n').find((entry) => entry.startsWith(`${name}:`));
+  const [, , uid, gid] = line?.split(':') ?? [];
+  return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
+}
+
+/** Whether an account that owns nothing here may enter the folder and all above it. Access lists are not looked at. */
+async function othersReach(folder: string): Promise<boolean> {
+  for (let path = folder; ; path = dirname(path)) {
+    const { mode } = await stat(path);
+    if ((mode & OTHERS_MAY_ENTER) === 0) return false;
+    if (path === dirname(path)) return true;
+  }
+}
+
+async function canUnshare(): Promise<boolean> {
+  try {
+    await run('unshare', ['-U', 'true'], { cwd: '/' });
+    return true;
+  } catch {
+    // Not installed, or forbidden by the kernel or a container: both mean no.
+    return false;
+  }
+}

@@ -1,0 +1,253 @@
+/**
+ * The embedded Postgres of a home: a real server over the programs of an npm package.
+ *
+ * `<dir>/data` is the cluster, `<dir>/password` its password (0600). It listens on 127.0.0.1 only and has
+ * no unix socket. It outlives who started it; who comes later attaches. fsync stays on.
+ * Never: two servers on one data directory; a data directory that initdb did not finish.
+ * Not covered: an upgrade of the data to another major version is refused, not made.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import postgres from 'postgres';
+import type { ProcessIdentity } from '../agents/driver.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { freePort, isPortFree } from './ports.ts';
+import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
+import { findPostmaster, repairPidFile } from './postgres-pidfile.ts';
+import { choosePostgresUser, commandAs, type PostgresUser } from './postgres-user.ts';
+import { isAlive } from './process-identity.ts';
+import { attachTo, endProcess, lastLines, spawnDetached } from './processes.ts';
+
+const run = promisify(execFile);
+const ROLE = 'longhaul';
+const DATABASE = 'longhaul';
+/** Recovery after a kill replays the log since the last checkpoint (at most 512 MB here). */
+const READY_MS = 120_000;
+const READY_POLL_MS = 30;
+const STARTS = 3;
+
+// One machine's task store: little memory, connections for many backends, no helpers that need /dev/shm,
+// which containers keep at 64 MB.
+const TUNING: Readonly<Record<string, string>> = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '200',
+  shared_buffers: '64MB',
+  max_wal_size: '512MB',
+  max_parallel_workers: '0',
+  max_parallel_workers_per_gather: '0',
+  dynamic_shared_memory_type: 'mmap',
+  jit: 'off',
+  fsync: 'on',
+};
+
+export interface PostgresOptions {
+  /** Folder of its own, made if it is missing. */
+  readonly dir: string;
+  readonly logFile: string;
+  /** Wished port. If it is taken another one is used. */
+  readonly port?: number;
+  /** Added to the server's environment: what marks it as ours. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface RunningPostgres {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<string>;
+  readonly port: number;
+  /** Of the database `longhaul`, which exists. */
+  readonly url: string;
+  /** The server ran already. */
+  readonly attached: boolean;
+}
+
+/** Attaches to the server of this folder or starts one; resolves when it answers. */
+export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
+  const found = await attachPostgres(options);
+  if (found) return found;
+  const binaries = await findPostgresBinaries();
+  // 0711: an unprivileged account must be able to enter, not to look around.
+  await mkdir(options.dir, { recursive: true, mode: 0o711 });
+  const user = await choosePostgresUser(options.dir, dataDirOf(options.dir), binaries.postgres);
+  const password = await initialise(options.dir, binaries, user);
+  await refuseOtherVersion(dataDirOf(options.dir), binaries);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await launch(options, { binaries, user, password });
+    } catch (error) {
+      if (tries >= STARTS) throw error;
+      await sleep(200 * tries);
+    }
+  }
+}
+
+/** The server of this folder if it runs; waits until it answers. */
+export async function attachPostgres(options: PostgresOptions): Promise<RunningPostgres | undefined> {
+  const postmaster = await findPostmaster(dataDirOf(options.dir));
+  if (!postmaster) return undefined;
+  const url = urlOf(await readPassword(options.dir), postmaster.port);
+  await untilReady(postmaster.identity, url, options.logFile);
+  return { ...attachTo(postmaster.identity), port: postmaster.port, url, attached: true };
+}
+
+/** Fast shutdown: clients are disconnected, everything is on disk. Harsher after 30 s. */
+export async function stopPostgres(identity: ProcessIdentity): Promise<void> {
+  await endProcess(identity, [
+    { signal: 'SIGINT', withinMs: 30_000 },
+    { signal: 'SIGQUIT', withinMs: 5_000 },
+    { signal: 'SIGKILL', withinMs: 5_000 },
+  ]);
+}
+
+const dataDirOf = (dir: string): string => join(dir, 'data');
+const passwordFileOf = (dir: string): string => join(dir, 'password');
+const urlOf = (password: string, port: number, database = DATABASE): string =>
+  `postgres://${ROLE}:${password}@127.0.0.1:${port}/${database}`;
+
+/** Makes the cluster if it is not there, in a folder beside that gets its name last. Returns the password. */
+async function initialise(dir: string, binaries: PostgresBinaries, user: PostgresUser): Promise<string> {
+  if (await exists(join(dataDirOf(dir), 'PG_VERSION'))) return readPassword(dir);
+  await removeUnfinished(dir);
+  const password = randomBytes(24).toString('hex');
+  await writeFile(passwordFileOf(dir), password, { mode: 0o600 });
+  const fresh = join(dir, `data.new-${randomBytes(4).toString('hex')}`);
+  const passwordForInit = `${fresh}.password`;
+  await mkdir(fresh, { mode: 0o700 });
+  await writeFile(passwordForInit, password, { mode: 0o600 });
+  if (user.kind === 'account') {
+    await chmod(dir, 0o711);
+    await chown(fresh, user.uid, user.gid);
+    await chown(passwordForInit, user.uid, user.gid);
+  }
+  const args = ['-D', fresh, '-U', ROLE, `--pwfile=${passwordForInit}`, '--auth=scram-sha-256'];
+  const { command, args: all, ...as } = commandAs(user, binaries.initdb, [...args, '--encoding=UTF8', '--locale=C']);
+  try {
+    await run(command, all, { ...as, cwd: '/', env: cleanEnv() });
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    throw new LonghaulError('service_unreachable', `initdb could not make ${dataDirOf(dir)}: ${said}`, {
+      cause: error,
+    });
+  }
+  await rm(passwordForInit);
+  await rename(fresh, dataDirOf(dir));
+  return password;
+}
+
+/** An initdb that was killed leaves these; an empty `data` is somebody's mkdir. */
+async function removeUnfinished(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    if (name.startsWith('data.new-')) await rm(join(dir, name), { recursive: true, force: true });
+  }
+  if ((await exists(dataDirOf(dir))) && (await readdir(dataDirOf(dir))).length > 0) {
+    throw new LonghaulError(
+      'service_unreachable',
+      `${dataDirOf(dir)} is neither empty nor a Postgres data directory (no PG_VERSION): move it away.`,
+    );
+  }
+}
+
+async function readPassword(dir: string): Promise<string> {
+  try {
+    return (await readFile(passwordFileOf(dir), 'utf8')).trim();
+  } catch (error) {
+    throw new LonghaulError('service_unreachable', `The password of the embedded Postgres is expected in ${passwordFileOf(dir)}, which cannot be read: restore the file.`, { cause: error }); // prettier-ignore
+  }
+}
+
+async function refuseOtherVersion(dataDir: string, binaries: PostgresBinaries): Promise<void> {
+  const has = (await readFile(join(dataDir, 'PG_VERSION'), 'utf8')).trim();
+  const { stdout } = await run(binaries.postgres, ['--version'], { cwd: '/' });
+  const brings = /(\d+)/.exec(stdout)?.[1];
+  if (has === brings) return;
+  throw new LonghaulError(
+    'service_unreachable',
+    `${dataDir} was made by Postgres ${has}, this installation brings ${brings}: use the version of Longhaul that made it, dump it there and load it here.`,
+  );
+}
+
+interface Launch {
+  readonly binaries: PostgresBinaries;
+  readonly user: PostgresUser;
+  readonly password: string;
+}
+
+async function launch(options: PostgresOptions, { binaries, user, password }: Launch): Promise<RunningPostgres> {
+  const dataDir = dataDirOf(options.dir);
+  await repairPidFile(dataDir);
+  const port = options.port !== undefined && (await isPortFree(options.port)) ? options.port : await freePort();
+  const settings = Object.entries(TUNING).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const { command, args, ...as } = commandAs(user, binaries.postgres, ['-D', dataDir, '-p', String(port), ...settings]);
+  const started = await spawnDetached({
+    command,
+    args,
+    ...as,
+    cwd: '/',
+    env: { ...cleanEnv(), ...options.env },
+    logFile: options.logFile,
+  });
+  const url = urlOf(password, port);
+  try {
+    await untilReady(started.identity, url, options.logFile);
+  } catch (error) {
+    await stopPostgres(started.identity);
+    throw error;
+  }
+  return { ...started, port, url, attached: false };
+}
+
+/** The server sees nothing of our environment: an SQL superuser could read it. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
+}
+
+async function untilReady(identity: ProcessIdentity, url: string, logFile: string): Promise<void> {
+  const deadline = Date.now() + READY_MS;
+  for (;;) {
+    const problem = await ensureDatabase(url);
+    if (problem === undefined) return;
+    if (!(await isAlive(identity))) {
+      throw new LonghaulError('service_unreachable', `Postgres ended while starting. ${logFile} ends with:\n${await lastLines(logFile)}`); // prettier-ignore
+    }
+    if (Date.now() > deadline || isRefusal(problem)) {
+      throw new LonghaulError('service_unreachable', `Postgres runs (pid ${identity.pid}) but cannot be used: ${problem.message}. See ${logFile}.`, { cause: problem }); // prettier-ignore
+    }
+    await sleep(READY_POLL_MS);
+  }
+}
+
+/** Waiting does not help against a wrong password (28P01) or a missing role (28000). */
+const isRefusal = (error: Error): boolean => 'code' in error && (error.code === '28P01' || error.code === '28000');
+
+/** Connects, makes our database if it is missing. Returns why that cannot be done now. */
+async function ensureDatabase(url: string): Promise<Error | undefined> {
+  const admin = new URL(url);
+  admin.pathname = '/postgres';
+  const sql = postgres(admin.href, { max: 1, connect_timeout: 5, onnotice: () => {} });
+  try {
+    const found = await sql`SELECT 1 FROM pg_database WHERE datname = ${DATABASE}`;
+    if (found.length === 0) await sql`CREATE DATABASE ${sql(DATABASE)}`;
+    return undefined;
+  } catch (error) {
+    // 42P04: another starter was faster.
+    if (error instanceof Error && 'code' in error && error.code === '42P04') return undefined;
+    return error instanceof Error ? error : new Error(String(error));
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return readFile(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      if (error.code === 'EISDIR') return true;
+      throw error;
+    },
+  );
+}

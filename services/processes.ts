@@ -1,0 +1,146 @@
+/**
+ * Long-running processes that outlive whoever started them: spawned in a session of their own with a
+ * log file, found again by identity, ended by signals that grow harsher until the process is gone. Watching one keeps our own program alive.
+ *
+ * Never: a signal to a pid whose identity was not checked just before.
+ */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProcessIdentity } from '../agents/driver.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { identify, isAlive } from './process-identity.ts';
+
+const POLL_MS = 50;
+const ATTACHED_POLL_MS = 200;
+/** A log that is longer when its process starts is moved to `<log>.1` first. */
+const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
+
+export interface RunningProcess {
+  readonly identity: ProcessIdentity;
+  /** Resolves once the process is gone, saying how it ended as far as that is known. Never rejects. */
+  readonly exited: Promise<string>;
+}
+
+export interface SpawnDetached {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+  readonly logFile: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** Called with the process's fd 3, a pipe that it may say something on. */
+  readonly onFd3?: (pipe: Readable) => void;
+}
+
+/** Starts a process in a session of its own. Fails if it cannot be executed. */
+export async function spawnDetached(options: SpawnDetached): Promise<RunningProcess> {
+  await mkdir(dirname(options.logFile), { recursive: true, mode: 0o700 });
+  const log = openLog(options.logFile);
+  try {
+    const child = spawn(options.command, [...options.args], {
+      cwd: options.cwd,
+      env: options.env,
+      detached: true,
+      stdio: ['ignore', log, log, ...(options.onFd3 ? (['pipe'] as const) : [])],
+      ...(options.uid === undefined ? {} : { uid: options.uid }),
+      ...(options.gid === undefined ? {} : { gid: options.gid }),
+    });
+    const exited = new Promise<string>((resolve) => {
+      child.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit code ${code}`));
+      child.once('error', (error) => resolve(error.message));
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    const pipe = child.stdio[3];
+    if (options.onFd3 && pipe && 'read' in pipe) options.onFd3(pipe);
+    return { identity: await identityOf(child.pid, options.command), exited };
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function identityOf(pid: number | undefined, command: string): Promise<ProcessIdentity> {
+  if (pid === undefined) throw new LonghaulError('service_unreachable', `${command} could not be started.`);
+  // A process that has already ended still has a pid of its own; nothing is ever alive under this identity.
+  return (await identify(pid)) ?? { pid, startTime: 'ended', bootId: 'ended' };
+}
+
+function openLog(file: string): number {
+  try {
+    if (statSync(file).size > LOG_LIMIT_BYTES) renameSync(file, `${file}.1`);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
+  return openSync(file, 'a', 0o600);
+}
+
+/** A process that somebody else started: its end is seen by looking. */
+export function attachTo(identity: ProcessIdentity): RunningProcess {
+  const watch = async (): Promise<string> => {
+    while (await isAlive(identity)) await sleep(ATTACHED_POLL_MS);
+    return 'ended';
+  };
+  return { identity, exited: watch() };
+}
+
+export interface EndStep {
+  readonly signal: NodeJS.Signals;
+  readonly withinMs: number;
+}
+
+/** Sends one signal after the other until the process is gone. Returns the signal that did it, `undefined` if it was gone before. */
+export async function endProcess(
+  identity: ProcessIdentity,
+  steps: readonly EndStep[],
+): Promise<NodeJS.Signals | undefined> {
+  for (const step of steps) {
+    if (!(await isAlive(identity))) return undefined;
+    sendSignal(identity.pid, step.signal);
+    if (await waitGone(identity, step.withinMs)) return step.signal;
+  }
+  throw new LonghaulError('internal_error', `Process ${identity.pid} did not end, not even by SIGKILL.`);
+}
+
+/** Signals a process whose identity the caller has just checked; that it went away meanwhile is fine. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+export async function waitGone(identity: ProcessIdentity, withinMs: number): Promise<boolean> {
+  const deadline = Date.now() + withinMs;
+  while (await isAlive(identity)) {
+    if (Date.now() > deadline) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+/** The last lines of a log, for messages. */
+export async function lastLines(file: string, count = 12): Promise<string> {
+  let handle;
+  try {
+    handle = await open(file, 'r');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    throw error;
+  }
+  try {
+    const { size } = await handle.stat();
+    const length = Math.min(size, 32 * 1024);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.subarray(0, bytesRead).toString('utf8').trimEnd().split('\n').slice(-count).join('\n');
+  } finally {
+    await handle.close();
+  }
+}
