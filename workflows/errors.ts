@@ -16,6 +16,8 @@ export interface ErrorFacts {
 export const ERRORS = {
   invalid_input: { origin: 'caller', retryable: false, effect: 'none' },
   project_not_found: { origin: 'caller', retryable: false, effect: 'none' },
+  task_not_found: { origin: 'caller', retryable: false, effect: 'none' },
+  session_not_found: { origin: 'caller', retryable: false, effect: 'none' },
   project_has_no_path: { origin: 'caller', retryable: false, effect: 'none' },
   project_missing: { origin: 'caller', retryable: false, effect: 'none' },
   not_a_repository: { origin: 'caller', retryable: false, effect: 'none' },

@@ -1,0 +1,92 @@
+/**
+ * One connection that only listens. The driver's own `listen` gives up for good when it cannot dial again
+ * at once, which is what a restart of Postgres looks like; this one goes on until it is closed.
+ *
+ * Not covered: what was notified while the connection was away. `onListening` is called after each (re)connect, and
+ * whoever listens reads its tables then.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import postgres from 'postgres';
+import type { Sql } from './sql.ts';
+
+const RETRY_FIRST_MS = 50;
+const RETRY_MAX_MS = 1_000;
+
+export interface ListenOptions {
+  readonly channels: readonly string[];
+  onNotify(channel: string, payload: string): void;
+  /** The connection listens (again): anything may have happened before. */
+  onListening(): void;
+}
+
+export interface Listener {
+  /** Resolves once it listens for the first time. Never rejects; resolves, too, if it is closed before. */
+  readonly listening: Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Listens with a connection of its own, made with the settings of `sql`. */
+export function listen(sql: Sql, options: ListenOptions): Listener {
+  const closed = new AbortController();
+  let lost = (): void => {};
+  let first = (): void => {};
+  const listening = new Promise<void>((resolve) => {
+    first = resolve;
+  });
+  const connection = connectionLike(sql, options, () => lost());
+  const statement = options.channels.map((channel) => `LISTEN "${channel.replaceAll('"', '""')}"`).join('; ');
+
+  const run = async (): Promise<void> => {
+    for (let failures = 0; !closed.signal.aborted; failures += 1) {
+      const gone = new Promise<void>((resolve) => {
+        lost = resolve;
+      });
+      try {
+        await connection.unsafe(statement).simple();
+        failures = 0;
+        first();
+        options.onListening();
+        await Promise.race([gone, aborted(closed.signal)]);
+      } catch {
+        // Postgres is away: whoever reads its tables will say so.
+      }
+      await delay(Math.min(RETRY_FIRST_MS * 2 ** failures, RETRY_MAX_MS), undefined, { signal: closed.signal }).catch(
+        () => undefined,
+      );
+    }
+  };
+  const ended = run();
+
+  return {
+    listening,
+    async close() {
+      closed.abort();
+      first();
+      await connection.end({ timeout: 0 });
+      await ended;
+    },
+  };
+}
+
+function connectionLike(sql: Sql, options: ListenOptions, onclose: () => void): postgres.Sql {
+  // The driver takes parsed options back as they are and hands notifications to `onnotify`: its own `listen` is
+  // made of the same. Its types know neither.
+  const settings = {
+    ...sql.options,
+    max: 1,
+    idle_timeout: null,
+    max_lifetime: null,
+    fetch_types: false,
+    shared: { retries: 0, typeArrayMap: {} },
+    onclose,
+    onnotify: (channel: string, payload: string) => options.onNotify(channel, payload),
+  };
+  return postgres(settings as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
