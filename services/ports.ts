@@ -1,6 +1,7 @@
 /** Free TCP ports of 127.0.0.1 for the embedded services. */
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../workflows/errors.ts';
 
 // Below the ports that kernels hand to outgoing connections (Linux: from 32768, macOS: from 49152). A
@@ -9,6 +10,9 @@ import { LonghaulError } from '../workflows/errors.ts';
 const FIRST_PORT = 20_000;
 const LAST_PORT = 31_999;
 const TRIES = 50;
+/** A server that was just killed may hold its port for a moment. */
+const PATIENCE_MS = 1_000;
+const POLL_MS = 50;
 
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve, reject) => {
@@ -31,4 +35,15 @@ export async function freePort(): Promise<number> {
     'service_unreachable',
     `No free port found on 127.0.0.1 in ${TRIES} tries between ${FIRST_PORT} and ${LAST_PORT}: end what listens there.`,
   );
+}
+
+/** The wished port if it is free or becomes so in a moment, else another one. */
+export async function portOr(wished: number | undefined): Promise<number> {
+  if (wished === undefined) return freePort();
+  const deadline = Date.now() + PATIENCE_MS;
+  while (Date.now() < deadline) {
+    if (await isPortFree(wished)) return wished;
+    await sleep(POLL_MS);
+  }
+  return freePort();
 }

@@ -13,9 +13,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
+import { z } from 'zod';
 import type { ProcessIdentity } from '../agents/driver.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { freePort, isPortFree } from './ports.ts';
+import { readJson, writeJson } from './json-file.ts';
+import { portOr } from './ports.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 import { findPostmaster, repairPidFile } from './postgres-pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './postgres-user.ts';
@@ -45,11 +47,13 @@ const TUNING: Readonly<Record<string, string>> = {
   fsync: 'on',
 };
 
+const portFile = z.object({ port: z.number() });
+
 export interface PostgresOptions {
   /** Folder of its own, made if it is missing. */
   readonly dir: string;
   readonly logFile: string;
-  /** Wished port. If it is taken another one is used. */
+  /** Wished port, default: that of the last start. If it is taken another one is used. */
   readonly port?: number;
   /** Added to the server's environment: what marks it as ours. */
   readonly env?: Readonly<Record<string, string>>;
@@ -105,8 +109,14 @@ export async function stopPostgres(identity: ProcessIdentity): Promise<void> {
 
 const dataDirOf = (dir: string): string => join(dir, 'data');
 const passwordFileOf = (dir: string): string => join(dir, 'password');
+const portFileOf = (dir: string): string => join(dir, 'server.json');
 const urlOf = (password: string, port: number, database = DATABASE): string =>
   `postgres://${ROLE}:${password}@127.0.0.1:${port}/${database}`;
+
+async function lastPort(dir: string): Promise<number | undefined> {
+  const value = await readJson(portFileOf(dir));
+  return value === undefined ? undefined : portFile.parse(value).port;
+}
 
 /** Makes the cluster if it is not there, in a folder beside that gets its name last. Returns the password. */
 async function initialise(dir: string, binaries: PostgresBinaries, user: PostgresUser): Promise<string> {
@@ -179,7 +189,9 @@ interface Launch {
 async function launch(options: PostgresOptions, { binaries, user, password }: Launch): Promise<RunningPostgres> {
   const dataDir = dataDirOf(options.dir);
   await repairPidFile(dataDir);
-  const port = options.port !== undefined && (await isPortFree(options.port)) ? options.port : await freePort();
+  // Clients reconnect to the address that they know, so a restarted server takes its old port if it can.
+  const port = await portOr(options.port ?? (await lastPort(options.dir)));
+  await writeJson(portFileOf(options.dir), { port });
   const settings = Object.entries(TUNING).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const { command, args, ...as } = commandAs(user, binaries.postgres, ['-D', dataDir, '-p', String(port), ...settings]);
   const started = await spawnDetached({

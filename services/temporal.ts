@@ -1,0 +1,172 @@
+/**
+ * The embedded Temporal server of a home: `temporal server start-dev` on a database file, tuned. It
+ * listens on 127.0.0.1 only, outlives who started it, and who comes later attaches.
+ *
+ * Never: two servers on one database file. `<dir>/server.json` names the ports before the start and the
+ * process after it; a server whose starter died between the two is found by its command line.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { ProcessIdentity } from '../agents/driver.ts';
+import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { findByArguments } from './find-process.ts';
+import { readJson, writeJson } from './json-file.ts';
+import { processIdentity } from './lock.ts';
+import { portOr } from './ports.ts';
+import { isAlive } from './process-identity.ts';
+import { attachTo, endProcess, lastLines, spawnDetached } from './processes.ts';
+import { checkTemporal } from './temporal-connection.ts';
+
+const READY_MS = 60_000;
+const READY_POLL_MS = 50;
+const STARTS = 3;
+
+// start-dev has one history shard, so its default limits per shard bind: 50 ms before every dispatch,
+// 250 to 440 seven-step tasks a minute instead of 1,000 and more (two cores, server 1.29.1, SDK 1.24).
+const DYNAMIC_CONFIG: Readonly<Record<string, string>> = {
+  'history.transferProcessorMaxPollRPS': '2000',
+  'history.timerProcessorMaxPollRPS': '2000',
+  'history.visibilityProcessorMaxPollRPS': '2000',
+  // Its default of 1 s makes every shorter timer and retry take about 1 s.
+  'history.timerProcessorMaxTimeShift': '"50ms"',
+  // Without it task priority is silently ignored.
+  'matching.enableFairness': 'true',
+  // First come, first served: four partitions keep that only roughly.
+  'matching.numTaskqueueReadPartitions': '1',
+  'matching.numTaskqueueWritePartitions': '1',
+  'system.enableActivityEagerExecution': 'true',
+};
+// With synchronous=NORMAL a power cut may take the last commits back; steps are idempotent.
+const SQLITE = ['journal_mode=WAL', 'synchronous=NORMAL'];
+
+export interface TemporalOptions {
+  /** Absolute folder of its own, made if it is missing. */
+  readonly dir: string;
+  readonly logFile: string;
+  /** Default: `default`. */
+  readonly namespace?: string;
+  /** Wished ports, default: those of the last start. One that is taken is replaced. */
+  readonly port?: number;
+  readonly uiPort?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Path of the `temporal` program; asked for only if no server runs. */
+  readonly findProgram: () => Promise<string>;
+}
+
+export interface RunningTemporal {
+  readonly identity: ProcessIdentity;
+  readonly exited: Promise<string>;
+  readonly address: string;
+  readonly port: number;
+  readonly uiPort: number;
+  readonly uiUrl: string;
+  readonly attached: boolean;
+}
+
+const serverFile = z.object({ port: z.number(), uiPort: z.number(), process: processIdentity.optional() });
+type ServerFile = z.infer<typeof serverFile>;
+
+/** Attaches to the server of this folder or starts one; resolves when it serves the namespace. */
+export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
+  const found = await attachTemporal(options);
+  if (found) return found;
+  const program = await options.findProgram();
+  await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  for (let tries = 1; ; tries++) {
+    try {
+      return await launch(options, program);
+    } catch (error) {
+      if (tries >= STARTS) throw error;
+      await sleep(200 * tries);
+    }
+  }
+}
+
+/** The server of this folder if it runs; waits until it serves. */
+export async function attachTemporal(options: TemporalOptions): Promise<RunningTemporal | undefined> {
+  const known = await readServerFile(options.dir);
+  if (!known) return undefined;
+  const alive = known.process && (await isAlive(known.process));
+  const identity = alive ? known.process : await findByArguments(['--db-filename', databaseFileOf(options.dir)]);
+  if (!identity) return undefined;
+  await untilReady(identity, known.port, options);
+  return { ...attachTo(identity), ...placeOf(known), attached: true };
+}
+
+export async function stopTemporal(identity: ProcessIdentity): Promise<void> {
+  await endProcess(identity, [
+    { signal: 'SIGTERM', withinMs: 10_000 },
+    { signal: 'SIGKILL', withinMs: 5_000 },
+  ]);
+}
+
+const databaseFileOf = (dir: string): string => join(dir, 'temporal.db');
+const serverFileOf = (dir: string): string => join(dir, 'server.json');
+
+async function readServerFile(dir: string): Promise<ServerFile | undefined> {
+  const value = await readJson(serverFileOf(dir));
+  return value === undefined ? undefined : serverFile.parse(value);
+}
+
+function placeOf({ port, uiPort }: ServerFile) {
+  return { port, uiPort, address: `127.0.0.1:${port}`, uiUrl: `http://127.0.0.1:${uiPort}` };
+}
+
+async function launch(options: TemporalOptions, program: string): Promise<RunningTemporal> {
+  // Clients reconnect to the address that they know, so a restarted server takes its old ports if it can.
+  const before = await readServerFile(options.dir);
+  const port = await portOr(options.port ?? before?.port);
+  const uiPort = await portOr(options.uiPort ?? before?.uiPort);
+  await writeJson(serverFileOf(options.dir), { port, uiPort } satisfies ServerFile);
+  const started = await spawnDetached({
+    command: program,
+    args: argumentsOf(options, port, uiPort),
+    // TEMPORAL_* would be taken for options of the command.
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LC_ALL: 'C', ...options.env },
+    cwd: options.dir,
+    logFile: options.logFile,
+  });
+  try {
+    await writeJson(serverFileOf(options.dir), { port, uiPort, process: started.identity } satisfies ServerFile);
+    await untilReady(started.identity, port, options);
+  } catch (error) {
+    await stopTemporal(started.identity);
+    throw error;
+  }
+  return { ...started, ...placeOf({ port, uiPort }), attached: false };
+}
+
+function argumentsOf(options: TemporalOptions, port: number, uiPort: number): string[] {
+  const args = ['server', 'start-dev', '--db-filename', databaseFileOf(options.dir), '--ip', '127.0.0.1'];
+  args.push('--port', String(port), '--ui-port', String(uiPort), '--log-level', 'warn', '--log-format', 'json');
+  if (options.namespace !== undefined) args.push('--namespace', options.namespace);
+  for (const name of Object.values(SEARCH_ATTRIBUTES)) args.push('--search-attribute', `${name}=Keyword`);
+  for (const pragma of SQLITE) args.push('--sqlite-pragma', pragma);
+  for (const [key, value] of Object.entries(DYNAMIC_CONFIG)) args.push('--dynamic-config-value', `${key}=${value}`);
+  return args;
+}
+
+async function untilReady(identity: ProcessIdentity, port: number, options: TemporalOptions): Promise<void> {
+  const deadline = Date.now() + READY_MS;
+  const target = {
+    namespace: options.namespace ?? 'default',
+    connection: { address: `127.0.0.1:${port}`, tls: false },
+  };
+  for (;;) {
+    const problem = await checkTemporal(target).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+    );
+    if (problem === undefined) return;
+    if (!(await isAlive(identity))) {
+      throw new LonghaulError('service_unreachable', `Temporal ended while starting. ${options.logFile} ends with:\n${await lastLines(options.logFile)}`); // prettier-ignore
+    }
+    if (Date.now() > deadline) {
+      throw new LonghaulError('service_unreachable', `Temporal runs (pid ${identity.pid}) but does not serve: ${problem.message}. See ${options.logFile}.`, { cause: problem }); // prettier-ignore
+    }
+    await sleep(READY_POLL_MS);
+  }
+}
