@@ -155,10 +155,7 @@ export type CollectedDiff =
   /** The worktree could not be stored for good, or holds what a commit cannot carry: it must stay. */
   | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string };
 
-export interface DiffInput extends StepInput {}
-
 export interface QueueChangeInput extends StepInput {
-  readonly commit: string;
   /** The turn did not come to its end. */
   readonly partial: boolean;
 }
@@ -191,7 +188,7 @@ export interface Steps {
   openSession(input: StepInput): Promise<OpenedSession>;
   createWorktree(input: StepInput): Promise<CreatedWorktree>;
   dispatchAgent(input: StepInput): Promise<DispatchResult>;
-  diffWorktree(input: DiffInput): Promise<CollectedDiff>;
+  diffWorktree(input: StepInput): Promise<CollectedDiff>;
   queueChange(input: QueueChangeInput): Promise<QueuedChange>;
   removeWorktree(input: StepInput): Promise<RemovedWorktree>;
   finishTask(input: FinishInput): Promise<TaskResult>;

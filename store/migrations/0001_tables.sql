@@ -199,10 +199,26 @@ CREATE TABLE attempts (
   started_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
   spawned_at       timestamptz,
   ended_at         timestamptz,
+  -- Why it ended without an outcome, and what the step returned once it had one.
+  error_code       text,
   outcome          jsonb,
   PRIMARY KEY (task_id, attempt)
 );
 CREATE INDEX attempts_open ON attempts (host) WHERE ended_at IS NULL;
+
+-- What the diff step found, until the next step queues it: the two run on different machines, and Temporal's
+-- history carries no diffs.
+CREATE TABLE collected_diffs (
+  task_id       uuid PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+  base_commit   text    NOT NULL,
+  result_commit text    NOT NULL,
+  diff          text    NOT NULL,
+  patch         bytea   NOT NULL,
+  files         jsonb   NOT NULL,
+  additions     integer NOT NULL,
+  deletions     integer NOT NULL,
+  ignored_files jsonb   NOT NULL
+);
 
 CREATE TABLE hosts (
   name          text PRIMARY KEY,

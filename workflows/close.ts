@@ -1,0 +1,43 @@
+/** The steps that run at every end, good or bad: diff, queue change, remove worktree, finish. */
+import type { CollectedDiff, TaskEnd, TaskId, TaskResult } from './contract.ts';
+import { endOf, messageOf } from './end.ts';
+import type { LiveTask } from './live.ts';
+import type { TaskSteps } from './steps.ts';
+
+export interface Closing {
+  readonly taskId: TaskId;
+  readonly run: TaskSteps;
+  readonly live: LiveTask;
+  readonly end: TaskEnd;
+  /** The turn did not come to its end: what there is of a change is marked so. */
+  readonly partial: boolean;
+}
+
+export async function closeTask({ taskId, run, live, end, partial }: Closing): Promise<TaskResult> {
+  live.enter('diff worktree', 'collecting');
+  const collected = await run.diffWorktree({ taskId }).catch((error: unknown): CollectedDiff => ({
+    kind: 'kept',
+    reason: `its changes could not be collected: ${messageOf(endOf(error))}`,
+  }));
+  let queueFailed: string | undefined;
+  if (collected.kind !== 'none' && collected.commit !== undefined) {
+    live.enter('queue change', 'collecting');
+    await run.queueChange({ taskId, partial }).catch((error: unknown) => {
+      queueFailed = `its change could not be queued: ${messageOf(endOf(error))}`;
+    });
+  }
+  const keep = collected.kind === 'kept' ? collected.reason : queueFailed;
+  if (keep === undefined) {
+    live.enter('remove worktree', 'cleaning');
+    await run.removeWorktree({ taskId }).catch((error: unknown) => {
+      endOf(error); // a bug is thrown on; a failed removal never fails the task: gc finds the directory
+    });
+  }
+  live.enter('finish', 'cleaning');
+  // A cancel that came while the closing steps ran still counts.
+  const reason = live.cancelReason();
+  const finalEnd: TaskEnd = reason && end.state !== 'cancelled' ? { state: 'cancelled', ...reason } : end;
+  const result = await run.finishTask({ taskId, end: finalEnd, ...(keep === undefined ? {} : { keptWorktree: keep }) });
+  live.ended(result, finalEnd);
+  return result;
+}

@@ -1,0 +1,35 @@
+/** From a failure that Temporal reports to how the task ends. */
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  isCancellation,
+  TemporalFailure,
+  TimeoutFailure,
+} from '@temporalio/workflow';
+import type { TaskEnd } from './contract.ts';
+import { isErrorCode } from './errors.ts';
+
+/**
+ * Only a cancel that a user asked for ends a task as cancelled. A failure that came after such a wish
+ * (the step was being stopped) counts as the cancel. Anything but a TemporalFailure is a bug of ours and
+ * thrown on, so that the workflow task is retried with mended code.
+ */
+export function endOf(error: unknown, cancel?: { reason?: string }): TaskEnd {
+  if (!(error instanceof TemporalFailure)) throw error;
+  if (cancel) return { state: 'cancelled', ...cancel };
+  if (isCancellation(error)) return { state: 'cancelled' };
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const step = error instanceof ActivityFailure ? error.activityType : 'a step';
+  if (cause instanceof ApplicationFailure) {
+    const code = isErrorCode(cause.type) ? cause.type : 'internal_error';
+    return { state: 'failed', code, message: cause.message };
+  }
+  if (cause instanceof TimeoutFailure) {
+    return { state: 'failed', code: 'step_timeout', message: `${step} did not answer in time (${cause.timeoutType}).` };
+  }
+  return { state: 'failed', code: 'internal_error', message: `${step} failed: ${cause?.message ?? error.message}` };
+}
+
+export function messageOf(end: TaskEnd): string {
+  return end.state === 'failed' ? end.message : end.state;
+}

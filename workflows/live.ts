@@ -1,0 +1,105 @@
+/**
+ * What people see and can say while a task runs: its signals, its query, its current details and search
+ * attributes. Holds no business of the steps.
+ */
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  defineQuery,
+  defineSignal,
+  setCurrentDetails,
+  setHandler,
+  upsertSearchAttributes,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import {
+  AGENT_PROGRESS,
+  type AgentProgress,
+  CANCEL_TASK,
+  type CancelTask,
+  type Phase,
+  SEARCH_ATTRIBUTES,
+  TASK_STATUS,
+  type TaskEnd,
+  type TaskId,
+  type TaskResult,
+  type TaskStatus,
+} from './contract.ts';
+import type { TaskSteps } from './steps.ts';
+
+const PHASE_KEY = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, 'KEYWORD');
+
+export interface LiveTask {
+  /** Runs `work` so that `cancelTask` and a cancel from the Web UI stop it. */
+  cancellable(work: () => Promise<void>): Promise<void>;
+  /** Set once a user asked for the cancel, by either way. */
+  cancelReason(): { reason?: string } | undefined;
+  enter(step: string, phase: Phase): void;
+  ended(result: TaskResult, end: TaskEnd): void;
+  /** Resolves when no message handler is at work. */
+  drained(): Promise<void>;
+}
+
+export function openTask(taskId: TaskId, run: TaskSteps): LiveTask {
+  const scope = new CancellationScope({ cancellable: true });
+  const root = CancellationScope.current();
+  let status: TaskStatus = { phase: 'queued', step: 'open session', cancelRequested: false };
+  let cancel: CancelTask | undefined;
+  let ordinal = 0;
+  let relayed = Promise.resolve();
+
+  const show = (change: Partial<TaskStatus>): void => {
+    const phase = change.phase ?? status.phase;
+    if (phase !== status.phase && phase !== 'ended') upsertSearchAttributes([{ key: PHASE_KEY, value: phase }]);
+    status = { ...status, ...change };
+    setCurrentDetails(describe(taskId, status));
+  };
+
+  setHandler(defineSignal<[CancelTask | undefined]>(CANCEL_TASK), (wish) => {
+    cancel ??= wish ?? {};
+    show({ cancelRequested: true });
+    scope.cancel();
+  });
+  setHandler(defineSignal<[AgentProgress]>(AGENT_PROGRESS), async (progress) => {
+    if (progress.attempt < (status.progress?.attempt ?? 0) || status.step !== 'dispatch agent') return;
+    const changed = progress.phase !== status.phase || progress.attempt !== status.progress?.attempt;
+    show({ progress, phase: progress.phase });
+    if (!changed) return;
+    ordinal += 1;
+    const input = { taskId, phase: progress.phase, attempt: progress.attempt, ordinal };
+    // One after the other, so that the log tells them in order. Lost ones are not missed: the row and the
+    // next frame say the same.
+    relayed = relayed.then(() => CancellationScope.nonCancellable(() => run.publishProgress(input))).catch(() => {});
+    await relayed;
+  });
+  setHandler(defineQuery<TaskStatus>(TASK_STATUS), () => status);
+  setCurrentDetails(describe(taskId, status));
+
+  return {
+    cancellable: (work) => scope.run(work),
+    cancelReason: () => ((cancel ?? root.consideredCancelled) ? { ...cancel } : undefined),
+    enter: (step, phase) => show({ step, phase }),
+    ended: (_result, end) => show({ phase: 'ended', end }),
+    drained: () => CancellationScope.nonCancellable(() => condition(allHandlersFinished)),
+  };
+}
+
+/** Markdown for the Web UI's current details; costs no history. */
+function describe(taskId: TaskId, { step, phase, cancelRequested, progress, end }: TaskStatus): string {
+  const lines = [`**${phase === 'ended' ? (end?.state ?? 'ended') : phase}** · step: ${step}`];
+  if (end?.state === 'failed') lines.push(`${end.code}: ${end.message}`);
+  if (cancelRequested && !end) lines.push('A cancel was asked for; the task is being stopped.');
+  if (progress) {
+    const said = [`attempt ${progress.attempt}`];
+    if (progress.toolCalls) said.push(`${progress.toolCalls} tool calls`);
+    if (progress.plan) said.push(`plan ${progress.plan.done}/${progress.plan.total}`);
+    if (progress.tokens) said.push(`${progress.tokens} tokens`);
+    lines.push(said.join(' · '));
+    if (progress.tool && phase !== 'ended') lines.push(`now: ${progress.tool}`);
+    if (progress.plan?.current && phase !== 'ended') lines.push(`doing: ${progress.plan.current}`);
+  }
+  lines.push(`\`longhaul show ${taskId}\` · run ${workflowInfo().runId}`);
+  return lines.join('\n\n');
+}

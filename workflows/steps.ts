@@ -1,0 +1,68 @@
+/** How each step is scheduled: its queue, its timeouts, how it is retried, and what the Web UI calls it. */
+import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
+import { agentQueue, hostQueue, type Steps, WORKFLOW_QUEUE } from './contract.ts';
+
+export type TaskSteps = Steps;
+
+/** Postgres may be away for long; nothing is gained by giving up on it. */
+const DATABASE_STEP = {
+  taskQueue: WORKFLOW_QUEUE,
+  startToCloseTimeout: '30s',
+  retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' },
+} as const;
+
+/** git on a large repository takes minutes; the heartbeat tells a slow step from a dead worker. */
+const HOST_STEP = {
+  startToCloseTimeout: '30m',
+  heartbeatTimeout: '15s',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 6 },
+} as const;
+
+export function steps(host: string): TaskSteps {
+  const { openSession } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'open session, chat and message' });
+  const { createWorktree } = proxyActivities<Steps>({
+    ...HOST_STEP,
+    taskQueue: agentQueue(host),
+    priority: { priorityKey: 4 },
+    summary: 'create git worktree',
+  });
+  const { dispatchAgent } = proxyActivities<Steps>({
+    taskQueue: agentQueue(host),
+    // Better than create worktree: what has been prepared goes first, so few checkouts wait.
+    priority: { priorityKey: 2 },
+    startToCloseTimeout: '30 days',
+    // A Temporal outage of 20 s must not end turns; a starting worker does not wait for this timeout.
+    heartbeatTimeout: '60s',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    // The step itself counts the agent's failures and gives up after a few; this bounds lost workers.
+    retry: { initialInterval: '300ms', backoffCoefficient: 2, maximumInterval: '30s', maximumAttempts: 100 },
+    summary: 'agent works on the task',
+  });
+  const { diffWorktree } = proxyActivities<Steps>({
+    ...HOST_STEP,
+    taskQueue: hostQueue(host),
+    summary: 'collect what changed',
+  });
+  const { queueChange } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'queue the change for review' });
+  const { removeWorktree } = proxyActivities<Steps>({
+    ...HOST_STEP,
+    taskQueue: hostQueue(host),
+    summary: 'remove git worktree',
+  });
+  const { finishTask } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'record how the task ended' });
+  const { publishProgress } = proxyLocalActivities<Steps>({
+    startToCloseTimeout: '3s',
+    retry: { maximumAttempts: 2, initialInterval: '200ms' },
+  });
+  return {
+    openSession,
+    createWorktree,
+    dispatchAgent,
+    diffWorktree,
+    queueChange,
+    removeWorktree,
+    finishTask,
+    publishProgress,
+  };
+}

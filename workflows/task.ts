@@ -1,0 +1,37 @@
+/**
+ * What happens to a task, in order. Each line is a step that Temporal retries; what a step does is in
+ * activities/. Nothing here reads a clock, a file or a table.
+ */
+import { CancellationScope } from '@temporalio/workflow';
+import { closeTask } from './close.ts';
+import type { TaskEnd, TaskInput, TaskResult } from './contract.ts';
+import { endOf } from './end.ts';
+import { openTask } from './live.ts';
+import { steps } from './steps.ts';
+
+export async function task(input: TaskInput): Promise<TaskResult> {
+  const { taskId } = input;
+  const run = steps(input.host);
+  const live = openTask(taskId, run); // message handlers, before the first await
+  let end: TaskEnd = { state: 'completed' };
+  let partial = true;
+  try {
+    await live.cancellable(async () => {
+      live.enter('open session', 'queued');
+      const place = await run.openSession({ taskId });
+      if (place.kind === 'closed') return;
+      live.enter('create worktree', 'queued');
+      await run.createWorktree({ taskId });
+      live.enter('dispatch agent', 'starting');
+      const turn = await run.dispatchAgent({ taskId });
+      if (turn.kind === 'failed') end = { state: 'failed', code: turn.code, message: turn.message };
+      partial = turn.kind === 'failed';
+    });
+  } catch (error) {
+    end = endOf(error, live.cancelReason());
+  }
+  // A stop still keeps what was written and frees the directory.
+  const result = await CancellationScope.nonCancellable(() => closeTask({ taskId, run, live, end, partial }));
+  await live.drained();
+  return result;
+}
