@@ -1,0 +1,47 @@
+/**
+ * Large files (git-lfs) without git-lfs. A repository that asks for a filter which is not installed
+ * cannot be checked out; with the filter switched off its large files are the small pointer files that
+ * git stores, and go back into a commit unchanged.
+ */
+import { accessSync, constants } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+
+export const WITHOUT_LFS: Readonly<Record<string, string>> = {
+  'filter.lfs.process': '',
+  'filter.lfs.smudge': '',
+  'filter.lfs.clean': '',
+  'filter.lfs.required': 'false',
+};
+
+const installed = new Map<string, boolean>();
+
+/** Whether `git-lfs` is on PATH; looked up once for each value of PATH. */
+export function hasLfs(pathVariable: string = process.env['PATH'] ?? ''): boolean {
+  let found = installed.get(pathVariable);
+  if (found === undefined) {
+    found = pathVariable.split(path.delimiter).some((folder) => isExecutable(path.join(folder, 'git-lfs')));
+    installed.set(pathVariable, found);
+  }
+  return found;
+}
+
+/** Settings that switch the filter off where it is not installed; elsewhere none. */
+export function missingFilterSettings(): Readonly<Record<string, string>> {
+  return hasLfs() ? {} : WITHOUT_LFS;
+}
+
+/** Whether the top folder's attributes send files through git-lfs. */
+export async function usesLfs(topLevel: string): Promise<boolean> {
+  const attributes = await readFile(path.join(topLevel, '.gitattributes'), 'utf8').catch(() => '');
+  return /\bfilter=lfs\b/.test(attributes);
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * What we know about a worktree that git does not: for which task it was made, from which commit, and
+ * how far that came. Kept beside the locks, not in the worktree (it would show in the change) and not in
+ * the user's repository. Written before the worktree is begun, so that a half made one is known as ours.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { orAbsent } from './repository.ts';
+import { nameOf } from './repository-lock.ts';
+
+const recordSchema = z.object({
+  worktreePath: z.string(),
+  topLevel: z.string(),
+  commonDir: z.string(),
+  base: z.string(),
+  owner: z.string().optional(),
+  /**
+   * `making`: begun, or being made anew, or being removed: what is in the folder counts for nothing.
+   * `ready`: an agent may have worked in it. `collected`: all of it is stored in the repository.
+   */
+  state: z.enum(['making', 'ready', 'collected']),
+});
+export type WorktreeRecord = z.infer<typeof recordSchema>;
+
+const fileOf = (locksDir: string, worktreePath: string): string =>
+  path.join(locksDir, `${nameOf(worktreePath)}.worktree.json`);
+
+/** undefined: never made here, or removed, or unreadable after the machine lost power. */
+export async function readRecord(locksDir: string, worktreePath: string): Promise<WorktreeRecord | undefined> {
+  const text = await orAbsent(readFile(fileOf(locksDir, worktreePath), 'utf8'));
+  if (text === undefined) return undefined;
+  try {
+    const record = recordSchema.parse(JSON.parse(text));
+    return record.worktreePath === worktreePath ? record : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
+    throw error;
+  }
+}
+
+export async function writeRecord(locksDir: string, record: WorktreeRecord): Promise<void> {
+  await mkdir(locksDir, { recursive: true, mode: 0o700 });
+  const file = fileOf(locksDir, record.worktreePath);
+  const draft = `${file}.${randomUUID()}.new`;
+  await writeFile(draft, JSON.stringify(record), { mode: 0o600 });
+  await rename(draft, file);
+}
+
+export async function deleteRecord(locksDir: string, worktreePath: string): Promise<void> {
+  await rm(fileOf(locksDir, worktreePath), { force: true });
+}

@@ -1,0 +1,187 @@
+/**
+ * One at a time: a queue within this process, and a lock file between processes. Git's own locks make
+ * concurrent commands on one repository fail; this makes them wait.
+ *
+ * What must never happen: two holders at once, also while several processes find the same dead holder;
+ * a lock that outlives its holder for good; a file of ours in the user's repository. A lock file appears
+ * with its content in one step (link), and is removed by its holder, or by the one process that holds
+ * the takeover lock of just that holder. Not covered: a home on a file system that has no hard links.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { link, mkdir, readFile, readdir, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno } from './git.ts';
+import { endOrphansOf, ownIdentity, stateOf } from './process-identity.ts';
+
+export interface LockOptions {
+  /** Created if missing. Not within a user's repository. */
+  readonly locksDir: string;
+  /** What is locked, for people: the file's name is a hash of it. */
+  readonly subject: string;
+  readonly signal?: AbortSignal;
+  /** How long to wait for the lock; `repository_locked` then. Default 10 minutes. */
+  readonly deadlineMs?: number;
+}
+
+const DEFAULT_DEADLINE_MS = 10 * 60_000;
+const POLL_MS = { first: 3, longest: 50 } as const;
+/** A holder in another container cannot be asked whether it lives; no step of ours takes this long. */
+const UNKNOWN_HOLDER_MS = 20 * 60_000;
+
+const holderSchema = z.object({
+  token: z.string(),
+  subject: z.string(),
+  pid: z.number(),
+  startTime: z.string(),
+  bootId: z.string(),
+  pidNamespace: z.string(),
+  text: z.string(),
+});
+type Holder = z.infer<typeof holderSchema>;
+
+/** The end of the queue of each lock file: settles when the last in line is done. */
+const queues = new Map<string, Promise<void>>();
+
+export const nameOf = (subject: string): string => createHash('sha256').update(subject).digest('hex').slice(0, 32);
+
+/** Runs `work` while nobody else, here or in another process, runs under the same subject. */
+export async function withLock<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
+  const file = path.join(options.locksDir, `${nameOf(options.subject)}.lock`);
+  const deadline = performance.now() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
+  const before = queues.get(file);
+  let endTurn = (): void => undefined;
+  const turn = new Promise<void>((resolve) => {
+    endTurn = resolve;
+  });
+  const mine = (before ?? Promise.resolve()).then(() => turn);
+  queues.set(file, mine);
+  try {
+    await waitFor(before, deadline, options);
+    await acquire(file, deadline, options);
+    try {
+      return await work();
+    } finally {
+      await unlink(file);
+    }
+  } finally {
+    endTurn();
+    if (queues.get(file) === mine) queues.delete(file);
+  }
+}
+
+async function waitFor(before: Promise<void> | undefined, deadline: number, options: LockOptions): Promise<void> {
+  options.signal?.throwIfAborted();
+  if (before === undefined) return;
+  const bell = new AbortController();
+  const patience = sleep(deadline - performance.now(), 'out of time' as const, {
+    signal: options.signal === undefined ? bell.signal : AbortSignal.any([bell.signal, options.signal]),
+  });
+  try {
+    if ((await Promise.race([before, patience])) === 'out of time') throw lockedBy(options, 'an earlier step');
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw error;
+  } finally {
+    patience.catch(() => undefined);
+    bell.abort();
+  }
+}
+
+async function acquire(file: string, deadline: number, options: LockOptions): Promise<void> {
+  await mkdir(options.locksDir, { recursive: true, mode: 0o700 });
+  let pauseMs: number = POLL_MS.first;
+  while (!(await place(file, options.subject))) {
+    const found = await readHolder(file);
+    if (found === undefined) continue;
+    if (await isStale(file, found)) {
+      await takeOver(file, found, deadline, options);
+      continue;
+    }
+    if (performance.now() + pauseMs > deadline) throw lockedBy(options, `process ${found.pid} (lock file ${file})`);
+    await sleep(pauseMs * (0.5 + Math.random()), undefined, { signal: options.signal });
+    pauseMs = Math.min(pauseMs * 2, POLL_MS.longest);
+  }
+}
+
+/** False if the lock is held. */
+async function place(file: string, subject: string): Promise<boolean> {
+  const draft = `${file}.${randomUUID()}.new`;
+  const holder: Holder = { token: randomUUID(), subject, ...ownIdentity() };
+  await writeFile(draft, JSON.stringify(holder), { flag: 'wx', mode: 0o600 });
+  try {
+    await link(draft, file);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'EEXIST')) return false;
+    throw error;
+  } finally {
+    await unlink(draft);
+  }
+}
+
+/** undefined: nobody holds it now. A file that says nothing (the machine lost power as it was written) has a dead holder. */
+async function readHolder(file: string): Promise<Holder | undefined> {
+  try {
+    const text = await readFile(file, 'utf8');
+    const parsed = holderSchema.safeParse(text === '' ? undefined : parseJson(text));
+    if (parsed.success) return parsed.data;
+    const { ino } = await stat(file);
+    return { token: `unreadable-${ino}`, subject: '', pid: 0, startTime: '', bootId: '', pidNamespace: '', text: '' };
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+async function isStale(file: string, holder: Holder): Promise<boolean> {
+  const state = stateOf(holder);
+  if (state !== 'unknown') return state === 'dead';
+  const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
+  return Date.now() - mtimeMs > UNKNOWN_HOLDER_MS;
+}
+
+/**
+ * Removes the lock of a dead holder. Under a lock named after that holder's token, so that a slow taker,
+ * which has seen the dead one too, finds that the file has another holder by now and leaves it alone.
+ */
+async function takeOver(file: string, dead: Holder, deadline: number, options: LockOptions): Promise<void> {
+  const takeover = `${file}.${dead.token}`;
+  await acquire(takeover, deadline, options);
+  try {
+    const now = await readHolder(file);
+    if (now?.token !== dead.token) return;
+    // Its git may still be writing where we are about to work.
+    if (dead.text !== '') await endOrphansOf(dead.text);
+    await unlink(file);
+    await sweepDrafts(options.locksDir);
+  } finally {
+    await unlink(takeover);
+  }
+}
+
+/** Drafts live for a moment; an older one was left by a process killed in that moment. */
+async function sweepDrafts(locksDir: string): Promise<void> {
+  for (const name of (await readdir(locksDir)).filter((name) => name.endsWith('.new'))) {
+    const draft = path.join(locksDir, name);
+    const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > 60_000) await rm(draft, { force: true });
+  }
+}
+
+function lockedBy(options: LockOptions, holder: string): LonghaulError {
+  return new LonghaulError(
+    'repository_locked',
+    `${options.subject} is busy: ${holder} works on it. Try again in a moment.`,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
