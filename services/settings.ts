@@ -1,0 +1,143 @@
+/**
+ * Every setting that the environment may give, read once. All wrong values are reported together, one
+ * line each, so that nobody has to fix them one start at a time.
+ */
+import { availableParallelism, devNull, homedir, hostname } from 'node:os';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import { z } from 'zod';
+import { LonghaulError } from '../workflows/errors.ts';
+import type { TemporalTarget } from './temporal-connection.ts';
+
+const DEFAULT_LISTEN = '127.0.0.1:4700';
+const DEFAULT_NAMESPACE = 'default';
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Chosen by the user: then another port will not do. */
+  readonly fixed: boolean;
+}
+
+export type TemporalSetting =
+  | { readonly kind: 'embedded'; readonly namespace: string }
+  | { readonly kind: 'server'; readonly address: string; readonly target: TemporalTarget };
+
+export interface Settings {
+  /** Undefined: the embedded Postgres. */
+  readonly databaseUrl?: string;
+  readonly temporal: TemporalSetting;
+  /** Databases, worktrees, logs, token. */
+  readonly home: string;
+  /** Programs that were fetched or built; shared between homes. */
+  readonly cacheDir: string;
+  readonly listen: ListenAddress;
+  readonly agentSlots: number;
+  readonly hostName: string;
+  /** Projects must lie under one of them; none: anywhere. */
+  readonly projectRoots: readonly string[];
+  readonly defaultModel?: string;
+}
+
+const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
+const listenAddress = z.string().transform((text, context) => {
+  const match = /^(?:\[(?<v6>[\da-f:.]+)\]|(?<host>[^\s:[\]]+)):(?<port>\d{1,5})$/i.exec(text);
+  const port = Number(match?.groups?.['port']);
+  const host = match?.groups?.['v6'] ?? match?.groups?.['host'];
+  if (host === undefined || port > 65_535) {
+    context.addIssue({ code: 'custom', message: 'expected HOST:PORT such as 127.0.0.1:4700' });
+    return z.NEVER;
+  }
+  return { host, port };
+});
+
+const environment = z.object({
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'expected postgres://…')
+    .optional(),
+  TEMPORAL_ADDRESS: z
+    .string()
+    .regex(/^[^\s/]+:\d+$/, 'expected HOST:PORT such as localhost:7233')
+    .optional(),
+  TEMPORAL_NAMESPACE: z.string().optional(),
+  LONGHAUL_HOME: absolutePath.optional(),
+  LONGHAUL_CACHE: absolutePath.optional(),
+  LONGHAUL_LISTEN: listenAddress.optional(),
+  LONGHAUL_AGENT_SLOTS: z
+    .string()
+    .regex(/^\d+$/, 'expected a whole number')
+    .transform(Number)
+    .refine((slots) => slots >= 1 && slots <= 1_000, 'expected 1 to 1000')
+    .optional(),
+  LONGHAUL_HOST_NAME: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, 'expected 1 to 100 letters, digits, dots, dashes or underscores')
+    .optional(),
+  LONGHAUL_PROJECT_ROOTS: z
+    .string()
+    .transform((text) => text.split(delimiter).filter(Boolean))
+    .pipe(z.array(absolutePath))
+    .optional(),
+  DEFAULT_MODEL: z.string().optional(),
+});
+
+/** Fails with `invalid_input`, one line for each wrong value. An empty variable counts as unset. */
+export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `${issue.path[0]?.toString() ?? ''}: ${issue.message}, found ${shown(given, issue.path[0])}`); // prettier-ignore
+    throw new LonghaulError('invalid_input', lines.join('\n'));
+  }
+  const value = parsed.data;
+  const listen = value.LONGHAUL_LISTEN ?? listenAddress.parse(DEFAULT_LISTEN);
+  return {
+    temporal: temporalSetting(value.TEMPORAL_ADDRESS, value.TEMPORAL_NAMESPACE ?? DEFAULT_NAMESPACE, given),
+    home: value.LONGHAUL_HOME ?? join(xdg(given, 'XDG_DATA_HOME', '.local/share'), 'longhaul'),
+    cacheDir: value.LONGHAUL_CACHE ?? join(xdg(given, 'XDG_CACHE_HOME', '.cache'), 'longhaul'),
+    listen: { ...listen, fixed: value.LONGHAUL_LISTEN !== undefined },
+    agentSlots: value.LONGHAUL_AGENT_SLOTS ?? Math.max(4, 2 * availableParallelism()),
+    hostName: value.LONGHAUL_HOST_NAME ?? hostname(),
+    projectRoots: value.LONGHAUL_PROJECT_ROOTS ?? [],
+    ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
+    ...(value.DEFAULT_MODEL === undefined ? {} : { defaultModel: value.DEFAULT_MODEL }),
+  };
+}
+
+/** A password in a URL is not shown. */
+function shown(env: Readonly<Record<string, string | undefined>>, key: PropertyKey | undefined): string {
+  return key === 'DATABASE_URL' ? 'something else' : JSON.stringify(env[String(key)]);
+}
+
+/** The XDG specification ignores relative values. */
+function xdg(env: Readonly<Record<string, string | undefined>>, key: string, fallback: string): string {
+  const value = env[key];
+  return value !== undefined && isAbsolute(value) ? value : join(env['HOME'] ?? homedir(), fallback);
+}
+
+/**
+ * TLS, API key and profile are read as Temporal's own tools read them, but only once TEMPORAL_ADDRESS is
+ * set: a profile that happens to be on the machine does not move tasks to another server.
+ */
+function temporalSetting(
+  address: string | undefined,
+  namespace: string,
+  env: Record<string, string | undefined>,
+): TemporalSetting {
+  if (address === undefined) return { kind: 'embedded', namespace };
+  const overrideEnvVars = Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+  try {
+    // The loader fails on an empty file; this is how a person (and our supervisor) says "none".
+    const disableFile = env['TEMPORAL_CONFIG_FILE'] === devNull;
+    const config = loadClientConnectConfig({ overrideEnvVars, disableFile });
+    const connection = { ...config.connectionOptions, address };
+    return { kind: 'server', address, target: { namespace: config.namespace ?? namespace, connection } };
+  } catch (error) {
+    throw new LonghaulError('invalid_input', `TEMPORAL_*: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}

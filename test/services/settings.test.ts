@@ -1,0 +1,72 @@
+import { availableParallelism, hostname } from 'node:os';
+import { expect, test } from 'vitest';
+import { readSettings } from '../../services/settings.ts';
+
+test('an empty environment gives embedded services and folders by XDG', () => {
+  expect(readSettings({ HOME: '/home/ada', LONGHAUL_LISTEN: '' })).toEqual({
+    temporal: { kind: 'embedded', namespace: 'default' },
+    home: '/home/ada/.local/share/longhaul',
+    cacheDir: '/home/ada/.cache/longhaul',
+    listen: { host: '127.0.0.1', port: 4700, fixed: false },
+    agentSlots: Math.max(4, 2 * availableParallelism()),
+    hostName: hostname(),
+    projectRoots: [],
+  });
+  const xdg = { HOME: '/home/ada', XDG_DATA_HOME: '/data', XDG_CACHE_HOME: 'relative' };
+  expect(readSettings(xdg)).toMatchObject({ home: '/data/longhaul', cacheDir: '/home/ada/.cache/longhaul' });
+});
+
+test('every setting can be given, and a given listen address is fixed', () => {
+  const settings = readSettings({
+    DATABASE_URL: 'postgres://u:p@db/longhaul',
+    TEMPORAL_ADDRESS: 'temporal.example:7233',
+    TEMPORAL_NAMESPACE: 'work',
+    TEMPORAL_API_KEY: 'key',
+    TEMPORAL_CONFIG_FILE: '/dev/null',
+    LONGHAUL_HOME: '/h',
+    LONGHAUL_CACHE: '/c',
+    LONGHAUL_LISTEN: '[::1]:0',
+    LONGHAUL_AGENT_SLOTS: '3',
+    LONGHAUL_HOST_NAME: 'box-1',
+    LONGHAUL_PROJECT_ROOTS: '/src:/work',
+    DEFAULT_MODEL: 'm',
+  });
+  expect(settings).toMatchObject({
+    databaseUrl: 'postgres://u:p@db/longhaul',
+    home: '/h',
+    cacheDir: '/c',
+    listen: { host: '::1', port: 0, fixed: true },
+    agentSlots: 3,
+    hostName: 'box-1',
+    projectRoots: ['/src', '/work'],
+    defaultModel: 'm',
+  });
+  expect(settings.temporal).toMatchObject({
+    kind: 'server',
+    target: { namespace: 'work', connection: { address: 'temporal.example:7233', apiKey: 'key', tls: true } },
+  });
+});
+
+test('all wrong values are named at once, a database password never', () => {
+  const wrong = {
+    DATABASE_URL: 'mysql://u:secret@db',
+    TEMPORAL_ADDRESS: 'http://x',
+    LONGHAUL_HOME: 'relative',
+    LONGHAUL_LISTEN: '4700',
+    LONGHAUL_AGENT_SLOTS: '0',
+    LONGHAUL_HOST_NAME: 'a b',
+    LONGHAUL_PROJECT_ROOTS: '/a:b',
+  };
+  let message = '';
+  try {
+    readSettings(wrong);
+  } catch (error) {
+    message = error instanceof Error ? error.message : '';
+    expect(error).toMatchObject({ code: 'invalid_input' });
+  }
+  const lines = message.split('\n');
+  expect(new Set(lines.map((line) => line.split(':')[0]))).toEqual(new Set(Object.keys(wrong)));
+  expect(lines).toHaveLength(Object.keys(wrong).length);
+  expect(lines).toContain('LONGHAUL_AGENT_SLOTS: expected 1 to 1000, found "0"');
+  expect(message).not.toContain('secret');
+});
