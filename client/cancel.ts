@@ -1,0 +1,78 @@
+/**
+ * Cancel: the wish is a row first, so that it outlives every process, then a signal. Intake repeats the signal for
+ * wishes that nobody has delivered.
+ */
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { appendKeyed } from '../frames/append.ts';
+import { cancelUnclaimed, type EndedUnstarted, requestCancel } from '../store/queue.ts';
+import type { Sql, Tx } from '../store/sql.ts';
+import { CANCEL_TASK, type CancelTask, type TaskId, type TaskState, taskWorkflowId } from '../workflows/contract.ts';
+import { noSuchTask } from './task-ids.ts';
+import { isTemporalAway } from './temporal.ts';
+
+const SIGNAL_MS = 5_000;
+
+export interface CancelDeps {
+  readonly sql: Sql;
+  /** None: the wish is only written; intake delivers it. */
+  readonly temporal?: Client;
+}
+
+export type CancelOutcome =
+  /** It had not started and never will. */
+  | { readonly kind: 'cancelled' }
+  /** The task was told; it ends as soon as its agent is stopped. */
+  | { readonly kind: 'requested' }
+  /** Temporal could not be reached; the wish is written and will be delivered. */
+  | { readonly kind: 'recorded' }
+  | { readonly kind: 'already_ended'; readonly state: TaskState };
+
+/** May be called again. Fails with `task_not_found`. */
+export async function cancel(deps: CancelDeps, taskId: TaskId, reason?: string): Promise<CancelOutcome> {
+  const state = await requestCancel(deps.sql, taskId, reason);
+  if (state === undefined) throw noSuchTask(taskId);
+  if (state !== 'pending' && state !== 'running') return { kind: 'already_ended', state: state as TaskState };
+  if (await cancelBeforeStart(deps.sql, taskId, reason)) return { kind: 'cancelled' };
+  if (!deps.temporal) return { kind: 'recorded' };
+  return { kind: (await signalCancel(deps.temporal, taskId, reason)) ? 'requested' : 'recorded' };
+}
+
+/** Ends a task that nobody has claimed. False: it has a run, or somebody is starting one. */
+export async function cancelBeforeStart(sql: Sql, taskId: TaskId, reason: string | undefined): Promise<boolean> {
+  return sql.begin(async (tx) => {
+    const summary = `Cancelled before it started${reason ? `: ${reason.slice(0, 400)}` : '.'}`;
+    const ended = await cancelUnclaimed(tx, taskId, summary);
+    if (!ended) return false;
+    await sayEnded(tx, { taskId, ended, state: 'cancelled', summary });
+    return true;
+  });
+}
+
+/** In a session the followers of its log hear of the end, too. */
+export async function sayEnded(
+  tx: Tx,
+  end: { taskId: TaskId; ended: EndedUnstarted; state: 'cancelled' | 'failed'; summary: string },
+): Promise<void> {
+  const { taskId, ended, state, summary } = end;
+  if (!ended.sessionId) return;
+  await appendKeyed(tx, ended.sessionId, [
+    {
+      key: `${taskId}:finished`,
+      taskId,
+      body: { type: 'task_state', state, phase: 'queued', output_summary: summary },
+    },
+  ]);
+}
+
+/** False: the signal is not delivered, because Temporal is away or the run is not there (yet, or any more). */
+export async function signalCancel(client: Client, taskId: TaskId, reason: string | undefined): Promise<boolean> {
+  const wish: CancelTask = reason === undefined ? {} : { reason };
+  try {
+    const handle = client.workflow.getHandle(taskWorkflowId(taskId));
+    await client.withDeadline(Date.now() + SIGNAL_MS, () => handle.signal(CANCEL_TASK, wish));
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError || isTemporalAway(error)) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,74 @@
+/** From a directory to the project that stands for its repository. */
+import { realpath, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, sep } from 'node:path';
+import type { Db } from '../store/sql.ts';
+import { findOrAddProject } from '../store/projects.ts';
+import type { ProjectId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+
+export interface ProjectPlace {
+  readonly id: ProjectId;
+  readonly path: string;
+}
+
+/** The project of the repository that `path` lies in; added if it is new. */
+export async function projectAt(db: Db, path: string, roots: readonly string[] = []): Promise<ProjectPlace> {
+  const top = await repositoryAt(path);
+  await refuseOutside(top, roots);
+  return { id: await findOrAddProject(db, { path: top, name: basename(top) || top }), path: top };
+}
+
+/**
+ * Real path of the nearest directory at or above `path` that has a `.git`. Only looks: whether git takes it for a
+ * repository is found where git runs.
+ */
+export async function repositoryAt(path: string): Promise<string> {
+  if (!isAbsolute(path)) {
+    throw new LonghaulError('invalid_input', `project path: expected an absolute path, found ${JSON.stringify(path)}.`);
+  }
+  const start = await directoryAt(path);
+  for (let dir = start; ; dir = dirname(dir)) {
+    if (await exists(join(dir, '.git'))) return dir;
+    if (dirname(dir) === dir) break;
+  }
+  throw new LonghaulError(
+    'not_a_repository',
+    `${start} is not in a git repository: no .git in it or above it. Run \`git init\` there and commit once.`,
+  );
+}
+
+async function directoryAt(path: string): Promise<string> {
+  let real: string;
+  try {
+    real = await realpath(path);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+    throw new LonghaulError('project_missing', `${path} does not exist on this machine.`, { cause: error });
+  }
+  if ((await stat(real)).isDirectory()) return real;
+  throw new LonghaulError('invalid_input', `project path: expected a directory, found a file at ${real}.`);
+}
+
+async function refuseOutside(path: string, roots: readonly string[]): Promise<void> {
+  if (roots.length === 0) return;
+  const real = await Promise.all(roots.map((root) => realpath(root).catch(() => root)));
+  if (real.some((root) => path === root || path.startsWith(root.endsWith(sep) ? root : root + sep))) return;
+  throw new LonghaulError(
+    'invalid_input',
+    `${path} is not under a folder that projects may lie in (LONGHAUL_PROJECT_ROOTS: ${roots.join(', ')}).`,
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}

@@ -1,0 +1,187 @@
+/**
+ * The typed way to hand over a task: refuses beforehand what would fail later, then inserts the row. Intake does the
+ * rest, as for a row that any other program inserts.
+ */
+import { randomUUID } from 'node:crypto';
+import { appendKeyed } from '../frames/append.ts';
+import { wellFormedText } from '../frames/frame.ts';
+import { type ListedAgent, listAgents } from '../store/agents.ts';
+import { idOf } from '../store/ids.ts';
+import { findProject } from '../store/projects.ts';
+import { insertTask } from '../store/queue.ts';
+import { addChat, addUserMessage, chatIsOf, findSession, newestOpenChat } from '../store/sessions.ts';
+import type { Sql, Tx } from '../store/sql.ts';
+import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { projectAt, repositoryAt } from './projects.ts';
+import { isUuid } from './task-ids.ts';
+
+const MAX_INPUT_CHARS = 1_000_000;
+/** The row has the whole text; a frame is at most 64 KB. */
+const FRAME_INPUT_CHARS = 8_000;
+
+export interface SubmitDeps {
+  readonly sql: Sql;
+  /** Folders that projects must lie under; none: anywhere. */
+  readonly projectRoots?: readonly string[];
+}
+
+export interface Submission {
+  /** One of the two; neither is needed with `sessionId`. */
+  readonly projectId?: string;
+  readonly projectPath?: string;
+  readonly input: string;
+  /** Name from `available_agents`. */
+  readonly agent?: string;
+  readonly model?: string;
+  readonly modeId?: string;
+  readonly thinkingOptionId?: string;
+  /** Continues this session, after the tasks that wait in it. */
+  readonly sessionId?: string;
+  readonly chatId?: string;
+  /** 1 (first) to 5; default 3. */
+  readonly priority?: number;
+  readonly permissionPolicy?: string;
+}
+
+export interface SubmittedTask {
+  readonly taskId: TaskId;
+  readonly projectId: ProjectId;
+}
+
+export async function submit(deps: SubmitDeps, submission: Submission): Promise<SubmittedTask> {
+  const input = wellFormedText(submission.input);
+  refuseValues({ ...submission, input });
+  const agent = await agentOf(deps.sql, submission.agent);
+  const projectId = await projectOf(deps, submission);
+  const taskId = randomUUID() as TaskId;
+  await deps.sql.begin(async (tx) => {
+    const place = await placeOf(tx, submission, projectId);
+    const { model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
+    const chatId = place ? await sayInSession(tx, { taskId, input, agent, ...place }) : undefined;
+    await insertTask(tx, {
+      id: taskId,
+      projectId,
+      input,
+      ...(agent ? { agent: agent.name } : {}),
+      ...(model ? { model } : {}),
+      ...(modeId ? { modeId } : {}),
+      ...(thinkingOptionId ? { thinkingOptionId } : {}),
+      ...(priority === undefined ? {} : { priority }),
+      ...(permissionPolicy ? { permissionPolicy } : {}),
+      ...(place && chatId ? { sessionId: place.sessionId, chatId } : {}),
+    });
+  });
+  return { taskId, projectId };
+}
+
+function invalid(message: string): LonghaulError {
+  return new LonghaulError('invalid_input', message);
+}
+
+function refuseValues({ input, priority, permissionPolicy }: Submission): void {
+  if (input.trim() === '') throw invalid('input is empty: say what the agent is to do.');
+  if (input.length > MAX_INPUT_CHARS) {
+    throw invalid(
+      `input: expected at most ${MAX_INPUT_CHARS} characters, found ${input.length}. Put the rest into a file.`,
+    );
+  }
+  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 1 && priority <= 5)) {
+    throw invalid(`priority: expected a whole number from 1 (first) to 5, found ${priority}.`);
+  }
+  if (permissionPolicy === 'ask') {
+    throw new LonghaulError(
+      'not_supported_yet',
+      'permission_policy "ask" is not supported yet: choose "allow" or "deny" for what the agent asks.',
+    );
+  }
+  if (permissionPolicy !== undefined && permissionPolicy !== 'allow' && permissionPolicy !== 'deny') {
+    throw invalid(`permission_policy: expected "allow" or "deny", found ${JSON.stringify(permissionPolicy)}.`);
+  }
+}
+
+async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent | undefined> {
+  if (name === undefined) return undefined;
+  const listed = await listAgents(sql);
+  const agent = listed.find((candidate) => candidate.name === name);
+  if (agent) return agent;
+  const names = listed.map((candidate) => candidate.name).join(', ') || 'none: is the worker up?';
+  throw new LonghaulError('agent_unknown', `There is no agent ${JSON.stringify(name)}. Listed: ${names}.`);
+}
+
+async function projectOf(deps: SubmitDeps, { projectId, projectPath, sessionId }: Submission): Promise<ProjectId> {
+  if (projectPath !== undefined && projectId !== undefined) throw invalid('Give project_id or project_path, not both.');
+  if (projectPath !== undefined) return (await projectAt(deps.sql, projectPath, deps.projectRoots)).id;
+  if (projectId === undefined) {
+    if (sessionId === undefined) throw invalid('Neither a project nor a session is given: the task needs a place.');
+    return projectOfSession(deps.sql, sessionId);
+  }
+  const project = isUuid(projectId) ? await findProject(deps.sql, projectId as ProjectId) : undefined;
+  if (!project) throw new LonghaulError('project_not_found', `There is no project ${projectId}.`);
+  if (!project.path) {
+    throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
+  }
+  await repositoryAt(project.path);
+  return project.id;
+}
+
+async function projectOfSession(sql: Sql, sessionId: string): Promise<ProjectId> {
+  const session = isUuid(sessionId) ? await findSession(sql, sessionId as SessionId) : undefined;
+  if (!session) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
+  if (session.projectId) return session.projectId;
+  throw invalid(`Session ${sessionId} has no project: give the project, too.`);
+}
+
+interface SessionPlace {
+  readonly sessionId: SessionId;
+  /** None: the newest open chat, or a new one. */
+  readonly chatId?: ChatId;
+}
+
+async function placeOf(
+  tx: Tx,
+  { sessionId, chatId }: Submission,
+  projectId: ProjectId,
+): Promise<SessionPlace | undefined> {
+  if (sessionId === undefined) {
+    if (chatId !== undefined) throw invalid('chat_id needs the session_id that the chat is of.');
+    return undefined;
+  }
+  const session = isUuid(sessionId) ? await findSession(tx, sessionId as SessionId) : undefined;
+  if (!session) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
+  if (session.projectId && session.projectId !== projectId) {
+    throw invalid(`Session ${sessionId} belongs to project ${session.projectId}, the task to ${projectId}.`);
+  }
+  const place = { sessionId: sessionId as SessionId };
+  if (chatId === undefined) return place;
+  if (!isUuid(chatId) || !(await chatIsOf(tx, chatId as ChatId, place.sessionId))) {
+    throw invalid(`Chat ${chatId} is not a chat of session ${sessionId}.`);
+  }
+  return { ...place, chatId: chatId as ChatId };
+}
+
+/** In a given session the user message is written with the task, in one transaction. */
+async function sayInSession(
+  tx: Tx,
+  at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent | undefined },
+): Promise<ChatId> {
+  const { taskId, sessionId, input } = at;
+  // Two submissions at once into a session without a chat make one chat, not two.
+  await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
+  const known = at.chatId ?? (await newestOpenChat(tx, sessionId));
+  const chatId = known ?? idOf<ChatId>(taskId, 'chat');
+  if (!known) {
+    await addChat(tx, { id: chatId, sessionId, name: at.agent ? 'External agent execution' : 'Task execution' });
+  }
+  const messageId = idOf<MessageId>(taskId, 'user-message');
+  await addUserMessage(tx, { id: messageId, sessionId, chatId, taskId, content: input });
+  const content = wellFormedText(input.slice(0, FRAME_INPUT_CHARS));
+  await appendKeyed(tx, sessionId, [
+    {
+      key: `${taskId}:user-message`,
+      taskId,
+      body: { type: 'message', message_id: messageId, chat_id: chatId, role: 'user', content, status: 'complete' },
+    },
+  ]);
+  return chatId;
+}

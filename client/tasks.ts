@@ -1,0 +1,51 @@
+/** What can be asked about tasks. */
+import type { Sql } from '../store/sql.ts';
+import {
+  type DiffView,
+  findDiff,
+  findTask,
+  listTaskViews,
+  type TaskFilter,
+  type TaskView,
+} from '../store/task-views.ts';
+import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import { noSuchTask } from './task-ids.ts';
+
+export interface ReadDeps {
+  readonly sql: Sql;
+  readonly namespace?: string;
+  /** Of Temporal's Web UI; none: no links. */
+  readonly temporalUiUrl?: string;
+}
+
+export interface TaskDescription extends TaskView {
+  readonly workflow_id: string;
+  /** Where Temporal's Web UI shows the run. */
+  readonly workflow_url: string | null;
+}
+
+/** Fails with `task_not_found`. */
+export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDescription> {
+  const task = await findTask(deps.sql, taskId);
+  if (!task) throw noSuchTask(taskId);
+  return withLinks(deps, task);
+}
+
+export async function listTasks(deps: ReadDeps, filter: TaskFilter): Promise<TaskDescription[]> {
+  return (await listTaskViews(deps.sql, filter)).map((task) => withLinks(deps, task));
+}
+
+/** The task's change as text. `undefined`: it left none (so far). Fails with `task_not_found`. */
+export async function getDiff(deps: ReadDeps, taskId: TaskId): Promise<DiffView | undefined> {
+  const diff = await findDiff(deps.sql, taskId);
+  if (!diff && !(await findTask(deps.sql, taskId))) throw noSuchTask(taskId);
+  return diff;
+}
+
+function withLinks({ namespace = 'default', temporalUiUrl }: ReadDeps, task: TaskView): TaskDescription {
+  const workflowId = taskWorkflowId(task.id);
+  const url = temporalUiUrl
+    ? `${temporalUiUrl.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflowId}${task.run_id ? `/${task.run_id}` : ''}`
+    : null;
+  return { ...task, workflow_id: workflowId, workflow_url: url };
+}

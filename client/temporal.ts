@@ -1,0 +1,63 @@
+/** The connection to Temporal as clients hold it: made without waiting, alive over outages, quick to say that the server is away. */
+import { Client, Connection, type ConnectionOptions, isGrpcServiceError, ServiceError } from '@temporalio/client';
+import { LonghaulError } from '../workflows/errors.ts';
+
+export interface TemporalTarget {
+  readonly namespace: string;
+  /** Address, TLS, API key. */
+  readonly connection: ConnectionOptions;
+}
+
+export interface TemporalLink {
+  readonly client: Client;
+  close(): Promise<void>;
+}
+
+/**
+ * Dials on first use. Calls are not retried inside: who calls decides, and closing a connection while a
+ * call is being retried would end the process. The backoff between dials grows to a minute by default.
+ */
+export function connectTemporal({ namespace, connection: options }: TemporalTarget): TemporalLink {
+  const connection = Connection.lazy({
+    ...options,
+    interceptors: [],
+    channelArgs: {
+      'grpc.initial_reconnect_backoff_ms': 200,
+      'grpc.max_reconnect_backoff_ms': 1_000,
+      ...options.channelArgs,
+    },
+  });
+  return { client: new Client({ connection, namespace }), close: () => connection.close() };
+}
+
+// gRPC status codes: https://grpc.io/docs/guides/status-codes/
+const CANCELLED = 1;
+const INVALID_ARGUMENT = 3;
+const DEADLINE_EXCEEDED = 4;
+const RESOURCE_EXHAUSTED = 8;
+const UNAVAILABLE = 14;
+const AWAY: readonly (number | undefined)[] = [CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE];
+
+function grpcCode(error: unknown): number | undefined {
+  const cause = error instanceof ServiceError ? error.cause : error;
+  return isGrpcServiceError(cause) ? cause.code : undefined;
+}
+
+/** Whether the server was away or overloaded: the call may have had its effect, and may succeed later. */
+export const isTemporalAway = (error: unknown): boolean => AWAY.includes(grpcCode(error));
+
+/** Whether the server will refuse this very call for ever. */
+export const isRefusedByTemporal = (error: unknown): boolean => grpcCode(error) === INVALID_ARGUMENT;
+
+/** Fails within `withinMs` with `service_unreachable` if the namespace cannot be reached. */
+export async function probeTemporal(client: Client, withinMs: number): Promise<void> {
+  const { namespace } = client.options;
+  try {
+    await client.withDeadline(Date.now() + withinMs, () => client.workflowService.describeNamespace({ namespace }));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LonghaulError('service_unreachable', `Temporal's namespace ${namespace} does not answer: ${why}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * Task rows as the queue that intake serves. `claimed_at` says that somebody is starting the task's run,
+ * `run_id` that it was started. The unique index on a session's open claim is what keeps its tasks one after another.
+ */
+import type { ChatId, SessionId, TaskId } from '../workflows/contract.ts';
+import { type Db, sqlCode } from './sql.ts';
+
+/** A claim this old without a run belongs to a process that died, or whose call to Temporal was lost. */
+const STALE_CLAIM = '10 seconds';
+/** Whoever asks for a cancel signals it himself. This long after, somebody has to look after it. */
+const CANCEL_GRACE = '1 second';
+const UNIQUE_VIOLATION = '23505';
+
+export interface ClaimedTask {
+  readonly id: TaskId;
+  readonly project: string | null;
+  readonly agent: string | null;
+  readonly priority: number | null;
+  /** Start of the task's input. */
+  readonly input: string | null;
+}
+
+/**
+ * Claims up to `limit` tasks whose turn it is, first come first served: those without a session, and of each session
+ * the head of its queue if none of it is open. Safe beside others who do the same.
+ */
+export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> {
+  try {
+    return [
+      ...(await db<ClaimedTask[]>`
+        WITH next AS MATERIALIZED (
+          SELECT t.id FROM tasks t
+           WHERE t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL
+             AND (t.session_id IS NULL OR NOT EXISTS (
+               SELECT FROM tasks o
+                WHERE o.session_id = t.session_id AND o.id <> t.id
+                  AND ((o.claimed_at IS NOT NULL AND o.ended_at IS NULL)
+                    OR (o.state = 'pending' AND o.cancel_requested_at IS NULL
+                      AND (o.queue_position, o.created_at, o.id) < (t.queue_position, t.created_at, t.id)))))
+           ORDER BY t.created_at, t.id LIMIT ${limit} FOR UPDATE SKIP LOCKED
+        ), claimed AS (
+          UPDATE tasks t SET claimed_at = clock_timestamp() FROM next WHERE t.id = next.id RETURNING t.*
+        )
+        SELECT c.id, p.name AS project, c.agent, c.priority, left(c.input, 1000) AS input
+          FROM claimed c LEFT JOIN projects p ON p.id = c.project_id ORDER BY c.created_at, c.id`),
+    ];
+  } catch (error) {
+    // Another one claimed for the same session meanwhile. The end of that task wakes us.
+    if (sqlCode(error) === UNIQUE_VIOLATION) return [];
+    throw error;
+  }
+}
+
+/** Takes over claims that led to no run. The run may exist all the same: its answer was lost. */
+export async function takeStaleClaims(db: Db, limit: number): Promise<ClaimedTask[]> {
+  return [
+    ...(await db<ClaimedTask[]>`
+      WITH stale AS MATERIALIZED (
+        SELECT id FROM tasks
+         WHERE state IN ('pending', 'running') AND run_id IS NULL AND claimed_at < clock_timestamp() - ${STALE_CLAIM}::interval
+         ORDER BY created_at, id LIMIT ${limit} FOR UPDATE SKIP LOCKED
+      ), claimed AS (
+        UPDATE tasks t SET claimed_at = clock_timestamp() FROM stale WHERE t.id = stale.id RETURNING t.*
+      )
+      SELECT c.id, p.name AS project, c.agent, c.priority, left(c.input, 1000) AS input
+        FROM claimed c LEFT JOIN projects p ON p.id = c.project_id ORDER BY c.created_at, c.id`),
+  ];
+}
+
+export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<void> {
+  await db`UPDATE tasks SET run_id = ${runId} WHERE id = ${taskId} AND run_id IS NULL`;
+}
+
+export interface CancelWish {
+  readonly id: TaskId;
+  readonly reason: string | null;
+}
+
+/** Wishes to cancel a task that nobody has claimed: it can end here and now. */
+export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
+  return [
+    ...(await db<CancelWish[]>`
+      SELECT id, cancel_reason AS reason FROM tasks
+       WHERE state = 'pending' AND claimed_at IS NULL AND cancel_requested_at IS NOT NULL ORDER BY created_at`),
+  ];
+}
+
+/** Wishes to cancel a task that has a run, or is about to. */
+export async function cancelsToSignal(db: Db): Promise<CancelWish[]> {
+  return [
+    ...(await db<CancelWish[]>`
+      SELECT id, cancel_reason AS reason FROM tasks
+       WHERE state IN ('pending', 'running') AND claimed_at IS NOT NULL
+         AND cancel_requested_at < clock_timestamp() - ${CANCEL_GRACE}::interval
+       ORDER BY cancel_requested_at`),
+  ];
+}
+
+export interface EndedUnstarted {
+  readonly sessionId: SessionId | null;
+}
+
+/** Compare-and-set from pending without a claim to cancelled. `undefined`: it was claimed or ended before. */
+export async function cancelUnclaimed(db: Db, taskId: TaskId, summary: string): Promise<EndedUnstarted | undefined> {
+  const [row] = await db<EndedUnstarted[]>`
+    UPDATE tasks SET state = 'cancelled', ended_at = clock_timestamp(), output_summary = ${summary},
+                     cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
+     WHERE id = ${taskId} AND state = 'pending' AND claimed_at IS NULL
+    RETURNING session_id AS "sessionId"`;
+  return row;
+}
+
+/** Ends a task that Temporal refuses to start. */
+export async function failUnstarted(
+  db: Db,
+  { taskId, code, summary }: { taskId: TaskId; code: string; summary: string },
+): Promise<EndedUnstarted | undefined> {
+  const [row] = await db<EndedUnstarted[]>`
+    UPDATE tasks SET state = 'failed', ended_at = clock_timestamp(), error_code = ${code}, output_summary = ${summary}
+     WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL
+    RETURNING session_id AS "sessionId"`;
+  return row;
+}
+
+export interface OpenRun {
+  readonly id: TaskId;
+  readonly runId: string;
+  readonly cancelRequested: boolean;
+  readonly cancelReason: string | null;
+}
+
+/** Tasks that should be running now, by their rows. */
+export async function openRuns(db: Db): Promise<OpenRun[]> {
+  return [
+    ...(await db<OpenRun[]>`
+      SELECT id, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", cancel_reason AS "cancelReason"
+        FROM tasks WHERE state IN ('pending', 'running') AND run_id IS NOT NULL ORDER BY created_at`),
+  ];
+}
+
+export async function isOpen(db: Db, taskId: TaskId): Promise<boolean> {
+  const rows = await db`SELECT FROM tasks WHERE id = ${taskId} AND state IN ('pending', 'running')`;
+  return rows.length > 0;
+}
+
+export interface NewTask {
+  readonly id: TaskId;
+  readonly projectId: string;
+  readonly input: string;
+  readonly agent?: string;
+  readonly model?: string;
+  readonly modeId?: string;
+  readonly thinkingOptionId?: string;
+  readonly sessionId?: SessionId;
+  readonly chatId?: ChatId;
+  readonly priority?: number;
+  readonly permissionPolicy?: string;
+}
+
+export async function insertTask(db: Db, task: NewTask): Promise<void> {
+  await db`
+    INSERT INTO tasks (id, project_id, input, agent, model, mode_id, thinking_option_id, session_id, chat_id, priority, permission_policy)
+    VALUES (${task.id}, ${task.projectId}, ${task.input}, ${task.agent ?? null}, ${task.model ?? null}, ${task.modeId ?? null},
+            ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.chatId ?? null}, ${task.priority ?? null},
+            ${task.permissionPolicy ?? null})`;
+}
+
+/** Writes the wish. The first one's time and reason stay. `undefined`: there is no such task. */
+export async function requestCancel(db: Db, taskId: TaskId, reason: string | undefined): Promise<string | undefined> {
+  const [row] = await db<{ state: string }[]>`
+    UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
+                     cancel_reason = CASE WHEN cancel_requested_at IS NULL THEN ${reason ?? null} ELSE cancel_reason END
+     WHERE id = ${taskId} AND state IN ('pending', 'running')
+    RETURNING state`;
+  if (row) return row.state;
+  const [ended] = await db<{ state: string }[]>`SELECT state FROM tasks WHERE id = ${taskId}`;
+  return ended?.state;
+}

@@ -1,0 +1,41 @@
+/** Sessions and their chats, as the way in needs them. */
+import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { Db } from './sql.ts';
+
+export async function findSession(
+  db: Db,
+  id: SessionId,
+): Promise<{ readonly projectId: ProjectId | null } | undefined> {
+  const [row] = await db<{ projectId: ProjectId | null }[]>`
+    SELECT project_id AS "projectId" FROM sessions WHERE id = ${id}`;
+  return row;
+}
+
+export async function chatIsOf(db: Db, chatId: ChatId, sessionId: SessionId): Promise<boolean> {
+  const rows = await db`SELECT FROM chats WHERE id = ${chatId} AND session_id = ${sessionId}`;
+  return rows.length > 0;
+}
+
+export async function newestOpenChat(db: Db, sessionId: SessionId): Promise<ChatId | undefined> {
+  const [row] = await db<{ id: ChatId }[]>`
+    SELECT id FROM chats WHERE session_id = ${sessionId} AND status = 'open'
+     ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;
+  return row?.id;
+}
+
+export async function addChat(db: Db, chat: { id: ChatId; sessionId: SessionId; name: string }): Promise<void> {
+  await db`
+    INSERT INTO chats (id, session_id, name, status, created_at)
+    VALUES (${chat.id}, ${chat.sessionId}, ${chat.name}, 'open', clock_timestamp()) ON CONFLICT (id) DO NOTHING`;
+}
+
+export async function addUserMessage(
+  db: Db,
+  message: { id: MessageId; sessionId: SessionId; chatId: ChatId; taskId: TaskId; content: string },
+): Promise<void> {
+  await db`
+    INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at, finished_at)
+    VALUES (${message.id}, ${message.sessionId}, ${message.chatId}, ${message.taskId}, 'user', ${message.content},
+            'complete', clock_timestamp(), clock_timestamp())
+    ON CONFLICT (id) DO NOTHING`;
+}

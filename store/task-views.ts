@@ -1,0 +1,109 @@
+/** What people and programs are shown of tasks. */
+import type { ChangeId, ChatId, Phase, ProjectId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
+import type { Db } from './sql.ts';
+
+/** A row of `tasks` as the API and the CLI show it. */
+export interface TaskView {
+  readonly id: TaskId;
+  readonly project_id: ProjectId | null;
+  readonly project_name: string | null;
+  readonly project_path: string | null;
+  readonly input: string;
+  readonly agent: string | null;
+  readonly model: string | null;
+  readonly mode_id: string | null;
+  readonly thinking_option_id: string | null;
+  readonly session_id: SessionId | null;
+  readonly chat_id: ChatId | null;
+  readonly state: TaskState;
+  readonly phase: Phase;
+  readonly error_code: string | null;
+  readonly output_summary: string | null;
+  readonly execution_path: string | null;
+  readonly priority: number | null;
+  readonly permission_policy: string | null;
+  readonly cost_tokens: number | null;
+  readonly run_id: string | null;
+  readonly host: string | null;
+  readonly kept_worktree: string | null;
+  readonly cancel_requested_at: string | null;
+  readonly cancel_reason: string | null;
+  readonly created_at: string | null;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly change: ChangeView | null;
+}
+
+export interface ChangeView {
+  readonly id: ChangeId;
+  readonly state: string;
+  readonly partial: boolean;
+  readonly files: readonly unknown[];
+  readonly additions: number | null;
+  readonly deletions: number | null;
+  readonly base_commit: string | null;
+  readonly result_commit: string | null;
+}
+
+// Times as ISO 8601 in UTC, as frames have them.
+const iso = (db: Db, column: string) =>
+  db`to_char(t.${db(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${db(column)}`;
+
+const columns = (db: Db) => db`
+  t.id, t.project_id, p.name AS project_name, p.path AS project_path, coalesce(t.input, '') AS input, t.agent, t.model, t.mode_id,
+  t.thinking_option_id, t.session_id, t.chat_id, t.state, t.phase, t.error_code, t.output_summary, t.execution_path,
+  t.priority, t.permission_policy, t.cost_tokens, t.run_id, t.host, t.kept_worktree, t.cancel_reason,
+  ${iso(db, 'cancel_requested_at')}, ${iso(db, 'created_at')}, ${iso(db, 'started_at')}, ${iso(db, 'ended_at')},
+  (SELECT jsonb_build_object('id', c.id, 'state', c.state, 'partial', c.partial,
+            'files', CASE jsonb_typeof(c.files) WHEN 'array' THEN c.files ELSE '[]' END, 'additions', c.additions,
+            'deletions', c.deletions, 'base_commit', c.base_commit, 'result_commit', c.result_commit)
+     FROM pending_changes c WHERE c.task_id = t.id ORDER BY c.created_at DESC, c.id LIMIT 1) AS change`;
+
+export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undefined> {
+  const [row] = await db<TaskView[]>`
+    SELECT ${columns(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
+  return row;
+}
+
+/** Ids that begin with these hexadecimal digits (and dashes), newest first. */
+export async function idsByPrefix(db: Db, prefix: string, limit: number): Promise<TaskId[]> {
+  const rows = await db<{ id: TaskId }[]>`
+    SELECT id FROM tasks WHERE id::text LIKE ${`${prefix}%`} ORDER BY created_at DESC, id LIMIT ${limit}`;
+  return rows.map((row) => row.id);
+}
+
+export interface TaskFilter {
+  readonly projectId?: ProjectId;
+  readonly sessionId?: SessionId;
+  readonly states?: readonly TaskState[];
+  readonly limit: number;
+}
+
+/** Newest first. */
+export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskView[]> {
+  return [
+    ...(await db<TaskView[]>`
+      SELECT ${columns(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+       WHERE (${filter.projectId ?? null}::uuid IS NULL OR t.project_id = ${filter.projectId ?? null})
+         AND (${filter.sessionId ?? null}::uuid IS NULL OR t.session_id = ${filter.sessionId ?? null})
+         AND (${filter.states ? [...filter.states] : null}::text[] IS NULL OR t.state = ANY (${filter.states ? [...filter.states] : null}))
+       ORDER BY t.created_at DESC, t.id LIMIT ${filter.limit}`),
+  ];
+}
+
+export interface DiffView {
+  readonly change_id: ChangeId;
+  readonly state: string;
+  readonly partial: boolean;
+  readonly diff: string;
+  readonly additions: number | null;
+  readonly deletions: number | null;
+}
+
+/** The newest change of the task. */
+export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undefined> {
+  const [row] = await db<DiffView[]>`
+    SELECT id AS change_id, state, partial, coalesce(diff, '') AS diff, additions, deletions
+      FROM pending_changes WHERE task_id = ${taskId} ORDER BY created_at DESC, id LIMIT 1`;
+  return row;
+}
