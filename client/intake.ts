@@ -1,0 +1,294 @@
+/**
+ * Intake: rows with state pending become runs. NOTIFY wakes it, a sweep catches what the notice missed. Any number of
+ * intakes may serve one database: a claim is a compare-and-set, and the workflow id starts once.
+ *
+ * Must never happen: two tasks of a session at once; a task that waits although everything it needs is there.
+ * While Temporal is away nothing is claimed: rows stay pending, can be cancelled, and start when it is back.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import { TASKS_CHANNEL } from '../frames/frame.ts';
+import { listen, type Listener } from '../store/listen.ts';
+import {
+  cancelsBeforeStart,
+  cancelsToSignal,
+  type ClaimedTask,
+  claimTasks,
+  failUnstarted,
+  storeRun,
+  takeStaleClaims,
+} from '../store/queue.ts';
+import type { Sql } from '../store/sql.ts';
+import type { TaskId } from '../workflows/contract.ts';
+import { cancelBeforeStart, sayEnded, signalCancel } from './cancel.ts';
+import { settleLostRuns } from './settle-lost-runs.ts';
+import { startRun } from './start-run.ts';
+import { isRefusedByTemporal, isTemporalAway, probeTemporal } from './temporal.ts';
+
+const SWEEP_MS = 5_000;
+const AUTHORITY_MS = 60_000;
+/** After a wish to cancel was noticed: whoever wrote it has had the time to signal it himself. */
+const CANCEL_LOOK_MS = 1_100;
+/** A signal that Temporal took is durable; one more now and then costs little. */
+const CANCEL_AGAIN_MS = 60_000;
+const STARTS_AT_ONCE = 10;
+const PROBE_MS = 2_000;
+const PROBE_EVERY_MS = 1_000;
+
+export interface IntakeLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface IntakeOptions {
+  readonly sql: Sql;
+  readonly temporal: Client;
+  /** The machine that has the projects. */
+  readonly host: string;
+  readonly log: IntakeLog;
+  /** Aborted: no task is claimed any more; `ended` resolves when those being started are done. */
+  readonly signal: AbortSignal;
+}
+
+export interface Intake {
+  /** What keeps it from starting tasks now; `undefined`: nothing. */
+  trouble(): string | undefined;
+  readonly ended: Promise<void>;
+}
+
+export function startIntake(options: IntakeOptions): Intake {
+  const intake = new RunningIntake(options);
+  return { trouble: () => intake.trouble, ended: intake.run() };
+}
+
+class RunningIntake {
+  readonly #options: IntakeOptions;
+  readonly #doorbell = new Doorbell();
+  readonly #background = new Set<Promise<void>>();
+  readonly #signalled = new Map<TaskId, number>();
+  #starts = 0;
+  #temporalTrouble: string | undefined = 'Temporal was not asked yet';
+  #postgresTrouble: string | undefined;
+  #probing = false;
+  #nextSweepAt = 0;
+  #nextAuthorityAt = 0;
+  #cancelTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  get trouble(): string | undefined {
+    return this.#postgresTrouble ?? this.#temporalTrouble;
+  }
+
+  async run(): Promise<void> {
+    const { sql, signal } = this.#options;
+    const timers: NodeJS.Timeout[] = [];
+    const ring = (): void => this.#doorbell.ring();
+    const listener: Listener = listen(sql, {
+      channels: [TASKS_CHANNEL],
+      onNotify: () => {
+        ring();
+        this.#lookAtCancelsSoon();
+      },
+      onListening: ring,
+    });
+    signal.addEventListener('abort', ring, { once: true });
+    timers.push(setInterval(ring, SWEEP_MS));
+    const stopped = (): boolean => signal.aborted;
+    try {
+      while (!stopped()) {
+        const full = await this.#pass().then(
+          (more) => this.#postgresIs(undefined, more),
+          (error: unknown) => this.#postgresIs(error, false),
+        );
+        if (!full) await this.#doorbell.wait();
+      }
+    } finally {
+      for (const timer of timers) clearInterval(timer);
+      clearTimeout(this.#cancelTimer);
+      await listener.close();
+      await Promise.all(this.#background);
+    }
+  }
+
+  /** True: there may be more to claim at once. */
+  async #pass(): Promise<boolean> {
+    const { sql } = this.#options;
+    if (this.#temporalTrouble !== undefined) {
+      this.#probe();
+      await this.#cancelWhatHasNotStarted();
+      return false;
+    }
+    const room = STARTS_AT_ONCE - this.#starts;
+    const claimed = room > 0 ? await claimTasks(sql, room) : [];
+    for (const task of claimed) this.#start(task);
+    await this.#cancelWhatHasNotStarted();
+    if (Date.now() >= this.#nextSweepAt) await this.#sweep();
+    return room > 0 && claimed.length === room;
+  }
+
+  async #sweep(): Promise<void> {
+    const { sql, log } = this.#options;
+    this.#nextSweepAt = Date.now() + SWEEP_MS;
+    const room = STARTS_AT_ONCE - this.#starts;
+    if (room > 0) for (const task of await takeStaleClaims(sql, room)) this.#start(task);
+    await this.#signalCancels();
+    if (Date.now() < this.#nextAuthorityAt) return;
+    this.#nextAuthorityAt = Date.now() + AUTHORITY_MS;
+    this.#track(
+      settleLostRuns(this.#options).then(
+        (count) => count > 0 && log.warn({ count }, 'closed tasks whose runs were gone'),
+        (error: unknown) => this.#hear(error, 'could not compare tasks with their runs'),
+      ),
+    );
+  }
+
+  #start(task: ClaimedTask): void {
+    const { sql, temporal, host, log } = this.#options;
+    this.#starts += 1;
+    this.#track(
+      (async () => {
+        try {
+          const runId = await startRun(temporal, task, host);
+          await storeRun(sql, task.id, runId);
+          log.info({ task_id: task.id, run_id: runId }, 'task started');
+        } catch (error) {
+          // The claim stays: the run may exist. It is taken over when it is stale.
+          this.#hear(error, `task ${task.id} could not be started`);
+          if (isRefusedByTemporal(error)) await this.#refuse(task, error);
+        } finally {
+          this.#starts -= 1;
+        }
+      })(),
+    );
+  }
+
+  async #refuse(task: ClaimedTask, error: unknown): Promise<void> {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const summary = `Temporal refuses to start this task: ${text(cause)}`.slice(0, 500);
+    await this.#options.sql
+      .begin(async (tx) => {
+        const ended = await failUnstarted(tx, { taskId: task.id, code: 'internal_error', summary });
+        if (ended) await sayEnded(tx, { taskId: task.id, ended, state: 'failed', summary });
+      })
+      .catch((failure: unknown) => this.#hear(failure, `task ${task.id} could not be marked as failed`));
+  }
+
+  /** Work that `ended` waits for. It must not reject. */
+  #track(work: Promise<unknown>): void {
+    const tracked = (async () => {
+      await work;
+      this.#background.delete(tracked);
+      this.#doorbell.ring();
+    })();
+    this.#background.add(tracked);
+  }
+
+  async #cancelWhatHasNotStarted(): Promise<void> {
+    const { sql, log } = this.#options;
+    for (const wish of await cancelsBeforeStart(sql)) {
+      if (await cancelBeforeStart(sql, wish.id, wish.reason ?? undefined)) {
+        log.info({ task_id: wish.id }, 'task cancelled before it started');
+      }
+    }
+  }
+
+  #lookAtCancelsSoon(): void {
+    this.#cancelTimer ??= setTimeout(() => {
+      this.#cancelTimer = undefined;
+      this.#nextSweepAt = 0;
+      this.#doorbell.ring();
+    }, CANCEL_LOOK_MS);
+  }
+
+  async #signalCancels(): Promise<void> {
+    const { sql, temporal } = this.#options;
+    const wishes = await cancelsToSignal(sql);
+    const now = Date.now();
+    const open = new Set(wishes.map((wish) => wish.id));
+    for (const id of this.#signalled.keys()) if (!open.has(id)) this.#signalled.delete(id);
+    for (const wish of wishes) {
+      if (now - (this.#signalled.get(wish.id) ?? 0) < CANCEL_AGAIN_MS) continue;
+      if (await signalCancel(temporal, wish.id, wish.reason ?? undefined)) this.#signalled.set(wish.id, now);
+    }
+  }
+
+  /** One probe at a time, until Temporal answers. */
+  #probe(): void {
+    if (this.#probing) return;
+    const { temporal, log, signal } = this.#options;
+    this.#probing = true;
+    const answers = async (): Promise<boolean> => {
+      try {
+        await probeTemporal(temporal, PROBE_MS);
+        return true;
+      } catch (error) {
+        this.#temporalTrouble = text(error);
+        return false;
+      }
+    };
+    const untilAnswered = async (): Promise<void> => {
+      while (!signal.aborted) {
+        if (await answers()) break;
+        await delay(PROBE_EVERY_MS, undefined, { signal }).catch(() => undefined);
+      }
+      this.#probing = false;
+      if (signal.aborted) return;
+      this.#temporalTrouble = undefined;
+      this.#nextSweepAt = 0;
+      this.#nextAuthorityAt = 0;
+      log.info({}, 'Temporal answers: tasks are started');
+    };
+    this.#track(untilAnswered());
+  }
+
+  #hear(error: unknown, what: string): void {
+    const { log } = this.#options;
+    if (!isTemporalAway(error)) {
+      log.error({ err: error }, what);
+      return;
+    }
+    if (this.#temporalTrouble === undefined) log.warn({ err: error }, `Temporal is away: ${what}`);
+    this.#temporalTrouble ??= text(error);
+  }
+
+  #postgresIs(error: unknown, more: boolean): boolean {
+    const { log } = this.#options;
+    if (error === undefined) {
+      if (this.#postgresTrouble !== undefined) log.info({}, 'Postgres answers again');
+      this.#postgresTrouble = undefined;
+      return more;
+    }
+    if (this.#postgresTrouble === undefined) log.warn({ err: error }, 'Postgres does not answer');
+    this.#postgresTrouble = `Postgres does not answer: ${text(error)}`;
+    return false;
+  }
+}
+
+/** Remembers that it rang while nobody waited. */
+class Doorbell {
+  #rang = false;
+  #resolve: (() => void) | undefined;
+
+  ring(): void {
+    this.#rang = true;
+    this.#resolve?.();
+  }
+
+  async wait(): Promise<void> {
+    if (!this.#rang) {
+      await new Promise<void>((resolve) => {
+        this.#resolve = resolve;
+      });
+      this.#resolve = undefined;
+    }
+    this.#rang = false;
+  }
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,90 @@
+/**
+ * Rows that say a task is open while Temporal says that its run is closed: it was terminated by hand, or Temporal lost
+ * it. A `settle` workflow runs the closing steps for them. One process at a time looks, under an advisory lock.
+ */
+import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import { isOpen, type OpenRun, openRuns } from '../store/queue.ts';
+import type { Sql } from '../store/sql.ts';
+import {
+  type SettleInput,
+  settleWorkflowId,
+  type TaskEnd,
+  taskWorkflowId,
+  WORKFLOW_QUEUE,
+} from '../workflows/contract.ts';
+
+const ADVISORY_LOCK = 4_706_003;
+const CALL_MS = 5_000;
+const AT_ONCE = 10;
+
+export interface SettleDeps {
+  readonly sql: Sql;
+  readonly temporal: Client;
+  readonly host: string;
+}
+
+/** Returns how many settlements were started. */
+export async function settleLostRuns(deps: SettleDeps): Promise<number> {
+  const connection = await deps.sql.reserve();
+  try {
+    const [lock] = await connection<{ taken: boolean }[]>`SELECT pg_try_advisory_lock(${ADVISORY_LOCK}) AS taken`;
+    if (!lock?.taken) return 0;
+    try {
+      const rest = await openRuns(deps.sql);
+      let settled = 0;
+      const work = async (): Promise<void> => {
+        for (let run = rest.shift(); run; run = rest.shift()) if (await settleIfLost(deps, run)) settled += 1;
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      return settled;
+    } finally {
+      await connection`SELECT pg_advisory_unlock(${ADVISORY_LOCK})`;
+    }
+  } finally {
+    connection.release();
+  }
+}
+
+async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
+  const status = await statusOf(deps.temporal, run);
+  // A run makes its row final before it closes, so a row that is open even now was left behind.
+  if (status === 'RUNNING' || status === 'PAUSED' || !(await isOpen(deps.sql, run.id))) return false;
+  const input: SettleInput = { taskId: run.id, host: deps.host, end: endOf(run, status) };
+  try {
+    await deps.temporal.withDeadline(Date.now() + CALL_MS, () =>
+      deps.temporal.workflow.start('settle', {
+        taskQueue: WORKFLOW_QUEUE,
+        workflowId: settleWorkflowId(run.id),
+        args: [input],
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+        staticSummary: `Closes a task whose run is ${status.toLowerCase()}`,
+      }),
+    );
+    return true;
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    throw error;
+  }
+}
+
+async function statusOf(client: Client, run: OpenRun): Promise<string> {
+  try {
+    const handle = client.workflow.getHandle(taskWorkflowId(run.id), run.runId);
+    const { status } = await client.withDeadline(Date.now() + CALL_MS, () => handle.describe());
+    return status.name;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return 'UNKNOWN';
+    throw error;
+  }
+}
+
+function endOf(run: OpenRun, status: string): TaskEnd {
+  if (run.cancelRequested) {
+    return { state: 'cancelled', ...(run.cancelReason ? { reason: run.cancelReason } : {}) };
+  }
+  const message =
+    status === 'UNKNOWN'
+      ? 'Temporal does not know the run of this task any more: its history was lost or removed.'
+      : 'The task was terminated in Temporal before it ended.';
+  return { state: 'failed', code: 'terminated', message };
+}

@@ -1,0 +1,64 @@
+/** Starts the workflow of a claimed task. The workflow id makes it happen once, whoever else tries. */
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import {
+  defineSearchAttributeKey,
+  SearchAttributeType,
+  type SearchAttributePair,
+  TypedSearchAttributes,
+} from '@temporalio/common';
+import type { ClaimedTask } from '../store/queue.ts';
+import { SEARCH_ATTRIBUTES, type TaskInput, taskWorkflowId, WORKFLOW_QUEUE } from '../workflows/contract.ts';
+
+/** A call that has no answer by then counts as lost; below the age at which a claim is taken over. */
+const START_MS = 5_000;
+const SUMMARY_CHARS = 200;
+/** Temporal refuses a longer one (its default limit is 400 bytes, with the quotes). */
+const SUMMARY_BYTES = 390;
+
+const KEYWORDS = {
+  project: defineSearchAttributeKey(SEARCH_ATTRIBUTES.project, SearchAttributeType.KEYWORD),
+  agent: defineSearchAttributeKey(SEARCH_ATTRIBUTES.agent, SearchAttributeType.KEYWORD),
+  phase: defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, SearchAttributeType.KEYWORD),
+};
+
+/** Returns the run's id, also if the run was there before. */
+export async function startRun(client: Client, task: ClaimedTask, host: string): Promise<string> {
+  const workflowId = taskWorkflowId(task.id);
+  const input: TaskInput = { taskId: task.id, host };
+  const summary = firstLine(task.input ?? '');
+  try {
+    const handle = await client.withDeadline(Date.now() + START_MS, () =>
+      client.workflow.start('task', {
+        taskQueue: WORKFLOW_QUEUE,
+        workflowId,
+        args: [input],
+        workflowIdReusePolicy: 'REJECT_DUPLICATE',
+        typedSearchAttributes: attributesOf(task),
+        ...(summary ? { staticSummary: summary } : {}),
+        ...(task.priority === null ? {} : { priority: { priorityKey: Math.min(5, Math.max(1, task.priority)) } }),
+      }),
+    );
+    return handle.firstExecutionRunId;
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    const { runId } = await client.withDeadline(Date.now() + START_MS, () =>
+      client.workflow.getHandle(workflowId).describe(),
+    );
+    return runId;
+  }
+}
+
+function attributesOf(task: ClaimedTask): TypedSearchAttributes {
+  const pairs: SearchAttributePair[] = [{ key: KEYWORDS.phase, value: 'queued' }];
+  if (task.project) pairs.push({ key: KEYWORDS.project, value: task.project });
+  if (task.agent) pairs.push({ key: KEYWORDS.agent, value: task.agent });
+  return new TypedSearchAttributes(pairs);
+}
+
+/** The first line with something on it, cut to what Temporal takes. */
+export function firstLine(input: string): string {
+  const line = input.split('\n').find((candidate) => candidate.trim() !== '') ?? '';
+  let cut = line.trim().slice(0, SUMMARY_CHARS);
+  while (Buffer.byteLength(JSON.stringify(cut)) > SUMMARY_BYTES) cut = cut.slice(0, -1);
+  return cut.toWellFormed();
+}
