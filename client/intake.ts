@@ -179,11 +179,12 @@ class RunningIntake {
 
   /** Work that `ended` waits for. It must not reject. */
   #track(work: Promise<unknown>): void {
-    const tracked = (async () => {
-      await work;
-      this.#background.delete(tracked);
-      this.#doorbell.ring();
-    })();
+    const tracked = work
+      .then(() => undefined)
+      .finally(() => {
+        this.#background.delete(tracked);
+        this.#doorbell.ring();
+      });
     this.#background.add(tracked);
   }
 
