@@ -140,7 +140,7 @@ export interface CreatedWorktree {
 
 /** What came of the turn. Failures that a retry may mend are thrown instead. */
 export type DispatchResult =
-  | { readonly kind: 'completed'; readonly summary: string; readonly attempt: number }
+  | { readonly kind: 'completed'; readonly attempt: number }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
 
 export type CollectedDiff =

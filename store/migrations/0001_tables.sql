@@ -182,14 +182,13 @@ CREATE TABLE permissions (
 );
 
 -- One execution of the dispatch step. boot_id, worker_pid and worker_start tell whether its worker lives;
--- pid and pid_start the agent's process; task_token lets a starting worker end it at once.
+-- pid and pid_start the agent's process.
 CREATE TABLE attempts (
   task_id          uuid        NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
   attempt          integer     NOT NULL,
   host             text        NOT NULL,
   run_id           text        NOT NULL,
   token            uuid        NOT NULL,
-  task_token       bytea       NOT NULL,
   boot_id          text        NOT NULL,
   worker_pid       integer     NOT NULL,
   worker_start     text        NOT NULL,

@@ -1,0 +1,89 @@
+/**
+ * Step 2, create worktree: the first step that holds an agent slot, so this is where a task starts to run.
+ * Run twice it finds the same worktree on the same base: the row keeps what the first one chose.
+ */
+import path from 'node:path';
+import { appendKeyed } from '../frames/append.ts';
+import type { Tx } from '../store/sql.ts';
+import type { CreatedWorktree, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { type StepDeps, withHeartbeat } from './step.ts';
+
+interface Place {
+  readonly sessionId: SessionId;
+  readonly projectPath: string;
+  readonly worktreePath: string;
+  /** Commit to start from; none: the project's HEAD. */
+  readonly base: string | undefined;
+}
+
+export function makeCreateWorktree({ sql, worktrees, worktreesDir }: StepDeps) {
+  return async function createWorktree({ taskId }: StepInput): Promise<CreatedWorktree> {
+    const place = await sql.begin((tx) => beginTask(tx, taskId, worktreesDir));
+    const made = await withHeartbeat((signal) =>
+      worktrees.create({
+        projectPath: place.projectPath,
+        worktreePath: place.worktreePath,
+        ...(place.base ? { base: place.base } : {}),
+        signal,
+      }),
+    );
+    await sql.begin(async (tx) => {
+      await tx`
+        UPDATE tasks SET worktree_path = ${made.worktreePath}, base_commit = coalesce(base_commit, ${made.base})
+         WHERE id = ${taskId} AND state = 'running'`;
+      const warnings = made.warnings.map((message, index) => ({
+        key: `${taskId}:worktree-warning-${index}`,
+        taskId,
+        body: { type: 'warning' as const, message },
+      }));
+      if (warnings.length > 0) await appendKeyed(tx, place.sessionId, warnings);
+    });
+    return { worktree: made.worktreePath, base: made.base };
+  };
+}
+
+async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<Place> {
+  const [task] = await tx<
+    { state: string; session_id: SessionId; path: string; base_commit: string | null; worktree_path: string | null }[]
+  >`
+    SELECT t.state, t.session_id, p.path, t.base_commit, t.worktree_path
+      FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId} FOR UPDATE OF t`;
+  if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row or its project's was deleted`);
+  if (task.state !== 'pending' && task.state !== 'running') {
+    throw new LonghaulError('superseded', `task ${taskId} is ${task.state}: expected pending or running`);
+  }
+  const worktreePath = task.worktree_path ?? (await pathFor(tx, { taskId, sessionId: task.session_id, worktreesDir }));
+  await tx`
+    UPDATE tasks SET state = 'running', phase = 'preparing', worktree_path = ${worktreePath},
+           started_at = coalesce(started_at, clock_timestamp())
+     WHERE id = ${taskId}`;
+  await appendKeyed(tx, task.session_id, [
+    { key: `${taskId}:preparing`, taskId, body: { type: 'task_state', state: 'running', phase: 'preparing' } },
+  ]);
+  return {
+    sessionId: task.session_id,
+    projectPath: task.path,
+    worktreePath,
+    base: task.base_commit ?? (await newestResult(tx, task.session_id)),
+  };
+}
+
+/** One path a session, because agents key their own sessions by it; unless an earlier task's worktree had to stay there. */
+async function pathFor(
+  tx: Tx,
+  { taskId, sessionId, worktreesDir }: { taskId: TaskId; sessionId: SessionId; worktreesDir: string },
+): Promise<string> {
+  const usual = path.join(worktreesDir, sessionId);
+  const kept = await tx`SELECT FROM tasks WHERE session_id = ${sessionId} AND kept_worktree = ${usual}`;
+  return kept.length === 0 ? usual : `${usual}-${taskId.slice(0, 8)}`;
+}
+
+/** A session goes on from its newest result, unless that was rejected or is in the project already. */
+async function newestResult(tx: Tx, sessionId: SessionId): Promise<string | undefined> {
+  const [row] = await tx<{ result_commit: string }[]>`
+    SELECT result_commit FROM pending_changes
+     WHERE session_id = ${sessionId} AND state = 'pending' AND result_commit IS NOT NULL
+     ORDER BY created_at DESC, id DESC LIMIT 1`;
+  return row?.result_commit;
+}

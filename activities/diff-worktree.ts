@@ -1,0 +1,66 @@
+/**
+ * Step 4, diff worktree: stores what the agent left as a commit, and the diff where the next step finds it.
+ * Before that nothing of the agent may be alive and no attempt may write: what is collected is what is kept.
+ */
+import { endTask } from '../agents/process/end.ts';
+import { appendKeyed } from '../frames/append.ts';
+import { revokeWriter } from '../store/attempts.ts';
+import { storeDiff } from '../store/collected-diffs.ts';
+import type { CollectedDiff, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
+import { type StepDeps, withHeartbeat } from './step.ts';
+
+export const resultRef = (taskId: TaskId): string => `refs/longhaul/tasks/${taskId}`;
+
+interface Place {
+  readonly session_id: SessionId | null;
+  readonly input: string;
+  readonly project_path: string | null;
+  readonly worktree_path: string | null;
+  readonly base_commit: string | null;
+}
+
+export function makeDiffWorktree(deps: StepDeps) {
+  const { sql, turns, worktrees } = deps;
+  return async function diffWorktree({ taskId }: StepInput): Promise<CollectedDiff> {
+    const place = await beginCollecting(deps, taskId);
+    await turns.stop(taskId, 'closing');
+    if (!place?.project_path || !place.worktree_path || !place.base_commit) return { kind: 'none' };
+    await endTask(taskId);
+    const { project_path: projectPath, worktree_path: worktreePath, base_commit: base } = place;
+    const message = place.input.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
+    const found = await withHeartbeat((signal) =>
+      worktrees.collect({ projectPath, worktreePath, base, ref: resultRef(taskId), message, signal }),
+    );
+    if (found.kind === 'none') return { kind: 'none' };
+    if (found.kind === 'changed') await storeDiff(sql, taskId, base, found);
+    if (found.kind === 'kept') {
+      return { kind: 'kept', reason: found.reason };
+    }
+    return {
+      kind: 'changed',
+      commit: found.commit,
+      files: found.files.length,
+      additions: found.additions,
+      deletions: found.deletions,
+    };
+  };
+}
+
+/** Undefined when the task is final or gone: then there is nothing to do. */
+async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
+  return sql.begin(async (tx) => {
+    const [place] = await tx<Place[]>`
+      SELECT t.session_id, t.input, p.path AS project_path, t.worktree_path, t.base_commit
+        FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+       WHERE t.id = ${taskId} AND t.state = 'running' FOR UPDATE OF t`;
+    if (!place) return undefined;
+    await tx`UPDATE tasks SET phase = 'collecting' WHERE id = ${taskId}`;
+    if (place.session_id) {
+      await revokeWriter(tx, place.session_id);
+      await appendKeyed(tx, place.session_id, [
+        { key: `${taskId}:collecting`, taskId, body: { type: 'task_state', state: 'running', phase: 'collecting' } },
+      ]);
+    }
+    return place;
+  });
+}

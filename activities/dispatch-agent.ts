@@ -1,0 +1,106 @@
+/**
+ * Step 3, dispatch agent: one attempt at the turn. It takes the fence, finds an outcome that Temporal never
+ * heard of, adopts a turn that lives on in this process, or starts one; then it watches: heartbeats to
+ * Temporal, progress to the workflow, and what a cancellation means.
+ */
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { CancelledFailure } from '@temporalio/common';
+import { adoptTurn, takeTurn } from '../store/attempts.ts';
+import { turnTask } from '../store/turn-task.ts';
+import { AGENT_PROGRESS, type DispatchResult, type StepInput, type TaskId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { ProgressPacer } from './progress-pacer.ts';
+import type { StepDeps } from './step.ts';
+import { startTurn } from './turn.ts';
+import type { LiveTurn } from './turns.ts';
+
+/** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
+const HEARTBEAT_MS = 1_000;
+/** A turn that no attempt watches any more is stopped after this, unless the next attempt adopts it. */
+const ADOPTION_GRACE_MS = 30_000;
+
+export function makeDispatchAgent(deps: StepDeps) {
+  return async function dispatchAgent({ taskId }: StepInput): Promise<DispatchResult> {
+    const turn = await turnFor(deps, taskId);
+    return 'outcome' in turn ? turn.outcome : watch(deps, turn.live);
+  };
+}
+
+type Found = { readonly outcome: DispatchResult } | { readonly live: LiveTurn };
+
+async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
+  const { info } = Context.current();
+  const running = deps.turns.get(taskId);
+  if (running) {
+    const adopted = await adoptTurn(deps.sql, { taskId, attempt: info.attempt, from: running.attempt });
+    if (adopted) {
+      running.adopt(info.attempt);
+      return { live: running };
+    }
+    await running.stop('abandoned');
+  }
+  const taken = await takeTurn(deps.sql, {
+    taskId,
+    attempt: info.attempt,
+    runId: info.workflowExecution?.runId ?? '',
+    host: deps.host,
+    worker: deps.worker,
+  });
+  switch (taken.kind) {
+    case 'gone':
+      throw new LonghaulError('task_gone', `task ${taskId}: its row or its session's was deleted`);
+    case 'superseded':
+      throw new LonghaulError('superseded', `task ${taskId}, attempt ${info.attempt}: ${taken.reason}`);
+    case 'done':
+      return { outcome: taken.outcome };
+    case 'taken': {
+      const task = await turnTask(deps.sql, taskId);
+      if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted`);
+      const live = startTurn(deps, { task, attempt: info.attempt, taken });
+      deps.turns.add(live);
+      return { live };
+    }
+  }
+}
+
+async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
+  const context = Context.current();
+  const workflow = deps.temporal.workflow.getHandle(context.info.workflowExecution?.workflowId ?? '');
+  const pacer = new ProgressPacer((progress) => workflow.signal(AGENT_PROGRESS, progress));
+  const beat = (): void => {
+    context.heartbeat(turn.heartbeat());
+    pacer.offer(turn.progress());
+  };
+  beat();
+  const timer = setInterval(beat, HEARTBEAT_MS);
+  const off = turn.onPhase(() => pacer.offer(turn.progress()));
+  try {
+    return await Promise.race([turn.result, context.cancelled]);
+  } catch (error) {
+    if (error instanceof CancelledFailure && context.cancellationSignal.aborted) await letGo(turn, error);
+    throw error;
+  } finally {
+    clearInterval(timer);
+    off();
+  }
+}
+
+/** Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. */
+async function letGo(turn: LiveTurn, cancelled: CancelledFailure): Promise<never> {
+  const details = Context.current().cancellationDetails;
+  if (details?.cancelRequested) {
+    await turn.stop('cancel');
+    throw cancelled;
+  }
+  if (details?.workerShutdown) {
+    await turn.stop('shutdown');
+    throw ApplicationFailure.retryable('the worker was shut down; the turn goes on elsewhere', 'worker_lost');
+  }
+  // Timed out, paused, reset or unknown to the server: this process is well, so the turn goes on for the
+  // attempt that follows.
+  const attempt = turn.attempt;
+  setTimeout(() => {
+    if (turn.attempt === attempt) void turn.stop('abandoned');
+  }, ADOPTION_GRACE_MS).unref();
+  throw cancelled;
+}

@@ -1,0 +1,131 @@
+/**
+ * Step 7, finish: the row's final state and, if the turn could not, the message's. A trigger refuses any
+ * later change. Run twice it returns what the first run wrote.
+ */
+import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
+import { foldMessage } from '../frames/snapshot.ts';
+import { revokeWriter } from '../store/attempts.ts';
+import { finishMessage, streamingChat } from '../store/messages.ts';
+import type { Tx } from '../store/sql.ts';
+import {
+  type FinishInput,
+  isFinal,
+  type MessageId,
+  type SessionId,
+  type TaskEnd,
+  type TaskId,
+  type TaskResult,
+  type TaskState,
+} from '../workflows/contract.ts';
+import { isErrorCode } from '../workflows/errors.ts';
+import type { StepDeps } from './step.ts';
+
+/** What people read in a list: §3 of the design bounds it. */
+const MAX_SUMMARY_CHARS = 500;
+
+interface TaskRow {
+  readonly state: TaskState;
+  readonly session_id: SessionId | null;
+  readonly message_id: MessageId | null;
+  readonly worktree_path: string | null;
+  readonly output_summary: string | null;
+  readonly error_code: string | null;
+}
+
+export function makeFinishTask({ sql }: StepDeps) {
+  return async function finishTask(input: FinishInput): Promise<TaskResult> {
+    return sql.begin(async (tx) => {
+      const [task] = await tx<TaskRow[]>`
+        SELECT state, session_id, message_id, worktree_path, output_summary, error_code
+          FROM tasks WHERE id = ${input.taskId} FOR UPDATE`;
+      if (!task) return { state: 'failed', code: 'task_gone', summary: 'The task was deleted while it ran.' };
+      if (isFinal(task.state)) return resultOf(task.state, task.output_summary ?? '', task.error_code);
+      if (task.session_id) await revokeWriter(tx, task.session_id);
+      const summary = await summaryOf(tx, task, input);
+      const frames = await finishStreaming(tx, task, input);
+      await writeEnd(tx, task, input, summary);
+      if (task.session_id) {
+        const error_code = input.end.state === 'failed' ? { error_code: input.end.code } : {};
+        frames.push({
+          key: `${input.taskId}:end`,
+          taskId: input.taskId,
+          body: {
+            type: 'task_state',
+            state: input.end.state,
+            phase: 'cleaning',
+            output_summary: summary,
+            ...error_code,
+          },
+        });
+        await appendKeyed(tx, task.session_id, frames);
+      }
+      return resultOf(input.end.state, summary, input.end.state === 'failed' ? input.end.code : null);
+    });
+  };
+}
+
+function resultOf(state: TaskResult['state'], summary: string, code: string | null): TaskResult {
+  return { state, summary, ...(isErrorCode(code) ? { code } : {}) };
+}
+
+/** A turn that was stopped or lost left its message streaming: what the log has of it is kept. */
+async function finishStreaming(tx: Tx, task: TaskRow, { taskId, end }: FinishInput): Promise<KeyedFrame[]> {
+  const { session_id: sessionId, message_id: messageId } = task;
+  if (!sessionId || !messageId) return [];
+  const chatId = await streamingChat(tx, messageId);
+  if (!chatId) return [];
+  const view = await foldMessage(tx, sessionId, messageId);
+  const status = end.state === 'completed' ? 'complete' : end.state;
+  const toolCalls = [...view.toolCalls.values()].map((call) =>
+    call.status === 'completed' ? call : { ...call, status: 'failed' as const },
+  );
+  await finishMessage(tx, { ...view, id: messageId, status, toolCalls });
+  const body = { type: 'message_complete', message_id: messageId, chat_id: chatId, status } as const;
+  return [{ key: `${taskId}:message-complete`, taskId, body }];
+}
+
+async function writeEnd(
+  tx: Tx,
+  task: TaskRow,
+  { taskId, end, keptWorktree }: FinishInput,
+  summary: string,
+): Promise<void> {
+  await tx`
+    UPDATE tasks
+       SET state = ${end.state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
+           error_code = ${end.state === 'failed' ? end.code : null},
+           kept_worktree = ${keptWorktree === undefined ? null : task.worktree_path},
+           cost_tokens = (SELECT sum(tokens_used)::bigint FROM messages WHERE session_id = ${task.session_id})
+     WHERE id = ${taskId}`;
+}
+
+async function summaryOf(tx: Tx, task: TaskRow, { taskId, end, keptWorktree }: FinishInput): Promise<string> {
+  const kept =
+    keptWorktree === undefined || !task.worktree_path
+      ? ''
+      : ` The worktree was kept at ${task.worktree_path}: ${keptWorktree}`;
+  const said = await headline(tx, task, taskId, end);
+  return cut(said, MAX_SUMMARY_CHARS - Math.min(kept.length, MAX_SUMMARY_CHARS / 2)) + cut(kept, MAX_SUMMARY_CHARS / 2);
+}
+
+async function headline(tx: Tx, task: TaskRow, taskId: TaskId, end: TaskEnd): Promise<string> {
+  if (end.state === 'failed') return end.message;
+  if (end.state === 'cancelled') return end.reason ? `Cancelled: ${end.reason}` : 'Cancelled.';
+  const [message] = await tx<{ content: string }[]>`SELECT content FROM messages WHERE id = ${task.message_id}`;
+  const lastParagraph = message?.content
+    .trim()
+    .split(/\n\s*\n/)
+    .at(-1)
+    ?.trim();
+  return lastParagraph || `Task ${taskId} completed; the agent wrote no text.`;
+}
+
+function cut(text: string, limit: number): string {
+  const clean = text.toWellFormed().replaceAll('\0', '\ufffd');
+  return clean.length <= limit
+    ? clean
+    : `${clean
+        .slice(0, limit - 1)
+        .toWellFormed()
+        .replace(/\ufffd$/, '')}…`;
+}

@@ -1,0 +1,210 @@
+/**
+ * Step 1, open session: in one transaction that locks the task's row, the session, chat and messages that
+ * the task needs. Run twice it finds what it made: ids derive from the task's, and the row says it is open.
+ */
+import { Context } from '@temporalio/activity';
+import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
+import { idOf } from '../store/ids.ts';
+import type { Tx } from '../store/sql.ts';
+import {
+  type ChatId,
+  type ExecutionPath,
+  isFinal,
+  type MessageId,
+  type OpenedSession,
+  type ProjectId,
+  type SessionId,
+  type StepInput,
+  type TaskId,
+  type TaskState,
+} from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import type { StepDeps } from './step.ts';
+
+interface TaskRow {
+  readonly id: TaskId;
+  readonly project_id: ProjectId;
+  readonly input: string;
+  readonly agent: string | null;
+  readonly model: string | null;
+  readonly session_id: SessionId | null;
+  readonly chat_id: ChatId | null;
+  readonly message_id: MessageId | null;
+  readonly state: TaskState;
+  readonly execution_path: ExecutionPath | null;
+  readonly permission_policy: string | null;
+  readonly project_found: boolean;
+  readonly project_path: string | null;
+  readonly supports_acp: boolean | null;
+  readonly listed: boolean;
+}
+
+interface Route {
+  readonly path: ExecutionPath;
+  readonly warning?: string;
+}
+
+export function makeOpenSession({ sql, host }: StepDeps) {
+  return async function openSession({ taskId }: StepInput): Promise<OpenedSession> {
+    const runId = Context.current().info.workflowExecution?.runId ?? null;
+    return sql.begin(async (tx): Promise<OpenedSession> => {
+      const task = await lockTask(tx, taskId);
+      if (isFinal(task.state)) return { kind: 'closed', state: task.state };
+      if (task.session_id && task.message_id && task.execution_path) {
+        return opened(task, { sessionId: task.session_id, messageId: task.message_id, path: task.execution_path });
+      }
+      refuse(task);
+      const route = routeOf(task);
+      if (route.path !== 'native' && !task.project_path) {
+        throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
+      }
+      const sessionId = await sessionOf(tx, task, route);
+      const chatId = await chatOf(tx, task, sessionId, route);
+      const messageId = await messagesOf(tx, task, { sessionId, chatId });
+      await tx`
+        UPDATE tasks SET session_id = ${sessionId}, chat_id = ${chatId}, message_id = ${messageId},
+               execution_path = ${route.path}, run_id = coalesce(${runId}, run_id), host = ${host},
+               claimed_at = coalesce(claimed_at, clock_timestamp())
+         WHERE id = ${taskId}`;
+      await appendKeyed(tx, sessionId, await firstFrames(tx, task, { sessionId, chatId, messageId, route }));
+      return opened(task, { sessionId, messageId, path: route.path });
+    });
+  };
+}
+
+function opened(task: TaskRow, at: { sessionId: SessionId; messageId: MessageId; path: ExecutionPath }): OpenedSession {
+  return { kind: 'opened', ...at, ...(task.agent ? { agent: task.agent } : {}) };
+}
+
+async function lockTask(tx: Tx, taskId: TaskId): Promise<TaskRow> {
+  const [task] = await tx<TaskRow[]>`
+    SELECT t.id, t.project_id, t.input, t.agent, t.model, t.session_id, t.chat_id, t.message_id, t.state,
+           t.execution_path, t.permission_policy, p.id IS NOT NULL AS project_found, p.path AS project_path,
+           a.supports_acp, a.name IS NOT NULL AS listed
+      FROM tasks t
+      LEFT JOIN projects p ON p.id = t.project_id
+      LEFT JOIN available_agents a ON a.name = t.agent
+     WHERE t.id = ${taskId} FOR UPDATE OF t`;
+  if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted before it began`);
+  return task;
+}
+
+/** A program may insert any row; what our own API refuses beforehand ends here with the same words. */
+function refuse(task: TaskRow): void {
+  if (!task.input?.trim()) throw new LonghaulError('invalid_input', 'The task has no input: say what is to be done.');
+  if (!task.project_found) {
+    throw new LonghaulError(
+      'project_not_found',
+      `Project ${task.project_id} does not exist. Insert it into projects first.`,
+    );
+  }
+  const policy = task.permission_policy ?? 'allow';
+  if (policy === 'ask') {
+    throw new LonghaulError(
+      'not_supported_yet',
+      'permission_policy "ask" is not supported yet: use "allow" or "deny".',
+    );
+  }
+  if (policy !== 'allow' && policy !== 'deny') {
+    throw new LonghaulError('invalid_input', `permission_policy is "${policy}": expected "allow" or "deny".`);
+  }
+}
+
+function routeOf(task: TaskRow): Route {
+  if (!task.agent) return { path: 'native' };
+  if (!task.listed) {
+    return {
+      path: 'native',
+      warning: `Agent "${task.agent}" is not listed in available_agents; the task takes the native path.`,
+    };
+  }
+  return { path: task.supports_acp ? 'acp' : 'pty' };
+}
+
+async function sessionOf(tx: Tx, task: TaskRow, route: Route): Promise<SessionId> {
+  if (task.session_id) {
+    const [session] = await tx<{ id: SessionId; project_id: ProjectId | null }[]>`
+      SELECT id, project_id FROM sessions WHERE id = ${task.session_id}`;
+    if (!session) throw new LonghaulError('invalid_input', `Session ${task.session_id} does not exist.`);
+    if (session.project_id && session.project_id !== task.project_id) {
+      throw new LonghaulError(
+        'invalid_input',
+        `Session ${session.id} belongs to project ${session.project_id}, the task to ${task.project_id}.`,
+      );
+    }
+    return session.id;
+  }
+  const id = idOf<SessionId>(task.id, 'session');
+  const name =
+    route.path === 'native' ? `Task: ${task.input.slice(0, 40)}` : `Task [${task.agent}]: ${task.input.slice(0, 30)}`;
+  await tx`
+    INSERT INTO sessions (id, project_id, name, model, status)
+    VALUES (${id}, ${task.project_id}, ${name.toWellFormed()}, ${task.model}, 'open') ON CONFLICT (id) DO NOTHING`;
+  return id;
+}
+
+async function chatOf(tx: Tx, task: TaskRow, sessionId: SessionId, route: Route): Promise<ChatId> {
+  if (task.chat_id) return task.chat_id;
+  const [newest] = await tx<{ id: ChatId }[]>`
+    SELECT id FROM chats WHERE session_id = ${sessionId} AND status = 'open'
+     ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;
+  if (newest) return newest.id;
+  const id = idOf<ChatId>(task.id, 'chat');
+  const name = route.path === 'native' ? 'Task execution' : 'External agent execution';
+  await tx`
+    INSERT INTO chats (id, session_id, name, status, created_at)
+    VALUES (${id}, ${sessionId}, ${name}, 'open', clock_timestamp()) ON CONFLICT (id) DO NOTHING`;
+  return id;
+}
+
+/** With a session of its own the task brings its user message; in a given session whoever asked wrote it. */
+async function messagesOf(tx: Tx, task: TaskRow, at: { sessionId: SessionId; chatId: ChatId }): Promise<MessageId> {
+  if (!task.session_id) {
+    await tx`
+      INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at, finished_at)
+      VALUES (${idOf(task.id, 'user-message')}, ${at.sessionId}, ${at.chatId}, ${task.id}, 'user', ${task.input},
+              'complete', clock_timestamp(), clock_timestamp())
+      ON CONFLICT (id) DO NOTHING`;
+  }
+  const id = idOf<MessageId>(task.id, 'assistant-message');
+  await tx`
+    INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at)
+    VALUES (${id}, ${at.sessionId}, ${at.chatId}, ${task.id}, 'assistant', '', 'streaming', clock_timestamp())
+    ON CONFLICT (id) DO NOTHING`;
+  return id;
+}
+
+interface Opening {
+  readonly sessionId: SessionId;
+  readonly chatId: ChatId;
+  readonly messageId: MessageId;
+  readonly route: Route;
+}
+
+async function firstFrames(
+  tx: Tx,
+  task: TaskRow,
+  { sessionId, chatId, messageId, route }: Opening,
+): Promise<KeyedFrame[]> {
+  const [known] = await tx<{ body: { commands?: [] } }[]>`
+    SELECT body FROM frames WHERE session_id = ${sessionId} AND type = 'agent_commands' ORDER BY seq DESC LIMIT 1`;
+  const frames: KeyedFrame[] = [];
+  const add = (key: string, body: KeyedFrame['body']): void => {
+    frames.push({ key: `${task.id}:${key}`, taskId: task.id, body });
+  };
+  if (!task.session_id) {
+    const user = { message_id: idOf<MessageId>(task.id, 'user-message'), chat_id: chatId };
+    // The row has all of it; a frame is at most 64 KB.
+    add('user-message', {
+      type: 'message',
+      ...user,
+      role: 'user',
+      content: task.input.slice(0, 8_000),
+      status: 'complete',
+    });
+  }
+  add('message-started', { type: 'message_started', message_id: messageId, chat_id: chatId, role: 'assistant' });
+  add('agent-commands', { type: 'agent_commands', commands: known?.body.commands ?? [] });
+  if (route.warning) add('route', { type: 'warning', message: route.warning });
+  return frames;
+}

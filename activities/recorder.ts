@@ -1,0 +1,110 @@
+/**
+ * From what an agent says to frames and to the message that is kept. Holds no connection and no clock:
+ * the same events always give the same frames.
+ */
+import { emptyMessage, foldFrame, MAX_CONTENT_CHARS, type MessageView } from '../frames/fold.ts';
+import type { FrameBody } from '../frames/frame.ts';
+import type { AgentEvent } from '../agents/driver.ts';
+import type { ChatId, MessageId } from '../workflows/contract.ts';
+import type { ToolCall, Usage } from '../workflows/vocabulary.ts';
+
+/** A reader of the live stream gets this much beyond what the message keeps; then a warning, once. */
+const MAX_STREAMED_CHARS = MAX_CONTENT_CHARS + 1024 * 1024;
+
+export interface RecordedMessage {
+  readonly message_id: MessageId;
+  readonly chat_id: ChatId;
+}
+
+export class TurnRecorder {
+  readonly #of: RecordedMessage;
+  readonly #emit: (frame: FrameBody) => void;
+  readonly view: MessageView;
+  usage: Usage | undefined;
+  /** Title of the tool call that runs now. */
+  tool: string | undefined;
+  #toldOverflow = false;
+
+  /** `view` is what earlier attempts left of the message. */
+  constructor(of: RecordedMessage, emit: (frame: FrameBody) => void, view: MessageView = emptyMessage()) {
+    this.#of = of;
+    this.#emit = emit;
+    this.view = view;
+  }
+
+  #add(frame: FrameBody): void {
+    foldFrame(this.view, frame);
+    this.#emit(frame);
+  }
+
+  record(event: AgentEvent): void {
+    switch (event.kind) {
+      case 'text':
+        return this.#text(event.text);
+      case 'reasoning':
+        return this.#add({ type: 'reasoning_delta', ...this.#of, content: event.text });
+      case 'tool_call':
+        return this.#toolCall(event.call);
+      case 'plan':
+        return this.#add({ type: 'plan', ...this.#of, entries: event.entries });
+      case 'commands':
+        return this.#emit({ type: 'agent_commands', commands: event.commands });
+      case 'usage':
+        this.usage = event.usage;
+        return this.#emit({ type: 'usage', usage: event.usage });
+      case 'warning':
+        return this.#emit({ type: 'warning', message: event.message });
+      case 'note':
+        // A title or a mode that the agent gave itself: not part of the message.
+        return undefined;
+    }
+  }
+
+  #text(text: string): void {
+    if (this.view.totalChars > MAX_STREAMED_CHARS) {
+      this.view.totalChars += text.length;
+      if (!this.#toldOverflow) {
+        this.#toldOverflow = true;
+        this.#emit({
+          type: 'warning',
+          message: `The agent has written more than ${MAX_STREAMED_CHARS} characters; the rest is counted, not shown.`,
+        });
+      }
+      return;
+    }
+    this.#add({ type: 'delta', ...this.#of, content: text });
+  }
+
+  #toolCall(call: ToolCall): void {
+    const runs = call.status === 'in_progress' || call.status === 'pending';
+    if (runs) this.tool = call.title;
+    else if (this.tool === call.title) this.tool = undefined;
+    this.#add({ type: 'tool_call', ...this.#of, call });
+  }
+
+  /** Tool calls that a killed agent left open would stay so for ever: agents do not report them again. */
+  closeDangling(): void {
+    this.tool = undefined;
+    for (const call of this.view.toolCalls.values()) {
+      if (call.status === 'completed' || call.status === 'failed') continue;
+      this.#add({ type: 'tool_call', ...this.#of, call: { ...call, status: 'failed' } });
+    }
+  }
+
+  startOver(reason: string): void {
+    this.tool = undefined;
+    this.#add({ type: 'message_reset', ...this.#of, reason });
+  }
+
+  get finishedToolCalls(): number {
+    return [...this.view.toolCalls.values()].filter((call) => call.status === 'completed').length;
+  }
+
+  get tokens(): number | undefined {
+    const { total_tokens, input_tokens, output_tokens } = this.usage ?? {};
+    if (total_tokens !== undefined) return total_tokens;
+    return input_tokens === undefined && output_tokens === undefined
+      ? undefined
+      : (input_tokens ?? 0) + (output_tokens ?? 0);
+  }
+}

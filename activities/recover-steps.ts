@@ -1,0 +1,80 @@
+/**
+ * What a starting worker does for those who died before it: steps that a dead worker of this host had begun
+ * are failed for a retry, and their workflows taken off its sticky queue. Recovery then takes as long as the
+ * start of a worker, not a heartbeat timeout (60 s) and a sticky one (10 s).
+ *
+ * Whose step it is stands in Temporal: a worker's identity names its host and its process, by boot and start
+ * time, so a later process with the same pid is not taken for it.
+ *
+ * Not covered: a step whose worker lives but hangs (SIGSTOP): the heartbeat timeout finds that one.
+ */
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import proto from '@temporalio/proto';
+import type { Logger } from 'pino';
+import { endTask } from '../agents/process/end.ts';
+import { isAlive } from '../agents/process/identity.ts';
+import { openAttempts, recordAttemptFailure, type WorkerIdentity } from '../store/attempts.ts';
+import type { Sql } from '../store/sql.ts';
+import { startedTasks } from '../store/task-runs.ts';
+import { settleWorkflowId, taskWorkflowId } from '../workflows/contract.ts';
+
+const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
+/** Runs looked at together. */
+const CONCURRENCY = 16;
+
+export interface Recovery {
+  readonly sql: Sql;
+  readonly temporal: Client;
+  readonly host: string;
+  readonly log: Logger;
+}
+
+/** As the Web UI shows it: `1234@host boot:… start:…`. */
+export function workerIdentity(host: string, worker: WorkerIdentity): string {
+  return `${worker.pid}@${host} boot:${worker.bootId} start:${worker.startTime}`;
+}
+
+function isDeadWorker(identity: string | null | undefined, host: string): boolean {
+  const match = /^(?<pid>\d+)@(?<host>\S+) boot:(?<boot>\S+) start:(?<start>\S+)$/.exec(identity ?? '')?.groups;
+  if (!match || match['host'] !== host) return false;
+  const { pid, boot, start } = match;
+  return !isAlive({ pid: Number(pid), bootId: boot ?? '', startTime: start ?? '' });
+}
+
+export async function recoverSteps(recovery: Recovery): Promise<void> {
+  const { sql, host, log } = recovery;
+  // Agents first: nothing of an old attempt may work on while the next one is being scheduled.
+  for (const attempt of await openAttempts(sql, host)) {
+    if (isAlive({ pid: attempt.worker_pid, startTime: attempt.worker_start, bootId: attempt.boot_id })) continue;
+    const left = await endTask(attempt.task_id);
+    if (left > 0) log.error({ task_id: attempt.task_id, left }, 'processes of a lost attempt could not be ended');
+    await recordAttemptFailure(sql, { taskId: attempt.task_id, attempt: attempt.attempt, code: 'worker_lost' });
+  }
+  const runs = (await startedTasks(sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]);
+  const next = runs[Symbol.iterator]();
+  await Promise.all(
+    Array.from({ length: CONCURRENCY }, async () => {
+      for (const workflowId of next) await recoverRun(recovery, workflowId);
+    }),
+  );
+}
+
+async function recoverRun({ temporal, host, log }: Recovery, workflowId: string): Promise<void> {
+  try {
+    const { raw } = await temporal.workflow.getHandle(workflowId).describe();
+    const lost = (raw.pendingActivities ?? []).filter(
+      (step) => step.state === STARTED && isDeadWorker(step.lastWorkerIdentity, host),
+    );
+    const failure = ApplicationFailure.retryable('the worker process died', 'worker_lost');
+    for (const { activityId, activityType } of lost) {
+      await temporal.activity.fail({ workflowId, activityId: activityId ?? '' }, failure);
+      log.info({ workflow_id: workflowId, step: activityType?.name }, 'ended the step of a dead worker');
+    }
+    const { namespace } = temporal.options;
+    await temporal.workflowService.resetStickyTaskQueue({ namespace, execution: { workflowId } });
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return;
+    log.warn({ workflow_id: workflowId, err: error }, 'a run waits for its timeouts: it could not be looked at');
+  }
+}

@@ -1,0 +1,87 @@
+/** What every step needs, and how its failures reach Temporal. */
+import { ApplicationFailure, Context } from '@temporalio/activity';
+import { CancelledFailure } from '@temporalio/common';
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { FrameWriter } from '../frames/writer.ts';
+import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
+import type { WorkerIdentity } from '../store/attempts.ts';
+import type { Worktrees } from '../worktrees/worktrees.ts';
+import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+import type { TurnRegistry } from './turns.ts';
+
+export interface StepDeps {
+  readonly sql: Sql;
+  readonly frames: FrameWriter;
+  readonly worktrees: Worktrees;
+  /** Where worktrees are made, one folder a session. */
+  readonly worktreesDir: string;
+  readonly temporal: Client;
+  readonly host: string;
+  readonly worker: WorkerIdentity;
+  readonly turns: TurnRegistry;
+  /** The worker's environment, of which agents see a part. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: Logger;
+}
+
+/**
+ * Wraps a step: one log line when it ends, and its failure as a Temporal failure whose type is our error
+ * code. What only says that Postgres is away for now is retried for as long as it takes.
+ */
+export function step<In, Out>(
+  name: string,
+  log: Logger,
+  run: (input: In) => Promise<Out>,
+): (input: In) => Promise<Out> {
+  return async (input) => {
+    const startedAt = performance.now();
+    const { attempt, workflowExecution } = Context.current().info;
+    const line = log.child({ step: name, workflow_id: workflowExecution?.workflowId, attempt });
+    try {
+      const result = await run(input);
+      line.info({ ms: Math.round(performance.now() - startedAt) }, `${name} done`);
+      return result;
+    } catch (error) {
+      const failure = asFailure(error);
+      line.warn({ ms: Math.round(performance.now() - startedAt), err: error }, `${name} failed: ${failure.message}`);
+      throw failure;
+    }
+  };
+}
+
+function asFailure(error: unknown): Error {
+  if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
+  if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable, error);
+  if (isConnectionLoss(error))
+    return failure('service_unreachable', `Postgres is not answering: ${text(error)}`, false, error);
+  if (isNoSpace(error)) return failure('disk_full', `The disk is full: ${text(error)}. Free some space.`, false, error);
+  return failure('internal_error', text(error), false, error);
+}
+
+function failure(type: ErrorCode, message: string, nonRetryable: boolean, cause: unknown): ApplicationFailure {
+  return ApplicationFailure.create({ type, message, nonRetryable, ...(cause instanceof Error ? { cause } : {}) });
+}
+
+function isNoSpace(error: unknown): boolean {
+  const code = sqlCode(error);
+  return code === 'ENOSPC' || code === '53100'; // 53100: Postgres' own disk_full
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Heartbeats while `work` runs, so that a dead worker is told from a slow step, and hands it the cancel. */
+export async function withHeartbeat<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(), 2_000);
+  try {
+    return await work(context.cancellationSignal);
+  } catch (error) {
+    if (context.cancellationSignal.aborted) throw context.cancellationSignal.reason;
+    throw error;
+  } finally {
+    clearInterval(timer);
+  }
+}

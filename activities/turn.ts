@@ -1,0 +1,288 @@
+/**
+ * One turn of an agent, from what an older attempt left to the last transaction. It lives in the worker
+ * process by itself, not in the activity that started it: when Temporal gives up on an attempt while this
+ * process is well, the next attempt adopts the turn.
+ *
+ * Must never happen: a write of an outdated attempt (every write goes through the fenced stream, or is to
+ * the attempt's own row); an agent that outlives its turn.
+ */
+import { driverFor } from '../agents/select-driver.ts';
+import { profileFor } from '../agents/catalog.ts';
+import type { AgentSession, OpenAgent, RunningAgent, SessionChoices, TurnEnd } from '../agents/driver.ts';
+import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
+import { endTask } from '../agents/process/end.ts';
+import { resumePrompt } from '../agents/resume.ts';
+import { foldMessage } from '../frames/snapshot.ts';
+import type { FrameStream } from '../frames/writer.ts';
+import {
+  type EarlierAttempt,
+  recordAgentSession,
+  recordAttemptFailure,
+  recordOutcome,
+  recordSpawn,
+  type TakenTurn,
+} from '../store/attempts.ts';
+import { finishMessage } from '../store/messages.ts';
+import type { TurnTask } from '../store/turn-task.ts';
+import type { AgentProgress, AgentSessionId, DispatchHeartbeat, DispatchResult, Phase } from '../workflows/contract.ts';
+import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+import { TurnRecorder } from './recorder.ts';
+import type { StepDeps } from './step.ts';
+import type { LiveTurn, StopReason } from './turns.ts';
+
+/** Attempts that may fail by the agent's or our own fault before the task does; lost workers do not count. */
+const MAX_FAILED_ATTEMPTS = 3;
+/** Failures that say nothing about the task: the machine or an operator ended the attempt. */
+const UNCOUNTED: readonly ErrorCode[] = ['worker_lost', 'superseded', 'service_unreachable'];
+
+export type Taken = Extract<TakenTurn, { kind: 'taken' }>;
+
+export interface TurnStart {
+  readonly task: TurnTask;
+  readonly attempt: number;
+  readonly taken: Taken;
+}
+
+export function startTurn(deps: StepDeps, start: TurnStart): LiveTurn {
+  return new Turn(deps, start);
+}
+
+class Turn implements LiveTurn {
+  readonly #deps: StepDeps;
+  readonly #task: TurnTask;
+  readonly #taken: Taken;
+  readonly #stream: FrameStream;
+  readonly #abort = new AbortController();
+  readonly result: Promise<DispatchResult>;
+  attempt: number;
+  #stopReason: StopReason | undefined;
+  #phase: Phase = 'starting';
+  readonly #listeners = new Set<() => void>();
+  #recorder: TurnRecorder | undefined;
+  #agentSessionId: AgentSessionId | undefined;
+  #pid: number | undefined;
+
+  constructor(deps: StepDeps, { task, attempt, taken }: TurnStart) {
+    this.#deps = deps;
+    this.#task = task;
+    this.#taken = taken;
+    this.attempt = attempt;
+    this.#stream = deps.frames.open({
+      sessionId: taken.sessionId,
+      taskId: task.id,
+      token: taken.token,
+      written: 0,
+      seq: taken.seq,
+    });
+    this.#stream.lost.addEventListener('abort', () => this.#abort.abort());
+    this.result = this.#run();
+  }
+
+  get taskId(): TurnTask['id'] {
+    return this.#task.id;
+  }
+
+  adopt(attempt: number): void {
+    this.attempt = attempt;
+  }
+
+  onPhase(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    for (const listener of this.#listeners) listener();
+  }
+
+  async stop(reason: StopReason): Promise<void> {
+    this.#stopReason ??= reason;
+    this.#abort.abort();
+    await this.result.catch(() => {});
+  }
+
+  heartbeat(): DispatchHeartbeat {
+    return {
+      attempt: this.attempt,
+      seq: String(this.#stream.seq),
+      phase: this.#phase,
+      ...(this.#agentSessionId ? { agent_session_id: this.#agentSessionId } : {}),
+      ...(this.#pid ? { pid: this.#pid } : {}),
+    };
+  }
+
+  progress(): AgentProgress {
+    const recorder = this.#recorder;
+    const plan = recorder?.view.plan;
+    const current = plan?.find((entry) => entry.status === 'in_progress')?.content;
+    return {
+      attempt: this.attempt,
+      phase: this.#phase,
+      ...(recorder?.tool ? { tool: recorder.tool.slice(0, 120) } : {}),
+      ...(recorder ? { toolCalls: recorder.finishedToolCalls } : {}),
+      ...(recorder?.tokens === undefined ? {} : { tokens: recorder.tokens }),
+      ...(plan
+        ? {
+            plan: {
+              done: plan.filter((entry) => entry.status === 'completed').length,
+              total: plan.length,
+              ...(current ? { current: current.slice(0, 120) } : {}),
+            },
+          }
+        : {}),
+    };
+  }
+
+  async #run(): Promise<DispatchResult> {
+    try {
+      const end = await this.#takeTurn();
+      if (end.kind === 'stopped') throw this.#stopped();
+      return await this.#finish(end);
+    } catch (error) {
+      if (this.#stream.lost.aborted) throw this.#stream.lost.reason;
+      if (this.#stopReason !== undefined) throw this.#stopped();
+      return await this.#failed(error);
+    } finally {
+      this.#stream.close();
+    }
+  }
+
+  async #takeTurn(): Promise<TurnEnd> {
+    const { earlier, sessionId } = this.#taken;
+    if (earlier.length > 0) await this.#endEarlier(earlier);
+    const of = { message_id: this.#task.message_id, chat_id: this.#task.chat_id };
+    const view = earlier.length > 0 ? await foldMessage(this.#deps.sql, sessionId, of.message_id) : undefined;
+    const recorder = new TurnRecorder(of, (frame) => this.#stream.append(frame), view);
+    this.#recorder = recorder;
+    this.#stream.append({ type: 'task_state', state: 'running', phase: 'starting', attempt: this.attempt });
+    recorder.closeDangling();
+    const agent = await this.#open(recorder);
+    try {
+      const { session, prompt } = await this.#session(agent, recorder);
+      this.#agentSessionId = session.id;
+      await recordAgentSession(this.#deps.sql, {
+        taskId: this.taskId,
+        attempt: this.attempt,
+        agentSessionId: session.id,
+      });
+      this.#enter('working');
+      return await session.prompt(prompt);
+    } finally {
+      await agent.close();
+    }
+  }
+
+  /** The agent of a lost worker may live on and write: it is ended before this one begins. */
+  async #endEarlier(earlier: readonly EarlierAttempt[]): Promise<void> {
+    const last = earlier.findLast((attempt) => attempt.pid !== null && attempt.pid_start !== null);
+    const leader =
+      last && last.pid !== null && last.pid_start !== null
+        ? { pid: last.pid, startTime: last.pid_start, bootId: last.boot_id }
+        : undefined;
+    await endTask(this.taskId, leader);
+  }
+
+  async #open(recorder: TurnRecorder): Promise<RunningAgent> {
+    const task = this.#task;
+    const profile = profileFor({ name: task.agent, supportsAcp: task.path === 'acp', installPath: task.install_path });
+    const options: OpenAgent = {
+      profile,
+      taskId: task.id,
+      cwd: task.worktree_path,
+      env: this.#deps.env,
+      signal: this.#abort.signal,
+      onSpawn: async (process) => {
+        this.#pid = process.pid;
+        const stored = await recordSpawn(this.#deps.sql, {
+          taskId: task.id,
+          attempt: this.attempt,
+          sessionId: this.#taken.sessionId,
+          token: this.#taken.token,
+          pid: process.pid,
+          pidStart: process.startTime,
+        });
+        if (!stored) throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
+      },
+      onEvent: (event) => {
+        recorder.record(event);
+        return this.#stream.room();
+      },
+      onPermission: async (ask) => decide(task.permission_policy satisfies PermissionPolicy, ask),
+    };
+    return driverFor(task.path).open(options);
+  }
+
+  /** Goes on in the agent's own session where it can be loaded; else on a clean worktree. */
+  async #session(agent: RunningAgent, recorder: TurnRecorder): Promise<{ session: AgentSession; prompt: string }> {
+    const choices: SessionChoices = {
+      ...(this.#task.model ? { model: this.#task.model } : {}),
+      ...(this.#task.mode_id ? { modeId: this.#task.mode_id } : {}),
+      ...(this.#task.thinking_option_id ? { thinkingOptionId: this.#task.thinking_option_id } : {}),
+    };
+    const worked = this.#taken.earlier.filter((attempt) => attempt.spawned_at !== null);
+    const known = worked.findLast((attempt) => attempt.agent_session_id !== null)?.agent_session_id;
+    if (agent.resume && known) {
+      try {
+        return { session: await agent.resume.load(known, choices), prompt: resumePrompt(this.#task.input) };
+      } catch (error) {
+        if (!(error instanceof LonghaulError) || error.code !== 'agent_session_lost') throw error;
+      }
+    }
+    if (worked.length > 0) await this.#startOver(recorder);
+    return { session: await agent.newSession(choices), prompt: this.#task.input };
+  }
+
+  async #startOver(recorder: TurnRecorder): Promise<void> {
+    recorder.startOver('the turn was interrupted and the agent cannot load its session');
+    // The fence first: an outdated attempt must not touch the worktree of a newer one.
+    await this.#stream.flush();
+    await this.#deps.worktrees.reset({ worktreePath: this.#task.worktree_path, base: this.#task.base_commit });
+  }
+
+  async #finish(end: Exclude<TurnEnd, { kind: 'stopped' }>): Promise<DispatchResult> {
+    if (end.kind === 'completed' && end.usage) this.#recorder?.record({ kind: 'usage', usage: end.usage });
+    this.#recorder?.closeDangling();
+    const outcome: DispatchResult =
+      end.kind === 'completed'
+        ? { kind: 'completed', attempt: this.attempt }
+        : { kind: 'failed', code: end.code, message: end.message, attempt: this.attempt };
+    const status = end.kind === 'completed' ? 'complete' : 'failed';
+    const of = { message_id: this.#task.message_id, chat_id: this.#task.chat_id };
+    const view = this.#recorder?.view;
+    await this.#stream.commit([{ type: 'message_complete', ...of, status }], async (tx) => {
+      await finishMessage(tx, {
+        id: of.message_id,
+        status,
+        content: view?.content ?? '',
+        totalChars: view?.totalChars ?? 0,
+        reasoning: view?.reasoning ?? '',
+        toolCalls: [...(view?.toolCalls.values() ?? [])],
+        plan: view?.plan,
+        tokensUsed: this.#recorder?.tokens,
+      });
+      await recordOutcome(tx, { taskId: this.taskId, attempt: this.attempt, outcome });
+    });
+    return outcome;
+  }
+
+  /** What a retry may mend is thrown, a few times; everything else is the turn's end. */
+  async #failed(error: unknown): Promise<DispatchResult> {
+    if (!(error instanceof LonghaulError)) throw error;
+    const { code, message } = error;
+    if (code === 'superseded') throw error;
+    const failedBefore = this.#taken.earlier.filter(
+      (attempt) => attempt.error_code !== null && !UNCOUNTED.includes(attempt.error_code),
+    ).length;
+    if (error.facts.retryable && failedBefore + 1 < MAX_FAILED_ATTEMPTS) {
+      await this.#stream.flush();
+      await recordAttemptFailure(this.#deps.sql, { taskId: this.taskId, attempt: this.attempt, code });
+      throw error;
+    }
+    return this.#finish({ kind: 'failed', code, message });
+  }
+
+  #stopped(): LonghaulError {
+    return new LonghaulError('worker_lost', `the turn was stopped: ${this.#stopReason ?? 'unknown reason'}`);
+  }
+}

@@ -1,0 +1,49 @@
+/** The turns that live in this worker process, by task. At most one a task. */
+import type { AgentProgress, DispatchHeartbeat, DispatchResult, TaskId } from '../workflows/contract.ts';
+
+/** Why a turn is stopped. Only `cancel` is a person's wish. */
+export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing';
+
+export interface LiveTurn {
+  readonly taskId: TaskId;
+  /** Of the newest attempt that supervises this turn. */
+  readonly attempt: number;
+  /** Settles when the agent is gone and what can be written is written. Rejects for what a retry may mend. */
+  readonly result: Promise<DispatchResult>;
+  progress(): AgentProgress;
+  heartbeat(): DispatchHeartbeat;
+  /** Asks the turn to end and resolves when its agent is gone. */
+  stop(reason: StopReason): Promise<void>;
+  adopt(attempt: number): void;
+  /** Calls back at each change of phase; returns how to stop that. */
+  onPhase(listener: () => void): () => void;
+}
+
+export class TurnRegistry {
+  readonly #turns = new Map<TaskId, LiveTurn>();
+
+  get(taskId: TaskId): LiveTurn | undefined {
+    return this.#turns.get(taskId);
+  }
+
+  /** Keeps the turn until it has settled. */
+  add(turn: LiveTurn): void {
+    this.#turns.set(turn.taskId, turn);
+    const forget = (): void => {
+      if (this.#turns.get(turn.taskId) === turn) this.#turns.delete(turn.taskId);
+    };
+    turn.result.then(forget, forget);
+  }
+
+  get size(): number {
+    return this.#turns.size;
+  }
+
+  async stop(taskId: TaskId, reason: StopReason): Promise<void> {
+    await this.#turns.get(taskId)?.stop(reason);
+  }
+
+  async stopAll(reason: StopReason): Promise<void> {
+    await Promise.all([...this.#turns.values()].map((turn) => turn.stop(reason)));
+  }
+}

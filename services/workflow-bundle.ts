@@ -1,0 +1,56 @@
+/**
+ * The workflow code as one file, as Temporal's sandbox wants it. Making it takes seconds and a worker that
+ * replaces a dead one has none to spare, so it is made once for each state of the sources and kept in the
+ * cache. A published package brings its own.
+ */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode } from '@temporalio/worker';
+
+const WORKFLOWS = fileURLToPath(new URL('../workflows/', import.meta.url));
+const PREBUILT = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
+
+/** Path of the bundle. */
+export async function workflowBundle(cacheDir: string): Promise<string> {
+  if (await exists(PREBUILT)) return PREBUILT;
+  const file = path.join(cacheDir, 'workflow-bundles', `${await fingerprint()}.js`);
+  if (await exists(file)) return file;
+  await mkdir(path.dirname(file), { recursive: true });
+  const half = `${file}.${process.pid}`;
+  await writeFile(half, await makeBundle());
+  await rename(half, file);
+  return file;
+}
+
+export async function makeBundle(): Promise<string> {
+  const main = (await sources()).find((name) => name.startsWith('main.'));
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: path.join(WORKFLOWS, main ?? 'main.js'),
+    logger: { log() {}, trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error },
+  });
+  return code;
+}
+
+async function sources(): Promise<string[]> {
+  return (await readdir(WORKFLOWS)).filter((name) => /(?<!\.d)\.[tj]s$/.test(name)).sort();
+}
+
+async function fingerprint(): Promise<string> {
+  const { version } = createRequire(import.meta.url)('@temporalio/worker/package.json') as { version: string };
+  const hash = createHash('sha256').update(`${version} ${process.version}`);
+  for (const name of await sources()) hash.update(`\0${name}\0`).update(await readFile(path.join(WORKFLOWS, name)));
+  return hash.digest('hex').slice(0, 24);
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await readFile(file);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,176 @@
+/** Attempts: one execution of the dispatch step each, and the fence that only the newest may pass. */
+import { randomUUID } from 'node:crypto';
+import type { AgentSessionId, DispatchResult, SessionId, TaskId } from '../workflows/contract.ts';
+import type { ErrorCode } from '../workflows/errors.ts';
+import type { Db, Sql } from './sql.ts';
+
+/** Who runs the attempt: told from a later process with the same pid by boot and start time. */
+export interface WorkerIdentity {
+  readonly bootId: string;
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+export interface TakeTurn {
+  readonly taskId: TaskId;
+  readonly attempt: number;
+  readonly runId: string;
+  readonly host: string;
+  readonly worker: WorkerIdentity;
+}
+
+/** What an attempt finds when it asks for the turn. */
+export type TakenTurn =
+  | { readonly kind: 'gone' }
+  /** The task is final, belongs to another run, or a newer attempt has the turn. */
+  | { readonly kind: 'superseded'; readonly reason: string }
+  /** An earlier attempt came to the end and Temporal never heard. */
+  | { readonly kind: 'done'; readonly outcome: DispatchResult }
+  | {
+      readonly kind: 'taken';
+      readonly token: string;
+      readonly sessionId: SessionId;
+      /** The session's last frame. */
+      readonly seq: number;
+      /** Oldest first, without this one. */
+      readonly earlier: readonly EarlierAttempt[];
+    };
+
+export interface EarlierAttempt {
+  readonly attempt: number;
+  readonly pid: number | null;
+  readonly pid_start: string | null;
+  readonly boot_id: string;
+  readonly agent_session_id: AgentSessionId | null;
+  readonly spawned_at: Date | null;
+  readonly error_code: ErrorCode | null;
+}
+
+/**
+ * Takes the session's `writer` token for this attempt, in one transaction with the record of the attempt.
+ * From then on every write of an older attempt is refused. Safe to call again after a lost connection.
+ */
+export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
+  return sql.begin(async (tx) => {
+    const [task] = await tx<{ state: string; run_id: string | null; session_id: SessionId | null }[]>`
+      SELECT state, run_id, session_id FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
+    if (!task) return { kind: 'gone' };
+    if (!task.session_id || task.state !== 'running') return superseded(`the task is ${task.state}`);
+    if (task.run_id !== null && task.run_id !== turn.runId) return superseded(`the task belongs to run ${task.run_id}`);
+    const attempts = await tx<(EarlierAttempt & { outcome: DispatchResult | null })[]>`
+      SELECT attempt, pid, pid_start, boot_id, agent_session_id, spawned_at, error_code, outcome
+        FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`;
+    const outcome = attempts.find((row) => row.outcome !== null)?.outcome;
+    if (outcome) return { kind: 'done', outcome };
+    const newest = attempts.at(-1);
+    if (newest && newest.attempt > turn.attempt) return superseded(`attempt ${newest.attempt} has the turn`);
+    const token = randomUUID();
+    await tx`
+      INSERT INTO attempts (task_id, attempt, host, run_id, token, boot_id, worker_pid, worker_start)
+      VALUES (${turn.taskId}, ${turn.attempt}, ${turn.host}, ${turn.runId}, ${token},
+              ${turn.worker.bootId}, ${turn.worker.pid}, ${turn.worker.startTime})
+      ON CONFLICT (task_id, attempt) DO UPDATE
+        SET token = EXCLUDED.token, boot_id = EXCLUDED.boot_id,
+            worker_pid = EXCLUDED.worker_pid, worker_start = EXCLUDED.worker_start, ended_at = NULL`;
+    await tx`
+      UPDATE attempts SET ended_at = clock_timestamp()
+       WHERE task_id = ${turn.taskId} AND attempt < ${turn.attempt} AND ended_at IS NULL`;
+    const [session] = await tx<{ seq: number }[]>`
+      UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id} RETURNING seq`;
+    if (!session) return { kind: 'gone' };
+    await tx`UPDATE tasks SET phase = 'starting' WHERE id = ${turn.taskId}`;
+    return {
+      kind: 'taken',
+      token,
+      sessionId: task.session_id,
+      seq: session.seq,
+      earlier: attempts.filter((row) => row.attempt < turn.attempt),
+    };
+  });
+}
+
+function superseded(reason: string): TakenTurn {
+  return { kind: 'superseded', reason };
+}
+
+/** A later attempt of the same process takes over a turn that lives on: same token, new number. */
+export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: number; from: number }): Promise<boolean> {
+  return sql.begin(async (tx) => {
+    const rows = await tx`
+      INSERT INTO attempts (task_id, attempt, host, run_id, token, boot_id, worker_pid, worker_start,
+                            pid, pid_start, agent_session_id, spawned_at)
+      SELECT task_id, ${turn.attempt}, host, run_id, token, boot_id, worker_pid,
+             worker_start, pid, pid_start, agent_session_id, spawned_at
+        FROM attempts a
+       WHERE task_id = ${turn.taskId} AND attempt = ${turn.from}
+         AND NOT EXISTS (SELECT FROM attempts n WHERE n.task_id = a.task_id AND n.attempt >= ${turn.attempt})
+      RETURNING attempt`;
+    if (rows.length === 0) return false;
+    await tx`UPDATE attempts SET ended_at = clock_timestamp()
+              WHERE task_id = ${turn.taskId} AND attempt = ${turn.from}`;
+    return true;
+  });
+}
+
+/**
+ * Records the agent's process before anything is sent to it. False: the attempt is outdated, the process
+ * must go. The session's row is locked, so the answer still holds when the statement ends.
+ */
+export async function recordSpawn(
+  sql: Sql,
+  spawn: { taskId: TaskId; attempt: number; sessionId: SessionId; token: string; pid: number; pidStart: string },
+): Promise<boolean> {
+  const rows = await sql`
+    WITH fence AS (
+      SELECT id FROM sessions WHERE id = ${spawn.sessionId} AND writer = ${spawn.token} FOR SHARE
+    )
+    UPDATE attempts SET pid = ${spawn.pid}, pid_start = ${spawn.pidStart}, spawned_at = clock_timestamp()
+      FROM fence WHERE task_id = ${spawn.taskId} AND attempt = ${spawn.attempt}
+    RETURNING attempt`;
+  return rows.length > 0;
+}
+
+export async function recordAgentSession(
+  db: Db,
+  turn: { taskId: TaskId; attempt: number; agentSessionId: AgentSessionId },
+): Promise<void> {
+  await db`UPDATE attempts SET agent_session_id = ${turn.agentSessionId}
+            WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
+}
+
+/** Ends the attempt with what it returned; called inside the turn's last, fenced transaction. */
+export async function recordOutcome(
+  db: Db,
+  turn: { taskId: TaskId; attempt: number; outcome: DispatchResult },
+): Promise<void> {
+  await db`UPDATE attempts SET outcome = ${db.json(turn.outcome)}, ended_at = clock_timestamp()
+            WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
+}
+
+export async function recordAttemptFailure(
+  db: Db,
+  turn: { taskId: TaskId; attempt: number; code: ErrorCode },
+): Promise<void> {
+  await db`UPDATE attempts SET error_code = ${turn.code}, ended_at = coalesce(ended_at, clock_timestamp())
+            WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt} AND outcome IS NULL`;
+}
+
+export interface OpenAttempt {
+  readonly task_id: TaskId;
+  readonly attempt: number;
+  readonly boot_id: string;
+  readonly worker_pid: number;
+  readonly worker_start: string;
+}
+
+/** Attempts of a host that nobody has ended: of live workers, or of dead ones. */
+export async function openAttempts(db: Db, host: string): Promise<OpenAttempt[]> {
+  return db<OpenAttempt[]>`
+    SELECT task_id, attempt, boot_id, worker_pid, worker_start
+      FROM attempts WHERE host = ${host} AND ended_at IS NULL ORDER BY started_at`;
+}
+
+/** From here on no attempt of the session's task may write. The caller holds the task's row. */
+export async function revokeWriter(db: Db, sessionId: SessionId): Promise<void> {
+  await db`UPDATE sessions SET writer = NULL WHERE id = ${sessionId} AND writer IS NOT NULL`;
+}

@@ -1,0 +1,22 @@
+/** Machines with worktrees. One for now: a second name on the same database is refused. */
+import { LonghaulError } from '../workflows/errors.ts';
+import type { Sql } from './sql.ts';
+
+const ADVISORY_LOCK = 4_706_002;
+
+export async function claimHost(sql: Sql, name: string): Promise<void> {
+  await sql.begin(async (tx) => {
+    await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK})`;
+    const rows = await tx<{ name: string }[]>`SELECT name FROM hosts`;
+    if (rows.some((row) => row.name === name)) return;
+    const other = rows[0]?.name;
+    if (other !== undefined) {
+      throw new LonghaulError(
+        'invalid_input',
+        `This database serves host "${other}", this worker calls itself "${name}". Several hosts are not supported yet: ` +
+          `set LONGHAUL_HOST_NAME=${other}, or delete the row from hosts if that machine is gone for good.`,
+      );
+    }
+    await tx`INSERT INTO hosts (name) VALUES (${name})`;
+  });
+}

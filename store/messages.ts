@@ -1,0 +1,36 @@
+/** Messages: the assistant's is `streaming` until its turn's, or its task's, last transaction. */
+import type { ChatId, MessageId } from '../workflows/contract.ts';
+import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { Tx } from './sql.ts';
+
+export interface FinishedMessage {
+  readonly id: MessageId;
+  readonly status: 'complete' | 'failed' | 'cancelled';
+  readonly content: string;
+  readonly totalChars: number;
+  readonly reasoning: string;
+  readonly toolCalls: readonly ToolCall[];
+  readonly plan?: readonly PlanEntry[] | undefined;
+  readonly tokensUsed?: number | undefined;
+}
+
+/** False if the message had been finished before: then nothing is changed. */
+export async function finishMessage(tx: Tx, message: FinishedMessage): Promise<boolean> {
+  const rows = await tx`
+    UPDATE messages
+       SET content = ${message.content}, reasoning = ${message.reasoning || null},
+           tool_calls = ${message.toolCalls.length > 0 ? tx.json(message.toolCalls as never) : null},
+           plan = ${message.plan ? tx.json(message.plan as never) : null},
+           truncated = ${message.totalChars > message.content.length}, total_chars = ${message.totalChars},
+           tokens_used = ${message.tokensUsed ?? null}, status = ${message.status}, finished_at = clock_timestamp()
+     WHERE id = ${message.id} AND status = 'streaming'
+    RETURNING id`;
+  return rows.length > 0;
+}
+
+/** The chat of a message that nobody has finished yet. */
+export async function streamingChat(tx: Tx, id: MessageId): Promise<ChatId | undefined> {
+  const [row] = await tx<{ chat_id: ChatId }[]>`
+    SELECT chat_id FROM messages WHERE id = ${id} AND status = 'streaming' FOR UPDATE`;
+  return row?.chat_id;
+}

@@ -1,0 +1,10 @@
+/** Tasks by their runs in Temporal. */
+import type { TaskId } from '../workflows/contract.ts';
+import type { Db } from './sql.ts';
+
+/** Not final and handed to Temporal. */
+export async function startedTasks(db: Db): Promise<TaskId[]> {
+  const rows = await db<{ id: TaskId }[]>`
+    SELECT id FROM tasks WHERE state IN ('pending', 'running') AND claimed_at IS NOT NULL ORDER BY created_at`;
+  return rows.map((row) => row.id);
+}

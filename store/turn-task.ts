@@ -1,0 +1,29 @@
+/** What the dispatch step needs of a task's row. */
+import type { ChatId, ExecutionPath, MessageId, TaskId } from '../workflows/contract.ts';
+import type { Db } from './sql.ts';
+
+export interface TurnTask {
+  readonly id: TaskId;
+  readonly input: string;
+  readonly agent: string;
+  readonly install_path: string | null;
+  readonly path: ExecutionPath;
+  readonly model: string | null;
+  readonly mode_id: string | null;
+  readonly thinking_option_id: string | null;
+  readonly permission_policy: 'allow' | 'deny';
+  readonly message_id: MessageId;
+  readonly chat_id: ChatId;
+  readonly worktree_path: string;
+  readonly base_commit: string;
+}
+
+export async function turnTask(db: Db, taskId: TaskId): Promise<TurnTask | undefined> {
+  const [row] = await db<TurnTask[]>`
+    SELECT t.id, t.input, coalesce(t.agent, '') AS agent, a.install_path, t.execution_path AS path, t.model, t.mode_id,
+           t.thinking_option_id, coalesce(t.permission_policy, 'allow') AS permission_policy, t.message_id, t.chat_id,
+           t.worktree_path, t.base_commit
+      FROM tasks t LEFT JOIN available_agents a ON a.name = t.agent
+     WHERE t.id = ${taskId}`;
+  return row;
+}

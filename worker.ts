@@ -1,0 +1,167 @@
+/**
+ * The worker process: composition root of everything that runs steps. Three Temporal workers share one
+ * connection: workflows and database steps, steps on this host's disk, and steps that hold an agent slot.
+ */
+import path from 'node:path';
+import { type Client } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { type Logger, pino } from 'pino';
+import { makeSteps } from './activities/main.ts';
+import { recoverSteps, workerIdentity } from './activities/recover-steps.ts';
+import { TurnRegistry } from './activities/turns.ts';
+import { identify } from './agents/process/identity.ts';
+import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
+import { FrameWriter } from './frames/writer.ts';
+import { announceReady } from './services/ready.ts';
+import { readSettings, type Settings } from './services/settings.ts';
+import { workflowBundle } from './services/workflow-bundle.ts';
+import { listAgent } from './store/available-agents.ts';
+import { claimHost } from './store/hosts.ts';
+import { connect, type Sql } from './store/sql.ts';
+import { agentQueue, hostQueue, WORKFLOW_QUEUE } from './workflows/contract.ts';
+import { LonghaulError } from './workflows/errors.ts';
+import { makeWorktrees } from './worktrees/worktrees.ts';
+
+/** Steps that are running get this long after a SIGTERM; turns are stopped at once and resumed by the next worker. */
+const SHUTDOWN_GRACE = '8s';
+const SHUTDOWN_FORCE = '12s';
+
+async function main(): Promise<void> {
+  const settings = readSettings();
+  const log = pino({ base: { part: 'worker' } });
+  installRuntime(log);
+  const databaseUrl = settings.databaseUrl;
+  if (databaseUrl === undefined || settings.temporal.kind === 'embedded') {
+    throw new LonghaulError(
+      'invalid_input',
+      'The worker needs DATABASE_URL and TEMPORAL_ADDRESS. `longhaul up` starts it with both.',
+    );
+  }
+  const sql = connect(databaseUrl, { max: settings.agentSlots + 10, applicationName: 'longhaul worker' });
+  const { target } = settings.temporal;
+  const [bundle, connection] = await Promise.all([
+    workflowBundle(settings.cacheDir),
+    connectNative(target),
+    claimHost(sql, settings.hostName),
+    listAgent(sql, { name: 'demo', supports_acp: true, install_path: null }),
+  ]);
+  const temporal = connectTemporal(target);
+  const turns = new TurnRegistry();
+  const workers = await createWorkers({ settings, sql, log, temporal: temporal.client, turns, connection, bundle });
+  stopOnSignals(workers, turns, log);
+  const running = Promise.all(workers.map((worker) => worker.run()));
+  await recoverSteps({ sql, temporal: temporal.client, host: settings.hostName, log });
+  announceReady();
+  log.info({ host: settings.hostName, slots: settings.agentSlots }, 'worker ready');
+  await running;
+  await turns.stopAll('shutdown');
+  await Promise.allSettled([connection.close(), temporal.close(), sql.end({ timeout: 5 })]);
+}
+
+interface WorkerParts {
+  readonly settings: Settings;
+  readonly sql: Sql;
+  readonly log: Logger;
+  readonly temporal: Client;
+  readonly turns: TurnRegistry;
+  readonly connection: NativeConnection;
+  readonly bundle: string;
+}
+
+async function createWorkers({
+  settings,
+  sql,
+  log,
+  temporal,
+  turns,
+  connection,
+  bundle,
+}: WorkerParts): Promise<Worker[]> {
+  const me = identify(process.pid);
+  if (!me) throw new LonghaulError('internal_error', 'this process has no identity under /proc');
+  const steps = makeSteps({
+    sql,
+    frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is tried again')),
+    worktrees: makeWorktrees({ locksDir: path.join(settings.home, 'locks') }),
+    worktreesDir: path.join(settings.home, 'worktrees'),
+    temporal,
+    host: settings.hostName,
+    worker: me,
+    turns,
+    env: process.env,
+    log,
+  });
+  const shared = {
+    connection,
+    namespace: temporal.options.namespace,
+    identity: workerIdentity(settings.hostName, me),
+    shutdownGraceTime: SHUTDOWN_GRACE,
+    shutdownForceTime: SHUTDOWN_FORCE,
+    // A cancel reaches a step with the answer to a heartbeat.
+    maxHeartbeatThrottleInterval: '1s',
+    defaultHeartbeatThrottleInterval: '1s',
+  } as const;
+  return Promise.all([
+    Worker.create({
+      ...shared,
+      taskQueue: WORKFLOW_QUEUE,
+      workflowBundle: { codePath: bundle },
+      activities: { ...steps.workflow },
+      // A dead worker's workflows wait this long on its sticky queue where nobody resets it.
+      stickyQueueScheduleToStartTimeout: '1s',
+    }),
+    Worker.create({ ...shared, taskQueue: hostQueue(settings.hostName), activities: { ...steps.host } }),
+    Worker.create({
+      ...shared,
+      taskQueue: agentQueue(settings.hostName),
+      activities: { ...steps.agents },
+      maxConcurrentActivityTaskExecutions: settings.agentSlots,
+    }),
+  ]);
+}
+
+async function connectNative({
+  connection: { address, tls, apiKey, metadata },
+}: TemporalTarget): Promise<NativeConnection> {
+  return NativeConnection.connect({
+    ...(address === undefined ? {} : { address }),
+    ...(tls ? { tls } : {}),
+    ...(typeof apiKey === 'string' ? { apiKey } : {}),
+    ...(metadata ? { metadata } : {}),
+  });
+}
+
+function installRuntime(log: Logger): void {
+  const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
+  Runtime.install({
+    // Signals are ours: a stop begins with the turns.
+    shutdownSignals: [],
+    logger: new DefaultLogger('INFO', ({ level, message, meta }) => log[levels[level]]({ ...meta }, message)),
+    // The core speaks only through this: without it a worker that lost its server is silent.
+    telemetryOptions: { logging: { forward: {}, filter: 'WARN,temporalio_client=ERROR' } },
+  });
+}
+
+function stopOnSignals(workers: readonly Worker[], turns: TurnRegistry, log: Logger): void {
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal, turns: turns.size }, 'worker stops; its turns go on with the next one');
+    // No new steps first, then the turns: else a stopped turn would come straight back to this worker.
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    void turns.stopAll('shutdown');
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}
+
+try {
+  await main();
+  process.exit(0);
+} catch (error) {
+  process.stderr.write(
+    `${error instanceof LonghaulError ? error.message : String((error as Error)?.stack ?? error)}\n`,
+  );
+  process.exit(1);
+}
