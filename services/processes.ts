@@ -95,15 +95,20 @@ export interface EndStep {
   readonly withinMs: number;
 }
 
-/** Sends one signal after the other until the process is gone. Returns the signal that did it, `undefined` if it was gone before. */
+/**
+ * Sends one signal after the other until the process is gone. Returns the signal that did it, `undefined`
+ * if it was gone before. An aborted `hurry` goes straight to the last signal.
+ */
 export async function endProcess(
   identity: ProcessIdentity,
   steps: readonly EndStep[],
+  hurry?: AbortSignal,
 ): Promise<NodeJS.Signals | undefined> {
   for (const step of steps) {
     if (!(await isAlive(identity))) return undefined;
+    if (hurry?.aborted && step !== steps.at(-1)) continue;
     sendSignal(identity.pid, step.signal);
-    if (await waitGone(identity, step.withinMs)) return step.signal;
+    if (await waitGone(identity, step.withinMs, step === steps.at(-1) ? undefined : hurry)) return step.signal;
   }
   throw new LonghaulError('internal_error', `Process ${identity.pid} did not end, not even by SIGKILL.`);
 }
@@ -117,10 +122,10 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-export async function waitGone(identity: ProcessIdentity, withinMs: number): Promise<boolean> {
+export async function waitGone(identity: ProcessIdentity, withinMs: number, hurry?: AbortSignal): Promise<boolean> {
   const deadline = Date.now() + withinMs;
   while (await isAlive(identity)) {
-    if (Date.now() > deadline) return false;
+    if (Date.now() > deadline || hurry?.aborted) return false;
     await sleep(POLL_MS);
   }
   return true;

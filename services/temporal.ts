@@ -87,13 +87,19 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
 
 /** The server of this folder if it runs; waits until it serves. */
 export async function attachTemporal(options: TemporalOptions): Promise<RunningTemporal | undefined> {
+  const identity = await findTemporalServer(options.dir);
   const known = await readServerFile(options.dir);
-  if (!known) return undefined;
-  const alive = known.process && (await isAlive(known.process));
-  const identity = alive ? known.process : await findByArguments(['--db-filename', databaseFileOf(options.dir)]);
-  if (!identity) return undefined;
+  if (!identity || !known) return undefined;
   await untilReady(identity, known.port, options);
   return { ...attachTo(identity), ...placeOf(known), attached: true };
+}
+
+/** The process that serves the database of this folder. */
+export async function findTemporalServer(dir: string): Promise<ProcessIdentity | undefined> {
+  const known = await readServerFile(dir);
+  if (!known) return undefined;
+  if (known.process && (await isAlive(known.process))) return known.process;
+  return findByArguments(['--db-filename', databaseFileOf(dir)]);
 }
 
 export async function stopTemporal(identity: ProcessIdentity): Promise<void> {

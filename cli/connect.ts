@@ -1,0 +1,35 @@
+/** Where a command finds the services: the settings, and what the supervisor of the home wrote down. */
+import { homePaths, readState } from '../services/home.ts';
+import { readSettings, type Settings } from '../services/settings.ts';
+import { factsThatHold } from '../services/status.ts';
+import type { TemporalTarget } from '../services/temporal-connection.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+
+export interface Services {
+  readonly settings: Settings;
+  readonly databaseUrl: string;
+  readonly temporalAddress: string;
+  readonly namespace: string;
+  /** Address, TLS and key for a Temporal connection. */
+  readonly temporal: TemporalTarget;
+  readonly backendUrl: string | undefined;
+  readonly temporalUiUrl: string | undefined;
+}
+
+/** Fails with `service_unreachable` if nothing was ever started here. Whether it still runs shows when it is used. */
+export async function findServices(settings: Settings = readSettings()): Promise<Services> {
+  const facts = factsThatHold(settings, await readState(homePaths(settings.home)));
+  const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = facts;
+  if (databaseUrl === undefined || temporalAddress === undefined) {
+    const what = databaseUrl === undefined ? 'Postgres' : 'Temporal';
+    throw new LonghaulError(
+      'service_unreachable',
+      `No ${what} is known for the home ${settings.home}: run \`longhaul up -d\`, or set LONGHAUL_HOME to the home that you mean.`,
+    );
+  }
+  const temporal: TemporalTarget =
+    settings.temporal.kind === 'server'
+      ? settings.temporal.target
+      : { namespace: settings.temporal.namespace, connection: { address: temporalAddress, tls: false } };
+  return { settings, databaseUrl, temporalAddress, namespace: temporal.namespace, temporal, backendUrl, temporalUiUrl };
+}

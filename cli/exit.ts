@@ -1,0 +1,39 @@
+/** How commands end: exit codes, and one way to say what went wrong. */
+import { LonghaulError } from '../workflows/errors.ts';
+
+export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4 } as const;
+
+export function exitCodeOf(error: unknown): number {
+  if (!(error instanceof LonghaulError)) return EXIT.taskFailed;
+  if (error.code === 'service_unreachable') return EXIT.unreachable;
+  return error.facts.origin === 'caller' ? EXIT.usage : EXIT.taskFailed;
+}
+
+/** On stderr: for people a line (more if the message has more), for programs an RFC 9457 problem in one line. */
+export function printError(error: unknown, options: { readonly json?: boolean | undefined } = {}): void {
+  const detail = error instanceof Error ? error.message : String(error);
+  if (!options.json) {
+    process.stderr.write(`longhaul: ${detail}\n`);
+    if (!(error instanceof LonghaulError) && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+    return;
+  }
+  const code = error instanceof LonghaulError ? error.code : 'internal_error';
+  const problem = { type: 'about:blank', title: code.replaceAll('_', ' '), detail, error_code: code };
+  process.stderr.write(`${JSON.stringify(problem)}\n`);
+}
+
+/**
+ * Runs a command's work and sets the exit code. The process then ends by itself once nothing is open, so
+ * that output to a pipe is not cut off.
+ */
+export async function runCommand(
+  options: { readonly json?: boolean | undefined },
+  work: () => Promise<number | void>,
+): Promise<void> {
+  try {
+    process.exitCode = (await work()) ?? EXIT.done;
+  } catch (error) {
+    printError(error, options);
+    process.exitCode = exitCodeOf(error);
+  }
+}

@@ -1,0 +1,23 @@
+/** The command `longhaul`. Each command registers itself from a file of its own. */
+import { Command, CommanderError } from 'commander';
+import { registerDown } from './down.ts';
+import { EXIT } from './exit.ts';
+import { registerStatus } from './status.ts';
+import { registerUp } from './up.ts';
+
+const program = new Command('longhaul')
+  .description('durable coding-agent tasks on Temporal')
+  .exitOverride()
+  .showHelpAfterError();
+
+registerUp(program);
+registerDown(program);
+registerStatus(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  // Help and version were asked for; all else is wrong usage, and commander has said what.
+  process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
+}

@@ -1,0 +1,117 @@
+/**
+ * Waits until everything in a home is ready, asking the supervisor to repair at once what has ended. It
+ * starts a supervisor (as told) if there is none. Many may do this at the same time.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LonghaulError } from '../workflows/errors.ts';
+import { readState, type HomePaths, type HomeState, type PartRecord } from './home.ts';
+import { lockHolder } from './lock.ts';
+import { isAlive } from './process-identity.ts';
+import { lastLines, sendSignal, type RunningProcess } from './processes.ts';
+import { liveSupervisor } from './status.ts';
+
+/** Asks a supervisor to try at once what waits for its next try. */
+export const REPAIR_SIGNAL = 'SIGUSR2';
+
+const POLL_MS = 50;
+/** Without news from any part; a build of Temporal tells some every 15 s. */
+const SILENCE_MS = 120_000;
+/** A part that failed this often in a row will not come up by itself soon. */
+const FAILURES = 3;
+
+export interface EnsureUp {
+  readonly paths: HomePaths;
+  /** Starts a supervisor in the background. */
+  readonly startSupervisor: () => Promise<RunningProcess>;
+  readonly supervisorLog: string;
+  readonly say: (line: string) => void;
+}
+
+/** Fails with `service_unreachable` and what the failing part said last. */
+export async function ensureUp(options: EnsureUp): Promise<void> {
+  const { paths, say } = options;
+  let own: RunningProcess | undefined;
+  let repairs = await askForRepair(paths);
+  const told = new Map<string, string>();
+  let quietSince = Date.now();
+  for (;;) {
+    const state = await readState(paths);
+    const supervisor = await liveSupervisor(paths, state);
+    if (supervisor && state) {
+      if (await allReady(state)) return;
+      if (state.repairs >= repairs) failIfHopeless(state.parts, await logOf(state.parts));
+      for (const line of news(state.parts, told)) {
+        quietSince = Date.now();
+        say(line);
+      }
+    } else if (!(await lockHolder(paths.lock))) {
+      if (own && !(await isAlive(own.identity))) throw await supervisorEnded(options, own);
+      // A new supervisor starts from nothing: there is no repair to wait for.
+      repairs = 0;
+      own ??= await options.startSupervisor();
+    }
+    if (Date.now() - quietSince > SILENCE_MS) throw tooLong(state);
+    await sleep(POLL_MS);
+  }
+}
+
+/** Returns the number of repairs from which on the supervisor's record is news. */
+async function askForRepair(paths: HomePaths): Promise<number> {
+  const state = await readState(paths);
+  const supervisor = await liveSupervisor(paths, state);
+  if (!supervisor || !state) return 0;
+  sendSignal(supervisor.pid, REPAIR_SIGNAL);
+  return state.repairs + 1;
+}
+
+/** By the record and by the process table: a part may have ended just now. */
+async function allReady(state: HomeState): Promise<boolean> {
+  for (const part of state.parts) {
+    if (part.state !== 'ready' || (part.process && !(await isAlive(part.process)))) return false;
+  }
+  return true;
+}
+
+function failIfHopeless(parts: readonly PartRecord[], log: string): void {
+  const part = hopelessOf(parts);
+  if (!part) return;
+  const message = part.detail ?? 'it does not start';
+  if (part.hopeless) throw new LonghaulError('invalid_input', message);
+  const lines = message.includes(part.logFile) ? '' : `\n${part.logFile} ends with:\n${log}`;
+  throw new LonghaulError(
+    'service_unreachable',
+    `${part.name} failed ${part.failures} times: ${message}${lines}\nThe supervisor goes on trying; \`longhaul down\` ends it.`,
+  );
+}
+
+const hopelessOf = (parts: readonly PartRecord[]): PartRecord | undefined =>
+  parts.find((part) => part.hopeless || part.failures >= FAILURES);
+
+async function logOf(parts: readonly PartRecord[]): Promise<string> {
+  const part = hopelessOf(parts);
+  return part ? lastLines(part.logFile) : '';
+}
+
+/** One line for each part whose state or detail has changed. */
+function news(parts: readonly PartRecord[], told: Map<string, string>): string[] {
+  return parts.flatMap((part) => {
+    const detail = part.detail?.split('\n')[0] ?? '';
+    const line = `${part.name.padEnd(10)}${part.state}${detail === '' ? '' : `  ${detail}`}`;
+    if (told.get(part.name) === line) return [];
+    told.set(part.name, line);
+    return part.state === 'waiting' && detail === '' ? [] : [line];
+  });
+}
+
+async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<LonghaulError> {
+  const log = await lastLines(options.supervisorLog);
+  return new LonghaulError('service_unreachable', `The supervisor ended (${await own.exited}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
+}
+
+function tooLong(state: HomeState | undefined): LonghaulError {
+  const missing = state?.parts.filter((part) => part.state !== 'ready').map((part) => `${part.name} is ${part.state}`);
+  return new LonghaulError(
+    'service_unreachable',
+    `Nothing happened for ${SILENCE_MS / 1000} s: ${missing?.join(', ') ?? 'no supervisor has started'}. See \`longhaul status\` and the logs.`,
+  );
+}

@@ -1,0 +1,90 @@
+/** The folders of a home, and the one record of what runs in it. */
+import { access, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { readJson, writeJson } from './json-file.ts';
+import { processIdentity } from './lock.ts';
+
+export interface HomePaths {
+  readonly home: string;
+  readonly logs: string;
+  readonly run: string;
+  readonly postgres: string;
+  readonly temporal: string;
+  /** Bearer token of the backend. */
+  readonly tokenFile: string;
+  readonly stateFile: string;
+  /** Held by the supervisor. */
+  readonly lock: string;
+}
+
+export function homePaths(home: string): HomePaths {
+  return {
+    home,
+    logs: join(home, 'logs'),
+    run: join(home, 'run'),
+    postgres: join(home, 'postgres'),
+    temporal: join(home, 'temporal'),
+    tokenFile: join(home, 'token'),
+    stateFile: join(home, 'run', 'state.json'),
+    lock: join(home, 'run', 'supervisor.lock'),
+  };
+}
+
+export async function prepareHome(home: string): Promise<HomePaths> {
+  const paths = homePaths(home);
+  for (const folder of [home, paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  return paths;
+}
+
+export const PART_STATES = ['waiting', 'starting', 'ready', 'failed', 'stopped'] as const;
+export type PartState = (typeof PART_STATES)[number];
+
+/** What parts tell each other and the command line. */
+const facts = z.object({
+  databaseUrl: z.string().optional(),
+  temporalAddress: z.string().optional(),
+  temporalUiUrl: z.string().optional(),
+  backendUrl: z.string().optional(),
+});
+export type Facts = z.infer<typeof facts>;
+
+const partRecord = z.object({
+  name: z.string(),
+  state: z.enum(PART_STATES),
+  /** Null: not running, or a service that is not ours. */
+  process: processIdentity.nullable(),
+  detail: z.string().nullable(),
+  /** Starts that failed one after the other since it was last ready or somebody asked for a repair. */
+  failures: z.number(),
+  /** Trying again is of no use: a person has to change something. */
+  hopeless: z.boolean(),
+  logFile: z.string(),
+});
+export type PartRecord = z.infer<typeof partRecord>;
+
+const homeState = z.object({
+  supervisor: processIdentity,
+  /** Grows with every request to repair: who asked can tell news from what was written before. */
+  repairs: z.number(),
+  facts,
+  parts: z.array(partRecord),
+});
+export type HomeState = z.infer<typeof homeState>;
+
+/** What the last supervisor wrote; it may be gone, and so may its parts. */
+export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
+  const value = await readJson(paths.stateFile);
+  return value === undefined ? undefined : homeState.parse(value);
+}
+
+export async function writeState(paths: HomePaths, state: HomeState): Promise<void> {
+  await writeJson(paths.stateFile, state);
+}
+
+export async function tokenFileOf(paths: HomePaths): Promise<string | null> {
+  return access(paths.tokenFile).then(
+    () => paths.tokenFile,
+    () => null,
+  );
+}

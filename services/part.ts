@@ -1,0 +1,30 @@
+/** What the supervisor keeps running: a service or a program of ours. */
+import type { ProcessIdentity } from '../agents/driver.ts';
+import type { Facts } from './home.ts';
+
+export interface Part {
+  readonly name: string;
+  /** Names of parts that must be ready before this one starts. */
+  readonly needs: readonly string[];
+  readonly logFile: string;
+  /** Attaches to what runs already, else starts it. Resolves when it is ready. */
+  start(context: PartContext): Promise<StartedPart>;
+  /** Ends what runs, whoever started it; nothing there is fine. An aborted `hurry` leaves out the patience. */
+  stop(hurry?: AbortSignal): Promise<void>;
+}
+
+export interface PartContext {
+  readonly facts: Facts;
+  /** A line for a person who waits. */
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface StartedPart {
+  /** Null: it is not ours and does not end. */
+  readonly process: ProcessIdentity | null;
+  readonly exited: Promise<string>;
+  readonly attached: boolean;
+  readonly detail: string;
+  readonly facts: Facts;
+}

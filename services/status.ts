@@ -1,0 +1,83 @@
+/** What runs in a home, checked against the process table: the record alone may be from before a crash. */
+import type { ProcessIdentity } from '../agents/driver.ts';
+import { homePaths, readState, tokenFileOf, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
+import { lockHolder } from './lock.ts';
+import { isAlive } from './process-identity.ts';
+import type { Settings } from './settings.ts';
+
+/** Printed by `longhaul status --json`; other programs rely on these names. */
+export interface Status {
+  readonly database_url: string | null;
+  readonly temporal_address: string | null;
+  readonly temporal_ui_url: string | null;
+  readonly backend_url: string | null;
+  readonly home: string;
+  readonly token_file: string | null;
+  readonly parts: readonly PartStatus[];
+}
+
+export interface PartStatus {
+  readonly name: string;
+  readonly state: PartRecord['state'];
+  readonly pid: number | null;
+  readonly detail: string | null;
+}
+
+const NAMES = ['postgres', 'temporal', 'worker', 'backend'];
+
+export async function readStatus(settings: Settings): Promise<Status> {
+  const paths = homePaths(settings.home);
+  const state = await readState(paths);
+  const supervisor = await liveSupervisor(paths, state);
+  const records =
+    state?.parts ?? NAMES.map((name) => ({ name, state: 'stopped' as const, process: null, detail: null }));
+  const parts = await Promise.all(records.map((record) => partStatus(record, supervisor !== undefined)));
+  const facts = factsThatHold(settings, state);
+  return {
+    database_url: facts.databaseUrl ?? null,
+    temporal_address: facts.temporalAddress ?? null,
+    temporal_ui_url: facts.temporalUiUrl ?? null,
+    backend_url: facts.backendUrl ?? null,
+    home: settings.home,
+    token_file: await tokenFileOf(paths),
+    parts: [supervisorStatus(supervisor), ...parts],
+  };
+}
+
+/** The supervisor that holds the home and has written its record. */
+export async function liveSupervisor(
+  paths: HomePaths,
+  state: HomeState | undefined,
+): Promise<ProcessIdentity | undefined> {
+  const holder = await lockHolder(paths.lock);
+  return holder && state?.supervisor.pid === holder.pid && state.supervisor.startTime === holder.startTime
+    ? holder
+    : undefined;
+}
+
+/** Where things are: what was recorded, or else what the settings say about services that are not ours. */
+export function factsThatHold(settings: Settings, state: HomeState | undefined): Facts {
+  return {
+    ...(settings.databaseUrl === undefined ? {} : { databaseUrl: settings.databaseUrl }),
+    ...(settings.temporal.kind === 'server' ? { temporalAddress: settings.temporal.address } : {}),
+    ...state?.facts,
+  };
+}
+
+function supervisorStatus(supervisor: ProcessIdentity | undefined): PartStatus {
+  return supervisor
+    ? { name: 'supervisor', state: 'ready', pid: supervisor.pid, detail: null }
+    : { name: 'supervisor', state: 'stopped', pid: null, detail: null };
+}
+
+async function partStatus(
+  record: Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>,
+  supervised: boolean,
+): Promise<PartStatus> {
+  const { name, state, process, detail } = record;
+  if (process && (await isAlive(process))) return { name, state, pid: process.pid, detail };
+  // Nobody is going to start it, whatever was written last.
+  if (!supervised) return { name, state: 'stopped', pid: null, detail: null };
+  // It ended a moment ago and the supervisor has not noticed yet.
+  return { name, state: process && state === 'ready' ? 'waiting' : state, pid: null, detail };
+}
