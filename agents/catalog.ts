@@ -1,4 +1,8 @@
 /** The agents that Longhaul knows by name: how each is started and what of the environment it may see. */
+import { createRequire } from 'node:module';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { LonghaulError } from '../workflows/errors.ts';
+import { findCommand } from './process/find-command.ts';
 
 /** How to run one agent. */
 export interface AgentProfile {
@@ -16,4 +20,95 @@ export interface AgentProfile {
   readonly startTimeoutMs: number;
   /** No sign of life for this long while a turn runs: the agent has stalled. */
   readonly stallTimeoutMs: number;
+  /** Said when the program is missing: what to install. */
+  readonly installHint?: string;
+}
+
+const BASE = {
+  kind: 'acp',
+  args: [],
+  envKeys: [],
+  env: {},
+  offersFileSystem: true,
+  startTimeoutMs: 60_000,
+  stallTimeoutMs: 10 * 60_000,
+} as const satisfies Partial<AgentProfile>;
+
+/** From source it runs through tsx, as we do; from the build it is plain JavaScript. */
+function demoArgs(): string[] {
+  if (!import.meta.url.endsWith('.ts')) return [fileURLToPath(new URL('./demo/main.js', import.meta.url))];
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  return ['--import', loader, fileURLToPath(new URL('./demo/main.ts', import.meta.url))];
+}
+
+const CLOUD_KEYS = ['AWS_*', 'AZURE_*', 'GOOGLE_*'];
+/** It talks to many providers; these are the keys that they read. */
+const OPENCODE_KEYS = 'OPENCODE_* OPENAI_* ANTHROPIC_* GEMINI_* OPENROUTER_* GROQ_* MISTRAL_* DEEPSEEK_* XAI_*'.split(
+  ' ',
+);
+
+/** Keys are the names by which `available_agents` and tasks name an agent. */
+export const CATALOG: Readonly<Record<string, AgentProfile>> = {
+  demo: { ...BASE, name: 'demo', command: process.execPath, args: demoArgs() },
+  opencode: {
+    ...BASE,
+    name: 'opencode',
+    command: 'opencode',
+    args: ['acp'],
+    envKeys: [...OPENCODE_KEYS, ...CLOUD_KEYS],
+    // An update in the middle of a task would change the agent under it.
+    env: { OPENCODE_DISABLE_AUTOUPDATE: '1' },
+    installHint: 'Install it with: npm install -g opencode-ai',
+  },
+  codex: {
+    ...BASE,
+    name: 'codex',
+    command: 'codex-acp',
+    envKeys: ['CODEX_*', 'OPENAI_*', 'INITIAL_AGENT_MODE'],
+    env: { NO_BROWSER: '1' },
+    installHint: 'Install it with: npm install -g @agentclientprotocol/codex-acp',
+  },
+  gemini: {
+    ...BASE,
+    name: 'gemini',
+    command: 'gemini',
+    args: ['--acp', '--skip-trust'],
+    envKeys: ['GEMINI_*', 'GOOGLE_*'],
+    offersFileSystem: false,
+    installHint: 'Install it with: npm install -g @google/gemini-cli',
+  },
+  claude: {
+    ...BASE,
+    name: 'claude',
+    command: 'claude-agent-acp',
+    envKeys: ['ANTHROPIC_*', 'CLAUDE_*', 'CLOUD_ML_REGION', ...CLOUD_KEYS],
+    installHint: 'Install it with: npm install -g @agentclientprotocol/claude-agent-acp',
+  },
+};
+
+/** A row of `available_agents`. */
+export interface ListedAgent {
+  readonly name: string;
+  readonly supportsAcp: boolean;
+  /** A file, or a name on PATH; empty: what the catalogue says. */
+  readonly installPath?: string | null;
+}
+
+/**
+ * How to run a listed agent. One that the catalogue does not know is its install_path, run without
+ * arguments. Fails with `agent_not_installed` if the program is not there.
+ */
+export function profileFor(agent: ListedAgent, env: NodeJS.ProcessEnv = process.env): AgentProfile {
+  const known = Object.hasOwn(CATALOG, agent.name) ? CATALOG[agent.name] : undefined;
+  const kind = agent.supportsAcp ? 'acp' : 'pty';
+  const wanted = agent.installPath || known?.command || agent.name;
+  const command = findCommand(wanted, env['PATH']);
+  if (command === undefined) {
+    const hint = known?.installHint ?? 'Install it, or correct install_path in available_agents.';
+    const message = `The agent ${agent.name} is not installed: ${wanted} is not a program on this machine. ${hint}`;
+    throw new LonghaulError('agent_not_installed', message);
+  }
+  const profile = known ?? { ...BASE, name: agent.name };
+  // The catalogue's arguments ask for ACP.
+  return { ...profile, kind, command, args: kind === 'acp' ? profile.args : [] };
 }

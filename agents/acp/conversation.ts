@@ -1,0 +1,119 @@
+/** One agent's side of a conversation: its updates as events, in order, and its questions as permission requests. */
+import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption } from '../driver.ts';
+import { worktreeFiles, type WorktreeFiles } from './files.ts';
+import { isObject, type JsonObject } from './lines.ts';
+import type { LinkHandlers } from './link.ts';
+import { readSettings, type SessionSettings } from './options.ts';
+import { cleanText, head } from './text.ts';
+import { ToolCallLedger } from './tool-calls.ts';
+import { eventsOf } from './updates.ts';
+
+/**
+ * `replaying`: from session/load or resume until the prompt; history is not emitted again. `over`: after a
+ * turn's last event; what still comes belongs to no message.
+ */
+export type ConversationPhase = 'starting' | 'replaying' | 'turn' | 'over';
+
+const OPTION_KINDS = ['allow_once', 'allow_always', 'reject_once', 'reject_always'] as const;
+
+/** Options of a kind that we do not know are left out: nothing could be said of what they do. */
+function readPermissionOptions(value: unknown): PermissionOption[] {
+  const entries = Array.isArray(value) ? value.filter((entry) => isObject(entry)) : [];
+  return entries.flatMap((entry) => {
+    const kind = OPTION_KINDS.find((one) => one === entry['kind']);
+    const { optionId, name } = entry;
+    if (kind === undefined || typeof optionId !== 'string') return [];
+    return [{ option_id: optionId, name: cleanText(typeof name === 'string' ? name : optionId), kind }];
+  });
+}
+
+export class Conversation implements LinkHandlers {
+  readonly files: WorktreeFiles;
+  phase: ConversationPhase = 'starting';
+  /** Set once the session's id is known; updates of other sessions (sub-agents) are ignored. */
+  sessionId: string | undefined;
+  /** Permission requests that wait for an answer. */
+  pendingAsks = 0;
+  /** Title of the tool call that was last not allowed in this turn. */
+  refused: string | undefined;
+  settings: SessionSettings = readSettings(undefined);
+
+  readonly #options: OpenAgent;
+  readonly #ledger = new ToolCallLedger();
+  readonly #ignored = new Map<string, number>();
+  #emitted: Promise<void> = Promise.resolve();
+
+  constructor(options: OpenAgent) {
+    this.#options = options;
+    this.files = worktreeFiles(options.cwd);
+  }
+
+  beginTurn(): void {
+    this.phase = 'turn';
+    this.refused = undefined;
+  }
+
+  async update(params: JsonObject): Promise<void> {
+    const update = params['update'];
+    if (!isObject(update) || this.phase === 'over' || this.#isForeign(params)) return;
+    const replayed = this.phase === 'replaying';
+    const events = eventsOf(update, { ledger: this.#ledger, settings: this, replayed });
+    if (events === undefined) {
+      const kind = head(String(update['sessionUpdate']), 60);
+      this.#ignored.set(kind, (this.#ignored.get(kind) ?? 0) + 1);
+      return;
+    }
+    for (const event of events) if (!replayed || event.kind === 'commands') await this.#emit(event);
+  }
+
+  /** The tool call that is asked about is shown before the question; some agents send it nowhere else. */
+  async announce(params: JsonObject): Promise<void> {
+    if (this.phase === 'turn' && isObject(params['toolCall'])) {
+      await this.update({ update: { ...params['toolCall'], sessionUpdate: 'tool_call_update' } });
+    }
+  }
+
+  async permission(params: JsonObject): Promise<string | undefined> {
+    const { signal } = this.#options;
+    const toolCall = this.#ledger.find(params['toolCall']);
+    const ask: PermissionAsk = { toolCall, options: readPermissionOptions(params['options']) };
+    if (signal.aborted) return undefined;
+    this.pendingAsks += 1;
+    try {
+      // A stop answers what is still asked with `cancelled`, as ACP demands, after session/cancel was sent:
+      // else the agent would take it for a refusal and go on.
+      const stopped = new Promise<undefined>((resolve) => {
+        signal.addEventListener('abort', () => setImmediate(resolve, undefined), { once: true });
+      });
+      const decision = await Promise.race([this.#options.onPermission(ask), stopped]);
+      const chosen =
+        decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
+      if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;
+      return chosen?.option_id;
+    } finally {
+      this.pendingAsks -= 1;
+    }
+  }
+
+  /** Ends the turn's record: open tool calls are closed as failed, and what was ignored is noted. */
+  async endTurn(): Promise<void> {
+    this.phase = 'over';
+    for (const call of this.#ledger.closeOpen()) await this.#emit({ kind: 'tool_call', call });
+    if (this.#ignored.size === 0) return;
+    const kinds = [...this.#ignored].map(([kind, count]) => `${cleanText(kind)} × ${count}`).join(', ');
+    this.#ignored.clear();
+    await this.#emit({ kind: 'note', text: head(`Updates of kinds that Longhaul does not know: ${kinds}`, 1_000) });
+  }
+
+  #isForeign(params: JsonObject): boolean {
+    const id = params['sessionId'];
+    return this.sessionId !== undefined && typeof id === 'string' && id !== this.sessionId;
+  }
+
+  /** The reader and the turn's end both emit: one event at a time, in order. */
+  #emit(event: AgentEvent): Promise<void> {
+    const next = this.#emitted.then(() => this.#options.onEvent(event));
+    this.#emitted = next.catch(() => {});
+    return next;
+  }
+}

@@ -1,0 +1,229 @@
+/** Agents that speak ACP v1 on stdin and stdout. */
+import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
+import type { AgentSessionId } from '../../workflows/contract.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
+import type { AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
+import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
+import { Conversation } from './conversation.ts';
+import { agentWords, startFailure } from './failures.ts';
+import { isObject } from './lines.ts';
+import { openLink, type Link } from './link.ts';
+import { CHOICES, readOptions, readSettings, settingFor, type Setting } from './options.ts';
+import { cleanText } from './text.ts';
+import { runTurn } from './turn.ts';
+
+const PROTOCOL_VERSION = 1;
+/** Agents may go on replaying for a moment after they have answered session/load. */
+const REPLAY_SILENCE_MS = 100;
+const REPLAY_BOUND_MS = 2_000;
+
+type LoadMethod = typeof methods.agent.session.resume | typeof methods.agent.session.load;
+
+interface Introduction {
+  /** In order of preference: resume replays nothing. */
+  readonly loadMethods: readonly LoadMethod[];
+  readonly loginMethods: readonly string[];
+}
+
+function readIntroduction(agent: string, response: unknown): Introduction {
+  const body = isObject(response) ? response : {};
+  if (body['protocolVersion'] !== PROTOCOL_VERSION) {
+    const found = JSON.stringify(body['protocolVersion']) ?? 'none';
+    throw new LonghaulError('agent_protocol_error', `${agent} was to speak ACP version 1, but offers ${found}.`);
+  }
+  const capabilities = isObject(body['agentCapabilities']) ? body['agentCapabilities'] : {};
+  const sessions = isObject(capabilities['sessionCapabilities']) ? capabilities['sessionCapabilities'] : {};
+  const auth = Array.isArray(body['authMethods']) ? body['authMethods'].filter((one) => isObject(one)) : [];
+  const { resume, load } = methods.agent.session;
+  return {
+    loadMethods: [
+      ...(isObject(sessions['resume']) ? [resume] : []),
+      ...(capabilities['loadSession'] === true ? [load] : []),
+    ],
+    loginMethods: auth.map((one) => cleanText(String(one['name'] ?? one['id']))),
+  };
+}
+
+class AcpAgent implements RunningAgent {
+  readonly #options: OpenAgent;
+  readonly #agent: AgentProcess;
+  readonly #link: Link;
+  readonly #conversation: Conversation;
+  /** What is left of the start timeout: only waiting for the agent counts. */
+  #startBudgetMs: number;
+  #introduction: Introduction = { loadMethods: [], loginMethods: [] };
+
+  constructor(options: OpenAgent, agent: AgentProcess) {
+    this.#options = options;
+    this.#agent = agent;
+    this.#conversation = new Conversation(options);
+    this.#link = openLink(options.profile.name, agent, this.#conversation);
+    this.#startBudgetMs = options.profile.startTimeoutMs;
+  }
+
+  get process() {
+    return this.#agent.identity;
+  }
+
+  get resume() {
+    if (this.#introduction.loadMethods.length === 0) return undefined;
+    return { load: (id: AgentSessionId, choices: SessionChoices) => this.#load(id, choices) };
+  }
+
+  async initialize(): Promise<void> {
+    const { profile } = this.#options;
+    const offered = profile.offersFileSystem;
+    const response = await this.#startRequest(methods.agent.initialize, {
+      protocolVersion: PROTOCOL_VERSION,
+      clientInfo: { name: 'longhaul', title: 'Longhaul', version: '0.1.0' },
+      clientCapabilities: { fs: { readTextFile: offered, writeTextFile: offered }, terminal: false },
+    }).catch((error: unknown) => this.#startFailed(error));
+    this.#introduction = readIntroduction(profile.name, response);
+  }
+
+  async newSession(choices: SessionChoices): Promise<AgentSession> {
+    this.#conversation.sessionId = undefined;
+    this.#conversation.phase = 'starting';
+    const params = { cwd: this.#options.cwd, mcpServers: [] };
+    const response = await this.#startRequest(methods.agent.session.new, params).catch((error: unknown) =>
+      this.#startFailed(error),
+    );
+    const id = isObject(response) ? response['sessionId'] : undefined;
+    if (typeof id !== 'string' || id === '') {
+      throw new LonghaulError('agent_protocol_error', `${this.#name} answered session/new without a session id.`);
+    }
+    return this.#ready(id as AgentSessionId, response, choices);
+  }
+
+  async close(): Promise<void> {
+    this.#conversation.phase = 'over';
+    await this.#agent.end();
+  }
+
+  get #name(): string {
+    return this.#options.profile.name;
+  }
+
+  async #load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> {
+    this.#conversation.phase = 'replaying';
+    const params = { sessionId: id, cwd: this.#options.cwd, mcpServers: [] };
+    const failures: string[] = [];
+    for (const method of this.#introduction.loadMethods) {
+      try {
+        const response = await this.#startRequest(method, params);
+        if (method === methods.agent.session.load) await this.#link.drain(REPLAY_SILENCE_MS, REPLAY_BOUND_MS);
+        return await this.#ready(id, response, choices);
+      } catch (error) {
+        if (!(error instanceof RequestError)) throw error;
+        const failure = startFailure(this.#name, error, this.#introduction.loginMethods);
+        if (failure.code === 'agent_needs_login') throw failure;
+        failures.push(`${method}: ${agentWords(error)}`);
+      }
+    }
+    const message = `${this.#name} could not load its session ${id} (${failures.join('; ')}).`;
+    throw new LonghaulError('agent_session_lost', message);
+  }
+
+  async #ready(id: AgentSessionId, response: unknown, choices: SessionChoices): Promise<AgentSession> {
+    const conversation = this.#conversation;
+    conversation.sessionId = id;
+    conversation.settings = readSettings(response);
+    for (const choice of CHOICES) {
+      const wanted = choices[choice];
+      const setting = wanted === undefined ? undefined : settingFor(choice, wanted, conversation.settings);
+      if (setting !== undefined) await this.#apply(id, setting);
+    }
+    return { id, prompt: (text) => this.#prompt(id, text) };
+  }
+
+  async #apply(sessionId: AgentSessionId, setting: Setting): Promise<void> {
+    const { setMode, setConfigOption } = methods.agent.session;
+    const conversation = this.#conversation;
+    const { modes, options } = conversation.settings;
+    const refused = (error: unknown): never => {
+      if (!(error instanceof RequestError)) throw error;
+      const value = setting.kind === 'mode' ? setting.modeId : `${setting.configId} = ${setting.value}`;
+      throw new LonghaulError('option_not_available', `${this.#name} refused ${value}: ${agentWords(error)}.`);
+    };
+    if (setting.kind === 'mode') {
+      const { modeId } = setting;
+      // Known before it is told: the agent's own update about it is no news.
+      conversation.settings = { options, modes: { available: modes?.available ?? [], current: modeId } };
+      await this.#startRequest(setMode, { sessionId, modeId }).catch(refused);
+      return;
+    }
+    const { configId, value } = setting;
+    const changed = options.map((one) => (one.id === configId ? { ...one, current: String(value) } : one));
+    conversation.settings = { modes, options: changed };
+    const type = typeof value === 'boolean' ? { type: 'boolean' } : {};
+    const response = await this.#startRequest(setConfigOption, { sessionId, configId, ...type, value }).catch(refused);
+    const next = readOptions(isObject(response) ? response['configOptions'] : undefined);
+    if (next.length > 0) conversation.settings = { ...conversation.settings, options: next };
+  }
+
+  async #prompt(sessionId: AgentSessionId, text: string) {
+    if (this.#options.signal.aborted) return { kind: 'stopped' } as const;
+    if (this.#conversation.phase === 'turn') {
+      throw new LonghaulError('internal_error', `${this.#name} was given a second prompt while a turn runs.`);
+    }
+    return runTurn({
+      options: this.#options,
+      agent: this.#agent,
+      link: this.#link,
+      conversation: this.#conversation,
+      sessionId,
+      text,
+    });
+  }
+
+  /** The errors of initialize and session/new in our words. */
+  #startFailed(error: unknown): never {
+    if (!(error instanceof RequestError)) throw error;
+    throw startFailure(this.#name, error, this.#introduction.loginMethods);
+  }
+
+  /** A request on the way to the session: bounded by the start timeout, ended by a stop. */
+  async #startRequest(method: string, params: unknown): Promise<unknown> {
+    const { signal, profile } = this.#options;
+    const begun = performance.now();
+    let giveUp: (error: LonghaulError) => void = () => {};
+    const given = new Promise<never>((_, reject) => {
+      giveUp = reject;
+    });
+    const onAbort = (): void =>
+      giveUp(new LonghaulError('terminated', `${this.#name} was stopped before its turn began.`));
+    const timer = setTimeout(() => {
+      const seconds = Math.round(profile.startTimeoutMs / 1_000);
+      const message = `${this.#name} was not ready within ${seconds} s (${method} had no answer).${this.#link.said()}`;
+      giveUp(new LonghaulError('agent_start_timeout', message));
+    }, this.#startBudgetMs);
+    signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
+    try {
+      return await Promise.race([given, this.#link.request(method, params)]);
+    } catch (error) {
+      if (error instanceof LonghaulError) await this.#agent.end();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      this.#startBudgetMs -= performance.now() - begun;
+    }
+  }
+}
+
+export const acpDriver: AgentDriver = {
+  /** A stop before the turn fails with `terminated`; look at the signal to tell it from the operator's. */
+  async open(options) {
+    const agent = await spawnAgent(options);
+    try {
+      await options.onSpawn(agent.identity);
+      const running = new AcpAgent(options, agent);
+      await running.initialize();
+      return running;
+    } catch (error) {
+      await agent.end();
+      throw error;
+    }
+  },
+};

@@ -1,0 +1,120 @@
+/**
+ * The agent's file requests, confined to its worktree by real path: a link inside that leads outside is
+ * outside. `.git` is read-only: a hook or config written there would run as the user.
+ *
+ * Not covered: an agent that swaps a directory for a link between our look and our write. It has a shell.
+ */
+import { RequestError } from '@agentclientprotocol/sdk/unstable';
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+
+const READ_LIMIT_BYTES = 16 * 1024 * 1024;
+
+const hasCode = (error: unknown, ...codes: string[]): boolean =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
+
+/** gemini takes a new file for an error unless the answer looks like ENOENT. */
+function notFound(path: string): RequestError {
+  return new RequestError(-32002, `Resource not found: ENOENT: no such file or directory, open '${path}'`, {
+    code: 'ENOENT',
+    uri: path,
+  });
+}
+
+const refused = (why: string): RequestError => new RequestError(-32602, `Refused: ${why}`);
+
+function assertInside(root: string, real: string, asked: string): void {
+  const inner = relative(root, real);
+  if (inner === '..' || inner.startsWith(`..${sep}`) || isAbsolute(inner)) {
+    throw refused(`${asked} lies outside the worktree ${root}`);
+  }
+}
+
+/** Real path of the deepest part that exists, and the names below it that do not. */
+async function realTarget(path: string): Promise<{ real: string; missing: string[] }> {
+  const missing: string[] = [];
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return { real: await realpath(at), missing };
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT', 'ENOTDIR') || dirname(at) === at) throw refused(`${path}: ${String(error)}`);
+      missing.unshift(basename(at));
+    }
+  }
+}
+
+export interface WorktreeFiles {
+  read(path: string, range?: { line?: number | null; limit?: number | null }): Promise<string>;
+  write(path: string, content: string): Promise<void>;
+}
+
+async function readRegular(path: string, asked: string): Promise<string> {
+  const file = await open(path, 'r').catch((error: unknown) => {
+    throw hasCode(error, 'ENOENT') ? notFound(asked) : error;
+  });
+  try {
+    const facts = await file.stat();
+    if (facts.size > READ_LIMIT_BYTES) throw refused(`${asked} has ${facts.size} bytes, more than ${READ_LIMIT_BYTES}`);
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}
+
+/** Lines from `line` (counted from 1), at most `limit`, with their ends. */
+function cutLines(text: string, line: number, limit: number): string {
+  const lines = text.split(/(?<=\n)/);
+  return lines.slice(Math.max(0, line - 1), Math.max(0, line - 1) + limit).join('');
+}
+
+/** Readers see the old file or the new one, never half of it; the mode stays. */
+async function replaceFile(path: string, content: string): Promise<void> {
+  const before = await stat(path).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  });
+  if (before !== undefined && !before.isFile()) throw refused(`${path} is not a regular file`);
+  const draft = join(dirname(path), `.${basename(path).slice(0, 60)}.${randomUUID()}`);
+  try {
+    const file = await open(draft, 'wx', 0o666);
+    try {
+      await file.writeFile(content);
+      if (before !== undefined) await file.chmod(before.mode & 0o7777);
+    } finally {
+      await file.close();
+    }
+    await rename(draft, path);
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/** `root` is the real path of the worktree. */
+export function worktreeFiles(root: string): WorktreeFiles {
+  const locate = async (asked: string): Promise<{ real: string; missing: string[] }> => {
+    if (asked === '' || asked.includes('\0')) throw refused('a path was expected');
+    const target = await realTarget(resolve(root, asked));
+    assertInside(root, target.real, asked);
+    return target;
+  };
+  return {
+    async read(asked, range = {}) {
+      const { real, missing } = await locate(asked);
+      if (missing.length > 0) throw notFound(asked);
+      if (!(await stat(real)).isFile()) throw refused(`${asked} is not a regular file`);
+      const text = await readRegular(real, asked);
+      const { line, limit } = range;
+      return line == null && limit == null ? text : cutLines(text, line ?? 1, limit ?? Number.MAX_SAFE_INTEGER);
+    },
+    async write(asked, content) {
+      const { real, missing } = await locate(asked);
+      const path = join(real, ...missing);
+      if (path === root) throw refused(`${asked} is the worktree itself`);
+      const names = relative(root, path).split(sep);
+      if (names.some((name) => name.toLowerCase() === '.git')) throw refused(`${asked} belongs to git`);
+      await mkdir(dirname(path), { recursive: true });
+      await replaceFile(path, content);
+    },
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * The agent's stdout as messages: one JSON object a line, and whatever else a program prints. Sits in
+ * front of the SDK's stream, which answers garbage with error responses and cannot be slowed down.
+ *
+ * Holds at most one line (16 MB) in memory and reads no further than its consumer asks.
+ */
+import { LonghaulError } from '../../workflows/errors.ts';
+
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+const LINE_LIMIT_BYTES = 16 * 1024 * 1024;
+const KEPT_GARBAGE_LINES = 20;
+const KEPT_GARBAGE_CHARACTERS = 300;
+const NEWLINE = 0x0a;
+
+/** The first lines that were no messages: often the agent's own words about why it does not start. */
+export interface Garbage {
+  lines: string[];
+  dropped: number;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parse(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined; // not JSON: the caller drops it
+  }
+}
+
+/** A message, if the line is or ends with one: some agents print before it without a newline. */
+export function parseLine(line: string): JsonObject | undefined {
+  const text = line.replaceAll('\0', '\uFFFD');
+  const start = text.startsWith('{') ? 0 : text.indexOf('{"jsonrpc"');
+  return start === -1 ? undefined : parse(text.slice(start));
+}
+
+/** Lines without their end. A character split between chunks stays whole: only whole lines are decoded. */
+async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder(); // drops a byte order mark; invalid bytes become U+FFFD
+  let pending: Uint8Array[] = [];
+  let pendingBytes = 0;
+  const grow = (part: Uint8Array): void => {
+    pendingBytes += part.length;
+    if (pendingBytes > LINE_LIMIT_BYTES) {
+      throw new LonghaulError('output_overflow', 'The agent sent a line of more than 16 MB, which no message may be.');
+    }
+    if (part.length > 0) pending.push(part);
+  };
+  const take = (): string => {
+    const line = decoder.decode(Buffer.concat(pending)).trim();
+    pending = [];
+    pendingBytes = 0;
+    return line;
+  };
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      grow(chunk.subarray(start, end));
+      yield take();
+      start = end + 1;
+    }
+    grow(chunk.subarray(start));
+  }
+  if (pendingBytes > 0) yield take();
+}
+
+/** The messages in order; other lines go to `garbage`. Fails with output_overflow. */
+export async function* messages(chunks: AsyncIterable<Uint8Array>, garbage: Garbage): AsyncGenerator<JsonObject> {
+  for await (const line of lines(chunks)) {
+    if (line === '') continue;
+    const message = parseLine(line);
+    if (message !== undefined) {
+      yield message;
+      continue;
+    }
+    garbage.dropped += 1;
+    if (garbage.lines.length < KEPT_GARBAGE_LINES) garbage.lines.push(line.slice(0, KEPT_GARBAGE_CHARACTERS));
+  }
+}

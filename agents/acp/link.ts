@@ -1,0 +1,185 @@
+/**
+ * The wire to one agent: our reader in front of the SDK's connection. Updates are handled one at a time and
+ * in order, and while one is being handled stdout is not read. Requests and answers go through the SDK.
+ */
+import {
+  client,
+  methods,
+  type AnyMessage,
+  type ClientConnection,
+  type Stream,
+} from '@agentclientprotocol/sdk/unstable';
+import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LonghaulError } from '../../workflows/errors.ts';
+import type { AgentProcess } from '../process/spawn.ts';
+import { crashed, saidBesides } from './failures.ts';
+import type { WorktreeFiles } from './files.ts';
+import { isObject, messages, type Garbage, type JsonObject } from './lines.ts';
+
+/** How long a crash may wait for the exit code and the last of stderr. */
+const EXIT_DETAILS_MS = 1_000;
+
+export interface LinkHandlers {
+  /** The params of a `session/update`. */
+  update(params: JsonObject): Promise<void>;
+  /** The params of a permission request, in order with the updates, before it is answered. */
+  announce(params: JsonObject): Promise<void>;
+  /** Answers it. Option id, or undefined for the outcome `cancelled`. */
+  permission(params: JsonObject): Promise<string | undefined>;
+  readonly files: WorktreeFiles;
+}
+
+export interface Link {
+  request(method: string, params: unknown): Promise<unknown>;
+  notify(method: string, params: unknown): Promise<void>;
+  /** Resolves, with the reason, once no answer can come any more. */
+  readonly failed: Promise<LonghaulError>;
+  /** Ends the link with this reason. */
+  fail(error: LonghaulError): void;
+  /** Grows with every chunk that was read and every update that was handled. */
+  activity(): number;
+  /** An update is being handled, so stdout is not being read. */
+  busy(): boolean;
+  /** What the agent said outside the protocol, for a message. */
+  said(): string;
+  /** Waits until nothing has come for `silenceMs`, at most `boundMs`. */
+  drain(silenceMs: number, boundMs: number): Promise<void>;
+}
+
+const asObject = (params: unknown): JsonObject => (isObject(params) ? params : {});
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+const optional = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
+
+function connect(stream: Stream, handlers: LinkHandlers): ClientConnection {
+  return client({ name: 'longhaul' })
+    .onRequest(methods.client.session.requestPermission, asObject, async ({ params }) => {
+      const optionId = await handlers.permission(params);
+      return { outcome: optionId === undefined ? { outcome: 'cancelled' } : { outcome: 'selected', optionId } };
+    })
+    .onRequest(methods.client.fs.readTextFile, asObject, async ({ params }) => {
+      const range = { line: optional(params['line']), limit: optional(params['limit']) };
+      return { content: await handlers.files.read(textOf(params['path']), range) };
+    })
+    .onRequest(methods.client.fs.writeTextFile, asObject, async ({ params }) => {
+      await handlers.files.write(textOf(params['path']), textOf(params['content']));
+      return {};
+    })
+    .connect(stream);
+}
+
+/** Never rejects: an agent that does not read any more shows in its exit or its silence. */
+function writeLine(agent: AgentProcess, message: AnyMessage): Promise<void> {
+  return new Promise((resolve) => {
+    agent.stdin.write(`${JSON.stringify(message)}\n`, () => resolve());
+  });
+}
+
+async function* counted(stdout: Readable, count: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of stdout as AsyncIterable<Uint8Array>) {
+      count();
+      yield chunk;
+    }
+  } catch {
+    // A pipe that broke or that we closed: no more output. Why, the process's exit tells.
+  }
+}
+
+/** Only one reader, so that updates before an answer are handled before it. */
+async function pump(source: AsyncIterable<JsonObject>, handlers: LinkHandlers, pass: (message: JsonObject) => void) {
+  for await (const message of source) {
+    const params = asObject(message['params']);
+    if (message['method'] === methods.client.session.update) {
+      await handlers.update(params);
+      continue;
+    }
+    if (message['method'] === methods.client.session.requestPermission) await handlers.announce(params);
+    pass(message);
+  }
+}
+
+const asLonghaulError = (error: unknown): LonghaulError =>
+  error instanceof LonghaulError ? error : new LonghaulError('internal_error', String(error), { cause: error });
+
+async function endOf(name: string, agent: AgentProcess, garbage: Garbage): Promise<LonghaulError> {
+  const exit = await Promise.race([agent.exited, sleep(EXIT_DETAILS_MS, undefined)]);
+  await Promise.race([agent.closed, sleep(EXIT_DETAILS_MS)]);
+  return crashed(name, exit, saidBesides(agent.stderrTail(), garbage));
+}
+
+export function openLink(name: string, agent: AgentProcess, handlers: LinkHandlers): Link {
+  const garbage: Garbage = { lines: [], dropped: 0 };
+  let activity = 0;
+  let busy = false;
+  let fail: (error: LonghaulError) => void = () => {};
+  const tracked = async (work: Promise<void>): Promise<void> => {
+    busy = true;
+    await work.finally(() => {
+      busy = false;
+      activity += 1;
+    });
+  };
+  const inOrder: LinkHandlers = {
+    ...handlers,
+    update: (params) => tracked(handlers.update(params)),
+    announce: (params) => tracked(handlers.announce(params)),
+    permission: (params) =>
+      handlers.permission(params).catch((error: unknown) => {
+        fail(asLonghaulError(error)); // no answer to give: the turn cannot go on as if it were a refusal
+        throw error;
+      }),
+  };
+
+  let pass: (message: JsonObject) => void = () => {};
+  const readable = new ReadableStream<AnyMessage>({
+    start(controller) {
+      // Parsed JSON of unknown shape: the SDK checks it.
+      pass = (message) => controller.enqueue({ ...message, jsonrpc: '2.0' } as AnyMessage);
+    },
+  });
+  const writable = new WritableStream<AnyMessage>({ write: (message) => writeLine(agent, message) });
+  const connection = connect({ readable, writable }, inOrder);
+
+  const failed = new Promise<LonghaulError>((resolve) => {
+    fail = (error) => {
+      resolve(error);
+      connection.close(error);
+    };
+  });
+  const source = messages(
+    counted(agent.stdout, () => (activity += 1)),
+    garbage,
+  );
+  pump(source, inOrder, pass).then(
+    async () => fail(await endOf(name, agent, garbage)),
+    (error: unknown) => fail(asLonghaulError(error)),
+  );
+
+  return {
+    async request(method, params) {
+      const failure = failed.then((error) => Promise.reject(error));
+      const answer = connection.agent.request(method, params).catch((error: unknown) => {
+        // Once the connection is closed its errors only say so; `failed` has the reason.
+        if (connection.signal.aborted) return failure;
+        throw error;
+      });
+      return Promise.race([failure, answer]);
+    },
+    notify: (method, params) => connection.agent.notify(method, params).catch(() => {}),
+    failed,
+    fail,
+    activity: () => activity,
+    busy: () => busy,
+    said: () => saidBesides(agent.stderrTail(), garbage),
+    async drain(silenceMs, boundMs) {
+      const deadline = performance.now() + boundMs;
+      for (let seen = -1; seen !== activity && performance.now() < deadline;) {
+        seen = activity;
+        await sleep(silenceMs);
+        if (busy) seen = -1;
+      }
+    },
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * Model, mode and thinking through the agent's own options. Modes come in `modes`, in `configOptions`, or in
+ * both; a model is a config option of category `model`, thinking one of category `thought_level`.
+ */
+import type { SessionChoices } from '../driver.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
+import { isObject, type JsonObject } from './lines.ts';
+import { cleanText, head } from './text.ts';
+
+export interface ConfigOption {
+  readonly id: string;
+  readonly name: string;
+  readonly category: string;
+  readonly type: 'select' | 'boolean';
+  readonly current: string;
+  /** Of a boolean: `true` and `false`. */
+  readonly values: readonly string[];
+}
+
+export interface SessionSettings {
+  readonly modes: { readonly current: string; readonly available: readonly string[] } | undefined;
+  readonly options: readonly ConfigOption[];
+}
+
+const string = (value: unknown): string => (typeof value === 'string' ? cleanText(value) : '');
+const objects = (value: unknown): JsonObject[] => (Array.isArray(value) ? value.filter((one) => isObject(one)) : []);
+
+/** Values of a select, whose options may be in groups. */
+function valuesOf(options: unknown): string[] {
+  return objects(options).flatMap((entry) =>
+    Array.isArray(entry['options']) ? valuesOf(entry['options']) : [string(entry['value'])],
+  );
+}
+
+export function readOptions(value: unknown): ConfigOption[] {
+  return objects(value).map((option) => {
+    const type = option['type'] === 'boolean' ? 'boolean' : 'select';
+    const id = string(option['id']);
+    return {
+      id,
+      name: string(option['name']) || id,
+      category: string(option['category']),
+      type,
+      current: type === 'boolean' ? String(option['currentValue'] === true) : string(option['currentValue']),
+      values: type === 'boolean' ? ['true', 'false'] : valuesOf(option['options']),
+    };
+  });
+}
+
+/** What the answer to session/new, load or resume says can be chosen. */
+export function readSettings(response: unknown): SessionSettings {
+  const body = isObject(response) ? response : {};
+  const modes = isObject(body['modes']) ? body['modes'] : undefined;
+  return {
+    modes:
+      modes === undefined
+        ? undefined
+        : {
+            current: string(modes['currentModeId']),
+            available: objects(modes['availableModes']).map((mode) => string(mode['id'])),
+          },
+    options: readOptions(body['configOptions']),
+  };
+}
+
+export type Setting =
+  | { readonly kind: 'mode'; readonly modeId: string }
+  | { readonly kind: 'option'; readonly configId: string; readonly value: string | boolean };
+
+/** Ids that agents give the option where its category is missing. */
+const OPTION_IDS: Readonly<Record<'model' | 'mode' | 'thought_level', readonly string[]>> = {
+  model: ['model'],
+  mode: ['mode'],
+  thought_level: ['thought_level', 'thinking', 'reasoning_effort', 'effort'],
+};
+
+function findOption(options: readonly ConfigOption[], category: keyof typeof OPTION_IDS): ConfigOption | undefined {
+  return (
+    options.find((option) => option.category === category) ??
+    options.find((option) => OPTION_IDS[category].includes(option.id))
+  );
+}
+
+function notAvailable(what: string, wanted: string, offered: readonly string[]): LonghaulError {
+  const shown = head(offered.join(', '), 1_000);
+  const offers = offered.length === 0 ? `it offers no choice of ${what}` : `it offers ${shown}`;
+  return new LonghaulError('option_not_available', `The agent does not offer the ${what} "${wanted}"; ${offers}.`);
+}
+
+function chooseOption(
+  option: ConfigOption | undefined,
+  what: string,
+  wanted: string,
+): Extract<Setting, { kind: 'option' }> | undefined {
+  if (option === undefined || !option.values.includes(wanted)) throw notAvailable(what, wanted, option?.values ?? []);
+  if (option.current === wanted) return undefined;
+  return { kind: 'option', configId: option.id, value: option.type === 'boolean' ? wanted === 'true' : wanted };
+}
+
+/** In this order: another model may bring other thinking levels. */
+export const CHOICES = ['model', 'thinkingOptionId', 'modeId'] as const satisfies (keyof SessionChoices)[];
+
+/** The request that makes this choice; undefined if the agent is set so already. Fails with option_not_available. */
+export function settingFor(
+  choice: (typeof CHOICES)[number],
+  wanted: string,
+  settings: SessionSettings,
+): Setting | undefined {
+  switch (choice) {
+    case 'model':
+      return chooseOption(findOption(settings.options, 'model'), 'model', wanted);
+    case 'thinkingOptionId':
+      return chooseOption(findOption(settings.options, 'thought_level'), 'thinking option', wanted);
+    case 'modeId': {
+      const { modes } = settings;
+      if (modes === undefined) return chooseOption(findOption(settings.options, 'mode'), 'mode', wanted);
+      if (!modes.available.includes(wanted)) throw notAvailable('mode', wanted, modes.available);
+      return modes.current === wanted ? undefined : { kind: 'mode', modeId: wanted };
+    }
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * Tool calls as complete snapshots. Agents send a call and then partial updates, sometimes updates alone;
+ * readers get the whole object each time, cut to a size that fits a frame.
+ */
+import type { ToolCall, ToolCallContent } from '../driver.ts';
+import { isObject, type JsonObject } from './lines.ts';
+import { cleanJson, cleanText, cutText, head } from './text.ts';
+
+/** A snapshot's JSON: a frame is ≤ 64 KB and carries more than the snapshot. */
+const SNAPSHOT_LIMIT_BYTES = 48 * 1024;
+/** Bytes of one text; halved until the whole snapshot fits. */
+const TEXT_LIMIT_BYTES = 16 * 1024;
+const TEXT_FLOOR_BYTES = 64;
+const TITLE_LIMIT = 300;
+const LIST_LIMIT = 100;
+/** Finished calls that an update may still follow; older ones are forgotten. */
+const KEPT_FINISHED = 200;
+
+const STATUSES = ['pending', 'in_progress', 'completed', 'failed'] as const;
+const isStatus = (value: unknown): value is ToolCall['status'] => STATUSES.some((status) => status === value);
+const isFinished = (call: ToolCall): boolean => call.status === 'completed' || call.status === 'failed';
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? cleanText(value) : undefined);
+
+/** What is shown of a content block that is not text: a link, or what it would have been. */
+export function blockText(block: unknown): string {
+  if (!isObject(block)) return '';
+  const mime = text(block['mimeType']);
+  switch (block['type']) {
+    case 'text':
+      return text(block['text']) ?? '';
+    case 'resource_link':
+      return `[${text(block['name']) ?? 'link'}](${text(block['uri']) ?? ''})`;
+    case 'resource': {
+      const resource = isObject(block['resource']) ? block['resource'] : {};
+      return text(resource['text']) ?? `[resource ${text(resource['uri']) ?? ''}]`;
+    }
+    default:
+      return `[${[text(block['type']) ?? 'content', mime].filter(Boolean).join(' ')}]`;
+  }
+}
+
+function contentOf(entry: unknown): ToolCallContent {
+  if (!isObject(entry)) return { type: 'other', json: JSON.stringify(cleanJson(entry)) };
+  const path = text(entry['path']);
+  const newText = text(entry['newText']);
+  const terminal = text(entry['terminalId']);
+  if (entry['type'] === 'content') return { type: 'text', text: blockText(entry['content']) };
+  if (entry['type'] === 'diff' && path !== undefined && newText !== undefined) {
+    const oldText = text(entry['oldText']);
+    return { type: 'diff', path, ...(oldText === undefined ? {} : { old_text: oldText }), new_text: newText };
+  }
+  if (entry['type'] === 'terminal' && terminal !== undefined) return { type: 'terminal', terminal_id: terminal };
+  return { type: 'other', json: JSON.stringify(cleanJson(entry)) };
+}
+
+function locationOf(entry: unknown): ToolCall['locations'][number][] {
+  const path = isObject(entry) ? text(entry['path']) : undefined;
+  if (!isObject(entry) || path === undefined) return [];
+  const line = entry['line'];
+  return [{ path: head(path, 4096), ...(typeof line === 'number' ? { line } : {}) }];
+}
+
+function cutContent(content: ToolCallContent, limit: number): ToolCallContent {
+  switch (content.type) {
+    case 'text':
+      return { type: 'text', text: cutText(content.text, limit) };
+    case 'diff': {
+      const { path, old_text, new_text } = content;
+      const old = old_text === undefined ? {} : { old_text: cutText(old_text, limit) };
+      return { type: 'diff', path: head(path, 4096), ...old, new_text: cutText(new_text, limit) };
+    }
+    case 'terminal':
+      return { type: 'terminal', terminal_id: head(content.terminal_id, 200) };
+    case 'other':
+      return { type: 'other', json: cutText(content.json, limit) };
+  }
+}
+
+/** A value whose JSON is too long becomes the beginning of that JSON, as text. */
+function cutJson(value: unknown, limit: number): unknown {
+  if (value === undefined) return undefined;
+  const json = JSON.stringify(value);
+  return Buffer.byteLength(json) <= limit ? value : cutText(json, limit);
+}
+
+function cutCall(call: ToolCall, limit: number): ToolCall {
+  // Of many entries the newest say most about where the call stands.
+  const count = Math.max(1, Math.floor((LIST_LIMIT * limit) / TEXT_LIMIT_BYTES));
+  return {
+    ...call,
+    title: head(call.title, TITLE_LIMIT),
+    locations: call.locations.slice(0, count),
+    content: call.content.slice(-count).map((content) => cutContent(content, limit)),
+    ...(call.raw_input === undefined ? {} : { raw_input: cutJson(call.raw_input, limit) }),
+    ...(call.raw_output === undefined ? {} : { raw_output: cutJson(call.raw_output, limit) }),
+  };
+}
+
+/** The call with its texts cut so that its JSON fits a frame. */
+export function fitCall(call: ToolCall): ToolCall {
+  for (let limit = TEXT_LIMIT_BYTES; ; limit /= 2) {
+    const cut = cutCall(call, limit);
+    if (limit <= TEXT_FLOOR_BYTES || Buffer.byteLength(JSON.stringify(cut)) <= SNAPSHOT_LIMIT_BYTES) return cut;
+  }
+}
+
+function merge(known: ToolCall | undefined, id: string, update: JsonObject): ToolCall {
+  const { content, locations, status, rawInput, rawOutput } = update;
+  const input = rawInput === undefined || rawInput === null ? known?.raw_input : cleanJson(rawInput);
+  const output = rawOutput === undefined || rawOutput === null ? known?.raw_output : cleanJson(rawOutput);
+  return fitCall({
+    tool_call_id: id,
+    title: text(update['title']) ?? known?.title ?? text(update['name']) ?? 'Tool call',
+    kind: text(update['kind']) ?? known?.kind ?? 'other',
+    status: isStatus(status) ? status : (known?.status ?? 'pending'),
+    locations: Array.isArray(locations) ? locations.flatMap(locationOf) : (known?.locations ?? []),
+    content: Array.isArray(content) ? content.map(contentOf) : (known?.content ?? []),
+    ...(input === undefined ? {} : { raw_input: input }),
+    ...(output === undefined ? {} : { raw_output: output }),
+  });
+}
+
+/** The tool calls of one agent session. */
+export class ToolCallLedger {
+  readonly #calls = new Map<string, ToolCall>();
+  /** Ids of calls that were open when a turn began or were opened since. */
+  readonly #open = new Set<string>();
+
+  /** The whole call after this `tool_call` or `tool_call_update`; undefined if it names no id. */
+  update(update: JsonObject, replayed = false): ToolCall | undefined {
+    const id = head(text(update['toolCallId']) ?? '', 200);
+    if (id === '') return undefined;
+    const call = merge(this.#calls.get(id), id, update);
+    this.#calls.delete(id); // to the end of the map's order: the newest
+    this.#calls.set(id, call);
+    if (isFinished(call)) this.#open.delete(id);
+    else if (!replayed) this.#open.add(id);
+    this.#forget();
+    return call;
+  }
+
+  /** The call that a permission request is about, as it stands. */
+  find(asked: unknown): ToolCall {
+    const update = isObject(asked) ? asked : {};
+    const id = head(text(update['toolCallId']) ?? '', 200);
+    return this.#calls.get(id) ?? merge(undefined, id, update);
+  }
+
+  /** The calls that the turn left open, closed as failed. Those that a replay left open are not of this turn. */
+  closeOpen(): ToolCall[] {
+    const left = [...this.#open].flatMap((id) => this.#calls.get(id) ?? []);
+    const closed = left.map((call): ToolCall => ({ ...call, status: 'failed' }));
+    for (const call of closed) this.#calls.set(call.tool_call_id, call);
+    this.#open.clear();
+    return closed;
+  }
+
+  #forget(): void {
+    for (const [id, call] of this.#calls) {
+      if (this.#calls.size <= KEPT_FINISHED) return;
+      if (isFinished(call)) this.#calls.delete(id);
+    }
+  }
+}

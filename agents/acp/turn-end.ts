@@ -1,0 +1,52 @@
+/** What a prompt's result means. Only `end_turn` is success. */
+import type { TurnEnd } from '../driver.ts';
+import { isObject } from './lines.ts';
+import { turnUsage } from './updates.ts';
+
+export interface TurnFacts {
+  readonly agent: string;
+  /** Title of the tool call that was last not allowed in this turn. */
+  readonly refused: string | undefined;
+}
+
+/**
+ * Some agents (codex) end the turn as `cancelled` when a permission is not given. The person did not stop the
+ * task but forbade a step of it, and the agent gave up: the task has failed, what was written is kept, and
+ * the message says which answer led to it.
+ */
+function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
+  const message =
+    refused === undefined
+      ? `${agent} cancelled its turn by itself, without being asked to.`
+      : `${agent} gave up its turn because "${refused}" was not allowed. What it had written until then is kept.`;
+  return { kind: 'failed', code: 'agent_refused', message };
+}
+
+/** The end of a turn that nobody stopped. */
+export function turnEnd(result: unknown, facts: TurnFacts): TurnEnd {
+  const { agent } = facts;
+  const body = isObject(result) ? result : {};
+  const stopReason = body['stopReason'];
+  const usage = turnUsage(body['usage']);
+  switch (stopReason) {
+    case 'end_turn':
+      return { kind: 'completed', ...(usage === undefined ? {} : { usage }) };
+    case 'refusal':
+      return { kind: 'failed', code: 'agent_refused', message: `${agent} refused to do this.` };
+    case 'max_tokens':
+      return { kind: 'failed', code: 'turn_limit', message: `${agent} ran into its limit of tokens in one turn.` };
+    case 'max_turn_requests':
+      return {
+        kind: 'failed',
+        code: 'turn_limit',
+        message: `${agent} ran into its limit of model requests in one turn.`,
+      };
+    case 'cancelled':
+      return cancelledEnd(facts);
+    default: {
+      const found = JSON.stringify(stopReason) ?? 'none';
+      const message = `${agent} ended its turn with a stop reason that ACP does not have: ${found.slice(0, 200)}.`;
+      return { kind: 'failed', code: 'agent_protocol_error', message };
+    }
+  }
+}

@@ -1,0 +1,134 @@
+/** `session/update` notifications as the driver's events. Reads the raw JSON: the SDK hides kinds that it does not know. */
+import type { AgentEvent, PlanEntry, Usage } from '../driver.ts';
+import { isObject, type JsonObject } from './lines.ts';
+import { readOptions, type ConfigOption, type SessionSettings } from './options.ts';
+import { cleanText, head, pieces } from './text.ts';
+import { blockText, type ToolCallLedger } from './tool-calls.ts';
+
+/** Characters of one text event: its JSON fits a frame even if each were escaped. */
+const TEXT_EVENT_LIMIT = 8 * 1024;
+const NOTE_LIMIT = 1_000;
+const LIST_LIMIT = 200;
+
+const number = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+const string = (value: unknown, fallback = ''): string =>
+  typeof value === 'string' ? head(cleanText(value), NOTE_LIMIT) : fallback;
+const list = (value: unknown): JsonObject[] =>
+  Array.isArray(value) ? value.slice(0, LIST_LIMIT).filter((entry) => isObject(entry)) : [];
+
+/** Leaves out what is undefined. */
+function present<T extends object>(value: { [Key in keyof T]: T[Key] | undefined }): T {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
+}
+
+function plan(entries: unknown): AgentEvent {
+  const parsed = list(entries).map((entry): PlanEntry => ({
+    content: string(entry['content']),
+    priority: string(entry['priority'], 'medium'),
+    status: string(entry['status'], 'pending'),
+  }));
+  return { kind: 'plan', entries: parsed };
+}
+
+function contextUsage(update: JsonObject): Usage {
+  const cost = isObject(update['cost']) ? update['cost'] : {};
+  const amount = number(cost['amount']);
+  return present<Usage>({
+    context_used: number(update['used']),
+    context_size: number(update['size']),
+    cost: amount === undefined ? undefined : { amount, currency: string(cost['currency'], 'USD') },
+  });
+}
+
+/** The usage that a prompt's result carries. */
+export function turnUsage(value: unknown): Usage | undefined {
+  if (!isObject(value)) return undefined;
+  return present<Usage>({
+    input_tokens: number(value['inputTokens']),
+    output_tokens: number(value['outputTokens']),
+    total_tokens: number(value['totalTokens']),
+  });
+}
+
+const note = (text: string): AgentEvent[] => (text === '' ? [] : [{ kind: 'note', text: head(text, NOTE_LIMIT) }]);
+
+/** Where the session's settings are kept, as far as the agent has told them. */
+export interface SettingsHolder {
+  settings: SessionSettings;
+}
+
+/** Notes on what the agent set by itself: what we asked for is known before it is told. */
+function changedOptions(holder: SettingsHolder, options: readonly ConfigOption[]): AgentEvent[] {
+  const known = holder.settings.options;
+  holder.settings = { ...holder.settings, options };
+  return options.flatMap((option) => {
+    const before = known.find(({ id }) => id === option.id);
+    return before === undefined || before.current === option.current ? [] : note(`${option.name}: ${option.current}`);
+  });
+}
+
+function changedMode(holder: SettingsHolder, current: string): AgentEvent[] {
+  const { modes } = holder.settings;
+  if (current === '' || modes?.current === current) return [];
+  holder.settings = { ...holder.settings, modes: { available: modes?.available ?? [], current } };
+  return note(`Mode: ${current}`);
+}
+
+function notice(update: JsonObject): AgentEvent[] {
+  const message = [string(update['title']), string(update['description'])].filter(Boolean).join(': ');
+  const grave = update['severity'] === 'warning' || update['severity'] === 'error';
+  if (message === '') return [];
+  return grave ? [{ kind: 'warning', message }] : note(message);
+}
+
+function spoken(kind: 'text' | 'reasoning', block: unknown): AgentEvent[] {
+  return [...pieces(blockText(block), TEXT_EVENT_LIMIT)].map((text) => ({ kind, text }));
+}
+
+/** The events of one update; undefined for a kind that we do not know. */
+export function eventsOf(
+  update: JsonObject,
+  { ledger, settings, replayed }: { ledger: ToolCallLedger; settings: SettingsHolder; replayed: boolean },
+): AgentEvent[] | undefined {
+  switch (update['sessionUpdate']) {
+    case 'user_message_chunk':
+      return []; // our own prompt, echoed or replayed
+    case 'agent_message_chunk':
+      return spoken('text', update['content']);
+    case 'agent_thought_chunk':
+      return spoken('reasoning', update['content']);
+    case 'tool_call':
+    case 'tool_call_update': {
+      const call = ledger.update(update, replayed);
+      return call === undefined ? [] : [{ kind: 'tool_call', call }];
+    }
+    case 'plan':
+      return [plan(update['entries'])];
+    case 'plan_update': {
+      const items = isObject(update['plan']) ? update['plan'] : update;
+      return Array.isArray(items['entries']) ? [plan(items['entries'])] : [];
+    }
+    case 'plan_removed':
+      return [plan([])];
+    case 'available_commands_update': {
+      const commands = list(update['availableCommands']).map((command) => ({
+        name: string(command['name']),
+        description: string(command['description']),
+      }));
+      return [{ kind: 'commands', commands }];
+    }
+    case 'current_mode_update':
+      return changedMode(settings, string(update['currentModeId']));
+    case 'config_option_update':
+      return changedOptions(settings, readOptions(update['configOptions']));
+    case 'session_info_update':
+      return typeof update['title'] === 'string' ? note(`Title: ${string(update['title'])}`) : [];
+    case 'usage_update':
+      return [{ kind: 'usage', usage: contextUsage(update) }];
+    case 'notice':
+      return notice(update);
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,181 @@
+/** The demo agent's instructions, done. Each can be begun again after a kill without being done twice. */
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, relative, resolve, sep } from 'node:path';
+import {
+  methods,
+  type AgentContext,
+  type RequestPermissionRequest,
+  type ToolCall,
+} from '@agentclientprotocol/sdk/unstable';
+import type { Instruction } from './instructions.ts';
+import type { Performance } from './performance.ts';
+import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
+
+const FLOOD_CHUNK = 8 * 1024;
+const OUTPUT_SHOWN = 8 * 1024;
+
+export interface Stage {
+  readonly client: AgentContext;
+  readonly session: StoredSession;
+  readonly turn: StoredTurn;
+  readonly show: Performance;
+  readonly signal: AbortSignal;
+  /** Unique to the instruction; the same when it is begun again. */
+  readonly callId: string;
+}
+
+type FileChange = Extract<Instruction, { kind: 'write' | 'append' | 'delete' | 'rename' }>;
+
+function inside(cwd: string, file: string): string {
+  const path = resolve(cwd, file);
+  const inner = relative(cwd, path);
+  if (inner === '' || inner === '..' || inner.startsWith(`..${sep}`)) throw new Error(`${file} is not in ${cwd}`);
+  return path;
+}
+
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Appends once: a killed append left either nothing or, found by the length before, the whole line. */
+async function append({ session, turn }: Stage, path: string, text: string): Promise<string> {
+  const now = (await textOf(path)) ?? '';
+  const before = turn.lengthBefore;
+  const resumed = before !== undefined && before <= now.length;
+  const base = resumed ? now.slice(0, before) : now;
+  turn.lengthBefore = base.length;
+  saveSession(session);
+  const start = base === '' || base.endsWith('\n') ? base : `${base}\n`;
+  await writeFile(path, start + text);
+  return start + text;
+}
+
+interface Outcome {
+  readonly path: string;
+  readonly oldText: string | null;
+  readonly newText: string;
+}
+
+async function change(stage: Stage, instruction: FileChange): Promise<Outcome> {
+  const { cwd } = stage.session;
+  if (instruction.kind === 'rename') {
+    const [from, to] = [inside(cwd, instruction.from), inside(cwd, instruction.to)];
+    const text = (await textOf(from)) ?? (await textOf(to));
+    if (text === undefined) throw new Error(`${instruction.from} does not exist`);
+    await mkdir(dirname(to), { recursive: true });
+    if ((await stat(from).catch(() => undefined)) !== undefined) await rename(from, to);
+    return { path: to, oldText: text, newText: text };
+  }
+  const path = inside(cwd, instruction.file);
+  const before = await textOf(path);
+  if (instruction.kind === 'delete') {
+    if (before === undefined) throw new Error(`${instruction.file} does not exist`);
+    await rm(path);
+    return { path, oldText: before, newText: '' };
+  }
+  await mkdir(dirname(path), { recursive: true });
+  if (instruction.kind === 'append') {
+    return { path, oldText: before ?? null, newText: await append(stage, path, instruction.text) };
+  }
+  await writeFile(path, instruction.text);
+  return { path, oldText: before ?? null, newText: instruction.text };
+}
+
+const KINDS = { write: 'edit', append: 'edit', delete: 'delete', rename: 'move' } as const;
+
+export async function changeFile(stage: Stage, title: string, instruction: FileChange): Promise<void> {
+  const { session, turn, show, callId } = stage;
+  const files = instruction.kind === 'rename' ? [instruction.from, instruction.to] : [instruction.file];
+  const denied = files.find((file) => turn.denied.includes(file));
+  if (denied !== undefined) return show.say(`I leave ${denied} as it is: that was not allowed.\n`);
+  const paths = files.map((file) => resolve(session.cwd, file));
+  await show.beginCall(callId, { title, kind: KINDS[instruction.kind], paths });
+  if (session.mode === 'look') return show.endCall(callId, 'completed', 'Not done: in mode look nothing is changed.');
+  try {
+    await show.endCall(callId, 'completed', { type: 'diff', ...(await change(stage, instruction)) });
+  } catch (error) {
+    if (stage.signal.aborted) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    await show.endCall(callId, 'failed', reason);
+    await show.say(`That did not work: ${reason}.\n`);
+  }
+}
+
+/** Asks at once; the answer holds for what follows in this turn. */
+export async function askBefore(stage: Stage, file: string): Promise<void> {
+  const { client, session, turn, show, signal, callId } = stage;
+  if (session.allowed.includes(file)) return;
+  const title = `Change ${file}`;
+  const locations = [{ path: resolve(session.cwd, file) }];
+  const call: ToolCall = {
+    toolCallId: callId,
+    title,
+    kind: 'edit',
+    status: 'pending',
+    locations,
+  };
+  await show.update({ sessionUpdate: 'tool_call', ...call });
+  const request: RequestPermissionRequest = {
+    sessionId: session.id,
+    toolCall: call,
+    // Not in the order of reach, and ids that say nothing: whoever picks by position or id picks wrong.
+    options: [
+      { optionId: 'o1', name: 'Always allow in this session', kind: 'allow_always' },
+      { optionId: 'o2', name: 'Do not allow', kind: 'reject_once' },
+      { optionId: 'o3', name: 'Allow this time', kind: 'allow_once' },
+    ],
+  };
+  const answer = await client.request(methods.client.session.requestPermission, request);
+  signal.throwIfAborted();
+  const chosen = answer.outcome.outcome === 'selected' ? answer.outcome.optionId : undefined;
+  const allowed = chosen === 'o1' || chosen === 'o3';
+  if (chosen === 'o1') session.allowed.push(file);
+  if (!allowed) turn.denied.push(file);
+  await show.endCall(callId, allowed ? 'completed' : 'failed', allowed ? 'Allowed.' : 'Not allowed.');
+}
+
+/** Really runs it, in a process group of its own as agents' shell tools do. */
+export async function run(stage: Stage, command: string, words: readonly string[]): Promise<void> {
+  const { session, show, signal, callId } = stage;
+  const [program, ...args] = words;
+  await show.beginCall(callId, { title: `Run ${command}`, kind: 'execute', paths: [], input: { command: words } });
+  if (program === undefined || session.mode === 'look') return show.endCall(callId, 'completed', 'Not run.');
+  const child = spawn(program, args, { cwd: session.cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const stop = (): void => {
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  };
+  signal.addEventListener('abort', stop);
+  let output = '';
+  let shown: Promise<void> = Promise.resolve();
+  const take = (chunk: Buffer): void => {
+    output = (output + chunk.toString()).slice(-OUTPUT_SHOWN);
+    // A stop ends the stream of output; the turn's end tells of it.
+    shown = shown.then(() => show.showOutput(callId, output)).catch(() => {});
+  };
+  child.stdout.on('data', take);
+  child.stderr.on('data', take);
+  const end = await new Promise<string>((done) => {
+    child.once('error', (error) => done(error.message));
+    child.once('close', (code, killer) => done(killer === null ? `exit code ${code}` : `ended by ${killer}`));
+  });
+  signal.removeEventListener('abort', stop);
+  await shown;
+  signal.throwIfAborted();
+  await show.endCall(callId, end === 'exit code 0' ? 'completed' : 'failed', `${output}(${end})`);
+}
+
+/** Distinct lines: the reader can tell what is missing. */
+export async function flood({ show }: Stage, megabytes: number): Promise<void> {
+  const total = megabytes * 1024 * 1024;
+  for (let sent = 0; sent < total; sent += FLOOD_CHUNK) {
+    const size = Math.min(FLOOD_CHUNK, total - sent);
+    const text = `${`flood ${sent} `.padEnd(size - 1, '.')}\n`.slice(-size);
+    await show.update({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
+  }
+}

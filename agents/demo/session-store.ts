@@ -1,0 +1,74 @@
+/**
+ * The demo agent's memory: one small JSON file a session under XDG_STATE_HOME (else ~/.local/state), replaced
+ * after every instruction, so that a session survives kill -9 and continues where it stopped.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+const KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+
+/** A turn that was begun. `done` instructions are finished; the one after may have been begun. */
+export interface StoredTurn {
+  readonly text: string;
+  readonly number: number;
+  done: number;
+  ended: boolean;
+  /** Files that the person did not allow to change. */
+  denied: string[];
+  /** Length of a file before the append that runs now: tells whether a killed append was done. */
+  lengthBefore?: number;
+}
+
+export interface StoredSession {
+  readonly id: string;
+  readonly cwd: string;
+  mode: string;
+  model: string;
+  thinking: string;
+  /** Files that may be changed without asking again. */
+  allowed: string[];
+  /** What was said, for session/load. */
+  history: { readonly role: 'user' | 'agent'; readonly text: string }[];
+  turn?: StoredTurn;
+}
+
+const directory = (): string =>
+  join(process.env['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'longhaul-demo-agent');
+const fileOf = (id: string): string => join(directory(), `${id}.json`);
+
+export function saveSession(session: StoredSession): void {
+  mkdirSync(directory(), { recursive: true, mode: 0o700 });
+  const draft = `${fileOf(session.id)}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify(session), { mode: 0o600 });
+  renameSync(draft, fileOf(session.id));
+}
+
+function removeOld(): void {
+  for (const name of readdirSync(directory())) {
+    const path = join(directory(), name);
+    const { mtimeMs } = statSync(path, { throwIfNoEntry: false }) ?? { mtimeMs: Date.now() };
+    if (Date.now() - mtimeMs > KEPT_MS) rmSync(path, { force: true });
+  }
+}
+
+export function createSession(cwd: string): StoredSession {
+  const settings = { mode: 'edit', model: 'plain', thinking: 'off' };
+  const session: StoredSession = { id: randomUUID(), cwd, ...settings, allowed: [], history: [] };
+  saveSession(session);
+  removeOld();
+  return session;
+}
+
+/** The session of that id in that directory; a session of another directory is none. */
+export function loadSession(id: string, cwd: string): StoredSession | undefined {
+  if (!/^[0-9a-f-]{36}$/.test(id)) return undefined;
+  try {
+    const session = JSON.parse(readFileSync(fileOf(id), 'utf8')) as StoredSession;
+    return session.cwd === cwd ? session : undefined;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

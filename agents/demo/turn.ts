@@ -1,0 +1,140 @@
+/** A turn of the demo agent: its instructions one after another, each remembered when it is done. */
+import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AgentContext, PromptResponse, StopReason } from '@agentclientprotocol/sdk/unstable';
+import { askBefore, changeFile, flood, run, type Stage } from './actions.ts';
+import { describe, parseInstructions, type Instruction } from './instructions.ts';
+import { Performance } from './performance.ts';
+import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
+
+const HONEST = 'I am the demo agent of Longhaul: there is no model behind me, I only follow plain instructions.\n';
+
+const countWords = (text: string): number => text.split(/\s+/).filter(Boolean).length;
+
+/** The turn that a kill cut short goes on if the prompt repeats it or asks to continue; else a new one begins. */
+function turnFor(session: StoredSession, text: string): { turn: StoredTurn; resumed: boolean } {
+  const last = session.turn;
+  const same =
+    last !== undefined && (text.includes(last.text) || /^\s*(please )?(continue|go on|carry on)\b/i.test(text));
+  if (last !== undefined && !last.ended && same) return { turn: last, resumed: true };
+  return { turn: { text, number: (last?.number ?? 0) + 1, done: 0, ended: false, denied: [] }, resumed: false };
+}
+
+async function answer(stage: Stage, text: string): Promise<void> {
+  await stage.show.say(
+    `You wrote: "${text.slice(0, 500)}". I have no model to think about it, so I keep it in NOTES.md.\n`,
+  );
+  await changeFile(stage, 'Write NOTES.md', { kind: 'append', file: 'NOTES.md', text: `- ${text}\n` });
+}
+
+function crash(stage: Stage, once: boolean): never {
+  if (once) {
+    stage.turn.done += 1;
+    saveSession(stage.session);
+  }
+  writeSync(2, 'demo agent: crashing, as I was told to\n');
+  process.exit(70);
+}
+
+/** `refusal` ends the turn. */
+async function perform(
+  stage: Stage,
+  instruction: Instruction,
+  rest: readonly Instruction[],
+): Promise<'refusal' | void> {
+  const { show, turn, signal } = stage;
+  switch (instruction.kind) {
+    case 'write':
+    case 'append':
+    case 'delete':
+    case 'rename':
+      return changeFile(stage, describe(instruction), instruction);
+    case 'say':
+      return show.say(`${instruction.text}\n`);
+    case 'think':
+      return show.think(`I think about ${instruction.text}.\n`);
+    case 'plan':
+      return show.showPlan(rest, turn.done + 1);
+    case 'ask':
+      return askBefore(stage, instruction.file);
+    case 'run':
+      return run(stage, instruction.command, instruction.words);
+    case 'slowly':
+      return show.slowDown(instruction.seconds, rest);
+    case 'flood':
+      return flood(stage, instruction.megabytes);
+    case 'crash':
+      return crash(stage, instruction.once);
+    case 'hang':
+      // Until it is cancelled; the timer keeps the process alive.
+      await sleep(2 ** 31 - 1, undefined, { signal });
+      return;
+    case 'refuse':
+      return 'refusal';
+    case 'answer':
+      return answer(stage, instruction.text);
+  }
+}
+
+async function performAll(stage: Omit<Stage, 'callId'>, instructions: readonly Instruction[]): Promise<StopReason> {
+  const { session, turn, show } = stage;
+  // What only sets how the rest is shown holds for the rest, also after a kill.
+  for (const [index, instruction] of instructions.slice(0, turn.done).entries()) {
+    const rest = instructions.slice(turn.done);
+    if (instruction.kind === 'slowly') show.slowDown(instruction.seconds, rest);
+    if (instruction.kind === 'plan') {
+      await show.showPlan(instructions.slice(index + 1), index + 1);
+      for (let past = index + 1; past < turn.done; past += 1) await show.mark(past, 'completed');
+    }
+  }
+  for (const [index, instruction] of [...instructions.entries()].slice(turn.done)) {
+    await show.mark(index, 'in_progress');
+    if (session.thinking === 'on') await show.think(`Next: ${describe(instruction)}.\n`);
+    const callId = `${session.id.slice(0, 8)}-${turn.number}-${index + 1}`;
+    if ((await perform({ ...stage, callId }, instruction, instructions.slice(index + 1))) === 'refusal')
+      return 'refusal';
+    turn.done = index + 1;
+    delete turn.lengthBefore;
+    saveSession(session);
+    await show.mark(index, 'completed');
+  }
+  return 'end_turn';
+}
+
+function finish(session: StoredSession, turn: StoredTurn, spoken: string): void {
+  turn.ended = true;
+  session.history.push({ role: 'agent', text: spoken });
+  saveSession(session);
+}
+
+export interface PromptTurn {
+  readonly client: AgentContext;
+  readonly session: StoredSession;
+  readonly text: string;
+  readonly signal: AbortSignal;
+}
+
+export async function promptTurn({ client, session, text, signal }: PromptTurn): Promise<PromptResponse> {
+  const { turn, resumed } = turnFor(session, text);
+  session.turn = turn;
+  if (!resumed) session.history.push({ role: 'user', text });
+  saveSession(session);
+  const instructions = parseInstructions(turn.text);
+  const loud = session.model === 'loud';
+  const show = new Performance({ client, sessionId: session.id, signal, loud });
+  try {
+    const where = `I continue where I stopped: ${turn.done} of ${instructions.length} instructions were done.\n`;
+    await show.say(resumed ? where : HONEST);
+    const stopReason = await performAll({ client, session, turn, show, signal }, instructions);
+    finish(session, turn, show.spoken);
+    // Words stand in for tokens, so that what counts tokens has something to count.
+    const [inputTokens, outputTokens] = [countWords(text), countWords(show.spoken)];
+    const used = session.history.reduce((sum, message) => sum + countWords(message.text), 0);
+    await show.update({ sessionUpdate: 'usage_update', used, size: 100_000 });
+    return { stopReason, usage: { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens } };
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    finish(session, turn, show.spoken);
+    return { stopReason: 'cancelled' };
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * What an agent sees of the worker's environment. The database and Temporal are never in it: an agent
+ * with a shell would have our credentials. What the profile names cannot widen that.
+ */
+import type { TaskId } from '../../workflows/contract.ts';
+import type { AgentProfile } from '../catalog.ts';
+
+/** Every process of a task's agent inherits this variable; the sweep finds them by it. */
+export const MARKER = 'LONGHAUL_TASK';
+/**
+ * The same for one spawn. An outdated attempt that closes late must not end the agent of its successor,
+ * which carries the same task marker.
+ */
+export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
+
+const PASSED: readonly string[] = [
+  'PATH HOME USER LOGNAME SHELL LANG LC_* TERM TMPDIR XDG_*',
+  'http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY',
+  'NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO',
+].flatMap((names) => names.split(' '));
+
+const NEVER: readonly string[] = ['DATABASE_URL', 'TEMPORAL_*', 'LONGHAUL_*'];
+
+const matches = (pattern: string, name: string): boolean =>
+  pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+
+export interface AgentEnvironment {
+  /** The worker's own. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly profile: Pick<AgentProfile, 'envKeys' | 'env'>;
+  readonly taskId: TaskId;
+  /** Unique to this start of the agent. */
+  readonly spawnId: string;
+}
+
+export function agentEnvironment({ env, profile, taskId, spawnId }: AgentEnvironment): Record<string, string> {
+  const passed = [...PASSED, ...profile.envKeys];
+  const inherited = Object.entries(env).filter(([name]) => passed.some((pattern) => matches(pattern, name)));
+  const result: Record<string, string> = {};
+  for (const [name, value] of [...inherited, ...Object.entries(profile.env)]) {
+    if (value === undefined || NEVER.some((pattern) => matches(pattern, name))) continue;
+    result[name] = value;
+  }
+  result[MARKER] = taskId;
+  result[SPAWN_MARKER] = spawnId;
+  return result;
+}

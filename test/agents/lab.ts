@@ -1,0 +1,128 @@
+/** What the driver's tests share: an agent to open, its events recorded, and nothing left afterwards. */
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect } from 'vitest';
+import { acpDriver } from '../../agents/acp/driver.ts';
+import { CATALOG, type AgentProfile } from '../../agents/catalog.ts';
+import type {
+  AgentEvent,
+  AgentSession,
+  OpenAgent,
+  PermissionAsk,
+  ProcessIdentity,
+  RunningAgent,
+} from '../../agents/driver.ts';
+import { decide } from '../../agents/permission-policy.ts';
+import { findMarked } from '../../agents/process/end.ts';
+import type { TaskId } from '../../workflows/contract.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
+import type { ScriptedStart, Step } from './scripted-agent.ts';
+
+export interface Lab {
+  readonly taskId: TaskId;
+  readonly cwd: string;
+  readonly home: string;
+  readonly events: AgentEvent[];
+  readonly asks: PermissionAsk[];
+  readonly spawned: ProcessIdentity[];
+  readonly stop: AbortController;
+  open(profile: AgentProfile, options?: Partial<OpenAgent>): Promise<RunningAgent>;
+  text(): string;
+  until(what: string, condition: () => boolean): Promise<void>;
+}
+
+const labs: { lab: Lab; running: RunningAgent[] }[] = [];
+
+afterEach(async () => {
+  for (const { lab, running } of labs.splice(0)) {
+    for (const agent of running) await agent.close();
+    const left = findMarked(lab.taskId);
+    rmSync(lab.cwd, { recursive: true, force: true });
+    rmSync(lab.home, { recursive: true, force: true });
+    expect(left, 'processes left by the test').toEqual([]);
+  }
+});
+
+export async function until(what: string, condition: () => boolean, boundMs = 15_000): Promise<void> {
+  const deadline = performance.now() + boundMs;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`waited ${boundMs} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export function makeLab(): Lab {
+  const folder = (): string => realpathSync(mkdtempSync(join(tmpdir(), 'longhaul-agents-')));
+  const running: RunningAgent[] = [];
+  const taskId = randomUUID() as string as TaskId;
+  const lab: Lab = {
+    taskId,
+    cwd: folder(),
+    home: folder(),
+    events: [],
+    asks: [],
+    spawned: [],
+    stop: new AbortController(),
+    async open(profile, options = {}) {
+      const agent = await acpDriver.open({
+        profile,
+        taskId,
+        cwd: lab.cwd,
+        env: { ...process.env, HOME: lab.home, XDG_STATE_HOME: undefined },
+        signal: lab.stop.signal,
+        onSpawn: async (identity) => void lab.spawned.push(identity),
+        onEvent: (event) => void lab.events.push(event),
+        onPermission: async (ask) => {
+          lab.asks.push(ask);
+          return decide('allow', ask);
+        },
+        ...options,
+      });
+      running.push(agent);
+      return agent;
+    },
+    text: () => lab.events.map((event) => (event.kind === 'text' ? event.text : '')).join(''),
+    until,
+  };
+  labs.push({ lab, running });
+  return lab;
+}
+
+export function demoProfile(): AgentProfile {
+  const profile = CATALOG['demo'];
+  if (profile === undefined) throw new Error('the catalogue has no demo agent');
+  return profile;
+}
+
+const SCRIPTED = fileURLToPath(new URL('./scripted-agent.ts', import.meta.url));
+
+export function scriptedProfile(start: ScriptedStart = {}, rest: Partial<AgentProfile> = {}): AgentProfile {
+  const [flag = '', loader = ''] = demoProfile().args;
+  const args = [flag, loader, SCRIPTED, JSON.stringify(start)];
+  return { ...demoProfile(), name: 'scripted', args, ...rest };
+}
+
+/** Opens a scripted agent and runs one turn of these steps. */
+export async function scriptedSession(
+  lab: Lab,
+  start: ScriptedStart = {},
+  options: Partial<OpenAgent> & { profile?: AgentProfile } = {},
+): Promise<{ agent: RunningAgent; session: AgentSession; play(...steps: Step[]): ReturnType<AgentSession['prompt']> }> {
+  const agent = await lab.open(options.profile ?? scriptedProfile(start), options);
+  const session = await agent.newSession({});
+  return { agent, session, play: (...steps) => session.prompt(JSON.stringify(steps)) };
+}
+
+/** The LonghaulError that this fails with. */
+export async function failure(promise: Promise<unknown>): Promise<LonghaulError> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof LonghaulError) return error;
+    throw error;
+  }
+  throw new Error('expected it to fail, but it did not');
+}

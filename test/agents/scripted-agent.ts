@@ -1,0 +1,158 @@
+/**
+ * An ACP agent that does exactly what it is told, right or wrong: raw JSON-RPC lines, no SDK. The prompt is a
+ * JSON array of steps; what happens before the first prompt is set by the JSON object in argv[2].
+ */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+export interface ScriptedStart {
+  readonly initialize?: 'hang' | 'exit' | 'garbage-first' | { readonly result: unknown } | { readonly error: unknown };
+  readonly newSession?: 'hang' | { readonly error: unknown } | { readonly result: unknown };
+  readonly load?: { readonly error?: unknown; readonly replay?: readonly unknown[] };
+  readonly resume?: { readonly error?: unknown };
+  /** Updates sent before the answer to session/new. */
+  readonly early?: readonly unknown[];
+  readonly ignoreTerm?: boolean;
+  readonly ignoreCancel?: boolean;
+  readonly ignoreEof?: boolean;
+  readonly setMode?: { readonly error: unknown };
+}
+
+export type Step =
+  | { readonly update: unknown; readonly sessionId?: string }
+  | { readonly raw: string }
+  | { readonly rawBase64: readonly string[] }
+  | { readonly stderr: string }
+  /** A request to the client; its answer is sent back as message text, as JSON. */
+  | { readonly ask: string; readonly params: unknown }
+  | { readonly echo: 'env' | 'received' | 'args' }
+  | { readonly spawn: readonly string[]; readonly setsid: boolean }
+  | { readonly stop: string; readonly usage?: unknown }
+  | { readonly error: unknown }
+  | { readonly exit: number }
+  | { readonly kill: NodeJS.Signals }
+  | { readonly closeStdout: true }
+  | { readonly afterResult: unknown }
+  | { readonly sleepMs: number }
+  | { readonly hang: true };
+
+const start = JSON.parse(process.argv[2] ?? '{}') as ScriptedStart;
+const SESSION = 'scripted-session';
+const received: unknown[] = [];
+const answers = new Map<number, (answer: unknown) => void>();
+let nextId = 1000;
+let promptId: unknown;
+let afterResult: unknown[] = [];
+
+const send = (message: object): void => void process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+const update = (one: unknown, sessionId = SESSION): void =>
+  send({ method: 'session/update', params: { sessionId, update: one } });
+const say = (text: string): void => update({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
+
+function endPrompt(body: object): void {
+  send({ id: promptId, ...body });
+  for (const one of afterResult) update(one);
+  afterResult = [];
+}
+
+async function ask(method: string, params: unknown): Promise<unknown> {
+  nextId += 1;
+  const id = nextId;
+  const answer = new Promise((resolve) => answers.set(id, resolve));
+  send({ id, method, params });
+  return answer;
+}
+
+async function perform(step: Step): Promise<void> {
+  if ('update' in step) update(step.update, step.sessionId);
+  else if ('raw' in step) process.stdout.write(step.raw);
+  else if ('rawBase64' in step) {
+    for (const part of step.rawBase64) {
+      process.stdout.write(Buffer.from(part, 'base64'));
+      await new Promise((resolve) => setTimeout(resolve, 30)); // so that each part is a chunk of its own
+    }
+  } else if ('stderr' in step) process.stderr.write(step.stderr);
+  else if ('ask' in step) say(JSON.stringify(await ask(step.ask, step.params)));
+  else if ('echo' in step) say(JSON.stringify({ env: process.env, received, args: process.argv.slice(2) }[step.echo]));
+  else if ('spawn' in step) {
+    const [program = '', ...args] = step.spawn;
+    spawn(program, args, { detached: step.setsid, stdio: ['ignore', 'inherit', 'inherit'] });
+  } else if ('stop' in step) endPrompt({ result: { stopReason: step.stop, ...(step.usage ? { usage: step.usage } : {}) } });
+  else if ('error' in step) endPrompt({ error: step.error });
+  else if ('exit' in step) process.exit(step.exit);
+  else if ('kill' in step) process.kill(process.pid, step.kill);
+  else if ('closeStdout' in step) process.stdout.destroy();
+  else if ('afterResult' in step) afterResult.push(step.afterResult);
+  else if ('sleepMs' in step) await new Promise((resolve) => setTimeout(resolve, step.sleepMs));
+  else await new Promise(() => {});
+}
+
+async function prompt(params: { prompt: { text: string }[] }): Promise<void> {
+  const steps = JSON.parse(params.prompt[0]?.text ?? '[]') as Step[];
+  for (const step of steps) await perform(step);
+}
+
+function initialize(id: unknown): void {
+  const how = start.initialize;
+  if (how === 'hang') return;
+  if (how === 'exit') {
+    process.stderr.write('scripted agent: no configuration found\n');
+    process.exit(3);
+  }
+  if (how === 'garbage-first') process.stdout.write('Welcome!\n{"not json\n[1,2]\n"text"\nLoading… ');
+  if (typeof how === 'object') return send({ id, ...how });
+  const sessionCapabilities = start.resume === undefined ? {} : { resume: {} };
+  const agentCapabilities = { loadSession: start.load !== undefined, sessionCapabilities };
+  const authMethods = [{ id: 'browser', name: 'Log in with a browser' }];
+  send({ id, result: { protocolVersion: 1, agentCapabilities, authMethods } });
+}
+
+function newSession(id: unknown): void {
+  const how = start.newSession;
+  for (const one of start.early ?? []) update(one);
+  if (how === 'hang') return;
+  if (how !== undefined && 'error' in how) return send({ id, ...how });
+  send({ id, result: { sessionId: SESSION, ...(how === undefined ? {} : (how.result as object)) } });
+}
+
+interface Incoming {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params: { prompt: { text: string }[]; configId: string; value: unknown };
+  readonly result?: unknown;
+  readonly error?: unknown;
+}
+
+function handle(message: Incoming): void {
+  const { id, method, params } = message;
+  if (method === undefined) return answers.get(id ?? 0)?.(message.error === undefined ? message.result : message);
+  received.push({ method, params });
+  switch (method) {
+    case 'initialize':
+      return initialize(id);
+    case 'session/new':
+      return newSession(id);
+    case 'session/load':
+      for (const one of start.load?.replay ?? []) update(one);
+      return send(start.load?.error === undefined ? { id, result: {} } : { id, error: start.load.error });
+    case 'session/resume':
+      return send(start.resume?.error === undefined ? { id, result: {} } : { id, error: start.resume.error });
+    case 'session/set_mode':
+      return send({ id, ...(start.setMode ?? { result: {} }) });
+    case 'session/set_config_option':
+      return send({ id, result: { configOptions: [] } });
+    case 'session/prompt':
+      promptId = id;
+      return void prompt(params);
+    case 'session/cancel':
+      if (start.ignoreCancel !== true) endPrompt({ result: { stopReason: 'cancelled' } });
+      return;
+    default:
+      return send({ id, error: { code: -32601, message: 'Method not found' } });
+  }
+}
+
+if (start.ignoreTerm === true) process.on('SIGTERM', () => {});
+// Something to keep it alive when its stdin is closed.
+if (start.ignoreEof === true) setInterval(() => {}, 1_000);
+createInterface({ input: process.stdin }).on('line', (line) => handle(JSON.parse(line) as Incoming));
