@@ -2,10 +2,10 @@
  * A project's repository as the steps need it: where it is, what its checkout stands on, and its list of
  * worktrees, read from the files that git keeps for them (gitrepository-layout, `worktrees/`).
  */
-import { readFile, readdir, realpath, rmdir, stat } from 'node:fs/promises';
+import { lstat, readFile, readdir, realpath, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { LonghaulError } from '../workflows/errors.ts';
-import { gitError, isErrno, tryGit } from './git.ts';
+import { type GitOutcome, gitError, isErrno, tryGit } from './git.ts';
 
 export interface Repository {
   /** Real path of the checkout's top folder. */
@@ -28,45 +28,77 @@ export interface WorktreeEntry {
 /** How our worktrees are told from the user's own: git keeps this with each and shows it in `git worktree list -v`. */
 export const LOCK_REASON = 'Longhaul: an agent works here';
 
+export interface InspectOptions {
+  /** The commit to look up instead of HEAD: an id or a ref's name. */
+  readonly rev?: string;
+  readonly signal?: AbortSignal;
+}
+
 /**
  * Finds the repository that holds `projectPath`: its top folder, a folder within it, a linked worktree,
- * or a symbolic link to one of these. Throws `project_has_no_path`, `project_missing`,
- * `not_a_repository`, `empty_repository`.
+ * or a symbolic link to one of these; `head` is the commit of `rev`. Throws `project_has_no_path`,
+ * `project_missing`, `not_a_repository`, `empty_repository`. One git process.
  */
-export async function inspect(projectPath: string | undefined, signal?: AbortSignal): Promise<Repository> {
-  const folder = await projectFolder(projectPath);
+export async function inspect(projectPath: string | undefined, options: InspectOptions = {}): Promise<Repository> {
+  const cwd = await projectFolder(projectPath);
+  const rev = options.rev ?? 'HEAD';
+  if (!/^\w[\w./-]*$/.test(rev)) throw new LonghaulError('invalid_input', `Expected a commit's id, found ${rev}.`);
   const args = ['rev-parse', '--path-format=absolute', '--is-bare-repository', '--is-inside-git-dir'];
-  const outcome = await tryGit([...args, '--git-common-dir', '--show-toplevel', '--verify', 'HEAD^{commit}'], {
-    cwd: folder,
-    ...(signal && { signal }),
-  });
+  args.push('--git-common-dir', '--show-toplevel', '--verify', `${rev}^{commit}`);
+  const outcome = await tryGit(args, { cwd, ...(options.signal && { signal: options.signal }) });
   const [bare, inside, commonDir, topLevel, head, ...rest] = outcome.stdout.toString('utf8').trimEnd().split('\n');
   if (bare === 'true' || inside === 'true') {
     const what = bare === 'true' ? 'is a bare repository' : "is inside a repository's own folder";
-    throw new LonghaulError('not_a_repository', `${folder} ${what}. Give the path of a checkout of it.`);
+    throw new LonghaulError('not_a_repository', `${cwd} ${what}. Give the path of a checkout of it.`);
   }
-  if (commonDir === undefined || topLevel === undefined) {
-    if (outcome.exitCode !== 128 || !/not a git repository/i.test(outcome.stderr)) {
-      throw gitError(args, folder, outcome);
-    }
-    throw new LonghaulError(
-      'not_a_repository',
-      `${folder} is not in a git repository. Run \`git init\` and make a first commit there, or give another path.`,
-    );
-  }
+  if (commonDir === undefined || topLevel === undefined) throw notARepository(cwd, args, outcome);
   if (rest.length > 0) {
     throw new LonghaulError(
       'not_a_repository',
-      `The path ${JSON.stringify(folder)} holds a line break. Rename the folder.`,
+      `The path ${JSON.stringify(cwd)} holds a line break. Rename the folder.`,
     );
   }
   if (head === undefined || outcome.exitCode !== 0) {
+    if (options.rev !== undefined)
+      throw new LonghaulError('git_failed', `The repository in ${topLevel} has no commit ${rev}.`);
     throw new LonghaulError(
       'empty_repository',
       `The repository in ${topLevel} has no commit to start from. Make a first commit there and try again.`,
     );
   }
   return { topLevel: await realpath(topLevel), commonDir: await realpath(commonDir), head };
+}
+
+function notARepository(cwd: string, args: readonly string[], outcome: GitOutcome): LonghaulError {
+  if (!/not a git repository/i.test(outcome.stderr)) return gitError(args, cwd, outcome);
+  return new LonghaulError(
+    'not_a_repository',
+    `${cwd} is not in a git repository. Run \`git init\` and make a first commit there, or give another path.`,
+  );
+}
+
+/**
+ * The shared folder of the repository that holds `folder`, found as git finds it but without a process;
+ * undefined: there is none.
+ */
+export async function commonDirOf(folder: string): Promise<string | undefined> {
+  const start = await orAbsent(realpath(folder));
+  for (let at = start; at !== undefined; at = path.dirname(at) === at ? undefined : path.dirname(at)) {
+    const adminDir = await adminDirOf(at);
+    if (adminDir === undefined) continue;
+    const shared = await orAbsent(readFile(path.join(adminDir, 'commondir'), 'utf8'));
+    return orAbsent(realpath(path.resolve(adminDir, shared?.trimEnd() ?? '.')));
+  }
+  return undefined;
+}
+
+/** Where `.git` in a worktree's top folder leads, whether or not that exists; undefined: it has none. */
+export async function adminDirOf(worktreePath: string): Promise<string | undefined> {
+  const dotGit = path.join(worktreePath, '.git');
+  const status = await orAbsent(lstat(dotGit));
+  if (status === undefined || status.isDirectory()) return status && dotGit;
+  const target = /^gitdir: (.+?)\n*$/s.exec(await readFile(dotGit, 'utf8'))?.[1];
+  return target === undefined ? undefined : path.resolve(worktreePath, target);
 }
 
 async function projectFolder(projectPath: string | undefined): Promise<string> {
@@ -115,13 +147,18 @@ async function readEntry(adminDir: string): Promise<WorktreeEntry> {
 
 export const isOurs = (entry: WorktreeEntry): boolean => entry.lockReason?.startsWith('Longhaul') === true;
 
+/** Git names an entry after the folder, with a number where that name is taken: looked at first. */
 export async function findEntry(commonDir: string, worktreePath: string): Promise<WorktreeEntry | undefined> {
+  const likely = await readEntry(path.join(commonDir, 'worktrees', path.basename(worktreePath)));
+  if (likely.worktreePath === worktreePath) return likely;
   return (await listEntries(commonDir)).find((entry) => entry.worktreePath === worktreePath);
 }
 
-/** Git makes the folder of worktree entries with the first and removes it with the last; so do we. */
-export async function removeEntriesFolderIfEmpty(commonDir: string): Promise<void> {
-  await removeIfEmpty(path.join(commonDir, 'worktrees'));
+/** With the links of its parents resolved, as it was recorded; parents may be gone. */
+export async function canonical(worktreePath: string): Promise<string> {
+  const resolved = path.resolve(worktreePath);
+  const parent = await orAbsent(realpath(path.dirname(resolved)));
+  return parent === undefined ? resolved : path.join(parent, path.basename(resolved));
 }
 
 /** False if it holds something. */

@@ -1,0 +1,204 @@
+/**
+ * Makes the worktree of a task, finds the one that an earlier run of the same step made, or makes it anew.
+ *
+ * What must never happen: a folder that is not ours is touched; a half made worktree passes for a whole
+ * one; the user's checkout, index or settings change. Git processes: 4 for a new worktree (rev-parse,
+ * worktree add, reset, status beside them), 2 for one that is there, 2 to reset; 6 more for each submodule.
+ */
+import { lstat, mkdir, readdir, realpath, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { LonghaulError } from '../workflows/errors.ts';
+import { clearWorktree } from './clear.ts';
+import { git, gitError, tryGit } from './git.ts';
+import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
+import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
+import { LOCK_REASON, type Repository, canonical, findEntry, inspect, isOurs, orAbsent } from './repository.ts';
+import { withLock } from './repository-lock.ts';
+import { populateSubmodules } from './submodules.ts';
+
+export interface CreateRequest {
+  readonly projectPath: string;
+  /** Absolute. Its parents are made. */
+  readonly worktreePath: string;
+  /** Commit to start from; default: what the project's checkout stands on. */
+  readonly base?: string;
+  /** Whose it is, a task's id: a worktree of another owner is refused. Default: nobody asks. */
+  readonly owner?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface MadeWorktree {
+  /** `found`: made by an earlier run and left as it is, with what an agent did in it. */
+  readonly state: 'created' | 'found';
+  /** Real path. */
+  readonly worktreePath: string;
+  /** Full id. Of a worktree that was found: the commit that it was made from. */
+  readonly base: string;
+  /** Sentences for the person who asked for the task. */
+  readonly warnings: string[];
+}
+
+interface Making {
+  readonly locksDir: string;
+  readonly repository: Repository;
+  readonly record: WorktreeRecord;
+  readonly signal?: AbortSignal;
+}
+
+export async function createWorktree(locksDir: string, request: CreateRequest): Promise<MadeWorktree> {
+  const signal = request.signal && { signal: request.signal };
+  const repository = await inspect(request.projectPath, { ...(request.base && { rev: request.base }), ...signal });
+  const worktreePath = await targetPath(request.worktreePath, repository);
+  const [made, edits] = await Promise.all([
+    withLock({ locksDir, subject: worktreePath, ...signal }, () =>
+      makeOrFind({ locksDir, repository, worktreePath, request }),
+    ),
+    uncommittedEdits(repository.topLevel, request.signal),
+  ]);
+  return { ...made, warnings: [...edits, ...made.warnings] };
+}
+
+/** The path with all links in its parents resolved, as git will record it. */
+async function targetPath(worktreePath: string, repository: Repository): Promise<string> {
+  if (!path.isAbsolute(worktreePath)) {
+    throw new LonghaulError('invalid_input', `A worktree's path must be absolute, found ${worktreePath}.`);
+  }
+  const parent = path.dirname(path.resolve(worktreePath));
+  await mkdir(parent, { recursive: true });
+  const target = path.join(await realpath(parent), path.basename(worktreePath));
+  if (`${repository.topLevel}/`.startsWith(`${target}/`))
+    throw inUse(target, "it is the project's own folder or holds it");
+  return target;
+}
+
+interface Target {
+  readonly locksDir: string;
+  readonly repository: Repository;
+  readonly worktreePath: string;
+  readonly request: CreateRequest;
+}
+
+async function makeOrFind({ locksDir, repository, worktreePath, request }: Target): Promise<MadeWorktree> {
+  const signal = request.signal && { signal: request.signal };
+  const { topLevel, commonDir, head: base } = repository;
+  const owner = request.owner === undefined ? {} : { owner: request.owner };
+  const earlier = await readRecord(locksDir, worktreePath);
+  if (earlier?.state === 'ready') {
+    if (earlier.commonDir !== commonDir) throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
+    if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
+    if (await isWhole(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
+  }
+  const inTheWay = earlier === undefined ? await occupant(commonDir, worktreePath) : 'ours';
+  if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
+  const record: WorktreeRecord = { worktreePath, topLevel, commonDir, base, ...owner, state: 'making' };
+  await writeRecord(locksDir, record);
+  if (inTheWay === 'ours') {
+    await clearWorktree({ locksDir, worktreePath, commonDir: earlier?.commonDir ?? commonDir, ...signal });
+  }
+  const warnings = await make({ locksDir, repository, record, ...signal });
+  return { state: 'created', worktreePath, base, warnings };
+}
+
+export interface ResetRequest {
+  readonly worktreePath: string;
+  readonly base: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Brings a worktree back to its base, byte for byte, whatever the agent did in it or with git: it is made
+ * anew in its place. Killed midway, the next reset or create makes it whole.
+ */
+export async function resetWorktree(locksDir: string, request: ResetRequest): Promise<{ warnings: string[] }> {
+  const worktreePath = await canonical(request.worktreePath);
+  const signal = request.signal && { signal: request.signal };
+  return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
+    const earlier = await readRecord(locksDir, worktreePath);
+    if (earlier === undefined) throw inUse(worktreePath, 'it is no worktree that was made here');
+    const { commonDir, topLevel } = earlier;
+    const record: WorktreeRecord = { ...earlier, base: request.base, state: 'making' };
+    await writeRecord(locksDir, record);
+    await clearWorktree({ locksDir, worktreePath, commonDir, ...signal });
+    const repository = { topLevel, commonDir, head: request.base };
+    return { warnings: await make({ locksDir, repository, record, ...signal }) };
+  });
+}
+
+/** Git knows it and its folder is there. A `.git` file that the agent removed is put back. */
+async function isWhole({ worktreePath, commonDir }: WorktreeRecord): Promise<boolean> {
+  const entry = await findEntry(commonDir, worktreePath);
+  if (entry === undefined || (await orAbsent(lstat(worktreePath)))?.isDirectory() !== true) return false;
+  const dotGit = path.join(worktreePath, '.git');
+  if ((await orAbsent(lstat(dotGit))) === undefined) await writeFile(dotGit, `gitdir: ${entry.adminDir}\n`);
+  return true;
+}
+
+/** What holds the path, where we have no record: in words if it is not ours. */
+async function occupant(commonDir: string, worktreePath: string): Promise<string> {
+  const entry = await findEntry(commonDir, worktreePath);
+  if (entry !== undefined) return isOurs(entry) ? 'ours' : 'it is a worktree that git has for somebody else';
+  const status = await orAbsent(lstat(worktreePath));
+  if (status === undefined) return 'nothing';
+  if (!status.isDirectory()) return 'a file is there';
+  return (await readdir(worktreePath)).length === 0 ? 'nothing' : 'a folder with files is there';
+}
+
+function inUse(worktreePath: string, why: string): LonghaulError {
+  const what = `The worktree's path ${worktreePath} is in use: ${why}. Nothing there was changed.`;
+  return new LonghaulError('worktree_in_use', `${what} Move it away or remove it, and try again.`);
+}
+
+/** From nothing to ready. The repository is locked while git adds its entry only: checkouts run side by side. */
+async function make({ locksDir, repository, record, signal: given }: Making): Promise<string[]> {
+  const signal = given && { signal: given };
+  const { worktreePath, base } = record;
+  await withLock({ locksDir, subject: repository.commonDir, ...signal }, () =>
+    git(
+      [
+        'worktree',
+        'add',
+        '--quiet',
+        '--no-checkout',
+        '--detach',
+        '--lock',
+        '--reason',
+        LOCK_REASON,
+        worktreePath,
+        base,
+      ],
+      { cwd: repository.topLevel, ...signal },
+    ),
+  );
+  const warnings = await checkOut(worktreePath, given);
+  warnings.push(...(await populateSubmodules({ repository, worktreePath, ...signal })));
+  await writeRecord(locksDir, { ...record, state: 'ready' });
+  return warnings;
+}
+
+async function checkOut(worktreePath: string, given?: AbortSignal): Promise<string[]> {
+  const options = { cwd: worktreePath, ...(given && { signal: given }) };
+  const args = ['reset', '--quiet', '--hard', '--no-recurse-submodules'];
+  const outcome = await tryGit(args, options);
+  if (outcome.exitCode !== 0) {
+    if (!/lfs/i.test(outcome.stderr)) throw gitError(args, worktreePath, outcome);
+    await git(args, { ...options, settings: WITHOUT_LFS });
+    return ['git-lfs could not fetch all large files of this repository: the agent sees pointer files instead.'];
+  }
+  if (hasLfs() || !(await usesLfs(worktreePath))) return [];
+  return [
+    'This repository keeps large files with git-lfs, which is not installed: the agent sees pointer files instead.',
+  ];
+}
+
+/** A warning, if the user's checkout holds what is not in a commit. */
+async function uncommittedEdits(topLevel: string, signal?: AbortSignal): Promise<string[]> {
+  const status = await git(['status', '--porcelain', '-z', '--no-renames', '--untracked-files=normal'], {
+    cwd: topLevel,
+    maxStdoutBytes: 1024 * 1024,
+    ...(signal && { signal }),
+  });
+  if (status.length === 0) return [];
+  const count = status.toString('latin1').split('\0').length - 1;
+  const edits = count === 1 ? '1 uncommitted edit' : `${count} uncommitted edits`;
+  return [`The checkout in ${topLevel} has ${edits}: not included, the agent starts from the last commit.`];
+}

@@ -1,0 +1,78 @@
+/**
+ * Removes a worktree: its folder, git's entry for it, our record of it.
+ *
+ * What must never happen: a folder is removed that is neither ours nor empty; a half removed worktree
+ * passes for a whole one (its record says `making` before the first file goes). No git process.
+ */
+import { lstat, readdir, realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { LonghaulError } from '../workflows/errors.ts';
+import { clearWorktree } from './clear.ts';
+import { deleteRecord, readRecord, writeRecord } from './records.ts';
+import { adminDirOf, canonical, commonDirOf, findEntry, isOurs, orAbsent, removeIfEmpty } from './repository.ts';
+import { withLock } from './repository-lock.ts';
+
+export interface RemoveRequest {
+  readonly projectPath: string;
+  readonly worktreePath: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface RemoveContext {
+  readonly locksDir: string;
+  /** Empty folders between it and a removed worktree go, too; itself stays. */
+  readonly root?: string;
+}
+
+/** False: nothing was there. */
+export async function removeWorktree(context: RemoveContext, request: RemoveRequest): Promise<{ removed: boolean }> {
+  const { locksDir } = context;
+  const worktreePath = await canonical(request.worktreePath);
+  const signal = request.signal && { signal: request.signal };
+  return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
+    const record = await readRecord(locksDir, worktreePath);
+    const project = await commonDirOf(request.projectPath);
+    if (record !== undefined && project !== undefined && record.commonDir !== project) {
+      throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${request.projectPath}`);
+    }
+    const commonDir = record?.commonDir ?? project;
+    const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
+    if (found === 'nothing') return { removed: false };
+    if (found !== 'ours') throw refused(worktreePath, found);
+    if (record !== undefined) await writeRecord(locksDir, { ...record, state: 'making' });
+    await clearWorktree({ locksDir, worktreePath, commonDir: commonDir ?? worktreePath, ...signal });
+    await deleteRecord(locksDir, worktreePath);
+    await removeEmptyParents(worktreePath, context.root);
+    return { removed: true };
+  });
+}
+
+/** What is there, where we have no record; in words if it is not ours to remove. */
+async function look(worktreePath: string, commonDir: string | undefined): Promise<string> {
+  const entry = commonDir === undefined ? undefined : await findEntry(commonDir, worktreePath);
+  if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git has it as a worktree of somebody else';
+  const status = await orAbsent(lstat(worktreePath));
+  if (status === undefined) return 'nothing';
+  if (!status.isDirectory()) return 'it is not a folder';
+  if ((await readdir(worktreePath)).length === 0) return 'ours';
+  // Git's entry is gone, but the folder still says whose worktree it was.
+  const adminDir = await adminDirOf(worktreePath);
+  const wasOurs =
+    commonDir !== undefined && adminDir !== undefined && path.dirname(adminDir) === path.join(commonDir, 'worktrees');
+  return wasOurs && (await orAbsent(lstat(adminDir))) === undefined ? 'ours' : 'it is no worktree of this project';
+}
+
+function refused(worktreePath: string, why: string): LonghaulError {
+  return new LonghaulError(
+    'worktree_in_use',
+    `${worktreePath} was not removed: ${why}. Remove it by hand if it is not needed.`,
+  );
+}
+
+async function removeEmptyParents(worktreePath: string, root: string | undefined): Promise<void> {
+  const top = root === undefined ? undefined : await orAbsent(realpath(root));
+  if (top === undefined) return;
+  for (let at = path.dirname(worktreePath); at.startsWith(`${top}${path.sep}`); at = path.dirname(at)) {
+    if (!(await removeIfEmpty(at))) return;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Submodules of a worktree, filled from what the project has on this disk: nothing is fetched, no
+ * setting of the project changes. A submodule that the project itself has not checked out stays empty.
+ *
+ * They are made by hand, with `git clone` from the project's own copy: `git submodule update` clones
+ * from the URL, and its offline ways need `protocol.file.allow` for paths that a commit can choose.
+ */
+import { mkdir, readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { git, gitText, tryGit } from './git.ts';
+import { type Repository, adminDirOf, orAbsent } from './repository.ts';
+
+export interface Submodule {
+  readonly name: string;
+  /** Below the superproject's top folder. */
+  readonly path: string;
+}
+
+interface Populate {
+  readonly repository: Repository;
+  readonly worktreePath: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Returns a warning for each submodule that stays empty. */
+export async function populateSubmodules({ repository, worktreePath, signal }: Populate): Promise<string[]> {
+  const adminDir = await adminDirOf(worktreePath);
+  if (adminDir === undefined || (await orAbsent(stat(path.join(worktreePath, '.gitmodules')))) === undefined) return [];
+  const source = { gitDir: repository.commonDir, checkout: repository.topLevel };
+  return populate({ source, adminDir, worktreePath, ...(signal && { signal }) });
+}
+
+interface Level {
+  /** The same superproject in the user's checkout: its git folder, and its files. */
+  readonly source: { readonly gitDir: string; readonly checkout: string };
+  readonly adminDir: string;
+  readonly worktreePath: string;
+  readonly signal?: AbortSignal;
+}
+
+async function populate(level: Level): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const submodule of await listSubmodules(level.worktreePath, level.signal)) {
+    const why = await populateOne(level, submodule);
+    if (typeof why === 'string') {
+      warnings.push(`Submodule ${submodule.path} is empty in the agent's worktree: ${why}.`);
+    } else warnings.push(...why);
+  }
+  return warnings;
+}
+
+/** What went wrong, or the warnings of the submodules within. */
+async function populateOne(level: Level, submodule: Submodule): Promise<string | string[]> {
+  const options = { ...(level.signal && { signal: level.signal }) };
+  const target = path.join(level.worktreePath, submodule.path);
+  const commit = await pinnedCommit(level.worktreePath, submodule.path, level.signal);
+  if (commit === undefined) return [];
+  const source = await copyOf(level.source, submodule);
+  if (source === undefined) return 'the project has not checked it out';
+  const gitDir = path.join(level.adminDir, 'modules', submodule.name);
+  await mkdir(path.dirname(gitDir), { recursive: true });
+  const cloned = await tryGit(
+    [
+      'clone',
+      '--quiet',
+      '--shared',
+      '--no-checkout',
+      '--template=',
+      '--separate-git-dir',
+      gitDir,
+      '--',
+      source,
+      target,
+    ],
+    { cwd: level.worktreePath, ...options },
+  );
+  if (cloned.exitCode !== 0) return lastWord(cloned.stderr);
+  const url = await tryGit(['config', '--get', 'remote.origin.url'], {
+    cwd: source,
+    env: { GIT_DIR: source },
+    ...options,
+  });
+  if (url.exitCode === 0) {
+    await git(['config', 'remote.origin.url', url.stdout.toString('utf8').trimEnd()], { cwd: target, ...options });
+  }
+  const checkedOut = await tryGit(['checkout', '--quiet', '--force', '--detach', commit], { cwd: target, ...options });
+  if (checkedOut.exitCode !== 0) return `the project's copy of it lacks commit ${commit.slice(0, 12)}`;
+  if ((await orAbsent(stat(path.join(target, '.gitmodules')))) === undefined) return [];
+  const checkout = path.join(level.source.checkout, submodule.path);
+  return populate({ source: { gitDir: source, checkout }, adminDir: gitDir, worktreePath: target, ...options });
+}
+
+/** As `.gitmodules` in the worktree lists them, without those whose name or path would lead elsewhere. */
+export async function listSubmodules(worktreePath: string, signal?: AbortSignal): Promise<Submodule[]> {
+  const file = path.join(worktreePath, '.gitmodules');
+  if ((await orAbsent(stat(file)))?.isFile() !== true) return [];
+  const listed = await tryGit(['config', '--file', file, '--null', '--get-regexp', '^submodule\\..*\\.path$'], {
+    cwd: worktreePath,
+    ...(signal && { signal }),
+  });
+  return listed.stdout
+    .toString('utf8')
+    .split('\0')
+    .flatMap((line) => {
+      const [key, value] = [line.slice(0, line.indexOf('\n')), line.slice(line.indexOf('\n') + 1)];
+      const name = key.slice('submodule.'.length, -'.path'.length);
+      return isInside(name) && isInside(value) ? [{ name, path: value.replace(/\/+$/, '') }] : [];
+    });
+}
+
+function isInside(relative: string): boolean {
+  if (relative === '' || path.isAbsolute(relative) || relative.startsWith('-')) return false;
+  return !relative.split('/').some((part) => part === '..' || part.toLowerCase() === '.git');
+}
+
+/** The commit that the superproject pins; undefined: `.gitmodules` lists a path that is no submodule. */
+async function pinnedCommit(worktreePath: string, at: string, signal?: AbortSignal): Promise<string | undefined> {
+  const staged = await gitText(['--literal-pathspecs', 'ls-files', '--stage', '-z', '--', at], {
+    cwd: worktreePath,
+    ...(signal && { signal }),
+  });
+  return /^160000 ([0-9a-f]+) 0\t/.exec(staged)?.[1];
+}
+
+/** The git folder of the project's own copy: where its checkout says, else where git keeps what was checked out once. */
+export async function copyOf(source: Level['source'], submodule: Submodule): Promise<string | undefined> {
+  const inUse = await adminDirOf(path.join(source.checkout, submodule.path));
+  for (const place of [inUse, path.join(source.gitDir, 'modules', submodule.name)]) {
+    if (place !== undefined && (await orAbsent(stat(path.join(place, 'HEAD')))) !== undefined) return place;
+  }
+  return undefined;
+}
+
+export interface SubmoduleState {
+  readonly path: string;
+  /** It stands on another commit than the superproject's index says. */
+  readonly moved: boolean;
+  /** It holds edits or new files of its own. */
+  readonly dirty: boolean;
+}
+
+interface Stranded {
+  readonly worktreePath: string;
+  readonly source: Level['source'];
+  readonly submodules: readonly Submodule[];
+  /** Of those that differ in any way, from `git status`. */
+  readonly states: readonly SubmoduleState[];
+  readonly signal?: AbortSignal;
+}
+
+/** What of the agent's work in submodules a commit of the superproject cannot carry, as a sentence; undefined: nothing. */
+export async function strandedWork(options: Stranded): Promise<string | undefined> {
+  for (const submodule of options.submodules) {
+    const at = path.join(options.worktreePath, submodule.path);
+    const state = options.states.find((state) => state.path === submodule.path);
+    const names = await orAbsent(readdir(at));
+    const loose = names !== undefined && names.length > 0 && !names.includes('.git');
+    if (state?.dirty === true || loose) {
+      return `submodule ${submodule.path} holds edits, which a commit of the project cannot carry`;
+    }
+    if (state?.moved === true && !(await isElsewhere(at, submodule, options))) {
+      return `submodule ${submodule.path} stands on a commit that is only in this worktree`;
+    }
+  }
+  return undefined;
+}
+
+/** Whether the submodule's commit is in the project's copy, or came from a remote. */
+async function isElsewhere(at: string, submodule: Submodule, options: Stranded): Promise<boolean> {
+  const signal = options.signal && { signal: options.signal };
+  const commit = await tryGit(['rev-parse', '--verify', 'HEAD^{commit}'], { cwd: at, ...signal });
+  if (commit.exitCode !== 0) return true;
+  const id = commit.stdout.toString('utf8').trimEnd();
+  const source = await copyOf(options.source, submodule);
+  if (source !== undefined) {
+    const there = await tryGit(['cat-file', '-e', id], { cwd: source, env: { GIT_DIR: source }, ...signal });
+    if (there.exitCode === 0) return true;
+  }
+  const remote = await tryGit(['for-each-ref', '--count=1', '--contains', id, 'refs/remotes'], { cwd: at, ...signal });
+  return remote.exitCode === 0 && remote.stdout.length > 0;
+}
+
+function lastWord(stderr: string): string {
+  return (
+    stderr
+      .trimEnd()
+      .split('\n')
+      .at(-1)
+      ?.replace(/^fatal: /, '') ?? 'git said nothing'
+  );
+}

@@ -1,0 +1,89 @@
+/**
+ * The steps' way into git: a worktree a task, its result as a commit under refs/longhaul, nothing else of
+ * the user's repository touched. Every call may be run again after a crash at any point and ends as if it
+ * had run once; calls on one worktree, and what git cannot do twice at once on one repository, wait for
+ * each other, also between processes.
+ *
+ * Failures are LonghaulErrors: `project_has_no_path`, `project_missing`, `not_a_repository`,
+ * `empty_repository`, `worktree_in_use`, `repository_locked`, `disk_full`, `step_timeout`, `git_failed`.
+ * An aborted call throws its signal's reason, once its git processes are gone.
+ */
+import { LonghaulError } from '../workflows/errors.ts';
+import { type Collected, type CollectRequest, collectChange } from './collect.ts';
+import { type CreateRequest, type MadeWorktree, type ResetRequest, createWorktree, resetWorktree } from './create.ts';
+import { git, tryGit } from './git.ts';
+import { type RemoveRequest, removeWorktree } from './remove.ts';
+import { type Repository, commonDirOf, inspect } from './repository.ts';
+import { withLock } from './repository-lock.ts';
+
+export interface WorktreesOptions {
+  /** Locks and records of worktrees, ours alone; made if missing. All processes of a host share it. */
+  readonly locksDir: string;
+  /** Where worktrees are made. Folders that empty below it are removed with the last worktree in them. */
+  readonly root?: string;
+}
+
+export interface RefRequest {
+  readonly projectPath: string;
+  /** refs/longhaul/… */
+  readonly ref: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface Worktrees {
+  inspect(projectPath: string | undefined, signal?: AbortSignal): Promise<Repository>;
+  create(request: CreateRequest): Promise<MadeWorktree>;
+  reset(request: ResetRequest): Promise<{ warnings: string[] }>;
+  collect(request: CollectRequest): Promise<Collected>;
+  remove(request: RemoveRequest): Promise<{ removed: boolean }>;
+  /** The commit that `ref` names; undefined: there is no such ref. */
+  resultCommit(request: RefRequest): Promise<string | undefined>;
+  hasCommit(projectPath: string, commit: string): Promise<boolean>;
+  /** Absent is fine. */
+  deleteRef(request: RefRequest): Promise<void>;
+}
+
+/** Where a task's result is kept. */
+export const taskRef = (taskId: string): string => `refs/longhaul/tasks/${taskId}`;
+
+export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
+  return {
+    inspect: (projectPath, signal) => inspect(projectPath, { ...(signal && { signal }) }),
+    create: (request) => createWorktree(locksDir, request),
+    reset: (request) => resetWorktree(locksDir, request),
+    collect(request) {
+      checkRef(request.ref);
+      return collectChange(locksDir, request);
+    },
+    remove: (request) => removeWorktree({ locksDir, ...(root !== undefined && { root }) }, request),
+    resultCommit: async ({ projectPath, ref, signal }) => {
+      checkRef(ref);
+      const args = ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`];
+      const outcome = await tryGit(args, { cwd: await repositoryOf(projectPath), ...(signal && { signal }) });
+      return outcome.exitCode === 0 ? outcome.stdout.toString('utf8').trim() : undefined;
+    },
+    async hasCommit(projectPath, commit) {
+      const cwd = await repositoryOf(projectPath);
+      if (!/^[0-9a-f]{4,64}$/.test(commit)) return false;
+      return (await tryGit(['cat-file', '-e', `${commit}^{commit}`], { cwd })).exitCode === 0;
+    },
+    async deleteRef({ projectPath, ref, signal }) {
+      checkRef(ref);
+      const subject = await repositoryOf(projectPath);
+      const options = { ...(signal && { signal }) };
+      await withLock({ locksDir, subject, ...options }, () =>
+        git(['update-ref', '-d', ref], { cwd: subject, ...options }),
+      );
+    },
+  };
+}
+
+async function repositoryOf(projectPath: string): Promise<string> {
+  return (await commonDirOf(projectPath)) ?? (await inspect(projectPath)).commonDir;
+}
+
+/** Refs outside refs/longhaul are the user's. */
+function checkRef(ref: string): void {
+  if (/^refs\/longhaul\/[\w-]+(\/[\w-]+)*$/.test(ref)) return;
+  throw new LonghaulError('invalid_input', `Expected a ref like refs/longhaul/tasks/<id>, found ${ref}.`);
+}
