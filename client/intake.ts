@@ -54,12 +54,15 @@ export interface IntakeOptions {
 export interface Intake {
   /** What keeps it from starting tasks now; `undefined`: nothing. */
   trouble(): string | undefined;
+  /** Resolves when it can start tasks for the first time, or has ended. */
+  readonly working: Promise<void>;
   readonly ended: Promise<void>;
 }
 
 export function startIntake(options: IntakeOptions): Intake {
   const intake = new RunningIntake(options);
-  return { trouble: () => intake.trouble, ended: intake.run() };
+  const ended = intake.run();
+  return { trouble: () => intake.trouble, working: Promise.race([intake.working, ended]), ended };
 }
 
 class RunningIntake {
@@ -75,8 +78,14 @@ class RunningIntake {
   #nextAuthorityAt = 0;
   #cancelTimer: NodeJS.Timeout | undefined;
 
+  readonly working: Promise<void>;
+  #works = (): void => {};
+
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.working = new Promise((resolve) => {
+      this.#works = resolve;
+    });
   }
 
   get trouble(): string | undefined {
@@ -261,6 +270,7 @@ class RunningIntake {
     if (error === undefined) {
       if (this.#postgresTrouble !== undefined) log.info({}, 'Postgres answers again');
       this.#postgresTrouble = undefined;
+      if (this.trouble === undefined) this.#works();
       return more;
     }
     if (this.#postgresTrouble === undefined) log.warn({ err: error }, 'Postgres does not answer');

@@ -67,3 +67,13 @@ function refuseUnknown(applied: ReadonlyMap<string, string>, known: readonly Mig
     `the database has run migrations that this version does not know: ${foreign.join(', ')}. Use the version of Longhaul that made them, or a newer one.`,
   );
 }
+
+/** Names of migrations of this version that the database has not run, or has run with other text. */
+export async function unappliedMigrations(sql: Sql): Promise<string[]> {
+  const all = await readMigrations();
+  const [table] = await sql<{ there: boolean }[]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS there`;
+  if (!table?.there) return all.map((migration) => migration.name);
+  const rows = await sql<{ name: string; checksum: string }[]>`SELECT name, checksum FROM schema_migrations`;
+  const applied = new Map(rows.map((row) => [row.name, row.checksum]));
+  return all.filter((migration) => applied.get(migration.name) !== migration.checksum).map(({ name }) => name);
+}

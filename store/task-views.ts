@@ -107,3 +107,19 @@ export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undef
       FROM pending_changes WHERE task_id = ${taskId} ORDER BY created_at DESC, id LIMIT 1`;
   return row;
 }
+
+export interface TaskProgress {
+  readonly state: TaskState;
+  readonly session_id: SessionId | null;
+  /** Of the task's first frame in its session's log. */
+  readonly first_seq: number | null;
+  readonly session_seq: number;
+}
+
+export async function taskProgress(db: Db, taskId: TaskId): Promise<TaskProgress | undefined> {
+  const [row] = await db<TaskProgress[]>`
+    SELECT t.state, t.session_id, coalesce(s.seq, 0) AS session_seq,
+           (SELECT f.seq FROM frames f WHERE f.session_id = t.session_id AND f.task_id = t.id ORDER BY f.seq LIMIT 1) AS first_seq
+      FROM tasks t LEFT JOIN sessions s ON s.id = t.session_id WHERE t.id = ${taskId}`;
+  return row;
+}

@@ -1,0 +1,46 @@
+/** What a backend or a command holds while it works: the database, the way to Temporal, the hub of followers. */
+import type { Client } from '@temporalio/client';
+import { FrameHub } from '../frames/follow.ts';
+import { connect, type Sql } from '../store/sql.ts';
+import { connectTemporal, type TemporalTarget } from './temporal.ts';
+
+export interface Longhaul {
+  readonly sql: Sql;
+  readonly temporal: Client;
+  readonly namespace: string;
+  /** Of Temporal's Web UI. */
+  readonly temporalUiUrl?: string;
+  readonly frames: FrameHub;
+  close(): Promise<void>;
+}
+
+export interface LonghaulPlaces {
+  readonly databaseUrl: string;
+  readonly temporal: TemporalTarget;
+  readonly temporalUiUrl?: string;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  /** Connections to Postgres at most, besides the listening one. */
+  readonly connections?: number;
+}
+
+/** Connects on first use: nothing fails here, and everything comes back after an outage. */
+export function openLonghaul(places: LonghaulPlaces): Longhaul {
+  const sql = connect(places.databaseUrl, {
+    applicationName: places.applicationName,
+    ...(places.connections === undefined ? {} : { max: places.connections }),
+  });
+  const link = connectTemporal(places.temporal);
+  const frames = new FrameHub(sql);
+  return {
+    sql,
+    temporal: link.client,
+    namespace: places.temporal.namespace,
+    ...(places.temporalUiUrl === undefined ? {} : { temporalUiUrl: places.temporalUiUrl }),
+    frames,
+    async close() {
+      await frames.close();
+      await Promise.all([link.close(), sql.end({ timeout: 1 })]);
+    },
+  };
+}

@@ -1,0 +1,119 @@
+/**
+ * One task from its first frame to its end. A task has a session, and so a log, only once it was opened; and it may end
+ * without ever having one. So its row is looked at, too.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FollowedFrame, FrameHub } from '../frames/follow.ts';
+import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
+import { taskProgress, type TaskProgress } from '../store/task-views.ts';
+import { isFinal, type TaskId } from '../workflows/contract.ts';
+import { noSuchTask } from './task-ids.ts';
+
+/** Until the task has its session. */
+const LOOK_FIRST_MS = 40;
+const LOOK_MAX_MS = 1_000;
+/** The row is only the backup: the end is a frame. */
+const ROW_POLL_MS = 2_000;
+
+export type { FollowedFrame };
+
+export interface FollowTask {
+  readonly taskId: TaskId;
+  /** Last number of the session's log that the reader has; none: from the task's first frame. */
+  readonly after?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Frames of the task, in order; a snapshot of its session first where the log does not reach back so far. Ends when the
+ * task has ended and all its frames were given, when its row is deleted, or when `signal` is aborted. Fails with
+ * `task_not_found`.
+ */
+export async function* followTask(
+  deps: { readonly sql: Sql; readonly frames: FrameHub },
+  { taskId, after, signal }: FollowTask,
+): AsyncGenerator<FollowedFrame[], void, void> {
+  const opened = await untilOpened(deps.sql, taskId, signal);
+  if (!opened?.session_id) return;
+  const end = new AbortController();
+  const stop = signal ? AbortSignal.any([signal, end.signal]) : end.signal;
+  const row = watchRow(deps.sql, taskId, stop);
+  let position = after ?? (opened.first_seq ?? 1) - 1;
+  row.onEnd((lastSeq) => position >= lastSeq && end.abort());
+  try {
+    for await (const page of deps.frames.follow({ sessionId: opened.session_id, after: position, signal: stop })) {
+      position = page.at(-1)?.seq ?? position;
+      const frames = page.filter((frame) => frame.type === 'snapshot' || frame.task_id === taskId);
+      if (frames.length > 0) yield frames;
+      if (frames.some((frame) => frame.type === 'task_state' && isFinal(frame.state))) return;
+      if (position >= row.lastSeq()) return;
+    }
+  } finally {
+    end.abort();
+    await row.done;
+  }
+}
+
+/** `undefined`: it ended without a session, or the reader does not want to wait. */
+async function untilOpened(
+  sql: Sql,
+  taskId: TaskId,
+  signal: AbortSignal | undefined,
+): Promise<TaskProgress | undefined> {
+  const stopped = (): boolean => signal?.aborted === true;
+  for (let waitMs = LOOK_FIRST_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, LOOK_MAX_MS)) {
+    const found = await look(sql, taskId);
+    if (found === 'gone') throw noSuchTask(taskId);
+    if (found !== 'away') {
+      // A session that was given to the task has a log before the task has its turn.
+      if (found.session_id && found.first_seq !== null) return found;
+      if (isFinal(found.state)) return found.session_id ? found : undefined;
+    }
+    await pause(waitMs, signal);
+  }
+  return undefined;
+}
+
+interface WatchedRow {
+  /** Number of the log's last frame when the row was seen final; until then infinite. */
+  lastSeq(): number;
+  onEnd(listener: (lastSeq: number) => void): void;
+  readonly done: Promise<void>;
+}
+
+function watchRow(sql: Sql, taskId: TaskId, signal: AbortSignal): WatchedRow {
+  let lastSeq = Number.POSITIVE_INFINITY;
+  let tell: (lastSeq: number) => void = () => {};
+  const watch = async (): Promise<void> => {
+    const stopped = (): boolean => signal.aborted;
+    while (!stopped()) {
+      const found = await look(sql, taskId);
+      if (found === 'gone' || (found !== 'away' && isFinal(found.state))) {
+        lastSeq = found === 'gone' ? 0 : found.session_seq;
+        tell(lastSeq);
+      }
+      await pause(ROW_POLL_MS, signal);
+    }
+  };
+  return {
+    lastSeq: () => lastSeq,
+    onEnd: (listener) => {
+      tell = listener;
+    },
+    // What fails here for good fails in the follower, too, and is told there.
+    done: watch().catch(() => undefined),
+  };
+}
+
+async function look(sql: Sql, taskId: TaskId): Promise<TaskProgress | 'gone' | 'away'> {
+  try {
+    return (await taskProgress(sql, taskId)) ?? 'gone';
+  } catch (error) {
+    if (isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED') return 'away';
+    throw error;
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await delay(ms, undefined, signal ? { signal } : {}).catch(() => undefined);
+}
