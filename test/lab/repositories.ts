@@ -130,7 +130,7 @@ async function fingerprint(root: string): Promise<Record<string, string>> {
       ? hash(JSON.stringify(await treeOf(file)))
       : hash(await readFile(file));
   }
-  const refs = await gitIn(root, 'for-each-ref', '--format=%(refname) %(objectname) %(symref)');
+  const refs = await gitIn(root, 'for-each-ref', '--format=%(refname) %(objectname)');
   print['refs'] = hash(
     refs
       .split('\n')
