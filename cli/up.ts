@@ -1,16 +1,14 @@
 /** `longhaul up`: the supervisor, in the foreground or (-d) in the background. */
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { ensureUp, REPAIR_SIGNAL } from '../services/ensure-up.ts';
-import { prepareHome, readState, type HomePaths } from '../services/home.ts';
-import { takeLock, type LockResult } from '../services/lock.ts';
+import { ensureUp } from '../services/ensure-up.ts';
+import { prepareHome } from '../services/home.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../services/program-part.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
-import { liveSupervisor, readStatus } from '../services/status.ts';
-import { Supervisor } from '../services/supervisor.ts';
+import { readStatus } from '../services/status.ts';
+import { superviseHome } from '../services/supervise-home.ts';
 import { migrate } from '../store/migrate.ts';
 import { connect } from '../store/sql.ts';
 import { runCommand } from './exit.ts';
@@ -26,7 +24,7 @@ export function registerUp(program: Command): void {
       runCommand(options, async () => {
         const settings = readSettings();
         if (options.detach) await upInBackground(settings, sayOnStderr);
-        else if ((await supervise(settings)) === 'supervised') return;
+        else if ((await upInForeground(settings)) === 'supervised') return;
         else process.stdout.write('a supervisor is at work here already; `longhaul down` stops it\n');
         const status = await readStatus(settings);
         process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${placesText(status)}\n`);
@@ -61,41 +59,16 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
 }
 
 /** Runs the supervisor here until it is told to stop, or finds that somebody else runs it. */
-async function supervise(settings: Settings): Promise<'supervised' | 'elsewhere'> {
+async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
-  const stop = new AbortController();
-  const hurry = new AbortController();
-  let supervisor: Supervisor | undefined;
-  // Before the lock is taken: whoever sees the lock may signal.
-  const end = (): void => (stop.signal.aborted ? hurry : stop).abort();
-  process.on('SIGINT', end).on('SIGTERM', end);
-  process.on('SIGHUP', () => stop.abort());
-  process.on(REPAIR_SIGNAL, () => supervisor?.repair());
-  const lock = await lockOrSupervisor(paths);
-  if (lock.kind === 'busy') {
-    say(`supervisor ${lock.holder.pid} holds ${settings.home}`);
-    await upInBackground(settings, say);
-    return 'elsewhere';
-  }
-  try {
-    supervisor = new Supervisor({ parts: makeParts({ settings, paths, migrate: migrateDatabase }), paths, say });
-    const ran = supervisor.run(stop.signal, hurry.signal);
-    await supervisor.ready(stop.signal);
-    if (!stop.signal.aborted) say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C stops all of it`);
-    await ran;
-    return 'supervised';
-  } finally {
-    await lock.release();
-  }
-}
-
-/** The lock, or that a supervisor has it. A `down` at work is waited for. */
-async function lockOrSupervisor(paths: HomePaths): Promise<LockResult> {
-  for (;;) {
-    const lock = await takeLock(paths.lock);
-    if (lock.kind === 'held' || (await liveSupervisor(paths, await readState(paths)))) return lock;
-    await sleep(100);
-  }
+  const parts = makeParts({ settings, paths, migrate: migrateDatabase });
+  const onReady = async (): Promise<void> =>
+    say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all of it`);
+  const outcome = await superviseHome({ parts, paths, say, onReady });
+  if (outcome.kind === 'stopped') return 'supervised';
+  say(`supervisor ${outcome.holder.pid} holds ${settings.home}`);
+  await upInBackground(settings, say);
+  return 'elsewhere';
 }
 
 async function migrateDatabase(databaseUrl: string): Promise<void> {

@@ -9,9 +9,7 @@ import { lockHolder } from './lock.ts';
 import { isAlive } from './process-identity.ts';
 import { lastLines, sendSignal, type RunningProcess } from './processes.ts';
 import { liveSupervisor } from './status.ts';
-
-/** Asks a supervisor to try at once what waits for its next try. */
-export const REPAIR_SIGNAL = 'SIGUSR2';
+import { REPAIR_SIGNAL } from './supervise-home.ts';
 
 const POLL_MS = 50;
 /** Without news from any part; a build of Temporal tells some every 15 s. */

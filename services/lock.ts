@@ -3,10 +3,10 @@
  * then looks for others. A dead holder's file counts for nothing and is removed by whoever sees it.
  *
  * Never: two holders. Each announces before it looks, so of two at once at least one sees the other, and
- * who sees another steps back. Because a file belongs to one process for ever (pid + start time + boot),
+ * who sees another steps back. Because a file belongs to one contender for ever,
  * removing a dead one cannot hit a newer holder. Not covered: a folder shared between machines.
  */
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,37 +20,52 @@ export const processIdentity = z.object({ pid: z.number().int(), startTime: z.st
 export type LockResult =
   { readonly kind: 'held'; release(): Promise<void> } | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
 
+/** Others are given this long to find out which of them holds the lock. */
+const CONTEST_MS = 2_000;
+
+const announced = z.object({ process: processIdentity, holds: z.boolean() });
+type Announced = z.infer<typeof announced>;
+
 /** Takes the lock for this process or says who has it. */
 export async function takeLock(folder: string): Promise<LockResult> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const self = await identify(process.pid);
   if (!self) throw new TypeError('this process is not in the process table');
-  const mine = `${self.pid}-${self.startTime.replaceAll(/\W/g, '_')}`;
+  const mine = join(folder, `${self.pid}-${randomBytes(6).toString('hex')}`);
+  const deadline = Date.now() + CONTEST_MS;
   for (;;) {
-    const before = await liveOthers(folder, mine);
-    if (before) return { kind: 'busy', holder: before };
-    await writeJson(join(folder, mine), self);
-    if (!(await liveOthers(folder, mine))) return { kind: 'held', release: () => rm(join(folder, mine)) };
-    await rm(join(folder, mine));
+    const before = await liveOther(folder, mine);
+    if (before && (before.holds || Date.now() > deadline)) return { kind: 'busy', holder: before.process };
+    if (!before) {
+      await writeJson(mine, { process: self, holds: false } satisfies Announced);
+      if (!(await liveOther(folder, mine))) break;
+      await rm(mine);
+    }
     await sleep(randomInt(5, 50));
   }
+  await writeJson(mine, { process: self, holds: true } satisfies Announced);
+  return { kind: 'held', release: () => rm(mine, { force: true }) };
 }
 
-/** Who holds the lock now. */
+/** Who holds the lock now, or is about to. */
 export async function lockHolder(folder: string): Promise<ProcessIdentity | undefined> {
-  return liveOthers(folder, '');
+  return (await liveOther(folder, ''))?.process;
 }
 
-async function liveOthers(folder: string, mine: string): Promise<ProcessIdentity | undefined> {
+/** The holder if there is one, else any contender. */
+async function liveOther(folder: string, mine: string): Promise<Announced | undefined> {
+  let contender: Announced | undefined;
   for (const name of await readdirOrNone(folder)) {
-    if (name === mine || name.startsWith('.')) continue;
-    const text = await readOrNone(join(folder, name));
+    const path = join(folder, name);
+    if (path === mine || name.startsWith('.')) continue;
+    const text = await readOrNone(path);
     if (text === undefined) continue;
-    const holder = processIdentity.parse(JSON.parse(text));
-    if (await isAlive(holder)) return holder;
-    await rm(join(folder, name), { force: true });
+    const other = announced.parse(JSON.parse(text));
+    if (!(await isAlive(other.process))) await rm(path, { force: true });
+    else if (other.holds) return other;
+    else contender = other;
   }
-  return undefined;
+  return contender;
 }
 
 async function readdirOrNone(folder: string): Promise<string[]> {

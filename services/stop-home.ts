@@ -1,0 +1,42 @@
+/** Stops everything of a home in order, whether or not its supervisor still lives. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LonghaulError } from '../workflows/errors.ts';
+import { readState, type HomePaths } from './home.ts';
+import { takeLock } from './lock.ts';
+import type { Part } from './part.ts';
+import { endProcess } from './processes.ts';
+import { liveSupervisor } from './status.ts';
+
+/** The supervisor stops backend (10 s), worker (45 s), Temporal (15 s) and Postgres (40 s) one after the other. */
+const SUPERVISOR_MS = 130_000;
+const LOCK_MS = 140_000;
+
+/** `parts` in the order in which they start. */
+export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promise<void> {
+  const lock = await takeFromSupervisor(paths);
+  // With the lock held nobody starts anything; what a killed supervisor left is stopped here.
+  try {
+    for (const part of parts.toReversed()) await part.stop();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Ends the supervisor, which stops its parts first, and takes its lock. Another `down` is waited for. */
+async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promise<void> }> {
+  const deadline = Date.now() + LOCK_MS;
+  for (;;) {
+    const lock = await takeLock(paths.lock);
+    if (lock.kind === 'held') return lock;
+    const supervisor = await liveSupervisor(paths, await readState(paths));
+    if (supervisor) {
+      await endProcess(supervisor, [
+        { signal: 'SIGTERM', withinMs: SUPERVISOR_MS },
+        { signal: 'SIGKILL', withinMs: 5_000 },
+      ]);
+    } else if (Date.now() > deadline) {
+      throw new LonghaulError('internal_error', `Process ${lock.holder.pid} holds ${paths.lock} and does not end.`);
+    }
+    await sleep(100);
+  }
+}

@@ -1,0 +1,63 @@
+/** The supervisor as a process: one for each home, told by signals to stop, to hurry, to repair. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProcessIdentity } from '../agents/driver.ts';
+import { readState, type HomePaths } from './home.ts';
+import { takeLock, type LockResult } from './lock.ts';
+import { liveSupervisor } from './status.ts';
+import { Supervisor, type SupervisorOptions } from './supervisor.ts';
+
+/** Asks a supervisor to try at once what waits for its next try. */
+export const REPAIR_SIGNAL = 'SIGUSR2';
+
+export interface SuperviseHome extends SupervisorOptions {
+  /** All parts are ready for the first time. */
+  readonly onReady: () => Promise<void>;
+}
+
+export type SupervisionEnd =
+  | { readonly kind: 'stopped' }
+  /** A supervisor is at work in this home already; nothing was touched. */
+  | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
+
+/** Runs until SIGINT, SIGTERM or SIGHUP; a second SIGINT leaves out the patience with parts that are slow to stop. */
+export async function superviseHome(options: SuperviseHome): Promise<SupervisionEnd> {
+  const stop = new AbortController();
+  const hurry = new AbortController();
+  const supervisor = new Supervisor(options);
+  let atWork = false;
+  const signals: [NodeJS.Signals, () => void][] = [
+    ['SIGINT', () => (stop.signal.aborted ? hurry : stop).abort()],
+    ['SIGTERM', () => stop.abort()],
+    ['SIGHUP', () => stop.abort()],
+    [REPAIR_SIGNAL, () => atWork && supervisor.repair()],
+  ];
+  // Before the lock is taken: whoever sees the lock may signal.
+  for (const [signal, listener] of signals) process.on(signal, listener);
+  try {
+    const lock = await lockOrSupervisor(options.paths, stop.signal);
+    if (!lock) return { kind: 'stopped' };
+    if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
+    try {
+      atWork = true;
+      const ran = supervisor.run(stop.signal, hurry.signal);
+      await supervisor.ready(stop.signal);
+      if (!stop.signal.aborted) await options.onReady();
+      await ran;
+      return { kind: 'stopped' };
+    } finally {
+      await lock.release();
+    }
+  } finally {
+    for (const [signal, listener] of signals) process.off(signal, listener);
+  }
+}
+
+/** The lock, or that a supervisor has it. A `down` at work is waited for. */
+async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<LockResult | undefined> {
+  while (!stop.aborted) {
+    const lock = await takeLock(paths.lock);
+    if (lock.kind === 'held' || (await liveSupervisor(paths, await readState(paths)))) return lock;
+    await sleep(100);
+  }
+  return undefined;
+}
