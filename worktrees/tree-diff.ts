@@ -102,5 +102,5 @@ export function readable(patch: Buffer, limitBytes: number): string {
   const whole = patch.length <= limitBytes;
   const lineEnd = whole ? patch.length : patch.lastIndexOf(0x0a, limitBytes - 1) + 1;
   const text = patch.toString('utf8', 0, lineEnd === 0 ? limitBytes : lineEnd).replaceAll('\0', '\uFFFD');
-  return whole ? text : `${text}\n[cut here: the rest is in the stored commit]\n`;
+  return whole ? text : `${text.endsWith('\n') ? text : `${text}\n`}[cut here: the rest is in the stored commit]\n`;
 }

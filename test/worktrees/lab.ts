@@ -19,7 +19,7 @@ export interface Lab {
   readonly locksDir: string;
   readonly repository: SampleRepository;
   readonly worktrees: Worktrees;
-  create(name?: string): Promise<AgentTree>;
+  readonly create: (name?: string) => Promise<AgentTree>;
 }
 
 /** A worktree in the hands of an agent. */
@@ -76,4 +76,15 @@ export function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** What step.ts runs. */
+export interface StepRequest {
+  readonly step: 'create' | 'collect' | 'reset' | 'remove';
+  readonly locksDir: string;
+  readonly root: string;
+  readonly projectPath: string;
+  readonly worktreePath: string;
+  readonly base: string;
+  readonly ref: string;
 }

@@ -1,0 +1,121 @@
+import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { gitIn, makeRepository, treeOf } from '../lab/repositories.ts';
+import { openLab } from './lab.ts';
+
+const absent = async (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => false,
+    () => true,
+  );
+
+test('a removed worktree leaves no folder, no entry, no record and no empty parent', async () => {
+  const { root, repository, locksDir, create } = await openLab();
+  const tree = await create();
+  await tree.write({ 'new.txt': 'new', 'node_modules/x/y.js': 'y' });
+  expect(await tree.remove()).toEqual({ removed: true });
+  expect(await readdir(path.join(root, 'home', 'worktrees'))).toEqual([]);
+  expect(await readdir(locksDir)).toEqual([]);
+  expect(await absent(path.join(repository.path, '.git', 'worktrees'))).toBe(true);
+  expect(await tree.remove()).toEqual({ removed: false });
+});
+
+test('parents that hold another worktree stay', async () => {
+  const { root, create } = await openLab();
+  const [one, two] = [await create('one'), await create('two')];
+  await one.remove();
+  expect(await readdir(path.join(root, 'home', 'worktrees', 'sessions'))).toEqual(['two']);
+  expect(await two.collect()).toMatchObject({ kind: 'none' });
+});
+
+test('either half may be gone already', async () => {
+  const { repository, create } = await openLab();
+  const folderGone = await create('one');
+  await rm(folderGone.worktreePath, { recursive: true });
+  expect(await folderGone.remove()).toEqual({ removed: true });
+  const entryGone = await create('two');
+  await rm(path.join(repository.path, '.git', 'worktrees'), { recursive: true });
+  expect(await entryGone.remove()).toEqual({ removed: true });
+  expect(await absent(entryGone.worktreePath)).toBe(true);
+  const projectGone = await create('three');
+  await rm(repository.path, { recursive: true });
+  expect(await projectGone.remove()).toEqual({ removed: true });
+});
+
+test('without our records, what is ours is known by its entry', async () => {
+  const { locksDir, create } = await openLab();
+  const tree = await create();
+  await rm(locksDir, { recursive: true });
+  expect(await tree.remove()).toEqual({ removed: true });
+  expect(await absent(tree.worktreePath)).toBe(true);
+});
+
+test('a worktree is not removed in the name of another project', async () => {
+  const { root, worktrees, create } = await openLab();
+  const other = await makeRepository(path.join(root, 'other'));
+  const { worktreePath } = await create();
+  await expect(worktrees.remove({ projectPath: other.path, worktreePath })).rejects.toMatchObject({
+    code: 'worktree_in_use',
+  });
+  expect(await absent(worktreePath)).toBe(false);
+});
+
+test('read-only folders and worktrees that the agent made inside go, too', async () => {
+  const { repository, create } = await openLab();
+  const tree = await create();
+  await tree.write({ 'cache/mod/file.go': 'package x' });
+  await chmod(tree.file('cache/mod'), 0o500);
+  await chmod(tree.file('cache'), 0o500);
+  await gitIn(tree.worktreePath, 'worktree', 'add', '--quiet', '--detach', 'inside');
+  await tree.remove();
+  expect(await repository.git('worktree', 'list', '--porcelain')).not.toContain('sessions');
+});
+
+test('what a killed git left of an entry goes with the worktree of its name', async () => {
+  const { repository, create, worktrees } = await openLab();
+  const entries = path.join(repository.path, '.git', 'worktrees');
+  await mkdir(path.join(entries, 'task-1'), { recursive: true });
+  await mkdir(path.join(entries, 'half'));
+  await writeFile(path.join(entries, 'half', 'locked'), 'Longhaul: an agent works here');
+  await mkdir(path.join(entries, 'users'));
+  await writeFile(path.join(entries, 'users', 'locked'), 'initializing');
+  const tree = await create();
+  await worktrees.remove({ projectPath: repository.path, worktreePath: tree.worktreePath });
+  expect(await readdir(entries)).toEqual(['users']);
+});
+
+test('a reset worktree is as it was made, whatever the agent did', async () => {
+  const { root, repository, create } = await openLab({
+    'a.txt': 'a\n',
+    'run.sh': { mode: 0o755, content: '#!/bin/sh\n' },
+    '.gitignore': '*.log\n',
+  });
+  const library = await makeRepository(path.join(root, 'library'), { 'lib.js': 'lib\n' });
+  await repository.git('submodule', '--quiet', 'add', library.path, 'vendor');
+  await repository.commit();
+  const before = await repository.fingerprint();
+  const tree = await create();
+  const made = await treeOf(tree.worktreePath);
+  await tree.write({ 'a.txt': 'ours\n', 'x.log': 'ignored', 'new/deep.txt': 'new', 'vendor/lib.js': 'changed' });
+  await chmod(tree.file('run.sh'), 0o644);
+  await makeRepository(tree.file('nested'));
+  await gitIn(tree.worktreePath, 'commit', '--quiet', '--all', '--message', 'ours');
+  await gitIn(tree.worktreePath, 'checkout', '--quiet', '--detach', 'HEAD~1');
+  await tree.write({ 'a.txt': 'theirs\n' });
+  await gitIn(tree.worktreePath, 'commit', '--quiet', '--all', '--message', 'theirs');
+  await expect(gitIn(tree.worktreePath, 'rebase', '--quiet', 'HEAD@{2}')).rejects.toThrow();
+  await gitIn(tree.worktreePath, 'update-index', '--assume-unchanged', 'run.sh');
+  await tree.reset();
+  expect(await treeOf(tree.worktreePath)).toEqual(made);
+  expect(await gitIn(tree.worktreePath, 'status', '--porcelain', '--ignored', '--branch')).toBe('## HEAD (no branch)');
+  expect(await gitIn(tree.worktreePath, 'rev-parse', 'HEAD')).toBe(tree.base);
+  await tree.remove();
+  expect(await repository.fingerprint()).toEqual(before);
+});
+
+test('a folder that was not made here is not reset', async () => {
+  const { repository, worktrees } = await openLab();
+  const reset = worktrees.reset({ worktreePath: repository.path, base: await repository.git('rev-parse', 'HEAD') });
+  await expect(reset).rejects.toMatchObject({ code: 'worktree_in_use' });
+});
