@@ -4,7 +4,7 @@
  */
 import { CancellationScope } from '@temporalio/workflow';
 import { closeTask } from './close.ts';
-import type { TaskEnd, TaskInput, TaskResult } from './contract.ts';
+import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from './contract.ts';
 import { endOf } from './end.ts';
 import { openTask } from './live.ts';
 import { steps } from './steps.ts';
@@ -20,6 +20,11 @@ export async function task(input: TaskInput): Promise<TaskResult> {
       live.enter('open session', 'queued');
       const place = await run.openSession({ taskId });
       if (place.kind === 'closed') return;
+      const refusal = refusalOf(place.path, place.agent);
+      if (refusal) {
+        end = refusal;
+        return;
+      }
       live.enter('create worktree', 'queued');
       await run.createWorktree({ taskId });
       live.enter('dispatch agent', 'starting');
@@ -34,4 +39,28 @@ export async function task(input: TaskInput): Promise<TaskResult> {
   const result = await CancellationScope.nonCancellable(() => closeTask({ taskId, run, live, end, partial }));
   await live.drained();
   return result;
+}
+
+/** Paths that have no driver yet end before anything is checked out for them. */
+function refusalOf(path: ExecutionPath, agent = 'none'): TaskEnd | undefined {
+  switch (path) {
+    case 'acp':
+      return undefined;
+    case 'pty':
+      return notYet(`Agent "${agent}" runs in a terminal`);
+    case 'native':
+      return notYet(
+        agent === 'none'
+          ? 'The task names no agent, so it takes the native path'
+          : `Agent "${agent}" is not listed in available_agents, so the task takes the native path`,
+      );
+  }
+}
+
+function notYet(why: string): TaskEnd {
+  return {
+    state: 'failed',
+    code: 'not_supported_yet',
+    message: `${why}, which is not supported yet. Name an agent that speaks ACP.`,
+  };
 }

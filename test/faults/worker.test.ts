@@ -1,0 +1,119 @@
+/** The worker dies, stops, or is told to stop in the middle of a turn. */
+import { ApplicationFailure } from '@temporalio/common';
+import proto from '@temporalio/proto';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { taskWorkflowId } from '../../workflows/contract.ts';
+import { type Lab, type LabFrame, startLab, streamedText } from '../lab/lab.ts';
+
+const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
+
+let lab: Lab;
+beforeEach(async () => {
+  lab = await startLab();
+});
+afterEach(() => lab.close());
+
+const WORK =
+  'write first.txt with first. say the first part is done. slowly over 4 seconds. say one two three four five six seven. write second.txt with second';
+
+const waiting = (frame: LabFrame): boolean => {
+  const call = frame.body['call'] as { kind?: string; status?: string } | undefined;
+  return call?.kind === 'execute' && call.status === 'in_progress';
+};
+
+const isDelta = (frame: LabFrame, text: string): boolean =>
+  frame.type === 'delta' && String(frame.body['content']).includes(text);
+
+async function expectWhole(task: Awaited<ReturnType<Lab['submit']>>): Promise<void> {
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
+  const changes = await lab.changes(task);
+  expect(changes).toMatchObject([{ partial: false }]);
+  expect(await lab.inChange(task, 'first.txt')).toBe('first');
+  expect(await lab.inChange(task, 'second.txt')).toBe('second');
+  const assistant = (await lab.messages(task)).filter((message) => message.role === 'assistant');
+  expect(assistant).toMatchObject([{ status: 'complete' }]);
+  expect(assistant[0]?.content).toBe(streamedText(await lab.frames(task)));
+  expect(await lab.leftovers(task)).toEqual([]);
+}
+
+test('killed in mid-turn: the next worker goes on in the agent session, one message, one change', async () => {
+  const before = await lab.repository.fingerprint();
+  const worker = await lab.startWorker();
+  const task = await lab.submit({ input: WORK });
+  await lab.untilFrame(task, 'text of the slow part', (frame) => isDelta(frame, 'one'));
+  worker.kill('SIGKILL');
+  await worker.exited;
+  await lab.startWorker();
+
+  await expectWhole(task);
+  const attempts = await lab.sql`SELECT attempt, error_code FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
+  expect(attempts).toMatchObject([
+    { attempt: 1, error_code: 'worker_lost' },
+    { attempt: 2, error_code: null },
+  ]);
+  const content = (await lab.messages(task))[1]?.content ?? '';
+  expect(content.split('the first part is done')).toHaveLength(2);
+  expect(await lab.repository.fingerprint()).toEqual(before);
+});
+
+test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', async () => {
+  const gate = lab.gate();
+  const worker = await lab.startWorker();
+  const task = await lab.submit({
+    input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
+  });
+  await lab.untilFrame(task, 'the agent waits', waiting);
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toBe(0);
+  expect(await lab.task(task)).toMatchObject({ state: 'running' });
+  await lab.startWorker();
+  await gate.open();
+
+  await expectWhole(task);
+});
+
+test('a worker that was stopped and replaced writes nothing when it wakes', async () => {
+  const gate = lab.gate();
+  const zombie = await lab.startWorker();
+  const task = await lab.submit({
+    input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
+  });
+  await lab.untilFrame(task, 'the agent waits', waiting);
+  zombie.kill('SIGSTOP');
+  await lab.startWorker();
+  await lab.until('an attempt of the new worker', async () => {
+    const rows = await lab.sql`SELECT FROM attempts WHERE task_id = ${task} AND attempt > 1 AND spawned_at IS NOT NULL`;
+    if (rows.length > 0) return true;
+    await replaceAttempt(task, zombie.pid);
+    return false;
+  });
+  zombie.kill('SIGCONT');
+  await lab.until('the zombie to be refused', async () => (await lab.logs()).includes('superseded'));
+  await gate.open();
+
+  await expectWhole(task);
+});
+
+/** What the heartbeat timeout does after 60 s. The stopped worker's open polls swallow some of the next attempts. */
+async function replaceAttempt(task: Awaited<ReturnType<Lab['submit']>>, pid: number): Promise<void> {
+  const workflowId = taskWorkflowId(task);
+  const { raw } = await lab.client.workflow.getHandle(workflowId).describe();
+  const [step] = raw.pendingActivities ?? [];
+  if (!step?.activityId || step.state !== STARTED || !step.lastWorkerIdentity?.startsWith(`${pid}@`)) return;
+  const failure = ApplicationFailure.retryable('heartbeat timeout', 'worker_lost');
+  await lab.client.activity.fail({ workflowId, activityId: step.activityId }, failure);
+}
+
+test('killed while tasks wait and others run: all of them complete', async () => {
+  const worker = await lab.startWorker();
+  const input = 'write first.txt with first. run sleep 1. write second.txt with second';
+  const tasks = await Promise.all(Array.from({ length: 8 }, () => lab.submit({ input })));
+  await lab.until('a turn at work', async () => {
+    const rows = await lab.sql`SELECT FROM tasks WHERE phase = 'working'`;
+    return rows.length > 0;
+  });
+  worker.kill('SIGKILL');
+  await worker.exited;
+  await lab.startWorker();
+  for (const task of tasks) await expectWhole(task);
+});

@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ProjectId, TaskStatus } from '../../workflows/contract.ts';
+import { taskWorkflowId } from '../../workflows/contract.ts';
+import { type Lab, startLab, streamedText } from '../lab/lab.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await startLab({ repository: 'project with spaces ünïcode' });
+  await lab.startWorker();
+});
+afterAll(() => lab.close());
+
+test('an inserted row becomes a change that holds what the agent wrote', async () => {
+  const before = await lab.repository.fingerprint();
+  const task = await lab.submit({ input: 'think. write notes/hello.txt with Hello there. say all written' });
+  const ended = await lab.ended(task);
+
+  expect(ended).toMatchObject({ state: 'completed', error_code: null, kept_worktree: null });
+  expect(ended.output_summary).toContain('all written');
+  const changes = await lab.changes(task);
+  expect(changes).toMatchObject([{ operation: 'edit', file_path: lab.repository.path, partial: false }]);
+  expect(changes[0]?.diff).toContain('+Hello there');
+  expect(await lab.inChange(task, 'notes/hello.txt')).toBe('Hello there');
+  const [user, assistant] = await lab.messages(task);
+  expect(user).toMatchObject({ role: 'user', status: 'complete' });
+  expect(assistant).toMatchObject({ role: 'assistant', status: 'complete' });
+  expect(assistant?.content).toBe(streamedText(await lab.frames(task)));
+  expect(await lab.leftovers(task)).toEqual([]);
+  expect(await lab.repository.fingerprint()).toEqual(before);
+});
+
+test('a task that changes nothing queues no change', async () => {
+  const task = await lab.submit({ input: 'say nothing to do' });
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await lab.changes(task)).toEqual([]);
+  expect(await lab.leftovers(task)).toEqual([]);
+});
+
+test('tasks of a session run one after another and build on each other', async () => {
+  const first = await lab.submit({ input: 'write one.txt with one' });
+  const sessionId = (await lab.ended(first)).session_id ?? '';
+  const second = await lab.submit({ input: 'append two to one.txt', sessionId });
+  const third = await lab.submit({ input: 'append three to one.txt', sessionId });
+  const [two, three] = [await lab.ended(second), await lab.ended(third)];
+
+  expect(three.started_at?.getTime()).toBeGreaterThanOrEqual(two.ended_at?.getTime() ?? Infinity);
+  const content = await lab.inChange(third, 'one.txt');
+  expect(content).toMatch(/one[^]*two[^]*three/);
+  expect(two.worktree_path).toBe(three.worktree_path);
+  expect(await lab.leftovers(third)).toEqual([]);
+});
+
+test('history stays the same size for a kilobyte and for ten megabytes of output', async () => {
+  const small = await lab.submit({ input: 'say hello. write a.txt with a' });
+  const large = await lab.submit({ input: 'flood 10 MB. write a.txt with a' });
+  await lab.ended(small);
+  const ended = await lab.ended(large);
+
+  expect(ended.state).toBe('completed');
+  const [few, many] = [await lab.historyLength(small), await lab.historyLength(large)];
+  expect(few).toBeLessThanOrEqual(80);
+  expect(many).toBeLessThanOrEqual(80);
+  const [, assistant] = await lab.messages(large);
+  expect(assistant?.content).toHaveLength(50_000);
+  const warnings = (await lab.frames(large)).filter((frame) => frame.type === 'warning');
+  expect(warnings).toHaveLength(1);
+  expect(await lab.leftovers(large)).toEqual([]);
+});
+
+test('the query tells what the task is doing', async () => {
+  const task = await lab.submit({ input: 'plan. say first. slowly. say one two three four five. write a.txt with a' });
+  await lab.untilPhase(task, 'working');
+  const status = await lab.client.workflow.getHandle(taskWorkflowId(task)).query<TaskStatus>('taskStatus');
+  expect(status).toMatchObject({ phase: 'working', step: 'dispatch agent', cancelRequested: false });
+  await lab.cancel(task);
+  expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
+});
+
+test.each([
+  ['no agent named', null, 'not_supported_yet', /native/],
+  ['an agent that is not listed', 'nobody', 'not_supported_yet', /nobody/],
+  ['an agent that is not installed', 'gone', 'agent_not_installed', /gone/],
+  ['an agent that only has a terminal', 'terminal-only', 'not_supported_yet', /terminal/],
+])('%s: the task fails with a code and a sentence', async (_title, agent, code, sentence) => {
+  await lab.sql`
+    INSERT INTO available_agents (name, supports_acp, install_path)
+    VALUES ('gone', true, '/nowhere/gone'), ('terminal-only', false, '/bin/true') ON CONFLICT DO NOTHING`;
+  const task = await lab.submit({ input: 'write a.txt with a', agent });
+  const ended = await lab.ended(task);
+  expect(ended).toMatchObject({ state: 'failed', error_code: code });
+  expect(ended.output_summary).toMatch(sentence);
+  expect(await lab.leftovers(task)).toEqual([]);
+});
+
+test('a project without a path fails with the words that backends know', async () => {
+  const [project] = await lab.sql<{ id: ProjectId }[]>`INSERT INTO projects (name) VALUES ('nowhere') RETURNING id`;
+  const task = await lab.submit({ input: 'write a.txt with a', projectId: project?.id ?? lab.projectId });
+  expect(await lab.ended(task)).toMatchObject({
+    state: 'failed',
+    error_code: 'project_has_no_path',
+    output_summary: 'Project has no path — cannot create worktree',
+  });
+});
+
+test.each([
+  ['refuse', 'agent_refused'],
+  ['crash', 'agent_crashed'],
+])('an agent told to %s leaves a failed task, and what it wrote is kept as a partial change', async (word, code) => {
+  const task = await lab.submit({ input: `write kept.txt with kept. ${word}` });
+  expect(await lab.ended(task)).toMatchObject({ state: 'failed', error_code: code });
+  expect(await lab.changes(task)).toMatchObject([{ partial: true }]);
+  expect(await lab.inChange(task, 'kept.txt')).toBe('kept');
+  expect((await lab.messages(task))[1]).toMatchObject({ status: 'failed' });
+  expect(await lab.leftovers(task)).toEqual([]);
+});
