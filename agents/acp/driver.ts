@@ -81,7 +81,26 @@ class AcpAgent implements RunningAgent {
     this.#introduction = readIntroduction(profile.name, response);
   }
 
+  /** An agent that cannot give a session is of no use: it is ended. */
   async newSession(choices: SessionChoices): Promise<AgentSession> {
+    try {
+      return await this.#newSession(choices);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#conversation.phase = 'over';
+    await this.#agent.end();
+  }
+
+  get #name(): string {
+    return this.#options.profile.name;
+  }
+
+  async #newSession(choices: SessionChoices): Promise<AgentSession> {
     this.#conversation.sessionId = undefined;
     this.#conversation.phase = 'starting';
     const params = { cwd: this.#options.cwd, mcpServers: [] };
@@ -93,15 +112,6 @@ class AcpAgent implements RunningAgent {
       throw new LonghaulError('agent_protocol_error', `${this.#name} answered session/new without a session id.`);
     }
     return this.#ready(id as AgentSessionId, response, choices);
-  }
-
-  async close(): Promise<void> {
-    this.#conversation.phase = 'over';
-    await this.#agent.end();
-  }
-
-  get #name(): string {
-    return this.#options.profile.name;
   }
 
   async #load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> {

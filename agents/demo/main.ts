@@ -10,6 +10,7 @@ import {
   type AgentContext,
   type SessionConfigOption,
 } from '@agentclientprotocol/sdk/unstable';
+import { promptWithoutNotice } from '../resume.ts';
 import { createSession, loadSession, saveSession, type StoredSession } from './session-store.ts';
 import { promptTurn } from './turn.ts';
 
@@ -128,7 +129,10 @@ const connection = agent({ name: 'longhaul-demo' })
     const controller = new AbortController();
     turns.set(session.id, controller);
     const text = params.prompt.map((block) => (block.type === 'text' ? block.text : '')).join('\n');
-    return promptTurn({ client, session, text, signal: controller.signal }).finally(() => turns.delete(session.id));
+    const words = promptWithoutNotice(text);
+    return promptTurn({ client, session, text: words, signal: controller.signal }).finally(() =>
+      turns.delete(session.id),
+    );
   })
   .onNotification('session/cancel', ({ params }) => turns.get(params.sessionId)?.abort())
   .connect(ndJsonStream(Writable.toWeb(process.stdout), Readable.toWeb(process.stdin)));

@@ -1,22 +1,192 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { AgentEvent, ToolCall } from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
-import { demoProfile, failure, makeLab } from './lab.ts';
+import { endTask, findMarked } from '../../agents/process/end.ts';
+import { resumePrompt } from '../../agents/resume.ts';
+import { demoProfile, failure, makeLab, type Lab } from './lab.ts';
+
+const read = (lab: Lab, name: string): string => readFileSync(join(lab.cwd, name), 'utf8');
+const callsIn = (events: readonly AgentEvent[]): ToolCall[] =>
+  events.flatMap((event) => (event.kind === 'tool_call' ? [event.call] : []));
+
+async function demo(lab: Lab, prompt: string, choices = {}) {
+  const session = await (await lab.open(demoProfile())).newSession(choices);
+  return session.prompt(prompt);
+}
 
 test('the demo agent writes a file, says so with a tool call, and admits that it has no model', async () => {
   const lab = makeLab();
-  const agent = await lab.open(demoProfile());
-  const session = await agent.newSession({});
-  const end = await session.prompt('write hello.txt with "Hello. World". Then say done.');
+  const end = await demo(lab, 'write hello.txt with "Hello. World". Then say done.');
   expect(end).toMatchObject({ kind: 'completed', usage: { input_tokens: 8 } });
-  expect(readFileSync(join(lab.cwd, 'hello.txt'), 'utf8')).toBe('Hello. World\n');
+  expect(read(lab, 'hello.txt')).toBe('Hello. World\n');
   expect(lab.text()).toMatch(/no model.*\ndone\n$/);
-  const calls = lab.events.flatMap((event) => (event.kind === 'tool_call' ? [event.call] : []));
+  const calls = callsIn(lab.events);
   expect(calls.map(({ status }) => status)).toEqual(['pending', 'in_progress', 'completed']);
   expect(calls.at(-1)).toMatchObject({
     title: 'Write hello.txt',
     kind: 'edit',
     content: [{ type: 'diff', path: join(lab.cwd, 'hello.txt'), new_text: 'Hello. World\n' }],
   });
+  expect(lab.events.some((event) => event.kind === 'commands')).toBe(true);
+});
+
+test('appending, deleting, renaming, planning, thinking and running a command all happen', async () => {
+  const lab = makeLab();
+  writeFileSync(join(lab.cwd, 'old.txt'), 'old');
+  writeFileSync(join(lab.cwd, 'gone.txt'), 'gone');
+  const prompt = `plan
+    think about names
+    append "a line" to old.txt
+    delete gone.txt
+    rename old.txt to "new name.txt"
+    run sh -c "echo from the shell && pwd"`;
+  expect(await demo(lab, prompt)).toMatchObject({ kind: 'completed' });
+  expect(read(lab, 'new name.txt')).toBe('old\na line\n');
+  expect(existsSync(join(lab.cwd, 'gone.txt')) || existsSync(join(lab.cwd, 'old.txt'))).toBe(false);
+  const plans = lab.events.flatMap((event) => (event.kind === 'plan' ? [event.entries] : []));
+  expect(plans[0]?.map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => 'pending'));
+  expect(plans.at(-1)?.map(({ status }) => status)).toEqual(Array.from({ length: 5 }, () => 'completed'));
+  expect(lab.events).toContainEqual({ kind: 'reasoning', text: 'I think about names.\n' });
+  const run = callsIn(lab.events).findLast((call) => call.kind === 'execute');
+  expect(run).toMatchObject({ status: 'completed', title: 'Run sh -c "echo from the shell && pwd"' });
+  expect(JSON.stringify(run?.content)).toContain(`from the shell\\n${lab.cwd}`);
+});
+
+test('what is no instruction is answered in words and kept in NOTES.md', async () => {
+  const lab = makeLab();
+  await demo(lab, 'Add a health endpoint. It should answer quickly.');
+  expect(read(lab, 'NOTES.md')).toBe('- Add a health endpoint. It should answer quickly\n');
+});
+
+test.each([
+  ['allow', 'secret\n'],
+  ['deny', undefined],
+] as const)('asked before a file, the policy %s decides whether it is written', async (policy, content) => {
+  const lab = makeLab();
+  const agent = await lab.open(demoProfile(), {
+    onPermission: async (ask) => {
+      lab.asks.push(ask);
+      return decide(policy, ask);
+    },
+  });
+  const session = await agent.newSession({});
+  const end = await session.prompt('ask before s.txt. write s.txt with secret. write free.txt with x.');
+  expect(end.kind).toBe('completed');
+  expect(lab.asks.map(({ toolCall }) => toolCall.title)).toEqual(['Change s.txt']);
+  expect(existsSync(join(lab.cwd, 's.txt')) ? read(lab, 's.txt') : undefined).toBe(content);
+  expect(read(lab, 'free.txt')).toBe('x\n');
+});
+
+test('killed in mid-turn it continues where it stopped: what was done is not done twice', async () => {
+  const lab = makeLab();
+  const prompt =
+    'append one to log.txt. append two to log.txt. slowly over 60 seconds. say a b c. append three to log.txt.';
+  const session = await (await lab.open(demoProfile())).newSession({ modeId: 'edit' });
+  const turn = failure(session.prompt(prompt));
+  await lab.until('the slow part', () => lab.text().includes('a '));
+  process.kill(lab.spawned[0]?.pid ?? 0, 'SIGKILL');
+  expect((await turn).code).toBe('agent_crashed');
+  expect((await turn).message).toContain('SIGKILL');
+
+  lab.events.length = 0;
+  const again = await lab.open(demoProfile());
+  const loaded = await again.resume?.load(session.id, {});
+  expect(lab.text()).toBe('');
+  const stop = loaded?.prompt(prompt);
+  await lab.until('the second start', () => lab.text().includes('2 of 5') || lab.text().includes('3 of 5'));
+  lab.stop.abort(); // the rest would take a minute
+  expect(await stop).toEqual({ kind: 'stopped' });
+  expect(read(lab, 'log.txt')).toBe('one\ntwo\n');
+});
+
+test('a turn that crashed once is finished when the loaded session is told to go on', async () => {
+  const lab = makeLab();
+  const prompt = 'append one to log.txt. crash once. append two to log.txt.';
+  const session = await (await lab.open(demoProfile())).newSession({});
+  const crash = await failure(session.prompt(prompt));
+  expect(crash).toMatchObject({ code: 'agent_crashed' });
+  expect(crash.message).toMatch(/exit code 70 .*crashing, as I was told to/);
+  const loaded = await (await lab.open(demoProfile())).resume?.load(session.id, {});
+  expect(await loaded?.prompt(resumePrompt(prompt))).toMatchObject({ kind: 'completed' });
+  expect(read(lab, 'log.txt')).toBe('one\ntwo\n');
+  expect(existsSync(join(lab.cwd, 'NOTES.md'))).toBe(false);
+});
+
+test('a session of another directory, or one that never was, is lost', async () => {
+  const lab = makeLab();
+  const agent = await lab.open(demoProfile());
+  const { id } = await agent.newSession({});
+  const elsewhere = makeLab();
+  const other = await elsewhere.open(demoProfile(), {
+    env: { ...process.env, HOME: lab.home, XDG_STATE_HOME: undefined },
+  });
+  expect((await failure(other.resume?.load(id, {}) ?? Promise.resolve())).code).toBe('agent_session_lost');
+  // And a new one can be had from the same process.
+  const fresh = await other.newSession({});
+  expect(await fresh.prompt('say hello')).toMatchObject({ kind: 'completed' });
+});
+
+test('mode, model and thinking are set through the options of the agent', async () => {
+  const lab = makeLab();
+  await demo(lab, 'write a.txt with x. say quiet please.', { modeId: 'look', model: 'loud', thinkingOptionId: 'on' });
+  expect(existsSync(join(lab.cwd, 'a.txt'))).toBe(false);
+  expect(lab.text()).toContain('QUIET PLEASE');
+  expect(lab.events.filter((event) => event.kind === 'reasoning')).toHaveLength(2);
+});
+
+test('refusing ends the turn as agent_refused', async () => {
+  expect(await demo(makeLab(), 'refuse')).toMatchObject({ kind: 'failed', code: 'agent_refused' });
+});
+
+test('a stop cancels a hanging turn at once, with the command that it runs in a group of its own', async () => {
+  const lab = makeLab();
+  const session = await (await lab.open(demoProfile())).newSession({});
+  const turn = session.prompt('run sleep 600');
+  await lab.until('the command', () => findMarked(lab.taskId).length === 2);
+  const begun = performance.now();
+  lab.stop.abort();
+  expect(await turn).toEqual({ kind: 'stopped' });
+  expect(performance.now() - begun).toBeLessThan(4_000);
+  expect(findMarked(lab.taskId)).toEqual([]);
+  expect(callsIn(lab.events).at(-1)).toMatchObject({ status: 'failed' });
+});
+
+test('what a killed agent left running is ended by its marker before the next attempt', async () => {
+  const lab = makeLab();
+  const session = await (await lab.open(demoProfile())).newSession({});
+  const turn = failure(session.prompt('run sleep 600'));
+  await lab.until('the command', () => findMarked(lab.taskId).length === 2);
+  expect(await endTask(lab.taskId, lab.spawned[0])).toBe(0);
+  expect(findMarked(lab.taskId)).toEqual([]);
+  expect((await turn).code).toBe('agent_crashed');
+});
+
+test('a session that was killed before its first prompt is told to go on, and only does the task', async () => {
+  const lab = makeLab();
+  const { id } = await (await lab.open(demoProfile())).newSession({});
+  const loaded = await (await lab.open(demoProfile())).resume?.load(id, {});
+  await loaded?.prompt(resumePrompt('write a.txt with x'));
+  expect(read(lab, 'a.txt')).toBe('x\n');
+  expect(existsSync(join(lab.cwd, 'NOTES.md'))).toBe(false);
+});
+
+test('50 MB come whole, and memory stays flat', async () => {
+  const lab = makeLab();
+  let characters = 0;
+  let peakBytes = 0;
+  const agent = await lab.open(demoProfile(), {
+    onEvent: async (event) => {
+      if (event.kind !== 'text') return;
+      characters += event.text.length;
+      await new Promise((resolve) => setImmediate(resolve));
+      peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
+    },
+  });
+  const session = await agent.newSession({});
+  const before = process.memoryUsage.rss();
+  await session.prompt('flood 50 MB');
+  expect(characters).toBeGreaterThanOrEqual(50 * 1024 * 1024);
+  expect(peakBytes - before).toBeLessThan(100 * 1024 * 1024);
 });

@@ -14,6 +14,7 @@ import type {
   PermissionAsk,
   ProcessIdentity,
   RunningAgent,
+  TurnEnd,
 } from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
 import { findMarked } from '../../agents/process/end.ts';
@@ -110,7 +111,7 @@ export async function scriptedSession(
   lab: Lab,
   start: ScriptedStart = {},
   options: Partial<OpenAgent> & { profile?: AgentProfile } = {},
-): Promise<{ agent: RunningAgent; session: AgentSession; play(...steps: Step[]): ReturnType<AgentSession['prompt']> }> {
+): Promise<{ agent: RunningAgent; session: AgentSession; play: (...steps: Step[]) => Promise<TurnEnd> }> {
   const agent = await lab.open(options.profile ?? scriptedProfile(start), options);
   const session = await agent.newSession({});
   return { agent, session, play: (...steps) => session.prompt(JSON.stringify(steps)) };

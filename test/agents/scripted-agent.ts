@@ -3,6 +3,7 @@
  * JSON array of steps; what happens before the first prompt is set by the JSON object in argv[2].
  */
 import { spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface ScriptedStart {
@@ -20,6 +21,7 @@ export interface ScriptedStart {
 
 export type Step =
   | { readonly update: unknown; readonly sessionId?: string }
+  | { readonly flood: number; readonly characters: number }
   | { readonly raw: string }
   | { readonly rawBase64: readonly string[] }
   | { readonly stderr: string }
@@ -44,7 +46,8 @@ let nextId = 1000;
 let promptId: unknown;
 let afterResult: unknown[] = [];
 
-const send = (message: object): void => void process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
+const send = (message: object): void =>
+  void process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);
 const update = (one: unknown, sessionId = SESSION): void =>
   send({ method: 'session/update', params: { sessionId, update: one } });
 const say = (text: string): void => update({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
@@ -65,6 +68,7 @@ async function ask(method: string, params: unknown): Promise<unknown> {
 
 async function perform(step: Step): Promise<void> {
   if ('update' in step) update(step.update, step.sessionId);
+  else if ('flood' in step) for (let sent = 0; sent < step.flood; sent += 1) say('x'.repeat(step.characters));
   else if ('raw' in step) process.stdout.write(step.raw);
   else if ('rawBase64' in step) {
     for (const part of step.rawBase64) {
@@ -77,11 +81,12 @@ async function perform(step: Step): Promise<void> {
   else if ('spawn' in step) {
     const [program = '', ...args] = step.spawn;
     spawn(program, args, { detached: step.setsid, stdio: ['ignore', 'inherit', 'inherit'] });
-  } else if ('stop' in step) endPrompt({ result: { stopReason: step.stop, ...(step.usage ? { usage: step.usage } : {}) } });
+  } else if ('stop' in step)
+    endPrompt({ result: { stopReason: step.stop, ...(step.usage ? { usage: step.usage } : {}) } });
   else if ('error' in step) endPrompt({ error: step.error });
   else if ('exit' in step) process.exit(step.exit);
   else if ('kill' in step) process.kill(process.pid, step.kill);
-  else if ('closeStdout' in step) process.stdout.destroy();
+  else if ('closeStdout' in step) closeSync(1);
   else if ('afterResult' in step) afterResult.push(step.afterResult);
   else if ('sleepMs' in step) await new Promise((resolve) => setTimeout(resolve, step.sleepMs));
   else await new Promise(() => {});

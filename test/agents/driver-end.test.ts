@@ -1,0 +1,182 @@
+/** How a turn ends that does not end by itself, and that nothing of the agent is left. */
+import { expect, test } from 'vitest';
+import { isAlive } from '../../agents/process/identity.ts';
+import { findMarked } from '../../agents/process/end.ts';
+import { decide } from '../../agents/permission-policy.ts';
+import { failure, makeLab, scriptedProfile, scriptedSession } from './lab.ts';
+import { text, permission, ALLOW_ONCE } from './scripts.ts';
+
+test('a line of more than 16 MB ends the turn as output_overflow', async () => {
+  const lab = makeLab();
+  const { session, agent } = await scriptedSession(lab);
+  const chunk = 'x'.repeat(1024 * 1024);
+  const steps = Array.from({ length: 17 }, () => ({ raw: chunk }));
+  expect(await failure(session.prompt(JSON.stringify([...steps, { hang: true }])))).toMatchObject({
+    code: 'output_overflow',
+  });
+  expect(isAlive(agent.process)).toBe(false);
+});
+
+test('an agent that dies in mid-turn is agent_crashed with its last words, and its open call is closed', async () => {
+  const lab = makeLab();
+  const { play } = await scriptedSession(lab);
+  const call = { sessionUpdate: 'tool_call', toolCallId: 'a', title: 'Build' };
+  const error = await failure(play({ stderr: 'out of memory\n' }, { update: call }, { kill: 'SIGKILL' }));
+  expect(error).toMatchObject({ code: 'agent_crashed' });
+  expect(error.message).toMatch(/SIGKILL.*out of memory/);
+  expect(lab.events.at(-1)).toMatchObject({ kind: 'tool_call', call: { status: 'failed' } });
+});
+
+test('an agent that closes its output is agent_crashed and ended', async () => {
+  const { play, agent } = await scriptedSession(makeLab(), { ignoreEof: true });
+  expect(await failure(play({ closeStdout: true }, { hang: true }))).toMatchObject({ code: 'agent_crashed' });
+  expect(isAlive(agent.process)).toBe(false);
+});
+
+test('an agent that answers and exits at once has completed its turn', async () => {
+  const lab = makeLab();
+  const { play } = await scriptedSession(lab);
+  expect(await play({ update: text('done') }, { stop: 'end_turn' }, { exit: 0 })).toEqual({ kind: 'completed' });
+});
+
+test('a silent agent is agent_stalled and ended', async () => {
+  const lab = makeLab();
+  const profile = scriptedProfile({}, { stallTimeoutMs: 300 });
+  const { play, agent } = await scriptedSession(lab, {}, { profile });
+  const error = await failure(play({ stderr: 'retrying\n' }, { hang: true }));
+  expect(error).toMatchObject({ code: 'agent_stalled' });
+  expect(error.message).toContain('retrying');
+  expect(isAlive(agent.process)).toBe(false);
+});
+
+test('neither a person who takes their time nor a slow reader makes an agent stall', async () => {
+  const lab = makeLab();
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 500));
+  const profile = scriptedProfile({}, { stallTimeoutMs: 300 });
+  const { play } = await scriptedSession(
+    lab,
+    {},
+    {
+      profile,
+      onEvent: async () => void (await pause()),
+      onPermission: async (ask) => {
+        await pause();
+        return decide('allow', ask);
+      },
+    },
+  );
+  expect(await play({ update: text('slow') }, permission(ALLOW_ONCE), { stop: 'end_turn' })).toMatchObject({
+    kind: 'completed',
+  });
+});
+
+test('while an event is being handled the next one is not begun and stdout is not read', async () => {
+  const lab = makeLab();
+  const order: string[] = [];
+  let release = (): void => {};
+  const { play } = await scriptedSession(
+    lab,
+    {},
+    {
+      onEvent: async (event) => {
+        if (event.kind !== 'text') return;
+        order.push(`begin ${event.text.slice(0, 5)}`);
+        if (event.text === 'first') await new Promise<void>((resolve) => (release = resolve));
+        order.push(`end ${event.text.slice(0, 5)}`);
+      },
+    },
+  );
+  const before = process.memoryUsage.rss();
+  const turn = play({ update: text('first') }, { flood: 100, characters: 500_000 }, { stop: 'end_turn' });
+  await lab.until('the first event', () => order.length === 1);
+  await new Promise((resolve) => setTimeout(resolve, 700)); // 50 MB would long be here
+  expect(order).toEqual(['begin first']);
+  expect(process.memoryUsage.rss() - before).toBeLessThan(25 * 1024 * 1024);
+  release();
+  expect(await turn).toEqual({ kind: 'completed' });
+  expect(order.slice(0, 4)).toEqual(['begin first', 'end first', 'begin xxxxx', 'end xxxxx']);
+});
+
+test('an event that cannot be handled ends the turn with that error, and the agent', async () => {
+  const lab = makeLab();
+  const { play, agent } = await scriptedSession(
+    lab,
+    {},
+    {
+      onEvent: () => Promise.reject(new Error('fenced off')),
+    },
+  );
+  const error = await failure(play({ update: text('x') }, { hang: true }));
+  expect(error.message).toContain('fenced off');
+  expect(isAlive(agent.process)).toBe(false);
+});
+
+test('a stop in mid-turn cancels the turn, answers what is asked with cancelled, and ends the agent', async () => {
+  const lab = makeLab();
+  const { play, agent } = await scriptedSession(
+    lab,
+    { ignoreCancel: true },
+    {
+      onPermission: (ask) => {
+        lab.asks.push(ask);
+        return new Promise(() => {});
+      },
+    },
+  );
+  const turn = play(permission(ALLOW_ONCE), { echo: 'received' }, { stop: 'cancelled' });
+  await lab.until('the question', () => lab.asks.length === 1);
+  lab.stop.abort();
+  expect(await turn).toEqual({ kind: 'stopped' });
+  expect(lab.text()).toMatch(/^\{"outcome":\{"outcome":"cancelled"\}\}.*session\/cancel/);
+  expect(isAlive(agent.process)).toBe(false);
+});
+
+test('an agent that ignores the cancel, its closed stdin and SIGTERM is killed', async () => {
+  const lab = makeLab();
+  const stubborn = { ignoreCancel: true, ignoreTerm: true, ignoreEof: true };
+  const { play, agent } = await scriptedSession(lab, stubborn);
+  const turn = play({ update: text('working') }, { hang: true });
+  await lab.until('work', () => lab.text() !== '');
+  lab.stop.abort();
+  expect(await turn).toEqual({ kind: 'stopped' });
+  expect(isAlive(agent.process)).toBe(false);
+});
+
+test('a stop before the turn: opening fails, and a prompt is not sent', async () => {
+  const lab = makeLab();
+  const opening = failure(lab.open(scriptedProfile({ initialize: 'hang' })));
+  await lab.until('the spawn', () => lab.spawned.length === 1);
+  lab.stop.abort();
+  expect(await opening).toMatchObject({ code: 'terminated' });
+  expect(findMarked(lab.taskId)).toEqual([]);
+
+  const later = makeLab();
+  const { play } = await scriptedSession(later);
+  later.stop.abort();
+  expect(await play({ update: text('x') }, { stop: 'end_turn' })).toEqual({ kind: 'stopped' });
+  expect(later.events).toEqual([]);
+});
+
+test('closing ends children in the group, and those that left it but carry the marker', async () => {
+  const lab = makeLab();
+  const { play, agent } = await scriptedSession(lab, { ignoreEof: true });
+  await play(
+    { spawn: ['sleep', '600'], setsid: false },
+    { spawn: ['sleep', '601'], setsid: true },
+    { spawn: ['setsid', 'sh', '-c', 'trap "" TERM; sleep 602 & sleep 603'], setsid: true },
+    { stop: 'end_turn' },
+  );
+  await lab.until('the children', () => findMarked(lab.taskId).length >= 6);
+  await agent.close();
+  await agent.close();
+  expect(findMarked(lab.taskId)).toEqual([]);
+});
+
+test('an outdated attempt that closes late spares the agent of its successor', async () => {
+  const lab = makeLab();
+  const first = await scriptedSession(lab);
+  const second = await scriptedSession(lab);
+  await first.agent.close();
+  expect(isAlive(second.agent.process)).toBe(true);
+  expect(await second.play({ stop: 'end_turn' })).toEqual({ kind: 'completed' });
+});

@@ -1,0 +1,169 @@
+/** How an agent comes to where it can be prompted, or does not. */
+import { expect, test } from 'vitest';
+import type { AgentSessionId } from '../../workflows/contract.ts';
+import { findMarked } from '../../agents/process/end.ts';
+import { driverFor } from '../../agents/select-driver.ts';
+import { failure, makeLab, scriptedProfile, scriptedSession } from './lab.ts';
+import type { ScriptedStart } from './scripted-agent.ts';
+import { text } from './scripts.ts';
+
+test.each<[string, ScriptedStart, string, RegExp]>([
+  ['does not answer initialize', { initialize: 'hang' }, 'agent_start_timeout', /initialize had no answer/],
+  ['does not answer session/new', { newSession: 'hang' }, 'agent_start_timeout', /session\/new had no answer/],
+  ['exits at once', { initialize: 'exit' }, 'agent_crashed', /exit code 3 .*no configuration found/],
+  [
+    'speaks another version',
+    { initialize: { result: { protocolVersion: 9 } } },
+    'agent_protocol_error',
+    /version 1, but offers 9/,
+  ],
+  [
+    'needs a login',
+    { newSession: { error: { code: -32000, message: 'Authentication required', data: { details: 'run /login' } } } },
+    'agent_needs_login',
+    /Authentication required: run \/login.*Log in with a browser/,
+  ],
+  [
+    'needs a login and says so in words only',
+    { newSession: { error: { code: -32603, message: 'Internal error', data: { details: 'Please log in first' } } } },
+    'agent_needs_login',
+    /Please log in first/,
+  ],
+  [
+    'cannot make a session',
+    { newSession: { error: { code: -32603, message: 'boom' } } },
+    'agent_protocol_error',
+    /boom/,
+  ],
+  [
+    'gives no session id',
+    { newSession: { result: { sessionId: null } } },
+    'agent_protocol_error',
+    /without a session id/,
+  ],
+])('an agent that %s fails to start, says why, and is gone', async (_, start, code, message) => {
+  const lab = makeLab();
+  const profile = scriptedProfile(start, { startTimeoutMs: 1_500 });
+  const error = await failure(scriptedSession(lab, start, { profile }));
+  expect(error).toMatchObject({ code });
+  expect(error.message).toMatch(message);
+  expect(findMarked(lab.taskId)).toEqual([]);
+});
+
+test('a program that is not there is agent_not_installed, with what to install', async () => {
+  const error = await failure(
+    makeLab().open(scriptedProfile({}, { command: 'no-such-agent', installHint: 'Run: npm i it' })),
+  );
+  expect(error).toMatchObject({ code: 'agent_not_installed' });
+  expect(error.message).toMatch(/no-such-agent is not a program.*npm i it/);
+});
+
+const OPTIONS = {
+  modes: {
+    currentModeId: 'ask',
+    availableModes: [
+      { id: 'ask', name: 'Ask' },
+      { id: 'code', name: 'Code' },
+    ],
+  },
+  configOptions: [
+    {
+      id: 'm',
+      name: 'Model',
+      category: 'model',
+      type: 'select',
+      currentValue: 'a',
+      options: [{ group: 'g', name: 'G', options: [{ value: 'b', name: 'B' }] }],
+    },
+    {
+      id: 'reasoning_effort',
+      name: 'Effort',
+      type: 'select',
+      currentValue: 'low',
+      options: [
+        { value: 'low', name: 'L' },
+        { value: 'high', name: 'H' },
+      ],
+    },
+  ],
+};
+
+test('choices are made by category, by id and by mode, and only where they change something', async () => {
+  const lab = makeLab();
+  const agent = await lab.open(scriptedProfile({ newSession: { result: OPTIONS } }));
+  const session = await agent.newSession({ model: 'b', thinkingOptionId: 'high', modeId: 'ask' });
+  await session.prompt(JSON.stringify([{ echo: 'received' }, { stop: 'end_turn' }]));
+  const received = JSON.parse(lab.text()) as { method: string; params: object }[];
+  expect(received.slice(2, -1)).toEqual([
+    { method: 'session/set_config_option', params: { sessionId: 'scripted-session', configId: 'm', value: 'b' } },
+    {
+      method: 'session/set_config_option',
+      params: { sessionId: 'scripted-session', configId: 'reasoning_effort', value: 'high' },
+    },
+  ]);
+});
+
+test.each([
+  [{ model: 'c' }, /model "c"; it offers b/],
+  [{ modeId: 'yolo' }, /mode "yolo"; it offers ask, code/],
+  [{ thinkingOptionId: 'max' }, /thinking option "max"; it offers low, high/],
+])(
+  'a choice that the agent does not offer %o is option_not_available, naming what it offers',
+  async (choices, message) => {
+    const agent = await makeLab().open(scriptedProfile({ newSession: { result: OPTIONS } }));
+    const error = await failure(agent.newSession(choices));
+    expect(error).toMatchObject({ code: 'option_not_available' });
+    expect(error.message).toMatch(message);
+  },
+);
+
+test('an agent that offers no choice at all says so, and one that refuses a mode is quoted', async () => {
+  const plain = await makeLab().open(scriptedProfile());
+  expect((await failure(plain.newSession({ model: 'x' }))).message).toContain('it offers no choice of model');
+  const setMode = { error: { code: -32603, message: 'mode is locked' } };
+  const locked = await makeLab().open(scriptedProfile({ newSession: { result: OPTIONS }, setMode }));
+  expect((await failure(locked.newSession({ modeId: 'code' }))).message).toContain('mode is locked');
+});
+
+const SESSION = 'scripted-session' as string as AgentSessionId;
+const REPLAY = [
+  text('old words'),
+  { sessionUpdate: 'tool_call', toolCallId: 't', title: 'Old', status: 'in_progress' },
+];
+
+test('session/load emits nothing of the replay, and resume is preferred to it', async () => {
+  const lab = makeLab();
+  const loading = await lab.open(scriptedProfile({ load: { replay: REPLAY } }));
+  const session = await loading.resume?.load(SESSION, {});
+  await session?.prompt(JSON.stringify([{ update: text('new words') }, { stop: 'end_turn' }]));
+  expect(lab.events).toEqual([{ kind: 'text', text: 'new words' }]);
+
+  const both = makeLab();
+  const resuming = await both.open(scriptedProfile({ load: { replay: REPLAY }, resume: {} }));
+  const resumed = await resuming.resume?.load(SESSION, {});
+  await resumed?.prompt(JSON.stringify([{ echo: 'received' }, { stop: 'end_turn' }]));
+  expect(both.text()).toContain('session/resume');
+  expect(both.text()).not.toContain('session/load');
+});
+
+test('a session that cannot be loaded is agent_session_lost; an agent that cannot load has no resume', async () => {
+  const error = { code: -32603, message: 'No previous sessions found' };
+  const agent = await makeLab().open(scriptedProfile({ load: { error } }));
+  const lost = await failure(agent.resume?.load(SESSION, {}) ?? Promise.resolve());
+  expect(lost).toMatchObject({ code: 'agent_session_lost' });
+  expect(lost.message).toContain('No previous sessions found');
+  expect(await (await agent.newSession({})).prompt('[{"stop":"end_turn"}]')).toEqual({ kind: 'completed' });
+  expect((await makeLab().open(scriptedProfile())).resume).toBeUndefined();
+});
+
+test('opening that fails in onSpawn leaves nothing', async () => {
+  const lab = makeLab();
+  const onSpawn = () => Promise.reject(new Error('no database'));
+  await expect(lab.open(scriptedProfile(), { onSpawn })).rejects.toThrow('no database');
+  expect(findMarked(lab.taskId)).toEqual([]);
+});
+
+test('pty and native are not supported yet', () => {
+  expect(() => driverFor('pty')).toThrow(expect.objectContaining({ code: 'not_supported_yet' }));
+  expect(() => driverFor('native')).toThrow(expect.objectContaining({ code: 'not_supported_yet' }));
+});

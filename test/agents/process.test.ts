@@ -1,0 +1,189 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { randomUUID } from 'node:crypto';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { profileFor } from '../../agents/catalog.ts';
+import { endProcessGroup, endTask, findMarked, sweepMarker } from '../../agents/process/end.ts';
+import { agentEnvironment } from '../../agents/process/environment.ts';
+import { identify, isAlive, parseStat } from '../../agents/process/identity.ts';
+import { spawnAgent } from '../../agents/process/spawn.ts';
+import type { TaskId } from '../../workflows/contract.ts';
+import { demoProfile, failure, scriptedProfile, until } from './lab.ts';
+
+const newTask = (): TaskId => randomUUID() as string as TaskId;
+const started: number[] = [];
+const folders: string[] = [];
+
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
+  for (const pid of started.splice(0)) {
+    try {
+      process.kill(-pid, 'SIGKILL');
+    } catch {
+      // ended by the test
+    }
+  }
+});
+
+async function sleeper(env: Record<string, string>, program = 'sleep', args = ['600']) {
+  const child = spawn(program, args, { detached: true, stdio: 'ignore', env: { PATH: process.env['PATH'], ...env } });
+  await once(child, 'spawn');
+  const identity = identify(child.pid ?? 0);
+  if (identity === undefined) throw new Error('it ended at once');
+  started.push(identity.pid);
+  return { child, identity };
+}
+
+test('the start time is found behind a command name with spaces and parentheses', () => {
+  const fields = Array.from({ length: 50 }, (_, index) => `f${index + 3}`);
+  expect(parseStat(`12 (a) b (c) R) ${fields.join(' ')}`)).toEqual({ state: 'f3', startTime: 'f22' });
+});
+
+test('a process is alive under its own identity only, and dead as a zombie', async () => {
+  const { child, identity } = await sleeper({});
+  expect(isAlive(identity)).toBe(true);
+  expect(isAlive({ ...identity, startTime: `${Number(identity.startTime) + 1}` })).toBe(false);
+  expect(isAlive({ ...identity, bootId: 'another boot' })).toBe(false);
+  const exited = once(child, 'exit');
+  process.kill(identity.pid, 'SIGKILL');
+  await exited;
+  expect(isAlive(identity)).toBe(false);
+  expect(identify(identity.pid)).toBeUndefined();
+});
+
+test('a pid that now belongs to somebody else is not signalled', async () => {
+  const { identity } = await sleeper({});
+  await endProcessGroup({ ...identity, startTime: `${Number(identity.startTime) - 1}` });
+  await endTask(newTask(), { ...identity, bootId: 'another boot' });
+  expect(isAlive(identity)).toBe(true);
+  await endProcessGroup(identity);
+  expect(isAlive(identity)).toBe(false);
+});
+
+test('a group that ignores SIGTERM is killed after the grace', async () => {
+  const code = `process.on('SIGTERM', () => console.log('no')); setInterval(() => {}, 1000); console.log('ready')`;
+  const child = spawn(process.execPath, ['-e', code], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+  started.push(child.pid ?? 0);
+  let said = '';
+  child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await until('its handler', () => said === 'ready\n');
+  const identity = identify(child.pid ?? 0);
+  if (identity === undefined) throw new Error('it ended at once');
+  await endProcessGroup(identity, 200);
+  expect(isAlive(identity)).toBe(false);
+  expect(said).toBe('ready\nno\n');
+});
+
+test('the sweep ends exactly those that carry the marker of this task, and never ourselves', async () => {
+  const [task, other] = [newTask(), newTask()];
+  const marked = await sleeper({ LONGHAUL_TASK: task });
+  const spared = [
+    await sleeper({ LONGHAUL_TASK: other }),
+    await sleeper({ LONGHAUL_TASK: `${task}0` }),
+    await sleeper({ OTHER_LONGHAUL_TASK: task }),
+    await sleeper({ NOTE: `LONGHAUL_TASK=${task}` }),
+  ];
+  expect(findMarked(task).map(({ pid }) => pid)).toEqual([marked.identity.pid]);
+  expect(await sweepMarker(task)).toBe(0);
+  expect(isAlive(marked.identity)).toBe(false);
+  expect(spared.every(({ identity }) => isAlive(identity))).toBe(true);
+});
+
+test('the sweep spares the process that sweeps, though it carries the marker', async () => {
+  const task = newTask();
+  const url = new URL('../../agents/process/end.ts', import.meta.url).href;
+  const code = `import(${JSON.stringify(url)}).then(async (m) => console.log('left', await m.sweepMarker(process.env.LONGHAUL_TASK)))`;
+  const [flag = '', loader = ''] = demoProfile().args;
+  const child = spawn(process.execPath, [flag, loader, '-e', code], { env: { ...process.env, LONGHAUL_TASK: task } });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const [exitCode] = (await once(child, 'close')) as [number];
+  expect({ exitCode, output }).toEqual({ exitCode: 0, output: 'left 0\n' });
+});
+
+test('processes that fork while they are swept are all found', async () => {
+  const task = newTask();
+  const forker = 'i=0; while [ $i -lt 40 ]; do setsid sleep 600 & i=$((i+1)); sleep 0.02; done; wait';
+  await sleeper({ LONGHAUL_TASK: task }, 'sh', ['-c', forker]);
+  await until('some children', () => findMarked(task).length > 5);
+  expect(await sweepMarker(task)).toBe(0);
+  expect(findMarked(task)).toEqual([]);
+});
+
+test('an agent sees the allowlist, its own keys and the markers; never the database or Temporal', () => {
+  const passed = {
+    PATH: '/bin',
+    HOME: '/h',
+    LC_ALL: 'C',
+    XDG_DATA_HOME: '/x',
+    HTTPS_PROXY: 'p',
+    no_proxy: 'n',
+    SSL_CERT_FILE: 'c',
+    OPENAI_API_KEY: 'key',
+    OPENAI_BASE: 'base',
+  };
+  const kept = {
+    DATABASE_URL: 'secret',
+    TEMPORAL_API_KEY: 'secret',
+    LONGHAUL_HOME: 'secret',
+    LONGHAUL_TASK: 'outer',
+    AWS_SECRET: 'secret',
+    PATHS: 'no',
+    NODE_OPTIONS: '--inspect',
+  };
+  const env = { ...passed, ...kept };
+  const taskId = newTask();
+  const seen = agentEnvironment({ env, profile: { envKeys: ['OPENAI_*'], env: { SET: '1' } }, taskId, spawnId: 's' });
+  expect(seen).toEqual({ ...passed, SET: '1', LONGHAUL_TASK: taskId, LONGHAUL_SPAWN: 's' });
+  const greedy = { envKeys: ['*'], env: { TEMPORAL_ADDRESS: 'x', DATABASE_URL: 'x' } };
+  const names = Object.keys(agentEnvironment({ env, profile: greedy, taskId, spawnId: 's' }));
+  expect(names.filter((name) => /^(DATABASE_URL|TEMPORAL_|LONGHAUL_)/.test(name))).toEqual([
+    'LONGHAUL_TASK',
+    'LONGHAUL_SPAWN',
+  ]);
+  expect(names).toContain('AWS_SECRET');
+});
+
+test('much on stderr does not block an agent, and its end is kept', async () => {
+  const code = `process.stderr.write('first ' + 'x'.repeat(300000) + ' last'); setTimeout(() => process.exit(4), 50)`;
+  const profile = scriptedProfile({}, { args: ['-e', code] });
+  const agent = await spawnAgent({ profile, taskId: newTask(), cwd: tmpdir(), env: process.env });
+  expect(await agent.exited).toEqual({ code: 4, signal: null });
+  await agent.end();
+  expect(agent.stderrTail()).toHaveLength(64 * 1024);
+  expect(agent.stderrTail().endsWith(' last')).toBe(true);
+});
+
+test('a listed agent is its profile, at its install path; an unknown one is its install path alone', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longhaul-bin-'));
+  folders.push(folder);
+  for (const name of ['gemini', 'my-agent']) {
+    writeFileSync(join(folder, name), '#!/bin/sh\n');
+    chmodSync(join(folder, name), 0o755);
+  }
+  const env = { PATH: folder };
+  expect(profileFor({ name: 'gemini', supportsAcp: true }, env)).toMatchObject({
+    kind: 'acp',
+    command: join(folder, 'gemini'),
+    args: ['--acp', '--skip-trust'],
+    offersFileSystem: false,
+  });
+  const path = join(folder, 'my-agent');
+  expect(profileFor({ name: 'gemini', supportsAcp: true, installPath: path }, env).command).toBe(path);
+  expect(profileFor({ name: 'mine', supportsAcp: true, installPath: 'my-agent' }, env)).toMatchObject({
+    name: 'mine',
+    command: path,
+    args: [],
+    envKeys: [],
+  });
+  expect(profileFor({ name: 'mine', supportsAcp: false, installPath: path }, env).kind).toBe('pty');
+  expect(profileFor({ name: 'demo', supportsAcp: true, installPath: null }, env).command).toBe(process.execPath);
+  const missing = failure(Promise.resolve().then(() => profileFor({ name: 'codex', supportsAcp: true }, env)));
+  expect(await missing).toMatchObject({ code: 'agent_not_installed' });
+  expect((await missing).message).toContain('npm install -g @agentclientprotocol/codex-acp');
+  const removed = { name: 'mine', supportsAcp: true, installPath: join(folder, 'removed') };
+  expect(() => profileFor(removed, env)).toThrow(/removed is not a program/);
+});

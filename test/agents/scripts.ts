@@ -1,0 +1,13 @@
+/** What scripted agents are told to send. */
+export const text = (words: string) => ({
+  sessionUpdate: 'agent_message_chunk',
+  content: { type: 'text', text: words },
+});
+export const block = (content: object) => ({ sessionUpdate: 'agent_message_chunk', content });
+export const permission = (...options: object[]) => ({
+  ask: 'session/request_permission',
+  params: { sessionId: 'scripted-session', toolCall: { toolCallId: 'p', title: 'Remove it', kind: 'delete' }, options },
+});
+export const ALLOW_ONCE = { optionId: 'x', name: 'Once', kind: 'allow_once' };
+export const ALLOW_ALWAYS = { optionId: 'y', name: 'Always', kind: 'allow_always' };
+export const REJECT = { optionId: 'z', name: 'No', kind: 'reject_once' };
