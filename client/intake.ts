@@ -15,12 +15,14 @@ import {
   type ClaimedTask,
   claimTasks,
   failUnstarted,
+  releaseClaim,
   storeRun,
   takeStaleClaims,
 } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import type { TaskId } from '../workflows/contract.ts';
 import { cancelBeforeStart, sayEnded, signalCancel } from './cancel.ts';
+import { Doorbell } from './doorbell.ts';
 import { settleLostRuns } from './settle-lost-runs.ts';
 import { startRun } from './start-run.ts';
 import { isRefusedByTemporal, isTemporalAway, probeTemporal } from './temporal.ts';
@@ -165,9 +167,8 @@ class RunningIntake {
           await storeRun(sql, task.id, runId);
           log.info({ task_id: task.id, run_id: runId }, 'task started');
         } catch (error) {
-          // The claim stays: the run may exist. It is taken over when it is stale.
           this.#hear(error, `task ${task.id} could not be started`);
-          if (isRefusedByTemporal(error)) await this.#refuse(task, error);
+          await this.#giveBack(task, error);
         } finally {
           this.#starts -= 1;
         }
@@ -175,15 +176,27 @@ class RunningIntake {
     );
   }
 
+  /**
+   * A call whose answer was lost may have made the run. That does no harm: its first step claims the row again, or finds
+   * it ended; and the next start is told that the run is there. What cannot be given back now becomes a stale claim.
+   */
+  async #giveBack(task: ClaimedTask, error: unknown): Promise<void> {
+    const { sql } = this.#options;
+    try {
+      if (isTemporalAway(error)) await releaseClaim(sql, task.id);
+      else if (isRefusedByTemporal(error)) await this.#refuse(task, error);
+    } catch (failure) {
+      this.#hear(failure, `task ${task.id} could not be given back`);
+    }
+  }
+
   async #refuse(task: ClaimedTask, error: unknown): Promise<void> {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     const summary = `Temporal refuses to start this task: ${text(cause)}`.slice(0, 500);
-    await this.#options.sql
-      .begin(async (tx) => {
-        const ended = await failUnstarted(tx, { taskId: task.id, code: 'internal_error', summary });
-        if (ended) await sayEnded(tx, { taskId: task.id, ended, state: 'failed', summary });
-      })
-      .catch((failure: unknown) => this.#hear(failure, `task ${task.id} could not be marked as failed`));
+    await this.#options.sql.begin(async (tx) => {
+      const ended = await failUnstarted(tx, { taskId: task.id, code: 'internal_error', summary });
+      if (ended) await sayEnded(tx, { taskId: task.id, ended, state: 'failed', summary });
+    });
   }
 
   /** Work that `ended` waits for. It must not reject. */
@@ -276,27 +289,6 @@ class RunningIntake {
     if (this.#postgresTrouble === undefined) log.warn({ err: error }, 'Postgres does not answer');
     this.#postgresTrouble = `Postgres does not answer: ${text(error)}`;
     return false;
-  }
-}
-
-/** Remembers that it rang while nobody waited. */
-class Doorbell {
-  #rang = false;
-  #resolve: (() => void) | undefined;
-
-  ring(): void {
-    this.#rang = true;
-    this.#resolve?.();
-  }
-
-  async wait(): Promise<void> {
-    if (!this.#rang) {
-      await new Promise<void>((resolve) => {
-        this.#resolve = resolve;
-      });
-      this.#resolve = undefined;
-    }
-    this.#rang = false;
   }
 }
 

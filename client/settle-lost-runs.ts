@@ -25,24 +25,18 @@ export interface SettleDeps {
 
 /** Returns how many settlements were started. */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
-  const connection = await deps.sql.reserve();
-  try {
-    const [lock] = await connection<{ taken: boolean }[]>`SELECT pg_try_advisory_lock(${ADVISORY_LOCK}) AS taken`;
+  // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
+  return deps.sql.begin(async (tx) => {
+    const [lock] = await tx<{ taken: boolean }[]>`SELECT pg_try_advisory_xact_lock(${ADVISORY_LOCK}) AS taken`;
     if (!lock?.taken) return 0;
-    try {
-      const rest = await openRuns(deps.sql);
-      let settled = 0;
-      const work = async (): Promise<void> => {
-        for (let run = rest.shift(); run; run = rest.shift()) if (await settleIfLost(deps, run)) settled += 1;
-      };
-      await Promise.all(Array.from({ length: AT_ONCE }, work));
-      return settled;
-    } finally {
-      await connection`SELECT pg_advisory_unlock(${ADVISORY_LOCK})`;
-    }
-  } finally {
-    connection.release();
-  }
+    const rest = await openRuns(tx);
+    let settled = 0;
+    const work = async (): Promise<void> => {
+      for (let run = rest.shift(); run; run = rest.shift()) if (await settleIfLost(deps, run)) settled += 1;
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    return settled;
+  });
 }
 
 async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {

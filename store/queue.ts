@@ -71,6 +71,11 @@ export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<v
   await db`UPDATE tasks SET run_id = ${runId} WHERE id = ${taskId} AND run_id IS NULL`;
 }
 
+/** Gives a claim back that led to no run, as far as is known. */
+export async function releaseClaim(db: Db, taskId: TaskId): Promise<void> {
+  await db`UPDATE tasks SET claimed_at = NULL WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL`;
+}
+
 export interface CancelWish {
   readonly id: TaskId;
   readonly reason: string | null;

@@ -1,0 +1,246 @@
+import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { cancel } from '../../client/cancel.ts';
+import { type Intake, startIntake } from '../../client/intake.ts';
+import { settleLostRuns } from '../../client/settle-lost-runs.ts';
+import { connectTemporal, type TemporalLink } from '../../client/temporal.ts';
+import { claimTasks } from '../../store/queue.ts';
+import { connect, type Sql } from '../../store/sql.ts';
+import { settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { type LabTemporal, labTemporal } from '../lab/temporal.ts';
+
+// No worker runs here: what counts is who starts what, and when. A task's end is written as its steps do.
+let server: LabTemporal;
+let link: TemporalLink;
+let temporal: Client;
+let database: LabDatabase;
+let sql: Sql;
+let projectId: string;
+const intakes: { intake: Intake; stop: AbortController }[] = [];
+
+beforeAll(async () => {
+  server = await labTemporal();
+  link = connectTemporal(server.target);
+  temporal = link.client;
+});
+afterAll(async () => {
+  await link.close();
+  await server.remove();
+});
+beforeEach(async () => {
+  database = await freshDatabase();
+  ({ sql } = database);
+  const [project] = await sql<
+    { id: string }[]
+  >`INSERT INTO projects (name, path) VALUES ('sample', '/nowhere') RETURNING id`;
+  projectId = project?.id ?? '';
+});
+afterEach(async () => {
+  for (const { intake, stop } of intakes.splice(0)) {
+    stop.abort();
+    await intake.ended;
+  }
+  await database.drop();
+});
+
+function startOne(db = sql): Intake {
+  const stop = new AbortController();
+  const silent = { info() {}, warn() {}, error() {} };
+  const intake = startIntake({ sql: db, temporal, host: 'lab', log: silent, signal: stop.signal });
+  intakes.push({ intake, stop });
+  return intake;
+}
+
+interface Extra {
+  readonly session_id?: string;
+  readonly queue_position?: number;
+  readonly agent?: string;
+  readonly priority?: number;
+  readonly input?: string;
+}
+
+/** As any SQL program would. */
+async function insert(extra: Extra = {}): Promise<TaskId> {
+  const row = { project_id: projectId, input: 'do it', ...extra };
+  const [task] = await sql<{ id: TaskId }[]>`INSERT INTO tasks ${sql(row)} RETURNING id`;
+  if (!task) throw new Error('nothing inserted');
+  return task.id;
+}
+
+async function rowOf(id: TaskId) {
+  const [row] = await sql<
+    { state: string; run_id: string | null; claimed_at: Date | null; output_summary: string | null }[]
+  >`
+    SELECT state, run_id, claimed_at, output_summary FROM tasks WHERE id = ${id}`;
+  return row;
+}
+
+const started = (id: TaskId) => expect.poll(async () => (await rowOf(id))?.run_id, { timeout: 15_000 }).toBeTruthy();
+const finish = (id: TaskId) => sql`UPDATE tasks SET state = 'completed', ended_at = clock_timestamp() WHERE id = ${id}`;
+
+test('a plainly inserted row is started at once, and the Web UI can tell what it is', async () => {
+  const intake = startOne();
+  await intake.working;
+  const insertedAt = performance.now();
+  const id = await insert({ agent: 'demo', priority: 2, input: '\n  Say hello\nand more' });
+  await expect.poll(async () => (await rowOf(id))?.run_id, { interval: 5 }).toBeTruthy();
+  const tookMs = performance.now() - insertedAt;
+  const run = await temporal.workflow.getHandle(taskWorkflowId(id)).describe();
+  expect(run.runId).toBe((await rowOf(id))?.run_id);
+  expect(run.type).toBe('task');
+  expect(run.priority?.priorityKey).toBe(2);
+  expect(await run.staticSummary()).toBe('Say hello');
+  const attributes = run.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]);
+  expect(Object.fromEntries(attributes)).toMatchObject({
+    LonghaulProject: 'sample',
+    LonghaulAgent: 'demo',
+    LonghaulPhase: 'queued',
+  });
+  // Far below the sweep: the trigger's notice did it.
+  expect(tookMs).toBeLessThan(1_500);
+});
+
+test('forty tasks between two intakes start exactly once each', async () => {
+  startOne();
+  startOne();
+  const ids = await Promise.all(Array.from({ length: 40 }, () => insert()));
+  for (const id of ids) await started(id);
+  for (const id of ids) {
+    const row = await rowOf(id);
+    const { runId } = await temporal.workflow.getHandle(taskWorkflowId(id)).describe();
+    expect(row).toMatchObject({ state: 'pending', run_id: runId });
+  }
+});
+
+test('tasks of a session start one after another, by queue position, then age', async () => {
+  const session_id = randomUUID();
+  const third = await insert({ session_id, queue_position: 5 });
+  const first = await insert({ session_id });
+  const second = await insert({ session_id });
+  startOne();
+  startOne();
+  const order: TaskId[] = [];
+  for (let i = 0; i < 3; i++) {
+    const open = await expect
+      .poll(() => sql<{ id: TaskId }[]>`SELECT id FROM tasks WHERE run_id IS NOT NULL AND ended_at IS NULL`, {
+        timeout: 10_000,
+      })
+      .toHaveLength(1)
+      .then(() => sql<{ id: TaskId }[]>`SELECT id FROM tasks WHERE run_id IS NOT NULL AND ended_at IS NULL`);
+    const id = open[0]?.id;
+    if (!id) throw new Error('no open task');
+    order.push(id);
+    await finish(id);
+  }
+  expect(order).toEqual([first, second, third]);
+});
+
+test('a claim on a session keeps other claimers off it, whoever they are', async () => {
+  const session_id = randomUUID();
+  await Promise.all(Array.from({ length: 5 }, () => insert({ session_id })));
+  const claims = await Promise.all(Array.from({ length: 8 }, () => claimTasks(sql, 10)));
+  expect(claims.flat()).toHaveLength(1);
+});
+
+test('while Temporal is away rows stay pending; they start when it is back', async () => {
+  const intake = startOne();
+  await intake.working;
+  await server.stop();
+  try {
+    const ids = await Promise.all(Array.from({ length: 15 }, () => insert()));
+    await expect.poll(() => intake.trouble(), { timeout: 15_000 }).toBeTruthy();
+    const claims = () => sql`SELECT FROM tasks WHERE claimed_at IS NOT NULL`;
+    await expect.poll(claims, { timeout: 15_000 }).toHaveLength(0);
+    const unclaimed = await insert();
+    const cancelled = await insert();
+    expect(await cancel({ sql, temporal }, cancelled)).toEqual({ kind: 'cancelled' });
+    for (const id of [...ids, unclaimed]) expect((await rowOf(id))?.state).toBe('pending');
+    expect(await rowOf(unclaimed)).toMatchObject({ run_id: null, claimed_at: null });
+    await server.start();
+    for (const id of [...ids, unclaimed])
+      await expect.poll(async () => (await rowOf(id))?.run_id, { timeout: 30_000 }).toBeTruthy();
+    expect((await rowOf(cancelled))?.state).toBe('cancelled');
+    expect(intake.trouble()).toBeUndefined();
+  } finally {
+    await server.start();
+  }
+});
+
+test('a claim whose owner died before it had a run is taken over, whether or not the run began', async () => {
+  const never = await insert();
+  const begun = await insert();
+  await claimTasks(sql, 2);
+  const { firstExecutionRunId } = await temporal.workflow.start('task', {
+    taskQueue: 'longhaul',
+    workflowId: taskWorkflowId(begun),
+    args: [{ taskId: begun, host: 'lab' }],
+  });
+  await sql`UPDATE tasks SET claimed_at = clock_timestamp() - interval '1 minute'`;
+  startOne();
+  await started(never);
+  await started(begun);
+  expect((await rowOf(begun))?.run_id).toBe(firstExecutionRunId);
+});
+
+test('a cancel written by a SQL program ends a waiting task and reaches a running one', async () => {
+  const session_id = randomUUID();
+  const running = await insert({ session_id });
+  startOne();
+  await started(running);
+  const waiting = await insert({ session_id });
+  await sql`UPDATE tasks SET cancel_requested_at = now(), cancel_reason = 'wrong repo' WHERE id IN ${sql([running, waiting])}`;
+  await expect.poll(async () => (await rowOf(waiting))?.state).toBe('cancelled');
+  expect((await rowOf(waiting))?.output_summary).toBe('Cancelled before it started: wrong repo');
+  await expect.poll(() => signalsOf(running), { timeout: 10_000 }).toEqual(['cancelTask']);
+});
+
+async function signalsOf(id: TaskId): Promise<string[]> {
+  const { events } = await temporal.workflow.getHandle(taskWorkflowId(id)).fetchHistory();
+  return (events ?? []).flatMap((event) => event.workflowExecutionSignaledEventAttributes?.signalName ?? []);
+}
+
+test('an open row whose run was terminated gets a settlement, once; a running one none', async () => {
+  const stopped = await insert();
+  const wanted = await insert();
+  const fine = await insert();
+  startOne();
+  for (const id of [stopped, wanted, fine]) await started(id);
+  await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${wanted}`;
+  for (const id of [stopped, wanted]) await temporal.workflow.getHandle(taskWorkflowId(id)).terminate();
+  const counts = await Promise.all([1, 2, 3].map(() => settleLostRuns({ sql, temporal, host: 'lab' })));
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2);
+  expect(await settleLostRuns({ sql, temporal, host: 'lab' })).toBe(0);
+  const endOf = async (id: TaskId): Promise<unknown> => {
+    const { events } = await temporal.workflow.getHandle(settleWorkflowId(id)).fetchHistory();
+    const data = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data;
+    return (JSON.parse(Buffer.from(data ?? []).toString('utf8')) as { end: unknown }).end;
+  };
+  expect(await endOf(stopped)).toMatchObject({ state: 'failed', code: 'terminated' });
+  expect(await endOf(wanted)).toEqual({ state: 'cancelled' });
+  await expect(temporal.workflow.getHandle(settleWorkflowId(fine)).describe()).rejects.toThrow(/not found/i);
+});
+
+test('Postgres throwing out every connection delays a start, no more', async () => {
+  const own = connect(database.url, { applicationName: 'intake' });
+  const intake = startOne(own);
+  await intake.working;
+  for (let i = 0; i < 5; i++) {
+    await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'intake'`;
+    await started(await insert());
+  }
+  await expect.poll(() => intake.trouble()).toBeUndefined();
+  for (const { intake, stop } of intakes.splice(0)) {
+    stop.abort();
+    await intake.ended;
+  }
+  await own.end({ timeout: 1 });
+});
+
+test('a task that Temporal refuses for good fails and says why', async () => {
+  const id = await insert({ agent: 'x'.repeat(3_000_000) });
+  startOne();
+  await expect.poll(async () => (await rowOf(id))?.state, { timeout: 10_000 }).toBe('failed');
+  expect((await rowOf(id))?.output_summary).toMatch(/^Temporal refuses to start this task: /);
+});
