@@ -5,6 +5,7 @@
  */
 import { chmod, lstat, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { removeEntry, sweepStaged } from './add-entry.ts';
 import { isErrno } from './git.ts';
 import { isOurs, listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import type { WorktreeEntry } from './repository.ts';
@@ -28,8 +29,9 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
   if ((await orAbsent(lstat(subject))) === undefined) return;
   await withLock({ locksDir, subject, ...(signal && { signal }) }, async () => {
     for (const entry of await listEntries(options.commonDir)) {
-      if (await belongs(entry, options.worktreePath)) await rm(entry.adminDir, { recursive: true, force: true });
+      if (await belongs(entry, options.worktreePath)) await removeEntry(options.commonDir, entry.adminDir);
     }
+    await sweepStaged(options.commonDir);
     await removeIfEmpty(path.join(options.commonDir, 'worktrees'));
   });
 }

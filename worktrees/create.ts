@@ -2,17 +2,18 @@
  * Makes the worktree of a task, finds the one that an earlier run of the same step made, or makes it anew.
  *
  * What must never happen: a folder that is not ours is touched; a half made worktree passes for a whole
- * one; the user's checkout, index or settings change. Git processes: 4 for a new worktree (rev-parse,
- * worktree add, reset, status beside them), 2 for one that is there, 2 to reset; 6 more for each submodule.
+ * one; the user's checkout, index or settings change. Git processes: 3 for a new worktree (rev-parse,
+ * reset, status beside them), 2 for one that is there, 1 to reset; 6 more for each submodule.
  */
 import { lstat, mkdir, readdir, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { LonghaulError } from '../workflows/errors.ts';
+import { addEntry } from './add-entry.ts';
 import { clearWorktree } from './clear.ts';
 import { git, gitError, tryGit } from './git.ts';
 import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { LOCK_REASON, type Repository, canonical, findEntry, inspect, isOurs, orAbsent } from './repository.ts';
+import { type Repository, canonical, findEntry, inspect, isOurs, orAbsent } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { populateSubmodules } from './submodules.ts';
 
@@ -148,26 +149,12 @@ function inUse(worktreePath: string, why: string): LonghaulError {
   return new LonghaulError('worktree_in_use', `${what} Move it away or remove it, and try again.`);
 }
 
-/** From nothing to ready. The repository is locked while git adds its entry only: checkouts run side by side. */
+/** From nothing to ready. The repository is locked while its entry is added only: checkouts run side by side. */
 async function make({ locksDir, repository, record, signal: given }: Making): Promise<string[]> {
   const signal = given && { signal: given };
   const { worktreePath, base } = record;
   await withLock({ locksDir, subject: repository.commonDir, ...signal }, () =>
-    git(
-      [
-        'worktree',
-        'add',
-        '--quiet',
-        '--no-checkout',
-        '--detach',
-        '--lock',
-        '--reason',
-        LOCK_REASON,
-        worktreePath,
-        base,
-      ],
-      { cwd: repository.topLevel, ...signal },
-    ),
+    addEntry({ repository, worktreePath, base, ...signal }),
   );
   const warnings = await checkOut(worktreePath, given);
   warnings.push(...(await populateSubmodules({ repository, worktreePath, ...signal })));

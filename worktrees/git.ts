@@ -106,7 +106,7 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
     const elapsedMs = performance.now() - started;
     const outcome = await runOnce(args, options, deadlineMs - elapsedMs);
     const waitedMs = performance.now() - started;
-    if (outcome.exitCode === 0 || lockInTheWay(outcome.stderr) === undefined) return outcome;
+    if (outcome.exitCode === 0 || !isTransient(outcome.stderr)) return outcome;
     if (waitedMs + pauseMs > Math.min(LOCK_PATIENCE_MS, deadlineMs)) return outcome;
     await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, { signal: options.signal });
   }
@@ -147,6 +147,11 @@ export function gitError(args: readonly string[], cwd: string, outcome: GitOutco
 function lastLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git said nothing)';
+}
+
+/** Another git was in the way for a moment: it holds a lock, or its gc removed an objects folder as we wrote into it. */
+function isTransient(stderr: string): boolean {
+  return lockInTheWay(stderr) !== undefined || /unable to create temporary file: No such file/.test(stderr);
 }
 
 /** The lock file that another git holds, if that is why the command failed. */

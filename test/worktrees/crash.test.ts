@@ -11,7 +11,7 @@ import { expect, test, vi } from 'vitest';
 import { gitIn, makeRepository, treeOf } from '../lab/repositories.ts';
 import { type AgentTree, type Lab, type StepRequest, agentTree, isRunning, openLab } from './lab.ts';
 
-const ROUNDS = 9;
+const ROUNDS = 6;
 const files = Object.fromEntries(
   Array.from({ length: 300 }, (_, at) => [`src/part-${at % 20}/file-${at}.txt`, `${at}\n`.repeat(50)]),
 );

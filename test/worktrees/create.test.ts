@@ -31,6 +31,17 @@ test('a worktree starts from the base that is asked for', async () => {
   expect(await readdir(made.worktreePath)).not.toContain('later.txt');
 });
 
+test('a sparse checkout gives a sparse worktree, and files outside of it are not taken for deleted', async () => {
+  const { repository, create } = await openLab({ 'in/a.txt': 'a\n', 'out/b.txt': 'b\n', 'top.txt': 'top\n' });
+  await repository.git('sparse-checkout', 'set', '--cone', 'in');
+  const tree = await create();
+  expect(await readdir(tree.worktreePath)).toEqual(['.git', 'in', 'top.txt']);
+  expect(await tree.collect()).toMatchObject({ kind: 'none' });
+  await tree.write({ 'in/a.txt': 'changed\n', 'elsewhere/c.txt': 'c\n' });
+  expect((await tree.change()).files.map((file) => file.path)).toEqual(['elsewhere/c.txt', 'in/a.txt']);
+  await tree.remove();
+});
+
 test('a base that the repository does not have is said so', async () => {
   const { repository, worktrees, root } = await openLab();
   const base = 'a'.repeat(40);
