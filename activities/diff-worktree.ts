@@ -4,7 +4,7 @@
  */
 import { endTask } from '../agents/process/end.ts';
 import { appendKeyed } from '../frames/append.ts';
-import { revokeWriter } from '../store/attempts.ts';
+import { endAttempts } from '../store/attempts.ts';
 import { storeDiff } from '../store/collected-diffs.ts';
 import type { CollectedDiff, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
@@ -56,7 +56,7 @@ async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<Place
     if (!place) return undefined;
     await tx`UPDATE tasks SET phase = 'collecting' WHERE id = ${taskId}`;
     if (place.session_id) {
-      await revokeWriter(tx, place.session_id);
+      await endAttempts(tx, taskId, place.session_id);
       await appendKeyed(tx, place.session_id, [
         { key: `${taskId}:collecting`, taskId, body: { type: 'task_state', state: 'running', phase: 'collecting' } },
       ]);

@@ -4,7 +4,7 @@
  */
 import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
 import { foldMessage } from '../frames/snapshot.ts';
-import { revokeWriter } from '../store/attempts.ts';
+import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, streamingChat } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
 import {
@@ -40,7 +40,7 @@ export function makeFinishTask({ sql }: StepDeps) {
           FROM tasks WHERE id = ${input.taskId} FOR UPDATE`;
       if (!task) return { state: 'failed', code: 'task_gone', summary: 'The task was deleted while it ran.' };
       if (isFinal(task.state)) return resultOf(task.state, task.output_summary ?? '', task.error_code);
-      if (task.session_id) await revokeWriter(tx, task.session_id);
+      if (task.session_id) await endAttempts(tx, input.taskId, task.session_id);
       const summary = await summaryOf(tx, task, input);
       const frames = await finishStreaming(tx, task, input);
       await writeEnd(tx, task, input, summary);

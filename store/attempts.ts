@@ -170,7 +170,8 @@ export async function openAttempts(db: Db, host: string): Promise<OpenAttempt[]>
       FROM attempts WHERE host = ${host} AND ended_at IS NULL ORDER BY started_at`;
 }
 
-/** From here on no attempt of the session's task may write. The caller holds the task's row. */
-export async function revokeWriter(db: Db, sessionId: SessionId): Promise<void> {
+/** From here on no attempt at the task may write. The caller holds the task's row. */
+export async function endAttempts(db: Db, taskId: TaskId, sessionId: SessionId): Promise<void> {
   await db`UPDATE sessions SET writer = NULL WHERE id = ${sessionId} AND writer IS NOT NULL`;
+  await db`UPDATE attempts SET ended_at = clock_timestamp() WHERE task_id = ${taskId} AND ended_at IS NULL`;
 }

@@ -9,17 +9,18 @@ import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Client } from '@temporalio/client';
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { pino } from 'pino';
 import { cancel } from '../../client/cancel.ts';
 import { type Intake, startIntake } from '../../client/intake.ts';
+import { settleLostRuns } from '../../client/settle-lost-runs.ts';
 import { connectTemporal, type TemporalLink } from '../../client/temporal.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { startTemporal, stopTemporal, type RunningTemporal } from '../../services/temporal.ts';
 import { findTemporal } from '../../services/temporal-binary.ts';
 import { checkTemporal } from '../../services/temporal-connection.ts';
 import type { Sql } from '../../store/sql.ts';
-import { type ProjectId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import { type ProjectId, type TaskId, type TaskStatus, taskWorkflowId } from '../../workflows/contract.ts';
 import { freshDatabase, type LabDatabase } from './database.ts';
 import { makeRepository, type Files, type SampleRepository } from './repositories.ts';
 
@@ -229,6 +230,24 @@ export class Lab {
   /** File content in a task's change. */
   async inChange(taskId: TaskId, file: string): Promise<string> {
     return this.repository.git('show', `refs/longhaul/tasks/${taskId}:${file}`);
+  }
+
+  status(taskId: TaskId): Promise<TaskStatus> {
+    return this.client.workflow.getHandle(taskWorkflowId(taskId)).query<TaskStatus>('taskStatus');
+  }
+
+  async statusIfRuns(taskId: TaskId): Promise<TaskStatus | undefined> {
+    try {
+      return await this.status(taskId);
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return undefined;
+      throw error;
+    }
+  }
+
+  /** What the backend does at its start and every minute. */
+  settleLost(): Promise<number> {
+    return settleLostRuns({ sql: this.sql, temporal: this.client, host: HOST });
   }
 
   async historyLength(taskId: TaskId): Promise<number> {
