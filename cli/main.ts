@@ -1,9 +1,16 @@
 /** The command `longhaul`. Each command registers itself from a file of its own. */
 import { Command, CommanderError } from 'commander';
+import { registerCancel } from './cancel.ts';
+import { registerDiff } from './diff.ts';
 import { registerDown } from './down.ts';
 import { EXIT } from './exit.ts';
+import { registerLs } from './ls.ts';
+import { registerRun } from './run.ts';
+import { registerShow } from './show.ts';
 import { registerStatus } from './status.ts';
+import { registerSubmit } from './submit.ts';
 import { registerUp } from './up.ts';
+import { registerWatch } from './watch.ts';
 
 const program = new Command('longhaul')
   .description('durable coding-agent tasks on Temporal')
@@ -13,6 +20,13 @@ const program = new Command('longhaul')
 registerUp(program);
 registerDown(program);
 registerStatus(program);
+registerRun(program);
+registerSubmit(program);
+registerWatch(program);
+registerLs(program);
+registerShow(program);
+registerCancel(program);
+registerDiff(program);
 
 try {
   await program.parseAsync();

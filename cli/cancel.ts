@@ -1,0 +1,42 @@
+/** `longhaul cancel`: stop a task, wherever it is. */
+import type { Command } from 'commander';
+import { cancel, type CancelOutcome } from '../client/cancel.ts';
+import { resolveTaskId } from '../client/task-ids.ts';
+import { assertNever } from '../workflows/errors.ts';
+import { runCommand } from './exit.ts';
+import { withLonghaul } from './longhaul.ts';
+
+export function registerCancel(program: Command): void {
+  program
+    .command('cancel')
+    .description('stop a task; what it has written so far is kept as a partial change')
+    .argument('<task>', 'id, or the beginning of one')
+    .option('--reason <text>', 'said in its summary')
+    .option('--json', 'for programs')
+    .action((text: string, options: { reason?: string; json?: boolean }) =>
+      runCommand(options, () =>
+        withLonghaul(async ({ longhaul }) => {
+          const taskId = await resolveTaskId(longhaul.sql, text);
+          const outcome = await cancel(longhaul, taskId, options.reason);
+          const shown = options.json ? JSON.stringify({ task_id: taskId, ...outcome }) : sentence(taskId, outcome);
+          process.stdout.write(`${shown}\n`);
+        }),
+      ),
+    );
+}
+
+function sentence(taskId: string, outcome: CancelOutcome): string {
+  const id = taskId.slice(0, 8);
+  switch (outcome.kind) {
+    case 'cancelled':
+      return `task ${id} is cancelled; it had not started`;
+    case 'requested':
+      return `task ${id} is being stopped; longhaul watch ${id} shows its end`;
+    case 'recorded':
+      return `the wish is written; task ${id} is told as soon as Temporal answers`;
+    case 'already_ended':
+      return `task ${id} is ${outcome.state} already; nothing to cancel`;
+    default:
+      return assertNever(outcome);
+  }
+}

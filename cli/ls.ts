@@ -1,0 +1,38 @@
+/** `longhaul ls`: tasks, newest first. */
+import { type Command, Option } from 'commander';
+import { listTasks } from '../client/tasks.ts';
+import { TASK_STATES, type TaskState } from '../workflows/contract.ts';
+import { runCommand } from './exit.ts';
+import { withLonghaul } from './longhaul.ts';
+import { wholeNumber } from './submission.ts';
+import { tableText } from './task-text.ts';
+import { painter } from './terminal.ts';
+
+interface ListOptions {
+  readonly state?: TaskState;
+  readonly limit: number;
+  readonly json?: boolean;
+}
+
+export function registerLs(program: Command): void {
+  program
+    .command('ls')
+    .description('list tasks, newest first')
+    .addOption(new Option('--state <state>', 'only those').choices(TASK_STATES))
+    .option('--limit <count>', 'at most so many', wholeNumber, 20)
+    .option('--json', 'for programs')
+    .action((options: ListOptions) =>
+      runCommand(options, () =>
+        withLonghaul(async ({ longhaul }) => {
+          const { state, limit } = options;
+          const tasks = await listTasks(longhaul, { limit, ...(state ? { states: [state] } : {}) });
+          if (options.json) process.stdout.write(`${JSON.stringify(tasks, undefined, 2)}\n`);
+          else if (tasks.length === 0) process.stdout.write('no tasks; `longhaul run` makes one\n');
+          else {
+            const columns = process.stdout.isTTY ? process.stdout.columns : undefined;
+            process.stdout.write(`${tableText(tasks, { columns, now: Date.now(), paint: painter(process.stdout) })}\n`);
+          }
+        }),
+      ),
+    );
+}

@@ -1,0 +1,72 @@
+/** `longhaul show`: one task with all that is known of it. */
+import type { Command } from 'commander';
+import { resolveTaskId } from '../client/task-ids.ts';
+import { describe, type TaskDescription } from '../client/tasks.ts';
+import { isFinal } from '../workflows/contract.ts';
+import { runCommand } from './exit.ts';
+import { withLonghaul } from './longhaul.ts';
+import { changeText, shortId, STATE_STYLES } from './task-text.ts';
+import { harmless, type Paint, painter } from './terminal.ts';
+
+export function registerShow(program: Command): void {
+  program
+    .command('show')
+    .description('show one task')
+    .argument('<task>', 'id, or the beginning of one')
+    .option('--json', 'for programs')
+    .action((text: string, options: { json?: boolean }) =>
+      runCommand(options, () =>
+        withLonghaul(async ({ longhaul }) => {
+          const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
+          const shown = options.json ? JSON.stringify(task, undefined, 2) : taskText(task, painter(process.stdout));
+          process.stdout.write(`${shown}\n`);
+        }),
+      ),
+    );
+}
+
+export function taskText(task: TaskDescription, paint: Paint): string {
+  const state = paint(STATE_STYLES[task.state], task.state);
+  const facts: [string, string | number | null][] = [
+    ['task', task.id],
+    ['state', isFinal(task.state) ? state : `${state}, ${task.phase}`],
+    ['error', task.error_code],
+    ['summary', task.output_summary],
+    ['agent', task.agent],
+    ['model', task.model],
+    ['mode', task.mode_id],
+    ['thinking', task.thinking_option_id],
+    ['policy', task.permission_policy],
+    ['project', task.project_path ?? task.project_name],
+    ['session', task.session_id],
+    ['created', task.created_at],
+    ['started', task.started_at],
+    ['ended', task.ended_at],
+    [
+      'cancel',
+      task.cancel_requested_at && `asked for at ${task.cancel_requested_at} ${task.cancel_reason ?? ''}`.trim(),
+    ],
+    ['tokens', task.cost_tokens],
+    ['worktree', task.kept_worktree],
+    ['change', task.change && `${changeText(task.change)}, ${task.change.state}`],
+    ['workflow', task.workflow_url ?? task.workflow_id],
+  ];
+  const lines = facts
+    .filter(([, value]) => value !== null && value !== '')
+    .map(([name, value]) => `${paint('dim', name.padEnd(9))} ${harmlessFact(String(value))}`);
+  const next = task.change
+    ? `longhaul diff ${shortId(task)}`
+    : isFinal(task.state)
+      ? undefined
+      : `longhaul watch ${shortId(task)}`;
+  return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
+}
+
+/** Our own colours stay. */
+const harmlessFact = (text: string): string => (text.startsWith('\u001b') ? text : harmless(text));
+const indented = (text: string): string =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n');

@@ -1,0 +1,69 @@
+/** The options of `run` and `submit`, and the task that they make. */
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { onlyAgent } from '../client/agents.ts';
+import { submit, type SubmittedTask } from '../client/submit.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import type { CommandContext } from './longhaul.ts';
+
+export interface SubmissionOptions {
+  readonly project?: string;
+  readonly agent?: string;
+  readonly model?: string;
+  readonly mode?: string;
+  readonly thinking?: string;
+  readonly session?: string;
+  readonly priority?: number;
+  readonly policy?: string;
+  readonly json?: boolean;
+}
+
+export function addSubmissionOptions(command: Command): Command {
+  return command
+    .argument('<input...>', 'what the agent is to do; - reads it from stdin')
+    .option('--project <path>', 'a folder in the git repository (default: the current one)')
+    .option('--agent <name>', 'one of available_agents (default: the only one besides demo)')
+    .option('--model <id>', "one of the agent's models")
+    .option('--mode <id>', "one of the agent's modes")
+    .option('--thinking <id>', "one of the agent's thinking options")
+    .option('--session <id>', 'go on in this session, after the tasks that wait in it')
+    .option('--priority <1-5>', '1 starts first', wholeNumber)
+    .addOption(
+      new Option('--policy <policy>', 'what to answer when the agent asks for a permission').choices([
+        'allow',
+        'deny',
+        'ask',
+      ]),
+    );
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`expected a whole number, found ${JSON.stringify(text)}.`);
+  return Number(text);
+}
+
+export async function submitFrom(
+  { longhaul, services }: CommandContext,
+  words: readonly string[],
+  options: SubmissionOptions,
+): Promise<SubmittedTask> {
+  const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');
+  if (input.trim() === '') throw new LonghaulError('invalid_input', 'input is empty: say what the agent is to do.');
+  // In a session the project is known; a path that is given is checked against it.
+  const projectPath = options.project ?? (options.session === undefined ? '.' : undefined);
+  return submit(
+    { sql: longhaul.sql, projectRoots: services.settings.projectRoots },
+    {
+      input,
+      agent: options.agent ?? (await onlyAgent(longhaul.sql)),
+      ...(projectPath === undefined ? {} : { projectPath: resolve(projectPath) }),
+      ...(options.model === undefined ? {} : { model: options.model }),
+      ...(options.mode === undefined ? {} : { modeId: options.mode }),
+      ...(options.thinking === undefined ? {} : { thinkingOptionId: options.thinking }),
+      ...(options.session === undefined ? {} : { sessionId: options.session }),
+      ...(options.priority === undefined ? {} : { priority: options.priority }),
+      ...(options.policy === undefined ? {} : { permissionPolicy: options.policy }),
+    },
+  );
+}

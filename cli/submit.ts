@@ -1,0 +1,25 @@
+/** `longhaul submit`: hand over a task and leave. */
+import type { Command } from 'commander';
+import { describe } from '../client/tasks.ts';
+import { runCommand } from './exit.ts';
+import { withLonghaul } from './longhaul.ts';
+import { addSubmissionOptions, submitFrom, type SubmissionOptions } from './submission.ts';
+import { shortId } from './task-text.ts';
+
+export function registerSubmit(program: Command): void {
+  addSubmissionOptions(program.command('submit'))
+    .description('hand over a task and leave; prints its id')
+    .option('--json', 'print the task as JSON')
+    .action((words: string[], options: SubmissionOptions) =>
+      runCommand(options, () =>
+        withLonghaul(async (context) => {
+          const { taskId } = await submitFrom(context, words, options);
+          const task = await describe(context.longhaul, taskId);
+          process.stdout.write(`${options.json ? JSON.stringify(task) : taskId}\n`);
+          if (!options.json && process.stdout.isTTY) {
+            process.stdout.write(`  longhaul watch ${shortId(task)}    see how it goes\n`);
+          }
+        }),
+      ),
+    );
+}

@@ -1,0 +1,56 @@
+/** Tasks as lines of text. */
+import type { TaskDescription } from '../client/tasks.ts';
+import { fit, harmless, type Paint, type Style } from './terminal.ts';
+
+/** Enough to be unique among what a person sees; commands take any unique beginning. */
+export const shortId = (task: { readonly id: string }): string => task.id.slice(0, 8);
+
+export const STATE_STYLES: Record<TaskDescription['state'], Style> = {
+  pending: 'dim',
+  running: 'cyan',
+  completed: 'green',
+  failed: 'red',
+  cancelled: 'yellow',
+};
+
+export function changeText(change: TaskDescription['change']): string {
+  if (!change) return 'no change';
+  const files = change.files.length;
+  const counts = `${files} ${files === 1 ? 'file' : 'files'} changed, +${change.additions ?? 0} −${change.deletions ?? 0}`;
+  return change.partial ? `${counts} (partial)` : counts;
+}
+
+/** How long ago, in one unit. */
+export function ageText(iso: string | null, now: number): string {
+  if (!iso) return '';
+  const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 86_400 ? `${Math.floor(seconds / 3_600)} h` : `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** A table whose last column takes what is left of the line; `columns` undefined: all of it. */
+export function tableText(
+  tasks: readonly TaskDescription[],
+  { columns, now, paint }: { columns: number | undefined; now: number; paint: Paint },
+): string {
+  const rows = tasks.map((task) => [
+    shortId(task),
+    task.state === 'running' ? task.phase : task.state,
+    harmless(task.agent ?? '-'),
+    harmless(task.project_name ?? '-'),
+    ageText(task.created_at, now),
+  ]);
+  const header = ['ID', 'STATE', 'AGENT', 'PROJECT', 'AGE'];
+  const widths = header.map((title, index) => Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)));
+  const padded = (cells: readonly string[]): string[] => cells.map((cell, index) => cell.padEnd(widths[index] ?? 0));
+  const left = widths.reduce((sum, width) => sum + width + 2, 0);
+  const lines = tasks.map((task, index) => {
+    const cells = padded(rows[index] ?? []);
+    const state = paint(STATE_STYLES[task.state], cells[1] ?? '');
+    const input = harmless(task.input).trim().split('\n')[0] ?? '';
+    const rest = columns === undefined ? input : fit(input, Math.max(20, columns - left));
+    return [cells[0], state, ...cells.slice(2), rest].join('  ').trimEnd();
+  });
+  return [paint('dim', [...padded(header), 'INPUT'].join('  ')), ...lines].join('\n');
+}

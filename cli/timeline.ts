@@ -1,0 +1,187 @@
+/** Tells a task's frames as a story: text as it streams, tool calls with how they went, plan, warnings, the end. */
+import type { FollowedFrame } from '../client/follow-task.ts';
+import type { Phase, TaskId } from '../workflows/contract.ts';
+import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { LiveLine, Screen } from './screen.ts';
+import { harmless, seconds, type Style } from './terminal.ts';
+
+const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
+const SPIN_MS = 100;
+const PLAN_LINES = 6;
+const USER_LINES = 3;
+
+const PHASES: Record<Phase, string> = {
+  queued: 'waiting for its turn',
+  preparing: 'preparing the worktree',
+  starting: 'starting the agent',
+  working: 'working',
+  waiting_permission: 'waiting for a permission',
+  collecting: 'collecting the changes',
+  cleaning: 'cleaning up',
+};
+
+interface OpenTool {
+  readonly title: string;
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+export interface TimelineOptions {
+  readonly taskId: TaskId;
+  readonly screen: Screen;
+  /** When the task was handed over, in milliseconds since the epoch. */
+  readonly since: number;
+  /** Lines of what was asked are shown, too. */
+  readonly showsInput: boolean;
+}
+
+export class Timeline {
+  readonly #options: TimelineOptions;
+  readonly #tools = new Map<string, OpenTool>();
+  #phase: Phase = 'queued';
+  #plan: readonly PlanEntry[] = [];
+  #planTold = '';
+  #tokens: number | undefined;
+  #attempt = 1;
+
+  constructor(options: TimelineOptions) {
+    this.#options = options;
+    options.screen.live(() => this.#bottom());
+  }
+
+  show(frame: FollowedFrame): void {
+    const { screen } = this.#options;
+    switch (frame.type) {
+      case 'snapshot':
+        this.#catchUp(frame);
+        break;
+      case 'delta':
+        screen.text(harmless(frame.content));
+        break;
+      case 'reasoning_delta':
+        screen.text(harmless(frame.content), 'dim');
+        break;
+      case 'tool_call':
+        this.#tool(frame.call, Date.parse(frame.at));
+        break;
+      case 'plan':
+        this.#showPlan(frame.entries);
+        break;
+      case 'message':
+        if (frame.role === 'user' && this.#options.showsInput) this.#input(frame.content);
+        break;
+      case 'message_reset':
+        this.#tools.clear();
+        screen.line(`↺ starting over: ${oneLine(frame.reason)}`, 'yellow');
+        break;
+      case 'warning':
+        screen.line(`! ${oneLine(frame.message)}`, 'yellow');
+        break;
+      case 'usage':
+        this.#tokens = frame.usage.total_tokens ?? this.#tokens;
+        break;
+      case 'task_state':
+        this.#enter(frame.phase, frame.attempt);
+        break;
+      case 'permission_requested':
+        screen.line(`? ${oneLine(frame.tool_call.title)}: waiting for a permission`, 'yellow');
+        break;
+      default:
+    }
+  }
+
+  /** The agent writes no more: what it did not finish is told as it stands. */
+  end(): void {
+    const { screen } = this.#options;
+    for (const { title } of this.#tools.values()) screen.line(`  ✗ ${title} (not finished)`, 'red');
+    this.#tools.clear();
+    screen.end();
+  }
+
+  #enter(phase: Phase, attempt: number | undefined): void {
+    this.#phase = phase;
+    if (attempt === undefined || attempt <= this.#attempt) return;
+    this.#attempt = attempt;
+    this.#options.screen.line(`↺ attempt ${attempt}`, 'yellow');
+  }
+
+  #tool(call: ToolCall, at: number): void {
+    const { screen } = this.#options;
+    const title = oneLine(call.title) || call.kind;
+    const open = this.#tools.get(call.tool_call_id);
+    if (call.status === 'pending' || call.status === 'in_progress') {
+      this.#tools.set(call.tool_call_id, { title, startedAt: open?.startedAt ?? at });
+      if (!open) screen.started?.(`  ▸ ${title}`);
+      return;
+    }
+    this.#tools.delete(call.tool_call_id);
+    const took = open ? `  ${seconds(at - open.startedAt)}` : '';
+    if (call.status === 'completed') screen.line(`  ✓ ${title}${took}`, 'green');
+    else screen.line(`  ✗ ${title}${took}`, 'red');
+  }
+
+  #showPlan(entries: readonly PlanEntry[]): void {
+    this.#plan = entries;
+    const told = entries.map(planLine).join('\n');
+    if (told === this.#planTold) return;
+    this.#planTold = told;
+    this.#options.screen.planned?.(entries.map(planLine));
+  }
+
+  #input(content: string): void {
+    const lines = harmless(content).trim().split('\n');
+    for (const line of lines.slice(0, USER_LINES)) this.#options.screen.line(`> ${line}`, 'cyan');
+    if (lines.length > USER_LINES) this.#options.screen.line('> …', 'cyan');
+  }
+
+  #catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>): void {
+    const { taskId, screen } = this.#options;
+    for (const message of snapshot.messages.filter((candidate) => candidate.task_id === taskId)) {
+      if (message.role === 'user') {
+        if (this.#options.showsInput) this.#input(message.content);
+        continue;
+      }
+      if (message.reasoning) screen.text(`${harmless(message.reasoning)}\n`, 'dim');
+      for (const call of message.tool_calls) this.#tool(call, Date.parse(snapshot.at));
+      if (message.plan) this.#showPlan(message.plan);
+      screen.text(harmless(message.content));
+    }
+    const task = snapshot.tasks.find((candidate) => candidate.task_id === taskId);
+    if (task) this.#phase = task.phase;
+  }
+
+  #bottom(): LiveLine[] {
+    const now = Date.now();
+    const tools = [...this.#tools.values()].map(({ title, startedAt }): LiveLine => ({
+      text: `  ◌ ${title}  ${seconds(now - startedAt)}`,
+      style: 'cyan',
+    }));
+    const spin = SPINNER[Math.floor(now / SPIN_MS) % SPINNER.length] ?? '';
+    const facts = [PHASES[this.#phase], seconds(now - this.#options.since)];
+    if (this.#tokens !== undefined) facts.push(`${this.#tokens} tokens`);
+    return [...tools, ...this.#planShown(), { text: `${spin} ${facts.join(' · ')}`, style: 'dim' }];
+  }
+
+  /** Around the entry that is being done, if the plan is long. */
+  #planShown(): LiveLine[] {
+    const current = Math.max(
+      0,
+      this.#plan.findIndex((entry) => entry.status !== 'completed'),
+    );
+    const first = Math.max(0, Math.min(current - 2, this.#plan.length - PLAN_LINES));
+    return this.#plan
+      .slice(first, first + PLAN_LINES)
+      .map((entry) => ({ text: `  ${planLine(entry)}`, style: planStyle(entry) }));
+  }
+}
+
+function planLine({ status, content }: PlanEntry): string {
+  const mark = status === 'completed' ? '☑' : status === 'in_progress' ? '◐' : '☐';
+  return `${mark} ${oneLine(content)}`;
+}
+
+const planStyle = ({ status }: PlanEntry): Style => (status === 'in_progress' ? 'bold' : 'dim');
+
+function oneLine(text: string): string {
+  return harmless(text).trim().split('\n')[0] ?? '';
+}

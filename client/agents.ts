@@ -1,0 +1,23 @@
+/** Which agent a task goes to when nobody said. */
+import { listAgents } from '../store/agents.ts';
+import type { Db } from '../store/sql.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+
+/** The demo agent has no model behind it: it is never chosen for anybody. */
+const DEMO = 'demo';
+
+/** The one agent that is listed besides the demo. Fails with `invalid_input`, naming what can be chosen. */
+export async function onlyAgent(db: Db): Promise<string> {
+  const names = (await listAgents(db)).map((agent) => agent.name);
+  const [only, second] = names.filter((name) => name !== DEMO);
+  if (only !== undefined && second === undefined) return only;
+  if (names.length === 0) {
+    throw new LonghaulError(
+      'invalid_input',
+      'No agent is listed in available_agents: is the worker up (longhaul status)?',
+    );
+  }
+  const choice = names.map((name) => `--agent ${name}`).join(', ');
+  const hint = names.includes(DEMO) ? ' The demo agent has no model behind it; it shows how everything works.' : '';
+  throw new LonghaulError('invalid_input', `Say which agent is to work: ${choice}.${hint}`);
+}
