@@ -39,21 +39,21 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const paths = await prepareHome(settings.home);
   const supervisorLog = join(paths.logs, 'supervisor.log');
-  let started: RunningProcess | undefined;
   const startSupervisor = async (): Promise<RunningProcess> => {
     // With no supervisor and no backend of ours, whoever holds a port that the user set is a stranger.
     const status = await readStatus(settings);
     if (status.parts.every((part) => part.name !== 'backend' || part.pid === null))
       await refuseTakenPort(settings.listen);
     const entry = moduleOfOurs('cli/main');
-    started = await spawnDetached({
+    const supervisor = await spawnDetached({
       command: process.execPath,
       args: [...loaderArguments(entry), entry, 'up'],
       env: { ...process.env, ...loaderEnv(), LONGHAUL_HOME: settings.home },
       cwd: settings.home,
       logFile: supervisorLog,
     });
-    return started;
+    supervisor.release();
+    return supervisor;
   };
   await ensureUp({ paths, startSupervisor, supervisorLog, say: onNews });
 }

@@ -23,6 +23,8 @@ export interface RunningProcess {
   readonly identity: ProcessIdentity;
   /** Resolves once the process is gone, saying how it ended as far as that is known. Never rejects. */
   readonly exited: Promise<string>;
+  /** From now on it may outlive us: watching it no longer keeps our own program alive. */
+  release(): void;
 }
 
 export interface SpawnDetached {
@@ -60,7 +62,7 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
     });
     const pipe = child.stdio[3];
     if (options.onFd3 && pipe && 'read' in pipe) options.onFd3(pipe);
-    return { identity: await identityOf(child.pid, options.command), exited };
+    return { identity: await identityOf(child.pid, options.command), exited, release: () => child.unref() };
   } finally {
     closeSync(log);
   }
@@ -83,11 +85,18 @@ function openLog(file: string): number {
 
 /** A process that somebody else started: its end is seen by looking. */
 export function attachTo(identity: ProcessIdentity): RunningProcess {
+  let ref = true;
   const watch = async (): Promise<string> => {
-    while (await isAlive(identity)) await sleep(ATTACHED_POLL_MS);
+    while (await isAlive(identity)) await sleep(ATTACHED_POLL_MS, undefined, { ref });
     return 'ended';
   };
-  return { identity, exited: watch() };
+  return {
+    identity,
+    exited: watch(),
+    release: () => {
+      ref = false;
+    },
+  };
 }
 
 export interface EndStep {

@@ -76,10 +76,11 @@ export class Supervisor {
     return Object.assign({}, ...this.#facts.values());
   }
 
-  /** Resolves once all parts are ready. */
+  /** Resolves once all parts are ready and that is written down. */
   async ready(stop: AbortSignal): Promise<void> {
     const names = this.#options.parts.map((part) => part.name);
     await this.#until(() => this.#allReady(names), stop);
+    await this.#writing;
   }
 
   async #keep(part: Part, stop: AbortSignal): Promise<void> {
