@@ -79,18 +79,21 @@ export class Conversation implements LinkHandlers {
     const ask: PermissionAsk = { toolCall, options: readPermissionOptions(params['options']) };
     if (signal.aborted) return undefined;
     this.pendingAsks += 1;
+    let answerStopped = (): void => {};
+    // A stop answers what is still asked with `cancelled`, as ACP demands, after session/cancel was sent:
+    // else the agent would take it for a refusal and go on.
+    const stopped = new Promise<undefined>((resolve) => {
+      answerStopped = () => void setImmediate(resolve, undefined);
+    });
+    signal.addEventListener('abort', answerStopped);
     try {
-      // A stop answers what is still asked with `cancelled`, as ACP demands, after session/cancel was sent:
-      // else the agent would take it for a refusal and go on.
-      const stopped = new Promise<undefined>((resolve) => {
-        signal.addEventListener('abort', () => setImmediate(resolve, undefined), { once: true });
-      });
       const decision = await Promise.race([this.#options.onPermission(ask), stopped]);
       const chosen =
         decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
       if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;
       return chosen?.option_id;
     } finally {
+      signal.removeEventListener('abort', answerStopped);
       this.pendingAsks -= 1;
     }
   }

@@ -1,6 +1,8 @@
 /** How a turn ends that does not end by itself, and that nothing of the agent is left. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { isAlive } from '../../agents/process/identity.ts';
+import { identify, isAlive } from '../../agents/process/identity.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { decide } from '../../agents/permission-policy.ts';
 import { failure, makeLab, scriptedProfile, scriptedSession } from './lab.ts';
@@ -127,7 +129,8 @@ test('a stop in mid-turn cancels the turn, answers what is asked with cancelled,
   await lab.until('the question', () => lab.asks.length === 1);
   lab.stop.abort();
   expect(await turn).toEqual({ kind: 'stopped' });
-  expect(lab.text()).toMatch(/^\{"outcome":\{"outcome":"cancelled"\}\}.*session\/cancel/);
+  // The cancel first: else the agent would take the answer for a refusal and go on.
+  expect(lab.text()).toMatch(/^\{"outcome":\{"outcome":"cancelled"\}\}.*session\/cancel.*answerTo/);
   expect(isAlive(agent.process)).toBe(false);
 });
 
@@ -157,19 +160,35 @@ test('a stop before the turn: opening fails, and a prompt is not sent', async ()
   expect(later.events).toEqual([]);
 });
 
-test('closing ends children in the group, and those that left it but carry the marker', async () => {
+test('closing ends children in the group, marked or not, and those that left it but carry the marker', async () => {
   const lab = makeLab();
   const { play, agent } = await scriptedSession(lab, { ignoreEof: true });
   await play(
     { spawn: ['sleep', '600'], setsid: false },
+    { spawn: ['env', '-i', '/bin/sleep', '600'], setsid: false },
     { spawn: ['sleep', '601'], setsid: true },
-    { spawn: ['setsid', 'sh', '-c', 'trap "" TERM; sleep 602 & sleep 603'], setsid: true },
+    { spawn: ['sh', '-c', 'trap "" TERM; sleep 602 & sleep 603'], setsid: true },
     { stop: 'end_turn' },
   );
-  await lab.until('the children', () => findMarked(lab.taskId).length >= 6);
+  const children = lab
+    .text()
+    .trim()
+    .split(' ')
+    .flatMap((pid) => identify(Number(pid)) ?? []);
+  expect(children).toHaveLength(4);
+  await lab.until('the children of the children', () => findMarked(lab.taskId).length >= 6);
   await agent.close();
   await agent.close();
   expect(findMarked(lab.taskId)).toEqual([]);
+  expect(children.filter(isAlive)).toEqual([]);
+});
+
+test('an agent that does not leave by itself is asked to with SIGTERM, and may tidy up', async () => {
+  const lab = makeLab();
+  const onTerm = join(lab.cwd, 'tidied');
+  const { agent } = await scriptedSession(lab, { ignoreEof: true, onTerm });
+  await agent.close();
+  expect(existsSync(onTerm)).toBe(true);
 });
 
 test('an outdated attempt that closes late spares the agent of its successor', async () => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -42,7 +42,7 @@ test('the start time is found behind a command name with spaces and parentheses'
   expect(parseStat(`12 (a) b (c) R) ${fields.join(' ')}`)).toEqual({ state: 'f3', startTime: 'f22' });
 });
 
-test('a process is alive under its own identity only, and dead as a zombie', async () => {
+test('a process is alive under its own identity only', async () => {
   const { child, identity } = await sleeper({});
   expect(isAlive(identity)).toBe(true);
   expect(isAlive({ ...identity, startTime: `${Number(identity.startTime) + 1}` })).toBe(false);
@@ -52,6 +52,20 @@ test('a process is alive under its own identity only, and dead as a zombie', asy
   await exited;
   expect(isAlive(identity)).toBe(false);
   expect(identify(identity.pid)).toBeUndefined();
+});
+
+test('a zombie has an identity but is not alive', async () => {
+  // The shell becomes sleep, which never asks how its child ended.
+  const { identity } = await sleeper({}, 'sh', ['-c', 'true & exec sleep 600']);
+  let zombie: number | undefined;
+  await until('the zombie', () => {
+    const children = readFileSync(`/proc/${identity.pid}/task/${identity.pid}/children`, 'utf8');
+    zombie = /\d+/.test(children) ? Number.parseInt(children, 10) : undefined;
+    return zombie !== undefined && / \(true\) Z|\(sh\) Z/.test(readFileSync(`/proc/${zombie}/stat`, 'utf8'));
+  });
+  const found = identify(zombie ?? 0);
+  expect(found).toBeDefined();
+  expect(found !== undefined && isAlive(found)).toBe(false);
 });
 
 test('a pid that now belongs to somebody else is not signalled', async () => {

@@ -3,7 +3,7 @@
  * JSON array of steps; what happens before the first prompt is set by the JSON object in argv[2].
  */
 import { spawn } from 'node:child_process';
-import { closeSync } from 'node:fs';
+import { closeSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface ScriptedStart {
@@ -14,6 +14,8 @@ export interface ScriptedStart {
   /** Updates sent before the answer to session/new. */
   readonly early?: readonly unknown[];
   readonly ignoreTerm?: boolean;
+  /** On SIGTERM it creates this file and leaves. */
+  readonly onTerm?: string;
   readonly ignoreCancel?: boolean;
   readonly ignoreEof?: boolean;
   readonly setMode?: { readonly error: unknown };
@@ -28,6 +30,7 @@ export type Step =
   /** A request to the client; its answer is sent back as message text, as JSON. */
   | { readonly ask: string; readonly params: unknown }
   | { readonly echo: 'env' | 'received' | 'args' }
+  /** Says the pid. */
   | { readonly spawn: readonly string[]; readonly setsid: boolean }
   | { readonly stop: string; readonly usage?: unknown }
   | { readonly error: unknown }
@@ -80,7 +83,8 @@ async function perform(step: Step): Promise<void> {
   else if ('echo' in step) say(JSON.stringify({ env: process.env, received, args: process.argv.slice(2) }[step.echo]));
   else if ('spawn' in step) {
     const [program = '', ...args] = step.spawn;
-    spawn(program, args, { detached: step.setsid, stdio: ['ignore', 'inherit', 'inherit'] });
+    const child = spawn(program, args, { detached: step.setsid, stdio: ['ignore', 'inherit', 'inherit'] });
+    say(`${child.pid} `);
   } else if ('stop' in step)
     endPrompt({ result: { stopReason: step.stop, ...(step.usage ? { usage: step.usage } : {}) } });
   else if ('error' in step) endPrompt({ error: step.error });
@@ -130,8 +134,8 @@ interface Incoming {
 
 function handle(message: Incoming): void {
   const { id, method, params } = message;
+  received.push(method === undefined ? { answerTo: id } : { method, params });
   if (method === undefined) return answers.get(id ?? 0)?.(message.error === undefined ? message.result : message);
-  received.push({ method, params });
   switch (method) {
     case 'initialize':
       return initialize(id);
@@ -158,6 +162,13 @@ function handle(message: Incoming): void {
 }
 
 if (start.ignoreTerm === true) process.on('SIGTERM', () => {});
+const { onTerm } = start;
+if (onTerm !== undefined) {
+  process.on('SIGTERM', () => {
+    writeFileSync(onTerm, 'tidied up');
+    process.exit(0);
+  });
+}
 // Something to keep it alive when its stdin is closed.
 if (start.ignoreEof === true) setInterval(() => {}, 1_000);
 createInterface({ input: process.stdin }).on('line', (line) => handle(JSON.parse(line) as Incoming));
