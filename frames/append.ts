@@ -4,7 +4,8 @@
  */
 import type { Tx } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../workflows/contract.ts';
-import { type FrameBody, FRAMES_CHANNEL, frameJson } from './frame.ts';
+import { type FrameBody, FRAMES_CHANNEL } from './frame.ts';
+import { storedBody } from './stored-body.ts';
 
 export interface KeyedFrame {
   /** Unique within the session for all time, e.g. `<task id>:finished`. */
@@ -20,7 +21,12 @@ export async function appendKeyed(tx: Tx, sessionId: SessionId, frames: readonly
   const keys = frames.map((frame) => frame.key);
   const known = await tx<{ key: string }[]>`
     SELECT key FROM frames WHERE session_id = ${sessionId} AND key = ANY (${keys})`;
-  const missing = frames.filter((frame) => !known.some((row) => row.key === frame.key));
+  const seen = new Set(known.map((row) => row.key));
+  const missing = frames.flatMap(({ key, taskId, body }) => {
+    if (seen.has(key)) return [];
+    seen.add(key);
+    return [{ key, taskId: taskId ?? null, ...storedBody(body) }];
+  });
   if (missing.length === 0) return;
   await tx`
     WITH moved AS (
@@ -30,17 +36,11 @@ export async function appendKeyed(tx: Tx, sessionId: SessionId, frames: readonly
       SELECT ${sessionId}, moved.before + f.ord, f.type, f.task_id, f.body::jsonb, f.key
         FROM moved, unnest(
           ${missing.map((_, index) => index + 1)}::int[],
-          ${missing.map((frame) => frame.body.type)}::text[],
-          ${missing.map((frame) => frame.taskId ?? null)}::uuid[],
-          ${missing.map((frame) => bodyJson(frame.body))}::text[],
+          ${missing.map((frame) => frame.type)}::text[],
+          ${missing.map((frame) => frame.taskId)}::uuid[],
+          ${missing.map((frame) => frame.json)}::text[],
           ${missing.map((frame) => frame.key)}::text[]
         ) AS f (ord, type, task_id, body, key)
     )
     SELECT pg_notify(${FRAMES_CHANNEL}, ${sessionId} || ' ' || last) FROM moved`;
-}
-
-/** A body without its type: that has a column of its own. */
-export function bodyJson(body: FrameBody): string {
-  const { type: _type, ...fields } = body;
-  return frameJson(fields);
 }

@@ -74,7 +74,7 @@ export interface FrameEnvelope {
 
 export type Frame = FrameBody & FrameEnvelope;
 
-/** Frames are at most this large; the recorder cuts what is larger. */
+/** Frames are at most this large, as JSON with all their fields. Drivers cut what they emit; the log cuts the rest. */
 export const MAX_FRAME_BYTES = 64 * 1024;
 /** Worst case in JSON is six bytes a character (\u001b), so a delta of this many characters fits a frame. */
 export const MAX_DELTA_CHARS = 8 * 1024;

@@ -13,8 +13,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, type Sql, sqlCode, type Tx } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { bodyJson } from './append.ts';
-import { type FrameBody, FRAMES_CHANNEL, MAX_DELTA_CHARS, MAX_FRAME_BYTES } from './frame.ts';
+import { type FrameBody, FRAMES_CHANNEL, MAX_DELTA_CHARS } from './frame.ts';
+import { storedBody, type StoredBody } from './stored-body.ts';
 
 /** Below 30 ms a follower cannot tell, and 34 statements a second carry 4,000 frames at 5 % of a core. */
 const WRITE_INTERVAL_MS = 30;
@@ -24,11 +24,6 @@ export const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 const BATCH_BYTES = 1024 * 1024;
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 1_000;
-
-interface Pending {
-  readonly type: string;
-  readonly json: string;
-}
 
 export interface StreamOptions {
   readonly sessionId: SessionId;
@@ -51,8 +46,13 @@ export interface FrameStream {
   room(): Promise<void>;
   /** Resolves when all that was appended is in the log. Rejects when the stream is lost. */
   flush(): Promise<void>;
-  /** The last frames of the turn and `work` in one fenced transaction. Safe over a lost connection. */
+  /**
+   * The last frames of the turn and `work` in one fenced transaction; nothing is appended after it. Safe over a lost
+   * connection: `work` may then run again, its effect is kept once. Rejects when the stream is lost or `work` fails,
+   * which loses the stream: nothing of the commit is kept then.
+   */
   commit(frames: readonly FrameBody[], work: (tx: Tx) => Promise<void>): Promise<void>;
+  /** Takes no more. What was appended before is still written, unless the stream is lost. */
   close(): void;
 }
 
@@ -63,7 +63,8 @@ class Stream implements FrameStream {
   seq: number;
   written: number;
   bytes = 0;
-  pending: Pending[] = [];
+  pending: StoredBody[] = [];
+  #closed = false;
   #open?: { type: 'delta' | 'reasoning_delta'; message_id: MessageId; chat_id: ChatId; content: string };
   #waiters: { test: () => boolean; resolve: () => void; reject: (reason: unknown) => void }[] = [];
 
@@ -79,7 +80,7 @@ class Stream implements FrameStream {
   }
 
   append(body: FrameBody): void {
-    if (this.lost.aborted) return;
+    if (this.lost.aborted || this.#closed) return;
     if (body.type === 'delta' || body.type === 'reasoning_delta') {
       this.#appendDelta(body.type, body.message_id, body.chat_id, body.content);
     } else {
@@ -117,9 +118,9 @@ class Stream implements FrameStream {
   }
 
   push(body: FrameBody): void {
-    const json = limited(body);
-    this.pending.push({ type: body.type, json });
-    this.bytes += json.length;
+    const frame = storedBody(body);
+    this.pending.push(frame);
+    this.bytes += frame.json.length;
   }
 
   get hasPending(): boolean {
@@ -127,7 +128,7 @@ class Stream implements FrameStream {
   }
 
   /** The next frames to write, oldest first. They stay pending until `wrote`. */
-  batch(): Pending[] {
+  batch(): StoredBody[] {
     this.#seal();
     let bytes = 0;
     let count = 0;
@@ -178,9 +179,18 @@ class Stream implements FrameStream {
     return this.until(() => !this.hasPending);
   }
 
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** Nothing will be written for it any more. */
+  get isOver(): boolean {
+    return this.lost.aborted || (this.#closed && !this.hasPending);
+  }
+
   // Set by the writer, which owns the connection.
   commit: FrameStream['commit'] = () => Promise.reject(new TypeError('a stream is made by a FrameWriter'));
-  close: FrameStream['close'] = () => {};
 }
 
 export class FrameWriter {
@@ -201,9 +211,6 @@ export class FrameWriter {
   open(options: StreamOptions): FrameStream {
     const stream = new Stream(options, () => this.#schedule());
     stream.commit = (frames, work) => this.#commit(stream, frames, work);
-    stream.close = () => {
-      this.#streams.delete(stream);
-    };
     this.#streams.add(stream);
     return stream;
   }
@@ -223,6 +230,7 @@ export class FrameWriter {
   async #write(): Promise<void> {
     this.#writing = true;
     this.#lastWriteAt = performance.now();
+    for (const stream of this.#streams) if (stream.isOver) this.#streams.delete(stream);
     const batches = [...this.#streams]
       .filter((stream) => stream.hasPending)
       .map((stream) => ({ stream, frames: stream.batch() }));
@@ -243,7 +251,7 @@ export class FrameWriter {
       const last = await insertFrames(this.#sql, batches);
       for (const { stream, frames } of batches) {
         const seq = last.get(stream.options.sessionId);
-        if (seq === undefined) await this.#explainRefusal(stream, frames.length);
+        if (seq === undefined) await this.#explainRefusal(stream);
         else stream.wrote(frames.length, seq);
       }
     } catch (error) {
@@ -251,10 +259,7 @@ export class FrameWriter {
       // The statement itself was refused: find the session whose frames it does not take.
       const [first] = batches;
       if (batches.length === 1 && first) {
-        const cause = `${sqlCode(error) ?? ''} ${error instanceof Error ? error.message : String(error)}`.trim();
-        first.stream.lose(
-          new LonghaulError('internal_error', `the frame log refused this turn's output: ${cause}`, { cause: error }),
-        );
+        first.stream.lose(asLonghaulError(error));
         this.#onError(error);
         return;
       }
@@ -262,25 +267,34 @@ export class FrameWriter {
     }
   }
 
-  /** Nothing was updated: an earlier send had gone in already, or somebody else may write now. */
-  async #explainRefusal(stream: Stream, count: number): Promise<void> {
+  /**
+   * Nothing was updated: an earlier send had gone in and its answer was lost, or somebody else may write now. Only
+   * this stream adds under its token, oldest frame first; so what the row counts beyond what the stream knows of is
+   * the beginning of what is pending. It may be shorter than the last send: more was appended meanwhile.
+   */
+  async #explainRefusal(stream: Stream): Promise<void> {
     const { sessionId, token } = stream.options;
     const [row] = await this.#sql<{ writer: string | null; written: number; seq: number }[]>`
       SELECT writer, written, seq FROM sessions WHERE id = ${sessionId}`;
-    if (row?.writer === token && row.written === stream.written + count) stream.wrote(count, row.seq);
+    const arrived = row?.writer === token ? row.written - stream.written : 0;
+    if (row && arrived > 0 && arrived <= stream.pending.length) stream.wrote(arrived, row.seq);
     else stream.lose(outdated(stream, row));
   }
 
   async #commit(stream: Stream, frames: readonly FrameBody[], work: (tx: Tx) => Promise<void>): Promise<void> {
     await stream.flush();
     // From here on only this transaction writes for the stream.
+    stream.close();
     this.#streams.delete(stream);
     for (const frame of frames) stream.push(frame);
     for (let failures = 0; ; failures += 1) {
       try {
         return await this.#commitOnce(stream, work);
       } catch (error) {
-        if (!isConnectionLoss(error)) throw error;
+        if (!isConnectionLoss(error)) {
+          stream.lose(asLonghaulError(error));
+          throw error;
+        }
         this.#onError(error);
         await delay(Math.min(RETRY_FIRST_MS * 2 ** failures, RETRY_MAX_MS));
       }
@@ -288,23 +302,21 @@ export class FrameWriter {
   }
 
   async #commitOnce(stream: Stream, work: (tx: Tx) => Promise<void>): Promise<void> {
-    const rest = stream.batch();
-    const refused = await this.#sql.begin(async (tx) => {
-      const last = await insertFrames(tx, [{ stream, frames: rest }]);
-      const seq = last.get(stream.options.sessionId);
-      if (seq === undefined) return true;
-      await work(tx);
-      return { seq };
+    const frames = [...stream.pending];
+    const seq = await this.#sql.begin(async (tx) => {
+      const last = (await insertFrames(tx, [{ stream, frames }])).get(stream.options.sessionId);
+      if (last !== undefined) await work(tx);
+      return last;
     });
-    if (refused === true) await this.#explainRefusal(stream, rest.length);
-    else stream.wrote(rest.length, refused.seq);
+    if (seq === undefined) await this.#explainRefusal(stream);
+    else stream.wrote(frames.length, seq);
     if (stream.lost.aborted) throw stream.lost.reason as LonghaulError;
   }
 }
 
 interface Batch {
   readonly stream: Stream;
-  readonly frames: readonly Pending[];
+  readonly frames: readonly StoredBody[];
 }
 
 /** Fence, numbers, rows and wake-up in one statement. Returns the new last number of each session that took them. */
@@ -342,6 +354,12 @@ async function insertFrames(db: Sql | Tx, batches: readonly Batch[]): Promise<Ma
   return new Map(moved.map((row) => [row.id, row.last]));
 }
 
+function asLonghaulError(error: unknown): LonghaulError {
+  if (error instanceof LonghaulError) return error;
+  const cause = `${sqlCode(error) ?? ''} ${error instanceof Error ? error.message : String(error)}`.trim();
+  return new LonghaulError('internal_error', `the database refused this turn's output: ${cause}`, { cause: error });
+}
+
 function outdated(stream: Stream, row: { writer: string | null; written: number } | undefined): LonghaulError {
   const found = row ? `writer ${row.writer ?? 'none'}, ${row.written} written` : 'no session';
   return new LonghaulError(
@@ -355,15 +373,4 @@ function cutAt(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const last = text.charCodeAt(limit - 1);
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? limit - 1 : limit);
-}
-
-function limited(body: FrameBody): string {
-  const json = bodyJson(body);
-  if (Buffer.byteLength(json) <= MAX_FRAME_BYTES) return json;
-  // Drivers cut what they emit; this is the last line, which must not fail a turn.
-  if (body.type === 'tool_call') {
-    const { raw_input: _input, raw_output: _output, ...call } = body.call;
-    return bodyJson({ ...body, call: { ...call, title: call.title.slice(0, 500), locations: [], content: [] } });
-  }
-  return bodyJson({ type: 'warning', message: `a ${body.type} of ${json.length} characters was left out of the log` });
 }

@@ -1,0 +1,55 @@
+/** A frame's body as the log stores it: JSON that Postgres takes, of a size that every reader can expect. */
+import type { ToolCall } from '../workflows/vocabulary.ts';
+import { type FrameBody, frameJson, MAX_FRAME_BYTES } from './frame.ts';
+
+/** For what every frame has beside its body: type, ids, number, time. */
+const ENVELOPE_BYTES = 512;
+const MAX_BODY_BYTES = MAX_FRAME_BYTES - ENVELOPE_BYTES;
+/** Worst case in JSON is six bytes a character. */
+const SHORT_CHARS = 8 * 1024;
+
+export interface StoredBody {
+  readonly type: FrameBody['type'];
+  /** The body without its type, which has a column of its own. */
+  readonly json: string;
+}
+
+/**
+ * Whoever emits frames cuts them to size, knowing what matters; this is the last line, which must not fail a
+ * turn. What cannot be made short is left out, and a warning says so.
+ */
+export function storedBody(body: FrameBody): StoredBody {
+  const whole = stored(body);
+  if (fits(whole)) return whole;
+  const short = shortened(body);
+  const cut = short && stored(short);
+  if (cut && fits(cut)) return cut;
+  const message = `A frame "${body.type}" of ${whole.json.length} characters was too large for the log and left out.`;
+  return stored({ type: 'warning', message });
+}
+
+function stored(body: FrameBody): StoredBody {
+  const { type, ...fields } = body;
+  return { type, json: frameJson(fields) };
+}
+
+const fits = ({ json }: StoredBody): boolean =>
+  json.length * 3 <= MAX_BODY_BYTES || Buffer.byteLength(json) <= MAX_BODY_BYTES;
+
+function shortened(body: FrameBody): FrameBody | undefined {
+  switch (body.type) {
+    case 'tool_call':
+      return { ...body, call: outline(body.call) };
+    case 'message':
+      return { ...body, content: body.content.slice(0, SHORT_CHARS) };
+    case 'warning':
+      return { ...body, message: body.message.slice(0, SHORT_CHARS) };
+    default:
+      return undefined;
+  }
+}
+
+/** What is running and how it stands, without what it reads and writes. */
+function outline({ tool_call_id, title, kind, status }: ToolCall): ToolCall {
+  return { tool_call_id, title: title.slice(0, 500), kind, status, locations: [], content: [] };
+}
