@@ -142,6 +142,23 @@ test('remove, killed at any moment and run again, leaves nothing', async () => {
   }
 });
 
+test('a half removed worktree is never found as a whole one', async () => {
+  const lab = await openLab(files);
+  const base = await lab.repository.git('rev-parse', 'HEAD');
+  const whole = await treeOf(lab.repository.path);
+  const request = requestFor(lab, 'remove', base);
+  await lab.create();
+  const longest = await durationOf(request);
+  for (const ms of moments(longest)) {
+    await (await lab.create()).write({ 'new.txt': 'new\n' });
+    await killedAfter(ms, request);
+    const tree = await lab.create();
+    const { 'new.txt': work, ...rest } = await treeOf(tree.worktreePath);
+    expect(rest, `killed after ${ms} ms, then ${tree.state}`).toEqual(whole);
+    expect(work !== undefined).toBe(tree.state === 'found');
+  }
+});
+
 test('the git of a killed step is ended before the step runs again', async () => {
   const lab = await openLab({ ...files, '.gitattributes': '*.txt filter=slow\n' });
   const pidFile = path.join(lab.root, 'pid');
