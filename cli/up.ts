@@ -40,10 +40,7 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   const paths = await prepareHome(settings.home);
   const supervisorLog = join(paths.logs, 'supervisor.log');
   const startSupervisor = async (): Promise<RunningProcess> => {
-    // With no supervisor and no backend of ours, whoever holds a port that the user set is a stranger.
-    const status = await readStatus(settings);
-    if (status.parts.every((part) => part.name !== 'backend' || part.pid === null))
-      await refuseTakenPort(settings.listen);
+    await refuseForeignPort(settings);
     const entry = moduleOfOurs('cli/main');
     const supervisor = await spawnDetached({
       command: process.execPath,
@@ -58,9 +55,17 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   await ensureUp({ paths, startSupervisor, supervisorLog, say: onNews });
 }
 
+/** With no supervisor and no backend of ours, whoever holds a port that the user set is a stranger. */
+async function refuseForeignPort(settings: Settings): Promise<void> {
+  const { parts } = await readStatus(settings);
+  const ours = parts.some((part) => (part.name === 'supervisor' || part.name === 'backend') && part.pid !== null);
+  if (!ours) await refuseTakenPort(settings.listen);
+}
+
 /** Runs the supervisor here until it is told to stop, or finds that somebody else runs it. */
 async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
+  await refuseForeignPort(settings);
   const parts = makeParts({ settings, paths, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>
     say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all of it`);

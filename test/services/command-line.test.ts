@@ -1,0 +1,102 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { identify } from '../../services/process-identity.ts';
+import type { Status } from '../../services/status.ts';
+
+const LONGHAUL = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
+const run = promisify(execFile);
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), 'longhaul-cli-'));
+});
+afterEach(async () => {
+  await longhaul(['down']);
+  await rm(home, { recursive: true, force: true });
+});
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** In another folder than ours, and with a limit: a command that waits for its own background processes hangs. */
+async function longhaul(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+  const cache = process.env['LONGHAUL_CACHE'] ?? join(homedir(), '.cache', 'longhaul');
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(TEMPORAL_|LONGHAUL_|DATABASE_URL|VITEST)/.test(name),
+  );
+  const environment = { ...Object.fromEntries(inherited), LONGHAUL_HOME: home, LONGHAUL_CACHE: cache, ...env };
+  return run(process.execPath, [LONGHAUL, ...args], { cwd: tmpdir(), env: environment, timeout: 45_000 }).then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    (error: Ran) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
+  );
+}
+
+const statusOf = ({ stdout }: Ran): Status => JSON.parse(stdout) as Status;
+
+test('up -d returns with worker and backend at work, repairs a killed one, and down leaves nothing', async () => {
+  const up = await longhaul(['up', '-d', '--json']);
+  expect(up).toMatchObject({ code: 0 });
+  const before = statusOf(up);
+  expect(before.parts.map(({ name, state }) => `${name} ${state}`)).toEqual([
+    'supervisor ready',
+    'postgres ready',
+    'temporal ready',
+    'worker ready',
+    'backend ready',
+  ]);
+  expect(before).toMatchObject({
+    database_url: expect.stringMatching(/^postgres:\/\/longhaul:\w+@127\.0\.0\.1:\d+\/longhaul$/),
+    temporal_address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    home,
+  });
+  expect((await fetch(before.temporal_ui_url ?? '')).status).toBe(200);
+  expect((await fetch(new URL('/readyz', before.backend_url ?? ''))).status).toBe(200);
+  expect(statusOf(await longhaul(['status', '--json']))).toEqual(before);
+
+  process.kill(before.parts.find((part) => part.name === 'worker')?.pid ?? 0, 'SIGKILL');
+  const after = statusOf(await longhaul(['up', '-d', '--json']));
+  expect(after.parts.filter((part) => part.name !== 'worker')).toEqual(
+    before.parts.filter((part) => part.name !== 'worker'),
+  );
+  expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: expect.stringContaining('worker') });
+  for (const { pid } of after.parts) expect(await identify(pid ?? 0)).toBeUndefined();
+  expect(await longhaul(['status', '--json'])).toMatchObject({ code: 4 });
+  expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: 'nothing was running\n' });
+});
+
+test('a port that the user set and somebody else has stops the start before anything runs', async () => {
+  const stranger = createServer();
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+  const address = stranger.address();
+  const listen = `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  for (const args of [['up', '-d'], ['up']]) {
+    expect(await longhaul(args, { LONGHAUL_LISTEN: listen })).toMatchObject({
+      code: 2,
+      stderr: `longhaul: LONGHAUL_LISTEN is ${listen}, but that port is taken: end what listens there, choose another port, or unset it.\n`,
+    });
+  }
+  expect(statusOf(await longhaul(['status', '--json'])).parts.every((part) => part.pid === null)).toBe(true);
+  stranger.close();
+});
+
+test('wrong usage and wrong settings end with 2, with --json as a problem', async () => {
+  expect(await longhaul(['nonsense'])).toMatchObject({ code: 2 });
+  expect(await longhaul(['--help'])).toMatchObject({ code: 0 });
+  const wrong = await longhaul(['status', '--json'], { LONGHAUL_AGENT_SLOTS: 'many' });
+  expect(wrong.code).toBe(2);
+  expect(JSON.parse(wrong.stderr)).toEqual({
+    type: 'about:blank',
+    title: 'invalid input',
+    detail: 'LONGHAUL_AGENT_SLOTS: expected a whole number, found "many"',
+    error_code: 'invalid_input',
+  });
+});
