@@ -3,6 +3,7 @@ import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { checkHealth } from '../client/health.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { findServices, type Services } from './connect.ts';
+import { EXIT } from './exit.ts';
 
 export interface CommandContext {
   readonly longhaul: Longhaul;
@@ -11,6 +12,10 @@ export interface CommandContext {
 
 /** Fails with `service_unreachable`, naming `longhaul up -d`, if Postgres or Temporal does not answer. */
 export async function withLonghaul<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
+  // Whoever reads our output may leave at any time (`longhaul watch … | head -1`); the task goes on.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === 'EPIPE' ? EXIT.done : EXIT.taskFailed),
+  );
   const services = await findServices();
   const longhaul = openLonghaul({
     databaseUrl: services.databaseUrl,

@@ -63,7 +63,12 @@ export function taskText(task: TaskDescription, paint: Paint): string {
 }
 
 /** Our own colours stay. */
-const harmlessFact = (text: string): string => (text.startsWith('\u001b') ? text : harmless(text));
+const harmlessFact = (text: string): string =>
+  text.startsWith('\u001b')
+    ? text
+    : harmless(text)
+        .trimEnd()
+        .replaceAll('\n', `\n${' '.repeat(10)}`);
 const indented = (text: string): string =>
   text
     .trimEnd()

@@ -40,7 +40,7 @@ export class Timeline {
   readonly #tools = new Map<string, OpenTool>();
   #phase: Phase = 'queued';
   #plan: readonly PlanEntry[] = [];
-  #planTold = '';
+  #planTold: readonly string[] = [];
   #tokens: number | undefined;
   #attempt = 1;
 
@@ -122,10 +122,10 @@ export class Timeline {
 
   #showPlan(entries: readonly PlanEntry[]): void {
     this.#plan = entries;
-    const told = entries.map(planLine).join('\n');
-    if (told === this.#planTold) return;
+    const told = entries.map(planLine);
+    const news = told.filter((line) => !this.#planTold.includes(line));
     this.#planTold = told;
-    this.#options.screen.planned?.(entries.map(planLine));
+    if (news.length > 0) this.#options.screen.planned?.(news);
   }
 
   #input(content: string): void {
