@@ -210,7 +210,10 @@ async function store(job: Job, base: Base, submodules: ReadonlySet<string>): Pro
       await dropRef(job);
       return { kind: 'none' };
     }
-    const [commit, diff] = await Promise.all([commitTree(job, tree, base), diffTrees(base.tree, tree, job.at)]);
+    const [commit, diff] = await Promise.all([
+      commitTree(job, tree, base),
+      diffTrees(base.tree, tree, withoutIndex(job)),
+    ]);
     const pointers = diff?.newGitlinks.filter((one) => !submodules.has(one)) ?? [];
     if (pointers.length > 0 && depth < NESTING_LIMIT) {
       await unlinkNested(job, pointers);
@@ -264,6 +267,11 @@ async function commitTree(job: Job, tree: string, base: Base): Promise<string> {
   return gitText(['commit-tree', tree, '-p', job.request.base, '-F', '-'], { ...job.at, env, input });
 }
 
+/** With an index that calls a file unchanged, git reads the file instead of the stored blob: not what the commit holds, if it changes now. */
+function withoutIndex(job: Job): GitOptions {
+  return { ...job.at, env: { ...job.at.env, GIT_INDEX_FILE: path.join(job.adminDir, 'longhaul-no-index') } };
+}
+
 async function changed(job: Job, commit: string, diff: TreeDiff): Promise<Stored> {
   const { files, patch } = diff;
   return {
@@ -272,7 +280,7 @@ async function changed(job: Job, commit: string, diff: TreeDiff): Promise<Stored
     files,
     additions: files.reduce((sum, file) => sum + file.additions, 0),
     deletions: files.reduce((sum, file) => sum + file.deletions, 0),
-    diff: await readableDiff(diff, job.at),
+    diff: await readableDiff(diff, withoutIndex(job)),
     patch,
   };
 }

@@ -301,6 +301,7 @@ test('a file that changes in the moment of its staging, with its size and time k
   await tree.write({ 'same.txt': 'x\n' });
   await utimes(tree.file('same.txt'), moment, moment);
   expect((await tree.change()).diff).toContain('+x');
+  expect(await repository.git('show', `${tree.ref}:same.txt`)).toBe('x');
 });
 
 test('a worktree that is gone, unfinished or of another project is not collected', async () => {

@@ -105,7 +105,7 @@ test('uncommitted edits are not included, and the person is told', async () => {
   const { repository, create } = await openLab();
   await repository.write({ 'README.md': 'edited\n', 'new.txt': 'new\n' });
   // Only its time differs: a status that may write would note that in the user's index.
-  await utimes(path.join(repository.path, 'src', 'main.js'), new Date(), new Date());
+  await utimes(path.join(repository.path, 'src', 'main.js'), new Date(0), new Date(0));
   const before = await repository.fingerprint();
   const tree = await create();
   expect(tree.warnings).toEqual([
