@@ -6,8 +6,8 @@
  * Whoever owns an existing data directory decides; Postgres accepts no other owner.
  */
 import { execFile } from 'node:child_process';
-import { readFile, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { chmod, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { LonghaulError } from '../workflows/errors.ts';
 
@@ -20,15 +20,20 @@ export type PostgresUser =
   | { readonly kind: 'account'; readonly uid: number; readonly gid: number }
   | { readonly kind: 'namespace' };
 
-/** `dataDir` need not exist; `dir`, its parent, must. */
+/** `dataDir` need not exist; `dir`, its parent, must. Its parent in turn is the home. */
 export async function choosePostgresUser(dir: string, dataDir: string, program: string): Promise<PostgresUser> {
   if (process.getuid?.() !== 0) return { kind: 'self' };
-  const owner = await ownerOf(dataDir);
+  // A folder that is not a cluster yet says nothing.
+  const owner = await ownerOf(join(dataDir, 'PG_VERSION'));
   const account = owner === undefined ? await accountOf(ACCOUNT) : owner.uid === 0 ? undefined : owner;
-  if (account && (await othersReach(dirname(program))) && (await othersReach(dir))) {
+  const closed = account ? [...(await closedFolders(dirname(program))), ...(await closedFolders(dir))] : undefined;
+  if (account && closed?.length === 0) return { kind: 'account', ...account };
+  if ((owner === undefined || owner.uid === 0) && (await canUnshare())) return { kind: 'namespace' };
+  // A container may forbid namespaces. If nothing but our own home is closed, it is opened a crack.
+  if (account && closed?.every((folder) => folder === dir || folder === dirname(dir))) {
+    for (const folder of closed) await chmod(folder, (await stat(folder)).mode | OTHERS_MAY_ENTER);
     return { kind: 'account', ...account };
   }
-  if ((owner === undefined || owner.uid === 0) && (await canUnshare())) return { kind: 'namespace' };
   throw new LonghaulError(
     'service_unreachable',
     `Postgres refuses to run as root, and no other way is open: ${ACCOUNT} cannot reach both ${dirname(program)} and ${dir}, and \`unshare -U\` is not permitted. Run as another user, set LONGHAUL_HOME to a folder that others may enter (chmod o+x on each folder above), or set DATABASE_URL.`,
@@ -62,12 +67,13 @@ async function accountOf(name: string): Promise<{ uid: number; gid: number } | u
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
 }
 
-/** Whether an account that owns nothing here may enter the folder and all above it. Access lists are not looked at. */
-async function othersReach(folder: string): Promise<boolean> {
+/** The folders on the way that an account which owns nothing here may not enter. Access lists are not looked at. */
+async function closedFolders(folder: string): Promise<string[]> {
+  const closed: string[] = [];
   for (let path = folder; ; path = dirname(path)) {
     const { mode } = await stat(path);
-    if ((mode & OTHERS_MAY_ENTER) === 0) return false;
-    if (path === dirname(path)) return true;
+    if ((mode & OTHERS_MAY_ENTER) === 0) closed.push(path);
+    if (path === dirname(path)) return closed;
   }
 }
 
