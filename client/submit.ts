@@ -4,13 +4,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import { appendKeyed } from '../frames/append.ts';
-import { wellFormedText } from '../frames/frame.ts';
 import { type ListedAgent, listAgents } from '../store/agents.ts';
 import { idOf } from '../store/ids.ts';
 import { findProject } from '../store/projects.ts';
 import { insertTask } from '../store/queue.ts';
 import { addChat, addUserMessage, chatIsOf, findSession, newestOpenChat } from '../store/sessions.ts';
 import type { Sql, Tx } from '../store/sql.ts';
+import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';

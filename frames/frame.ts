@@ -82,24 +82,3 @@ export const MAX_DELTA_CHARS = 8 * 1024;
 export const FRAMES_CHANNEL = 'longhaul_frames';
 /** NOTIFY channel of task rows that somebody should look at; payload the task's id. */
 export const TASKS_CHANNEL = 'longhaul_tasks';
-
-/**
- * JSON that Postgres accepts as jsonb: it refuses U+0000 (22P05) and lone surrogates (22P02), which agents
- * do print. Both become U+FFFD.
- */
-export function frameJson(body: unknown): string {
-  const json = JSON.stringify(body);
-  // A cheap look first: JSON.stringify writes both as \uXXXX escapes.
-  return /\\u(?:0000|d[89a-f])/i.test(json) ? JSON.stringify(wellFormed(body)) : json;
-}
-
-export function wellFormedText(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\ufffd');
-}
-
-function wellFormed(value: unknown): unknown {
-  if (typeof value === 'string') return wellFormedText(value);
-  if (Array.isArray(value)) return value.map(wellFormed);
-  if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [wellFormedText(key), wellFormed(inner)]));
-}

@@ -1,6 +1,7 @@
 /** A frame's body as the log stores it: JSON that Postgres takes, of a size that every reader can expect. */
+import { wellFormed } from '../store/well-formed.ts';
 import type { ToolCall } from '../workflows/vocabulary.ts';
-import { type FrameBody, frameJson, MAX_FRAME_BYTES } from './frame.ts';
+import { type FrameBody, MAX_FRAME_BYTES } from './frame.ts';
 
 /** For what every frame has beside its body: type, ids, number, time. */
 const ENVELOPE_BYTES = 512;
@@ -30,7 +31,7 @@ export function storedBody(body: FrameBody): StoredBody {
 
 function stored(body: FrameBody): StoredBody {
   const { type, ...fields } = body;
-  return { type, json: frameJson(fields) };
+  return { type, json: JSON.stringify(wellFormed(fields)) };
 }
 
 const fits = ({ json }: StoredBody): boolean =>

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { AgentSessionId, DispatchResult, SessionId, TaskId } from '../workflows/contract.ts';
 import type { ErrorCode } from '../workflows/errors.ts';
 import type { Db, Sql } from './sql.ts';
+import { wellFormed } from './well-formed.ts';
 
 /** Who runs the attempt: told from a later process with the same pid by boot and start time. */
 export interface WorkerIdentity {
@@ -49,14 +50,21 @@ export interface EarlierAttempt {
 /**
  * Takes the session's `writer` token for this attempt, in one transaction with the record of the attempt.
  * From then on every write of an older attempt is refused. Safe to call again after a lost connection.
+ *
+ * Locks the task's row, then the session's, then touches attempts; whoever else needs two of them keeps this order.
+ * The session comes before the attempts are read because an older attempt that commits its outcome holds it.
  */
 export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   return sql.begin(async (tx) => {
     const [task] = await tx<{ state: string; run_id: string | null; session_id: SessionId | null }[]>`
       SELECT state, run_id, session_id FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
     if (!task) return { kind: 'gone' };
-    if (!task.session_id || task.state !== 'running') return superseded(`the task is ${task.state}`);
+    if (task.state !== 'running') return superseded(`the task is ${task.state}`);
+    if (!task.session_id) return superseded('the task has no session yet');
     if (task.run_id !== null && task.run_id !== turn.runId) return superseded(`the task belongs to run ${task.run_id}`);
+    const [session] = await tx<{ seq: number }[]>`
+      SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`;
+    if (!session) return { kind: 'gone' };
     const attempts = await tx<(EarlierAttempt & { outcome: DispatchResult | null })[]>`
       SELECT attempt, pid, pid_start, boot_id, agent_session_id, spawned_at, error_code, outcome
         FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`;
@@ -75,9 +83,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
     await tx`
       UPDATE attempts SET ended_at = clock_timestamp()
        WHERE task_id = ${turn.taskId} AND attempt < ${turn.attempt} AND ended_at IS NULL`;
-    const [session] = await tx<{ seq: number }[]>`
-      UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id} RETURNING seq`;
-    if (!session) return { kind: 'gone' };
+    await tx`UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id}`;
     await tx`UPDATE tasks SET phase = 'starting' WHERE id = ${turn.taskId}`;
     return {
       kind: 'taken',
@@ -93,9 +99,16 @@ function superseded(reason: string): TakenTurn {
   return { kind: 'superseded', reason };
 }
 
-/** A later attempt of the same process takes over a turn that lives on: same token, new number. */
+/**
+ * A later attempt of the same process takes over a turn that lives on: same token, new number. False: a newer
+ * attempt is known, or the session's writer is another one by now; the turn must end then.
+ */
 export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: number; from: number }): Promise<boolean> {
   return sql.begin(async (tx) => {
+    const held = await tx`
+      SELECT FROM sessions s JOIN tasks t ON t.session_id = s.id JOIN attempts a ON a.task_id = t.id
+       WHERE a.task_id = ${turn.taskId} AND a.attempt = ${turn.from} AND s.writer = a.token FOR SHARE OF s`;
+    if (held.length === 0) return false;
     const rows = await tx`
       INSERT INTO attempts (task_id, attempt, host, run_id, token, boot_id, worker_pid, worker_start,
                             pid, pid_start, agent_session_id, spawned_at)
@@ -107,7 +120,7 @@ export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: numbe
       RETURNING attempt`;
     if (rows.length === 0) return false;
     await tx`UPDATE attempts SET ended_at = clock_timestamp()
-              WHERE task_id = ${turn.taskId} AND attempt = ${turn.from}`;
+              WHERE task_id = ${turn.taskId} AND attempt < ${turn.attempt} AND ended_at IS NULL`;
     return true;
   });
 }
@@ -143,7 +156,7 @@ export async function recordOutcome(
   db: Db,
   turn: { taskId: TaskId; attempt: number; outcome: DispatchResult },
 ): Promise<void> {
-  await db`UPDATE attempts SET outcome = ${db.json(turn.outcome)}, ended_at = clock_timestamp()
+  await db`UPDATE attempts SET outcome = ${db.json(wellFormed(turn.outcome))}, ended_at = clock_timestamp()
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
 }
 

@@ -2,6 +2,7 @@
 import type { ChangeId, SessionId, TaskId } from '../workflows/contract.ts';
 import { idOf } from './ids.ts';
 import type { Db, Tx } from './sql.ts';
+import { wellFormedText } from './well-formed.ts';
 
 export interface Diff {
   readonly commit: string;
@@ -16,7 +17,7 @@ export interface Diff {
 export async function storeDiff(db: Db, taskId: TaskId, base: string, found: Diff): Promise<void> {
   await db`
     INSERT INTO collected_diffs (task_id, base_commit, result_commit, diff, patch, files, additions, deletions, ignored_files)
-    VALUES (${taskId}, ${base}, ${found.commit}, ${found.diff}, ${found.patch}, ${db.json(found.files as never)},
+    VALUES (${taskId}, ${base}, ${found.commit}, ${wellFormedText(found.diff)}, ${found.patch}, ${db.json(found.files as never)},
             ${found.additions}, ${found.deletions}, ${db.json([...found.ignored])})
     ON CONFLICT (task_id) DO UPDATE
       SET base_commit = EXCLUDED.base_commit, result_commit = EXCLUDED.result_commit, diff = EXCLUDED.diff,

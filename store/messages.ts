@@ -2,6 +2,7 @@
 import type { ChatId, MessageId } from '../workflows/contract.ts';
 import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import type { Tx } from './sql.ts';
+import { wellFormed, wellFormedText } from './well-formed.ts';
 
 export interface FinishedMessage {
   readonly id: MessageId;
@@ -18,9 +19,9 @@ export interface FinishedMessage {
 export async function finishMessage(tx: Tx, message: FinishedMessage): Promise<boolean> {
   const rows = await tx`
     UPDATE messages
-       SET content = ${message.content}, reasoning = ${message.reasoning || null},
-           tool_calls = ${message.toolCalls.length > 0 ? tx.json(message.toolCalls as never) : null},
-           plan = ${message.plan ? tx.json(message.plan as never) : null},
+       SET content = ${wellFormedText(message.content)}, reasoning = ${wellFormedText(message.reasoning) || null},
+           tool_calls = ${message.toolCalls.length > 0 ? tx.json(wellFormed(message.toolCalls) as never) : null},
+           plan = ${message.plan ? tx.json(wellFormed(message.plan) as never) : null},
            truncated = ${message.totalChars > message.content.length}, total_chars = ${message.totalChars},
            tokens_used = ${message.tokensUsed ?? null}, status = ${message.status}, finished_at = clock_timestamp()
      WHERE id = ${message.id} AND status = 'streaming'

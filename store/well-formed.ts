@@ -1,0 +1,20 @@
+/**
+ * Text as Postgres takes it. It refuses U+0000 (22021 as text, 22P05 as jsonb) and lone surrogates (22P02 as
+ * jsonb), which agents do print. Both become U+FFFD.
+ */
+export function wellFormedText(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\ufffd');
+}
+
+/** The same in everything that a JSON value holds, keys included. Returns the value itself where nothing is amiss. */
+export function wellFormed<T>(value: T): T {
+  // A cheap look first: JSON.stringify writes both as \uXXXX escapes.
+  return /\\u(?:0000|d[89a-f])/i.test(JSON.stringify(value) ?? '') ? (cleaned(value) as T) : value;
+}
+
+function cleaned(value: unknown): unknown {
+  if (typeof value === 'string') return wellFormedText(value);
+  if (Array.isArray(value)) return value.map(cleaned);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [wellFormedText(key), cleaned(inner)]));
+}

@@ -1,0 +1,232 @@
+import { randomUUID } from 'node:crypto';
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { FrameWriter } from '../../frames/writer.ts';
+import {
+  adoptTurn,
+  endAttempts,
+  openAttempts,
+  recordAgentSession,
+  recordAttemptFailure,
+  recordOutcome,
+  recordSpawn,
+  takeTurn,
+} from '../../store/attempts.ts';
+import { connect, type Sql } from '../../store/sql.ts';
+import type { AgentSessionId, TaskId } from '../../workflows/contract.ts';
+import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { delta, labSession, type LabMessage } from '../lab/log.ts';
+import { LAB_TURN, openStream, streamOf, takeLabTurn, type Taken } from '../lab/turn.ts';
+import { blockedBackend, hold } from '../lab/until.ts';
+
+let database: LabDatabase;
+let sql: Sql;
+beforeAll(async () => {
+  database = await freshDatabase();
+  ({ sql } = database);
+});
+afterAll(() => database.drop());
+
+const take = (message: LabMessage, attempt: number, db = sql) =>
+  takeTurn(db, { ...LAB_TURN, taskId: message.taskId, attempt });
+
+const spawned = (message: LabMessage, attempt: number, { token, sessionId }: Taken, db = sql) =>
+  recordSpawn(db, { taskId: message.taskId, attempt, sessionId, token, pid: 1000 + attempt, pidStart: 'start' });
+
+async function writerOf({ sessionId }: LabMessage): Promise<string | null> {
+  const [row] = await sql<{ writer: string | null }[]>`SELECT writer FROM sessions WHERE id = ${sessionId}`;
+  return row?.writer ?? null;
+}
+
+/** A connection of its own, whose statements the test can see waiting. */
+function ownSql(): { own: Sql; name: string } {
+  const name = `attempt ${randomUUID().slice(0, 8)}`;
+  const own = connect(database.url, { max: 1, applicationName: name });
+  onTestFinished(() => own.end({ timeout: 1 }));
+  return { own, name };
+}
+
+test('a newer attempt takes the turn and learns what the older ones left; an older one does not get it back', async () => {
+  const message = await labSession(sql);
+  const first = await takeLabTurn(sql, message, 1);
+  expect(first).toMatchObject({ sessionId: message.sessionId, seq: 0, earlier: [] });
+  expect(await spawned(message, 1, first)).toBe(true);
+  const agentSessionId = 'agent-1' as AgentSessionId;
+  await recordAgentSession(sql, { taskId: message.taskId, attempt: 1, agentSessionId });
+  await recordAttemptFailure(sql, { taskId: message.taskId, attempt: 1, code: 'agent_crashed' });
+
+  const second = await takeLabTurn(sql, message, 3);
+  expect(second.token).not.toBe(first.token);
+  expect(second.earlier).toMatchObject([
+    { attempt: 1, pid: 1001, pid_start: 'start', agent_session_id: 'agent-1', error_code: 'agent_crashed' },
+  ]);
+  expect(await take(message, 2)).toMatchObject({ kind: 'superseded', reason: 'attempt 3 has the turn' });
+  expect(await take(message, 1)).toMatchObject({ kind: 'superseded' });
+  expect(await spawned(message, 1, first)).toBe(false);
+  expect(await writerOf(message)).toBe(second.token);
+  const [task] = await sql`SELECT phase FROM tasks WHERE id = ${message.taskId}`;
+  expect(task).toEqual({ phase: 'starting' });
+});
+
+test('an attempt that asks twice, because it never heard the answer, has the turn with a new token', async () => {
+  const message = await labSession(sql);
+  const first = await takeLabTurn(sql, message, 1);
+  const again = await takeLabTurn(sql, message, 1);
+  expect(again.earlier).toEqual([]);
+  expect(await spawned(message, 1, first)).toBe(false);
+  expect(await spawned(message, 1, again)).toBe(true);
+});
+
+test.each(['pending', 'completed', 'failed', 'cancelled'])('a task that is %s gives nobody its turn', async (state) => {
+  const message = await labSession(sql);
+  await sql`UPDATE tasks SET state = ${state} WHERE id = ${message.taskId}`;
+  expect(await take(message, 1)).toEqual({ kind: 'superseded', reason: `the task is ${state}` });
+  expect(await writerOf(message)).toBeNull();
+});
+
+test('another run of the task does not get the turn', async () => {
+  const message = await labSession(sql);
+  await sql`UPDATE tasks SET run_id = 'run-2' WHERE id = ${message.taskId}`;
+  expect(await take(message, 1)).toEqual({ kind: 'superseded', reason: 'the task belongs to run run-2' });
+  await sql`UPDATE tasks SET run_id = 'run-1' WHERE id = ${message.taskId}`;
+  expect(await take(message, 1)).toMatchObject({ kind: 'taken' });
+});
+
+test('a task or a session that was deleted is gone', async () => {
+  const message = await labSession(sql);
+  expect(await takeTurn(sql, { ...LAB_TURN, taskId: randomUUID() as TaskId, attempt: 1 })).toEqual({ kind: 'gone' });
+  await sql`DELETE FROM sessions WHERE id = ${message.sessionId}`;
+  expect(await take(message, 1)).toEqual({ kind: 'gone' });
+  expect(await sql`SELECT FROM attempts WHERE task_id = ${message.taskId}`).toHaveLength(0);
+});
+
+test('an outcome that Temporal never heard of is found, by any later attempt', async () => {
+  const message = await labSession(sql);
+  const stream = await openStream(sql, new FrameWriter(sql), message);
+  const outcome = { kind: 'failed', code: 'agent_refused', message: 'no \0 way', attempt: 1 } as const;
+  await stream.commit([], (tx) => recordOutcome(tx, { taskId: message.taskId, attempt: 1, outcome }));
+  const kept = { ...outcome, message: 'no \ufffd way' };
+  expect(await take(message, 2)).toEqual({ kind: 'done', outcome: kept });
+  await recordAttemptFailure(sql, { taskId: message.taskId, attempt: 1, code: 'worker_lost' });
+  expect(await take(message, 1)).toEqual({ kind: 'done', outcome: kept });
+  expect(await openAttempts(sql, 'lab')).not.toContainEqual(expect.objectContaining({ task_id: message.taskId }));
+});
+
+test('an attempt that asks while the older one commits its outcome waits, and finds it', async () => {
+  const { own, name } = ownSql();
+  const message = await labSession(sql);
+  const stream = await openStream(sql, new FrameWriter(sql), message);
+  const outcome = { kind: 'completed', attempt: 1 } as const;
+  let asked: ReturnType<typeof take> | undefined;
+  await stream.commit([delta(message, 'end')], async (tx) => {
+    asked = take(message, 2, own);
+    await blockedBackend(sql, name);
+    await recordOutcome(tx, { taskId: message.taskId, attempt: 1, outcome });
+  });
+  expect(await asked).toEqual({ kind: 'done', outcome });
+});
+
+test('a process that was spawned while a newer attempt took the turn is not recorded', async () => {
+  const { own, name } = ownSql();
+  const message = await labSession(sql);
+  const first = await takeLabTurn(sql, message, 1);
+  const lock = await hold(
+    sql,
+    (tx) => tx`UPDATE sessions SET writer = ${randomUUID()} WHERE id = ${message.sessionId}`,
+  );
+  const recorded = spawned(message, 1, first, own);
+  await blockedBackend(sql, name);
+  await lock.release();
+  expect(await recorded).toBe(false);
+  const [row] = await sql`SELECT pid FROM attempts WHERE task_id = ${message.taskId}`;
+  expect(row).toEqual({ pid: null });
+});
+
+test('a turn that lives on is adopted with its token, and the attempts before are ended', async () => {
+  const message = await labSession(sql);
+  const taken = await takeLabTurn(sql, message, 1);
+  await spawned(message, 1, taken);
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 2, from: 1 })).toBe(true);
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 3, from: 1 })).toBe(true);
+  expect(await writerOf(message)).toBe(taken.token);
+  const open = (await openAttempts(sql, 'lab')).filter((row) => row.task_id === message.taskId);
+  expect(open).toMatchObject([{ attempt: 3, worker_pid: LAB_TURN.worker.pid }]);
+  const stream = streamOf(new FrameWriter(sql), message, taken);
+  stream.append(delta(message, 'still here'));
+  await stream.flush();
+  expect(await take(message, 2)).toMatchObject({ kind: 'superseded' });
+});
+
+test('a turn is not adopted by an older attempt, nor twice by the same', async () => {
+  const message = await labSession(sql);
+  await takeLabTurn(sql, message, 2);
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 1, from: 2 })).toBe(false);
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 2, from: 2 })).toBe(false);
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 3, from: 2 })).toBe(true);
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 3, from: 2 })).toBe(false);
+});
+
+test('a turn that another process took meanwhile, or that is closed, is not adopted', async () => {
+  const message = await labSession(sql);
+  await takeLabTurn(sql, message, 1);
+  await takeLabTurn(sql, message, 2); // elsewhere
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 3, from: 1 })).toBe(false);
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 3, from: 2 })).toBe(true);
+  await sql.begin((tx) => endAttempts(tx, message.taskId, message.sessionId));
+  expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 4, from: 3 })).toBe(false);
+});
+
+test('after its attempts are ended no attempt writes, and nothing it says is recorded', async () => {
+  const message = await labSession(sql);
+  const taken = await takeLabTurn(sql, message, 1);
+  const stream = streamOf(new FrameWriter(sql), message, taken);
+  await sql.begin((tx) => endAttempts(tx, message.taskId, message.sessionId));
+  stream.append(delta(message, 'late'));
+  await expect(stream.flush()).rejects.toMatchObject({ code: 'superseded' });
+  expect(await spawned(message, 1, taken)).toBe(false);
+});
+
+test('in whatever order attempts ask, the newest has the turn in the end and nobody blocks another for good', async () => {
+  const attempts = fc.shuffledSubarray([1, 2, 3, 4, 5, 6], { minLength: 2 });
+  await fc.assert(
+    fc.asyncProperty(attempts, fc.boolean(), async (order, together) => {
+      const message = await labSession(sql);
+      const taken: { attempt: number; token: string }[] = [];
+      const ask = async (attempt: number): Promise<void> => {
+        const answer = await take(message, attempt);
+        if (answer.kind !== 'taken') return;
+        taken.push({ attempt, token: answer.token });
+        await spawned(message, attempt, answer);
+      };
+      if (together) await Promise.all(order.map(ask));
+      else for (const attempt of order) await ask(attempt);
+      const newest = Math.max(...order);
+      expect(taken.find(({ attempt }) => attempt === newest)?.token).toBe(await writerOf(message));
+      const open = (await openAttempts(sql, 'lab')).filter((row) => row.task_id === message.taskId);
+      expect(open.map(({ attempt }) => attempt)).toEqual([newest]);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('attempts that come and go at once never lock each other out', async () => {
+  const message = await labSession(sql);
+  let last = await takeLabTurn(sql, message, 1);
+  const writer = new FrameWriter(sql);
+  for (let attempt = 2; attempt <= 60; attempt += 1) {
+    const stream = streamOf(writer, message, last);
+    const [next] = await Promise.all([
+      takeLabTurn(sql, message, attempt),
+      spawned(message, attempt - 1, last),
+      stream
+        .commit([delta(message, '.')], async (tx) => {
+          await tx`UPDATE attempts SET pid = 1 WHERE task_id = ${message.taskId} AND attempt = ${attempt - 1}`;
+        })
+        .catch(() => undefined),
+    ]);
+    last = next;
+  }
+  const [row] = await sql<{ deadlocks: number }[]>`
+    SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
+  expect(row).toEqual({ deadlocks: 0 });
+});
