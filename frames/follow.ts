@@ -47,7 +47,7 @@ export class FrameHub {
     const waker = this.#register(sessionId);
     try {
       // LISTEN before the first look: what is written after that look wakes us.
-      await Promise.race([this.#listening(), abortOf(signal)]);
+      await unlessAborted(this.#listening(), signal);
       let position = after;
       let known = false;
       const stopped = (): boolean => signal?.aborted === true;
@@ -213,11 +213,17 @@ class Waker {
   }
 }
 
-function abortOf(signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted) resolve();
-    else signal?.addEventListener('abort', () => resolve(), { once: true });
+/** Resolves with the work, or when the signal is aborted. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work;
+  let done = (): void => {};
+  const aborted = new Promise<void>((resolve) => {
+    done = resolve;
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', done);
   });
+  await Promise.race([work, aborted]);
+  signal.removeEventListener('abort', done);
 }
 
 function noSuchSession(sessionId: SessionId): LonghaulError {

@@ -28,6 +28,7 @@ export interface Listener {
 /** Listens with a connection of its own, made with the settings of `sql`. */
 export function listen(sql: Sql, options: ListenOptions): Listener {
   const closed = new AbortController();
+  const closing = aborted(closed.signal);
   let lost = (): void => {};
   let first = (): void => {};
   const listening = new Promise<void>((resolve) => {
@@ -46,7 +47,7 @@ export function listen(sql: Sql, options: ListenOptions): Listener {
         failures = 0;
         first();
         options.onListening();
-        await Promise.race([gone, aborted(closed.signal)]);
+        await Promise.race([gone, closing]);
       } catch {
         // Postgres is away: whoever reads its tables will say so.
       }
@@ -86,7 +87,6 @@ function connectionLike(sql: Sql, options: ListenOptions, onclose: () => void): 
 
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve();
     signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }

@@ -106,9 +106,9 @@ test('a message that completes while snapshots are taken is never seen half', as
     await tx`SELECT pg_sleep(0.05)`;
   });
   const seen: string[] = [];
-  let done = false;
+  const done = new AbortController();
   const watch = (async () => {
-    while (!done) {
+    while (!done.signal.aborted) {
       const snapshot = await takeSnapshot(sql, message.sessionId);
       seen.push(`${snapshot?.messages[0]?.status} ${snapshot?.messages[0]?.content.length}`);
     }
@@ -116,7 +116,7 @@ test('a message that completes while snapshots are taken is never seen half', as
     seen.push(`${last?.messages[0]?.status} ${last?.messages[0]?.content.length}`);
   })();
   await complete;
-  done = true;
+  done.abort();
   await watch;
   expect(new Set(seen)).toEqual(new Set(['streaming 400', 'complete 400']));
 });

@@ -1,6 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FollowedFrame, FrameHub, followFrames, type FollowOptions } from '../../frames/follow.ts';
 import { FRAMES_CHANNEL } from '../../frames/frame.ts';
+import { startPostgres, stopPostgres } from '../../services/postgres.ts';
+import { migrate } from '../../store/migrate.ts';
 import { connect, isConnectionLoss, type Sql } from '../../store/sql.ts';
 import type { SessionId } from '../../workflows/contract.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
@@ -82,6 +87,50 @@ test('a reader goes on without hole or repeat when Postgres throws out all its c
   }
   expect(seqs(await reading)).toEqual(upTo(600));
   await own.end({ timeout: 1 });
+});
+
+test('a reader goes on without hole or repeat over a restart of Postgres', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'longhaul-restart-'));
+  const options = { dir: join(dir, 'postgres'), logFile: join(dir, 'postgres.log') };
+  let running = await startPostgres(options);
+  const own = connect(running.url);
+  try {
+    await migrate(own);
+    const message = await labSession(own);
+    await append(
+      own,
+      message,
+      Array.from({ length: 3 }, () => delta(message, 'x')),
+    );
+    let began = (): void => {};
+    const beginning = new Promise<void>((resolve) => {
+      began = resolve;
+    });
+    const reading = (async () => {
+      const frames: FollowedFrame[] = [];
+      for await (const page of followFrames(own, { sessionId: message.sessionId, after: 0 })) {
+        frames.push(...page);
+        began();
+        if (frames.length >= 6) break;
+      }
+      return frames;
+    })();
+    await beginning;
+    await stopPostgres(running.identity);
+    running = await startPostgres({ ...options, port: running.port });
+    const again = connect(running.url);
+    await append(
+      again,
+      message,
+      Array.from({ length: 3 }, () => delta(message, 'y')),
+    );
+    await again.end({ timeout: 1 });
+    expect(seqs(await reading)).toEqual(upTo(6));
+  } finally {
+    await own.end({ timeout: 1 });
+    await stopPostgres(running.identity);
+    await rm(dir, { recursive: true, force: true, maxRetries: 5 });
+  }
 });
 
 test('a lost notification costs a poll, not a frame', async () => {
@@ -173,11 +222,10 @@ test('a reader of an unknown session is told so, one of a deleted session comes 
   const missing = { sessionId: '00000000-0000-4000-8000-000000000000' as SessionId };
   await expect(collect(missing)).rejects.toMatchObject({ code: 'session_not_found' });
   const message = await labSession(sql);
-  const reading = collect({ sessionId: message.sessionId });
+  const pages = followFrames(sql, { sessionId: message.sessionId });
+  expect(await pages.next()).toMatchObject({ value: [{ type: 'snapshot' }] });
   await sql`DELETE FROM sessions WHERE id = ${message.sessionId}`;
-  await expect(
-    reading.catch((error: unknown) => ({ code: Reflect.get(Object(error), 'code') as unknown })),
-  ).resolves.toBeDefined();
+  expect(await pages.next()).toEqual({ done: true, value: undefined });
 });
 
 async function collect(options: FollowOptions): Promise<FollowedFrame[]> {

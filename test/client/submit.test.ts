@@ -1,0 +1,157 @@
+import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { onlyAgent } from '../../client/agents.ts';
+import { cancel } from '../../client/cancel.ts';
+import { submit } from '../../client/submit.ts';
+import { resolveTaskId } from '../../client/task-ids.ts';
+import { describe as describeTask, getDiff, listTasks } from '../../client/tasks.ts';
+import { takeSnapshot } from '../../frames/snapshot.ts';
+import { claimTasks } from '../../store/queue.ts';
+import type { Sql } from '../../store/sql.ts';
+import type { SessionId, TaskId } from '../../workflows/contract.ts';
+import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+
+let database: LabDatabase;
+let sql: Sql;
+let dir: string;
+let repository: string;
+beforeAll(async () => {
+  database = await freshDatabase();
+  ({ sql } = database);
+  dir = await realpath(await mkdtemp(join(tmpdir(), 'longhaul-submit-')));
+  repository = join(dir, 'my repo');
+  await mkdir(join(repository, '.git'), { recursive: true });
+  await mkdir(join(repository, 'src', 'deep'), { recursive: true });
+  await mkdir(join(dir, 'plain'));
+  await writeFile(join(dir, 'file'), '');
+  await symlink(repository, join(dir, 'link'));
+  await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true), ('claude', true)`;
+});
+afterAll(async () => {
+  await database.drop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const submitHere = (more: object = {}) =>
+  submit({ sql }, { projectPath: repository, input: 'do it', agent: 'demo', ...more });
+
+test('a folder, a subfolder and a link to the repository are one project, also when asked for at once', async () => {
+  const paths = [repository, join(repository, 'src', 'deep'), join(dir, 'link', 'src')];
+  const tasks = await Promise.all([...paths, ...paths].map((projectPath) => submitHere({ projectPath })));
+  expect(new Set(tasks.map((task) => task.projectId)).size).toBe(1);
+  expect(await sql`SELECT name, path FROM projects`).toEqual([{ name: 'my repo', path: repository }]);
+});
+
+test.each([
+  ['an empty input', { input: ' \n' }, 'invalid_input', /input is empty/],
+  ['a relative path', { projectPath: 'here' }, 'invalid_input', /expected an absolute path, found "here"/],
+  ['a missing path', { projectPath: '/nonexistent/x' }, 'project_missing', /does not exist/],
+  ['an unknown agent', { agent: 'gpt' }, 'agent_unknown', /no agent "gpt". Listed: claude, demo/],
+  ['the policy ask', { permissionPolicy: 'ask' }, 'not_supported_yet', /"ask" is not supported yet/],
+  ['another policy', { permissionPolicy: 'maybe' }, 'invalid_input', /expected "allow" or "deny", found "maybe"/],
+  ['a priority out of range', { priority: 9 }, 'invalid_input', /from 1 \(first\) to 5, found 9/],
+  ['an unknown session', { sessionId: randomUUID() }, 'session_not_found', /no session/],
+  ['a chat without a session', { chatId: randomUUID() }, 'invalid_input', /needs the session_id/],
+  ['an unknown project', { projectPath: undefined, projectId: randomUUID() }, 'project_not_found', /no project/],
+  ['no place at all', { projectPath: undefined }, 'invalid_input', /needs a place/],
+])('%s is refused before a row is made', async (_name, more, code, message) => {
+  const before = await sql`SELECT FROM tasks`;
+  const failure = await submitHere(more).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code, message: expect.stringMatching(message) as string });
+  expect(await sql`SELECT FROM tasks`).toHaveLength(before.length);
+});
+
+test('a file, a folder without a repository and one outside the allowed roots are refused', async () => {
+  await expect(submitHere({ projectPath: join(dir, 'file') })).rejects.toThrow(/expected a directory, found a file/);
+  await expect(submitHere({ projectPath: join(dir, 'plain') })).rejects.toMatchObject({ code: 'not_a_repository' });
+  const deps = { sql, projectRoots: [join(dir, 'plain')] };
+  await expect(submit(deps, { projectPath: repository, input: 'x' })).rejects.toThrow(/LONGHAUL_PROJECT_ROOTS/);
+});
+
+test('text that Postgres refuses is mended on the way in', async () => {
+  const { taskId } = await submitHere({ input: 'a\0b\ud800' });
+  expect((await describeTask({ sql }, taskId)).input).toBe('a\ufffdb\ufffd');
+});
+
+test('in a session the user message comes with the task, and one chat serves two submissions at once', async () => {
+  const { projectId } = await submitHere();
+  const [session] = await sql<
+    { id: SessionId }[]
+  >`INSERT INTO sessions (project_id, name) VALUES (${projectId}, 's') RETURNING id`;
+  if (!session) throw new Error('no session');
+  const long = 'y'.repeat(200_000);
+  const inputs = ['first', long];
+  await Promise.all(inputs.map((input) => submit({ sql }, { sessionId: session.id, input, agent: 'demo' })));
+  expect(await sql`SELECT name FROM chats WHERE session_id = ${session.id}`).toEqual([
+    { name: 'External agent execution' },
+  ]);
+  const snapshot = await takeSnapshot(sql, session.id);
+  expect(snapshot?.messages.map((message) => message.content).sort()).toEqual(inputs.sort());
+  expect(snapshot).toMatchObject({ seq: 2, tasks: [{ state: 'pending' }, { state: 'pending' }] });
+});
+
+test('a task is found by any unique beginning of its id', async () => {
+  const { taskId } = await submitHere();
+  expect(await resolveTaskId(sql, taskId.toUpperCase())).toBe(taskId);
+  expect(await resolveTaskId(sql, taskId.slice(0, 12))).toBe(taskId);
+  const { projectId } = await submitHere();
+  for (const end of ['1', '2']) {
+    await sql`INSERT INTO tasks (id, project_id, input) VALUES (${`abcdef00-0000-4000-8000-00000000000${end}`}, ${projectId}, 'x')`;
+  }
+  await expect(resolveTaskId(sql, 'abcd')).rejects.toThrow(/Several tasks begin with abcd: abcdef00-.*abcdef00-/);
+  await expect(resolveTaskId(sql, 'abc')).rejects.toThrow(/at least 4 characters/);
+  await expect(resolveTaskId(sql, 'xyz%')).rejects.toThrow(/expected a uuid/);
+  await expect(resolveTaskId(sql, randomUUID())).rejects.toMatchObject({ code: 'task_not_found' });
+});
+
+test('a task that has not started is cancelled at once, and a second cancel changes nothing', async () => {
+  const { taskId } = await submitHere();
+  expect(await cancel({ sql }, taskId, 'wrong')).toEqual({ kind: 'cancelled' });
+  const task = await describeTask({ sql }, taskId);
+  expect(task).toMatchObject({
+    state: 'cancelled',
+    output_summary: 'Cancelled before it started: wrong',
+    error_code: null,
+  });
+  expect(task.ended_at).not.toBeNull();
+  expect(await cancel({ sql }, taskId, 'other')).toEqual({ kind: 'already_ended', state: 'cancelled' });
+  expect(await describeTask({ sql }, taskId)).toEqual(task);
+  await expect(cancel({ sql }, randomUUID() as TaskId)).rejects.toMatchObject({ code: 'task_not_found' });
+});
+
+test('a cancel and a claim at the same moment: one of them has the task, never both', async () => {
+  const tasks = await Promise.all(Array.from({ length: 20 }, () => submitHere()));
+  const cancels = Promise.all(tasks.map(({ taskId }) => cancel({ sql }, taskId)));
+  const claims = await Promise.all(Array.from({ length: 10 }, () => claimTasks(sql, 4)));
+  const outcomes = await cancels;
+  const claimed = new Set(claims.flat().map((task) => task.id));
+  tasks.forEach(({ taskId }, index) => {
+    expect(outcomes[index]?.kind).toBe(claimed.has(taskId) ? 'recorded' : 'cancelled');
+  });
+});
+
+test('lists are newest first, by state, with links to the Web UI; a diff is there or not', async () => {
+  const { taskId } = await submitHere();
+  await sql`INSERT INTO pending_changes (task_id, diff, files, additions, deletions) VALUES (${taskId}, 'the diff', '[{}]', 1, 0)`;
+  const deps = { sql, temporalUiUrl: 'http://ui/' };
+  const [first] = await listTasks(deps, { limit: 1, states: ['pending'] });
+  expect(first).toMatchObject({
+    id: taskId,
+    project_path: repository,
+    change: { additions: 1, files: [{}] },
+    workflow_url: `http://ui/namespaces/default/workflows/task-${taskId}`,
+  });
+  expect(await getDiff(deps, taskId)).toMatchObject({ diff: 'the diff' });
+  expect(await getDiff(deps, (await submitHere()).taskId)).toBeUndefined();
+});
+
+test('the demo agent is never chosen by itself', async () => {
+  expect(await onlyAgent(sql)).toBe('claude');
+  await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('gemini', true)`;
+  await expect(onlyAgent(sql)).rejects.toThrow('--agent claude, --agent demo, --agent gemini');
+  await sql`DELETE FROM available_agents WHERE name <> 'demo'`;
+  await expect(onlyAgent(sql)).rejects.toThrow('--agent demo');
+});
