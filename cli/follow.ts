@@ -1,4 +1,5 @@
 /** What `run` and `watch` share: follow a task to its end, or until Ctrl-C detaches. */
+import type { Longhaul } from '../client/connection.ts';
 import { followTask } from '../client/follow-task.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
@@ -8,6 +9,8 @@ import { liveScreen, plainScreen, type Screen } from './screen.ts';
 import { changeText, shortId } from './task-text.ts';
 import { harmless, type Paint, painter, seconds } from './terminal.ts';
 import { Timeline } from './timeline.ts';
+
+const PATIENCE_MS = 5_000;
 
 export interface FollowOptions {
   readonly json?: boolean;
@@ -26,7 +29,7 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
-  const task = await describe({ ...context.longhaul }, taskId);
+  const task = await describe(context.longhaul, taskId);
   if (detach.signal.aborted && !isFinal(task.state)) {
     if (!options.json) process.stdout.write(detachedText(task));
     return EXIT.done;
@@ -42,27 +45,36 @@ async function printFrames({ longhaul }: CommandContext, taskId: TaskId, signal:
 }
 
 async function showTimeline(
-  { longhaul, services }: CommandContext,
+  { longhaul }: CommandContext,
   taskId: TaskId,
   { showsInput, signal }: FollowOptions & { signal: AbortSignal },
 ): Promise<void> {
   const paint = painter(process.stdout);
-  const task = await describe({ ...longhaul }, taskId);
+  const task = await describe(longhaul, taskId);
   process.stdout.write(headerText(task, paint));
-  if (services.backendUrl === undefined && task.state === 'pending') {
-    process.stderr.write('longhaul: no backend is known here; the task starts once `longhaul up -d` has started one\n');
-  }
   const screen: Screen =
     process.stdout.isTTY && process.env['TERM'] !== 'dumb'
       ? liveScreen(process.stdout, paint)
       : plainScreen(process.stdout);
   const since = task.created_at ? Date.parse(task.created_at) : Date.now();
   const timeline = new Timeline({ taskId, screen, since, showsInput });
+  const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), PATIENCE_MS);
   try {
     for await (const page of followTask(longhaul, { taskId, signal })) for (const frame of page) timeline.show(frame);
   } finally {
+    clearTimeout(explaining);
     timeline.end();
   }
+}
+
+/** Intake takes milliseconds; whoever still waits then should know for what. */
+async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen): Promise<void> {
+  const task = await describe(longhaul, taskId).catch(() => undefined);
+  if (task?.state !== 'pending' || task.run_id !== null) return;
+  screen.line(
+    '! not started yet: it waits for its turn in the session, or for the services (longhaul status)',
+    'yellow',
+  );
 }
 
 export function exitCodeOfTask(task: Pick<TaskDescription, 'state'>): number {

@@ -1,0 +1,174 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { moduleOfOurs, loaderArguments, loaderEnv } from '../../services/program-part.ts';
+import type { Sql } from '../../store/sql.ts';
+import type { TaskId } from '../../workflows/contract.ts';
+import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { append, delta, labSession, type LabMessage } from '../lab/log.ts';
+
+let database: LabDatabase;
+let sql: Sql;
+let dir: string;
+beforeAll(async () => {
+  database = await freshDatabase();
+  ({ sql } = database);
+  dir = await mkdtemp(join(tmpdir(), 'longhaul-cli-'));
+  await mkdir(join(dir, 'repo', '.git'), { recursive: true });
+  await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true)`;
+});
+afterAll(async () => {
+  await database.drop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+interface Result {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): { child: ChildProcess; result: Promise<Result> } {
+  const entry = moduleOfOurs('cli/main');
+  const child = spawn(process.execPath, [...loaderArguments(entry), entry, ...args], {
+    cwd: join(dir, 'repo'),
+    env: {
+      PATH: process.env['PATH'],
+      ...loaderEnv(),
+      LONGHAUL_HOME: join(dir, 'home'),
+      DATABASE_URL: database.url,
+      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      TEMPORAL_CONFIG_FILE: '/dev/null',
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+  const result = once(child, 'close').then(([code]) => ({ code: code as number | null, out, err }));
+  return { child, result };
+}
+
+const longhaul = (...args: string[]): Promise<Result> => start(args).result;
+
+async function newTask(input: string): Promise<TaskId> {
+  const find = () => sql<{ id: TaskId }[]>`SELECT id FROM tasks WHERE input = ${input}`;
+  await expect.poll(find, { timeout: 15_000 }).toHaveLength(1);
+  const [task] = await find();
+  if (!task) throw new Error('no task');
+  return task.id;
+}
+
+/** What the steps of a workflow would write. */
+async function open(taskId: TaskId): Promise<LabMessage> {
+  const message = { ...(await labSession(sql)), taskId };
+  await sql`UPDATE tasks SET session_id = ${message.sessionId}, state = 'running' WHERE id = ${taskId}`;
+  await append(sql, message, [delta(message, 'Hello\n')]);
+  return message;
+}
+
+async function end(message: LabMessage, state: 'completed' | 'failed' | 'cancelled'): Promise<void> {
+  await sql`UPDATE tasks SET state = ${state}, ended_at = now(), output_summary = 'said why' WHERE id = ${message.taskId}`;
+  await append(sql, message, [{ type: 'task_state', state, phase: 'cleaning' }]);
+}
+
+test.each([
+  ['completed', 0, /✓ completed/],
+  ['failed', 1, /✗ failed.*\n {2}said why/],
+  ['cancelled', 3, /■ cancelled/],
+] as const)('run follows a task that is %s and exits with %d', async (state, code, said) => {
+  const run = start(['run', '--agent', 'demo', `please be ${state}`]);
+  await end(await open(await newTask(`please be ${state}`)), state);
+  const result = await run.result;
+  expect(result).toMatchObject({ code, err: '' });
+  expect(result.out).toMatch(/^task [0-9a-f]{8} demo · .*repo\nHello\n/);
+  expect(result.out).toMatch(said);
+});
+
+test('Ctrl-C detaches: exit 0, the task goes on, and how to stop it is said', async () => {
+  const run = start(['run', '--agent', 'demo', 'wait for me']);
+  const taskId = await newTask('wait for me');
+  await open(taskId);
+  await new Promise<void>((resolve) => {
+    run.child.stdout?.on('data', (chunk: Buffer) => chunk.includes('Hello') && resolve());
+  });
+  run.child.kill('SIGINT');
+  const { code, out } = await run.result;
+  expect(code).toBe(0);
+  expect(out).toContain(`longhaul cancel ${taskId.slice(0, 8)}`);
+  expect(await sql`SELECT state, cancel_requested_at FROM tasks WHERE id = ${taskId}`).toEqual([
+    { state: 'running', cancel_requested_at: null },
+  ]);
+});
+
+test('watch --json prints one frame a line and survives a reader that leaves', async () => {
+  const watch = start(['submit', '--agent', 'demo', 'as json']);
+  const taskId = await newTask('as json');
+  expect((await watch.result).out.trim()).toBe(taskId);
+  await end(await open(taskId), 'completed');
+  const { code, out } = await longhaul('watch', taskId.slice(0, 8), '--json');
+  const types = out
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { type: string }).type);
+  expect({ code, types }).toEqual({ code: 0, types: ['delta', 'task_state'] });
+  const leaving = start(['watch', taskId, '--json']);
+  leaving.child.stdout?.destroy();
+  expect((await leaving.result).err).toBe('');
+});
+
+test('a task can be submitted, listed, shown, cancelled twice, and has no diff', async () => {
+  const submitted = await longhaul(
+    'submit',
+    '--agent',
+    'demo',
+    '--priority',
+    '2',
+    '--policy',
+    'deny',
+    'tidy',
+    'up',
+    '--json',
+  );
+  const task = JSON.parse(submitted.out) as { id: string };
+  expect(task).toMatchObject({ input: 'tidy up', priority: 2, permission_policy: 'deny', state: 'pending' });
+  const [listed] = JSON.parse((await longhaul('ls', '--limit', '1', '--json')).out) as unknown[];
+  expect(listed).toMatchObject({ id: task.id });
+  expect((await longhaul('show', task.id.slice(0, 8))).out).toContain('state     pending, queued');
+  const cancelled = await longhaul('cancel', task.id, '--reason', 'no need', '--json');
+  expect(JSON.parse(cancelled.out)).toEqual({ task_id: task.id, kind: 'cancelled' });
+  expect((await longhaul('cancel', task.id)).out).toContain('is cancelled already');
+  const diff = await longhaul('diff', task.id);
+  expect(diff).toMatchObject({ code: 0, out: '', err: expect.stringContaining('left no change') as string });
+  expect((await longhaul('watch', task.id)).code).toBe(3);
+});
+
+test.each([
+  ['an unknown command', ['fly']],
+  ['an unknown option', ['ls', '--fast']],
+  ['a missing argument', ['run']],
+  ['a limit that is no number', ['ls', '--limit', 'many']],
+  ['an empty input', ['submit', '--agent', 'demo', ' ']],
+  ['no agent to choose', ['submit', 'x']],
+  ['an unknown agent', ['submit', '--agent', 'nobody', 'x']],
+  ['the policy ask', ['submit', '--agent', 'demo', '--policy', 'ask', 'x']],
+  ['an unknown task', ['show', 'ffffffff']],
+  ['a folder that is no repository', ['submit', '--agent', 'demo', '--project', '/', 'x']],
+])('%s is wrong usage: exit 2 and a line on stderr', async (_name, args) => {
+  const { code, out, err } = await longhaul(...args);
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).not.toMatch(/\n\s+at /);
+});
+
+test('services that are not there are exit 4 and name the way to start them', async () => {
+  const none = await start(['ls'], { DATABASE_URL: '' }).result;
+  expect(none).toMatchObject({ code: 4, err: expect.stringContaining('longhaul up -d') as string });
+  const away = await start(['ls', '--json'], { DATABASE_URL: 'postgres://u:p@127.0.0.1:9/x' }).result;
+  expect(away.code).toBe(4);
+  expect(JSON.parse(away.err)).toMatchObject({ error_code: 'service_unreachable' });
+});

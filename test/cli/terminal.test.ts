@@ -1,0 +1,154 @@
+import { expect, test } from 'vitest';
+import { liveScreen, plainScreen } from '../../cli/screen.ts';
+import { fit, harmless, painter, seconds, widthOf, wrap } from '../../cli/terminal.ts';
+import { Timeline } from '../../cli/timeline.ts';
+import type { FrameBody } from '../../frames/frame.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../../workflows/contract.ts';
+
+const plain = painter({ isTTY: false });
+
+test('an agent cannot steer the terminal', () => {
+  const evil = 'a\u001b[2Jb\u001b]0;title\u0007c\u009b31md\r\ne\rf\u202eg\u0008';
+  const shown = harmless(evil);
+  // oxlint-disable-next-line no-control-regex -- that is what must not be there
+  expect(shown).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+  expect(shown.replaceAll('\ufffd', '')).toBe('a[2Jb]0;titlec31md\ne\nfg');
+});
+
+test('text is cut and broken by the columns that it takes', () => {
+  expect(widthOf('日本')).toBe(4);
+  expect(widthOf('e\u0301')).toBe(1);
+  expect(widthOf('🎉')).toBe(2);
+  expect(fit('日本語', 5)).toBe('日本…');
+  expect(wrap('the quick brown fox', 10)).toEqual(['the quick', 'brown fox']);
+  expect(wrap('x'.repeat(25), 10)).toEqual(['x'.repeat(10), 'x'.repeat(10), 'x'.repeat(5)]);
+  for (const line of wrap('日本語テキスト '.repeat(10), 11)) expect(widthOf(line)).toBeLessThanOrEqual(11);
+});
+
+test('times read as people say them', () => {
+  expect([0, 450, 12_000, 59_700, 200_000, 7_300_000].map(seconds)).toEqual([
+    '0.0 s',
+    '0.5 s',
+    '12 s',
+    '1 min 0 s',
+    '3 min 20 s',
+    '2 h 1 min',
+  ]);
+});
+
+test('colours are for terminals that want them', () => {
+  expect(painter({ isTTY: true }, {})('red', 'x')).toBe('\u001b[31mx\u001b[0m');
+  expect(painter({ isTTY: true }, { NO_COLOR: '1' })('red', 'x')).toBe('x');
+  expect(painter({ isTTY: true }, { TERM: 'dumb' })('red', 'x')).toBe('x');
+  expect(painter({}, {})('red', 'x')).toBe('x');
+});
+
+/** What a terminal shows in the end of what was written, by the few sequences that the screen uses. */
+function shownOn(written: string): string[] {
+  const lines = [''];
+  let row = 0;
+  // oxlint-disable-next-line no-control-regex -- a terminal reads them
+  for (const [token, up] of written.matchAll(/\u001b\[(\d*)A|\u001b\[\??\d*[a-zA-Z]|\r|\n|[^\u001b\r\n]+/g)) {
+    if (up !== undefined) row -= Number(up);
+    else if (token === '\u001b[J') {
+      lines.length = row + 1;
+      lines[row] = '';
+    } else if (token === '\n') {
+      row += 1;
+      lines[row] ??= '';
+    } else if (!token.startsWith('\u001b') && token !== '\r') lines[row] = (lines[row] ?? '') + token;
+  }
+  return lines;
+}
+
+test('on a terminal the bottom is drawn again and only what stays remains', () => {
+  let written = '';
+  const screen = liveScreen({ write: (text) => (written += text), columns: 21, rows: 10 }, plain);
+  let bottom = ['tool one', 'working'];
+  screen.live(() => bottom.map((text) => ({ text })));
+  screen.text('Hello ');
+  expect(shownOn(written)).toEqual(['Hello ', 'tool one', 'working']);
+  screen.text('dear world, how are you?');
+  expect(shownOn(written)).toEqual(['Hello dear world,', 'how are you?', 'tool one', 'working']);
+  bottom = ['a bottom line that is far too long'];
+  screen.line('tool one done');
+  screen.text('\nmore');
+  expect(shownOn(written)).toEqual([
+    'Hello dear world,',
+    'how are you?',
+    'tool one done',
+    '',
+    'more',
+    'a bottom line that …',
+  ]);
+  screen.end();
+  expect(shownOn(written)).toEqual(['Hello dear world,', 'how are you?', 'tool one done', '', 'more', '']);
+});
+
+const taskId = 'task' as TaskId;
+const of = { message_id: 'm' as MessageId, chat_id: 'c' as ChatId };
+
+function story(bodies: readonly FrameBody[]): string[] {
+  let written = '';
+  const timeline = new Timeline({
+    taskId,
+    screen: plainScreen({ write: (text) => (written += text) }),
+    since: 0,
+    showsInput: true,
+  });
+  bodies.forEach((body, index) => {
+    const at = new Date(1_000 * index).toISOString();
+    timeline.show({ ...body, session_id: 's' as SessionId, seq: index + 1, task_id: taskId, at });
+  });
+  timeline.end();
+  return written.trimEnd().split('\n');
+}
+
+const tool = (status: 'pending' | 'in_progress' | 'completed' | 'failed', id = 't'): FrameBody => {
+  const call = { tool_call_id: id, title: `Edit ${id}\nsecond line`, kind: 'edit', status, locations: [], content: [] };
+  return { type: 'tool_call', ...of, call };
+};
+const plan = (first: string, second: string): FrameBody => {
+  const entry = (content: string, status: string) => ({ content, priority: 'medium', status });
+  return { type: 'plan', ...of, entries: [entry('one', first), entry('two', second)] };
+};
+
+test('piped, a task reads as a story of plain lines', () => {
+  expect(
+    story([
+      { type: 'message', ...of, role: 'user', content: 'please\nfix\nit\nnow', status: 'complete' },
+      { type: 'reasoning_delta', ...of, content: 'I thi' },
+      { type: 'reasoning_delta', ...of, content: 'nk' },
+      { type: 'delta', ...of, content: 'Sure' },
+      tool('pending'),
+      tool('in_progress'),
+      plan('in_progress', 'pending'),
+      tool('completed'),
+      tool('failed', 'u'),
+      plan('completed', 'pending'),
+      { type: 'warning', message: 'careful' },
+      { type: 'message_reset', ...of, reason: 'the agent crashed' },
+      tool('pending', 'v'),
+      { type: 'delta', ...of, content: 'Done\nand gone' },
+    ]),
+  ).toEqual([
+    '> please',
+    '> fix',
+    '> it',
+    '> …',
+    '· I think',
+    'Sure',
+    '  ▸ Edit t',
+    '  ◐ one',
+    '  ☐ two',
+    '  ✓ Edit t  3.0 s',
+    '  ✗ Edit u',
+    '  ☑ one',
+    '! careful',
+    '↺ starting over: the agent crashed',
+    '  ▸ Edit v',
+    'Done',
+    'and gone',
+    '  ✗ Edit v (not finished)',
+  ]);
+});
