@@ -153,6 +153,10 @@ test('a stop before the turn: opening fails, and a prompt is not sent', async ()
   expect(await opening).toMatchObject({ code: 'terminated' });
   expect(findMarked(lab.taskId)).toEqual([]);
 
+  const before = makeLab();
+  before.stop.abort();
+  expect(await failure(before.open(scriptedProfile()))).toMatchObject({ code: 'terminated' });
+
   const later = makeLab();
   const { play } = await scriptedSession(later);
   later.stop.abort();
