@@ -1,6 +1,7 @@
 /**
- * Numbered SQL files, each run once in its own transaction. Many starters at once are safe (an advisory
- * lock); a file that changed after it ran is refused, because the database would not be what the file says.
+ * Numbered SQL files, each run once; those of one start together in one transaction, so that a failure leaves nothing.
+ * Many starters at once are safe (an advisory lock); a file that changed after it ran is refused, because the
+ * database would not be what the file says.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -68,12 +69,11 @@ function refuseUnknown(applied: ReadonlyMap<string, string>, known: readonly Mig
   );
 }
 
-/** Names of migrations of this version that the database has not run, or has run with other text. */
+/** Names of migrations of this version that the database has not run. Text that changed since is `migrate`'s to refuse. */
 export async function unappliedMigrations(sql: Sql): Promise<string[]> {
-  const all = await readMigrations();
+  const names = (await readMigrations()).map((migration) => migration.name);
   const [table] = await sql<{ there: boolean }[]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS there`;
-  if (!table?.there) return all.map((migration) => migration.name);
-  const rows = await sql<{ name: string; checksum: string }[]>`SELECT name, checksum FROM schema_migrations`;
-  const applied = new Map(rows.map((row) => [row.name, row.checksum]));
-  return all.filter((migration) => applied.get(migration.name) !== migration.checksum).map(({ name }) => name);
+  if (!table?.there) return names;
+  const rows = await sql<{ name: string }[]>`SELECT name FROM schema_migrations`;
+  return names.filter((name) => !rows.some((row) => row.name === name));
 }
