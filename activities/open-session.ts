@@ -134,7 +134,7 @@ async function sessionOf(tx: Tx, task: TaskRow, route: Route): Promise<SessionId
     }
     return session.id;
   }
-  const id = idOf<SessionId>(task.id, 'session');
+  const id = idOf(task.id, 'session');
   const name =
     route.path === 'native' ? `Task: ${task.input.slice(0, 40)}` : `Task [${task.agent}]: ${task.input.slice(0, 30)}`;
   await tx`
@@ -149,7 +149,7 @@ async function chatOf(tx: Tx, task: TaskRow, sessionId: SessionId, route: Route)
     SELECT id FROM chats WHERE session_id = ${sessionId} AND status = 'open'
      ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;
   if (newest) return newest.id;
-  const id = idOf<ChatId>(task.id, 'chat');
+  const id = idOf(task.id, 'chat');
   const name = route.path === 'native' ? 'Task execution' : 'External agent execution';
   await tx`
     INSERT INTO chats (id, session_id, name, status, created_at)
@@ -166,7 +166,7 @@ async function messagesOf(tx: Tx, task: TaskRow, at: { sessionId: SessionId; cha
               'complete', clock_timestamp(), clock_timestamp())
       ON CONFLICT (id) DO NOTHING`;
   }
-  const id = idOf<MessageId>(task.id, 'assistant-message');
+  const id = idOf(task.id, 'assistant-message');
   await tx`
     INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at)
     VALUES (${id}, ${at.sessionId}, ${at.chatId}, ${task.id}, 'assistant', '', 'streaming', clock_timestamp())
@@ -193,7 +193,7 @@ async function firstFrames(
     frames.push({ key: `${task.id}:${key}`, taskId: task.id, body });
   };
   if (!task.session_id) {
-    const user = { message_id: idOf<MessageId>(task.id, 'user-message'), chat_id: chatId };
+    const user = { message_id: idOf(task.id, 'user-message'), chat_id: chatId };
     // The row has all of it; a frame is at most 64 KB.
     add('user-message', {
       type: 'message',

@@ -11,7 +11,7 @@ import { insertTask } from '../store/queue.ts';
 import { addChat, addUserMessage, chatIsOf, findSession, newestOpenChat } from '../store/sessions.ts';
 import type { Sql, Tx } from '../store/sql.ts';
 import { wellFormedText } from '../store/well-formed.ts';
-import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { ChatId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { isUuid } from './task-ids.ts';
@@ -169,11 +169,11 @@ async function sayInSession(
   // Two submissions at once into a session without a chat make one chat, not two.
   await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
   const known = at.chatId ?? (await newestOpenChat(tx, sessionId));
-  const chatId = known ?? idOf<ChatId>(taskId, 'chat');
+  const chatId = known ?? idOf(taskId, 'chat');
   if (!known) {
     await addChat(tx, { id: chatId, sessionId, name: at.agent ? 'External agent execution' : 'Task execution' });
   }
-  const messageId = idOf<MessageId>(taskId, 'user-message');
+  const messageId = idOf(taskId, 'user-message');
   await addUserMessage(tx, { id: messageId, sessionId, chatId, taskId, content: input });
   const content = wellFormedText(input.slice(0, FRAME_INPUT_CHARS));
   await appendKeyed(tx, sessionId, [

@@ -38,7 +38,7 @@ export async function queueCollected(
   tx: Tx,
   change: { taskId: TaskId; sessionId: SessionId; projectPath: string; partial: boolean },
 ): Promise<QueuedRow | undefined> {
-  const id = idOf<ChangeId>(change.taskId, 'change');
+  const id = idOf(change.taskId, 'change');
   await tx`
     INSERT INTO pending_changes (id, session_id, task_id, file_path, operation, diff, patch, partial, base_commit,
                                  result_commit, files, additions, deletions, ignored_files)

@@ -1,6 +1,6 @@
 /** Ids that a step makes: the same task and role always give the same id, so a step run twice makes one row. */
 import { createHash } from 'node:crypto';
-import type { TaskId } from '../workflows/contract.ts';
+import type { ChangeId, ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
 
 /** RFC 9562 version 5: SHA-1 of the namespace's bytes and the name. */
 function uuidv5(namespace: string, name: string): string {
@@ -15,9 +15,15 @@ function uuidv5(namespace: string, name: string): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-export type Role = 'session' | 'chat' | 'user-message' | 'assistant-message' | 'change';
+/** What a task makes, by the role that it has for the task. */
+interface Made {
+  readonly session: SessionId;
+  readonly chat: ChatId;
+  readonly 'user-message': MessageId;
+  readonly 'assistant-message': MessageId;
+  readonly change: ChangeId;
+}
 
-/** `Id` is the branded type that the role stands for. */
-export function idOf<Id extends string>(taskId: TaskId, role: Role): Id {
-  return uuidv5(taskId, role) as Id;
+export function idOf<Role extends keyof Made>(taskId: TaskId, role: Role): Made[Role] {
+  return uuidv5(taskId, role) as Made[Role];
 }

@@ -109,11 +109,8 @@ ALTER TABLE tasks
   ADD COLUMN IF NOT EXISTS worktree_path       text,
   ADD COLUMN IF NOT EXISTS base_commit         text,
   ADD COLUMN IF NOT EXISTS kept_worktree       text;
-UPDATE tasks SET state = 'pending' WHERE state IS NULL;
-UPDATE tasks SET created_at = now() WHERE created_at IS NULL;
--- NOT VALID: rows of an adopted table stay as they are, new ones must know our states.
-ALTER TABLE tasks
-  ADD CONSTRAINT tasks_state_known CHECK (state IN ('pending', 'running', 'completed', 'failed', 'cancelled')) NOT VALID;
+-- The queue is in the order of their times. Rows without a state stay so: nobody has asked for them to run.
+UPDATE tasks SET created_at = now() WHERE created_at IS NULL AND state = 'pending';
 
 ALTER TABLE sessions
   ALTER COLUMN status SET DEFAULT 'open',

@@ -10,6 +10,27 @@ CREATE TRIGGER longhaul_final_state BEFORE UPDATE OF state ON tasks FOR EACH ROW
   WHEN (OLD.state IN ('completed', 'failed', 'cancelled') AND NEW.state IS DISTINCT FROM OLD.state)
   EXECUTE FUNCTION longhaul_guard_final_state();
 
+-- Any program may insert a task; what it leaves out or spells out as NULL is given. States are checked where one is
+-- written, not by a constraint: rows of an adopted table may keep, and be updated with, states of their own.
+CREATE FUNCTION longhaul_check_task() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    NEW.id := coalesce(NEW.id, gen_random_uuid());
+    NEW.state := coalesce(NEW.state, 'pending');
+    NEW.created_at := coalesce(NEW.created_at, now());
+  ELSIF NEW.state IS NOT DISTINCT FROM OLD.state THEN
+    RETURN NEW;
+  END IF;
+  IF NEW.state IS NULL OR NEW.state NOT IN ('pending', 'running', 'completed', 'failed', 'cancelled') THEN
+    RAISE EXCEPTION 'task %: state is %, expected pending, running, completed, failed or cancelled',
+      NEW.id, coalesce(NEW.state, 'NULL') USING ERRCODE = 'check_violation', CONSTRAINT = 'tasks_state_known';
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE TRIGGER longhaul_task_checked BEFORE INSERT OR UPDATE OF state ON tasks FOR EACH ROW
+  EXECUTE FUNCTION longhaul_check_task();
+
 -- A wake-up, never the data: the listener reads the table. It fires for a new row, for a row put back to
 -- pending, for a wish to cancel, and for an end (the session's next task may start).
 CREATE FUNCTION longhaul_notify_task() RETURNS trigger LANGUAGE plpgsql AS $$
