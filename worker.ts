@@ -79,11 +79,12 @@ async function createWorkers({
 }: WorkerParts): Promise<Worker[]> {
   const me = identify(process.pid);
   if (!me) throw new LonghaulError('internal_error', 'this process has no identity under /proc');
+  const worktreesDir = path.join(settings.home, 'worktrees');
   const steps = makeSteps({
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is tried again')),
-    worktrees: makeWorktrees({ locksDir: path.join(settings.home, 'locks') }),
-    worktreesDir: path.join(settings.home, 'worktrees'),
+    worktrees: makeWorktrees({ locksDir: path.join(settings.home, 'locks'), root: worktreesDir }),
+    worktreesDir,
     temporal,
     host: settings.hostName,
     worker: me,

@@ -24,6 +24,7 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir }: StepDeps) {
       worktrees.create({
         projectPath: place.projectPath,
         worktreePath: place.worktreePath,
+        owner: taskId,
         ...(place.base ? { base: place.base } : {}),
         signal,
       }),

@@ -2,14 +2,15 @@
  * Step 4, diff worktree: stores what the agent left as a commit, and the diff where the next step finds it.
  * Before that nothing of the agent may be alive and no attempt may write: what is collected is what is kept.
  */
+import { stat } from 'node:fs/promises';
 import { endTask } from '../agents/process/end.ts';
 import { appendKeyed } from '../frames/append.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { storeDiff } from '../store/collected-diffs.ts';
 import type { CollectedDiff, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
+import type { Collected } from '../worktrees/collect.ts';
+import { taskRef } from '../worktrees/worktrees.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
-
-export const resultRef = (taskId: TaskId): string => `refs/longhaul/tasks/${taskId}`;
 
 interface Place {
   readonly session_id: SessionId | null;
@@ -27,15 +28,16 @@ export function makeDiffWorktree(deps: StepDeps) {
     if (!place?.project_path || !place.worktree_path || !place.base_commit) return { kind: 'none' };
     await endTask(taskId);
     const { project_path: projectPath, worktree_path: worktreePath, base_commit: base } = place;
+    // A settlement of a run that had come past this step finds nothing to collect.
+    if (!(await isThere(worktreePath))) return { kind: 'none' };
     const message = place.input.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
     const found = await withHeartbeat((signal) =>
-      worktrees.collect({ projectPath, worktreePath, base, ref: resultRef(taskId), message, signal }),
+      worktrees.collect({ projectPath, worktreePath, base, ref: taskRef(taskId), message, signal }),
     );
+    if (found.kind === 'kept') return keptDiff(found, taskId);
+    await warn(deps, place, taskId, found.notes);
     if (found.kind === 'none') return { kind: 'none' };
-    if (found.kind === 'changed') await storeDiff(sql, taskId, base, found);
-    if (found.kind === 'kept') {
-      return { kind: 'kept', reason: found.reason };
-    }
+    await storeDiff(sql, taskId, base, found);
     return {
       kind: 'changed',
       commit: found.commit,
@@ -44,6 +46,31 @@ export function makeDiffWorktree(deps: StepDeps) {
       deletions: found.deletions,
     };
   };
+}
+
+function keptDiff({ reason, commit }: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): CollectedDiff {
+  return { kind: 'kept', reason: commit ? `${reason} What could be stored is ${taskRef(taskId)}.` : reason };
+}
+
+async function isThere(folder: string): Promise<boolean> {
+  try {
+    await stat(folder);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: readonly string[]): Promise<void> {
+  const sessionId = place.session_id;
+  if (notes.length === 0 || !sessionId) return;
+  const frames = notes.map((message, index) => ({
+    key: `${taskId}:diff-note-${index}`,
+    taskId,
+    body: { type: 'warning' as const, message },
+  }));
+  await sql.begin((tx) => appendKeyed(tx, sessionId, frames));
 }
 
 /** Undefined when the task is final or gone: then there is nothing to do. */

@@ -20,7 +20,7 @@ export async function closeTask({ taskId, run, live, end, partial }: Closing): P
     reason: `its changes could not be collected: ${messageOf(endOf(error))}`,
   }));
   let queueFailed: string | undefined;
-  if (collected.kind !== 'none' && collected.commit !== undefined) {
+  if (collected.kind === 'changed') {
     live.enter('queue change', 'collecting');
     await run.queueChange({ taskId, partial }).catch((error: unknown) => {
       queueFailed = `its change could not be queued: ${messageOf(endOf(error))}`;

@@ -153,7 +153,7 @@ export type CollectedDiff =
       readonly deletions: number;
     }
   /** The worktree could not be stored for good, or holds what a commit cannot carry: it must stay. */
-  | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string };
+  | { readonly kind: 'kept'; readonly reason: string };
 
 export interface QueueChangeInput extends StepInput {
   /** The turn did not come to its end. */

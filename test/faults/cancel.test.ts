@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
 import { heldGit, type HeldGit } from '../lab/held-git.ts';
-import { type Lab, type LabFrame, startLab } from '../lab/lab.ts';
+import { type Lab, startLab } from '../lab/lab.ts';
+import { isWaiting } from '../lab/observer.ts';
 
 let lab: Lab;
 let git: HeldGit;
@@ -13,14 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => lab.close());
 
-const waiting = (frame: LabFrame): boolean => {
-  const call = frame.body['call'] as { kind?: string; status?: string } | undefined;
-  return call?.kind === 'execute' && call.status === 'in_progress';
-};
-
 async function working(): Promise<TaskId> {
   const task = await lab.submit({ input: 'write a.txt with a. run sleep 600. write b.txt with b' });
-  await lab.untilFrame(task, 'the agent is at work', waiting);
+  await lab.untilFrame(task, 'the agent is at work', isWaiting);
   return task;
 }
 

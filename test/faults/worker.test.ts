@@ -3,7 +3,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { taskWorkflowId } from '../../workflows/contract.ts';
-import { type Lab, type LabFrame, startLab, streamedText } from '../lab/lab.ts';
+import { type Lab, startLab } from '../lab/lab.ts';
+import { isWaiting, type LabFrame, streamedText } from '../lab/observer.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
 
@@ -15,11 +16,6 @@ afterEach(() => lab.close());
 
 const WORK =
   'write first.txt with first. say the first part is done. slowly over 4 seconds. say one two three four five six seven. write second.txt with second';
-
-const waiting = (frame: LabFrame): boolean => {
-  const call = frame.body['call'] as { kind?: string; status?: string } | undefined;
-  return call?.kind === 'execute' && call.status === 'in_progress';
-};
 
 const isDelta = (frame: LabFrame, text: string): boolean =>
   frame.type === 'delta' && String(frame.body['content']).includes(text);
@@ -62,7 +58,7 @@ test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', 
   const task = await lab.submit({
     input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
   });
-  await lab.untilFrame(task, 'the agent waits', waiting);
+  await lab.untilFrame(task, 'the agent waits', isWaiting);
   worker.kill('SIGTERM');
   expect(await worker.exited).toBe(0);
   expect(await lab.task(task)).toMatchObject({ state: 'running' });
@@ -78,7 +74,7 @@ test('a worker that was stopped and replaced writes nothing when it wakes', asyn
   const task = await lab.submit({
     input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
   });
-  await lab.untilFrame(task, 'the agent waits', waiting);
+  await lab.untilFrame(task, 'the agent waits', isWaiting);
   zombie.kill('SIGSTOP');
   await lab.startWorker();
   await lab.until('an attempt of the new worker', async () => {

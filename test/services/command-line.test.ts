@@ -1,16 +1,11 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identify } from '../../services/process-identity.ts';
 import type { Status } from '../../services/status.ts';
-
-const LONGHAUL = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
-const run = promisify(execFile);
+import { longhaul as runLonghaul, type Ran } from '../lab/longhaul.ts';
 
 let home: string;
 beforeEach(async () => {
@@ -21,24 +16,7 @@ afterEach(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** In another folder than ours, and with a limit: a command that waits for its own background processes hangs. */
-async function longhaul(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
-  const cache = process.env['LONGHAUL_CACHE'] ?? join(homedir(), '.cache', 'longhaul');
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(TEMPORAL_|LONGHAUL_|DATABASE_URL|VITEST)/.test(name),
-  );
-  const environment = { ...Object.fromEntries(inherited), LONGHAUL_HOME: home, LONGHAUL_CACHE: cache, ...env };
-  return run(process.execPath, [LONGHAUL, ...args], { cwd: tmpdir(), env: environment, timeout: 45_000 }).then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    (error: Ran) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
-  );
-}
+const longhaul = (args: readonly string[], env?: Record<string, string>): Promise<Ran> => runLonghaul(home, args, env);
 
 const statusOf = ({ stdout }: Ran): Status => JSON.parse(stdout) as Status;
 

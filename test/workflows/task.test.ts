@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ProjectId, TaskStatus } from '../../workflows/contract.ts';
 import { taskWorkflowId } from '../../workflows/contract.ts';
-import { type Lab, startLab, streamedText } from '../lab/lab.ts';
+import { type Lab, startLab } from '../lab/lab.ts';
+import { streamedText } from '../lab/observer.ts';
 
 let lab: Lab;
 beforeAll(async () => {

@@ -1,0 +1,28 @@
+/** The `longhaul` command as a person runs it: a process of its own, in some folder, on some home. */
+import { execFile } from 'node:child_process';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const LONGHAUL = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
+const run = promisify(execFile);
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** With a limit: a command that waits for its own background processes hangs. */
+export async function longhaul(home: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+  const cache = process.env['LONGHAUL_CACHE'] ?? join(homedir(), '.cache', 'longhaul');
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(TEMPORAL_|LONGHAUL_|DATABASE_URL|VITEST)/.test(name),
+  );
+  const environment = { ...Object.fromEntries(inherited), LONGHAUL_HOME: home, LONGHAUL_CACHE: cache, ...env };
+  return run(process.execPath, [LONGHAUL, ...args], { cwd: tmpdir(), env: environment, timeout: 45_000 }).then(
+    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+    (error: Ran) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
+  );
+}
