@@ -1,12 +1,14 @@
 /**
- * When the workflow hears of a turn's progress. A change of phase or attempt is told at once; anything else
- * at intervals that grow by half each time, so that the history of a turn of any length stays small: 8
- * signals in ten minutes, 13 in an hour, 21 in a day.
+ * When the workflow hears of a turn's progress. A change of phase or attempt is told at once, as long as there are
+ * not too many of them; anything else at intervals that grow by half each time. So the history of a turn of any
+ * length stays small: 8 signals in ten minutes, 13 in an hour, 21 in a day, and never 300.
  */
 import type { AgentProgress } from '../workflows/contract.ts';
 
 const FIRST_INTERVAL_MS = 15_000;
 const GROWTH = 1.5;
+/** An agent that asks for permission all the time changes its phase twice each time: beyond this it is paced, too. */
+const MAX_AT_ONCE = 200;
 
 export class ProgressPacer {
   readonly #send: (progress: AgentProgress) => Promise<unknown>;
@@ -15,6 +17,7 @@ export class ProgressPacer {
   #nextAt = 0;
   #intervalMs = FIRST_INTERVAL_MS;
   #sending = false;
+  #atOnce = 0;
 
   constructor(send: (progress: AgentProgress) => Promise<unknown>, now: () => number = () => performance.now()) {
     this.#send = send;
@@ -23,22 +26,28 @@ export class ProgressPacer {
 
   /** Called often; sends when it is time and there is something new. A signal that fails is offered again later. */
   offer(progress: AgentProgress): void {
-    const last = this.#last;
-    const turned = !last || last.phase !== progress.phase || last.attempt !== progress.attempt;
     if (progress.phase === 'starting' || this.#sending) return;
+    const last = this.#last;
+    const changed = last?.phase !== progress.phase || last.attempt !== progress.attempt;
+    const turned = changed && this.#atOnce < MAX_AT_ONCE;
     if (!turned && (this.#now() < this.#nextAt || JSON.stringify(last) === JSON.stringify(progress))) return;
-    if (!turned || !last) {
-      this.#nextAt = this.#now() + this.#intervalMs;
-      this.#intervalMs *= GROWTH;
-    }
+    const paced = !turned || last === undefined;
+    if (paced) this.#nextAt = this.#now() + this.#intervalMs;
+    void this.#deliver(progress, paced);
+  }
+
+  async #deliver(progress: AgentProgress, paced: boolean): Promise<void> {
+    const last = this.#last;
     this.#sending = true;
     this.#last = progress;
-    this.#send(progress)
-      .catch(() => {
-        this.#last = last;
-      })
-      .finally(() => {
-        this.#sending = false;
-      });
+    try {
+      await this.#send(progress);
+      if (paced) this.#intervalMs *= GROWTH;
+      else this.#atOnce += 1;
+    } catch {
+      this.#last = last;
+    } finally {
+      this.#sending = false;
+    }
   }
 }

@@ -2,14 +2,15 @@
  * From what an agent says to frames and to the message that is kept. Holds no connection and no clock:
  * the same events always give the same frames.
  */
-import { emptyMessage, foldFrame, MAX_CONTENT_CHARS, type MessageView } from '../frames/fold.ts';
-import type { FrameBody } from '../frames/frame.ts';
 import type { AgentEvent } from '../agents/driver.ts';
+import { emptyMessage, foldFrame, MAX_CONTENT_CHARS, MAX_REASONING_CHARS, type MessageView } from '../frames/fold.ts';
+import type { FrameBody } from '../frames/frame.ts';
+import { wellFormed } from '../store/well-formed.ts';
 import type { ChatId, MessageId } from '../workflows/contract.ts';
 import type { ToolCall, Usage } from '../workflows/vocabulary.ts';
 
 /** A reader of the live stream gets this much beyond what the message keeps; then a warning, once. */
-const MAX_STREAMED_CHARS = MAX_CONTENT_CHARS + 1024 * 1024;
+const STREAMED_BEYOND_CHARS = 1024 * 1024;
 
 export interface RecordedMessage {
   readonly message_id: MessageId;
@@ -23,13 +24,15 @@ export class TurnRecorder {
   usage: Usage | undefined;
   /** Title of the tool call that runs now. */
   tool: string | undefined;
-  #toldOverflow = false;
+  #reasoningChars: number;
+  #told = new Set<'text' | 'reasoning'>();
 
   /** `view` is what earlier attempts left of the message. */
   constructor(of: RecordedMessage, emit: (frame: FrameBody) => void, view: MessageView = emptyMessage()) {
     this.#of = of;
     this.#emit = emit;
     this.view = view;
+    this.#reasoningChars = view.reasoning.length;
   }
 
   #add(frame: FrameBody): void {
@@ -37,12 +40,14 @@ export class TurnRecorder {
     this.#emit(frame);
   }
 
-  record(event: AgentEvent): void {
+  record(said: AgentEvent): void {
+    // Here already, so that this view and what readers fold from the log are the same.
+    const event = wellFormed(said);
     switch (event.kind) {
       case 'text':
         return this.#text(event.text);
       case 'reasoning':
-        return this.#add({ type: 'reasoning_delta', ...this.#of, content: event.text });
+        return this.#reasoning(event.text);
       case 'tool_call':
         return this.#toolCall(event.call);
       case 'plan':
@@ -61,18 +66,28 @@ export class TurnRecorder {
   }
 
   #text(text: string): void {
-    if (this.view.totalChars > MAX_STREAMED_CHARS) {
-      this.view.totalChars += text.length;
-      if (!this.#toldOverflow) {
-        this.#toldOverflow = true;
-        this.#emit({
-          type: 'warning',
-          message: `The agent has written more than ${MAX_STREAMED_CHARS} characters; the rest is counted, not shown.`,
-        });
-      }
-      return;
+    if (this.view.totalChars <= MAX_CONTENT_CHARS + STREAMED_BEYOND_CHARS) {
+      return this.#add({ type: 'delta', ...this.#of, content: text });
     }
-    this.#add({ type: 'delta', ...this.#of, content: text });
+    this.view.totalChars += text.length;
+    this.#tell('text', 'written', MAX_CONTENT_CHARS);
+  }
+
+  #reasoning(text: string): void {
+    if (this.#reasoningChars > MAX_REASONING_CHARS + STREAMED_BEYOND_CHARS) {
+      return this.#tell('reasoning', 'thought', MAX_REASONING_CHARS);
+    }
+    this.#reasoningChars += text.length;
+    this.#add({ type: 'reasoning_delta', ...this.#of, content: text });
+  }
+
+  #tell(what: 'text' | 'reasoning', verb: string, kept: number): void {
+    if (this.#told.has(what)) return;
+    this.#told.add(what);
+    const message =
+      `The agent has ${verb} more than ${kept + STREAMED_BEYOND_CHARS} characters: ` +
+      `the rest is not shown, and the message keeps the first ${kept}.`;
+    this.#emit({ type: 'warning', message });
   }
 
   #toolCall(call: ToolCall): void {
@@ -93,6 +108,8 @@ export class TurnRecorder {
 
   startOver(reason: string): void {
     this.tool = undefined;
+    this.#reasoningChars = 0;
+    this.#told.clear();
     this.#add({ type: 'message_reset', ...this.#of, reason });
   }
 

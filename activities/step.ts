@@ -25,6 +25,9 @@ export interface StepDeps {
   readonly log: Logger;
 }
 
+/** Temporal's history keeps failures: it is not for what an agent or a command wrote. The log has all of it. */
+const MAX_MESSAGE_CHARS = 2_000;
+
 /**
  * Wraps a step: one log line when it ends, and its failure as a Temporal failure whose type is our error
  * code. What only says that Postgres is away for now is retried for as long as it takes.
@@ -52,15 +55,18 @@ export function step<In, Out>(
 
 function asFailure(error: unknown): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
-  if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable, error);
+  if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable);
   if (isConnectionLoss(error))
     return failure('service_unreachable', `Postgres is not answering: ${text(error)}`, false, error);
   if (isNoSpace(error)) return failure('disk_full', `The disk is full: ${text(error)}. Free some space.`, false, error);
   return failure('internal_error', text(error), false, error);
 }
 
-function failure(type: ErrorCode, message: string, nonRetryable: boolean, cause: unknown): ApplicationFailure {
-  return ApplicationFailure.create({ type, message, nonRetryable, ...(cause instanceof Error ? { cause } : {}) });
+/** The cause, for its stack: of failures that we have no name for. */
+function failure(type: ErrorCode, said: string, nonRetryable: boolean, cause?: unknown): ApplicationFailure {
+  const whole = said.length <= MAX_MESSAGE_CHARS;
+  const message = whole ? said : `${said.slice(0, MAX_MESSAGE_CHARS - 1).toWellFormed()}…`;
+  return ApplicationFailure.create({ type, message, nonRetryable, ...(whole && cause instanceof Error && { cause }) });
 }
 
 function isNoSpace(error: unknown): boolean {

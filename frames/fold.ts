@@ -47,5 +47,8 @@ export function foldFrame(view: MessageView, frame: FrameBody): void {
 }
 
 function appendUpTo(text: string, more: string, limit: number): string {
-  return text.length >= limit ? text : text + more.slice(0, limit - text.length);
+  const room = limit - text.length;
+  if (room <= 0) return text;
+  // A pair of surrogates that the limit cuts in two becomes U+FFFD, as the row would have it.
+  return text + (more.length <= room ? more : more.slice(0, room).toWellFormed());
 }

@@ -1,0 +1,96 @@
+import { ApplicationFailure, CancelledFailure, Context } from '@temporalio/activity';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { step, withHeartbeat } from '../../activities/step.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
+
+const environment = () => new MockActivityEnvironment({ attempt: 3 }, { logger: new DefaultLogger('ERROR', () => {}) });
+const withCode = (code: string): Error => Object.assign(new Error(`it said ${code}`), { code });
+
+/** Runs a step that does `work`, with its log lines. */
+async function run(work: () => Promise<unknown>): Promise<{ outcome: unknown; lines: Record<string, unknown>[] }> {
+  const lines: Record<string, unknown>[] = [];
+  const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>);
+  const env = environment();
+  const outcome: unknown = await env.run(step('tryIt', pino({}, { write }), work), undefined).catch((e: unknown) => e);
+  return { outcome, lines };
+}
+
+test.each([
+  ['a failure that nothing mends', new LonghaulError('not_a_repository', 'no'), 'not_a_repository', true],
+  ['a failure that waiting may mend', new LonghaulError('git_failed', 'no'), 'git_failed', false],
+  ['a lost connection to Postgres', withCode('CONNECTION_CLOSED'), 'service_unreachable', false],
+  ['a Postgres that shuts down', withCode('57P01'), 'service_unreachable', false],
+  ['a full disk here', withCode('ENOSPC'), 'disk_full', false],
+  ['a full disk at the database', withCode('53100'), 'disk_full', false],
+  ['a bug', new TypeError('no'), 'internal_error', false],
+  ['what is no error at all', 'no', 'internal_error', false],
+])('%s reaches Temporal under its code', async (_, error, type, nonRetryable) => {
+  const { outcome, lines } = await run(() => {
+    throw error;
+  });
+  expect(outcome).toBeInstanceOf(ApplicationFailure);
+  expect(outcome).toMatchObject({ type, nonRetryable });
+  expect(lines).toMatchObject([
+    { step: 'tryIt', attempt: 3, msg: expect.stringContaining('tryIt failed: ') as string },
+  ]);
+});
+
+test('a cancel and a failure that is one of Temporal already pass as they are', async () => {
+  for (const error of [new CancelledFailure('stop'), ApplicationFailure.nonRetryable('x', 'worker_lost')]) {
+    expect((await run(() => Promise.reject(error))).outcome).toBe(error);
+  }
+});
+
+test('a step that ends well says so in one line', async () => {
+  const { outcome, lines } = await run(() => Promise.resolve('fine'));
+  expect(outcome).toBe('fine');
+  expect(lines).toMatchObject([{ step: 'tryIt', msg: 'tryIt done', ms: expect.any(Number) as number }]);
+});
+
+test('a failure says no more than a person reads: history is not for what an agent or a command wrote', async () => {
+  const { outcome } = await run(() => Promise.reject(new LonghaulError('git_failed', `git: ${'x'.repeat(50_000)}`)));
+  const failure = outcome as ApplicationFailure;
+  expect(failure.message.length).toBeLessThanOrEqual(2_000);
+  expect(failure.message).toMatch(/^git: x+…$/);
+});
+
+test('a cancel during the work of a step is a cancel, whatever the work makes of it', async () => {
+  const env = environment();
+  const work = async (): Promise<void> => {
+    await withHeartbeat(
+      (signal) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(new LonghaulError('git_failed', 'git was killed')));
+          env.cancel('CANCELLED');
+        }),
+    );
+  };
+  await expect(env.run(step('tryIt', pino({ enabled: false }), work), undefined)).rejects.toBeInstanceOf(
+    CancelledFailure,
+  );
+});
+
+test('a failure without a cancel stays what it was', async () => {
+  const env = environment();
+  const failed = env.run(() => withHeartbeat(() => Promise.reject(new LonghaulError('git_failed', 'no'))));
+  await expect(failed).rejects.toMatchObject({ code: 'git_failed' });
+});
+
+test('a step beats while it works, and no longer', async () => {
+  const env = environment();
+  let beats = 0;
+  let beaten = (): void => {};
+  const beat = new Promise<void>((resolve) => (beaten = resolve));
+  env.on('heartbeat', () => {
+    beats += 1;
+    beaten();
+  });
+  await env.run(async () => {
+    expect(Context.current().info.attempt).toBe(3);
+    await withHeartbeat(() => beat);
+  });
+  expect(beats).toBe(1);
+});
