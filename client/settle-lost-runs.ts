@@ -11,6 +11,7 @@ import {
   type TaskEnd,
   taskWorkflowId,
   WORKFLOW_QUEUE,
+  WORKFLOW_TASK_TIMEOUT,
 } from '../workflows/contract.ts';
 
 const ADVISORY_LOCK = 4_706_003;
@@ -50,6 +51,7 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
         taskQueue: WORKFLOW_QUEUE,
         workflowId: settleWorkflowId(run.id),
         args: [input],
+        workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
         workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
         staticSummary: `Closes a task whose run is ${status.toLowerCase()}`,
       }),

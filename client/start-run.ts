@@ -7,7 +7,7 @@ import {
   TypedSearchAttributes,
 } from '@temporalio/common';
 import type { ClaimedTask } from '../store/queue.ts';
-import { SEARCH_ATTRIBUTES, type TaskInput, taskWorkflowId, WORKFLOW_QUEUE } from '../workflows/contract.ts';
+import { SEARCH_ATTRIBUTES, type TaskInput, taskWorkflowId, WORKFLOW_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../workflows/contract.ts';
 
 /** A call that has no answer by then counts as lost; below the age at which a claim is taken over. */
 const START_MS = 5_000;
@@ -32,6 +32,7 @@ export async function startRun(client: Client, task: ClaimedTask, host: string):
         taskQueue: WORKFLOW_QUEUE,
         workflowId,
         args: [input],
+        workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         typedSearchAttributes: attributesOf(task),
         ...(summary ? { staticSummary: summary } : {}),

@@ -20,6 +20,11 @@ export type PermissionId = Id<'PermissionId'>;
 export type AgentSessionId = Id<'AgentSessionId'>;
 
 export const WORKFLOW_QUEUE = 'longhaul';
+/**
+ * A worker that dies while it decides what comes next holds the run up for this long; Temporal's default of
+ * 10 s was the longest wait after a `kill -9`. Histories are short, so deciding takes milliseconds.
+ */
+export const WORKFLOW_TASK_TIMEOUT = '3s';
 /** Steps on a host's disk that need no agent slot: diff, remove. */
 export const hostQueue = (host: string): string => `longhaul-host-${host}`;
 /** Steps that hold an agent slot: create worktree, dispatch. */
