@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { taskWorkflowId } from '../../workflows/contract.ts';
+import { type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting, type LabFrame, streamedText } from '../lab/observer.ts';
 
@@ -20,7 +20,7 @@ const WORK =
 const isDelta = (frame: LabFrame, text: string): boolean =>
   frame.type === 'delta' && String(frame.body['content']).includes(text);
 
-async function expectWhole(task: Awaited<ReturnType<Lab['submit']>>): Promise<void> {
+async function expectWhole(task: TaskId): Promise<void> {
   expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
   const changes = await lab.changes(task);
   expect(changes).toMatchObject([{ partial: false }]);
@@ -91,7 +91,7 @@ test('a worker that was stopped and replaced writes nothing when it wakes', asyn
 });
 
 /** What the heartbeat timeout does after 60 s. The stopped worker's open polls swallow some of the next attempts. */
-async function replaceAttempt(task: Awaited<ReturnType<Lab['submit']>>, pid: number): Promise<void> {
+async function replaceAttempt(task: TaskId, pid: number): Promise<void> {
   const workflowId = taskWorkflowId(task);
   const { raw } = await lab.client.workflow.getHandle(workflowId).describe();
   const [step] = raw.pendingActivities ?? [];
@@ -113,3 +113,27 @@ test('killed while tasks wait and others run: all of them complete', async () =>
   await lab.startWorker();
   for (const task of tasks) await expectWhole(task);
 });
+
+test('an attempt that Temporal gave up on while the worker is well is adopted, not begun anew', async () => {
+  const gate = lab.gate();
+  await lab.startWorker();
+  const input = `write first.txt with first. run cat ${gate.path}. write second.txt with second`;
+  const task = await lab.submit({ input });
+  await lab.untilFrame(task, 'the agent waits', isWaiting);
+  const workflowId = taskWorkflowId(task);
+  const { raw } = await lab.client.workflow.getHandle(workflowId).describe();
+  const activityId = raw.pendingActivities?.[0]?.activityId ?? '';
+  const failure = ApplicationFailure.retryable('heartbeat timeout', 'worker_lost');
+  await lab.client.activity.fail({ workflowId, activityId }, failure);
+  await lab.until('the second attempt', async () => (await attemptsOf(task)).length === 2);
+  await gate.open();
+
+  await expectWhole(task);
+  const [first, second] = await attemptsOf(task);
+  expect(second).toMatchObject({ pid: first?.pid, token: first?.token });
+});
+
+async function attemptsOf(task: TaskId): Promise<{ attempt: number; pid: number; token: string }[]> {
+  return lab.sql<{ attempt: number; pid: number; token: string }[]>`
+    SELECT attempt, pid, token FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
+}

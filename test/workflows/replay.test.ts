@@ -1,0 +1,74 @@
+/** Runs that older code began must go on under newer code. */
+import { Worker } from '@temporalio/worker';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { makeBundle } from '../../services/workflow-bundle.ts';
+import { type TaskId, settleWorkflowId, taskWorkflowId } from '../../workflows/contract.ts';
+import { keepHistory, keptHistories, readHistory } from '../lab/histories.ts';
+import { startLab } from '../lab/lab.ts';
+
+let code: string;
+beforeAll(async () => {
+  code = await makeBundle();
+});
+
+const replay = async (name: string, bundle: string): Promise<void> => {
+  await Worker.runReplayHistory({ workflowBundle: { code: bundle } }, await readHistory(name));
+};
+
+const names = await keptHistories();
+
+describe('kept histories', () => {
+  test('there are some', () => {
+    expect(names.length).toBeGreaterThanOrEqual(4);
+  });
+
+  test.each(names)('%s replays', async (name) => {
+    await replay(name, code);
+  });
+
+  test('a workflow with its steps in another order is found out', async () => {
+    const completed = names.find((name) => name.includes('completed')) ?? '';
+    const changed = code.replace("live.enter('create worktree', 'queued')", 'await run.finishTask({ taskId })');
+    expect(changed).not.toBe(code);
+    await expect(replay(completed, changed)).rejects.toThrow(/TMPRL1100|Determinism/i);
+  });
+});
+
+const record = process.env['LONGHAUL_RECORD'];
+if (record !== undefined) {
+  test('records', { timeout: 120_000 }, async () => {
+    const lab = await startLab();
+    try {
+      const worker = await lab.startWorker();
+      const keep = (name: string, task: TaskId): Promise<void> =>
+        keepHistory(lab.client, taskWorkflowId(task), `${record}-${name}`);
+      const completed = await lab.submit({ input: 'plan. write a.txt with a' });
+      await lab.ended(completed);
+      await keep('completed', completed);
+      const failed = await lab.submit({ input: 'write a.txt with a', agent: null });
+      await lab.ended(failed);
+      await keep('failed', failed);
+      const cancelled = await lab.submit({ input: 'write a.txt with a. hang' });
+      await lab.untilPhase(cancelled, 'working');
+      await lab.cancel(cancelled);
+      await lab.ended(cancelled);
+      await keep('cancelled', cancelled);
+      const killed = await lab.submit({ input: 'write a.txt with a. run sleep 3. write b.txt with b' });
+      await lab.untilPhase(killed, 'working');
+      worker.kill('SIGKILL');
+      await worker.exited;
+      await lab.startWorker();
+      await lab.ended(killed);
+      await keep('worker-killed', killed);
+      const terminated = await lab.submit({ input: 'write a.txt with a. hang' });
+      await lab.untilPhase(terminated, 'working');
+      await lab.client.workflow.getHandle(taskWorkflowId(terminated)).terminate();
+      await lab.settleLost();
+      await lab.ended(terminated);
+      await lab.client.workflow.getHandle(settleWorkflowId(terminated)).result();
+      await keepHistory(lab.client, settleWorkflowId(terminated), `${record}-settled`);
+    } finally {
+      await lab.close();
+    }
+  });
+}
