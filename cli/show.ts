@@ -25,7 +25,7 @@ export function registerShow(program: Command): void {
     );
 }
 
-export function taskText(task: TaskDescription, paint: Paint): string {
+function taskText(task: TaskDescription, paint: Paint): string {
   const state = paint(STATE_STYLES[task.state], task.state);
   const facts: [string, string | number | null][] = [
     ['task', task.id],

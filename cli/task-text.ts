@@ -21,7 +21,7 @@ export function changeText(change: TaskDescription['change']): string {
 }
 
 /** How long ago, in one unit. */
-export function ageText(iso: string | null, now: number): string {
+function ageText(iso: string | null, now: number): string {
   if (!iso) return '';
   const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
   if (seconds < 60) return `${seconds} s`;

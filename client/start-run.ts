@@ -7,7 +7,13 @@ import {
   TypedSearchAttributes,
 } from '@temporalio/common';
 import type { ClaimedTask } from '../store/queue.ts';
-import { SEARCH_ATTRIBUTES, type TaskInput, taskWorkflowId, WORKFLOW_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../workflows/contract.ts';
+import {
+  SEARCH_ATTRIBUTES,
+  type TaskInput,
+  taskWorkflowId,
+  WORKFLOW_QUEUE,
+  WORKFLOW_TASK_TIMEOUT,
+} from '../workflows/contract.ts';
 
 /** A call that has no answer by then counts as lost; below the age at which a claim is taken over. */
 const START_MS = 5_000;
@@ -57,7 +63,7 @@ function attributesOf(task: ClaimedTask): TypedSearchAttributes {
 }
 
 /** The first line with something on it, cut to what Temporal takes. */
-export function firstLine(input: string): string {
+function firstLine(input: string): string {
   const line = input.split('\n').find((candidate) => candidate.trim() !== '') ?? '';
   let cut = line.trim().slice(0, SUMMARY_CHARS);
   while (Buffer.byteLength(JSON.stringify(cut)) > SUMMARY_BYTES) cut = cut.slice(0, -1);
