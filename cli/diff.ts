@@ -41,7 +41,7 @@ const STYLES: readonly (readonly [string, Style])[] = [
   ['@@', 'cyan'],
 ];
 
-function coloured(diff: string, paint: Paint): string {
+export function coloured(diff: string, paint: Paint): string {
   const lines = harmless(diff).split('\n');
   return lines
     .map((line) => {

@@ -44,7 +44,8 @@ async function printFrames({ longhaul }: CommandContext, taskId: TaskId, signal:
   }
 }
 
-async function showTimeline(
+/** Until the task has ended or `signal` is aborted. */
+export async function showTimeline(
   { longhaul }: CommandContext,
   taskId: TaskId,
   { showsInput, signal }: FollowOptions & { signal: AbortSignal },
@@ -77,7 +78,7 @@ async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen
   );
 }
 
-export function exitCodeOfTask(task: Pick<TaskDescription, 'state'>): number {
+function exitCodeOfTask(task: Pick<TaskDescription, 'state'>): number {
   if (task.state === 'cancelled') return EXIT.cancelled;
   return task.state === 'failed' ? EXIT.taskFailed : EXIT.done;
 }
@@ -94,15 +95,21 @@ function detachedText(task: TaskDescription): string {
 
 const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;
 
-export function endText(task: TaskDescription, paint: Paint): string {
-  if (!isFinal(task.state)) return `task ${shortId(task)} is ${task.state}\n`;
+/** How it ended, in one line. */
+export function endLine(task: TaskDescription, paint: Paint): string {
+  if (!isFinal(task.state)) return `task ${shortId(task)} is ${task.state}`;
   const [mark, style] = MARKS[task.state];
   const tookMs = Date.parse(task.ended_at ?? '') - Date.parse(task.created_at ?? '');
   const head = [`${mark} ${task.state}`];
   if (task.error_code) head.push(task.error_code);
   if (!Number.isNaN(tookMs)) head.push(seconds(tookMs));
   head.push(changeText(task.change));
-  const lines = ['', paint(style, head.join(' · '))];
+  return paint(style, head.join(' · '));
+}
+
+function endText(task: TaskDescription, paint: Paint): string {
+  if (!isFinal(task.state)) return `${endLine(task, paint)}\n`;
+  const lines = ['', endLine(task, paint)];
   // The summary of a completed task is the last paragraph of what was just shown.
   if (task.state !== 'completed' && task.output_summary) lines.push(`  ${harmless(task.output_summary)}`);
   if (task.change) lines.push(`  longhaul diff ${shortId(task)}`);

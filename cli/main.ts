@@ -1,6 +1,7 @@
 /** The command `longhaul`. Each command registers itself from a file of its own. */
 import { Command, CommanderError } from 'commander';
 import { registerCancel } from './cancel.ts';
+import { registerDemo } from './demo.ts';
 import { registerDiff } from './diff.ts';
 import { registerDown } from './down.ts';
 import { EXIT } from './exit.ts';
@@ -27,6 +28,7 @@ registerLs(program);
 registerShow(program);
 registerCancel(program);
 registerDiff(program);
+registerDemo(program);
 
 try {
   await program.parseAsync();

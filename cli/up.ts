@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ensureUp } from '../services/ensure-up.ts';
-import { prepareHome } from '../services/home.ts';
+import { type HomePaths, prepareHome } from '../services/home.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../services/program-part.ts';
@@ -38,21 +38,27 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 /** Returns when all parts are ready, whoever keeps them. */
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const paths = await prepareHome(settings.home);
-  const supervisorLog = join(paths.logs, 'supervisor.log');
   const startSupervisor = async (): Promise<RunningProcess> => {
     await refuseForeignPort(settings);
-    const entry = moduleOfOurs('cli/main');
-    const supervisor = await spawnDetached({
-      command: process.execPath,
-      args: [...loaderArguments(entry), entry, 'up'],
-      env: { ...process.env, ...loaderEnv(), LONGHAUL_HOME: settings.home },
-      cwd: settings.home,
-      logFile: supervisorLog,
-    });
-    supervisor.release();
-    return supervisor;
+    return spawnSupervisor(paths, { ...process.env, LONGHAUL_HOME: settings.home });
   };
-  await ensureUp({ paths, startSupervisor, supervisorLog, say: onNews });
+  await ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say: onNews });
+}
+
+export const supervisorLogOf = (paths: HomePaths): string => join(paths.logs, 'supervisor.log');
+
+/** A supervisor that outlives us, for the home that `env` names. */
+export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv): Promise<RunningProcess> {
+  const entry = moduleOfOurs('cli/main');
+  const supervisor = await spawnDetached({
+    command: process.execPath,
+    args: [...loaderArguments(entry), entry, 'up'],
+    env: { ...env, ...loaderEnv() },
+    cwd: paths.home,
+    logFile: supervisorLogOf(paths),
+  });
+  supervisor.release();
+  return supervisor;
 }
 
 /** With no supervisor and no backend of ours, whoever holds a port that the user set is a stranger. */

@@ -90,8 +90,9 @@ export async function attachTemporal(options: TemporalOptions): Promise<RunningT
   const identity = await findTemporalServer(options.dir);
   const known = await readServerFile(options.dir);
   if (!identity || !known) return undefined;
-  await untilReady(identity, known.port, options);
-  return { ...attachTo(identity), ...placeOf(known), attached: true };
+  const running = attachTo(identity);
+  await untilReady(running, known.port, options);
+  return { ...running, ...placeOf(known), attached: true };
 }
 
 /** The process that serves the database of this folder. */
@@ -137,7 +138,7 @@ async function launch(options: TemporalOptions, program: string): Promise<Runnin
   });
   try {
     await writeJson(serverFileOf(options.dir), { port, uiPort, process: started.identity } satisfies ServerFile);
-    await untilReady(started.identity, port, options);
+    await untilReady(started, port, options);
   } catch (error) {
     await stopTemporal(started.identity);
     throw error;
@@ -155,17 +156,24 @@ function argumentsOf(options: TemporalOptions, port: number, uiPort: number): st
   return args;
 }
 
-async function untilReady(identity: ProcessIdentity, port: number, options: TemporalOptions): Promise<void> {
+async function untilReady(
+  { identity, exited }: Pick<RunningTemporal, 'identity' | 'exited'>,
+  port: number,
+  options: TemporalOptions,
+): Promise<void> {
   const deadline = Date.now() + READY_MS;
   const target = {
     namespace: options.namespace ?? 'default',
     connection: { address: `127.0.0.1:${port}`, tls: false },
   };
+  // A server that has ended leaves the check waiting for its own bound.
+  const gone = exited.then(() => new Error('it ended'));
   for (;;) {
-    const problem = await checkTemporal(target).then(
+    const checked = checkTemporal(target).then(
       () => undefined,
       (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
     );
+    const problem = await Promise.race([checked, gone]);
     if (problem === undefined) return;
     if (!(await isAlive(identity))) {
       throw new LonghaulError('service_unreachable', `Temporal ended while starting. ${options.logFile} ends with:\n${await lastLines(options.logFile)}`); // prettier-ignore

@@ -1,0 +1,115 @@
+/**
+ * The throwaway home of `longhaul demo`: services of its own on free ports, so that a running Longhaul and the
+ * user's settings neither matter nor notice. Only the cache (the Temporal server) is shared.
+ */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { devNull, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ensureUp } from '../services/ensure-up.ts';
+import { prepareHome } from '../services/home.ts';
+import { endProcess, type RunningProcess } from '../services/processes.ts';
+import { readSettings, type Settings } from '../services/settings.ts';
+import { down } from './down.ts';
+import { spawnSupervisor, supervisorLogOf } from './up.ts';
+
+const run = promisify(execFile);
+
+/** As `down` allows: the supervisor stops its parts one after the other. */
+const STOP_MS = 130_000;
+const KILL_MS = 5_000;
+
+const SAMPLE: Readonly<Record<string, string>> = {
+  'README.md': '# Hello\n\nA small program that greets.\n',
+  'hello.js': "console.log('Hello!');\n",
+  'package.json': '{ "name": "hello", "private": true, "type": "module" }\n',
+};
+
+export interface DemoHome {
+  readonly path: string;
+  /** Checkout of the sample project. */
+  readonly project: string;
+  readonly settings: Settings;
+  readonly say: (line: string) => void;
+  /** Starts everything; resolves when it is ready. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Stops everything and removes the home. */
+  remove(): Promise<void>;
+}
+
+export async function makeDemoHome(say: (line: string) => void): Promise<DemoHome> {
+  const path = await realpath(await mkdtemp(join(tmpdir(), 'longhaul-demo-')));
+  const env = demoEnvironment(path);
+  const settings = readSettings(env);
+  let supervisor: Promise<RunningProcess> | undefined;
+  return {
+    path,
+    project: join(path, 'hello'),
+    settings,
+    say,
+    async start(signal) {
+      await makeProject(join(path, 'hello'));
+      const paths = await prepareHome(path);
+      const startSupervisor = async (): Promise<RunningProcess> => {
+        signal.throwIfAborted();
+        supervisor = spawnSupervisor(paths, env);
+        return supervisor;
+      };
+      await unlessAborted(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say }), signal);
+    },
+    async remove() {
+      // By its identity first: one that was spawned a moment ago has no lock yet by which `down` would find it.
+      const spawned = await supervisor?.catch(() => undefined);
+      if (spawned) {
+        await endProcess(spawned.identity, [
+          { signal: 'SIGTERM', withinMs: STOP_MS },
+          { signal: 'SIGKILL', withinMs: KILL_MS },
+        ]);
+      }
+      await down(settings);
+      await rm(path, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}
+
+/** Ours without what points at the user's services. The demo agent keeps its sessions in the home, too. */
+function demoEnvironment(home: string): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => name === 'LONGHAUL_CACHE' || !/^(DATABASE_URL$|DEFAULT_MODEL$|TEMPORAL_|LONGHAUL_)/.test(name),
+  );
+  return {
+    ...Object.fromEntries(inherited),
+    TEMPORAL_CONFIG_FILE: devNull,
+    LONGHAUL_HOME: home,
+    LONGHAUL_LISTEN: '127.0.0.1:0',
+    XDG_STATE_HOME: join(home, 'agent-state'),
+  };
+}
+
+async function makeProject(folder: string): Promise<void> {
+  await mkdir(folder);
+  for (const [name, text] of Object.entries(SAMPLE)) await writeFile(join(folder, name), text);
+  // Without the user's settings: no signing, no templates, no hooks.
+  const env = { PATH: process.env['PATH'], HOME: folder, GIT_CONFIG_NOSYSTEM: '1', LC_ALL: 'C' };
+  const git = (...args: string[]) => run('git', args, { cwd: folder, env });
+  await git('-c', 'init.defaultBranch=main', 'init', '--quiet');
+  await git('add', '--all');
+  const author = ['-c', 'user.name=Longhaul demo', '-c', 'user.email=demo@longhaul.invalid'];
+  await git(...author, 'commit', '--quiet', '--message', 'A program that greets');
+}
+
+/** Rejects with the signal's reason as soon as it is aborted; what was begun is for the caller to end. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+  });
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
