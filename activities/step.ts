@@ -56,9 +56,9 @@ export function step<In, Out>(
 function asFailure(error: unknown): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
   if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable);
+  if (isNoSpace(error)) return failure('disk_full', `The disk is full: ${text(error)}. Free some space.`, false, error);
   if (isConnectionLoss(error))
     return failure('service_unreachable', `Postgres is not answering: ${text(error)}`, false, error);
-  if (isNoSpace(error)) return failure('disk_full', `The disk is full: ${text(error)}. Free some space.`, false, error);
   return failure('internal_error', text(error), false, error);
 }
 

@@ -6,6 +6,7 @@
  * Must never happen: a write of an outdated attempt (every write goes through the fenced stream, or is to
  * the attempt's own row); an agent that outlives its turn.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { driverFor } from '../agents/select-driver.ts';
 import { profileFor } from '../agents/catalog.ts';
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices, TurnEnd } from '../agents/driver.ts';
@@ -32,6 +33,8 @@ import type { LiveTurn, StopReason } from './turns.ts';
 
 /** Attempts that may fail by the agent's or our own fault before the task does; lost workers do not count. */
 const MAX_FAILED_ATTEMPTS = 3;
+/** A stop does not wait longer than this for a Postgres that is away. */
+const FLUSH_BOUND_MS = 5_000;
 /** Failures that say nothing about the task: the machine or an operator ended the attempt. */
 const UNCOUNTED: readonly ErrorCode[] = ['worker_lost', 'superseded', 'service_unreachable'];
 
@@ -141,7 +144,11 @@ class Turn implements LiveTurn {
       return await this.#finish(end);
     } catch (error) {
       if (this.#stream.lost.aborted) throw this.#stream.lost.reason;
-      if (this.#stopReason !== undefined) throw this.#stopped();
+      if (this.#stopReason !== undefined) {
+        // What the agent said is kept, also where the closing steps revoke the fence right after this.
+        await Promise.race([this.#stream.flush(), delay(FLUSH_BOUND_MS)]).catch(() => {});
+        throw this.#stopped();
+      }
       return await this.#failed(error);
     } finally {
       this.#stream.close();

@@ -45,7 +45,7 @@ export function isConnectionLoss(error: unknown): boolean {
   if (code === undefined) return false;
   return (
     /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/.test(code) ||
-    // 57P: shut down or starting; 08: connection; 53300: too many connections; 40: serialization, deadlock.
-    /^(57P|08|40|53300)/.test(code)
+    // 57P: shut down or starting; 08: connection; 53: out of disk, memory or connections; 40: serialization, deadlock.
+    /^(57P|08|40|53)/.test(code)
   );
 }
