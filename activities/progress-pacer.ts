@@ -1,19 +1,23 @@
 /**
  * When the workflow hears of a turn's progress. A change of phase or attempt is told at once, as long as there are
- * not too many of them; anything else at intervals that grow by half each time. So the history of a turn of any
- * length stays small: 8 signals in ten minutes, 13 in an hour, 21 in a day, and never 300.
+ * not too many of them; anything else soon at first, then ever more seldom: 8 signals in ten minutes, 18 in an
+ * hour, fewer than 200 in thirty days. So the history of a turn of any length stays small.
  */
 import type { AgentProgress } from '../workflows/contract.ts';
 
-const FIRST_INTERVAL_MS = 15_000;
-const GROWTH = 1.5;
+const FIRST_INTERVAL_MS = 3_000;
+const GROWTH = 2.2;
+/** Up to two hours an interval is at most this long, then at most this part of the time that the turn has taken. */
+const LONG_INTERVAL_MS = 5 * 60_000;
+const LONG_INTERVAL_PART = 1 / 25;
 /** An agent that asks for permission all the time changes its phase twice each time: beyond this it is paced, too. */
-const MAX_AT_ONCE = 200;
+const MAX_AT_ONCE = 100;
 
 export class ProgressPacer {
   readonly #send: (progress: AgentProgress) => Promise<unknown>;
   readonly #now: () => number;
   #last: AgentProgress | undefined;
+  #startedAt: number | undefined;
   #nextAt = 0;
   #intervalMs = FIRST_INTERVAL_MS;
   #sending = false;
@@ -36,13 +40,19 @@ export class ProgressPacer {
     void this.#deliver(progress, paced);
   }
 
+  #nextInterval(): number {
+    this.#startedAt ??= this.#now();
+    const longest = Math.max(LONG_INTERVAL_MS, (this.#now() - this.#startedAt) * LONG_INTERVAL_PART);
+    return Math.min(this.#intervalMs * GROWTH, longest);
+  }
+
   async #deliver(progress: AgentProgress, paced: boolean): Promise<void> {
     const last = this.#last;
     this.#sending = true;
     this.#last = progress;
     try {
       await this.#send(progress);
-      if (paced) this.#intervalMs *= GROWTH;
+      if (paced) this.#intervalMs = this.#nextInterval();
       else this.#atOnce += 1;
     } catch {
       this.#last = last;

@@ -11,7 +11,6 @@ import {
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
-  workflowInfo,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import {
@@ -100,6 +99,6 @@ function describe(taskId: TaskId, { step, phase, cancelRequested, progress, end 
     if (progress.tool && phase !== 'ended') lines.push(`now: ${progress.tool}`);
     if (progress.plan?.current && phase !== 'ended') lines.push(`doing: ${progress.plan.current}`);
   }
-  lines.push(`\`longhaul show ${taskId}\` · run ${workflowInfo().runId}`);
+  lines.push(`\`longhaul show ${taskId.slice(0, 8)}\``);
   return lines.join('\n\n');
 }

@@ -1,8 +1,16 @@
 /** How each step is scheduled: its queue, its timeouts, how it is retried, and what the Web UI calls it. */
-import { ActivityCancellationType, proxyActivities, proxyLocalActivities } from '@temporalio/workflow';
-import { agentQueue, hostQueue, type Steps, WORKFLOW_QUEUE } from './contract.ts';
+import {
+  ActivityCancellationType,
+  type ActivityOptions,
+  proxyActivities,
+  proxyLocalActivities,
+} from '@temporalio/workflow';
+import { agentQueue, type DispatchResult, hostQueue, type StepInput, type Steps, WORKFLOW_QUEUE } from './contract.ts';
 
-export type TaskSteps = Steps;
+/** The steps as the workflow calls them: the Web UI names the agent that works. */
+export type TaskSteps = Omit<Steps, 'dispatchAgent'> & {
+  dispatchAgent(input: StepInput, agent: string): Promise<DispatchResult>;
+};
 
 /** Postgres may be away for long; nothing is gained by giving up on it. */
 const DATABASE_STEP = {
@@ -27,7 +35,7 @@ export function steps(host: string): TaskSteps {
     priority: { priorityKey: 4 },
     summary: 'create git worktree',
   });
-  const { dispatchAgent } = proxyActivities<Steps>({
+  const dispatch: ActivityOptions = {
     taskQueue: agentQueue(host),
     // Better than create worktree: what has been prepared goes first, so few checkouts wait.
     priority: { priorityKey: 2 },
@@ -37,8 +45,8 @@ export function steps(host: string): TaskSteps {
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // The step itself counts the agent's failures and gives up after a few; this bounds lost workers.
     retry: { initialInterval: '300ms', backoffCoefficient: 2, maximumInterval: '30s', maximumAttempts: 100 },
-    summary: 'agent works on the task',
-  });
+  };
+  const { dispatchAgent } = proxyActivities<Steps>(dispatch);
   const { diffWorktree } = proxyActivities<Steps>({
     ...HOST_STEP,
     taskQueue: hostQueue(host),
@@ -53,12 +61,14 @@ export function steps(host: string): TaskSteps {
   const { finishTask } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'record how the task ended' });
   const { publishProgress } = proxyLocalActivities<Steps>({
     startToCloseTimeout: '3s',
+    summary: 'tell rows and followers the phase',
     retry: { maximumAttempts: 2, initialInterval: '200ms' },
   });
   return {
     openSession,
     createWorktree,
-    dispatchAgent,
+    dispatchAgent: (input, agent) =>
+      dispatchAgent.executeWithOptions({ ...dispatch, summary: `${agent} works on the task` }, [input]),
     diffWorktree,
     queueChange,
     removeWorktree,

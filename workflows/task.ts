@@ -28,7 +28,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
       live.enter('create worktree', 'queued');
       await run.createWorktree({ taskId });
       live.enter('dispatch agent', 'starting');
-      const turn = await run.dispatchAgent({ taskId });
+      const turn = await run.dispatchAgent({ taskId }, place.agent ?? 'the agent');
       if (turn.kind === 'failed') end = { state: 'failed', code: turn.code, message: turn.message };
       partial = turn.kind === 'failed';
     });

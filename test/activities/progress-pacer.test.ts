@@ -41,9 +41,9 @@ test('a busy turn sends at most eight signals in its first ten minutes, and fewe
   await turn.work(HOUR_MS, 1_000);
   const before = (end: number): number => turn.at.filter((at) => at < end).length;
   expect(before(10 * MINUTE_MS)).toBeLessThanOrEqual(8);
-  expect(before(10 * MINUTE_MS)).toBeGreaterThanOrEqual(6);
-  expect(turn.at.length).toBeLessThanOrEqual(13);
-  expect(turn.sent.at(-1)?.tokens).toBeGreaterThan(30 * MINUTE_MS);
+  expect(before(10_000)).toBe(2); // soon enough to see what a short turn does
+  expect(turn.at.length).toBeLessThanOrEqual(18);
+  expect(turn.sent.at(-1)?.tokens).toBeGreaterThan(50 * MINUTE_MS);
 });
 
 test('a turn of thirty days sends fewer than 300 signals, though it asks for permission every ten minutes', async () => {
