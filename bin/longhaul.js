@@ -1,14 +1,14 @@
 #!/usr/bin/env node
-// Compiled code if it is there, else the source through tsx.
+// In a checkout the source runs, through tsx: what a build left there may be old. A published package has only the build.
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const compiled = new URL('../dist/cli/main.js', import.meta.url);
-if (existsSync(compiled)) {
-  await import(compiled.href);
-} else {
+const source = new URL('../cli/main.ts', import.meta.url);
+if (existsSync(source)) {
   const { register } = await import('tsx/esm/api');
   // Without being told, tsx takes the compiler options of the folder that the user stands in.
   register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) });
-  await import(new URL('../cli/main.ts', import.meta.url).href);
+  await import(source.href);
+} else {
+  await import(new URL('../dist/cli/main.js', import.meta.url).href);
 }

@@ -61,8 +61,6 @@ export type FrameBody =
   | { readonly type: 'change_state'; readonly change_id: ChangeId; readonly state: string }
   | { readonly type: 'warning'; readonly message: string };
 
-export type FrameType = FrameBody['type'] | 'snapshot';
-
 /** What every stored frame has beside its body. `seq` grows by one per session, without holes. */
 export interface FrameEnvelope {
   readonly session_id: SessionId;

@@ -38,7 +38,6 @@ export async function prepareHome(home: string): Promise<HomePaths> {
 }
 
 export const PART_STATES = ['waiting', 'starting', 'ready', 'failed', 'stopped'] as const;
-export type PartState = (typeof PART_STATES)[number];
 
 /** What parts tell each other and the command line. */
 const facts = z.object({

@@ -1,9 +1,6 @@
 /** The connection to Postgres, with the types that the tables use. */
 import postgres from 'postgres';
 
-export interface SqlTypes extends Record<string, postgres.PostgresType> {
-  bigint: postgres.PostgresType<number>;
-}
 export type Sql = postgres.Sql<{ bigint: number }>;
 export type Tx = postgres.TransactionSql<{ bigint: number }>;
 /** Either: a query that may run inside somebody's transaction. */

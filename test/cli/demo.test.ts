@@ -49,18 +49,22 @@ function cacheDir(): string {
   return process.env['LONGHAUL_CACHE'] ?? join(base, 'longhaul');
 }
 
-/** Processes and files that know of the demo's folder: empty is right. */
-async function leftovers(): Promise<string[]> {
-  // tsx keeps what it has compiled in a folder of its own.
-  const files = (await readdir(temporary)).filter((name) => !name.startsWith('tsx-') && name !== 'node-compile-cache');
-  const processes: string[] = [];
+/** Command lines of the processes that know of the demo's folder. */
+async function processes(): Promise<string[]> {
+  const found: string[] = [];
   for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const [command, environment] = await Promise.all(
+    const [command = '', environment = ''] = await Promise.all(
       ['cmdline', 'environ'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
     );
-    if (`${command}\0${environment}`.includes(temporary)) processes.push(`${pid} ${command?.replaceAll('\0', ' ')}`);
+    if (`${command}\0${environment}`.includes(temporary)) found.push(`${pid} ${command.replaceAll('\0', ' ').trim()}`);
   }
-  return [...files, ...processes];
+  return found;
+}
+
+/** What is left: empty is right. tsx keeps what it has compiled in a folder of its own. */
+async function leftovers(): Promise<string[]> {
+  const files = (await readdir(temporary, { recursive: true })).filter((name) => !name.startsWith('tsx-'));
+  return [...files, ...(await processes())];
 }
 
 test('the demo shows a task to its end with the change, and leaves nothing', { timeout: LONG_MS }, async () => {
@@ -79,13 +83,18 @@ test('the demo shows a task to its end with the change, and leaves nothing', { t
   expect(await leftovers()).toEqual([]);
 });
 
+const hasSaid = (text: string) => async (demo: Demo) => demo.said().includes(text);
+const supervisorIsThere = async (): Promise<boolean> =>
+  (await processes()).some((command) => command.endsWith('main.ts up'));
+
 test.each([
-  ['while everything starts', 'SIGINT', 130, 'A throwaway home'],
-  ['while Temporal is up and the worker starts', 'SIGTERM', 143, 'worker    starting'],
-  ['in the middle of the task', 'SIGINT', 130, '▸ Write goodbye.js'],
-] as const)('interrupted %s by %s, it stops everything', { timeout: LONG_MS }, async (_when, signal, code, moment) => {
+  ['before anything is started', 'SIGHUP', 129, hasSaid('A throwaway home')],
+  ['when the supervisor is there but has no lock yet', 'SIGINT', 130, supervisorIsThere],
+  ['while the worker starts', 'SIGTERM', 143, hasSaid('worker    starting')],
+  ['in the middle of the task', 'SIGINT', 130, hasSaid('▸ Write goodbye.js')],
+] as const)('interrupted %s by %s, it stops everything', { timeout: LONG_MS }, async (when, signal, code, moment) => {
   const demo = startDemo();
-  await until(moment, () => demo.said().includes(moment) || demo.child.exitCode !== null, LONG_MS / 2);
+  await until(when, async () => (await moment(demo)) || demo.child.exitCode !== null, LONG_MS / 2);
   demo.child.kill(signal);
   expect(await demo.exited, demo.said()).toBe(code);
   expect(demo.said()).toContain('Interrupted after');
@@ -99,5 +108,5 @@ test('a service that does not start fails the demo with what it said last', { ti
   const demo = startDemo({ PATH: `${programs}:${process.env['PATH']}` });
   expect(await demo.exited, demo.said()).toBe(4);
   expect(demo.said()).toMatch(/Temporal ended while starting[^]*the disk is made of cheese/);
-  expect(await leftovers()).toEqual(['programs']);
+  expect(await leftovers()).toEqual(['programs', 'programs/temporal']);
 });
