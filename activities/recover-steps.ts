@@ -13,7 +13,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import type { Logger } from 'pino';
 import { endTask } from '../agents/process/end.ts';
-import { isAlive } from '../agents/process/identity.ts';
+import { isAlive } from '../processes/identity.ts';
 import { openAttempts, recordAttemptFailure, type WorkerIdentity } from '../store/attempts.ts';
 import type { Sql } from '../store/sql.ts';
 import { startedTasks } from '../store/task-runs.ts';

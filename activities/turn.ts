@@ -77,7 +77,11 @@ class Turn implements LiveTurn {
       written: 0,
       seq: taken.seq,
     });
-    this.#stream.lost.addEventListener('abort', () => this.#abort.abort());
+    this.#stream.lost.addEventListener('abort', () => {
+      const { message } = this.#stream.lost.reason as LonghaulError;
+      deps.log.warn({ task_id: task.id, attempt: this.attempt }, `a turn lost its log: ${message}`);
+      this.#abort.abort();
+    });
     this.result = this.#run();
   }
 

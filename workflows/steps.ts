@@ -27,24 +27,32 @@ const HOST_STEP = {
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 6 },
 } as const;
 
+/** Temporal's priorities go from 1, the best, to 5; a task has 3 unless it says otherwise. */
+const DISPATCH_PRIORITY = 1;
+
+/** Below what has been prepared already, in the order that the tasks ask for. */
+function preparingPriority(): number {
+  return Math.min(5, (workflowInfo().priority?.priorityKey ?? 3) + 1);
+}
+
 export function steps(host: string): TaskSteps {
   const { openSession } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'open session, chat and message' });
   const { createWorktree } = proxyActivities<Steps>({
     ...HOST_STEP,
     taskQueue: agentQueue(host),
-    priority: { priorityKey: 4 },
+    priority: { priorityKey: preparingPriority() },
     summary: 'create git worktree',
   });
   const dispatch: ActivityOptions = {
     taskQueue: agentQueue(host),
     // Better than create worktree: what has been prepared goes first, so few checkouts wait.
-    priority: { priorityKey: 2 },
+    priority: { priorityKey: DISPATCH_PRIORITY },
     startToCloseTimeout: '30 days',
     // A Temporal outage of 20 s must not end turns; a starting worker does not wait for this timeout.
     heartbeatTimeout: '60s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // The step itself counts the agent's failures and gives up after a few; this bounds lost workers.
-    retry: { initialInterval: '300ms', backoffCoefficient: 2, maximumInterval: '30s', maximumAttempts: 100 },
+    retry: { initialInterval: '300ms', backoffCoefficient: 1.5, maximumInterval: '10s', maximumAttempts: 100 },
   };
   const { dispatchAgent } = proxyActivities<Steps>(dispatch);
   const { diffWorktree } = proxyActivities<Steps>({

@@ -68,13 +68,15 @@ test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', 
   await expectWhole(task);
 });
 
-test('a worker that was stopped and replaced writes nothing when it wakes', async () => {
+test('a worker that was stopped and replaced: the database refuses what it writes when it wakes', async () => {
   const gate = lab.gate();
   const zombie = await lab.startWorker();
+  const words = Array.from({ length: 200 }, (_, number) => `word${number}`).join(' ');
   const task = await lab.submit({
-    input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
+    input: `write first.txt with first. slowly over 4 seconds. say ${words}. run cat ${gate.path}. write second.txt with second`,
   });
-  await lab.untilFrame(task, 'the agent waits', isWaiting);
+  await lab.untilFrame(task, 'text of the slow part', (frame) => isDelta(frame, 'word'));
+  // Its agent speaks on into the pipe: that is what the zombie will want to write.
   zombie.kill('SIGSTOP');
   await lab.startWorker();
   await lab.until('an attempt of the new worker', async () => {
@@ -84,7 +86,7 @@ test('a worker that was stopped and replaced writes nothing when it wakes', asyn
     return false;
   });
   zombie.kill('SIGCONT');
-  await lab.until('the zombie to be refused', async () => (await lab.logs()).includes('superseded'));
+  await lab.until('the zombie to be refused', async () => (await lab.logs()).includes('expected writer'));
   await gate.open();
 
   await expectWhole(task);
