@@ -4,6 +4,7 @@ import {
   type ActivityOptions,
   proxyActivities,
   proxyLocalActivities,
+  workflowInfo,
 } from '@temporalio/workflow';
 import { agentQueue, type DispatchResult, hostQueue, type StepInput, type Steps, WORKFLOW_QUEUE } from './contract.ts';
 
