@@ -9,9 +9,10 @@ import { type Logger, pino } from 'pino';
 import { makeSteps } from './activities/main.ts';
 import { recoverSteps, workerIdentity } from './activities/recover-steps.ts';
 import { TurnRegistry } from './activities/turns.ts';
-import { identify } from './agents/process/identity.ts';
+import { requireProc } from './agents/process/end.ts';
 import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
+import { identifySelf } from './processes/identity.ts';
 import { announceReady } from './services/ready.ts';
 import { readSettings, type Settings } from './services/settings.ts';
 import { workflowBundle } from './services/workflow-bundle.ts';
@@ -77,8 +78,8 @@ async function createWorkers({
   connection,
   bundle,
 }: WorkerParts): Promise<Worker[]> {
-  const me = identify(process.pid);
-  if (!me) throw new LonghaulError('internal_error', 'this process has no identity under /proc');
+  requireProc();
+  const me = identifySelf();
   const worktreesDir = path.join(settings.home, 'worktrees');
   const steps = makeSteps({
     sql,

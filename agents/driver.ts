@@ -4,6 +4,7 @@
  *
  * Every method fails with a LonghaulError whose message a person can act on.
  */
+import type { ProcessIdentity } from '../processes/identity.ts';
 import type { AgentSessionId, TaskId } from '../workflows/contract.ts';
 import type { ErrorCode } from '../workflows/errors.ts';
 import type {
@@ -17,15 +18,6 @@ import type {
 import type { AgentProfile } from './catalog.ts';
 
 export type { AgentCommand, PermissionOption, PlanEntry, ToolCall, ToolCallContent, Usage };
-
-/** A process that can be told from a later one with the same pid. */
-export interface ProcessIdentity {
-  readonly pid: number;
-  /** Start time of the process as the kernel tells it (Linux: clock ticks since boot, /proc/PID/stat field 22). */
-  readonly startTime: string;
-  /** /proc/sys/kernel/random/boot_id, or what stands for it. */
-  readonly bootId: string;
-}
 
 export type AgentEvent =
   | { readonly kind: 'text'; readonly text: string }

@@ -3,10 +3,10 @@
  * starts a supervisor (as told) if there is none. Many may do this at the same time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { readState, type HomePaths, type HomeState, type PartRecord } from './home.ts';
 import { lockHolder } from './lock.ts';
-import { isAlive } from './process-identity.ts';
 import { lastLines, sendSignal, type RunningProcess } from './processes.ts';
 import { liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervise-home.ts';
@@ -36,14 +36,14 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
     const state = await readState(paths);
     const supervisor = await liveSupervisor(paths, state);
     if (supervisor && state) {
-      if (await allReady(state)) return;
+      if (allReady(state)) return;
       if (state.repairs >= repairs) failIfHopeless(state.parts, await logOf(state.parts));
       for (const line of news(state.parts, told)) {
         quietSince = Date.now();
         say(line);
       }
     } else if (!(await lockHolder(paths.lock))) {
-      if (own && !(await isAlive(own.identity))) throw await supervisorEnded(options, own);
+      if (own && !isAlive(own.identity)) throw await supervisorEnded(options, own);
       // A new supervisor starts from nothing: there is no repair to wait for.
       repairs = 0;
       own ??= await options.startSupervisor();
@@ -63,9 +63,9 @@ async function askForRepair(paths: HomePaths): Promise<number> {
 }
 
 /** By the record and by the process table: a part may have ended just now. */
-async function allReady(state: HomeState): Promise<boolean> {
+function allReady(state: HomeState): boolean {
   for (const part of state.parts) {
-    if (part.state !== 'ready' || (part.process && !(await isAlive(part.process)))) return false;
+    if (part.state !== 'ready' || (part.process && !isAlive(part.process))) return false;
   }
   return true;
 }

@@ -2,8 +2,7 @@
 import { execFile } from 'node:child_process';
 import { readFile, readdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import type { ProcessIdentity } from '../agents/driver.ts';
-import { identify } from './process-identity.ts';
+import { identifyRunning, type ProcessIdentity } from '../processes/identity.ts';
 
 const run = promisify(execFile);
 
@@ -11,7 +10,7 @@ const run = promisify(execFile);
 export async function findByArguments(args: readonly string[]): Promise<ProcessIdentity | undefined> {
   const pids = process.platform === 'linux' ? await findInProc(args) : await findWithPs(args);
   for (const pid of pids) {
-    const identity = pid === process.pid ? undefined : await identify(pid);
+    const identity = pid === process.pid ? undefined : identifyRunning(pid);
     if (identity) return identity;
   }
   return undefined;

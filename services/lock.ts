@@ -11,9 +11,8 @@ import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { ProcessIdentity } from '../agents/driver.ts';
+import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { writeJson } from './json-file.ts';
-import { identify, isAlive } from './process-identity.ts';
 
 export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
 
@@ -29,8 +28,7 @@ type Announced = z.infer<typeof announced>;
 /** Takes the lock for this process or says who has it. */
 export async function takeLock(folder: string): Promise<LockResult> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const self = await identify(process.pid);
-  if (!self) throw new TypeError('this process is not in the process table');
+  const self = identifySelf();
   const mine = join(folder, `${self.pid}-${randomBytes(6).toString('hex')}`);
   const deadline = Date.now() + CONTEST_MS;
   for (;;) {
@@ -61,7 +59,7 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
     const text = await readOrNone(path);
     if (text === undefined) continue;
     const other = announced.parse(JSON.parse(text));
-    if (!(await isAlive(other.process))) await rm(path, { force: true });
+    if (!isAlive(other.process)) await rm(path, { force: true });
     else if (other.holds) return other;
     else contender = other;
   }

@@ -1,5 +1,5 @@
 /** What the supervisor keeps running: a service or a program of ours. */
-import type { ProcessIdentity } from '../agents/driver.ts';
+import type { ProcessIdentity } from '../processes/identity.ts';
 import type { Facts } from './home.ts';
 
 export interface Part {

@@ -9,8 +9,7 @@ import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { ProcessIdentity } from '../agents/driver.ts';
-import { identify } from './process-identity.ts';
+import { identifyRunning, type ProcessIdentity } from '../processes/identity.ts';
 import { endProcess, waitGone } from './processes.ts';
 
 const run = promisify(execFile);
@@ -28,7 +27,7 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
   const pid = Number(lines?.[0]);
   const port = Number(lines?.[3]);
   if (!Number.isInteger(pid) || pid <= 0 || !Number.isInteger(port) || port <= 0) return undefined;
-  const identity = await identify(pid);
+  const identity = identifyRunning(pid);
   if (!identity || !(await worksIn(pid, dataDir))) return undefined;
   return { identity, port };
 }
@@ -80,7 +79,7 @@ async function endOrphans(dataDir: string): Promise<void> {
   for (const name of await readdir('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const pid = Number(name);
-    const identity = (await cwdOf(pid)) === real ? await identify(pid) : undefined;
+    const identity = (await cwdOf(pid)) === real ? identifyRunning(pid) : undefined;
     // A person's shell may stand in the data directory; only Postgres itself is ended.
     if (!identity || !(await readComm(pid)).startsWith('postgres')) continue;
     if (!(await waitGone(identity, ORPHANS_MS))) await endProcess(identity, [{ signal: 'SIGKILL', withinMs: 5_000 }]);

@@ -14,14 +14,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { z } from 'zod';
-import type { ProcessIdentity } from '../agents/driver.ts';
+import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { portOr } from './ports.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
 import { findPostmaster, repairPidFile } from './postgres-pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './postgres-user.ts';
-import { isAlive } from './process-identity.ts';
 import { attachTo, endProcess, lastLines, spawnDetached } from './processes.ts';
 
 const run = promisify(execFile);
@@ -222,7 +221,7 @@ async function untilReady(identity: ProcessIdentity, url: string, logFile: strin
   for (;;) {
     const problem = await ensureDatabase(url);
     if (problem === undefined) return;
-    if (!(await isAlive(identity))) {
+    if (!isAlive(identity)) {
       throw new LonghaulError('service_unreachable', `Postgres ended while starting. ${logFile} ends with:\n${await lastLines(logFile)}`); // prettier-ignore
     }
     if (Date.now() > deadline || isRefusal(problem)) {

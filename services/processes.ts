@@ -10,9 +10,8 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ProcessIdentity } from '../agents/driver.ts';
+import { identifyRunning, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { identify, isAlive } from './process-identity.ts';
 
 const POLL_MS = 50;
 const ATTACHED_POLL_MS = 200;
@@ -62,16 +61,16 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
     });
     const pipe = child.stdio[3];
     if (options.onFd3 && pipe && 'read' in pipe) options.onFd3(pipe);
-    return { identity: await identityOf(child.pid, options.command), exited, release: () => child.unref() };
+    return { identity: identityOf(child.pid, options.command), exited, release: () => child.unref() };
   } finally {
     closeSync(log);
   }
 }
 
-async function identityOf(pid: number | undefined, command: string): Promise<ProcessIdentity> {
+function identityOf(pid: number | undefined, command: string): ProcessIdentity {
   if (pid === undefined) throw new LonghaulError('service_unreachable', `${command} could not be started.`);
   // A process that has already ended still has a pid of its own; nothing is ever alive under this identity.
-  return (await identify(pid)) ?? { pid, startTime: 'ended', bootId: 'ended' };
+  return identifyRunning(pid) ?? { pid, startTime: 'ended', bootId: 'ended' };
 }
 
 function openLog(file: string): number {
@@ -87,7 +86,7 @@ function openLog(file: string): number {
 export function attachTo(identity: ProcessIdentity): RunningProcess {
   let ref = true;
   const watch = async (): Promise<string> => {
-    while (await isAlive(identity)) await sleep(ATTACHED_POLL_MS, undefined, { ref });
+    while (isAlive(identity)) await sleep(ATTACHED_POLL_MS, undefined, { ref });
     return 'ended';
   };
   return {
@@ -114,7 +113,7 @@ export async function endProcess(
   hurry?: AbortSignal,
 ): Promise<NodeJS.Signals | undefined> {
   for (const step of steps) {
-    if (!(await isAlive(identity))) return undefined;
+    if (!isAlive(identity)) return undefined;
     if (hurry?.aborted && step !== steps.at(-1)) continue;
     sendSignal(identity.pid, step.signal);
     if (await waitGone(identity, step.withinMs, step === steps.at(-1) ? undefined : hurry)) return step.signal;
@@ -133,7 +132,7 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
 
 export async function waitGone(identity: ProcessIdentity, withinMs: number, hurry?: AbortSignal): Promise<boolean> {
   const deadline = Date.now() + withinMs;
-  while (await isAlive(identity)) {
+  while (isAlive(identity)) {
     if (Date.now() > deadline || hurry?.aborted) return false;
     await sleep(POLL_MS);
   }

@@ -11,14 +11,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
-import type { ProcessIdentity } from '../agents/driver.ts';
+import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { findByArguments } from './find-process.ts';
 import type { Facts, HomePaths } from './home.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
-import { isAlive } from './process-identity.ts';
 import { attachTo, endProcess, lastLines, spawnDetached, type RunningProcess } from './processes.ts';
 import { READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
@@ -137,7 +136,7 @@ function startedPart(
 }
 
 async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {
-  if (record && (await isAlive(record.process))) return record.process;
+  if (record && isAlive(record.process)) return record.process;
   return findByArguments([program.entry, ...tagOf(program)]);
 }
 

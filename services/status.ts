@@ -1,8 +1,7 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
-import type { ProcessIdentity } from '../agents/driver.ts';
 import { homePaths, readState, tokenFileOf, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
+import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { lockHolder } from './lock.ts';
-import { isAlive } from './process-identity.ts';
 import type { Settings } from './settings.ts';
 
 /** Printed by `longhaul status --json`; other programs rely on these names. */
@@ -31,7 +30,7 @@ export async function readStatus(settings: Settings): Promise<Status> {
   const supervisor = await liveSupervisor(paths, state);
   const records =
     state?.parts ?? NAMES.map((name) => ({ name, state: 'stopped' as const, process: null, detail: null }));
-  const parts = await Promise.all(records.map((record) => partStatus(record, supervisor !== undefined)));
+  const parts = records.map((record) => partStatus(record, supervisor !== undefined));
   const facts = factsThatHold(settings, state);
   return {
     database_url: facts.databaseUrl ?? null,
@@ -70,12 +69,12 @@ function supervisorStatus(supervisor: ProcessIdentity | undefined): PartStatus {
     : { name: 'supervisor', state: 'stopped', pid: null, detail: null };
 }
 
-async function partStatus(
+function partStatus(
   record: Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>,
   supervised: boolean,
-): Promise<PartStatus> {
+): PartStatus {
   const { name, state, process, detail } = record;
-  if (process && (await isAlive(process))) return { name, state, pid: process.pid, detail };
+  if (process && isAlive(process)) return { name, state, pid: process.pid, detail };
   // Nobody is going to start it, whatever was written last.
   if (!supervised) return { name, state: 'stopped', pid: null, detail: null };
   // It ended a moment ago and the supervisor has not noticed yet.

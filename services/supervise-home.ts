@@ -1,6 +1,6 @@
 /** The supervisor as a process: one for each home, told by signals to stop, to hurry, to repair. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ProcessIdentity } from '../agents/driver.ts';
+import type { ProcessIdentity } from '../processes/identity.ts';
 import { readState, type HomePaths } from './home.ts';
 import { takeLock, type LockResult } from './lock.ts';
 import { liveSupervisor } from './status.ts';

@@ -6,10 +6,10 @@
  * alive but does nothing; only what has ended is repaired.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { identifySelf } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { writeState, type Facts, type HomePaths, type PartRecord } from './home.ts';
 import type { Part, StartedPart } from './part.ts';
-import { identify } from './process-identity.ts';
 
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 5_000;
@@ -193,9 +193,12 @@ export class Supervisor {
   async #writeAfter(previous: Promise<void>): Promise<void> {
     await previous;
     try {
-      const supervisor = await identify(process.pid);
-      if (!supervisor) throw new TypeError('this process is not in the process table');
-      const state = { supervisor, repairs: this.#repairs, facts: this.facts(), parts: [...this.#records.values()] };
+      const state = {
+        supervisor: identifySelf(),
+        repairs: this.#repairs,
+        facts: this.facts(),
+        parts: [...this.#records.values()],
+      };
       await writeState(this.#options.paths, state);
     } catch (error) {
       this.#options.say(`supervisor: cannot write ${this.#options.paths.stateFile}: ${messageOf(error)}`);

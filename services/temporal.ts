@@ -9,14 +9,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { ProcessIdentity } from '../agents/driver.ts';
+import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { findByArguments } from './find-process.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
 import { portOr } from './ports.ts';
-import { isAlive } from './process-identity.ts';
 import { attachTo, endProcess, lastLines, spawnDetached } from './processes.ts';
 import { checkTemporal } from './temporal-connection.ts';
 
@@ -99,7 +98,7 @@ export async function attachTemporal(options: TemporalOptions): Promise<RunningT
 export async function findTemporalServer(dir: string): Promise<ProcessIdentity | undefined> {
   const known = await readServerFile(dir);
   if (!known) return undefined;
-  if (known.process && (await isAlive(known.process))) return known.process;
+  if (known.process && isAlive(known.process)) return known.process;
   return findByArguments(['--db-filename', databaseFileOf(dir)]);
 }
 
@@ -175,7 +174,7 @@ async function untilReady(
     );
     const problem = await Promise.race([checked, gone]);
     if (problem === undefined) return;
-    if (!(await isAlive(identity))) {
+    if (!isAlive(identity)) {
       throw new LonghaulError('service_unreachable', `Temporal ended while starting. ${options.logFile} ends with:\n${await lastLines(options.logFile)}`); // prettier-ignore
     }
     if (Date.now() > deadline) {

@@ -12,7 +12,7 @@ import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../workflows/errors.ts';
 import { missingFilterSettings } from './lfs.ts';
-import { OWNER_VARIABLE, ownIdentity } from './process-identity.ts';
+import { OWNER_VARIABLE, ownIdentity } from './git-owner.ts';
 
 export interface GitOptions {
   /** Git starts here (`-C`). Absolute. */

@@ -14,7 +14,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { LonghaulError } from '../workflows/errors.ts';
 import { isErrno } from './git.ts';
-import { endOrphansOf, ownIdentity, stateOf } from './process-identity.ts';
+import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
 
 export interface LockOptions {
   /** Created if missing. Not within a user's repository. */

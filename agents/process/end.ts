@@ -8,16 +8,25 @@
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { identify, isAlive, type ProcessIdentity, readProc } from '../../processes/identity.ts';
 import type { TaskId } from '../../workflows/contract.ts';
-import type { ProcessIdentity } from '../driver.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
 import { MARKER, SPAWN_MARKER } from './environment.ts';
-import { identify, isAlive, readProc } from './identity.ts';
 
 /** Between SIGTERM and SIGKILL. */
 const TERM_GRACE_MS = 2_000;
 /** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
 const KILL_BOUND_MS = 5_000;
 const POLL_MS = 10;
+
+/** Fails where the environments of other processes cannot be read, so that nothing could be swept. */
+export function requireProc(): void {
+  if (process.platform === 'linux') return;
+  throw new LonghaulError(
+    'not_supported_yet',
+    `Running agents needs /proc to find what they leave running, so Linux; this is ${process.platform}.`,
+  );
+}
 
 /** False if there is nobody to signal, or if it is somebody else's. */
 function signal(target: number, name: NodeJS.Signals | 0): boolean {

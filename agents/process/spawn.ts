@@ -8,14 +8,13 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { identify, type ProcessIdentity } from '../../processes/identity.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
-import type { ProcessIdentity } from '../driver.ts';
-import { endProcessGroup, killGroup, sweepSpawn } from './end.ts';
+import { endProcessGroup, killGroup, requireProc, sweepSpawn } from './end.ts';
 import { agentEnvironment } from './environment.ts';
 import { findCommand } from './find-command.ts';
-import { identify } from './identity.ts';
 
 const STDERR_KEPT_BYTES = 64 * 1024;
 /** How long an agent may take to leave by itself once its stdin is closed. */
@@ -95,6 +94,7 @@ async function stopListening(stdout: Readable): Promise<void> {
 
 /** Fails with agent_not_installed if there is nothing to start. */
 export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
+  requireProc();
   const spawnId = randomUUID();
   const child = await start(options, spawnId);
   const pid = child.pid ?? 0;

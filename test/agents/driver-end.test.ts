@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { identify, isAlive } from '../../agents/process/identity.ts';
+import { identify, isAlive } from '../../processes/identity.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { decide } from '../../agents/permission-policy.ts';
 import { failure, makeLab, scriptedProfile, scriptedSession } from './lab.ts';

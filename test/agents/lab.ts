@@ -7,17 +7,10 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect } from 'vitest';
 import { acpDriver } from '../../agents/acp/driver.ts';
 import { CATALOG, type AgentProfile } from '../../agents/catalog.ts';
-import type {
-  AgentEvent,
-  AgentSession,
-  OpenAgent,
-  PermissionAsk,
-  ProcessIdentity,
-  RunningAgent,
-  TurnEnd,
-} from '../../agents/driver.ts';
+import type { AgentEvent, AgentSession, OpenAgent, PermissionAsk, RunningAgent, TurnEnd } from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
 import { findMarked } from '../../agents/process/end.ts';
+import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import type { ScriptedStart, Step } from './scripted-agent.ts';

@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { profileFor } from '../../agents/catalog.ts';
 import { endProcessGroup, endTask, findMarked, sweepMarker } from '../../agents/process/end.ts';
 import { agentEnvironment } from '../../agents/process/environment.ts';
-import { identify, isAlive, parseStat } from '../../agents/process/identity.ts';
+import { identify, isAlive } from '../../processes/identity.ts';
 import { spawnAgent } from '../../agents/process/spawn.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { demoProfile, failure, scriptedProfile, until } from './lab.ts';
@@ -36,37 +36,6 @@ async function sleeper(env: Record<string, string>, program = 'sleep', args = ['
   started.push(identity.pid);
   return { child, identity };
 }
-
-test('the start time is found behind a command name with spaces and parentheses', () => {
-  const fields = Array.from({ length: 50 }, (_, index) => `f${index + 3}`);
-  expect(parseStat(`12 (a) b (c) R) ${fields.join(' ')}`)).toEqual({ state: 'f3', startTime: 'f22' });
-});
-
-test('a process is alive under its own identity only', async () => {
-  const { child, identity } = await sleeper({});
-  expect(isAlive(identity)).toBe(true);
-  expect(isAlive({ ...identity, startTime: `${Number(identity.startTime) + 1}` })).toBe(false);
-  expect(isAlive({ ...identity, bootId: 'another boot' })).toBe(false);
-  const exited = once(child, 'exit');
-  process.kill(identity.pid, 'SIGKILL');
-  await exited;
-  expect(isAlive(identity)).toBe(false);
-  expect(identify(identity.pid)).toBeUndefined();
-});
-
-test('a zombie has an identity but is not alive', async () => {
-  // The shell becomes sleep, which never asks how its child ended.
-  const { identity } = await sleeper({}, 'sh', ['-c', 'true & exec sleep 600']);
-  let zombie: number | undefined;
-  await until('the zombie', () => {
-    const children = readFileSync(`/proc/${identity.pid}/task/${identity.pid}/children`, 'utf8');
-    zombie = /\d+/.test(children) ? Number.parseInt(children, 10) : undefined;
-    return zombie !== undefined && / \(true\) Z|\(sh\) Z/.test(readFileSync(`/proc/${zombie}/stat`, 'utf8'));
-  });
-  const found = identify(zombie ?? 0);
-  expect(found).toBeDefined();
-  expect(found !== undefined && isAlive(found)).toBe(false);
-});
 
 test('a pid that now belongs to somebody else is not signalled', async () => {
   const { identity } = await sleeper({});

@@ -14,18 +14,24 @@ interface Rule {
 /** Files of workflows/ that are the shared words; they are an area of their own. */
 const CONTRACT = ['workflows/contract.ts', 'workflows/errors.ts', 'workflows/vocabulary.ts'];
 
-const all = ['contract', 'activities', 'agents', 'worktrees', 'frames', 'store', 'client', 'services'];
+const all = ['contract', 'processes', 'activities', 'agents', 'worktrees', 'frames', 'store', 'client', 'services'];
 /** An area is a top-level folder, or a file at the root. Nobody imports backend, cli or worker.ts. */
 export const RULES: Readonly<Record<string, Rule>> = {
   contract: { ours: [], packages: [], builtins: false },
+  /** Who a process is. */
+  processes: { ours: ['contract'], packages: [], builtins: true },
   workflows: { ours: ['contract'], packages: ['@temporalio/workflow', '@temporalio/common'], builtins: false },
   activities: {
-    ours: ['contract', 'agents', 'worktrees', 'frames', 'store'],
+    ours: ['contract', 'processes', 'agents', 'worktrees', 'frames', 'store'],
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', '@temporalio/proto', 'pino'],
     builtins: true,
   },
-  agents: { ours: ['contract'], packages: ['@agentclientprotocol/sdk', 'node-pty', 'zod'], builtins: true },
-  worktrees: { ours: ['contract'], packages: ['zod'], builtins: true },
+  agents: {
+    ours: ['contract', 'processes'],
+    packages: ['@agentclientprotocol/sdk', 'node-pty', 'zod'],
+    builtins: true,
+  },
+  worktrees: { ours: ['contract', 'processes'], packages: ['zod'], builtins: true },
   store: { ours: ['contract'], packages: ['postgres'], builtins: true },
   frames: { ours: ['contract', 'store'], packages: [], builtins: true },
   client: {
@@ -40,7 +46,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   },
   cli: { ours: ['contract', 'client', 'services'], packages: ['commander'], builtins: true },
   services: {
-    ours: ['contract'],
+    ours: ['contract', 'processes'],
     packages: [
       '@temporalio/client',
       '@temporalio/envconfig',

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { identify } from '../../services/process-identity.ts';
+import { identifyRunning } from '../../processes/identity.ts';
 import type { Status } from '../../services/status.ts';
 import { longhaul as runLonghaul, type Ran } from '../lab/longhaul.ts';
 
@@ -46,7 +46,7 @@ test('up -d returns with worker and backend at work, repairs a killed one, and d
     before.parts.filter((part) => part.name !== 'worker'),
   );
   expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: expect.stringContaining('worker') });
-  for (const { pid } of after.parts) expect(await identify(pid ?? 0)).toBeUndefined();
+  for (const { pid } of after.parts) expect(identifyRunning(pid ?? 0)).toBeUndefined();
   expect(await longhaul(['status', '--json'])).toMatchObject({ code: 4 });
   expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: 'nothing was running\n' });
 });

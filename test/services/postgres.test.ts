@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeLinks } from '../../services/postgres-binaries.ts';
 import { findPostmaster } from '../../services/postgres-pidfile.ts';
 import { startPostgres, stopPostgres, type RunningPostgres } from '../../services/postgres.ts';
-import { isAlive } from '../../services/process-identity.ts';
+import { isAlive } from '../../processes/identity.ts';
 import { waitGone } from '../../services/processes.ts';
 
 let home: string;
@@ -143,7 +143,7 @@ test.runIf(asRoot)('as root, under a folder closed to others, it runs and its fi
     const { identity, url } = await start(closed);
     expect((await stat(join(closed, 'postgres', 'data'))).uid).toBe(0);
     expect(await query(url, 'SELECT 1 AS n')).toEqual([{ n: 1 }]);
-    expect(await isAlive(identity)).toBe(true);
+    expect(isAlive(identity)).toBe(true);
   } finally {
     await stopAt(closed);
   }

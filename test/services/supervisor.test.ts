@@ -9,10 +9,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensureUp } from '../../services/ensure-up.ts';
 import { homePaths, readState, type HomeState } from '../../services/home.ts';
 import { lockHolder } from '../../services/lock.ts';
-import { isAlive } from '../../services/process-identity.ts';
+import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { spawnDetached, waitGone, type RunningProcess } from '../../services/processes.ts';
 import { stopHome } from '../../services/stop-home.ts';
-import type { ProcessIdentity } from '../../agents/driver.ts';
 import { fixtureParts } from './fixtures/parts.ts';
 
 const SUPERVISE = fileURLToPath(new URL('fixtures/supervise.ts', import.meta.url));
@@ -30,7 +29,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await down();
-  for (const { identity } of started) expect(await isAlive(identity)).toBe(false);
+  for (const { identity } of started) expect(isAlive(identity)).toBe(false);
   await rm(home, { recursive: true, force: true });
 });
 
@@ -133,7 +132,7 @@ describe('a home of its own', () => {
     const after = await up();
     expect(processOf(after, 'temporal')).toEqual(processOf(before, 'temporal'));
     // Nobody knows whether that worker was ready: it is replaced, not doubled.
-    expect(await isAlive(processOf(before, 'worker'))).toBe(false);
+    expect(isAlive(processOf(before, 'worker'))).toBe(false);
     expect(processOf(after, 'worker')).not.toEqual(processOf(before, 'worker'));
   });
 
@@ -141,7 +140,7 @@ describe('a home of its own', () => {
     const before = await up();
     process.kill(before.supervisor.pid, 'SIGTERM');
     expect(await waitGone(before.supervisor, 30_000)).toBe(true);
-    for (const identity of processesOf(before)) expect(await isAlive(identity)).toBe(false);
+    for (const identity of processesOf(before)) expect(isAlive(identity)).toBe(false);
     const log = await readFile(join(homePaths(home).logs, 'supervisor.log'), 'utf8');
     expect(log.match(/\w+(?=: stopped)/g)).toEqual(['backend', 'worker', 'temporal', 'postgres']);
     expect((await state()).parts.map((part) => part.state)).toEqual(['stopped', 'stopped', 'stopped', 'stopped']);
@@ -152,7 +151,7 @@ describe('a home of its own', () => {
     const before = await up();
     await kill(before.supervisor);
     await down();
-    for (const identity of processesOf(before)) expect(await isAlive(identity)).toBe(false);
+    for (const identity of processesOf(before)) expect(isAlive(identity)).toBe(false);
     await down();
   });
 

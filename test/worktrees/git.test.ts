@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { git, gitError, gitText, tryGit } from '../../worktrees/git.ts';
-import { OWNER_VARIABLE } from '../../worktrees/process-identity.ts';
+import { OWNER_VARIABLE } from '../../worktrees/git-owner.ts';
 import { isRunning, openLab } from './lab.ts';
 
 test('a failed command says its name, its exit code and what git said last', async () => {

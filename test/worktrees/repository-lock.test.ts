@@ -5,7 +5,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { nameOf, withLock } from '../../worktrees/repository-lock.ts';
-import { ownIdentity } from '../../worktrees/process-identity.ts';
+import { ownIdentity } from '../../worktrees/git-owner.ts';
 import { makeFolder, removeFolder } from '../lab/repositories.ts';
 import { isRunning } from './lab.ts';
 

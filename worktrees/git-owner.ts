@@ -1,20 +1,18 @@
 /**
- * Tells a process from a later one with the same pid, and finds what a killed worker left running.
- * Linux reads /proc. Elsewhere `ps` gives start times, and orphans are not looked for (their git ends by
- * itself; a step that is run again within that moment may meet it).
+ * The mark by which the git of a worker is known as its own, and the end of what a killed worker left
+ * running. Elsewhere than on Linux orphans are not looked for (their git ends by itself; a step that is
+ * run again within that moment may meet it).
  */
-import { execFileSync } from 'node:child_process';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 
 /** In the environment of every git that we start; its value is the starter's identity. */
 export const OWNER_VARIABLE = 'LONGHAUL_GIT_OWNER';
 
-export interface Identity {
-  readonly pid: number;
-  readonly startTime: string;
-  readonly bootId: string;
+/** A process that holds locks and starts git. */
+export interface Owner extends ProcessIdentity {
   /** Containers share a boot id but number their processes apart. Empty where there are none. */
   readonly pidNamespace: string;
   /** All of it in one line: the value of OWNER_VARIABLE. */
@@ -22,28 +20,21 @@ export interface Identity {
 }
 
 const ORPHAN_GRACE_MS = 2_000;
-let own: Identity | undefined;
+let own: Owner | undefined;
 
-export function ownIdentity(): Identity {
+export function ownIdentity(): Owner {
   if (own?.pid === process.pid) return own;
-  const parts = {
-    pid: process.pid,
-    startTime: startTimeOf(process.pid) ?? '',
-    bootId: bootId(),
-    pidNamespace: pidNamespace(),
-  };
+  const parts = { ...identifySelf(), pidNamespace: pidNamespace() };
   own = { ...parts, text: `${parts.bootId}/${parts.pidNamespace}/${parts.pid}/${parts.startTime}` };
   return own;
 }
 
 /** `unknown`: it lives, or lived, in another container, whose processes cannot be seen from here. */
-export function stateOf(
-  who: Pick<Identity, 'pid' | 'startTime' | 'bootId' | 'pidNamespace'>,
-): 'alive' | 'dead' | 'unknown' {
+export function stateOf(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknown' {
   const me = ownIdentity();
   if (who.bootId !== me.bootId) return 'dead';
   if (who.pidNamespace !== me.pidNamespace) return 'unknown';
-  return startTimeOf(who.pid) === who.startTime ? 'alive' : 'dead';
+  return isAlive(who) ? 'alive' : 'dead';
 }
 
 /** Ends the git processes that a dead process left, and returns once they are gone. */
@@ -79,27 +70,6 @@ function sendSignal(pid: number, signal: NodeJS.Signals): void {
   } catch {
     // Gone meanwhile, which is what was asked for.
   }
-}
-
-/** Clock ticks since boot on Linux (/proc/PID/stat, field 22), else what `ps` prints; undefined: no such process. */
-function startTimeOf(pid: number): string | undefined {
-  try {
-    if (process.platform !== 'linux') {
-      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).trim() || undefined;
-    }
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is a program's name in parentheses and may hold spaces and parentheses itself.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const zombie = fields[0] === 'Z' || fields[0] === 'X';
-    return zombie ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
-
-function bootId(): string {
-  if (process.platform === 'linux') return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  return execFileSync('sysctl', ['-n', 'kern.bootsessionuuid'], { encoding: 'utf8' }).trim();
 }
 
 function pidNamespace(): string {

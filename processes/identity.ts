@@ -1,0 +1,113 @@
+/**
+ * Who a process is: boot id, pid and start time together tell it from a later one that got the same pid,
+ * after a reboot or after enough processes. A bare pid is never trusted and never signalled.
+ *
+ * Linux reads /proc; elsewhere `ps` and `sysctl` are asked. Not covered: containers, which share a boot id
+ * but number their processes apart.
+ */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { LonghaulError } from '../workflows/errors.ts';
+
+/** A process that can be told from a later one with the same pid. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** As the kernel tells it. Linux: clock ticks since boot, /proc/PID/stat field 22; else what `ps` prints. */
+  readonly startTime: string;
+  /** /proc/sys/kernel/random/boot_id, or what stands for it. */
+  readonly bootId: string;
+}
+
+interface ProcessStat {
+  /** As proc(5) and ps(1) list them; what begins with Z or X is dead. */
+  readonly state: string;
+  readonly startTime: string;
+}
+
+/** What reading /proc/PID/… answers when the process is gone, ends just now, or belongs to somebody else. */
+const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
+
+/** A file of /proc, or undefined if its process cannot be seen. Other errors are thrown on. */
+export function readProc(path: string): Buffer | undefined {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && typeof error.code === 'string' && GONE.has(error.code)) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** The second field, the command's name, may hold spaces and parentheses: fields are counted from the last one. */
+export function parseStat(text: string): ProcessStat | undefined {
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const state = fields[0];
+  const startTime = fields[19]; // field 22 of proc(5); the slice begins with field 3
+  return state === undefined || startTime === undefined ? undefined : { state, startTime };
+}
+
+function statFromProc(pid: number): ProcessStat | undefined {
+  const bytes = readProc(`/proc/${pid}/stat`);
+  return bytes === undefined ? undefined : parseStat(bytes.toString('latin1'));
+}
+
+export function statFromPs(pid: number): ProcessStat | undefined {
+  const args = ['-o', 'state=,lstart=', '-p', String(pid)];
+  const { error, status, stdout, stderr } = spawnSync('ps', args, { encoding: 'utf8', env: { LC_ALL: 'C' } });
+  if (error) throw error;
+  if (status === 1) return undefined; // no such process
+  if (status !== 0) throw new LonghaulError('internal_error', `ps ${args.join(' ')}: expected exit code 0 or 1, found ${status}. ${stderr}`); // prettier-ignore
+  const line = stdout.trim();
+  const blank = line.indexOf(' ');
+  return blank === -1 ? undefined : { state: line.slice(0, blank), startTime: line.slice(blank).trim() };
+}
+
+const statOf = process.platform === 'linux' ? statFromProc : statFromPs;
+
+let bootId: string | undefined;
+
+function currentBootId(): string {
+  bootId ??= (
+    process.platform === 'linux'
+      ? readFileSync('/proc/sys/kernel/random/boot_id', 'latin1')
+      : execFileSync('sysctl', ['-n', 'kern.bootsessionuuid'], { encoding: 'latin1' })
+  ).trim();
+  return bootId;
+}
+
+const hasEnded = ({ state }: ProcessStat): boolean => state.startsWith('Z') || state.startsWith('X');
+
+const identityOf = (pid: number, { startTime }: ProcessStat): ProcessIdentity => ({
+  pid,
+  startTime,
+  bootId: currentBootId(),
+});
+
+/** Undefined if no such process exists. A zombie still has its identity: its starter may ask who that was. */
+export function identify(pid: number): ProcessIdentity | undefined {
+  const stat = statOf(pid);
+  return stat && identityOf(pid, stat);
+}
+
+/** Undefined if no process with this pid runs. A zombie has ended. */
+export function identifyRunning(pid: number): ProcessIdentity | undefined {
+  const stat = statOf(pid);
+  return stat && !hasEnded(stat) ? identityOf(pid, stat) : undefined;
+}
+
+/** The identity of this very process. */
+export function identifySelf(): ProcessIdentity {
+  const self = identify(process.pid);
+  if (self === undefined) {
+    throw new LonghaulError('internal_error', `process ${process.pid}, which is this one, is not in the process table`);
+  }
+  return self;
+}
+
+/** Whether exactly this process still runs. A zombie has ended. */
+export function isAlive(identity: ProcessIdentity): boolean {
+  if (identity.bootId !== currentBootId()) return false;
+  const stat = statOf(identity.pid);
+  return stat !== undefined && stat.startTime === identity.startTime && !hasEnded(stat);
+}
