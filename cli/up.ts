@@ -1,6 +1,7 @@
 /** `longhaul up`: the supervisor, in the foreground or (-d) in the background. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
 import { type HomePaths, prepareHome } from '../services/home.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
@@ -9,8 +10,6 @@ import { loaderArguments, loaderEnv, moduleOfOurs } from '../services/program-pa
 import { readSettings, type Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervise-home.ts';
-import { migrate } from '../store/migrate.ts';
-import { connect } from '../store/sql.ts';
 import { runCommand } from './exit.ts';
 import { placesText } from './status.ts';
 
@@ -80,13 +79,4 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   say(`supervisor ${outcome.holder.pid} holds ${settings.home}`);
   await upInBackground(settings, say);
   return 'elsewhere';
-}
-
-async function migrateDatabase(databaseUrl: string): Promise<void> {
-  const sql = connect(databaseUrl, { max: 1, applicationName: 'longhaul migrations' });
-  try {
-    await migrate(sql);
-  } finally {
-    await sql.end({ timeout: 5 });
-  }
 }
