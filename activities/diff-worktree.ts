@@ -8,6 +8,7 @@ import { appendKeyed } from '../frames/append.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { storeDiff } from '../store/collected-diffs.ts';
 import type { CollectedDiff, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
+import { isErrno } from '../workflows/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
@@ -57,7 +58,7 @@ async function isThere(folder: string): Promise<boolean> {
     await stat(folder);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+    if (isErrno(error, 'ENOENT')) return false;
     throw error;
   }
 }

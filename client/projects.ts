@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, join, sep } from 'node:path';
 import type { Db } from '../store/sql.ts';
 import { findOrAddProject } from '../store/projects.ts';
 import type { ProjectId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 export interface ProjectPlace {
   readonly id: ProjectId;
@@ -42,7 +42,7 @@ async function directoryAt(path: string): Promise<string> {
   try {
     real = await realpath(path);
   } catch (error) {
-    if (!isAbsent(error)) throw error;
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
     throw new LonghaulError('project_missing', `${path} does not exist on this machine.`, { cause: error });
   }
   if ((await stat(real)).isDirectory()) return real;
@@ -64,11 +64,7 @@ async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if (isAbsent(error)) return false;
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
     throw error;
   }
-}
-
-function isAbsent(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }

@@ -7,7 +7,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 /** A process that can be told from a later one with the same pid. */
 export interface ProcessIdentity {
@@ -25,16 +25,14 @@ interface ProcessStat {
 }
 
 /** What reading /proc/PID/… answers when the process is gone, ends just now, or belongs to somebody else. */
-const GONE: ReadonlySet<string> = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
+const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'] as const;
 
 /** A file of /proc, or undefined if its process cannot be seen. Other errors are thrown on. */
 export function readProc(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && typeof error.code === 'string' && GONE.has(error.code)) {
-      return undefined;
-    }
+    if (isErrno(error, ...GONE)) return undefined;
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isErrno } from '../workflows/errors.ts';
 
 /** Readable by us alone. A crash leaves the old file, perhaps with a hidden temporary one beside it. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
@@ -27,7 +28,7 @@ export async function readJson(path: string): Promise<unknown> {
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
   return JSON.parse(text);

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import { isErrno } from '../workflows/errors.ts';
 import { writeJson } from './json-file.ts';
 
 export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
@@ -67,15 +68,15 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
 }
 
 async function readdirOrNone(folder: string): Promise<string[]> {
-  return readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+  return readdir(folder).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return [];
     throw error;
   });
 }
 
 async function readOrNone(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+  return readFile(path, 'utf8').catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   });
 }

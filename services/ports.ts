@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 // Below the ports that kernels hand to outgoing connections (Linux: from 32768, macOS: from 49152). A
 // client that reconnects to a service's port while the service is away could else be given that very
@@ -17,8 +17,8 @@ const POLL_MS = 50;
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(false);
+    server.once('error', (error) => {
+      if (isErrno(error, 'EADDRINUSE', 'EACCES')) resolve(false);
       else reject(error);
     });
     server.listen(port, host, () => server.close(() => resolve(true)));

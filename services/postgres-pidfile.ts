@@ -10,6 +10,7 @@ import { readFile, readdir, readlink, realpath, rm, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { identifyRunning, type ProcessIdentity } from '../processes/identity.ts';
+import { isErrno } from '../workflows/errors.ts';
 import { endProcess, waitGone } from './processes.ts';
 
 const run = promisify(execFile);
@@ -47,7 +48,7 @@ async function readPidFile(dataDir: string): Promise<string[] | undefined> {
   try {
     return (await readFile(join(dataDir, 'postmaster.pid'), 'utf8')).split('\n').map((line) => line.trim());
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

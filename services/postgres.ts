@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { portOr } from './ports.ts';
 import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
@@ -255,9 +255,9 @@ async function ensureDatabase(url: string): Promise<Error | undefined> {
 async function exists(path: string): Promise<boolean> {
   return readFile(path).then(
     () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false;
-      if (error.code === 'EISDIR') return true;
+    (error: unknown) => {
+      if (isErrno(error, 'ENOENT')) return false;
+      if (isErrno(error, 'EISDIR')) return true;
       throw error;
     },
   );

@@ -11,7 +11,7 @@ import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifyRunning, isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 const POLL_MS = 50;
 const ATTACHED_POLL_MS = 200;
@@ -77,7 +77,7 @@ function openLog(file: string): number {
   try {
     if (statSync(file).size > LOG_LIMIT_BYTES) renameSync(file, `${file}.1`);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
   }
   return openSync(file, 'a', 0o600);
 }
@@ -126,7 +126,7 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    if (!isErrno(error, 'ESRCH')) throw error;
   }
 }
 
@@ -145,7 +145,7 @@ export async function lastLines(file: string, count = 12): Promise<string> {
   try {
     handle = await open(file, 'r');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    if (isErrno(error, 'ENOENT')) return '';
     throw error;
   }
   try {

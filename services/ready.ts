@@ -2,6 +2,7 @@
 import { closeSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { isErrno } from '../workflows/errors.ts';
 
 export const READY_FD = 'LONGHAUL_READY_FD';
 
@@ -20,7 +21,7 @@ export function announceReady(detail: Readonly<Record<string, unknown>> = {}): v
     writeSync(fd, `${JSON.stringify({ ...detail, ready: true })}\n`);
     closeSync(fd);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && (error.code === 'EPIPE' || error.code === 'EBADF'))) throw error;
+    if (!isErrno(error, 'EPIPE', 'EBADF')) throw error;
   }
 }
 

@@ -72,6 +72,11 @@ export class LonghaulError extends Error {
   }
 }
 
+/** Whether a system call failed with one of these codes (`ENOENT`, …). */
+export function isErrno(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
+}
+
 /** For the end of a `switch` over a closed union. */
 export function assertNever(value: never): never {
   throw new TypeError(`unexpected value: ${JSON.stringify(value)}`);

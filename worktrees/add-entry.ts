@@ -10,7 +10,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { git, isErrno } from './git.ts';
+import { isErrno } from '../workflows/errors.ts';
+import { git } from './git.ts';
 import { LOCK_REASON, type Repository, adminDirOf, orAbsent } from './repository.ts';
 
 /** In the repository's own folder, for the moment of a move. */

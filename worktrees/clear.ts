@@ -5,8 +5,8 @@
  */
 import { chmod, lstat, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { isErrno } from '../workflows/errors.ts';
 import { removeEntry, sweepStaged } from './add-entry.ts';
-import { isErrno } from './git.ts';
 import { isOurs, listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import type { WorktreeEntry } from './repository.ts';
 import { withLock } from './repository-lock.ts';

@@ -14,8 +14,8 @@
 import { constants } from 'node:fs';
 import { copyFile, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { LonghaulError } from '../workflows/errors.ts';
-import { type GitOptions, git, gitError, gitText, isErrno, tryGit } from './git.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
 import { moveAside, putBack } from './nested.ts';
 import { readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, orAbsent } from './repository.ts';

@@ -9,8 +9,8 @@ import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { isErrno } from '../workflows/errors.ts';
 import { asideOf } from './clear.ts';
-import { isErrno } from './git.ts';
 import { orAbsent } from './repository.ts';
 
 const listSchema = z.array(z.object({ name: z.string(), from: z.string() }));

@@ -12,8 +12,7 @@ import { link, mkdir, readFile, readdir, rm, stat, unlink, writeFile } from 'nod
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { LonghaulError } from '../workflows/errors.ts';
-import { isErrno } from './git.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
 
 export interface LockOptions {

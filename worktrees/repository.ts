@@ -4,8 +4,8 @@
  */
 import { lstat, readFile, readdir, realpath, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { LonghaulError } from '../workflows/errors.ts';
-import { type GitOutcome, gitError, isErrno, tryGit } from './git.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { type GitOutcome, gitError, tryGit } from './git.ts';
 
 export interface Repository {
   /** Real path of the checkout's top folder. */

@@ -8,11 +8,9 @@ import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { isErrno } from '../../workflows/errors.ts';
 
 const READ_LIMIT_BYTES = 16 * 1024 * 1024;
-
-const hasCode = (error: unknown, ...codes: string[]): boolean =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
 
 /** gemini takes a new file for an error unless the answer looks like ENOENT. */
 function notFound(path: string): RequestError {
@@ -38,7 +36,7 @@ async function realTarget(path: string): Promise<{ real: string; missing: string
     try {
       return { real: await realpath(at), missing };
     } catch (error) {
-      if (!hasCode(error, 'ENOENT', 'ENOTDIR') || dirname(at) === at) throw refused(`${path}: ${String(error)}`);
+      if (!isErrno(error, 'ENOENT', 'ENOTDIR') || dirname(at) === at) throw refused(`${path}: ${String(error)}`);
       missing.unshift(basename(at));
     }
   }
@@ -51,7 +49,7 @@ export interface WorktreeFiles {
 
 async function readRegular(path: string, asked: string): Promise<string> {
   const file = await open(path, 'r').catch((error: unknown) => {
-    throw hasCode(error, 'ENOENT') ? notFound(asked) : error;
+    throw isErrno(error, 'ENOENT') ? notFound(asked) : error;
   });
   try {
     const facts = await file.stat();
@@ -71,7 +69,7 @@ function cutLines(text: string, line: number, limit: number): string {
 /** Readers see the old file or the new one, never half of it; the mode stays. */
 async function replaceFile(path: string, content: string): Promise<void> {
   const before = await stat(path).catch((error: unknown) => {
-    if (hasCode(error, 'ENOENT')) return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   });
   if (before !== undefined && !before.isFile()) throw refused(`${path} is not a regular file`);

@@ -8,6 +8,7 @@ import {
   type RequestPermissionRequest,
   type ToolCall,
 } from '@agentclientprotocol/sdk/unstable';
+import { isErrno } from '../../workflows/errors.ts';
 import type { Instruction } from './instructions.ts';
 import type { Performance } from './performance.ts';
 import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
@@ -38,7 +39,7 @@ async function textOf(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

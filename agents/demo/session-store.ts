@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isErrno } from '../../workflows/errors.ts';
 
 const KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 
@@ -68,7 +69,7 @@ export function loadSession(id: string, cwd: string): StoredSession | undefined 
     const session = JSON.parse(readFileSync(fileOf(id), 'utf8')) as StoredSession;
     return session.cwd === cwd ? session : undefined;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

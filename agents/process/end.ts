@@ -10,7 +10,7 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identify, isAlive, type ProcessIdentity, readProc } from '../../processes/identity.ts';
 import type { TaskId } from '../../workflows/contract.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../../workflows/errors.ts';
 import { MARKER, SPAWN_MARKER } from './environment.ts';
 
 /** Between SIGTERM and SIGKILL. */
@@ -34,7 +34,7 @@ function signal(target: number, name: NodeJS.Signals | 0): boolean {
     process.kill(target, name);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM')) return false;
+    if (isErrno(error, 'ESRCH', 'EPERM')) return false;
     throw error;
   }
 }
