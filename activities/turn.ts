@@ -14,7 +14,7 @@ import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
 import { endTask } from '../agents/process/end.ts';
 import { resumePrompt } from '../agents/resume.ts';
 import { foldMessage } from '../frames/snapshot.ts';
-import type { FrameStream } from '../frames/writer.ts';
+import type { FrameStream } from '../frames/stream.ts';
 import {
   type EarlierAttempt,
   recordAgentSession,

@@ -1,0 +1,192 @@
+/**
+ * One turn's way into the log, as far as it stands in memory: what was appended and is not written yet, and who waits
+ * for it. Text is joined to longer frames here while it waits. Writing is the writer's.
+ *
+ * Must never happen: frames leave in another order than they came, or are counted twice.
+ */
+import type { Tx } from '../store/sql.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { LonghaulError } from '../workflows/errors.ts';
+import { type FrameBody, MAX_DELTA_CHARS } from './frame.ts';
+import { storedBody, type StoredBody } from './stored-body.ts';
+
+/** What a turn may have in memory before its agent's stdout is paused. */
+export const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
+/** Of one session in one statement. */
+const BATCH_BYTES = 1024 * 1024;
+
+export interface StreamOptions {
+  readonly sessionId: SessionId;
+  readonly taskId: TaskId;
+  /** The attempt's fence token, taken before. */
+  readonly token: string;
+  /** Frames that this token has added so far, and the session's last number. */
+  readonly written: number;
+  readonly seq: number;
+}
+
+/** One turn's way into the log. */
+export interface FrameStream {
+  /** Number of the session's newest frame that this stream knows. */
+  readonly seq: number;
+  /** Aborted with a LonghaulError as its reason: `superseded`, or what makes the log refuse this turn. */
+  readonly lost: AbortSignal;
+  append(body: FrameBody): void;
+  /** Resolves when there is room for more: await it before taking more output of the agent. */
+  room(): Promise<void>;
+  /** Resolves when all that was appended is in the log. Rejects when the stream is lost. */
+  flush(): Promise<void>;
+  /**
+   * The last frames of the turn and `work` in one fenced transaction; nothing is appended after it. Safe over a lost
+   * connection: `work` may then run again, its effect is kept once. Rejects when the stream is lost or `work` fails,
+   * which loses the stream: nothing of the commit is kept then.
+   */
+  commit(frames: readonly FrameBody[], work: (tx: Tx) => Promise<void>): Promise<void>;
+  /** Takes no more. What was appended before is still written, unless the stream is lost. */
+  close(): void;
+}
+
+/** Lives as long as its turn; the writer takes batches from it and says what the log has. */
+export class Stream implements FrameStream {
+  readonly options: StreamOptions;
+  readonly #wake: () => void;
+  readonly #lost = new AbortController();
+  seq: number;
+  written: number;
+  bytes = 0;
+  pending: StoredBody[] = [];
+  #closed = false;
+  #open?: { type: 'delta' | 'reasoning_delta'; message_id: MessageId; chat_id: ChatId; content: string };
+  #waiters: { test: () => boolean; resolve: () => void; reject: (reason: unknown) => void }[] = [];
+
+  constructor(options: StreamOptions, wake: () => void) {
+    this.options = options;
+    this.seq = options.seq;
+    this.written = options.written;
+    this.#wake = wake;
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  append(body: FrameBody): void {
+    if (this.lost.aborted || this.#closed) return;
+    if (body.type === 'delta' || body.type === 'reasoning_delta') {
+      this.#appendDelta(body.type, body.message_id, body.chat_id, body.content);
+    } else {
+      this.#seal();
+      this.push(body);
+    }
+    this.#wake();
+  }
+
+  /** Text that comes faster than it is written becomes fewer, longer frames. */
+  #appendDelta(type: 'delta' | 'reasoning_delta', messageId: MessageId, chatId: ChatId, content: string): void {
+    let rest = content;
+    while (rest.length > 0) {
+      const open = this.#open;
+      if (open && open.type === type && open.message_id === messageId && open.content.length < MAX_DELTA_CHARS) {
+        const room = MAX_DELTA_CHARS - open.content.length;
+        const part = cutAt(rest, room);
+        open.content += part;
+        this.bytes += part.length;
+        rest = rest.slice(part.length);
+        if (part.length === 0) this.#seal();
+      } else {
+        this.#seal();
+        this.#open = { type, message_id: messageId, chat_id: chatId, content: '' };
+      }
+    }
+  }
+
+  #seal(): void {
+    const open = this.#open;
+    if (!open) return;
+    this.#open = undefined;
+    this.bytes -= open.content.length;
+    this.push(open);
+  }
+
+  push(body: FrameBody): void {
+    const frame = storedBody(body);
+    this.pending.push(frame);
+    this.bytes += frame.json.length;
+  }
+
+  get hasPending(): boolean {
+    return this.pending.length > 0 || this.#open !== undefined;
+  }
+
+  /** The next frames to write, oldest first. They stay pending until `wrote`. */
+  batch(): StoredBody[] {
+    this.#seal();
+    let bytes = 0;
+    let count = 0;
+    for (const frame of this.pending) {
+      if (count > 0 && bytes + frame.json.length > BATCH_BYTES) break;
+      bytes += frame.json.length;
+      count += 1;
+    }
+    return this.pending.slice(0, count);
+  }
+
+  wrote(count: number, seq: number): void {
+    for (const frame of this.pending.splice(0, count)) this.bytes -= frame.json.length;
+    this.written += count;
+    this.seq = seq;
+    this.#settle();
+  }
+
+  lose(reason: LonghaulError): void {
+    if (!this.lost.aborted) this.#lost.abort(reason);
+    this.pending = [];
+    this.#open = undefined;
+    this.bytes = 0;
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(reason);
+  }
+
+  #settle(): void {
+    this.#waiters = this.#waiters.filter((waiter) => {
+      if (!waiter.test()) return true;
+      waiter.resolve();
+      return false;
+    });
+  }
+
+  until(test: () => boolean): Promise<void> {
+    if (this.lost.aborted) return Promise.reject(this.lost.reason as LonghaulError);
+    if (test()) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ test, resolve, reject });
+    });
+  }
+
+  room(): Promise<void> {
+    return this.until(() => this.bytes < MAX_BUFFERED_BYTES);
+  }
+
+  flush(): Promise<void> {
+    return this.until(() => !this.hasPending);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** Nothing will be written for it any more. */
+  get isOver(): boolean {
+    return this.lost.aborted || (this.#closed && !this.hasPending);
+  }
+
+  // Set by the writer, which owns the connection.
+  commit: FrameStream['commit'] = () => Promise.reject(new TypeError('a stream is made by a FrameWriter'));
+}
+
+/** At most `limit` characters, not between the halves of a surrogate pair. */
+function cutAt(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  const last = text.charCodeAt(limit - 1);
+  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? limit - 1 : limit);
+}
