@@ -62,7 +62,17 @@ test('a failure under the lock frees it', async () => {
 test('whoever waits too long, or is aborted, leaves the queue to the others', async () => {
   const at = await openFolder();
   let free = (): void => undefined;
-  const held = withLock(at, () => new Promise<void>((resolve) => (free = resolve)));
+  let held: Promise<void> | undefined;
+  await new Promise<void>((holds) => {
+    held = withLock(
+      at,
+      () =>
+        new Promise<void>((resolve) => {
+          free = resolve;
+          holds();
+        }),
+    );
+  });
   const abort = new AbortController();
   const impatient = withLock({ ...at, deadlineMs: 30 }, () => Promise.resolve());
   const aborted = withLock({ ...at, signal: abort.signal }, () => Promise.resolve());
