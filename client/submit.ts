@@ -105,7 +105,7 @@ async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent 
   const listed = await listAgents(sql);
   const agent = listed.find((candidate) => candidate.name === name);
   if (agent) return agent;
-  const names = listed.map((candidate) => candidate.name).join(', ') || 'none: is the worker up?';
+  const names = listed.map((candidate) => candidate.name).join(', ') || 'none (is the worker up?)';
   throw new LonghaulError('agent_unknown', `There is no agent ${JSON.stringify(name)}. Listed: ${names}.`);
 }
 

@@ -18,6 +18,7 @@ export interface LabTask {
   readonly agent?: string | null;
   readonly sessionId?: string;
   readonly permissionPolicy?: string;
+  readonly priority?: number;
   readonly projectId?: ProjectId;
 }
 
@@ -48,9 +49,9 @@ export class Observer {
   /** As any program would: a row. */
   async submit(task: LabTask): Promise<TaskId> {
     const [row] = await this.sql<{ id: TaskId }[]>`
-      INSERT INTO tasks (project_id, input, agent, session_id, permission_policy)
+      INSERT INTO tasks (project_id, input, agent, session_id, permission_policy, priority)
       VALUES (${task.projectId ?? this.projectId}, ${task.input}, ${task.agent === undefined ? 'demo' : task.agent},
-              ${task.sessionId ?? null}, ${task.permissionPolicy ?? null})
+              ${task.sessionId ?? null}, ${task.permissionPolicy ?? null}, ${task.priority ?? null})
       RETURNING id`;
     if (!row) throw new TypeError('no task');
     return row.id;
