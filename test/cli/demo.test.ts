@@ -61,9 +61,12 @@ async function processes(): Promise<string[]> {
   return found;
 }
 
-/** What is left: empty is right. tsx keeps what it has compiled in a folder of its own. */
+// tsx keeps what it has compiled; the compiler in Temporal's bundler, which runs after a change of the workflows, itself.
+const CACHES = /^(?:tsx-.*|user|user\/\.cache(?:\/.*)?)$/;
+
+/** What is left: empty is right. */
 async function leftovers(): Promise<string[]> {
-  const files = (await readdir(temporary, { recursive: true })).filter((name) => !name.startsWith('tsx-'));
+  const files = (await readdir(temporary, { recursive: true })).filter((name) => !CACHES.test(name));
   return [...files, ...(await processes())];
 }
 
