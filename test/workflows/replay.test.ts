@@ -1,5 +1,5 @@
 /** Runs that older code began must go on under newer code. */
-import { Worker } from '@temporalio/worker';
+import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { makeBundle } from '../../services/workflow-bundle.ts';
 import { type TaskId, settleWorkflowId, taskWorkflowId } from '../../workflows/contract.ts';
@@ -8,6 +8,8 @@ import { startLab } from '../lab/lab.ts';
 
 let code: string;
 beforeAll(async () => {
+  // The failure that one test asks for is no news.
+  Runtime.install({ logger: new DefaultLogger('ERROR'), telemetryOptions: { logging: { filter: 'OFF' } } });
   code = await makeBundle();
 });
 
