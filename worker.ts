@@ -26,6 +26,8 @@ import { makeWorktrees } from './worktrees/worktrees.ts';
 /** Steps that are running get this long after a SIGTERM; turns are stopped at once and resumed by the next worker. */
 const SHUTDOWN_GRACE = '8s';
 const SHUTDOWN_FORCE = '12s';
+/** git works the disk; more at once only take longer. */
+const GIT_STEPS_AT_ONCE = 16;
 
 async function main(): Promise<void> {
   const settings = readSettings();
@@ -112,7 +114,12 @@ async function createWorkers({
       // A dead worker's workflows wait this long on its sticky queue where nobody resets it.
       stickyQueueScheduleToStartTimeout: '1s',
     }),
-    Worker.create({ ...shared, taskQueue: hostQueue(settings.hostName), activities: { ...steps.host } }),
+    Worker.create({
+      ...shared,
+      taskQueue: hostQueue(settings.hostName),
+      activities: { ...steps.host },
+      maxConcurrentActivityTaskExecutions: GIT_STEPS_AT_ONCE,
+    }),
     Worker.create({
       ...shared,
       taskQueue: agentQueue(settings.hostName),

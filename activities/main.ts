@@ -8,7 +8,7 @@ import { makeOpenSession } from './open-session.ts';
 import { makePublishProgress } from './publish-progress.ts';
 import { makeQueueChange } from './queue-change.ts';
 import { makeRemoveWorktree } from './remove-worktree.ts';
-import { step, type StepDeps } from './step.ts';
+import { patiently, step, type StepDeps } from './step.ts';
 
 export interface StepsByQueue {
   readonly workflow: Pick<Steps, 'openSession' | 'queueChange' | 'finishTask' | 'publishProgress'>;
@@ -26,11 +26,11 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
       publishProgress: step('publishProgress', log, makePublishProgress(deps)),
     },
     host: {
-      diffWorktree: step('diffWorktree', log, makeDiffWorktree(deps)),
-      removeWorktree: step('removeWorktree', log, makeRemoveWorktree(deps)),
+      diffWorktree: step('diffWorktree', log, patiently(makeDiffWorktree(deps))),
+      removeWorktree: step('removeWorktree', log, patiently(makeRemoveWorktree(deps))),
     },
     agents: {
-      createWorktree: step('createWorktree', log, makeCreateWorktree(deps)),
+      createWorktree: step('createWorktree', log, patiently(makeCreateWorktree(deps))),
       dispatchAgent: step('dispatchAgent', log, makeDispatchAgent(deps)),
     },
   };

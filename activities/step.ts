@@ -78,6 +78,27 @@ function text(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+const PATIENCE_MS = 1_000;
+
+/**
+ * For a step whose retries are counted because git may fail for good: while Postgres is away it is begun again
+ * here, which counts nothing. A step may be run twice; that is what steps are.
+ */
+export function patiently<In, Out>(run: (input: In) => Promise<Out>): (input: In) => Promise<Out> {
+  return async (input) => {
+    const context = Context.current();
+    for (;;) {
+      try {
+        return await run(input);
+      } catch (error) {
+        if (!isConnectionLoss(error)) throw error;
+        context.heartbeat();
+        await context.sleep(PATIENCE_MS);
+      }
+    }
+  };
+}
+
 /** Heartbeats while `work` runs, so that a dead worker is told from a slow step, and hands it the cancel. */
 export async function withHeartbeat<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current();

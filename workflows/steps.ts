@@ -52,8 +52,9 @@ export function steps(host: string): TaskSteps {
     // A Temporal outage of 20 s must not end turns; a starting worker does not wait for this timeout.
     heartbeatTimeout: '60s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    // The step itself counts the agent's failures and gives up after a few; this bounds lost workers.
-    retry: { initialInterval: '300ms', backoffCoefficient: 1.5, maximumInterval: '10s', maximumAttempts: 100 },
+    // The step itself counts the agent's failures and gives up after a few. This bounds lost workers and a
+    // Postgres that is away: a day and more.
+    retry: { initialInterval: '300ms', backoffCoefficient: 1.5, maximumInterval: '10s', maximumAttempts: 10_000 },
   };
   const { dispatchAgent } = proxyActivities<Steps>(dispatch);
   const { diffWorktree } = proxyActivities<Steps>({

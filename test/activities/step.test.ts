@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { step, withHeartbeat } from '../../activities/step.ts';
+import { patiently, step, withHeartbeat } from '../../activities/step.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 
 const environment = () => new MockActivityEnvironment({ attempt: 3 }, { logger: new DefaultLogger('ERROR', () => {}) });
@@ -93,4 +93,25 @@ test('a step beats while it works, and no longer', async () => {
     await withHeartbeat(() => beat);
   });
   expect(beats).toBe(1);
+});
+
+test('while Postgres is away a step that must not use up its attempts is begun again, other failures pass', async () => {
+  let runs = 0;
+  const work = (): Promise<string> => {
+    runs += 1;
+    return runs < 3 ? Promise.reject(withCode('ECONNREFUSED')) : Promise.resolve('back');
+  };
+  expect(await environment().run(patiently(work), undefined)).toBe('back');
+  expect(runs).toBe(3);
+  const fails = patiently(() => Promise.reject(new LonghaulError('git_failed', 'no')));
+  await expect(environment().run(fails, undefined)).rejects.toMatchObject({ code: 'git_failed' });
+});
+
+test('a cancel ends the wait for Postgres', async () => {
+  const env = environment();
+  const work = patiently(() => {
+    env.cancel();
+    return Promise.reject(withCode('CONNECTION_CLOSED'));
+  });
+  await expect(env.run(work, undefined)).rejects.toBeInstanceOf(CancelledFailure);
 });
