@@ -17,15 +17,16 @@ import path from 'node:path';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
 import { moveAside, putBack } from './nested.ts';
-import { readRecord, writeRecord } from './records.ts';
-import { canonical, commonDirOf, findEntry, orAbsent } from './repository.ts';
+import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
+import { canonical, commonDirOf, findEntry, orAbsent, ownCommonDirOf } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
 import { listSubmodules, strandedWork } from './submodules.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
 export interface CollectRequest {
-  readonly projectPath: string;
+  /** Absent if nobody knows it any more: our record says whose the worktree is, else its `.git`. */
+  readonly projectPath?: string;
   readonly worktreePath: string;
   /** Full id of the commit that the change is against; the new commit's parent. */
   readonly base: string;
@@ -81,13 +82,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   const { worktreePath } = request;
   return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
     const record = await readRecord(locksDir, subject);
-    const commonDir = await commonDirOf(request.projectPath);
-    if (commonDir === undefined || (record !== undefined && record.commonDir !== commonDir)) {
-      throw new LonghaulError(
-        'not_a_repository',
-        `${worktreePath} is no worktree of the project in ${request.projectPath}.`,
-      );
-    }
+    const commonDir = await sharedFolder(request.projectPath, record, subject);
     const entry = await findEntry(commonDir, subject);
     if (entry === undefined || (await orAbsent(stat(subject))) === undefined || record?.state === 'making') {
       throw new LonghaulError(
@@ -101,7 +96,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
       GIT_INDEX_FILE: path.join(entry.adminDir, 'longhaul-index'),
     };
     const at = { cwd: subject, env, ...(request.signal && { signal: request.signal }) };
-    const topLevel = record?.topLevel ?? request.projectPath;
+    const topLevel = record?.topLevel ?? request.projectPath ?? path.dirname(commonDir);
     const again = record?.state === 'collected';
     const collected = await collect({
       request: { ...request, worktreePath: subject },
@@ -116,6 +111,21 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
       await writeRecord(locksDir, { ...record, state: 'collected' });
     return collected;
   });
+}
+
+/** Of the repository that the worktree belongs to. */
+async function sharedFolder(
+  projectPath: string | undefined,
+  record: WorktreeRecord | undefined,
+  worktreePath: string,
+): Promise<string> {
+  const known = record?.commonDir;
+  const commonDir = await (projectPath === undefined
+    ? (known ?? ownCommonDirOf(worktreePath))
+    : commonDirOf(projectPath));
+  if (commonDir !== undefined && commonDir === (known ?? commonDir)) return commonDir;
+  const what = projectPath === undefined ? 'a known project' : `the project in ${projectPath}`;
+  throw new LonghaulError('not_a_repository', `${worktreePath} is no worktree of ${what}.`);
 }
 
 async function collect(job: Job): Promise<Collected> {

@@ -4,7 +4,7 @@
  * the user's repository. Written before the worktree is begun, so that a half made one is known as ours.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { orAbsent } from './repository.ts';
@@ -24,16 +24,32 @@ const recordSchema = z.object({
 });
 export type WorktreeRecord = z.infer<typeof recordSchema>;
 
+const SUFFIX = '.worktree.json';
+
 const fileOf = (locksDir: string, worktreePath: string): string =>
-  path.join(locksDir, `${nameOf(worktreePath)}.worktree.json`);
+  path.join(locksDir, `${nameOf(worktreePath)}${SUFFIX}`);
 
 /** undefined: never made here, or removed, or unreadable after the machine lost power. */
 export async function readRecord(locksDir: string, worktreePath: string): Promise<WorktreeRecord | undefined> {
-  const text = await orAbsent(readFile(fileOf(locksDir, worktreePath), 'utf8'));
+  const record = await readFrom(fileOf(locksDir, worktreePath));
+  return record?.worktreePath === worktreePath ? record : undefined;
+}
+
+/** The worktree that is `owner`'s by now: a later task of the session may have it at the same path. */
+export async function findOwned(locksDir: string, owner: string): Promise<WorktreeRecord | undefined> {
+  const names = (await orAbsent(readdir(locksDir))) ?? [];
+  for (const name of names.filter((one) => one.endsWith(SUFFIX))) {
+    const record = await readFrom(path.join(locksDir, name));
+    if (record?.owner === owner) return record;
+  }
+  return undefined;
+}
+
+async function readFrom(file: string): Promise<WorktreeRecord | undefined> {
+  const text = await orAbsent(readFile(file, 'utf8'));
   if (text === undefined) return undefined;
   try {
-    const record = recordSchema.parse(JSON.parse(text));
-    return record.worktreePath === worktreePath ? record : undefined;
+    return recordSchema.parse(JSON.parse(text));
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
     throw error;

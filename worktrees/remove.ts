@@ -9,11 +9,21 @@ import path from 'node:path';
 import { LonghaulError } from '../workflows/errors.ts';
 import { clearWorktree } from './clear.ts';
 import { deleteRecord, readRecord, writeRecord } from './records.ts';
-import { adminDirOf, canonical, commonDirOf, findEntry, isOurs, orAbsent, removeIfEmpty } from './repository.ts';
+import {
+  adminDirOf,
+  canonical,
+  commonDirOf,
+  findEntry,
+  isOurs,
+  orAbsent,
+  ownCommonDirOf,
+  removeIfEmpty,
+} from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
 export interface RemoveRequest {
-  readonly projectPath: string;
+  /** Absent if nobody knows it any more: our record says whose the worktree is, else its `.git`. */
+  readonly projectPath?: string;
   readonly worktreePath: string;
   readonly signal?: AbortSignal;
 }
@@ -31,11 +41,12 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
   const signal = request.signal && { signal: request.signal };
   return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
     const record = await readRecord(locksDir, worktreePath);
-    const project = await commonDirOf(request.projectPath);
+    const { projectPath } = request;
+    const project = projectPath === undefined ? undefined : await commonDirOf(projectPath);
     if (record !== undefined && project !== undefined && record.commonDir !== project) {
-      throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${request.projectPath}`);
+      throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${projectPath}`);
     }
-    const commonDir = record?.commonDir ?? project;
+    const commonDir = record?.commonDir ?? (projectPath === undefined ? await ownCommonDirOf(worktreePath) : project);
     const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
     if (found === 'nothing') return { removed: false };
     if (found !== 'ours') throw refused(worktreePath, found);
@@ -55,10 +66,10 @@ async function look(worktreePath: string, commonDir: string | undefined): Promis
   if (status === undefined) return 'nothing';
   if (!status.isDirectory()) return 'it is not a folder';
   if ((await readdir(worktreePath)).length === 0) return 'ours';
+  if (commonDir === undefined) return 'neither a project, nor a record of ours, nor its own .git says whose it is';
   // Git's entry is gone, but the folder still says whose worktree it was.
   const adminDir = await adminDirOf(worktreePath);
-  const wasOurs =
-    commonDir !== undefined && adminDir !== undefined && path.dirname(adminDir) === path.join(commonDir, 'worktrees');
+  const wasOurs = adminDir !== undefined && path.dirname(adminDir) === path.join(commonDir, 'worktrees');
   return wasOurs && (await orAbsent(lstat(adminDir))) === undefined ? 'ours' : 'it is no worktree of this project';
 }
 

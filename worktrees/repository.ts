@@ -85,11 +85,20 @@ export async function commonDirOf(folder: string): Promise<string | undefined> {
   const start = await orAbsent(realpath(folder));
   for (let at = start; at !== undefined; at = path.dirname(at) === at ? undefined : path.dirname(at)) {
     const adminDir = await adminDirOf(at);
-    if (adminDir === undefined) continue;
-    const shared = await orAbsent(readFile(path.join(adminDir, 'commondir'), 'utf8'));
-    return orAbsent(realpath(path.resolve(adminDir, shared?.trimEnd() ?? '.')));
+    if (adminDir !== undefined) return sharedBy(adminDir);
   }
   return undefined;
+}
+
+/** The shared folder that a worktree's own `.git` leads to; undefined: it has none, or that leads nowhere. */
+export async function ownCommonDirOf(worktreePath: string): Promise<string | undefined> {
+  const adminDir = await adminDirOf(worktreePath);
+  return adminDir && sharedBy(adminDir);
+}
+
+async function sharedBy(adminDir: string): Promise<string | undefined> {
+  const shared = await orAbsent(readFile(path.join(adminDir, 'commondir'), 'utf8'));
+  return orAbsent(realpath(path.resolve(adminDir, shared?.trimEnd() ?? '.')));
 }
 
 /** Where `.git` in a worktree's top folder leads, whether or not that exists; undefined: it has none. */

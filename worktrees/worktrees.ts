@@ -12,6 +12,7 @@ import { LonghaulError } from '../workflows/errors.ts';
 import { type Collected, type CollectRequest, collectChange } from './collect.ts';
 import { type CreateRequest, type MadeWorktree, type ResetRequest, createWorktree, resetWorktree } from './create.ts';
 import { git, tryGit } from './git.ts';
+import { type WorktreeRecord, findOwned } from './records.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
 import { type Repository, commonDirOf, inspect } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -36,6 +37,8 @@ export interface Worktrees {
   reset(request: ResetRequest): Promise<{ warnings: string[] }>;
   collect(request: CollectRequest): Promise<Collected>;
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
+  /** The worktree that is this task's by now, for a task whose row is gone; undefined: it has none. */
+  findOwned(owner: string): Promise<WorktreeRecord | undefined>;
   /** The commit that `ref` names; undefined: there is no such ref. */
   resultCommit(request: RefRequest): Promise<string | undefined>;
   hasCommit(projectPath: string, commit: string): Promise<boolean>;
@@ -56,6 +59,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
       return collectChange(locksDir, request);
     },
     remove: (request) => removeWorktree({ locksDir, ...(root !== undefined && { root }) }, request),
+    findOwned: (owner) => findOwned(locksDir, owner),
     resultCommit: async ({ projectPath, ref, signal }) => {
       checkRef(ref);
       const args = ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`];

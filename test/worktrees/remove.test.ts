@@ -2,6 +2,7 @@ import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { gitIn, makeRepository, treeOf } from '../lab/repositories.ts';
+import { taskRef } from '../../worktrees/worktrees.ts';
 import { openLab } from './lab.ts';
 
 const absent = async (file: string): Promise<boolean> =>
@@ -59,6 +60,38 @@ test('a worktree is not removed in the name of another project', async () => {
     code: 'worktree_in_use',
   });
   expect(await absent(worktreePath)).toBe(false);
+});
+
+test('the worktree of a task whose project nobody knows any more is found, collected and removed', async () => {
+  const { root, repository, locksDir, worktrees } = await openLab();
+  const worktreePath = path.join(root, 'home', 'worktrees', 'one');
+  expect(await worktrees.findOwned('task-1')).toBeUndefined();
+  const { base } = await worktrees.create({ projectPath: repository.path, worktreePath, owner: 'task-1' });
+  await writeFile(path.join(worktreePath, 'new.txt'), 'new');
+  expect(await worktrees.findOwned('task-2')).toBeUndefined();
+  const found = { worktreePath, base, owner: 'task-1', topLevel: repository.path };
+  expect(await worktrees.findOwned('task-1')).toMatchObject({ ...found, state: 'ready' });
+  const collecting = { worktreePath, base, ref: taskRef('one'), message: 'Do it' };
+  expect(await worktrees.collect(collecting)).toMatchObject({ kind: 'changed' });
+  await rm(locksDir, { recursive: true });
+  expect(await worktrees.collect(collecting)).toMatchObject({ kind: 'changed' });
+  expect(await worktrees.remove({ worktreePath })).toEqual({ removed: true });
+  await worktrees.create({ projectPath: repository.path, worktreePath, owner: 'task-2' });
+  await rm(path.join(worktreePath, '.git'));
+  expect(await worktrees.remove({ worktreePath })).toEqual({ removed: true });
+  expect(await worktrees.findOwned('task-2')).toBeUndefined();
+  expect(await worktrees.remove({ worktreePath })).toEqual({ removed: false });
+});
+
+test('a folder that nothing says is a worktree is not removed, also without a project', async () => {
+  const { root, worktrees } = await openLab();
+  const worktreePath = path.join(root, 'somebody');
+  await mkdir(worktreePath);
+  await writeFile(path.join(worktreePath, 'notes.txt'), 'mine');
+  const removed = worktrees.remove({ worktreePath });
+  await expect(removed).rejects.toThrow(/was not removed: neither a project, nor a record/);
+  await expect(removed).rejects.toMatchObject({ code: 'worktree_in_use' });
+  expect(await readdir(worktreePath)).toEqual(['notes.txt']);
 });
 
 test('read-only folders and worktrees that the agent made inside go, too', async () => {
