@@ -7,7 +7,14 @@ import { endTask } from '../agents/process/end.ts';
 import { appendKeyed } from '../frames/append.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { storeDiff } from '../store/collected-diffs.ts';
-import type { CollectedDiff, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
+import {
+  type CollectedDiff,
+  isFinal,
+  type SessionId,
+  type StepInput,
+  type TaskId,
+  type TaskState,
+} from '../workflows/contract.ts';
 import { isErrno } from '../workflows/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
@@ -24,20 +31,28 @@ interface Place {
 export function makeDiffWorktree(deps: StepDeps) {
   const { sql, turns, worktrees } = deps;
   return async function diffWorktree({ taskId }: StepInput): Promise<CollectedDiff> {
-    const place = await beginCollecting(deps, taskId);
+    const row = await beginCollecting(deps, taskId);
     await turns.stop(taskId, 'closing');
-    if (!place?.project_path || !place.worktree_path || !place.base_commit) return { kind: 'none' };
     await endTask(taskId);
-    const { project_path: projectPath, worktree_path: worktreePath, base_commit: base } = place;
-    // A settlement of a run that had come past this step finds nothing to collect.
-    if (!(await isThere(worktreePath))) return { kind: 'none' };
-    const message = place.input.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
+    const place = row ?? (await orphan(deps, taskId));
+    const { worktree_path: worktreePath, base_commit: base } = place ?? {};
+    if (!place || !worktreePath || !base) return { kind: 'none' };
+    if (!(await isThere(worktreePath))) return goneDiff(deps, place, taskId);
     const found = await withHeartbeat((signal) =>
-      worktrees.collect({ projectPath, worktreePath, base, ref: taskRef(taskId), message, signal }),
+      worktrees.collect({
+        ...(place.project_path ? { projectPath: place.project_path } : {}),
+        worktreePath,
+        base,
+        ref: taskRef(taskId),
+        message: titleOf(place.input),
+        signal,
+      }),
     );
     if (found.kind === 'kept') return keptDiff(found, taskId);
     await warn(deps, place, taskId, found.notes);
     if (found.kind === 'none') return { kind: 'none' };
+    // Without its row a task has nobody to review it: what it wrote stays under its ref.
+    if (!row) return { kind: 'none' };
     await storeDiff(sql, taskId, base, found);
     return {
       kind: 'changed',
@@ -47,6 +62,35 @@ export function makeDiffWorktree(deps: StepDeps) {
       deletions: found.deletions,
     };
   };
+}
+
+const titleOf = (input: string): string => input.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
+
+/** The worktree of a task whose row was deleted while it ran. */
+async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
+  const owned = await worktrees.findOwned(taskId);
+  if (!owned) return undefined;
+  const { worktreePath, base } = owned;
+  return {
+    session_id: null,
+    input: `Task ${taskId}`,
+    project_path: null,
+    worktree_path: worktreePath,
+    base_commit: base,
+  };
+}
+
+/** A settlement of a run that had come past this step finds nothing to collect; else somebody removed it. */
+async function goneDiff(deps: StepDeps, place: Place, taskId: TaskId): Promise<CollectedDiff> {
+  const queued = await deps.sql`
+    SELECT FROM pending_changes WHERE task_id = ${taskId}
+     UNION ALL SELECT FROM collected_diffs WHERE task_id = ${taskId}`;
+  if (queued.length === 0) {
+    await warn(deps, place, taskId, [
+      `The worktree ${place.worktree_path} is gone: whatever the agent had written there could not be collected.`,
+    ]);
+  }
+  return { kind: 'none' };
 }
 
 function keptDiff({ reason, commit }: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): CollectedDiff {
@@ -74,17 +118,21 @@ async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: read
   await sql.begin((tx) => appendKeyed(tx, sessionId, frames));
 }
 
-/** Undefined when the task is final or gone: then there is nothing to do. */
+/**
+ * Whatever a program wrote to the row meanwhile, a worktree that is there is collected: only a row that is gone is
+ * looked past. Undefined then.
+ */
 async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
   return sql.begin(async (tx) => {
-    const [place] = await tx<Place[]>`
-      SELECT t.session_id, t.input, p.path AS project_path, t.worktree_path, t.base_commit
+    const [place] = await tx<(Place & { readonly state: TaskState })[]>`
+      SELECT t.state, t.session_id, t.input, p.path AS project_path, t.worktree_path, t.base_commit
         FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
-       WHERE t.id = ${taskId} AND t.state = 'running' FOR UPDATE OF t`;
+       WHERE t.id = ${taskId} FOR UPDATE OF t`;
     if (!place) return undefined;
+    if (place.session_id) await endAttempts(tx, taskId, place.session_id);
+    if (isFinal(place.state)) return place;
     await tx`UPDATE tasks SET phase = 'collecting' WHERE id = ${taskId}`;
     if (place.session_id) {
-      await endAttempts(tx, taskId, place.session_id);
       await appendKeyed(tx, place.session_id, [
         { key: `${taskId}:collecting`, taskId, body: { type: 'task_state', state: 'running', phase: 'collecting' } },
       ]);

@@ -8,6 +8,7 @@ import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, streamingChat } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
 import {
+  type FinalState,
   type FinishInput,
   isFinal,
   type MessageId,
@@ -39,10 +40,10 @@ export function makeFinishTask({ sql }: StepDeps) {
         SELECT state, session_id, message_id, worktree_path, output_summary, error_code
           FROM tasks WHERE id = ${input.taskId} FOR UPDATE`;
       if (!task) return { state: 'failed', code: 'task_gone', summary: 'The task was deleted while it ran.' };
-      if (isFinal(task.state)) return resultOf(task.state, task.output_summary ?? '', task.error_code);
+      if (isFinal(task.state)) return afterEnd(tx, task, input.taskId);
       if (task.session_id) await endAttempts(tx, input.taskId, task.session_id);
       const summary = await summaryOf(tx, task, input);
-      const frames = await finishStreaming(tx, task, input);
+      const frames = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
       await writeEnd(tx, task, input, summary);
       if (task.session_id) {
         const error_code = input.end.state === 'failed' ? { error_code: input.end.code } : {};
@@ -64,18 +65,30 @@ export function makeFinishTask({ sql }: StepDeps) {
   };
 }
 
+/** Some program ended the row while the task ran, or this step runs again: what it left open is closed. */
+async function afterEnd(tx: Tx, task: TaskRow, taskId: TaskId): Promise<TaskResult> {
+  const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
+  const frames = await finishStreaming(tx, task, { taskId, state });
+  if (task.session_id && frames.length > 0) await appendKeyed(tx, task.session_id, frames);
+  return resultOf(state, task.output_summary ?? '', task.error_code);
+}
+
 function resultOf(state: TaskResult['state'], summary: string, code: string | null): TaskResult {
   return { state, summary, ...(isErrorCode(code) ? { code } : {}) };
 }
 
 /** A turn that was stopped or lost left its message streaming: what the log has of it is kept. */
-async function finishStreaming(tx: Tx, task: TaskRow, { taskId, end }: FinishInput): Promise<KeyedFrame[]> {
+async function finishStreaming(
+  tx: Tx,
+  task: TaskRow,
+  { taskId, state }: { taskId: TaskId; state: FinalState },
+): Promise<KeyedFrame[]> {
   const { session_id: sessionId, message_id: messageId } = task;
   if (!sessionId || !messageId) return [];
   const chatId = await streamingChat(tx, messageId);
   if (!chatId) return [];
   const view = await foldMessage(tx, sessionId, messageId);
-  const status = end.state === 'completed' ? 'complete' : end.state;
+  const status = state === 'completed' ? 'complete' : state;
   const toolCalls = [...view.toolCalls.values()].map((call) =>
     call.status === 'completed' ? call : { ...call, status: 'failed' as const },
   );

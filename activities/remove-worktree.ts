@@ -6,24 +6,35 @@ import { appendKeyed } from '../frames/append.ts';
 import type { RemovedWorktree, SessionId, StepInput } from '../workflows/contract.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
-export function makeRemoveWorktree({ sql, worktrees }: StepDeps) {
+interface Place {
+  readonly session_id: SessionId | null;
+  readonly worktree_path: string | null;
+  readonly path: string | null;
+}
+
+export function makeRemoveWorktree(deps: StepDeps) {
+  const { sql, worktrees } = deps;
   return async function removeWorktree({ taskId }: StepInput): Promise<RemovedWorktree> {
-    const [place] = await sql<{ session_id: SessionId; worktree_path: string | null; path: string | null }[]>`
-      UPDATE tasks t SET phase = 'cleaning' FROM projects p
-       WHERE t.id = ${taskId} AND p.id = t.project_id AND t.state IN ('pending', 'running')
-      RETURNING t.session_id, t.worktree_path, p.path`;
-    const { worktree_path: worktreePath, path: projectPath } = place ?? {};
-    if (!place || !worktreePath || !projectPath) return { removed: false };
+    await sql`UPDATE tasks SET phase = 'cleaning' WHERE id = ${taskId} AND state IN ('pending', 'running')`;
+    const [place] = await sql<Place[]>`
+      SELECT t.session_id, t.worktree_path, p.path FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+       WHERE t.id = ${taskId}`;
+    // The record says whose a worktree is: by now the session's next task may have one at the same path.
+    const worktreePath = (await worktrees.findOwned(taskId))?.worktreePath;
+    if (!worktreePath) return { removed: false };
     try {
-      await withHeartbeat((signal) => worktrees.remove({ projectPath, worktreePath, signal }));
-      return { removed: true };
+      const projectPath = place?.path ? { projectPath: place.path } : {};
+      return await withHeartbeat((signal) => worktrees.remove({ ...projectPath, worktreePath, signal }));
     } catch (error) {
       const warning = `The worktree ${worktreePath} could not be removed: ${error instanceof Error ? error.message : String(error)}`;
-      await sql.begin((tx) =>
-        appendKeyed(tx, place.session_id, [
-          { key: `${taskId}:remove-warning`, taskId, body: { type: 'warning', message: warning } },
-        ]),
-      );
+      const sessionId = place?.session_id;
+      if (sessionId) {
+        await sql.begin((tx) =>
+          appendKeyed(tx, sessionId, [
+            { key: `${taskId}:remove-warning`, taskId, body: { type: 'warning', message: warning } },
+          ]),
+        );
+      }
       throw error;
     }
   };

@@ -61,7 +61,11 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
     if (!task) return { kind: 'gone' };
     if (task.state !== 'running') return superseded(`the task is ${task.state}`);
     if (!task.session_id) return superseded('the task has no session yet');
-    if (task.run_id !== null && task.run_id !== turn.runId) return superseded(`the task belongs to run ${task.run_id}`);
+    if (task.run_id !== null && task.run_id !== turn.runId) {
+      return superseded(
+        `it belongs to run ${task.run_id}. A run that was reset in Temporal cannot go on: submit the task again`,
+      );
+    }
     const [session] = await tx<{ seq: number }[]>`
       SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`;
     if (!session) return { kind: 'gone' };

@@ -36,7 +36,7 @@ export interface QueuedRow {
 /** Makes the collected diff the task's change. Run again it returns the same row; undefined: there is no diff. */
 export async function queueCollected(
   tx: Tx,
-  change: { taskId: TaskId; sessionId: SessionId; projectPath: string; partial: boolean },
+  change: { taskId: TaskId; sessionId: SessionId; projectPath: string | null; partial: boolean },
 ): Promise<QueuedRow | undefined> {
   const id = idOf(change.taskId, 'change');
   await tx`

@@ -25,14 +25,22 @@ BEGIN
     RAISE EXCEPTION 'task %: state is %, expected pending, running, completed, failed or cancelled',
       NEW.id, coalesce(NEW.state, 'NULL') USING ERRCODE = 'check_violation', CONSTRAINT = 'tasks_state_known';
   END IF;
+  IF TG_OP = 'UPDATE' AND OLD.state = 'running' AND NEW.state = 'pending' THEN
+    RAISE EXCEPTION 'task % runs: it does not become pending again', NEW.id
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'tasks_state_forward';
+  END IF;
+  -- The session's next task waits for the end of this one, whoever writes it.
+  IF NEW.state IN ('completed', 'failed', 'cancelled') THEN
+    NEW.ended_at := coalesce(NEW.ended_at, clock_timestamp());
+  END IF;
   RETURN NEW;
 END $$;
 
 CREATE TRIGGER longhaul_task_checked BEFORE INSERT OR UPDATE OF state ON tasks FOR EACH ROW
   EXECUTE FUNCTION longhaul_check_task();
 
--- A wake-up, never the data: the listener reads the table. It fires for a new row, for a row put back to
--- pending, for a wish to cancel, and for an end (the session's next task may start).
+-- A wake-up, never the data: the listener reads the table. It fires for a new row, for a wish to
+-- cancel, and for an end (the session's next task may start).
 CREATE FUNCTION longhaul_notify_task() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_notify('longhaul_tasks', NEW.id::text);

@@ -52,6 +52,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
       '@temporalio/envconfig',
       '@temporalio/proto',
       '@temporalio/worker',
+      'pino',
       'postgres',
       'zod',
     ],

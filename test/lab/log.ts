@@ -12,8 +12,8 @@ export interface LabMessage {
   readonly taskId: TaskId;
 }
 
-/** A session with one chat, a running task and its streaming message. */
-export async function labSession(sql: Sql): Promise<LabMessage> {
+/** A session with one chat, a task and its streaming message. */
+export async function labSession(sql: Sql, state = 'running'): Promise<LabMessage> {
   const message = {
     sessionId: randomUUID() as SessionId,
     chatId: randomUUID() as ChatId,
@@ -24,7 +24,7 @@ export async function labSession(sql: Sql): Promise<LabMessage> {
   await sql`INSERT INTO sessions (id, name) VALUES (${sessionId}, 'lab')`;
   await sql`INSERT INTO chats (id, session_id, name) VALUES (${chatId}, ${sessionId}, 'lab')`;
   await sql`INSERT INTO tasks (id, project_id, input, session_id, state, claimed_at)
-            VALUES (${taskId}, ${randomUUID()}, 'lab', ${sessionId}, 'running', now())`;
+            VALUES (${taskId}, ${randomUUID()}, 'lab', ${sessionId}, ${state}, now())`;
   await sql`INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status)
             VALUES (${messageId}, ${sessionId}, ${chatId}, ${taskId}, 'assistant', '', 'streaming')`;
   return message;

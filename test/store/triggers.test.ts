@@ -46,11 +46,22 @@ test.each(FINAL_STATES)('a task that is %s may be written to, its state repeated
   expect(rows).toEqual([{ output_summary: 'said later' }]);
 });
 
-test.each(['pending', 'running'] as const)('a task that is %s may go anywhere', async (from) => {
-  for (const to of TASK_STATES) {
-    const id = await insertTask(from);
-    await sql`UPDATE tasks SET state = ${to} WHERE id = ${id}`;
+test('a task that is pending may go anywhere, one that runs anywhere but back', async () => {
+  for (const from of ['pending', 'running'] as const) {
+    for (const to of TASK_STATES.filter((state) => from === 'pending' || state !== 'pending')) {
+      const id = await insertTask(from);
+      await sql`UPDATE tasks SET state = ${to} WHERE id = ${id}`;
+    }
   }
+  const id = await insertTask('running');
+  await expect(sql`UPDATE tasks SET state = 'pending' WHERE id = ${id}`).rejects.toThrow('does not become pending');
+});
+
+test('a final state has its time, whoever writes it', async () => {
+  const id = await insertTask('running');
+  await sql`UPDATE tasks SET state = 'failed' WHERE id = ${id}`;
+  const inserted = await insertTask('completed');
+  expect(await sql`SELECT FROM tasks WHERE id IN (${id}, ${inserted}) AND ended_at IS NOT NULL`).toHaveLength(2);
 });
 
 test('a listener hears of new tasks, wishes to cancel and changes of state, and of nothing else', async () => {

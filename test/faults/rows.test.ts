@@ -1,0 +1,74 @@
+/** What programs do to rows while a task runs. Its work is not lost, and its session goes on. */
+import { rm } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import { type Lab, startLab } from '../lab/lab.ts';
+import { isWaiting } from '../lab/observer.ts';
+
+let lab: Lab;
+beforeAll(async () => {
+  lab = await startLab();
+  await lab.startWorker();
+});
+afterAll(() => lab.close());
+
+async function held(): Promise<{ task: TaskId; goOn(): Promise<void> }> {
+  const gate = lab.gate();
+  const task = await lab.submit({ input: `write kept.txt with kept. run cat ${gate.path}` });
+  await lab.untilFrame(task, 'the agent waits', isWaiting);
+  return { task, goOn: gate.open };
+}
+
+test('a running task put back to pending: refused', async () => {
+  const { task, goOn } = await held();
+  await expect(lab.sql`UPDATE tasks SET state = 'pending' WHERE id = ${task}`).rejects.toThrow('runs');
+  await goOn();
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await lab.changes(task)).toHaveLength(1);
+});
+
+test('a final state written by a program: the work is queued, the next task of the session starts', async () => {
+  const { task, goOn } = await held();
+  await lab.sql`UPDATE tasks SET state = 'completed' WHERE id = ${task}`;
+  const { session_id, ended_at } = await lab.task(task);
+  expect(ended_at).not.toBeNull();
+  await goOn();
+  await lab.client.workflow.getHandle(taskWorkflowId(task)).result();
+  expect(await lab.changes(task)).toHaveLength(1);
+  expect(await lab.leftovers(task)).toEqual([]);
+  const next = await lab.submit({ input: 'append more to kept.txt', ...(session_id ? { sessionId: session_id } : {}) });
+  expect(await lab.ended(next)).toMatchObject({ state: 'completed' });
+  expect(await lab.inChange(next, 'kept.txt')).toContain('kept');
+});
+
+test('the project row deleted in mid-turn: the change is queued all the same', async () => {
+  const { task, goOn } = await held();
+  const [project] = await lab.sql`DELETE FROM projects WHERE id = ${lab.projectId} RETURNING *`;
+  await goOn();
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed', kept_worktree: null });
+  expect(await lab.changes(task)).toHaveLength(1);
+  expect(await lab.leftovers(task)).toEqual([]);
+  await lab.sql`INSERT INTO projects ${lab.sql(project ?? {})}`;
+});
+
+test('the task row deleted in mid-turn: its work stays under its ref, its worktree goes', async () => {
+  const { task, goOn } = await held();
+  const { worktree_path } = await lab.task(task);
+  await lab.sql`DELETE FROM tasks WHERE id = ${task}`;
+  await goOn();
+  await lab.client.workflow.getHandle(taskWorkflowId(task)).result();
+  expect(await lab.inChange(task, 'kept.txt')).toBe('kept');
+  expect(await lab.repository.git('worktree', 'list')).not.toContain(worktree_path);
+});
+
+test('the worktree removed by the agent: the task says that its work could not be collected', async () => {
+  const gate = lab.gate();
+  const task = await lab.submit({ input: `write lost.txt with lost. run cat ${gate.path}. say done` });
+  await lab.untilFrame(task, 'the agent waits', isWaiting);
+  const { worktree_path } = await lab.task(task);
+  await rm(worktree_path ?? '', { recursive: true });
+  await gate.open();
+  await lab.ended(task);
+  const warnings = (await lab.frames(task)).filter((frame) => frame.type === 'warning');
+  expect(JSON.stringify(warnings)).toContain('is gone');
+});
