@@ -12,7 +12,7 @@
  * add, write-tree, commit-tree and diff-tree, update-ref), 8 with binary files.
  */
 import { constants } from 'node:fs';
-import { copyFile, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { copyFile, lstat, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
@@ -84,11 +84,16 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
     const record = await readRecord(locksDir, subject);
     const commonDir = await sharedFolder(request.projectPath, record, subject);
     const entry = await findEntry(commonDir, subject);
-    if (entry === undefined || (await orAbsent(stat(subject))) === undefined || record?.state === 'making') {
+    const status = await orAbsent(lstat(subject));
+    if (entry === undefined || status === undefined || record?.state === 'making') {
       throw new LonghaulError(
         'git_failed',
         `The worktree ${worktreePath} is gone or was never finished: nothing to collect.`,
       );
+    }
+    // An agent may have put a link there: what it leads to is somebody else's.
+    if (!status.isDirectory()) {
+      return { kind: 'kept', reason: `${subject} is no longer a folder, but a link or a file that took its place` };
     }
     const env = {
       GIT_DIR: entry.adminDir,

@@ -350,3 +350,19 @@ test('links that lead out of the worktree are stored as links, and what they lea
   await tree.remove();
   expect((await stat(path.join(outside, 'mine.txt'))).isFile()).toBe(true);
 });
+
+test('a link that took the place of the worktree is not followed', async () => {
+  const { root, repository, create } = await openLab();
+  const tree = await create();
+  const outside = path.join(root, 'outside');
+  await writeFiles(outside, { 'secret.txt': "not the agent's\n" });
+  await rename(tree.worktreePath, path.join(root, 'moved'));
+  await symlink(outside, tree.worktreePath);
+  expect(await tree.collect()).toEqual({
+    kind: 'kept',
+    reason: `${tree.worktreePath} is no longer a folder, but a link or a file that took its place`,
+  });
+  expect(await repository.git('for-each-ref', 'refs/longhaul')).toBe('');
+  await tree.remove();
+  expect(await readdir(outside)).toEqual(['secret.txt']);
+});
