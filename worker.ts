@@ -5,7 +5,7 @@
 import path from 'node:path';
 import { type Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { makeSteps } from './activities/main.ts';
 import { recoverSteps, workerIdentity } from './activities/recover-steps.ts';
 import { TurnRegistry } from './activities/turns.ts';
@@ -13,6 +13,7 @@ import { requireProc } from './agents/process/end.ts';
 import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
 import { identifySelf } from './processes/identity.ts';
+import { makeLog } from './services/log.ts';
 import { announceReady } from './services/ready.ts';
 import { readSettings, type Settings } from './services/settings.ts';
 import { workflowBundle } from './services/workflow-bundle.ts';
@@ -31,7 +32,7 @@ const GIT_STEPS_AT_ONCE = 16;
 
 async function main(): Promise<void> {
   const settings = readSettings();
-  const log = pino({ base: { part: 'worker' } });
+  const log = makeLog('worker');
   installRuntime(log);
   const databaseUrl = settings.databaseUrl;
   if (databaseUrl === undefined || settings.temporal.kind === 'embedded') {

@@ -2,9 +2,9 @@
  * The backend process: HTTP and the intake. Postgres or Temporal away does not end it; /readyz says so, and what it
  * serves comes back with them.
  */
-import { pino } from 'pino';
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
 import { startIntake } from '../client/intake.ts';
+import { makeLog } from '../services/log.ts';
 import { announceReady } from '../services/ready.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
 import { LonghaulError } from '../workflows/errors.ts';
@@ -13,7 +13,7 @@ import { makeServer } from './server.ts';
 /** The supervisor allows 10 s from SIGTERM to the end. */
 const CLOSE_MS = 8_000;
 
-const log = pino({ name: 'backend', base: { pid: process.pid } });
+const log = makeLog('backend');
 
 async function main(): Promise<void> {
   const settings = readSettings();
