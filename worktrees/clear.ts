@@ -1,9 +1,11 @@
 /**
  * Takes a worktree away: its folder, and git's entry for it. Does by hand what `git worktree remove
  * --force --force` does, because that refuses where we must not fail: half made entries, folders with
- * submodules, read-only folders (Go's module cache), either half gone already.
+ * submodules, read-only folders (Go's module cache), trees deeper than a path can be long, either half gone
+ * already.
  */
-import { chmod, lstat, readdir, rm } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { chmod, lstat, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../workflows/errors.ts';
 import { removeEntry, sweepStaged } from './add-entry.ts';
@@ -46,22 +48,35 @@ async function belongs(entry: WorktreeEntry, worktreePath: string): Promise<bool
   return sameName && ((await orAbsent(readdir(entry.adminDir))) ?? []).length === 0;
 }
 
-/** Removes a folder and all in it, also folders without write permission. Absent is fine. */
+/** Removes a folder and all in it, also folders without write permission, or deeper than a path can be long. Absent is fine. */
 export async function removeTree(folder: string): Promise<void> {
   // ENOTEMPTY is retried: an agent's process that is just ending may still write a file.
   const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 20 };
   try {
     await rm(folder, options);
   } catch (error) {
-    if (!isErrno(error, 'EACCES', 'EPERM')) throw error;
+    if (!isErrno(error, 'EACCES', 'EPERM', 'ENAMETOOLONG')) throw error;
     await openFolders(folder);
     await rm(folder, options);
   }
 }
 
-async function openFolders(folder: string): Promise<void> {
-  await chmod(folder, 0o700);
-  for (const item of await readdir(folder, { withFileTypes: true })) {
-    if (item.isDirectory()) await openFolders(path.join(folder, item.name));
+/** Half of macOS' 1024 (Linux: 4096): a name of at most 255 bytes fits behind it. */
+const LONG_PATH_BYTES = 512;
+
+/** Gives every folder below `top` write permission, and moves those up to it whose path is long. */
+async function openFolders(top: string): Promise<void> {
+  await chmod(top, 0o700);
+  const folders = [top];
+  for (const folder of folders) {
+    for (const item of await readdir(folder, { withFileTypes: true })) {
+      if (!item.isDirectory()) continue;
+      const found = path.join(folder, item.name);
+      await chmod(found, 0o700);
+      const isLong = Buffer.byteLength(found) > LONG_PATH_BYTES && folder !== top;
+      const reachable = isLong ? path.join(top, randomUUID()) : found;
+      if (isLong) await rename(found, reachable);
+      folders.push(reachable);
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -103,6 +104,25 @@ test('read-only folders and worktrees that the agent made inside go, too', async
   await gitIn(tree.worktreePath, 'worktree', 'add', '--quiet', '--detach', 'inside');
   await tree.remove();
   expect(await repository.git('worktree', 'list', '--porcelain')).not.toContain('sessions');
+});
+
+test('a tree deeper than a path can be long goes, too, with read-only folders in it', async () => {
+  const { create } = await openLab();
+  const tree = await create();
+  const program = `
+    const { chmodSync, mkdirSync, writeFileSync } = require('node:fs');
+    for (let depth = 0; depth < 300; depth += 1) {
+      const name = 'f'.repeat(20);
+      mkdirSync(name);
+      process.chdir(name);
+      if (depth % 100 === 50) mkdirSync('beside');
+      if (depth % 100 === 50) chmodSync('beside', 0o500);
+    }
+    writeFileSync('deep.txt', 'deep');
+    chmodSync('.', 0o500);`;
+  execFileSync(process.execPath, ['--eval', program], { cwd: tree.worktreePath });
+  expect(await tree.remove()).toEqual({ removed: true });
+  expect(await absent(tree.worktreePath)).toBe(true);
 });
 
 test('what a killed git left of an entry goes with the worktree of its name', async () => {
