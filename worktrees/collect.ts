@@ -189,7 +189,8 @@ async function survey(job: Job): Promise<{ status: WorktreeStatus; unreadable: s
     const outcome = await tryGit([...args, '--ignore-submodules=none'], job.at);
     if (outcome.exitCode !== 0) throw gitError(args, job.request.worktreePath, outcome);
     const status = parseStatus(outcome.stdout);
-    const folder = /could not open directory '(.+?)'/.exec(outcome.stderr)?.[1];
+    // Git cuts a warning at 4096 bytes: for a folder too deep to open, the quote at the end is missing.
+    const folder = /could not open directory '([^'\n]{1,200})/.exec(outcome.stderr)?.[1];
     const unreadable = folder === undefined ? undefined : `the folder ${folder} cannot be read`;
     if (status.nested.length === 0 || depth > NESTING_LIMIT) return { status, unreadable };
     for (const nested of status.nested) await moveAside(job.request.worktreePath, nested);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmod,
   mkdir,
@@ -365,4 +366,19 @@ test('a link that took the place of the worktree is not followed', async () => {
   expect(await repository.git('for-each-ref', 'refs/longhaul')).toBe('');
   await tree.remove();
   expect(await readdir(outside)).toEqual(['secret.txt']);
+});
+
+test('a file too deep for git to reach keeps the worktree', async () => {
+  const { create } = await openLab();
+  const tree = await create();
+  const program = `
+    for (let depth = 0; depth < 300; depth += 1) {
+      require('node:fs').mkdirSync('f'.repeat(20));
+      process.chdir('f'.repeat(20));
+    }
+    require('node:fs').writeFileSync('deep.txt', 'deep');`;
+  execFileSync(process.execPath, ['--eval', program], { cwd: tree.worktreePath });
+  const reason = expect.stringMatching(/^the folder f{20}\/[f/]{179} cannot be read$/);
+  expect(await tree.collect()).toEqual({ kind: 'kept', reason });
+  await tree.remove();
 });
