@@ -20,6 +20,7 @@ import { moveAside, putBack } from './nested.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, orAbsent, ownCommonDirOf } from './repository.ts';
 import { withLock } from './repository-lock.ts';
+import { noteOnSpecial, specialFiles } from './special-files.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
 import { listSubmodules, strandedWork } from './submodules.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
@@ -137,6 +138,7 @@ async function collect(job: Job): Promise<Collected> {
   const { worktreePath, signal } = job.request;
   const index = path.join(job.adminDir, 'longhaul-index');
   try {
+    const special = specialFiles(worktreePath, signal);
     await copyIndex(job, index);
     const [{ status, unreadable }, base] = await Promise.all([survey(job), readBase(job)]);
     const submodules = await listSubmodules(worktreePath, signal);
@@ -148,15 +150,20 @@ async function collect(job: Job): Promise<Collected> {
         states: status.gitlinks,
         ...(signal && { signal }),
       })) ?? unreadable;
-    const rest = { ignored: status.ignored.slice(0, IGNORED_LIMIT), notes: await notesOn(job) };
+    const notes = async (): Promise<string[]> => [
+      ...(await notesOn(job)),
+      ...noteOnSpecial(await special, status.ignored),
+    ];
+    const ignored = status.ignored.slice(0, IGNORED_LIMIT);
     if (status.clean && (await standsOn(job)) === job.request.base && stranded === undefined) {
       if (job.again) await dropRef(job);
-      return { kind: 'none', ...rest };
+      return { kind: 'none', ignored, notes: await notes() };
     }
     const stored = await store(job, base, new Set(submodules.map((one) => one.path)));
     if (stored.kind === 'kept') return stored;
     if (stranded !== undefined)
       return { kind: 'kept', reason: stranded, ...(stored.commit && { commit: stored.commit }) };
+    const rest = { ignored, notes: await notes() };
     return stored.kind === 'none' ? { kind: 'none', ...rest } : { ...stored, ...rest };
   } finally {
     await rm(index, { force: true });

@@ -12,6 +12,8 @@ import {
   utimes,
   writeFile,
 } from 'node:fs/promises';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { SAMPLE_FILES, gitIn, makeRepository, treeOf, writeFiles } from '../lab/repositories.ts';
@@ -381,4 +383,20 @@ test('a file too deep for git to reach keeps the worktree', async () => {
   const reason = expect.stringMatching(/^the folder f{20}\/[f/]{179} cannot be read$/);
   expect(await tree.collect()).toEqual({ kind: 'kept', reason });
   await tree.remove();
+});
+
+test('named pipes and sockets are named, because no change can hold them', async () => {
+  const { create } = await openLab({ 'a.txt': 'a\n', '.gitignore': 'ignored/\n' });
+  const tree = await create();
+  for (const folder of ['alone', 'ignored']) await mkdir(tree.file(folder));
+  for (const name of ['1', '2', '3', '4', 'alone/5', 'ignored/pipe']) execFileSync('mkfifo', [tree.file(name)]);
+  const sentence = 'Named pipes, sockets and devices cannot be stored and are not in the change: 1, 2, 3, 4, alone/5';
+  expect(await tree.collect()).toMatchObject({ kind: 'none', notes: [`${sentence}.`] });
+  const server = createServer().listen(tree.file('b.sock'));
+  await once(server, 'listening');
+  await tree.write({ 'a.txt': 'b\n' });
+  const { notes, files } = await tree.change();
+  server.close();
+  expect(files).toMatchObject([{ path: 'a.txt' }]);
+  expect(notes).toEqual([`${sentence} and 1 more.`]);
 });
