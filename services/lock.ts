@@ -26,7 +26,7 @@ const CONTEST_MS = 2_000;
 const announced = z.object({ process: processIdentity, holds: z.boolean() });
 type Announced = z.infer<typeof announced>;
 
-/** Takes the lock for this process or says who has it. */
+/** Takes the lock for this process or says who has it. Rejects if it cannot be written: nobody holds it then. */
 export async function takeLock(folder: string): Promise<LockResult> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const self = identifySelf();
@@ -42,7 +42,13 @@ export async function takeLock(folder: string): Promise<LockResult> {
     }
     await sleep(randomInt(5, 50));
   }
-  await writeJson(mine, { process: self, holds: true } satisfies Announced);
+  try {
+    await writeJson(mine, { process: self, holds: true } satisfies Announced);
+  } catch (error) {
+    // Else others would wait for us as long as we live.
+    await rm(mine, { force: true });
+    throw error;
+  }
   return { kind: 'held', release: () => rm(mine, { force: true }) };
 }
 

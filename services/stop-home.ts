@@ -1,8 +1,8 @@
 /** Stops everything of a home in order, whether or not its supervisor still lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { readState, type HomePaths } from './home.ts';
-import { takeLock } from './lock.ts';
+import { lockHolder, takeLock, type LockResult } from './lock.ts';
 import type { Part } from './part.ts';
 import { endProcess } from './processes.ts';
 import { liveSupervisor } from './status.ts';
@@ -26,7 +26,7 @@ export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promis
 async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promise<void> }> {
   const deadline = Date.now() + LOCK_MS;
   for (;;) {
-    const lock = await takeLock(paths.lock);
+    const lock = await takeOrGoWithout(paths.lock);
     if (lock.kind === 'held') return lock;
     const supervisor = await liveSupervisor(paths, await readState(paths));
     if (supervisor) {
@@ -38,5 +38,16 @@ async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promis
       throw new LonghaulError('internal_error', `Process ${lock.holder.pid} holds ${paths.lock} and does not end.`);
     }
     await sleep(100);
+  }
+}
+
+/** On a full disk the lock cannot be written. Nobody else can write it either, so what runs may be stopped without. */
+async function takeOrGoWithout(folder: string): Promise<LockResult> {
+  try {
+    return await takeLock(folder);
+  } catch (error) {
+    if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
+    const holder = await lockHolder(folder);
+    return holder ? { kind: 'busy', holder } : { kind: 'held', release: async () => {} };
   }
 }

@@ -21,6 +21,7 @@ export type SupervisionEnd =
 
 /** Runs until SIGINT, SIGTERM or SIGHUP; a second SIGINT leaves out the patience with parts that are slow to stop. */
 export async function superviseHome(options: SuperviseHome): Promise<SupervisionEnd> {
+  surviveLostOutput();
   const stop = new AbortController();
   const hurry = new AbortController();
   const supervisor = new Supervisor(options);
@@ -60,4 +61,9 @@ async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<Lo
     await sleep(100);
   }
   return undefined;
+}
+
+/** A full disk or a closed terminal takes what is said, never the supervisor before it has stopped its parts. */
+function surviveLostOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }

@@ -13,6 +13,7 @@ import type { Part, StartedPart } from './part.ts';
 
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 5_000;
+const REWRITE_MS = 1_000;
 /** A part that ran this long is taken for healthy: its next restart is quick again. */
 const STEADY_MS = 10_000;
 
@@ -32,6 +33,10 @@ export class Supervisor {
   /** Called at every change of a record. */
   readonly #watchers = new Set<() => void>();
   #writing: Promise<void> = Promise.resolve();
+  /** What went wrong with the last write, until one succeeds. */
+  #writeTrouble: string | undefined;
+  #rewrite: NodeJS.Timeout | undefined;
+  #over = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -59,6 +64,9 @@ export class Supervisor {
         say(`${part.name}: ${messageOf(error)}`);
       }
     }
+    // The file may be somebody else's from here on.
+    this.#over = true;
+    clearTimeout(this.#rewrite);
     await this.#writing;
   }
 
@@ -189,7 +197,7 @@ export class Supervisor {
     this.#writing = this.#writeAfter(this.#writing);
   }
 
-  /** A full disk must not end the supervisor. */
+  /** A full disk must not end the supervisor. It tries again until the file says what is. */
   async #writeAfter(previous: Promise<void>): Promise<void> {
     await previous;
     try {
@@ -200,8 +208,13 @@ export class Supervisor {
         parts: [...this.#records.values()],
       };
       await writeState(this.#options.paths, state);
+      this.#writeTrouble = undefined;
     } catch (error) {
-      this.#options.say(`supervisor: cannot write ${this.#options.paths.stateFile}: ${messageOf(error)}`);
+      const trouble = `supervisor: cannot write ${this.#options.paths.stateFile}: ${messageOf(error)}`;
+      if (this.#writeTrouble === undefined) this.#options.say(trouble);
+      this.#writeTrouble = trouble;
+      clearTimeout(this.#rewrite);
+      if (!this.#over) this.#rewrite = setTimeout(() => this.#write(), REWRITE_MS).unref();
     }
   }
 }

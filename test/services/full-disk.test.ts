@@ -5,8 +5,23 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { homePaths, prepareHome, readState } from '../../services/home.ts';
 import { writeJson } from '../../services/json-file.ts';
+import type { Part } from '../../services/part.ts';
+import { stopHome } from '../../services/stop-home.ts';
+import { Supervisor } from '../../services/supervisor.ts';
+
+/** No file system that is full can be had without being root: what writes to this folder is told so. */
+const full = vi.hoisted(() => ({ folder: '' }));
+vi.mock('../../services/json-file.ts', async (original) => {
+  const real = await original<typeof import('../../services/json-file.ts')>();
+  const writeJson: typeof real.writeJson = (path, value) =>
+    full.folder !== '' && path.startsWith(full.folder)
+      ? Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }))
+      : real.writeJson(path, value);
+  return { ...real, writeJson };
+});
 
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const LOG = fileURLToPath(new URL('fixtures/log.ts', import.meta.url));
@@ -16,17 +31,18 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'longhaul-full-disk-'));
 });
 afterEach(async () => {
+  full.folder = '';
   await rm(folder, { recursive: true });
 });
 
 test('a program whose log is on a full disk loses the lines and lives on', async () => {
   // Every write to it fails with ENOSPC.
-  const full = openSync('/dev/full', 'w');
+  const device = openSync('/dev/full', 'w');
   const child = spawn(process.execPath, ['--import', TSX, LOG], {
-    stdio: ['ignore', full, 'pipe'],
+    stdio: ['ignore', device, 'pipe'],
     timeout: 20_000,
   });
-  closeSync(full);
+  closeSync(device);
   let said = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said += text));
   const code = await new Promise((resolve) => child.once('close', resolve));
@@ -39,4 +55,43 @@ test('a JSON file that cannot be written leaves no temporary one', async () => {
   // Fails while it is written, before there is anything to rename.
   await expect(writeJson(join(folder, 'new'), 1n)).rejects.toThrow(/BigInt/);
   expect(await readdir(folder)).toEqual(['taken']);
+});
+
+function part(name: string, stopped: string[]): Part {
+  const start: Part['start'] = async () => ({
+    process: null,
+    exited: new Promise(() => {}),
+    attached: false,
+    detail: 'here',
+    facts: {},
+  });
+  return { name, needs: [], logFile: join(folder, name), start, stop: async () => void stopped.push(name) };
+}
+
+test('down stops what a killed supervisor left, although its lock cannot be written', async () => {
+  const paths = await prepareHome(folder);
+  const stopped: string[] = [];
+  full.folder = paths.lock;
+  await stopHome(paths, [part('postgres', stopped), part('worker', stopped)]);
+  expect(stopped).toEqual(['worker', 'postgres']);
+});
+
+test('a supervisor that cannot write its state says so once, keeps its parts, and writes it when it can', async () => {
+  const paths = await prepareHome(folder);
+  const stopped: string[] = [];
+  const said: string[] = [];
+  const stop = new AbortController();
+  full.folder = paths.run;
+  const supervisor = new Supervisor({ parts: [part('worker', stopped)], paths, say: (line) => said.push(line) });
+  const ran = supervisor.run(stop.signal);
+  await supervisor.ready(stop.signal);
+  expect(said.filter((line) => line.includes('cannot write'))).toHaveLength(1);
+  expect(await readState(homePaths(folder))).toBeUndefined();
+  full.folder = '';
+  await expect
+    .poll(async () => (await readState(paths))?.parts[0], { timeout: 5_000 })
+    .toMatchObject({ name: 'worker', state: 'ready' });
+  stop.abort();
+  await ran;
+  expect(stopped).toEqual(['worker']);
 });

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -145,6 +145,19 @@ describe('a home of its own', () => {
     expect(log.match(/\w+(?=: stopped)/g)).toEqual(['backend', 'worker', 'temporal', 'postgres']);
     expect((await state()).parts.map((part) => part.state)).toEqual(['stopped', 'stopped', 'stopped', 'stopped']);
     expect(await lockHolder(homePaths(home).lock)).toBeUndefined();
+  });
+
+  test('a supervisor whose log is on a full disk still stops its parts', async () => {
+    const { paths } = await fixtureParts(home);
+    await symlink('/dev/full', join(paths.logs, 'supervisor.log'));
+    const before = await up();
+    await kill(processOf(before, 'worker'));
+    await up();
+    const now = await state();
+    expect(now.supervisor).toEqual(before.supervisor);
+    process.kill(now.supervisor.pid, 'SIGTERM');
+    expect(await waitGone(now.supervisor, 30_000)).toBe(true);
+    for (const identity of processesOf(now)) expect(isAlive(identity)).toBe(false);
   });
 
   test('down works when the supervisor was killed, and again when nothing runs', async () => {
