@@ -20,6 +20,8 @@ const START_MS = 5_000;
 const SUMMARY_CHARS = 200;
 /** Temporal refuses a longer one (its default limit is 400 bytes, with the quotes). */
 const SUMMARY_BYTES = 390;
+/** Temporal's limit for a value that can be searched. */
+const KEYWORD_CHARS = 255;
 
 const KEYWORDS = {
   project: defineSearchAttributeKey(SEARCH_ATTRIBUTES.project, SearchAttributeType.KEYWORD),
@@ -57,10 +59,12 @@ export async function startRun(client: Client, task: ClaimedTask, host: string):
 
 function attributesOf(task: ClaimedTask): TypedSearchAttributes {
   const pairs: SearchAttributePair[] = [{ key: KEYWORDS.phase, value: 'queued' }];
-  if (task.project) pairs.push({ key: KEYWORDS.project, value: task.project });
-  if (task.agent) pairs.push({ key: KEYWORDS.agent, value: task.agent });
+  if (task.project) pairs.push({ key: KEYWORDS.project, value: keyword(task.project) });
+  if (task.agent) pairs.push({ key: KEYWORDS.agent, value: keyword(task.agent) });
   return new TypedSearchAttributes(pairs);
 }
+
+const keyword = (text: string): string => text.slice(0, KEYWORD_CHARS).toWellFormed();
 
 /** The first line with something on it, cut to what Temporal takes. */
 function firstLine(input: string): string {
