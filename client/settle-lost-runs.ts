@@ -13,6 +13,7 @@ import {
   WORKFLOW_QUEUE,
   WORKFLOW_TASK_TIMEOUT,
 } from '../workflows/contract.ts';
+import { isRefusedByTemporal, isTemporalAway } from './temporal.ts';
 
 const ADVISORY_LOCK = 4_706_003;
 const CALL_MS = 5_000;
@@ -22,6 +23,7 @@ export interface SettleDeps {
   readonly sql: Sql;
   readonly temporal: Client;
   readonly host: string;
+  readonly log: { error(fields: object, message: string): void };
 }
 
 /** Returns how many settlements were started. */
@@ -33,11 +35,22 @@ export async function settleLostRuns(deps: SettleDeps): Promise<number> {
     const rest = await openRuns(tx);
     let settled = 0;
     const work = async (): Promise<void> => {
-      for (let run = rest.shift(); run; run = rest.shift()) if (await settleIfLost(deps, run)) settled += 1;
+      for (let run = rest.shift(); run; run = rest.shift()) if (await tryToSettle(deps, run)) settled += 1;
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     return settled;
   });
+}
+
+/** One row that cannot be settled keeps no other from it. Without Temporal none can be. */
+async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {
+  try {
+    return await settleIfLost(deps, run);
+  } catch (error) {
+    if (isTemporalAway(error)) throw error;
+    deps.log.error({ err: error, task_id: run.id, run_id: run.runId }, 'a task could not be compared with its run');
+    return false;
+  }
 }
 
 async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
@@ -69,7 +82,8 @@ async function statusOf(client: Client, run: OpenRun): Promise<string> {
     const { status } = await client.withDeadline(Date.now() + CALL_MS, () => handle.describe());
     return status.name;
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return 'UNKNOWN';
+    // Refused: what the row has is no run's id.
+    if (error instanceof WorkflowNotFoundError || isRefusedByTemporal(error)) return 'UNKNOWN';
     throw error;
   }
 }

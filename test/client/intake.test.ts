@@ -18,6 +18,7 @@ let temporal: Client;
 let database: LabDatabase;
 let sql: Sql;
 let projectId: string;
+const silent = { info() {}, warn() {}, error() {} };
 const intakes: { intake: Intake; stop: AbortController }[] = [];
 
 beforeAll(async () => {
@@ -45,10 +46,9 @@ afterEach(async () => {
   await database.drop();
 });
 
-function startOne(db = sql): Intake {
+function startOne(db = sql, host = 'lab'): Intake {
   const stop = new AbortController();
-  const silent = { info() {}, warn() {}, error() {} };
-  const intake = startIntake({ sql: db, temporal, host: 'lab', log: silent, signal: stop.signal });
+  const intake = startIntake({ sql: db, temporal, host, log: silent, signal: stop.signal });
   intakes.push({ intake, stop });
   return intake;
 }
@@ -226,11 +226,11 @@ test('an open row whose run was terminated gets a settlement, once; a running on
   for (const id of [stopped, wanted]) await temporal.workflow.getHandle(taskWorkflowId(id)).terminate();
   await sql.begin(async (tx) => {
     await tx`SELECT pg_advisory_xact_lock(4706003)`;
-    expect(await settleLostRuns({ sql, temporal, host: 'lab' })).toBe(0);
+    expect(await settleLostRuns({ sql, temporal, host: 'lab', log: silent })).toBe(0);
   });
-  const counts = await Promise.all([1, 2, 3].map(() => settleLostRuns({ sql, temporal, host: 'lab' })));
+  const counts = await Promise.all([1, 2, 3].map(() => settleLostRuns({ sql, temporal, host: 'lab', log: silent })));
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(2);
-  expect(await settleLostRuns({ sql, temporal, host: 'lab' })).toBe(0);
+  expect(await settleLostRuns({ sql, temporal, host: 'lab', log: silent })).toBe(0);
   const endOf = async (id: TaskId): Promise<unknown> => {
     const { events } = await temporal.workflow.getHandle(settleWorkflowId(id)).fetchHistory();
     const data = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data;
@@ -239,6 +239,34 @@ test('an open row whose run was terminated gets a settlement, once; a running on
   expect(await endOf(stopped)).toMatchObject({ state: 'failed', code: 'terminated' });
   expect(await endOf(wanted)).toEqual({ state: 'cancelled' });
   await expect(temporal.workflow.getHandle(settleWorkflowId(fine)).describe()).rejects.toThrow(/not found/i);
+});
+
+test('rows that Temporal refuses to hear of do not keep others from their settlement', async () => {
+  // As many as are looked at together, and first.
+  const refused = await Promise.all(Array.from({ length: 10 }, () => insert()));
+  await sql`UPDATE tasks SET state = 'running', run_id = ${randomUUID()}, created_at = now() - interval '1 hour',
+                             cancel_requested_at = now(), cancel_reason = repeat('x', 3000000)`;
+  const strange = await insert();
+  await sql`UPDATE tasks SET state = 'running', run_id = 'no run''s id' WHERE id = ${strange}`;
+  const said: object[] = [];
+  const log = { error: (fields: object) => void said.push(fields) };
+  expect(await settleLostRuns({ sql, temporal, host: 'lab', log })).toBe(1);
+  expect((await temporal.workflow.getHandle(settleWorkflowId(strange)).describe()).status.name).toBe('RUNNING');
+  expect(said).toHaveLength(refused.length);
+});
+
+test('names longer than Temporal can search for start all the same', async () => {
+  const agent = `${'x'.repeat(254)}😀and more`.padEnd(3_000, 'x');
+  await sql`UPDATE projects SET name = ${'y'.repeat(3_000)}`;
+  const id = await insert({ agent });
+  startOne();
+  await started(id);
+  const run = await temporal.workflow.getHandle(taskWorkflowId(id)).describe();
+  const attributes = run.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]);
+  expect(Object.fromEntries(attributes)).toMatchObject({
+    LonghaulProject: 'y'.repeat(255),
+    LonghaulAgent: `${'x'.repeat(254)}\uFFFD`,
+  });
 });
 
 test('Postgres throwing out every connection delays a start, no more', async () => {
@@ -258,8 +286,9 @@ test('Postgres throwing out every connection delays a start, no more', async () 
 });
 
 test('a task that Temporal refuses for good fails and says why', async () => {
-  const id = await insert({ agent: 'x'.repeat(3_000_000) });
-  startOne();
+  const id = await insert();
+  // Too long an input of the workflow.
+  startOne(sql, 'x'.repeat(3_000_000));
   await expect.poll(async () => (await rowOf(id))?.state, { timeout: 10_000 }).toBe('failed');
   expect((await rowOf(id))?.output_summary).toMatch(/^Temporal refuses to start this task: /);
 });

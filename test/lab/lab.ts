@@ -128,7 +128,7 @@ export class Lab extends Observer {
 
   /** What the backend does at its start and every minute. */
   settleLost(): Promise<number> {
-    return settleLostRuns({ sql: this.sql, temporal: this.client, host: HOST });
+    return settleLostRuns({ sql: this.sql, temporal: this.client, host: HOST, log: console });
   }
 
   /** Kills the Temporal server; `revive` starts it again on the same files and port. */
