@@ -37,7 +37,7 @@ export async function cancel(deps: CancelDeps, taskId: TaskId, reason?: string):
   return { kind: (await signalCancel(deps.temporal, taskId, reason)) ? 'requested' : 'recorded' };
 }
 
-/** Ends a task that nobody has claimed. False: it has a run, or somebody is starting one. */
+/** Ends a task that nobody has claimed and that has no run. False: it has a run, or somebody is starting one. */
 export async function cancelBeforeStart(sql: Sql, taskId: TaskId, reason: string | undefined): Promise<boolean> {
   return sql.begin(async (tx) => {
     const summary = `Cancelled before it started${reason ? `: ${reason.slice(0, 400)}` : '.'}`;

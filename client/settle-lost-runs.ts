@@ -1,18 +1,21 @@
 /**
  * Rows that say a task is open while Temporal says that its run is closed: it was terminated by hand, or Temporal lost
- * it. A `settle` workflow runs the closing steps for them. One process at a time looks, under an advisory lock.
+ * it. A `settle` workflow runs the closing steps for them. A row that says it is running and never had a run has nothing
+ * to close: it ends at once. One process at a time looks, under an advisory lock.
  */
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
-import { isOpen, type OpenRun, openRuns } from '../store/queue.ts';
+import { failUnstarted, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import {
   type SettleInput,
   settleWorkflowId,
   type TaskEnd,
+  type TaskId,
   taskWorkflowId,
   WORKFLOW_QUEUE,
   WORKFLOW_TASK_TIMEOUT,
 } from '../workflows/contract.ts';
+import { sayEnded } from './cancel.ts';
 import { isRefusedByTemporal, isTemporalAway } from './temporal.ts';
 
 const ADVISORY_LOCK = 4_706_003;
@@ -26,7 +29,7 @@ export interface SettleDeps {
   readonly log: { error(fields: object, message: string): void };
 }
 
-/** Returns how many settlements were started. */
+/** Returns how many settlements were started, and tasks without a run ended. */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
   return deps.sql.begin(async (tx) => {
@@ -34,6 +37,7 @@ export async function settleLostRuns(deps: SettleDeps): Promise<number> {
     if (!lock?.taken) return 0;
     const rest = await openRuns(tx);
     let settled = 0;
+    for (const taskId of await runningWithoutRun(tx)) if (await tryToEndWithoutRun(deps, taskId)) settled += 1;
     const work = async (): Promise<void> => {
       for (let run = rest.shift(); run; run = rest.shift()) if (await tryToSettle(deps, run)) settled += 1;
     };
@@ -49,6 +53,20 @@ async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   } catch (error) {
     if (isTemporalAway(error)) throw error;
     deps.log.error({ err: error, task_id: run.id, run_id: run.runId }, 'a task could not be compared with its run');
+    return false;
+  }
+}
+
+async function tryToEndWithoutRun({ sql, log }: SettleDeps, taskId: TaskId): Promise<boolean> {
+  const summary = 'The task said that it was running, and had no run: insert tasks as pending.';
+  try {
+    return await sql.begin(async (tx) => {
+      const ended = await failUnstarted(tx, { taskId, code: 'terminated', summary });
+      if (ended) await sayEnded(tx, { taskId, ended, state: 'failed', summary });
+      return ended !== undefined;
+    });
+  } catch (error) {
+    log.error({ err: error, task_id: taskId }, 'a task that never had a run could not be ended');
     return false;
   }
 }

@@ -81,12 +81,16 @@ export interface CancelWish {
   readonly reason: string | null;
 }
 
-/** Wishes to cancel a task that nobody has claimed: it can end here and now. */
+/**
+ * Wishes to cancel a task that nobody has claimed: it can end here and now. One that says it is running was written so by
+ * hand, or is from before us.
+ */
 export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
   return [
     ...(await db<CancelWish[]>`
       SELECT id, cancel_reason AS reason FROM tasks
-       WHERE state = 'pending' AND claimed_at IS NULL AND cancel_requested_at IS NOT NULL ORDER BY created_at`),
+       WHERE state IN ('pending', 'running') AND claimed_at IS NULL AND run_id IS NULL
+         AND cancel_requested_at IS NOT NULL ORDER BY created_at`),
   ];
 }
 
@@ -95,7 +99,7 @@ export async function cancelsToSignal(db: Db): Promise<CancelWish[]> {
   return [
     ...(await db<CancelWish[]>`
       SELECT id, cancel_reason AS reason FROM tasks
-       WHERE state IN ('pending', 'running') AND claimed_at IS NOT NULL
+       WHERE state IN ('pending', 'running') AND (claimed_at IS NOT NULL OR run_id IS NOT NULL)
          AND cancel_requested_at < clock_timestamp() - ${CANCEL_GRACE}::interval
        ORDER BY cancel_requested_at`),
   ];
@@ -105,24 +109,24 @@ export interface EndedUnstarted {
   readonly sessionId: SessionId | null;
 }
 
-/** Compare-and-set from pending without a claim to cancelled. `undefined`: it was claimed or ended before. */
+/** Compare-and-set from open without a claim or a run to cancelled. `undefined`: it was claimed or ended before. */
 export async function cancelUnclaimed(db: Db, taskId: TaskId, summary: string): Promise<EndedUnstarted | undefined> {
   const [row] = await db<EndedUnstarted[]>`
     UPDATE tasks SET state = 'cancelled', ended_at = clock_timestamp(), output_summary = ${summary},
                      cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-     WHERE id = ${taskId} AND state = 'pending' AND claimed_at IS NULL
+     WHERE id = ${taskId} AND state IN ('pending', 'running') AND claimed_at IS NULL AND run_id IS NULL
     RETURNING session_id AS "sessionId"`;
   return row;
 }
 
-/** Ends a task that Temporal refuses to start. */
+/** Ends a task that has no run and gets none. `undefined`: it has one, or ended before. */
 export async function failUnstarted(
   db: Db,
   { taskId, code, summary }: { taskId: TaskId; code: string; summary: string },
 ): Promise<EndedUnstarted | undefined> {
   const [row] = await db<EndedUnstarted[]>`
     UPDATE tasks SET state = 'failed', ended_at = clock_timestamp(), error_code = ${code}, output_summary = ${summary}
-     WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL
+     WHERE id = ${taskId} AND state IN ('pending', 'running') AND run_id IS NULL
     RETURNING session_id AS "sessionId"`;
   return row;
 }
@@ -141,6 +145,15 @@ export async function openRuns(db: Db): Promise<OpenRun[]> {
       SELECT id, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", cancel_reason AS "cancelReason"
         FROM tasks WHERE state IN ('pending', 'running') AND run_id IS NOT NULL ORDER BY created_at`),
   ];
+}
+
+/** Rows that say they are running although nobody has claimed them and no run is known: nothing will ever end them. */
+export async function runningWithoutRun(db: Db): Promise<TaskId[]> {
+  const rows = await db<{ id: TaskId }[]>`
+    SELECT id FROM tasks
+     WHERE state = 'running' AND claimed_at IS NULL AND run_id IS NULL AND cancel_requested_at IS NULL
+     ORDER BY created_at`;
+  return rows.map(({ id }) => id);
 }
 
 export async function isOpen(db: Db, taskId: TaskId): Promise<boolean> {

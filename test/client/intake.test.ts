@@ -59,6 +59,7 @@ interface Extra {
   readonly agent?: string;
   readonly priority?: number;
   readonly input?: string;
+  readonly state?: string;
 }
 
 /** As any SQL program would. */
@@ -253,6 +254,33 @@ test('rows that Temporal refuses to hear of do not keep others from their settle
   expect(await settleLostRuns({ sql, temporal, host: 'lab', log })).toBe(1);
   expect((await temporal.workflow.getHandle(settleWorkflowId(strange)).describe()).status.name).toBe('RUNNING');
   expect(said).toHaveLength(refused.length);
+});
+
+test('a row inserted as running, without a run, is cancelled at once and else ended by the next look', async () => {
+  const asked = await insert({ state: 'running' });
+  const wished = await insert({ state: 'running' });
+  const left = await insert({ state: 'running' });
+  const claimed = await insert({ state: 'running' });
+  await sql`UPDATE tasks SET claimed_at = now() WHERE id = ${claimed}`;
+  expect(await cancel({ sql, temporal }, asked)).toEqual({ kind: 'cancelled' });
+  await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${wished}`;
+  expect(await settleLostRuns({ sql, temporal, host: 'lab', log: silent })).toBe(1);
+  expect(await rowOf(left)).toMatchObject({ state: 'failed', output_summary: expect.stringMatching(/had no run/) });
+  // Somebody is about to start it.
+  expect(await rowOf(claimed)).toMatchObject({ state: 'running' });
+  startOne();
+  await expect.poll(async () => (await rowOf(wished))?.state, { timeout: 10_000 }).toBe('cancelled');
+  expect((await rowOf(asked))?.state).toBe('cancelled');
+});
+
+test('a cancel reaches a task whose run is known and whose claim is not', async () => {
+  const id = await insert();
+  startOne();
+  await started(id);
+  await sql`UPDATE tasks SET claimed_at = NULL WHERE id = ${id}`;
+  await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${id}`;
+  await expect.poll(() => signalsOf(id), { timeout: 10_000 }).toEqual(['cancelTask']);
+  expect((await rowOf(id))?.state).toBe('pending');
 });
 
 test('names longer than Temporal can search for start all the same', async () => {
