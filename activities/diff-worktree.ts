@@ -69,7 +69,8 @@ const titleOf = (input: string): string => input.trim().split('\n', 1)[0]?.slice
 /** The worktree of a task whose row was deleted while it ran. */
 async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
   const owned = await worktrees.findOwned(taskId);
-  if (!owned) return undefined;
+  // One that was only being made has seen no agent.
+  if (!owned || owned.state === 'making') return undefined;
   const { worktreePath, base } = owned;
   return {
     session_id: null,
