@@ -27,7 +27,8 @@ export function registerLs(program: Command): void {
           const { state, limit } = options;
           const tasks = await listTasks(longhaul, { limit, ...(state ? { states: [state] } : {}) });
           if (options.json) process.stdout.write(`${JSON.stringify(tasks, undefined, 2)}\n`);
-          else if (tasks.length === 0) process.stdout.write('no tasks; `longhaul run` makes one\n');
+          else if (tasks.length === 0)
+            process.stdout.write(state ? `no ${state} tasks\n` : 'no tasks; `longhaul run` makes one\n');
           else {
             const columns = process.stdout.isTTY ? process.stdout.columns : undefined;
             process.stdout.write(`${tableText(tasks, { columns, now: Date.now(), paint: painter(process.stdout) })}\n`);

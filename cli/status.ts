@@ -23,7 +23,9 @@ function statusText(status: Status): string {
     const pid = part.pid === null ? '' : String(part.pid);
     return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${part.detail ?? ''}`.trimEnd();
   });
-  return `${[...parts, '', placesText(status)].join('\n')}\n`;
+  // Addresses of what has stopped would only look usable.
+  const down = status.parts.every((part) => part.pid === null);
+  return `${[...parts, '', down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
 }
 
 /** The addresses that a person wants after a start. */

@@ -28,13 +28,12 @@ export function addSubmissionOptions(command: Command): Command {
     .option('--mode <id>', "one of the agent's modes")
     .option('--thinking <id>', "one of the agent's thinking options")
     .option('--session <id>', 'go on in this session, after the tasks that wait in it')
-    .option('--priority <1-5>', '1 starts first', wholeNumber)
+    .option('--priority <1-5>', '1 starts first (default: 3)', wholeNumber)
     .addOption(
-      new Option('--policy <policy>', 'what to answer when the agent asks for a permission').choices([
-        'allow',
-        'deny',
-        'ask',
-      ]),
+      new Option(
+        '--policy <policy>',
+        'what to answer when the agent asks for a permission (default: allow; ask is not there yet)',
+      ).choices(['allow', 'deny', 'ask']),
     );
 }
 

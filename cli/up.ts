@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
-import { type HomePaths, prepareHome } from '../services/home.ts';
+import { type HomePaths, prepareHome, readState } from '../services/home.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../services/program-part.ts';
-import { readSettings, type Settings } from '../services/settings.ts';
-import { readStatus } from '../services/status.ts';
+import { readSettings, type Settings, settingsFingerprint } from '../services/settings.ts';
+import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervise-home.ts';
 import { runCommand } from './exit.ts';
 import { placesText } from './status.ts';
@@ -41,6 +41,14 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
     await refuseForeignPort(settings);
     return spawnSupervisor(paths, { ...process.env, LONGHAUL_HOME: settings.home });
   };
+  const state = await readState(paths);
+  const supervisor = await liveSupervisor(paths, state);
+  if (supervisor && state?.settings !== undefined && state.settings !== settingsFingerprint(settings)) {
+    onNews(
+      `note: supervisor ${supervisor.pid} was started with other settings (DATABASE_URL, TEMPORAL_*, LONGHAUL_*) and keeps them; ` +
+        '`longhaul down` first to use those of this shell',
+    );
+  }
   await ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say: onNews });
 }
 
@@ -74,7 +82,7 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   const parts = makeParts({ settings, paths, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>
     say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all of it`);
-  const outcome = await superviseHome({ parts, paths, say, onReady });
+  const outcome = await superviseHome({ parts, paths, say, onReady, settings: settingsFingerprint(settings) });
   if (outcome.kind === 'stopped') return 'supervised';
   say(`supervisor ${outcome.holder.pid} holds ${settings.home}`);
   await upInBackground(settings, say);

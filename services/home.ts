@@ -2,6 +2,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { LonghaulError } from '../workflows/errors.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
 
@@ -33,7 +34,15 @@ export function homePaths(home: string): HomePaths {
 
 export async function prepareHome(home: string): Promise<HomePaths> {
   const paths = homePaths(home);
-  for (const folder of [home, paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  try {
+    for (const folder of [home, paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LonghaulError(
+      'invalid_input',
+      `LONGHAUL_HOME ${home}: expected a folder that can be made and written, found: ${why}`,
+    );
+  }
   return paths;
 }
 
@@ -66,6 +75,8 @@ const homeState = z.object({
   supervisor: processIdentity,
   /** Grows with every request to repair: who asked can tell news from what was written before. */
   repairs: z.number(),
+  /** Of the settings that it was started with; two that are equal are the same settings. */
+  settings: z.string().optional(),
   facts,
   parts: z.array(partRecord),
 });

@@ -2,6 +2,7 @@
  * Every setting that the environment may give, read once. All wrong values are reported together, one
  * line each, so that nobody has to fix them one start at a time.
  */
+import { createHash } from 'node:crypto';
 import { availableParallelism, devNull, homedir, hostname } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
@@ -103,6 +104,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
     ...(value.DEFAULT_MODEL === undefined ? {} : { defaultModel: value.DEFAULT_MODEL }),
   };
+}
+
+/** Equal for equal settings; tells nothing of what they are. */
+export function settingsFingerprint(settings: Settings): string {
+  return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }
 
 /** A password in a URL is not shown. */

@@ -21,6 +21,8 @@ export interface SupervisorOptions {
   readonly parts: readonly Part[];
   readonly paths: HomePaths;
   readonly say: (line: string) => void;
+  /** Fingerprint of the settings, for those who come later with others. */
+  readonly settings?: string;
 }
 
 export class Supervisor {
@@ -204,6 +206,7 @@ export class Supervisor {
       const state = {
         supervisor: identifySelf(),
         repairs: this.#repairs,
+        ...(this.#options.settings === undefined ? {} : { settings: this.#options.settings }),
         facts: this.facts(),
         parts: [...this.#records.values()],
       };

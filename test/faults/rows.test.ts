@@ -12,11 +12,11 @@ beforeAll(async () => {
 });
 afterAll(() => lab.close());
 
-async function held(): Promise<{ task: TaskId; goOn(): Promise<void> }> {
+async function held(): Promise<{ task: TaskId; goOn: () => Promise<void> }> {
   const gate = lab.gate();
   const task = await lab.submit({ input: `write kept.txt with kept. run cat ${gate.path}` });
   await lab.untilFrame(task, 'the agent waits', isWaiting);
-  return { task, goOn: gate.open };
+  return { task, goOn: () => gate.open() };
 }
 
 test('a running task put back to pending: refused', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,4 +77,21 @@ test('wrong usage and wrong settings end with 2, with --json as a problem', asyn
     detail: 'LONGHAUL_AGENT_SLOTS: expected a whole number, found "many"',
     error_code: 'invalid_input',
   });
+});
+
+test('a second up with other settings says that the running ones stay', async () => {
+  expect(await longhaul(['up', '-d'])).toMatchObject({ code: 0 });
+  const same = await longhaul(['up', '-d']);
+  expect(same.stderr).not.toContain('other settings');
+  const other = await longhaul(['up', '-d'], { LONGHAUL_AGENT_SLOTS: '7' });
+  expect(other).toMatchObject({ code: 0, stderr: expect.stringContaining('other settings') as string });
+});
+
+test('a home that cannot be made is one clear line', async () => {
+  const file = join(home, 'a file');
+  await writeFile(file, '');
+  const { code, stderr } = await longhaul(['up', '-d'], { LONGHAUL_HOME: file });
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^longhaul: LONGHAUL_HOME .*expected a folder/);
+  expect(stderr.trim().split('\n')).toHaveLength(1);
 });
