@@ -2,12 +2,13 @@
  * The worker process: composition root of everything that runs steps. Three Temporal workers share one
  * connection: workflows and database steps, steps on this host's disk, and steps that hold an agent slot.
  */
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { type Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { makeSteps } from './activities/main.ts';
-import { recoverSteps, workerIdentity } from './activities/recover-steps.ts';
+import { endLostAgents, recoverSteps, workerIdentity } from './activities/recover-steps.ts';
 import { TurnRegistry } from './activities/turns.ts';
 import { requireProc } from './agents/process/end.ts';
 import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
@@ -52,6 +53,7 @@ async function main(): Promise<void> {
   const temporal = connectTemporal(target);
   const turns = new TurnRegistry();
   const workers = await createWorkers({ settings, sql, log, temporal: temporal.client, turns, connection, bundle });
+  await endLostAgents({ sql, host: settings.hostName, log });
   stopOnSignals(workers, turns, log);
   const running = Promise.all(workers.map((worker) => worker.run()));
   await recoverSteps({ sql, temporal: temporal.client, host: settings.hostName, log });
@@ -83,7 +85,8 @@ async function createWorkers({
 }: WorkerParts): Promise<Worker[]> {
   requireProc();
   const me = identifySelf();
-  const worktreesDir = path.join(settings.home, 'worktrees');
+  // Its real path: rows and git know worktrees by theirs.
+  const worktreesDir = path.join(realpathSync(settings.home), 'worktrees');
   const steps = makeSteps({
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is tried again')),

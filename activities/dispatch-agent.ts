@@ -6,7 +6,7 @@
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
-import { turnTask } from '../store/turn-task.ts';
+import { isRunning, turnTask } from '../store/turn-task.ts';
 import { AGENT_PROGRESS, type DispatchResult, type StepInput, type TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { ProgressPacer } from './progress-pacer.ts';
@@ -16,6 +16,8 @@ import type { LiveTurn } from './turns.ts';
 
 /** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
 const HEARTBEAT_MS = 1_000;
+/** Rows are the people's: a program may end or delete one while its agent works. */
+const ROW_LOOK_MS = 5_000;
 /** A turn that no attempt watches any more is stopped after this, unless the next attempt adopts it. */
 const ADOPTION_GRACE_MS = 30_000;
 
@@ -74,19 +76,32 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   beat();
   const timer = setInterval(beat, HEARTBEAT_MS);
   const off = turn.onPhase(() => pacer.offer(turn.progress()));
+  // The attempt that follows may adopt the turn before this one hears that it is over.
+  const { attempt } = context.info;
+  let looking: NodeJS.Timeout | undefined;
+  const ended = new Promise<never>((_, reject) => {
+    const look = async (): Promise<void> => {
+      if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return; // Postgres away: the next look tells
+      // The closing steps stop the turn: what it has written is theirs to collect.
+      const message = `task ${turn.taskId}: its row was ended or deleted while the agent worked`;
+      reject(new LonghaulError('task_gone', message));
+    };
+    looking = setInterval(() => void look(), ROW_LOOK_MS);
+  });
   try {
-    return await Promise.race([turn.result, context.cancelled]);
+    return await Promise.race([turn.result, context.cancelled, ended]);
   } catch (error) {
-    if (error instanceof CancelledFailure && context.cancellationSignal.aborted) await letGo(turn, error);
+    if (error instanceof CancelledFailure && context.cancellationSignal.aborted) await letGo(turn, attempt, error);
     throw error;
   } finally {
     clearInterval(timer);
+    clearInterval(looking);
     off();
   }
 }
 
 /** Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. */
-async function letGo(turn: LiveTurn, cancelled: CancelledFailure): Promise<never> {
+async function letGo(turn: LiveTurn, attempt: number, cancelled: CancelledFailure): Promise<never> {
   const details = Context.current().cancellationDetails;
   if (details?.cancelRequested) {
     await turn.stop('cancel');
@@ -98,7 +113,6 @@ async function letGo(turn: LiveTurn, cancelled: CancelledFailure): Promise<never
   }
   // Timed out, paused, reset or unknown to the server: this process is well, so the turn goes on for the
   // attempt that follows.
-  const attempt = turn.attempt;
   setTimeout(() => {
     if (turn.attempt === attempt) void turn.stop('abandoned');
   }, ADOPTION_GRACE_MS).unref();

@@ -22,6 +22,8 @@ import { settleWorkflowId, taskWorkflowId } from '../workflows/contract.ts';
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
 /** Runs looked at together. */
 const CONCURRENCY = 16;
+/** A Temporal that hangs must not keep a worker from its work. */
+const RUN_MS = 5_000;
 
 export interface Recovery {
   readonly sql: Sql;
@@ -42,16 +44,22 @@ function isDeadWorker(identity: string | null | undefined, host: string): boolea
   return !isAlive({ pid: Number(pid), bootId: boot ?? '', startTime: start ?? '' });
 }
 
-export async function recoverSteps(recovery: Recovery): Promise<void> {
-  const { sql, host, log } = recovery;
-  // Agents first: nothing of an old attempt may work on while the next one is being scheduled.
+/**
+ * Before this worker takes any step: ends what agents of dead workers left. Later it would meet the agents of
+ * new attempts, which carry the same marker.
+ */
+export async function endLostAgents({ sql, host, log }: Omit<Recovery, 'temporal'>): Promise<void> {
   for (const attempt of await openAttempts(sql, host)) {
     if (isAlive({ pid: attempt.worker_pid, startTime: attempt.worker_start, bootId: attempt.boot_id })) continue;
     const left = await endTask(attempt.task_id);
     if (left > 0) log.error({ task_id: attempt.task_id, left }, 'processes of a lost attempt could not be ended');
     await recordAttemptFailure(sql, { taskId: attempt.task_id, attempt: attempt.attempt, code: 'worker_lost' });
   }
-  const runs = (await startedTasks(sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]);
+}
+
+/** Once this worker polls: steps that dead workers of this host had begun are failed for a retry. */
+export async function recoverSteps(recovery: Recovery): Promise<void> {
+  const runs = (await startedTasks(recovery.sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]);
   const next = runs[Symbol.iterator]();
   await Promise.all(
     Array.from({ length: CONCURRENCY }, async () => {
@@ -62,19 +70,23 @@ export async function recoverSteps(recovery: Recovery): Promise<void> {
 
 async function recoverRun({ temporal, host, log }: Recovery, workflowId: string): Promise<void> {
   try {
-    const { raw } = await temporal.workflow.getHandle(workflowId).describe();
-    const lost = (raw.pendingActivities ?? []).filter(
-      (step) => step.state === STARTED && isDeadWorker(step.lastWorkerIdentity, host),
-    );
-    const failure = ApplicationFailure.retryable('the worker process died', 'worker_lost');
-    for (const { activityId, activityType } of lost) {
-      await temporal.activity.fail({ workflowId, activityId: activityId ?? '' }, failure);
-      log.info({ workflow_id: workflowId, step: activityType?.name }, 'ended the step of a dead worker');
-    }
-    const { namespace } = temporal.options;
-    await temporal.workflowService.resetStickyTaskQueue({ namespace, execution: { workflowId } });
+    await temporal.withDeadline(Date.now() + RUN_MS, () => failLostSteps({ temporal, host, log }, workflowId));
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return;
     log.warn({ workflow_id: workflowId, err: error }, 'a run waits for its timeouts: it could not be looked at');
   }
+}
+
+async function failLostSteps({ temporal, host, log }: Omit<Recovery, 'sql'>, workflowId: string): Promise<void> {
+  const { raw } = await temporal.workflow.getHandle(workflowId).describe();
+  const lost = (raw.pendingActivities ?? []).filter(
+    (step) => step.state === STARTED && isDeadWorker(step.lastWorkerIdentity, host),
+  );
+  const failure = ApplicationFailure.retryable('the worker process died', 'worker_lost');
+  for (const { activityId, activityType } of lost) {
+    await temporal.activity.fail({ workflowId, activityId: activityId ?? '' }, failure);
+    log.info({ workflow_id: workflowId, step: activityType?.name }, 'ended the step of a dead worker');
+  }
+  const { namespace } = temporal.options;
+  await temporal.workflowService.resetStickyTaskQueue({ namespace, execution: { workflowId } });
 }

@@ -24,6 +24,7 @@ import {
   type TakenTurn,
 } from '../store/attempts.ts';
 import { finishMessage } from '../store/messages.ts';
+import { isConnectionLoss } from '../store/sql.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentProgress, AgentSessionId, DispatchHeartbeat, DispatchResult, Phase } from '../workflows/contract.ts';
 import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
@@ -48,6 +49,12 @@ export interface TurnStart {
 
 export function startTurn(deps: StepDeps, start: TurnStart): LiveTurn {
   return new Turn(deps, start);
+}
+
+function asLonghaulError(error: unknown): LonghaulError {
+  if (error instanceof LonghaulError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new LonghaulError('internal_error', `the turn failed by a fault of Longhaul's: ${message}`, { cause: error });
 }
 
 class Turn implements LiveTurn {
@@ -147,7 +154,7 @@ class Turn implements LiveTurn {
       if (end.kind === 'stopped') throw this.#stopped();
       return await this.#finish(end);
     } catch (error) {
-      if (this.#stream.lost.aborted) throw this.#stream.lost.reason;
+      if (this.#stream.lost.aborted) return await this.#failed(this.#stream.lost.reason);
       if (this.#stopReason !== undefined) {
         // What the agent said is kept, also where the closing steps revoke the fence right after this.
         await Promise.race([this.#stream.flush(), delay(FLUSH_BOUND_MS)]).catch(() => {});
@@ -279,18 +286,24 @@ class Turn implements LiveTurn {
 
   /** What a retry may mend is thrown, a few times; everything else is the turn's end. */
   async #failed(error: unknown): Promise<DispatchResult> {
-    if (!(error instanceof LonghaulError)) throw error;
-    const { code, message } = error;
-    if (code === 'superseded') throw error;
+    if (isConnectionLoss(error)) throw error; // says nothing about the turn
+    const failure = asLonghaulError(error);
+    const { code, message } = failure;
+    if (code === 'superseded') throw failure;
     const failedBefore = this.#taken.earlier.filter(
       (attempt) => attempt.error_code !== null && !UNCOUNTED.includes(attempt.error_code),
     ).length;
-    if (error.facts.retryable && failedBefore + 1 < MAX_FAILED_ATTEMPTS) {
-      await this.#stream.flush();
+    const lost = this.#stream.lost.aborted;
+    if (failure.facts.retryable && failedBefore + 1 < MAX_FAILED_ATTEMPTS) {
+      if (!lost) await this.#stream.flush();
       await recordAttemptFailure(this.#deps.sql, { taskId: this.taskId, attempt: this.attempt, code });
-      throw error;
+      throw failure;
     }
-    return this.#finish({ kind: 'failed', code, message });
+    if (!lost) return this.#finish({ kind: 'failed', code, message });
+    // The log does not take this turn's output: the outcome is recorded without it, the message is closed at the end.
+    const outcome: DispatchResult = { kind: 'failed', code, message, attempt: this.attempt };
+    await recordOutcome(this.#deps.sql, { taskId: this.taskId, attempt: this.attempt, outcome });
+    return outcome;
   }
 
   #stopped(): LonghaulError {

@@ -235,7 +235,11 @@ class RunningIntake {
     for (const id of this.#signalled.keys()) if (!open.has(id)) this.#signalled.delete(id);
     for (const wish of wishes) {
       if (now - (this.#signalled.get(wish.id) ?? 0) < CANCEL_AGAIN_MS) continue;
-      if (await signalCancel(temporal, wish.id, wish.reason ?? undefined)) this.#signalled.set(wish.id, now);
+      try {
+        if (await signalCancel(temporal, wish.id, wish.reason ?? undefined)) this.#signalled.set(wish.id, now);
+      } catch (error) {
+        this.#hear(error, `the wish to cancel task ${wish.id} could not be signalled`);
+      }
     }
   }
 

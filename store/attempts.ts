@@ -109,6 +109,9 @@ function superseded(reason: string): TakenTurn {
  */
 export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: number; from: number }): Promise<boolean> {
   return sql.begin(async (tx) => {
+    // In the order that all take: task, session, attempts.
+    const open = await tx`SELECT FROM tasks WHERE id = ${turn.taskId} AND state = 'running' FOR UPDATE`;
+    if (open.length === 0) return false;
     const held = await tx`
       SELECT FROM sessions s JOIN tasks t ON t.session_id = s.id JOIN attempts a ON a.task_id = t.id
        WHERE a.task_id = ${turn.taskId} AND a.attempt = ${turn.from} AND s.writer = a.token FOR SHARE OF s`;
@@ -187,8 +190,10 @@ export async function openAttempts(db: Db, host: string): Promise<OpenAttempt[]>
       FROM attempts WHERE host = ${host} AND ended_at IS NULL ORDER BY started_at`;
 }
 
-/** From here on no attempt at the task may write. The caller holds the task's row. */
+/** From here on no attempt at the task may write; another task of the session, which may have the turn by now, may. The caller holds the task's row. */
 export async function endAttempts(db: Db, taskId: TaskId, sessionId: SessionId): Promise<void> {
-  await db`UPDATE sessions SET writer = NULL WHERE id = ${sessionId} AND writer IS NOT NULL`;
+  await db`
+    UPDATE sessions SET writer = NULL
+     WHERE id = ${sessionId} AND writer IN (SELECT token FROM attempts WHERE task_id = ${taskId})`;
   await db`UPDATE attempts SET ended_at = clock_timestamp() WHERE task_id = ${taskId} AND ended_at IS NULL`;
 }

@@ -27,3 +27,8 @@ export async function turnTask(db: Db, taskId: TaskId): Promise<TurnTask | undef
      WHERE t.id = ${taskId}`;
   return row;
 }
+
+export async function isRunning(db: Db, taskId: TaskId): Promise<boolean> {
+  const rows = await db`SELECT FROM tasks WHERE id = ${taskId} AND state = 'running'`;
+  return rows.length > 0;
+}

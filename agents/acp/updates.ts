@@ -12,6 +12,11 @@ const LIST_LIMIT = 200;
 
 const number = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+/** Tokens are whole and not negative, whatever an agent says: rows count them. */
+const count = (value: unknown): number | undefined => {
+  const tokens = number(value);
+  return tokens !== undefined && tokens >= 0 && tokens <= Number.MAX_SAFE_INTEGER ? Math.round(tokens) : undefined;
+};
 const string = (value: unknown, fallback = ''): string =>
   typeof value === 'string' ? head(cleanText(value), NOTE_LIMIT) : fallback;
 const list = (value: unknown): JsonObject[] =>
@@ -35,8 +40,8 @@ function contextUsage(update: JsonObject): Usage {
   const cost = isObject(update['cost']) ? update['cost'] : {};
   const amount = number(cost['amount']);
   return present<Usage>({
-    context_used: number(update['used']),
-    context_size: number(update['size']),
+    context_used: count(update['used']),
+    context_size: count(update['size']),
     cost: amount === undefined ? undefined : { amount, currency: string(cost['currency'], 'USD') },
   });
 }
@@ -45,9 +50,9 @@ function contextUsage(update: JsonObject): Usage {
 export function turnUsage(value: unknown): Usage | undefined {
   if (!isObject(value)) return undefined;
   return present<Usage>({
-    input_tokens: number(value['inputTokens']),
-    output_tokens: number(value['outputTokens']),
-    total_tokens: number(value['totalTokens']),
+    input_tokens: count(value['inputTokens']),
+    output_tokens: count(value['outputTokens']),
+    total_tokens: count(value['totalTokens']),
   });
 }
 

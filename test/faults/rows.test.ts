@@ -1,7 +1,8 @@
 /** What programs do to rows while a task runs. Its work is not lost, and its session goes on. */
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import { endAttempts } from '../../store/attempts.ts';
+import { type SessionId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
 
@@ -39,6 +40,28 @@ test('a final state written by a program: the work is queued, the next task of t
   const next = await lab.submit({ input: 'append more to kept.txt', ...(session_id ? { sessionId: session_id } : {}) });
   expect(await lab.ended(next)).toMatchObject({ state: 'completed' });
   expect(await lab.inChange(next, 'kept.txt')).toContain('kept');
+});
+
+test('a final state written while the agent works on and on: the agent is ended, its work queued', async () => {
+  const task = await lab.submit({ input: 'write kept.txt with kept. run sleep 600' });
+  await lab.untilFrame(task, 'the agent works', isWaiting);
+  await lab.sql`UPDATE tasks SET state = 'cancelled' WHERE id = ${task}`;
+  await lab.client.workflow.getHandle(taskWorkflowId(task)).result();
+  expect(await lab.changes(task)).toMatchObject([{ partial: true }]);
+  expect(await lab.leftovers(task)).toEqual([]);
+});
+
+test('a task that was ended by hand does not take the turn from the next one of its session', async () => {
+  const { task: first, goOn } = await held();
+  const sessionId = (await lab.task(first)).session_id ?? '';
+  const gate = lab.gate();
+  await goOn();
+  await lab.ended(first);
+  const waits = await lab.submit({ input: `run cat ${gate.path}. write b.txt with b`, sessionId });
+  await lab.untilFrame(waits, 'the agent waits', (frame) => isWaiting(frame) && frame.seq > 20);
+  await lab.sql.begin((tx) => endAttempts(tx, first, sessionId as SessionId));
+  await gate.open();
+  expect(await lab.ended(waits)).toMatchObject({ state: 'completed' });
 });
 
 test('the project row deleted in mid-turn: the change is queued all the same', async () => {

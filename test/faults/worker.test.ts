@@ -1,4 +1,5 @@
 /** The worker dies, stops, or is told to stop in the middle of a turn. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -129,6 +130,9 @@ test('an attempt that Temporal gave up on while the worker is well is adopted, n
   const failure = ApplicationFailure.retryable('heartbeat timeout', 'worker_lost');
   await lab.client.activity.fail({ workflowId, activityId }, failure);
   await lab.until('the second attempt', async () => (await attemptsOf(task)).length === 2);
+  await lab.until('the first attempt to hear of it', async () => (await lab.logs()).includes('dispatchAgent failed'));
+  // It gives the turn 30 s to be adopted. That nothing happens then, to a turn that was, has no event to wait for.
+  await sleep(32_000);
   await gate.open();
 
   await expectWhole(task);
