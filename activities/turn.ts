@@ -28,7 +28,7 @@ import { isConnectionLoss } from '../store/sql.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentProgress, AgentSessionId, DispatchHeartbeat, DispatchResult, Phase } from '../workflows/contract.ts';
 import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
-import { TurnRecorder } from './recorder.ts';
+import { type RecordedMessage, TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
 import type { LiveTurn, StopReason } from './turns.ts';
 
@@ -94,6 +94,10 @@ class Turn implements LiveTurn {
 
   get taskId(): TurnTask['id'] {
     return this.#task.id;
+  }
+
+  get #message(): RecordedMessage {
+    return { message_id: this.#task.message_id, chat_id: this.#task.chat_id };
   }
 
   adopt(attempt: number): void {
@@ -169,7 +173,7 @@ class Turn implements LiveTurn {
   async #takeTurn(): Promise<TurnEnd> {
     const { earlier, sessionId } = this.#taken;
     if (earlier.length > 0) await this.#endEarlier(earlier);
-    const of = { message_id: this.#task.message_id, chat_id: this.#task.chat_id };
+    const of = this.#message;
     const view = earlier.length > 0 ? await foldMessage(this.#deps.sql, sessionId, of.message_id) : undefined;
     const recorder = new TurnRecorder(of, (frame) => this.#stream.append(frame), view);
     this.#recorder = recorder;
@@ -266,7 +270,7 @@ class Turn implements LiveTurn {
         ? { kind: 'completed', attempt: this.attempt }
         : { kind: 'failed', code: end.code, message: end.message, attempt: this.attempt };
     const status = end.kind === 'completed' ? 'complete' : 'failed';
-    const of = { message_id: this.#task.message_id, chat_id: this.#task.chat_id };
+    const of = this.#message;
     const view = this.#recorder?.view;
     await this.#stream.commit([{ type: 'message_complete', ...of, status }], async (tx) => {
       await finishMessage(tx, {

@@ -1,5 +1,5 @@
 /** Which agent a task goes to when nobody said. */
-import { listAgents } from '../store/agents.ts';
+import { listAgents } from '../store/available-agents.ts';
 import type { Db } from '../store/sql.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { appendKeyed } from '../frames/append.ts';
-import { type ListedAgent, listAgents } from '../store/agents.ts';
+import { type ListedAgent, listAgents } from '../store/available-agents.ts';
 import { idOf } from '../store/ids.ts';
 import { findProject } from '../store/projects.ts';
 import { insertTask } from '../store/queue.ts';

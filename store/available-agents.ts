@@ -15,3 +15,7 @@ export async function listAgent(db: Db, agent: ListedAgent): Promise<void> {
     ON CONFLICT (name) DO UPDATE SET supports_acp = EXCLUDED.supports_acp, install_path = EXCLUDED.install_path
      WHERE available_agents.listed_by = 'longhaul'`;
 }
+
+export async function listAgents(db: Db): Promise<ListedAgent[]> {
+  return [...(await db<ListedAgent[]>`SELECT name, supports_acp, install_path FROM available_agents ORDER BY name`)];
+}

@@ -38,6 +38,6 @@ export async function closeTask({ taskId, run, live, end, partial }: Closing): P
   const reason = live.cancelReason();
   const finalEnd: TaskEnd = reason && end.state !== 'cancelled' ? { state: 'cancelled', ...reason } : end;
   const result = await run.finishTask({ taskId, end: finalEnd, ...(keep === undefined ? {} : { keptWorktree: keep }) });
-  live.ended(result, finalEnd);
+  live.ended(finalEnd);
   return result;
 }

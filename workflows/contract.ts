@@ -171,7 +171,6 @@ export interface QueuedChange {
 
 export interface RemovedWorktree {
   readonly removed: boolean;
-  readonly warning?: string;
 }
 
 export interface FinishInput extends StepInput {

@@ -23,7 +23,6 @@ import {
   TASK_STATUS,
   type TaskEnd,
   type TaskId,
-  type TaskResult,
   type TaskStatus,
 } from './contract.ts';
 import type { TaskSteps } from './steps.ts';
@@ -36,7 +35,7 @@ export interface LiveTask {
   /** Set once a user asked for the cancel, by either way. */
   cancelReason(): { reason?: string } | undefined;
   enter(step: string, phase: Phase): void;
-  ended(result: TaskResult, end: TaskEnd): void;
+  ended(end: TaskEnd): void;
   /** Resolves when no message handler is at work. */
   drained(): Promise<void>;
 }
@@ -80,7 +79,7 @@ export function openTask(taskId: TaskId, run: TaskSteps): LiveTask {
     cancellable: (work) => scope.run(work),
     cancelReason: () => ((cancel ?? root.consideredCancelled) ? { ...cancel } : undefined),
     enter: (step, phase) => show({ step, phase }),
-    ended: (_result, end) => show({ phase: 'ended', end }),
+    ended: (end) => show({ phase: 'ended', end }),
     drained: () => CancellationScope.nonCancellable(() => condition(allHandlersFinished)),
   };
 }

@@ -4,6 +4,7 @@ import { settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/c
 import { heldGit, type HeldGit } from '../lab/held-git.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
+import { type Hold, hold } from '../lab/until.ts';
 
 let lab: Lab;
 let git: HeldGit;
@@ -21,17 +22,8 @@ async function working(): Promise<TaskId> {
 }
 
 /** Resolves when the table is locked. */
-async function holdTable(table: string): Promise<{ release(): Promise<void> }> {
-  const connection = await lab.sql.reserve();
-  await connection`BEGIN`;
-  await connection.unsafe(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
-  return {
-    release: async () => {
-      await connection`COMMIT`;
-      connection.release();
-    },
-  };
-}
+const holdTable = (table: string): Promise<Hold> =>
+  hold(lab.sql, (tx) => tx.unsafe(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`));
 
 test('while it waits for a slot: no worktree was made for it', async () => {
   const first = await working();
