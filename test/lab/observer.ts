@@ -16,6 +16,9 @@ const UNTIL_MS = 45_000;
 export interface LabTask {
   readonly input: string;
   readonly agent?: string | null;
+  readonly model?: string;
+  readonly modeId?: string;
+  readonly thinkingOptionId?: string;
   readonly sessionId?: string;
   readonly permissionPolicy?: string;
   readonly priority?: number;
@@ -49,9 +52,9 @@ export class Observer {
   /** As any program would: a row. */
   async submit(task: LabTask): Promise<TaskId> {
     const [row] = await this.sql<{ id: TaskId }[]>`
-      INSERT INTO tasks (project_id, input, agent, session_id, permission_policy, priority)
+      INSERT INTO tasks (project_id, input, agent, model, mode_id, thinking_option_id, session_id, permission_policy, priority)
       VALUES (${task.projectId ?? this.projectId}, ${task.input}, ${task.agent === undefined ? 'demo' : task.agent},
-              ${task.sessionId ?? null}, ${task.permissionPolicy ?? null}, ${task.priority ?? null})
+              ${task.model ?? null}, ${task.modeId ?? null}, ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.permissionPolicy ?? null}, ${task.priority ?? null})
       RETURNING id`;
     if (!row) throw new TypeError('no task');
     return row.id;
