@@ -1,6 +1,6 @@
 /** Tasks as lines of text. */
 import type { TaskDescription } from '../client/tasks.ts';
-import { fit, harmless, type Paint, type Style } from './terminal.ts';
+import { fit, harmless, pad, type Paint, type Style, widthOf } from './terminal.ts';
 
 /** Enough to be unique among what a person sees; commands take any unique beginning. */
 export const shortId = (task: { readonly id: string }): string => task.id.slice(0, 8);
@@ -42,8 +42,8 @@ export function tableText(
     ageText(task.created_at, now),
   ]);
   const header = ['ID', 'STATE', 'AGENT', 'PROJECT', 'AGE'];
-  const widths = header.map((title, index) => Math.max(title.length, ...rows.map((row) => row[index]?.length ?? 0)));
-  const padded = (cells: readonly string[]): string[] => cells.map((cell, index) => cell.padEnd(widths[index] ?? 0));
+  const widths = header.map((title, index) => Math.max(title.length, ...rows.map((row) => widthOf(row[index] ?? ''))));
+  const padded = (cells: readonly string[]): string[] => cells.map((cell, index) => pad(cell, widths[index] ?? 0));
   const left = widths.reduce((sum, width) => sum + width + 2, 0);
   const lines = tasks.map((task, index) => {
     const cells = padded(rows[index] ?? []);

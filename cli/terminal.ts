@@ -1,14 +1,22 @@
 /** Text on a terminal: colours, widths, and nothing of an agent's text that could steer it. */
+import stringWidth from 'string-width';
 
 const NAMES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const;
 export type Style = keyof typeof NAMES;
 
 export type Paint = (style: Style, text: string) => string;
 
-/** https://no-color.org */
+/** Colours are for terminals: https://no-color.org, https://force-color.org. NO_COLOR has the last word. */
 export function painter(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Paint {
-  const on = stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
+  const on = wantsColour(stream.isTTY === true, env);
   return (style, text) => (on && text !== '' ? `\u001b[${NAMES[style]}m${text}\u001b[0m` : text);
+}
+
+function wantsColour(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
+  if (!isTerminal || env['NO_COLOR']) return false;
+  const forced = env['FORCE_COLOR'];
+  if (forced !== undefined && forced !== '') return forced !== '0' && forced !== 'false';
+  return env['TERM'] !== 'dumb';
 }
 
 /** Control characters made harmless: an agent must not move the cursor, set titles or clear the screen. */
@@ -23,16 +31,16 @@ export function harmless(text: string): string {
 }
 
 const SEGMENTER = new Intl.Segmenter();
-// Terminals give two columns to East Asian wide characters and to emoji.
-const WIDE =
-  /^(?:[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation})/u;
 
+/** Columns that a terminal gives to the text: two to East Asian wide characters and to emoji, none to combining marks. */
 export function widthOf(text: string): number {
   // oxlint-disable-next-line no-control-regex -- printable ASCII is the common case
-  if (/^[\u0020-\u007e]*$/.test(text)) return text.length;
-  let width = 0;
-  for (const { segment } of SEGMENTER.segment(text)) width += WIDE.test(segment) ? 2 : 1;
-  return width;
+  return /^[\u0020-\u007e]*$/.test(text) ? text.length : stringWidth(text);
+}
+
+/** As `padEnd`, by the columns that the text takes. */
+export function pad(text: string, columns: number): string {
+  return text + ' '.repeat(Math.max(0, columns - widthOf(text)));
 }
 
 /** At most `columns` wide, with … for what is left out. */
@@ -41,7 +49,7 @@ export function fit(text: string, columns: number): string {
   let cut = '';
   let width = 0;
   for (const { segment } of SEGMENTER.segment(text)) {
-    width += WIDE.test(segment) ? 2 : 1;
+    width += widthOf(segment);
     if (width > columns - 1) break;
     cut += segment;
   }
