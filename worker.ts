@@ -13,12 +13,12 @@ import { TurnRegistry } from './activities/turns.ts';
 import { requireProc } from './agents/process/end.ts';
 import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
+import { listFoundAgents } from './maintenance/agents.ts';
 import { identifySelf } from './processes/identity.ts';
 import { makeLog } from './services/log.ts';
 import { announceReady } from './services/ready.ts';
 import { readSettings, type Settings } from './services/settings.ts';
 import { workflowBundle } from './services/workflow-bundle.ts';
-import { listAgent } from './store/available-agents.ts';
 import { claimHost } from './store/hosts.ts';
 import { connect, type Sql } from './store/sql.ts';
 import { agentQueue, hostQueue, WORKFLOW_QUEUE } from './workflows/contract.ts';
@@ -48,7 +48,7 @@ async function main(): Promise<void> {
     workflowBundle(settings.cacheDir),
     connectNative(target),
     claimHost(sql, settings.hostName),
-    listAgent(sql, { name: 'demo', supports_acp: true, install_path: null }),
+    listFoundAgents(sql, process.env['PATH']),
   ]);
   const temporal = connectTemporal(target);
   const turns = new TurnRegistry();

@@ -14,7 +14,18 @@ interface Rule {
 /** Files of workflows/ that are the shared words; they are an area of their own. */
 const CONTRACT = ['workflows/contract.ts', 'workflows/errors.ts', 'workflows/vocabulary.ts'];
 
-const all = ['contract', 'processes', 'activities', 'agents', 'worktrees', 'frames', 'store', 'client', 'services'];
+const all = [
+  'contract',
+  'processes',
+  'activities',
+  'agents',
+  'worktrees',
+  'frames',
+  'store',
+  'client',
+  'services',
+  'maintenance',
+];
 /** An area is a top-level folder, or a file at the root. Nobody imports backend, cli or worker.ts. */
 export const RULES: Readonly<Record<string, Rule>> = {
   contract: { ours: [], packages: [], builtins: false },
@@ -44,7 +55,17 @@ export const RULES: Readonly<Record<string, Rule>> = {
     packages: ['fastify', '@fastify/*', 'pino', 'zod'],
     builtins: true,
   },
-  cli: { ours: ['contract', 'client', 'services'], packages: ['commander'], builtins: true },
+  /** What needs a look at everything: which agents there are, what is wrong, what was left. */
+  maintenance: {
+    ours: ['contract', 'processes', 'agents', 'worktrees', 'store', 'client', 'services'],
+    packages: ['@temporalio/client', 'zod'],
+    builtins: true,
+  },
+  cli: {
+    ours: ['contract', 'client', 'services', 'maintenance'],
+    packages: ['commander', 'string-width'],
+    builtins: true,
+  },
   services: {
     ours: ['contract', 'processes'],
     packages: [

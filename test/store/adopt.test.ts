@@ -162,12 +162,12 @@ describe.each([
 
   test('leaves its own agents alone and lists ours beside them', async () => {
     const claude = { name: 'claude', supports_acp: true, install_path: '/opt/claude', listed_by: null };
-    await listAgent(sql, { name: 'claude', supports_acp: false, install_path: null });
-    await listAgent(sql, { name: 'demo', supports_acp: true, install_path: null });
-    await listAgent(sql, { name: 'demo', supports_acp: true, install_path: '/new' });
+    await listAgent(sql, { name: 'claude', supports_acp: false });
+    await listAgent(sql, { name: 'demo', supports_acp: false });
+    await listAgent(sql, { name: 'demo', supports_acp: true });
     expect(await sql`SELECT * FROM available_agents ORDER BY name`).toEqual([
       claude,
-      { name: 'demo', supports_acp: true, install_path: '/new', listed_by: 'longhaul' },
+      { name: 'demo', supports_acp: true, install_path: null, listed_by: 'longhaul' },
     ]);
   });
 

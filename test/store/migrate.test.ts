@@ -44,6 +44,7 @@ test('an empty database gets every table, once', async () => {
     'schema_migrations',
     'sessions',
     'tasks',
+    'unlisted_agents',
   ]);
 });
 

@@ -1,0 +1,156 @@
+/** Which agents there are: what the catalogue knows, what is installed, what `available_agents` lists. */
+import { CATALOG } from '../agents/catalog.ts';
+import { findCommand } from '../agents/process/find-command.ts';
+import {
+  type AgentRow,
+  listAgent,
+  listAgents,
+  putAgent,
+  unlistAgent,
+  unlistedAgents,
+  unlistMissing,
+} from '../store/available-agents.ts';
+import type { Db, Sql } from '../store/sql.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+
+/** Names end up in search attributes, command lines and file names. */
+const NAME = /^[\w][\w.-]{0,59}$/;
+const SHOWN_TASKS = 5;
+
+export interface FoundAgents {
+  /** Listed by this very call. */
+  readonly listed: readonly string[];
+  /** Rows of a worker's whose program is gone, taken off. */
+  readonly unlisted: readonly string[];
+}
+
+/** Lists the agents of the catalogue whose programs are on `path`. Called by a starting worker, and by hand. */
+export async function listFoundAgents(db: Db, path: string | undefined): Promise<FoundAgents> {
+  const listed: string[] = [];
+  const unlisted: string[] = [];
+  for (const [name, { command, kind }] of Object.entries(CATALOG)) {
+    const found = findCommand(command, path) !== undefined;
+    if (found && (await listAgent(db, { name, supports_acp: kind === 'acp' }))) listed.push(name);
+    if (!found && (await unlistMissing(db, name))) unlisted.push(name);
+  }
+  return { listed, unlisted };
+}
+
+/** Printed by `longhaul agents --json`. */
+export interface AgentInfo {
+  readonly name: string;
+  readonly talks: 'acp' | 'terminal';
+  /** Absolute path of its program as the worker finds it. */
+  readonly program: string | null;
+  /** Where this shell finds it; only if the worker does not. */
+  readonly program_here: string | null;
+  readonly listed: boolean;
+  /** `longhaul`: a worker that found it; `user`: `longhaul agents add`; null: another program, or not listed. */
+  readonly listed_by: string | null;
+  /** A person took it off the list. */
+  readonly removed: boolean;
+  /** What to install, of agents that the catalogue knows. */
+  readonly install_hint: string | null;
+}
+
+export interface SearchPaths {
+  /** Of the running worker; undefined: none runs. */
+  readonly worker: string | undefined;
+  readonly shell: string | undefined;
+}
+
+export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentInfo[]> {
+  const [rows, removed] = await Promise.all([listAgents(sql), unlistedAgents(sql)]);
+  return describeAgents(rows, removed, paths);
+}
+
+/** The catalogue's and the listed ones, by name. Without rows: what is installed. */
+export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
+  const names = new Set([...Object.keys(CATALOG), ...rows.map((row) => row.name)]);
+  return [...names].sort().map((name) => {
+    const known = Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined;
+    const row = rows.find((candidate) => candidate.name === name);
+    const command = row?.install_path || known?.command || name;
+    const acp = row ? row.supports_acp === true : known?.kind !== 'pty';
+    const program = findCommand(command, paths.worker ?? paths.shell) ?? null;
+    return {
+      name,
+      talks: acp ? 'acp' : 'terminal',
+      program,
+      program_here: program === null ? (findCommand(command, paths.shell) ?? null) : null,
+      listed: row !== undefined,
+      listed_by: row?.listed_by ?? null,
+      removed: !row && removed.includes(name),
+      install_hint: known?.installHint ?? null,
+    };
+  });
+}
+
+export interface AddAgent {
+  readonly name: string;
+  /** Absolute. */
+  readonly path?: string;
+  readonly terminal: boolean;
+}
+
+export interface AddedAgent {
+  readonly name: string;
+  readonly talks: 'acp' | 'terminal';
+  readonly program: string;
+  /** Recorded in the row; null: found on the worker's PATH each time. */
+  readonly install_path: string | null;
+}
+
+/** Fails with `invalid_input` or `agent_not_installed`, saying what to do. */
+export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, paths: SearchPaths): Promise<AddedAgent> {
+  if (!NAME.test(name)) {
+    throw invalid(
+      `name: expected up to 60 letters, digits, dots, dashes or underscores, found ${JSON.stringify(name)}.`,
+    );
+  }
+  const { program, installPath } = programOf(name, path, paths);
+  await sql.begin(async (tx) => {
+    // In one transaction: a refusal leaves what was.
+    if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
+    throw invalid(
+      `${name} is listed already, by another program: take that row off first with \`longhaul agents remove ${name}\`.`,
+    );
+  });
+  return { name, talks: terminal ? 'terminal' : 'acp', program, install_path: installPath };
+}
+
+function programOf(name: string, path: string | undefined, paths: SearchPaths) {
+  const known = Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined;
+  const command = path ?? known?.command ?? name;
+  const ofWorker = path === undefined ? findCommand(command, paths.worker ?? paths.shell) : undefined;
+  if (ofWorker) return { program: ofWorker, installPath: null };
+  // Found here but not by the worker: with its whole path the worker starts it, too.
+  const program = findCommand(command, paths.shell);
+  if (program) return { program, installPath: program };
+  const hint =
+    path === undefined ? (known?.installHint ?? 'Say where it is: --path FILE.') : 'Give the path of a program.';
+  const where = path === undefined ? `expected the program ${command} on PATH` : `expected a program at ${path}`;
+  throw new LonghaulError('agent_not_installed', `${name}: ${where}, found none. ${hint}`);
+}
+
+/** Fails with `invalid_input` if it is not listed, or while open tasks name it. */
+export async function removeAgent(sql: Sql, name: string): Promise<AgentRow> {
+  const gone = await sql.begin((tx) => unlistAgent(tx, name));
+  switch (gone.kind) {
+    case 'removed':
+      return gone.row;
+    case 'not_listed': {
+      const names = (await listAgents(sql)).map((row) => row.name).join(', ') || 'none';
+      throw invalid(`${name} is not listed. Listed: ${names}.`);
+    }
+    case 'in_use': {
+      const ids = gone.tasks.slice(0, SHOWN_TASKS).map((id) => id.slice(0, 8));
+      const more = gone.tasks.length > ids.length ? ` and ${gone.tasks.length - ids.length} more` : '';
+      throw invalid(
+        `${name} has open tasks: ${ids.join(', ')}${more}. Wait for their end, or \`longhaul cancel\` them.`,
+      );
+    }
+  }
+}
+
+const invalid = (message: string): LonghaulError => new LonghaulError('invalid_input', message);
