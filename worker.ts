@@ -15,6 +15,7 @@ import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
 import { listFoundAgents } from './maintenance/agents.ts';
 import { identifySelf } from './processes/identity.ts';
+import { startRunner } from './processes/runner.ts';
 import { makeLog } from './services/log.ts';
 import { announceReady } from './services/ready.ts';
 import { readSettings, type Settings } from './services/settings.ts';
@@ -34,6 +35,7 @@ const GIT_STEPS_AT_ONCE = 16;
 async function main(): Promise<void> {
   const settings = readSettings();
   const log = makeLog('worker');
+  startRunner();
   installRuntime(log);
   const databaseUrl = settings.databaseUrl;
   if (databaseUrl === undefined || settings.temporal.kind === 'embedded') {
@@ -85,8 +87,9 @@ async function createWorkers({
 }: WorkerParts): Promise<Worker[]> {
   requireProc();
   const me = identifySelf();
-  // Its real path: rows and git know worktrees by theirs.
-  const worktreesDir = path.join(realpathSync(settings.home), 'worktrees');
+  // Its real path: rows, git and what is left of agents know it by that.
+  const home = realpathSync(settings.home);
+  const worktreesDir = path.join(home, 'worktrees');
   const steps = makeSteps({
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is tried again')),
@@ -96,7 +99,7 @@ async function createWorkers({
     host: settings.hostName,
     worker: me,
     turns,
-    env: process.env,
+    env: { ...process.env, LONGHAUL_HOME: home },
     log,
   });
   const shared = {

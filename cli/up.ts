@@ -6,7 +6,7 @@ import { ensureUp } from '../services/ensure-up.ts';
 import { type HomePaths, prepareHome, readState } from '../services/home.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
-import { loaderArguments, loaderEnv, moduleOfOurs } from '../services/program-part.ts';
+import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
 import { readSettings, type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervise-home.ts';

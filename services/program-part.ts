@@ -6,12 +6,11 @@
  * command line; one that is not known to be ready, or was started with other settings, is replaced.
  */
 import { createHash } from 'node:crypto';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import { loaderArguments } from '../processes/own-module.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { findByArguments } from './find-process.ts';
 import type { Facts, HomePaths } from './home.ts';
@@ -162,23 +161,4 @@ function digest(program: Program, facts: Facts): string {
   return createHash('sha256')
     .update(`${program.entry}\n${program.fingerprint(facts)}`)
     .digest('hex');
-}
-
-/** Node's arguments before a module of ours: from source it needs tsx, compiled it needs nothing. */
-export function loaderArguments(entry: string): string[] {
-  if (!entry.endsWith('.ts')) return [];
-  return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href];
-}
-
-/** Path of a module of this package, in source or compiled, named as from the repository's root without extension. */
-export function moduleOfOurs(name: string): string {
-  const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-  return fileURLToPath(new URL(`../${name}${extension}`, import.meta.url));
-}
-
-/** tsx takes the compiler options of the folder it runs in unless told; ours are beside the source. */
-export function loaderEnv(): NodeJS.ProcessEnv {
-  return import.meta.url.endsWith('.ts')
-    ? { TSX_TSCONFIG_PATH: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) }
-    : {};
 }

@@ -7,10 +7,9 @@
  * that is killed itself; its orphans carry OWNER_VARIABLE and are ended by whoever takes over its lock
  * (repository-lock.ts).
  */
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { runProgram } from '../processes/runner.ts';
+import { LonghaulError } from '../workflows/errors.ts';
 import { missingFilterSettings } from './lfs.ts';
 import { OWNER_VARIABLE, ownIdentity } from './git-owner.ts';
 
@@ -37,11 +36,8 @@ export interface GitOutcome {
 }
 
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
-/** How long a git that was asked to stop (it removes its lock files then) may take before it is killed. */
-const STOP_GRACE_MS = 2_000;
 /** A user's own commit or gc holds a lock for a moment; what is held longer was left by a crash. */
 const LOCK_PATIENCE_MS = 5_000;
-const STDERR_KEPT_BYTES = 64 * 1024;
 
 /** The only variables of ours that git sees: programs, the user's own settings, and ways to a remote. */
 const PASSED_ON = [
@@ -165,91 +161,36 @@ function lockInTheWay(stderr: string): string | undefined {
 }
 
 async function runOnce(args: readonly string[], options: GitOptions, timeoutMs: number): Promise<GitOutcome> {
-  options.signal?.throwIfAborted();
-  const child = spawn('git', ['-C', options.cwd, ...args], {
+  const { cwd, input, maxStdoutBytes, signal } = options;
+  signal?.throwIfAborted();
+  const run = {
+    file: 'git',
+    args: ['-C', cwd, ...args],
     cwd: '/',
     env: environment(options),
-    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    detached: true,
-  });
-  const stop = stopper(child);
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    stop.now();
-  }, timeoutMs);
-  options.signal?.addEventListener('abort', stop.now, { once: true });
-  try {
-    const outcome = await outcomeOf(child, options, stop.now);
-    options.signal?.throwIfAborted();
-    if (timedOut) {
-      const seconds = Math.round((options.deadlineMs ?? DEFAULT_DEADLINE_MS) / 1000);
-      throw new LonghaulError(
-        'step_timeout',
-        `git ${args[0] ?? ''} in ${options.cwd} took longer than ${seconds} s and was ended.`,
-      );
+    timeoutMs,
+    ...(input === undefined ? {} : { input }),
+    ...(maxStdoutBytes === undefined ? {} : { maxStdoutBytes }),
+  };
+  const end = await runProgram(run, signal);
+  signal?.throwIfAborted();
+  switch (end.kind) {
+    case 'ended':
+      if (!end.timedOut) return end;
+      throw tookTooLong(args, options);
+    case 'not_started': {
+      const why = end.notFound ? 'git was not found on PATH. Install git 2.39 or newer.' : end.message;
+      throw new LonghaulError('git_failed', `git could not be started: ${why}`);
     }
-    return outcome;
-  } finally {
-    clearTimeout(timer);
-    options.signal?.removeEventListener('abort', stop.now);
-    stop.done();
+    case 'lost':
+      throw new LonghaulError('git_failed', `git ${args[0] ?? ''} in ${cwd} was killed with the process that ran it.`);
   }
 }
 
-/** Asks the whole group to stop, and kills what has not after a grace. */
-function stopper(child: ChildProcess): { now: () => void; done: () => void } {
-  let killer: NodeJS.Timeout | undefined;
-  const send = (signal: NodeJS.Signals): void => {
-    if (child.pid === undefined) return;
-    try {
-      process.kill(-child.pid, signal);
-    } catch (error) {
-      if (!isErrno(error, 'ESRCH')) throw error;
-    }
-  };
-  return {
-    now() {
-      if (killer !== undefined) return;
-      send('SIGTERM');
-      killer = setTimeout(() => send('SIGKILL'), STOP_GRACE_MS);
-    },
-    done() {
-      if (killer === undefined) return;
-      clearTimeout(killer);
-      // The leader is gone; a helper of it (a filter, a checkout worker) may not be.
-      send('SIGKILL');
-    },
-  };
-}
-
-function outcomeOf(child: ChildProcess, options: GitOptions, stop: () => void): Promise<GitOutcome> {
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  let outBytes = 0;
-  let errBytes = 0;
-  const limit = options.maxStdoutBytes ?? Number.POSITIVE_INFINITY;
-  child.stdout?.on('data', (chunk: Buffer) => {
-    if (outBytes < limit) out.push(chunk.subarray(0, limit - outBytes));
-    outBytes += chunk.length;
-    if (outBytes > limit) stop();
-  });
-  child.stderr?.on('data', (chunk: Buffer) => {
-    err.push(chunk);
-    errBytes += chunk.length;
-    while (err.length > 1 && errBytes - (err[0]?.length ?? 0) > STDERR_KEPT_BYTES) errBytes -= err.shift()?.length ?? 0;
-  });
-  // Git may end without reading all of its input: the pipe breaks and the exit code says why.
-  child.stdin?.on('error', () => undefined);
-  child.stdin?.end(options.input);
-  return new Promise((resolve, reject) => {
-    child.on('error', (error) => {
-      const why = isErrno(error, 'ENOENT') ? 'git was not found on PATH. Install git 2.39 or newer.' : error.message;
-      reject(new LonghaulError('git_failed', `git could not be started: ${why}`, { cause: error }));
-    });
-    child.on('close', (exitCode) => {
-      const stderr = Buffer.concat(err).toString('utf8');
-      resolve({ exitCode, stdout: Buffer.concat(out), stderr, truncated: outBytes > limit });
-    });
-  });
+function tookTooLong(args: readonly string[], { cwd, deadlineMs = DEFAULT_DEADLINE_MS }: GitOptions): LonghaulError {
+  const seconds = Math.round(deadlineMs / 1000);
+  return new LonghaulError(
+    'step_timeout',
+    `git ${args[0] ?? ''} in ${cwd} took longer than ${seconds} s and was ended.`,
+  );
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { moduleOfOurs, loaderArguments } from '../../services/program-part.ts';
+import { moduleOfOurs, loaderArguments } from '../../processes/own-module.ts';
 import { readAnnouncement } from '../../services/ready.ts';
 import type { Sql } from '../../store/sql.ts';
 import { emptyDatabase, freshDatabase, type LabDatabase } from '../lab/database.ts';

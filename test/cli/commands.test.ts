@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { moduleOfOurs, loaderArguments, loaderEnv } from '../../services/program-part.ts';
+import { moduleOfOurs, loaderArguments, loaderEnv } from '../../processes/own-module.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';

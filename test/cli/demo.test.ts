@@ -5,7 +5,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } fro
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loaderArguments, loaderEnv, moduleOfOurs } from '../../services/program-part.ts';
+import { loaderArguments, loaderEnv, moduleOfOurs } from '../../processes/own-module.ts';
 import { until } from '../lab/until.ts';
 
 /** Services are started and stopped in each; with both cores busy that has taken half a minute. */

@@ -1,0 +1,139 @@
+/**
+ * One run of a short program, git for example: to its end, its output in memory, in a process group of its
+ * own that is gone once the run is over, however it ended. Not covered: a caller that is killed itself.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { isErrno } from '../workflows/errors.ts';
+
+export interface Run {
+  /** A path, or a name on the PATH of `env`. */
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  /** All that the program sees. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly input?: string | Uint8Array;
+  readonly timeoutMs: number;
+  /** More bytes on stdout than this end the program: `truncated` is set. */
+  readonly maxStdoutBytes?: number;
+}
+
+export type RunEnd =
+  | {
+      readonly kind: 'ended';
+      /** null: a signal ended it. */
+      readonly exitCode: number | null;
+      readonly stdout: Buffer;
+      /** The last 64 KB. */
+      readonly stderr: string;
+      readonly truncated: boolean;
+      readonly timedOut: boolean;
+    }
+  | { readonly kind: 'not_started'; readonly notFound: boolean; readonly message: string };
+
+/** How long a program that was asked to stop (git removes its lock files then) may take before it is killed. */
+const STOP_GRACE_MS = 2_000;
+const STDERR_KEPT_BYTES = 64 * 1024;
+
+export interface RunHooks {
+  /** Aborted: the program is ended, and the promise resolves once it has. */
+  readonly signal?: AbortSignal;
+  readonly onSpawn?: (pid: number) => void;
+}
+
+/** Never rejects. */
+export async function run(wanted: Run, { signal, onSpawn }: RunHooks = {}): Promise<RunEnd> {
+  const { file, args, cwd, env, input, timeoutMs } = wanted;
+  let child: ChildProcess;
+  try {
+    child = spawn(file, args, {
+      cwd,
+      env,
+      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      detached: true,
+    });
+  } catch (error) {
+    return notStarted(error); // a NUL in an argument, too many of them
+  }
+  if (child.pid !== undefined) onSpawn?.(child.pid);
+  const stop = stopper(child);
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    stop.now();
+  }, timeoutMs);
+  signal?.addEventListener('abort', stop.now, { once: true });
+  if (signal?.aborted) stop.now();
+  try {
+    const end = await endOf(child, wanted, stop.now);
+    return end.kind === 'ended' ? { ...end, timedOut } : end;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop.now);
+    stop.done();
+  }
+}
+
+function notStarted(error: unknown): RunEnd {
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: 'not_started', notFound: isErrno(error, 'ENOENT'), message };
+}
+
+/** Asks the whole group to stop, and kills what has not after a grace. */
+function stopper(child: ChildProcess): { now: () => void; done: () => void } {
+  let killer: NodeJS.Timeout | undefined;
+  const send = (signal: NodeJS.Signals): void => {
+    if (child.pid !== undefined) signalGroup(child.pid, signal);
+  };
+  return {
+    now() {
+      if (killer !== undefined) return;
+      send('SIGTERM');
+      killer = setTimeout(() => send('SIGKILL'), STOP_GRACE_MS);
+    },
+    done() {
+      if (killer === undefined) return;
+      clearTimeout(killer);
+      // The leader is gone; a helper of it (a filter, a checkout worker) may not be.
+      send('SIGKILL');
+    },
+  };
+}
+
+/** A group that is gone is what was asked for. */
+export function signalGroup(leader: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-leader, signal);
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
+  }
+}
+
+function endOf(child: ChildProcess, { input, maxStdoutBytes }: Run, stop: () => void): Promise<RunEnd> {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  let outBytes = 0;
+  let errBytes = 0;
+  const limit = maxStdoutBytes ?? Number.POSITIVE_INFINITY;
+  child.stdout?.on('data', (chunk: Buffer) => {
+    if (outBytes < limit) out.push(chunk.subarray(0, limit - outBytes));
+    outBytes += chunk.length;
+    if (outBytes > limit) stop();
+  });
+  child.stderr?.on('data', (chunk: Buffer) => {
+    err.push(chunk);
+    errBytes += chunk.length;
+    while (err.length > 1 && errBytes - (err[0]?.length ?? 0) > STDERR_KEPT_BYTES) errBytes -= err.shift()?.length ?? 0;
+  });
+  // A program may end without reading all of its input: the pipe breaks and the exit code says why.
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(input);
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(notStarted(error)));
+    child.on('close', (exitCode) => {
+      const stderr = Buffer.concat(err).toString('utf8');
+      const truncated = outBytes > limit;
+      resolve({ kind: 'ended', exitCode, stdout: Buffer.concat(out), stderr, truncated, timedOut: false });
+    });
+  });
+}
