@@ -22,6 +22,8 @@ export interface AgentProfile {
   readonly stallTimeoutMs: number;
   /** Said when the program is missing: what to install. */
   readonly installHint?: string;
+  /** Said when it needs a login: how to give it one. */
+  readonly loginHint?: string;
 }
 
 const BASE = {
@@ -47,6 +49,9 @@ const OPENCODE_KEYS = 'OPENCODE_* OPENAI_* ANTHROPIC_* GEMINI_* OPENROUTER_* GRO
   ' ',
 );
 
+/** Agents get their variables from the worker, and the worker its own at its start. */
+const THEN_RESTART = 'A variable counts once `longhaul down` and `longhaul up -d` have been run where it is set.';
+
 /** Keys are the names by which `available_agents` and tasks name an agent. */
 export const CATALOG: Readonly<Record<string, AgentProfile>> = {
   demo: { ...BASE, name: 'demo', command: process.execPath, args: demoArgs() },
@@ -59,14 +64,18 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     // An update in the middle of a task would change the agent under it.
     env: { OPENCODE_DISABLE_AUTOUPDATE: '1' },
     installHint: 'Install it with: npm install -g opencode-ai',
+    loginHint:
+      "Run `opencode auth login`, or set the provider's key (ANTHROPIC_API_KEY, OPENAI_API_KEY, …). " + THEN_RESTART,
   },
   codex: {
     ...BASE,
     name: 'codex',
     command: 'codex-acp',
     envKeys: ['CODEX_*', 'OPENAI_*', 'INITIAL_AGENT_MODE'],
-    env: { NO_BROWSER: '1' },
+    // Without a login of codex's own it takes a key from the environment only when it is asked to.
+    env: { NO_BROWSER: '1', DEFAULT_AUTH_REQUEST: '{"methodId":"api-key"}' },
     installHint: 'Install it with: npm install -g @agentclientprotocol/codex-acp',
+    loginHint: 'Set OPENAI_API_KEY, or log in with `npx @openai/codex login`. ' + THEN_RESTART,
   },
   gemini: {
     ...BASE,
@@ -76,6 +85,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     envKeys: ['GEMINI_*', 'GOOGLE_*'],
     offersFileSystem: false,
     installHint: 'Install it with: npm install -g @google/gemini-cli',
+    loginHint: 'Run `gemini` once and log in, or set GEMINI_API_KEY. ' + THEN_RESTART,
   },
   claude: {
     ...BASE,
@@ -83,6 +93,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     command: 'claude-agent-acp',
     envKeys: ['ANTHROPIC_*', 'CLAUDE_*', 'CLOUD_ML_REGION', ...CLOUD_KEYS],
     installHint: 'Install it with: npm install -g @agentclientprotocol/claude-agent-acp',
+    loginHint: 'Log in with `claude`, or set ANTHROPIC_API_KEY. ' + THEN_RESTART,
   },
 };
 

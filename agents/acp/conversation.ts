@@ -1,5 +1,6 @@
 /** One agent's side of a conversation: its updates as events, in order, and its questions as permission requests. */
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption } from '../driver.ts';
+import { codexNews } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import type { LinkHandlers } from './link.ts';
@@ -36,12 +37,15 @@ export class Conversation implements LinkHandlers {
   pendingAsks = 0;
   /** Title of the tool call that was last not allowed in this turn. */
   refused: string | undefined;
+  /** Why the turn failed, in the agent's words, where it says so and ends as if it had not. */
+  failure: string | undefined;
   settings: SessionSettings = readSettings(undefined);
 
   readonly #options: OpenAgent;
   readonly #ledger = new ToolCallLedger();
   readonly #ignored = new Map<string, number>();
   #emitted: Promise<void> = Promise.resolve();
+  #toldOfRetries = false;
 
   constructor(options: OpenAgent) {
     this.#options = options;
@@ -51,19 +55,35 @@ export class Conversation implements LinkHandlers {
   beginTurn(): void {
     this.phase = 'turn';
     this.refused = undefined;
+    this.failure = undefined;
+    this.#toldOfRetries = false;
   }
 
   async update(params: JsonObject): Promise<void> {
     const update = params['update'];
     if (!isObject(update) || this.phase === 'over' || this.#isForeign(params)) return;
     const replayed = this.phase === 'replaying';
+    if (!replayed) await this.#hearCodex(update);
     const events = eventsOf(update, { ledger: this.#ledger, settings: this, replayed });
     if (events === undefined) {
       const kind = head(String(update['sessionUpdate']), 60);
       this.#ignored.set(kind, (this.#ignored.get(kind) ?? 0) + 1);
       return;
     }
-    for (const event of events) if (!replayed || event.kind === 'commands') await this.#emit(event);
+    for (const event of events) {
+      if (replayed && event.kind !== 'commands') continue;
+      if (event.kind === 'text' && this.failure !== undefined) this.failure += event.text;
+      await this.#emit(event);
+    }
+  }
+
+  async #hearCodex(update: JsonObject): Promise<void> {
+    const news = codexNews(update);
+    if (news?.kind === 'failed') this.failure = '';
+    if (news?.kind === 'works') this.failure = undefined;
+    if (news?.kind !== 'retries' || this.#toldOfRetries) return;
+    this.#toldOfRetries = true;
+    await this.#emit({ kind: 'warning', message: `${this.#options.profile.name} tries again: ${news.message}` });
   }
 
   /** The tool call that is asked about is shown before the question; some agents send it nowhere else. */

@@ -13,6 +13,8 @@ import { cleanText } from './text.ts';
 import { runTurn } from './turn.ts';
 
 const PROTOCOL_VERSION = 1;
+/** Gone from ACP's first version, and from the SDK; gemini has no other way to its models. */
+const SET_MODEL = 'session/set_model';
 /** Agents may go on replaying for a moment after they have answered session/load. */
 const REPLAY_SILENCE_MS = 100;
 const REPLAY_BOUND_MS = 2_000;
@@ -42,6 +44,17 @@ function readIntroduction(agent: string, response: unknown): Introduction {
     ],
     loginMethods: auth.map((one) => cleanText(String(one['name'] ?? one['id']))),
   };
+}
+
+function wordsOf(setting: Setting): string {
+  switch (setting.kind) {
+    case 'mode':
+      return `the mode ${setting.modeId}`;
+    case 'model':
+      return `the model ${setting.modelId}`;
+    case 'option':
+      return `${setting.configId} = ${setting.value}`;
+  }
 }
 
 class AcpAgent implements RunningAgent {
@@ -125,7 +138,7 @@ class AcpAgent implements RunningAgent {
         return await this.#ready(id, response, choices);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        const failure = startFailure(this.#name, error, this.#introduction.loginMethods);
+        const failure = startFailure(this.#options.profile, error, this.#introduction.loginMethods);
         if (failure.code === 'agent_needs_login') throw failure;
         failures.push(`${method}: ${agentWords(error)}`);
       }
@@ -152,19 +165,26 @@ class AcpAgent implements RunningAgent {
     const { modes, options } = conversation.settings;
     const refused = (error: unknown): never => {
       if (!(error instanceof RequestError)) throw error;
-      const value = setting.kind === 'mode' ? setting.modeId : `${setting.configId} = ${setting.value}`;
-      throw new LonghaulError('option_not_available', `${this.#name} refused ${value}: ${agentWords(error)}.`);
+      const message = `${this.#name} refused ${wordsOf(setting)}: ${agentWords(error)}.`;
+      throw new LonghaulError('option_not_available', message);
     };
+    if (setting.kind === 'model') {
+      await this.#startRequest(SET_MODEL, { sessionId, modelId: setting.modelId }).catch(refused);
+      return;
+    }
     if (setting.kind === 'mode') {
       const { modeId } = setting;
       // Known before it is told: the agent's own update about it is no news.
-      conversation.settings = { options, modes: { available: modes?.available ?? [], current: modeId } };
+      conversation.settings = {
+        ...conversation.settings,
+        modes: { available: modes?.available ?? [], current: modeId },
+      };
       await this.#startRequest(setMode, { sessionId, modeId }).catch(refused);
       return;
     }
     const { configId, value } = setting;
     const changed = options.map((one) => (one.id === configId ? { ...one, current: String(value) } : one));
-    conversation.settings = { modes, options: changed };
+    conversation.settings = { ...conversation.settings, options: changed };
     const type = typeof value === 'boolean' ? { type: 'boolean' } : {};
     const response = await this.#startRequest(setConfigOption, { sessionId, configId, ...type, value }).catch(refused);
     const next = readOptions(isObject(response) ? response['configOptions'] : undefined);
@@ -189,7 +209,7 @@ class AcpAgent implements RunningAgent {
   /** The errors of initialize and session/new in our words. */
   #startFailed(error: unknown): never {
     if (!(error instanceof RequestError)) throw error;
-    throw startFailure(this.#name, error, this.#introduction.loginMethods);
+    throw startFailure(this.#options.profile, error, this.#introduction.loginMethods);
   }
 
   /** A request on the way to the session: bounded by the start timeout, ended by a stop. */

@@ -1,6 +1,7 @@
 /**
  * Model, mode and thinking through the agent's own options. Modes come in `modes`, in `configOptions`, or in
- * both; a model is a config option of category `model`, thinking one of category `thought_level`.
+ * both; a model is a config option of category `model`, thinking one of category `thought_level`. Models may
+ * come in `models` as well, which ACP had before (gemini still does).
  */
 import type { SessionChoices } from '../driver.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
@@ -17,8 +18,14 @@ export interface ConfigOption {
   readonly values: readonly string[];
 }
 
+interface Choice {
+  readonly current: string;
+  readonly available: readonly string[];
+}
+
 export interface SessionSettings {
-  readonly modes: { readonly current: string; readonly available: readonly string[] } | undefined;
+  readonly modes: Choice | undefined;
+  readonly models: Choice | undefined;
   readonly options: readonly ConfigOption[];
 }
 
@@ -47,24 +54,25 @@ export function readOptions(value: unknown): ConfigOption[] {
   });
 }
 
+function readChoice(value: unknown, names: { current: string; available: string; id: string }): Choice | undefined {
+  if (!isObject(value)) return undefined;
+  const available = objects(value[names.available]).map((one) => string(one[names.id]));
+  return { current: string(value[names.current]), available };
+}
+
 /** What the answer to session/new, load or resume says can be chosen. */
 export function readSettings(response: unknown): SessionSettings {
   const body = isObject(response) ? response : {};
-  const modes = isObject(body['modes']) ? body['modes'] : undefined;
   return {
-    modes:
-      modes === undefined
-        ? undefined
-        : {
-            current: string(modes['currentModeId']),
-            available: objects(modes['availableModes']).map((mode) => string(mode['id'])),
-          },
+    modes: readChoice(body['modes'], { current: 'currentModeId', available: 'availableModes', id: 'id' }),
+    models: readChoice(body['models'], { current: 'currentModelId', available: 'availableModels', id: 'modelId' }),
     options: readOptions(body['configOptions']),
   };
 }
 
 export type Setting =
   | { readonly kind: 'mode'; readonly modeId: string }
+  | { readonly kind: 'model'; readonly modelId: string }
   | { readonly kind: 'option'; readonly configId: string; readonly value: string | boolean };
 
 /** Ids that agents give the option where its category is missing. */
@@ -97,6 +105,12 @@ function chooseOption(
   return { kind: 'option', configId: option.id, value: option.type === 'boolean' ? wanted === 'true' : wanted };
 }
 
+/** Whether it has to be set; fails if it cannot be. */
+function listed(choice: Choice, what: string, wanted: string): boolean {
+  if (!choice.available.includes(wanted)) throw notAvailable(what, wanted, choice.available);
+  return choice.current !== wanted;
+}
+
 /** In this order: another model may bring other thinking levels. */
 export const CHOICES = ['model', 'thinkingOptionId', 'modeId'] as const satisfies (keyof SessionChoices)[];
 
@@ -107,15 +121,18 @@ export function settingFor(
   settings: SessionSettings,
 ): Setting | undefined {
   switch (choice) {
-    case 'model':
-      return chooseOption(findOption(settings.options, 'model'), 'model', wanted);
+    case 'model': {
+      const option = findOption(settings.options, 'model');
+      const { models } = settings;
+      if (option !== undefined || models === undefined) return chooseOption(option, 'model', wanted);
+      return listed(models, 'model', wanted) ? { kind: 'model', modelId: wanted } : undefined;
+    }
     case 'thinkingOptionId':
       return chooseOption(findOption(settings.options, 'thought_level'), 'thinking option', wanted);
     case 'modeId': {
       const { modes } = settings;
       if (modes === undefined) return chooseOption(findOption(settings.options, 'mode'), 'mode', wanted);
-      if (!modes.available.includes(wanted)) throw notAvailable('mode', wanted, modes.available);
-      return modes.current === wanted ? undefined : { kind: 'mode', modeId: wanted };
+      return listed(modes, 'mode', wanted) ? { kind: 'mode', modeId: wanted } : undefined;
     }
   }
 }

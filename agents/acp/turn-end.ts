@@ -1,10 +1,13 @@
 /** What a prompt's result means. Only `end_turn` is success. */
 import type { TurnEnd } from '../driver.ts';
+import { type NamedAgent, providerFailure } from './failures.ts';
 import { isObject } from './lines.ts';
-import { turnUsage } from './updates.ts';
+import { quotaUsage, turnUsage } from './updates.ts';
 
 export interface TurnFacts {
-  readonly agent: string;
+  readonly agent: NamedAgent;
+  /** Why it failed, in the agent's words, though it ends as if it had not. */
+  readonly failure: string | undefined;
   /** Title of the tool call that was last not allowed in this turn. */
   readonly refused: string | undefined;
 }
@@ -17,35 +20,36 @@ export interface TurnFacts {
 function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   const message =
     refused === undefined
-      ? `${agent} cancelled its turn by itself, without being asked to.`
-      : `${agent} gave up its turn because "${refused}" was not allowed. What it had written until then is kept.`;
+      ? `${agent.name} cancelled its turn by itself, without being asked to.`
+      : `${agent.name} gave up its turn because "${refused}" was not allowed. What it had written until then is kept.`;
   return { kind: 'failed', code: 'agent_refused', message };
 }
 
 /** The end of a turn that nobody stopped. */
 export function turnEnd(result: unknown, facts: TurnFacts): TurnEnd {
-  const { agent } = facts;
+  const { name } = facts.agent;
   const body = isObject(result) ? result : {};
   const stopReason = body['stopReason'];
-  const usage = turnUsage(body['usage']);
+  const usage = turnUsage(body['usage']) ?? quotaUsage(body['_meta']);
   switch (stopReason) {
     case 'end_turn':
+      if (facts.failure !== undefined) return { kind: 'failed', ...providerFailure(facts.agent, facts.failure) };
       return { kind: 'completed', ...(usage === undefined ? {} : { usage }) };
     case 'refusal':
-      return { kind: 'failed', code: 'agent_refused', message: `${agent} refused to do this.` };
+      return { kind: 'failed', code: 'agent_refused', message: `${name} refused to do this.` };
     case 'max_tokens':
-      return { kind: 'failed', code: 'turn_limit', message: `${agent} ran into its limit of tokens in one turn.` };
+      return { kind: 'failed', code: 'turn_limit', message: `${name} ran into its limit of tokens in one turn.` };
     case 'max_turn_requests':
       return {
         kind: 'failed',
         code: 'turn_limit',
-        message: `${agent} ran into its limit of model requests in one turn.`,
+        message: `${name} ran into its limit of model requests in one turn.`,
       };
     case 'cancelled':
       return cancelledEnd(facts);
     default: {
       const found = JSON.stringify(stopReason) ?? 'none';
-      const message = `${agent} ended its turn with a stop reason that ACP does not have: ${found.slice(0, 200)}.`;
+      const message = `${name} ended its turn with a stop reason that ACP does not have: ${found.slice(0, 200)}.`;
       return { kind: 'failed', code: 'agent_protocol_error', message };
     }
   }

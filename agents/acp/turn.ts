@@ -70,17 +70,18 @@ async function stop({ link, agent, sessionId }: Turn, answer: Promise<Outcome>):
 }
 
 async function conclude(turn: Turn, outcome: Outcome, answer: Promise<Outcome>): Promise<TurnEnd> {
-  const { name } = turn.options.profile;
+  const { profile } = turn.options;
+  const { refused } = turn.conversation;
   switch (outcome.kind) {
     case 'aborted':
       return stop(turn, answer);
     case 'answered':
       await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
-      return turnEnd(outcome.result, { agent: name, refused: turn.conversation.refused });
+      return turnEnd(outcome.result, { agent: profile, refused, failure: turn.conversation.failure });
     case 'error':
       if (!(outcome.error instanceof RequestError)) throw outcome.error;
       await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
-      return { kind: 'failed', ...promptFailure(name, outcome.error) };
+      return { kind: 'failed', ...promptFailure(profile, outcome.error) };
   }
 }
 

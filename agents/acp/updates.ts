@@ -56,6 +56,18 @@ export function turnUsage(value: unknown): Usage | undefined {
   });
 }
 
+/** Tokens of a turn where the result has no `usage`: gemini's way to tell them. */
+export function quotaUsage(meta: unknown): Usage | undefined {
+  const quota = isObject(meta) && isObject(meta['quota']) ? meta['quota'] : {};
+  const tokens = quota['token_count'];
+  if (!isObject(tokens)) return undefined;
+  const input = count(tokens['input_tokens']);
+  const output = count(tokens['output_tokens']);
+  return input === undefined && output === undefined
+    ? undefined
+    : present<Usage>({ input_tokens: input, output_tokens: output });
+}
+
 const note = (text: string): AgentEvent[] => (text === '' ? [] : [{ kind: 'note', text: head(text, NOTE_LIMIT) }]);
 
 /** Where the session's settings are kept, as far as the agent has told them. */
