@@ -230,7 +230,16 @@ class Turn implements LiveTurn {
         recorder.record(event);
         return this.#stream.room();
       },
-      onPermission: async (ask) => decide(task.permission_policy satisfies PermissionPolicy, ask),
+      onPermission: async (ask) => {
+        const policy = task.permission_policy satisfies PermissionPolicy;
+        const decision = decide(policy, ask);
+        if (policy === 'deny' || decision.kind === 'cancelled') {
+          // Some agents end their turn as if nothing had been forbidden: then only this tells.
+          const message = `Not allowed, as the task's permission policy is "${policy}": ${ask.toolCall.title}`;
+          recorder.record({ kind: 'warning', message });
+        }
+        return decision;
+      },
     };
     return driverFor(task.path).open(options);
   }
