@@ -7,7 +7,15 @@ import { importsOf } from './lab/imports.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 /** Not the program: tests and benchmarks may import anything; the starters in bin/ are JavaScript. */
-const OUTSIDE = new Set(['node_modules', 'dist', 'test', 'bench', 'docs', 'vitest.config.ts']);
+const OUTSIDE = new Set([
+  'node_modules',
+  'dist',
+  'test',
+  'bench',
+  'docs',
+  'vitest.config.ts',
+  'vitest.agents.config.ts',
+]);
 
 function readSources(): Map<string, string> {
   const sources = new Map<string, string>();
