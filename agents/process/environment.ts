@@ -12,6 +12,11 @@ export const MARKER = 'LONGHAUL_TASK';
  * which carries the same task marker.
  */
 export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
+/**
+ * Whose task it is: the real path of the Longhaul home. What is left on a machine with several homes is told apart by
+ * it. A worker that was started without a home gives none; nobody then looks for what it left.
+ */
+export const HOME_MARKER = 'LONGHAUL_TASK_HOME';
 
 const PASSED: readonly string[] = [
   'PATH HOME USER LOGNAME SHELL LANG LC_* TERM TMPDIR XDG_*',
@@ -43,5 +48,7 @@ export function agentEnvironment({ env, profile, taskId, spawnId }: AgentEnviron
   }
   result[MARKER] = taskId;
   result[SPAWN_MARKER] = spawnId;
+  const home = env['LONGHAUL_HOME'];
+  if (home) result[HOME_MARKER] = home;
   return result;
 }

@@ -111,7 +111,7 @@ test('an agent sees the allowlist, its own keys and the markers; never the datab
   const kept = {
     DATABASE_URL: 'secret',
     TEMPORAL_API_KEY: 'secret',
-    LONGHAUL_HOME: 'secret',
+    LONGHAUL_HOME: '/home/of/tasks',
     LONGHAUL_TASK: 'outer',
     AWS_SECRET: 'secret',
     PATHS: 'no',
@@ -120,12 +120,19 @@ test('an agent sees the allowlist, its own keys and the markers; never the datab
   const env = { ...passed, ...kept };
   const taskId = newTask();
   const seen = agentEnvironment({ env, profile: { envKeys: ['OPENAI_*'], env: { SET: '1' } }, taskId, spawnId: 's' });
-  expect(seen).toEqual({ ...passed, SET: '1', LONGHAUL_TASK: taskId, LONGHAUL_SPAWN: 's' });
+  expect(seen).toEqual({
+    ...passed,
+    SET: '1',
+    LONGHAUL_TASK: taskId,
+    LONGHAUL_SPAWN: 's',
+    LONGHAUL_TASK_HOME: '/home/of/tasks',
+  });
   const greedy = { envKeys: ['*'], env: { TEMPORAL_ADDRESS: 'x', DATABASE_URL: 'x' } };
   const names = Object.keys(agentEnvironment({ env, profile: greedy, taskId, spawnId: 's' }));
   expect(names.filter((name) => /^(DATABASE_URL|TEMPORAL_|LONGHAUL_)/.test(name))).toEqual([
     'LONGHAUL_TASK',
     'LONGHAUL_SPAWN',
+    'LONGHAUL_TASK_HOME',
   ]);
   expect(names).toContain('AWS_SECRET');
 });
