@@ -82,6 +82,11 @@ const identityOf = (pid: number, { startTime }: ProcessStat): ProcessIdentity =>
   bootId: currentBootId(),
 });
 
+/** Whether it lives but was stopped by a signal (SIGSTOP, Ctrl-Z): it does nothing until it is continued. */
+export function isSuspended(identity: ProcessIdentity): boolean {
+  return isAlive(identity) && statOf(identity.pid)?.state.startsWith('T') === true;
+}
+
 /** Undefined if no such process exists. A zombie still has its identity: its starter may ask who that was. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = statOf(pid);

@@ -3,7 +3,7 @@
  * starts a supervisor (as told) if there is none. Many may do this at the same time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive } from '../processes/identity.ts';
+import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { readState, type HomePaths, type HomeState, type PartRecord } from './home.ts';
 import { lockHolder } from './lock.ts';
@@ -35,6 +35,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
   for (;;) {
     const state = await readState(paths);
     const supervisor = await liveSupervisor(paths, state);
+    continueSuspended(state, supervisor, say);
     if (supervisor && state) {
       if (allReady(state)) return;
       if (state.repairs >= repairs) failIfHopeless(state.parts, await logOf(state.parts));
@@ -60,6 +61,20 @@ async function askForRepair(paths: HomePaths): Promise<number> {
   if (!supervisor || !state) return 0;
   sendSignal(supervisor.pid, REPAIR_SIGNAL);
   return state.repairs + 1;
+}
+
+/** One that was stopped by a signal is alive, so nobody would start it again. */
+function continueSuspended(
+  state: HomeState | undefined,
+  supervisor: ProcessIdentity | undefined,
+  say: (line: string) => void,
+): void {
+  const parts = state?.parts.map(({ name, process }) => ({ name, process })) ?? [];
+  for (const { name, process } of [{ name: 'supervisor', process: supervisor }, ...parts]) {
+    if (!process || !isSuspended(process)) continue;
+    sendSignal(process.pid, 'SIGCONT');
+    say(`${name.padEnd(10)} was suspended by a signal and goes on`);
+  }
 }
 
 /** By the record and by the process table: a part may have ended just now. */

@@ -22,17 +22,28 @@ export type PostgresUser =
 
 /** `dataDir` need not exist; `dir`, its parent, must. Its parent in turn is the home. */
 export async function choosePostgresUser(dir: string, dataDir: string, program: string): Promise<PostgresUser> {
-  if (process.getuid?.() !== 0) return { kind: 'self' };
+  const { user, open } = await planPostgresUser(dir, dataDir, program);
+  for (const folder of open) await chmod(folder, (await stat(folder)).mode | OTHERS_MAY_ENTER);
+  return user;
+}
+
+/** The same without changing anything: `open` are folders that others must be let into first. */
+export async function planPostgresUser(
+  dir: string,
+  dataDir: string,
+  program: string,
+): Promise<{ user: PostgresUser; open: readonly string[] }> {
+  if (process.getuid?.() !== 0) return { user: { kind: 'self' }, open: [] };
   // A folder that is not a cluster yet says nothing.
   const owner = await ownerOf(join(dataDir, 'PG_VERSION'));
   const account = owner === undefined ? await accountOf(ACCOUNT) : owner.uid === 0 ? undefined : owner;
   const closed = account ? [...(await closedFolders(dirname(program))), ...(await closedFolders(dir))] : undefined;
-  if (account && closed?.length === 0) return { kind: 'account', ...account };
-  if ((owner === undefined || owner.uid === 0) && (await canUnshare())) return { kind: 'namespace' };
+  if (account && closed?.length === 0) return { user: { kind: 'account', ...account }, open: [] };
+  if ((owner === undefined || owner.uid === 0) && (await canUnshare()))
+    return { user: { kind: 'namespace' }, open: [] };
   // A container may forbid namespaces. If nothing but our own home is closed, it is opened a crack.
   if (account && closed?.every((folder) => folder === dir || folder === dirname(dir))) {
-    for (const folder of closed) await chmod(folder, (await stat(folder)).mode | OTHERS_MAY_ENTER);
-    return { kind: 'account', ...account };
+    return { user: { kind: 'account', ...account }, open: closed };
   }
   throw new LonghaulError(
     'service_unreachable',

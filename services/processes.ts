@@ -10,7 +10,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identifyRunning, isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import { identifyRunning, isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 const POLL_MS = 50;
@@ -116,6 +116,8 @@ export async function endProcess(
     if (!isAlive(identity)) return undefined;
     if (hurry?.aborted && step !== steps.at(-1)) continue;
     sendSignal(identity.pid, step.signal);
+    // One that is suspended would hear of it only later.
+    if (isSuspended(identity)) sendSignal(identity.pid, 'SIGCONT');
     if (await waitGone(identity, step.withinMs, step === steps.at(-1) ? undefined : hurry)) return step.signal;
   }
   throw new LonghaulError('internal_error', `Process ${identity.pid} did not end, not even by SIGKILL.`);

@@ -1,6 +1,6 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
 import { homePaths, readState, tokenFileOf, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
-import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { lockHolder } from './lock.ts';
 import type { Settings } from './settings.ts';
 
@@ -22,6 +22,7 @@ export interface PartStatus {
   readonly detail: string | null;
 }
 
+const SUSPENDED = 'suspended by a signal; `longhaul up -d` continues it';
 const NAMES = ['postgres', 'temporal', 'worker', 'backend'];
 
 export async function readStatus(settings: Settings): Promise<Status> {
@@ -64,9 +65,10 @@ export function factsThatHold(settings: Settings, state: HomeState | undefined):
 }
 
 function supervisorStatus(supervisor: ProcessIdentity | undefined): PartStatus {
-  return supervisor
-    ? { name: 'supervisor', state: 'ready', pid: supervisor.pid, detail: null }
-    : { name: 'supervisor', state: 'stopped', pid: null, detail: null };
+  const name = 'supervisor';
+  if (!supervisor) return { name, state: 'stopped', pid: null, detail: null };
+  if (isSuspended(supervisor)) return { name, state: 'failed', pid: supervisor.pid, detail: SUSPENDED };
+  return { name, state: 'ready', pid: supervisor.pid, detail: null };
 }
 
 function partStatus(
@@ -74,6 +76,7 @@ function partStatus(
   supervised: boolean,
 ): PartStatus {
   const { name, state, process, detail } = record;
+  if (process && isSuspended(process)) return { name, state: 'failed', pid: process.pid, detail: SUSPENDED };
   if (process && isAlive(process)) return { name, state, pid: process.pid, detail };
   // Nobody is going to start it, whatever was written last.
   if (!supervised) return { name, state: 'stopped', pid: null, detail: null };

@@ -35,11 +35,10 @@ export interface FindTemporal {
 
 export async function findTemporal(options: FindTemporal): Promise<string> {
   const path = options.path ?? process.env['PATH'] ?? '';
-  const onPath = await which('temporal', path);
-  if (onPath) return onPath;
+  const found = await locateTemporal(options.cacheDir, path);
+  if (found) return found;
   const folder = join(options.cacheDir, 'temporal', TEMPORAL_VERSION);
   const cached = join(folder, 'temporal');
-  if (await isProgram(cached)) return cached;
   await mkdir(folder, { recursive: true });
   const release = await waitForLock(join(options.cacheDir, 'temporal', 'lock'), options);
   try {
@@ -57,6 +56,14 @@ export async function findTemporal(options: FindTemporal): Promise<string> {
   } finally {
     await release();
   }
+}
+
+/** Where it is found without getting it; undefined: nowhere. */
+export async function locateTemporal(cacheDir: string, path = process.env['PATH'] ?? ''): Promise<string | undefined> {
+  const onPath = await which('temporal', path);
+  if (onPath) return onPath;
+  const cached = join(cacheDir, 'temporal', TEMPORAL_VERSION, 'temporal');
+  return (await isProgram(cached)) ? cached : undefined;
 }
 
 /** The first program of that name on a search path. */

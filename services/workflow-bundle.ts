@@ -4,7 +4,7 @@
  * cache. A published package brings its own.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,12 @@ const PREBUILT = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url)
 export async function workflowBundle(cacheDir: string): Promise<string> {
   if (await exists(PREBUILT)) return PREBUILT;
   const file = path.join(cacheDir, 'workflow-bundles', `${await fingerprint()}.js`);
-  if (await exists(file)) return file;
+  if (await exists(file)) {
+    // `longhaul gc` removes what has not been used for long.
+    const now = new Date();
+    await utimes(file, now, now).catch(() => undefined);
+    return file;
+  }
   await mkdir(path.dirname(file), { recursive: true });
   const half = `${file}.${process.pid}`;
   await writeFile(half, await makeBundle());
