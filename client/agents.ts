@@ -1,4 +1,4 @@
-/** Which agent a task goes to when nobody said. */
+/** The agents that tasks may name, and which a task goes to when nobody said. */
 import { listAgents } from '../store/available-agents.ts';
 import type { Db } from '../store/sql.ts';
 import { LonghaulError } from '../workflows/errors.ts';
@@ -6,9 +6,13 @@ import { LonghaulError } from '../workflows/errors.ts';
 /** The demo agent has no model behind it: it is never chosen for anybody. */
 const DEMO = 'demo';
 
+export async function agentNames(db: Db): Promise<string[]> {
+  return (await listAgents(db)).map((agent) => agent.name);
+}
+
 /** The one agent that is listed besides the demo. Fails with `invalid_input`, naming what can be chosen. */
 export async function onlyAgent(db: Db): Promise<string> {
-  const names = (await listAgents(db)).map((agent) => agent.name);
+  const names = await agentNames(db);
   const [only, second] = names.filter((name) => name !== DEMO);
   if (only !== undefined && second === undefined) return only;
   if (names.length === 0) {
@@ -18,6 +22,7 @@ export async function onlyAgent(db: Db): Promise<string> {
     );
   }
   const choice = names.map((name) => `--agent ${name}`).join(', ');
-  const hint = names.includes(DEMO) ? ' The demo agent has no model behind it; it shows how everything works.' : '';
+  const demo = names.includes(DEMO) ? ' The demo agent has no model behind it; it shows how everything works.' : '';
+  const hint = only === undefined ? `${demo} \`longhaul agents\` shows how to get others.` : demo;
   throw new LonghaulError('invalid_input', `Say which agent is to work: ${choice}.${hint}`);
 }

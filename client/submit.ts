@@ -106,7 +106,10 @@ async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent 
   const agent = listed.find((candidate) => candidate.name === name);
   if (agent) return agent;
   const names = listed.map((candidate) => candidate.name).join(', ') || 'none (is the worker up?)';
-  throw new LonghaulError('agent_unknown', `There is no agent ${JSON.stringify(name)}. Listed: ${names}.`);
+  throw new LonghaulError(
+    'agent_unknown',
+    `There is no agent ${JSON.stringify(name)}. Listed: ${names}. \`longhaul agents\` shows what can be added.`,
+  );
 }
 
 async function projectOf(deps: SubmitDeps, { projectId, projectPath, sessionId }: Submission): Promise<ProjectId> {

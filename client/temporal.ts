@@ -1,5 +1,6 @@
 /** The connection to Temporal as clients hold it: made without waiting, alive over outages, quick to say that the server is away. */
 import { Client, Connection, type ConnectionOptions, isGrpcServiceError, ServiceError } from '@temporalio/client';
+import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 
 export interface TemporalTarget {
@@ -43,6 +44,9 @@ function grpcCode(error: unknown): number | undefined {
   return isGrpcServiceError(cause) ? cause.code : undefined;
 }
 
+/** temporal.api.enums.v1.TaskQueueType */
+const ACTIVITY_QUEUE = 2;
+
 /** Whether the server was away or overloaded: the call may have had its effect, and may succeed later. */
 export const isTemporalAway = (error: unknown): boolean => AWAY.includes(grpcCode(error));
 
@@ -60,4 +64,30 @@ export async function probeTemporal(client: Client, withinMs: number): Promise<v
       cause: error,
     });
   }
+}
+
+const ASK_MS = 3_000;
+
+/** Names of ours that the namespace does not know. */
+export async function missingSearchAttributes(client: Client): Promise<string[]> {
+  const { namespace } = client.options;
+  const { operatorService } = client.connection as Connection;
+  const { customAttributes } = await client.withDeadline(Date.now() + ASK_MS, () =>
+    operatorService.listSearchAttributes({ namespace }),
+  );
+  return Object.values(SEARCH_ATTRIBUTES).filter((name) => !Object.hasOwn(customAttributes ?? {}, name));
+}
+
+/** When a worker last asked for work of a task queue; undefined: none did of late. */
+export async function newestPoll(client: Client, taskQueue: string): Promise<Date | undefined> {
+  const { namespace } = client.options;
+  const { pollers } = await client.withDeadline(Date.now() + ASK_MS, () =>
+    client.workflowService.describeTaskQueue({
+      namespace,
+      taskQueue: { name: taskQueue },
+      taskQueueType: ACTIVITY_QUEUE,
+    }),
+  );
+  const times = (pollers ?? []).map(({ lastAccessTime: at }) => Number(at?.seconds ?? 0) * 1000);
+  return times.length === 0 ? undefined : new Date(Math.max(...times));
 }

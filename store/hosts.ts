@@ -20,3 +20,7 @@ export async function claimHost(sql: Sql, name: string): Promise<void> {
     await tx`INSERT INTO hosts (name) VALUES (${name})`;
   });
 }
+
+export async function hostNames(sql: Sql): Promise<string[]> {
+  return (await sql<{ name: string }[]>`SELECT name FROM hosts ORDER BY name`).map(({ name }) => name);
+}

@@ -15,7 +15,7 @@ import { git } from './git.ts';
 import { LOCK_REASON, type Repository, adminDirOf, orAbsent } from './repository.ts';
 
 /** In the repository's own folder, for the moment of a move. */
-const STAGED = 'longhaul-entry-';
+export const STAGED = 'longhaul-entry-';
 
 export interface AddEntry {
   readonly repository: Repository;

@@ -37,12 +37,23 @@ export async function readRecord(locksDir: string, worktreePath: string): Promis
 
 /** The worktree that is `owner`'s by now: a later task of the session may have it at the same path. */
 export async function findOwned(locksDir: string, owner: string): Promise<WorktreeRecord | undefined> {
+  for await (const record of eachRecord(locksDir)) if (record.owner === owner) return record;
+  return undefined;
+}
+
+/** All worktrees that were made here and not removed. */
+export async function listRecords(locksDir: string): Promise<WorktreeRecord[]> {
+  const records: WorktreeRecord[] = [];
+  for await (const record of eachRecord(locksDir)) records.push(record);
+  return records;
+}
+
+async function* eachRecord(locksDir: string): AsyncGenerator<WorktreeRecord> {
   const names = (await orAbsent(readdir(locksDir))) ?? [];
   for (const name of names.filter((one) => one.endsWith(SUFFIX))) {
     const record = await readFrom(path.join(locksDir, name));
-    if (record?.owner === owner) return record;
+    if (record) yield record;
   }
-  return undefined;
 }
 
 async function readFrom(file: string): Promise<WorktreeRecord | undefined> {

@@ -27,6 +27,7 @@ export interface LockOptions {
 
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
 const POLL_MS = { first: 3, longest: 50 } as const;
+const RELEASE_MS = 10_000;
 /** A holder in another container cannot be asked whether it lives; no step of ours takes this long. */
 const UNKNOWN_HOLDER_MS = 20 * 60_000;
 
@@ -158,6 +159,36 @@ async function takeOver(file: string, dead: Holder, deadline: number, options: L
     await sweepDrafts(options.locksDir);
   } finally {
     await unlink(takeover);
+  }
+}
+
+/** Files of locks that nobody holds any more: their holders died. The next who wants one takes it over just so. */
+export async function staleLocks(locksDir: string): Promise<string[]> {
+  const stale: string[] = [];
+  for (const name of (await orNone(readdir(locksDir))).filter(
+    (one) => one.includes('.lock') && !one.endsWith('.new'),
+  )) {
+    const file = path.join(locksDir, name);
+    const holder = await readHolder(file);
+    if (holder !== undefined && (await isStale(file, holder))) stale.push(file);
+  }
+  return stale;
+}
+
+/** Takes it over and lets it go, ending git processes that its dead holder left. Somebody else may have done so: fine. */
+export async function releaseStale(locksDir: string, file: string): Promise<void> {
+  const holder = await readHolder(file);
+  if (holder === undefined || !(await isStale(file, holder))) return;
+  const deadline = performance.now() + RELEASE_MS;
+  await takeOver(file, holder, deadline, { locksDir, subject: holder.subject || file });
+}
+
+async function orNone(reading: Promise<string[]>): Promise<string[]> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
   }
 }
 

@@ -1,0 +1,129 @@
+/** `longhaul agents`: which agents there are, and the list of those that tasks may name. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import {
+  addAgent,
+  type AgentInfo,
+  listFoundAgents,
+  removeAgent,
+  type SearchPaths,
+  surveyAgents,
+} from '../maintenance/agents.ts';
+import { workerEnvironment } from '../maintenance/worker-environment.ts';
+import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
+import { type CommandContext, withLonghaul } from './longhaul.ts';
+import { columnsText } from './table.ts';
+import { harmless, type Paint, painter } from './terminal.ts';
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+export function registerAgents(program: Command): void {
+  const agents = program
+    .command('agents')
+    .description("show the agents; those that are found on the worker's PATH are listed, as at its start")
+    .option('--json', 'for programs')
+    .action((options: JsonOption) => runCommand(options, () => withLonghaul((context) => show(context, options))));
+  withExamples(
+    agents,
+    ['longhaul agents'],
+    ['longhaul agents add mine --path ~/bin/my-agent', 'speaks the Agent Client Protocol'],
+    ['longhaul agents remove mine'],
+  );
+  registerAdd(agents);
+  registerRemove(agents);
+}
+
+function registerAdd(agents: Command): void {
+  const add = agents
+    .command('add')
+    .description('list an agent, so that tasks may name it')
+    .argument('<name>', 'of the catalogue, or any other with --path')
+    .option('--path <file>', 'its program; run without arguments unless the catalogue knows the name')
+    .option('--terminal', 'it works in a terminal and does not speak ACP')
+    .option('--json', 'for programs')
+    .action((name: string, _options: unknown, command: Command) => {
+      // `--json` may stand before or after `add`.
+      const options: JsonOption & { path?: string; terminal?: boolean } = command.optsWithGlobals();
+      return runCommand(options, () =>
+        withLonghaul(async (context) => {
+          const { path, terminal = false } = options;
+          const wish = { name, terminal, ...(path === undefined ? {} : { path: resolve(path) }) };
+          const added = await addAgent(context.longhaul.sql, wish, await pathsOf(context));
+          const how = added.talks === 'acp' ? '' : ' in a terminal';
+          print(options, added, `${name} is listed; tasks that name it run ${added.program}${how}`);
+        }),
+      );
+    });
+  withExamples(add, ['longhaul agents add opencode'], ['longhaul agents add mine --path ~/bin/my-agent']);
+}
+
+function registerRemove(agents: Command): void {
+  const remove = agents
+    .command('remove')
+    .description('take an agent off the list; refused while open tasks name it')
+    .argument('<name>')
+    .option('--json', 'for programs')
+    .action((name: string, _options: unknown, command: Command) => {
+      const options: JsonOption = command.optsWithGlobals();
+      return runCommand(options, () =>
+        withLonghaul(async ({ longhaul }) => {
+          const row = await removeAgent(longhaul.sql, name);
+          print(options, { removed: row }, `${name} is off the list until \`longhaul agents add ${name}\``);
+        }),
+      );
+    });
+  withExamples(remove, ['longhaul agents remove gemini']);
+}
+
+function print({ json }: JsonOption, value: unknown, sentence: string): void {
+  process.stdout.write(`${json ? JSON.stringify(value) : sentence}\n`);
+}
+
+async function pathsOf({ services }: CommandContext): Promise<SearchPaths> {
+  const worker = await workerEnvironment(services.settings);
+  return { worker: worker?.['PATH'], shell: process.env['PATH'] };
+}
+
+async function show(context: CommandContext, { json }: JsonOption): Promise<void> {
+  const { sql } = context.longhaul;
+  const paths = await pathsOf(context);
+  // Without a worker nobody knows what its PATH will be.
+  const found = paths.worker === undefined ? { listed: [], unlisted: [] } : await listFoundAgents(sql, paths.worker);
+  const agents = await surveyAgents(sql, paths);
+  if (json) {
+    process.stdout.write(`${JSON.stringify(agents, undefined, 2)}\n`);
+    return;
+  }
+  for (const name of found.listed) process.stdout.write(`${name} is new: it is listed now\n`);
+  for (const name of found.unlisted) process.stdout.write(`${name} is off the list: its program is gone\n`);
+  process.stdout.write(`${agentsText(agents, painter(process.stdout))}\n`);
+}
+
+function agentsText(agents: readonly AgentInfo[], paint: Paint): string {
+  const rows = agents.map((agent) => {
+    const usable = agent.listed && agent.program !== null;
+    return [
+      { text: harmless(agent.name), style: usable ? ('bold' as const) : ('dim' as const) },
+      { text: agent.talks },
+      listedCell(agent),
+      { text: harmless(agent.program ?? missingText(agent)), ...(agent.program ? {} : { style: 'dim' as const }) },
+    ];
+  });
+  const notes = agents.filter((agent) => agent.program_here !== null).map(elsewhereText);
+  return [columnsText(['AGENT', 'TALKS', 'LISTED', 'PROGRAM'], rows, paint), ...notes].join('\n');
+}
+
+function listedCell(agent: AgentInfo) {
+  if (!agent.listed) return { text: agent.removed ? 'removed' : 'no', style: 'dim' as const };
+  const by = { longhaul: 'yes', user: 'by you' }[agent.listed_by ?? ''] ?? 'by a program';
+  return { text: by, style: agent.program ? ('green' as const) : ('yellow' as const) };
+}
+
+const missingText = (agent: AgentInfo): string => agent.install_hint ?? 'not found; correct its path';
+
+const elsewhereText = ({ name, program_here: program }: AgentInfo): string =>
+  `! ${harmless(name)} is on this shell's PATH (${harmless(program ?? '')}), not on the worker's: ` +
+  `\`longhaul agents add ${harmless(name)}\` lists it with its whole path, or \`longhaul down && longhaul up -d\` takes this PATH.`;

@@ -1,0 +1,190 @@
+/**
+ * `longhaul completion`: a script for the user's shell, made from the commands themselves. Commands, options and their
+ * values are in the script; ids of tasks and names of agents are asked for with `longhaul completion --words`, which
+ * says nothing where the services do not run.
+ */
+import { Argument, type Command, Option } from 'commander';
+import { listTasks } from '../client/tasks.ts';
+import { agentNames } from '../client/agents.ts';
+import { EXIT, runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
+import { withLonghaul } from './longhaul.ts';
+import { shortId } from './task-text.ts';
+
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
+const WORDS = ['tasks', 'agents'] as const;
+type Words = (typeof WORDS)[number];
+const TASKS_SHOWN = 50;
+
+export function registerCompletion(program: Command): void {
+  const completion = program
+    .command('completion')
+    .description("print a script that completes commands, options, tasks and agents in your shell's command line")
+    .addArgument(new Argument('[shell]', 'the shell').choices(SHELLS))
+    .addOption(new Option('--words <kind>', 'what the script asks for').choices(WORDS).hideHelp())
+    .action((shell: (typeof SHELLS)[number] | undefined, { words }: { words?: Words }) => {
+      if (words) return sayWords(words);
+      if (shell === undefined) return completion.error('error: expected a shell: bash, zsh or fish, found none');
+      process.stdout.write(scriptFor(shell, program));
+    });
+  withExamples(
+    completion,
+    ['source <(longhaul completion bash)', 'in ~/.bashrc'],
+    ['source <(longhaul completion zsh)', 'in ~/.zshrc, after compinit'],
+    ['longhaul completion fish | source', 'in ~/.config/fish/config.fish'],
+  );
+}
+
+/** A shell that completes is never told of an error. */
+async function sayWords(kind: Words): Promise<void> {
+  await runCommand({}, async () => {
+    const said = await withLonghaul(async ({ longhaul }) =>
+      kind === 'agents' ? agentNames(longhaul.sql) : (await listTasks(longhaul, { limit: TASKS_SHOWN })).map(shortId),
+    ).catch(() => []);
+    process.stdout.write(said.map((word) => `${word}\n`).join(''));
+    return EXIT.done;
+  });
+}
+
+/** One command as completions see it. */
+interface Completed {
+  /** `run`, `agents add`; empty: none yet. */
+  readonly path: readonly string[];
+  readonly description: string;
+  readonly options: readonly {
+    readonly flags: readonly string[];
+    readonly description: string;
+    readonly value: Value;
+  }[];
+  readonly argument: Value;
+  readonly subcommands: readonly string[];
+}
+
+type Value = 'none' | 'any' | 'files' | 'folders' | Words | readonly string[];
+
+function completedOf(command: Command, path: readonly string[] = []): Completed[] {
+  const visible = command.options.filter((option) => !option.hidden);
+  const self: Completed = {
+    path,
+    description: command.description(),
+    options: [
+      ...visible.map((option) => ({
+        flags: [option.short, option.long].filter((flag) => flag !== undefined),
+        description: option.description,
+        value: valueOf(option),
+      })),
+      { flags: ['-h', '--help'], description: 'display help for command', value: 'none' },
+    ],
+    argument: argumentOf(command),
+    subcommands: command.commands.map((one) => one.name()),
+  };
+  return [self, ...command.commands.flatMap((one) => completedOf(one, [...path, one.name()]))];
+}
+
+function valueOf(option: Option): Value {
+  if (!option.required && !option.optional) return 'none';
+  if (option.argChoices) return option.argChoices;
+  if (option.long === '--agent') return 'agents';
+  if (option.long === '--path') return 'files';
+  return option.long === '--project' ? 'folders' : 'any';
+}
+
+function argumentOf(command: Command): Value {
+  const [first] = command.registeredArguments;
+  if (!first) return 'none';
+  if (first.argChoices) return first.argChoices;
+  if (first.name() === 'task') return 'tasks';
+  return command.parent?.name() === 'agents' ? 'agents' : 'any';
+}
+
+export function scriptFor(shell: (typeof SHELLS)[number], program: Command): string {
+  const commands = completedOf(program);
+  if (shell === 'fish') return fishScript(commands);
+  const script = bashScript(commands);
+  return shell === 'bash' ? script : `autoload -U +X bashcompinit && bashcompinit\n${script}`;
+}
+
+const keyOf = ({ path }: Completed): string => path.join('/');
+
+function bashScript(commands: readonly Completed[]): string {
+  const known = commands.filter(({ path }) => path.length > 0).map((one) => `'${keyOf(one)}'`);
+  const values = commands.flatMap((one) =>
+    one.options
+      .filter(({ value }) => value !== 'none')
+      .map(
+        ({ flags, value }) =>
+          `    ${flags.map((flag) => `'${keyOf(one)}:${flag}'`).join('|')}) ${bashReply(value)}; return;;`,
+      ),
+  );
+  const flags = commands.map(
+    (one) => `      '${keyOf(one)}') ${bashReply(one.options.flatMap((option) => option.flags))};;`,
+  );
+  const words = commands.map((one) => {
+    const value = one.subcommands.length > 0 ? one.subcommands : one.argument;
+    return `    '${keyOf(one)}') ${bashReply(value)};;`;
+  });
+  return `# Completion of longhaul for bash: source <(longhaul completion bash)
+_longhaul() {
+  local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command='' i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case "\${command:+$command/}\${COMP_WORDS[i]}" in
+      ${known.join('|')}) command="\${command:+$command/}\${COMP_WORDS[i]}";;
+    esac
+  done
+  COMPREPLY=()
+  case "$command:$prev" in
+${values.join('\n')}
+  esac
+  if [[ $cur == -* ]]; then
+    case "$command" in
+${flags.join('\n')}
+    esac
+    return
+  fi
+  case "$command" in
+${words.join('\n')}
+  esac
+}
+complete -F _longhaul longhaul
+`;
+}
+
+function bashReply(value: Value): string {
+  if (value === 'none' || value === 'any') return ':';
+  if (value === 'files') return 'COMPREPLY=($(compgen -f -- "$cur"))';
+  if (value === 'folders') return 'COMPREPLY=($(compgen -d -- "$cur"))';
+  const words = typeof value === 'string' ? `$(longhaul completion --words ${value} 2>/dev/null)` : value.join(' ');
+  return `COMPREPLY=($(compgen -W "${words}" -- "$cur"))`;
+}
+
+function fishScript(commands: readonly Completed[]): string {
+  const lines = commands.flatMap((one) => {
+    const when = fishCondition(one);
+    const subcommands = one.subcommands.map((name) => {
+      const described = commands.find(({ path }) => path.join(' ') === [...one.path, name].join(' '));
+      return `complete -c longhaul -n ${when} -a ${name} -d ${fishQuoted(described?.description ?? '')}`;
+    });
+    const argument = fishWords(one.argument);
+    const options = one.options.map(({ flags, description, value }) => {
+      const names = flags.map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`));
+      const files = value === 'files' || value === 'folders' ? ' -rF' : value === 'none' ? '' : ' -x';
+      return `complete -c longhaul -n ${when} ${names.join(' ')}${files}${fishWords(value)} -d ${fishQuoted(description)}`;
+    });
+    return [...subcommands, ...(argument ? [`complete -c longhaul -n ${when}${argument}`] : []), ...options];
+  });
+  return `# Completion of longhaul for fish: longhaul completion fish | source\ncomplete -c longhaul -f\n${lines.join('\n')}\n`;
+}
+
+function fishCondition({ path, subcommands }: Completed): string {
+  if (path.length === 0) return '__fish_use_subcommand';
+  const seen = path.map((name) => `__fish_seen_subcommand_from ${name}`);
+  const not = subcommands.map((name) => `not __fish_seen_subcommand_from ${name}`);
+  return `'${[...seen, ...not].join('; and ')}'`;
+}
+
+function fishWords(value: Value): string {
+  if (value === 'tasks' || value === 'agents') return ` -a '(longhaul completion --words ${value} 2>/dev/null)'`;
+  return typeof value === 'string' ? '' : ` -a ${fishQuoted(value.join(' '))}`;
+}
+
+const fishQuoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;

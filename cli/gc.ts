@@ -1,0 +1,113 @@
+/** `longhaul gc`: removes what lost machine state left. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { checkHealth } from '../client/health.ts';
+import { type Longhaul, openLonghaul } from '../client/connection.ts';
+import { asPlanned, type Collected, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
+import type { GcOptions } from '../maintenance/gc/leftover.ts';
+import { readSettings, type Settings } from '../services/settings.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { findServices } from './connect.ts';
+import { EXIT, runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
+import { harmless, type Paint, painter } from './terminal.ts';
+
+interface GcCommand {
+  readonly dryRun?: boolean;
+  readonly kept?: boolean;
+  readonly refs?: true | number;
+  readonly json?: boolean;
+}
+
+const REF_DAYS = 30;
+
+export function registerGc(program: Command): void {
+  const gc = program
+    .command('gc')
+    .description('remove what lost processes, rows or files left: worktrees, processes, locks, temporary files')
+    .option('-n, --dry-run', 'only say what would be removed')
+    .option('--kept', 'also worktrees that were kept because they hold work that is in no commit')
+    .option(
+      '--refs [days]',
+      `also results of tasks that no row knows, if they are that old (default: ${REF_DAYS})`,
+      days,
+    )
+    .option('--json', 'for programs')
+    .action((options: GcCommand) => runCommand(options, () => collect(options)));
+  withExamples(gc, ['longhaul gc --dry-run', 'look first'], ['longhaul gc'], ['longhaul gc --refs 90']);
+}
+
+function days(text: string): number {
+  if (!/^\d{1,5}$/.test(text))
+    throw new InvalidArgumentError(`expected a number of days, found ${JSON.stringify(text)}.`);
+  return Number(text);
+}
+
+async function collect(options: GcCommand): Promise<number> {
+  const settings = readSettings();
+  const longhaul = await connectIfThere(settings);
+  try {
+    const work = () => findAndRemove(settings, longhaul, options);
+    return await (options.dryRun ? work() : withGcLock(settings.home, work));
+  } finally {
+    await longhaul?.close();
+  }
+}
+
+/** Undefined: the services are not there, so that only files are looked at. */
+async function connectIfThere(settings: Settings): Promise<Longhaul | undefined> {
+  const services = await findServices(settings).catch((error: unknown) => {
+    if (error instanceof LonghaulError && error.code === 'service_unreachable') return undefined;
+    throw error;
+  });
+  if (!services) return undefined;
+  const { databaseUrl, temporal } = services;
+  const longhaul = openLonghaul({ databaseUrl, temporal, applicationName: 'longhaul gc', connections: 3 });
+  const { postgres, migrations, temporal: server } = await checkHealth(longhaul);
+  if (postgres.ok && migrations.ok && server.ok) return longhaul;
+  await longhaul.close();
+  return undefined;
+}
+
+async function findAndRemove(settings: Settings, longhaul: Longhaul | undefined, options: GcCommand): Promise<number> {
+  const { sql, temporal } = longhaul ?? {};
+  const knowledge = sql && temporal ? { sql, temporal, host: settings.hostName } : undefined;
+  const wishes: GcOptions = {
+    removeKept: options.kept === true,
+    ...(options.refs === undefined ? {} : { refsOlderThanDays: options.refs === true ? REF_DAYS : options.refs }),
+  };
+  const { leftovers, skipped } = await findLeftovers(settings, knowledge, wishes);
+  const paint = painter(process.stdout);
+  const done: Collected[] = [];
+  for await (const item of options.dryRun ? leftovers.map(asPlanned) : removeLeftovers(leftovers)) {
+    done.push(item);
+    if (!options.json) process.stdout.write(`${itemText(item, paint)}\n`);
+  }
+  if (options.json) process.stdout.write(`${JSON.stringify({ leftovers: done, skipped }, undefined, 2)}\n`);
+  else process.stdout.write(endText(done, skipped, paint));
+  if (done.some((item) => item.outcome === 'failed')) return EXIT.taskFailed;
+  return skipped.length > 0 ? EXIT.unreachable : EXIT.done;
+}
+
+const OUTCOMES = {
+  removed: ['removed', 'green'],
+  would_remove: ['would remove', 'cyan'],
+  kept: ['kept', 'dim'],
+  failed: ['failed', 'red'],
+} as const;
+
+function itemText({ kind, name, reason, outcome, detail }: Collected, paint: Paint): string {
+  const [word, style] = OUTCOMES[outcome];
+  const line = `${paint(style, word)} ${kind} ${harmless(name)}`;
+  const why = `    ${harmless(reason)}${detail === null ? '' : `; ${harmless(detail)}`}`;
+  return `${line}\n${paint('dim', why.replaceAll('\n', ' '))}`;
+}
+
+function endText(done: readonly Collected[], skipped: readonly string[], paint: Paint): string {
+  const count = (outcome: Collected['outcome']): number => done.filter((item) => item.outcome === outcome).length;
+  const counts = (Object.keys(OUTCOMES) as Collected['outcome'][])
+    .filter((outcome) => count(outcome) > 0)
+    .map((outcome) => `${count(outcome)} ${OUTCOMES[outcome][0]}`);
+  const lines = skipped.map((line) => paint('yellow', `! not looked at: ${harmless(line)}`));
+  lines.push(counts.length === 0 ? 'nothing to remove' : counts.join(', '));
+  return `${done.length > 0 ? '\n' : ''}${lines.join('\n')}\n`;
+}

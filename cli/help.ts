@@ -1,0 +1,9 @@
+/** The end of each command's help: what one types. */
+import type { Command } from 'commander';
+
+/** Lines of `command  # what for`. */
+export function withExamples(command: Command, ...examples: readonly (readonly [string, string?])[]): Command {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, what]) => (what ? `  ${line.padEnd(width)}  # ${what}` : `  ${line}`));
+  return command.addHelpText('after', `\n${examples.length > 1 ? 'Examples' : 'Example'}:\n${lines.join('\n')}`);
+}

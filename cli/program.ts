@@ -1,0 +1,81 @@
+/** All commands, and how wrong usage is told. */
+import { Command } from 'commander';
+import { LonghaulError } from '../workflows/errors.ts';
+import { registerAgents } from './agents.ts';
+import { registerCancel } from './cancel.ts';
+import { registerCompletion } from './completion.ts';
+import { registerDemo } from './demo.ts';
+import { registerDiff } from './diff.ts';
+import { registerDoctor } from './doctor.ts';
+import { registerDown } from './down.ts';
+import { printError } from './exit.ts';
+import { registerGc } from './gc.ts';
+import { withExamples } from './help.ts';
+import { registerLs } from './ls.ts';
+import { registerRun } from './run.ts';
+import { registerShow } from './show.ts';
+import { registerStatus } from './status.ts';
+import { registerSubmit } from './submit.ts';
+import { registerUp } from './up.ts';
+import { packageVersion } from './version.ts';
+import { registerWatch } from './watch.ts';
+
+const COMMANDS: readonly ((program: Command) => void)[] = [
+  registerUp,
+  registerDown,
+  registerStatus,
+  registerDoctor,
+  registerRun,
+  registerSubmit,
+  registerWatch,
+  registerLs,
+  registerShow,
+  registerCancel,
+  registerDiff,
+  registerAgents,
+  registerGc,
+  registerDemo,
+  registerCompletion,
+];
+
+export function makeProgram(): Command {
+  const program = new Command('longhaul')
+    .description('durable coding-agent tasks on Temporal')
+    .version(packageVersion(), '-V, --version')
+    .exitOverride()
+    .configureOutput({ outputError: sayWrongUsage });
+  withExamples(
+    program,
+    ['longhaul up -d', 'starts everything'],
+    ["longhaul run 'Fix the failing test'", 'in a git repository'],
+    ['longhaul doctor', 'if something does not work'],
+  );
+  for (const register of COMMANDS) register(program);
+  return program;
+}
+
+/** Commander says what was found, and what was meant if that is near; which help to read is for us to say. */
+function sayWrongUsage(text: string): void {
+  const [, ...words] = process.argv.slice(1);
+  const known = makeProgram().commands.find((command) => command.name() === words[0]);
+  const help = known ? `longhaul ${known.name()} --help` : 'longhaul --help';
+  const message = inOurWords(
+    text
+      .trim()
+      .replace(/^error: /, '')
+      .replace(/\n+/g, ' '),
+  ).replace(/\.?$/, '.');
+  printError(new LonghaulError('invalid_input', `${message} See \`${help}\`.`), { json: words.includes('--json') });
+}
+
+/** A value that is wrong: what was expected, what was found. */
+function inOurWords(message: string): string {
+  const wrong =
+    /^option '(?<what>[^']+)' argument '(?<found>.*)' is invalid\. (?<rest>.*)$/.exec(message) ??
+    /^command-argument value '(?<found>.*)' is invalid for argument '(?<what>[^']+)'\. (?<rest>.*)$/.exec(message);
+  const { what = '', found = '', rest = '' } = wrong?.groups ?? {};
+  if (!wrong) return message;
+  const name = /--[\w-]+/.exec(what)?.[0] ?? what;
+  const choices = /^Allowed choices are (.*?)\.?$/.exec(rest)?.[1];
+  return `${name}: ${choices === undefined ? rest : `expected one of ${choices}, found ${JSON.stringify(found)}`}`;
+}

@@ -1,0 +1,45 @@
+/** The agents: which are installed, and rows of `available_agents` that lead nowhere. */
+import { readFile, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type AgentInfo, describeAgents, type SearchPaths, surveyAgents } from '../agents.ts';
+import type { Sql } from '../../store/sql.ts';
+import { type Check, ok, warning } from './check.ts';
+
+const DEMO = 'demo';
+
+/** Without a database: what is installed. */
+export async function checkAgents(sql: Sql | undefined, paths: SearchPaths): Promise<Check[]> {
+  const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
+  const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
+  const shown = await Promise.all(found.map(async (agent) => ok(`agent ${agent.name}`, await foundText(agent))));
+  const none =
+    found.length > 0 ? [] : [ok('agents', 'none is installed but the demo; `longhaul agents` says what to install')];
+  return [...shown, ...none, ...agents.flatMap(troubleWith)];
+}
+
+async function foundText({ program, listed, removed }: AgentInfo): Promise<string> {
+  const version = await packageVersionOf(program ?? '');
+  const note = listed ? '' : removed ? ', removed from the list' : ', not listed (yet)';
+  return `${program ?? ''}${version === undefined ? '' : ` ${version}`}${note}`;
+}
+
+function troubleWith({ name, listed, program, program_here: here, install_hint: hint }: AgentInfo): Check[] {
+  if (here !== null) {
+    const advice = `\`longhaul agents add ${name}\`, or \`longhaul down && longhaul up -d\` here.`;
+    return [warning(`agent ${name}`, `${here} is on this shell's PATH, not on the worker's`, advice)];
+  }
+  if (!listed || program !== null) return [];
+  const advice = hint ?? `\`longhaul agents remove ${name}\`, or add it again with its path.`;
+  return [warning(`agent ${name}`, 'listed, but its program is not there: its tasks fail', advice)];
+}
+
+/** Of a program that npm installed; asking the program itself may take seconds. */
+async function packageVersionOf(program: string): Promise<string | undefined> {
+  const real = await realpath(program).catch(() => program);
+  for (let folder = dirname(real), up = 0; up < 4; folder = dirname(folder), up += 1) {
+    const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => undefined);
+    const version: unknown = text === undefined ? undefined : (JSON.parse(text) as { version?: unknown }).version;
+    if (typeof version === 'string') return version;
+  }
+  return undefined;
+}

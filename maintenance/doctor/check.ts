@@ -1,0 +1,38 @@
+/** One thing that was looked at. */
+export interface Check {
+  readonly name: string;
+  readonly level: 'ok' | 'warning' | 'problem';
+  /** What was found. */
+  readonly detail: string;
+  /** What to do about it. */
+  readonly advice?: string;
+  /** A service that ought to run does not answer. */
+  readonly unreachable?: true;
+}
+
+export const ok = (name: string, detail: string): Check => ({ name, level: 'ok', detail });
+
+export const warning = (name: string, detail: string, advice: string): Check => ({
+  name,
+  level: 'warning',
+  detail,
+  advice,
+});
+
+export const problem = (name: string, detail: string, advice: string): Check => ({
+  name,
+  level: 'problem',
+  detail,
+  advice,
+});
+
+export const unreachable = (name: string, detail: string, advice: string): Check => ({
+  ...problem(name, detail, advice),
+  unreachable: true,
+});
+
+export const textOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  // A refused connection (AggregateError) has an empty message and a code.
+  return error.message || ('code' in error ? String(error.code) : error.name);
+};

@@ -1,0 +1,95 @@
+/** Looks at everything that makes Longhaul not work, whatever runs. Changes nothing, shows no secret. */
+import { type Longhaul, openLonghaul } from '../../client/connection.ts';
+import { checkHealth, type Health } from '../../client/health.ts';
+import { readSettings, type Settings } from '../../services/settings.ts';
+import { readStatus, type Status } from '../../services/status.ts';
+import type { TemporalTarget } from '../../services/temporal-connection.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
+import { findLeftovers } from '../gc/gc.ts';
+import { workerEnvironment } from '../worker-environment.ts';
+import { checkAgents } from './agents.ts';
+import { type Check, ok, problem, textOf } from './check.ts';
+import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
+import { checkAnswers, checkEnvironment, checkParts, oughtToRun, type Running } from './services.ts';
+import { checkLeftovers, checkTasks } from './tasks.ts';
+
+export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Check[]> {
+  const machine = await checkMachine();
+  let settings: Settings;
+  try {
+    settings = readSettings(env);
+  } catch (error) {
+    if (!(error instanceof LonghaulError)) throw error;
+    const advice = 'Correct or unset it; everything else is looked at after that.';
+    return [...machine, ...error.message.split('\n').map((line) => problem('settings', line, advice))];
+  }
+  const checks = [
+    ...machine,
+    checkSettings(env),
+    ...(await checkFolders(settings)),
+    ...(await checkPrograms(settings)),
+  ];
+  return [...checks, ...(await guarded('services', () => checkRunning(settings)))];
+}
+
+/** Names only: values may be secrets. */
+function checkSettings(env: NodeJS.ProcessEnv): Check {
+  const names = Object.keys(env).filter((name) => /^(LONGHAUL_|TEMPORAL_|DATABASE_URL$|DEFAULT_MODEL$)/.test(name));
+  return ok('settings', names.length === 0 ? 'none are set' : names.sort().join(', '));
+}
+
+async function checkRunning(settings: Settings): Promise<Check[]> {
+  const status = await readStatus(settings);
+  const longhaul = (await isWorthAsking(settings, status)) ? connect(settings, status) : undefined;
+  try {
+    const health = longhaul && (await checkHealth(longhaul));
+    const running: Running = { settings, status, longhaul, health };
+    const answers = await guarded('services', () => checkAnswers(running));
+    const worker = await workerEnvironment(settings);
+    const usable = longhaul && health?.postgres.ok && health.migrations.ok ? longhaul : undefined;
+    return [
+      ...(await checkParts(running)),
+      ...answers,
+      ...checkEnvironment(worker),
+      ...(await guarded('agents', () =>
+        checkAgents(usable?.sql, { worker: worker?.['PATH'], shell: process.env['PATH'] }),
+      )),
+      ...(usable ? await guarded('tasks', () => checkTasks(usable.sql)) : []),
+      ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),
+    ];
+  } finally {
+    await longhaul?.close();
+  }
+}
+
+async function look(settings: Settings, longhaul: Longhaul | undefined, health: Health | undefined): Promise<Check> {
+  const knowledge =
+    longhaul && health?.temporal.ok
+      ? { sql: longhaul.sql, temporal: longhaul.temporal, host: settings.hostName }
+      : undefined;
+  return checkLeftovers(await findLeftovers(settings, knowledge, { removeKept: false }));
+}
+
+/** Services that were stopped are not asked; one that the settings name is, always. */
+async function isWorthAsking(settings: Settings, status: Status): Promise<boolean> {
+  if (status.database_url === null || status.temporal_address === null) return false;
+  return settings.databaseUrl !== undefined || (await oughtToRun({ settings, status }));
+}
+
+function connect(settings: Settings, { database_url: databaseUrl, temporal_address: address }: Status): Longhaul {
+  const embedded = { connection: { address: address ?? '', tls: false } };
+  const temporal: TemporalTarget =
+    settings.temporal.kind === 'server'
+      ? settings.temporal.target
+      : { namespace: settings.temporal.namespace, ...embedded };
+  return openLonghaul({ databaseUrl: databaseUrl ?? '', temporal, applicationName: 'longhaul doctor', connections: 3 });
+}
+
+/** A check that fails by itself is a finding, too. */
+async function guarded(name: string, work: () => Promise<Check[]>): Promise<Check[]> {
+  try {
+    return await work();
+  } catch (error) {
+    return [problem(name, `could not be looked at: ${textOf(error)}`, 'Report it, with this line.')];
+  }
+}

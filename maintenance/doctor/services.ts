@@ -1,0 +1,160 @@
+/** The services: what runs, what ought to, and whether it answers. */
+import type { Longhaul } from '../../client/connection.ts';
+import type { Health, PartHealth } from '../../client/health.ts';
+import { missingSearchAttributes, newestPoll } from '../../client/temporal.ts';
+import { homePaths, readState } from '../../services/home.ts';
+import { isPortFree } from '../../services/ports.ts';
+import type { Settings } from '../../services/settings.ts';
+import type { PartStatus, Status } from '../../services/status.ts';
+import { hostNames } from '../../store/hosts.ts';
+import { agentQueue } from '../../workflows/contract.ts';
+import { differingVariables } from '../worker-environment.ts';
+import { type Check, ok, problem, textOf, unreachable, warning } from './check.ts';
+
+const REPAIR = 'longhaul up -d repairs it; the logs are in';
+const BACKEND_MS = 4_000;
+/** A poll is answered or given up after a minute. */
+const POLL_MS = 90_000;
+const MIN_POSTGRES = 150_000;
+
+export interface Running {
+  readonly settings: Settings;
+  readonly status: Status;
+  /** Undefined: no database or no Temporal is known. */
+  readonly longhaul: Longhaul | undefined;
+  readonly health: Health | undefined;
+}
+
+/** Anything of it runs, or ought to: services that are not ours always do. */
+export async function oughtToRun({ settings, status }: Pick<Running, 'settings' | 'status'>): Promise<boolean> {
+  if (status.parts.some((part) => part.pid !== null)) return true;
+  // Killed, or the machine went down: nobody has said `down`.
+  const state = await readState(homePaths(settings.home));
+  return state?.parts.some((part) => part.state === 'ready' && part.process !== null) === true;
+}
+
+export async function checkParts({ settings, status }: Running): Promise<Check[]> {
+  if (!(await oughtToRun({ settings, status }))) {
+    return [ok('services', 'not running; `longhaul up -d` starts them'), ...(await checkPort(settings))];
+  }
+  const { logs } = homePaths(settings.home);
+  return status.parts.map((part) => checkPart(part, logs));
+}
+
+function checkPart({ name, state, pid, detail }: PartStatus, logs: string): Check {
+  const shown = [state, pid === null ? '' : `pid ${pid}`, detail ?? ''].filter(Boolean).join(', ');
+  if (state === 'ready') return ok(name, shown);
+  if (state === 'starting') return warning(name, shown, 'Wait a moment and look again.');
+  return unreachable(name, shown, `${REPAIR} ${logs}`);
+}
+
+async function checkPort({ listen }: Settings): Promise<Check[]> {
+  const { host, port, fixed } = listen;
+  const name = 'port';
+  try {
+    if (port === 0 || (await isPortFree(port, host))) return [ok(name, `${host}:${port} is free`)];
+  } catch (error) {
+    return [problem(name, `${host}:${port}: ${textOf(error)}`, 'Correct LONGHAUL_LISTEN.')];
+  }
+  if (!fixed) return [ok(name, `${host}:${port} is taken; the backend takes another one`)];
+  return [
+    problem(name, `${host}:${port} is taken`, 'End what listens there, choose another port, or unset LONGHAUL_LISTEN.'),
+  ];
+}
+
+export async function checkAnswers(running: Running): Promise<Check[]> {
+  const { settings, status, longhaul, health } = running;
+  if (!longhaul || !health) return [];
+  const checks = [
+    ...(await checkDatabase(longhaul, health, settings)),
+    ...(await checkTemporal(running, longhaul, health)),
+  ];
+  if (status.parts.some((part) => part.name === 'backend' && part.pid !== null))
+    checks.push(await checkBackend(status));
+  return checks;
+}
+
+async function checkDatabase(longhaul: Longhaul, health: Health, settings: Settings): Promise<Check[]> {
+  const name = 'database';
+  const advice = settings.databaseUrl === undefined ? 'longhaul up -d' : 'Start it, or correct DATABASE_URL.';
+  if (!health.postgres.ok) return [unreachable(name, health.postgres.detail, advice)];
+  try {
+    const [row] = await longhaul.sql<{ version: string; number: number }[]>`
+      SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`;
+    if (row && row.number < MIN_POSTGRES) {
+      return [problem(name, `expected Postgres 15 or newer, found ${row.version}`, 'Set DATABASE_URL to a newer one.')];
+    }
+    const found = `Postgres ${row?.version ?? ''}`;
+    if (!health.migrations.ok)
+      return [problem(name, `${found}, schema ${health.migrations.detail}`, 'longhaul up -d brings it up to date.')];
+    return [ok(name, `${found}, schema up to date`), ...(await checkHost(longhaul, settings))];
+  } catch (error) {
+    return [unreachable(name, textOf(error), advice)];
+  }
+}
+
+async function checkHost({ sql }: Longhaul, { hostName }: Settings): Promise<Check[]> {
+  const others = (await hostNames(sql)).filter((name) => name !== hostName);
+  if (others.length === 0) return [];
+  const detail = `the database serves host ${others.join(', ')}, this machine calls itself ${hostName}`;
+  return [problem('host', detail, `Set LONGHAUL_HOST_NAME=${others[0] ?? ''}, or use another database.`)];
+}
+
+async function checkTemporal({ settings, status }: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
+  const name = 'temporal server';
+  const given = settings.temporal.kind === 'server';
+  const advice = given ? 'Start it, or correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.' : 'longhaul up -d';
+  if (!health.temporal.ok) return [unreachable(name, health.temporal.detail, advice)];
+  const checks: Check[] = [];
+  try {
+    const missing = await missingSearchAttributes(longhaul.temporal);
+    const found = `${status.temporal_address ?? ''}, namespace ${longhaul.namespace}`;
+    checks.push(
+      missing.length === 0
+        ? ok(name, found)
+        : problem(
+            name,
+            `${found} lacks search attributes ${missing.join(', ')}`,
+            'longhaul up -d registers them, or says why it cannot.',
+          ),
+    );
+    if (status.parts.some((part) => part.name === 'worker' && part.state === 'ready')) {
+      checks.push(await checkPolls(longhaul, settings.hostName));
+    }
+  } catch (error) {
+    checks.push(unreachable(name, textOf(error), advice));
+  }
+  return checks;
+}
+
+/** A worker that hangs is alive, but asks for nothing. */
+async function checkPolls({ temporal }: Longhaul, hostName: string): Promise<Check> {
+  const at = await newestPoll(temporal, agentQueue(hostName));
+  const ago = at === undefined ? undefined : Date.now() - at.getTime();
+  if (ago !== undefined && ago < POLL_MS) return ok('worker polls', `asks for tasks of host ${hostName}`);
+  const since = ago === undefined ? 'nobody has asked' : `nobody has asked for ${Math.round(ago / 1000)} s`;
+  return unreachable('worker polls', `${since} for tasks of host ${hostName}`, 'longhaul down && longhaul up -d');
+}
+
+async function checkBackend({ backend_url: url }: Status): Promise<Check> {
+  const name = 'backend answers';
+  if (url === null) return unreachable(name, 'its address is not known', 'longhaul up -d');
+  try {
+    const response = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(BACKEND_MS) });
+    if (response.ok) return ok(name, url);
+    const { parts } = (await response.json()) as { parts?: Record<string, PartHealth> };
+    const ill = Object.entries(parts ?? {}).flatMap(([part, health]) => (health.ok ? [] : `${part}: ${health.detail}`));
+    return unreachable(name, `${url} says it is not ready (${ill.join('; ')})`, 'longhaul up -d');
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return unreachable(name, `${url}: ${textOf(cause)}`, 'longhaul up -d');
+  }
+}
+
+export function checkEnvironment(worker: NodeJS.ProcessEnv | undefined): Check[] {
+  if (!worker) return [];
+  const names = differingVariables(worker, process.env);
+  if (names.length === 0) return [ok('environment', 'agents start with what this shell has')];
+  const detail = `agents start with the worker's environment, which differs from this shell's in ${names.join(', ')}`;
+  return [warning('environment', detail, '`longhaul down && longhaul up -d` here takes this shell’s.')];
+}

@@ -1,0 +1,56 @@
+/** Tasks that wait, and what is left of those that ended. */
+import type { Sql } from '../../store/sql.ts';
+import { waitingTasks } from '../../store/left-tasks.ts';
+import type { FoundLeftovers } from '../gc/gc.ts';
+import { type Check, ok, warning } from './check.ts';
+
+const LONG_SECONDS = 60;
+const SILENT_SECONDS = 15 * 60;
+const SHOWN = 3;
+
+export async function checkTasks(sql: Sql): Promise<Check[]> {
+  const waiting = await waitingTasks(sql, { longSeconds: LONG_SECONDS, silentSeconds: SILENT_SECONDS });
+  const checks: Check[] = [];
+  if (waiting.unstarted.length > 0) {
+    const detail = `${shown(waiting.unstarted)} for over a minute without a run`;
+    checks.push(warning('tasks', detail, 'The backend starts them: see `backend answers` and its log.'));
+  }
+  if (waiting.queued.length > 0) {
+    const detail = `${shown(waiting.queued)} for over a minute for an agent slot`;
+    checks.push(warning('tasks', detail, 'LONGHAUL_AGENT_SLOTS says how many agents work at once.'));
+  }
+  if (waiting.silent.length > 0) {
+    const count = waiting.silent.length;
+    const detail = `${count} ${count === 1 ? 'task has' : 'tasks have'} said nothing for 15 minutes: ${ids(waiting.silent)}`;
+    checks.push(
+      warning('tasks', detail, '`longhaul show ID` and the worker’s log say more; `longhaul cancel ID` ends one.'),
+    );
+  }
+  return checks.length > 0 ? checks : [ok('tasks', `${waiting.open} open, none waits for long`)];
+}
+
+const ids = (tasks: readonly string[]): string =>
+  tasks
+    .slice(0, SHOWN)
+    .map((id) => id.slice(0, 8))
+    .join(', ') + (tasks.length > SHOWN ? ', …' : '');
+
+const shown = (tasks: readonly string[]): string =>
+  `${tasks.length} ${tasks.length === 1 ? 'task waits' : 'tasks wait'} (${ids(tasks)})`;
+
+export function checkLeftovers({ leftovers }: FoundLeftovers): Check {
+  const name = 'leftovers';
+  const going = leftovers.filter((leftover) => leftover.kept === undefined);
+  const kept = leftovers.length - going.length;
+  const stay =
+    kept === 0 ? '' : `${kept} ${kept === 1 ? 'is' : 'are'} kept on purpose (longhaul gc --dry-run lists them)`;
+  if (going.length === 0) return ok(name, stay === '' ? 'none' : `none to remove; ${stay}`);
+  const kinds = new Map<string, number>();
+  for (const { kind } of going) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  const counts = [...kinds].map(([kind, count]) => `${count} × ${kind}`).join(', ');
+  return warning(
+    name,
+    `${counts}, of nobody${stay === '' ? '' : `; ${stay}`}`,
+    'longhaul gc removes them; --dry-run says which.',
+  );
+}

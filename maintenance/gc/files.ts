@@ -1,0 +1,126 @@
+/** Files that a killed process of ours left in the home and the cache, and what has not been used for long. */
+import { lstat, readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { HomePaths } from '../../services/home.ts';
+import { lockHolder } from '../../services/lock.ts';
+import { isErrno } from '../../workflows/errors.ts';
+import { releaseStale, staleLocks } from '../../worktrees/repository-lock.ts';
+import { DAY_MS, HOUR_MS, type Leftover, REMOVED } from './leftover.ts';
+
+/** One kind of file: in which folder, by which name, not younger than. */
+interface Pattern {
+  readonly folder: string;
+  readonly name: RegExp;
+  readonly olderThanMs: number;
+  readonly reason: string;
+}
+
+function patternsOf(paths: HomePaths, cacheDir: string): Pattern[] {
+  const hidden = { name: /^\..+\.[0-9a-f]{8}$/, olderThanMs: HOUR_MS, reason: 'half written' };
+  return [
+    { folder: paths.run, ...hidden },
+    { folder: paths.lock, ...hidden },
+    { folder: paths.postgres, ...hidden },
+    { folder: paths.temporal, ...hidden },
+    { folder: path.join(cacheDir, 'temporal', 'lock'), ...hidden },
+    {
+      folder: path.join(paths.home, 'locks'),
+      name: /\.new$/,
+      olderThanMs: HOUR_MS,
+      reason: 'half written',
+    },
+    {
+      folder: paths.postgres,
+      name: /^data\.new-[0-9a-f]+(\.password)?$/,
+      olderThanMs: HOUR_MS,
+      reason: 'of an initdb that was killed',
+    },
+    { folder: paths.logs, name: /\.log\.1$/, olderThanMs: 30 * DAY_MS, reason: 'an old log, not written for 30 days' },
+    {
+      folder: path.join(cacheDir, 'workflow-bundles'),
+      name: /\.js\.\d+$/,
+      olderThanMs: HOUR_MS,
+      reason: 'half written',
+    },
+    {
+      folder: path.join(cacheDir, 'workflow-bundles'),
+      name: /\.js$/,
+      olderThanMs: 30 * DAY_MS,
+      reason: 'a workflow bundle that no worker has used for 30 days',
+    },
+  ];
+}
+
+export async function leftFiles(paths: HomePaths, cacheDir: string): Promise<Leftover[]> {
+  const found = await Promise.all(patternsOf(paths, cacheDir).map(matching));
+  return [...found.flat(), ...(await leftBuilds(cacheDir)), ...(await leftLocks(paths))];
+}
+
+async function matching({ folder, name, olderThanMs, reason }: Pattern): Promise<Leftover[]> {
+  const left: Leftover[] = [];
+  for (const entry of (await readdirOrNone(folder)).filter((one) => name.test(one))) {
+    const file = path.join(folder, entry);
+    if ((await ageMs(file)) > olderThanMs) left.push(fileLeftover(file, reason));
+  }
+  return left;
+}
+
+/** A build of Temporal that was killed leaves up to 3 GB. Who builds now holds the lock. */
+async function leftBuilds(cacheDir: string): Promise<Leftover[]> {
+  const root = path.join(cacheDir, 'temporal');
+  if (await lockHolder(path.join(root, 'lock'))) return [];
+  const versions = (await readdirOrNone(root)).filter((name) => name !== 'lock');
+  const found = versions.map((version) =>
+    matching({
+      folder: path.join(root, version),
+      name: /^\.work-/,
+      olderThanMs: HOUR_MS,
+      reason: 'of a build of Temporal that was killed',
+    }),
+  );
+  return (await Promise.all(found)).flat();
+}
+
+async function leftLocks({ home }: HomePaths): Promise<Leftover[]> {
+  const locksDir = path.join(home, 'locks');
+  return (await staleLocks(locksDir)).map((file) => ({
+    kind: 'lock',
+    name: file,
+    reason: 'its holder is dead',
+    remove: async () => {
+      await releaseStale(locksDir, file);
+      return REMOVED;
+    },
+  }));
+}
+
+function fileLeftover(file: string, reason: string): Leftover {
+  return {
+    kind: 'file',
+    name: file,
+    reason,
+    remove: async () => {
+      await rm(file, { recursive: true, force: true });
+      return REMOVED;
+    },
+  };
+}
+
+/** Of what is gone by now: none. */
+async function ageMs(file: string): Promise<number> {
+  try {
+    return Date.now() - (await lstat(file)).mtimeMs;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return 0;
+    throw error;
+  }
+}
+
+async function readdirOrNone(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Garbage collection of a home: what was lost when processes, rows or files went away by themselves. Safe while tasks
+ * run: a thing goes only if neither rows, nor attempts, nor runs call its task at work, and under the locks that steps
+ * take, too. Another home's things are never looked at.
+ */
+import { homePaths } from '../../services/home.ts';
+import { takeLock } from '../../services/lock.ts';
+import type { Settings } from '../../services/settings.ts';
+import { projectPaths } from '../../store/left-tasks.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
+import path from 'node:path';
+import { leftFiles } from './files.ts';
+import type { GcOptions, Leftover } from './leftover.ts';
+import { leftProcesses } from './processes.ts';
+import { leftRefs } from './refs.ts';
+import type { TaskKnowledge } from './task-states.ts';
+import { leftEntries, leftWorktrees, placesOf, repositoriesOf } from './worktrees.ts';
+
+export interface FoundLeftovers {
+  readonly leftovers: readonly Leftover[];
+  /** What could not be looked at, and why. */
+  readonly skipped: readonly string[];
+}
+
+/** Changes nothing. `knowledge` undefined: the services do not answer, so that only files are looked at. */
+export async function findLeftovers(
+  settings: Settings,
+  knowledge: TaskKnowledge | undefined,
+  options: GcOptions,
+): Promise<FoundLeftovers> {
+  const files = await leftFiles(homePaths(settings.home), settings.cacheDir);
+  const services = 'worktrees, refs and processes: their tasks are known only while the services run (longhaul up -d)';
+  if (!knowledge) return { leftovers: files, skipped: [services] };
+  const places = await placesOf(settings.home);
+  const skipped: string[] = [];
+  const attempt = async (what: string, find: () => Promise<Leftover[]>): Promise<Leftover[]> => {
+    try {
+      return await find();
+    } catch (error) {
+      skipped.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      return [];
+    }
+  };
+  const processes = await attempt('processes', () => leftProcesses(settings.home, knowledge));
+  const worktrees = await attempt('worktrees', () => leftWorktrees(places, knowledge, options));
+  const { sql } = knowledge;
+  const inRepositories = await attempt('repositories', async () => {
+    const repositories = await repositoriesOf(places, await projectPaths(sql));
+    const entries = await leftEntries(places, repositories);
+    return [...entries, ...(await leftRefs(places, { sql, repositories }, options))];
+  });
+  // Processes first: one may still write into the worktree that goes next.
+  return { leftovers: [...processes, ...worktrees, ...inRepositories, ...files], skipped };
+}
+
+/** Printed by `longhaul gc --json`. */
+export interface Collected {
+  readonly kind: Leftover['kind'];
+  readonly name: string;
+  readonly reason: string;
+  readonly outcome: 'removed' | 'would_remove' | 'kept' | 'failed';
+  readonly detail: string | null;
+}
+
+/** One after the other, each told as it is done. One that fails keeps no other from going. */
+export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<Collected> {
+  for (const leftover of leftovers) {
+    const { kind, name, reason, kept } = leftover;
+    const told = { kind, name, reason };
+    if (kept !== undefined) {
+      yield { ...told, outcome: 'kept', detail: kept };
+      continue;
+    }
+    try {
+      const removal = await leftover.remove();
+      if (removal.kind === 'kept') yield { ...told, outcome: 'kept', detail: removal.why };
+      else yield { ...told, outcome: 'removed', detail: removal.note ?? null };
+    } catch (error) {
+      yield { ...told, outcome: 'failed', detail: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+export function asPlanned({ kind, name, reason, kept }: Leftover): Collected {
+  return { kind, name, reason, outcome: kept === undefined ? 'would_remove' : 'kept', detail: kept ?? null };
+}
+
+/** One at a time in a home. Fails if another is at work. */
+export async function withGcLock<T>(home: string, work: () => Promise<T>): Promise<T> {
+  const lock = await takeLock(path.join(homePaths(home).run, 'gc.lock'));
+  if (lock.kind === 'busy') {
+    const { pid } = lock.holder;
+    throw new LonghaulError(
+      'invalid_input',
+      `Process ${pid} is collecting garbage in ${home} already: wait for its end.`,
+    );
+  }
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}

@@ -1,0 +1,28 @@
+/** What lost machine state left: one thing each, with why it is taken for that, and how it goes. */
+
+export interface Leftover {
+  readonly kind: 'worktree' | 'entry' | 'ref' | 'process' | 'lock' | 'file';
+  /** A path, a ref in a repository, a process. */
+  readonly name: string;
+  /** Whose it was. */
+  readonly reason: string;
+  /** Why it stays for now, and what to do about it; undefined: it goes. */
+  readonly kept?: string;
+  /** Answers with what there is to say about it, or why it stays after all. */
+  remove(): Promise<Removal>;
+}
+
+export type Removal =
+  { readonly kind: 'removed'; readonly note?: string } | { readonly kind: 'kept'; readonly why: string };
+
+export const REMOVED: Removal = { kind: 'removed' };
+
+export interface GcOptions {
+  /** Worktrees that hold work which is in no commit go, too. */
+  readonly removeKept: boolean;
+  /** Refs of unknown tasks go, too, if they are at least this old; undefined: they stay. */
+  readonly refsOlderThanDays?: number;
+}
+
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;

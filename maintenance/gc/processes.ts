@@ -1,0 +1,53 @@
+/** Processes that agents of ended tasks left. Of this home only: their environment names it. */
+import { readdirSync, realpathSync } from 'node:fs';
+import { HOME_MARKER, MARKER } from '../../agents/process/environment.ts';
+import { readEnvironment } from '../../processes/environment.ts';
+import { identifyRunning, type ProcessIdentity, readProc } from '../../processes/identity.ts';
+import { endProcess } from '../../services/processes.ts';
+import { type Leftover, REMOVED } from './leftover.ts';
+import { reasonOf, type TaskKnowledge, whereTasksAre } from './task-states.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const SHOWN_CHARS = 60;
+
+interface MarkedProcess {
+  readonly identity: ProcessIdentity;
+  readonly taskId: string;
+  readonly command: string;
+}
+
+export async function leftProcesses(home: string, knowledge: TaskKnowledge): Promise<Leftover[]> {
+  const marked = findMarkedOf(home);
+  const where = await whereTasksAre(knowledge, new Set(marked.map(({ taskId }) => taskId)));
+  return marked.flatMap(({ identity, taskId, command }): Leftover[] => {
+    const task = where.get(taskId);
+    if (!task || task.kind === 'at_work') return [];
+    const remove: Leftover['remove'] = async () => {
+      await endProcess(identity, [
+        { signal: 'SIGTERM', withinMs: 2_000 },
+        { signal: 'SIGKILL', withinMs: 5_000 },
+      ]);
+      return REMOVED;
+    };
+    return [{ kind: 'process', name: `${identity.pid} ${command}`, reason: reasonOf(taskId, task), remove }];
+  });
+}
+
+function findMarkedOf(home: string): MarkedProcess[] {
+  if (process.platform !== 'linux') return [];
+  const real = realpathSync(home);
+  return readdirSync('/proc').flatMap((name): MarkedProcess[] => {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    const environment = readEnvironment(pid);
+    const taskId = environment?.[MARKER];
+    if (taskId === undefined || !UUID.test(taskId) || environment?.[HOME_MARKER] !== real) return [];
+    const identity = identifyRunning(pid);
+    return identity ? [{ identity, taskId, command: commandOf(pid) }] : [];
+  });
+}
+
+function commandOf(pid: number): string {
+  const line = (readProc(`/proc/${pid}/cmdline`)?.toString('utf8') ?? '').replaceAll('\0', ' ').trim();
+  return line.length > SHOWN_CHARS ? `${line.slice(0, SHOWN_CHARS)}…` : line;
+}

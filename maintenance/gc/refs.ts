@@ -1,0 +1,47 @@
+/**
+ * Results of tasks that no row knows. They may be the only copy of work, or another home's on the same repository: they
+ * go only if they are asked for.
+ */
+import type { Sql } from '../../store/sql.ts';
+import { findTasks } from '../../store/left-tasks.ts';
+import { listResultRefs } from '../../worktrees/leftovers.ts';
+import { makeWorktrees } from '../../worktrees/worktrees.ts';
+import { DAY_MS, type GcOptions, type Leftover, REMOVED } from './leftover.ts';
+import { shortTask } from './task-states.ts';
+import type { WorktreePlaces } from './worktrees.ts';
+
+export async function leftRefs(
+  places: WorktreePlaces,
+  { sql, repositories }: { sql: Sql; repositories: readonly string[] },
+  { refsOlderThanDays: days }: GcOptions,
+): Promise<Leftover[]> {
+  const worktrees = makeWorktrees(places);
+  const left: Leftover[] = [];
+  for (const commonDir of repositories) {
+    const refs = await listResultRefs(commonDir);
+    const known = new Set<string>(
+      (
+        await findTasks(
+          sql,
+          refs.map(({ taskId }) => taskId),
+        )
+      ).map(({ id }) => id),
+    );
+    for (const { ref, taskId, ageMs } of refs.filter((one) => !known.has(one.taskId))) {
+      const age = Math.floor(ageMs / DAY_MS);
+      const goes = days !== undefined && ageMs >= days * DAY_MS;
+      const advice = days === undefined ? '--refs removes those older than 30 days' : `younger than ${days} days`;
+      left.push({
+        kind: 'ref',
+        name: `${ref} in ${commonDir}`,
+        reason: `${shortTask(taskId)}, which no row knows; ${age} ${age === 1 ? 'day' : 'days'} old`,
+        ...(goes ? {} : { kept: `it may be the only copy of work, or another home's (${advice})` }),
+        remove: async () => {
+          await worktrees.deleteRef({ projectPath: commonDir, ref });
+          return REMOVED;
+        },
+      });
+    }
+  }
+  return left;
+}

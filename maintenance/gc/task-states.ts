@@ -1,0 +1,70 @@
+/**
+ * Whether a task is at work, by everything that knows: its row, its attempts, its runs. Only what none of them calls at
+ * work may be taken away.
+ */
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import { isAlive } from '../../processes/identity.ts';
+import { openAttempts } from '../../store/attempts.ts';
+import { findTasks, type LeftTask } from '../../store/left-tasks.ts';
+import type { Sql } from '../../store/sql.ts';
+import { isFinal, settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+
+const ASK_MS = 5_000;
+
+export interface TaskKnowledge {
+  readonly sql: Sql;
+  readonly temporal: Client;
+  readonly host: string;
+}
+
+export type TaskWhere =
+  | { readonly kind: 'at_work' }
+  | { readonly kind: 'ended'; readonly task: LeftTask }
+  /** No row has this id. */
+  | { readonly kind: 'gone' };
+
+/**
+ * Ask after the machine was looked at: what was there before a task's end was written is then known as left. Fails if
+ * Postgres or Temporal does not answer.
+ */
+export async function whereTasksAre(
+  { sql, temporal, host }: TaskKnowledge,
+  ids: ReadonlySet<string>,
+): Promise<Map<string, TaskWhere>> {
+  const rows = new Map((await findTasks(sql, [...ids])).map((row) => [row.id as string, row]));
+  const attempts = await openAttempts(sql, host);
+  const live = new Set<string>(
+    attempts
+      .filter((one) => isAlive({ pid: one.worker_pid, startTime: one.worker_start, bootId: one.boot_id }))
+      .map((one) => one.task_id),
+  );
+  const where = new Map<string, TaskWhere>();
+  for (const id of ids) {
+    const task = rows.get(id);
+    const open = (task && !isFinal(task.state)) || live.has(id) || (await hasRun(temporal, id as TaskId));
+    where.set(id, open ? { kind: 'at_work' } : task ? { kind: 'ended', task } : { kind: 'gone' });
+  }
+  return where;
+}
+
+/** A final row may still have a run: its closing steps. */
+async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
+  for (const workflowId of [taskWorkflowId(id), settleWorkflowId(id)]) {
+    try {
+      const handle = temporal.workflow.getHandle(workflowId);
+      const { status } = await temporal.withDeadline(Date.now() + ASK_MS, () => handle.describe());
+      if (status.name === 'RUNNING') return true;
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+    }
+  }
+  return false;
+}
+
+export const shortTask = (id: string): string => `task ${id.slice(0, 8)}`;
+
+export function reasonOf(id: string, where: Exclude<TaskWhere, { kind: 'at_work' }>): string {
+  return where.kind === 'gone'
+    ? `${shortTask(id)}, which no row knows`
+    : `${shortTask(id)}, which is ${where.task.state}`;
+}

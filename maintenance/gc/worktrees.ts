@@ -1,0 +1,129 @@
+/**
+ * Worktrees of tasks that are at work no more. What one holds that is in no commit yet is stored under a ref first; what
+ * cannot be stored keeps its worktree.
+ */
+import { readdir, realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { findTasks } from '../../store/left-tasks.ts';
+import type { Sql } from '../../store/sql.ts';
+import { listRecords, type WorktreeRecord } from '../../worktrees/records.ts';
+import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
+import { findLeftEntries, type FindLeftEntries, removeLeftEntry } from '../../worktrees/leftovers.ts';
+import { makeWorktrees, type Worktrees } from '../../worktrees/worktrees.ts';
+import { type GcOptions, HOUR_MS, type Leftover, REMOVED, type Removal } from './leftover.ts';
+import { reasonOf, shortTask, type TaskKnowledge, type TaskWhere, whereTasksAre } from './task-states.ts';
+
+export interface WorktreePlaces {
+  readonly locksDir: string;
+  /** Real path. */
+  readonly root: string;
+}
+
+export async function placesOf(home: string): Promise<WorktreePlaces> {
+  const real = (await orAbsent(realpath(home))) ?? home;
+  return { locksDir: path.join(home, 'locks'), root: path.join(real, 'worktrees') };
+}
+
+export async function leftWorktrees(
+  places: WorktreePlaces,
+  knowledge: TaskKnowledge,
+  options: GcOptions,
+): Promise<Leftover[]> {
+  const worktrees = makeWorktrees(places);
+  const folders = ((await orAbsent(readdir(places.root))) ?? []).map((name) => path.join(places.root, name));
+  const records = await listRecords(places.locksDir);
+  const where = await whereTasksAre(knowledge, new Set(records.flatMap(({ owner }) => owner ?? [])));
+  const left = records.flatMap((record) => {
+    const task = record.owner === undefined ? undefined : where.get(record.owner);
+    if (task?.kind === 'at_work') return [];
+    return [leftWorktree(worktrees, record, task, options)];
+  });
+  const known = new Set(records.flatMap(({ worktreePath }) => [worktreePath, `${worktreePath}.nested-git`]));
+  const strange = folders.filter((folder) => !known.has(folder));
+  return [
+    ...left,
+    ...(await Promise.all(strange.map((folder) => strangeFolder(knowledge.sql, places, folder)))).flat(),
+  ];
+}
+
+function leftWorktree(
+  worktrees: Worktrees,
+  record: WorktreeRecord,
+  where: Exclude<TaskWhere, { kind: 'at_work' }> | undefined,
+  { removeKept }: GcOptions,
+): Leftover {
+  const { worktreePath, owner } = record;
+  const reason = owner && where ? reasonOf(owner, where) : 'made for no task';
+  const task = where?.kind === 'ended' ? where.task : undefined;
+  const wasKept = task?.kept_worktree === worktreePath;
+  const base = { kind: 'worktree' as const, name: worktreePath, reason };
+  const remove = async (): Promise<Removal> => {
+    if (removeKept || record.state !== 'ready') {
+      await worktrees.remove({ worktreePath });
+      return REMOVED;
+    }
+    return storeAndRemove(worktrees, record, task?.input);
+  };
+  if (!wasKept || removeKept) return { ...base, remove };
+  const why =
+    /The worktree was kept at \S+: (.*)$/s.exec(task?.output_summary ?? '')?.[1] ?? 'its work is in no commit';
+  return { ...base, kept: `${why} (--kept removes it)`, remove };
+}
+
+/** Not under the task's own ref, which may be what its change was made from. */
+async function storeAndRemove(
+  worktrees: Worktrees,
+  record: WorktreeRecord,
+  input: string | undefined,
+): Promise<Removal> {
+  const { worktreePath, base, owner } = record;
+  const ref = `refs/longhaul/left/${owner ?? path.basename(worktreePath).replace(/[^\w-]/g, '-')}`;
+  const message = input?.trim().split('\n', 1)[0]?.slice(0, 200) || `What ${owner ? shortTask(owner) : 'a task'} left`;
+  const gone = (await orAbsent(readdir(worktreePath))) === undefined;
+  const stored = gone ? undefined : await worktrees.collect({ worktreePath, base, ref, message });
+  if (stored?.kind === 'kept') return { kind: 'kept', why: `${stored.reason} (--kept removes it)` };
+  await worktrees.remove({ worktreePath });
+  return stored?.kind === 'changed'
+    ? { kind: 'removed', note: `what it held is ${ref} in ${record.topLevel}` }
+    : REMOVED;
+}
+
+/** A folder among the worktrees that we have no record of: never touched, since nobody knows what is in it. */
+async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePlaces, folder: string): Promise<Leftover[]> {
+  // One that was begun after the records were read has one by now.
+  if ((await listRecords(locksDir)).some((record) => record.worktreePath === folder)) return [];
+  const [row] = await sql<
+    { id: string }[]
+  >`SELECT id FROM tasks WHERE worktree_path = ${folder} ORDER BY created_at DESC LIMIT 1`;
+  const [task] = row ? await findTasks(sql, [row.id]) : [];
+  const kept = `no record says what it was made from: look, and remove it by hand`;
+  const reason = task ? `${shortTask(task.id)} once had it` : `in ${root}, but no worktree of ours`;
+  return [{ kind: 'worktree', name: folder, reason, kept, remove: async () => ({ kind: 'kept', why: kept }) }];
+}
+
+/** Shared folders of the repositories that tasks have worked in, as far as they are there. */
+export async function repositoriesOf(places: WorktreePlaces, projects: readonly string[]): Promise<string[]> {
+  const fromRecords = (await listRecords(places.locksDir)).map((record) => record.commonDir);
+  const fromProjects = await Promise.all(projects.map((project) => commonDirOf(project).catch(() => undefined)));
+  const all = new Set([...fromRecords, ...fromProjects].filter((dir) => dir !== undefined));
+  const there = await Promise.all([...all].map(async (dir) => ((await orAbsent(readdir(dir))) ? [dir] : [])));
+  return there.flat().sort();
+}
+
+export async function leftEntries(places: WorktreePlaces, repositories: readonly string[]): Promise<Leftover[]> {
+  const left: Leftover[] = [];
+  for (const commonDir of repositories) {
+    const find: FindLeftEntries = { commonDir, root: places.root, olderThanMs: HOUR_MS };
+    const entries = await findLeftEntries(find);
+    const known = new Set((await listRecords(places.locksDir)).map((record) => record.worktreePath));
+    for (const entry of entries.filter((one) => one.worktreePath === undefined || !known.has(one.worktreePath))) {
+      const reason = entry.kind === 'lost' ? "git's entry of a worktree that is gone" : 'half made, over an hour ago';
+      const remove = async (): Promise<Removal> => {
+        await removeLeftEntry(places.locksDir, find, entry);
+        return REMOVED;
+      };
+      left.push({ kind: 'entry', name: entry.path, reason, remove });
+    }
+  }
+  return left;
+}

@@ -1,0 +1,31 @@
+/**
+ * The environment in which agents start: the worker's, which is that of the shell whose `longhaul up` started the
+ * supervisor. Whoever changed a key or installed a program since is told.
+ */
+import { CATALOG } from '../agents/catalog.ts';
+import { readEnvironment } from '../processes/environment.ts';
+import type { Settings } from '../services/settings.ts';
+import { readStatus } from '../services/status.ts';
+
+/** Of what agents get, what matters to whether they work; a terminal's own variables differ from shell to shell. */
+const WATCHED = [
+  'PATH HOME',
+  'http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY',
+  'NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO',
+].flatMap((names) => names.split(' '));
+
+/** Undefined: no worker runs, or it cannot be read. */
+export async function workerEnvironment(settings: Settings): Promise<NodeJS.ProcessEnv | undefined> {
+  const { parts } = await readStatus(settings);
+  const pid = parts.find((part) => part.name === 'worker')?.pid;
+  return pid ? readEnvironment(pid) : undefined;
+}
+
+/** Names of the variables that the worker has otherwise, more, or not. No values: some are keys. */
+export function differingVariables(worker: NodeJS.ProcessEnv, shell: NodeJS.ProcessEnv): string[] {
+  const patterns = [...WATCHED, ...Object.values(CATALOG).flatMap((profile) => profile.envKeys)];
+  const watched = (name: string): boolean =>
+    patterns.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
+  const names = new Set([...Object.keys(worker), ...Object.keys(shell)].filter(watched));
+  return [...names].filter((name) => (worker[name] ?? '') !== (shell[name] ?? '')).sort();
+}

@@ -1,0 +1,60 @@
+/** What the database says of tasks that something on the machine belongs to. */
+import type { TaskId, TaskState } from '../workflows/contract.ts';
+import type { Db } from './sql.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export interface LeftTask {
+  readonly id: TaskId;
+  readonly state: TaskState;
+  readonly input: string;
+  readonly kept_worktree: string | null;
+  readonly output_summary: string | null;
+}
+
+export async function findTasks(db: Db, ids: readonly string[]): Promise<LeftTask[]> {
+  const uuids = ids.filter((id) => UUID.test(id));
+  if (uuids.length === 0) return [];
+  return [
+    ...(await db<LeftTask[]>`
+      SELECT id, state, coalesce(input, '') AS input, kept_worktree, output_summary FROM tasks
+       WHERE id = ANY (${uuids}::uuid[])`),
+  ];
+}
+
+/** Of all projects that have one. */
+export async function projectPaths(db: Db): Promise<string[]> {
+  const rows = await db<{ path: string }[]>`SELECT DISTINCT path FROM projects WHERE path IS NOT NULL AND path <> ''`;
+  return rows.map(({ path }) => path);
+}
+
+export interface WaitingTasks {
+  readonly open: number;
+  /** Nobody has started them, although nothing of their session is before them. */
+  readonly unstarted: readonly TaskId[];
+  /** Started, and waiting for an agent slot. */
+  readonly queued: readonly TaskId[];
+  /** At work, and nothing was heard of them. */
+  readonly silent: readonly TaskId[];
+}
+
+export async function waitingTasks(
+  db: Db,
+  { longSeconds, silentSeconds }: { longSeconds: number; silentSeconds: number },
+): Promise<WaitingTasks> {
+  const rows = await db<{ id: TaskId; unstarted: boolean; queued: boolean; silent: boolean }[]>`
+    SELECT t.id,
+           t.state = 'pending' AND t.run_id IS NULL AND t.created_at < now() - ${longSeconds} * interval '1 second'
+             AND NOT EXISTS (SELECT FROM tasks o WHERE o.session_id = t.session_id AND o.id <> t.id
+                              AND o.state IN ('pending', 'running')
+                              AND (o.claimed_at IS NOT NULL OR (o.queue_position, o.created_at) < (t.queue_position, t.created_at))) AS unstarted,
+           t.state = 'pending' AND t.run_id IS NOT NULL AND t.claimed_at < now() - ${longSeconds} * interval '1 second' AS queued,
+           t.state = 'running' AND t.phase <> 'waiting_permission'
+             AND t.started_at < now() - ${silentSeconds} * interval '1 second'
+             AND NOT EXISTS (SELECT FROM frames f WHERE f.session_id = t.session_id AND f.task_id = t.id
+                              AND f.at > now() - ${silentSeconds} * interval '1 second') AS silent
+      FROM tasks t WHERE t.state IN ('pending', 'running') ORDER BY t.created_at`;
+  const those = (which: 'unstarted' | 'queued' | 'silent'): TaskId[] =>
+    rows.filter((row) => row[which]).map(({ id }) => id);
+  return { open: rows.length, unstarted: those('unstarted'), queued: those('queued'), silent: those('silent') };
+}
