@@ -11,12 +11,14 @@ import { makeSteps } from './activities/main.ts';
 import { endLostAgents, recoverSteps, workerIdentity } from './activities/recover-steps.ts';
 import { TurnRegistry } from './activities/turns.ts';
 import { requireProc } from './agents/process/end.ts';
+import { migrateDatabase } from './client/migrate-database.ts';
 import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
 import { listFoundAgents } from './maintenance/agents.ts';
 import { identifySelf } from './processes/identity.ts';
 import { startRunner } from './processes/runner.ts';
 import { makeLog } from './services/log.ts';
+import { prepareServices } from './services/prepare.ts';
 import { announceReady } from './services/ready.ts';
 import { readSettings, type Settings } from './services/settings.ts';
 import { workflowBundle } from './services/workflow-bundle.ts';
@@ -36,7 +38,6 @@ async function main(): Promise<void> {
   const settings = readSettings();
   const log = makeLog('worker');
   startRunner();
-  installRuntime(log);
   const databaseUrl = settings.databaseUrl;
   if (databaseUrl === undefined || settings.temporal.kind === 'embedded') {
     throw new LonghaulError(
@@ -44,10 +45,16 @@ async function main(): Promise<void> {
       'The worker needs DATABASE_URL and TEMPORAL_ADDRESS. `longhaul up` starts it with both.',
     );
   }
-  const sql = connect(databaseUrl, { max: settings.agentSlots + 10, applicationName: 'longhaul worker' });
   const { target } = settings.temporal;
-  const [bundle, connection] = await Promise.all([
+  const say = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are there');
+  const [bundle] = await Promise.all([
     workflowBundle(settings.cacheDir),
+    prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, say }),
+  ]);
+  // Only now: once it is installed, a signal no longer ends the process by itself.
+  installRuntime(log);
+  const sql = connect(databaseUrl, { max: settings.agentSlots + 10, applicationName: 'longhaul worker' });
+  const [connection] = await Promise.all([
     connectNative(target),
     claimHost(sql, settings.hostName),
     listFoundAgents(sql, process.env['PATH']),

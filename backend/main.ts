@@ -3,8 +3,10 @@
  * serves comes back with them.
  */
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
-import { startIntake } from '../client/intake.ts';
+import { type Intake, startIntake } from '../client/intake.ts';
+import { migrateDatabase } from '../client/migrate-database.ts';
 import { makeLog } from '../services/log.ts';
+import { prepareServices } from '../services/prepare.ts';
 import { announceReady } from '../services/ready.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
 import { LonghaulError } from '../workflows/errors.ts';
@@ -17,10 +19,11 @@ const log = makeLog('backend');
 
 async function main(): Promise<void> {
   const settings = readSettings();
-  const longhaul = open(settings);
+  const { longhaul, prepare } = open(settings);
   const stop = new AbortController();
-  const intake = startIntake({ ...longhaul, host: settings.hostName, log, signal: stop.signal });
-  const server = makeServer({ longhaul, intake, log });
+  let trouble: string | undefined = 'Postgres and Temporal were not looked at yet';
+  let intake: Intake | undefined;
+  const server = makeServer({ longhaul, intake: { trouble: () => trouble ?? intake?.trouble() }, log });
 
   const close = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
@@ -29,7 +32,7 @@ async function main(): Promise<void> {
     stop.abort();
     void (async () => {
       await server.close();
-      await intake.ended;
+      await intake?.ended;
       await longhaul.close();
       log.info('stopped');
     })();
@@ -41,22 +44,37 @@ async function main(): Promise<void> {
     throw new LonghaulError('invalid_input', `cannot listen on ${host}:${port}: ${String(error)}`, { cause: error });
   });
   log.info({ address }, 'listening');
+  const say = (news: string | undefined): void => {
+    trouble = news;
+    log.info({}, news ?? 'Postgres and Temporal are there');
+  };
+  await prepare(say, stop.signal);
+  trouble = undefined;
+  if (stop.signal.aborted) return;
+  intake = startIntake({ ...longhaul, host: settings.hostName, log, signal: stop.signal });
   await intake.working;
   announceReady({ url: address });
 }
 
-function open(settings: Settings): Longhaul {
+interface Opened {
+  readonly longhaul: Longhaul;
+  /** Until both services are as this version needs them: else a first task could meet a table that is not there yet. */
+  readonly prepare: (say: (trouble: string | undefined) => void, signal: AbortSignal) => Promise<void>;
+}
+
+function open(settings: Settings): Opened {
   if (settings.databaseUrl === undefined || settings.temporal.kind !== 'server') {
     throw new LonghaulError(
       'invalid_input',
       'The backend needs DATABASE_URL and TEMPORAL_ADDRESS. `longhaul up` starts it with both.',
     );
   }
-  return openLonghaul({
-    databaseUrl: settings.databaseUrl,
-    temporal: settings.temporal.target,
-    applicationName: 'longhaul backend',
-  });
+  const { databaseUrl } = settings;
+  const temporal = settings.temporal.target;
+  return {
+    longhaul: openLonghaul({ databaseUrl, temporal, applicationName: 'longhaul backend' }),
+    prepare: (say, signal) => prepareServices({ databaseUrl, temporal, migrate: migrateDatabase, say, signal }),
+  };
 }
 
 main().catch((error: unknown) => {

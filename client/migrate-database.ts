@@ -1,13 +1,47 @@
 /** For whoever starts the services: brings a database to this version's schema. */
 import { migrate } from '../store/migrate.ts';
-import { connect } from '../store/sql.ts';
+import { connect, sqlCode } from '../store/sql.ts';
+import { LonghaulError } from '../workflows/errors.ts';
 
-/** Safe to run by many starters at once, and again. Fails if the database has run migrations of a newer version. */
+// Only a person can change these: https://www.postgresql.org/docs/current/errcodes-appendix.html
+const INSUFFICIENT_PRIVILEGE = '42501';
+const REFUSED: Readonly<Record<string, string>> = {
+  '28P01': 'Check the user name and the password in it.',
+  '28000': "Check the user name in it, and the server's pg_hba.conf.",
+  '3D000': 'Create the database, or name another one.',
+};
+
+/**
+ * Safe to run by many starters at once, and again. Fails with `invalid_input` if the database has run migrations of a
+ * newer version, refuses the role, or does not let it make or change tables that are needed.
+ */
 export async function migrateDatabase(databaseUrl: string): Promise<void> {
   const sql = connect(databaseUrl, { max: 1, applicationName: 'longhaul migrations' });
   try {
     await migrate(sql);
+  } catch (error) {
+    throw refusal(error, new URL(databaseUrl)) ?? error;
   } finally {
     await sql.end({ timeout: 5 });
   }
+}
+
+function refusal(error: unknown, url: URL): LonghaulError | undefined {
+  const code = sqlCode(error);
+  if (code === undefined || !(error instanceof Error)) return undefined;
+  const database = decodeURIComponent(url.pathname.slice(1));
+  if (code === INSUFFICIENT_PRIVILEGE) {
+    const role = decodeURIComponent(url.username);
+    return new LonghaulError(
+      'invalid_input',
+      `DATABASE_URL: the role "${role}" may not make or change the tables of database "${database}" (${error.message}). ` +
+        `Make it the owner of the tables that are there and GRANT CREATE ON SCHEMA public TO "${role}", or start once with a role that may.`,
+      { cause: error },
+    );
+  }
+  const advice = REFUSED[code];
+  if (advice === undefined) return undefined;
+  return new LonghaulError('invalid_input', `DATABASE_URL: ${url.host} refuses it: ${error.message}. ${advice}`, {
+    cause: error,
+  });
 }

@@ -25,7 +25,7 @@ const STARTS = 3;
 
 // start-dev has one history shard, so its default limits per shard bind: 50 ms before every dispatch,
 // 250 to 440 seven-step tasks a minute instead of 1,000 and more (two cores, server 1.29.1, SDK 1.24).
-const DYNAMIC_CONFIG: Readonly<Record<string, string>> = {
+export const DYNAMIC_CONFIG: Readonly<Record<string, string>> = {
   'history.transferProcessorMaxPollRPS': '2000',
   'history.timerProcessorMaxPollRPS': '2000',
   'history.visibilityProcessorMaxPollRPS': '2000',

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { LonghaulError } from '../workflows/errors.ts';
-import type { Sql } from './sql.ts';
+import type { Db, Sql } from './sql.ts';
 
 /** Any fixed number: all Longhaul migrators of one database wait for each other on it. */
 const ADVISORY_LOCK = 4_706_001;
@@ -33,8 +33,11 @@ export async function migrate(sql: Sql, migrations?: readonly Migration[]): Prom
   const all = migrations ?? (await readMigrations());
   return sql.begin(async (tx) => {
     await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK})`;
-    await tx`CREATE TABLE IF NOT EXISTS schema_migrations (
-      name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
+    // Not IF NOT EXISTS: that asks for the right to make tables even where there is nothing to make.
+    if (!(await hasRunBefore(tx))) {
+      await tx`CREATE TABLE schema_migrations (
+        name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
+    }
     const rows = await tx<{ name: string; checksum: string }[]>`SELECT name, checksum FROM schema_migrations`;
     const applied = new Map(rows.map((row) => [row.name, row.checksum]));
     refuseUnknown(applied, all);
@@ -72,8 +75,12 @@ function refuseUnknown(applied: ReadonlyMap<string, string>, known: readonly Mig
 /** Names of migrations of this version that the database has not run. Text that changed since is `migrate`'s to refuse. */
 export async function unappliedMigrations(sql: Sql): Promise<string[]> {
   const names = (await readMigrations()).map((migration) => migration.name);
-  const [table] = await sql<{ there: boolean }[]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS there`;
-  if (!table?.there) return names;
+  if (!(await hasRunBefore(sql))) return names;
   const rows = await sql<{ name: string }[]>`SELECT name FROM schema_migrations`;
   return names.filter((name) => !rows.some((row) => row.name === name));
+}
+
+async function hasRunBefore(sql: Db): Promise<boolean> {
+  const [table] = await sql<{ there: boolean }[]>`SELECT to_regclass('schema_migrations') IS NOT NULL AS there`;
+  return table?.there === true;
 }

@@ -1,0 +1,78 @@
+/**
+ * What the worker and the backend do before anything else: wait for Postgres and Temporal, whichever comes later, and
+ * bring both to what this version needs. Started beside a supervisor all of it is there already.
+ *
+ * What waiting may mend is waited for without end and told of; what a person must change fails at once.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LonghaulError } from '../workflows/errors.ts';
+import { checkTemporal, type TemporalTarget } from './temporal-connection.ts';
+
+const FIRST_PAUSE_MS = 100;
+const LAST_PAUSE_MS = 2_000;
+
+export interface Preparation {
+  readonly databaseUrl: string;
+  readonly temporal: TemporalTarget;
+  /** Brings the database to the newest schema. Fails with `invalid_input` where trying again is of no use. */
+  readonly migrate: (databaseUrl: string) => Promise<void>;
+  /** Told each time that the trouble is another one; `undefined`: that there is none any more. */
+  readonly say: (trouble: string | undefined) => void;
+  /** Aborted: gives up, without a word. */
+  readonly signal?: AbortSignal;
+}
+
+/** Resolves when both are ready, or when `signal` is aborted. */
+export async function prepareServices({ databaseUrl, temporal, migrate, say, signal }: Preparation): Promise<void> {
+  const troubles = new Map<string, string>();
+  let told: string | undefined;
+  const hear = (service: string, trouble: string | undefined): void => {
+    if (trouble === undefined) troubles.delete(service);
+    else troubles.set(service, `waiting for ${service}: ${trouble}`);
+    const now = troubles.size === 0 ? undefined : [...troubles.values()].join('; ');
+    if (now === told) return;
+    told = now;
+    say(now);
+  };
+  const { host } = new URL(databaseUrl);
+  const { address } = temporal.connection;
+  await Promise.all([
+    untilDone(
+      () => migrate(databaseUrl),
+      (trouble) => hear(`Postgres at ${host}`, trouble),
+      signal,
+    ),
+    untilDone(
+      () => checkTemporal(temporal),
+      (trouble) => hear(`Temporal at ${address}`, trouble),
+      signal,
+    ),
+  ]);
+}
+
+async function untilDone(
+  work: () => Promise<void>,
+  hear: (trouble: string | undefined) => void,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const stopped = (): boolean => signal?.aborted === true;
+  for (let pauseMs = FIRST_PAUSE_MS; !stopped(); pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
+    try {
+      await work();
+      hear(undefined);
+      return;
+    } catch (error) {
+      if (error instanceof LonghaulError && error.code === 'invalid_input') throw error;
+      hear(reason(error));
+    }
+    // Rejects only because it was cut short.
+    await sleep(pauseMs, undefined, { ...(signal && { signal }) }).catch(() => undefined);
+  }
+}
+
+/** A refused connection (AggregateError) has an empty message and a code. */
+function reason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '') return error.message;
+  return 'code' in error ? String(error.code) : error.name;
+}
