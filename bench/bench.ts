@@ -1,0 +1,40 @@
+/** What a bench is: a name to ask for it by, the stage that it needs, and how it measures. */
+import type { Outcome } from './report.ts';
+import type { Stage } from './stage.ts';
+
+export interface BenchOptions {
+  /** Small numbers, to see that everything runs. */
+  readonly quick: boolean;
+  /** Repetitions that the user asked for. */
+  readonly n: number | undefined;
+  readonly dist: string;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/** Benches that need the same stage share one, one after the other. */
+export type StageKind =
+  /** As `longhaul up` starts it. */
+  | 'usual'
+  /** With a slot for each of twenty agents. */
+  | 'twenty slots'
+  /** git and agents replaced by stand-ins. */
+  | 'stand-ins'
+  /** With opencode and the model that it is told to ask. */
+  | 'opencode'
+  | 'none';
+
+interface Described {
+  readonly name: string;
+  readonly about: string;
+}
+
+export type Bench = Described &
+  (
+    | { readonly stage: Exclude<StageKind, 'none'>; run(stage: Stage, options: BenchOptions): Promise<Outcome> }
+    | { readonly stage: 'none'; run(options: BenchOptions): Promise<Outcome> }
+  );
+
+/** How often to measure: what the user asked for, else by how thorough the run is. */
+export const times = ({ n, quick }: BenchOptions, usual: { full: number; quick: number }): number =>
+  n ?? (quick ? usual.quick : usual.full);

@@ -1,0 +1,5 @@
+/** Every bench, in the order in which they run: those that share a stage one after the other. */
+import type { Bench } from '../bench.ts';
+import { spawn } from './spawn.ts';
+
+export const BENCHES: readonly Bench[] = [spawn];

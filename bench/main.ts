@@ -1,0 +1,119 @@
+/**
+ * `npm run bench`: how fast Longhaul is, measured on this machine with real parts. Fails only if something does not
+ * run, never by a time. Ctrl-C ends and removes what was started.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { Bench, BenchOptions, StageKind } from './bench.ts';
+import { BENCHES } from './figures/all.ts';
+import { json, machine, type Outcome, type Result, table } from './report.ts';
+import { onStage, type Stage, type StageOptions } from './stage.ts';
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+
+const USAGE = `\
+npm run bench -- [options]
+  --list        name the benches
+  --only NAME   run this one; may be given several times
+  --quick       small numbers: does everything run?
+  -n COUNT      repetitions of each measurement
+  --json FILE   where to write the figures (default: bench/results/<time>.json)
+  --dist DIR    measure the build in this folder (default: dist, made anew by npm run bench)
+`;
+
+const { values: given } = parseArgs({
+  options: {
+    list: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true, default: [] },
+    quick: { type: 'boolean', default: false },
+    n: { type: 'string', short: 'n' },
+    json: { type: 'string' },
+    dist: { type: 'string', default: path.join(ROOT, 'dist') },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+function chosen(): readonly Bench[] {
+  const unknown = given.only.filter((name) => !BENCHES.some((bench) => bench.name === name));
+  if (unknown.length > 0) throw new Error(`There is no bench ${unknown.join(', ')}. --list names them.`);
+  return given.only.length === 0 ? BENCHES : BENCHES.filter(({ name }) => given.only.includes(name));
+}
+
+function optionsFor(signal: AbortSignal): BenchOptions {
+  const n = given.n === undefined ? undefined : Number(given.n);
+  if (n !== undefined && !(Number.isInteger(n) && n > 0))
+    throw new Error(`-n: expected a number above 0, found ${given.n}`);
+  const dist = path.resolve(given.dist);
+  if (!existsSync(path.join(dist, 'cli', 'main.js'))) throw new Error(`${dist} holds no build: run npm run build`);
+  return { quick: given.quick, n, dist, signal, say };
+}
+
+async function stageOptions(kind: Exclude<StageKind, 'none'>, { dist, signal }: BenchOptions): Promise<StageOptions> {
+  switch (kind) {
+    case 'usual':
+      return { dist, signal };
+    case 'twenty slots':
+      return { dist, signal, slots: 24 };
+    case 'stand-ins':
+    case 'opencode':
+      throw new Error('not yet');
+  }
+}
+
+async function timed(name: string, run: () => Promise<Outcome>): Promise<Result> {
+  const started = performance.now();
+  const outcome = await run();
+  const result = { name, seconds: (performance.now() - started) / 1_000, ...outcome };
+  say(table(result));
+  return result;
+}
+
+/** One stage for each kind that is needed. */
+async function runAll(benches: readonly Bench[], options: BenchOptions): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const bench of benches) {
+    if (bench.stage === 'none') results.push(await timed(bench.name, () => bench.run(options)));
+  }
+  const kinds = new Set(benches.flatMap(({ stage }) => (stage === 'none' ? [] : [stage])));
+  for (const kind of kinds) {
+    await onStage(await stageOptions(kind, options), async (stage: Stage) => {
+      for (const bench of benches) {
+        if (bench.stage === kind) results.push(await timed(bench.name, () => bench.run(stage, options)));
+      }
+    });
+  }
+  return results;
+}
+
+const commit = (): string =>
+  execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT, encoding: 'utf8' }).trim();
+
+async function main(): Promise<void> {
+  if (given.help) return void process.stdout.write(USAGE);
+  if (given.list) return BENCHES.forEach(({ name, about }) => say(`${name.padEnd(12)}${about}`));
+  const stop = new AbortController();
+  const options = optionsFor(stop.signal);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => stop.abort(new Error(`stopped by ${signal}; nothing of it is left`)));
+  }
+  const where = machine(commit());
+  say(`${where.cpu}, ${where.cores} cores, Linux ${where.linux}, Node ${where.node}, ${where.commit}\n`);
+  const results = await runAll(chosen(), options);
+  const file = given.json ?? path.join(ROOT, 'bench', 'results', `${where.at.replaceAll(':', '-')}.json`);
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(file, json(where, results));
+  say(`written to ${file}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

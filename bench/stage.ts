@@ -1,0 +1,265 @@
+/**
+ * A whole Longhaul for a bench: a throwaway home whose parts run as `longhaul up` starts them, from the build, and a
+ * small project. Tasks are handed over as any program would: a row.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
+import { devNull, tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { connectTemporal, type TemporalLink } from '../client/temporal.ts';
+import { TASKS_CHANNEL } from '../frames/frame.ts';
+import { ensureUp } from '../services/ensure-up.ts';
+import { type HomePaths, prepareHome, readState } from '../services/home.ts';
+import { endProcess, type RunningProcess, spawnDetached } from '../services/processes.ts';
+import { listen, type Listener } from '../store/listen.ts';
+import { connect, type Sql } from '../store/sql.ts';
+import { makeRepository, type SampleRepository } from '../test/lab/repositories.ts';
+import { isFinal, type ProjectId, type TaskId, type TaskState, taskWorkflowId } from '../workflows/contract.ts';
+
+const AGENTS = ['trivial', 'token-stream'];
+const STOP_MS = 60_000;
+/** Bounds what hangs; nothing that is measured comes near. */
+const TASK_MS = 120_000;
+
+export interface StageOptions {
+  /** Folder of the compiled program. */
+  readonly dist: string;
+  readonly slots?: number;
+  /** Over that of the shell; undefined takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+}
+
+export interface EndedTask {
+  readonly id: TaskId;
+  readonly state: TaskState;
+  readonly output_summary: string | null;
+  /** By Postgres' clock, from the row's insert. */
+  readonly took_ms: number;
+}
+
+export const PARTS = ['postgres', 'temporal', 'worker', 'backend'] as const;
+export type PartName = (typeof PARTS)[number];
+
+export class Stage {
+  readonly home: string;
+  readonly sql: Sql;
+  readonly temporal: TemporalLink;
+  readonly databaseUrl: string;
+  readonly project: SampleRepository;
+  readonly projectId: ProjectId;
+  readonly signal: AbortSignal;
+  readonly #paths: HomePaths;
+  readonly #listener: Listener;
+  readonly #waiting = new Map<string, () => void>();
+
+  constructor(parts: StageParts) {
+    this.home = parts.paths.home;
+    this.sql = parts.sql;
+    this.temporal = parts.temporal;
+    this.databaseUrl = parts.databaseUrl;
+    this.project = parts.project;
+    this.projectId = parts.projectId;
+    this.signal = parts.signal;
+    this.#paths = parts.paths;
+    this.#listener = listen(parts.sql, {
+      channels: [TASKS_CHANNEL],
+      onNotify: (_, id) => this.#waiting.get(id)?.(),
+      onListening: () => this.#wakeAll(),
+    });
+  }
+
+  listening(): Promise<void> {
+    return this.#listener.listening;
+  }
+
+  async submit(agent: string, input: string): Promise<TaskId> {
+    const [row] = await this.sql<{ id: TaskId }[]>`
+      INSERT INTO tasks (project_id, input, agent) VALUES (${this.projectId}, ${input}, ${agent}) RETURNING id`;
+    if (!row) throw new TypeError('the insert returned no task');
+    return row.id;
+  }
+
+  /** `count` rows in one statement. */
+  async submitMany(agent: string, input: string, count: number): Promise<TaskId[]> {
+    const rows = await this.sql<{ id: TaskId }[]>`
+      INSERT INTO tasks (project_id, input, agent)
+      SELECT ${this.projectId}::uuid, ${input}, ${agent} FROM generate_series(1, ${count}::int) RETURNING id`;
+    return rows.map(({ id }) => id);
+  }
+
+  /** Until its row is final. Fails unless it completed. */
+  async ended(taskId: TaskId): Promise<EndedTask> {
+    const task = await this.untilRow(taskId, `the end of task ${taskId}`, (row) => isFinal(row.state));
+    if (task.state !== 'completed') throw new Error(`task ${taskId} is ${task.state}: ${task.output_summary}`);
+    return task;
+  }
+
+  /** Looks at each change of the task's state, and twice a second. */
+  async untilRow(taskId: TaskId, what: string, test: (row: EndedTask) => boolean): Promise<EndedTask> {
+    const deadline = performance.now() + TASK_MS;
+    for (;;) {
+      this.signal.throwIfAborted();
+      const rung = new Promise<void>((resolve) => this.#waiting.set(taskId, resolve));
+      const [row] = await this.sql<EndedTask[]>`
+        SELECT id, state, output_summary, extract(epoch FROM ended_at - created_at)::float8 * 1000 AS took_ms
+          FROM tasks WHERE id = ${taskId}`;
+      if (row && test(row)) {
+        this.#waiting.delete(taskId);
+        return row;
+      }
+      if (performance.now() > deadline) throw new Error(`waited ${TASK_MS} ms for ${what}; it is ${row?.state}`);
+      await Promise.race([rung, pause(500, this.signal)]);
+    }
+  }
+
+  /** One task from its row to the end of its run, with nothing else going on. */
+  async run(agent: string, input: string): Promise<EndedTask> {
+    const task = await this.ended(await this.submit(agent, input));
+    // The row is final a moment before the run is closed: the next one must not meet that.
+    await this.temporal.client.workflow.getHandle(taskWorkflowId(task.id)).result();
+    return task;
+  }
+
+  /** Until none of them is open. Fails unless all completed. */
+  async allEnded(taskIds: readonly TaskId[]): Promise<void> {
+    for (const id of taskIds) await this.ended(id);
+  }
+
+  /** Pid of each part; they change when one is started again. */
+  async pids(): Promise<Record<PartName, number>> {
+    const state = await readState(this.#paths);
+    const found = PARTS.map((name) => {
+      const pid = state?.parts.find((part) => part.name === name)?.process?.pid;
+      if (pid === undefined) throw new Error(`${name} has no process: expected all parts to run in ${this.home}`);
+      return [name, pid] as const;
+    });
+    return Object.fromEntries(found) as Record<PartName, number>;
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiting.values()) wake();
+  }
+
+  async disconnect(): Promise<void> {
+    await this.#listener.close();
+    await this.temporal.close();
+    await this.sql.end({ timeout: 1 });
+  }
+}
+
+interface StageParts {
+  readonly paths: HomePaths;
+  readonly sql: Sql;
+  readonly temporal: TemporalLink;
+  readonly databaseUrl: string;
+  readonly project: SampleRepository;
+  readonly projectId: ProjectId;
+  readonly signal: AbortSignal;
+}
+
+/** Gives `use` a stage and takes it away whatever happens, also when `signal` is aborted. */
+export async function onStage<T>(options: StageOptions, use: (stage: Stage) => Promise<T>): Promise<T> {
+  const home = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-bench-')));
+  const env = environment(home, options);
+  const entry = path.join(options.dist, 'cli', 'main.js');
+  let supervisor: Promise<RunningProcess> | undefined;
+  try {
+    const paths = await prepareHome(home);
+    const supervisorLog = path.join(paths.logs, 'supervisor.log');
+    const startSupervisor = (): Promise<RunningProcess> => {
+      options.signal.throwIfAborted();
+      supervisor = spawnDetached({ command: process.execPath, args: [entry, 'up'], env, cwd: home, logFile: supervisorLog }); // prettier-ignore
+      return supervisor;
+    };
+    const up = ensureUp({ paths, startSupervisor, supervisorLog, say: () => {} });
+    await unlessAborted(up, options.signal);
+    const stage = await openStage(paths, options.signal);
+    try {
+      return await unlessAborted(use(stage), options.signal);
+    } finally {
+      await stage.disconnect();
+    }
+  } finally {
+    await takeDown({ home, entry, env, supervisor: await supervisor?.catch(() => undefined) });
+  }
+}
+
+async function openStage(paths: HomePaths, signal: AbortSignal): Promise<Stage> {
+  const facts = (await readState(paths))?.facts;
+  const { databaseUrl, temporalAddress } = facts ?? {};
+  if (databaseUrl === undefined || temporalAddress === undefined)
+    throw new Error(`${paths.stateFile} names no services`);
+  const project = await makeRepository(path.join(paths.home, 'project'));
+  const sql = connect(databaseUrl, { max: 4, applicationName: 'longhaul bench' });
+  const temporal = connectTemporal({ namespace: 'default', connection: { address: temporalAddress } });
+  const [row] = await sql<{ id: ProjectId }[]>`
+    INSERT INTO projects (name, path) VALUES ('bench', ${project.path}) RETURNING id`;
+  if (!row) throw new TypeError('the insert returned no project');
+  for (const name of AGENTS) {
+    await sql`INSERT INTO available_agents (name, supports_acp, install_path) VALUES (${name}, true, ${agentPath(name)})`;
+  }
+  const stage = new Stage({ paths, sql, temporal, databaseUrl, project, projectId: row.id, signal });
+  await stage.listening();
+  return stage;
+}
+
+/** An agent of bench/agents. */
+export const agentPath = (name: string): string => fileURLToPath(new URL(`./agents/${name}.js`, import.meta.url));
+
+/** The shell's without what points at a Longhaul of the user's. Agents keep their sessions in the home. */
+function environment(home: string, { slots, env }: StageOptions): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) =>
+      name === 'LONGHAUL_CACHE' || !/^(DATABASE_URL$|DEFAULT_MODEL$|NODE_OPTIONS$|TEMPORAL_|LONGHAUL_|TSX_)/.test(name),
+  );
+  return {
+    ...Object.fromEntries(inherited),
+    TEMPORAL_CONFIG_FILE: devNull,
+    LONGHAUL_HOME: home,
+    LONGHAUL_LISTEN: '127.0.0.1:0',
+    XDG_STATE_HOME: path.join(home, 'agent-state'),
+    ...(slots === undefined ? {} : { LONGHAUL_AGENT_SLOTS: String(slots) }),
+    ...env,
+  };
+}
+
+interface TakeDown {
+  readonly home: string;
+  readonly entry: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly supervisor: RunningProcess | undefined;
+}
+
+async function takeDown({ home, entry, env, supervisor }: TakeDown): Promise<void> {
+  if (supervisor) {
+    await endProcess(supervisor.identity, [
+      { signal: 'SIGTERM', withinMs: STOP_MS },
+      { signal: 'SIGKILL', withinMs: 5_000 },
+    ]);
+  }
+  // What a supervisor that had to be killed may have left.
+  await promisify(execFile)(process.execPath, [entry, 'down'], { env });
+  await rm(home, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Resolves after the time, or at once when the signal is aborted. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await unlessAborted(new Promise((resolve) => setTimeout(resolve, ms)), signal).catch(() => {});
+}
+
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(signal.reason);
+  });
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,66 @@
+/** The arithmetic of the figures. */
+
+/** By linear interpolation between the two nearest ranks, as most tools have it. `part` from 0 to 1. */
+export function percentile(values: readonly number[], part: number): number {
+  if (values.length === 0) throw new RangeError('no values: expected at least one');
+  const sorted = values.toSorted((a, b) => a - b);
+  const position = (sorted.length - 1) * part;
+  const below = sorted[Math.floor(position)] ?? Number.NaN;
+  const above = sorted[Math.ceil(position)] ?? Number.NaN;
+  return below + (above - below) * (position - Math.floor(position));
+}
+
+export const median = (values: readonly number[]): number => percentile(values, 0.5);
+
+export interface Spread {
+  readonly p50: number;
+  readonly p95: number;
+}
+
+export const spread = (values: readonly number[]): Spread => ({
+  p50: percentile(values, 0.5),
+  p95: percentile(values, 0.95),
+});
+
+export interface Pair {
+  /** Ours. */
+  readonly a: number;
+  /** What it is compared with, measured right before or after. */
+  readonly b: number;
+}
+
+export interface PairedSpread {
+  readonly a: Spread;
+  readonly b: Spread;
+  /** Of a − b, pair by pair: slow moments of the machine are in both and cancel out. */
+  readonly excess: Spread;
+  /** Median of a / b, pair by pair. */
+  readonly ratio: number;
+}
+
+export function paired(pairs: readonly Pair[]): PairedSpread {
+  return {
+    a: spread(pairs.map(({ a }) => a)),
+    b: spread(pairs.map(({ b }) => b)),
+    excess: spread(pairs.map(({ a, b }) => a - b)),
+    ratio: median(pairs.map(({ a, b }) => a / b)),
+  };
+}
+
+/** Runs both sides `n` times in turn and changes who goes first, so that neither always finds the machine warmer. */
+export async function measurePairs(
+  n: number,
+  measure: { a: (index: number) => Promise<number>; b: (index: number) => Promise<number> },
+): Promise<Pair[]> {
+  const pairs: Pair[] = [];
+  for (let index = 0; index < n; index += 1) {
+    if (index % 2 === 0) {
+      const a = await measure.a(index);
+      pairs.push({ a, b: await measure.b(index) });
+    } else {
+      const b = await measure.b(index);
+      pairs.push({ a: await measure.a(index), b });
+    }
+  }
+  return pairs;
+}
