@@ -17,7 +17,7 @@ import { registerShow } from './show.ts';
 import { registerStatus } from './status.ts';
 import { registerSubmit } from './submit.ts';
 import { registerUp } from './up.ts';
-import { packageVersion } from './version.ts';
+import { packageVersion } from '../processes/package-version.ts';
 import { registerWatch } from './watch.ts';
 
 const COMMANDS: readonly ((program: Command) => void)[] = [

@@ -2,6 +2,7 @@
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { AgentSessionId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
+import { packageVersion } from '../../processes/package-version.ts';
 import type { AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
 import { Conversation } from './conversation.ts';
@@ -88,7 +89,7 @@ class AcpAgent implements RunningAgent {
     const offered = profile.offersFileSystem;
     const response = await this.#startRequest(methods.agent.initialize, {
       protocolVersion: PROTOCOL_VERSION,
-      clientInfo: { name: 'longhaul', title: 'Longhaul', version: '0.1.0' },
+      clientInfo: { name: 'longhaul', title: 'Longhaul', version: packageVersion() },
       clientCapabilities: { fs: { readTextFile: offered, writeTextFile: offered }, terminal: false },
     }).catch((error: unknown) => this.#startFailed(error));
     this.#introduction = readIntroduction(profile.name, response);

@@ -10,6 +10,7 @@ import {
   type AgentContext,
   type SessionConfigOption,
 } from '@agentclientprotocol/sdk/unstable';
+import { packageVersion } from '../../processes/package-version.ts';
 import { promptWithoutNotice } from '../resume.ts';
 import { createSession, loadSession, saveSession, type StoredSession } from './session-store.ts';
 import { promptTurn } from './turn.ts';
@@ -89,7 +90,7 @@ async function replay(client: AgentContext, session: StoredSession): Promise<voi
 const connection = agent({ name: 'longhaul-demo' })
   .onRequest('initialize', () => ({
     protocolVersion: 1,
-    agentInfo: { name: 'longhaul-demo', title: 'Demo agent', version: '0.1.0' },
+    agentInfo: { name: 'longhaul-demo', title: 'Demo agent', version: packageVersion() },
     agentCapabilities: { loadSession: true, sessionCapabilities: { resume: {} } },
   }))
   .onRequest('session/new', ({ params, client }) => {

@@ -29,7 +29,7 @@ const all = [
 /** An area is a top-level folder, or a file at the root. Nobody imports backend, cli or worker.ts. */
 export const RULES: Readonly<Record<string, Rule>> = {
   contract: { ours: [], packages: [], builtins: false },
-  /** Who a process is. */
+  /** Who a process is, and what of ours can be started as one. */
   processes: { ours: ['contract'], packages: [], builtins: true },
   workflows: { ours: ['contract'], packages: ['@temporalio/workflow', '@temporalio/common'], builtins: false },
   activities: {
@@ -62,7 +62,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
     builtins: true,
   },
   cli: {
-    ours: ['contract', 'client', 'services', 'maintenance'],
+    ours: ['contract', 'processes', 'client', 'services', 'maintenance'],
     packages: ['commander', 'string-width'],
     builtins: true,
   },
