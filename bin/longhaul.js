@@ -1,14 +1,52 @@
 #!/usr/bin/env node
 // In a checkout the source runs, through tsx: what a build left there may be old. A published package has only the build.
-import { existsSync } from 'node:fs';
+// What this file itself uses is there on old versions of Node, too, so that they hear what is missing.
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const source = new URL('../cli/main.ts', import.meta.url);
-if (existsSync(source)) {
-  const { register } = await import('tsx/esm/api');
-  // Without being told, tsx takes the compiler options of the folder that the user stands in.
-  register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) });
-  await import(source.href);
+/** As for wrong usage: nothing was done. */
+const EXIT_USAGE = 2;
+
+const why = whyNotHere() ?? (await whyNotThisDriver());
+if (why !== undefined) {
+  process.stderr.write(`longhaul: ${why}\n`);
+  process.exitCode = EXIT_USAGE;
 } else {
-  await import(new URL('../dist/cli/main.js', import.meta.url).href);
+  await start();
+}
+
+function whyNotHere() {
+  const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  const wanted = engines.node.replace('>=', '');
+  const [major, minor] = wanted.split('.').map(Number);
+  const [hasMajor, hasMinor] = process.versions.node.split('.').map(Number);
+  if (hasMajor < major || (hasMajor === major && hasMinor < minor)) {
+    return `needs Node ${wanted} or newer, found ${process.version} (${process.execPath}). Install a newer Node.`;
+  }
+  if (process.platform !== 'linux') {
+    return `needs Linux, found ${process.platform}: agents' processes are found by /proc. Use a Linux machine, or a container.`;
+  }
+  return undefined;
+}
+
+/** Mends it where that was not done when it was installed. */
+async function whyNotThisDriver() {
+  try {
+    await import('./patch-postgres.js');
+    return undefined;
+  } catch (error) {
+    return `the Postgres driver could not be mended: ${error.message}`;
+  }
+}
+
+async function start() {
+  const source = new URL('../cli/main.ts', import.meta.url);
+  if (existsSync(source)) {
+    const { register } = await import('tsx/esm/api');
+    // Without being told, tsx takes the compiler options of the folder that the user stands in.
+    register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) });
+    await import(source.href);
+  } else {
+    await import(new URL('../dist/cli/main.js', import.meta.url).href);
+  }
 }

@@ -1,5 +1,9 @@
-// Mends postgres 3.4.9 in node_modules; run after every install. When a connection dies, that version may end the
-// process or never answer again (github.com/porsager/postgres, issues 1154 and 1208, pull requests 1176 and 1209):
+// Importing this mends postgres 3.4.9 in node_modules, unless that was done. npm runs it after an install in a checkout,
+// bin/longhaul.js before anything else; the published package carries a mended copy, so that nothing has to run when it
+// is installed. store/sql.ts refuses a copy that is not mended.
+//
+// When a connection dies, that version may end the process or never answer again (github.com/porsager/postgres, issues
+// 1154 and 1208, pull requests 1176 and 1209):
 // - a small write waits for setImmediate; if the socket is gone by then, a TypeError is thrown that nobody can catch;
 // - a close cancels that immediate but keeps its handle and the bytes, so the connection never writes again;
 // - a query that was added between the socket's error and its close is never answered;
@@ -42,19 +46,25 @@ const REPLACEMENTS = [
   [`        return fetchArrayTypes()`, `        return fetchArrayTypes().catch(noop)`],
 ];
 
+/** Last, so that it tells of the others: what store/sql.ts looks for. */
+const SIGN = [[`Object.assign(Postgres, {`, `Object.assign(Postgres, { ${MARK} mendedByLonghaul: true,`]];
+
 const root = new URL(import.meta.resolve('postgres'));
 const manifest = JSON.parse(readFileSync(new URL('../package.json', root), 'utf8'));
 if (manifest.version !== VERSION) {
   throw new Error(
-    `postgres: expected version ${VERSION}, found ${manifest.version}. Look whether it still needs this patch.`,
+    `postgres: expected version ${VERSION}, found ${manifest.version} in ${fileURLToPath(root)}. Install Longhaul anew; who develops it looks whether that version still needs bin/patch-postgres.js.`,
   );
 }
-for (const file of [new URL('./connection.js', root), new URL('../cjs/src/connection.js', root)]) mend(file);
+for (const folder of ['./', '../cjs/src/']) {
+  mend(new URL(`${folder}connection.js`, root), REPLACEMENTS);
+  mend(new URL(`${folder}index.js`, root), SIGN);
+}
 
-function mend(file) {
+function mend(file, replacements) {
   let text = readFileSync(file, 'utf8');
   if (text.includes(MARK)) return;
-  for (const [from, to] of REPLACEMENTS) {
+  for (const [from, to] of replacements) {
     if (text.split(from).length !== 2) throw new Error(`${fileURLToPath(file)}: expected once: ${from}`);
     text = text.replace(from, () => to);
   }

@@ -1,0 +1,13 @@
+/**
+ * What other programs import as `longhaul/client`: the one list of names that they may rely on. Everything else in the
+ * package may change with any version.
+ */
+export { cancel, type CancelDeps, type CancelOutcome } from './cancel.ts';
+export { type Longhaul, type LonghaulPlaces, openLonghaul } from './connection.ts';
+export { type FollowedFrame, type FollowTask, followTask } from './follow-task.ts';
+export { type Submission, type SubmitDeps, submit, type SubmittedTask } from './submit.ts';
+export { resolveTaskId } from './task-ids.ts';
+export { describe, getDiff, listTasks, type ReadDeps, type TaskDescription } from './tasks.ts';
+export type { TemporalTarget } from './temporal.ts';
+export type { TaskId, TaskState } from '../workflows/contract.ts';
+export { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
