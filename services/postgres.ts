@@ -18,7 +18,7 @@ import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { portOr } from './ports.ts';
-import { findPostgresBinaries, type PostgresBinaries } from './postgres-binaries.ts';
+import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './postgres-binaries.ts';
 import { findPostmaster, repairPidFile } from './postgres-pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './postgres-user.ts';
 import { attachTo, endProcess, lastLines, spawnDetached } from './processes.ts';
@@ -68,6 +68,12 @@ export interface RunningPostgres {
   readonly attached: boolean;
 }
 
+interface Programs {
+  readonly binaries: PostgresBinaries;
+  readonly user: PostgresUser;
+  readonly env: NodeJS.ProcessEnv;
+}
+
 /** Attaches to the server of this folder or starts one; resolves when it answers. */
 export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
   const found = await attachPostgres(options);
@@ -76,11 +82,13 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   // 0711: an unprivileged account must be able to enter, not to look around.
   await mkdir(options.dir, { recursive: true, mode: 0o711 });
   const user = await choosePostgresUser(options.dir, dataDirOf(options.dir), binaries.postgres);
-  const password = await initialise(options.dir, binaries, user);
-  await refuseOtherVersion(dataDirOf(options.dir), binaries);
+  const env = { ...cleanEnv(), ...(await linkLibraries(binaries, join(options.dir, 'lib'))) };
+  const programs = { binaries, user, env };
+  const password = await initialise(options.dir, programs);
+  await refuseOtherVersion(dataDirOf(options.dir), programs);
   for (let tries = 1; ; tries++) {
     try {
-      return await launch(options, { binaries, user, password });
+      return await launch(options, { ...programs, password });
     } catch (error) {
       if (tries >= STARTS) throw error;
       await sleep(200 * tries);
@@ -118,7 +126,7 @@ async function lastPort(dir: string): Promise<number | undefined> {
 }
 
 /** Makes the cluster if it is not there, in a folder beside that gets its name last. Returns the password. */
-async function initialise(dir: string, binaries: PostgresBinaries, user: PostgresUser): Promise<string> {
+async function initialise(dir: string, { binaries, user, env }: Programs): Promise<string> {
   if (await exists(join(dataDirOf(dir), 'PG_VERSION'))) return readPassword(dir);
   await removeUnfinished(dir);
   const password = randomBytes(24).toString('hex');
@@ -135,7 +143,7 @@ async function initialise(dir: string, binaries: PostgresBinaries, user: Postgre
   const args = ['-D', fresh, '-U', ROLE, `--pwfile=${passwordForInit}`, '--auth=scram-sha-256'];
   const { command, args: all, ...as } = commandAs(user, binaries.initdb, [...args, '--encoding=UTF8', '--locale=C']);
   try {
-    await run(command, all, { ...as, cwd: '/', env: cleanEnv() });
+    await run(command, all, { ...as, cwd: '/', env });
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
     throw new LonghaulError('service_unreachable', `initdb could not make ${dataDirOf(dir)}: ${said}`, {
@@ -168,9 +176,9 @@ async function readPassword(dir: string): Promise<string> {
   }
 }
 
-async function refuseOtherVersion(dataDir: string, binaries: PostgresBinaries): Promise<void> {
+async function refuseOtherVersion(dataDir: string, { binaries, env }: Programs): Promise<void> {
   const has = (await readFile(join(dataDir, 'PG_VERSION'), 'utf8')).trim();
-  const { stdout } = await run(binaries.postgres, ['--version'], { cwd: '/' });
+  const { stdout } = await run(binaries.postgres, ['--version'], { cwd: '/', env });
   const brings = /(\d+)/.exec(stdout)?.[1];
   if (has === brings) return;
   throw new LonghaulError(
@@ -179,13 +187,10 @@ async function refuseOtherVersion(dataDir: string, binaries: PostgresBinaries): 
   );
 }
 
-interface Launch {
-  readonly binaries: PostgresBinaries;
-  readonly user: PostgresUser;
-  readonly password: string;
-}
-
-async function launch(options: PostgresOptions, { binaries, user, password }: Launch): Promise<RunningPostgres> {
+async function launch(
+  options: PostgresOptions,
+  { binaries, user, env, password }: Programs & { readonly password: string },
+): Promise<RunningPostgres> {
   const dataDir = dataDirOf(options.dir);
   await repairPidFile(dataDir);
   // Clients reconnect to the address that they know, so a restarted server takes its old port if it can.
@@ -198,7 +203,7 @@ async function launch(options: PostgresOptions, { binaries, user, password }: La
     args,
     ...as,
     cwd: '/',
-    env: { ...cleanEnv(), ...options.env },
+    env: { ...env, ...options.env },
     logFile: options.logFile,
   });
   const url = urlOf(password, port);

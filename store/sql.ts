@@ -1,5 +1,6 @@
 /** The connection to Postgres, with the types that the tables use. */
 import postgres from 'postgres';
+import { LonghaulError } from '../workflows/errors.ts';
 
 export type Sql = postgres.Sql<{ bigint: number }>;
 export type Tx = postgres.TransactionSql<{ bigint: number }>;
@@ -18,6 +19,7 @@ export interface ConnectOptions {
  * 2^53 (a session at 10,000 frames a second gets there after 28,000 years).
  */
 export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql {
+  refuseUnmended(postgres);
   return postgres(databaseUrl, {
     max: options.max ?? 10,
     connect_timeout: 5,
@@ -29,6 +31,15 @@ export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql 
       bigint: { to: 20, from: [20], parse: Number, serialize: String },
     },
   });
+}
+
+/** As published the driver ends the process, or never answers again, when a connection dies. */
+export function refuseUnmended(driver: object): void {
+  if ('mendedByLonghaul' in driver) return;
+  throw new LonghaulError(
+    'invalid_input',
+    "The Postgres driver is expected to be the mended copy that comes with Longhaul, found one as published: run `node bin/patch-postgres.js` in Longhaul's folder, or install Longhaul anew.",
+  );
 }
 
 /** SQLSTATE of a failed statement, or the driver's code of a failed connection (CONNECTION_CLOSED, ECONNREFUSED, …). */

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, chmod, cp, mkdir, mkdtemp, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { access, chmod, cp, mkdir, mkdtemp, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { makeLinks } from '../../services/postgres-binaries.ts';
+import { linkLibraries } from '../../services/postgres-binaries.ts';
 import { findPostmaster } from '../../services/postgres-pidfile.ts';
 import { startPostgres, stopPostgres, type RunningPostgres } from '../../services/postgres.ts';
 import { isAlive } from '../../processes/identity.ts';
@@ -119,9 +119,24 @@ test('links that npm did not make are made, those that are there are kept', asyn
   ];
   await writeFile(join(home, 'native', 'pg-symlinks.json'), JSON.stringify(list));
   await cp(join(lib, 'libpq.so.5.18'), join(lib, 'libpq.so.5'));
-  await makeLinks(join(home, 'native'));
+  const binaries = { postgres: join(home, 'native/bin/postgres'), initdb: join(home, 'native/bin/initdb') };
+  expect(await linkLibraries(binaries, join(home, 'lib'))).toEqual({});
   expect(await readlink(join(lib, 'libpq.so'))).toBe('libpq.so.5.18');
   expect((await stat(join(lib, 'libpq.so.5'))).isFile()).toBe(true);
+});
+
+test('where the package cannot be written, the links are made in a folder of ours that the programs are told of', async () => {
+  // Not even root makes links there.
+  const list = [{ source: 'native/lib/libpq.so.5.18', target: 'native/lib/libpq.so' }];
+  await mkdir(join(home, 'native'));
+  await symlink('/sys/kernel', join(home, 'native', 'lib'));
+  await writeFile(join(home, 'native', 'pg-symlinks.json'), JSON.stringify(list));
+  const binaries = { postgres: join(home, 'native/bin/postgres'), initdb: join(home, 'native/bin/initdb') };
+  const links = join(home, 'lib');
+  for (const _ of ['at the first start', 'and again']) {
+    expect(await linkLibraries(binaries, links)).toEqual({ LD_LIBRARY_PATH: links });
+    expect(await readlink(join(links, 'libpq.so'))).toBe(join(home, 'native/lib/libpq.so.5.18'));
+  }
 });
 
 // As another user there is only one way to run, which the tests above use.

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connect, isConnectionLoss, type Sql } from '../../store/sql.ts';
+import { connect, isConnectionLoss, refuseUnmended, type Sql } from '../../store/sql.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 
 // The driver as published ends the process or hangs here: bin/patch-postgres.js says why. An exception that
@@ -49,4 +49,8 @@ test('transactions whose connection is killed are rejected, and the pool goes on
   );
   expect(failures.length).toBeGreaterThan(0);
   for (const failure of failures) expect(isConnectionLoss(failure)).toBe(true);
+});
+
+test('a driver as published is refused, with what to do', () => {
+  expect(() => refuseUnmended(Object.assign(() => {}, { PostgresError: Error }))).toThrow(/bin\/patch-postgres\.js/);
 });
