@@ -1,0 +1,72 @@
+/** When everything of a task happened, put together from its row, its attempt, its frames and Temporal's history. */
+import type { Stage } from './stage.ts';
+import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+
+/** A moment, in ms since the task's row was made. */
+export interface Mark {
+  readonly name: string;
+  readonly atMs: number;
+}
+
+interface HistoryEvent {
+  readonly name: string;
+  readonly atMs: number;
+}
+
+interface Time {
+  readonly seconds?: unknown;
+  readonly nanos?: number | null;
+}
+
+const epochMs = (time: Time | null | undefined): number =>
+  Number(time?.seconds ?? 0) * 1_000 + (time?.nanos ?? 0) / 1e6;
+
+export const historyOf = async ({ temporal }: Stage, taskId: TaskId) =>
+  (await temporal.client.workflow.getHandle(taskWorkflowId(taskId)).fetchHistory()).events ?? [];
+
+/** What the steps went through, each under the step's name; what happens inside the workflow is left out. */
+async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]> {
+  const steps = new Map<string, string>();
+  return (await historyOf(stage, taskId)).flatMap((event) => {
+    const atMs = epochMs(event.eventTime);
+    const scheduled = event.activityTaskScheduledEventAttributes;
+    if (scheduled) {
+      const step = scheduled.activityType?.name ?? 'unknown';
+      steps.set(String(event.eventId), step);
+      return [{ name: `${step} scheduled`, atMs }];
+    }
+    const started = event.activityTaskStartedEventAttributes;
+    if (started) return [{ name: `${steps.get(String(started.scheduledEventId))} started`, atMs }];
+    const completed = event.activityTaskCompletedEventAttributes;
+    if (completed) return [{ name: `${steps.get(String(completed.scheduledEventId))} completed`, atMs }];
+    if (event.workflowExecutionStartedEventAttributes) return [{ name: 'run started', atMs }];
+    if (event.workflowExecutionCompletedEventAttributes) return [{ name: 'run completed', atMs }];
+    return [];
+  });
+}
+
+/** What Postgres knows of it. */
+async function storedEvents({ sql }: Stage, taskId: TaskId): Promise<(HistoryEvent & { created: number })[]> {
+  return sql<(HistoryEvent & { created: number })[]>`
+    SELECT name, extract(epoch FROM at)::float8 * 1000 AS "atMs", extract(epoch FROM created_at)::float8 * 1000 AS created
+      FROM tasks t CROSS JOIN LATERAL (
+        SELECT 'row claimed' AS name, t.claimed_at AS at
+        UNION ALL SELECT 'turn taken', started_at FROM attempts WHERE task_id = t.id AND attempt = 1
+        UNION ALL SELECT 'agent spawned', spawned_at FROM attempts WHERE task_id = t.id AND attempt = 1
+        UNION ALL (SELECT 'first words', at FROM frames
+                    WHERE session_id = t.session_id AND type = 'delta' ORDER BY seq LIMIT 1)
+        UNION ALL (SELECT 'message complete', at FROM frames
+                    WHERE session_id = t.session_id AND type = 'message_complete' ORDER BY seq DESC LIMIT 1)
+        UNION ALL SELECT 'row final', t.ended_at
+      ) moment
+     WHERE t.id = ${taskId} AND at IS NOT NULL`;
+}
+
+/** In the order in which they happened. */
+export async function timeline(stage: Stage, taskId: TaskId): Promise<Mark[]> {
+  const stored = await storedEvents(stage, taskId);
+  const created = stored[0]?.created;
+  if (created === undefined) throw new Error(`task ${taskId} has no row`);
+  const events = [...stored, ...(await stepEvents(stage, taskId))];
+  return events.map(({ name, atMs }) => ({ name, atMs: atMs - created })).toSorted((a, b) => a.atMs - b.atMs);
+}
