@@ -1,0 +1,11 @@
+#!/bin/bash
+# Run once by the Postgres image, on an empty data folder: a role and its databases for Longhaul, and for Temporal.
+set -eu
+psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" \
+  --set longhaul_password="$LONGHAUL_DB_PASSWORD" --set temporal_password="$TEMPORAL_DB_PASSWORD" <<'SQL'
+CREATE ROLE longhaul LOGIN PASSWORD :'longhaul_password';
+CREATE ROLE temporal LOGIN PASSWORD :'temporal_password';
+CREATE DATABASE longhaul OWNER longhaul;
+CREATE DATABASE temporal OWNER temporal;
+CREATE DATABASE temporal_visibility OWNER temporal;
+SQL
