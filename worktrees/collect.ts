@@ -34,6 +34,8 @@ export interface CollectRequest {
   /** Where the commit is kept: refs/longhaul/… */
   readonly ref: string;
   readonly message: string;
+  /** Only if it is still this task's: another may have one at the same path by now. */
+  readonly owner?: string;
   /** Of the commit. Default: the base's own, so that a second run makes the same commit. */
   readonly date?: Date;
   readonly signal?: AbortSignal;
@@ -83,6 +85,9 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   const { worktreePath } = request;
   return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
     const record = await readRecord(locksDir, subject);
+    if (request.owner !== undefined && record?.owner !== request.owner) {
+      throw new LonghaulError('worktree_in_use', `${worktreePath} is no longer task ${request.owner}'s.`);
+    }
     const commonDir = await sharedFolder(request.projectPath, record, subject);
     const entry = await findEntry(commonDir, subject);
     const status = await orAbsent(lstat(subject));

@@ -25,6 +25,8 @@ export interface RemoveRequest {
   /** Absent if nobody knows it any more: our record says whose the worktree is, else its `.git`. */
   readonly projectPath?: string;
   readonly worktreePath: string;
+  /** Only if it is still this task's: another may have one at the same path by now. */
+  readonly owner?: string;
   readonly signal?: AbortSignal;
 }
 
@@ -41,6 +43,7 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
   const signal = request.signal && { signal: request.signal };
   return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
     const record = await readRecord(locksDir, worktreePath);
+    if (request.owner !== undefined && record?.owner !== request.owner) return { removed: false };
     const { projectPath } = request;
     const project = projectPath === undefined ? undefined : await commonDirOf(projectPath);
     if (record !== undefined && project !== undefined && record.commonDir !== project) {

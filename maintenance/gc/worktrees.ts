@@ -6,6 +6,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { findTasks } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
 import { listRecords, type WorktreeRecord } from '../../worktrees/records.ts';
 import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
 import { findLeftEntries, type FindLeftEntries, removeLeftEntry } from '../../worktrees/leftovers.ts';
@@ -59,7 +60,7 @@ function leftWorktree(
   const base = { kind: 'worktree' as const, name: worktreePath, reason };
   const remove = async (): Promise<Removal> => {
     if (removeKept || record.state !== 'ready') {
-      await worktrees.remove({ worktreePath });
+      await worktrees.remove({ worktreePath, ...(owner && { owner }) });
       return REMOVED;
     }
     return storeAndRemove(worktrees, record, task?.input);
@@ -79,13 +80,20 @@ async function storeAndRemove(
   const { worktreePath, base, owner } = record;
   const ref = `refs/longhaul/left/${owner ?? path.basename(worktreePath).replace(/[^\w-]/g, '-')}`;
   const message = input?.trim().split('\n', 1)[0]?.slice(0, 200) || `What ${owner ? shortTask(owner) : 'a task'} left`;
+  const same = { worktreePath, ...(owner && { owner }) };
   const gone = (await orAbsent(readdir(worktreePath))) === undefined;
-  const stored = gone ? undefined : await worktrees.collect({ worktreePath, base, ref, message });
+  const stored = gone ? undefined : await worktrees.collect({ ...same, base, ref, message }).catch(asKept);
   if (stored?.kind === 'kept') return { kind: 'kept', why: `${stored.reason} (--kept removes it)` };
-  await worktrees.remove({ worktreePath });
+  await worktrees.remove(same);
   return stored?.kind === 'changed'
     ? { kind: 'removed', note: `what it held is ${ref} in ${record.topLevel}` }
     : REMOVED;
+}
+
+/** Its repository is gone, or git has no entry of it any more: nowhere to store anything. */
+function asKept(error: unknown): { kind: 'kept'; reason: string } {
+  if (error instanceof LonghaulError) return { kind: 'kept', reason: error.message };
+  throw error;
 }
 
 /** A folder among the worktrees that we have no record of: never touched, since nobody knows what is in it. */
