@@ -1,7 +1,7 @@
 /** Stops everything of a home in order, whether or not its supervisor still lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
-import { readState, type HomePaths } from './home.ts';
+import { readState, writeState, type HomePaths } from './home.ts';
 import { lockHolder, takeLock, type LockResult } from './lock.ts';
 import type { Part } from './part.ts';
 import { endProcess } from './processes.ts';
@@ -17,8 +17,21 @@ export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promis
   // With the lock held nobody starts anything; what a killed supervisor left is stopped here.
   try {
     for (const part of parts.toReversed()) await part.stop();
+    await recordStop(paths);
   } finally {
     await lock.release();
+  }
+}
+
+/** What a killed supervisor wrote last says that its parts are ready: whoever looks later would miss them. */
+async function recordStop(paths: HomePaths): Promise<void> {
+  const state = await readState(paths);
+  if (!state || state.parts.every((part) => part.state === 'stopped')) return;
+  const stopped = state.parts.map((part) => ({ ...part, state: 'stopped' as const, process: null, detail: null }));
+  try {
+    await writeState(paths, { ...state, parts: stopped });
+  } catch (error) {
+    if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error;
   }
 }
 
