@@ -4,10 +4,11 @@ import { cancel, type CancelOutcome } from '../client/cancel.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { assertNever } from '../workflows/errors.ts';
 import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 
 export function registerCancel(program: Command): void {
-  program
+  const command = program
     .command('cancel')
     .description('stop a task; what it has written so far is kept as a partial change')
     .argument('<task>', 'id, or the beginning of one')
@@ -23,6 +24,7 @@ export function registerCancel(program: Command): void {
         }),
       ),
     );
+  withExamples(command, ['longhaul cancel 1a2b3c4d'], ['longhaul cancel 1a2b3c4d --reason "wrong branch"']);
 }
 
 function sentence(taskId: string, outcome: CancelOutcome): string {

@@ -12,6 +12,7 @@ import { findServices } from './connect.ts';
 import { type DemoHome, makeDemoHome } from './demo-home.ts';
 import { coloured } from './diff.ts';
 import { EXIT, runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 import { endLine, showTimeline } from './follow.ts';
 import type { CommandContext } from './longhaul.ts';
 import { painter } from './terminal.ts';
@@ -29,11 +30,12 @@ Run node hello.js.
 Say "That is all: two files changed, one is new, and your checkout is as it was."`;
 
 export function registerDemo(program: Command): void {
-  program
+  const command = program
     .command('demo')
     .description('show one task from beginning to end: a throwaway home, a sample project, an agent without a model')
     .option('--keep', 'leave everything running at the end, and say how to stop it')
     .action((options: { keep?: boolean }) => runCommand({}, () => demo(options.keep === true)));
+  withExamples(command, ['longhaul demo'], ['longhaul demo --keep', 'look at it in the Web UI']);
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);

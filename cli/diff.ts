@@ -4,11 +4,12 @@ import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, getDiff } from '../client/tasks.ts';
 import { isFinal } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { harmless, type Paint, painter, type Style } from './terminal.ts';
 
 export function registerDiff(program: Command): void {
-  program
+  const command = program
     .command('diff')
     .description('print the change that a task left, as a patch')
     .argument('<task>', 'id, or the beginning of one')
@@ -30,6 +31,7 @@ export function registerDiff(program: Command): void {
         }),
       ),
     );
+  withExamples(command, ['longhaul diff 1a2b3c4d'], ['longhaul diff 1a2b3c4d | git apply', 'into your checkout']);
 }
 
 const STYLES: readonly (readonly [string, Style])[] = [

@@ -7,9 +7,10 @@ import { readSettings, type Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 import { stopHome } from '../services/stop-home.ts';
 import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 
 export function registerDown(program: Command): void {
-  program
+  const command = program
     .command('down')
     .description('stop backend, worker, Temporal and Postgres, in this order')
     .option('--json', 'for programs')
@@ -19,6 +20,7 @@ export function registerDown(program: Command): void {
         process.stdout.write(options.json ? `${JSON.stringify({ stopped })}\n` : `${sentence(stopped)}\n`);
       }),
     );
+  withExamples(command, ['longhaul down']);
 }
 
 function sentence(stopped: readonly string[]): string {

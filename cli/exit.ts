@@ -1,5 +1,5 @@
 /** How commands end: exit codes, and one way to say what went wrong. */
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4 } as const;
 
@@ -11,16 +11,33 @@ export function exitCodeOf(error: unknown): number {
 
 /** On stderr: for people a line (more if the message has more), for programs an RFC 9457 problem in one line. */
 export function printError(error: unknown, options: { readonly json?: boolean | undefined } = {}): void {
-  const detail = error instanceof Error ? error.message : String(error);
+  const known = asKnown(error);
+  const detail = known instanceof Error ? known.message : String(known);
   if (!options.json) {
     process.stderr.write(`longhaul: ${detail}\n`);
-    if (!(error instanceof LonghaulError) && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+    if (!(known instanceof LonghaulError) && known instanceof Error) process.stderr.write(`${known.stack ?? ''}\n`);
     return;
   }
-  const code = error instanceof LonghaulError ? error.code : 'internal_error';
+  const code = known instanceof LonghaulError ? known.code : 'internal_error';
   const problem = { type: 'about:blank', title: code.replaceAll('_', ' '), detail, error_code: code };
   process.stderr.write(`${JSON.stringify(problem)}\n`);
 }
+
+/** What the machine refuses is told as such, not as a fault of ours. */
+function asKnown(error: unknown): unknown {
+  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+    return new LonghaulError('disk_full', `The disk is full (${messageOf(error)}): free some space and try again.`);
+  }
+  if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
+    return new LonghaulError(
+      'invalid_input',
+      `Not permitted (${messageOf(error)}): \`longhaul doctor\` looks at the folders.`,
+    );
+  }
+  return error;
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
  * Runs a command's work and sets the exit code. The process then ends by itself once nothing is open, so

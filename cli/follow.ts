@@ -6,6 +6,7 @@ import { isFinal, type TaskId } from '../workflows/contract.ts';
 import { EXIT } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
 import { liveScreen, plainScreen, type Screen } from './screen.ts';
+import { watchServices } from './service-watch.ts';
 import { changeText, shortId } from './task-text.ts';
 import { harmless, type Paint, painter, seconds } from './terminal.ts';
 import { Timeline } from './timeline.ts';
@@ -16,6 +17,8 @@ export interface FollowOptions {
   readonly json?: boolean;
   /** The task was not handed over by this command. */
   readonly showsInput: boolean;
+  /** All of what tools printed. */
+  readonly verbose?: boolean;
 }
 
 /** Returns the exit code: of the task, or 0 when detached. */
@@ -29,9 +32,13 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
-  const task = await describe(context.longhaul, taskId);
-  if (detach.signal.aborted && !isFinal(task.state)) {
-    if (!options.json) process.stdout.write(detachedText(task));
+  const task = await describe(context.longhaul, taskId).catch((error: unknown) => {
+    // Who leaves while the database is away has left all the same.
+    if (detach.signal.aborted) return undefined;
+    throw error;
+  });
+  if (!task || (detach.signal.aborted && !isFinal(task.state))) {
+    if (!options.json) process.stdout.write(detachedText(taskId));
     return EXIT.done;
   }
   if (!options.json) process.stdout.write(endText(task, painter(process.stdout)));
@@ -46,9 +53,9 @@ async function printFrames({ longhaul }: CommandContext, taskId: TaskId, signal:
 
 /** Until the task has ended or `signal` is aborted. */
 export async function showTimeline(
-  { longhaul }: CommandContext,
+  { longhaul, services }: CommandContext,
   taskId: TaskId,
-  { showsInput, signal }: FollowOptions & { signal: AbortSignal },
+  { showsInput, verbose = false, signal }: FollowOptions & { signal: AbortSignal },
 ): Promise<void> {
   const paint = painter(process.stdout);
   const task = await describe(longhaul, taskId);
@@ -58,13 +65,18 @@ export async function showTimeline(
       ? liveScreen(process.stdout, paint)
       : plainScreen(process.stdout);
   const since = task.created_at ? Date.parse(task.created_at) : Date.now();
-  const timeline = new Timeline({ taskId, screen, since, showsInput });
+  const timeline = new Timeline({ taskId, screen, since, showsInput, verbose });
+  const watch = watchServices(services.settings, (text) => timeline.note(text));
   const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), PATIENCE_MS);
   try {
-    for await (const page of followTask(longhaul, { taskId, signal })) for (const frame of page) timeline.show(frame);
+    const onLook = watch.databaseLooked;
+    for await (const page of followTask(longhaul, { taskId, signal, onLook })) {
+      for (const frame of page) timeline.show(frame);
+    }
   } finally {
     clearTimeout(explaining);
-    timeline.end();
+    watch.stop();
+    timeline.end({ goesOn: signal.aborted });
   }
 }
 
@@ -88,8 +100,8 @@ function headerText(task: TaskDescription, paint: Paint): string {
   return `${paint('bold', `task ${shortId(task)}`)} ${paint('dim', facts.map(harmless).join(' · '))}\n`;
 }
 
-function detachedText(task: TaskDescription): string {
-  const id = shortId(task);
+function detachedText(taskId: TaskId): string {
+  const id = shortId({ id: taskId });
   return `\nDetached; the task goes on.\n  longhaul watch ${id}    see how it goes\n  longhaul cancel ${id}   stop it\n`;
 }
 

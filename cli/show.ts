@@ -4,12 +4,13 @@ import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { changeText, shortId, STATE_STYLES } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 
 export function registerShow(program: Command): void {
-  program
+  const command = program
     .command('show')
     .description('show one task')
     .argument('<task>', 'id, or the beginning of one')
@@ -23,6 +24,7 @@ export function registerShow(program: Command): void {
         }),
       ),
     );
+  withExamples(command, ['longhaul show 1a2b3c4d']);
 }
 
 function taskText(task: TaskDescription, paint: Paint): string {

@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { readSettings } from '../services/settings.ts';
 import { readStatus, type Status } from '../services/status.ts';
 import { EXIT, runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 
 export function registerStatus(program: Command): void {
-  program
+  const command = program
     .command('status')
     .description('show what runs and where; exit code 4 if not all of it is ready')
     .option('--json', 'for programs')
@@ -16,6 +17,7 @@ export function registerStatus(program: Command): void {
         return status.parts.every((part) => part.state === 'ready') ? EXIT.done : EXIT.unreachable;
       }),
     );
+  withExamples(command, ['longhaul status'], ['longhaul status --json']);
 }
 
 function statusText(status: Status): string {

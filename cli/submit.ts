@@ -2,12 +2,13 @@
 import type { Command } from 'commander';
 import { describe } from '../client/tasks.ts';
 import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { addSubmissionOptions, submitFrom, type SubmissionOptions } from './submission.ts';
 import { shortId } from './task-text.ts';
 
 export function registerSubmit(program: Command): void {
-  addSubmissionOptions(program.command('submit'))
+  const submit = addSubmissionOptions(program.command('submit'))
     .description('hand over a task and leave; prints its id')
     .option('--json', 'print the task as JSON')
     .action((words: string[], options: SubmissionOptions) =>
@@ -22,4 +23,9 @@ export function registerSubmit(program: Command): void {
         }),
       ),
     );
+  withExamples(
+    submit,
+    ["longhaul submit 'Update the changelog'", 'prints the id'],
+    ["longhaul submit --session 5e6f… 'And now the docs'", 'after the tasks of a session'],
+  );
 }

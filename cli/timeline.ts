@@ -1,9 +1,11 @@
 /** Tells a task's frames as a story: text as it streams, tool calls with how they went, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import type { Phase, TaskId } from '../workflows/contract.ts';
+import type { ErrorCode } from '../workflows/errors.ts';
 import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, type Style } from './terminal.ts';
+import { outputLines } from './tool-output.ts';
 
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
 const SPIN_MS = 100;
@@ -20,6 +22,17 @@ const PHASES: Record<Phase, string> = {
   cleaning: 'cleaning up',
 };
 
+/** Why an attempt was followed by another. One that was lost without a word was stopped with its worker, or hung. */
+const LOST = 'the worker was stopped or lost';
+const REASONS: Partial<Record<ErrorCode, string>> = {
+  worker_lost: 'the worker process died',
+  agent_crashed: 'the agent crashed',
+  agent_stalled: 'the agent said nothing for too long',
+  agent_start_timeout: 'the agent did not start in time',
+  disk_full: 'the disk was full',
+  service_unreachable: 'a service did not answer',
+};
+
 interface OpenTool {
   readonly title: string;
   /** Milliseconds since the epoch. */
@@ -33,6 +46,8 @@ export interface TimelineOptions {
   readonly since: number;
   /** Lines of what was asked are shown, too. */
   readonly showsInput: boolean;
+  /** All of what tools printed. */
+  readonly verbose?: boolean;
 }
 
 export class Timeline {
@@ -81,7 +96,7 @@ export class Timeline {
         this.#tokens = frame.usage.total_tokens ?? this.#tokens;
         break;
       case 'task_state':
-        this.#enter(frame.phase, frame.attempt);
+        this.#enter(frame.phase, frame.attempt, frame.error_code);
         break;
       case 'permission_requested':
         screen.line(`? ${oneLine(frame.tool_call.title)}: waiting for a permission`, 'yellow');
@@ -90,19 +105,28 @@ export class Timeline {
     }
   }
 
-  /** The agent writes no more: what it did not finish is told as it stands. */
-  end(): void {
+  /** About what is around the task: services that go away and come back. */
+  note(text: string): void {
+    this.#options.screen.line(`! ${oneLine(text)}`, 'yellow');
+  }
+
+  /** What is open is told as it stands: cut short if the task has ended, still at work if only the reader leaves. */
+  end({ goesOn = false }: { goesOn?: boolean } = {}): void {
     const { screen } = this.#options;
-    for (const { title } of this.#tools.values()) screen.line(`  ✗ ${title} (not finished)`, 'red');
+    for (const { title } of this.#tools.values()) {
+      if (goesOn) screen.line(`  ▸ ${title} (still at work)`, 'dim');
+      else screen.line(`  ✗ ${title} (not finished)`, 'red');
+    }
     this.#tools.clear();
     screen.end();
   }
 
-  #enter(phase: Phase, attempt: number | undefined): void {
+  #enter(phase: Phase, attempt: number | undefined, code: ErrorCode | undefined): void {
     this.#phase = phase;
     if (attempt === undefined || attempt <= this.#attempt) return;
     this.#attempt = attempt;
-    this.#options.screen.line(`↺ attempt ${attempt}`, 'yellow');
+    const why = code === undefined ? LOST : (REASONS[code] ?? code.replaceAll('_', ' '));
+    this.#options.screen.line(`↺ attempt ${attempt}: ${why}`, 'yellow');
   }
 
   #tool(call: ToolCall, at: number): void {
@@ -118,6 +142,7 @@ export class Timeline {
     const took = open ? `  ${seconds(at - open.startedAt)}` : '';
     if (call.status === 'completed') screen.line(`  ✓ ${title}${took}`, 'green');
     else screen.line(`  ✗ ${title}${took}`, 'red');
+    for (const line of outputLines(call, this.#options.verbose === true)) screen.line(`    │ ${line}`, 'dim');
   }
 
   #showPlan(entries: readonly PlanEntry[]): void {

@@ -10,11 +10,13 @@ import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-modul
 import { readSettings, type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervise-home.ts';
+import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 import { placesText } from './status.ts';
 
 export function registerUp(program: Command): void {
-  program
+  const command = program
     .command('up')
     .description('start, attach to or repair Postgres, Temporal, the worker and the backend')
     .option('-d, --detach', 'return when all are ready; they go on in the background')
@@ -29,6 +31,7 @@ export function registerUp(program: Command): void {
         process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${placesText(status)}\n`);
       }),
     );
+  withExamples(command, ['longhaul up -d', 'in the background'], ['longhaul up', 'here; Ctrl-C stops all of it']);
 }
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -49,7 +52,19 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
         '`longhaul down` first to use those of this shell',
     );
   }
+  await noteOtherEnvironment(settings, onNews);
   await ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say: onNews });
+}
+
+/** Agents start in the worker's environment: who has set a key or installed a program since is told. */
+async function noteOtherEnvironment(settings: Settings, onNews: (line: string) => void): Promise<void> {
+  const worker = await workerEnvironment(settings);
+  const names = worker ? differingVariables(worker, process.env) : [];
+  if (names.length === 0) return;
+  onNews(
+    `note: the worker, and so its agents, keep the environment that they were started with; this shell differs in ${names.join(', ')}; ` +
+      '`longhaul down && longhaul up -d` takes that of this shell',
+  );
 }
 
 export const supervisorLogOf = (paths: HomePaths): string => join(paths.logs, 'supervisor.log');

@@ -2,16 +2,18 @@
 import type { Command } from 'commander';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
 import { followToEnd } from './follow.ts';
 import { withLonghaul } from './longhaul.ts';
 
 export function registerWatch(program: Command): void {
-  program
+  const command = program
     .command('watch')
     .description('follow a task from its beginning; Ctrl-C leaves, the task goes on')
     .argument('<task>', 'id, or the beginning of one')
+    .option('--verbose', 'show all of what tools printed')
     .option('--json', 'print each frame as a line of JSON')
-    .action((text: string, options: { json?: boolean }) =>
+    .action((text: string, options: { json?: boolean; verbose?: boolean }) =>
       runCommand(options, () =>
         withLonghaul(async (context) => {
           const taskId = await resolveTaskId(context.longhaul.sql, text);
@@ -19,4 +21,5 @@ export function registerWatch(program: Command): void {
         }),
       ),
     );
+  withExamples(command, ['longhaul watch 1a2b3c4d'], ['longhaul watch 1a2b3c4d --json', 'each frame as a line']);
 }

@@ -22,6 +22,8 @@ export interface FollowTask {
   /** Last number of the session's log that the reader has; none: from the task's first frame. */
   readonly after?: number;
   readonly signal?: AbortSignal;
+  /** Told whether the database answered, at every look. */
+  readonly onLook?: (reached: boolean) => void;
 }
 
 /**
@@ -31,9 +33,9 @@ export interface FollowTask {
  */
 export async function* followTask(
   deps: { readonly sql: Sql; readonly frames: FrameHub },
-  { taskId, after, signal }: FollowTask,
+  { taskId, after, signal, onLook }: FollowTask,
 ): AsyncGenerator<FollowedFrame[], void, void> {
-  const opened = await untilOpened(deps.sql, taskId, signal);
+  const opened = await untilOpened(deps.sql, taskId, { signal, onLook });
   if (!opened?.session_id) return;
   const end = new AbortController();
   const stop = signal ? AbortSignal.any([signal, end.signal]) : end.signal;
@@ -41,7 +43,8 @@ export async function* followTask(
   let position = after ?? (opened.first_seq ?? 1) - 1;
   row.onEnd((lastSeq) => position >= lastSeq && end.abort());
   try {
-    for await (const page of deps.frames.follow({ sessionId: opened.session_id, after: position, signal: stop })) {
+    const log = { sessionId: opened.session_id, after: position, signal: stop, ...(onLook && { onLook }) };
+    for await (const page of deps.frames.follow(log)) {
       position = page.at(-1)?.seq ?? position;
       const frames = page.filter((frame) => frame.type === 'snapshot' || frame.task_id === taskId);
       if (frames.length > 0) yield frames;
@@ -58,11 +61,12 @@ export async function* followTask(
 async function untilOpened(
   sql: Sql,
   taskId: TaskId,
-  signal: AbortSignal | undefined,
+  { signal, onLook }: { signal: AbortSignal | undefined; onLook: FollowTask['onLook'] },
 ): Promise<TaskProgress | undefined> {
   const stopped = (): boolean => signal?.aborted === true;
   for (let waitMs = LOOK_FIRST_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, LOOK_MAX_MS)) {
     const found = await look(sql, taskId);
+    onLook?.(found !== 'away');
     if (found === 'gone') throw noSuchTask(taskId);
     if (found !== 'away') {
       // A session that was given to the task has a log before the task has its turn.

@@ -11,6 +11,8 @@ import {
 import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
 import { noSuchTask } from './task-ids.ts';
 
+export type { TaskFilter };
+
 export interface ReadDeps {
   readonly sql: Sql;
   readonly namespace?: string;

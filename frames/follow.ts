@@ -27,6 +27,8 @@ export interface FollowOptions {
   readonly after?: number;
   /** Ends the iteration without an error. */
   readonly signal?: AbortSignal;
+  /** Told at every look whether the log could be read; nobody else says that it is away, since it comes back. */
+  readonly onLook?: (reached: boolean) => void;
 }
 
 /** Owns the process's one listening connection for frames. */
@@ -43,7 +45,7 @@ export class FrameHub {
    * Arrays of frames in order. Goes on while Postgres is away, and ends when `signal` is aborted or the
    * session is deleted. Fails with `session_not_found`.
    */
-  async *follow({ sessionId, after, signal }: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
+  async *follow({ sessionId, after, signal, onLook }: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
     const waker = this.#register(sessionId);
     try {
       // LISTEN before the first look: what is written after that look wakes us.
@@ -54,6 +56,7 @@ export class FrameHub {
       while (!stopped()) {
         waker.reset();
         const read = await this.#read(sessionId, position).catch(retryLater);
+        onLook?.(read.kind !== 'away');
         if (read.kind === 'away') await waker.wait(Number.POSITIVE_INFINITY, RETRY_MS, signal);
         else if (read.kind === 'gone' && known) return;
         else if (read.kind === 'gone') throw noSuchSession(sessionId);

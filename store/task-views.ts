@@ -76,6 +76,8 @@ export interface TaskFilter {
   readonly projectId?: ProjectId;
   readonly sessionId?: SessionId;
   readonly states?: readonly TaskState[];
+  /** Of open tasks. */
+  readonly phases?: readonly Phase[];
   readonly limit: number;
 }
 
@@ -87,6 +89,8 @@ export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskVie
        WHERE (${filter.projectId ?? null}::uuid IS NULL OR t.project_id = ${filter.projectId ?? null})
          AND (${filter.sessionId ?? null}::uuid IS NULL OR t.session_id = ${filter.sessionId ?? null})
          AND (${filter.states ? [...filter.states] : null}::text[] IS NULL OR t.state = ANY (${filter.states ? [...filter.states] : null}))
+         AND (${filter.phases ? [...filter.phases] : null}::text[] IS NULL
+              OR (t.state IN ('pending', 'running') AND t.phase = ANY (${filter.phases ? [...filter.phases] : null})))
        ORDER BY t.created_at DESC, t.id LIMIT ${filter.limit}`),
   ];
 }

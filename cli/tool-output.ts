@@ -1,0 +1,34 @@
+/** What a tool call has said, as far as a reader wants it. */
+import type { ToolCall } from '../workflows/vocabulary.ts';
+import { harmless } from './terminal.ts';
+
+/** Of a command that ran; the rest is counted. */
+const SHOWN_LINES = 5;
+
+/** Lines to show below a call that has ended: what a command printed, and of any other call only why it failed. */
+export function outputLines(call: ToolCall, verbose: boolean): string[] {
+  if (call.kind !== 'execute' && call.status !== 'failed' && !verbose) return [];
+  const lines = outputOf(call);
+  if (verbose || lines.length <= SHOWN_LINES + 1) return lines;
+  // A command says at its end how it went.
+  const left = lines.length - SHOWN_LINES;
+  return [`… ${left} more lines (--verbose shows all)`, ...lines.slice(-SHOWN_LINES)];
+}
+
+function outputOf({ content, raw_output: raw }: ToolCall): string[] {
+  const texts = content.flatMap((one) => (one.type === 'text' ? [one.text] : []));
+  const text = texts.length > 0 ? texts.join('\n') : rawText(raw);
+  const lines = harmless(text).trim().split('\n');
+  // Agents wrap what a command printed as a block of Markdown.
+  const fenced = lines.length > 2 && /^```\w*$/.test(lines[0] ?? '') && lines.at(-1) === '```';
+  const inner = fenced ? lines.slice(1, -1) : lines;
+  return inner.length === 1 && inner[0] === '' ? [] : inner.map((line) => line.trimEnd());
+}
+
+function rawText(raw: unknown): string {
+  if (typeof raw === 'string') return raw;
+  if (typeof raw !== 'object' || raw === null) return '';
+  const fields: Readonly<Record<string, unknown>> = { ...raw };
+  const found = ['output', 'stdout', 'error'].map((name) => fields[name]).find((value) => typeof value === 'string');
+  return typeof found === 'string' ? found : '';
+}
