@@ -53,7 +53,8 @@ export function isConnectionLoss(error: unknown): boolean {
   if (code === undefined) return false;
   return (
     /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/.test(code) ||
-    // 57P: shut down or starting; 08: connection; 53: out of disk, memory or connections; 40: serialization, deadlock.
-    /^(57P|08|40|53)/.test(code)
+    // 57P: shut down or starting; 08: connection; 53: out of disk, memory or connections; 40: serialization, deadlock;
+    // 57014, 55P03: a statement_timeout or lock_timeout of the database's settings ended the statement.
+    /^(57P|08|40|53|57014|55P03)/.test(code)
   );
 }

@@ -23,6 +23,8 @@ test.each([
   ['a failure that waiting may mend', new LonghaulError('git_failed', 'no'), 'git_failed', false],
   ['a lost connection to Postgres', withCode('CONNECTION_CLOSED'), 'service_unreachable', false],
   ['a Postgres that shuts down', withCode('57P01'), 'service_unreachable', false],
+  ['a statement_timeout of the database', withCode('57014'), 'service_unreachable', false],
+  ['a lock_timeout of the database', withCode('55P03'), 'service_unreachable', false],
   ['a full disk here', withCode('ENOSPC'), 'disk_full', false],
   ['a full disk at the database', withCode('53100'), 'disk_full', false],
   ['a bug', new TypeError('no'), 'internal_error', false],

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect, isConnectionLoss, refuseUnmended, type Sql } from '../../store/sql.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { hold } from '../lab/until.ts';
 
 // The driver as published ends the process or hangs here: bin/patch-postgres.js says why. An exception that
 // nobody can catch fails the run of this file.
@@ -49,6 +50,18 @@ test('transactions whose connection is killed are rejected, and the pool goes on
   );
   expect(failures.length).toBeGreaterThan(0);
   for (const failure of failures) expect(isConnectionLoss(failure)).toBe(true);
+});
+
+test('a timeout that the database sets for statements and locks counts as an outage, not as a fault', async () => {
+  const { sql } = database;
+  const slow = sql.begin((tx) => tx`SET LOCAL statement_timeout = '20ms'`.then(() => tx`SELECT pg_sleep(20)`));
+  const [statement] = await Promise.allSettled([slow]);
+  const held = await hold(sql, (tx) => tx`LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE`);
+  const waits = sql.begin((tx) => tx`SET LOCAL lock_timeout = '20ms'`.then(() => tx`SELECT FROM tasks`));
+  const [lock] = await Promise.allSettled([waits]);
+  await held.release();
+  expect([statement, lock]).toMatchObject([{ reason: { code: '57014' } }, { reason: { code: '55P03' } }]);
+  for (const one of [statement, lock]) expect(one.status === 'rejected' && isConnectionLoss(one.reason)).toBe(true);
 });
 
 test('a driver as published is refused, with what to do', () => {
