@@ -12,6 +12,8 @@ import type { ToolCall, Usage } from '../workflows/vocabulary.ts';
 /** A reader of the live stream gets this much beyond what the message keeps; then a warning, once. */
 const STREAMED_BEYOND_CHARS = 1024 * 1024;
 
+const isOpen = ({ status }: ToolCall): boolean => status === 'in_progress' || status === 'pending';
+
 export interface RecordedMessage {
   readonly message_id: MessageId;
   readonly chat_id: ChatId;
@@ -91,19 +93,22 @@ export class TurnRecorder {
   }
 
   #toolCall(call: ToolCall): void {
-    const runs = call.status === 'in_progress' || call.status === 'pending';
-    if (runs) this.tool = call.title;
+    if (isOpen(call)) this.tool = call.title;
     else if (this.tool === call.title) this.tool = undefined;
     this.#add({ type: 'tool_call', ...this.#of, call });
   }
 
-  /** Tool calls that a killed agent left open would stay so for ever: agents do not report them again. */
-  closeDangling(): void {
+  /**
+   * Tool calls that a killed agent left open would stay so for ever: agents do not report them again. Answers
+   * their titles.
+   */
+  closeDangling(): string[] {
     this.tool = undefined;
-    for (const call of this.view.toolCalls.values()) {
-      if (call.status === 'completed' || call.status === 'failed') continue;
+    const open = [...this.view.toolCalls.values()].filter(isOpen);
+    for (const call of open) {
       this.#add({ type: 'tool_call', ...this.#of, call: { ...call, status: 'failed' } });
     }
+    return open.map(({ title }) => title);
   }
 
   startOver(reason: string): void {

@@ -9,7 +9,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { driverFor } from '../agents/select-driver.ts';
 import { profileFor } from '../agents/catalog.ts';
-import type { AgentSession, OpenAgent, RunningAgent, SessionChoices, TurnEnd } from '../agents/driver.ts';
+import type { AgentEvent, AgentSession, OpenAgent, RunningAgent, SessionChoices, TurnEnd } from '../agents/driver.ts';
 import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
 import { endTask } from '../agents/process/end.ts';
 import { resumePrompt } from '../agents/resume.ts';
@@ -177,11 +177,14 @@ class Turn implements LiveTurn {
     const view = earlier.length > 0 ? await foldMessage(this.#deps.sql, sessionId, of.message_id) : undefined;
     const recorder = new TurnRecorder(of, (frame) => this.#stream.append(frame), view);
     this.#recorder = recorder;
-    this.#stream.append({ type: 'task_state', state: 'running', phase: 'starting', attempt: this.attempt });
-    recorder.closeDangling();
+    const why = earlier.at(-1)?.error_code;
+    const starting = { type: 'task_state', state: 'running', phase: 'starting', attempt: this.attempt } as const;
+    // A reader is told what ended the attempt before.
+    this.#stream.append(why ? { ...starting, error_code: why } : starting);
+    const cutOff = recorder.closeDangling();
     const agent = await this.#open(recorder);
     try {
-      const { session, prompt } = await this.#session(agent, recorder);
+      const { session, prompt } = await this.#session(agent, recorder, cutOff);
       this.#agentSessionId = session.id;
       await recordAgentSession(this.#deps.sql, {
         taskId: this.taskId,
@@ -213,6 +216,7 @@ class Turn implements LiveTurn {
       taskId: task.id,
       cwd: task.worktree_path,
       env: this.#deps.env,
+      timeouts: this.#deps.agentTimeouts,
       signal: this.#abort.signal,
       onSpawn: async (process) => {
         this.#pid = process.pid;
@@ -227,7 +231,7 @@ class Turn implements LiveTurn {
         if (!stored) throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
       },
       onEvent: (event) => {
-        recorder.record(event);
+        if (!this.#isLeftOpen(event)) recorder.record(event);
         return this.#stream.room();
       },
       onPermission: async (ask) => {
@@ -244,8 +248,20 @@ class Turn implements LiveTurn {
     return driverFor(task.path).open(options);
   }
 
+  /**
+   * What a shutdown cuts off has not failed: it stays open until the next attempt, which tells its agent of it.
+   */
+  #isLeftOpen(event: AgentEvent): boolean {
+    const goesOn = this.#stopReason === 'shutdown' || this.#stopReason === 'abandoned';
+    return goesOn && event.kind === 'tool_call' && event.call.status === 'failed';
+  }
+
   /** Goes on in the agent's own session where it can be loaded; else on a clean worktree. */
-  async #session(agent: RunningAgent, recorder: TurnRecorder): Promise<{ session: AgentSession; prompt: string }> {
+  async #session(
+    agent: RunningAgent,
+    recorder: TurnRecorder,
+    cutOff: readonly string[],
+  ): Promise<{ session: AgentSession; prompt: string }> {
     const choices: SessionChoices = {
       ...(this.#task.model ? { model: this.#task.model } : {}),
       ...(this.#task.mode_id ? { modeId: this.#task.mode_id } : {}),
@@ -255,7 +271,7 @@ class Turn implements LiveTurn {
     const known = worked.findLast((attempt) => attempt.agent_session_id !== null)?.agent_session_id;
     if (agent.resume && known) {
       try {
-        return { session: await agent.resume.load(known, choices), prompt: resumePrompt(this.#task.input) };
+        return { session: await agent.resume.load(known, choices), prompt: resumePrompt(this.#task.input, cutOff) };
       } catch (error) {
         if (!(error instanceof LonghaulError) || error.code !== 'agent_session_lost') throw error;
       }
@@ -301,7 +317,7 @@ class Turn implements LiveTurn {
   async #failed(error: unknown): Promise<DispatchResult> {
     if (isConnectionLoss(error)) throw error; // says nothing about the turn
     const failure = asLonghaulError(error);
-    const { code, message } = failure;
+    const { code } = failure;
     if (code === 'superseded') throw failure;
     const failedBefore = this.#taken.earlier.filter(
       (attempt) => attempt.error_code !== null && !UNCOUNTED.includes(attempt.error_code),
@@ -312,6 +328,8 @@ class Turn implements LiveTurn {
       await recordAttemptFailure(this.#deps.sql, { taskId: this.taskId, attempt: this.attempt, code });
       throw failure;
     }
+    const message =
+      failedBefore === 0 ? failure.message : `${failedBefore + 1} attempts failed. The last: ${failure.message}`;
     if (!lost) return this.#finish({ kind: 'failed', code, message });
     // The log does not take this turn's output: the outcome is recorded without it, the message is closed at the end.
     const outcome: DispatchResult = { kind: 'failed', code, message, attempt: this.attempt };

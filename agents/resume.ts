@@ -1,13 +1,22 @@
 /** What an agent is told when it goes on with a turn that was cut off. No agent continues by itself. */
 const NOTICE =
   'You were interrupted before you finished this task. What you had done so far is in the working directory: ' +
-  'look at it, do not do finished work again, and go on from there. The task was:';
+  'look at it, do not do finished work again, and go on from there.';
+const THE_TASK = 'The task was:\n\n';
+const NAMED_LIMIT = 5;
 
-export function resumePrompt(input: string): string {
-  return `${NOTICE}\n\n${input}`;
+/** `cutOff`: titles of the tool calls that were open when the turn was interrupted. */
+export function resumePrompt(input: string, cutOff: readonly string[] = []): string {
+  const names = cutOff.slice(-NAMED_LIMIT).map((title) => JSON.stringify(title));
+  const warning =
+    names.length === 0
+      ? ''
+      : ` Cut off in the middle, so that it is not known how far it came: ${names.join(', ')}. ` +
+        'See what it has done before you do it again.';
+  return `${NOTICE}${warning} ${THE_TASK}${input}`;
 }
 
 /** The task's own words in a prompt made by `resumePrompt`; any other prompt as it is. */
 export function promptWithoutNotice(prompt: string): string {
-  return prompt.startsWith(NOTICE) ? prompt.slice(NOTICE.length).trimStart() : prompt;
+  return prompt.startsWith(NOTICE) ? prompt.slice(prompt.indexOf(THE_TASK) + THE_TASK.length) : prompt;
 }

@@ -138,8 +138,8 @@ test('tool calls that a lost agent left open are closed as failed, and only thos
     recorder.record({ kind: 'tool_call', call: call(status, status, `${status} call`) });
   }
   expect(recorder.tool).toBe('in_progress call');
-  recorder.closeDangling();
-  recorder.closeDangling();
+  expect(recorder.closeDangling()).toEqual(['pending call', 'in_progress call']);
+  expect(recorder.closeDangling()).toEqual([]);
   const closed = frames
     .slice(4)
     .map((frame) => frame.type === 'tool_call' && [frame.call.tool_call_id, frame.call.status]);

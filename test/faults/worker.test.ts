@@ -21,6 +21,10 @@ const WORK =
 const isDelta = (frame: LabFrame, text: string): boolean =>
   frame.type === 'delta' && String(frame.body['content']).includes(text);
 
+/** A tool call that did not come to its end. */
+const isCutOff = (frame: LabFrame): boolean =>
+  frame.type === 'tool_call' && (frame.body['call'] as { status: string }).status === 'failed';
+
 async function expectWhole(task: TaskId): Promise<void> {
   expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
   const changes = await lab.changes(task);
@@ -63,10 +67,12 @@ test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', 
   worker.kill('SIGTERM');
   expect(await worker.exited).toBe(0);
   expect(await lab.task(task)).toMatchObject({ state: 'running' });
+  expect((await lab.frames(task)).filter(isCutOff)).toEqual([]); // it goes on: nothing has failed
   await lab.startWorker();
   await gate.open();
 
   await expectWhole(task);
+  expect((await lab.frames(task)).filter(isCutOff)).toHaveLength(1);
 });
 
 test('a worker that was stopped and replaced: the database refuses what it writes when it wakes', async () => {
