@@ -106,6 +106,7 @@ async function createWorkers({
     host: settings.hostName,
     worker: me,
     turns,
+    agentTimeouts: settings.agentTimeouts,
     env: { ...process.env, LONGHAUL_HOME: home },
     log,
   });

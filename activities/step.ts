@@ -3,6 +3,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
+import type { AgentTimeouts } from '../agents/driver.ts';
 import type { FrameWriter } from '../frames/writer.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
@@ -20,6 +21,7 @@ export interface StepDeps {
   readonly host: string;
   readonly worker: WorkerIdentity;
   readonly turns: TurnRegistry;
+  readonly agentTimeouts: AgentTimeouts;
   /** The worker's environment, of which agents see a part. */
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;

@@ -17,9 +17,6 @@ export interface AgentProfile {
   readonly env: Readonly<Record<string, string>>;
   /** Whether to offer the agent our file requests: gemini takes a new file for an error if we do. */
   readonly offersFileSystem: boolean;
-  readonly startTimeoutMs: number;
-  /** No sign of life for this long while a turn runs: the agent has stalled. */
-  readonly stallTimeoutMs: number;
   /** Said when the program is missing: what to install. */
   readonly installHint?: string;
   /** Said when it needs a login: how to give it one. */
@@ -32,8 +29,6 @@ const BASE = {
   envKeys: [],
   env: {},
   offersFileSystem: true,
-  startTimeoutMs: 60_000,
-  stallTimeoutMs: 10 * 60_000,
 } as const satisfies Partial<AgentProfile>;
 
 /** From source it runs through tsx, as we do; from the build it is plain JavaScript. */

@@ -38,6 +38,15 @@ export interface PermissionAsk {
 export type PermissionDecision =
   { readonly kind: 'selected'; readonly optionId: string } | { readonly kind: 'cancelled' };
 
+export interface AgentTimeouts {
+  /** From its start until it can be prompted: only waiting for the agent counts. */
+  readonly startMs: number;
+  /** No sign of life for this long in the middle of a turn: the agent has stalled. */
+  readonly stallMs: number;
+  /** The same while a tool call is open: a build or a test run may be silent for long. */
+  readonly toolMs: number;
+}
+
 export interface OpenAgent {
   readonly profile: AgentProfile;
   readonly taskId: TaskId;
@@ -45,6 +54,7 @@ export interface OpenAgent {
   readonly cwd: string;
   /** The worker's environment; the driver passes on only what agents may see. */
   readonly env: NodeJS.ProcessEnv;
+  readonly timeouts: AgentTimeouts;
   /** Aborted: the turn is asked to stop (session/cancel), then the process is ended. */
   readonly signal: AbortSignal;
   /** Called once, right after the spawn and before anything is sent: the identity is stored first. */

@@ -34,6 +34,8 @@ export interface Settings {
   readonly cacheDir: string;
   readonly listen: ListenAddress;
   readonly agentSlots: number;
+  /** How long an agent may be silent: until it can be prompted, in a turn, and while a tool of its works. */
+  readonly agentTimeouts: { readonly startMs: number; readonly stallMs: number; readonly toolMs: number };
   readonly hostName: string;
   /** Projects must lie under one of them; none: anywhere. */
   readonly projectRoots: readonly string[];
@@ -51,6 +53,13 @@ const listenAddress = z.string().transform((text, context) => {
   }
   return { host, port };
 });
+
+const seconds = z
+  .string()
+  .regex(/^\d{1,7}$/, 'expected a whole number of seconds')
+  .transform(Number)
+  // A timer cannot be longer than 24 days.
+  .refine((value) => value >= 1 && value <= 1_000_000, 'expected 1 to 1000000 seconds');
 
 const environment = z.object({
   DATABASE_URL: z
@@ -71,6 +80,9 @@ const environment = z.object({
     .transform(Number)
     .refine((slots) => slots >= 1 && slots <= 1_000, 'expected 1 to 1000')
     .optional(),
+  LONGHAUL_AGENT_START_TIMEOUT: seconds.optional(),
+  LONGHAUL_AGENT_STALL_TIMEOUT: seconds.optional(),
+  LONGHAUL_AGENT_TOOL_TIMEOUT: seconds.optional(),
   LONGHAUL_HOST_NAME: z
     .string()
     .regex(/^[\w.-]{1,100}$/, 'expected 1 to 100 letters, digits, dots, dashes or underscores')
@@ -99,6 +111,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     cacheDir: value.LONGHAUL_CACHE ?? join(xdg(given, 'XDG_CACHE_HOME', '.cache'), 'longhaul'),
     listen: { ...listen, fixed: value.LONGHAUL_LISTEN !== undefined },
     agentSlots: value.LONGHAUL_AGENT_SLOTS ?? Math.max(4, 2 * availableParallelism()),
+    agentTimeouts: {
+      startMs: 1_000 * (value.LONGHAUL_AGENT_START_TIMEOUT ?? 60),
+      stallMs: 1_000 * (value.LONGHAUL_AGENT_STALL_TIMEOUT ?? 600),
+      toolMs: 1_000 * (value.LONGHAUL_AGENT_TOOL_TIMEOUT ?? 7_200),
+    },
     hostName: value.LONGHAUL_HOST_NAME ?? hostname(),
     projectRoots: value.LONGHAUL_PROJECT_ROOTS ?? [],
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),

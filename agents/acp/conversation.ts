@@ -1,5 +1,5 @@
 /** One agent's side of a conversation: its updates as events, in order, and its questions as permission requests. */
-import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption } from '../driver.ts';
+import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
 import { codexNews } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';
 import { isObject, type JsonObject } from './lines.ts';
@@ -50,6 +50,10 @@ export class Conversation implements LinkHandlers {
   constructor(options: OpenAgent) {
     this.#options = options;
     this.files = worktreeFiles(options.cwd);
+  }
+
+  started(): boolean {
+    return this.phase === 'turn' || this.phase === 'over';
   }
 
   beginTurn(): void {
@@ -116,6 +120,11 @@ export class Conversation implements LinkHandlers {
       signal.removeEventListener('abort', answerStopped);
       this.pendingAsks -= 1;
     }
+  }
+
+  /** The newest tool call that has not ended. */
+  openCall(): ToolCall | undefined {
+    return this.#ledger.openCall();
   }
 
   /** Ends the turn's record: open tool calls are closed as failed, and what was ignored is noted. */

@@ -6,7 +6,7 @@ import { packageVersion } from '../../processes/package-version.ts';
 import type { AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
 import { Conversation } from './conversation.ts';
-import { agentWords, startFailure } from './failures.ts';
+import { agentWords, startFailure, startTimeout } from './failures.ts';
 import { isObject } from './lines.ts';
 import { openLink, type Link } from './link.ts';
 import { CHOICES, readOptions, readSettings, settingFor, type Setting } from './options.ts';
@@ -71,8 +71,8 @@ class AcpAgent implements RunningAgent {
     this.#options = options;
     this.#agent = agent;
     this.#conversation = new Conversation(options);
-    this.#link = openLink(options.profile.name, agent, this.#conversation);
-    this.#startBudgetMs = options.profile.startTimeoutMs;
+    this.#link = openLink(options.profile, agent, this.#conversation);
+    this.#startBudgetMs = options.timeouts.startMs;
   }
 
   get process() {
@@ -215,7 +215,7 @@ class AcpAgent implements RunningAgent {
 
   /** A request on the way to the session: bounded by the start timeout, ended by a stop. */
   async #startRequest(method: string, params: unknown): Promise<unknown> {
-    const { signal, profile } = this.#options;
+    const { signal } = this.#options;
     const begun = performance.now();
     let giveUp: (error: LonghaulError) => void = () => {};
     const given = new Promise<never>((_, reject) => {
@@ -224,9 +224,7 @@ class AcpAgent implements RunningAgent {
     const onAbort = (): void =>
       giveUp(new LonghaulError('terminated', `${this.#name} was stopped before its turn began.`));
     const timer = setTimeout(() => {
-      const seconds = Math.round(profile.startTimeoutMs / 1_000);
-      const message = `${this.#name} was not ready within ${seconds} s (${method} had no answer).${this.#link.said()}`;
-      giveUp(new LonghaulError('agent_start_timeout', message));
+      giveUp(startTimeout(this.#options, method, this.#link.said()));
     }, this.#startBudgetMs);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();

@@ -2,13 +2,16 @@
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { LonghaulError, type ErrorCode } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
+import type { OpenAgent } from '../driver.ts';
 import type { Exit } from '../process/spawn.ts';
 import type { Garbage } from './lines.ts';
 import { isObject } from './lines.ts';
 import { cleanText, head, lastLines } from './text.ts';
 
 const AUTH_REQUIRED = -32000;
-const WORDS_LIMIT = 600;
+/** A task's summary has 500 characters, and what to do comes after the agent's words. */
+const WORDS_LIMIT = 280;
+const NOTHING_SAID = 'it did not say why.';
 
 const LOGIN_WORDS =
   /authentication required|not (logged|signed) in|please (log|sign) ?in|log ?in (again|first)|unauthori[sz]ed|(invalid|missing|incorrect|no) api[ _]key|api[ _]key (is )?(missing|required|not)|\b401\b/i;
@@ -31,6 +34,12 @@ function unwrapped(words: string): string {
     return text; // not JSON after all
   }
 }
+
+/** As a sentence of its own: with a full stop, unless it is empty or has its end. */
+const sentence = (words: string): string => {
+  const text = head(words.trim(), WORDS_LIMIT);
+  return text === '' || /[.!?…]$/.test(text) ? text : `${text}.`;
+};
 
 /** The agent's own words: the error's message and what its data adds. */
 export function agentWords(error: unknown): string {
@@ -58,18 +67,21 @@ export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
 
 /** What the agent's words about its provider mean. */
 export function providerFailure({ name, loginHint }: NamedAgent, said: string): Failure {
-  const words = unwrapped(said);
+  const words = sentence(unwrapped(said));
   if (LIMIT_WORDS.test(words)) {
-    return { code: 'usage_limit', message: `${name} has reached a limit of its provider: ${words}` };
+    const advice = 'Wait until the limit is lifted, or name another model or agent.';
+    return { code: 'usage_limit', message: `${name} has reached a limit of its model's provider: ${words} ${advice}` };
   }
   if (LOGIN_WORDS.test(words)) return needsLogin({ name, loginHint }, words);
-  return { code: 'llm_error', message: `${name} could not do the turn: ${words || 'it did not say why'}` };
+  const advice = 'If it looks like an outage, hand the task in again later; else check the model and the settings.';
+  const message = `${name} could not go on, as its model's provider did not answer as it should: ${words || NOTHING_SAID} ${advice}`;
+  return { code: 'llm_error', message };
 }
 
 export function needsLogin({ name, loginHint }: NamedAgent, words: string, methods: readonly string[] = []): Failure {
   const ways = methods.length === 0 ? '' : ` It offers: ${methods.join(', ')}.`;
-  const hint = loginHint === undefined ? '' : ` ${loginHint}`;
-  const message = `${name} needs a login on this machine: ${words.replace(/\.$/, '')}.${ways}${hint}`;
+  const hint = loginHint ?? 'Start it by hand and log in there, as the user that Longhaul runs as.';
+  const message = `${name} needs a login on this machine: ${sentence(words) || NOTHING_SAID}${ways} ${hint}`;
   return { code: 'agent_needs_login', message };
 }
 
@@ -79,7 +91,10 @@ export function startFailure(agent: NamedAgent, error: RequestError, methods: re
   const { code, message } =
     error.code === AUTH_REQUIRED || LOGIN_WORDS.test(words)
       ? needsLogin(agent, words, methods)
-      : { code: 'agent_protocol_error' as const, message: `${agent.name} could not start a session: ${words}` };
+      : {
+          code: 'agent_protocol_error' as const,
+          message: `${agent.name} could not start a session: ${sentence(words) || NOTHING_SAID} Check its own configuration.`,
+        };
   return new LonghaulError(code, message, { cause: error });
 }
 
@@ -89,12 +104,53 @@ export function saidBesides(stderr: string, garbage: Garbage): string {
   return said === '' ? '' : ` It said: ${said}`;
 }
 
-export function crashed(agent: string, exit: Exit | undefined, said: string): LonghaulError {
-  const how =
-    exit === undefined
-      ? 'closed its output but went on running'
-      : exit.signal === null
-        ? `ended with exit code ${exit.code}`
-        : `was ended by ${exit.signal}`;
-  return new LonghaulError('agent_crashed', `${agent} ${how} before its turn was over.${said}`);
+function howItEnded(exit: Exit | undefined): string {
+  if (exit === undefined) return 'closed its output but went on running';
+  if (exit.signal === null) return `ended with exit code ${exit.code}`;
+  const guess = exit.signal === 'SIGKILL' ? ' (out of memory, perhaps)' : '';
+  return `was ended by ${exit.signal}${guess}`;
+}
+
+/** An agent whose output ended. `started`: it had a session. */
+export function crashed(
+  { name, command, loginHint }: NamedAgent & { readonly command: string },
+  { exit, said, started }: { readonly exit: Exit | undefined; readonly said: string; readonly started: boolean },
+): LonghaulError {
+  const how = howItEnded(exit);
+  if (started) {
+    const message = `${name} ${how} in the middle of its turn. What it had written until then is kept.${said}`;
+    return new LonghaulError('agent_crashed', message);
+  }
+  if (LOGIN_WORDS.test(said)) {
+    const { code, message } = needsLogin({ name, loginHint }, `it ${how} at its start.${said}`);
+    return new LonghaulError(code, message);
+  }
+  const message = `${name} ${how} before it could be given the task. See whether ${command} starts by hand, and whether it speaks ACP when started so.${said}`;
+  return new LonghaulError('agent_crashed', message);
+}
+
+export function startTimeout({ profile, timeouts }: OpenAgent, method: string, said: string): LonghaulError {
+  const seconds = Math.round(timeouts.startMs / 1_000);
+  const message =
+    `${profile.name} was not ready within ${seconds} s: ${method} had no answer. See whether ${profile.command} starts by hand ` +
+    `and speaks ACP when started so; if it is only slow, set LONGHAUL_AGENT_START_TIMEOUT.${said}`;
+  return new LonghaulError('agent_start_timeout', message);
+}
+
+export interface Silence {
+  readonly silentMs: number;
+  /** Title of the tool call that was open. */
+  readonly tool: string | undefined;
+  readonly said: string;
+}
+
+export function stalled(name: string, { silentMs, tool, said }: Silence): LonghaulError {
+  const seconds = Math.round(silentMs / 1_000);
+  const message =
+    tool === undefined
+      ? `${name} has given no sign of life for ${seconds} s in the middle of its turn. Its model may be out of reach; ` +
+        `if it is only slow, set LONGHAUL_AGENT_STALL_TIMEOUT.${said}`
+      : `${name} has given no sign of life for ${seconds} s while its tool "${head(tool, 100)}" was at work. ` +
+        `If it may take that long, set LONGHAUL_AGENT_TOOL_TIMEOUT.${said}`;
+  return new LonghaulError('agent_stalled', message);
 }

@@ -47,7 +47,10 @@ async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string>
   const grow = (part: Uint8Array): void => {
     pendingBytes += part.length;
     if (pendingBytes > LINE_LIMIT_BYTES) {
-      throw new LonghaulError('output_overflow', 'The agent sent a line of more than 16 MB, which no message may be.');
+      const message =
+        'The agent sent a line of more than 16 MB, which no message may have; its turn was ended. What it had written ' +
+        'until then is kept. That is a fault of the agent: narrow the task down, or give it to another agent.';
+      throw new LonghaulError('output_overflow', message);
     }
     if (part.length > 0) pending.push(part);
   };

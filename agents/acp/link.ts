@@ -12,6 +12,7 @@ import {
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../../workflows/errors.ts';
+import type { AgentProfile } from '../catalog.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import { crashed, saidBesides } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
@@ -28,6 +29,8 @@ export interface LinkHandlers {
   /** Answers it. Option id, or undefined for the outcome `cancelled`. */
   permission(params: JsonObject): Promise<string | undefined>;
   readonly files: WorktreeFiles;
+  /** Whether a session could be made or loaded: what an agent's end means depends on it. */
+  started(): boolean;
 }
 
 export interface Link {
@@ -103,13 +106,16 @@ async function pump(source: AsyncIterable<JsonObject>, handlers: LinkHandlers, p
 const asLonghaulError = (error: unknown): LonghaulError =>
   error instanceof LonghaulError ? error : new LonghaulError('internal_error', String(error), { cause: error });
 
-async function endOf(name: string, agent: AgentProcess, garbage: Garbage): Promise<LonghaulError> {
+async function endOf(
+  profile: AgentProfile,
+  { agent, garbage, started }: { agent: AgentProcess; garbage: Garbage; started: boolean },
+): Promise<LonghaulError> {
   const exit = await Promise.race([agent.exited, sleep(EXIT_DETAILS_MS, undefined)]);
   await Promise.race([agent.closed, sleep(EXIT_DETAILS_MS)]);
-  return crashed(name, exit, saidBesides(agent.stderrTail(), garbage));
+  return crashed(profile, { exit, said: saidBesides(agent.stderrTail(), garbage), started });
 }
 
-export function openLink(name: string, agent: AgentProcess, handlers: LinkHandlers): Link {
+export function openLink(profile: AgentProfile, agent: AgentProcess, handlers: LinkHandlers): Link {
   const garbage: Garbage = { lines: [], dropped: 0 };
   let activity = 0;
   let busy = false;
@@ -122,7 +128,8 @@ export function openLink(name: string, agent: AgentProcess, handlers: LinkHandle
     });
   };
   const inOrder: LinkHandlers = {
-    ...handlers,
+    files: handlers.files,
+    started: () => handlers.started(),
     update: (params) => tracked(handlers.update(params)),
     announce: (params) => tracked(handlers.announce(params)),
     permission: (params) =>
@@ -153,7 +160,7 @@ export function openLink(name: string, agent: AgentProcess, handlers: LinkHandle
     garbage,
   );
   pump(source, inOrder, pass).then(
-    async () => fail(await endOf(name, agent, garbage)),
+    async () => fail(await endOf(profile, { agent, garbage, started: handlers.started() })),
     (error: unknown) => fail(asLonghaulError(error)),
   );
 

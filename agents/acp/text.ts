@@ -43,7 +43,7 @@ export function* pieces(text: string, limit: number): Generator<string> {
 }
 
 /** The last lines of an agent's stderr, for a message. */
-export function lastLines(text: string, lines = 5, limit = 600): string {
+export function lastLines(text: string, lines = 5, limit = 280): string {
   const kept = cleanText(text).trimEnd().split('\n').slice(-lines).join('\n').trim();
   return kept.length > limit ? `…${kept.slice(-limit)}` : kept;
 }

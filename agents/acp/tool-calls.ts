@@ -147,6 +147,12 @@ export class ToolCallLedger {
     return this.#calls.get(id) ?? merge(undefined, id, update);
   }
 
+  /** The newest call that is open. */
+  openCall(): ToolCall | undefined {
+    const id = [...this.#open].at(-1);
+    return id === undefined ? undefined : this.#calls.get(id);
+  }
+
   /** The calls that the turn left open, closed as failed. Those that a replay left open are not of this turn. */
   closeOpen(): ToolCall[] {
     const left = [...this.#open].flatMap((id) => this.#calls.get(id) ?? []);

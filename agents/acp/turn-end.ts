@@ -2,7 +2,11 @@
 import type { TurnEnd } from '../driver.ts';
 import { type NamedAgent, providerFailure } from './failures.ts';
 import { isObject } from './lines.ts';
+import { cleanText, head } from './text.ts';
 import { quotaUsage, turnUsage } from './updates.ts';
+
+const AFTER_REFUSAL = 'Its last words may say why; word the task in another way, or give it to another agent.';
+const AFTER_LIMIT = 'What it had written until then is kept; a further task in the same session can go on from it.';
 
 export interface TurnFacts {
   readonly agent: NamedAgent;
@@ -20,7 +24,7 @@ export interface TurnFacts {
 function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   const message =
     refused === undefined
-      ? `${agent.name} cancelled its turn by itself, without being asked to.`
+      ? `${agent.name} cancelled its turn by itself, without being asked to. What it had written until then is kept.`
       : `${agent.name} gave up its turn because "${refused}" was not allowed. What it had written until then is kept.`;
   return { kind: 'failed', code: 'agent_refused', message };
 }
@@ -36,20 +40,24 @@ export function turnEnd(result: unknown, facts: TurnFacts): TurnEnd {
       if (facts.failure !== undefined) return { kind: 'failed', ...providerFailure(facts.agent, facts.failure) };
       return { kind: 'completed', ...(usage === undefined ? {} : { usage }) };
     case 'refusal':
-      return { kind: 'failed', code: 'agent_refused', message: `${name} refused to do this.` };
+      return { kind: 'failed', code: 'agent_refused', message: `${name} refused to do this. ${AFTER_REFUSAL}` };
     case 'max_tokens':
-      return { kind: 'failed', code: 'turn_limit', message: `${name} ran into its limit of tokens in one turn.` };
+      return {
+        kind: 'failed',
+        code: 'turn_limit',
+        message: `${name} ran into its limit of tokens in one turn. ${AFTER_LIMIT}`,
+      };
     case 'max_turn_requests':
       return {
         kind: 'failed',
         code: 'turn_limit',
-        message: `${name} ran into its limit of model requests in one turn.`,
+        message: `${name} ran into its limit of model requests in one turn. ${AFTER_LIMIT}`,
       };
     case 'cancelled':
       return cancelledEnd(facts);
     default: {
       const found = JSON.stringify(stopReason) ?? 'none';
-      const message = `${name} ended its turn with a stop reason that ACP does not have: ${found.slice(0, 200)}.`;
+      const message = `${name} ended its turn with a stop reason that ACP does not have: ${head(cleanText(found), 200)}. That is a fault of the agent, or it is newer than this Longhaul.`;
       return { kind: 'failed', code: 'agent_protocol_error', message };
     }
   }

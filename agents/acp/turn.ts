@@ -1,11 +1,10 @@
 /** One turn: the prompt, its end, and the three ways in which it may not come: a stop, a stall, a crash. */
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LonghaulError } from '../../workflows/errors.ts';
 import type { OpenAgent, TurnEnd } from '../driver.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import type { Conversation } from './conversation.ts';
-import { promptFailure } from './failures.ts';
+import { promptFailure, stalled } from './failures.ts';
 import type { Link } from './link.ts';
 import { turnEnd } from './turn-end.ts';
 
@@ -30,12 +29,13 @@ type Outcome =
   | { readonly kind: 'aborted' };
 
 /**
- * Fails the link if nothing comes from the agent for the profile's stall timeout. Time in which we do not read
- * (an event is being handled) or in which the agent waits for a person does not count.
+ * Fails the link if nothing comes from the agent for the stall timeout; while a tool call is open, for the tool
+ * timeout, since a build says nothing for long. Time in which we do not read (an event is being handled) or in
+ * which the agent waits for a person does not count.
  */
 function watchForStall({ options, link, conversation }: Turn): () => void {
-  const { name, stallTimeoutMs } = options.profile;
-  const tickMs = Math.max(10, Math.min(1_000, stallTimeoutMs / 10));
+  const { stallMs, toolMs } = options.timeouts;
+  const tickMs = Math.max(10, Math.min(1_000, stallMs / 10));
   let seen = link.activity();
   // Counted in ticks, not by the clock: a worker that was stopped for a while finds one tick, not a stall.
   let silentMs = 0;
@@ -43,10 +43,10 @@ function watchForStall({ options, link, conversation }: Turn): () => void {
     const active = link.activity() !== seen || link.busy() || conversation.pendingAsks > 0;
     seen = link.activity();
     silentMs = active ? 0 : silentMs + tickMs;
-    if (silentMs < stallTimeoutMs) return;
-    const seconds = Math.round(stallTimeoutMs / 1_000);
-    const message = `${name} has given no sign of life for ${seconds} s in the middle of its turn.${link.said()}`;
-    link.fail(new LonghaulError('agent_stalled', message));
+    const tool = conversation.openCall()?.title;
+    if (silentMs >= (tool === undefined ? stallMs : Math.max(stallMs, toolMs))) {
+      link.fail(stalled(options.profile.name, { silentMs, tool, said: link.said() }));
+    }
   }, tickMs);
   return () => clearInterval(timer);
 }

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { identify, isAlive } from '../../processes/identity.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { decide } from '../../agents/permission-policy.ts';
-import { failure, makeLab, scriptedProfile, scriptedSession } from './lab.ts';
+import { failure, makeLab, PATIENT, scriptedProfile, scriptedSession } from './lab.ts';
 import { text, permission, ALLOW_ONCE } from './scripts.ts';
 
 test('a line of more than 16 MB ends the turn as output_overflow', async () => {
@@ -43,23 +43,40 @@ test('an agent that answers and exits at once has completed its turn', async () 
 
 test('a silent agent is agent_stalled and ended', async () => {
   const lab = makeLab();
-  const profile = scriptedProfile({}, { stallTimeoutMs: 300 });
-  const { play, agent } = await scriptedSession(lab, {}, { profile });
+  const timeouts = { ...PATIENT, stallMs: 300 };
+  const { play, agent } = await scriptedSession(lab, {}, { timeouts });
   const error = await failure(play({ stderr: 'retrying\n' }, { hang: true }));
   expect(error).toMatchObject({ code: 'agent_stalled' });
   expect(error.message).toContain('retrying');
   expect(isAlive(agent.process)).toBe(false);
 });
 
+test('an open tool call may be silent for longer, but not for ever', async () => {
+  const build = { sessionUpdate: 'tool_call', toolCallId: 'a', title: 'npm run build', status: 'in_progress' };
+  const lab = makeLab();
+  const patient = await scriptedSession(lab, {}, { timeouts: { ...PATIENT, stallMs: 300 } });
+  const end = await patient.play(
+    { update: build },
+    { sleepMs: 1_500 },
+    { update: text('built') },
+    { stop: 'end_turn' },
+  );
+  expect(end).toEqual({ kind: 'completed' });
+
+  const { play } = await scriptedSession(makeLab(), {}, { timeouts: { ...PATIENT, stallMs: 300, toolMs: 600 } });
+  const error = await failure(play({ update: build }, { hang: true }));
+  expect(error).toMatchObject({ code: 'agent_stalled' });
+  expect(error.message).toMatch(/"npm run build".*LONGHAUL_AGENT_TOOL_TIMEOUT/);
+});
+
 test('neither a person who takes their time nor a slow reader makes an agent stall', async () => {
   const lab = makeLab();
   const pause = () => new Promise((resolve) => setTimeout(resolve, 500));
-  const profile = scriptedProfile({}, { stallTimeoutMs: 300 });
   const { play } = await scriptedSession(
     lab,
     {},
     {
-      profile,
+      timeouts: { ...PATIENT, stallMs: 300 },
       onEvent: async () => void (await pause()),
       onPermission: async (ask) => {
         await pause();

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { AgentSessionId } from '../../workflows/contract.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { driverFor } from '../../agents/select-driver.ts';
-import { failure, makeLab, scriptedProfile, scriptedSession } from './lab.ts';
+import { failure, makeLab, PATIENT, scriptedProfile, scriptedSession } from './lab.ts';
 import type { ScriptedStart } from './scripted-agent.ts';
 import { text } from './scripts.ts';
 
@@ -43,8 +43,8 @@ test.each<[string, ScriptedStart, string, RegExp]>([
   ],
 ])('an agent that %s fails to start, says why, and is gone', async (_, start, code, message) => {
   const lab = makeLab();
-  const profile = scriptedProfile(start, { startTimeoutMs: 1_500 });
-  const error = await failure(scriptedSession(lab, start, { profile }));
+  const timeouts = code === 'agent_start_timeout' ? { ...PATIENT, startMs: 5_000 } : PATIENT;
+  const error = await failure(scriptedSession(lab, start, { timeouts }));
   expect(error).toMatchObject({ code });
   expect(error.message).toMatch(message);
   expect(findMarked(lab.taskId)).toEqual([]);

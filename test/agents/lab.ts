@@ -7,7 +7,15 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect } from 'vitest';
 import { acpDriver } from '../../agents/acp/driver.ts';
 import { CATALOG, type AgentProfile } from '../../agents/catalog.ts';
-import type { AgentEvent, AgentSession, OpenAgent, PermissionAsk, RunningAgent, TurnEnd } from '../../agents/driver.ts';
+import type {
+  AgentEvent,
+  AgentSession,
+  AgentTimeouts,
+  OpenAgent,
+  PermissionAsk,
+  RunningAgent,
+  TurnEnd,
+} from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import type { ProcessIdentity } from '../../processes/identity.ts';
@@ -27,6 +35,9 @@ export interface Lab {
   text(): string;
   until(what: string, condition: () => boolean): Promise<void>;
 }
+
+/** Nothing here takes that long. */
+export const PATIENT: AgentTimeouts = { startMs: 60_000, stallMs: 60_000, toolMs: 60_000 };
 
 const labs: { lab: Lab; running: RunningAgent[] }[] = [];
 
@@ -66,6 +77,7 @@ export function makeLab(): Lab {
         taskId,
         cwd: lab.cwd,
         env: { ...process.env, HOME: lab.home, XDG_STATE_HOME: undefined },
+        timeouts: PATIENT,
         signal: lab.stop.signal,
         onSpawn: async (identity) => void lab.spawned.push(identity),
         onEvent: (event) => void lab.events.push(event),

@@ -9,6 +9,7 @@ test('an empty environment gives embedded services and folders by XDG', () => {
     cacheDir: '/home/ada/.cache/longhaul',
     listen: { host: '127.0.0.1', port: 4700, fixed: false },
     agentSlots: Math.max(4, 2 * availableParallelism()),
+    agentTimeouts: { startMs: 60_000, stallMs: 600_000, toolMs: 7_200_000 },
     hostName: hostname(),
     projectRoots: [],
   });
@@ -27,6 +28,9 @@ test('every setting can be given, and a given listen address is fixed', () => {
     LONGHAUL_CACHE: '/c',
     LONGHAUL_LISTEN: '[::1]:0',
     LONGHAUL_AGENT_SLOTS: '3',
+    LONGHAUL_AGENT_START_TIMEOUT: '4',
+    LONGHAUL_AGENT_STALL_TIMEOUT: '5',
+    LONGHAUL_AGENT_TOOL_TIMEOUT: '6',
     LONGHAUL_HOST_NAME: 'box-1',
     LONGHAUL_PROJECT_ROOTS: '/src:/work',
     DEFAULT_MODEL: 'm',
@@ -37,6 +41,7 @@ test('every setting can be given, and a given listen address is fixed', () => {
     cacheDir: '/c',
     listen: { host: '::1', port: 0, fixed: true },
     agentSlots: 3,
+    agentTimeouts: { startMs: 4_000, stallMs: 5_000, toolMs: 6_000 },
     hostName: 'box-1',
     projectRoots: ['/src', '/work'],
     defaultModel: 'm',
@@ -54,6 +59,8 @@ test('all wrong values are named at once, a database password never', () => {
     LONGHAUL_HOME: 'relative',
     LONGHAUL_LISTEN: '4700',
     LONGHAUL_AGENT_SLOTS: '0',
+    LONGHAUL_AGENT_STALL_TIMEOUT: '10m',
+    LONGHAUL_AGENT_TOOL_TIMEOUT: '0',
     LONGHAUL_HOST_NAME: 'a b',
     LONGHAUL_PROJECT_ROOTS: '/a:b',
   };
@@ -68,5 +75,7 @@ test('all wrong values are named at once, a database password never', () => {
   expect(new Set(lines.map((line) => line.split(':')[0]))).toEqual(new Set(Object.keys(wrong)));
   expect(lines).toHaveLength(Object.keys(wrong).length);
   expect(lines).toContain('LONGHAUL_AGENT_SLOTS: expected 1 to 1000, found "0"');
+  expect(lines).toContain('LONGHAUL_AGENT_STALL_TIMEOUT: expected a whole number of seconds, found "10m"');
+  expect(lines).toContain('LONGHAUL_AGENT_TOOL_TIMEOUT: expected 1 to 1000000 seconds, found "0"');
   expect(message).not.toContain('secret');
 });
