@@ -1,0 +1,303 @@
+/**
+ * What holds for every agent, through the whole of Longhaul: a row in, the agent at work in its worktree, a
+ * change out. The model is ours and does what the test says; everything else is real.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { TaskId } from '../../workflows/contract.ts';
+import type { ToolCall } from '../../workflows/vocabulary.ts';
+import { type LabFrame, streamedText } from '../lab/observer.ts';
+import type { RealAgent } from './agents.ts';
+import { type Answer, Gate, inOrder } from './fake-model.ts';
+import type { Reply } from './model-apis.ts';
+import { openStage, type Stage } from './stage.ts';
+
+const say = (text: string): Reply => ({ kind: 'text', text });
+const speaks = (frame: LabFrame): boolean => frame.type === 'delta';
+
+/** Process ids of commands that run, whoever started them. */
+function running(command: string): number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const found = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0').join(' ').trim();
+      return found === command ? [Number(name)] : [];
+    } catch {
+      return []; // it has ended meanwhile
+    }
+  });
+}
+
+let seconds = 98_000;
+/** A command that no other test runs, in a process group of the tool's and in a session of its own. */
+function longCommand(): { readonly shell: string; running(): number[] } {
+  const [one, other] = [`sleep ${(seconds += 1)}.${process.pid}`, `sleep ${(seconds += 1)}.${process.pid}`];
+  return { shell: `setsid ${other} & ${one}`, running: () => [one, other].flatMap(running) };
+}
+
+export interface Scene {
+  readonly agent: RealAgent;
+  readonly stage: Stage;
+  submit(task?: Partial<Parameters<Stage['lab']['submit']>[0]>): Promise<TaskId>;
+  /** SIGKILL to the worker and to the agent, so that neither can tidy up. */
+  kill(task: TaskId): Promise<void>;
+  toolCalls(task: TaskId): Promise<ToolCall[]>;
+  /** What followers have been given of its message. */
+  streamed(task: TaskId): Promise<string>;
+  /** Completed, with one whole message, and nothing left of it anywhere. */
+  expectCompleted(task: TaskId, content: string): Promise<void>;
+}
+
+export function sceneOf(agent: RealAgent): Scene {
+  const scene = {
+    agent,
+    stage: undefined as unknown as Stage,
+    submit: (task = {}) => scene.stage.lab.submit({ agent: agent.name, input: 'Do as the model says.', ...task }),
+    async kill(task) {
+      const [attempt] = await scene.stage.lab.sql<{ pid: number }[]>`
+        SELECT pid FROM attempts WHERE task_id = ${task} ORDER BY attempt DESC LIMIT 1`;
+      scene.stage.worker.kill('SIGKILL');
+      process.kill(attempt?.pid ?? Number.NaN, 'SIGKILL');
+      await scene.stage.worker.exited;
+    },
+    async toolCalls(task) {
+      const [row] = await scene.stage.lab.sql<{ tool_calls: ToolCall[] }[]>`
+        SELECT tool_calls FROM messages WHERE task_id = ${task} AND role = 'assistant'`;
+      return row?.tool_calls ?? [];
+    },
+    async streamed(task) {
+      const { lab } = scene.stage;
+      const { message_id: id } = await lab.task(task);
+      return streamedText((await lab.frames(task)).filter(({ body }) => body['message_id'] === id));
+    },
+    async expectCompleted(task, content) {
+      const { lab } = scene.stage;
+      expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
+      const assistant = (await lab.messages(task)).filter((message) => message.role === 'assistant');
+      expect(assistant).toEqual([{ role: 'assistant', status: 'complete', content }]);
+      expect(await scene.streamed(task)).toBe(content);
+      expect(await lab.leftovers(task)).toEqual([]);
+    },
+  } satisfies Scene as Scene & { stage: Stage };
+  beforeAll(async () => {
+    scene.stage = await openStage(agent);
+  });
+  beforeEach(() => scene.stage.model.reset());
+  afterAll(() => scene.stage.close());
+  return scene;
+}
+
+export function describeRealAgent(scene: Scene): void {
+  describeWork(scene);
+  describePermissions(scene);
+  describeKills(scene);
+  describeRefusals(scene);
+}
+
+function describeWork(scene: Scene): void {
+  const { agent } = scene;
+
+  test('a task completes: file in the change, words and tool calls in the message, tokens counted', async () => {
+    const { lab, model } = scene.stage;
+    const before = await lab.repository.fingerprint();
+    model.answer = inOrder(agent.write('hello.txt', 'Hello'), say('The file is written.'));
+    const task = await scene.submit();
+
+    await scene.expectCompleted(task, 'The file is written.');
+    expect(await lab.inChange(task, 'hello.txt')).toBe('Hello');
+    const { kind, title } = agent.writeCall;
+    const call = { kind, title: expect.stringMatching(title) as string, status: 'completed' };
+    expect(await scene.toolCalls(task)).toMatchObject([call]);
+    const frames = await lab.frames(task);
+    expect(frames.findLast((frame) => frame.type === 'tool_call')?.body).toMatchObject({ call });
+    const [tokens] = await lab.sql`
+      SELECT t.cost_tokens::int AS task, m.tokens_used::int AS message
+        FROM tasks t JOIN messages m ON m.id = t.message_id WHERE t.id = ${task}`;
+    expect(tokens).toEqual({ task: agent.turnTokens, message: agent.turnTokens });
+    const after = Object.entries(await lab.repository.fingerprint()).filter(([name]) => !agent.leaves.includes(name));
+    expect(Object.fromEntries(after)).toEqual(before);
+  });
+
+  test('model, mode and thinking option of the task reach the model', async () => {
+    const { model } = scene.stage;
+    const task = await scene.submit(agent.choices.task);
+    await scene.expectCompleted(task, 'Done.');
+    expect(model.requests[0]).toMatchObject({ model: agent.choices.seen.model });
+    for (const text of agent.choices.seen.text) expect(model.requests[0]?.text).toMatch(text);
+  });
+
+  test.each([
+    ['model', 'model', agent.choices.models],
+    ['mode', 'modeId', agent.choices.modes],
+  ] as const)('an unknown %s ends the task at once, with the ones that there are', async (what, key, offered) => {
+    const { lab, model } = scene.stage;
+    const task = await scene.submit({ [key]: 'best-of-all' });
+    const end = await lab.ended(task);
+    expect(end).toMatchObject({ state: 'failed', error_code: 'option_not_available' });
+    expect(end.output_summary).toContain(`does not offer the ${what} "best-of-all"`);
+    for (const id of offered) expect(end.output_summary).toContain(id);
+    expect(model.requests).toEqual([]);
+  });
+
+  test('the second task of a session goes on from the result of the first', async () => {
+    const { lab, model } = scene.stage;
+    model.answer = inOrder(agent.write('hello.txt', 'Hello'), say('One.'));
+    const first = await scene.submit();
+    await scene.expectCompleted(first, 'One.');
+    const { session_id: sessionId } = await lab.task(first);
+    model.answer = inOrder(agent.shell('cat hello.txt hello.txt > twice.txt'), say('Two.'));
+    const second = await scene.submit({ sessionId: sessionId ?? '' });
+
+    await scene.expectCompleted(second, 'Two.');
+    expect(await lab.inChange(second, 'twice.txt')).toBe('HelloHello');
+  });
+
+  test("two tasks at once do not get in each other's way", async () => {
+    const { lab, model } = scene.stage;
+    const both = new Gate();
+    const scripts = new Map<string, Answer>();
+    for (const name of ['anna', 'bert']) scripts.set(name, inOrder(agent.write(`${name}.txt`, name), say(`${name}.`)));
+    const met = new Set<string>();
+    model.answer = async (request) => {
+      const name = [...scripts.keys()].find((one) => request.text.includes(`I am ${one}`)) ?? '';
+      met.add(name);
+      if (met.size === 2) both.open();
+      await both.opened; // each is at work before either goes on
+      return scripts.get(name)?.(request) ?? say('Who are you?');
+    };
+    const tasks = await Promise.all([...scripts.keys()].map((name) => scene.submit({ input: `I am ${name}` })));
+    await Promise.all(tasks.map((task) => lab.ended(task)));
+    for (const [index, name] of [...scripts.keys()].entries()) {
+      const task = tasks[index] as TaskId;
+      await scene.expectCompleted(task, `${name}.`);
+      expect(await lab.inChange(task, `${name}.txt`)).toBe(name);
+    }
+  });
+}
+
+function describePermissions(scene: Scene): void {
+  const { agent } = scene;
+  const ask = async (permissionPolicy: string): Promise<TaskId> => {
+    const { modeId } = agent.asks;
+    scene.stage.model.answer = inOrder(agent.asks.write('asked.txt', 'asked'), say('So be it.'));
+    return scene.submit({ permissionPolicy, ...(modeId === undefined ? {} : { modeId }) });
+  };
+  const warnings = async (task: TaskId): Promise<unknown[]> =>
+    (await scene.stage.lab.frames(task)).filter(({ type }) => type === 'warning').map(({ body }) => body['message']);
+
+  test('asked under the policy "allow": the file is written', async () => {
+    const task = await ask('allow');
+    await scene.expectCompleted(task, 'So be it.');
+    expect(await scene.stage.lab.inChange(task, 'asked.txt')).toBe('asked');
+    expect(await warnings(task)).toEqual([]);
+  });
+
+  test('asked under the policy "deny": nothing is written, and the record says what was not allowed', async () => {
+    const { lab } = scene.stage;
+    const task = await ask('deny');
+    expect(await lab.ended(task)).toMatchObject({ state: agent.denied.state, error_code: agent.denied.code });
+    expect(await lab.changes(task)).toEqual([]);
+    expect(await scene.toolCalls(task)).toMatchObject([{ status: 'failed' }]);
+    expect(await warnings(task)).toEqual([expect.stringMatching(/^Not allowed.*"deny": .*asked\.txt/)]);
+    expect(await lab.leftovers(task)).toEqual([]);
+  });
+}
+
+function describeKills(scene: Scene): void {
+  const { agent } = scene;
+
+  test("worker and agent killed while the model speaks: the next one goes on in the agent's session", async () => {
+    const { lab, model } = scene.stage;
+    const said = 'The first file is there and now comes the second.';
+    const words = { kind: 'text', text: said, hold: new Gate() } as const;
+    model.answer = inOrder(agent.write('first.txt', 'first'), words);
+    const task = await scene.submit({ input: 'Write both files' });
+    await lab.until('all of its words', async () => (await scene.streamed(task)) === said);
+    await scene.kill(task);
+    const before = model.requests.length;
+    model.answer = inOrder(agent.write('second.txt', 'second'), say(' Both are there.'));
+    await scene.stage.startWorker();
+
+    await scene.expectCompleted(task, `${said} Both are there.`);
+    const [asked] = model.requests.slice(before);
+    expect(asked?.roles).toContain('tool'); // what the first call gave
+    expect(asked?.text).toContain('first.txt');
+    expect(asked?.text).toContain('You were interrupted');
+    expect((await scene.toolCalls(task)).map(({ status }) => status)).toEqual(['completed', 'completed']);
+    expect(await lab.changes(task)).toMatchObject([{ partial: false }]);
+    expect(await lab.inChange(task, 'first.txt')).toBe('first');
+    expect(await lab.inChange(task, 'second.txt')).toBe('second');
+  });
+
+  test('worker and agent killed while a tool runs: what the tool left is ended, its call is closed', async () => {
+    const { lab, model } = scene.stage;
+    const long = longCommand();
+    model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
+    const task = await scene.submit();
+    await lab.until('the tool to run', async () => long.running().length === 2);
+    await scene.kill(task);
+    if (agent.toolsOutlive) expect(long.running()).not.toEqual([]);
+    model.answer = inOrder(say('I have seen enough.'));
+    await scene.stage.startWorker();
+
+    await scene.expectCompleted(task, 'I have seen enough.');
+    expect(long.running()).toEqual([]);
+    expect((await scene.toolCalls(task)).map(({ status }) => status)).toEqual(['completed', 'failed']);
+    expect(await lab.inChange(task, 'first.txt')).toBe('first');
+  });
+
+  test('cancelled while a tool runs: nothing runs on, what was written is kept', async () => {
+    const { lab, model } = scene.stage;
+    const long = longCommand();
+    model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
+    const task = await scene.submit();
+    await lab.until('the tool to run', async () => long.running().length === 2);
+    await lab.cancel(task);
+
+    expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
+    expect(long.running()).toEqual([]);
+    expect(await lab.changes(task)).toMatchObject([{ partial: true }]);
+    expect(await lab.inChange(task, 'first.txt')).toBe('first');
+    expect(await lab.leftovers(task)).toEqual([]);
+  });
+
+  test('cancelled while the model speaks: its words are kept', async () => {
+    const { lab, model } = scene.stage;
+    model.answer = inOrder({ kind: 'text', text: 'I was about to say ', hold: new Gate() });
+    const task = await scene.submit();
+    await lab.untilFrame(task, 'words', speaks);
+    await lab.cancel(task);
+
+    expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
+    const assistant = (await lab.messages(task)).filter((message) => message.role === 'assistant');
+    expect(assistant).toMatchObject([{ status: 'cancelled', content: expect.stringContaining('I was') as string }]);
+    expect(await lab.leftovers(task)).toEqual([]);
+  });
+}
+
+function describeRefusals(scene: Scene): void {
+  const { agent } = scene;
+
+  describe.each(agent.refusals)("the model's server answers $status $message", (refusal, code, told) => {
+    test(`the task fails as ${code}, in a sentence that says why`, async () => {
+      const { lab, model } = scene.stage;
+      model.answer = () => refusal;
+      const task = await scene.submit();
+      const end = await lab.ended(task);
+      expect(end).toMatchObject({ state: 'failed', error_code: code });
+      expect(end.output_summary).toMatch(told);
+      expect(await lab.leftovers(task)).toEqual([]);
+    });
+  });
+
+  test('a turn that the agent tries again and again without a word can be cancelled', async () => {
+    const { lab, model } = scene.stage;
+    model.answer = () => agent.retried;
+    const task = await scene.submit();
+    await lab.until('a second try', async () => model.requests.length >= 2);
+    expect(await lab.task(task)).toMatchObject({ state: 'running', phase: 'working' });
+    await lab.cancel(task);
+    expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
+    expect(await lab.leftovers(task)).toEqual([]);
+  });
+}

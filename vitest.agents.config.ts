@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+/** `npm run test:agents`: real agents against a fake model. Apart from `npm test` because it installs 900 MB once. */
+export default defineConfig({
+  test: {
+    include: ['test/real-agents/*.test.ts'],
+    globalSetup: ['test/real-agents/global-setup.ts'],
+    // Starting an agent takes seconds of two cores; the bounds only end what hangs.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+});
