@@ -2,6 +2,7 @@
 import {
   ActivityCancellationType,
   type ActivityOptions,
+  patched,
   proxyActivities,
   proxyLocalActivities,
   workflowInfo,
@@ -15,10 +16,15 @@ export type TaskSteps = Omit<Steps, 'dispatchAgent'> & {
 
 /** Postgres may be away for long; nothing is gained by giving up on it. */
 const DATABASE_STEP = {
-  taskQueue: WORKFLOW_QUEUE,
   startToCloseTimeout: '30s',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' },
 } as const;
+
+/**
+ * Runs that began before database steps were local activities (short and idempotent: they run within the
+ * workflow task, which saves two hand-overs by the server each) go on as they began.
+ */
+const LOCAL_DATABASE_STEPS = 'local-database-steps';
 
 /** git on a large repository takes minutes; the heartbeat tells a slow step from a dead worker. */
 const HOST_STEP = {
@@ -37,7 +43,7 @@ function preparingPriority(): number {
 }
 
 export function steps(host: string): TaskSteps {
-  const { openSession } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'open session, chat and message' });
+  const { openSession, queueChange, finishTask } = databaseSteps();
   const { createWorktree } = proxyActivities<Steps>({
     ...HOST_STEP,
     taskQueue: agentQueue(host),
@@ -62,13 +68,11 @@ export function steps(host: string): TaskSteps {
     taskQueue: hostQueue(host),
     summary: 'collect what changed',
   });
-  const { queueChange } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'queue the change for review' });
   const { removeWorktree } = proxyActivities<Steps>({
     ...HOST_STEP,
     taskQueue: hostQueue(host),
     summary: 'remove git worktree',
   });
-  const { finishTask } = proxyActivities<Steps>({ ...DATABASE_STEP, summary: 'record how the task ended' });
   const { publishProgress } = proxyLocalActivities<Steps>({
     startToCloseTimeout: '3s',
     summary: 'tell rows and followers the phase',
@@ -84,5 +88,26 @@ export function steps(host: string): TaskSteps {
     removeWorktree,
     finishTask,
     publishProgress,
+  };
+}
+
+const DATABASE_STEPS = {
+  openSession: 'open session, chat and message',
+  queueChange: 'queue the change for review',
+  finishTask: 'record how the task ended',
+} as const;
+
+function databaseSteps(): Pick<Steps, keyof typeof DATABASE_STEPS> {
+  const local = patched(LOCAL_DATABASE_STEPS);
+  const proxy = (name: keyof typeof DATABASE_STEPS): Steps => {
+    const options = { ...DATABASE_STEP, summary: DATABASE_STEPS[name] };
+    return local
+      ? proxyLocalActivities<Steps>(options)
+      : proxyActivities<Steps>({ ...options, taskQueue: WORKFLOW_QUEUE });
+  };
+  return {
+    openSession: proxy('openSession').openSession,
+    queueChange: proxy('queueChange').queueChange,
+    finishTask: proxy('finishTask').finishTask,
   };
 }
