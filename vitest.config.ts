@@ -3,8 +3,8 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // They have a run of their own, `npm run test:agents`: it installs the agents first.
-    exclude: [...configDefaults.exclude, 'test/real-agents/**'],
+    // They have runs of their own, `npm run test:agents` and `npm run test:package`, which install much first.
+    exclude: [...configDefaults.exclude, 'test/real-agents/**', 'test/package/installed/**'],
     globalSetup: ['test/global-setup.ts'],
     // Real processes on two cores: a test waits for events, these bounds only end what hangs.
     testTimeout: 60_000,

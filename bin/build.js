@@ -17,4 +17,20 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 cpSync(join(root, 'store', 'migrations'), join(dist, 'store', 'migrations'), { recursive: true });
 
 const { makeBundle } = await import(new URL('../dist/services/workflow-bundle.js', import.meta.url).href);
-writeFileSync(join(dist, 'workflow-bundle.js'), await makeBundle());
+writeFileSync(join(dist, 'workflow-bundle.js'), withOwnPaths(await makeBundle()));
+
+/** The bundle's source map, which stack traces are told by, names files of this machine: from the package's folder on. */
+function withOwnPaths(bundle) {
+  const found = /^([^]*sourceMappingURL=data:application\/json;[^,]*base64,)([\w+/=]+)\s*$/.exec(bundle);
+  if (!found) throw new Error('the workflow bundle has no source map where it is expected: at its end');
+  const [, before, encoded] = found;
+  const map = JSON.parse(Buffer.from(encoded, 'base64').toString('utf8'));
+  map.sources = map.sources.map((source) => withoutFolder(source));
+  return before + Buffer.from(JSON.stringify(map)).toString('base64');
+}
+
+function withoutFolder(source) {
+  const inPackage = source.lastIndexOf('/node_modules/');
+  if (inPackage >= 0) return source.slice(inPackage + 1);
+  return source.startsWith(root) ? source.slice(root.length) : source;
+}
