@@ -76,6 +76,8 @@ export class Conversation implements LinkHandlers {
     }
     for (const event of events) {
       if (replayed && event.kind !== 'commands') continue;
+      // Before the prompt there is nothing to answer: gemini says so that its mode was set as it was asked to.
+      if (this.phase === 'starting' && (event.kind === 'text' || event.kind === 'reasoning')) continue;
       if (event.kind === 'text' && this.failure !== undefined) this.failure += event.text;
       await this.#emit(event);
     }
