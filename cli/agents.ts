@@ -25,7 +25,12 @@ export function registerAgents(program: Command): void {
     .command('agents')
     .description("show the agents; those that are found on the worker's PATH are listed, as at its start")
     .option('--json', 'for programs')
-    .action((options: JsonOption) => runCommand(options, () => withLonghaul((context) => show(context, options))));
+    .allowExcessArguments()
+    .action((options: JsonOption, command: Command) => {
+      const [word] = command.args;
+      if (word !== undefined) command.error(`error: unknown command '${word}': expected add, remove or nothing`);
+      return runCommand(options, () => withLonghaul((context) => show(context, options)));
+    });
   withExamples(
     agents,
     ['longhaul agents'],

@@ -38,12 +38,30 @@ const COMMANDS: readonly ((program: Command) => void)[] = [
   registerCompletion,
 ];
 
-export function makeProgram(): Command {
+export type SayWrongUsage = (error: LonghaulError) => void;
+
+/** `words`: what was typed after `longhaul`. */
+export function makeProgram(
+  words: readonly string[] = process.argv.slice(2),
+  say: SayWrongUsage = print(words),
+): Command {
   const program = new Command('longhaul')
     .description('durable coding-agent tasks on Temporal')
     .version(packageVersion(), '-V, --version')
-    .exitOverride()
-    .configureOutput({ outputError: sayWrongUsage });
+    .exitOverride();
+  // Commander says what was found, and what was meant if that is near; which help to read is for us to say.
+  const outputError = (text: string): void => {
+    const known = program.commands.find((command) => command.name() === words[0]);
+    const help = known ? `longhaul ${known.name()} --help` : 'longhaul --help';
+    const message = inOurWords(
+      text
+        .trim()
+        .replace(/^error: /, '')
+        .replace(/\n+/g, ' '),
+    );
+    say(new LonghaulError('invalid_input', `${message.replace(/\.?$/, '.')} See \`${help}\`.`));
+  };
+  program.configureOutput({ outputError });
   withExamples(
     program,
     ['longhaul up -d', 'starts everything'],
@@ -54,19 +72,10 @@ export function makeProgram(): Command {
   return program;
 }
 
-/** Commander says what was found, and what was meant if that is near; which help to read is for us to say. */
-function sayWrongUsage(text: string): void {
-  const [, ...words] = process.argv.slice(1);
-  const known = makeProgram().commands.find((command) => command.name() === words[0]);
-  const help = known ? `longhaul ${known.name()} --help` : 'longhaul --help';
-  const message = inOurWords(
-    text
-      .trim()
-      .replace(/^error: /, '')
-      .replace(/\n+/g, ' '),
-  ).replace(/\.?$/, '.');
-  printError(new LonghaulError('invalid_input', `${message} See \`${help}\`.`), { json: words.includes('--json') });
-}
+const print =
+  (words: readonly string[]): SayWrongUsage =>
+  (error) =>
+    printError(error, { json: words.includes('--json') });
 
 /** A value that is wrong: what was expected, what was found. */
 function inOurWords(message: string): string {

@@ -12,7 +12,7 @@ const PARTS: Readonly<Record<string, string>> = {
 
 export interface ServiceWatch {
   /** Told by the follower at each look at the log. */
-  databaseLooked(reached: boolean): void;
+  readonly databaseLooked: (reached: boolean) => void;
   stop(): void;
 }
 

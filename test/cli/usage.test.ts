@@ -1,0 +1,107 @@
+/** Help, wrong usage and completion: what a person types without any service. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { CommanderError } from 'commander';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { scriptFor } from '../../cli/completion.ts';
+import { makeProgram } from '../../cli/program.ts';
+import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { longhaul } from '../lab/longhaul.ts';
+
+const run = promisify(execFile);
+const BIN = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
+
+let home: string;
+let database: LabDatabase;
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'longhaul-usage-'));
+  database = await freshDatabase();
+});
+afterAll(async () => {
+  await database.drop();
+  await rm(home, { recursive: true, force: true });
+});
+
+test.each([
+  [['fly'], "unknown command 'fly'. See `longhaul --help`."],
+  [['lss'], "unknown command 'lss' (Did you mean ls?). See `longhaul --help`."],
+  [['ls', '--limt', '3'], "unknown option '--limt' (Did you mean --limit?). See `longhaul ls --help`."],
+  [['ls', '--limit', 'x'], '--limit: expected a whole number, found "x". See `longhaul ls --help`.'],
+  [['run', '--policy', 'x', 'y'], '--policy: expected one of allow, deny, ask, found "x". See `longhaul run --help`.'],
+  [['show'], "missing required argument 'task'. See `longhaul show --help`."],
+  [['agents', 'ad', 'x'], "unknown command 'ad': expected add, remove or nothing. See `longhaul agents --help`."],
+  [['completion', 'tcsh'], 'shell: expected one of bash, zsh, fish, found "tcsh". See `longhaul completion --help`.'],
+  [['gc', '--refs', 'old'], '--refs: expected a number of days, found "old". See `longhaul gc --help`.'],
+])('longhaul %j is wrong usage: one line that says what to do', async (words, expected) => {
+  const said: string[] = [];
+  const program = makeProgram(words, (error) => said.push(error.message));
+  await expect(program.parseAsync(words, { from: 'user' })).rejects.toBeInstanceOf(CommanderError);
+  expect(said).toEqual([expected]);
+});
+
+test('as a process, wrong usage ends with 2, with --json as a problem document', async () => {
+  const { code, stdout, stderr } = await longhaul(home, ['ls', '--limt', '--json']);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(JSON.parse(stderr)).toMatchObject({ error_code: 'invalid_input', title: 'invalid input' });
+});
+
+test('every command has a help with an example that begins with longhaul', () => {
+  const commands = makeProgram().commands.flatMap((command) => [command, ...command.commands]);
+  expect(commands.length).toBeGreaterThan(15);
+  for (const command of commands) {
+    let help = '';
+    command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+    expect(help, command.name()).toMatch(/\nExamples?:\n {2}.*longhaul/);
+    expect(command.description(), command.name()).not.toBe('');
+  }
+});
+
+/** What a real bash offers for the words so far; the last may be empty. */
+async function completions(...words: string[]): Promise<string[]> {
+  const quoted = words.map((word) => `'${word}'`).join(' ');
+  const ask = `source ${home}/completion.bash; COMP_WORDS=(longhaul ${quoted}); COMP_CWORD=${words.length}; _longhaul; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout } = await run('bash', ['--norc', '-c', ask], {
+    cwd: home,
+    env: {
+      PATH: `${home}:${process.env['PATH']}`,
+      LONGHAUL_HOME: join(home, 'home'),
+      DATABASE_URL: database.url,
+      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      TEMPORAL_CONFIG_FILE: '/dev/null',
+    },
+  });
+  return stdout.split('\n').filter(Boolean);
+}
+
+test('bash completes commands, options, values, agents and tasks', async () => {
+  await writeFile(join(home, 'completion.bash'), scriptFor('bash', makeProgram()));
+  await symlink(BIN, join(home, 'longhaul'));
+  await database.sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true), ('dachshund', true)`;
+  const [task] = await database.sql<{ id: string }[]>`INSERT INTO tasks (input) VALUES ('x') RETURNING id`;
+  expect(await completions('do')).toEqual(['down', 'doctor']);
+  expect(await completions('agents', '')).toEqual(['add', 'remove']);
+  expect(await completions('ls', '--')).toEqual(['--state', '--limit', '--json', '--help']);
+  expect(await completions('ls', '--state', 'c')).toEqual(['completed', 'cancelled', 'collecting', 'cleaning']);
+  expect(await completions('run', '--agent', 'd')).toEqual(['dachshund', 'demo']);
+  expect(await completions('watch', '')).toEqual([task?.id.slice(0, 8)]);
+  expect(await completions('completion', 'b')).toEqual(['bash']);
+});
+
+test('the scripts for zsh and fish name every command', () => {
+  const program = makeProgram();
+  expect(scriptFor('zsh', program)).toMatch(/^autoload .*bashcompinit/);
+  const fish = scriptFor('fish', program);
+  for (const command of program.commands) expect(fish).toContain(`-a ${command.name()} -d`);
+});
+
+test('colours are for terminals: never in a pipe, not even forced', async () => {
+  const { code, stdout } = await longhaul(home, ['doctor'], { FORCE_COLOR: '3' });
+  expect(code).toBe(0);
+  expect(stdout).toContain('✓ git');
+  // oxlint-disable-next-line no-control-regex -- that is what must not be there
+  expect(stdout).not.toMatch(/\u001b/);
+});
