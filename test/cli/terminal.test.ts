@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
 import { liveScreen, plainScreen } from '../../cli/screen.ts';
 import { fit, harmless, painter, seconds, widthOf, wrap } from '../../cli/terminal.ts';
+import { makeTeller } from '../../cli/service-watch.ts';
+import { tableText } from '../../cli/task-text.ts';
 import { Timeline } from '../../cli/timeline.ts';
+import type { TaskDescription } from '../../client/tasks.ts';
 import type { FrameBody } from '../../frames/frame.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../../workflows/contract.ts';
 
@@ -41,6 +44,10 @@ test('colours are for terminals that want them', () => {
   expect(painter({ isTTY: true }, { NO_COLOR: '1' })('red', 'x')).toBe('x');
   expect(painter({ isTTY: true }, { TERM: 'dumb' })('red', 'x')).toBe('x');
   expect(painter({}, {})('red', 'x')).toBe('x');
+  expect(painter({ isTTY: true }, { TERM: 'dumb', FORCE_COLOR: '1' })('red', 'x')).toBe('\u001b[31mx\u001b[0m');
+  expect(painter({ isTTY: true }, { FORCE_COLOR: '0' })('red', 'x')).toBe('x');
+  expect(painter({ isTTY: true }, { FORCE_COLOR: '1', NO_COLOR: '1' })('red', 'x')).toBe('x');
+  expect(painter({}, { FORCE_COLOR: '1' })('red', 'x')).toBe('x');
 });
 
 /** What a terminal shows in the end of what was written, by the few sequences that the screen uses. */
@@ -88,19 +95,20 @@ test('on a terminal the bottom is drawn again and only what stays remains', () =
 const taskId = 'task' as TaskId;
 const of = { message_id: 'm' as MessageId, chat_id: 'c' as ChatId };
 
-function story(bodies: readonly FrameBody[]): string[] {
+function story(bodies: readonly FrameBody[], { verbose = false, goesOn = false } = {}): string[] {
   let written = '';
   const timeline = new Timeline({
     taskId,
     screen: plainScreen({ write: (text) => (written += text) }),
     since: 0,
     showsInput: true,
+    verbose,
   });
   bodies.forEach((body, index) => {
     const at = new Date(1_000 * index).toISOString();
     timeline.show({ ...body, session_id: 's' as SessionId, seq: index + 1, task_id: taskId, at });
   });
-  timeline.end();
+  timeline.end({ goesOn });
   return written.trimEnd().split('\n');
 }
 
@@ -112,6 +120,68 @@ const plan = (first: string, second: string): FrameBody => {
   const entry = (content: string, status: string) => ({ content, priority: 'medium', status });
   return { type: 'plan', ...of, entries: [entry('one', first), entry('two', second)] };
 };
+
+const command = (status: 'completed' | 'failed', text: string, kind = 'execute'): FrameBody => {
+  const call = {
+    tool_call_id: 'c',
+    title: 'Run it',
+    kind,
+    status,
+    locations: [],
+    content: [{ type: 'text', text }],
+  } as const;
+  return { type: 'tool_call', ...of, call };
+};
+
+test('of what a command printed the end is shown, and the rest is counted', () => {
+  const printed = Array.from({ length: 9 }, (_, index) => `line ${index + 1}`).join('\n');
+  expect(story([command('completed', `\`\`\`console\n${printed}\n\`\`\``)])).toEqual([
+    '  ✓ Run it',
+    '    │ … 4 more lines (--verbose shows all)',
+    ...[5, 6, 7, 8, 9].map((number) => `    │ line ${number}`),
+  ]);
+  expect(story([command('completed', printed)], { verbose: true })).toHaveLength(10);
+  expect(story([command('completed', 'a file', 'read')])).toEqual(['  ✓ Run it']);
+  expect(story([command('failed', 'no \u001b[2Jsuch file', 'read')])).toEqual([
+    '  ✗ Run it',
+    '    │ no \ufffd[2Jsuch file',
+  ]);
+});
+
+test('another attempt says why', () => {
+  const attempt = (number: number, error_code?: 'worker_lost' | 'agent_crashed'): FrameBody => ({
+    type: 'task_state',
+    state: 'running',
+    phase: 'starting',
+    attempt: number,
+    ...(error_code && { error_code }),
+  });
+  expect(story([attempt(1), attempt(2, 'worker_lost'), attempt(2), attempt(3, 'agent_crashed'), attempt(4)])).toEqual([
+    '↺ attempt 2: the worker process died',
+    '↺ attempt 3: the agent crashed',
+    '↺ attempt 4: the worker was stopped or lost',
+  ]);
+});
+
+test('who leaves does not see the tool fail that goes on', () => {
+  expect(story([tool('in_progress')], { goesOn: true })).toEqual(['  ▸ Edit t', '  ▸ Edit t (still at work)']);
+});
+
+test('a service that goes away is told of once, and when it is back', () => {
+  const said: string[] = [];
+  const tell = makeTeller((text) => said.push(text));
+  for (const reached of [true, true, false, false, true, true]) tell('the database', reached);
+  tell('the worker', false);
+  expect(said).toEqual(['waiting for the database …', 'the database is back', 'waiting for the worker …']);
+});
+
+test('columns of wide names line up', () => {
+  const task = (project_name: string, agent: string) =>
+    ({ id: 'abcdefgh', state: 'completed', agent, project_name, created_at: null, input: 'do it' }) as TaskDescription;
+  const table = tableText([task('日本語', 'demo'), task('plain', '🎉')], { columns: 80, now: 0, paint: plain });
+  const starts = table.split('\n').map((line) => widthOf(line.slice(0, line.search(/INPUT|do it/))));
+  expect(new Set(starts).size).toBe(1);
+});
 
 test('piped, a task reads as a story of plain lines', () => {
   expect(

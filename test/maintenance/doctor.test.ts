@@ -1,0 +1,160 @@
+/** Doctor on homes in every condition: it never fails itself, and names what is wrong. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import type { Check } from '../../maintenance/doctor/check.ts';
+import { examine } from '../../maintenance/doctor/doctor.ts';
+import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
+import { homePaths, prepareHome, writeState } from '../../services/home.ts';
+import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { until } from '../lab/until.ts';
+
+let database: LabDatabase;
+let home: string;
+let children: ChildProcess[];
+beforeAll(async () => {
+  database = await freshDatabase();
+});
+afterAll(() => database.drop());
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'longhaul-doctor-'));
+  children = [];
+});
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await rm(home, { recursive: true, force: true });
+});
+
+const envOf = (more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv => ({
+  PATH: process.env['PATH'],
+  LONGHAUL_HOME: path.join(home, 'home'),
+  LONGHAUL_CACHE: path.join(home, 'cache'),
+  TEMPORAL_CONFIG_FILE: '/dev/null',
+  ...more,
+});
+const bad = (checks: readonly Check[]): Check[] => checks.filter(({ level }) => level === 'problem');
+const named = (checks: readonly Check[], name: string): Check | undefined =>
+  checks.find((check) => check.name === name);
+
+async function running(): Promise<{ child: ChildProcess; identity: ProcessIdentity }> {
+  const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+  children.push(child);
+  return { child, identity: await until('the process', () => identifyRunning(child.pid ?? 0)) };
+}
+
+/** As a supervisor that is gone by now wrote it. */
+async function recordParts(processes: Readonly<Record<string, ProcessIdentity>>): Promise<void> {
+  const paths = await prepareHome(path.join(home, 'home'));
+  const parts = Object.entries(processes).map(([name, identity]) => ({
+    name,
+    state: 'ready' as const,
+    process: identity,
+    detail: null,
+    failures: 0,
+    hopeless: false,
+    logFile: path.join(paths.logs, `${name}.log`),
+  }));
+  await writeState(paths, { supervisor: { pid: 1, startTime: '0', bootId: 'old' }, repairs: 0, facts: {}, parts });
+}
+
+test('where nothing was ever started, nothing is wrong and nothing is made', async () => {
+  const checks = await examine(envOf());
+  expect(bad(checks)).toEqual([]);
+  expect(named(checks, 'services')?.detail).toContain('longhaul up -d');
+  expect(named(checks, 'home')?.detail).toContain('is made at the first start');
+  expect(await readdir(home)).toEqual([]);
+});
+
+test('each wrong setting is a problem of its own, without its secret', async () => {
+  const checks = await examine(envOf({ LONGHAUL_AGENT_SLOTS: 'many', DATABASE_URL: 'mysql://u:sesame@h/x' }));
+  expect(bad(checks).map(({ detail }) => detail.split(':')[0])).toEqual(['DATABASE_URL', 'LONGHAUL_AGENT_SLOTS']);
+  expect(JSON.stringify(checks)).not.toContain('sesame');
+});
+
+test('a database and a Temporal of one’s own that answer are told with version and schema', async () => {
+  const env = envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') });
+  const checks = await examine(env);
+  expect(named(checks, 'database')).toMatchObject({
+    level: 'ok',
+    detail: expect.stringMatching(/Postgres \d+.*up to date/) as string,
+  });
+  expect(named(checks, 'temporal server')).toMatchObject({ level: 'ok' });
+  expect(named(checks, 'tasks')).toMatchObject({ level: 'ok' });
+  expect(named(checks, 'leftovers')).toMatchObject({ level: 'ok' });
+  expect(JSON.stringify(checks)).not.toContain(new URL(database.url).password);
+});
+
+test('those that do not answer are unreachable, and their passwords stay secret', async () => {
+  const env = envOf({ DATABASE_URL: 'postgres://u:sesame@127.0.0.1:9/x', TEMPORAL_ADDRESS: '127.0.0.1:9' });
+  const checks = await examine(env);
+  const unreachable = checks.filter((check) => check.unreachable).map(({ name }) => name);
+  expect(unreachable).toEqual(['database', 'temporal server']);
+  expect(JSON.stringify(checks)).not.toContain('sesame');
+});
+
+test('rows of another host, missing programs and tasks that wait are named', async () => {
+  await database.sql`INSERT INTO hosts (name) VALUES ('elsewhere')`;
+  await database.sql`INSERT INTO available_agents (name, supports_acp, install_path) VALUES ('mine', true, '/nowhere/mine')`;
+  await database.sql`INSERT INTO tasks (input, created_at) VALUES ('x', now() - interval '10 min')`;
+  const env = envOf({
+    DATABASE_URL: database.url,
+    TEMPORAL_ADDRESS: inject('temporalAddress'),
+    LONGHAUL_HOST_NAME: 'here',
+  });
+  const checks = await examine(env);
+  expect(named(checks, 'host')).toMatchObject({
+    level: 'problem',
+    advice: expect.stringContaining('elsewhere') as string,
+  });
+  expect(named(checks, 'agent mine')).toMatchObject({
+    level: 'warning',
+    advice: expect.stringContaining('agents remove mine') as string,
+  });
+  expect(named(checks, 'tasks')?.detail).toMatch(/^1 task waits \([0-9a-f]{8}\) for over a minute without a run/);
+});
+
+test('services that ended without down, and one that is suspended, ought to run', async () => {
+  const [dead, asleep] = [await running(), await running()];
+  dead.child.kill('SIGKILL');
+  asleep.child.kill('SIGSTOP');
+  await until('both', () => isSuspended(asleep.identity) && identifyRunning(dead.identity.pid) === undefined);
+  await recordParts({ backend: dead.identity, worker: asleep.identity });
+  const checks = await examine(envOf());
+  const detail = (name: string) => checks.find((check) => check.name === name && check.unreachable)?.detail;
+  expect(detail('supervisor')).toBe('stopped');
+  expect(detail('backend')).toBe('stopped');
+  expect(detail('worker')).toMatch(/^failed, pid \d+, suspended by a signal/);
+});
+
+test('a home that is a file, and a port that somebody else has, are problems', async () => {
+  const stranger = createServer();
+  await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
+  const address = stranger.address();
+  const listen = `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  const taken = await examine(envOf({ LONGHAUL_LISTEN: listen }));
+  stranger.close();
+  expect(bad(taken)).toMatchObject([{ name: 'port', detail: `${listen} is taken` }]);
+  await writeFile(path.join(home, 'home'), '');
+  const file = await examine(envOf());
+  expect(named(file, 'home')).toMatchObject({
+    level: 'problem',
+    detail: expect.stringContaining('is not a folder') as string,
+  });
+});
+
+test('what is left is counted, and stays', async () => {
+  const paths = homePaths(path.join(home, 'home'));
+  const folder = path.join(paths.home, 'locks');
+  await mkdir(folder, { recursive: true });
+  const dead = { token: 't', subject: '/a', pid: 1, startTime: '0', bootId: 'another', pidNamespace: '', text: '' };
+  await writeFile(path.join(folder, `${'0'.repeat(32)}.lock`), JSON.stringify(dead));
+  const checks = await examine(envOf());
+  expect(named(checks, 'leftovers')).toMatchObject({
+    level: 'warning',
+    detail: expect.stringContaining('1 × lock') as string,
+  });
+  expect(await readdir(folder)).toHaveLength(1);
+});
