@@ -57,6 +57,12 @@ function asLonghaulError(error: unknown): LonghaulError {
   return new LonghaulError('internal_error', `the turn failed by a fault of Longhaul's: ${message}`, { cause: error });
 }
 
+interface ReadyAgent {
+  readonly agent: RunningAgent;
+  readonly session: AgentSession;
+  readonly prompt: string;
+}
+
 class Turn implements LiveTurn {
   readonly #deps: StepDeps;
   readonly #task: TurnTask;
@@ -182,9 +188,8 @@ class Turn implements LiveTurn {
     // A reader is told what ended the attempt before.
     this.#stream.append(why ? { ...starting, error_code: why } : starting);
     const cutOff = recorder.closeDangling();
-    const agent = await this.#open(recorder);
+    const { agent, session, prompt } = await this.#ready(recorder, cutOff);
     try {
-      const { session, prompt } = await this.#session(agent, recorder, cutOff);
       this.#agentSessionId = session.id;
       await recordAgentSession(this.#deps.sql, {
         taskId: this.taskId,
@@ -257,27 +262,43 @@ class Turn implements LiveTurn {
   }
 
   /** Goes on in the agent's own session where it can be loaded; else on a clean worktree. */
-  async #session(
-    agent: RunningAgent,
-    recorder: TurnRecorder,
-    cutOff: readonly string[],
-  ): Promise<{ session: AgentSession; prompt: string }> {
-    const choices: SessionChoices = {
-      ...(this.#task.model ? { model: this.#task.model } : {}),
-      ...(this.#task.mode_id ? { modeId: this.#task.mode_id } : {}),
-      ...(this.#task.thinking_option_id ? { thinkingOptionId: this.#task.thinking_option_id } : {}),
-    };
+  async #ready(recorder: TurnRecorder, cutOff: readonly string[]): Promise<ReadyAgent> {
     const worked = this.#taken.earlier.filter((attempt) => attempt.spawned_at !== null);
     const known = worked.findLast((attempt) => attempt.agent_session_id !== null)?.agent_session_id;
-    if (agent.resume && known) {
-      try {
-        return { session: await agent.resume.load(known, choices), prompt: resumePrompt(this.#task.input, cutOff) };
-      } catch (error) {
-        if (!(error instanceof LonghaulError) || error.code !== 'agent_session_lost') throw error;
+    const resumed = known ? await this.#resume(recorder, known) : undefined;
+    if (resumed) return { ...resumed, prompt: resumePrompt(this.#task.input, cutOff) };
+    // No agent yet: the worktree's folder is made anew, and who stands in the old one stands in nothing.
+    if (worked.length > 0) await this.#startOver(recorder);
+    const agent = await this.#open(recorder);
+    return { agent, session: await agent.newSession(this.#choices), prompt: this.#task.input };
+  }
+
+  /** Undefined, and the agent is gone, if it cannot load its session. */
+  async #resume(
+    recorder: TurnRecorder,
+    known: AgentSessionId,
+  ): Promise<{ agent: RunningAgent; session: AgentSession } | undefined> {
+    const agent = await this.#open(recorder);
+    try {
+      const session = await agent.resume?.load(known, this.#choices);
+      if (session) return { agent, session };
+    } catch (error) {
+      if (!(error instanceof LonghaulError) || error.code !== 'agent_session_lost') {
+        await agent.close();
+        throw error;
       }
     }
-    if (worked.length > 0) await this.#startOver(recorder);
-    return { session: await agent.newSession(choices), prompt: this.#task.input };
+    await agent.close();
+    return undefined;
+  }
+
+  get #choices(): SessionChoices {
+    const { model, mode_id: modeId, thinking_option_id: thinkingOptionId } = this.#task;
+    return {
+      ...(model ? { model } : {}),
+      ...(modeId ? { modeId } : {}),
+      ...(thinkingOptionId ? { thinkingOptionId } : {}),
+    };
   }
 
   async #startOver(recorder: TurnRecorder): Promise<void> {

@@ -3,7 +3,7 @@
  * JSON array of steps; what happens before the first prompt is set by the JSON object in argv[2].
  */
 import { spawn } from 'node:child_process';
-import { closeSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface ScriptedStart {
@@ -32,6 +32,23 @@ export type Step =
   | { readonly echo: 'env' | 'received' | 'args' }
   /** Says the pid. */
   | { readonly spawn: readonly string[]; readonly setsid: boolean }
+  /** A file of the working directory. */
+  | { readonly write: string; readonly content: string }
+  /** The same; the name is bytes, in base64. */
+  | { readonly writeBytes: string }
+  /** Appends to a file until the disk is full, and says the code of the error. */
+  | { readonly fill: string }
+  /** A file or folder is replaced by a symbolic link. */
+  | { readonly link: string; readonly to: string }
+  /** A shell script in a session of its own, its parent gone; with its standard streams or with none. */
+  | { readonly daemon: string; readonly closed: boolean }
+  | { readonly floodStderr: number; readonly characters: number }
+  /** So many tool calls, each with its end. */
+  | { readonly toolCalls: number }
+  | { readonly toolCallOf: number }
+  | { readonly planOf: number }
+  /** One line of so many characters. */
+  | { readonly lineOf: number }
   | { readonly stop: string; readonly usage?: unknown }
   | { readonly error: unknown }
   | { readonly exit: number }
@@ -69,7 +86,50 @@ async function ask(method: string, params: unknown): Promise<unknown> {
   return answer;
 }
 
+/** What needs no answer and no waiting. */
+function act(step: Step): boolean {
+  if ('write' in step) writeFileSync(step.write, step.content);
+  else if ('writeBytes' in step) writeFileSync(Buffer.from(step.writeBytes, 'base64'), 'odd');
+  else if ('fill' in step) fill(step.fill);
+  else if ('link' in step) {
+    rmSync(step.link, { recursive: true, force: true });
+    symlinkSync(step.to, step.link);
+  } else if ('daemon' in step) {
+    const script = `${step.closed ? 'exec 0<&- 1>&- 2>&-; ' : ''}${step.daemon}`;
+    spawn('sh', ['-c', 'setsid sh -c "$1" & exit', 'sh', script], { stdio: 'inherit' });
+  } else if ('floodStderr' in step) {
+    for (let sent = 0; sent < step.floodStderr; sent += 1) process.stderr.write(`${'e'.repeat(step.characters)}\n`);
+  } else if ('toolCalls' in step) {
+    for (let made = 0; made < step.toolCalls; made += 1) {
+      const of = { toolCallId: `call-${made}`, title: `Call ${made}` };
+      update({ sessionUpdate: 'tool_call', ...of, status: 'in_progress' });
+      update({ sessionUpdate: 'tool_call_update', toolCallId: of.toolCallId, status: 'completed' });
+    }
+  } else if ('toolCallOf' in step) {
+    const content = [{ type: 'content', content: { type: 'text', text: 'c'.repeat(step.toolCallOf) } }];
+    update({ sessionUpdate: 'tool_call', toolCallId: 'big', title: 'Big', status: 'completed', content });
+  } else if ('planOf' in step) {
+    const entries = Array.from({ length: step.planOf }, (_, n) => ({
+      content: `Step ${n}`,
+      priority: 'low',
+      status: 'pending',
+    }));
+    update({ sessionUpdate: 'plan', entries });
+  } else if ('lineOf' in step) process.stdout.write(`${'l'.repeat(step.lineOf)}\n`);
+  else return false;
+  return true;
+}
+
+function fill(file: string): void {
+  try {
+    for (;;) appendFileSync(file, Buffer.alloc(256 * 1024, 1));
+  } catch (error) {
+    say(String((error as NodeJS.ErrnoException).code));
+  }
+}
+
 async function perform(step: Step): Promise<void> {
+  if (act(step)) return;
   if ('update' in step) update(step.update, step.sessionId);
   else if ('flood' in step) for (let sent = 0; sent < step.flood; sent += 1) say('x'.repeat(step.characters));
   else if ('raw' in step) process.stdout.write(step.raw);

@@ -1,0 +1,232 @@
+/** Every way in which an agent fails, through the whole of Longhaul, all at the same time and beside agents that are well. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { TaskId } from '../../workflows/contract.ts';
+import type { ScriptedStart, Step } from '../agents/scripted-agent.ts';
+import { text } from '../agents/scripts.ts';
+import { expectEnd, expectHalf, FailingAgents, HALF, startFailingAgents } from './lab.ts';
+
+interface Failure {
+  readonly agent?: ScriptedStart | string;
+  /** After the half that is to be kept. */
+  readonly then?: readonly Step[];
+  readonly code: string;
+  readonly says: RegExp;
+  readonly attempts: number;
+}
+
+const error = (code: number, message: string, details?: string): Step => ({
+  error: { code, message, ...(details === undefined ? {} : { data: { details } }) },
+});
+const CALL = { sessionUpdate: 'tool_call', toolCallId: 'a', title: 'Build', status: 'in_progress' };
+const BY_HAND = /before it could be given the task\. See whether .*agent-\d+ starts by hand/;
+
+/** They fail before a turn: nothing to keep. */
+const AT_START: Readonly<Record<string, Failure>> = {
+  'exits at once with 0': { agent: 'exit 0', code: 'agent_crashed', says: BY_HAND, attempts: 3 },
+  'exits at once with 1 and words on stderr': {
+    agent: 'echo "no configuration in ~/.agent" >&2; exit 1',
+    code: 'agent_crashed',
+    says: /^3 attempts failed\. The last: agent-\d+ ended with exit code 1 .* It said: no configuration in ~\/\.agent$/,
+    attempts: 3,
+  },
+  'exits at once because it has no login': {
+    agent: 'echo "Error: not logged in" >&2; exit 1',
+    code: 'agent_needs_login',
+    says: /needs a login on this machine.*not logged in.*log in there/,
+    attempts: 1,
+  },
+  'speaks something else': {
+    agent: 'echo "<html><body>Hello</body></html>"; echo "> "; read line; exit 2',
+    code: 'agent_crashed',
+    says: /exit code 2 before .*whether it speaks ACP.*It said: <html>/s,
+    attempts: 3,
+  },
+  'speaks another version of ACP': {
+    agent: { initialize: { result: { protocolVersion: 9 } } },
+    code: 'agent_protocol_error',
+    says: /was to speak ACP version 1, but offers 9/,
+    attempts: 1,
+  },
+  'needs a login for a session': {
+    agent: { newSession: { error: { code: -32000, message: 'Authentication required' } } },
+    code: 'agent_needs_login',
+    says: /needs a login on this machine: Authentication required\. It offers: Log in with a browser\. Start it by hand/,
+    attempts: 1,
+  },
+  'cannot make a session': {
+    agent: { newSession: { error: { code: -32603, message: 'Internal error: no workspace' } } },
+    code: 'agent_protocol_error',
+    says: /could not start a session: no workspace\. Check its own configuration/,
+    attempts: 1,
+  },
+};
+
+const KEPT = /What it had written until then is kept\./;
+
+/** They fail in mid-turn: half of the work is kept. */
+const IN_TURN: Readonly<Record<string, Failure>> = {
+  'exits with 3': {
+    then: [{ stderr: 'panic: oh no\n' }, { exit: 3 }],
+    code: 'agent_crashed',
+    says: /^3 attempts failed\. The last: agent-\d+ ended with exit code 3 in the middle of its turn\. .*kept\. It said: panic: oh no$/,
+    attempts: 3,
+  },
+  'exits with 0': {
+    then: [{ exit: 0 }],
+    code: 'agent_crashed',
+    says: /exit code 0 in the middle of its turn/,
+    attempts: 3,
+  },
+  'is killed': {
+    then: [{ update: CALL }, { kill: 'SIGKILL' }],
+    code: 'agent_crashed',
+    says: /was ended by SIGKILL \(out of memory, perhaps\) in the middle/,
+    attempts: 3,
+  },
+  'has a memory fault': {
+    then: [{ kill: 'SIGSEGV' }],
+    code: 'agent_crashed',
+    says: /was ended by SIGSEGV/,
+    attempts: 3,
+  },
+  'closes its output and goes on': {
+    agent: { ignoreEof: true },
+    then: [{ closeStdout: true }, { hang: true }],
+    code: 'agent_crashed',
+    says: /closed its output but went on running in the middle of its turn/,
+    attempts: 3,
+  },
+  refuses: {
+    then: [{ stop: 'refusal' }],
+    code: 'agent_refused',
+    says: /refused to do this\. .*in another way/,
+    attempts: 1,
+  },
+  'has no tokens left': {
+    then: [{ stop: 'max_tokens' }],
+    code: 'turn_limit',
+    says: /limit of tokens.*kept; a further task/,
+    attempts: 1,
+  },
+  'has no requests left': {
+    then: [{ stop: 'max_turn_requests' }],
+    code: 'turn_limit',
+    says: /limit of model requests/,
+    attempts: 1,
+  },
+  'gives up by itself': { then: [{ stop: 'cancelled' }], code: 'agent_refused', says: KEPT, attempts: 1 },
+  'invents a stop reason': {
+    then: [{ stop: 'bored\0' }],
+    code: 'agent_protocol_error',
+    says: /does not have: "bored/,
+    attempts: 1,
+  },
+  'has lost its login': {
+    then: [error(-32000, 'Authentication required')],
+    code: 'agent_needs_login',
+    says: /needs a login .*: Authentication required\. Start it by hand and log in there/,
+    attempts: 1,
+  },
+  'sends a bad request to its model': {
+    then: [error(-32603, 'Internal error', '400 unknown model "gpt-99"')],
+    code: 'llm_error',
+    says: /did not answer as it should: .*400 unknown model "gpt-99"\. .*check the model/,
+    attempts: 1,
+  },
+  'has a key that its provider does not take': {
+    then: [error(-32603, 'Internal error', '401 Incorrect API key provided')],
+    code: 'agent_needs_login',
+    says: /401 Incorrect API key/,
+    attempts: 1,
+  },
+  'has used up its quota': {
+    then: [error(-32603, 'Internal error', '429 You exceeded your current quota')],
+    code: 'usage_limit',
+    says: /reached a limit of its model's provider: .*429 .*Wait until the limit is lifted/,
+    attempts: 1,
+  },
+  'has a provider that is down': {
+    then: [error(-32603, 'Internal error', `500 ${'upstream failed '.repeat(60)}`)],
+    code: 'llm_error',
+    says: /500 upstream .* hand the task in again later/,
+    attempts: 1,
+  },
+  'ends well in codex words after its provider failed': {
+    then: [
+      { update: { ...text(''), _meta: { codex: { threadStatus: { type: 'systemError' } } } } },
+      { update: text('stream error: 500 overloaded') },
+      { stop: 'end_turn' },
+    ],
+    code: 'llm_error',
+    says: /500 overloaded/,
+    attempts: 1,
+  },
+  'sends one line of 20 MB': {
+    then: [{ lineOf: 20_000_000 }, { hang: true }],
+    code: 'output_overflow',
+    says: /line of more than 16 MB.*kept.*another agent/,
+    attempts: 1,
+  },
+};
+
+let agents: FailingAgents;
+const tasks = new Map<string, TaskId>();
+let neighbours: TaskId[];
+
+beforeAll(async () => {
+  agents = await startFailingAgents();
+  await agents.list('not-there', '/nowhere/agent');
+  tasks.set('not-there', await agents.lab.submit({ agent: 'not-there', input: '[]' }));
+  neighbours = await agents.neighbours(2);
+  for (const [name, { agent = {} }] of Object.entries(AT_START)) tasks.set(name, await agents.play(agent, HALF));
+  neighbours.push(...(await agents.neighbours(2)));
+  for (const [name, { agent = {}, then = [] }] of Object.entries(IN_TURN))
+    tasks.set(name, await agents.play(agent, [...HALF, ...then]));
+  for (const task of tasks.values()) await agents.lab.ended(task);
+  for (const task of neighbours) await agents.lab.ended(task);
+}, 120_000);
+afterAll(() => agents.close());
+
+const taskOf = (name: string): TaskId => {
+  const task = tasks.get(name);
+  if (task === undefined) throw new TypeError(`no task ${name}`);
+  return task;
+};
+
+test('an agent that is not installed: told with what to do, and nothing was begun', async () => {
+  const says = /not-there is not installed: \/nowhere\/agent is not a program on this machine\. Install it, or correct/;
+  await expectEnd(agents, taskOf('not-there'), { state: 'failed', code: 'agent_not_installed', says, attempts: 0 });
+});
+
+test.each(Object.entries(AT_START))('an agent that %s', async (name, { code, says, attempts }) => {
+  await expectEnd(agents, taskOf(name), { state: 'failed', code, says, attempts });
+  expect(await agents.lab.changes(taskOf(name))).toEqual([]);
+});
+
+test.each(Object.entries(IN_TURN))(
+  'an agent that %s: half of the work is kept',
+  async (name, { code, says, attempts }) => {
+    await expectEnd(agents, taskOf(name), { state: 'failed', code, says, attempts });
+    await expectHalf(agents.lab, taskOf(name));
+  },
+);
+
+test('what an agent leaves open when it dies is closed in the message', async () => {
+  const [row] = await agents.lab.sql`
+    SELECT tool_calls FROM messages WHERE task_id = ${taskOf('is killed')} AND role = 'assistant'`;
+  expect(row).toMatchObject({ tool_calls: [{ title: 'Build', status: 'failed' }] });
+});
+
+test('their neighbours complete at the first attempt, in the same worker', async () => {
+  for (const task of neighbours) await agents.expectUndisturbed(task);
+});
+
+test('every sentence fits a list, names the agent, and holds nothing that a terminal would act on', async () => {
+  for (const task of tasks.values()) {
+    const { output_summary: summary } = await agents.lab.task(task);
+    expect(summary?.length).toBeLessThanOrEqual(500);
+    expect(summary).toMatch(/agent-\d+|not-there|The agent/);
+    expect(summary).not.toContain('\0');
+    if (process.env['SHOW_SUMMARIES']) console.log(summary);
+  }
+});
