@@ -10,8 +10,8 @@ import type { Sql } from '../../store/sql.ts';
 import { type ProjectId, type TaskId, type TaskStatus, taskWorkflowId } from '../../workflows/contract.ts';
 import type { SampleRepository } from './repositories.ts';
 
-/** Bounds what hangs; a test waits for its event, not for this. */
-const UNTIL_MS = 45_000;
+/** Bounds what hangs; a test waits for its event, not for this. Real agents are given longer, on a busy machine. */
+const UNTIL_MS = Number(process.env['LAB_UNTIL_MS'] ?? 45_000);
 
 export interface LabTask {
   readonly input: string;
