@@ -8,10 +8,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { Bench, BenchOptions, StageKind } from './bench.ts';
+import type { Bench, BenchOptions } from './bench.ts';
 import { BENCHES } from './figures/all.ts';
 import { json, machine, type Outcome, type Result, table } from './report.ts';
-import { onStage, type Stage, type StageOptions } from './stage.ts';
+import { withStage } from './stages.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 
@@ -54,18 +54,6 @@ function optionsFor(signal: AbortSignal): BenchOptions {
   return { quick: given.quick, n, dist, signal, say };
 }
 
-async function stageOptions(kind: Exclude<StageKind, 'none'>, { dist, signal }: BenchOptions): Promise<StageOptions> {
-  switch (kind) {
-    case 'usual':
-      return { dist, signal };
-    case 'twenty slots':
-      return { dist, signal, slots: 24 };
-    case 'stand-ins':
-    case 'opencode':
-      throw new Error('not yet');
-  }
-}
-
 async function timed(name: string, run: () => Promise<Outcome>): Promise<Result> {
   const started = performance.now();
   const outcome = await run();
@@ -82,7 +70,7 @@ async function runAll(benches: readonly Bench[], options: BenchOptions): Promise
   }
   const kinds = new Set(benches.flatMap(({ stage }) => (stage === 'none' ? [] : [stage])));
   for (const kind of kinds) {
-    await onStage(await stageOptions(kind, options), async (stage: Stage) => {
+    await withStage(kind, options, async (stage) => {
       for (const bench of benches) {
         if (bench.stage === kind) results.push(await timed(bench.name, () => bench.run(stage, options)));
       }

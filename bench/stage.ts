@@ -2,12 +2,12 @@
  * A whole Longhaul for a bench: a throwaway home whose parts run as `longhaul up` starts them, from the build, and a
  * small project. Tasks are handed over as any program would: a row.
  */
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { devNull, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { connectTemporal, type TemporalLink } from '../client/temporal.ts';
 import { TASKS_CHANNEL } from '../frames/frame.ts';
 import { ensureUp } from '../services/ensure-up.ts';
@@ -48,9 +48,12 @@ export class Stage {
   readonly sql: Sql;
   readonly temporal: TemporalLink;
   readonly databaseUrl: string;
+  readonly temporalAddress: string;
   readonly project: SampleRepository;
   readonly projectId: ProjectId;
   readonly signal: AbortSignal;
+  /** What its programs were started with. */
+  readonly env: NodeJS.ProcessEnv;
   readonly #paths: HomePaths;
   readonly #listener: Listener;
   readonly #waiting = new Map<string, () => void>();
@@ -60,9 +63,11 @@ export class Stage {
     this.sql = parts.sql;
     this.temporal = parts.temporal;
     this.databaseUrl = parts.databaseUrl;
+    this.temporalAddress = parts.temporalAddress;
     this.project = parts.project;
     this.projectId = parts.projectId;
     this.signal = parts.signal;
+    this.env = parts.env;
     this.#paths = parts.paths;
     this.#listener = listen(parts.sql, {
       channels: [TASKS_CHANNEL],
@@ -155,39 +160,45 @@ interface StageParts {
   readonly sql: Sql;
   readonly temporal: TemporalLink;
   readonly databaseUrl: string;
+  readonly temporalAddress: string;
   readonly project: SampleRepository;
   readonly projectId: ProjectId;
   readonly signal: AbortSignal;
+  readonly env: NodeJS.ProcessEnv;
 }
 
 /** Gives `use` a stage and takes it away whatever happens, also when `signal` is aborted. */
 export async function onStage<T>(options: StageOptions, use: (stage: Stage) => Promise<T>): Promise<T> {
+  const { signal } = options;
   const home = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-bench-')));
   const env = environment(home, options);
   const entry = path.join(options.dist, 'cli', 'main.js');
+  const paths = await prepareHome(home);
+  const supervisorLog = path.join(paths.logs, 'supervisor.log');
   let supervisor: Promise<RunningProcess> | undefined;
-  try {
-    const paths = await prepareHome(home);
-    const supervisorLog = path.join(paths.logs, 'supervisor.log');
-    const startSupervisor = (): Promise<RunningProcess> => {
-      options.signal.throwIfAborted();
-      supervisor = spawnDetached({ command: process.execPath, args: [entry, 'up'], env, cwd: home, logFile: supervisorLog }); // prettier-ignore
-      return supervisor;
-    };
-    const up = ensureUp({ paths, startSupervisor, supervisorLog, say: () => {} });
-    await unlessAborted(up, options.signal);
-    const stage = await openStage(paths, options.signal);
-    try {
-      return await unlessAborted(use(stage), options.signal);
-    } finally {
-      await stage.disconnect();
-    }
-  } finally {
-    await takeDown({ home, entry, env, supervisor: await supervisor?.catch(() => undefined) });
-  }
+  const startSupervisor = (): Promise<RunningProcess> => {
+    signal.throwIfAborted();
+    const args = [entry, 'up'];
+    supervisor = spawnDetached({ command: process.execPath, args, env, cwd: home, logFile: supervisorLog });
+    return supervisor;
+  };
+  const work = async (): Promise<T> => {
+    await unlessAborted(ensureUp({ paths, startSupervisor, supervisorLog, say: () => {} }), signal);
+    const stage = await openStage(paths, env, signal);
+    return unlessAborted(use(stage), signal).finally(() => stage.disconnect());
+  };
+  const outcome = await work().then(
+    (value) => ({ value }),
+    (error: unknown) => ({ error }),
+  );
+  // A failure to tidy up must not hide why there was something to tidy up.
+  const untidy = await takeDown({ paths, entry, env, supervisor: await supervisor }).catch((error: unknown) => error);
+  if ('error' in outcome) throw outcome.error;
+  if (untidy !== undefined) throw untidy;
+  return outcome.value;
 }
 
-async function openStage(paths: HomePaths, signal: AbortSignal): Promise<Stage> {
+async function openStage(paths: HomePaths, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Stage> {
   const facts = (await readState(paths))?.facts;
   const { databaseUrl, temporalAddress } = facts ?? {};
   if (databaseUrl === undefined || temporalAddress === undefined)
@@ -201,7 +212,17 @@ async function openStage(paths: HomePaths, signal: AbortSignal): Promise<Stage> 
   for (const name of AGENTS) {
     await sql`INSERT INTO available_agents (name, supports_acp, install_path) VALUES (${name}, true, ${agentPath(name)})`;
   }
-  const stage = new Stage({ paths, sql, temporal, databaseUrl, project, projectId: row.id, signal });
+  const stage = new Stage({
+    paths,
+    sql,
+    temporal,
+    databaseUrl,
+    temporalAddress,
+    project,
+    projectId: row.id,
+    signal,
+    env,
+  });
   await stage.listening();
   return stage;
 }
@@ -227,22 +248,26 @@ function environment(home: string, { slots, env }: StageOptions): NodeJS.Process
 }
 
 interface TakeDown {
-  readonly home: string;
+  readonly paths: HomePaths;
   readonly entry: string;
   readonly env: NodeJS.ProcessEnv;
   readonly supervisor: RunningProcess | undefined;
 }
 
-async function takeDown({ home, entry, env, supervisor }: TakeDown): Promise<void> {
+async function takeDown({ paths, entry, env, supervisor }: TakeDown): Promise<void> {
   if (supervisor) {
     await endProcess(supervisor.identity, [
       { signal: 'SIGTERM', withinMs: STOP_MS },
       { signal: 'SIGKILL', withinMs: 5_000 },
     ]);
+    const parts = (await readState(paths))?.parts ?? [];
+    // In a process group of its own: a Ctrl-C was meant for the bench.
+    if (!parts.every(({ state }) => state === 'stopped')) {
+      const down = spawn(process.execPath, [entry, 'down'], { env, detached: true, stdio: 'inherit' });
+      await once(down, 'exit');
+    }
   }
-  // What a supervisor that had to be killed may have left.
-  await promisify(execFile)(process.execPath, [entry, 'down'], { env });
-  await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  await rm(paths.home, { recursive: true, force: true, maxRetries: 5 });
 }
 
 /** Resolves after the time, or at once when the signal is aborted. */

@@ -1,6 +1,28 @@
-/** Every bench, in the order in which they run: those that share a stage one after the other. */
+/** Every bench, in the order in which they run; those of one stage come together. */
 import type { Bench } from '../bench.ts';
+import { opencode, trivial } from './bare.ts';
+import { follower } from './follower.ts';
+import { history } from './history.ts';
+import { memory } from './memory.ts';
+import { recovery } from './recovery.ts';
 import { spawn } from './spawn.ts';
 import { steps } from './steps.ts';
+import { engine, throughput } from './throughput.ts';
+import { atOnce, atOnceWide } from './together.ts';
+import { worktree } from './worktree.ts';
 
-export const BENCHES: readonly Bench[] = [spawn, steps];
+export const BENCHES: readonly Bench[] = [
+  worktree,
+  spawn,
+  steps,
+  trivial,
+  throughput,
+  atOnce,
+  history,
+  recovery,
+  engine,
+  memory,
+  follower,
+  atOnceWide,
+  opencode,
+];

@@ -1,11 +1,15 @@
 /** From the row to the agent's process. */
 import type { Bench } from '../bench.ts';
 import { times } from '../bench.ts';
-import { spread } from '../statistics.ts';
-import type { Stage } from '../stage.ts';
+import { legacyEnded, submitLegacy, withLegacy } from '../legacy.ts';
+import { median, spread } from '../statistics.ts';
+import { pause, type Stage } from '../stage.ts';
 
 const INPUT = 'Write written.txt.';
 const WARM_UP = 5;
+const LEGACY_POLL_MS = 5_000;
+/** Dispatchers of the old kind side by side. They wait most of the time, so they do not get in each other's way. */
+const LEGACY_AT_ONCE = 10;
 
 async function spawnLatencyMs(stage: Stage): Promise<number> {
   const { id } = await stage.run('trivial', INPUT);
@@ -14,6 +18,23 @@ async function spawnLatencyMs(stage: Stage): Promise<number> {
       FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE t.id = ${id} AND a.attempt = 1`;
   if (!row) throw new Error(`task ${id} has no attempt`);
   return row.ms;
+}
+
+/** Each dispatcher is given one task after the other, at moments spread evenly over the time between two looks. */
+async function legacyLatenciesMs(stage: Stage, n: number): Promise<number[]> {
+  const dispatchers = Math.min(LEGACY_AT_ONCE, n);
+  const each = Math.ceil(n / dispatchers);
+  return withLegacy(stage, dispatchers, async (schemas) => {
+    const all = schemas.map(async (schema, index) => {
+      for (let task = 0; task < each; task += 1) {
+        await pause((LEGACY_POLL_MS * (index * each + task + 0.5)) / (dispatchers * each), stage.signal);
+        await submitLegacy(stage, schema, 1);
+        await legacyEnded(stage, schema);
+      }
+      return (await legacyEnded(stage, schema)).map(({ spawn_ms }) => spawn_ms);
+    });
+    return (await Promise.all(all)).flat();
+  });
 }
 
 export const spawn: Bench = {
@@ -25,10 +46,12 @@ export const spawn: Bench = {
     const values: number[] = [];
     for (let left = times(options, { full: 60, quick: 5 }); left > 0; left -= 1)
       values.push(await spawnLatencyMs(stage));
+    const legacy = await legacyLatenciesMs(stage, options.quick ? 2 : values.length);
     return {
       conditions: [
         `after ${WARM_UP} tasks to warm up; each handed over when the run of the one before was closed; a project of 4 files`,
         "both moments by Postgres' clock; the second is when the process was recorded, one statement after its spawn",
+        `legacy: the dispatcher that this replaces (bench/legacy-dispatcher.ts), which looks every ${LEGACY_POLL_MS / 1_000} s; handed over at even moments of that time`,
       ],
       lines: [
         {
@@ -38,6 +61,8 @@ export const spawn: Bench = {
           figures: { ...spread(values), min: Math.min(...values) },
           target: { figure: 'p50', atMost: 60 },
         },
+        { what: 'the same, legacy', n: legacy.length, unit: 'ms', figures: { ...spread(legacy) } },
+        { what: 'legacy / ours', n: values.length, unit: '×', figures: { p50: median(legacy) / median(values) } },
       ],
     };
   },

@@ -1,0 +1,62 @@
+/** The least that can talk to an ACP agent: what a dispatcher without any care would do. For what Longhaul is compared with. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+
+const message = z.looseObject({
+  id: z.union([z.number(), z.string()]).optional(),
+  method: z.string().optional(),
+  params: z.unknown().optional(),
+  result: z.unknown().optional(),
+  error: z.unknown().optional(),
+});
+const newSession = z.looseObject({ sessionId: z.string() });
+const permission = z.looseObject({ options: z.array(z.looseObject({ optionId: z.string(), kind: z.string() })) });
+
+export interface PeerRun {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly prompt: string;
+  readonly onSpawn?: () => void | Promise<void>;
+}
+
+/** Spawn, initialize, session/new, session/prompt, end of stdin, end of the process. Returns the stop reason. */
+export async function runPeer({ command, args, cwd, env, prompt, onSpawn }: PeerRun): Promise<unknown> {
+  const child = spawn(command, args, { cwd, env, stdio: ['pipe', 'pipe', 'ignore'] });
+  const exited = once(child, 'exit');
+  await onSpawn?.();
+  const waiting = new Map<unknown, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
+  const send = (body: object): void => void child.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', ...body })}\n`);
+  let lastId = 0;
+  const request = (method: string, params: object): Promise<unknown> => {
+    const id = (lastId += 1);
+    send({ id, method, params });
+    return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+  };
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const { id, method, params, result, error } = message.parse(JSON.parse(line));
+    if (method === 'session/request_permission') send({ id, result: { outcome: allow(params) } });
+    else if (method !== undefined && id !== undefined) send({ id, error: { code: -32601, message: 'not here' } });
+    else if (error === undefined) waiting.get(id)?.resolve(result);
+    else waiting.get(id)?.reject(new Error(JSON.stringify(error)));
+  });
+  child.once('exit', () => {
+    for (const { reject } of waiting.values()) reject(new Error(`${command} ended in the middle of its turn`));
+  });
+  const fs = { readTextFile: false, writeTextFile: false };
+  await request('initialize', { protocolVersion: 1, clientCapabilities: { fs, terminal: false } });
+  const { sessionId } = newSession.parse(await request('session/new', { cwd, mcpServers: [] }));
+  const result = await request('session/prompt', { sessionId, prompt: [{ type: 'text', text: prompt }] });
+  child.stdin.end();
+  await exited;
+  return z.looseObject({ stopReason: z.unknown() }).parse(result).stopReason;
+}
+
+function allow(params: unknown): object {
+  const { options } = permission.parse(params);
+  const option = options.find(({ kind }) => kind === 'allow_once') ?? options[0];
+  return option ? { outcome: 'selected', optionId: option.optionId } : { outcome: 'cancelled' };
+}

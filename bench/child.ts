@@ -1,0 +1,42 @@
+/** A program of the bench beside this process, asked for one thing after the other. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { unlessAborted } from './stage.ts';
+
+export interface Child {
+  readonly pid: number;
+  /** Sends and waits for the next answer; what the answer holds is the program's promise. */
+  ask<T>(question: object): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Resolves when it has said that it is ready. It ends with this process: its channel closes. */
+export async function startChild(program: string, signal: AbortSignal): Promise<Child> {
+  const child = fork(fileURLToPath(new URL(program, import.meta.url)), {
+    execArgv: ['--import', 'tsx'],
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const exited = once(child, 'exit');
+  const answer = async <T>(): Promise<T> => {
+    const died = exited.then(() => {
+      throw new Error(`${program} ended`);
+    });
+    const [said] = (await unlessAborted(Promise.race([once(child, 'message'), died]), signal)) as [T & object];
+    if ('error' in said) throw new Error(`${program}: ${String(said.error)}`);
+    return said;
+  };
+  await answer();
+  return {
+    pid: child.pid ?? 0,
+    async ask<T>(question: object) {
+      const answered = answer<T>();
+      child.send(question);
+      return answered;
+    },
+    async close() {
+      if (child.connected) child.disconnect();
+      await exited;
+    },
+  };
+}

@@ -1,0 +1,54 @@
+/** How much of Temporal's history a task takes: its limit is 51,200 events, and each one is kept and replayed. */
+import { ProgressPacer } from '../../activities/progress-pacer.ts';
+import type { AgentProgress } from '../../workflows/contract.ts';
+import type { Bench } from '../bench.ts';
+import { historyOf } from '../timeline.ts';
+
+/** Signal, workflow task (scheduled, started, completed) for each progress that the workflow hears of. */
+const EVENTS_A_SIGNAL = 4;
+const TURN_S = 600;
+
+/** The signals of a turn of ten minutes that has something new to tell each second, without waiting ten minutes. */
+async function signalsOfALongTurn(): Promise<number> {
+  let nowMs = 0;
+  let signals = 0;
+  const pacer = new ProgressPacer(
+    async () => {
+      signals += 1;
+    },
+    () => nowMs,
+  );
+  for (let second = 0; second <= TURN_S; second += 1) {
+    nowMs = second * 1_000;
+    const progress: AgentProgress = { attempt: 1, phase: 'working', toolCalls: second };
+    pacer.offer(progress);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return signals;
+}
+
+export const history: Bench = {
+  name: 'history',
+  about: "events of a task in Temporal's history: short, much output, long",
+  stage: 'usual',
+  async run(stage, { quick }) {
+    const seconds = quick ? 2 : 20;
+    const short = (await historyOf(stage, (await stage.run('trivial', 'Write written.txt.')).id)).length;
+    const { id } = await stage.run('token-stream', `200 tokens/s for ${seconds} s`);
+    const stream = (await historyOf(stage, id)).length;
+    const signals = await signalsOfALongTurn();
+    // The first signal is the phase `working`, which a short turn sends, too.
+    const long = short + (signals - 1) * EVENTS_A_SIGNAL;
+    return {
+      conditions: [
+        `much output: ${200 * seconds} tokens in ${seconds} s; no text is in the history`,
+        `ten minutes: reckoned, not waited for: the ${signals} signals that the pacer lets through when each second has news, ${EVENTS_A_SIGNAL} events each at most`,
+      ],
+      lines: [
+        { what: 'a short task', n: 1, unit: 'events', figures: { count: short } },
+        { what: 'a task with much output', n: 1, unit: 'events', figures: { count: stream } },
+        { what: 'a turn of ten minutes', n: 1, unit: 'events', figures: { count: long } },
+      ],
+    };
+  },
+};

@@ -1,0 +1,148 @@
+/** The worktree of a large repository: our steps against git's own best. */
+import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
+import path from 'node:path';
+import { startRunner } from '../../processes/runner.ts';
+import { gitIn, makeRepository } from '../../test/lab/repositories.ts';
+import { makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
+import type { Bench, BenchOptions } from '../bench.ts';
+import { times } from '../bench.ts';
+import type { Line, Outcome } from '../report.ts';
+import { measurePairs, median, paired } from '../statistics.ts';
+
+const FILES = 20_000;
+const FOLDERS = 200;
+/** Changed by the pretended agent. */
+const CHANGED = 10;
+
+/** Settings for git's checkout that somebody who wants it fast would try. */
+const WORKERS = [...new Set([1, 2, availableParallelism(), 4, 8])].toSorted((a, b) => a - b);
+
+interface Site {
+  readonly folder: string;
+  readonly project: string;
+  readonly signal: AbortSignal;
+}
+
+async function timedMs(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
+}
+
+async function change(worktree: string): Promise<void> {
+  const folders = (await readdir(worktree)).filter((name) => name.startsWith('folder'));
+  for (const folder of folders.slice(0, CHANGED)) await writeFile(path.join(worktree, folder, 'file0.js'), 'changed\n');
+}
+
+interface Times {
+  readonly create: number;
+  readonly diff: number;
+  readonly remove: number;
+}
+
+async function byGit({ folder, project, signal }: Site, workers: number): Promise<Times> {
+  signal.throwIfAborted();
+  const worktree = path.join(folder, 'by-git');
+  const settings = ['-c', `checkout.workers=${workers}`, '-c', 'checkout.thresholdForParallelism=0'];
+  const create = await timedMs(() => gitIn(project, ...settings, 'worktree', 'add', '--quiet', '--detach', worktree));
+  await change(worktree);
+  const diff = await timedMs(async () => {
+    await gitIn(worktree, 'add', '--all');
+    await gitIn(worktree, 'diff', '--cached', '--binary');
+  });
+  const remove = await timedMs(() => gitIn(project, 'worktree', 'remove', '--force', worktree));
+  return { create, diff, remove };
+}
+
+async function byUs({ folder, project, signal }: Site, index: number): Promise<Times> {
+  const worktrees = makeWorktrees({ locksDir: path.join(folder, 'locks') });
+  const request = { projectPath: project, worktreePath: path.join(folder, 'ours'), owner: `task-${index}`, signal };
+  let base = '';
+  const create = await timedMs(async () => {
+    ({ base } = await worktrees.create(request));
+  });
+  await change(request.worktreePath);
+  const ref = taskRef(`bench-${index}`);
+  const diff = await timedMs(() => worktrees.collect({ ...request, base, ref, message: 'bench' }));
+  const remove = await timedMs(() => worktrees.remove(request));
+  return { create, diff, remove };
+}
+
+/** Median time of each setting, the settings in turn. */
+async function bestWorkers(site: Site, rounds: number): Promise<{ best: number; lines: Line[] }> {
+  const found = new Map(WORKERS.map((workers) => [workers, [] as number[]]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const workers of WORKERS) found.get(workers)?.push((await byGit(site, workers)).create);
+  }
+  const medians = [...found].map(([workers, values]) => ({ workers, p50: median(values) }));
+  const best = medians.toSorted((a, b) => a.p50 - b.p50)[0]?.workers ?? 1;
+  const lines = medians.map(({ workers, p50 }) => ({
+    what: `git worktree add, checkout.workers=${workers}`,
+    n: rounds,
+    unit: 'ms',
+    figures: { p50 },
+  }));
+  return { best, lines };
+}
+
+async function compareWithGit(site: Site, options: BenchOptions): Promise<Line[]> {
+  const { best, lines } = await bestWorkers(site, options.quick ? 1 : 2);
+  const sides: { ours: Times; git: Times }[] = [];
+  const n = times(options, { full: 8, quick: 1 });
+  const ours: Times[] = [];
+  const git: Times[] = [];
+  await measurePairs(n, {
+    a: async (index) => (ours[index] = await byUs(site, index)).create,
+    b: async (index) => (git[index] = await byGit(site, best)).create,
+  });
+  for (const [index, mine] of ours.entries()) {
+    const theirs = git[index];
+    if (theirs) sides.push({ ours: mine, git: theirs });
+  }
+  const line = (what: string, part: keyof Times): Line => {
+    const { a, b, ratio } = paired(sides.map((side) => ({ a: side.ours[part], b: side.git[part] })));
+    return { what, n, unit: 'ms', figures: { ours: a.p50, git: b.p50, ratio } };
+  };
+  const created = line(`create, against checkout.workers=${best}`, 'create');
+  return [
+    ...lines,
+    { ...created, target: { figure: 'ratio', atMost: 1.2 } },
+    line(`diff of ${CHANGED} changed files, against git add and git diff`, 'diff'),
+    line('remove, against git worktree remove', 'remove'),
+  ];
+}
+
+export const worktree: Bench = {
+  name: 'worktree',
+  about: `worktree of a repository with ${FILES} files: create, diff, remove, against git's own best`,
+  stage: 'none',
+  async run(options: BenchOptions): Promise<Outcome> {
+    startRunner(); // as the worker does
+    const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-bench-worktree-')));
+    const files = options.quick ? FILES / 10 : FILES;
+    try {
+      const names = Array.from(
+        { length: files },
+        (_, at) => `folder${at % FOLDERS}/file${Math.floor(at / FOLDERS)}.js`,
+      );
+      const contents = names.map((name, at) => [
+        name,
+        `// ${name}\n${`export const value${at} = ${at};\n`.repeat(40)}`,
+      ]);
+      const project = path.join(folder, 'project');
+      await makeRepository(project, Object.fromEntries(contents));
+      // As a repository is that was cloned: its objects in one pack.
+      await gitIn(project, 'gc', '--quiet');
+      return {
+        conditions: [
+          `${files} files of about 1.3 KB in ${FOLDERS} folders, packed; everything in the page cache`,
+          'ours: the module that the steps call, locks and records included; git: the command as typed; ratios pair by pair',
+        ],
+        lines: await compareWithGit({ folder, project, signal: options.signal }, options),
+      };
+    } finally {
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    }
+  },
+};

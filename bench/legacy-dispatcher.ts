@@ -1,0 +1,97 @@
+/**
+ * The dispatcher that Longhaul replaces, rebuilt as it was for comparison: it looks at its table every five seconds, has
+ * one task at a time, in memory, and does what there is to do one after the other: worktree, agent, diff, insert. One
+ * that finds more than one pending row takes the oldest; the others wait for the next look.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { connect, type Sql } from '../store/sql.ts';
+import { runPeer } from './acp-peer.ts';
+
+const POLL_MS = 5_000;
+const run = promisify(execFile);
+
+export interface LegacyStart {
+  readonly databaseUrl: string;
+  readonly project: string;
+  readonly command: string;
+  /** Dispatchers side by side, each with a table of its own: several waits are measured in the time of one. */
+  readonly schemas: readonly string[];
+}
+
+async function makeTables(sql: Sql, schema: string): Promise<void> {
+  await sql.unsafe(`
+    DROP SCHEMA IF EXISTS ${schema} CASCADE;
+    CREATE SCHEMA ${schema};
+    CREATE TABLE ${schema}.tasks (
+      id uuid PRIMARY KEY DEFAULT gen_random_uuid(), input text NOT NULL, state text NOT NULL DEFAULT 'pending',
+      created_at timestamptz NOT NULL DEFAULT now(), spawned_at timestamptz, ended_at timestamptz);
+    CREATE TABLE ${schema}.pending_changes (task_id uuid NOT NULL, diff text NOT NULL);`);
+}
+
+interface Dispatcher extends Omit<LegacyStart, 'schemas' | 'databaseUrl'> {
+  readonly sql: Sql;
+  readonly schema: string;
+}
+
+async function runTask({ sql, schema, project, command }: Dispatcher, id: string, input: string): Promise<void> {
+  const tasks = sql(`${schema}.tasks`);
+  const folder = await mkdtemp(path.join(tmpdir(), 'longhaul-legacy-'));
+  const worktree = path.join(folder, 'worktree');
+  const git = async (cwd: string, ...words: string[]): Promise<string> => (await run('git', words, { cwd })).stdout;
+  try {
+    await sql`UPDATE ${tasks} SET state = 'running' WHERE id = ${id}`;
+    await git(project, 'worktree', 'add', '--quiet', '--detach', worktree);
+    const onSpawn = async (): Promise<void> => {
+      await sql`UPDATE ${tasks} SET spawned_at = clock_timestamp() WHERE id = ${id}`;
+    };
+    await runPeer({ command, args: [], cwd: worktree, env: process.env, prompt: input, onSpawn });
+    await git(worktree, 'add', '--all');
+    const diff = await git(worktree, 'diff', '--cached', '--binary');
+    await sql`INSERT INTO ${sql(`${schema}.pending_changes`)} (task_id, diff) VALUES (${id}, ${diff})`;
+    await git(project, 'worktree', 'remove', '--force', worktree);
+    await sql`UPDATE ${tasks} SET state = 'completed', ended_at = clock_timestamp() WHERE id = ${id}`;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function startDispatcher(dispatcher: Dispatcher, onFailure: (error: unknown) => void): void {
+  const { sql, schema } = dispatcher;
+  let busy = false;
+  const look = async (): Promise<void> => {
+    if (busy) return;
+    busy = true;
+    try {
+      const [task] = await sql<{ id: string; input: string }[]>`
+        SELECT id, input FROM ${sql(`${schema}.tasks`)} WHERE state = 'pending' ORDER BY created_at LIMIT 1`;
+      if (task) await runTask(dispatcher, task.id, task.input);
+    } finally {
+      busy = false;
+    }
+  };
+  setInterval(() => void look().catch(onFailure), POLL_MS);
+}
+
+async function start({ databaseUrl, schemas, ...rest }: LegacyStart): Promise<void> {
+  const sql = connect(databaseUrl, { max: schemas.length, applicationName: 'legacy dispatcher' });
+  for (const schema of schemas) {
+    await makeTables(sql, schema);
+    startDispatcher({ ...rest, sql, schema }, (error) => {
+      process.stderr.write(`legacy dispatcher ${schema}: ${String(error)}\n`);
+      process.exit(1);
+    });
+  }
+}
+
+process.on('message', (wanted: LegacyStart) => {
+  start(wanted).then(
+    () => process.send?.({ started: true }),
+    (error: unknown) => process.send?.({ error: String(error) }),
+  );
+});
+process.on('disconnect', () => process.exit());
+process.send?.({ ready: true });

@@ -1,0 +1,41 @@
+/** Handing tasks to the dispatcher that Longhaul replaces, and waiting for them. */
+import { startChild } from './child.ts';
+import type { LegacyStart } from './legacy-dispatcher.ts';
+import { agentPath, pause, type Stage } from './stage.ts';
+
+export interface LegacyTask {
+  readonly spawn_ms: number;
+  readonly took_ms: number;
+}
+
+/** Dispatchers on the stage's Postgres and project, one a schema, for as long as `use` runs. */
+export async function withLegacy<T>(stage: Stage, count: number, use: (schemas: string[]) => Promise<T>): Promise<T> {
+  const schemas = Array.from({ length: count }, (_, index) => `legacy_${index}`);
+  const child = await startChild('./legacy-dispatcher.ts', stage.signal);
+  try {
+    const { databaseUrl, project } = stage;
+    const start: LegacyStart = { databaseUrl, project: project.path, command: agentPath('trivial'), schemas };
+    await child.ask(start);
+    return await use(schemas);
+  } finally {
+    await child.close();
+  }
+}
+
+export async function submitLegacy({ sql }: Stage, schema: string, count: number): Promise<void> {
+  await sql`INSERT INTO ${sql(`${schema}.tasks`)} (input) SELECT 'Write written.txt.' FROM generate_series(1, ${count}::int)`;
+}
+
+/** Until the schema has no open task; then all that it has had. */
+export async function legacyEnded({ sql, signal }: Stage, schema: string): Promise<LegacyTask[]> {
+  const tasks = sql(`${schema}.tasks`);
+  for (;;) {
+    signal.throwIfAborted();
+    const open = await sql`SELECT FROM ${tasks} WHERE ended_at IS NULL LIMIT 1`;
+    if (open.length === 0) break;
+    await pause(200, signal);
+  }
+  return sql<LegacyTask[]>`
+    SELECT extract(epoch FROM spawned_at - created_at)::float8 * 1000 AS spawn_ms,
+           extract(epoch FROM ended_at - created_at)::float8 * 1000 AS took_ms FROM ${tasks}`;
+}

@@ -1,0 +1,102 @@
+/** What processes use, from /proc. Linux only, as the rest of the bench. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { readProc } from '../processes/identity.ts';
+import { PARTS, type Stage } from './stage.ts';
+
+const TICK_MS = 1_000 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+interface ProcessUse {
+  readonly pid: number;
+  readonly parent: number;
+  /** CPU of its own. */
+  readonly ownMs: number;
+  /** CPU of children that have ended and that it has waited for, and of theirs. */
+  readonly endedMs: number;
+}
+
+function useOf(pid: number): ProcessUse | undefined {
+  const text = readProc(`/proc/${pid}/stat`)?.toString('latin1');
+  if (text === undefined) return undefined;
+  // proc(5): field 4 is the parent, 14 and 15 are utime and stime, 16 and 17 those of children.
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  const [parent = 0, utime = 0, stime = 0, cutime = 0, cstime = 0] = [1, 11, 12, 13, 14].map((at) => fields[at]);
+  return { pid, parent, ownMs: (utime + stime) * TICK_MS, endedMs: (cutime + cstime) * TICK_MS };
+}
+
+const allProcesses = (): ProcessUse[] =>
+  readdirSync('/proc').flatMap((name) => (/^\d+$/.test(name) ? (useOf(Number(name)) ?? []) : []));
+
+const commandLine = (pid: number): string =>
+  readProc(`/proc/${pid}/cmdline`)?.toString('utf8').replaceAll('\0', ' ') ?? '';
+
+/** All below `root`, itself included. */
+function tree(root: number, all: readonly ProcessUse[]): ProcessUse[] {
+  const found = all.filter(({ pid }) => pid === root);
+  for (const one of found) found.push(...all.filter(({ parent }) => parent === one.pid));
+  return found;
+}
+
+/** Processes that run git beside the worker: it starts them for the sake of a cheap fork. */
+const isRunner = (pid: number): boolean => commandLine(pid).includes('runner-main');
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
+export interface CpuUse {
+  readonly worker: number;
+  /** The process that runs git for the worker, without git. */
+  readonly runner: number;
+  readonly git: number;
+  readonly agents: number;
+  readonly backend: number;
+  readonly temporal: number;
+  readonly postgres: number;
+}
+
+/** CPU that each part has used so far, in ms. What an agent or git that runs right now has used is not in it yet. */
+export async function cpuUse(stage: Stage): Promise<CpuUse> {
+  const pids = await stage.pids();
+  const all = allProcesses();
+  const one = (pid: number): ProcessUse =>
+    all.find((found) => found.pid === pid) ?? { pid, parent: 0, ownMs: 0, endedMs: 0 };
+  const runners = all.filter(({ pid, parent }) => parent === pids.worker && isRunner(pid));
+  const server = tree(pids.postgres, all);
+  return {
+    worker: one(pids.worker).ownMs,
+    runner: sum(runners.map(({ ownMs }) => ownMs)),
+    git: sum(runners.map(({ endedMs }) => endedMs)),
+    agents: one(pids.worker).endedMs,
+    backend: one(pids.backend).ownMs,
+    temporal: one(pids.temporal).ownMs,
+    postgres: sum(server.map(({ ownMs }) => ownMs)) + one(pids.postgres).endedMs,
+  };
+}
+
+/** `after` − `before`, divided by `tasks`. */
+export const cpuPerTask = (before: CpuUse, after: CpuUse, tasks: number): Record<string, number> =>
+  Object.fromEntries(Object.entries(after).map(([part, ms]) => [part, (ms - before[part as keyof CpuUse]) / tasks]));
+
+export interface MemoryUse {
+  readonly rssMb: number;
+  /** Each page that several processes share counts for its part. */
+  readonly pssMb: number;
+}
+
+function memoryOf(pids: readonly number[]): MemoryUse {
+  const texts = pids.map((pid) => readProc(`/proc/${pid}/smaps_rollup`)?.toString('latin1') ?? '');
+  const megabytes = (field: string): number =>
+    sum(texts.map((text) => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0))) / 1_024;
+  return { rssMb: megabytes('Rss'), pssMb: megabytes('Pss') };
+}
+
+/** Of each part with its helpers; agents and git are not in it. */
+export async function memoryUse(stage: Stage): Promise<Record<string, MemoryUse>> {
+  const pids = await stage.pids();
+  const all = allProcesses();
+  const runners = all.filter(({ pid, parent }) => parent === pids.worker && isRunner(pid)).map(({ pid }) => pid);
+  const of = Object.fromEntries(PARTS.map((part) => [part, memoryOf([pids[part]])]));
+  return { ...of, runner: memoryOf(runners), postgres: memoryOf(tree(pids.postgres, all).map(({ pid }) => pid)) };
+}
