@@ -47,20 +47,24 @@ export function paired(pairs: readonly Pair[]): PairedSpread {
   };
 }
 
-/** Runs both sides `n` times in turn and changes who goes first, so that neither always finds the machine warmer. */
-export async function measurePairs(
-  n: number,
-  measure: { a: (index: number) => Promise<number>; b: (index: number) => Promise<number> },
-): Promise<Pair[]> {
-  const pairs: Pair[] = [];
+interface Sides<T> {
+  a(index: number): Promise<T>;
+  b(index: number): Promise<T>;
+}
+
+/** Runs both sides `n` times and changes who goes first, so that neither always finds the machine warmer. */
+export async function inTurn(n: number, { a, b }: Sides<void>): Promise<void> {
   for (let index = 0; index < n; index += 1) {
-    if (index % 2 === 0) {
-      const a = await measure.a(index);
-      pairs.push({ a, b: await measure.b(index) });
-    } else {
-      const b = await measure.b(index);
-      pairs.push({ a: await measure.a(index), b });
-    }
+    for (const side of index % 2 === 0 ? [a, b] : [b, a]) await side(index);
   }
+}
+
+export async function measurePairs(n: number, { a, b }: Sides<number>): Promise<Pair[]> {
+  const pairs: { a: number; b: number }[] = Array.from({ length: n }, () => ({ a: Number.NaN, b: Number.NaN }));
+  const into = (side: 'a' | 'b', measure: (index: number) => Promise<number>) => async (index: number) => {
+    const pair = pairs[index];
+    if (pair) pair[side] = await measure(index);
+  };
+  await inTurn(n, { a: into('a', a), b: into('b', b) });
   return pairs;
 }

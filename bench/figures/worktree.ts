@@ -8,7 +8,7 @@ import { makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
 import { times } from '../bench.ts';
 import type { Line, Outcome } from '../report.ts';
-import { measurePairs, median, paired } from '../statistics.ts';
+import { inTurn, median, paired } from '../statistics.ts';
 
 const FILES = 20_000;
 const FOLDERS = 200;
@@ -88,20 +88,16 @@ async function bestWorkers(site: Site, rounds: number): Promise<{ best: number; 
 
 async function compareWithGit(site: Site, options: BenchOptions): Promise<Line[]> {
   const { best, lines } = await bestWorkers(site, options.quick ? 1 : 2);
-  const sides: { ours: Times; git: Times }[] = [];
   const n = times(options, { full: 8, quick: 1 });
   const ours: Times[] = [];
   const git: Times[] = [];
-  await measurePairs(n, {
-    a: async (index) => (ours[index] = await byUs(site, index)).create,
-    b: async (index) => (git[index] = await byGit(site, best)).create,
-  });
-  for (const [index, mine] of ours.entries()) {
-    const theirs = git[index];
-    if (theirs) sides.push({ ours: mine, git: theirs });
-  }
+  const measure = {
+    a: async (index: number): Promise<void> => void ours.push(await byUs(site, index)),
+    b: async (): Promise<void> => void git.push(await byGit(site, best)),
+  };
+  await inTurn(n, measure);
   const line = (what: string, part: keyof Times): Line => {
-    const { a, b, ratio } = paired(sides.map((side) => ({ a: side.ours[part], b: side.git[part] })));
+    const { a, b, ratio } = paired(ours.map((mine, index) => ({ a: mine[part], b: git[index]?.[part] ?? Number.NaN })));
     return { what, n, unit: 'ms', figures: { ours: a.p50, git: b.p50, ratio } };
   };
   const created = line(`create, against checkout.workers=${best}`, 'create');
