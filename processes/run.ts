@@ -29,7 +29,14 @@ export type RunEnd =
       readonly truncated: boolean;
       readonly timedOut: boolean;
     }
-  | { readonly kind: 'not_started'; readonly notFound: boolean; readonly message: string };
+  | NotStarted;
+
+export interface NotStarted {
+  readonly kind: 'not_started';
+  /** There is no such program. */
+  readonly notFound: boolean;
+  readonly message: string;
+}
 
 /** How long a program that was asked to stop (git removes its lock files then) may take before it is killed. */
 const STOP_GRACE_MS = 2_000;
@@ -74,7 +81,7 @@ export async function run(wanted: Run, { signal, onSpawn }: RunHooks = {}): Prom
   }
 }
 
-function notStarted(error: unknown): RunEnd {
+export function notStarted(error: unknown): NotStarted {
   const message = error instanceof Error ? error.message : String(error);
   return { kind: 'not_started', notFound: isErrno(error, 'ENOENT'), message };
 }

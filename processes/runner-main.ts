@@ -1,8 +1,13 @@
 /** The runner: see runner.ts. It loads as little as it can, because what it has in memory is what a fork copies. */
-import { type Run, run } from './run.ts';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { identityOf, type Program } from './program.ts';
+import { notStarted, type Run, run, signalGroup } from './run.ts';
 import type { RunnerCommand, RunnerReport } from './runner.ts';
 
 const running = new Map<number, AbortController>();
+const programs = new Set<number>();
 
 const report = (what: RunnerReport): void => {
   if (process.connected) process.send?.(what);
@@ -10,10 +15,11 @@ const report = (what: RunnerReport): void => {
 
 process.on('message', (command: RunnerCommand) => {
   if ('stop' in command) running.get(command.id)?.abort();
-  else void start(command.id, command.run);
+  else if ('run' in command) void runOne(command.id, command.run);
+  else void startOne(command.id, command.start, command.pipes, command.token);
 });
 
-async function start(id: number, wanted: Run): Promise<void> {
+async function runOne(id: number, wanted: Run): Promise<void> {
   const stop = new AbortController();
   running.set(id, stop);
   const end = await run(wanted, { signal: stop.signal, onSpawn: (pid) => report({ id, pid }) });
@@ -22,8 +28,47 @@ async function start(id: number, wanted: Run): Promise<void> {
   leaveIfDone();
 }
 
+async function startOne(id: number, program: Program, address: string, token: string): Promise<void> {
+  try {
+    const pipes = await Promise.all([0, 1, 2].map((fd) => openPipe(address, `${token} ${fd}\n`)));
+    const { file, args, cwd, env } = program;
+    const child = spawn(file, args, { cwd, env, detached: true, stdio: [pipes[0], pipes[1], pipes[2]] });
+    const { pid } = child;
+    if (pid !== undefined) watch(id, child, pid);
+    // The program has them by now.
+    for (const pipe of pipes) pipe.destroy();
+    if (pid === undefined) {
+      const [error]: unknown[] = await once(child, 'error').catch((error: unknown) => [error]);
+      report({ id, started: notStarted(error) });
+    }
+  } catch (error) {
+    report({ id, started: notStarted(error) });
+  }
+}
+
+function watch(id: number, child: ChildProcess, pid: number): void {
+  child.on('error', () => {});
+  programs.add(pid);
+  child.once('exit', (code, signal) => {
+    programs.delete(pid);
+    signalGroup(pid, 'SIGKILL'); // at once: later the number might be somebody else's
+    report({ id, exit: { code, signal } });
+  });
+  report({ id, started: identityOf(pid) });
+}
+
+/** Not read here, so that nothing of it is taken from the program. */
+async function openPipe(address: string, greeting: string): Promise<Socket> {
+  const socket = connect(address);
+  socket.pause();
+  await once(socket, 'connect');
+  await new Promise<void>((resolve, reject) => socket.write(greeting, (error) => (error ? reject(error) : resolve())));
+  return socket;
+}
+
 /** Whoever started us is gone: nobody waits for what runs. */
 process.on('disconnect', () => {
+  for (const pid of programs) signalGroup(pid, 'SIGKILL');
   for (const stop of running.values()) stop.abort();
   leaveIfDone();
 });

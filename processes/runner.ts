@@ -1,33 +1,44 @@
 /**
- * Runs short programs from a small process beside this one.
+ * Runs programs from a small process beside this one.
  *
  * To start a program, Node forks, and the kernel copies the page tables of all that the process has in
- * memory: measured 1.6 ms from a process of 45 MB, 7 ms with 100 MB more, and as long does the event loop
- * stand still (two cores, Node 20 and 24). A worker has 150 to 250 MB and runs git a dozen times a task.
+ * memory. Measured: 1.6 ms from a process of 45 MB, 7 ms with 100 MB more; as long does the event loop stand
+ * still, and for some milliseconds after it every page that is written costs a fault (two cores, Node 20 and
+ * 24). A worker has 150 to 250 MB and starts a dozen programs a task.
  *
  * Until the runner is ready, and where it was lost, programs run from this process: slower, otherwise the
- * same. The runner ends with the process that started it, and ends what it runs before that. Not covered:
- * both are killed at once; then what it ran is found by whatever mark its environment carries.
+ * same. It ends with the process that started it, after it has ended what it runs. Not covered: both are
+ * killed at once; then what it ran is found by whatever mark its environment carries.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from './own-module.ts';
-import { type Run, type RunEnd, run, signalGroup } from './run.ts';
+import { PipeServer, type Pipes } from './pipe-server.ts';
+import { type Exit, type Program, type ProgramStart, startHere, type StartedProgram } from './program.ts';
+import { type NotStarted, type Run, type RunEnd, run, signalGroup } from './run.ts';
 
 /** To the runner. */
-export type RunnerCommand = { readonly id: number; readonly run: Run } | { readonly id: number; readonly stop: true };
+export type RunnerCommand =
+  | { readonly id: number; readonly run: Run }
+  | { readonly id: number; readonly stop: true }
+  /** Its pipes are connections to `pipes`, each of which begins with `token`, a blank, 0, 1 or 2, and a line feed. */
+  | { readonly id: number; readonly start: Program; readonly pipes: string; readonly token: string };
+
 /** From it. */
 export type RunnerReport =
   | { readonly ready: true }
   | { readonly id: number; readonly pid: number }
-  | { readonly id: number; readonly end: RunEnd };
+  | { readonly id: number; readonly end: RunEnd }
+  | { readonly id: number; readonly started: ProcessIdentity | NotStarted }
+  | { readonly id: number; readonly exit: Exit };
 
 /** `lost`: the runner ended in the middle of it. The program was killed; what it had done by then is unknown. */
 export type RunOutcome = RunEnd | { readonly kind: 'lost' };
 
 interface Pending {
-  readonly resolve: (end: RunOutcome) => void;
   process?: ProcessIdentity | undefined;
+  hear(report: RunnerReport): void;
+  lose(): void;
 }
 
 /** One that is lost again and again must not be started in a loop. */
@@ -40,11 +51,18 @@ export function startRunner(): void {
   runner ??= new Runner();
 }
 
+/** Runs a short program to its end. Never rejects. */
 export async function runProgram(wanted: Run, signal?: AbortSignal): Promise<RunOutcome> {
-  return runner === undefined ? run(wanted, signal && { signal }) : runner.run(wanted, signal);
+  return runner?.current() === undefined ? run(wanted, signal && { signal }) : runner.run(wanted, signal);
+}
+
+/** Starts a program that is talked to. Never rejects. */
+export async function startProgram(program: Program): Promise<ProgramStart> {
+  return runner?.current() === undefined ? startHere(program) : runner.start(program);
 }
 
 class Runner {
+  readonly #pipes = new PipeServer();
   #child: ChildProcess | undefined;
   #ready = false;
   #startedAt = 0;
@@ -52,29 +70,69 @@ class Runner {
   readonly #pending = new Map<number, Pending>();
 
   constructor() {
-    this.#start();
+    this.#launch();
+  }
+
+  /** Undefined while there is none that is ready; one that was lost is started again. */
+  current(): ChildProcess | undefined {
+    if (this.#child === undefined && performance.now() - this.#startedAt > RESTART_AFTER_MS) this.#launch();
+    return this.#ready ? this.#child : undefined;
   }
 
   async run(wanted: Run, signal?: AbortSignal): Promise<RunOutcome> {
-    const child = this.#child;
-    if (child === undefined && performance.now() - this.#startedAt > RESTART_AFTER_MS) this.#start();
-    if (child === undefined || !this.#ready) return run(wanted, signal && { signal });
-    this.#lastId += 1;
-    const id = this.#lastId;
-    const stop = (): void => this.#tell(child, { id, stop: true });
-    const end = new Promise<RunOutcome>((resolve) => this.#pending.set(id, { resolve }));
-    child.channel?.ref();
-    this.#tell(child, { id, run: wanted });
+    const id = this.#nextId();
+    const stop = (): void => this.#tell({ id, stop: true });
     signal?.addEventListener('abort', stop, { once: true });
-    if (signal?.aborted) stop();
     try {
-      return await end;
+      return await new Promise<RunOutcome>((resolve) => {
+        this.#expect(id, {
+          lose: () => resolve({ kind: 'lost' }),
+          hear(report) {
+            if ('pid' in report) this.process = identify(report.pid);
+            else if ('end' in report) resolve(withBuffer(report.end));
+          },
+        });
+        this.#tell({ id, run: wanted });
+        if (signal?.aborted) stop();
+      });
     } finally {
       signal?.removeEventListener('abort', stop);
+      this.#forget(id);
     }
   }
 
-  #start(): void {
+  async start(program: Program): Promise<ProgramStart> {
+    const id = this.#nextId();
+    const pipes = await this.#pipes.expect();
+    let exit = (_how: Exit): void => undefined;
+    const exited = new Promise<Exit>((resolve) => {
+      exit = resolve;
+    });
+    const begun = await new Promise<ProcessIdentity | NotStarted>((resolve) => {
+      this.#expect(id, {
+        lose: () => {
+          resolve({ kind: 'not_started', notFound: false, message: 'the process that was to start it has ended' });
+          exit({ code: null, signal: 'SIGKILL' });
+        },
+        hear(report) {
+          if ('exit' in report) exit(report.exit);
+          if (!('started' in report)) return;
+          if (!('kind' in report.started)) this.process = report.started;
+          resolve(report.started);
+        },
+      });
+      this.#tell({ id, start: program, pipes: pipes.address, token: pipes.token });
+    });
+    void exited.then(() => this.#forget(id));
+    if ('kind' in begun) {
+      this.#forget(id);
+      pipes.close();
+      return begun;
+    }
+    return { kind: 'started', program: await withPipes(begun, pipes, exited) };
+  }
+
+  #launch(): void {
     this.#startedAt = performance.now();
     const entry = moduleOfOurs('processes/runner-main');
     const child = fork(entry, {
@@ -82,41 +140,41 @@ class Runner {
       env: { ...process.env, ...loaderEnv() },
       cwd: '/',
       serialization: 'advanced', // bytes go through as bytes
-      // A Ctrl-C is for the process that started it.
-      detached: true,
+      detached: true, // a Ctrl-C is for the process that started it
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     this.#child = child;
-    child.on('message', (report: RunnerReport) => this.#hear(report));
-    child.on('error', () => this.#lose(child));
-    child.on('disconnect', () => this.#lose(child));
-    child.on('exit', () => this.#lose(child));
+    child.on('message', (report: RunnerReport) => {
+      if ('ready' in report) this.#ready = true;
+      else this.#pending.get(report.id)?.hear(report);
+    });
+    for (const event of ['error', 'disconnect', 'exit']) child.on(event, () => this.#lose(child));
     child.unref();
     child.channel?.unref();
   }
 
-  /** A message that cannot be sent belongs to a runner that is lost: `#lose` answers for it. */
-  #tell(child: ChildProcess, command: RunnerCommand): void {
-    if (child.connected) child.send(command, () => {});
-    else this.#lose(child);
+  #nextId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
   }
 
-  #hear(report: RunnerReport): void {
-    if ('ready' in report) {
-      this.#ready = true;
-      return;
-    }
-    const pending = this.#pending.get(report.id);
-    if (pending === undefined) return;
-    if ('pid' in report) {
-      pending.process = identify(report.pid);
-      return;
-    }
-    this.#pending.delete(report.id);
-    // It keeps no process alive that waits for nothing.
+  #expect(id: number, pending: Pending): void {
+    this.#pending.set(id, pending);
+    this.#child?.channel?.ref();
+  }
+
+  /** It keeps no process alive that waits for nothing. */
+  #forget(id: number): void {
+    this.#pending.delete(id);
     if (this.#pending.size === 0) this.#child?.channel?.unref();
-    const { end } = report;
-    pending.resolve(end.kind === 'ended' ? { ...end, stdout: Buffer.from(end.stdout) } : end);
+  }
+
+  /** A message that cannot be sent belongs to a runner that is lost: `#lose` answers for it. */
+  #tell(command: RunnerCommand): void {
+    const child = this.#child;
+    if (child?.connected) child.send(command, () => {});
+    else if (child) this.#lose(child);
+    else this.#pending.get(command.id)?.lose();
   }
 
   #lose(child: ChildProcess): void {
@@ -124,10 +182,23 @@ class Runner {
     this.#child = undefined;
     this.#ready = false;
     child.kill('SIGKILL');
-    for (const { process: left } of this.#pending.values()) {
-      if (left !== undefined && isAlive(left)) signalGroup(left.pid, 'SIGKILL');
-    }
-    for (const { resolve } of this.#pending.values()) resolve({ kind: 'lost' });
+    const left = [...this.#pending.values()];
     this.#pending.clear();
+    for (const { process: program } of left) if (program && isAlive(program)) signalGroup(program.pid, 'SIGKILL');
+    for (const pending of left) pending.lose();
   }
+}
+
+function withBuffer(end: RunEnd): RunEnd {
+  return end.kind === 'ended' ? { ...end, stdout: Buffer.from(end.stdout) } : end;
+}
+
+async function withPipes(identity: ProcessIdentity, pipes: Pipes, exited: Promise<Exit>): Promise<StartedProgram> {
+  const [stdin, stdout, stderr] = await pipes.connected;
+  const over = [stdout, stderr].map(
+    (pipe) => new Promise<void>((resolve) => (pipe.destroyed ? resolve() : pipe.once('close', () => resolve()))),
+  );
+  stdin.resume(); // nothing comes, but its end is noticed
+  const closed = Promise.all([exited, ...over]).then(() => undefined);
+  return { identity, stdin, stdout, stderr, exited, closed };
 }

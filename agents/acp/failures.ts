@@ -3,7 +3,7 @@ import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { LonghaulError, type ErrorCode } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
 import type { OpenAgent } from '../driver.ts';
-import type { Exit } from '../process/spawn.ts';
+import type { Exit } from '../../processes/program.ts';
 import type { Garbage } from './lines.ts';
 import { isObject } from './lines.ts';
 import { cleanText, head, lastLines } from './text.ts';

@@ -40,7 +40,7 @@ function signal(target: number, name: NodeJS.Signals | 0): boolean {
 }
 
 /** SIGKILL to a process group that the caller knows to be its own, as of now. */
-export function killGroup(leaderPid: number): void {
+function killGroup(leaderPid: number): void {
   signal(-leaderPid, 'SIGKILL');
 }
 

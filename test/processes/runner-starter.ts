@@ -1,5 +1,5 @@
-/** For runner.test.ts: a process that runs one program from its runner, which goes on while a file is there. */
-import { runProgram, startRunner } from '../../processes/runner.ts';
+/** For runner.test.ts: a process that has two programs of its runner, which go on while a file is there. */
+import { runProgram, startProgram, startRunner } from '../../processes/runner.ts';
 
 const [, , folder = '/'] = process.argv;
 startRunner();
@@ -10,4 +10,6 @@ for (;;) {
   const end = await shell('echo $PPID');
   if (end.kind === 'ended' && end.stdout.toString().trim() !== own) break; // it is the runner that runs it
 }
-await shell('echo $$ > pid; while test -e pid; do sleep 0.02; done');
+const talked = 'echo $$ > talked; while test -e talked; do sleep 0.02; done';
+await startProgram({ file: 'sh', args: ['-c', talked], cwd: folder, env: { PATH: process.env['PATH'] } });
+await shell('echo $$ > pid; while test -e pid; do sleep 0.02; done; rm -f talked');

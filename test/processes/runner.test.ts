@@ -1,14 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { identifyRunning, readProc } from '../../processes/identity.ts';
+import { identifyRunning, isAlive, readProc } from '../../processes/identity.ts';
 import { loaderArguments } from '../../processes/own-module.ts';
+import { PipeServer } from '../../processes/pipe-server.ts';
 import { type Run, run } from '../../processes/run.ts';
-import { type RunOutcome, runProgram, startRunner } from '../../processes/runner.ts';
+import { type Program, type ProgramStart, type StartedProgram, startHere } from '../../processes/program.ts';
+import { type RunOutcome, runProgram, startProgram, startRunner } from '../../processes/runner.ts';
 import { until } from '../lab/until.ts';
 
 const STARTER = fileURLToPath(new URL('./runner-starter.ts', import.meta.url));
@@ -123,15 +128,107 @@ describe.each<[string, (wanted: Run, signal?: AbortSignal) => Promise<RunOutcome
   });
 });
 
+const started = async (start: Promise<ProgramStart>): Promise<StartedProgram> => {
+  const outcome = await start;
+  if (outcome.kind === 'started') return outcome.program;
+  throw new Error(outcome.message);
+};
+
+const textOf = async (stream: Readable): Promise<string> => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString();
+};
+
+const script = (text: string): Program => shell(text);
+
+describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
+  ['from this process', startHere],
+  ['from the runner', startProgram],
+])('a program that is started %s', (where, start) => {
+  beforeAll(async () => {
+    if (where === 'from this process') return;
+    folder = tmpdir();
+    startRunner();
+    await runnerReady();
+  });
+
+  test('is talked to by its pipes, and ends with its exit code once its stdin does', async () => {
+    const program = await started(start(script('cat; echo no >&2; exit 3')));
+    const said = Promise.all([textOf(program.stdout), textOf(program.stderr)]);
+    program.stdin.write('a line\n');
+    program.stdin.end('and another');
+    expect(await said).toEqual(['a line\nand another', 'no\n']);
+    expect(await program.exited).toEqual({ code: 3, signal: null });
+    await program.closed;
+  });
+
+  test('gives what it wrote right at its start, and its identity though it has ended', async () => {
+    const program = await started(start(script('echo $$')));
+    expect(await textOf(program.stdout)).toBe(`${program.identity.pid}\n`);
+    await program.exited;
+    expect(isAlive(program.identity)).toBe(false);
+  });
+
+  test('that is killed says by which signal, and its group goes with it', async () => {
+    const program = await started(start(script('sleep 100 & echo $!; wait')));
+    const [line] = (await once(program.stdout, 'data')) as [Buffer];
+    program.stdout.resume();
+    process.kill(program.identity.pid, 'SIGKILL');
+    expect(await program.exited).toEqual({ code: null, signal: 'SIGKILL' });
+    await until('the rest of its group is gone', () => identifyRunning(Number(line.toString())) === undefined);
+    program.stderr.resume();
+    await program.closed;
+  });
+
+  test('brings 30 MB across, at the pace of its reader', async () => {
+    const program = await started(start(script('head -c 31457280 /dev/zero')));
+    expect((await textOf(program.stdout)).length).toBe(31_457_280);
+  });
+
+  test('that is gone breaks the pipe to it, and nothing else', async () => {
+    const program = await started(start(script('exec 0<&-; echo closed')));
+    program.stdin.on('error', () => {}); // as whoever talks to programs listens
+    expect(await textOf(program.stdout)).toBe('closed\n');
+    await program.exited;
+    const error = await new Promise((resolve) => program.stdin.write('a line\n', resolve));
+    expect(error).toBeInstanceOf(Error);
+  });
+
+  test('that is not there, or has no folder to start in, is told', async () => {
+    expect(await start({ ...script(''), file: 'no-such-program' })).toMatchObject({
+      kind: 'not_started',
+      notFound: true,
+    });
+    expect(await start({ ...script(''), cwd: path.join(folder, 'none') })).toMatchObject({ kind: 'not_started' });
+    expect(await start(script('a\0b'))).toMatchObject({ kind: 'not_started', notFound: false });
+  });
+});
+
+test('a stranger who connects in place of a program is sent away, and the program is served', async () => {
+  const server = new PipeServer();
+  const pipes = await server.expect();
+  const stranger = connect(pipes.address);
+  stranger.write(`${'0'.repeat(36)} 1\n`);
+  await once(stranger.resume(), 'close');
+  const own = [0, 1, 2].map((fd) => connect(pipes.address).end(`${pipes.token} ${fd}\nhello ${fd}`));
+  const arrived = await pipes.connected;
+  expect(await Promise.all(arrived.map((socket) => textOf(socket)))).toEqual(['hello 0', 'hello 1', 'hello 2']);
+  for (const socket of own) socket.destroy();
+});
+
 test('a runner that is killed loses what it ran, leaves none of it behind, and the next program runs', async () => {
   startRunner();
   await runnerReady();
+  const talked = await started(startProgram(script('sleep 100')));
   const running = runProgram(shell('echo $$ > pid; sleep 100'));
   const pid = await pidIn(path.join(folder, 'pid'));
   const [runner = 0] = runnersOf(process.pid);
   process.kill(runner, 'SIGKILL');
   expect(await running).toEqual({ kind: 'lost' });
   await until('its program is gone', () => identifyRunning(pid) === undefined);
+  await until('the program that was talked to is gone', () => !isAlive(talked.identity));
+  expect(await talked.exited).toEqual({ code: null, signal: 'SIGKILL' });
   expect(await runProgram(shell('echo well'))).toMatchObject({ kind: 'ended', exitCode: 0 });
 });
 
@@ -141,12 +238,12 @@ describe('a process with a runner', () => {
     starter = spawn(process.execPath, [...loaderArguments(STARTER), STARTER, folder], { stdio: 'inherit' });
   });
 
-  test('that is killed in the middle of a run leaves neither the runner nor the program', async () => {
-    const pid = await pidIn(path.join(folder, 'pid'));
+  test('that is killed in the middle of a run leaves neither the runner nor its programs', async () => {
+    const pids = [await pidIn(path.join(folder, 'pid')), await pidIn(path.join(folder, 'talked'))];
     const runners = runnersOf(starter.pid ?? 0);
     expect(runners).toHaveLength(1);
     starter.kill('SIGKILL');
-    await until('both are gone', () => [pid, ...runners].every((one) => identifyRunning(one) === undefined));
+    await until('all are gone', () => [...pids, ...runners].every((one) => identifyRunning(one) === undefined));
   });
 
   test('ends by itself once its run is over, and its runner with it', async () => {

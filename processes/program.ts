@@ -1,0 +1,64 @@
+/** A program that runs for long and is talked to through its pipes, an agent for example. In a process group of its own. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { LonghaulError } from '../workflows/errors.ts';
+import { identify, type ProcessIdentity } from './identity.ts';
+import { type NotStarted, notStarted, signalGroup } from './run.ts';
+
+export interface Program {
+  /** A path, or a name on the PATH of `env`. */
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  /** All that the program sees. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface StartedProgram {
+  readonly identity: ProcessIdentity;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Its group is killed with it. */
+  readonly exited: Promise<Exit>;
+  /** It has ended, and nobody holds its stdout and stderr any more. */
+  readonly closed: Promise<void>;
+}
+
+export type ProgramStart = { readonly kind: 'started'; readonly program: StartedProgram } | NotStarted;
+
+/** Starts it as a child of this process. */
+export async function startHere({ file, args, cwd, env }: Program): Promise<ProgramStart> {
+  try {
+    const child = spawn(file, args, { cwd, env, detached: true, stdio: 'pipe' });
+    const { pid, stdin, stdout, stderr } = child;
+    if (pid === undefined) {
+      const [error]: unknown[] = await once(child, 'error').catch((error: unknown) => [error]);
+      return notStarted(error);
+    }
+    child.on('error', () => {}); // a signal that could not be sent; who sends one looks at the process itself
+    const exited = new Promise<Exit>((resolve) => {
+      child.once('exit', (code, signal) => {
+        signalGroup(pid, 'SIGKILL'); // at once: later the number might be somebody else's
+        resolve({ code, signal });
+      });
+    });
+    const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+    return { kind: 'started', program: { identity: identityOf(pid), stdin, stdout, stderr, exited, closed } };
+  } catch (error) {
+    return notStarted(error); // a NUL in an argument, too many of them
+  }
+}
+
+/** Of a child just started. Readable even if it has ended already: it stays a zombie until this turn of the loop is over. */
+export function identityOf(pid: number): ProcessIdentity {
+  const identity = identify(pid);
+  if (identity === undefined) throw new LonghaulError('internal_error', `process ${pid} has no entry in /proc`);
+  return identity;
+}
