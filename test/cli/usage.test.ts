@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { CommanderError } from 'commander';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { scriptFor } from '../../cli/completion.ts';
+import { printError } from '../../cli/exit.ts';
 import { makeProgram } from '../../cli/program.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { longhaul } from '../lab/longhaul.ts';
@@ -47,6 +48,19 @@ test('as a process, wrong usage ends with 2, with --json as a problem document',
   const { code, stdout, stderr } = await longhaul(home, ['ls', '--limt', '--json']);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(JSON.parse(stderr)).toMatchObject({ error_code: 'invalid_input', title: 'invalid input' });
+});
+
+test('what the machine refuses is one line, not a fault of ours', () => {
+  const said: string[] = [];
+  const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
+  const full = Object.assign(new Error("ENOSPC: no space left on device, mkdir '/x'"), { code: 'ENOSPC' });
+  printError(full);
+  printError(full, { json: true });
+  write.mockRestore();
+  expect(said[0]).toBe(
+    "longhaul: The disk is full (ENOSPC: no space left on device, mkdir '/x'): free some space and try again.\n",
+  );
+  expect(JSON.parse(said[1] ?? '')).toMatchObject({ error_code: 'disk_full' });
 });
 
 test('every command has a help with an example that begins with longhaul', () => {

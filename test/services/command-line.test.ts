@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identifyRunning } from '../../processes/identity.ts';
-import type { Status } from '../../services/status.ts';
+import { readSettings } from '../../services/settings.ts';
+import { readStatus, type Status } from '../../services/status.ts';
 import { longhaul as runLonghaul, type Ran } from '../lab/longhaul.ts';
 
 let home: string;
@@ -18,6 +19,7 @@ afterEach(async () => {
 
 const longhaul = (args: readonly string[], env?: Record<string, string>): Promise<Ran> => runLonghaul(home, args, env);
 
+const partsNow = async (): Promise<Status['parts']> => (await readStatus(readSettings({ LONGHAUL_HOME: home }))).parts;
 const statusOf = ({ stdout }: Ran): Status => JSON.parse(stdout) as Status;
 
 test('up -d returns with worker and backend at work, repairs a killed one, and down leaves nothing', async () => {
@@ -79,10 +81,21 @@ test('wrong usage and wrong settings end with 2, with --json as a problem', asyn
   });
 });
 
-test('a second up with other settings says that the running ones stay', async () => {
+test('a second up says what of this shell the running ones do not have, and continues what was suspended', async () => {
   expect(await longhaul(['up', '-d'])).toMatchObject({ code: 0 });
   const same = await longhaul(['up', '-d']);
-  expect(same.stderr).not.toContain('other settings');
+  expect(same.stderr).not.toContain('note:');
+  const keyed = await longhaul(['up', '-d'], { OPENAI_API_KEY: 'sesame' });
+  expect(keyed.stderr).toMatch(/^note: .* differs in OPENAI_API_KEY; `longhaul down && longhaul up -d`/);
+  expect(keyed.stderr).not.toContain('sesame');
+
+  const worker = (await partsNow()).find((part) => part.name === 'worker');
+  process.kill(worker?.pid ?? 0, 'SIGSTOP');
+  await expect.poll(async () => (await partsNow()).find((part) => part.name === 'worker')?.state).toBe('failed');
+  const continued = await longhaul(['up', '-d']);
+  expect(continued).toMatchObject({ code: 0, stderr: expect.stringContaining('worker     was suspended') as string });
+  expect((await partsNow()).find((part) => part.name === 'worker')).toEqual(worker);
+
   const other = await longhaul(['up', '-d'], { LONGHAUL_AGENT_SLOTS: '7' });
   expect(other).toMatchObject({ code: 0, stderr: expect.stringContaining('other settings') as string });
 });
