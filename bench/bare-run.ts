@@ -4,7 +4,6 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { runPeer } from './acp-peer.ts';
@@ -12,6 +11,8 @@ import { runPeer } from './acp-peer.ts';
 const run = promisify(execFile);
 
 export interface BareRun {
+  /** For its worktree. */
+  readonly folder: string;
   readonly project: string;
   readonly command: string;
   readonly args: readonly string[];
@@ -24,8 +25,8 @@ export interface BareResult {
   readonly diffBytes: number;
 }
 
-async function bareRun({ project, command, args, env, prompt }: BareRun): Promise<BareResult> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'longhaul-bare-'));
+async function bareRun({ folder: root, project, command, args, env, prompt }: BareRun): Promise<BareResult> {
+  const folder = await mkdtemp(path.join(root, 'bare-'));
   const worktree = path.join(folder, 'worktree');
   const git = async (cwd: string, ...words: string[]): Promise<string> =>
     (await run('git', words, { cwd, maxBuffer: 64 * 1024 * 1024 })).stdout;

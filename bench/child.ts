@@ -16,6 +16,8 @@ export async function startChild(program: string, signal: AbortSignal): Promise<
   const child = fork(fileURLToPath(new URL(program, import.meta.url)), {
     execArgv: ['--import', 'tsx'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // A Ctrl-C is for this process, which ends it then.
+    detached: true,
   });
   const exited = once(child, 'exit');
   const answer = async <T>(): Promise<T> => {

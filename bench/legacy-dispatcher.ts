@@ -5,7 +5,6 @@
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { connect, type Sql } from '../store/sql.ts';
@@ -17,6 +16,8 @@ const run = promisify(execFile);
 export interface LegacyStart {
   readonly databaseUrl: string;
   readonly project: string;
+  /** For its worktrees. */
+  readonly folder: string;
   readonly command: string;
   /** Dispatchers side by side, each with a table of its own: several waits are measured in the time of one. */
   readonly schemas: readonly string[];
@@ -37,9 +38,13 @@ interface Dispatcher extends Omit<LegacyStart, 'schemas' | 'databaseUrl'> {
   readonly schema: string;
 }
 
-async function runTask({ sql, schema, project, command }: Dispatcher, id: string, input: string): Promise<void> {
+async function runTask(
+  { sql, schema, project, folder: root, command }: Dispatcher,
+  id: string,
+  input: string,
+): Promise<void> {
   const tasks = sql(`${schema}.tasks`);
-  const folder = await mkdtemp(path.join(tmpdir(), 'longhaul-legacy-'));
+  const folder = await mkdtemp(path.join(root, 'legacy-'));
   const worktree = path.join(folder, 'worktree');
   const git = async (cwd: string, ...words: string[]): Promise<string> => (await run('git', words, { cwd })).stdout;
   try {

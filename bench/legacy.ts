@@ -13,8 +13,8 @@ export async function withLegacy<T>(stage: Stage, count: number, use: (schemas: 
   const schemas = Array.from({ length: count }, (_, index) => `legacy_${index}`);
   const child = await startChild('./legacy-dispatcher.ts', stage.signal);
   try {
-    const { databaseUrl, project } = stage;
-    const start: LegacyStart = { databaseUrl, project: project.path, command: agentPath('trivial'), schemas };
+    const { databaseUrl, project, home: folder } = stage;
+    const start: LegacyStart = { databaseUrl, project: project.path, folder, command: agentPath('trivial'), schemas };
     await child.ask(start);
     return await use(schemas);
   } finally {

@@ -82,13 +82,14 @@ async function runAll(benches: readonly Bench[], options: BenchOptions): Promise
 const commit = (): string =>
   execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT, encoding: 'utf8' }).trim();
 
+const stop = new AbortController();
+
 async function main(): Promise<void> {
   if (given.help) return void process.stdout.write(USAGE);
   if (given.list) return BENCHES.forEach(({ name, about }) => say(`${name.padEnd(12)}${about}`));
-  const stop = new AbortController();
   const options = optionsFor(stop.signal);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => stop.abort(new Error(`stopped by ${signal}; nothing of it is left`)));
+    process.on(signal, () => stop.abort(new Error(`stopped by ${signal}: nothing was written, nothing of it is left`)));
   }
   const where = machine(commit());
   say(`${where.cpu}, ${where.cores} cores, Linux ${where.linux}, Node ${where.node}, ${where.commit}\n`);
@@ -102,6 +103,8 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  // What broke off because of a Ctrl-C fails in its own words.
+  const why: unknown = stop.signal.aborted ? stop.signal.reason : error;
+  process.stderr.write(`${why instanceof Error ? why.message : String(why)}\n`);
   process.exitCode = 1;
 }

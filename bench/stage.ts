@@ -185,14 +185,19 @@ export async function onStage<T>(options: StageOptions, use: (stage: Stage) => P
   const work = async (): Promise<T> => {
     await unlessAborted(ensureUp({ paths, startSupervisor, supervisorLog, say: () => {} }), signal);
     const stage = await openStage(paths, env, signal);
-    return unlessAborted(use(stage), signal).finally(() => stage.disconnect());
+    try {
+      return await unlessAborted(use(stage), signal);
+    } finally {
+      await stage.disconnect();
+    }
   };
   const outcome = await work().then(
     (value) => ({ value }),
     (error: unknown) => ({ error }),
   );
   // A failure to tidy up must not hide why there was something to tidy up.
-  const untidy = await takeDown({ paths, entry, env, supervisor: await supervisor }).catch((error: unknown) => error);
+  const spawned = await supervisor?.catch(() => undefined);
+  const untidy = await takeDown({ paths, entry, env, supervisor: spawned }).catch((error: unknown) => error);
   if ('error' in outcome) throw outcome.error;
   if (untidy !== undefined) throw untidy;
   return outcome.value;

@@ -48,8 +48,8 @@ export function paired(pairs: readonly Pair[]): PairedSpread {
 }
 
 interface Sides<T> {
-  a(index: number): Promise<T>;
-  b(index: number): Promise<T>;
+  readonly a: (index: number) => Promise<T>;
+  readonly b: (index: number) => Promise<T>;
 }
 
 /** Runs both sides `n` times and changes who goes first, so that neither always finds the machine warmer. */

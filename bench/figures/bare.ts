@@ -24,10 +24,11 @@ interface Comparison {
 async function compare(stage: Stage, wanted: Comparison): Promise<Line[]> {
   const { agent, prompt } = wanted;
   const child = await startChild('./bare-run.ts', stage.signal);
+  const question: BareRun = { folder: stage.home, project: stage.project.path, prompt, ...wanted.bare };
   try {
     const a = async (): Promise<number> => (await stage.run(agent, prompt)).took_ms;
     const b = async (): Promise<number> => {
-      const { ms, diffBytes } = await child.ask<BareResult>({ project: stage.project.path, prompt, ...wanted.bare });
+      const { ms, diffBytes } = await child.ask<BareResult>(question);
       if (diffBytes === 0) throw new Error(`${agent} run bare left no diff: it did not do what was asked`);
       return ms;
     };
