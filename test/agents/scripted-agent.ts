@@ -3,7 +3,7 @@
  * JSON array of steps; what happens before the first prompt is set by the JSON object in argv[2].
  */
 import { spawn } from 'node:child_process';
-import { appendFileSync, closeSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, closeSync, existsSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 export interface ScriptedStart {
@@ -54,6 +54,7 @@ export type Step =
   | { readonly exit: number }
   | { readonly kill: NodeJS.Signals }
   | { readonly closeStdout: true }
+  | { readonly waitFor: string }
   | { readonly afterResult: unknown }
   | { readonly sleepMs: number }
   | { readonly hang: true };
@@ -151,6 +152,7 @@ async function perform(step: Step): Promise<void> {
   else if ('exit' in step) process.exit(step.exit);
   else if ('kill' in step) process.kill(process.pid, step.kill);
   else if ('closeStdout' in step) closeSync(1);
+  else if ('waitFor' in step) while (!existsSync(step.waitFor)) await new Promise((resolve) => setTimeout(resolve, 20));
   else if ('afterResult' in step) afterResult.push(step.afterResult);
   else if ('sleepMs' in step) await new Promise((resolve) => setTimeout(resolve, step.sleepMs));
   else await new Promise(() => {});

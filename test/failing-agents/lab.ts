@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 import type { TaskId } from '../../workflows/contract.ts';
@@ -19,6 +20,9 @@ const run = promisify(execFile);
 
 /** What an agent does before it fails: all of it is to be kept. */
 export const HALF: readonly Step[] = [{ write: 'half.txt', content: 'half' }, { update: text('half is done') }];
+
+/** For many tasks at once on a machine that others use, too. */
+export const WHOLE_MS = 300_000;
 
 /** As a neighbour of failing agents: it works slowly and is to notice nothing. */
 const NEIGHBOUR = 'write whole.txt with whole. slowly over 6 seconds. say one two three four five six seven eight';
@@ -58,6 +62,14 @@ export class FailingAgents {
 
   neighbours(count: number): Promise<TaskId[]> {
     return Promise.all(Array.from({ length: count }, () => this.lab.submit({ input: NEIGHBOUR })));
+  }
+
+  /** Bounded by the hook that waits. */
+  async allEnded(): Promise<void> {
+    for (let open = 1; open > 0;) {
+      await sleep(100);
+      open = (await this.lab.sql`SELECT FROM tasks WHERE ended_at IS NULL`).length;
+    }
   }
 
   async attempts(task: TaskId): Promise<(string | null)[]> {

@@ -1,0 +1,65 @@
+/** The disk of the worktrees is full: a small one of its own, mounted for these tests, which takes root. */
+import { execFileSync } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expectEnd, FailingAgents, HALF, startFailingAgents, WHOLE_MS } from './lab.ts';
+
+let agents: FailingAgents;
+let disk: string;
+
+beforeAll(async () => {
+  agents = await startFailingAgents({
+    prepare: async ({ home }) => {
+      disk = path.join(home, 'worktrees');
+      await mkdir(disk);
+      mountSmallDisk(disk);
+    },
+  });
+}, WHOLE_MS);
+afterAll(async () => {
+  if (disk) execFileSync('umount', ['--lazy', disk]);
+  await agents.close();
+});
+
+function mountSmallDisk(folder: string): void {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder], { stdio: 'pipe' });
+  } catch (error) {
+    throw new Error('These tests mount a small disk: run them as root, where mounting is allowed.', { cause: error });
+  }
+}
+
+const write = { ask: 'fs/write_text_file', params: { sessionId: 's', path: 'more.txt', content: 'x'.repeat(100_000) } };
+
+test('an agent that fills it is told so, and what it wrote is kept', async () => {
+  const task = await agents.play({}, [...HALF, { fill: 'big.bin' }, write, { stop: 'end_turn' }]);
+  await expectEnd(agents, task, { state: 'completed', code: null, says: /ENOSPC.*ENOSPC/, attempts: 1 });
+  expect(await agents.lab.changes(task)).toMatchObject([{ partial: false }]);
+  expect(await agents.lab.inChange(task, 'half.txt')).toBe('half');
+});
+
+test('an agent that fails at it: half of the work is kept', async () => {
+  const steps = [...HALF, { fill: 'big.bin' }, { stderr: 'ENOSPC: no space left on device\n' }, { exit: 1 }];
+  const task = await agents.play({}, steps);
+  const says = /exit code 1 in the middle of its turn\. .*It said: ENOSPC/;
+  await expectEnd(agents, task, { state: 'failed', code: 'agent_crashed', says, attempts: 3 });
+  expect(await agents.lab.changes(task)).toMatchObject([{ partial: true }]);
+});
+
+test('a task that finds it full fails as disk_full, and once there is room the next completes', async () => {
+  const hog = await agents.play({}, [...HALF, { fill: 'big.bin' }, { hang: true }]);
+  await agents.lab.untilFrame(hog, 'the full disk', ({ body }) => String(body['content']).includes('ENOSPC'));
+  const late = await agents.play({}, [...HALF, { stop: 'end_turn' }]);
+  await agents.lab.ended(late);
+  expect(await agents.lab.task(late)).toMatchObject({
+    state: 'failed',
+    error_code: 'disk_full',
+    output_summary: expect.stringMatching(/disk .*is full.*Free some space/i) as string,
+  });
+  await agents.lab.cancel(hog);
+  await agents.lab.ended(hog);
+  const [next] = await agents.neighbours(1);
+  if (next !== undefined) await agents.expectUndisturbed(next);
+  expect(await agents.lab.leftovers(late)).toEqual([]);
+});
