@@ -3,7 +3,14 @@
  * the same events always give the same frames.
  */
 import type { AgentEvent } from '../agents/driver.ts';
-import { emptyMessage, foldFrame, MAX_CONTENT_CHARS, MAX_REASONING_CHARS, type MessageView } from '../frames/fold.ts';
+import {
+  emptyMessage,
+  foldFrame,
+  MAX_CONTENT_CHARS,
+  MAX_REASONING_CHARS,
+  MAX_TOOL_CALLS,
+  type MessageView,
+} from '../frames/fold.ts';
 import type { FrameBody } from '../frames/frame.ts';
 import { wellFormed } from '../store/well-formed.ts';
 import type { ChatId, MessageId } from '../workflows/contract.ts';
@@ -27,7 +34,7 @@ export class TurnRecorder {
   /** Title of the tool call that runs now. */
   tool: string | undefined;
   #reasoningChars: number;
-  #told = new Set<'text' | 'reasoning'>();
+  #told = new Set<'text' | 'reasoning' | 'tool calls'>();
 
   /** `view` is what earlier attempts left of the message. */
   constructor(of: RecordedMessage, emit: (frame: FrameBody) => void, view: MessageView = emptyMessage()) {
@@ -93,6 +100,12 @@ export class TurnRecorder {
   }
 
   #toolCall(call: ToolCall): void {
+    const { toolCalls } = this.view;
+    if (toolCalls.size >= MAX_TOOL_CALLS && !toolCalls.has(call.tool_call_id) && !this.#told.has('tool calls')) {
+      this.#told.add('tool calls');
+      const message = `The agent has made more than ${MAX_TOOL_CALLS} tool calls: the message keeps the newest.`;
+      this.#emit({ type: 'warning', message });
+    }
     if (isOpen(call)) this.tool = call.title;
     else if (this.tool === call.title) this.tool = undefined;
     this.#add({ type: 'tool_call', ...this.#of, call });

@@ -7,6 +7,8 @@ import type { FrameBody } from './frame.ts';
 
 export const MAX_CONTENT_CHARS = 50_000;
 export const MAX_REASONING_CHARS = 200_000;
+/** The newest; each may have 48 KB. The log has them all. */
+export const MAX_TOOL_CALLS = 1_000;
 
 /** Changed in place: a turn folds a delta thousands of times. */
 export interface MessageView {
@@ -35,6 +37,7 @@ export function foldFrame(view: MessageView, frame: FrameBody): void {
       break;
     case 'tool_call':
       view.toolCalls.set(frame.call.tool_call_id, frame.call);
+      forgetOldest(view.toolCalls);
       break;
     case 'plan':
       view.plan = frame.entries;
@@ -43,6 +46,13 @@ export function foldFrame(view: MessageView, frame: FrameBody): void {
       Object.assign(view, { ...emptyMessage(), plan: undefined });
       break;
     default:
+  }
+}
+
+function forgetOldest(calls: MessageView['toolCalls']): void {
+  for (const id of calls.keys()) {
+    if (calls.size <= MAX_TOOL_CALLS) return;
+    calls.delete(id);
   }
 }
 

@@ -15,6 +15,8 @@ const TITLE_LIMIT = 300;
 const LIST_LIMIT = 100;
 /** Finished calls that an update may still follow; older ones are forgotten. */
 const KEPT_FINISHED = 200;
+/** Open or not: an agent that never ends its calls must not fill our memory. */
+const KEPT = 1_000;
 
 const STATUSES = ['pending', 'in_progress', 'completed', 'failed'] as const;
 const isStatus = (value: unknown): value is ToolCall['status'] => STATUSES.some((status) => status === value);
@@ -165,7 +167,9 @@ export class ToolCallLedger {
   #forget(): void {
     for (const [id, call] of this.#calls) {
       if (this.#calls.size <= KEPT_FINISHED) return;
-      if (isFinished(call)) this.#calls.delete(id);
+      if (!isFinished(call) && this.#calls.size <= KEPT) continue;
+      this.#calls.delete(id);
+      this.#open.delete(id);
     }
   }
 }
