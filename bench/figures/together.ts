@@ -59,7 +59,7 @@ export const atOnce: Bench = {
     const count = options.quick ? 2 : TASKS;
     const legacy = await legacyMs(stage, count);
     // A quick run does not wait for all twenty: nothing to compare.
-    const figures = count === TASKS ? { once: legacy, ratio: legacy / ours } : { once: legacy };
+    const figures: Line['figures'] = count === TASKS ? { once: legacy, ratio: legacy / ours } : { once: legacy };
     return {
       conditions: [...CONDITIONS, 'legacy: as in the bench spawn; it takes one row at each look, every 5 s'],
       lines: [...lines, { what: `${count} at once, legacy`, n: 1, unit: 'ms', figures }],
