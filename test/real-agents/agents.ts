@@ -31,6 +31,8 @@ export interface RealAgent {
   readonly denied: { readonly state: 'completed' | 'failed'; readonly code: string | null };
   /** What it writes into the user's repository, beside the worktree. */
   readonly leaves: readonly string[];
+  /** Whether a killed session is always found again; gemini's is at times, and its turn starts over if not. */
+  readonly alwaysResumes: boolean;
   /** Whether a shell tool lives on when its agent is killed. */
   readonly toolsOutlive: boolean;
   /** Answers of the provider after which the agent gives up at once or soon, and what a person is told. */
@@ -93,6 +95,7 @@ const opencode: RealAgent = {
   writeCall: { kind: 'edit', title: /hello\.txt$/ },
   denied: { state: 'completed', code: null },
   leaves: ['.git/opencode'], // its id for the project
+  alwaysResumes: true,
   toolsOutlive: true,
   refusals: [
     [BAD_REQUEST, 'llm_error', /opencode could not .*: This model takes no images\./],
@@ -143,6 +146,7 @@ const codex: RealAgent = {
   writeCall: { kind: 'execute', title: /printf .*hello\.txt$/ },
   denied: { state: 'failed', code: 'agent_refused' },
   leaves: [],
+  alwaysResumes: true,
   toolsOutlive: false, // its sandbox dies with its parent
   refusals: [
     [BAD_REQUEST, 'llm_error', /codex could not .*: This model takes no images\./],
@@ -177,6 +181,7 @@ const gemini: RealAgent = {
   writeCall: { kind: 'edit', title: /Writing to hello\.txt/ },
   denied: { state: 'completed', code: null },
   leaves: [],
+  alwaysResumes: false,
   toolsOutlive: true,
   refusals: [
     [BAD_REQUEST, 'llm_error', /gemini could not .*: This model takes no images\. \(400\)/],
