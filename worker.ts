@@ -147,12 +147,19 @@ async function createWorkers({
 async function connectNative({
   connection: { address, tls, apiKey, metadata },
 }: TemporalTarget): Promise<NativeConnection> {
-  return NativeConnection.connect({
-    ...(address === undefined ? {} : { address }),
-    ...(tls ? { tls } : {}),
-    ...(typeof apiKey === 'string' ? { apiKey } : {}),
-    ...(metadata ? { metadata } : {}),
-  });
+  try {
+    return await NativeConnection.connect({
+      ...(address === undefined ? {} : { address }),
+      ...(tls ? { tls } : {}),
+      ...(typeof apiKey === 'string' ? { apiKey } : {}),
+      ...(metadata ? { metadata } : {}),
+    });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LonghaulError('service_unreachable', `The worker cannot connect to Temporal at ${address}: ${why}`, {
+      cause: error,
+    });
+  }
 }
 
 function installRuntime(log: Logger): void {
