@@ -106,7 +106,7 @@ function endText(done: readonly Collected[], skipped: readonly string[], paint: 
   const count = (outcome: Collected['outcome']): number => done.filter((item) => item.outcome === outcome).length;
   const counts = (Object.keys(OUTCOMES) as Collected['outcome'][])
     .filter((outcome) => count(outcome) > 0)
-    .map((outcome) => `${count(outcome)} ${OUTCOMES[outcome][0]}`);
+    .map((outcome) => `${OUTCOMES[outcome][0]} ${count(outcome)}`);
   const lines = skipped.map((line) => paint('yellow', `! not looked at: ${harmless(line)}`));
   lines.push(counts.length === 0 ? 'nothing to remove' : counts.join(', '));
   return `${done.length > 0 ? '\n' : ''}${lines.join('\n')}\n`;
