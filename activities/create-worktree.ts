@@ -29,17 +29,15 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir }: StepDeps) {
         signal,
       }),
     );
-    await sql.begin(async (tx) => {
-      await tx`
-        UPDATE tasks SET worktree_path = ${made.worktreePath}, base_commit = coalesce(base_commit, ${made.base})
-         WHERE id = ${taskId} AND state = 'running'`;
-      const warnings = made.warnings.map((message, index) => ({
-        key: `${taskId}:worktree-warning-${index}`,
-        taskId,
-        body: { type: 'warning' as const, message },
-      }));
-      if (warnings.length > 0) await appendKeyed(tx, place.sessionId, warnings);
-    });
+    await sql`
+      UPDATE tasks SET worktree_path = ${made.worktreePath}, base_commit = coalesce(base_commit, ${made.base})
+       WHERE id = ${taskId} AND state = 'running'`;
+    const warnings = made.warnings.map((message, index) => ({
+      key: `${taskId}:worktree-warning-${index}`,
+      taskId,
+      body: { type: 'warning' as const, message },
+    }));
+    if (warnings.length > 0) await sql.begin((tx) => appendKeyed(tx, place.sessionId, warnings));
     return { worktree: made.worktreePath, base: made.base };
   };
 }
@@ -54,20 +52,21 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
   if (task.state !== 'pending' && task.state !== 'running') {
     throw new LonghaulError('superseded', `task ${taskId} is ${task.state}: expected pending or running`);
   }
-  const worktreePath = task.worktree_path ?? (await pathFor(tx, { taskId, sessionId: task.session_id, worktreesDir }));
-  await tx`
-    UPDATE tasks SET state = 'running', phase = 'preparing', worktree_path = ${worktreePath},
-           started_at = coalesce(started_at, clock_timestamp())
-     WHERE id = ${taskId}`;
-  await appendKeyed(tx, task.session_id, [
-    { key: `${taskId}:preparing`, taskId, body: { type: 'task_state', state: 'running', phase: 'preparing' } },
+  const { session_id: sessionId } = task;
+  const [worktreePath, base] = await Promise.all([
+    task.worktree_path ?? pathFor(tx, { taskId, sessionId, worktreesDir }),
+    task.base_commit ?? newestResult(tx, sessionId),
   ]);
-  return {
-    sessionId: task.session_id,
-    projectPath: task.path,
-    worktreePath,
-    base: task.base_commit ?? (await newestResult(tx, task.session_id)),
-  };
+  await Promise.all([
+    tx`
+      UPDATE tasks SET state = 'running', phase = 'preparing', worktree_path = ${worktreePath},
+             started_at = coalesce(started_at, clock_timestamp())
+       WHERE id = ${taskId}`,
+    appendKeyed(tx, sessionId, [
+      { key: `${taskId}:preparing`, taskId, body: { type: 'task_state', state: 'running', phase: 'preparing' } },
+    ]),
+  ]);
+  return { sessionId, projectPath: task.path, worktreePath, base };
 }
 
 /** One path a session, because agents key their own sessions by it; unless an earlier task's worktree had to stay there. */

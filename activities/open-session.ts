@@ -58,22 +58,28 @@ export function makeOpenSession({ sql, host }: StepDeps) {
       if (route.path !== 'native' && !task.project_path) {
         throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
       }
-      const sessionId = await sessionOf(tx, task, route);
-      const chatId = await chatOf(tx, task, sessionId, route);
-      const messageId = await messagesOf(tx, task, { sessionId, chatId });
-      await tx`
-        UPDATE tasks SET session_id = ${sessionId}, chat_id = ${chatId}, message_id = ${messageId},
-               execution_path = ${route.path}, run_id = coalesce(${runId}, run_id), host = ${host},
-               claimed_at = coalesce(claimed_at, clock_timestamp())
-         WHERE id = ${taskId}`;
-      await appendKeyed(tx, sessionId, await firstFrames(tx, task, { sessionId, chatId, messageId, route }));
-      return opened(task, { sessionId, messageId, path: route.path });
+      const place = await placeOf(tx, task);
+      // Sent together, run in this order.
+      const [frames] = await Promise.all([
+        firstFrames(tx, task, place, route),
+        ...insertPlace(tx, task, place, route),
+        tx`
+          UPDATE tasks SET session_id = ${place.sessionId}, chat_id = ${place.chatId}, message_id = ${place.messageId},
+                 execution_path = ${route.path}, run_id = coalesce(${runId}, run_id), host = ${host},
+                 claimed_at = coalesce(claimed_at, clock_timestamp())
+           WHERE id = ${taskId}`,
+      ]);
+      await appendKeyed(tx, place.sessionId, frames);
+      return opened(task, { ...place, path: route.path });
     });
   };
 }
 
-function opened(task: TaskRow, at: { sessionId: SessionId; messageId: MessageId; path: ExecutionPath }): OpenedSession {
-  return { kind: 'opened', ...at, ...(task.agent ? { agent: task.agent } : {}) };
+function opened(
+  task: TaskRow,
+  { sessionId, messageId, path }: { sessionId: SessionId; messageId: MessageId; path: ExecutionPath },
+): OpenedSession {
+  return { kind: 'opened', sessionId, messageId, path, ...(task.agent ? { agent: task.agent } : {}) };
 }
 
 async function lockTask(tx: Tx, taskId: TaskId): Promise<TaskRow> {
@@ -121,70 +127,85 @@ function routeOf(task: TaskRow): Route {
   return { path: task.supports_acp ? 'acp' : 'pty' };
 }
 
-async function sessionOf(tx: Tx, task: TaskRow, route: Route): Promise<SessionId> {
-  if (task.session_id) {
-    const [session] = await tx<{ id: SessionId; project_id: ProjectId | null }[]>`
-      SELECT id, project_id FROM sessions WHERE id = ${task.session_id}`;
-    if (!session) throw new LonghaulError('invalid_input', `Session ${task.session_id} does not exist.`);
-    if (session.project_id && session.project_id !== task.project_id) {
-      throw new LonghaulError(
-        'invalid_input',
-        `Session ${session.id} belongs to project ${session.project_id}, the task to ${task.project_id}.`,
-      );
-    }
-    return session.id;
-  }
-  const id = idOf(task.id, 'session');
-  const name =
-    route.path === 'native' ? `Task: ${task.input.slice(0, 40)}` : `Task [${task.agent}]: ${task.input.slice(0, 30)}`;
-  await tx`
-    INSERT INTO sessions (id, project_id, name, model, status)
-    VALUES (${id}, ${task.project_id}, ${name.toWellFormed()}, ${task.model}, 'open') ON CONFLICT (id) DO NOTHING`;
-  return id;
-}
-
-async function chatOf(tx: Tx, task: TaskRow, sessionId: SessionId, route: Route): Promise<ChatId> {
-  if (task.chat_id) return task.chat_id;
-  const [newest] = await tx<{ id: ChatId }[]>`
-    SELECT id FROM chats WHERE session_id = ${sessionId} AND status = 'open'
-     ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;
-  if (newest) return newest.id;
-  const id = idOf(task.id, 'chat');
-  const name = route.path === 'native' ? 'Task execution' : 'External agent execution';
-  await tx`
-    INSERT INTO chats (id, session_id, name, status, created_at)
-    VALUES (${id}, ${sessionId}, ${name}, 'open', clock_timestamp()) ON CONFLICT (id) DO NOTHING`;
-  return id;
-}
-
-/** With a session of its own the task brings its user message; in a given session whoever asked wrote it. */
-async function messagesOf(tx: Tx, task: TaskRow, at: { sessionId: SessionId; chatId: ChatId }): Promise<MessageId> {
-  if (!task.session_id) {
-    await tx`
-      INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at, finished_at)
-      VALUES (${idOf(task.id, 'user-message')}, ${at.sessionId}, ${at.chatId}, ${task.id}, 'user', ${task.input},
-              'complete', clock_timestamp(), clock_timestamp())
-      ON CONFLICT (id) DO NOTHING`;
-  }
-  const id = idOf(task.id, 'assistant-message');
-  await tx`
-    INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at)
-    VALUES (${id}, ${at.sessionId}, ${at.chatId}, ${task.id}, 'assistant', '', 'streaming', clock_timestamp())
-    ON CONFLICT (id) DO NOTHING`;
-  return id;
-}
-
-interface Opening {
+/** Where a task's conversation is kept. What is not there yet has an id that derives from the task's. */
+interface Place {
   readonly sessionId: SessionId;
   readonly chatId: ChatId;
   readonly messageId: MessageId;
-  readonly route: Route;
+  readonly isNewSession: boolean;
+  readonly isNewChat: boolean;
+}
+
+async function placeOf(tx: Tx, task: TaskRow): Promise<Place> {
+  const messageId = idOf(task.id, 'assistant-message');
+  const ownChat = idOf(task.id, 'chat');
+  if (!task.session_id) {
+    const sessionId = idOf(task.id, 'session');
+    const chatId = task.chat_id ?? ownChat;
+    return { sessionId, chatId, messageId, isNewSession: true, isNewChat: chatId === ownChat };
+  }
+  const sessionId = task.session_id;
+  await refuseSession(tx, task, sessionId);
+  const chatId = task.chat_id ?? (await newestChat(tx, sessionId)) ?? ownChat;
+  return { sessionId, chatId, messageId, isNewSession: false, isNewChat: chatId === ownChat };
+}
+
+async function refuseSession(tx: Tx, task: TaskRow, sessionId: SessionId): Promise<void> {
+  const [session] = await tx<{ id: SessionId; project_id: ProjectId | null }[]>`
+    SELECT id, project_id FROM sessions WHERE id = ${sessionId}`;
+  if (!session) throw new LonghaulError('invalid_input', `Session ${sessionId} does not exist.`);
+  if (session.project_id && session.project_id !== task.project_id) {
+    throw new LonghaulError(
+      'invalid_input',
+      `Session ${session.id} belongs to project ${session.project_id}, the task to ${task.project_id}.`,
+    );
+  }
+}
+
+async function newestChat(tx: Tx, sessionId: SessionId): Promise<ChatId | undefined> {
+  const [newest] = await tx<{ id: ChatId }[]>`
+    SELECT id FROM chats WHERE session_id = ${sessionId} AND status = 'open'
+     ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;
+  return newest?.id;
+}
+
+function insertPlace(tx: Tx, task: TaskRow, place: Place, { path }: Route): Promise<unknown>[] {
+  const { sessionId, chatId, messageId } = place;
+  const native = path === 'native';
+  const inserts: Promise<unknown>[] = [];
+  if (place.isNewSession) {
+    const name = native ? `Task: ${task.input.slice(0, 40)}` : `Task [${task.agent}]: ${task.input.slice(0, 30)}`;
+    inserts.push(tx`
+      INSERT INTO sessions (id, project_id, name, model, status)
+      VALUES (${sessionId}, ${task.project_id}, ${name.toWellFormed()}, ${task.model}, 'open')
+      ON CONFLICT (id) DO NOTHING`);
+  }
+  if (place.isNewChat) {
+    inserts.push(tx`
+      INSERT INTO chats (id, session_id, name, status, created_at)
+      VALUES (${chatId}, ${sessionId}, ${native ? 'Task execution' : 'External agent execution'}, 'open', clock_timestamp())
+      ON CONFLICT (id) DO NOTHING`);
+  }
+  // With a session of its own the task brings its user message; in a given session whoever asked wrote it.
+  if (place.isNewSession) {
+    inserts.push(tx`
+      INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at, finished_at)
+      VALUES (${idOf(task.id, 'user-message')}, ${sessionId}, ${chatId}, ${task.id}, 'user', ${task.input},
+              'complete', clock_timestamp(), clock_timestamp())
+      ON CONFLICT (id) DO NOTHING`);
+  }
+  inserts.push(tx`
+    INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at)
+    VALUES (${messageId}, ${sessionId}, ${chatId}, ${task.id}, 'assistant', '', 'streaming', clock_timestamp())
+    ON CONFLICT (id) DO NOTHING`);
+  return inserts;
 }
 
 async function firstFrames(
   tx: Tx,
   task: TaskRow,
-  { sessionId, chatId, messageId, route }: Opening,
+  { sessionId, chatId, messageId, isNewSession }: Place,
+  route: Route,
 ): Promise<KeyedFrame[]> {
   const [known] = await tx<{ body: { commands?: [] } }[]>`
     SELECT body FROM frames WHERE session_id = ${sessionId} AND type = 'agent_commands' ORDER BY seq DESC LIMIT 1`;
@@ -192,7 +213,7 @@ async function firstFrames(
   const add = (key: string, body: KeyedFrame['body']): void => {
     frames.push({ key: `${task.id}:${key}`, taskId: task.id, body });
   };
-  if (!task.session_id) {
+  if (isNewSession) {
     const user = { message_id: idOf(task.id, 'user-message'), chat_id: chatId };
     // The row has all of it; a frame is at most 64 KB.
     add('user-message', {

@@ -16,11 +16,13 @@ export interface KeyedFrame {
 
 /** Adds those frames whose key the session does not have yet, in the given order. Locks the session's row. */
 export async function appendKeyed(tx: Tx, sessionId: SessionId, frames: readonly KeyedFrame[]): Promise<void> {
-  const locked = await tx`SELECT seq FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
-  if (locked.length === 0) return;
   const keys = frames.map((frame) => frame.key);
-  const known = await tx<{ key: string }[]>`
-    SELECT key FROM frames WHERE session_id = ${sessionId} AND key = ANY (${keys})`;
+  // Sent together, run one after the other: the second sees what was there once the lock is held.
+  const [locked, known] = await Promise.all([
+    tx`SELECT seq FROM sessions WHERE id = ${sessionId} FOR UPDATE`,
+    tx<{ key: string }[]>`SELECT key FROM frames WHERE session_id = ${sessionId} AND key = ANY (${keys})`,
+  ]);
+  if (locked.length === 0) return;
   const seen = new Set(known.map((row) => row.key));
   const missing = frames.flatMap(({ key, taskId, body }) => {
     if (seen.has(key)) return [];

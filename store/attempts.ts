@@ -66,29 +66,33 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
         `it belongs to run ${task.run_id}. A run that was reset in Temporal cannot go on: submit the task again`,
       );
     }
-    const [session] = await tx<{ seq: number }[]>`
-      SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`;
+    // Sent together, run in this order: the attempts are read once the session is locked.
+    const [[session], attempts] = await Promise.all([
+      tx<{ seq: number }[]>`SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
+      tx<(EarlierAttempt & { outcome: DispatchResult | null })[]>`
+        SELECT attempt, pid, pid_start, boot_id, agent_session_id, spawned_at, error_code, outcome
+          FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
+    ]);
     if (!session) return { kind: 'gone' };
-    const attempts = await tx<(EarlierAttempt & { outcome: DispatchResult | null })[]>`
-      SELECT attempt, pid, pid_start, boot_id, agent_session_id, spawned_at, error_code, outcome
-        FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`;
     const outcome = attempts.find((row) => row.outcome !== null)?.outcome;
     if (outcome) return { kind: 'done', outcome };
     const newest = attempts.at(-1);
     if (newest && newest.attempt > turn.attempt) return superseded(`attempt ${newest.attempt} has the turn`);
     const token = randomUUID();
-    await tx`
-      INSERT INTO attempts (task_id, attempt, host, run_id, token, boot_id, worker_pid, worker_start)
-      VALUES (${turn.taskId}, ${turn.attempt}, ${turn.host}, ${turn.runId}, ${token},
-              ${turn.worker.bootId}, ${turn.worker.pid}, ${turn.worker.startTime})
-      ON CONFLICT (task_id, attempt) DO UPDATE
-        SET token = EXCLUDED.token, boot_id = EXCLUDED.boot_id,
-            worker_pid = EXCLUDED.worker_pid, worker_start = EXCLUDED.worker_start, ended_at = NULL`;
-    await tx`
-      UPDATE attempts SET ended_at = clock_timestamp()
-       WHERE task_id = ${turn.taskId} AND attempt < ${turn.attempt} AND ended_at IS NULL`;
-    await tx`UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id}`;
-    await tx`UPDATE tasks SET phase = 'starting' WHERE id = ${turn.taskId}`;
+    await Promise.all([
+      tx`
+        INSERT INTO attempts (task_id, attempt, host, run_id, token, boot_id, worker_pid, worker_start)
+        VALUES (${turn.taskId}, ${turn.attempt}, ${turn.host}, ${turn.runId}, ${token},
+                ${turn.worker.bootId}, ${turn.worker.pid}, ${turn.worker.startTime})
+        ON CONFLICT (task_id, attempt) DO UPDATE
+          SET token = EXCLUDED.token, boot_id = EXCLUDED.boot_id,
+              worker_pid = EXCLUDED.worker_pid, worker_start = EXCLUDED.worker_start, ended_at = NULL`,
+      tx`
+        UPDATE attempts SET ended_at = clock_timestamp()
+         WHERE task_id = ${turn.taskId} AND attempt < ${turn.attempt} AND ended_at IS NULL`,
+      tx`UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id}`,
+      tx`UPDATE tasks SET phase = 'starting' WHERE id = ${turn.taskId}`,
+    ]);
     return {
       kind: 'taken',
       token,
