@@ -21,7 +21,7 @@ import { isFinal, type ProjectId, type TaskId, type TaskState, taskWorkflowId } 
 const AGENTS = ['trivial', 'token-stream'];
 const STOP_MS = 60_000;
 /** Bounds what hangs; nothing that is measured comes near. */
-const TASK_MS = 120_000;
+const TASK_MS = 300_000;
 
 export interface StageOptions {
   /** Folder of the compiled program. */
