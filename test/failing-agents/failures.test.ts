@@ -8,7 +8,7 @@ import { expectEnd, expectHalf, FailingAgents, HALF, startFailingAgents, WHOLE_M
 interface Failure {
   readonly agent?: ScriptedStart | string;
   /** After the half that is to be kept. */
-  readonly then?: readonly Step[];
+  readonly steps?: readonly Step[];
   readonly code: string;
   readonly says: RegExp;
   readonly attempts: number;
@@ -66,93 +66,93 @@ const KEPT = /What it had written until then is kept\./;
 /** They fail in mid-turn: half of the work is kept. */
 const IN_TURN: Readonly<Record<string, Failure>> = {
   'exits with 3': {
-    then: [{ stderr: 'panic: oh no\n' }, { exit: 3 }],
+    steps: [{ stderr: 'panic: oh no\n' }, { exit: 3 }],
     code: 'agent_crashed',
     says: /^3 attempts failed\. The last: agent-\d+ ended with exit code 3 in the middle of its turn\. .*kept\. It said: panic: oh no$/,
     attempts: 3,
   },
   'exits with 0': {
-    then: [{ exit: 0 }],
+    steps: [{ exit: 0 }],
     code: 'agent_crashed',
     says: /exit code 0 in the middle of its turn/,
     attempts: 3,
   },
   'is killed': {
-    then: [{ update: CALL }, { kill: 'SIGKILL' }],
+    steps: [{ update: CALL }, { kill: 'SIGKILL' }],
     code: 'agent_crashed',
     says: /was ended by SIGKILL \(out of memory, perhaps\) in the middle/,
     attempts: 3,
   },
   'has a memory fault': {
-    then: [{ kill: 'SIGSEGV' }],
+    steps: [{ kill: 'SIGSEGV' }],
     code: 'agent_crashed',
     says: /was ended by SIGSEGV/,
     attempts: 3,
   },
   'closes its output and goes on': {
     agent: { ignoreEof: true },
-    then: [{ closeStdout: true }, { hang: true }],
+    steps: [{ closeStdout: true }, { hang: true }],
     code: 'agent_crashed',
     says: /closed its output but went on running in the middle of its turn/,
     attempts: 3,
   },
   refuses: {
-    then: [{ stop: 'refusal' }],
+    steps: [{ stop: 'refusal' }],
     code: 'agent_refused',
     says: /refused to do this\. .*in another way/,
     attempts: 1,
   },
   'has no tokens left': {
-    then: [{ stop: 'max_tokens' }],
+    steps: [{ stop: 'max_tokens' }],
     code: 'turn_limit',
     says: /limit of tokens.*kept; a further task/,
     attempts: 1,
   },
   'has no requests left': {
-    then: [{ stop: 'max_turn_requests' }],
+    steps: [{ stop: 'max_turn_requests' }],
     code: 'turn_limit',
     says: /limit of model requests/,
     attempts: 1,
   },
-  'gives up by itself': { then: [{ stop: 'cancelled' }], code: 'agent_refused', says: KEPT, attempts: 1 },
+  'gives up by itself': { steps: [{ stop: 'cancelled' }], code: 'agent_refused', says: KEPT, attempts: 1 },
   'invents a stop reason': {
-    then: [{ stop: 'bored\0' }],
+    steps: [{ stop: 'bored\0' }],
     code: 'agent_protocol_error',
     says: /does not have: "bored/,
     attempts: 1,
   },
   'has lost its login': {
-    then: [error(-32000, 'Authentication required')],
+    steps: [error(-32000, 'Authentication required')],
     code: 'agent_needs_login',
     says: /needs a login .*: Authentication required\. Start it by hand and log in there/,
     attempts: 1,
   },
   'sends a bad request to its model': {
-    then: [error(-32603, 'Internal error', '400 unknown model "gpt-99"')],
+    steps: [error(-32603, 'Internal error', '400 unknown model "gpt-99"')],
     code: 'llm_error',
     says: /did not answer as it should: .*400 unknown model "gpt-99"\. .*check the model/,
     attempts: 1,
   },
   'has a key that its provider does not take': {
-    then: [error(-32603, 'Internal error', '401 Incorrect API key provided')],
+    steps: [error(-32603, 'Internal error', '401 Incorrect API key provided')],
     code: 'agent_needs_login',
     says: /401 Incorrect API key/,
     attempts: 1,
   },
   'has used up its quota': {
-    then: [error(-32603, 'Internal error', '429 You exceeded your current quota')],
+    steps: [error(-32603, 'Internal error', '429 You exceeded your current quota')],
     code: 'usage_limit',
     says: /reached a limit of its model's provider: .*429 .*Wait until the limit is lifted/,
     attempts: 1,
   },
   'has a provider that is down': {
-    then: [error(-32603, 'Internal error', `500 ${'upstream failed '.repeat(60)}`)],
+    steps: [error(-32603, 'Internal error', `500 ${'upstream failed '.repeat(60)}`)],
     code: 'llm_error',
     says: /500 upstream .* hand the task in again later/,
     attempts: 1,
   },
   'ends well in codex words after its provider failed': {
-    then: [
+    steps: [
       { update: { ...text(''), _meta: { codex: { threadStatus: { type: 'systemError' } } } } },
       { update: text('stream error: 500 overloaded') },
       { stop: 'end_turn' },
@@ -162,7 +162,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
     attempts: 1,
   },
   'sends one line of 20 MB': {
-    then: [{ lineOf: 20_000_000 }, { hang: true }],
+    steps: [{ lineOf: 20_000_000 }, { hang: true }],
     code: 'output_overflow',
     says: /line of more than 16 MB.*kept.*another agent/,
     attempts: 1,
@@ -180,8 +180,8 @@ beforeAll(async () => {
   neighbours = await agents.neighbours(2);
   for (const [name, { agent = {} }] of Object.entries(AT_START)) tasks.set(name, await agents.play(agent, HALF));
   neighbours.push(...(await agents.neighbours(2)));
-  for (const [name, { agent = {}, then = [] }] of Object.entries(IN_TURN))
-    tasks.set(name, await agents.play(agent, [...HALF, ...then]));
+  for (const [name, { agent = {}, steps = [] }] of Object.entries(IN_TURN))
+    tasks.set(name, await agents.play(agent, [...HALF, ...steps]));
   await agents.allEnded();
 }, WHOLE_MS);
 afterAll(() => agents.close());

@@ -29,7 +29,7 @@ const ODDITIES: Readonly<Record<string, Oddity>> = {
   'sends NUL, lone surrogates and broken UTF-8 in text, titles, plans and file names': {
     steps: [
       { writeBytes: ODD_NAME },
-      { raw: line(text(`a~b${'\ud800'}c`)).replace('~', '\0') },
+      { raw: line(text('a~b\ud800c')).replace('~', '\0') },
       {
         update: {
           sessionUpdate: 'tool_call',
