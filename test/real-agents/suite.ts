@@ -44,18 +44,20 @@ export interface Scene {
   toolCalls(task: TaskId): Promise<ToolCall[]>;
   /** What followers have been given of its message. */
   streamed(task: TaskId): Promise<string>;
-  /** The turn did not go on in the agent's session but from the beginning. */
+  /** After the kill the turn did not go on in the agent's session but from the beginning. */
   startedOver(task: TaskId): Promise<boolean>;
   /** Completed, with one whole message, and nothing left of it anywhere. */
   expectCompleted(task: TaskId, content: string): Promise<void>;
 }
 
 export function sceneOf(agent: RealAgent): Scene {
+  let killedAt = 0;
   const scene = {
     agent,
     stage: undefined as unknown as Stage,
     submit: (task = {}) => scene.stage.lab.submit({ agent: agent.name, input: 'Do as the model says.', ...task }),
     async kill(task) {
+      killedAt = (await scene.stage.lab.frames(task)).length;
       const [attempt] = await scene.stage.lab.sql<{ pid: number }[]>`
         SELECT pid FROM attempts WHERE task_id = ${task} ORDER BY attempt DESC LIMIT 1`;
       scene.stage.worker.kill('SIGKILL');
@@ -73,7 +75,8 @@ export function sceneOf(agent: RealAgent): Scene {
       return streamedText((await lab.frames(task)).filter(({ body }) => body['message_id'] === id));
     },
     async startedOver(task) {
-      const over = (await scene.stage.lab.frames(task)).some(({ type }) => type === 'message_reset');
+      const since = (await scene.stage.lab.frames(task)).slice(killedAt);
+      const over = since.some(({ type }) => type === 'message_reset');
       if (agent.alwaysResumes) expect(over).toBe(false);
       return over;
     },
