@@ -15,13 +15,18 @@ export interface Ran {
 }
 
 /** With a limit: a command that waits for its own background processes hangs. */
-export async function longhaul(home: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+export async function longhaul(
+  home: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+  limitMs = 45_000,
+): Promise<Ran> {
   const cache = process.env['LONGHAUL_CACHE'] ?? join(homedir(), '.cache', 'longhaul');
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(TEMPORAL_|LONGHAUL_|DATABASE_URL|VITEST)/.test(name),
   );
   const environment = { ...Object.fromEntries(inherited), LONGHAUL_HOME: home, LONGHAUL_CACHE: cache, ...env };
-  return run(process.execPath, [LONGHAUL, ...args], { cwd: tmpdir(), env: environment, timeout: 45_000 }).then(
+  return run(process.execPath, [LONGHAUL, ...args], { cwd: tmpdir(), env: environment, timeout: limitMs }).then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     (error: Ran) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
   );
