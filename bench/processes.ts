@@ -40,17 +40,17 @@ function tree(root: number, all: readonly ProcessUse[]): ProcessUse[] {
   return found;
 }
 
-/** Processes that run git beside the worker: it starts them for the sake of a cheap fork. */
+/** The process beside the worker from which git and agents are started, for the sake of a cheap fork. */
 const isRunner = (pid: number): boolean => commandLine(pid).includes('runner-main');
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 export interface CpuUse {
   readonly worker: number;
-  /** The process that runs git for the worker, without git. */
+  /** The process that starts git and agents, without them. */
   readonly runner: number;
-  readonly git: number;
-  readonly agents: number;
+  /** One figure, since both are children of one process, and the kernel adds up what children have used. */
+  readonly git_and_agents: number;
   readonly backend: number;
   readonly temporal: number;
   readonly postgres: number;
@@ -67,8 +67,7 @@ export async function cpuUse(stage: Stage): Promise<CpuUse> {
   return {
     worker: one(pids.worker).ownMs,
     runner: sum(runners.map(({ ownMs }) => ownMs)),
-    git: sum(runners.map(({ endedMs }) => endedMs)),
-    agents: one(pids.worker).endedMs,
+    git_and_agents: sum(runners.map(({ endedMs }) => endedMs)) + one(pids.worker).endedMs,
     backend: one(pids.backend).ownMs,
     temporal: one(pids.temporal).ownMs,
     postgres: sum(server.map(({ ownMs }) => ownMs)) + one(pids.postgres).endedMs,

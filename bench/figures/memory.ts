@@ -28,7 +28,7 @@ export const memory: Bench = {
     return {
       conditions: [
         'RSS, and PSS, which splits what processes share; idle: after the tasks that ran before on this stage, if any, and a pause',
-        'runner: the process that starts git for the worker; postgres: all its processes; agents are not in it',
+        'runner: the process that starts git and agents for the worker; postgres: all its processes; agents are not in it',
       ],
       lines,
     };
