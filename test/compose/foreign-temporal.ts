@@ -24,7 +24,11 @@ export async function foreignTemporal(dir: string, port: number, cacheDir: strin
       });
       const link = connectTemporal({ namespace: 'default', connection: { address: `127.0.0.1:${port}`, tls: false } });
       const serves = () => probeTemporal(link.client, 1_000).then(() => true, () => false); // prettier-ignore
-      await until('the Temporal server', serves).finally(() => link.close());
+      try {
+        await until('the Temporal server', serves);
+      } finally {
+        await link.close();
+      }
     },
     async stop() {
       if (!child || child.exitCode !== null || child.signalCode !== null) return;
