@@ -133,6 +133,29 @@ test('a project is found by a folder within it, a linked worktree, a link, and w
   });
 });
 
+test('what is found without git is what git says, however the repository keeps it', async () => {
+  const { repository, worktrees, root } = await openLab();
+  const first = await repository.git('rev-parse', 'HEAD');
+  const inspected = async (): Promise<unknown> => worktrees.inspect(repository.path);
+  const expected = { topLevel: repository.path, commonDir: path.join(repository.path, '.git'), head: first };
+  const ways: [string, () => Promise<unknown>][] = [
+    ['as it was made', async () => undefined],
+    ['on another branch', () => repository.git('checkout', '--quiet', '-b', 'feature/one-2')],
+    ['its refs packed', () => repository.git('pack-refs', '--all')],
+    ['on a branch with a dot', () => repository.git('checkout', '--quiet', '-b', 'v1.2')],
+    ['detached', () => repository.git('checkout', '--quiet', '--detach')],
+    ['with settings of its worktrees', () => repository.git('config', 'extensions.worktreeConfig', 'true')],
+  ];
+  for (const [way, change] of ways) {
+    await change();
+    expect(await inspected(), way).toEqual(expected);
+  }
+  const elsewhere = path.join(root, 'elsewhere');
+  await mkdir(elsewhere);
+  await repository.git('config', 'core.worktree', elsewhere);
+  expect(await inspected()).toEqual({ ...expected, topLevel: elsewhere });
+});
+
 test('a path that is no project says what is wrong and what to do', async () => {
   const { repository, worktrees, root } = await openLab();
   await mkdir(path.join(root, 'plain'));
