@@ -3,6 +3,7 @@
  * run, never by a time. Ctrl-C ends and removes what was started.
  */
 import { execFileSync } from 'node:child_process';
+import { setMaxListeners } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -83,6 +84,8 @@ const commit = (): string =>
   execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT, encoding: 'utf8' }).trim();
 
 const stop = new AbortController();
+// Who waits listens; a bench may wait for twenty things at once.
+setMaxListeners(0, stop.signal);
 
 async function main(): Promise<void> {
   if (given.help) return void process.stdout.write(USAGE);

@@ -1,4 +1,5 @@
 /** When everything of a task happened, put together from its row, its attempt, its frames and Temporal's history. */
+import { z } from 'zod';
 import type { Stage } from './stage.ts';
 import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
 
@@ -15,7 +16,7 @@ interface HistoryEvent {
 
 interface Time {
   readonly seconds?: unknown;
-  readonly nanos?: number | null;
+  readonly nanos?: number | null | undefined;
 }
 
 const epochMs = (time: Time | null | undefined): number =>
@@ -23,6 +24,19 @@ const epochMs = (time: Time | null | undefined): number =>
 
 export const historyOf = async ({ temporal }: Stage, taskId: TaskId) =>
   (await temporal.client.workflow.getHandle(taskWorkflowId(taskId)).fetchHistory()).events ?? [];
+
+const time = z.looseObject({ seconds: z.union([z.number(), z.string()]).optional(), nanos: z.number().optional() });
+const localMarker = z.looseObject({ activity_type: z.string(), original_schedule_time: time.nullish() });
+
+/**
+ * A local activity leaves one marker; others, such as patches, leave theirs. Its `complete_time` is no moment of a clock: it
+ * counts from the start of the workflow task.
+ */
+function localStep(data: Uint8Array): HistoryEvent[] {
+  const marker = localMarker.safeParse(JSON.parse(Buffer.from(data).toString('utf8')));
+  const begun = marker.data?.original_schedule_time;
+  return marker.success && begun ? [{ name: `${marker.data.activity_type} begun`, atMs: epochMs(begun) }] : [];
+}
 
 /** What the steps went through, each under the step's name; what happens inside the workflow is left out. */
 async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]> {
@@ -39,6 +53,8 @@ async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]>
     if (started) return [{ name: `${steps.get(String(started.scheduledEventId))} started`, atMs }];
     const completed = event.activityTaskCompletedEventAttributes;
     if (completed) return [{ name: `${steps.get(String(completed.scheduledEventId))} completed`, atMs }];
+    const local = event.markerRecordedEventAttributes?.details?.['data']?.payloads?.[0]?.data;
+    if (local) return localStep(local);
     if (event.workflowExecutionStartedEventAttributes) return [{ name: 'run started', atMs }];
     if (event.workflowExecutionCompletedEventAttributes) return [{ name: 'run completed', atMs }];
     return [];

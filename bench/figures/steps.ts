@@ -33,6 +33,7 @@ export const steps: Bench = {
       conditions: [
         'at: median of the moment, from created_at; took: median since the moment before it, and its 95th percentile',
         '… scheduled: the workflow has decided; … started: a worker has the step; … completed: Temporal has its result',
+        '… begun: a local activity, by the clock of the worker; its end is recorded nowhere and lies before the next moment',
         "moments of rows and frames by Postgres' clock, those of steps by Temporal's; one machine, one clock",
       ],
       lines: lines.toSorted((a, b) => (a.figures['at'] ?? 0) - (b.figures['at'] ?? 0)),
