@@ -94,6 +94,8 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}: nothing was written, nothing of it is left`)));
   }
+  // `npm run bench | head`: what runs must still be taken down.
+  process.stdout.on('error', () => stop.abort(new Error('stopped, since nobody reads what it prints')));
   const where = machine(commit());
   say(`${where.cpu}, ${where.cores} cores, Linux ${where.linux}, Node ${where.node}, ${where.commit}\n`);
   const results = await runAll(chosen(), options);
