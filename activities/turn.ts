@@ -7,14 +7,11 @@
  * the attempt's own row); an agent that outlives its turn.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { driverFor } from '../agents/select-driver.ts';
-import { profileFor } from '../agents/catalog.ts';
-import type { AgentEvent, AgentSession, OpenAgent, RunningAgent, SessionChoices, TurnEnd } from '../agents/driver.ts';
-import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
+import type { AgentEvent, TurnEnd } from '../agents/driver.ts';
 import { endTask } from '../agents/process/end.ts';
-import { resumePrompt } from '../agents/resume.ts';
 import { foldMessage } from '../frames/snapshot.ts';
 import type { FrameStream } from '../frames/stream.ts';
+import type { ProcessIdentity } from '../processes/identity.ts';
 import {
   type EarlierAttempt,
   recordAgentSession,
@@ -28,6 +25,7 @@ import { isConnectionLoss } from '../store/sql.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentProgress, AgentSessionId, DispatchHeartbeat, DispatchResult, Phase } from '../workflows/contract.ts';
 import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+import { readyAgent } from './ready-agent.ts';
 import { type RecordedMessage, TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
 import type { LiveTurn, StopReason } from './turns.ts';
@@ -55,12 +53,6 @@ function asLonghaulError(error: unknown): LonghaulError {
   if (error instanceof LonghaulError) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new LonghaulError('internal_error', `the turn failed by a fault of Longhaul's: ${message}`, { cause: error });
-}
-
-interface ReadyAgent {
-  readonly agent: RunningAgent;
-  readonly session: AgentSession;
-  readonly prompt: string;
 }
 
 class Turn implements LiveTurn {
@@ -188,7 +180,20 @@ class Turn implements LiveTurn {
     // A reader is told what ended the attempt before.
     this.#stream.append(why ? { ...starting, error_code: why } : starting);
     const cutOff = recorder.closeDangling();
-    const { agent, session, prompt } = await this.#ready(recorder, cutOff);
+    const { agent, session, prompt } = await readyAgent({
+      deps: this.#deps,
+      task: this.#task,
+      taken: this.#taken,
+      stream: this.#stream,
+      recorder,
+      cutOff,
+      signal: this.#abort.signal,
+      onSpawn: (process) => this.#recordSpawn(process),
+      onEvent: (event) => {
+        if (!this.#isLeftOpen(event)) recorder.record(event);
+        return this.#stream.room();
+      },
+    });
     try {
       this.#agentSessionId = session.id;
       await recordAgentSession(this.#deps.sql, {
@@ -213,44 +218,17 @@ class Turn implements LiveTurn {
     await endTask(this.taskId, leader);
   }
 
-  async #open(recorder: TurnRecorder): Promise<RunningAgent> {
-    const task = this.#task;
-    const profile = profileFor({ name: task.agent, supportsAcp: task.path === 'acp', installPath: task.install_path });
-    const options: OpenAgent = {
-      profile,
-      taskId: task.id,
-      cwd: task.worktree_path,
-      env: this.#deps.env,
-      timeouts: this.#deps.agentTimeouts,
-      signal: this.#abort.signal,
-      onSpawn: async (process) => {
-        this.#pid = process.pid;
-        const stored = await recordSpawn(this.#deps.sql, {
-          taskId: task.id,
-          attempt: this.attempt,
-          sessionId: this.#taken.sessionId,
-          token: this.#taken.token,
-          pid: process.pid,
-          pidStart: process.startTime,
-        });
-        if (!stored) throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
-      },
-      onEvent: (event) => {
-        if (!this.#isLeftOpen(event)) recorder.record(event);
-        return this.#stream.room();
-      },
-      onPermission: async (ask) => {
-        const policy = task.permission_policy satisfies PermissionPolicy;
-        const decision = decide(policy, ask);
-        if (policy === 'deny' || decision.kind === 'cancelled') {
-          // Some agents end their turn as if nothing had been forbidden: then only this tells.
-          const message = `Not allowed, as the task's permission policy is "${policy}": ${ask.toolCall.title}`;
-          recorder.record({ kind: 'warning', message });
-        }
-        return decision;
-      },
-    };
-    return driverFor(task.path).open(options);
+  async #recordSpawn(process: ProcessIdentity): Promise<void> {
+    this.#pid = process.pid;
+    const stored = await recordSpawn(this.#deps.sql, {
+      taskId: this.taskId,
+      attempt: this.attempt,
+      sessionId: this.#taken.sessionId,
+      token: this.#taken.token,
+      pid: process.pid,
+      pidStart: process.startTime,
+    });
+    if (!stored) throw new LonghaulError('superseded', `task ${this.taskId}: a newer attempt has the turn`);
   }
 
   /**
@@ -259,53 +237,6 @@ class Turn implements LiveTurn {
   #isLeftOpen(event: AgentEvent): boolean {
     const goesOn = this.#stopReason === 'shutdown' || this.#stopReason === 'abandoned';
     return goesOn && event.kind === 'tool_call' && event.call.status === 'failed';
-  }
-
-  /** Goes on in the agent's own session where it can be loaded; else on a clean worktree. */
-  async #ready(recorder: TurnRecorder, cutOff: readonly string[]): Promise<ReadyAgent> {
-    const worked = this.#taken.earlier.filter((attempt) => attempt.spawned_at !== null);
-    const known = worked.findLast((attempt) => attempt.agent_session_id !== null)?.agent_session_id;
-    const resumed = known ? await this.#resume(recorder, known) : undefined;
-    if (resumed) return { ...resumed, prompt: resumePrompt(this.#task.input, cutOff) };
-    // No agent yet: the worktree's folder is made anew, and who stands in the old one stands in nothing.
-    if (worked.length > 0) await this.#startOver(recorder);
-    const agent = await this.#open(recorder);
-    return { agent, session: await agent.newSession(this.#choices), prompt: this.#task.input };
-  }
-
-  /** Undefined, and the agent is gone, if it cannot load its session. */
-  async #resume(
-    recorder: TurnRecorder,
-    known: AgentSessionId,
-  ): Promise<{ agent: RunningAgent; session: AgentSession } | undefined> {
-    const agent = await this.#open(recorder);
-    try {
-      const session = await agent.resume?.load(known, this.#choices);
-      if (session) return { agent, session };
-    } catch (error) {
-      if (!(error instanceof LonghaulError) || error.code !== 'agent_session_lost') {
-        await agent.close();
-        throw error;
-      }
-    }
-    await agent.close();
-    return undefined;
-  }
-
-  get #choices(): SessionChoices {
-    const { model, mode_id: modeId, thinking_option_id: thinkingOptionId } = this.#task;
-    return {
-      ...(model ? { model } : {}),
-      ...(modeId ? { modeId } : {}),
-      ...(thinkingOptionId ? { thinkingOptionId } : {}),
-    };
-  }
-
-  async #startOver(recorder: TurnRecorder): Promise<void> {
-    recorder.startOver('the turn was interrupted and the agent cannot load its session');
-    // The fence first: an outdated attempt must not touch the worktree of a newer one.
-    await this.#stream.flush();
-    await this.#deps.worktrees.reset({ worktreePath: this.#task.worktree_path, base: this.#task.base_commit });
   }
 
   async #finish(end: Exclude<TurnEnd, { kind: 'stopped' }>): Promise<DispatchResult> {

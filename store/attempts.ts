@@ -35,6 +35,8 @@ export type TakenTurn =
       readonly seq: number;
       /** Oldest first, without this one. */
       readonly earlier: readonly EarlierAttempt[];
+      /** The newest agent session of this session's earlier tasks with the same agent. */
+      readonly conversation: AgentSessionId | undefined;
     };
 
 export interface EarlierAttempt {
@@ -47,6 +49,13 @@ export interface EarlierAttempt {
   readonly error_code: ErrorCode | null;
 }
 
+interface TaskToTake {
+  readonly state: string;
+  readonly run_id: string | null;
+  readonly session_id: SessionId | null;
+  readonly agent: string | null;
+}
+
 /**
  * Takes the session's `writer` token for this attempt, in one transaction with the record of the attempt.
  * From then on every write of an older attempt is refused. Safe to call again after a lost connection.
@@ -56,8 +65,8 @@ export interface EarlierAttempt {
  */
 export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   return sql.begin(async (tx) => {
-    const [task] = await tx<{ state: string; run_id: string | null; session_id: SessionId | null }[]>`
-      SELECT state, run_id, session_id FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
+    const [task] = await tx<TaskToTake[]>`
+      SELECT state, run_id, session_id, agent FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
     if (!task) return { kind: 'gone' };
     if (task.state !== 'running') return superseded(`the task is ${task.state}`);
     if (!task.session_id) return superseded('the task has no session yet');
@@ -67,11 +76,17 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
       );
     }
     // Sent together, run in this order: the attempts are read once the session is locked.
-    const [[session], attempts] = await Promise.all([
+    const [[session], attempts, [before]] = await Promise.all([
       tx<{ seq: number }[]>`SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
       tx<(EarlierAttempt & { outcome: DispatchResult | null })[]>`
         SELECT attempt, pid, pid_start, boot_id, agent_session_id, spawned_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
+      // A session's tasks run one after another: those that have attempts are earlier ones.
+      tx<{ agent_session_id: AgentSessionId }[]>`
+        SELECT a.agent_session_id FROM attempts a JOIN tasks t ON t.id = a.task_id
+         WHERE t.session_id = ${task.session_id} AND t.id <> ${turn.taskId} AND t.agent = ${task.agent}
+           AND a.agent_session_id IS NOT NULL
+         ORDER BY a.started_at DESC LIMIT 1`,
     ]);
     if (!session) return { kind: 'gone' };
     const outcome = attempts.find((row) => row.outcome !== null)?.outcome;
@@ -99,6 +114,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
       sessionId: task.session_id,
       seq: session.seq,
       earlier: attempts.filter((row) => row.attempt < turn.attempt),
+      conversation: before?.agent_session_id,
     };
   });
 }

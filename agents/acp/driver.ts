@@ -116,7 +116,7 @@ class AcpAgent implements RunningAgent {
 
   async #newSession(choices: SessionChoices): Promise<AgentSession> {
     this.#conversation.sessionId = undefined;
-    this.#conversation.phase = 'starting';
+    // After a load that failed the phase stays `replaying`: what comes late of the lost session is not told either.
     const params = { cwd: this.#options.cwd, mcpServers: [] };
     const response = await this.#startRequest(methods.agent.session.new, params).catch((error: unknown) =>
       this.#startFailed(error),

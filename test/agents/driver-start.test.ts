@@ -156,6 +156,19 @@ test('a session that cannot be loaded is agent_session_lost; an agent that canno
   expect((await makeLab().open(scriptedProfile())).resume).toBeUndefined();
 });
 
+test('nothing of a session that could not be loaded is emitted in the new one that follows in the same process', async () => {
+  const lab = makeLab();
+  const error = { code: -32603, message: 'The session file is damaged' };
+  // `early`: the agent goes on replaying while the new session is made.
+  const agent = await lab.open(scriptedProfile({ load: { replay: REPLAY, error }, early: REPLAY }));
+  expect(await failure(agent.resume?.load(SESSION, {}) ?? Promise.resolve())).toMatchObject({
+    code: 'agent_session_lost',
+  });
+  const session = await agent.newSession({});
+  await session.prompt(JSON.stringify([{ update: text('new words') }, { stop: 'end_turn' }]));
+  expect(lab.events).toEqual([{ kind: 'text', text: 'new words' }]);
+});
+
 test('opening that fails in onSpawn leaves nothing', async () => {
   const lab = makeLab();
   const onSpawn = () => Promise.reject(new Error('no database'));

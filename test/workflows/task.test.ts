@@ -1,5 +1,7 @@
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ProjectId, TaskStatus } from '../../workflows/contract.ts';
+import type { ProjectId, TaskId, TaskStatus } from '../../workflows/contract.ts';
 import { taskWorkflowId } from '../../workflows/contract.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { streamedText } from '../lab/observer.ts';
@@ -10,6 +12,23 @@ beforeAll(async () => {
   await lab.startWorker();
 });
 afterAll(() => lab.close());
+
+/** Of the task's attempts, in order. */
+async function agentSessions(task: TaskId): Promise<(string | null)[]> {
+  const rows = await lab.sql<{ agent_session_id: string | null }[]>`
+    SELECT agent_session_id FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
+  return rows.map((row) => row.agent_session_id);
+}
+
+async function answerOf(task: TaskId): Promise<string | undefined> {
+  const messages = await lab.messages(task);
+  return messages.find(({ role }) => role === 'assistant')?.content;
+}
+
+async function warnings(task: TaskId): Promise<unknown[]> {
+  const frames = await lab.frames(task);
+  return frames.filter(({ type }) => type === 'warning').map(({ body }) => body['message']);
+}
 
 test('an inserted row becomes a change that holds what the agent wrote', async () => {
   const before = await lab.repository.fingerprint();
@@ -38,9 +57,9 @@ test('a task that changes nothing queues no change', async () => {
 });
 
 test('tasks of a session run one after another and build on each other', async () => {
-  const first = await lab.submit({ input: 'write one.txt with one' });
+  const first = await lab.submit({ input: 'write one.txt with one. say the first is done' });
   const sessionId = (await lab.ended(first)).session_id ?? '';
-  const second = await lab.submit({ input: 'append two to one.txt', sessionId });
+  const second = await lab.submit({ input: 'append two to one.txt. say the second is done', sessionId });
   const third = await lab.submit({ input: 'append three to one.txt', sessionId });
   const [two, three] = [await lab.ended(second), await lab.ended(third)];
 
@@ -48,7 +67,31 @@ test('tasks of a session run one after another and build on each other', async (
   const content = await lab.inChange(third, 'one.txt');
   expect(content).toMatch(/one[^]*two[^]*three/);
   expect(two.worktree_path).toBe(three.worktree_path);
+  const [agentSession] = await agentSessions(first);
+  expect(agentSession).toEqual(expect.any(String));
+  expect([await agentSessions(second), await agentSessions(third)]).toEqual([[agentSession], [agentSession]]);
+  const said = await answerOf(second);
+  expect(said).toContain('the second is done');
+  expect(said).not.toContain('the first is done');
+  expect(await warnings(third)).toEqual([]);
   expect(await lab.leftovers(third)).toEqual([]);
+});
+
+test("a session's task whose agent has lost the conversation begins a new one, with a warning", async () => {
+  const first = await lab.submit({ input: 'write one.txt with one' });
+  const sessionId = (await lab.ended(first)).session_id ?? '';
+  await rm(path.join(lab.home, 'agent-state', 'longhaul-demo-agent'), { recursive: true });
+  const second = await lab.submit({ input: 'append two to one.txt', sessionId });
+
+  expect(await lab.ended(second)).toMatchObject({ state: 'completed', error_code: null });
+  expect(await lab.inChange(second, 'one.txt')).toMatch(/one[^]*two/);
+  const [before, after] = [await agentSessions(first), await agentSessions(second)];
+  expect(after).toEqual([expect.any(String)]);
+  expect(after).not.toEqual(before);
+  const warning =
+    "demo could not go on with the session's earlier conversation: it starts a new one and knows the files only.";
+  expect(await warnings(second)).toEqual([warning]);
+  expect(await lab.leftovers(second)).toEqual([]);
 });
 
 test('history stays the same size for a kilobyte and for ten megabytes of output', async () => {

@@ -1,0 +1,135 @@
+/**
+ * From no agent to one that can be prompted: in the turn's own agent session where an earlier attempt left one,
+ * else in the conversation that the session's earlier tasks had with this agent, else in a new one.
+ *
+ * Must never happen: a prompt for an agent that does not know what it has done in the worktree; a silent change
+ * from one conversation to another.
+ */
+import { profileFor } from '../agents/catalog.ts';
+import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
+import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
+import { resumePrompt } from '../agents/resume.ts';
+import { driverFor } from '../agents/select-driver.ts';
+import type { FrameStream } from '../frames/stream.ts';
+import type { TakenTurn } from '../store/attempts.ts';
+import type { TurnTask } from '../store/turn-task.ts';
+import type { AgentSessionId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import type { TurnRecorder } from './recorder.ts';
+import type { StepDeps } from './step.ts';
+
+export interface AgentStart extends Pick<OpenAgent, 'signal' | 'onSpawn' | 'onEvent'> {
+  readonly deps: StepDeps;
+  readonly task: TurnTask;
+  readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
+  readonly stream: FrameStream;
+  readonly recorder: TurnRecorder;
+  /** Titles of the tool calls that an earlier attempt left open. */
+  readonly cutOff: readonly string[];
+}
+
+interface AgentInSession {
+  readonly agent: RunningAgent;
+  readonly session: AgentSession;
+}
+
+export interface ReadyAgent extends AgentInSession {
+  readonly prompt: string;
+}
+
+export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
+  const { input } = start.task;
+  const { earlier, conversation } = start.taken;
+  const worked = earlier.filter((attempt) => attempt.spawned_at !== null);
+  const known = worked.findLast((attempt) => attempt.agent_session_id !== null)?.agent_session_id;
+  const resumed = known ? await resume(start, known) : undefined;
+  if (resumed) return { ...resumed, prompt: resumePrompt(input, start.cutOff) };
+  // No agent yet: the worktree's folder is made anew, and who stands in the old one stands in nothing.
+  if (worked.length > 0) await startOver(start);
+  // The turn's own session began from the conversation, or because that was lost: either way it is not tried again.
+  if (conversation && !known) return { ...(await goOn(start, conversation)), prompt: input };
+  if (known && known === conversation) warnOfLostConversation(start);
+  const agent = await openAgent(start);
+  return { agent, session: await agent.newSession(choicesOf(start.task)), prompt: input };
+}
+
+/** Undefined, and the agent is gone, if it cannot load its session. */
+async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentInSession | undefined> {
+  const agent = await openAgent(start);
+  try {
+    const session = await agent.resume?.load(known, choicesOf(start.task));
+    if (session) return { agent, session };
+  } catch (error) {
+    if (!(error instanceof LonghaulError) || error.code !== 'agent_session_lost') {
+      await agent.close();
+      throw error;
+    }
+  }
+  await agent.close();
+  return undefined;
+}
+
+/**
+ * The session's next task in the conversation of its earlier ones. An agent that fails at loading it would fail at
+ * each task to come: a new conversation begins then, in the same process if that lives, as some start slowly.
+ */
+async function goOn(start: AgentStart, conversation: AgentSessionId): Promise<AgentInSession> {
+  let agent = await openAgent(start);
+  try {
+    const session = await agent.resume?.load(conversation, choicesOf(start.task));
+    if (session) return { agent, session };
+  } catch (error) {
+    const cannotLoad = error instanceof LonghaulError && error.facts.origin === 'agent' && !start.signal.aborted;
+    if (!cannotLoad || error.code !== 'agent_session_lost') await agent.close();
+    if (!cannotLoad) throw error;
+    if (error.code !== 'agent_session_lost') agent = await openAgent(start);
+  }
+  warnOfLostConversation(start);
+  return { agent, session: await agent.newSession(choicesOf(start.task)) };
+}
+
+function warnOfLostConversation({ task, recorder }: AgentStart): void {
+  const message =
+    `${task.agent} could not go on with the session's earlier conversation: ` +
+    'it starts a new one and knows the files only.';
+  recorder.record({ kind: 'warning', message });
+}
+
+async function startOver({ deps, task, stream, recorder }: AgentStart): Promise<void> {
+  recorder.startOver('the turn was interrupted and the agent cannot load its session');
+  // The fence first: an outdated attempt must not touch the worktree of a newer one.
+  await stream.flush();
+  await deps.worktrees.reset({ worktreePath: task.worktree_path, base: task.base_commit });
+}
+
+function openAgent({ deps, task, recorder, signal, onSpawn, onEvent }: AgentStart): Promise<RunningAgent> {
+  const profile = profileFor({ name: task.agent, supportsAcp: task.path === 'acp', installPath: task.install_path });
+  return driverFor(task.path).open({
+    profile,
+    taskId: task.id,
+    cwd: task.worktree_path,
+    env: deps.env,
+    timeouts: deps.agentTimeouts,
+    signal,
+    onSpawn,
+    onEvent,
+    onPermission: async (ask) => {
+      const policy = task.permission_policy satisfies PermissionPolicy;
+      const decision = decide(policy, ask);
+      if (policy === 'deny' || decision.kind === 'cancelled') {
+        // Some agents end their turn as if nothing had been forbidden: then only this tells.
+        const message = `Not allowed, as the task's permission policy is "${policy}": ${ask.toolCall.title}`;
+        recorder.record({ kind: 'warning', message });
+      }
+      return decision;
+    },
+  });
+}
+
+function choicesOf({ model, mode_id: modeId, thinking_option_id: thinkingOptionId }: TurnTask): SessionChoices {
+  return {
+    ...(model ? { model } : {}),
+    ...(modeId ? { modeId } : {}),
+    ...(thinkingOptionId ? { thinkingOptionId } : {}),
+  };
+}
