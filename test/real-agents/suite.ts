@@ -247,6 +247,11 @@ function describeKills(scene: Scene): void {
     model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
     const task = await scene.submit();
     await lab.until('the tool to run', async () => long.running().length === 2);
+    // What the worker had not written yet when it was killed is nobody's to tell.
+    await lab.until('both calls in the log', async () => {
+      const calls = (await lab.frames(task)).filter(({ type }) => type === 'tool_call');
+      return new Set(calls.map(({ body }) => (body['call'] as { tool_call_id: string }).tool_call_id)).size === 2;
+    });
     await scene.kill(task);
     if (agent.toolsOutlive) expect(long.running()).not.toEqual([]);
     model.answer = inOrder(say('I have seen enough.'));
