@@ -12,6 +12,8 @@ import { turnEnd } from './turn-end.ts';
 const STOP_GRACE_MS = 5_000;
 /** Some agents send updates after the prompt's result: so much silence ends the turn. */
 const DRAIN_SILENCE_MS = 100;
+/** After a good answer: what agents send after it, they send with it, as far as was seen; each task waits this long. */
+const ANSWERED_SILENCE_MS = 30;
 const DRAIN_BOUND_MS = 1_000;
 
 export interface Turn {
@@ -76,7 +78,7 @@ async function conclude(turn: Turn, outcome: Outcome, answer: Promise<Outcome>):
     case 'aborted':
       return stop(turn, answer);
     case 'answered':
-      await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
+      await turn.link.drain(ANSWERED_SILENCE_MS, DRAIN_BOUND_MS);
       return turnEnd(outcome.result, { agent: profile, refused, failure: turn.conversation.failure });
     case 'error':
       if (!(outcome.error instanceof RequestError)) throw outcome.error;
