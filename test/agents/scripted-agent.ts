@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 export interface ScriptedStart {
   readonly initialize?: 'hang' | 'exit' | 'garbage-first' | { readonly result: unknown } | { readonly error: unknown };
   readonly newSession?: 'hang' | { readonly error: unknown } | { readonly result: unknown };
-  readonly load?: { readonly error?: unknown; readonly replay?: readonly unknown[] };
+  readonly load?: { readonly error?: unknown; readonly exit?: number; readonly replay?: readonly unknown[] };
   readonly resume?: { readonly error?: unknown };
   /** Updates sent before the answer to session/new. */
   readonly early?: readonly unknown[];
@@ -205,6 +205,7 @@ function handle(message: Incoming): void {
       return newSession(id);
     case 'session/load':
       for (const one of start.load?.replay ?? []) update(one);
+      if (start.load?.exit !== undefined) process.exit(start.load.exit);
       return send(start.load?.error === undefined ? { id, result: {} } : { id, error: start.load.error });
     case 'session/resume':
       return send(start.resume?.error === undefined ? { id, result: {} } : { id, error: start.resume.error });

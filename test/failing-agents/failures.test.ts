@@ -216,6 +216,23 @@ test('what an agent leaves open when it dies is closed in the message', async ()
   expect(row).toMatchObject({ tool_calls: [{ title: 'Build', status: 'failed' }] });
 });
 
+test("an agent that dies while it loads the session's earlier conversation begins a new one, in a new process", async () => {
+  const { lab } = agents;
+  const agent = await agents.agent({ load: { replay: [text('old words'), CALL], exit: 3 } });
+  const input = JSON.stringify([...HALF, { stop: 'end_turn' }]);
+  const sessionId = (await lab.ended(await lab.submit({ agent, input }))).session_id ?? '';
+  const second = await lab.submit({ agent, sessionId, input: JSON.stringify([{ update: text('new words') }, { stop: 'end_turn' }]) }); // prettier-ignore
+
+  expect(await lab.ended(second)).toMatchObject({ state: 'completed', error_code: null });
+  expect(await agents.attempts(second)).toEqual([null]);
+  expect(await agents.content(second)).toBe('new words');
+  const frames = await lab.frames(second);
+  expect(frames.filter(({ type }) => type === 'tool_call')).toEqual([]);
+  const lost = `${agent} could not go on with the session's earlier conversation`;
+  expect(frames.filter(({ type }) => type === 'warning').map(({ body }) => body['message'])).toEqual([expect.stringContaining(lost)]); // prettier-ignore
+  expect(await lab.leftovers(second)).toEqual([]);
+});
+
 test('their neighbours complete at the first attempt, in the same worker', async () => {
   for (const task of neighbours) await agents.expectUndisturbed(task);
 });

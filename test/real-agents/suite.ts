@@ -44,6 +44,8 @@ export interface Scene {
   toolCalls(task: TaskId): Promise<ToolCall[]>;
   /** What followers have been given of its message. */
   streamed(task: TaskId): Promise<string>;
+  /** Messages of its session's warnings. */
+  warnings(task: TaskId): Promise<unknown[]>;
   /** After the kill the turn did not go on in the agent's session but from the beginning. */
   startedOver(task: TaskId): Promise<boolean>;
   /** Completed, with one whole message, and nothing left of it anywhere. */
@@ -73,6 +75,10 @@ export function sceneOf(agent: RealAgent): Scene {
       const { lab } = scene.stage;
       const { message_id: id } = await lab.task(task);
       return streamedText((await lab.frames(task)).filter(({ body }) => body['message_id'] === id));
+    },
+    async warnings(task) {
+      const frames = await scene.stage.lab.frames(task);
+      return frames.filter(({ type }) => type === 'warning').map(({ body }) => body['message']);
     },
     async startedOver(task) {
       const since = (await scene.stage.lab.frames(task)).slice(killedAt);
@@ -149,17 +155,26 @@ function describeWork(scene: Scene): void {
     expect(model.requests).toEqual([]);
   });
 
-  test('the second task of a session goes on from the result of the first', async () => {
+  test('the second task of a session goes on in the conversation of the first, and from its result', async () => {
     const { lab, model } = scene.stage;
     model.answer = inOrder(agent.write('hello.txt', 'Hello'), say('One.'));
-    const first = await scene.submit();
+    const first = await scene.submit({ input: 'Remember the heron.' });
     await scene.expectCompleted(first, 'One.');
     const { session_id: sessionId } = await lab.task(first);
+    const before = model.requests.length;
     model.answer = inOrder(agent.shell('cat hello.txt hello.txt > twice.txt'), say('Two.'));
     const second = await scene.submit({ sessionId: sessionId ?? '' });
 
     await scene.expectCompleted(second, 'Two.');
     expect(await lab.inChange(second, 'twice.txt')).toBe('HelloHello');
+    const [asked] = model.requests.slice(before);
+    const remembers = asked?.text.includes('Remember the heron.') ?? false;
+    if (agent.alwaysResumes) expect(remembers).toBe(true);
+    const lost = /^\w+ could not go on with the session's earlier conversation/;
+    expect(await scene.warnings(second)).toEqual(remembers ? [] : [expect.stringMatching(lost)]);
+    const tokens =
+      await lab.sql`SELECT tokens_used::int AS tokens FROM messages WHERE task_id IN (${first}, ${second}) AND role = 'assistant' ORDER BY created_at`;
+    expect(tokens).toEqual([{ tokens: agent.turnTokens }, { tokens: agent.turnTokens }]);
   });
 
   test("two tasks at once do not get in each other's way", async () => {
@@ -192,14 +207,12 @@ function describePermissions(scene: Scene): void {
     scene.stage.model.answer = inOrder(agent.asks.write('asked.txt', 'asked'), say('So be it.'));
     return scene.submit({ permissionPolicy, ...(modeId === undefined ? {} : { modeId }) });
   };
-  const warnings = async (task: TaskId): Promise<unknown[]> =>
-    (await scene.stage.lab.frames(task)).filter(({ type }) => type === 'warning').map(({ body }) => body['message']);
 
   test('asked under the policy "allow": the file is written', async () => {
     const task = await ask('allow');
     await scene.expectCompleted(task, 'So be it.');
     expect(await scene.stage.lab.inChange(task, 'asked.txt')).toBe('asked');
-    expect(await warnings(task)).toEqual([]);
+    expect(await scene.warnings(task)).toEqual([]);
   });
 
   test('asked under the policy "deny": nothing is written, and the record says what was not allowed', async () => {
@@ -208,7 +221,7 @@ function describePermissions(scene: Scene): void {
     expect(await lab.ended(task)).toMatchObject({ state: agent.denied.state, error_code: agent.denied.code });
     expect(await lab.changes(task)).toEqual([]);
     expect(await scene.toolCalls(task)).toMatchObject([{ status: 'failed' }]);
-    expect(await warnings(task)).toEqual([expect.stringMatching(/^Not allowed.*"deny": .*asked\.txt/)]);
+    expect(await scene.warnings(task)).toEqual([expect.stringMatching(/^Not allowed.*"deny": .*asked\.txt/)]);
     expect(await lab.leftovers(task)).toEqual([]);
   });
 }
