@@ -105,9 +105,8 @@ function databaseSteps(): Pick<Steps, keyof typeof DATABASE_STEPS> {
       ? proxyLocalActivities<Steps>(options)
       : proxyActivities<Steps>({ ...options, taskQueue: WORKFLOW_QUEUE });
   };
-  return {
-    openSession: proxy('openSession').openSession,
-    queueChange: proxy('queueChange').queueChange,
-    finishTask: proxy('finishTask').finishTask,
-  };
+  const { openSession } = proxy('openSession');
+  const { queueChange } = proxy('queueChange');
+  const { finishTask } = proxy('finishTask');
+  return { openSession, queueChange, finishTask };
 }
