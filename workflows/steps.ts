@@ -99,7 +99,7 @@ const DATABASE_STEPS = {
 
 function databaseSteps(): Pick<Steps, keyof typeof DATABASE_STEPS> {
   const local = patched(LOCAL_DATABASE_STEPS);
-  const proxy = (name: keyof typeof DATABASE_STEPS): Steps => {
+  const proxy = (name: keyof typeof DATABASE_STEPS) => {
     const options = { ...DATABASE_STEP, summary: DATABASE_STEPS[name] };
     return local
       ? proxyLocalActivities<Steps>(options)
