@@ -28,13 +28,19 @@ export async function repositoryAt(path: string): Promise<string> {
   }
   const start = await directoryAt(path);
   for (let dir = start; ; dir = dirname(dir)) {
-    if (await exists(join(dir, '.git'))) return dir;
+    if (await holdsRepository(dir)) return dir;
     if (dirname(dir) === dir) break;
   }
   throw new LonghaulError(
     'not_a_repository',
     `${start} is not in a git repository: no .git in it or above it. Run \`git init\` there and commit once.`,
   );
+}
+
+/** As git looks: a `.git` file, or a folder with a HEAD; programs leave empty `.git` folders about. */
+async function holdsRepository(dir: string): Promise<boolean> {
+  const dotGit = join(dir, '.git');
+  return (await exists(dotGit)) && (!(await stat(dotGit)).isDirectory() || (await exists(join(dotGit, 'HEAD'))));
 }
 
 async function directoryAt(path: string): Promise<string> {
