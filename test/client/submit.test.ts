@@ -24,6 +24,7 @@ beforeAll(async () => {
   dir = await realpath(await mkdtemp(join(tmpdir(), 'longhaul-submit-')));
   repository = join(dir, 'my repo');
   await mkdir(join(repository, '.git'), { recursive: true });
+  await writeFile(join(repository, '.git', 'HEAD'), 'ref: refs/heads/main\n');
   await mkdir(join(repository, 'src', 'deep'), { recursive: true });
   await mkdir(join(dir, 'plain'));
   await writeFile(join(dir, 'file'), '');
