@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
@@ -18,6 +18,7 @@ beforeAll(async () => {
   ({ sql } = database);
   dir = await mkdtemp(join(tmpdir(), 'longhaul-cli-'));
   await mkdir(join(dir, 'repo', '.git'), { recursive: true });
+  await writeFile(join(dir, 'repo', '.git', 'HEAD'), 'ref: refs/heads/main\n');
   await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true)`;
 });
 afterAll(async () => {

@@ -172,8 +172,9 @@ function describeWork(scene: Scene): void {
     if (agent.alwaysResumes) expect(remembers).toBe(true);
     const lost = /^\w+ could not go on with the session's earlier conversation/;
     expect(await scene.warnings(second)).toEqual(remembers ? [] : [expect.stringMatching(lost)]);
-    const tokens =
-      await lab.sql`SELECT tokens_used::int AS tokens FROM messages WHERE task_id IN (${first}, ${second}) AND role = 'assistant' ORDER BY created_at`;
+    const tokens = await lab.sql`
+      SELECT tokens_used::int AS tokens FROM messages
+       WHERE task_id IN (${first}, ${second}) AND role = 'assistant' ORDER BY created_at`;
     expect(tokens).toEqual([{ tokens: agent.turnTokens }, { tokens: agent.turnTokens }]);
   });
 
