@@ -13,6 +13,7 @@ import { ProgressPacer } from './progress-pacer.ts';
 import type { StepDeps } from './step.ts';
 import { startTurn } from './turn.ts';
 import type { LiveTurn } from './turns.ts';
+import { warnOfEdits } from './warn-of-edits.ts';
 
 /** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
 const HEARTBEAT_MS = 1_000;
@@ -75,7 +76,11 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   };
   beat();
   const timer = setInterval(beat, HEARTBEAT_MS);
-  const off = turn.onPhase(() => pacer.offer(turn.progress()));
+  let warned: Promise<void> | undefined;
+  const off = turn.onPhase(() => {
+    pacer.offer(turn.progress());
+    warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
+  });
   // The attempt that follows may adopt the turn before this one hears that it is over.
   const { attempt } = context.info;
   let looking: NodeJS.Timeout | undefined;
@@ -97,6 +102,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
     clearInterval(timer);
     clearInterval(looking);
     off();
+    await warned;
   }
 }
 

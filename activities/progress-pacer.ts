@@ -5,6 +5,8 @@
  */
 import type { AgentProgress } from '../workflows/contract.ts';
 
+/** That the agent starts is news only where it takes longer: the workflow knows that it has scheduled the step. */
+const SLOW_START_MS = 1_000;
 const FIRST_INTERVAL_MS = 3_000;
 const GROWTH = 2.2;
 /** Up to two hours an interval is at most this long, then at most this part of the time that the turn has taken. */
@@ -17,6 +19,7 @@ export class ProgressPacer {
   readonly #send: (progress: AgentProgress) => Promise<unknown>;
   readonly #now: () => number;
   #last: AgentProgress | undefined;
+  #offeredAt: number | undefined;
   #startedAt: number | undefined;
   #nextAt = 0;
   #intervalMs = FIRST_INTERVAL_MS;
@@ -30,7 +33,9 @@ export class ProgressPacer {
 
   /** Called often; sends when it is time and there is something new. A signal that fails is offered again later. */
   offer(progress: AgentProgress): void {
-    if (progress.phase === 'starting' || this.#sending) return;
+    this.#offeredAt ??= this.#now();
+    if (progress.phase === 'starting' && this.#now() < this.#offeredAt + SLOW_START_MS) return;
+    if (this.#sending) return;
     const last = this.#last;
     const changed = last?.phase !== progress.phase || last.attempt !== progress.attempt;
     const turned = changed && this.#atOnce < MAX_AT_ONCE;

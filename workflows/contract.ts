@@ -30,12 +30,19 @@ export const hostQueue = (host: string): string => `longhaul-host-${host}`;
 /** Steps that hold an agent slot: create worktree, dispatch. */
 export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
 
+/**
+ * Stands in each run's history as the build that decided. A change of the commands that workflows issue comes with a
+ * new one here and a case in began.ts.
+ */
+export const WORKER_BUILD = 'longhaul-2';
+
 export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
 export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
 
 export const SEARCH_ATTRIBUTES = {
   project: 'LonghaulProject',
   agent: 'LonghaulAgent',
+  /** `queued`, `starting` if that takes long, `working`, `waiting_permission`; then how the task ended. */
   phase: 'LonghaulPhase',
 } as const;
 

@@ -25,6 +25,7 @@ import {
   type TaskId,
   type TaskStatus,
 } from './contract.ts';
+import type { Commands } from './began.ts';
 import type { TaskSteps } from './steps.ts';
 
 const PHASE_KEY = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, 'KEYWORD');
@@ -40,7 +41,7 @@ export interface LiveTask {
   drained(): Promise<void>;
 }
 
-export function openTask(taskId: TaskId, run: TaskSteps): LiveTask {
+export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Commands): LiveTask {
   const scope = new CancellationScope({ cancellable: true });
   const root = CancellationScope.current();
   let status: TaskStatus = { phase: 'queued', step: 'open session', cancelRequested: false };
@@ -48,9 +49,15 @@ export function openTask(taskId: TaskId, run: TaskSteps): LiveTask {
   let ordinal = 0;
   let relayed = Promise.resolve();
 
+  let searchable: string = status.phase;
+
+  const search = (value: string): void => {
+    if (value !== searchable) upsertSearchAttributes([{ key: PHASE_KEY, value }]);
+    searchable = value;
+  };
   const show = (change: Partial<TaskStatus>): void => {
     const phase = change.phase ?? status.phase;
-    if (phase !== status.phase && phase !== 'ended') upsertSearchAttributes([{ key: PHASE_KEY, value: phase }]);
+    if (!lastingPhases && phase !== 'ended') search(phase);
     status = { ...status, ...change };
     setCurrentDetails(describe(taskId, status));
   };
@@ -64,7 +71,8 @@ export function openTask(taskId: TaskId, run: TaskSteps): LiveTask {
     if (progress.attempt < (status.progress?.attempt ?? 0) || status.step !== 'dispatch agent') return;
     const changed = progress.phase !== status.phase || progress.attempt !== status.progress?.attempt;
     show({ progress, phase: progress.phase });
-    if (!changed) return;
+    search(progress.phase);
+    if (!changed || progress.phase === 'starting') return; // that it starts, the step has told
     ordinal += 1;
     const input = { taskId, phase: progress.phase, attempt: progress.attempt, ordinal };
     // One after the other, so that the log tells them in order. Lost ones are not missed: the row and the
@@ -79,7 +87,10 @@ export function openTask(taskId: TaskId, run: TaskSteps): LiveTask {
     cancellable: (work) => scope.run(work),
     cancelReason: () => ((cancel ?? root.consideredCancelled) ? { ...cancel } : undefined),
     enter: (step, phase) => show({ step, phase }),
-    ended: (end) => show({ phase: 'ended', end }),
+    ended: (end) => {
+      show({ phase: 'ended', end });
+      if (lastingPhases) search(end.state);
+    },
     drained: () => CancellationScope.nonCancellable(() => condition(allHandlersFinished)),
   };
 }

@@ -2,11 +2,11 @@
 import {
   ActivityCancellationType,
   type ActivityOptions,
-  patched,
   proxyActivities,
   proxyLocalActivities,
   workflowInfo,
 } from '@temporalio/workflow';
+import type { Commands } from './began.ts';
 import { agentQueue, type DispatchResult, hostQueue, type StepInput, type Steps, WORKFLOW_QUEUE } from './contract.ts';
 
 /** The steps as the workflow calls them: the Web UI names the agent that works. */
@@ -19,12 +19,6 @@ const DATABASE_STEP = {
   startToCloseTimeout: '30s',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' },
 } as const;
-
-/**
- * Runs that began before database steps were local activities (short and idempotent: they run within the
- * workflow task, which saves two hand-overs by the server each) go on as they began.
- */
-const LOCAL_DATABASE_STEPS = 'local-database-steps';
 
 /** git on a large repository takes minutes; the heartbeat tells a slow step from a dead worker. */
 const HOST_STEP = {
@@ -42,8 +36,8 @@ function preparingPriority(): number {
   return Math.min(5, (workflowInfo().priority?.priorityKey ?? 3) + 1);
 }
 
-export function steps(host: string): TaskSteps {
-  const { openSession, queueChange, finishTask } = databaseSteps();
+export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps {
+  const { openSession, queueChange, finishTask } = databaseSteps(localDatabaseSteps);
   const { createWorktree } = proxyActivities<Steps>({
     ...HOST_STEP,
     taskQueue: agentQueue(host),
@@ -97,8 +91,7 @@ const DATABASE_STEPS = {
   finishTask: 'record how the task ended',
 } as const;
 
-function databaseSteps(): Pick<Steps, keyof typeof DATABASE_STEPS> {
-  const local = patched(LOCAL_DATABASE_STEPS);
+function databaseSteps(local: boolean): Pick<Steps, keyof typeof DATABASE_STEPS> {
   const proxy = (name: keyof typeof DATABASE_STEPS) => {
     const options = { ...DATABASE_STEP, summary: DATABASE_STEPS[name] };
     return local

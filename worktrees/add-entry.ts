@@ -8,11 +8,12 @@
  * hold more than that, which only git knows how to make, are left to git.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../workflows/errors.ts';
 import { git } from './git.ts';
-import { LOCK_REASON, type Repository, adminDirOf, orAbsent } from './repository.ts';
+import { LOCK_REASON, type Repository, adminDirOf } from './repository.ts';
 
 /** In the repository's own folder, for the moment of a move. */
 export const STAGED = 'longhaul-entry-';
@@ -35,12 +36,14 @@ export async function addEntry(options: AddEntry): Promise<void> {
   }
   await sweepStaged(repository.commonDir);
   const staged = path.join(repository.commonDir, `${STAGED}${randomUUID()}`);
-  await Promise.all([mkdir(staged), mkdir(worktreePath, { recursive: true })]);
+  // Synchronously, like the locks: a dozen small files, with the repository locked meanwhile.
+  mkdirSync(staged);
+  mkdirSync(worktreePath, { recursive: true });
   const dotGit = path.join(worktreePath, '.git');
   const content = { locked: LOCK_REASON, HEAD: base, commondir: '../..', gitdir: dotGit };
-  await Promise.all(Object.entries(content).map(([name, line]) => writeFile(path.join(staged, name), `${line}\n`)));
-  const adminDir = await moveIn(staged, path.join(repository.commonDir, 'worktrees'), path.basename(worktreePath));
-  await writeFile(dotGit, `gitdir: ${adminDir}\n`);
+  for (const [name, line] of Object.entries(content)) writeFileSync(path.join(staged, name), `${line}\n`);
+  const adminDir = moveIn(staged, path.join(repository.commonDir, 'worktrees'), path.basename(worktreePath));
+  writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
 }
 
 /** The caller holds the repository's lock. */
@@ -61,26 +64,25 @@ async function holdsMore({ commonDir, topLevel }: Repository): Promise<boolean> 
   const ownDir = (await adminDirOf(topLevel)) ?? commonDir;
   const signs = ['reftable', 'config.worktree'].map((name) => path.join(commonDir, name));
   signs.push(path.join(ownDir, 'config.worktree'), path.join(ownDir, 'info', 'sparse-checkout'));
-  const found = await Promise.all(signs.map((sign) => orAbsent(stat(sign))));
-  return found.some((one) => one !== undefined);
+  return signs.some((sign) => existsSync(sign));
 }
 
 /** A name is part of refs (`worktrees/<name>/HEAD`): only what any ref may hold. A taken one gets a number, as git does it. */
-async function moveIn(staged: string, root: string, wanted: string): Promise<string> {
+function moveIn(staged: string, root: string, wanted: string): string {
   const name = wanted.replace(/[^\w-]+/g, '-');
   for (let number = 0; ;) {
     const adminDir = path.join(root, number === 0 ? name : `${name}${number}`);
     // An empty folder is replaced: a killed git made it.
-    const taken = ((await orAbsent(readdir(adminDir))) ?? []).length > 0;
+    const taken = existsSync(adminDir) && readdirSync(adminDir).length > 0;
     try {
       if (!taken) {
-        await rename(staged, adminDir);
+        renameSync(staged, adminDir);
         return adminDir;
       }
     } catch (error) {
       // Git removes `worktrees` with the last entry in it.
       if (isErrno(error, 'ENOENT')) {
-        await mkdir(root, { recursive: true });
+        mkdirSync(root, { recursive: true });
         continue;
       }
       if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw error;

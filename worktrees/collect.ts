@@ -118,8 +118,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
       again,
       at,
     });
-    if (record !== undefined && collected.kind !== 'kept')
-      await writeRecord(locksDir, { ...record, state: 'collected' });
+    if (record !== undefined && collected.kind !== 'kept') writeRecord(locksDir, { ...record, state: 'collected' });
     return collected;
   });
 }

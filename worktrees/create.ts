@@ -2,8 +2,9 @@
  * Makes the worktree of a task, finds the one that an earlier run of the same step made, or makes it anew.
  *
  * What must never happen: a folder that is not ours is touched; a half made worktree passes for a whole
- * one; the user's checkout, index or settings change. Git processes: 3 for a new worktree (rev-parse,
- * reset, status beside them), 2 for one that is there, 1 to reset; 6 more for each submodule.
+ * one; the user's checkout, index or settings change. Git processes: 1 for a new worktree (reset),
+ * none for one that is there, 1 to reset; one more (rev-parse) for a given base or an unusual repository, 6 for each
+ * submodule.
  */
 import { lstat, mkdir, readdir, realpath, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -50,13 +51,9 @@ export async function createWorktree(locksDir: string, request: CreateRequest): 
   const signal = request.signal && { signal: request.signal };
   const repository = await inspect(request.projectPath, { ...(request.base && { rev: request.base }), ...signal });
   const worktreePath = await targetPath(request.worktreePath, repository);
-  const [made, edits] = await Promise.all([
-    withLock({ locksDir, subject: worktreePath, ...signal }, () =>
-      makeOrFind({ locksDir, repository, worktreePath, request }),
-    ),
-    uncommittedEdits(repository.topLevel, request.signal),
-  ]);
-  return { ...made, warnings: [...edits, ...made.warnings] };
+  return withLock({ locksDir, subject: worktreePath, ...signal }, () =>
+    makeOrFind({ locksDir, repository, worktreePath, request }),
+  );
 }
 
 /** The path with all links in its parents resolved, as git will record it. */
@@ -92,7 +89,7 @@ async function makeOrFind({ locksDir, repository, worktreePath, request }: Targe
   const inTheWay = earlier === undefined ? await occupant(commonDir, worktreePath) : 'ours';
   if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
   const record: WorktreeRecord = { worktreePath, topLevel, commonDir, base, ...owner, state: 'making' };
-  await writeRecord(locksDir, record);
+  writeRecord(locksDir, record);
   if (inTheWay === 'ours') {
     await clearWorktree({ locksDir, worktreePath, commonDir: earlier?.commonDir ?? commonDir, ...signal });
   }
@@ -118,7 +115,7 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
     if (earlier === undefined) throw inUse(worktreePath, 'it is no worktree that was made here');
     const { commonDir, topLevel } = earlier;
     const record: WorktreeRecord = { ...earlier, base: request.base, state: 'making' };
-    await writeRecord(locksDir, record);
+    writeRecord(locksDir, record);
     await clearWorktree({ locksDir, worktreePath, commonDir, ...signal });
     const repository = { topLevel, commonDir, head: request.base };
     return { warnings: await make({ locksDir, repository, record, ...signal }) };
@@ -158,7 +155,7 @@ async function make({ locksDir, repository, record, signal: given }: Making): Pr
   );
   const warnings = await checkOut(worktreePath, given);
   warnings.push(...(await populateSubmodules({ repository, worktreePath, ...signal })));
-  await writeRecord(locksDir, { ...record, state: 'ready' });
+  writeRecord(locksDir, { ...record, state: 'ready' });
   return warnings;
 }
 
@@ -175,17 +172,4 @@ async function checkOut(worktreePath: string, given?: AbortSignal): Promise<stri
   return [
     'This repository keeps large files with git-lfs, which is not installed: the agent sees pointer files instead.',
   ];
-}
-
-/** A warning, if the user's checkout holds what is not in a commit. */
-async function uncommittedEdits(topLevel: string, signal?: AbortSignal): Promise<string[]> {
-  const status = await git(['status', '--porcelain', '-z', '--no-renames', '--untracked-files=normal'], {
-    cwd: topLevel,
-    maxStdoutBytes: 1024 * 1024,
-    ...(signal && { signal }),
-  });
-  if (status.length === 0) return [];
-  const count = status.toString('latin1').split('\0').length - 1;
-  const edits = count === 1 ? '1 uncommitted edit' : `${count} uncommitted edits`;
-  return [`The checkout in ${topLevel} has ${edits}: not included, the agent starts from the last commit.`];
 }

@@ -4,7 +4,8 @@
  * the user's repository. Written before the worktree is begun, so that a half made one is known as ours.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readFile, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { orAbsent } from './repository.ts';
@@ -67,12 +68,13 @@ async function readFrom(file: string): Promise<WorktreeRecord | undefined> {
   }
 }
 
-export async function writeRecord(locksDir: string, record: WorktreeRecord): Promise<void> {
-  await mkdir(locksDir, { recursive: true, mode: 0o700 });
+/** Synchronously, like the locks beside it. */
+export function writeRecord(locksDir: string, record: WorktreeRecord): void {
+  mkdirSync(locksDir, { recursive: true, mode: 0o700 });
   const file = fileOf(locksDir, record.worktreePath);
   const draft = `${file}.${randomUUID()}.new`;
-  await writeFile(draft, JSON.stringify(record), { mode: 0o600 });
-  await rename(draft, file);
+  writeFileSync(draft, JSON.stringify(record), { mode: 0o600 });
+  renameSync(draft, file);
 }
 
 export async function deleteRecord(locksDir: string, worktreePath: string): Promise<void> {

@@ -53,7 +53,7 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
     const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
     if (found === 'nothing') return { removed: false };
     if (found !== 'ours') throw refused(worktreePath, found);
-    if (record !== undefined) await writeRecord(locksDir, { ...record, state: 'making' });
+    if (record !== undefined) writeRecord(locksDir, { ...record, state: 'making' });
     await clearWorktree({ locksDir, worktreePath, commonDir: commonDir ?? worktreePath, ...signal });
     await deleteRecord(locksDir, worktreePath);
     await removeEmptyParents(worktreePath, context.root);

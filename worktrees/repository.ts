@@ -73,7 +73,7 @@ export async function inspect(projectPath: string | undefined, options: InspectO
 
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})\n$/;
 /** Settings that move the checkout, change how refs are kept, or bring in files that may. */
-const UNUSUAL = /^\s*(worktree|bare\s*($|=\s*(?!false\s*$))|\[\s*(extensions|include))/im;
+const UNUSUAL = /^\s*(worktree|bare\s*($|=(?!\s*false\s*$))|\[\s*(extensions|include))/im;
 
 /**
  * By far most projects are the folder with a plain `.git`, on a branch or detached, the ref in a file of its own

@@ -16,6 +16,7 @@ import { type WorktreeRecord, findOwned } from './records.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
 import { type Repository, commonDirOf, inspect } from './repository.ts';
 import { withLock } from './repository-lock.ts';
+import { uncommittedEdits } from './uncommitted-edits.ts';
 
 export interface WorktreesOptions {
   /** Locks and records of worktrees, ours alone; made if missing. All processes of a host share it. */
@@ -34,6 +35,8 @@ export interface RefRequest {
 export interface Worktrees {
   inspect(projectPath: string | undefined, signal?: AbortSignal): Promise<Repository>;
   create(request: CreateRequest): Promise<MadeWorktree>;
+  /** What the user's checkout holds beyond its commit, as a sentence. */
+  uncommittedEdits(projectPath: string, signal?: AbortSignal): Promise<string | undefined>;
   reset(request: ResetRequest): Promise<{ warnings: string[] }>;
   collect(request: CollectRequest): Promise<Collected>;
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
@@ -53,6 +56,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
   return {
     inspect: (projectPath, signal) => inspect(projectPath, { ...(signal && { signal }) }),
     create: (request) => createWorktree(locksDir, request),
+    uncommittedEdits,
     reset: (request) => resetWorktree(locksDir, request),
     collect(request) {
       checkRef(request.ref);

@@ -15,6 +15,9 @@ export function makeWorktrees() {
       await mkdir(worktreePath, { recursive: true });
       return { state: 'created', worktreePath, base: BASE, warnings: [] };
     },
+    async uncommittedEdits() {
+      return undefined;
+    },
     async collect() {
       const stored = { commit: RESULT, tree: RESULT, patch: Buffer.from(PATCH), diff: PATCH };
       return { kind: 'changed', ...stored, files: [FILE], additions: 1, deletions: 0, ignored: [], notes: [] };

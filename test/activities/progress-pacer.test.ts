@@ -72,6 +72,14 @@ test('a change of phase or attempt is told at once', async () => {
   expect(turn.at).toEqual([0, 10, 20, 20]);
 });
 
+test('that an agent starts is told once it takes longer than a second', async () => {
+  const turn = new Simulation();
+  for (; turn.now < 5_000; turn.now += 500) await turn.offer('starting');
+  await turn.offer('working');
+  expect(turn.sent.map(({ phase }) => phase)).toEqual(['starting', 'working']);
+  expect(turn.at).toEqual([1_000, 5_000]);
+});
+
 test('nothing new, nothing sent', async () => {
   const turn = new Simulation();
   for (; turn.now < HOUR_MS; turn.now += 1_000) await turn.offer('working');

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmod, mkdir, readFile, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { SAMPLE_FILES, gitIn, makeRepository, treeOf } from '../lab/repositories.ts';
 import { openLab } from './lab.ts';
 
@@ -16,6 +16,26 @@ test('a worktree stands detached on the commit of the checkout, and the checkout
   await tree.remove();
   expect(await repository.fingerprint()).toEqual(before);
 });
+
+test.each(['main', 'topic/nested-name', 'detached'])('a usual repository (%s) takes one git process', async (head) => {
+  const { repository, create, root } = await openLab();
+  if (head === 'detached') await repository.git('checkout', '--quiet', '--detach');
+  else await repository.git('checkout', '--quiet', '-B', head);
+  const git = await loggedGit(path.join(root, 'bin'));
+  const tree = await create();
+  expect(await git()).toEqual([`-C ${tree.worktreePath} reset --quiet --hard --no-recurse-submodules`]);
+});
+
+/** Until the test ends every git process goes through a script that notes its arguments; returns how to read them. */
+async function loggedGit(folder: string): Promise<() => Promise<string[]>> {
+  const real = execFileSync('sh', ['-c', 'command -v git'], { encoding: 'utf8' }).trim();
+  const log = path.join(folder, 'log');
+  await mkdir(folder);
+  await writeFile(path.join(folder, 'git'), `#!/bin/sh\necho "$@" >> '${log}'\nexec ${real} "$@"\n`, { mode: 0o755 });
+  vi.stubEnv('PATH', `${folder}:${process.env['PATH']}`);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  return async () => (await readFile(log, 'utf8')).trimEnd().split('\n');
+}
 
 test('a worktree starts from the base that is asked for', async () => {
   const { repository, worktrees, root } = await openLab();
@@ -102,15 +122,16 @@ test('a path that holds something of the user is refused and left as it is', asy
 });
 
 test('uncommitted edits are not included, and the person is told', async () => {
-  const { repository, create } = await openLab();
+  const { repository, create, worktrees } = await openLab();
+  expect(await worktrees.uncommittedEdits(repository.path)).toBeUndefined();
   await repository.write({ 'README.md': 'edited\n', 'new.txt': 'new\n' });
   // Only its time differs: a status that may write would note that in the user's index.
   await utimes(path.join(repository.path, 'src', 'main.js'), new Date(0), new Date(0));
   const before = await repository.fingerprint();
   const tree = await create();
-  expect(tree.warnings).toEqual([
+  expect(await worktrees.uncommittedEdits(path.join(repository.path, 'src'))).toBe(
     `The checkout in ${repository.path} has 2 uncommitted edits: not included, the agent starts from the last commit.`,
-  ]);
+  );
   expect(await readFile(tree.file('README.md'), 'utf8')).toBe(SAMPLE_FILES['README.md']);
   await tree.remove();
   expect(await repository.fingerprint()).toEqual(before);
