@@ -61,7 +61,7 @@ export async function sweepStaged(commonDir: string): Promise<void> {
 
 /** Refs in tables, settings for each worktree, sparse checkouts. */
 async function holdsMore({ commonDir, topLevel }: Repository): Promise<boolean> {
-  const ownDir = (await adminDirOf(topLevel)) ?? commonDir;
+  const ownDir = adminDirOf(topLevel) ?? commonDir;
   const signs = ['reftable', 'config.worktree'].map((name) => path.join(commonDir, name));
   signs.push(path.join(ownDir, 'config.worktree'), path.join(ownDir, 'info', 'sparse-checkout'));
   return signs.some((sign) => existsSync(sign));

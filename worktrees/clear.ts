@@ -5,7 +5,8 @@
  * already.
  */
 import { randomUUID } from 'node:crypto';
-import { chmod, lstat, readdir, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../workflows/errors.ts';
 import { removeEntry, sweepStaged } from './add-entry.ts';
@@ -28,9 +29,9 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
   await removeTree(options.worktreePath);
   await removeTree(asideOf(options.worktreePath));
   const { commonDir: subject, locksDir, signal } = options;
-  if ((await orAbsent(lstat(subject))) === undefined) return;
+  if (!existsSync(subject)) return;
   await withLock({ locksDir, subject, ...(signal && { signal }) }, async () => {
-    for (const entry of await listEntries(options.commonDir)) {
+    for (const entry of listEntries(options.commonDir)) {
       if (await belongs(entry, options.worktreePath)) await removeEntry(options.commonDir, entry.adminDir);
     }
     await sweepStaged(options.commonDir);

@@ -11,14 +11,14 @@
  * (`update-index --assume-unchanged`). Git processes: 2 if nothing changed, else 7 (status and cat-file,
  * add, write-tree, commit-tree and diff-tree, update-ref), 8 with binary files.
  */
-import { constants } from 'node:fs';
-import { copyFile, lstat, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { constants, lstatSync } from 'node:fs';
+import { copyFile, readFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
 import { moveAside, putBack } from './nested.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { canonical, commonDirOf, findEntry, orAbsent, ownCommonDirOf } from './repository.ts';
+import { canonical, commonDirOf, findEntry, ifThere, orAbsent, ownCommonDirOf } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
@@ -81,16 +81,16 @@ interface Job {
 }
 
 export async function collectChange(locksDir: string, request: CollectRequest): Promise<Collected> {
-  const subject = await canonical(request.worktreePath);
+  const subject = canonical(request.worktreePath);
   const { worktreePath } = request;
   return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
-    const record = await readRecord(locksDir, subject);
+    const record = readRecord(locksDir, subject);
     if (request.owner !== undefined && record?.owner !== request.owner) {
       throw new LonghaulError('worktree_in_use', `${worktreePath} is no longer task ${request.owner}'s.`);
     }
-    const commonDir = await sharedFolder(request.projectPath, record, subject);
-    const entry = await findEntry(commonDir, subject);
-    const status = await orAbsent(lstat(subject));
+    const commonDir = sharedFolder(request.projectPath, record, subject);
+    const entry = findEntry(commonDir, subject);
+    const status = ifThere(() => lstatSync(subject));
     if (entry === undefined || status === undefined || record?.state === 'making') {
       throw new LonghaulError(
         'git_failed',
@@ -124,15 +124,13 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
 }
 
 /** Of the repository that the worktree belongs to. */
-async function sharedFolder(
+function sharedFolder(
   projectPath: string | undefined,
   record: WorktreeRecord | undefined,
   worktreePath: string,
-): Promise<string> {
+): string {
   const known = record?.commonDir;
-  const commonDir = await (projectPath === undefined
-    ? (known ?? ownCommonDirOf(worktreePath))
-    : commonDirOf(projectPath));
+  const commonDir = projectPath === undefined ? (known ?? ownCommonDirOf(worktreePath)) : commonDirOf(projectPath);
   if (commonDir !== undefined && commonDir === (known ?? commonDir)) return commonDir;
   const what = projectPath === undefined ? 'a known project' : `the project in ${projectPath}`;
   throw new LonghaulError('not_a_repository', `${worktreePath} is no worktree of ${what}.`);

@@ -6,7 +6,7 @@
  * none for one that is there, 1 to reset; one more (rev-parse) for a given base or an unusual repository, 6 for each
  * submodule.
  */
-import { lstat, mkdir, readdir, realpath, writeFile } from 'node:fs/promises';
+import { lstatSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../workflows/errors.ts';
 import { addEntry } from './add-entry.ts';
@@ -14,7 +14,7 @@ import { clearWorktree } from './clear.ts';
 import { git, gitError, tryGit } from './git.ts';
 import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { type Repository, canonical, findEntry, inspect, isOurs, orAbsent } from './repository.ts';
+import { type Repository, canonical, findEntry, ifThere, inspect, isOurs } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { populateSubmodules } from './submodules.ts';
 
@@ -50,20 +50,20 @@ interface Making {
 export async function createWorktree(locksDir: string, request: CreateRequest): Promise<MadeWorktree> {
   const signal = request.signal && { signal: request.signal };
   const repository = await inspect(request.projectPath, { ...(request.base && { rev: request.base }), ...signal });
-  const worktreePath = await targetPath(request.worktreePath, repository);
+  const worktreePath = targetPath(request.worktreePath, repository);
   return withLock({ locksDir, subject: worktreePath, ...signal }, () =>
     makeOrFind({ locksDir, repository, worktreePath, request }),
   );
 }
 
 /** The path with all links in its parents resolved, as git will record it. */
-async function targetPath(worktreePath: string, repository: Repository): Promise<string> {
+function targetPath(worktreePath: string, repository: Repository): string {
   if (!path.isAbsolute(worktreePath)) {
     throw new LonghaulError('invalid_input', `A worktree's path must be absolute, found ${worktreePath}.`);
   }
   const parent = path.dirname(path.resolve(worktreePath));
-  await mkdir(parent, { recursive: true });
-  const target = path.join(await realpath(parent), path.basename(worktreePath));
+  mkdirSync(parent, { recursive: true });
+  const target = path.join(realpathSync(parent), path.basename(worktreePath));
   if (`${repository.topLevel}/`.startsWith(`${target}/`))
     throw inUse(target, "it is the project's own folder or holds it");
   return target;
@@ -80,13 +80,13 @@ async function makeOrFind({ locksDir, repository, worktreePath, request }: Targe
   const signal = request.signal && { signal: request.signal };
   const { topLevel, commonDir, head: base } = repository;
   const owner = request.owner === undefined ? {} : { owner: request.owner };
-  const earlier = await readRecord(locksDir, worktreePath);
+  const earlier = readRecord(locksDir, worktreePath);
   if (earlier?.state === 'ready') {
     if (earlier.commonDir !== commonDir) throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
     if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
-    if (await isWhole(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
+    if (isWhole(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
   }
-  const inTheWay = earlier === undefined ? await occupant(commonDir, worktreePath) : 'ours';
+  const inTheWay = earlier === undefined ? occupant(commonDir, worktreePath) : 'ours';
   if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
   const record: WorktreeRecord = { worktreePath, topLevel, commonDir, base, ...owner, state: 'making' };
   writeRecord(locksDir, record);
@@ -108,10 +108,10 @@ export interface ResetRequest {
  * anew in its place. Killed midway, the next reset or create makes it whole.
  */
 export async function resetWorktree(locksDir: string, request: ResetRequest): Promise<{ warnings: string[] }> {
-  const worktreePath = await canonical(request.worktreePath);
+  const worktreePath = canonical(request.worktreePath);
   const signal = request.signal && { signal: request.signal };
   return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
-    const earlier = await readRecord(locksDir, worktreePath);
+    const earlier = readRecord(locksDir, worktreePath);
     if (earlier === undefined) throw inUse(worktreePath, 'it is no worktree that was made here');
     const { commonDir, topLevel } = earlier;
     const record: WorktreeRecord = { ...earlier, base: request.base, state: 'making' };
@@ -123,22 +123,22 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
 }
 
 /** Git knows it and its folder is there. A `.git` file that the agent removed is put back. */
-async function isWhole({ worktreePath, commonDir }: WorktreeRecord): Promise<boolean> {
-  const entry = await findEntry(commonDir, worktreePath);
-  if (entry === undefined || (await orAbsent(lstat(worktreePath)))?.isDirectory() !== true) return false;
+function isWhole({ worktreePath, commonDir }: WorktreeRecord): boolean {
+  const entry = findEntry(commonDir, worktreePath);
+  if (entry === undefined || ifThere(() => lstatSync(worktreePath))?.isDirectory() !== true) return false;
   const dotGit = path.join(worktreePath, '.git');
-  if ((await orAbsent(lstat(dotGit))) === undefined) await writeFile(dotGit, `gitdir: ${entry.adminDir}\n`);
+  if (ifThere(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${entry.adminDir}\n`);
   return true;
 }
 
 /** What holds the path, where we have no record: in words if it is not ours. */
-async function occupant(commonDir: string, worktreePath: string): Promise<string> {
-  const entry = await findEntry(commonDir, worktreePath);
+function occupant(commonDir: string, worktreePath: string): string {
+  const entry = findEntry(commonDir, worktreePath);
   if (entry !== undefined) return isOurs(entry) ? 'ours' : 'it is a worktree that git has for somebody else';
-  const status = await orAbsent(lstat(worktreePath));
+  const status = ifThere(() => lstatSync(worktreePath));
   if (status === undefined) return 'nothing';
   if (!status.isDirectory()) return 'a file is there';
-  return (await readdir(worktreePath)).length === 0 ? 'nothing' : 'a folder with files is there';
+  return readdirSync(worktreePath).length === 0 ? 'nothing' : 'a folder with files is there';
 }
 
 function inUse(worktreePath: string, why: string): LonghaulError {
@@ -168,7 +168,7 @@ async function checkOut(worktreePath: string, given?: AbortSignal): Promise<stri
     await git(args, { ...options, settings: WITHOUT_LFS });
     return ['git-lfs could not fetch all large files of this repository: the agent sees pointer files instead.'];
   }
-  if (hasLfs() || !(await usesLfs(worktreePath))) return [];
+  if (hasLfs() || !usesLfs(worktreePath)) return [];
   return [
     'This repository keeps large files with git-lfs, which is not installed: the agent sees pointer files instead.',
   ];

@@ -38,7 +38,7 @@ export async function findLeftEntries({ commonDir, root, olderThanMs }: FindLeft
     const folder = path.join(commonDir, name);
     if (name.startsWith(STAGED) && (await isOld(folder))) left.push({ path: folder, kind: 'staged' });
   }
-  for (const entry of (await listEntries(commonDir)).filter(isOurs)) {
+  for (const entry of listEntries(commonDir).filter(isOurs)) {
     const { adminDir, worktreePath } = entry;
     if (worktreePath === undefined) {
       if (await isOld(adminDir)) left.push({ path: adminDir, kind: 'unplaced' });

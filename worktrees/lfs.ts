@@ -3,8 +3,7 @@
  * cannot be checked out; with the filter switched off its large files are the small pointer files that
  * git stores, and go back into a commit unchanged.
  */
-import { accessSync, constants } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 export const WITHOUT_LFS: Readonly<Record<string, string>> = {
@@ -32,9 +31,12 @@ export function missingFilterSettings(): Readonly<Record<string, string>> {
 }
 
 /** Whether the top folder's attributes send files through git-lfs. */
-export async function usesLfs(topLevel: string): Promise<boolean> {
-  const attributes = await readFile(path.join(topLevel, '.gitattributes'), 'utf8').catch(() => '');
-  return /\bfilter=lfs\b/.test(attributes);
+export function usesLfs(topLevel: string): boolean {
+  try {
+    return /\bfilter=lfs\b/.test(readFileSync(path.join(topLevel, '.gitattributes'), 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
 function isExecutable(file: string): boolean {

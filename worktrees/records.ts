@@ -4,11 +4,11 @@
  * the user's repository. Written before the worktree is begun, so that a half made one is known as ours.
  */
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { readFile, readdir, rm } from 'node:fs/promises';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { orAbsent } from './repository.ts';
+import { ifThere, orAbsent } from './repository.ts';
 import { nameOf } from './repository-lock.ts';
 
 const recordSchema = z.object({
@@ -31,8 +31,8 @@ const fileOf = (locksDir: string, worktreePath: string): string =>
   path.join(locksDir, `${nameOf(worktreePath)}${SUFFIX}`);
 
 /** undefined: never made here, or removed, or unreadable after the machine lost power. */
-export async function readRecord(locksDir: string, worktreePath: string): Promise<WorktreeRecord | undefined> {
-  const record = await readFrom(fileOf(locksDir, worktreePath));
+export function readRecord(locksDir: string, worktreePath: string): WorktreeRecord | undefined {
+  const record = readFrom(fileOf(locksDir, worktreePath));
   return record?.worktreePath === worktreePath ? record : undefined;
 }
 
@@ -52,13 +52,13 @@ export async function listRecords(locksDir: string): Promise<WorktreeRecord[]> {
 async function* eachRecord(locksDir: string): AsyncGenerator<WorktreeRecord> {
   const names = (await orAbsent(readdir(locksDir))) ?? [];
   for (const name of names.filter((one) => one.endsWith(SUFFIX))) {
-    const record = await readFrom(path.join(locksDir, name));
+    const record = readFrom(path.join(locksDir, name));
     if (record) yield record;
   }
 }
 
-async function readFrom(file: string): Promise<WorktreeRecord | undefined> {
-  const text = await orAbsent(readFile(file, 'utf8'));
+function readFrom(file: string): WorktreeRecord | undefined {
+  const text = ifThere(() => readFileSync(file, 'utf8'));
   if (text === undefined) return undefined;
   try {
     return recordSchema.parse(JSON.parse(text));

@@ -39,17 +39,17 @@ export interface RemoveContext {
 /** False: nothing was there. */
 export async function removeWorktree(context: RemoveContext, request: RemoveRequest): Promise<{ removed: boolean }> {
   const { locksDir } = context;
-  const worktreePath = await canonical(request.worktreePath);
+  const worktreePath = canonical(request.worktreePath);
   const signal = request.signal && { signal: request.signal };
   return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
-    const record = await readRecord(locksDir, worktreePath);
+    const record = readRecord(locksDir, worktreePath);
     if (request.owner !== undefined && record?.owner !== request.owner) return { removed: false };
     const { projectPath } = request;
-    const project = projectPath === undefined ? undefined : await commonDirOf(projectPath);
+    const project = projectPath === undefined ? undefined : commonDirOf(projectPath);
     if (record !== undefined && project !== undefined && record.commonDir !== project) {
       throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${projectPath}`);
     }
-    const commonDir = record?.commonDir ?? (projectPath === undefined ? await ownCommonDirOf(worktreePath) : project);
+    const commonDir = record?.commonDir ?? (projectPath === undefined ? ownCommonDirOf(worktreePath) : project);
     const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
     if (found === 'nothing') return { removed: false };
     if (found !== 'ours') throw refused(worktreePath, found);
@@ -63,7 +63,7 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
 
 /** What is there, where we have no record; in words if it is not ours to remove. */
 async function look(worktreePath: string, commonDir: string | undefined): Promise<string> {
-  const entry = commonDir === undefined ? undefined : await findEntry(commonDir, worktreePath);
+  const entry = commonDir === undefined ? undefined : findEntry(commonDir, worktreePath);
   if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git has it as a worktree of somebody else';
   const status = await orAbsent(lstat(worktreePath));
   if (status === undefined) return 'nothing';
@@ -71,7 +71,7 @@ async function look(worktreePath: string, commonDir: string | undefined): Promis
   if ((await readdir(worktreePath)).length === 0) return 'ours';
   if (commonDir === undefined) return 'neither a project, nor a record of ours, nor its own .git says whose it is';
   // Git's entry is gone, but the folder still says whose worktree it was.
-  const adminDir = await adminDirOf(worktreePath);
+  const adminDir = adminDirOf(worktreePath);
   const wasOurs = adminDir !== undefined && path.dirname(adminDir) === path.join(commonDir, 'worktrees');
   return wasOurs && (await orAbsent(lstat(adminDir))) === undefined ? 'ours' : 'it is no worktree of this project';
 }

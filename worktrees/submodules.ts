@@ -5,10 +5,11 @@
  * They are made by hand, with `git clone` from the project's own copy: `git submodule update` clones
  * from the URL, and its offline ways need `protocol.file.allow` for paths that a commit can choose.
  */
+import { existsSync, statSync } from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { git, gitText, tryGit } from './git.ts';
-import { type Repository, adminDirOf, orAbsent } from './repository.ts';
+import { type Repository, adminDirOf, ifThere, orAbsent } from './repository.ts';
 
 export interface Submodule {
   readonly name: string;
@@ -24,8 +25,8 @@ interface Populate {
 
 /** Returns a warning for each submodule that stays empty. */
 export async function populateSubmodules({ repository, worktreePath, signal }: Populate): Promise<string[]> {
-  const adminDir = await adminDirOf(worktreePath);
-  if (adminDir === undefined || (await orAbsent(stat(path.join(worktreePath, '.gitmodules')))) === undefined) return [];
+  const adminDir = adminDirOf(worktreePath);
+  if (adminDir === undefined || !existsSync(path.join(worktreePath, '.gitmodules'))) return [];
   const source = { gitDir: repository.commonDir, checkout: repository.topLevel };
   return populate({ source, adminDir, worktreePath, ...(signal && { signal }) });
 }
@@ -85,7 +86,7 @@ async function populateOne(level: Level, submodule: Submodule): Promise<string |
   }
   const checkedOut = await tryGit(['checkout', '--quiet', '--force', '--detach', commit], { cwd: target, ...options });
   if (checkedOut.exitCode !== 0) return `the project's copy of it lacks commit ${commit.slice(0, 12)}`;
-  if ((await orAbsent(stat(path.join(target, '.gitmodules')))) === undefined) return [];
+  if (!existsSync(path.join(target, '.gitmodules'))) return [];
   const checkout = path.join(level.source.checkout, submodule.path);
   return populate({ source: { gitDir: source, checkout }, adminDir: gitDir, worktreePath: target, ...options });
 }
@@ -93,7 +94,7 @@ async function populateOne(level: Level, submodule: Submodule): Promise<string |
 /** As `.gitmodules` in the worktree lists them, without those whose name or path would lead elsewhere. */
 export async function listSubmodules(worktreePath: string, signal?: AbortSignal): Promise<Submodule[]> {
   const file = path.join(worktreePath, '.gitmodules');
-  if ((await orAbsent(stat(file)))?.isFile() !== true) return [];
+  if (ifThere(() => statSync(file))?.isFile() !== true) return [];
   const listed = await tryGit(['config', '--file', file, '--null', '--get-regexp', '^submodule\\..*\\.path$'], {
     cwd: worktreePath,
     ...(signal && { signal }),
@@ -124,7 +125,7 @@ async function pinnedCommit(worktreePath: string, at: string, signal?: AbortSign
 
 /** The git folder of the project's own copy: where its checkout says, else where git keeps what was checked out once. */
 export async function copyOf(source: Level['source'], submodule: Submodule): Promise<string | undefined> {
-  const inUse = await adminDirOf(path.join(source.checkout, submodule.path));
+  const inUse = adminDirOf(path.join(source.checkout, submodule.path));
   for (const place of [inUse, path.join(source.gitDir, 'modules', submodule.name)]) {
     if (place !== undefined && (await orAbsent(stat(path.join(place, 'HEAD')))) !== undefined) return place;
   }

@@ -87,7 +87,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
 }
 
 async function repositoryOf(projectPath: string): Promise<string> {
-  return (await commonDirOf(projectPath)) ?? (await inspect(projectPath)).commonDir;
+  return commonDirOf(projectPath) ?? (await inspect(projectPath)).commonDir;
 }
 
 /** Refs outside refs/longhaul are the user's. */

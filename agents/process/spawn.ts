@@ -88,18 +88,22 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   const { identity, stdin, stdout, stderr, exited, closed } = await start(options, spawnId);
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
   stdin.on('error', () => {}); // EPIPE of an agent that is gone; its exit tells
-  void exited
-    .then(() => sweepSpawn(spawnId))
-    .then(
-      () => stopListening(stdout),
-      () => stdout.destroy(),
-    );
+  let hasExited = false;
+  const swept = exited.then(() => {
+    hasExited = true;
+    return sweepSpawn(spawnId);
+  });
+  void swept.then(
+    () => stopListening(stdout),
+    () => stdout.destroy(),
+  );
 
   const endAll = async (): Promise<void> => {
     stdin.end();
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity);
-    await sweepSpawn(spawnId);
+    // Once is enough: with the agent gone and nothing marked left, nobody is there to start another.
+    await (hasExited ? swept : sweepSpawn(spawnId));
   };
   const end = async (): Promise<void> => {
     // What /proc cannot be asked now (no file descriptors left) is ended by the next attempt's endTask.

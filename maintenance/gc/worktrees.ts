@@ -109,10 +109,19 @@ async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePlaces, folde
   return [{ kind: 'worktree', name: folder, reason, kept, remove: async () => ({ kind: 'kept', why: kept }) }];
 }
 
+/** A project that cannot be read now is passed over. */
+function commonDirOrNone(project: string): string | undefined {
+  try {
+    return commonDirOf(project);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Shared folders of the repositories that tasks have worked in, as far as they are there. */
 export async function repositoriesOf(places: WorktreePlaces, projects: readonly string[]): Promise<string[]> {
   const fromRecords = (await listRecords(places.locksDir)).map((record) => record.commonDir);
-  const fromProjects = await Promise.all(projects.map((project) => commonDirOf(project).catch(() => undefined)));
+  const fromProjects = projects.map(commonDirOrNone);
   const all = new Set([...fromRecords, ...fromProjects].filter((dir) => dir !== undefined));
   const there = await Promise.all([...all].map(async (dir) => ((await orAbsent(readdir(dir))) ? [dir] : [])));
   return there.flat().sort();
