@@ -69,7 +69,7 @@ test('an install has none of our development tools, and links to no file of the 
     const text = await readFile(file, 'utf8');
     const map = /sourceMappingURL=data:[^,]*,([\w+/=]+)\s*$/.exec(text)?.[1];
     if (file !== join(dist, 'workflow-bundle.js')) expect([file, map]).toEqual([file, undefined]);
-    else expect(Buffer.from(map ?? '', 'base64').toString()).toMatch(/"sources":\["(?!\/)/);
+    else expect(Buffer.from(map ?? '', 'base64').toString()).toMatch(/"sources":\[\]/);
     expect([file, text.includes(ROOT)]).toEqual([file, false]);
   }
 });
