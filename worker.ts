@@ -24,11 +24,10 @@ import { readSettings, type Settings } from './services/settings.ts';
 import { workflowBundle } from './services/workflow-bundle.ts';
 import { claimHost } from './store/hosts.ts';
 import { connect, type Sql } from './store/sql.ts';
-import { agentQueue, hostQueue, WORKER_BUILD, WORKFLOW_QUEUE } from './workflows/contract.ts';
+import { agentQueue, hostQueue, WORKFLOW_QUEUE } from './workflows/contract.ts';
 import { LonghaulError } from './workflows/errors.ts';
 import { makeWorktrees } from './worktrees/worktrees.ts';
 
-const WORKER_VERSION = { deploymentName: 'longhaul', buildId: WORKER_BUILD };
 /** Steps that are running get this long after a SIGTERM; turns are stopped at once and resumed by the next worker. */
 const SHUTDOWN_GRACE = '8s';
 const SHUTDOWN_FORCE = '12s';
@@ -115,8 +114,6 @@ async function createWorkers({
     connection,
     namespace: temporal.options.namespace,
     identity: workerIdentity(settings.hostName, me),
-    // Says in each history which code decided; workers of any build take any task.
-    workerDeploymentOptions: { version: WORKER_VERSION, useWorkerVersioning: false },
     shutdownGraceTime: SHUTDOWN_GRACE,
     shutdownForceTime: SHUTDOWN_FORCE,
     // A cancel reaches a step with the answer to a heartbeat.

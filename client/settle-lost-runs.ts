@@ -7,6 +7,7 @@ import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundErro
 import { failUnstarted, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import {
+  COMMANDS,
   type SettleInput,
   settleWorkflowId,
   type TaskEnd,
@@ -75,7 +76,7 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   const status = await statusOf(deps.temporal, run);
   // A run makes its row final before it closes, so a row that is open even now was left behind.
   if (status === 'RUNNING' || status === 'PAUSED' || !(await isOpen(deps.sql, run.id))) return false;
-  const input: SettleInput = { taskId: run.id, host: deps.host, end: endOf(run, status) };
+  const input: SettleInput = { taskId: run.id, host: deps.host, commands: COMMANDS, end: endOf(run, status) };
   try {
     await deps.temporal.withDeadline(Date.now() + CALL_MS, () =>
       deps.temporal.workflow.start('settle', {

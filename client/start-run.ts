@@ -8,6 +8,7 @@ import {
 } from '@temporalio/common';
 import type { ClaimedTask } from '../store/queue.ts';
 import {
+  COMMANDS,
   SEARCH_ATTRIBUTES,
   type TaskInput,
   taskWorkflowId,
@@ -32,7 +33,7 @@ const KEYWORDS = {
 /** Returns the run's id, also if the run was there before. */
 export async function startRun(client: Client, task: ClaimedTask, host: string): Promise<string> {
   const workflowId = taskWorkflowId(task.id);
-  const input: TaskInput = { taskId: task.id, host };
+  const input: TaskInput = { taskId: task.id, host, commands: COMMANDS };
   const summary = firstLine(task.input ?? '');
   try {
     const handle = await client.withDeadline(Date.now() + START_MS, () =>

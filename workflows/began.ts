@@ -1,14 +1,14 @@
 /**
- * Which commands a run's workflow issues, decided as the run begins: runs that older code began go on as they began.
+ * Which commands a run's workflow issues: what it was started with, for as long as it runs. So runs that an older
+ * backend or worker began go on as they began.
  *
- * The build of the worker that completed a run's first workflow task stands in its history anyway. A marker of
- * `patched()` would say the same, but each comes with an event and an update of search attributes: 3 to 5 ms before
- * the agent starts, and 5 ms of the server's CPU (two cores, server 1.29.1).
+ * `patched()` would say the same with a marker in history, but each comes with an event and an update of search
+ * attributes: 3 to 5 ms before the agent starts, and 5 ms of the server's CPU (two cores, server 1.29.1).
  */
-import { patched, workflowInfo } from '@temporalio/workflow';
-import { WORKER_BUILD } from './contract.ts';
+import { patched } from '@temporalio/workflow';
+import { COMMANDS, type TaskInput } from './contract.ts';
 
-/** Marks the runs between the first two kinds. */
+/** Marks some of the first runs. */
 const LOCAL_DATABASE_STEPS = 'local-database-steps';
 
 export interface Commands {
@@ -18,10 +18,16 @@ export interface Commands {
   readonly lastingPhases: boolean;
 }
 
-/** Call it once, before the first await. */
-export function commandsOfRun(): Commands {
-  if (workflowInfo().currentDeploymentVersion?.buildId === WORKER_BUILD) {
-    return { localDatabaseSteps: true, lastingPhases: true };
+/** Call it before the first await. Of a run that is newer than this code it fails the workflow task: a newer worker takes it. */
+export function commandsOf({ commands = 1 }: TaskInput): Commands {
+  switch (commands) {
+    case 1:
+      return { localDatabaseSteps: patched(LOCAL_DATABASE_STEPS), lastingPhases: false };
+    case COMMANDS:
+      return { localDatabaseSteps: true, lastingPhases: true };
+    default:
+      throw new Error(
+        `This worker knows runs up to version ${COMMANDS}, this one was started as ${commands}: start a worker of the backend's version.`,
+      );
   }
-  return { localDatabaseSteps: patched(LOCAL_DATABASE_STEPS), lastingPhases: false };
 }

@@ -30,12 +30,6 @@ export const hostQueue = (host: string): string => `longhaul-host-${host}`;
 /** Steps that hold an agent slot: create worktree, dispatch. */
 export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
 
-/**
- * Stands in each run's history as the build that decided. A change of the commands that workflows issue comes with a
- * new one here and a case in began.ts.
- */
-export const WORKER_BUILD = 'longhaul-2';
-
 export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
 export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
 
@@ -69,8 +63,16 @@ export const isFinal = (state: TaskState): state is FinalState => FINAL_STATES.i
 
 export type ExecutionPath = 'acp' | 'pty' | 'native';
 
+/**
+ * What runs are started with now. A change of the commands that workflows issue raises it, and adds a case to began.ts
+ * and kept histories.
+ */
+export const COMMANDS = 2;
+
 /** Start argument of the workflow `task`. */
 export interface TaskInput {
+  /** Absent in runs from before there was a second version. */
+  readonly commands?: number;
   readonly taskId: TaskId;
   /** The machine that has the project's repository. */
   readonly host: string;

@@ -2,14 +2,15 @@
  * The closing steps for a task whose own run is gone (terminated in the Web UI): what the agent wrote is
  * kept and the row becomes final, as if the run had ended by itself.
  */
-import { commandsOfRun } from './began.ts';
+import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';
 import type { SettleInput, TaskResult } from './contract.ts';
 import { openTask } from './live.ts';
 import { steps } from './steps.ts';
 
-export async function settle({ taskId, host, end }: SettleInput): Promise<TaskResult> {
-  const commands = commandsOfRun();
+export async function settle(input: SettleInput): Promise<TaskResult> {
+  const { taskId, host, end } = input;
+  const commands = commandsOf(input);
   const run = steps(host, commands);
   const live = openTask(taskId, run, commands);
   return closeTask({ taskId, run, live, end, partial: true });

@@ -3,7 +3,7 @@
  * activities/. Nothing here reads a clock, a file or a table.
  */
 import { CancellationScope } from '@temporalio/workflow';
-import { commandsOfRun } from './began.ts';
+import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';
 import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from './contract.ts';
 import { endOf } from './end.ts';
@@ -12,7 +12,7 @@ import { steps } from './steps.ts';
 
 export async function task(input: TaskInput): Promise<TaskResult> {
   const { taskId } = input;
-  const commands = commandsOfRun();
+  const commands = commandsOf(input);
   const run = steps(input.host, commands);
   const live = openTask(taskId, run, commands); // message handlers, before the first await
   let end: TaskEnd = { state: 'completed' };

@@ -28,6 +28,15 @@ describe('kept histories', () => {
     await replay(name, code);
   });
 
+  test('a run of a newer version is left to a newer worker', async () => {
+    const history = await readHistory('0.1.0-commands-2-completed.json');
+    const [input] = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+    if (!input?.data) throw new Error('the history has no start argument');
+    input.data = Buffer.from(Buffer.from(input.data).toString().replace('"commands":2', '"commands":3'));
+    const replayed = Worker.runReplayHistory({ workflowBundle: { code } }, history);
+    await expect(replayed).rejects.toThrow(/start a worker of the backend's version/);
+  });
+
   test('a workflow with its steps in another order is found out', async () => {
     const completed = names.find((name) => name.includes('completed')) ?? '';
     const changed = code.replace("live.enter('create worktree', 'queued')", 'await run.finishTask({ taskId })');
