@@ -1,8 +1,9 @@
 /** From a directory to the project that stands for its repository. */
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, sep } from 'node:path';
-import type { Db } from '../store/sql.ts';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { refuseOutside } from '../store/project-roots.ts';
 import { findOrAddProject } from '../store/projects.ts';
+import type { Db } from '../store/sql.ts';
 import type { ProjectId } from '../workflows/contract.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
@@ -53,16 +54,6 @@ async function directoryAt(path: string): Promise<string> {
   }
   if ((await stat(real)).isDirectory()) return real;
   throw new LonghaulError('invalid_input', `project path: expected a directory, found a file at ${real}.`);
-}
-
-async function refuseOutside(path: string, roots: readonly string[]): Promise<void> {
-  if (roots.length === 0) return;
-  const real = await Promise.all(roots.map((root) => realpath(root).catch(() => root)));
-  if (real.some((root) => path === root || path.startsWith(root.endsWith(sep) ? root : root + sep))) return;
-  throw new LonghaulError(
-    'invalid_input',
-    `${path} is not under a folder that projects may lie in (LONGHAUL_PROJECT_ROOTS: ${roots.join(', ')}).`,
-  );
 }
 
 async function exists(path: string): Promise<boolean> {

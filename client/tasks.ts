@@ -1,5 +1,5 @@
 /** What can be asked about tasks. */
-import type { Sql } from '../store/sql.ts';
+import type { Db } from '../store/sql.ts';
 import {
   type DiffView,
   findDiff,
@@ -8,13 +8,13 @@ import {
   type TaskFilter,
   type TaskView,
 } from '../store/task-views.ts';
-import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import { isFinal, type TaskId, taskWorkflowId } from '../workflows/contract.ts';
 import { noSuchTask } from './task-ids.ts';
 
 export type { TaskFilter };
 
 export interface ReadDeps {
-  readonly sql: Sql;
+  readonly sql: Db;
   readonly namespace?: string;
   /** Of Temporal's Web UI; none: no links. */
   readonly temporalUiUrl?: string;
@@ -24,7 +24,12 @@ export interface TaskDescription extends TaskView {
   readonly workflow_id: string;
   /** Where Temporal's Web UI shows the run. */
   readonly workflow_url: string | null;
+  /** What can be asked of it now. */
+  readonly actions: readonly TaskAction[];
 }
+
+export const TASK_ACTIONS = ['cancel'] as const;
+export type TaskAction = (typeof TASK_ACTIONS)[number];
 
 /** Fails with `task_not_found`. */
 export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDescription> {
@@ -49,5 +54,10 @@ function withLinks({ namespace = 'default', temporalUiUrl }: ReadDeps, task: Tas
   const url = temporalUiUrl
     ? `${temporalUiUrl.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflowId}${task.run_id ? `/${task.run_id}` : ''}`
     : null;
-  return { ...task, workflow_id: workflowId, workflow_url: url };
+  return { ...task, workflow_id: workflowId, workflow_url: url, actions: actionsOf(task) };
+}
+
+/** A wish to cancel stands until the task ends; to ask again would change nothing. */
+function actionsOf(task: Pick<TaskView, 'state' | 'cancel_requested_at'>): TaskAction[] {
+  return isFinal(task.state) || task.cancel_requested_at !== null ? [] : ['cancel'];
 }

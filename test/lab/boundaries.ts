@@ -52,7 +52,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   },
   backend: {
     ours: ['contract', 'client', 'services'],
-    packages: ['fastify', '@fastify/*', 'pino', 'zod'],
+    packages: ['fastify', '@fastify/*', 'fastify-type-provider-zod', 'pino', 'prom-client', 'zod'],
     builtins: true,
   },
   /** What needs a look at everything: which agents there are, what is wrong, what was left. */
