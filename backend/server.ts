@@ -2,65 +2,75 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
-import { fastify, type FastifyInstance } from 'fastify';
-import { jsonSchemaTransform, jsonSchemaTransformObject, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'; // prettier-ignore
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
-import type { Intake } from '../client/intake.ts';
+import { isLoopback } from '../services/listen-host.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { type AccessOptions, makeAccess } from './access.ts';
 import type { RouteDeps } from './deps.ts';
+import { methodsByPath } from './known-methods.ts';
+import { type BackendMetrics, makeMetrics, type MetricsSources } from './metrics.ts';
+import { openapiOptions } from './openapi.ts';
 import { handleError, sendProblem } from './problem.ts';
+import { agentRoutes } from './routes/agents.ts';
+import { changeRoutes } from './routes/changes.ts';
 import { healthRoutes } from './routes/health.ts';
+import { metricsRoute } from './routes/metrics.ts';
+import { projectRoutes } from './routes/projects.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 import { taskRoutes } from './routes/tasks.ts';
 
-/** Far more than the longest input takes, escaped or in any script. */
+/** More than the longest input takes, in any script, escaped where it must be. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
 /** A Postgres that hangs answers nobody; whoever asked hears so after this long. */
 const HANDLER_TIMEOUT_MS = 10_000;
 
-export interface ServerOptions extends RouteDeps {
-  readonly intake: Pick<Intake, 'trouble'>;
+export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSources {
+  readonly longhaul: RouteDeps['longhaul'];
   readonly access: AccessOptions;
   readonly log: Logger;
+  /** Only tests have less patience. */
+  readonly handlerTimeoutMs?: number;
 }
 
 export function makeServer(options: ServerOptions): FastifyInstance {
+  const metrics = makeMetrics(options);
+  const deps: RouteDeps = { ...options, metrics };
   const server = fastify({
-    loggerInstance: options.log.child({}, { level: 'warn' }),
+    loggerInstance: options.log.child({}, { level: 'warn', serializers: { req: requestInLog } }),
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT_BYTES,
-    handlerTimeout: HANDLER_TIMEOUT_MS,
+    handlerTimeout: options.handlerTimeoutMs ?? HANDLER_TIMEOUT_MS,
     genReqId: requestId,
+    // What is no path at all meets no hook and no handler.
+    frameworkErrors: (error, request, reply) =>
+      void handleError(error, request as FastifyRequest, reply as FastifyReply),
   }) as unknown as FastifyInstance;
+  const methodsOf = methodsByPath(server);
   server.setValidatorCompiler(validatorCompiler);
   // What is sent is held to its schema by types and tests, not again each time: a row of an adopted table that is not as
   // expected is shown as it is, not answered with a fault.
   server.setSerializerCompiler(() => (data) => JSON.stringify(data));
   server.setErrorHandler(handleError);
-  server.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, new LonghaulError('route_not_found', `There is no ${request.method} ${pathOf(request.url)}.`)),
-  );
+  server.setNotFoundHandler((request, reply) => refuseUnknown(request, reply, methodsOf(pathOf(request.url))));
   server.addHook('onRequest', (request, reply, done) => {
     void reply.header('x-request-id', request.id);
     done();
   });
   server.addHook('onRequest', makeAccess(options.access));
-  server.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: { title: 'Longhaul', version: '0.1.0' },
-      security: [{ token: [] }],
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-    },
-    transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
+  server.addHook('onResponse', (request, reply, done) => {
+    observe(metrics, request, reply);
+    done();
   });
+  server.register(swagger, openapiOptions);
   healthRoutes(server, options);
+  metricsRoute(server, { metrics, open: isLoopback(options.access.listenHost) });
   server.register(
     (plain, _options, done) => {
       const api = plain.withTypeProvider<ZodTypeProvider>();
       api.get('/openapi.json', { schema: { hide: true } }, () => server.swagger());
-      taskRoutes(api, options);
+      for (const routes of [projectRoutes, taskRoutes, sessionRoutes, changeRoutes, agentRoutes]) routes(api, deps);
       done();
     },
     { prefix: '/api' },
@@ -76,3 +86,21 @@ function requestId({ headers }: IncomingMessage): string {
 
 /** Without what may hold secrets of somebody who put them there. */
 const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
+
+/** Headers are not for the log: one of them is the token. */
+function requestInLog({ method, url, ip }: FastifyRequest): object {
+  return { method, path: pathOf(url), ip };
+}
+
+function refuseUnknown(request: FastifyRequest, reply: FastifyReply, methods: readonly string[]): FastifyReply {
+  const path = pathOf(request.url);
+  if (methods.length === 0) return sendProblem(reply, new LonghaulError('route_not_found', `There is no ${path}.`));
+  const allow = methods.join(', ');
+  void reply.header('allow', allow);
+  return sendProblem(reply, new LonghaulError('method_not_allowed', `${path} takes ${allow}, not ${request.method}.`));
+}
+
+function observe({ requests }: BackendMetrics, request: FastifyRequest, reply: FastifyReply): void {
+  const route = request.routeOptions.url ?? 'none';
+  requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1_000);
+}

@@ -2,21 +2,50 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { refuseOutside } from '../store/project-roots.ts';
-import { findOrAddProject } from '../store/projects.ts';
-import type { Db } from '../store/sql.ts';
+import { findOrAddProject, findProjectView, projectPage, type ProjectView } from '../store/projects.ts';
+import type { Db, Sql } from '../store/sql.ts';
 import type { ProjectId } from '../workflows/contract.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 
 export interface ProjectPlace {
   readonly id: ProjectId;
   readonly path: string;
+  readonly added: boolean;
 }
 
 /** The project of the repository that `path` lies in; added if it is new. */
-export async function projectAt(db: Db, path: string, roots: readonly string[] = []): Promise<ProjectPlace> {
+export async function projectAt(
+  db: Db,
+  path: string,
+  roots: readonly string[] = [],
+  name?: string,
+): Promise<ProjectPlace> {
   const top = await repositoryAt(path);
   await refuseOutside(top, roots);
-  return { id: await findOrAddProject(db, { path: top, name: basename(top) || top }), path: top };
+  return { ...(await findOrAddProject(db, { path: top, name: name ?? (basename(top) || top) })), path: top };
+}
+
+export interface AddedProject {
+  readonly project: ProjectView;
+  /** False: there was one of this repository before, which keeps its name. */
+  readonly added: boolean;
+}
+
+/** Fails as `projectAt` does. */
+export async function addProject(
+  { sql, projectRoots }: { readonly sql: Sql; readonly projectRoots?: readonly string[] },
+  { path, name }: { readonly path: string; readonly name?: string },
+): Promise<AddedProject> {
+  const { id, added } = await projectAt(sql, path, projectRoots, name);
+  const project = await findProjectView(sql, id);
+  if (!project) throw new LonghaulError('project_not_found', `Project ${id} was removed meanwhile.`);
+  return { project, added };
+}
+
+/** Newest first. */
+export async function listProjects({ sql }: { readonly sql: Sql }, page: PageRequest): Promise<ListPage<ProjectView>> {
+  return listPage(await projectPage(sql, pageWish(page)), (project) => project);
 }
 
 /**

@@ -1,134 +1,95 @@
 /** Tasks: hand over, look, cancel. */
 import { z } from 'zod';
+import { cancel } from '../../client/cancel.ts';
 import { submit, type Submission } from '../../client/submit.ts';
 import { submitOnce } from '../../client/submit-once.ts';
-import { describe, TASK_ACTIONS, type TaskDescription } from '../../client/tasks.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import { describe, pageOfTasks, type TaskDescription } from '../../client/tasks.ts';
+import { type ProjectId, type SessionId, TASK_STATES, type TaskId } from '../../workflows/contract.ts';
 import type { Api, RouteDeps } from '../deps.ts';
-import { id, idParams, problems, text, time } from '../schemas.ts';
+import { definedOf, id, idParams, pageOf, pageQuery, problems, text } from '../schemas.ts';
+import { cancelled, newTask, task } from './task-schemas.ts';
 
-const newTask = z
-  .strictObject({
-    project_id: id.optional(),
-    project_path: text(4_096).optional().describe('A folder in a git repository; the project is added if it is new.'),
-    input: z.string().min(1).max(1_000_000).describe('What the agent is to do.'),
-    agent: text(200).optional().describe('A name of GET /api/agents.'),
-    model: text(200).optional(),
-    mode_id: text(200).optional(),
-    thinking_option_id: text(200).optional(),
-    session_id: id.optional().describe('Goes on in this session, after the tasks that wait in it.'),
-    chat_id: id.optional(),
-    priority: z.int().min(1).max(5).optional().describe('1 starts first; default 3.'),
-    permission_policy: z.enum(['allow', 'deny', 'ask']).optional().describe('"ask" is not supported yet.'),
-  })
-  .meta({ id: 'NewTask' });
-
-const taskChange = z.object({
-  id,
-  state: z.string(),
-  partial: z.boolean().describe('The turn did not come to its end.'),
-  files: z.int(),
-  additions: z.int().nullable(),
-  deletions: z.int().nullable(),
-  base_commit: z.string().nullable(),
-  result_commit: z.string().nullable(),
-});
-
-const nullable = z.string().nullable();
-// States are plain strings here: rows of an adopted table may have some of their own.
-const task = z
-  .object({
-    id,
-    project_id: id.nullable(),
-    project_name: nullable,
-    project_path: nullable,
-    input: z.string(),
-    agent: nullable,
-    model: nullable,
-    mode_id: nullable,
-    thinking_option_id: nullable,
-    session_id: id.nullable(),
-    chat_id: id.nullable(),
-    state: z.string().describe('pending, running, completed, failed or cancelled; the last three are final.'),
-    phase: z.string(),
-    error_code: nullable,
-    output_summary: nullable,
-    execution_path: nullable,
-    priority: z.int().nullable(),
-    permission_policy: nullable,
-    cost_tokens: z.int().nullable(),
-    run_id: nullable,
-    host: nullable,
-    kept_worktree: nullable,
-    cancel_requested_at: time,
-    cancel_reason: nullable,
-    created_at: time,
-    started_at: time,
-    ended_at: time,
-    change: taskChange.nullable(),
-    workflow_id: z.string(),
-    workflow_url: nullable.describe("Where Temporal's Web UI shows the run."),
-    actions: z.array(z.enum(TASK_ACTIONS)).describe('What can be asked of it now.'),
-  })
-  .meta({ id: 'Task' });
-
-const idempotencyHeaders = z.object({
+const idempotency = z.object({
   'idempotency-key': z
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters')
     .optional()
-    .describe('The same key and body again, within a day: the same task and answer.'),
+    .describe('The same key with the same body, within a day, is the same task and the same answer.'),
 });
+const filter = z.strictObject({
+  ...pageQuery,
+  project_id: id.optional(),
+  session_id: id.optional(),
+  state: z.enum(TASK_STATES).optional(),
+});
+const tags = ['tasks'];
 
 export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): void {
   const deps = { ...longhaul, projectRoots };
 
-  api.post(
-    '/tasks',
-    {
-      schema: {
-        summary: 'Hand over a task',
-        tags: ['tasks'],
-        headers: idempotencyHeaders,
-        body: newTask,
-        response: { 201: task, ...problems('invalid', 'missing', 'conflict', 'refused') },
-      },
-    },
-    async (request, reply) => {
-      const key = request.headers['idempotency-key'];
-      const submission = submissionOf(request.body);
-      if (key === undefined) {
-        const { taskId } = await submit(deps, submission);
-        return reply
-          .code(201)
-          .header('location', `/api/tasks/${taskId}`)
-          .send(taskBody(await describe(deps, taskId)));
-      }
-      const { task, replayed } = await submitOnce(deps, submission, key);
-      void reply.header('location', `/api/tasks/${task.id}`).header('idempotency-replayed', String(replayed));
-      return reply.code(201).send(taskBody(task));
-    },
-  );
+  const handOver = {
+    summary: 'Hand over a task',
+    tags,
+    headers: idempotency,
+    body: newTask,
+    response: { 201: task, ...problems('missing', 'conflict', 'body', 'refused') },
+  };
+  api.post('/tasks', { schema: handOver }, async (request, reply) => {
+    const key = request.headers['idempotency-key'];
+    const submission = submissionOf(request.body);
+    if (key === undefined) {
+      const { taskId } = await submit(deps, submission);
+      return reply
+        .code(201)
+        .header('location', `/api/tasks/${taskId}`)
+        .send(taskBody(await describe(deps, taskId)));
+    }
+    const made = await submitOnce(deps, submission, key);
+    void reply.header('location', `/api/tasks/${made.task.id}`).header('idempotency-replayed', String(made.replayed));
+    return reply.code(201).send(taskBody(made.task));
+  });
 
-  api.get(
-    '/tasks/:id',
-    {
-      schema: {
-        summary: 'One task',
-        tags: ['tasks'],
-        params: idParams,
-        response: { 200: task, ...problems('invalid', 'missing') },
-      },
+  const list = {
+    summary: 'Tasks, newest first',
+    tags,
+    querystring: filter,
+    response: { 200: pageOf(task), ...problems() },
+  };
+  api.get('/tasks', { schema: list }, async ({ query }) => {
+    const { limit, cursor, project_id, session_id, state } = query;
+    const wanted = definedOf({ projectId: project_id as ProjectId, sessionId: session_id as SessionId, state });
+    const { items, next_cursor } = await pageOfTasks(deps, wanted, { limit, ...definedOf({ cursor }) });
+    return { items: items.map((one) => ({ ...one, actions: [...one.actions] })), next_cursor };
+  });
+
+  const show = { summary: 'One task', tags, params: idParams, response: { 200: task, ...problems('missing') } };
+  api.get('/tasks/:id', { schema: show }, async ({ params }) => taskBody(await describe(deps, params.id as TaskId)));
+
+  const stop = {
+    summary: 'Cancel a task',
+    description: 'May be sent again. What the agent has written until then is kept, as a partial change.',
+    tags,
+    params: idParams,
+    body: z.strictObject({ reason: text(400).optional() }).nullish(),
+    response: {
+      200: cancelled.describe('It is cancelled, or had ended before.'),
+      202: cancelled.describe('It ends as soon as its agent is stopped.'),
+      ...problems('missing', 'body'),
     },
-    async (request) => taskBody(await describe(deps, request.params.id as TaskId)),
-  );
+  };
+  api.post('/tasks/:id/cancel', { schema: stop }, async (request, reply) => {
+    const taskId = request.params.id as TaskId;
+    const { kind: outcome } = await cancel(deps, taskId, request.body?.reason);
+    const done = outcome === 'cancelled' || outcome === 'already_ended';
+    return reply.code(done ? 200 : 202).send({ outcome, task: taskBody(await describe(deps, taskId)) });
+  });
 }
 
 function submissionOf(body: z.output<typeof newTask>): Submission {
-  const given = {
+  const { input } = body;
+  const rest = definedOf({
     projectId: body.project_id,
     projectPath: body.project_path,
-    input: body.input,
     agent: body.agent,
     model: body.model,
     modeId: body.mode_id,
@@ -137,17 +98,11 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
     chatId: body.chat_id,
     priority: body.priority,
     permissionPolicy: body.permission_policy,
-  };
-  return { ...definedOf(given), input: body.input };
+  });
+  return { ...rest, input };
 }
 
-type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-function definedOf<T extends object>(value: T): Defined<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Defined<T>;
-}
-
-/** Files are listed with the change itself. */
+/** Its files are listed with the change itself. */
 function taskBody({ change, ...rest }: TaskDescription): z.output<typeof task> {
   return { ...rest, actions: [...rest.actions], change: change && { ...change, files: change.files.length } };
 }

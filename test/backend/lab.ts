@@ -10,6 +10,7 @@ import { makeServer } from '../../backend/server.ts';
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
 import type { Sql } from '../../store/sql.ts';
 import { freshDatabase } from '../lab/database.ts';
+import { Documented } from './documented.ts';
 
 export interface Answer {
   readonly status: number;
@@ -29,15 +30,23 @@ export interface LabServer {
   readonly dir: string;
   /** Lines of its log. */
   readonly log: string[];
+  /** What each answer is held to. */
+  readonly documented: Documented;
+  /** As fetch takes it. With the token, unless the headers say otherwise. */
+  ask(path: string, init: RequestInit): Promise<Answer>;
   /** With the token, unless the headers say otherwise. */
   get(path: string, headers?: Record<string, string>): Promise<Answer>;
   post(path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   /** Another server on the same database, as a second backend would be. */
-  another(): Promise<LabServer>;
+  another(options?: LabServerOptions): Promise<LabServer>;
   close(): Promise<void>;
 }
 
 export interface LabServerOptions {
+  readonly handlerTimeoutMs?: number;
+  /** In front of the database, say. */
+  readonly databaseUrl?: (url: string) => Promise<string>;
+  readonly temporalAddress?: string;
   readonly access?: Partial<AccessOptions>;
   readonly projectRoots?: readonly string[];
 }
@@ -49,7 +58,8 @@ export async function startServer(options: LabServerOptions = {}): Promise<LabSe
   await mkdir(join(repository, '.git'), { recursive: true });
   await writeFile(join(repository, '.git', 'HEAD'), 'ref: refs/heads/main\n');
   await database.sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true)`;
-  const place = { databaseUrl: database.url, sql: database.sql, dir, repository };
+  const databaseUrl = (await options.databaseUrl?.(database.url)) ?? database.url;
+  const place = { databaseUrl, sql: database.sql, dir, repository };
   const servers: LabServer[] = [];
   const first = await serve(place, options, servers);
   return {
@@ -72,7 +82,10 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
   const log: string[] = [];
   const longhaul = openLonghaul({
     databaseUrl,
-    temporal: { namespace: 'default', connection: { address: inject('temporalAddress'), tls: false } },
+    temporal: {
+      namespace: 'default',
+      connection: { address: options.temporalAddress ?? inject('temporalAddress'), tls: false },
+    },
     temporalUiUrl: 'http://ui',
     applicationName: 'test backend',
   });
@@ -81,20 +94,20 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     intake: { trouble: () => undefined },
     access: { listenHost: '127.0.0.1', allowedHosts: [], ...options.access, token },
     projectRoots: options.projectRoots ?? [],
+    ...(options.handlerTimeoutMs === undefined ? {} : { handlerTimeoutMs: options.handlerTimeoutMs }),
     log: pino({ level: 'debug' }, { write: (line) => void log.push(line) }),
   });
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
+  const documented = new Documented(server.swagger());
   const ask = async (path: string, init: RequestInit): Promise<Answer> => {
     const headers = { authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>) };
     const response = await fetch(`${url}${path}`, { ...init, headers, signal: AbortSignal.timeout(20_000) });
     const text = await response.text();
-    const isJson = /json/.test(response.headers.get('content-type') ?? '');
-    return {
-      status: response.status,
-      headers: response.headers,
-      body: isJson ? (JSON.parse(text) as Answer['body']) : {},
-      text,
-    };
+    const contentType = response.headers.get('content-type') ?? '';
+    const body = /json/.test(contentType) ? (JSON.parse(text) as Answer['body']) : {};
+    const { status } = response;
+    documented.check({ method: init.method ?? 'GET', path, status, contentType, body });
+    return { status, headers: response.headers, body, text };
   };
   const self: LabServer = {
     ...rest,
@@ -102,6 +115,8 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     token,
     longhaul,
     log,
+    documented,
+    ask,
     get: (path, headers = {}) => ask(path, { headers }),
     post: (path, body, headers = {}) =>
       ask(path, {
@@ -109,7 +124,8 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
         headers: body === undefined ? headers : { 'content-type': 'application/json', ...headers },
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       }),
-    another: () => serve(place, { ...options, access: { ...options.access, token } }, servers),
+    another: (more = {}) =>
+      serve(place, { ...options, ...more, access: { ...options.access, ...more.access, token } }, servers),
     close: async () => {
       await server.close();
       await longhaul.close();

@@ -51,7 +51,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
     builtins: true,
   },
   backend: {
-    ours: ['contract', 'client', 'services'],
+    ours: ['contract', 'processes', 'client', 'services'],
     packages: ['fastify', '@fastify/*', 'fastify-type-provider-zod', 'pino', 'prom-client', 'zod'],
     builtins: true,
   },
