@@ -5,7 +5,7 @@ import type { Longhaul } from '../client/connection.ts';
 import type { Intake } from '../client/intake.ts';
 
 /** A scrape is answered without the database if that does not answer by then. */
-const DATABASE_MS = 3_000;
+const DATABASE_MS = 1_500;
 const LAG_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const REQUEST_BUCKETS_S = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 

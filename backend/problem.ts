@@ -104,9 +104,6 @@ function asLonghaulError(error: unknown): LonghaulError {
   const outage = namedFailure(error);
   if (outage) return outage;
   if (error instanceof Error && 'statusCode' in error && 'code' in error && typeof error.code === 'string') {
-    if (error.code === 'FST_ERR_HANDLER_TIMEOUT') {
-      return new LonghaulError('service_unreachable', 'No answer in time from Postgres or Temporal. Try again later.');
-    }
     if (Number(error.statusCode) < 500)
       return new LonghaulError(REFUSALS[error.code] ?? 'invalid_input', error.message);
   }

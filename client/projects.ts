@@ -78,7 +78,10 @@ async function directoryAt(path: string): Promise<string> {
   try {
     real = await realpath(path);
   } catch (error) {
-    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+    if (isErrno(error, 'EACCES', 'EPERM')) {
+      throw new LonghaulError('project_missing', `${path} cannot be looked at: we may not.`, { cause: error });
+    }
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP')) throw error;
     throw new LonghaulError('project_missing', `${path} does not exist on this machine.`, { cause: error });
   }
   if ((await stat(real)).isDirectory()) return real;
@@ -90,7 +93,8 @@ async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    // A folder that we may not look into has no repository for us.
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM')) return false;
     throw error;
   }
 }

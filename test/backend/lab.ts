@@ -43,7 +43,7 @@ export interface LabServer {
 }
 
 export interface LabServerOptions {
-  readonly handlerTimeoutMs?: number;
+  readonly patienceMs?: number;
   /** In front of the database, say. */
   readonly databaseUrl?: (url: string) => Promise<string>;
   readonly temporalAddress?: string;
@@ -94,7 +94,7 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     intake: { trouble: () => undefined },
     access: { listenHost: '127.0.0.1', allowedHosts: [], ...options.access, token },
     projectRoots: options.projectRoots ?? [],
-    ...(options.handlerTimeoutMs === undefined ? {} : { handlerTimeoutMs: options.handlerTimeoutMs }),
+    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
     log: pino({ level: 'debug' }, { write: (line) => void log.push(line) }),
   });
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
