@@ -48,7 +48,7 @@ export function cutPage<Row extends { readonly id: string; readonly page_at: num
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return {
-    items: shown.map(({ page_at: _, ...row }) => row),
+    items: shown.map(({ page_at: _at, ...row }) => row),
     ...(last && rows.length > limit ? { next: { at: last.page_at, id: last.id } } : {}),
   };
 }
