@@ -36,14 +36,7 @@ export function makeMetrics({ longhaul, intake }: MetricsSources): BackendMetric
     registers,
   });
   const postgres = new Gauge({ name: 'longhaul_postgres_up', help: '1: Postgres answered this scrape.', registers });
-  new Gauge({
-    name: 'longhaul_intake_up',
-    help: '1: nothing keeps intake from starting tasks.',
-    registers,
-    collect() {
-      this.set(intake.trouble() === undefined ? 1 : 0);
-    },
-  });
+  const intakeUp = new Gauge({ name: 'longhaul_intake_up', help: '1: nothing keeps intake from starting tasks.', registers }); // prettier-ignore
   const sockets = new Gauge({ name: 'longhaul_sockets', help: 'WebSockets that are open.', registers });
   const frameLag = new Histogram({
     name: 'longhaul_frame_lag_seconds',
@@ -62,6 +55,7 @@ export function makeMetrics({ longhaul, intake }: MetricsSources): BackendMetric
   const text = async (): Promise<string> => {
     const shared = await within(DATABASE_MS, sharedMetrics(longhaul));
     postgres.set(shared ? 1 : 0);
+    intakeUp.set(intake.trouble() === undefined ? 1 : 0);
     tasks.reset();
     oldest.remove();
     for (const { state, count } of shared?.tasks.states ?? []) tasks.set({ state: state ?? 'none' }, count);

@@ -77,8 +77,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   return sendProblem(reply, failure);
 }
 
-type Invalid = Parameters<typeof hasZodFastifySchemaValidationErrors>[0] &
-  Pick<FastifyError, 'validation' | 'validationContext'>;
+type Invalid = Pick<FastifyError, 'validation' | 'validationContext'>;
 
 function invalid({ validation = [], validationContext: where }: Invalid): [LonghaulError, Problem['errors']] {
   const errors = validation.map(({ instancePath, message }) => ({

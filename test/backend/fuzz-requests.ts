@@ -1,5 +1,5 @@
 /** Requests made from an OpenAPI document: mostly as it says, partly not at all. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { z } from 'zod';
 import type { OpenApi } from './documented.ts';
 

@@ -2,7 +2,7 @@
  * Requests made from the OpenAPI document, right and wrong, at a server that listens: none is answered with a fault, none
  * hangs, every answer is as documented. LONGHAUL_FUZZ_RUNS makes it longer, LONGHAUL_FUZZ_SEED runs one again.
  */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { append, delta, labSession } from '../lab/log.ts';
 import { requestsFrom } from './fuzz-requests.ts';
