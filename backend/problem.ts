@@ -95,7 +95,6 @@ function invalid({ validation = [], validationContext: where }: Invalid): [Longh
 /** Codes of Fastify's own refusals. */
 const REFUSALS: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
 };
 
 function asLonghaulError(error: unknown): LonghaulError {
@@ -103,6 +102,9 @@ function asLonghaulError(error: unknown): LonghaulError {
   const outage = namedFailure(error);
   if (outage) return outage;
   if (error instanceof Error && 'statusCode' in error && 'code' in error && typeof error.code === 'string') {
+    if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+      return new LonghaulError('unsupported_media_type', 'Content-Type: expected application/json.');
+    }
     if (Number(error.statusCode) < 500)
       return new LonghaulError(REFUSALS[error.code] ?? 'invalid_input', error.message);
   }
