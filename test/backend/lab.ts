@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { inject } from 'vitest';
 import type { AccessOptions } from '../../backend/access.ts';
@@ -44,6 +45,8 @@ export interface LabServer {
 
 export interface LabServerOptions {
   readonly patienceMs?: number;
+  /** Before it listens. */
+  readonly prepare?: (server: FastifyInstance) => void;
   /** In front of the database, say. */
   readonly databaseUrl?: (url: string) => Promise<string>;
   readonly temporalAddress?: string;
@@ -97,6 +100,7 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
     log: pino({ level: 'debug' }, { write: (line) => void log.push(line) }),
   });
+  options.prepare?.(server);
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
   const documented = new Documented(server.swagger());
   const ask = async (path: string, init: RequestInit): Promise<Answer> => {

@@ -24,7 +24,7 @@ function examples(): Example[] {
   return [...page.matchAll(/^curl "\$URL(\S+)" -H "\$AUTH"(.*)$/gm)].map(([, path = '', rest = '']) => ({
     path,
     headers: Object.fromEntries(
-      [...rest.matchAll(/-H '([\w-]+): ([^']*)'/g)].map(([, name = '', value]) => [name.toLowerCase(), value]),
+      [...rest.matchAll(/-H '([\w-]+): ([^']*)'/g)].map(([, name = '', value = '']) => [name.toLowerCase(), value]),
     ),
     body: /-d '([^']*)'/.exec(rest)?.[1],
   }));
