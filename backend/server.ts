@@ -29,6 +29,8 @@ import { taskRoutes } from './routes/tasks.ts';
 
 /** More than the longest input takes, in any script, escaped where it must be. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
+/** From its first byte to its last: nobody holds a connection by sending slowly. */
+const REQUEST_TIMEOUT_MS = 60_000;
 /** A Postgres that hangs answers nobody; whoever asked hears so after this long. */
 const PATIENCE_MS = 10_000;
 
@@ -47,6 +49,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     loggerInstance: options.log.child({}, { level: 'warn', serializers: { req: requestInLog } }),
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     genReqId: requestId,
     // What is no path at all meets no hook and no handler.
     frameworkErrors: (error, request, reply) =>
@@ -60,7 +63,11 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   server.setErrorHandler(handleError);
   server.setNotFoundHandler((request, reply) => refuseUnknown(request, reply, methodsOf(pathOf(request.url))));
   server.addHook('onRequest', (request, reply, done) => {
-    void reply.header('x-request-id', request.id);
+    void reply.headers({
+      'x-request-id': request.id,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    });
     done();
   });
   server.addHook('onRequest', makeAccess(options.access));
