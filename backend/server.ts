@@ -67,6 +67,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       'x-request-id': request.id,
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
+      ...(request.headers.upgrade === undefined ? {} : { connection: 'close' }),
     });
     done();
   });
@@ -74,6 +75,8 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   server.addHook('preHandler', answerWithin(options.patienceMs ?? PATIENCE_MS));
   server.addHook('onResponse', (request, reply, done) => {
     observe(metrics, request, reply);
+    // A handshake that was answered as a request: nobody else looks after its socket, and it would keep the server open.
+    if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
     done();
   });
   server.register(swagger, openapiOptions);

@@ -121,6 +121,18 @@ describe('the token', () => {
     // What becomes of it then is up to the route.
     expect([101, 200]).toContain(await ask(server.token));
   });
+
+  test('a handshake that is refused leaves no connection open', async () => {
+    for (const path of ['/api/agents', '/api/sessions/x/frames', '/nothing']) {
+      const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+      const lines = [`GET ${path} HTTP/1.1`, 'Host: localhost', 'Connection: Upgrade', 'Upgrade: websocket'];
+      socket.write(
+        `${[...lines, 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='].join('\r\n')}\r\n\r\n`,
+      );
+      // Ends when the server ends it.
+      expect(await text(socket)).toMatch(/^HTTP\/1\.1 (401|429) /);
+    }
+  });
 });
 
 describe('failed logins', () => {
