@@ -62,7 +62,7 @@ test('up -d returns with worker and backend at work, repairs a killed one, and d
 });
 
 test('an address that others reach stops the start before anything runs, unless there is a token', async () => {
-  const ran = await longhaul(['up', '-d'], { LONGHAUL_HOME: `${home}-open`, LONGHAUL_LISTEN: '0.0.0.0:4709' });
+  const ran = await longhaul(['up', '-d'], { LONGHAUL_HOME: join(home, 'open'), LONGHAUL_LISTEN: '0.0.0.0:4709' });
   expect(ran).toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/other machines may reach, and there is no token/) as string,
