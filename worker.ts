@@ -7,8 +7,10 @@ import path from 'node:path';
 import { type Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
+import { exportMetrics } from './activities/export-metrics.ts';
 import { makeSteps } from './activities/main.ts';
 import { endLostAgents, recoverSteps, workerIdentity } from './activities/recover-steps.ts';
+import { HISTOGRAM_BUCKETS } from './activities/step-metrics.ts';
 import { TurnRegistry } from './activities/turns.ts';
 import { requireProc } from './agents/process/end.ts';
 import { migrateDatabase } from './client/migrate-database.ts';
@@ -18,6 +20,7 @@ import { listFoundAgents } from './maintenance/agents.ts';
 import { identifySelf } from './processes/identity.ts';
 import { startRunner } from './processes/runner.ts';
 import { makeLog } from './services/log.ts';
+import { freePort } from './services/ports.ts';
 import { prepareServices } from './services/prepare.ts';
 import { announceReady } from './services/ready.ts';
 import { readSettings, type Settings } from './services/settings.ts';
@@ -52,7 +55,7 @@ async function main(): Promise<void> {
     prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, say }),
   ]);
   // Only now: once it is installed, a signal no longer ends the process by itself.
-  installRuntime(log);
+  const metricsAddress = await installRuntime(log);
   const sql = connect(databaseUrl, { max: settings.agentSlots + 10, applicationName: 'longhaul worker' });
   const [connection] = await Promise.all([
     connectNative(target),
@@ -65,11 +68,16 @@ async function main(): Promise<void> {
   await endLostAgents({ sql, host: settings.hostName, log });
   stopOnSignals(workers, turns, log);
   const running = Promise.all(workers.map((worker) => worker.run()));
+  const exporting = new AbortController();
+  if (metricsAddress !== undefined) {
+    void exportMetrics({ sql, host: settings.hostName, address: metricsAddress, log, signal: exporting.signal });
+  }
   await recoverSteps({ sql, temporal: temporal.client, host: settings.hostName, log });
   announceReady();
   log.info({ host: settings.hostName, slots: settings.agentSlots }, 'worker ready');
   await running;
   await turns.stopAll('shutdown');
+  exporting.abort();
   await Promise.allSettled([connection.close(), temporal.close(), sql.end({ timeout: 5 })]);
 }
 
@@ -102,6 +110,7 @@ async function createWorkers({
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is tried again')),
     worktrees: makeWorktrees({ locksDir: path.join(settings.home, 'locks'), root: worktreesDir }),
     worktreesDir,
+    projectRoots: settings.projectRoots,
     temporal,
     host: settings.hostName,
     worker: me,
@@ -162,15 +171,33 @@ async function connectNative({
   }
 }
 
-function installRuntime(log: Logger): void {
+/** Returns where the core shows its metrics, if it found a port for them. */
+async function installRuntime(log: Logger): Promise<string | undefined> {
   const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
-  Runtime.install({
+  const options = {
     // Signals are ours: a stop begins with the turns.
     shutdownSignals: [],
     logger: new DefaultLogger('INFO', ({ level, message, meta }) => log[levels[level]]({ ...meta }, message)),
-    // The core speaks only through this: without it a worker that lost its server is silent.
-    telemetryOptions: { logging: { forward: {}, filter: 'WARN,temporalio_client=ERROR' } },
-  });
+  };
+  // The core speaks only through this: without it a worker that lost its server is silent.
+  const logging = { forward: {}, filter: 'WARN,temporalio_client=ERROR' };
+  const bindAddress = `127.0.0.1:${await freePort()}`;
+  try {
+    const prometheus = { bindAddress, countersTotalSuffix: true, unitSuffix: true, useSecondsForDurations: true };
+    Runtime.install({
+      ...options,
+      telemetryOptions: {
+        logging,
+        metrics: { prometheus: { ...prometheus, histogramBucketOverrides: HISTOGRAM_BUCKETS } },
+      },
+    });
+    return bindAddress;
+  } catch (error) {
+    // Somebody took the port meanwhile: tasks matter more.
+    log.warn({ err: error }, 'the worker goes without metrics');
+    Runtime.install({ ...options, telemetryOptions: { logging } });
+    return undefined;
+  }
 }
 
 function stopOnSignals(workers: readonly Worker[], turns: TurnRegistry, log: Logger): void {

@@ -4,10 +4,13 @@
  */
 import path from 'node:path';
 import { appendKeyed } from '../frames/append.ts';
-import type { Tx } from '../store/sql.ts';
+import { refuseOutside } from '../store/project-roots.ts';
+import type { Sql, Tx } from '../store/sql.ts';
 import type { CreatedWorktree, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
+import { commonDirOf } from '../worktrees/repository.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
+import { countQueueWait } from './step-metrics.ts';
 
 interface Place {
   readonly sessionId: SessionId;
@@ -15,11 +18,15 @@ interface Place {
   readonly worktreePath: string;
   /** Commit to start from; none: the project's HEAD. */
   readonly base: string | undefined;
+  /** Since its row was inserted. Null: an earlier run of this step began the task. */
+  readonly waitedS: number | null;
 }
 
-export function makeCreateWorktree({ sql, worktrees, worktreesDir }: StepDeps) {
+export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots }: StepDeps) {
   return async function createWorktree({ taskId }: StepInput): Promise<CreatedWorktree> {
+    if (projectRoots.length > 0) await refuseProjectOutside(sql, taskId, projectRoots);
     const place = await sql.begin((tx) => beginTask(tx, taskId, worktreesDir));
+    if (place.waitedS !== null) countQueueWait(place.waitedS);
     const made = await withHeartbeat((signal) =>
       worktrees.create({
         projectPath: place.projectPath,
@@ -42,11 +49,29 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir }: StepDeps) {
   };
 }
 
+/** Any program may insert any project: here is the first that goes to it. Its repository may lie elsewhere than its folder. */
+async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly string[]): Promise<void> {
+  const [project] = await sql<{ path: string | null }[]>`
+    SELECT p.path FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
+  if (!project?.path) return;
+  await refuseOutside(project.path, roots);
+  const commonDir = await commonDirOf(project.path);
+  if (commonDir !== undefined) await refuseOutside(commonDir, roots);
+}
+
 async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<Place> {
   const [task] = await tx<
-    { state: string; session_id: SessionId; path: string; base_commit: string | null; worktree_path: string | null }[]
+    {
+      state: string;
+      session_id: SessionId;
+      path: string;
+      base_commit: string | null;
+      worktree_path: string | null;
+      waited_s: number | null;
+    }[]
   >`
-    SELECT t.state, t.session_id, p.path, t.base_commit, t.worktree_path
+    SELECT t.state, t.session_id, p.path, t.base_commit, t.worktree_path,
+           CASE WHEN t.started_at IS NULL THEN extract(epoch FROM clock_timestamp() - t.created_at)::float8 END AS waited_s
       FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId} FOR UPDATE OF t`;
   if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row or its project's was deleted`);
   if (task.state !== 'pending' && task.state !== 'running') {
@@ -66,7 +91,7 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
       { key: `${taskId}:preparing`, taskId, body: { type: 'task_state', state: 'running', phase: 'preparing' } },
     ]),
   ]);
-  return { sessionId, projectPath: task.path, worktreePath, base };
+  return { sessionId, projectPath: task.path, worktreePath, base, waitedS: task.waited_s };
 }
 
 /** One path a session, because agents key their own sessions by it; unless an earlier task's worktree had to stay there. */

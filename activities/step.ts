@@ -8,13 +8,16 @@ import type { FrameWriter } from '../frames/writer.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
 import type { Worktrees } from '../worktrees/worktrees.ts';
-import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+import { type ErrorCode, isErrorCode, LonghaulError } from '../workflows/errors.ts';
+import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
 
 export interface StepDeps {
   readonly sql: Sql;
   readonly frames: FrameWriter;
   readonly worktrees: Worktrees;
+  /** Folders that projects must lie under; none: anywhere. */
+  readonly projectRoots: readonly string[];
   /** Where worktrees are made, one folder a session. */
   readonly worktreesDir: string;
   readonly temporal: Client;
@@ -42,17 +45,31 @@ export function step<In, Out>(
   return async (input) => {
     const startedAt = performance.now();
     const { attempt, workflowExecution } = Context.current().info;
-    const line = log.child({ step: name, workflow_id: workflowExecution?.workflowId, attempt });
+    const workflow_id = workflowExecution?.workflowId;
+    const line = log.child({ step: name, task_id: taskIdOf(input), workflow_id, attempt });
+    const tookMs = (): number => Math.round(performance.now() - startedAt);
     try {
       const result = await run(input);
-      line.info({ ms: Math.round(performance.now() - startedAt) }, `${name} done`);
+      line.info({ ms: tookMs() }, `${name} done`);
+      countStep({ step: name, seconds: tookMs() / 1_000 });
       return result;
     } catch (error) {
       const failure = asFailure(error);
-      line.warn({ ms: Math.round(performance.now() - startedAt), err: error }, `${name} failed: ${failure.message}`);
+      line.warn({ ms: tookMs(), err: error }, `${name} failed: ${failure.message}`);
+      countStep({ step: name, seconds: tookMs() / 1_000, failure: countedAs(failure) });
       throw failure;
     }
   };
+}
+
+function taskIdOf(input: unknown): unknown {
+  return typeof input === 'object' && input !== null && 'taskId' in input ? input.taskId : undefined;
+}
+
+function countedAs(failure: Error): NonNullable<StepEnd['failure']> {
+  if (!(failure instanceof ApplicationFailure)) return { code: 'cancelled', retryable: false };
+  const { type, nonRetryable } = failure;
+  return { code: isErrorCode(type) ? type : 'internal_error', retryable: nonRetryable !== true };
 }
 
 function asFailure(error: unknown): Error {

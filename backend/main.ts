@@ -5,10 +5,13 @@
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
 import { type Intake, startIntake } from '../client/intake.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
+import { prepareHome } from '../services/home.ts';
+import { refuseWithoutToken } from '../services/listen-host.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
 import { announceReady } from '../services/ready.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
+import { readOrMakeToken, readToken } from '../services/token.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { makeServer } from './server.ts';
 
@@ -23,7 +26,14 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   let trouble: string | undefined = 'Postgres and Temporal were not looked at yet';
   let intake: Intake | undefined;
-  const server = makeServer({ longhaul, intake: { trouble: () => trouble ?? intake?.trouble() }, log });
+  const { host, port } = settings.listen;
+  const server = makeServer({
+    longhaul,
+    intake: { trouble: () => trouble ?? intake?.trouble() },
+    access: { token: await tokenOf(settings), listenHost: host, allowedHosts: settings.allowedHosts },
+    projectRoots: settings.projectRoots,
+    log,
+  });
 
   const close = (signal: NodeJS.Signals): void => {
     if (stop.signal.aborted) return;
@@ -39,7 +49,6 @@ async function main(): Promise<void> {
   };
   process.on('SIGTERM', close).on('SIGINT', close);
 
-  const { host, port } = settings.listen;
   const address = await server.listen({ host, port }).catch((error: unknown) => {
     throw new LonghaulError('invalid_input', `cannot listen on ${host}:${port}: ${String(error)}`, { cause: error });
   });
@@ -54,6 +63,16 @@ async function main(): Promise<void> {
   intake = startIntake({ ...longhaul, host: settings.hostName, log, signal: stop.signal });
   await intake.working;
   announceReady({ url: address });
+}
+
+/** Before anything listens. A file that was named is not made: whoever named it has made it. */
+async function tokenOf({ home, listen, tokenFile }: Settings): Promise<string> {
+  const file = tokenFile ?? (await prepareHome(home)).tokenFile;
+  const known = await readToken(file);
+  refuseWithoutToken(listen, known, file);
+  if (tokenFile === undefined) return readOrMakeToken(file);
+  if (known !== undefined) return known;
+  throw new LonghaulError('invalid_input', `LONGHAUL_TOKEN_FILE: there is no ${file}.`);
 }
 
 interface Opened {

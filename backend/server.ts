@@ -1,35 +1,138 @@
-/** The HTTP face. So far it says how the process is. */
-import { fastify, type FastifyInstance } from 'fastify';
+/** The HTTP face, put together. What a resource says and takes is in its file of routes/. */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import swagger from '@fastify/swagger';
+import {
+  fastify,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type preHandlerHookHandler,
+} from 'fastify';
+import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
-import type { Longhaul } from '../client/connection.ts';
-import { checkHealth } from '../client/health.ts';
-import type { Intake } from '../client/intake.ts';
+import { isLoopback } from '../services/listen-host.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { type AccessOptions, makeAccess } from './access.ts';
+import type { RouteDeps } from './deps.ts';
+import { methodsByPath } from './known-methods.ts';
+import { type BackendMetrics, makeMetrics, type MetricsSources } from './metrics.ts';
+import { openapiOptions } from './openapi.ts';
+import { handleError, sendProblem } from './problem.ts';
+import { agentRoutes } from './routes/agents.ts';
+import { changeRoutes } from './routes/changes.ts';
+import { healthRoutes } from './routes/health.ts';
+import { metricsRoute } from './routes/metrics.ts';
+import { projectRoutes } from './routes/projects.ts';
+import { sessionRoutes } from './routes/sessions.ts';
+import { taskRoutes } from './routes/tasks.ts';
 
-export interface ServerOptions {
-  readonly longhaul: Longhaul;
-  readonly intake: Pick<Intake, 'trouble'>;
+/** More than the longest input takes, in any script, escaped where it must be. */
+const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
+/** From its first byte to its last: nobody holds a connection by sending slowly. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** A Postgres that hangs answers nobody; whoever asked hears so after this long. */
+const PATIENCE_MS = 10_000;
+
+export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSources {
+  readonly longhaul: RouteDeps['longhaul'];
+  readonly access: AccessOptions;
   readonly log: Logger;
+  /** Only tests have less patience. */
+  readonly patienceMs?: number;
 }
 
-export function makeServer({ longhaul, intake, log }: ServerOptions): FastifyInstance {
+export function makeServer(options: ServerOptions): FastifyInstance {
+  const metrics = makeMetrics(options);
+  const deps: RouteDeps = { ...options, metrics };
   const server = fastify({
-    loggerInstance: log.child({}, { level: 'warn' }),
+    loggerInstance: options.log.child({}, { level: 'warn', serializers: { req: requestInLog } }),
     forceCloseConnections: true,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    genReqId: requestId,
+    // What is no path at all meets no hook and no handler.
+    frameworkErrors: (error, request, reply) =>
+      void handleError(error, request as FastifyRequest, reply as FastifyReply),
   }) as unknown as FastifyInstance;
-
-  /** The process runs and answers. */
-  server.get('/healthz', () => ({ status: 'ok' }));
-
-  /** It can do its work: each part by itself, 503 if one cannot. */
-  server.get('/readyz', async (_request, reply) => {
-    const trouble = intake.trouble();
-    const parts = {
-      ...(await checkHealth(longhaul)),
-      intake: trouble === undefined ? { ok: true } : { ok: false, detail: trouble },
-    };
-    const ready = Object.values(parts).every((part) => part.ok);
-    return reply.code(ready ? 200 : 503).send({ ready, parts });
+  const methodsOf = methodsByPath(server);
+  server.setValidatorCompiler(validatorCompiler);
+  // What is sent is held to its schema by types and tests, not again each time: a row of an adopted table that is not as
+  // expected is shown as it is, not answered with a fault.
+  server.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  server.setErrorHandler(handleError);
+  server.setNotFoundHandler((request, reply) => refuseUnknown(request, reply, methodsOf(pathOf(request.url))));
+  server.addHook('onRequest', (request, reply, done) => {
+    void reply.headers({
+      'x-request-id': request.id,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      ...(request.headers.upgrade === undefined ? {} : { connection: 'close' }),
+    });
+    done();
   });
-
+  server.addHook('onRequest', makeAccess(options.access));
+  server.addHook('preHandler', answerWithin(options.patienceMs ?? PATIENCE_MS));
+  server.addHook('onResponse', (request, reply, done) => {
+    observe(metrics, request, reply);
+    // A handshake that was answered as a request: nobody else looks after its socket, and it would keep the server open.
+    if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
+    done();
+  });
+  server.register(swagger, openapiOptions);
+  healthRoutes(server, options);
+  metricsRoute(server, { metrics, open: isLoopback(options.access.listenHost) });
+  server.register(
+    (plain, _options, done) => {
+      const api = plain.withTypeProvider<ZodTypeProvider>();
+      api.get('/openapi.json', { schema: { hide: true } }, () => server.swagger());
+      for (const routes of [projectRoutes, taskRoutes, sessionRoutes, changeRoutes, agentRoutes]) routes(api, deps);
+      done();
+    },
+    { prefix: '/api' },
+  );
   return server;
+}
+
+/**
+ * Fastify's own handlerTimeout does not do: it stops its clock when the request closes, which Node says as soon as a
+ * body was read (5.12.8). What the handler comes to later is lost, but done.
+ */
+function answerWithin(ms: number): preHandlerHookHandler {
+  return (request, reply, done) => {
+    const timer = setTimeout(() => {
+      if (reply.sent) return;
+      const late = new LonghaulError('service_unreachable', `Postgres or Temporal has not answered within ${ms / 1_000} s. Try again later.`); // prettier-ignore
+      handleError(late, request, reply);
+    }, ms);
+    reply.raw.once('close', () => clearTimeout(timer));
+    done();
+  };
+}
+
+/** The caller's own, if it is one that can stand in a log. */
+function requestId({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+}
+
+/** Without what may hold secrets of somebody who put them there. */
+const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
+
+/** Headers are not for the log: one of them is the token. */
+function requestInLog({ method, url, ip }: FastifyRequest): object {
+  return { method, path: pathOf(url), ip };
+}
+
+function refuseUnknown(request: FastifyRequest, reply: FastifyReply, methods: readonly string[]): FastifyReply {
+  const path = pathOf(request.url);
+  if (methods.length === 0) return sendProblem(reply, new LonghaulError('route_not_found', `There is no ${path}.`));
+  const allow = methods.join(', ');
+  void reply.header('allow', allow);
+  return sendProblem(reply, new LonghaulError('method_not_allowed', `${path} takes ${allow}, not ${request.method}.`));
+}
+
+function observe({ requests }: BackendMetrics, request: FastifyRequest, reply: FastifyReply): void {
+  const route = request.routeOptions.url ?? 'none';
+  requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1_000);
 }

@@ -1,10 +1,14 @@
 /** The agents that tasks may name, and which a task goes to when nobody said. */
-import { listAgents } from '../store/available-agents.ts';
+import { type AgentRow, listAgents } from '../store/available-agents.ts';
 import type { Db } from '../store/sql.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 
 /** The demo agent has no model behind it: it is never chosen for anybody. */
 const DEMO = 'demo';
+
+export async function listedAgents(db: Db): Promise<AgentRow[]> {
+  return listAgents(db);
+}
 
 export async function agentNames(db: Db): Promise<string[]> {
   return (await listAgents(db)).map((agent) => agent.name);

@@ -1,21 +1,51 @@
 /** From a directory to the project that stands for its repository. */
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, join, sep } from 'node:path';
-import type { Db } from '../store/sql.ts';
-import { findOrAddProject } from '../store/projects.ts';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { refuseOutside } from '../store/project-roots.ts';
+import { findOrAddProject, findProjectView, projectPage, type ProjectView } from '../store/projects.ts';
+import type { Db, Sql } from '../store/sql.ts';
 import type { ProjectId } from '../workflows/contract.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 
 export interface ProjectPlace {
   readonly id: ProjectId;
   readonly path: string;
+  readonly added: boolean;
 }
 
 /** The project of the repository that `path` lies in; added if it is new. */
-export async function projectAt(db: Db, path: string, roots: readonly string[] = []): Promise<ProjectPlace> {
+export async function projectAt(
+  db: Db,
+  path: string,
+  roots: readonly string[] = [],
+  name?: string,
+): Promise<ProjectPlace> {
   const top = await repositoryAt(path);
   await refuseOutside(top, roots);
-  return { id: await findOrAddProject(db, { path: top, name: basename(top) || top }), path: top };
+  return { ...(await findOrAddProject(db, { path: top, name: name ?? (basename(top) || top) })), path: top };
+}
+
+export interface AddedProject {
+  readonly project: ProjectView;
+  /** False: there was one of this repository before, which keeps its name. */
+  readonly added: boolean;
+}
+
+/** Fails as `projectAt` does. */
+export async function addProject(
+  { sql, projectRoots }: { readonly sql: Sql; readonly projectRoots?: readonly string[] },
+  { path, name }: { readonly path: string; readonly name?: string },
+): Promise<AddedProject> {
+  const { id, added } = await projectAt(sql, path, projectRoots, name);
+  const project = await findProjectView(sql, id);
+  if (!project) throw new LonghaulError('project_not_found', `Project ${id} was removed meanwhile.`);
+  return { project, added };
+}
+
+/** Newest first. */
+export async function listProjects({ sql }: { readonly sql: Sql }, page: PageRequest): Promise<ListPage<ProjectView>> {
+  return listPage(await projectPage(sql, pageWish(page)), (project) => project);
 }
 
 /**
@@ -48,21 +78,14 @@ async function directoryAt(path: string): Promise<string> {
   try {
     real = await realpath(path);
   } catch (error) {
-    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+    if (isErrno(error, 'EACCES', 'EPERM')) {
+      throw new LonghaulError('project_missing', `${path} cannot be looked at: we may not.`, { cause: error });
+    }
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP')) throw error;
     throw new LonghaulError('project_missing', `${path} does not exist on this machine.`, { cause: error });
   }
   if ((await stat(real)).isDirectory()) return real;
   throw new LonghaulError('invalid_input', `project path: expected a directory, found a file at ${real}.`);
-}
-
-async function refuseOutside(path: string, roots: readonly string[]): Promise<void> {
-  if (roots.length === 0) return;
-  const real = await Promise.all(roots.map((root) => realpath(root).catch(() => root)));
-  if (real.some((root) => path === root || path.startsWith(root.endsWith(sep) ? root : root + sep))) return;
-  throw new LonghaulError(
-    'invalid_input',
-    `${path} is not under a folder that projects may lie in (LONGHAUL_PROJECT_ROOTS: ${roots.join(', ')}).`,
-  );
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -70,7 +93,8 @@ async function exists(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    // A folder that we may not look into has no repository for us.
+    if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM')) return false;
     throw error;
   }
 }

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { appendKeyed } from '../frames/append.ts';
 import { type ListedAgent, listAgents } from '../store/available-agents.ts';
 import { idOf } from '../store/ids.ts';
+import { refuseOutside } from '../store/project-roots.ts';
 import { findProject } from '../store/projects.ts';
 import { insertTask } from '../store/queue.ts';
 import { addChat, addUserMessage, chatIsOf, findSession, newestOpenChat } from '../store/sessions.ts';
@@ -50,29 +51,43 @@ export interface SubmittedTask {
 }
 
 export async function submit(deps: SubmitDeps, submission: Submission): Promise<SubmittedTask> {
-  const input = wellFormedText(submission.input);
-  refuseValues({ ...submission, input });
+  const task = await checkSubmission(deps, submission);
+  await deps.sql.begin((tx) => insertSubmission(tx, task));
+  const { taskId, projectId } = task;
+  return { taskId, projectId };
+}
+
+export interface CheckedSubmission extends SubmittedTask {
+  readonly submission: Submission;
+  readonly agent: ListedAgent | undefined;
+}
+
+/** Refuses what would fail later. Adds the project if it is new; makes no task yet. */
+export async function checkSubmission(deps: SubmitDeps, given: Submission): Promise<CheckedSubmission> {
+  const submission = { ...given, input: wellFormedText(given.input) };
+  refuseValues(submission);
   const agent = await agentOf(deps.sql, submission.agent);
   const projectId = await projectOf(deps, submission);
-  const taskId = randomUUID() as TaskId;
-  await deps.sql.begin(async (tx) => {
-    const place = await placeOf(tx, submission, projectId);
-    const { model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
-    const chatId = place ? await sayInSession(tx, { taskId, input, agent, ...place }) : undefined;
-    await insertTask(tx, {
-      id: taskId,
-      projectId,
-      input,
-      ...(agent ? { agent: agent.name } : {}),
-      ...(model ? { model } : {}),
-      ...(modeId ? { modeId } : {}),
-      ...(thinkingOptionId ? { thinkingOptionId } : {}),
-      ...(priority === undefined ? {} : { priority }),
-      ...(permissionPolicy ? { permissionPolicy } : {}),
-      ...(place && chatId ? { sessionId: place.sessionId, chatId } : {}),
-    });
+  return { submission, agent, projectId, taskId: randomUUID() as TaskId };
+}
+
+export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise<void> {
+  const { taskId, projectId, submission, agent } = task;
+  const { input, model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
+  const place = await placeOf(tx, submission, projectId);
+  const chatId = place ? await sayInSession(tx, { taskId, input, agent, ...place }) : undefined;
+  await insertTask(tx, {
+    id: taskId,
+    projectId,
+    input,
+    ...(agent ? { agent: agent.name } : {}),
+    ...(model ? { model } : {}),
+    ...(modeId ? { modeId } : {}),
+    ...(thinkingOptionId ? { thinkingOptionId } : {}),
+    ...(priority === undefined ? {} : { priority }),
+    ...(permissionPolicy ? { permissionPolicy } : {}),
+    ...(place && chatId ? { sessionId: place.sessionId, chatId } : {}),
   });
-  return { taskId, projectId };
 }
 
 function invalid(message: string): LonghaulError {
@@ -117,14 +132,18 @@ async function projectOf(deps: SubmitDeps, { projectId, projectPath, sessionId }
   if (projectPath !== undefined) return (await projectAt(deps.sql, projectPath, deps.projectRoots)).id;
   if (projectId === undefined) {
     if (sessionId === undefined) throw invalid('Neither a project nor a session is given: the task needs a place.');
-    return projectOfSession(deps.sql, sessionId);
+    return knownProject(deps, await projectOfSession(deps.sql, sessionId));
   }
-  const project = isUuid(projectId) ? await findProject(deps.sql, projectId as ProjectId) : undefined;
-  if (!project) throw new LonghaulError('project_not_found', `There is no project ${projectId}.`);
+  return knownProject(deps, projectId);
+}
+
+async function knownProject({ sql, projectRoots = [] }: SubmitDeps, id: string): Promise<ProjectId> {
+  const project = isUuid(id) ? await findProject(sql, id as ProjectId) : undefined;
+  if (!project) throw new LonghaulError('project_not_found', `There is no project ${id}.`);
   if (!project.path) {
     throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
   }
-  await repositoryAt(project.path);
+  await refuseOutside(await repositoryAt(project.path), projectRoots);
   return project.id;
 }
 

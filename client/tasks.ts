@@ -1,30 +1,42 @@
 /** What can be asked about tasks. */
-import type { Sql } from '../store/sql.ts';
+import type { Db } from '../store/sql.ts';
 import {
   type DiffView,
   findDiff,
   findTask,
+  type ListedTask,
   listTaskViews,
   type TaskFilter,
+  taskPage,
+  type TaskPageFilter,
   type TaskView,
 } from '../store/task-views.ts';
-import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import { isFinal, type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 import { noSuchTask } from './task-ids.ts';
 
 export type { TaskFilter };
 
 export interface ReadDeps {
-  readonly sql: Sql;
+  readonly sql: Db;
   readonly namespace?: string;
   /** Of Temporal's Web UI; none: no links. */
   readonly temporalUiUrl?: string;
 }
 
-export interface TaskDescription extends TaskView {
+interface TaskLinks {
   readonly workflow_id: string;
   /** Where Temporal's Web UI shows the run. */
   readonly workflow_url: string | null;
+  /** What can be asked of it now. */
+  readonly actions: readonly TaskAction[];
 }
+
+export type Linked<Task> = Task & TaskLinks;
+export type TaskDescription = Linked<TaskView>;
+
+export const TASK_ACTIONS = ['cancel'] as const;
+export type TaskAction = (typeof TASK_ACTIONS)[number];
 
 /** Fails with `task_not_found`. */
 export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDescription> {
@@ -37,6 +49,15 @@ export async function listTasks(deps: ReadDeps, filter: TaskFilter): Promise<Tas
   return (await listTaskViews(deps.sql, filter)).map((task) => withLinks(deps, task));
 }
 
+/** Newest first, a page at a time, the input of each cut short. */
+export async function pageOfTasks(
+  deps: ReadDeps,
+  filter: TaskPageFilter,
+  page: PageRequest,
+): Promise<ListPage<Linked<ListedTask>>> {
+  return listPage(await taskPage(deps.sql, filter, pageWish(page)), (task) => withLinks(deps, task));
+}
+
 /** The task's change as text. `undefined`: it left none (so far). Fails with `task_not_found`. */
 export async function getDiff(deps: ReadDeps, taskId: TaskId): Promise<DiffView | undefined> {
   const diff = await findDiff(deps.sql, taskId);
@@ -44,10 +65,20 @@ export async function getDiff(deps: ReadDeps, taskId: TaskId): Promise<DiffView 
   return diff;
 }
 
-function withLinks({ namespace = 'default', temporalUiUrl }: ReadDeps, task: TaskView): TaskDescription {
+type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'state' | 'cancel_requested_at'>;
+
+function withLinks<Task extends LinkedFacts>(
+  { namespace = 'default', temporalUiUrl }: ReadDeps,
+  task: Task,
+): Linked<Task> {
   const workflowId = taskWorkflowId(task.id);
   const url = temporalUiUrl
     ? `${temporalUiUrl.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflowId}${task.run_id ? `/${task.run_id}` : ''}`
     : null;
-  return { ...task, workflow_id: workflowId, workflow_url: url };
+  return { ...task, workflow_id: workflowId, workflow_url: url, actions: actionsOf(task) };
+}
+
+/** A wish to cancel stands until the task ends; to ask again would change nothing. */
+function actionsOf(task: Pick<TaskView, 'state' | 'cancel_requested_at'>): TaskAction[] {
+  return isFinal(task.state) || task.cancel_requested_at !== null ? [] : ['cancel'];
 }

@@ -92,9 +92,10 @@ export async function writeState(paths: HomePaths, state: HomeState): Promise<vo
   await writeJson(paths.stateFile, state);
 }
 
-export async function tokenFileOf(paths: HomePaths): Promise<string | null> {
-  return access(paths.tokenFile).then(
-    () => paths.tokenFile,
+/** Where the backend's token is, if it is there. */
+export async function tokenFileOf(file: string): Promise<string | null> {
+  return access(file).then(
+    () => file,
     () => null,
   );
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { LonghaulError } from '../workflows/errors.ts';
 import type { Facts, HomePaths } from './home.ts';
+import { listenText } from './listen-host.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
 import { isPortFree, portOr } from './ports.ts';
 import { findPostmaster } from './postgres-pidfile.ts';
@@ -143,10 +144,6 @@ export async function refuseTakenPort(listen: ListenAddress): Promise<void> {
     'invalid_input',
     `LONGHAUL_LISTEN is ${listenText(listen)}, but that port is taken: end what listens there, choose another port, or unset it.`,
   );
-}
-
-function listenText({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 async function answersReady({ url }: Announcement): Promise<boolean> {

@@ -37,6 +37,10 @@ export interface Settings {
   /** How long an agent may be silent: until it can be prompted, in a turn, and while a tool of its works. */
   readonly agentTimeouts: { readonly startMs: number; readonly stallMs: number; readonly toolMs: number };
   readonly hostName: string;
+  /** Of the backend, instead of the one that is made in the home. */
+  readonly tokenFile?: string;
+  /** Names that the backend is reached by, besides this machine's own and the one it listens on. */
+  readonly allowedHosts: readonly string[];
   /** Projects must lie under one of them; none: anywhere. */
   readonly projectRoots: readonly string[];
   readonly defaultModel?: string;
@@ -87,6 +91,17 @@ const environment = z.object({
     .string()
     .regex(/^[\w.-]{1,100}$/, 'expected 1 to 100 letters, digits, dots, dashes or underscores')
     .optional(),
+  LONGHAUL_TOKEN_FILE: absolutePath.optional(),
+  LONGHAUL_ALLOWED_HOSTS: z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((name) => name.trim())
+        .filter(Boolean),
+    )
+    .pipe(z.array(z.string().regex(/^[\w.-]+$/, 'expected host names, separated by commas')))
+    .optional(),
   LONGHAUL_PROJECT_ROOTS: z
     .string()
     .transform((text) => text.split(delimiter).filter(Boolean))
@@ -117,8 +132,10 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       toolMs: 1_000 * (value.LONGHAUL_AGENT_TOOL_TIMEOUT ?? 7_200),
     },
     hostName: value.LONGHAUL_HOST_NAME ?? hostname(),
+    allowedHosts: value.LONGHAUL_ALLOWED_HOSTS ?? [],
     projectRoots: value.LONGHAUL_PROJECT_ROOTS ?? [],
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
+    ...(value.LONGHAUL_TOKEN_FILE === undefined ? {} : { tokenFile: value.LONGHAUL_TOKEN_FILE }),
     ...(value.DEFAULT_MODEL === undefined ? {} : { defaultModel: value.DEFAULT_MODEL }),
   };
 }

@@ -39,7 +39,7 @@ export async function readStatus(settings: Settings): Promise<Status> {
     temporal_ui_url: facts.temporalUiUrl ?? null,
     backend_url: facts.backendUrl ?? null,
     home: settings.home,
-    token_file: await tokenFileOf(paths),
+    token_file: await tokenFileOf(settings.tokenFile ?? paths.tokenFile),
     parts: [supervisorStatus(supervisor), ...parts],
   };
 }

@@ -1,5 +1,6 @@
 /** Projects: git repositories on a host. */
 import type { ProjectId } from '../workflows/contract.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
 import type { Db } from './sql.ts';
 
 export interface ProjectRow {
@@ -13,24 +14,46 @@ export async function findProject(db: Db, id: ProjectId): Promise<ProjectRow | u
   return row;
 }
 
+export interface FoundProject {
+  readonly id: ProjectId;
+  readonly added: boolean;
+}
+
 /**
  * The project of this path, added if there is none. Existing tables may hold a path twice, so no unique index helps: a
  * lock on the path's hash, held to the end of the transaction or statement, keeps two callers from adding it at once.
  */
-export async function findOrAddProject(db: Db, project: { path: string; name: string }): Promise<ProjectId> {
+export async function findOrAddProject(db: Db, project: { path: string; name: string }): Promise<FoundProject> {
   const [found] = await db<{ id: ProjectId }[]>`
     SELECT id FROM projects WHERE path = ${project.path} ORDER BY created_at, id LIMIT 1`;
-  if (found) return found.id;
+  if (found) return { id: found.id, added: false };
   // The lock is a statement before the one that looks again: a statement's view is from before its locks.
-  const add = async (tx: Db): Promise<ProjectId> => {
+  const add = async (tx: Db): Promise<FoundProject> => {
     await tx`SELECT pg_advisory_xact_lock(hashtextextended(${project.path}, 4706002))`;
-    const [row] = await tx<{ id: ProjectId }[]>`
+    const [row] = await tx<FoundProject[]>`
       WITH known AS (SELECT id FROM projects WHERE path = ${project.path} ORDER BY created_at, id LIMIT 1),
       added AS (INSERT INTO projects (name, path) SELECT ${project.name}, ${project.path}
                  WHERE NOT EXISTS (SELECT FROM known) RETURNING id)
-      SELECT id FROM known UNION ALL SELECT id FROM added`;
+      SELECT id, false AS added FROM known UNION ALL SELECT id, true FROM added`;
     if (!row) throw new TypeError('a project was neither found nor added');
-    return row.id;
+    return row;
   };
   return 'begin' in db ? db.begin(add) : add(db);
+}
+
+export interface ProjectView extends ProjectRow {
+  readonly created_at: string | null;
+}
+
+export async function findProjectView(db: Db, id: ProjectId): Promise<ProjectView | undefined> {
+  const [row] = await db<ProjectView[]>`
+    SELECT t.id, t.name, t.path, ${isoTime(db, 'created_at')} FROM projects t WHERE t.id = ${id}`;
+  return row;
+}
+
+export async function projectPage(db: Db, wish: PageWish): Promise<Page<ProjectView>> {
+  const rows = await db<(ProjectView & { readonly page_at: number })[]>`
+    SELECT t.id, t.name, t.path, ${isoTime(db, 'created_at')}, ${pageColumn(db)}
+      FROM projects t WHERE ${isAfter(db, wish)} ${pageEnd(db, wish)}`;
+  return cutPage(rows, wish);
 }

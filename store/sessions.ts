@@ -1,5 +1,6 @@
 /** Sessions and their chats, as the way in needs them. */
 import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
 import type { Db } from './sql.ts';
 
 export async function findSession(
@@ -38,4 +39,31 @@ export async function addUserMessage(
     VALUES (${message.id}, ${message.sessionId}, ${message.chatId}, ${message.taskId}, 'user', ${message.content},
             'complete', clock_timestamp(), clock_timestamp())
     ON CONFLICT (id) DO NOTHING`;
+}
+
+export interface SessionView {
+  readonly id: SessionId;
+  readonly project_id: ProjectId | null;
+  readonly name: string | null;
+  readonly model: string | null;
+  readonly status: string | null;
+  /** Of its log's last frame. */
+  readonly seq: number;
+  /** Tasks that wait or run. */
+  readonly open_tasks: number;
+  readonly created_at: string | null;
+}
+
+export async function sessionPage(
+  db: Db,
+  { projectId }: { readonly projectId?: ProjectId },
+  wish: PageWish,
+): Promise<Page<SessionView>> {
+  const rows = await db<(SessionView & { readonly page_at: number })[]>`
+    SELECT t.id, t.project_id, t.name, t.model, t.status, t.seq, ${isoTime(db, 'created_at')}, ${pageColumn(db)},
+           (SELECT count(*) FROM tasks o WHERE o.session_id = t.id AND o.state IN ('pending', 'running')) AS open_tasks
+      FROM sessions t
+     WHERE ${isAfter(db, wish)} AND ${projectId ? db`t.project_id = ${projectId}` : db`true`}
+     ${pageEnd(db, wish)}`;
+  return cutPage(rows, wish);
 }

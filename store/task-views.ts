@@ -1,5 +1,6 @@
 /** What people and programs are shown of tasks. */
 import type { ChangeId, ChatId, Phase, ProjectId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
 import type { Db } from './sql.ts';
 
 /** A row of `tasks` as the API and the CLI show it. */
@@ -45,23 +46,26 @@ export interface ChangeView {
   readonly result_commit: string | null;
 }
 
-// Times as ISO 8601 in UTC, as frames have them.
-const iso = (db: Db, column: string) =>
-  db`to_char(t.${db(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${db(column)}`;
-
 const columns = (db: Db) => db`
-  t.id, t.project_id, p.name AS project_name, p.path AS project_path, coalesce(t.input, '') AS input, t.agent, t.model, t.mode_id,
+  t.id, t.project_id, p.name AS project_name, p.path AS project_path, t.agent, t.model, t.mode_id,
   t.thinking_option_id, t.session_id, t.chat_id, t.state, t.phase, t.error_code, t.output_summary, t.execution_path,
   t.priority, t.permission_policy, t.cost_tokens, t.run_id, t.host, t.kept_worktree, t.cancel_reason,
-  ${iso(db, 'cancel_requested_at')}, ${iso(db, 'created_at')}, ${iso(db, 'started_at')}, ${iso(db, 'ended_at')},
-  (SELECT jsonb_build_object('id', c.id, 'state', c.state, 'partial', c.partial,
-            'files', CASE jsonb_typeof(c.files) WHEN 'array' THEN c.files ELSE '[]' END, 'additions', c.additions,
+  ${isoTime(db, 'cancel_requested_at')}, ${isoTime(db, 'created_at')}, ${isoTime(db, 'started_at')}, ${isoTime(db, 'ended_at')}`;
+
+const input = (db: Db) => db`coalesce(t.input, '') AS input`;
+
+/** The newest one; `files` is what it says of its files. */
+const changeWith = (db: Db, files: ReturnType<typeof input>) => db`
+  (SELECT jsonb_build_object('id', c.id, 'state', c.state, 'partial', c.partial, 'files', ${files}, 'additions', c.additions,
             'deletions', c.deletions, 'base_commit', c.base_commit, 'result_commit', c.result_commit)
      FROM pending_changes c WHERE c.task_id = t.id ORDER BY c.created_at DESC, c.id LIMIT 1) AS change`;
+const change = (db: Db) => changeWith(db, db`CASE jsonb_typeof(c.files) WHEN 'array' THEN c.files ELSE '[]' END`);
+const shortChange = (db: Db) =>
+  changeWith(db, db`CASE jsonb_typeof(c.files) WHEN 'array' THEN jsonb_array_length(c.files) ELSE 0 END`);
 
 export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undefined> {
   const [row] = await db<TaskView[]>`
-    SELECT ${columns(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
+    SELECT ${columns(db)}, ${input(db)}, ${change(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
   return row;
 }
 
@@ -85,7 +89,7 @@ export interface TaskFilter {
 export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskView[]> {
   return [
     ...(await db<TaskView[]>`
-      SELECT ${columns(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+      SELECT ${columns(db)}, ${input(db)}, ${change(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
        WHERE (${filter.projectId ?? null}::uuid IS NULL OR t.project_id = ${filter.projectId ?? null})
          AND (${filter.sessionId ?? null}::uuid IS NULL OR t.session_id = ${filter.sessionId ?? null})
          AND (${filter.states ? [...filter.states] : null}::text[] IS NULL OR t.state = ANY (${filter.states ? [...filter.states] : null}))
@@ -93,6 +97,31 @@ export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskVie
               OR (t.state IN ('pending', 'running') AND t.phase = ANY (${filter.phases ? [...filter.phases] : null})))
        ORDER BY t.created_at DESC, t.id LIMIT ${filter.limit}`),
   ];
+}
+
+/** A task in a list that is read in pages: a page is of a size that can be sent. */
+export interface ListedTask extends Omit<TaskView, 'change'> {
+  readonly change: (Omit<ChangeView, 'files'> & { readonly files: number }) | null;
+}
+
+export interface TaskPageFilter {
+  readonly projectId?: ProjectId;
+  readonly sessionId?: SessionId;
+  readonly state?: TaskState;
+}
+
+const LISTED_INPUT_CHARS = 1_000;
+
+export async function taskPage(db: Db, filter: TaskPageFilter, wish: PageWish): Promise<Page<ListedTask>> {
+  const rows = await db<(ListedTask & { readonly page_at: number })[]>`
+    SELECT ${columns(db)}, left(coalesce(t.input, ''), ${LISTED_INPUT_CHARS}) AS input, ${shortChange(db)}, ${pageColumn(db)}
+      FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+     WHERE ${isAfter(db, wish)}
+       AND ${filter.projectId ? db`t.project_id = ${filter.projectId}` : db`true`}
+       AND ${filter.sessionId ? db`t.session_id = ${filter.sessionId}` : db`true`}
+       AND ${filter.state ? db`t.state = ${filter.state}` : db`true`}
+     ${pageEnd(db, wish)}`;
+  return cutPage(rows, wish);
 }
 
 export interface DiffView {

@@ -14,7 +14,9 @@ async function run(work: () => Promise<unknown>): Promise<{ outcome: unknown; li
   const lines: Record<string, unknown>[] = [];
   const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>);
   const env = environment();
-  const outcome: unknown = await env.run(step('tryIt', pino({}, { write }), work), undefined).catch((e: unknown) => e);
+  const outcome: unknown = await env
+    .run(step('tryIt', pino({}, { write }), work), { taskId: 't1' })
+    .catch((e: unknown) => e);
   return { outcome, lines };
 }
 
@@ -49,7 +51,7 @@ test('a cancel and a failure that is one of Temporal already pass as they are', 
 test('a step that ends well says so in one line', async () => {
   const { outcome, lines } = await run(() => Promise.resolve('fine'));
   expect(outcome).toBe('fine');
-  expect(lines).toMatchObject([{ step: 'tryIt', msg: 'tryIt done', ms: expect.any(Number) as number }]);
+  expect(lines).toMatchObject([{ step: 'tryIt', task_id: 't1', msg: 'tryIt done', ms: expect.any(Number) as number }]);
 });
 
 test('a failure says no more than a person reads: history is not for what an agent or a command wrote', async () => {

@@ -1,13 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { connectTemporal } from '../../client/temporal.ts';
 import { moduleOfOurs, loaderArguments } from '../../processes/own-module.ts';
 import { readAnnouncement } from '../../services/ready.ts';
 import type { Sql } from '../../store/sql.ts';
+import { type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
 import { emptyDatabase, freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { type LabTemporal, labTemporal } from '../lab/temporal.ts';
 
@@ -33,6 +36,8 @@ afterEach(() => {
 });
 
 interface Backend {
+  /** What it has written so far. */
+  readonly said: () => string;
   readonly child: ChildProcess;
   readonly url: string;
   /** Resolves with the announced URL once it is ready. */
@@ -41,6 +46,17 @@ interface Backend {
 
 /** As the supervisor starts it; `url` from its log, as it may not become ready. */
 async function startBackend(databaseUrl = database.url): Promise<Backend> {
+  const child = spawnBackend({ DATABASE_URL: databaseUrl });
+  const pipe = child.stdio[3];
+  if (!pipe || !('read' in pipe) || !child.stdout || !child.stderr) throw new Error('no pipes');
+  const ready = readAnnouncement(pipe).then((announcement) => announcement?.url);
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  const url = await addressOf(child.stdout);
+  return { child, url, ready, said: () => said };
+}
+
+function spawnBackend(env: NodeJS.ProcessEnv): ChildProcess {
   const entry = moduleOfOurs('backend/main');
   const child = spawn(process.execPath, [...loaderArguments(entry), entry], {
     env: {
@@ -48,29 +64,26 @@ async function startBackend(databaseUrl = database.url): Promise<Backend> {
       LONGHAUL_HOME: home,
       LONGHAUL_LISTEN: '127.0.0.1:0',
       LONGHAUL_READY_FD: '3',
-      DATABASE_URL: databaseUrl,
       TEMPORAL_ADDRESS: server.target.connection.address,
       TEMPORAL_CONFIG_FILE: '/dev/null',
+      DATABASE_URL: database.url,
+      ...env,
     },
-    stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   children.push(child);
-  const pipe = child.stdio[3];
-  if (!pipe || !('read' in pipe) || !child.stdout) throw new Error('no pipes');
-  const ready = readAnnouncement(pipe).then((announcement) => announcement?.url);
-  const url = await addressOf(child.stdout);
-  return { child, url, ready };
+  return child;
 }
 
 function addressOf(stdout: Readable): Promise<string> {
   return new Promise((resolve, reject) => {
-    let text = '';
+    let said = '';
     stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-      const address = /"address":"([^"]+)"/.exec(text)?.[1];
+      said += chunk.toString();
+      const address = /"address":"([^"]+)"/.exec(said)?.[1];
       if (address) resolve(address);
     });
-    stdout.once('end', () => reject(new Error(`the backend ended: ${text}`)));
+    stdout.once('end', () => reject(new Error(`the backend ended: ${said}`)));
   });
 }
 
@@ -135,5 +148,86 @@ test('without its tables it is up but not ready, and says which migrations are m
   } finally {
     for (const child of children.splice(0)) child.kill('SIGKILL');
     await empty.drop();
+  }
+});
+
+test('its token is made at the first start, kept at the next, and stands in no log', async () => {
+  const first = await startBackend();
+  const file = join(home, 'token');
+  const token = (await readFile(file, 'utf8')).trim();
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  const ask = (url: string, path: string, headers: Record<string, string>) => fetch(`${url}${path}`, { headers });
+  const bearer = { authorization: `Bearer ${token}` };
+  expect((await ask(first.url, '/api/tasks', bearer)).status).toBe(200);
+  // Ways in which it might come into the log: a refused handshake, a stranger's page, a query, a fault.
+  const wrong = { 'sec-websocket-protocol': `longhaul.bearer.${token}x`, authorization: `Basic ${token}` };
+  expect((await ask(first.url, `/api/tasks?token=${token}`, wrong)).status).toBe(401);
+  expect((await ask(first.url, `/api/tasks?token=${token}`, { ...bearer, origin: 'http://evil' })).status).toBe(403);
+  expect((await ask(first.url, `/api/nothing?token=${token}`, bearer)).status).toBe(404);
+  await sql`ALTER TABLE available_agents RENAME TO away`;
+  expect((await ask(first.url, `/api/agents`, bearer)).status).toBe(500);
+  await sql`ALTER TABLE away RENAME TO available_agents`;
+  expect(first.said()).toContain('internal_error');
+  expect(first.said()).not.toContain(token);
+  first.child.kill('SIGTERM');
+  await once(first.child, 'exit');
+  const second = await startBackend();
+  expect((await ask(second.url, '/api/tasks', bearer)).status).toBe(200);
+});
+
+test('it does not listen to the network without a token that is there before, and says so in one line', async () => {
+  const fresh = await mkdtemp(join(tmpdir(), 'longhaul-backend-'));
+  try {
+    const missing = join(fresh, 'elsewhere');
+    const cases: [NodeJS.ProcessEnv, RegExp][] = [
+      [
+        { LONGHAUL_LISTEN: '0.0.0.0:0' },
+        /LONGHAUL_LISTEN is 0\.0\.0\.0:0, which other machines may reach, and there is no token in /,
+      ],
+      [{ LONGHAUL_LISTEN: '127.0.0.1:0', LONGHAUL_TOKEN_FILE: missing }, /LONGHAUL_TOKEN_FILE: there is no /],
+    ];
+    for (const [env, line] of cases) {
+      const child = spawnBackend({ LONGHAUL_HOME: fresh, ...env });
+      const [said, [code]] = await Promise.all([text(child.stdout ?? Readable.from([])), once(child, 'exit')]);
+      expect(code).toBe(1);
+      const lines = said.trim().split('\n');
+      expect(lines).toHaveLength(1);
+      expect((JSON.parse(lines[0] ?? '') as { msg: string }).msg).toMatch(line);
+    }
+    await writeFile(missing, 'b'.repeat(64));
+    const child = spawnBackend({ LONGHAUL_HOME: fresh, LONGHAUL_LISTEN: '0.0.0.0:0', LONGHAUL_TOKEN_FILE: missing });
+    const { port } = new URL(await addressOf(child.stdout ?? Readable.from([])));
+    const answer = await fetch(`http://127.0.0.1:${port}/api/agents`, {
+      headers: { authorization: `Bearer ${'b'.repeat(64)}` },
+    });
+    expect(answer.status).toBe(200);
+  } finally {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+    await rm(fresh, { recursive: true, force: true });
+  }
+});
+
+test('two backends on one database start each task once, through the death of one of them', async () => {
+  const [one, two] = await Promise.all([startBackend(), startBackend()]);
+  await Promise.all([one.ready, two.ready]);
+  const insert = () =>
+    sql<
+      { id: TaskId }[]
+    >`INSERT INTO tasks (project_id, input) SELECT gen_random_uuid(), 'x' FROM generate_series(1, 30) RETURNING id`;
+  const first = await insert();
+  one.child.kill('SIGKILL');
+  const tasks = [...first, ...(await insert())];
+  const waiting = () => sql`SELECT FROM tasks WHERE id IN ${sql(tasks.map(({ id }) => id))} AND run_id IS NULL`;
+  // Claims of the dead one are taken over after 10 s.
+  await expect.poll(waiting, { timeout: 30_000 }).toHaveLength(0);
+  const link = connectTemporal(server.target);
+  try {
+    for (const { id } of tasks) {
+      const [row] = await sql<{ run_id: string }[]>`SELECT run_id FROM tasks WHERE id = ${id}`;
+      // A workflow id has one run: duplicates are rejected.
+      expect((await link.client.workflow.getHandle(taskWorkflowId(id)).describe()).runId).toBe(row?.run_id);
+    }
+  } finally {
+    await link.close();
   }
 });

@@ -10,6 +10,7 @@ export const COMPOSE_FILE = fileURLToPath(new URL('../../temporal-compose.yml', 
 /** What .env must hold, with values that are told apart easily. */
 export const VARIABLES: Readonly<Record<string, string>> = {
   LONGHAUL_PROJECTS: '/srv/projects',
+  LONGHAUL_TOKEN_FILE: '/srv/longhaul-token',
   LONGHAUL_DB_PASSWORD: 'longhaulSecret',
   TEMPORAL_DB_PASSWORD: 'temporalSecret',
   POSTGRES_PASSWORD: 'postgresSecret',

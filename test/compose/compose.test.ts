@@ -112,12 +112,21 @@ describe('backend and worker', () => {
         if (name !== READY_FD) expect(source).toContain(`  ${name}: `);
       }
     }
-    expect(readSettings(environmentOf(serviceOf('worker'))).projectRoots).toEqual(['/srv/projects']);
+    for (const [, service] of ours())
+      expect(readSettings(environmentOf(service)).projectRoots).toEqual(['/srv/projects']);
   });
 
-  test('share the home, and the worker has the projects where they are outside', () => {
+  test('share the home, and have the projects where they are outside, the backend to look at', () => {
     for (const [, service] of ours()) expect(service.volumes).toContain('longhaul-home:/var/lib/longhaul');
     expect(serviceOf('worker').volumes).toContain('/srv/projects:/srv/projects');
+    expect(serviceOf('backend').volumes).toContain('/srv/projects:/srv/projects:ro');
+  });
+
+  test('the backend listens beyond its container, with a token that is mounted where it looks for one', () => {
+    const { tokenFile, allowedHosts } = readSettings(environmentOf(serviceOf('backend')));
+    expect(serviceOf('backend').volumes).toContain(`/srv/longhaul-token:${tokenFile}:ro`);
+    expect(allowedHosts).toEqual(['backend']);
+    expect(serviceOf('worker').environment).not.toHaveProperty('LONGHAUL_TOKEN_FILE');
   });
 
   test('keys that are passed on are keys that an agent of the catalogue gets', () => {

@@ -5,7 +5,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, closeSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
 import { readCompose, ROOT, type Service, VARIABLES } from './compose-file.ts';
@@ -20,6 +20,10 @@ export interface Place {
   readonly backendPort: number;
   readonly cacheDir: string;
 }
+
+/** What whoever starts the containers has put into the token's file. */
+export const TOKEN = 'a'.repeat(64);
+const tokenFileOf = ({ dir }: Place): string => path.join(dir, 'token');
 
 export class Container {
   readonly #service: Service;
@@ -39,6 +43,7 @@ export class Container {
     const service = compose.services[name];
     if (!service) throw new Error(`no service ${name}`);
     for (const folder of ['var', 'home']) await mkdir(path.join(place.dir, folder), { recursive: true });
+    await writeFile(tokenFileOf(place), `${TOKEN}\n`);
     return new Container(name, service, place);
   }
 
@@ -119,6 +124,7 @@ export class Container {
     return word
       .replaceAll(/\bnode dist\/(\S+)\.js/g, (_, name: string) => `'${process.execPath}' ${programOf(name).join(' ')}`)
       .replaceAll('/var/lib/longhaul', path.join(dir, 'var'))
+      .replaceAll('/run/secrets/longhaul-token', tokenFileOf(this.#place))
       .replaceAll('/home/agent', path.join(dir, 'home'))
       .replaceAll('@postgres:5432/', `@127.0.0.1:${postgresPort}/`)
       .replaceAll(/^temporal:7233$/g, `127.0.0.1:${temporalPort}`)

@@ -13,7 +13,7 @@ import { longhaul, type Ran } from '../lab/longhaul.ts';
 import { makeRepository, type SampleRepository } from '../lab/repositories.ts';
 import { until } from '../lab/until.ts';
 import { VARIABLES } from './compose-file.ts';
-import { Container, type Place } from './containers.ts';
+import { Container, type Place, TOKEN } from './containers.ts';
 import { foreignPostgres, type ForeignPostgres } from './foreign-postgres.ts';
 import { foreignTemporal, type ForeignTemporal } from './foreign-temporal.ts';
 import { tlsProxy } from './tls-proxy.ts';
@@ -145,6 +145,21 @@ describe('once they run', () => {
     expect(end).toMatch(/^completed\n/);
     expect(end.match(/^\+(a|b)$/gm)).toEqual(['+a', '+b']);
     expect(await readdir(path.join(dir, 'var', 'worktrees')).then((all) => all.flat())).toEqual([]);
+  });
+
+  test('a task is handed over and followed to its end over REST, with the token of whoever started them', async () => {
+    const url = `http://127.0.0.1:${place.backendPort}/api/tasks`;
+    const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
+    const body = JSON.stringify({ project_path: repository.path, agent: 'demo', input: 'Write rest.txt with "rest".' });
+    expect(
+      (await fetch(url, { method: 'POST', body, headers: { ...headers, authorization: 'Bearer x' } })).status,
+    ).toBe(401);
+    const made = await fetch(url, { method: 'POST', body, headers });
+    expect(made.status).toBe(201);
+    const { id } = (await made.json()) as { id: string };
+    expect(await completed(id)).toMatch(/^completed\n[\s\S]*\+rest/);
+    const shown = await fetch(`${url}/${id}`, { headers });
+    expect(await shown.json()).toMatchObject({ state: 'completed', change: { files: 1 }, actions: [] });
   });
 
   test('the command line works beside them with DATABASE_URL and TEMPORAL_ADDRESS alone', async () => {

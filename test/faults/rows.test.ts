@@ -1,8 +1,9 @@
 /** What programs do to rows while a task runs. Its work is not lost, and its session goes on. */
+import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endAttempts } from '../../store/attempts.ts';
-import { type SessionId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import { type SessionId, type TaskId, taskWorkflowId, WORKFLOW_QUEUE } from '../../workflows/contract.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
 
@@ -82,6 +83,19 @@ test('the task row deleted in mid-turn: its work stays under its ref, its worktr
   await lab.client.workflow.getHandle(taskWorkflowId(task)).result();
   expect(await lab.inChange(task, 'kept.txt')).toBe('kept');
   expect(await lab.repository.git('worktree', 'list')).not.toContain(worktree_path);
+});
+
+test('the task row deleted before its run begins: the run ends by itself, and nothing was done', async () => {
+  const before = await lab.sql`SELECT FROM sessions`;
+  const taskId = randomUUID() as TaskId;
+  const run = await lab.client.workflow.start('task', {
+    taskQueue: WORKFLOW_QUEUE,
+    workflowId: taskWorkflowId(taskId),
+    args: [{ taskId, host: 'lab' }],
+  });
+  expect(await run.result()).toMatchObject({ state: 'failed', code: 'task_gone' });
+  expect(await lab.sql`SELECT FROM sessions`).toHaveLength(before.length);
+  expect(await lab.repository.git('worktree', 'list')).not.toContain(taskId);
 });
 
 test('the worktree removed by the agent: the task says that its work could not be collected', async () => {

@@ -51,8 +51,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
     builtins: true,
   },
   backend: {
-    ours: ['contract', 'client', 'services'],
-    packages: ['fastify', '@fastify/*', 'pino', 'zod'],
+    ours: ['contract', 'processes', 'client', 'services'],
+    packages: ['fastify', '@fastify/*', 'fastify-type-provider-zod', 'pino', 'prom-client', 'zod'],
     builtins: true,
   },
   /** What needs a look at everything: which agents there are, what is wrong, what was left. */

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,15 @@ test('up -d returns with worker and backend at work, repairs a killed one, and d
     database_url: expect.stringMatching(/^postgres:\/\/longhaul:\w+@127\.0\.0\.1:\d+\/longhaul$/),
     temporal_address: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
     home,
+    token_file: join(home, 'token'),
   });
+  expect((await stat(before.token_file ?? '')).mode & 0o777).toBe(0o600);
+  const authorization = `Bearer ${(await readFile(before.token_file ?? '', 'utf8')).trim()}`;
+  const agents = new URL('/api/agents', before.backend_url ?? '');
+  expect(await (await fetch(agents, { headers: { authorization } })).json()).toMatchObject({
+    items: expect.arrayContaining([expect.objectContaining({ name: 'demo' })]) as unknown,
+  });
+  expect((await fetch(agents)).status).toBe(401);
   expect((await fetch(before.temporal_ui_url ?? '')).status).toBe(200);
   expect((await fetch(new URL('/readyz', before.backend_url ?? ''))).status).toBe(200);
   expect(statusOf(await longhaul(['status', '--json']))).toEqual(before);
@@ -51,6 +59,15 @@ test('up -d returns with worker and backend at work, repairs a killed one, and d
   for (const { pid } of after.parts) expect(identifyRunning(pid ?? 0)).toBeUndefined();
   expect(await longhaul(['status', '--json'])).toMatchObject({ code: 4 });
   expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: 'nothing was running\n' });
+});
+
+test('an address that others reach stops the start before anything runs, unless there is a token', async () => {
+  const ran = await longhaul(['up', '-d'], { LONGHAUL_HOME: join(home, 'open'), LONGHAUL_LISTEN: '0.0.0.0:4709' });
+  expect(ran).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/other machines may reach, and there is no token/) as string,
+  });
+  expect(ran.stderr.trim().split('\n')).toHaveLength(1);
 });
 
 test('a port that the user set and somebody else has stops the start before anything runs', async () => {

@@ -11,6 +11,7 @@ test('an empty environment gives embedded services and folders by XDG', () => {
     agentSlots: Math.max(4, 2 * availableParallelism()),
     agentTimeouts: { startMs: 60_000, stallMs: 600_000, toolMs: 7_200_000 },
     hostName: hostname(),
+    allowedHosts: [],
     projectRoots: [],
   });
   const xdg = { HOME: '/home/ada', XDG_DATA_HOME: '/data', XDG_CACHE_HOME: 'relative' };
@@ -33,6 +34,8 @@ test('every setting can be given, and a given listen address is fixed', () => {
     LONGHAUL_AGENT_TOOL_TIMEOUT: '6',
     LONGHAUL_HOST_NAME: 'box-1',
     LONGHAUL_PROJECT_ROOTS: '/src:/work',
+    LONGHAUL_TOKEN_FILE: '/run/secrets/token',
+    LONGHAUL_ALLOWED_HOSTS: 'backend, tasks.example',
     DEFAULT_MODEL: 'm',
   });
   expect(settings).toMatchObject({
@@ -44,6 +47,8 @@ test('every setting can be given, and a given listen address is fixed', () => {
     agentTimeouts: { startMs: 4_000, stallMs: 5_000, toolMs: 6_000 },
     hostName: 'box-1',
     projectRoots: ['/src', '/work'],
+    tokenFile: '/run/secrets/token',
+    allowedHosts: ['backend', 'tasks.example'],
     defaultModel: 'm',
   });
   expect(settings.temporal).toMatchObject({

@@ -37,6 +37,7 @@ test('an empty database gets every table, once', async () => {
     'collected_diffs',
     'frames',
     'hosts',
+    'idempotency_keys',
     'messages',
     'pending_changes',
     'permissions',
@@ -45,6 +46,7 @@ test('an empty database gets every table, once', async () => {
     'sessions',
     'tasks',
     'unlisted_agents',
+    'worker_metrics',
   ]);
 });
 

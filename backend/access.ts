@@ -1,0 +1,107 @@
+/**
+ * Who may talk to the backend: whoever has the token. Everything needs it but the routes that say `open`; what no route
+ * serves needs it, too, so that no way of writing a path leads around.
+ *
+ * A browser is a way in for strangers: a page of theirs may send requests here, and with DNS rebinding under a name of
+ * their own. So Host must be a name that we go by, and so must Origin where there is one.
+ *
+ * Not covered: TLS (a proxy's work), and who else can read the token file.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import { isLoopback } from '../services/listen-host.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { FailedLogins } from './failed-logins.ts';
+import { sendProblem } from './problem.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answers without a token. */
+    readonly open?: boolean;
+  }
+}
+
+export interface AccessOptions {
+  readonly token: string;
+  /** Where the backend listens. */
+  readonly listenHost: string;
+  /** Further names that it is reached by, through a proxy for instance. */
+  readonly allowedHosts: readonly string[];
+}
+
+/** In a WebSocket handshake, where a page in a browser cannot set Authorization. */
+const PROTOCOL_PREFIX = 'longhaul.bearer.';
+
+/** The token of a request: in `Authorization`, or as one of `Sec-WebSocket-Protocol`. Never in a URL: those are logged. */
+export function bearerOf(headers: FastifyRequest['headers']): string | undefined {
+  const [, bearer] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? [];
+  if (bearer !== undefined) return bearer;
+  const protocols = headers['sec-websocket-protocol']?.split(',').map((protocol) => protocol.trim()) ?? [];
+  return protocols.find((protocol) => protocol.startsWith(PROTOCOL_PREFIX))?.slice(PROTOCOL_PREFIX.length);
+}
+
+export function makeAccess({ token, listenHost, allowedHosts }: AccessOptions): onRequestAsyncHookHandler {
+  const expected = digest(token);
+  const names = new Set([listenHost, ...allowedHosts].map((name) => name.toLowerCase()));
+  const beyondThisMachine = !isLoopback(listenHost);
+  const failed = new FailedLogins();
+  /** An address is no name that DNS could turn around; it is only good where we are reached by addresses. */
+  const isOurs = (host: string): boolean =>
+    names.has(host) || isLoopback(host) || (beyondThisMachine && isAddress(host));
+
+  return async (request, reply) => {
+    const refused = refusal(request, isOurs);
+    if (refused) return sendProblem(reply, refused);
+    if (request.routeOptions.config.open) return;
+    const given = bearerOf(request.headers);
+    // Digests: equally long, whatever was sent.
+    if (given !== undefined && timingSafeEqual(digest(given), expected)) return;
+    return refuse(request, reply, failed, given !== undefined);
+  };
+}
+
+function refusal({ headers }: FastifyRequest, isOurs: (host: string) => boolean): LonghaulError | undefined {
+  const host = hostnameOf(`http://${headers.host ?? ''}`);
+  if (host === undefined || !isOurs(host)) {
+    return new LonghaulError(
+      'host_refused',
+      `Host: expected a name that the backend goes by, found ${JSON.stringify(headers.host ?? '')}. LONGHAUL_ALLOWED_HOSTS adds names.`,
+    );
+  }
+  const { origin } = headers;
+  if (origin === undefined) return undefined;
+  const from = /^https?:\/\//.test(origin) ? hostnameOf(origin) : undefined;
+  if (from !== undefined && isOurs(from)) return undefined;
+  return new LonghaulError(
+    'host_refused',
+    `Origin: expected a page of this machine or of LONGHAUL_ALLOWED_HOSTS, found ${JSON.stringify(origin)}.`,
+  );
+}
+
+/** A token that is right is never locked out: else any program with an old one could lock out everybody behind its address. */
+function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogins, hadOne: boolean): FastifyReply {
+  const retryAfterS = failed.note(request.ip);
+  if (retryAfterS !== undefined) {
+    void reply.header('retry-after', retryAfterS);
+    return sendProblem(reply, new LonghaulError('too_many_attempts', `Too many requests without the right token: try again in ${retryAfterS} s.`)); // prettier-ignore
+  }
+  request.log.warn({ request_id: request.id, ip: request.ip }, hadOne ? 'a wrong token' : 'no token');
+  void reply.header('www-authenticate', 'Bearer');
+  return sendProblem(
+    reply,
+    new LonghaulError(
+      'unauthorized',
+      `${hadOne ? 'The token is not the right one' : 'A token is needed'}: send \`Authorization: Bearer …\` with what is in the file that \`longhaul status --json\` names as token_file.`,
+    ),
+  );
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** Without port and brackets, in lower case. */
+function hostnameOf(url: string): string | undefined {
+  if (!URL.canParse(url)) return undefined;
+  return new URL(url).hostname.replace(/^\[|\]$/g, '') || undefined;
+}
+
+const isAddress = (host: string): boolean => host.includes(':') || /^\d+(\.\d+){3}$/.test(host);

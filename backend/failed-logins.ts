@@ -1,0 +1,33 @@
+/** Counts failed logins by address: after a few, further ones are told to wait, cheaply and without a line in the log. */
+
+const BURST = 10;
+const REFILL_MS = 6_000;
+/** Addresses remembered at most; the one that failed longest ago goes first. */
+const MAX_ADDRESSES = 1_000;
+
+interface Bucket {
+  left: number;
+  at: number;
+}
+
+export class FailedLogins {
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #now: () => number;
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /** Notes one more. Seconds to wait before the next is heard, or `undefined` if this one still is. */
+  note(address: string): number | undefined {
+    const now = this.#now();
+    const known = this.#buckets.get(address) ?? { left: BURST, at: now };
+    const left = Math.min(BURST, known.left + (now - known.at) / REFILL_MS);
+    const heard = left >= 1;
+    this.#buckets.delete(address);
+    this.#buckets.set(address, { left: heard ? left - 1 : left, at: now });
+    const [oldest] = this.#buckets.keys();
+    if (this.#buckets.size > MAX_ADDRESSES && oldest !== undefined) this.#buckets.delete(oldest);
+    return heard ? undefined : Math.ceil(((1 - left) * REFILL_MS) / 1_000);
+  }
+}

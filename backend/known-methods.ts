@@ -1,0 +1,23 @@
+/** Which methods a path answers to, so that a wrong one is told from a wrong path. */
+import type { FastifyInstance } from 'fastify';
+
+/** Call before the routes are there. */
+export function methodsByPath(server: FastifyInstance): (path: string) => readonly string[] {
+  const known = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>();
+  server.addHook('onRoute', ({ url, method }) => {
+    const entry = known.get(url) ?? { pattern: patternOf(url), methods: new Set<string>() };
+    for (const one of [method].flat()) entry.methods.add(one);
+    known.set(url, entry);
+  });
+  return (path) => [
+    ...new Set([...known.values()].flatMap(({ pattern, methods }) => (pattern.test(path) ? [...methods] : []))),
+  ];
+}
+
+/** Of a route's url such as /api/tasks/:id/cancel. */
+function patternOf(url: string): RegExp {
+  const parts = url
+    .split('/')
+    .map((part) => (part.startsWith(':') ? '[^/]+' : part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)));
+  return new RegExp(`^${parts.join('/')}$`);
+}

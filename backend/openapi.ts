@@ -1,0 +1,45 @@
+/** The OpenAPI document: from the schemas of the routes, and nothing else. */
+import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { packageVersion } from '../processes/package-version.ts';
+
+/** zod says of each whole number how large it may be for JavaScript: no news to anybody. */
+const zodToJsonConfig = {
+  override: ({ jsonSchema }: { jsonSchema: { minimum?: number; maximum?: number } }) => {
+    if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+    if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+  },
+};
+const withComponents = createJsonSchemaTransformObject({ zodToJsonConfig });
+
+export const openapiOptions: FastifyDynamicSwaggerOptions = {
+  openapi: {
+    openapi: '3.1.0',
+    info: {
+      title: 'Longhaul',
+      version: packageVersion(),
+      description:
+        'Durable coding-agent tasks. Every path below needs the token. Errors are problem documents (RFC 9457).',
+    },
+    security: [{ token: [] }],
+    components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+  },
+  transform: createJsonSchemaTransform({ zodToJsonConfig }),
+  transformObject: (document) => withUsedComponents(withComponents(document)),
+};
+
+/** Each named schema is made twice, as it is sent to us and as we send it: those that nobody refers to go. */
+function withUsedComponents<Document extends object>(document: Document): Document {
+  const { components, ...rest } = document as Document & { components?: { schemas?: Record<string, unknown> } };
+  const used = new Set<string>();
+  const look = (value: unknown): void => {
+    for (const [, name] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (name === undefined || used.has(name)) continue;
+      used.add(name);
+      look(components?.schemas?.[name] ?? {});
+    }
+  };
+  look(rest);
+  const schemas = Object.fromEntries(Object.entries(components?.schemas ?? {}).filter(([name]) => used.has(name)));
+  return { ...document, components: { ...components, schemas } };
+}

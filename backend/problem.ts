@@ -1,0 +1,115 @@
+/** Failures as HTTP says them: problem documents (RFC 9457) with our `error_code`. The one place that maps them. */
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { namedFailure } from '../client/outage.ts';
+import { type ErrorCode, ERRORS, LonghaulError } from '../workflows/errors.ts';
+
+export const problem = z
+  .object({
+    type: z.literal('about:blank'),
+    title: z.string().describe("HTTP's name of the status."),
+    status: z.int(),
+    detail: z.string().describe('For people: what was expected, what was found, what to do.'),
+    error_code: z.string().describe('For programs: one of the codes of Longhaul.'),
+    retryable: z.boolean().describe('The same request may succeed later.'),
+    request_id: z.string().describe('Also in the header x-request-id, and in the log.'),
+    errors: z
+      .array(z.object({ pointer: z.string(), detail: z.string() }))
+      .optional()
+      .describe('What is wrong with which part of the request.'),
+  })
+  .meta({ id: 'Problem' });
+export type Problem = z.infer<typeof problem>;
+
+/** Of codes whose facts alone do not tell it. */
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  invalid_input: 400,
+  unauthorized: 401,
+  host_refused: 403,
+  project_not_found: 404,
+  task_not_found: 404,
+  session_not_found: 404,
+  change_not_found: 404,
+  route_not_found: 404,
+  method_not_allowed: 405,
+  idempotency_conflict: 409,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  too_many_attempts: 429,
+  internal_error: 500,
+};
+
+/** What the caller must change is 422; what waiting may mend is 503. */
+export function statusOf(code: ErrorCode): number {
+  const { origin, retryable } = ERRORS[code];
+  return STATUS[code] ?? (origin === 'caller' ? 422 : retryable ? 503 : 500);
+}
+
+export function sendProblem(reply: FastifyReply, failure: LonghaulError, errors?: Problem['errors']): FastifyReply {
+  const { code, message } = failure;
+  const status = statusOf(code);
+  const body: Problem = {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail: message,
+    error_code: code,
+    retryable: ERRORS[code].retryable,
+    request_id: reply.request.id,
+    ...(errors ? { errors } : {}),
+  };
+  return reply
+    .code(status)
+    .header('content-type', 'application/problem+json')
+    .serializer((value: unknown) => JSON.stringify(value))
+    .send(body);
+}
+
+/** Whatever a route throws. What we have no name for is logged; its message is not for strangers. */
+export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (hasZodFastifySchemaValidationErrors(error)) return sendProblem(reply, ...invalid(error));
+  const failure = asLonghaulError(error);
+  const status = statusOf(failure.code);
+  if (status >= 500)
+    request.log[status === 500 ? 'error' : 'warn']({ err: error }, `${failure.code}: ${failure.message}`);
+  return sendProblem(reply, failure);
+}
+
+type Invalid = Pick<FastifyError, 'validation' | 'validationContext'>;
+
+function invalid({ validation = [], validationContext: where }: Invalid): [LonghaulError, Problem['errors']] {
+  const errors = validation.map(({ instancePath, message }) => ({
+    pointer: instancePath === '/' ? '' : instancePath,
+    detail: message ?? 'is not as expected',
+  }));
+  const [first] = errors;
+  const at = first?.pointer ? ` at ${first.pointer}` : '';
+  return [
+    new LonghaulError('invalid_input', `${where ?? 'request'}${at}: ${first?.detail ?? 'is not as expected'}`),
+    errors,
+  ];
+}
+
+/** Codes of Fastify's own refusals. */
+const REFUSALS: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+};
+
+function asLonghaulError(error: unknown): LonghaulError {
+  if (error instanceof LonghaulError) return error;
+  const outage = namedFailure(error);
+  if (outage) return outage;
+  if (error instanceof Error && 'statusCode' in error && 'code' in error && typeof error.code === 'string') {
+    if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+      return new LonghaulError('unsupported_media_type', 'Content-Type: expected application/json.');
+    }
+    if (Number(error.statusCode) < 500)
+      return new LonghaulError(REFUSALS[error.code] ?? 'invalid_input', error.message);
+  }
+  return new LonghaulError(
+    'internal_error',
+    'Something went wrong here; the log of the backend has it by the request id.',
+  );
+}

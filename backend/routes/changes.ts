@@ -1,0 +1,71 @@
+/** Changes: what tasks left, to be reviewed. */
+import { z } from 'zod';
+import { getChange, listChanges } from '../../client/changes.ts';
+import type { ChangeId, ProjectId, SessionId, TaskId } from '../../workflows/contract.ts';
+import type { Api, RouteDeps } from '../deps.ts';
+import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, text, time } from '../schemas.ts';
+
+const facts = {
+  id,
+  task_id: id.nullable(),
+  session_id: id.nullable(),
+  project_id: id.nullable(),
+  file_path: nullableText.describe('Path of the project.'),
+  operation: nullableText,
+  state: z.string(),
+  partial: z.boolean().describe('The turn did not come to its end.'),
+  additions: z.int().nullable(),
+  deletions: z.int().nullable(),
+  base_commit: nullableText,
+  result_commit: nullableText,
+  created_at: time,
+  actions: z.array(z.string()).describe('What can be asked of it now.'),
+};
+const listed = z.object({ ...facts, files: z.int().describe('How many.') }).meta({ id: 'ListedChange' });
+const change = z
+  .object({
+    ...facts,
+    files: z.array(z.unknown()),
+    ignored_files: z.array(z.unknown()).describe('Files that git ignores: not in the change.'),
+    diff: z.string().describe('For reading; cut where it is very long.'),
+  })
+  .meta({ id: 'Change' });
+const filter = z.strictObject({
+  ...pageQuery,
+  state: text(40).optional().describe('pending, for instance.'),
+  project_id: id.optional(),
+  session_id: id.optional(),
+  task_id: id.optional(),
+});
+const tags = ['changes'];
+
+export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
+  const list = {
+    summary: 'Changes, newest first',
+    tags,
+    querystring: filter,
+    response: { 200: pageOf(listed), ...problems() },
+  };
+  api.get('/changes', { schema: list }, async ({ query }) => {
+    const { limit, cursor, state, project_id, session_id, task_id } = query;
+    const wanted = definedOf({
+      state,
+      projectId: project_id as ProjectId,
+      sessionId: session_id as SessionId,
+      taskId: task_id as TaskId,
+    });
+    const { items, next_cursor } = await listChanges(longhaul, wanted, { limit, ...definedOf({ cursor }) });
+    return { items: items.map((one) => ({ ...one, actions: [...one.actions] })), next_cursor };
+  });
+
+  const show = {
+    summary: 'One change, with its diff',
+    tags,
+    params: idParams,
+    response: { 200: change, ...problems('missing') },
+  };
+  api.get('/changes/:id', { schema: show }, async ({ params }) => {
+    const { files, ignored_files, actions, ...rest } = await getChange(longhaul, params.id as ChangeId);
+    return { ...rest, files: [...files], ignored_files: [...ignored_files], actions: [...actions] };
+  });
+}

@@ -1,0 +1,46 @@
+/** Projects: git repositories on the host. */
+import { z } from 'zod';
+import { addProject, listProjects } from '../../client/projects.ts';
+import type { Api, RouteDeps } from '../deps.ts';
+import { definedOf, id, nullableText, pageOf, pageQuery, problems, text, time } from '../schemas.ts';
+
+const project = z.object({ id, name: nullableText, path: nullableText, created_at: time }).meta({ id: 'Project' });
+const newProject = z
+  .strictObject({
+    path: text(4_096).describe('Absolute; a folder in a git repository on the host.'),
+    name: text(200).optional().describe("The repository's folder if it is left out."),
+  })
+  .meta({ id: 'NewProject' });
+const tags = ['projects'];
+
+export function projectRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): void {
+  const add = {
+    summary: 'Add a project',
+    tags,
+    body: newProject,
+    response: {
+      200: project.describe('It was there before, and keeps its name.'),
+      201: project.describe('Added.'),
+      ...problems('body', 'refused'),
+    },
+  };
+  api.post('/projects', { schema: add }, async ({ body }, reply) => {
+    const { path, name } = body;
+    const { project: added, added: isNew } = await addProject(
+      { sql: longhaul.sql, projectRoots },
+      { path, ...definedOf({ name }) },
+    );
+    return reply.code(isNew ? 201 : 200).send(added);
+  });
+
+  const list = {
+    summary: 'Projects, newest first',
+    tags,
+    querystring: z.strictObject(pageQuery),
+    response: { 200: pageOf(project), ...problems() },
+  };
+  api.get('/projects', { schema: list }, async ({ query: { limit, cursor } }) => {
+    const { items, next_cursor } = await listProjects(longhaul, { limit, ...definedOf({ cursor }) });
+    return { items: [...items], next_cursor };
+  });
+}

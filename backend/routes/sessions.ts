@@ -1,0 +1,113 @@
+/** Sessions: conversations on a project, and what has happened in them. */
+import { z } from 'zod';
+import { getSession, listSessions, type SessionTimeline } from '../../client/sessions.ts';
+import type { ProjectId, SessionId } from '../../workflows/contract.ts';
+import type { Api, RouteDeps } from '../deps.ts';
+import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, time } from '../schemas.ts';
+
+const seq = z.int().describe("Number of the log's last frame.");
+const session = z.object({
+  id,
+  project_id: id.nullable(),
+  name: nullableText,
+  model: nullableText,
+  status: nullableText,
+});
+const listed = session
+  .extend({ seq, open_tasks: z.int().describe('Tasks that wait or run.'), created_at: time })
+  .meta({ id: 'ListedSession' });
+
+const message = z.object({
+  message_id: id,
+  chat_id: id.nullable(),
+  task_id: id.nullable(),
+  role: z.string(),
+  status: z.string(),
+  content: z.string(),
+  reasoning: z.string(),
+  tool_calls: z.array(z.unknown()).describe('As in tool_call frames.'),
+  plan: z.array(z.unknown()).nullable(),
+  tokens_used: z.int().nullable(),
+  created_at: time,
+  finished_at: time,
+});
+const sessionTask = z.object({
+  task_id: id,
+  agent: nullableText,
+  state: z.string(),
+  phase: z.string(),
+  error_code: nullableText,
+  output_summary: nullableText,
+  created_at: time,
+  started_at: time,
+  ended_at: time,
+});
+const sessionChange = z.object({
+  change_id: id,
+  task_id: id.nullable(),
+  state: z.string(),
+  files: z.int(),
+  additions: z.int().nullable(),
+  deletions: z.int().nullable(),
+  partial: z.boolean(),
+});
+const timeline = z
+  .object({
+    session,
+    seq: seq.describe('The timeline stands at this frame: follow the log from there.'),
+    at: z.string().meta({ format: 'date-time' }),
+    messages: z.array(message),
+    tasks: z.array(sessionTask),
+    changes: z.array(sessionChange).describe('Those that wait for review.'),
+    permissions: z.array(z.unknown()).describe('Those that wait for an answer.'),
+    commands: z.array(z.unknown()).describe("The agent's commands."),
+    usage: z.unknown().describe('Tokens, as the agent said last; null: it has not.'),
+  })
+  .meta({ id: 'Session' });
+const tags = ['sessions'];
+
+export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {
+  const list = {
+    summary: 'Sessions, newest first',
+    tags,
+    querystring: z.strictObject({ ...pageQuery, project_id: id.optional() }),
+    response: { 200: pageOf(listed), ...problems() },
+  };
+  api.get('/sessions', { schema: list }, async ({ query: { limit, cursor, project_id } }) => {
+    const filter = definedOf({ projectId: project_id as ProjectId });
+    const { items, next_cursor } = await listSessions(longhaul, filter, { limit, ...definedOf({ cursor }) });
+    return { items: [...items], next_cursor };
+  });
+
+  const show = {
+    summary: 'One session, with its timeline',
+    tags,
+    params: idParams,
+    response: { 200: timeline, ...problems('missing') },
+  };
+  api.get('/sessions/:id', { schema: show }, async ({ params }) =>
+    mutable(await getSession(longhaul, params.id as SessionId)),
+  );
+}
+
+function mutable({
+  messages,
+  tasks,
+  changes,
+  permissions,
+  commands,
+  ...rest
+}: SessionTimeline): z.output<typeof timeline> {
+  return {
+    ...rest,
+    messages: messages.map(({ tool_calls, plan, ...one }) => ({
+      ...one,
+      tool_calls: [...tool_calls],
+      plan: plan && [...plan],
+    })),
+    tasks: [...tasks],
+    changes: [...changes],
+    permissions: [...permissions],
+    commands: [...commands],
+  };
+}

@@ -1,0 +1,75 @@
+/** A task as it is handed over, and as it is shown. */
+import { z } from 'zod';
+import { TASK_ACTIONS } from '../../client/tasks.ts';
+import { id, nullableText, text, time } from '../schemas.ts';
+
+export const newTask = z
+  .strictObject({
+    project_id: id.optional(),
+    project_path: text(4_096).optional().describe('A folder in a git repository; the project is added if it is new.'),
+    input: z.string().min(1).max(1_000_000).describe('What the agent is to do.'),
+    agent: text(200).optional().describe('A name of GET /api/agents.'),
+    model: text(200).optional(),
+    mode_id: text(200).optional(),
+    thinking_option_id: text(200).optional(),
+    session_id: id.optional().describe('Goes on in this session, after the tasks that wait in it.'),
+    chat_id: id.optional(),
+    priority: z.int().min(1).max(5).optional().describe('1 starts first; default 3.'),
+    permission_policy: z.enum(['allow', 'deny', 'ask']).optional().describe('"ask" is not supported yet.'),
+  })
+  .meta({ id: 'NewTask', description: 'One of project_id, project_path and session_id is needed.' });
+
+const change = z.object({
+  id,
+  state: z.string(),
+  partial: z.boolean().describe('The turn did not come to its end.'),
+  files: z.int().describe('How many.'),
+  additions: z.int().nullable(),
+  deletions: z.int().nullable(),
+  base_commit: nullableText,
+  result_commit: nullableText,
+});
+
+// States are plain strings: rows of an adopted table may have some of their own.
+export const task = z
+  .object({
+    id,
+    project_id: id.nullable(),
+    project_name: nullableText,
+    project_path: nullableText,
+    input: z.string().describe('In lists its first 1000 characters.'),
+    agent: nullableText,
+    model: nullableText,
+    mode_id: nullableText,
+    thinking_option_id: nullableText,
+    session_id: id.nullable(),
+    chat_id: id.nullable(),
+    state: z.string().describe('pending, running, completed, failed or cancelled; the last three are final.'),
+    phase: z.string().describe('queued, preparing, starting, working, waiting_permission, collecting or cleaning.'),
+    error_code: nullableText,
+    output_summary: nullableText,
+    execution_path: nullableText,
+    priority: z.int().nullable(),
+    permission_policy: nullableText,
+    cost_tokens: z.int().nullable(),
+    run_id: nullableText,
+    host: nullableText,
+    kept_worktree: nullableText,
+    cancel_requested_at: time,
+    cancel_reason: nullableText,
+    created_at: time,
+    started_at: time,
+    ended_at: time,
+    change: change.nullable(),
+    workflow_id: z.string(),
+    workflow_url: nullableText.describe("Where Temporal's Web UI shows the run."),
+    actions: z.array(z.enum(TASK_ACTIONS)).describe('What can be asked of it now.'),
+  })
+  .meta({ id: 'Task' });
+
+export const cancelled = z.object({
+  outcome: z
+    .enum(['cancelled', 'requested', 'recorded', 'already_ended'])
+    .describe('recorded: Temporal is away, or the run is about to start; the wish is written and will be delivered.'),
+  task,
+});

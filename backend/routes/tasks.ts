@@ -1,0 +1,108 @@
+/** Tasks: hand over, look, cancel. */
+import { z } from 'zod';
+import { cancel } from '../../client/cancel.ts';
+import { submit, type Submission } from '../../client/submit.ts';
+import { submitOnce } from '../../client/submit-once.ts';
+import { describe, pageOfTasks, type TaskDescription } from '../../client/tasks.ts';
+import { type ProjectId, type SessionId, TASK_STATES, type TaskId } from '../../workflows/contract.ts';
+import type { Api, RouteDeps } from '../deps.ts';
+import { definedOf, id, idParams, pageOf, pageQuery, problems, text } from '../schemas.ts';
+import { cancelled, newTask, task } from './task-schemas.ts';
+
+const idempotency = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters')
+    .optional()
+    .describe('The same key with the same body, within a day, is the same task and the same answer.'),
+});
+const filter = z.strictObject({
+  ...pageQuery,
+  project_id: id.optional(),
+  session_id: id.optional(),
+  state: z.enum(TASK_STATES).optional(),
+});
+const tags = ['tasks'];
+
+export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): void {
+  const deps = { ...longhaul, projectRoots };
+
+  const handOver = {
+    summary: 'Hand over a task',
+    tags,
+    headers: idempotency,
+    body: newTask,
+    response: { 201: task, ...problems('missing', 'conflict', 'body', 'refused') },
+  };
+  api.post('/tasks', { schema: handOver }, async (request, reply) => {
+    const key = request.headers['idempotency-key'];
+    const submission = submissionOf(request.body);
+    if (key === undefined) {
+      const { taskId } = await submit(deps, submission);
+      return reply
+        .code(201)
+        .header('location', `/api/tasks/${taskId}`)
+        .send(taskBody(await describe(deps, taskId)));
+    }
+    const made = await submitOnce(deps, submission, key);
+    void reply.header('location', `/api/tasks/${made.task.id}`).header('idempotency-replayed', String(made.replayed));
+    return reply.code(201).send(taskBody(made.task));
+  });
+
+  const list = {
+    summary: 'Tasks, newest first',
+    tags,
+    querystring: filter,
+    response: { 200: pageOf(task), ...problems() },
+  };
+  api.get('/tasks', { schema: list }, async ({ query }) => {
+    const { limit, cursor, project_id, session_id, state } = query;
+    const wanted = definedOf({ projectId: project_id as ProjectId, sessionId: session_id as SessionId, state });
+    const { items, next_cursor } = await pageOfTasks(deps, wanted, { limit, ...definedOf({ cursor }) });
+    return { items: items.map((one) => ({ ...one, actions: [...one.actions] })), next_cursor };
+  });
+
+  const show = { summary: 'One task', tags, params: idParams, response: { 200: task, ...problems('missing') } };
+  api.get('/tasks/:id', { schema: show }, async ({ params }) => taskBody(await describe(deps, params.id as TaskId)));
+
+  const stop = {
+    summary: 'Cancel a task',
+    description: 'May be sent again. What the agent has written until then is kept, as a partial change.',
+    tags,
+    params: idParams,
+    body: z.strictObject({ reason: text(400).optional() }).nullish(),
+    response: {
+      200: cancelled.describe('It is cancelled, or had ended before.'),
+      202: cancelled.describe('It ends as soon as its agent is stopped.'),
+      ...problems('missing', 'body'),
+    },
+  };
+  api.post('/tasks/:id/cancel', { schema: stop }, async (request, reply) => {
+    const taskId = request.params.id as TaskId;
+    const { kind: outcome } = await cancel(deps, taskId, request.body?.reason);
+    const done = outcome === 'cancelled' || outcome === 'already_ended';
+    return reply.code(done ? 200 : 202).send({ outcome, task: taskBody(await describe(deps, taskId)) });
+  });
+}
+
+function submissionOf(body: z.output<typeof newTask>): Submission {
+  const { input } = body;
+  const rest = definedOf({
+    projectId: body.project_id,
+    projectPath: body.project_path,
+    agent: body.agent,
+    model: body.model,
+    modeId: body.mode_id,
+    thinkingOptionId: body.thinking_option_id,
+    sessionId: body.session_id,
+    chatId: body.chat_id,
+    priority: body.priority,
+    permissionPolicy: body.permission_policy,
+  });
+  return { ...rest, input };
+}
+
+/** Its files are listed with the change itself. */
+function taskBody({ change, ...rest }: TaskDescription): z.output<typeof task> {
+  return { ...rest, actions: [...rest.actions], change: change && { ...change, files: change.files.length } };
+}

@@ -1,0 +1,62 @@
+/** What several resources share. Schemas are the one source of validation, types and the OpenAPI document. */
+import { z } from 'zod';
+import { problem } from './problem.ts';
+
+/** Postgres takes no U+0000 in text. */
+export const text = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^[^\u0000]*$/, 'expected no U+0000'); // oxlint-disable-line no-control-regex
+
+/** Any uuid that Postgres takes: rows of other programs may have ids of no version. */
+export const id = z.guid();
+export const idParams = z.strictObject({ id });
+export const nullableText = z.string().nullable();
+/** ISO 8601, UTC. */
+export const time = z.string().meta({ format: 'date-time' }).nullable();
+
+export const MAX_LIMIT = 100;
+const DEFAULT_LIMIT = 20;
+/** Of every list that is read in pages. */
+export const pageQuery = {
+  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
+  cursor: text(200).optional().describe('next_cursor of the page before.'),
+};
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.object({ items: z.array(item), next_cursor: nullableText.describe('Null: nothing comes after.') });
+
+const document = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: problem } },
+});
+
+/** The problems that any route may answer with, for its `response`. */
+const anywhere = {
+  400: document('The request is not as expected.'),
+  401: document('No token, or a wrong one.'),
+  403: document('Host or Origin is not one that the backend goes by.'),
+  429: document('Too many requests without the right token; see Retry-After.'),
+  500: document('A fault of the backend.'),
+  503: document('Postgres or Temporal is away; the same request may succeed later.'),
+};
+
+const sometimes = {
+  missing: { 404: document('There is no such thing.') },
+  conflict: { 409: document('The Idempotency-Key came with another request before.') },
+  body: { 413: document('The body is too large.'), 415: document('The body is not JSON.') },
+  refused: { 422: document('The request is well formed; what it asks for cannot be done as things stand.') },
+};
+
+/** Those, and what else this route may answer with. */
+export function problems(...kinds: (keyof typeof sometimes)[]): Record<number, ReturnType<typeof document>> {
+  return kinds.reduce((all, kind) => ({ ...all, ...sometimes[kind] }), anywhere);
+}
+
+type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** Without the keys that have no value: absent is absent, for optional properties of ours. */
+export function definedOf<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Defined<T>;
+}

@@ -1,0 +1,60 @@
+/** A submission under a key of the caller's: sent again, however often and to whichever backend, it is one task. */
+import { createHash } from 'node:crypto';
+import { findKey, type OnceKey, storeAnswer, takeKey } from '../store/idempotency-keys.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { checkSubmission, insertSubmission, type Submission, type SubmitDeps } from './submit.ts';
+import { describe, type ReadDeps, type TaskDescription } from './tasks.ts';
+
+export interface SubmittedOnce {
+  /** As it was described to whoever asked first. */
+  readonly task: TaskDescription;
+  readonly replayed: boolean;
+}
+
+/** Fails with `idempotency_conflict` if the key came with another submission before. */
+export async function submitOnce(
+  deps: SubmitDeps & ReadDeps & Pick<SubmitDeps, 'sql'>,
+  submission: Submission,
+  key: string,
+): Promise<SubmittedOnce> {
+  const once = { key, fingerprint: fingerprintOf(submission) };
+  const known = await replay(deps, once);
+  if (known) return known;
+  const checked = await checkSubmission(deps, submission);
+  const task = await deps.sql.begin(async (tx) => {
+    if (!(await takeKey(tx, once, checked.taskId))) return undefined;
+    await insertSubmission(tx, checked);
+    const description = await describe({ ...deps, sql: tx }, checked.taskId);
+    await storeAnswer(tx, key, JSON.stringify(description));
+    return description;
+  });
+  if (task) return { task, replayed: false };
+  const other = await replay(deps, once);
+  if (other) return other;
+  throw new LonghaulError(
+    'service_unreachable',
+    `The Idempotency-Key ${key} was taken and is gone again: send it anew.`,
+  );
+}
+
+async function replay(
+  { sql }: Pick<SubmitDeps, 'sql'>,
+  { key, fingerprint }: OnceKey,
+): Promise<SubmittedOnce | undefined> {
+  const known = await findKey(sql, key);
+  if (!known) return undefined;
+  if (known.fingerprint !== fingerprint) {
+    throw new LonghaulError(
+      'idempotency_conflict',
+      `The Idempotency-Key ${JSON.stringify(key)} was used for another request, which made task ${known.task_id}: take a new key for a new task.`,
+    );
+  }
+  return { task: known.answer as TaskDescription, replayed: true };
+}
+
+/** Equal for equal submissions, in whichever order their parts were given. */
+function fingerprintOf(submission: Submission): string {
+  const parts = Object.entries(submission).filter(([, value]) => value !== undefined);
+  parts.sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}

@@ -1,0 +1,25 @@
+/** Who can get to where we listen. */
+import { LonghaulError } from '../workflows/errors.ts';
+import type { ListenAddress } from './settings.ts';
+
+/** Whether only this machine gets there. Any name but localhost may be an address of the network. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase();
+  return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
+}
+
+export function listenText({ host, port }: Pick<ListenAddress, 'host' | 'port'>): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/**
+ * To listen beyond this machine is a decision, and so is the token that keeps strangers out: there must be one before,
+ * it is not made on the way. Fails with `invalid_input`.
+ */
+export function refuseWithoutToken(listen: ListenAddress, token: string | undefined, tokenFile: string): void {
+  if (token !== undefined || isLoopback(listen.host)) return;
+  throw new LonghaulError(
+    'invalid_input',
+    `LONGHAUL_LISTEN is ${listenText(listen)}, which other machines may reach, and there is no token in ${tokenFile}: put one there (\`openssl rand -hex 32\`), name another file in LONGHAUL_TOKEN_FILE, or listen on 127.0.0.1.`,
+  );
+}

@@ -1,0 +1,60 @@
+/**
+ * The bearer token of a home's backend: made at the first start, readable by us alone. Two that start at once have one
+ * token: the file is linked into place whole, by the first.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, link, open, readFile, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
+
+/** Guessing one is hopeless: 256 bits in what we make, and no shorter than this in what we are given. */
+const TOKEN_BYTES = 32;
+const MIN_CHARS = 32;
+/** RFC 6750's token, and an HTTP token too: it can stand in a header and in a list of WebSocket protocols. */
+const TOKEN = /^[\w.~+-]+$/;
+
+/** `undefined`: there is no such file. Fails with `invalid_input` if it holds what is no token. */
+export async function readToken(file: string): Promise<string | undefined> {
+  let text: string;
+  try {
+    text = (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LonghaulError('invalid_input', `The token file ${file} cannot be read: ${why}`, { cause: error });
+  }
+  if (text.length >= MIN_CHARS && TOKEN.test(text)) return text;
+  throw new LonghaulError(
+    'invalid_input',
+    `The token file ${file}: expected at least ${MIN_CHARS} letters, digits or any of - . _ ~ + in one line, found something else. \`openssl rand -hex 32\` makes one.`,
+  );
+}
+
+/** What is there stays, and is kept from others' eyes. */
+export async function readOrMakeToken(file: string): Promise<string> {
+  const known = await readToken(file);
+  if (known === undefined) await makeToken(file);
+  else if (((await stat(file)).mode & 0o077) !== 0) await chmod(file, 0o600);
+  const token = known ?? (await readToken(file));
+  if (token === undefined)
+    throw new LonghaulError('invalid_input', `The token file ${file} vanished while it was made.`);
+  return token;
+}
+
+async function makeToken(file: string): Promise<void> {
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);
+  try {
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(`${randomBytes(TOKEN_BYTES).toString('base64url')}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await link(temporary, file).catch((error: unknown) => {
+      if (!isErrno(error, 'EEXIST')) throw error;
+    });
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}

@@ -1,0 +1,69 @@
+/** What people and programs are shown of changes. */
+import type { ChangeId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
+import type { Db } from './sql.ts';
+
+export interface ListedChange {
+  readonly id: ChangeId;
+  readonly task_id: TaskId | null;
+  readonly session_id: SessionId | null;
+  readonly project_id: ProjectId | null;
+  /** Path of the project. */
+  readonly file_path: string | null;
+  readonly operation: string | null;
+  readonly state: string;
+  /** Of a turn that did not come to its end. */
+  readonly partial: boolean;
+  /** How many files. */
+  readonly files: number;
+  readonly additions: number | null;
+  readonly deletions: number | null;
+  readonly base_commit: string | null;
+  readonly result_commit: string | null;
+  readonly created_at: string | null;
+}
+
+export interface WholeChange extends Omit<ListedChange, 'files'> {
+  readonly files: readonly unknown[];
+  readonly ignored_files: readonly unknown[];
+  /** For reading: cut where it is very long. */
+  readonly diff: string;
+}
+
+export interface ChangeFilter {
+  readonly state?: string;
+  readonly taskId?: TaskId;
+  readonly sessionId?: SessionId;
+  readonly projectId?: ProjectId;
+}
+
+const columns = (db: Db) => db`
+  t.id, t.task_id, t.session_id, coalesce(k.project_id, s.project_id) AS project_id, t.file_path, t.operation, t.state, t.partial,
+  t.additions, t.deletions, t.base_commit, t.result_commit, ${isoTime(db, 'created_at')}`;
+
+const source = (db: Db) => db`
+  pending_changes t LEFT JOIN tasks k ON k.id = t.task_id LEFT JOIN sessions s ON s.id = t.session_id`;
+
+export async function changePage(db: Db, filter: ChangeFilter, wish: PageWish): Promise<Page<ListedChange>> {
+  const { state, taskId, sessionId, projectId } = filter;
+  const rows = await db<(ListedChange & { readonly page_at: number })[]>`
+    SELECT ${columns(db)}, CASE jsonb_typeof(t.files) WHEN 'array' THEN jsonb_array_length(t.files) ELSE 0 END AS files,
+           ${pageColumn(db)}
+      FROM ${source(db)}
+     WHERE ${isAfter(db, wish)}
+       AND ${state === undefined ? db`true` : db`t.state = ${state}`}
+       AND ${taskId ? db`t.task_id = ${taskId}` : db`true`}
+       AND ${sessionId ? db`t.session_id = ${sessionId}` : db`true`}
+       AND ${projectId ? db`coalesce(k.project_id, s.project_id) = ${projectId}` : db`true`}
+     ${pageEnd(db, wish)}`;
+  return cutPage(rows, wish);
+}
+
+export async function findChange(db: Db, id: ChangeId): Promise<WholeChange | undefined> {
+  const [row] = await db<WholeChange[]>`
+    SELECT ${columns(db)}, coalesce(t.diff, '') AS diff,
+           CASE jsonb_typeof(t.files) WHEN 'array' THEN t.files ELSE '[]' END AS files,
+           CASE jsonb_typeof(t.ignored_files) WHEN 'array' THEN t.ignored_files ELSE '[]' END AS ignored_files
+      FROM ${source(db)} WHERE t.id = ${id}`;
+  return row;
+}

@@ -1,0 +1,45 @@
+/** Keys of requests that make a task once, however often they are sent. A key is good for a day. */
+import type { TaskId } from '../workflows/contract.ts';
+import type { Db, Tx } from './sql.ts';
+
+const GOOD_FOR = '24 hours';
+/** Outdated keys taken away with each new one: more than come in, so that the table stays small. */
+const CLEANED_AT_ONCE = 20;
+
+export interface OnceKey {
+  readonly key: string;
+  /** Of the request: the same key with another one is refused. */
+  readonly fingerprint: string;
+}
+
+export interface KnownKey {
+  readonly fingerprint: string;
+  readonly task_id: TaskId;
+  readonly answer: unknown;
+}
+
+export async function findKey(db: Db, key: string): Promise<KnownKey | undefined> {
+  const [row] = await db<KnownKey[]>`
+    SELECT fingerprint, task_id, answer FROM idempotency_keys
+     WHERE key = ${key} AND created_at > clock_timestamp() - ${GOOD_FOR}::interval`;
+  return row;
+}
+
+/** False: somebody has it. Waits for whoever is about to have it. */
+export async function takeKey(tx: Tx, { key, fingerprint }: OnceKey, taskId: TaskId): Promise<boolean> {
+  await tx`
+    DELETE FROM idempotency_keys WHERE key IN (
+      SELECT key FROM idempotency_keys WHERE created_at < clock_timestamp() - ${GOOD_FOR}::interval AND key <> ${key}
+       LIMIT ${CLEANED_AT_ONCE} FOR UPDATE SKIP LOCKED)`;
+  const rows = await tx`
+    INSERT INTO idempotency_keys AS k (key, fingerprint, task_id) VALUES (${key}, ${fingerprint}, ${taskId})
+    ON CONFLICT (key) DO UPDATE
+      SET fingerprint = EXCLUDED.fingerprint, task_id = EXCLUDED.task_id, answer = NULL, created_at = clock_timestamp()
+     WHERE k.created_at < clock_timestamp() - ${GOOD_FOR}::interval
+    RETURNING key`;
+  return rows.length > 0;
+}
+
+export async function storeAnswer(tx: Tx, key: string, answer: string): Promise<void> {
+  await tx`UPDATE idempotency_keys SET answer = ${answer}::text::json WHERE key = ${key}`;
+}

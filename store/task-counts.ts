@@ -1,0 +1,17 @@
+/** Tasks, counted. */
+import type { Db } from './sql.ts';
+
+export interface TaskCounts {
+  readonly states: readonly { readonly state: string | null; readonly count: number }[];
+  /** Age of the oldest pending task, in seconds; 0: none waits. */
+  readonly oldestPendingS: number;
+}
+
+export async function countTasks(db: Db): Promise<TaskCounts> {
+  const [states, [oldest]] = await Promise.all([
+    db<{ state: string | null; count: number }[]>`SELECT state, count(*) AS count FROM tasks GROUP BY state`,
+    db<{ age: number }[]>`
+      SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 AS age FROM tasks WHERE state = 'pending'`,
+  ]);
+  return { states: [...states], oldestPendingS: oldest?.age ?? 0 };
+}

@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Lab, startLab } from '../lab/lab.ts';
+import { type LabServer, startServer } from './lab.ts';
+
+let server: LabServer;
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.close());
+
+/** One value of a metric, by name and labels as they are written. */
+function valueOf(text: string, name: string): number | undefined {
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.slice(name.length + 1));
+}
+
+test('tasks are counted by state, with how long the oldest has waited, and requests by route', async () => {
+  await server.sql`INSERT INTO tasks (input, created_at) VALUES ('a', now() - interval '1 hour'), ('b', now())`;
+  await server.sql`INSERT INTO tasks (input, state) VALUES ('c', 'completed')`;
+  await server.get('/api/agents');
+  await server.get('/api/tasks/1');
+  const { text, headers } = await server.get('/metrics');
+  expect(headers.get('content-type')).toContain('text/plain');
+  expect(valueOf(text, 'longhaul_tasks{state="pending"}')).toBe(2);
+  expect(valueOf(text, 'longhaul_tasks{state="completed"}')).toBe(1);
+  expect(valueOf(text, 'longhaul_oldest_pending_task_seconds')).toBeGreaterThan(3_590);
+  expect(valueOf(text, 'longhaul_postgres_up')).toBe(1);
+  expect(valueOf(text, 'longhaul_intake_up')).toBe(1);
+  expect(valueOf(text, 'longhaul_sockets')).toBe(0);
+  expect(valueOf(text, 'longhaul_http_request_seconds_count{method="GET",route="/api/agents",status="200"}')).toBe(1);
+  expect(valueOf(text, 'longhaul_http_request_seconds_count{method="GET",route="/api/tasks/:id",status="400"}')).toBe(
+    1,
+  );
+  expect(valueOf(text, 'process_cpu_seconds_total')).toBeGreaterThan(0);
+  await server.sql`DELETE FROM tasks`;
+  const { text: later } = await server.get('/metrics');
+  expect(valueOf(later, 'longhaul_tasks{state="pending"}')).toBeUndefined();
+  expect(valueOf(later, 'longhaul_oldest_pending_task_seconds')).toBe(0);
+});
+
+test('what a worker has said stands beside them, until it is silent', async () => {
+  await server.sql`INSERT INTO worker_metrics (host, metrics, at) VALUES ('lab', 'longhaul_said 7', now())`;
+  expect(valueOf((await server.get('/metrics')).text, 'longhaul_said')).toBe(7);
+  await server.sql`UPDATE worker_metrics SET at = now() - interval '2 minutes'`;
+  expect(valueOf((await server.get('/metrics')).text, 'longhaul_said')).toBeUndefined();
+});
+
+test('a worker counts its steps, how long tasks waited, failures by code, and the slots that Temporal gives out', async () => {
+  const lab: Lab = await startLab();
+  try {
+    const worker = await lab.startWorker();
+    const fine = await lab.submit({ input: 'write a.txt with a' });
+    const crashed = await lab.submit({ input: 'crash' });
+    for (const task of [fine, crashed]) await lab.ended(task);
+    const metrics = await lab.until('metrics with both tasks', async () => {
+      const [row] = await lab.sql<{ metrics: string }[]>`SELECT metrics FROM worker_metrics WHERE host = 'lab'`;
+      return (
+        /longhaul_step_duration_seconds_count\{[^}]*step="finishTask"[^}]*\} 2$/m.test(row?.metrics ?? '') &&
+        row?.metrics
+      );
+    });
+    expect(metrics).toMatch(/^longhaul_task_queue_wait_seconds_count\{[^}]*\} 2$/m);
+    expect(metrics).toMatch(
+      /^longhaul_step_duration_seconds_bucket\{[^}]*outcome="done"[^}]*step="dispatchAgent"[^}]*le="0\.005"\} \d+$/m,
+    );
+    // Three attempts: the first, and two that try again.
+    expect(metrics).toMatch(
+      /^longhaul_step_failures_total\{[^}]*error_code="agent_crashed"[^}]*step="dispatchAgent"[^}]*\} [23]$/m,
+    );
+    expect(metrics).toMatch(/^temporal_worker_task_slots_used\{[^}]*task_queue="longhaul-agents-lab"[^}]*\} \d+$/m);
+    expect(metrics).toMatch(/^temporal_activity_execution_latency_seconds_bucket\{/m);
+    worker.kill('SIGTERM');
+    expect(await worker.exited).toBe(0);
+  } finally {
+    await lab.close();
+  }
+});

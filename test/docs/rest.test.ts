@@ -1,0 +1,70 @@
+/** The requests of docs/rest.md, sent as they stand there; and its codes, as the program has them. */
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { statusOf } from '../../backend/problem.ts';
+import { isErrorCode } from '../../workflows/errors.ts';
+import { labSession } from '../lab/log.ts';
+import { type LabServer, startServer } from '../backend/lab.ts';
+
+let server: LabServer;
+let page: string;
+beforeAll(async () => {
+  server = await startServer();
+  page = await readFile(new URL('../../docs/rest.md', import.meta.url), 'utf8');
+});
+afterAll(() => server.close());
+
+interface Example {
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body: string | undefined;
+}
+
+function examples(): Example[] {
+  return [...page.matchAll(/^curl "\$URL(\S+)" -H "\$AUTH"(.*)$/gm)].map(([, path = '', rest = '']) => ({
+    path,
+    headers: Object.fromEntries(
+      [...rest.matchAll(/-H '([\w-]+): ([^']*)'/g)].map(([, name = '', value = '']) => [name.toLowerCase(), value]),
+    ),
+    body: /-d '([^']*)'/.exec(rest)?.[1],
+  }));
+}
+
+test('each request of the page is answered as it says', async () => {
+  const message = await labSession(server.sql);
+  const [change] = await server.sql<
+    { id: string }[]
+  >`INSERT INTO pending_changes (task_id) VALUES (${message.taskId}) RETURNING id`;
+  const { body: project } = await server.post('/api/projects', { path: server.repository });
+  await server.sql`UPDATE sessions SET project_id = ${String(project['id'])}`;
+  const values: Record<string, string> = {
+    '/home/me/shop': server.repository,
+    $TASK: message.taskId,
+    $SESSION: message.sessionId,
+    $CHANGE: change?.id ?? '',
+    $PROJECT: String(project['id']),
+  };
+  const here = (text: string): string =>
+    Object.entries(values).reduce((all, [name, value]) => all.replaceAll(name, value), text);
+  const found = examples();
+  expect(found.length).toBeGreaterThanOrEqual(12);
+  for (const { path, headers, body } of found) {
+    const answer = await (body === undefined ? server.get(here(path)) : server.post(here(path), here(body), headers));
+    expect([path, answer.status, answer.body['detail']]).toEqual([
+      path,
+      expect.toSatisfy((status: number) => status < 300),
+      undefined,
+    ]);
+  }
+});
+
+test('each code of the table is one of ours, under the status that it has', () => {
+  const rows = [...page.matchAll(/^\| (\d{3}(?:, \d{3})*) \| (.*) \|$/gm)];
+  expect(rows.length).toBeGreaterThan(8);
+  for (const [, statuses = '', text = ''] of rows) {
+    const codes = [...text.matchAll(/`([a-z_]+)`/g)].map((match) => match[1]).filter(isErrorCode);
+    expect(codes.length).toBeGreaterThan(0);
+    for (const code of codes)
+      expect([code, statuses.split(', ')]).toEqual([code, expect.arrayContaining([String(statusOf(code))])]);
+  }
+});
