@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Longhaul } from '../client/connection.ts';
 import { checkHealth } from '../client/health.ts';
 import type { Intake } from '../client/intake.ts';
+import { acceptSockets, frameSockets } from './frames-socket.ts';
 
 export interface ServerOptions {
   readonly longhaul: Longhaul;
@@ -16,6 +17,7 @@ export function makeServer({ longhaul, intake, log }: ServerOptions): FastifyIns
     loggerInstance: log.child({}, { level: 'warn' }),
     forceCloseConnections: true,
   }) as unknown as FastifyInstance;
+  acceptSockets(server);
 
   /** The process runs and answers. */
   server.get('/healthz', () => ({ status: 'ok' }));
@@ -30,6 +32,8 @@ export function makeServer({ longhaul, intake, log }: ServerOptions): FastifyIns
     const ready = Object.values(parts).every((part) => part.ok);
     return reply.code(ready ? 200 : 503).send({ ready, parts });
   });
+
+  void server.register(async (app) => frameSockets(app, { longhaul }), { prefix: '/api' });
 
   return server;
 }
