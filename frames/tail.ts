@@ -130,7 +130,7 @@ export class Tail {
     this.#to = page.last;
     const taken = Math.min(...Array.from(this.#seated, ({ position }) => position));
     let size = this.#pages.reduce((sum, one) => sum + one.size, 0);
-    for (const oldest of [...this.#pages.slice(0, -1)]) {
+    for (const oldest of this.#pages.slice(0, -1)) {
       if (oldest.last > taken && size <= WINDOW_CHARS) break;
       this.#pages.shift();
       this.#from = oldest.last;

@@ -1,0 +1,74 @@
+/** The server half and the client half of frames over sockets, as a backend and a program of a user have them. */
+import { once } from 'node:events';
+import { fastify, type FastifyInstance } from 'fastify';
+import { WebSocket } from 'ws';
+import { acceptSockets, frameSockets } from '../../backend/frames-socket.ts';
+import type { SocketLimits } from '../../backend/stream-frames.ts';
+import type { FollowedFrame, FrameHub } from '../../frames/follow.ts';
+import type { SessionId } from '../../workflows/contract.ts';
+import { until } from './until.ts';
+
+export interface LabSocketServer {
+  readonly url: string;
+  readonly server: FastifyInstance;
+  close(): Promise<void>;
+}
+
+export async function socketServer(frames: FrameHub, limits?: SocketLimits): Promise<LabSocketServer> {
+  const server = fastify({ forceCloseConnections: true }) as unknown as FastifyInstance;
+  acceptSockets(server);
+  const deps = { longhaul: { frames }, ...(limits && { limits }) };
+  void server.register(async (app) => frameSockets(app, deps), { prefix: '/api' });
+  const url = await server.listen({ host: '127.0.0.1', port: 0 });
+  return { url: url.replace('http', 'ws'), server, close: () => server.close() };
+}
+
+export interface Closed {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** One connection, and all that came over it. */
+export class FrameReader {
+  readonly socket: WebSocket;
+  /** As they came, as text. */
+  readonly messages: string[] = [];
+  readonly frames: FollowedFrame[] = [];
+  readonly closed: Promise<Closed>;
+
+  constructor(
+    base: string,
+    sessionId: SessionId | string,
+    { after, autoPong = true }: { after?: number | string; autoPong?: boolean } = {},
+  ) {
+    const query = after === undefined ? '' : `?after=${after}`;
+    this.socket = new WebSocket(`${base}/api/sessions/${sessionId}/frames${query}`, { autoPong });
+    this.socket.on('error', () => {});
+    this.socket.on('message', (data: Buffer) => {
+      const text = data.toString();
+      this.messages.push(text);
+      this.frames.push(...(JSON.parse(text) as FollowedFrame[]));
+    });
+    this.closed = once(this.socket, 'close').then(([code, reason]) => ({
+      code: code as number,
+      reason: String(reason),
+    }));
+  }
+
+  get seqs(): number[] {
+    return this.frames.map(({ seq }) => seq);
+  }
+
+  get last(): number {
+    return this.frames.at(-1)?.seq ?? 0;
+  }
+
+  async to(seq: number): Promise<void> {
+    await until(`frame ${seq}`, () => this.last >= seq, 30_000);
+  }
+
+  async leave(): Promise<void> {
+    this.socket.close();
+    await this.closed;
+  }
+}
