@@ -1,5 +1,4 @@
 /** The server half and the client half of frames over sockets, as a backend and a program of a user have them. */
-import { once } from 'node:events';
 import { fastify, type FastifyInstance } from 'fastify';
 import { WebSocket } from 'ws';
 import { acceptSockets, frameSockets } from '../../backend/frames-socket.ts';
@@ -49,10 +48,9 @@ export class FrameReader {
       this.messages.push(text);
       this.frames.push(...(JSON.parse(text) as FollowedFrame[]));
     });
-    this.closed = once(this.socket, 'close').then(([code, reason]) => ({
-      code: code as number,
-      reason: String(reason),
-    }));
+    this.closed = new Promise((resolve) => {
+      this.socket.once('close', (code, reason) => resolve({ code, reason: reason.toString() }));
+    });
   }
 
   get seqs(): number[] {
