@@ -6,12 +6,23 @@ import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { Longhaul } from '../client/connection.ts';
 import type { SessionId } from '../workflows/contract.ts';
-import { closeSocket, CLOSES, SOCKET_LIMITS, type SocketLimits, streamFrames } from './stream-frames.ts';
+import {
+  closeSocket,
+  CLOSES,
+  SOCKET_LIMITS,
+  type SocketLimits,
+  type SocketMetrics,
+  streamFrames,
+} from './stream-frames.ts';
 
 export interface FrameSocketDeps {
   readonly longhaul: Pick<Longhaul, 'frames'>;
+  readonly metrics?: SocketMetrics;
   readonly limits?: SocketLimits;
 }
+
+/** What a client asks for by name, beside what it may bring in a protocol's place. */
+const PROTOCOL = 'longhaul.frames';
 
 const SOCKET_OPTIONS = {
   /** Bytes. Nothing that a client says is read: a longer message ends its socket (1009). */
@@ -20,6 +31,8 @@ const SOCKET_OPTIONS = {
   autoPong: false,
   /** Milliseconds for a client to take its last message and the closing frame behind it. The types do not know it yet. */
   closeTimeout: 10_000,
+  /** A browser breaks off if none of its protocols is chosen. One that holds a secret is chosen only if it is alone. */
+  handleProtocols: (offered: Set<string>) => (offered.has(PROTOCOL) ? PROTOCOL : ([...offered].at(0) ?? false)),
 };
 /** For the clients' half of the closing handshake, when the backend stops. */
 const GOODBYE_MS = 1_000;
@@ -60,7 +73,10 @@ interface Asked {
 }
 
 /** On the part of the server that has the prefix and the access rules. */
-export function frameSockets(app: FastifyInstance, { longhaul, limits = SOCKET_LIMITS }: FrameSocketDeps): void {
+export function frameSockets(
+  app: FastifyInstance,
+  { longhaul, metrics, limits = SOCKET_LIMITS }: FrameSocketDeps,
+): void {
   // OpenAPI has no words for sockets.
   const schema: FastifySchema & { readonly hide: boolean } = { hide: true };
   app.route<Asked>({
@@ -83,7 +99,7 @@ export function frameSockets(app: FastifyInstance, { longhaul, limits = SOCKET_L
         );
       }
       const sessionId = request.params.id as SessionId;
-      void streamFrames(socket, { sessionId, after }, { hub: longhaul.frames, limits, log: request.log });
+      void streamFrames(socket, { sessionId, after }, { hub: longhaul.frames, limits, metrics, log: request.log });
     },
   });
 }

@@ -38,9 +38,17 @@ const PONG_BELOW_BYTES = 64 * 1024;
 const OPEN = 1;
 const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
+export interface SocketMetrics {
+  /** Sockets that are open. */
+  readonly sockets: { inc(): void; dec(): void };
+  /** Seconds from the writing of a frame until it is handed to a socket, of readers that have caught up. */
+  readonly frameLag: { observe(seconds: number): void };
+}
+
 export interface StreamDeps {
   readonly hub: Pick<Longhaul['frames'], 'pages'>;
   readonly limits: SocketLimits;
+  readonly metrics: SocketMetrics | undefined;
   readonly log: FastifyBaseLogger;
 }
 
@@ -48,7 +56,7 @@ export interface StreamDeps {
 export async function streamFrames(
   socket: WebSocket,
   { sessionId, after }: { sessionId: SessionId; after: number | undefined },
-  { hub, limits, log }: StreamDeps,
+  { hub, limits, metrics, log }: StreamDeps,
 ): Promise<void> {
   const closed = new AbortController();
   /** Last number that the client has once it has read all that was sent. */
@@ -64,13 +72,18 @@ export async function streamFrames(
     end(CLOSES.tooSlow, `too_slow: this reader takes frames more slowly than they come, come back${cursor}`);
   };
   const message = watch(socket, limits, tooSlow);
-  socket.once('close', () => closed.abort());
+  metrics?.sockets.inc();
+  socket.once('close', () => {
+    metrics?.sockets.dec();
+    closed.abort();
+  });
   try {
     if (!UUID.test(sessionId)) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
     const cursor = after === undefined ? {} : { after };
     const pages = hub.pages({ sessionId, ...cursor, signal: closed.signal, onOvertaken: tooSlow });
-    for await (const page of pages) {
+    for await (const { page, live } of pages) {
       given = page.last;
+      if (live) metrics?.frameLag.observe(Math.max(0, Date.now() - page.writtenAt) / 1_000);
       await message(page.json());
     }
     end(CLOSES.sessionDeleted, 'session_not_found: the session was deleted');

@@ -17,7 +17,13 @@ import { type FollowedFrame, type LogPage, readPage, snapshotPage } from './page
 import { takeSnapshot } from './snapshot.ts';
 import { isOutage, RETRY_MS, type Seat, Tail, type TailReader } from './tail.ts';
 
-export type { FollowedFrame, LogPage };
+export type { FollowedFrame };
+
+export interface Delivery {
+  readonly page: LogPage;
+  /** As it was written; false: the reader is catching up. */
+  readonly live: boolean;
+}
 
 export interface FollowOptions extends TailReader {
   readonly sessionId: SessionId;
@@ -43,11 +49,11 @@ export class FrameHub {
    * session is deleted. Fails with `session_not_found`.
    */
   async *follow(options: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
-    for await (const page of this.pages(options)) yield [...page.frames()];
+    for await (const { page } of this.pages(options)) yield [...page.frames()];
   }
 
   /** The same for those who pass them on as they are. */
-  async *pages(options: FollowOptions): AsyncGenerator<LogPage, void, void> {
+  async *pages(options: FollowOptions): AsyncGenerator<Delivery, void, void> {
     const { sessionId, signal, onLook } = options;
     // LISTEN before the first look: what is written after that look wakes us.
     await unlessAborted(this.#listening(), signal);
@@ -61,7 +67,7 @@ export class FrameHub {
         try {
           for (let page = await seat.next(signal); page; page = await seat.next(signal)) {
             position = page.last;
-            yield page;
+            yield { page, live: true };
           }
         } finally {
           seat.leave();
@@ -79,7 +85,7 @@ export class FrameHub {
         known = true;
         caughtUp = !read.more;
         position = read.page?.last ?? position;
-        if (read.page) yield read.page;
+        if (read.page) yield { page: read.page, live: false };
       }
     }
   }

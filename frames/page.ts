@@ -19,6 +19,8 @@ export interface LogPage {
   readonly last: number;
   /** Characters of its JSON. */
   readonly size: number;
+  /** When its last frame was written, by Postgres' clock; ms since 1970. */
+  readonly writtenAt: number;
   /** Parsed when somebody asks, once. */
   frames(): readonly FollowedFrame[];
   /** A JSON array in UTF-8, made when somebody asks, once. */
@@ -29,15 +31,18 @@ export interface LogPage {
 
 interface Entry {
   readonly seq: number;
+  readonly at: number;
   readonly text: string;
 }
 
 function pageOf(first: Entry, entries: readonly Entry[]): LogPage {
   let frames: readonly FollowedFrame[] | undefined;
   let json: Buffer | undefined;
+  const last = entries.at(-1) ?? first;
   return {
     first: first.seq,
-    last: entries.at(-1)?.seq ?? first.seq,
+    last: last.seq,
+    writtenAt: last.at,
     size: entries.reduce((sum, { text }) => sum + text.length + 1, 1),
     frames: () => (frames ??= entries.map(({ text }) => JSON.parse(text) as Frame)),
     json: () => (json ??= Buffer.from(`[${entries.map(({ text }) => text).join(',')}]`)),
@@ -49,8 +54,7 @@ function pageOf(first: Entry, entries: readonly Entry[]): LogPage {
 }
 
 export function snapshotPage(snapshot: SnapshotFrame): LogPage {
-  const { seq } = snapshot;
-  const entry = { seq, text: JSON.stringify(snapshot) };
+  const entry = { seq: snapshot.seq, at: Date.parse(snapshot.at), text: JSON.stringify(snapshot) };
   return { ...pageOf(entry, [entry]), frames: () => [snapshot] };
 }
 
@@ -100,5 +104,9 @@ function entryOf(sessionId: SessionId, seq: number, { type, task_id, at, body }:
   const envelope = { session_id: sessionId, seq, type, ...(task_id ? { task_id } : {}), at: at.toISOString() };
   // `{…}` and `{…}` become one object: the log's own text stays as it is.
   const fields = body.slice(1);
-  return { seq, text: `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}` };
+  return {
+    seq,
+    at: at.getTime(),
+    text: `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}`,
+  };
 }

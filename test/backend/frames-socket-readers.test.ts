@@ -125,7 +125,7 @@ test('readers that come together without a position share their snapshots', asyn
   const hub = new FrameHub(counting);
   const readers = Array.from({ length: 50 }, () => hub.pages({ sessionId: message.sessionId }));
   for (const first of await Promise.all(readers.map((reader) => reader.next()))) {
-    expect(first.value?.frames()).toMatchObject([{ type: 'snapshot', seq: 10 }]);
+    expect(first.value?.page.frames()).toMatchObject([{ type: 'snapshot', seq: 10 }]);
   }
   expect(transactions).toBeLessThanOrEqual(2);
   for (const reader of readers) await reader.return();
@@ -167,7 +167,7 @@ test('a reader that does not read is closed with its cursor, holds up nobody, an
 test('a reader that takes one message for ever is closed, too', async () => {
   const message = await labSession(sql);
   await sql`UPDATE messages SET status = 'complete', content = repeat('z', 30000000) WHERE id = ${message.messageId}`;
-  const server = await socketServer(hubs[0] ?? new FrameHub(sql), { pingMs: 60_000, takeMs: 300 });
+  const server = await socketServer(hubs[0] ?? new FrameHub(sql), { limits: { pingMs: 60_000, takeMs: 300 } });
   const reader = new FrameReader(server.url, message.sessionId);
   await once(reader.socket, 'open');
   reader.socket.pause();
@@ -180,7 +180,7 @@ test('a reader that takes one message for ever is closed, too', async () => {
 
 test('a client that does not answer pings is gone, one that does stays', async () => {
   const message = await labSession(sql);
-  const server = await socketServer(hubs[0] ?? new FrameHub(sql), { pingMs: 50, takeMs: 60_000 });
+  const server = await socketServer(hubs[0] ?? new FrameHub(sql), { limits: { pingMs: 50, takeMs: 60_000 } });
   const silent = new FrameReader(server.url, message.sessionId, { after: 0, autoPong: false });
   const polite = new FrameReader(server.url, message.sessionId, { after: 0 });
   expect((await silent.closed).code).toBe(1006);

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -18,6 +18,7 @@ const FRAMES_PER_S = 200;
 /** `FRAMES_TEST_SECONDS=60 npx vitest run test/backend/frames-socket-restarts.test.ts` is the long one. */
 const SECONDS = Number(process.env['FRAMES_TEST_SECONDS'] ?? 12);
 const KILLS = 5;
+const TOKEN = 'a-token-of-this-test-that-is-long-enough';
 
 let database: LabDatabase;
 let sql: Sql;
@@ -27,6 +28,7 @@ beforeAll(async () => {
   database = await freshDatabase();
   ({ sql } = database);
   home = await mkdtemp(join(tmpdir(), 'longhaul-restarts-'));
+  await writeFile(join(home, 'token'), TOKEN, { mode: 0o600 });
 });
 afterEach(() => backend?.kill());
 afterAll(async () => {
@@ -48,7 +50,7 @@ class Reader {
   async run(url: string, sessionId: SessionId): Promise<void> {
     const stopped = (): boolean => this.#stopped;
     while (!stopped()) {
-      this.#current = new FrameReader(url, sessionId, { after: this.last });
+      this.#current = new FrameReader(url, sessionId, { after: this.last, token: TOKEN });
       await this.#current.closed;
       if (this.#current.frames.length > 0) this.connections += 1;
       this.frames.push(...this.#current.frames);

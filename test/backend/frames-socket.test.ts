@@ -1,9 +1,6 @@
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
-import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { makeServer } from '../../backend/server.ts';
-import { openLonghaul } from '../../client/connection.ts';
 import { FrameHub } from '../../frames/follow.ts';
 import type { Sql } from '../../store/sql.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
@@ -47,7 +44,7 @@ test('a reader with a position gets what the log has above it, then what comes, 
 
 test('without a position, below what was removed and above the end, a snapshot comes first', async () => {
   const message = await labSession(sql);
-  await append(sql, message, [delta(message, 'a'), delta(message, 'b'), delta(message, 'c')]);
+  await append(sql, message, [{ type: 'warning', message: 'goes' }, delta(message, 'b'), delta(message, 'c')]);
   await sql`UPDATE sessions SET compacted_seq = 1 WHERE id = ${message.sessionId}`;
   const readers = [undefined, 0, 99].map((after) => new FrameReader(lab.url, message.sessionId, after === undefined ? {} : { after })); // prettier-ignore
   for (const reader of readers) await reader.to(3);
@@ -55,7 +52,7 @@ test('without a position, below what was removed and above the end, a snapshot c
   for (const reader of readers) {
     await reader.to(4);
     expect(reader.frames).toMatchObject([
-      { type: 'snapshot', seq: 3, messages: [{ content: 'abc', status: 'streaming' }] },
+      { type: 'snapshot', seq: 3, messages: [{ content: 'bc', status: 'streaming' }] },
       { type: 'delta', seq: 4, content: 'd' },
     ]);
     await reader.leave();
@@ -132,11 +129,9 @@ test('without a handshake the route says that it is a socket', async () => {
 });
 
 test('a handshake for another route is answered and its connection ended', async () => {
-  const longhaul = openLonghaul({ databaseUrl: database.url, temporal: { namespace: 'default', connection: { address: '127.0.0.1:1' } }, applicationName: 'other route' }); // prettier-ignore
-  const server = makeServer({ longhaul, intake: { trouble: () => undefined }, log: pino({ level: 'silent' }) });
-  const { port } = new URL(await server.listen({ host: '127.0.0.1', port: 0 }));
+  const { port } = new URL(lab.url);
   for (const [path, status] of [
-    ['/healthz', '200'],
+    ['/plain', '200'],
     ['/nothing', '404'],
   ] as const) {
     const socket = connectTcp(Number(port), '127.0.0.1');
@@ -151,8 +146,39 @@ test('a handshake for another route is answered and its connection ended', async
     await once(socket, 'close');
     expect(answer).toContain(`HTTP/1.1 ${status}`);
   }
-  await server.close();
-  await longhaul.close();
+});
+
+test.each([
+  [['longhaul.bearer.abc', 'longhaul.frames'], 'longhaul.frames'],
+  [['longhaul.frames'], 'longhaul.frames'],
+  [['longhaul.bearer.abc'], 'longhaul.bearer.abc'],
+])('of the protocols %j one is chosen, as browsers insist', async (protocols, chosen) => {
+  const message = await labSession(sql);
+  const reader = new FrameReader(lab.url, message.sessionId, { after: 0, protocols });
+  await once(reader.socket, 'open');
+  expect(reader.socket.protocol).toBe(chosen);
+  await reader.leave();
+});
+
+test('sockets are counted while they are open, and the lag of what comes live', async () => {
+  const message = await labSession(sql);
+  await append(sql, message, [delta(message, 'old')]);
+  let open = 0;
+  const lags: number[] = [];
+  const metrics = {
+    sockets: { inc: () => (open += 1), dec: () => (open -= 1) },
+    frameLag: { observe: (seconds: number) => lags.push(seconds) },
+  };
+  const own = await socketServer(hub, { metrics });
+  const readers = [0, 1].map(() => new FrameReader(own.url, message.sessionId, { after: 0 }));
+  for (const reader of readers) await reader.to(1);
+  expect({ open, lags }).toEqual({ open: 2, lags: [] });
+  await append(sql, message, [delta(message, 'live')]);
+  for (const reader of readers) await reader.to(2);
+  expect(lags).toHaveLength(2);
+  for (const lag of lags) expect(lag).toBeLessThan(5);
+  await own.close();
+  expect(open).toBe(0);
 });
 
 test('a backend that stops says so to every reader, and waits for none that is gone', async () => {

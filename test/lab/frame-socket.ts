@@ -2,7 +2,7 @@
 import { fastify, type FastifyInstance } from 'fastify';
 import { WebSocket } from 'ws';
 import { acceptSockets, frameSockets } from '../../backend/frames-socket.ts';
-import type { SocketLimits } from '../../backend/stream-frames.ts';
+import type { SocketLimits, SocketMetrics } from '../../backend/stream-frames.ts';
 import type { FollowedFrame, FrameHub } from '../../frames/follow.ts';
 import type { SessionId } from '../../workflows/contract.ts';
 import { until } from './until.ts';
@@ -13,11 +13,14 @@ export interface LabSocketServer {
   close(): Promise<void>;
 }
 
-export async function socketServer(frames: FrameHub, limits?: SocketLimits): Promise<LabSocketServer> {
+export async function socketServer(
+  frames: FrameHub,
+  options: { readonly limits?: SocketLimits; readonly metrics?: SocketMetrics } = {},
+): Promise<LabSocketServer> {
   const server = fastify({ forceCloseConnections: true }) as unknown as FastifyInstance;
   acceptSockets(server);
-  const deps = { longhaul: { frames }, ...(limits && { limits }) };
-  void server.register(async (app) => frameSockets(app, deps), { prefix: '/api' });
+  server.get('/plain', () => 'no socket');
+  void server.register(async (app) => frameSockets(app, { longhaul: { frames }, ...options }), { prefix: '/api' });
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
   return { url: url.replace('http', 'ws'), server, close: () => server.close() };
 }
@@ -25,6 +28,13 @@ export async function socketServer(frames: FrameHub, limits?: SocketLimits): Pro
 export interface Closed {
   readonly code: number;
   readonly reason: string;
+}
+
+export interface ReaderOptions {
+  readonly after?: number | string;
+  readonly autoPong?: boolean;
+  readonly token?: string;
+  readonly protocols?: string[];
 }
 
 /** One connection, and all that came over it. */
@@ -35,13 +45,13 @@ export class FrameReader {
   readonly frames: FollowedFrame[] = [];
   readonly closed: Promise<Closed>;
 
-  constructor(
-    base: string,
-    sessionId: SessionId | string,
-    { after, autoPong = true }: { after?: number | string; autoPong?: boolean } = {},
-  ) {
+  constructor(base: string, sessionId: SessionId | string, options: ReaderOptions = {}) {
+    const { after, autoPong = true, token, protocols = [] } = options;
     const query = after === undefined ? '' : `?after=${after}`;
-    this.socket = new WebSocket(`${base}/api/sessions/${sessionId}/frames${query}`, { autoPong });
+    this.socket = new WebSocket(`${base}/api/sessions/${sessionId}/frames${query}`, protocols, {
+      autoPong,
+      ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+    });
     this.socket.on('error', () => {});
     this.socket.on('message', (data: Buffer) => {
       const text = data.toString();
