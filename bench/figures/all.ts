@@ -9,6 +9,7 @@ import { spawn } from './spawn.ts';
 import { steps } from './steps.ts';
 import { engine, throughput } from './throughput.ts';
 import { atOnce, atOnceWide } from './together.ts';
+import { websocket } from './websocket.ts';
 import { worktree } from './worktree.ts';
 
 export const BENCHES: readonly Bench[] = [
@@ -23,6 +24,7 @@ export const BENCHES: readonly Bench[] = [
   engine,
   memory,
   follower,
+  websocket,
   atOnceWide,
   opencode,
 ];
