@@ -13,7 +13,8 @@ import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { FRAMES_CHANNEL } from './frame.ts';
-import { type FollowedFrame, type LogPage, readPage, snapshotPage } from './page.ts';
+import { type FollowedFrame, type LogPage, snapshotPage } from './page.ts';
+import { PageReader } from './page-reader.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { isOutage, RETRY_MS, type Seat, Tail, type TailReader } from './tail.ts';
 
@@ -36,12 +37,14 @@ export interface FollowOptions extends TailReader {
 /** Owns the process's one listening connection for frames. */
 export class FrameHub {
   readonly #sql: Sql;
+  readonly #reader: PageReader;
   readonly #tails = new Map<string, Tail>();
   readonly #snapshots = new Map<string, Snapshots>();
   #listener: Listener | undefined;
 
   constructor(sql: Sql) {
     this.#sql = sql;
+    this.#reader = new PageReader(sql);
   }
 
   /**
@@ -122,13 +125,13 @@ export class FrameHub {
     const onEnd = (): void => {
       if (this.#tails.get(sessionId) === tail) this.#tails.delete(sessionId);
     };
-    const tail = new Tail({ sql: this.#sql, sessionId, position, onEnd });
+    const tail = new Tail({ reader: this.#reader, sessionId, position, onEnd });
     this.#tails.set(sessionId, tail);
     return tail;
   }
 
   async #read(sessionId: SessionId, position: number | undefined): Promise<Read> {
-    const read = position === undefined ? undefined : await readPage(this.#sql, sessionId, position);
+    const read = position === undefined ? undefined : await this.#reader.alone(sessionId, position);
     if (read && read.kind !== 'unreachable') return read;
     const snapshots = this.#snapshots.get(sessionId) ?? new Snapshots(this.#sql, sessionId);
     this.#snapshots.set(sessionId, snapshots);

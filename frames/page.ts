@@ -67,6 +67,8 @@ export type PageRead =
   | { readonly kind: 'gone' };
 
 interface PageRow {
+  readonly ord: number;
+  readonly session_id: SessionId;
   readonly last: number;
   readonly compacted_seq: number;
   readonly seq: number | null;
@@ -76,37 +78,48 @@ interface PageRow {
   readonly body: string;
 }
 
+export interface PageWanted {
+  readonly sessionId: SessionId;
+  readonly after: number;
+}
+
 /**
- * One statement, hence one view of the database: compaction cannot slip between the look at
- * `compacted_seq` and the look at the frames.
+ * The next page of each, in the order asked for. One statement, hence one view of the database: compaction cannot slip
+ * between the look at `compacted_seq` and the look at the frames.
  */
-export async function readPage(sql: Sql, sessionId: SessionId, after: number): Promise<PageRead> {
+export async function readPages(sql: Sql, wanted: readonly PageWanted[]): Promise<PageRead[]> {
   const rows = await sql<PageRow[]>`
-    SELECT s.seq AS last, s.compacted_seq, f.seq, f.type, f.task_id, f.at, f.body
-      FROM sessions s LEFT JOIN LATERAL (
+    SELECT w.ord::int, s.id AS session_id, s.seq AS last, s.compacted_seq, f.seq, f.type, f.task_id, f.at, f.body
+      FROM unnest(${wanted.map(({ sessionId }) => sessionId)}::uuid[], ${wanted.map(({ after }) => after)}::bigint[])
+             WITH ORDINALITY AS w (session_id, after, ord)
+      JOIN sessions s ON s.id = w.session_id
+      LEFT JOIN LATERAL (
         SELECT * FROM (
           SELECT p.*, sum(octet_length(p.body)) OVER (ORDER BY p.seq) - octet_length(p.body) AS bytes_before
             FROM (SELECT seq, type, task_id, at, body::text AS body FROM frames
-                   WHERE session_id = s.id AND seq > ${after} ORDER BY seq LIMIT ${PAGE_FRAMES}) p
+                   WHERE session_id = s.id AND seq > w.after ORDER BY seq LIMIT ${PAGE_FRAMES}) p
         ) sized WHERE bytes_before < ${PAGE_BYTES}
       ) f ON true
-     WHERE s.id = ${sessionId} ORDER BY f.seq`;
+     ORDER BY w.ord, f.seq`;
+  const pages = wanted.map((): PageRow[] => []);
+  for (const row of rows) pages[row.ord - 1]?.push(row);
+  return wanted.map(({ after }, index) => pageRead(after, pages[index] ?? []));
+}
+
+function pageRead(after: number, rows: readonly PageRow[]): PageRead {
   const [row] = rows;
   if (!row) return { kind: 'gone' };
   if (after < row.compacted_seq || after > row.last) return { kind: 'unreachable' };
-  const entries = rows.flatMap((one) => (one.seq === null ? [] : [entryOf(sessionId, one.seq, one)]));
+  const entries = rows.flatMap((one) => (one.seq === null ? [] : [entryOf(one.seq, one)]));
   const [first] = entries;
   const page = first && pageOf(first, entries);
   return { kind: 'read', page, more: (page?.last ?? after) < row.last };
 }
 
-function entryOf(sessionId: SessionId, seq: number, { type, task_id, at, body }: PageRow): Entry {
-  const envelope = { session_id: sessionId, seq, type, ...(task_id ? { task_id } : {}), at: at.toISOString() };
+function entryOf(seq: number, { session_id, type, task_id, at, body }: PageRow): Entry {
+  const envelope = { session_id, seq, type, ...(task_id ? { task_id } : {}), at: at.toISOString() };
   // `{…}` and `{…}` become one object: the log's own text stays as it is.
   const fields = body.slice(1);
-  return {
-    seq,
-    at: at.getTime(),
-    text: `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}`,
-  };
+  const text = `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}`;
+  return { seq, at: at.getTime(), text };
 }

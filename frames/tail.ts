@@ -7,9 +7,10 @@
  * above `from` up to `to` without a hole, so "the first page above your position" is exact.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { isConnectionLoss, type Sql, sqlCode } from '../store/sql.ts';
+import { isConnectionLoss, sqlCode } from '../store/sql.ts';
 import type { SessionId } from '../workflows/contract.ts';
-import { type LogPage, readPage } from './page.ts';
+import type { LogPage, PageRead } from './page.ts';
+import type { PageReader } from './page-reader.ts';
 import { Waker } from './waker.ts';
 
 const POLL_MS = 2_000;
@@ -38,7 +39,7 @@ export interface Seat {
 }
 
 export class Tail {
-  readonly #sql: Sql;
+  readonly #reader: PageReader;
   readonly #sessionId: SessionId;
   readonly #waker = new Waker();
   readonly #stop = new AbortController();
@@ -50,8 +51,8 @@ export class Tail {
   #ended = false;
 
   /** `position`: up to there the log is known. `onEnd` is called when nothing will come from here any more. */
-  constructor(log: { sql: Sql; sessionId: SessionId; position: number; onEnd: () => void }) {
-    this.#sql = log.sql;
+  constructor(log: { reader: PageReader; sessionId: SessionId; position: number; onEnd: () => void }) {
+    this.#reader = log.reader;
     this.#sessionId = log.sessionId;
     this.#from = log.position;
     this.#to = log.position;
@@ -110,19 +111,31 @@ export class Tail {
   /** Ends without an error: each reader then looks for itself, and meets what this one has met. */
   async #run(): Promise<void> {
     const { signal } = this.#stop;
+    let behind = false;
     while (!signal.aborted) {
       this.#waker.reset();
-      const read = await readPage(this.#sql, this.#sessionId, this.#to).catch((error: unknown) =>
-        isOutage(error) ? ('away' as const) : undefined,
-      );
-      for (const { onLook } of this.#seated) onLook?.(read !== 'away');
+      const read = await this.#look(behind);
       if (read === 'away') await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
       else if (read?.kind !== 'read') return;
       else {
         if (read.page) this.#add(read.page);
+        behind = read.more;
         if (!read.more) await this.#waker.wait(this.#to, POLL_MS, signal);
       }
     }
+  }
+
+  /** `behind`: the page may be a large one, which must not hold up others'. */
+  async #look(behind: boolean): Promise<PageRead | 'away' | undefined> {
+    const reader = this.#reader;
+    let read: PageRead | 'away' | undefined;
+    try {
+      read = await (behind ? reader.alone(this.#sessionId, this.#to) : reader.together(this.#sessionId, this.#to));
+    } catch (error) {
+      if (isOutage(error)) read = 'away';
+    }
+    for (const { onLook } of this.#seated) onLook?.(read !== 'away');
+    return read;
   }
 
   #add(page: LogPage): void {

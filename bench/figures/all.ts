@@ -1,6 +1,7 @@
 /** Every bench, in the order in which they run; those of one stage come together. */
 import type { Bench } from '../bench.ts';
 import { opencode, trivial } from './bare.ts';
+import { compaction } from './compaction.ts';
 import { follower } from './follower.ts';
 import { history } from './history.ts';
 import { memory } from './memory.ts';
@@ -14,6 +15,7 @@ import { worktree } from './worktree.ts';
 
 export const BENCHES: readonly Bench[] = [
   worktree,
+  compaction,
   spawn,
   steps,
   trivial,

@@ -3,11 +3,12 @@ import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { FrameBody } from '../../frames/frame.ts';
 import { FrameHub } from '../../frames/follow.ts';
+import { FrameWriter } from '../../frames/writer.ts';
 import { connect, type Sql } from '../../store/sql.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { FrameReader, type LabSocketServer, socketServer } from '../lab/frame-socket.ts';
 import { append, delta, labSession, type LabMessage } from '../lab/log.ts';
-import { logOf } from '../lab/turn.ts';
+import { logOf, openStream } from '../lab/turn.ts';
 import { until } from '../lab/until.ts';
 
 let database: LabDatabase;
@@ -108,6 +109,34 @@ test('a hundred readers of one session cost one query a wake-up', async () => {
   // One for each of the 50, one more for what rang while it was read, and some polls.
   expect(queries - before).toBeLessThan(120);
   for (const reader of readers) expect(reader.seqs).toEqual(upTo(51));
+  await server.close();
+  await hub.close();
+});
+
+test('readers of several sessions that are written to at once cost one query together', async () => {
+  const messages = await Promise.all(Array.from({ length: 12 }, () => labSession(sql)));
+  let queries = 0;
+  const counting = new Proxy(sql, {
+    apply: (target, self, args: unknown[]) => {
+      queries += 1;
+      return Reflect.apply(target, self, args) as unknown;
+    },
+  });
+  const hub = new FrameHub(counting);
+  const server = await socketServer(hub);
+  const readers = messages.map(({ sessionId }) => new FrameReader(server.url, sessionId, { after: 0 }));
+  const writer = new FrameWriter(sql);
+  const streams = await Promise.all(messages.map((message) => openStream(sql, writer, message)));
+  const say = async (i: number): Promise<void> => {
+    for (const [at, message] of messages.entries()) streams[at]?.append(delta(message, 'x'));
+    for (const reader of readers) await reader.to(i);
+  };
+  await say(1);
+  const before = queries;
+  for (let i = 2; i <= 31; i += 1) await say(i);
+  // 360 frames in 30 wake-ups; the rest are polls and what rang while it was read.
+  expect(queries - before).toBeLessThan(150);
+  for (const reader of readers) expect(reader.seqs).toEqual(upTo(31));
   await server.close();
   await hub.close();
 });
