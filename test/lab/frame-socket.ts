@@ -13,15 +13,21 @@ export interface LabSocketServer {
   close(): Promise<void>;
 }
 
+interface ServerOptions {
+  readonly limits?: SocketLimits;
+  readonly metrics?: SocketMetrics;
+  readonly port?: number;
+}
+
 export async function socketServer(
   frames: FrameHub,
-  options: { readonly limits?: SocketLimits; readonly metrics?: SocketMetrics } = {},
+  { port = 0, ...options }: ServerOptions = {},
 ): Promise<LabSocketServer> {
   const server = fastify({ forceCloseConnections: true }) as unknown as FastifyInstance;
   acceptSockets(server);
   server.get('/plain', () => 'no socket');
   void server.register(async (app) => frameSockets(app, { longhaul: { frames }, ...options }), { prefix: '/api' });
-  const url = await server.listen({ host: '127.0.0.1', port: 0 });
+  const url = await server.listen({ host: '127.0.0.1', port });
   return { url: url.replace('http', 'ws'), server, close: () => server.close() };
 }
 
