@@ -55,7 +55,7 @@ async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly st
     SELECT p.path FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
   if (!project?.path) return;
   await refuseOutside(project.path, roots);
-  const commonDir = await commonDirOf(project.path);
+  const commonDir = commonDirOf(project.path);
   if (commonDir !== undefined) await refuseOutside(commonDir, roots);
 }
 

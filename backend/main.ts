@@ -2,6 +2,7 @@
  * The backend process: HTTP and the intake. Postgres or Temporal away does not end it; /readyz says so, and what it
  * serves comes back with them.
  */
+import { keepCompacting } from '../client/compact-frames.ts';
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
 import { type Intake, startIntake } from '../client/intake.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
@@ -26,6 +27,7 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   let trouble: string | undefined = 'Postgres and Temporal were not looked at yet';
   let intake: Intake | undefined;
+  let compacting: Promise<void> | undefined;
   const { host, port } = settings.listen;
   const server = makeServer({
     longhaul,
@@ -42,7 +44,7 @@ async function main(): Promise<void> {
     stop.abort();
     void (async () => {
       await server.close();
-      await intake?.ended;
+      await Promise.all([intake?.ended, compacting]);
       await longhaul.close();
       log.info('stopped');
     })();
@@ -61,6 +63,7 @@ async function main(): Promise<void> {
   trouble = undefined;
   if (stop.signal.aborted) return;
   intake = startIntake({ ...longhaul, host: settings.hostName, log, signal: stop.signal });
+  compacting = keepCompacting({ sql: longhaul.sql, log, signal: stop.signal });
   await intake.working;
   announceReady({ url: address });
 }

@@ -15,6 +15,7 @@ import { isLoopback } from '../services/listen-host.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { type AccessOptions, makeAccess } from './access.ts';
 import type { RouteDeps } from './deps.ts';
+import { acceptSockets, frameSockets } from './frames-socket.ts';
 import { methodsByPath } from './known-methods.ts';
 import { type BackendMetrics, makeMetrics, type MetricsSources } from './metrics.ts';
 import { openapiOptions } from './openapi.ts';
@@ -79,6 +80,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
     done();
   });
+  acceptSockets(server);
   server.register(swagger, openapiOptions);
   healthRoutes(server, options);
   metricsRoute(server, { metrics, open: isLoopback(options.access.listenHost) });
@@ -87,6 +89,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       const api = plain.withTypeProvider<ZodTypeProvider>();
       api.get('/openapi.json', { schema: { hide: true } }, () => server.swagger());
       for (const routes of [projectRoutes, taskRoutes, sessionRoutes, changeRoutes, agentRoutes]) routes(api, deps);
+      frameSockets(plain, deps);
       done();
     },
     { prefix: '/api' },

@@ -147,10 +147,11 @@ async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage
   return messages;
 }
 
-/** What a message holds by the session's log. */
+/** What an unfinished message holds by the session's log: compaction stays below its first frame. */
 export async function foldMessage(db: Db, sessionId: SessionId, messageId: MessageId): Promise<MessageView> {
   const view = emptyMessage();
-  let after = 0;
+  const [session] = await db<{ compacted_seq: number }[]>`SELECT compacted_seq FROM sessions WHERE id = ${sessionId}`;
+  let after = session?.compacted_seq ?? 0;
   for (;;) {
     const rows = await db<{ seq: number; type: string; body: object; mine: boolean }[]>`
       SELECT seq, type, body->>'message_id' = ${messageId} AS mine,
@@ -199,13 +200,12 @@ async function permissionsOf(db: Db, sessionId: SessionId): Promise<SnapshotPerm
 }
 
 async function latestOf(db: Db, sessionId: SessionId): Promise<Pick<SnapshotFrame, 'commands' | 'usage'>> {
-  const rows = await db<{ type: string; body: { commands?: AgentCommand[]; usage?: Usage } }[]>`
-    SELECT DISTINCT ON (type) type, body FROM frames
-     WHERE session_id = ${sessionId} AND type IN ('agent_commands', 'usage') ORDER BY type, seq DESC`;
-  return {
-    commands: rows.find((row) => row.type === 'agent_commands')?.body.commands ?? [],
-    usage: rows.find((row) => row.type === 'usage')?.body.usage ?? null,
-  };
+  const newest = (type: string) => db`
+    (SELECT body FROM frames WHERE session_id = ${sessionId} AND type = ${type} AND type IN ('agent_commands', 'usage')
+      ORDER BY seq DESC LIMIT 1)`;
+  const [row] = await db<{ commands: { commands?: AgentCommand[] } | null; usage: { usage?: Usage } | null }[]>`
+    SELECT ${newest('agent_commands')} AS commands, ${newest('usage')} AS usage`;
+  return { commands: row?.commands?.commands ?? [], usage: row?.usage?.usage ?? null };
 }
 
 const iso = (date: Date | null): string | null => date?.toISOString() ?? null;

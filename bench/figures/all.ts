@@ -1,6 +1,7 @@
 /** Every bench, in the order in which they run; those of one stage come together. */
 import type { Bench } from '../bench.ts';
 import { opencode, trivial } from './bare.ts';
+import { compaction } from './compaction.ts';
 import { follower } from './follower.ts';
 import { history } from './history.ts';
 import { memory } from './memory.ts';
@@ -9,10 +10,12 @@ import { spawn } from './spawn.ts';
 import { steps } from './steps.ts';
 import { engine, throughput } from './throughput.ts';
 import { atOnce, atOnceWide } from './together.ts';
+import { websocket } from './websocket.ts';
 import { worktree } from './worktree.ts';
 
 export const BENCHES: readonly Bench[] = [
   worktree,
+  compaction,
   spawn,
   steps,
   trivial,
@@ -23,6 +26,7 @@ export const BENCHES: readonly Bench[] = [
   engine,
   memory,
   follower,
+  websocket,
   atOnceWide,
   opencode,
 ];

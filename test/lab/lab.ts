@@ -126,6 +126,10 @@ export class Lab extends Observer {
     return worker;
   }
 
+  get databaseUrl(): string {
+    return this.#parts.database.url;
+  }
+
   /** What the backend does at its start and every minute. */
   settleLost(): Promise<number> {
     return settleLostRuns({ sql: this.sql, temporal: this.client, host: HOST, log: console });

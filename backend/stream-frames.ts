@@ -1,0 +1,134 @@
+/**
+ * One reader of a session's log over a socket. It takes the next page only when the one before has left: so it has at
+ * most one message in memory here, and waits for nobody but itself.
+ *
+ * Must never happen: a frame is left out or sent twice; a reader that does not read holds up a task or another reader.
+ * One that falls too far behind, or takes no message for too long, is closed with `tooSlow` and comes back with its cursor.
+ */
+import type { WebSocket } from '@fastify/websocket';
+import type { FastifyBaseLogger } from 'fastify';
+import type { Longhaul } from '../client/connection.ts';
+import type { SessionId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+
+export interface SocketLimits {
+  /** Between two pings; a client that has not answered one by the next is gone. */
+  readonly pingMs: number;
+  /** In which a client must take one message. */
+  readonly takeMs: number;
+}
+
+export const SOCKET_LIMITS: SocketLimits = { pingMs: 20_000, takeMs: 60_000 };
+
+/** docs/frames.md says what a client does about each. */
+export const CLOSES = {
+  stopping: 1001,
+  internalError: 1011,
+  badRequest: 4400,
+  noSuchSession: 4404,
+  tooSlow: 4408,
+  sessionDeleted: 4410,
+} as const;
+
+/** A close frame has room for this many bytes of reason. */
+const REASON_BYTES = 123;
+/** What may wait to be sent for a pong to be added. */
+const PONG_BELOW_BYTES = 64 * 1024;
+/** `socket.OPEN` of the WebSocket standard. */
+const OPEN = 1;
+const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+
+export interface SocketMetrics {
+  /** Sockets that are open. */
+  readonly sockets: { inc(): void; dec(): void };
+  /** Seconds from the writing of a frame until it is handed to a socket, of readers that have caught up. */
+  readonly frameLag: { observe(seconds: number): void };
+}
+
+export interface StreamDeps {
+  readonly hub: Pick<Longhaul['frames'], 'pages'>;
+  readonly limits: SocketLimits;
+  readonly metrics: SocketMetrics | undefined;
+  readonly log: FastifyBaseLogger;
+}
+
+/** Ends with the socket. */
+export async function streamFrames(
+  socket: WebSocket,
+  { sessionId, after }: { sessionId: SessionId; after: number | undefined },
+  { hub, limits, metrics, log }: StreamDeps,
+): Promise<void> {
+  const closed = new AbortController();
+  /** Last number that the client has once it has read all that was sent. */
+  let given = after;
+  const end = (code: number, reason: string): void => {
+    if (socket.readyState !== OPEN) return;
+    log.info({ session: sessionId, code, reason }, 'socket closed');
+    closeSocket(socket, code, reason);
+    closed.abort();
+  };
+  const tooSlow = (): void => {
+    const cursor = given === undefined ? '' : ` with after=${given}`;
+    end(CLOSES.tooSlow, `too_slow: this reader takes frames more slowly than they come, come back${cursor}`);
+  };
+  const message = watch(socket, limits, tooSlow);
+  metrics?.sockets.inc();
+  socket.once('close', () => {
+    metrics?.sockets.dec();
+    closed.abort();
+  });
+  try {
+    if (!UUID.test(sessionId)) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
+    const cursor = after === undefined ? {} : { after };
+    const pages = hub.pages({ sessionId, ...cursor, signal: closed.signal, onOvertaken: tooSlow });
+    for await (const { page, live } of pages) {
+      given = page.last;
+      if (live) metrics?.frameLag.observe(Math.max(0, Date.now() - page.writtenAt) / 1_000);
+      await message(page.json());
+    }
+    end(CLOSES.sessionDeleted, 'session_not_found: the session was deleted');
+  } catch (error) {
+    if (error instanceof LonghaulError && error.code === 'session_not_found') {
+      return end(CLOSES.noSuchSession, `session_not_found: ${error.message}`);
+    }
+    log.error({ err: error, session: sessionId }, 'a reader of frames failed');
+    end(CLOSES.internalError, 'internal_error: come back with your cursor');
+  }
+}
+
+/**
+ * Pings and deadlines. Answers with the way to send: it resolves when the message has left, or the socket is closed. A
+ * client at whose end a message waits cannot hear a ping: then the message's own deadline counts.
+ */
+function watch(socket: WebSocket, limits: SocketLimits, tooSlow: () => void): (data: Buffer) => Promise<void> {
+  let answered = true;
+  let sending = false;
+  const heard = (): void => {
+    answered = true;
+  };
+  const timer = setInterval(() => {
+    if (sending) return;
+    if (!answered) return socket.terminate();
+    answered = false;
+    socket.ping();
+  }, limits.pingMs);
+  socket.on('pong', heard);
+  socket.on('ping', (data) => socket.bufferedAmount < PONG_BELOW_BYTES && socket.pong(data));
+  // What it says is not read; that it says something shows that it lives.
+  socket.on('message', heard);
+  socket.on('error', () => {});
+  socket.once('close', () => clearInterval(timer));
+  return async (data) => {
+    sending = true;
+    const deadline = setTimeout(tooSlow, limits.takeMs);
+    await new Promise<void>((resolve) => {
+      socket.send(data, { binary: false }, () => resolve());
+    });
+    clearTimeout(deadline);
+    sending = false;
+  };
+}
+
+export function closeSocket(socket: WebSocket, code: number, reason: string): void {
+  socket.close(code, Buffer.from(reason).subarray(0, REASON_BYTES).toString());
+}

@@ -1,0 +1,23 @@
+/** How to reach the backend of a stage. */
+import { readFile } from 'node:fs/promises';
+import { homePaths, readState } from '../services/home.ts';
+import { isErrno } from '../workflows/errors.ts';
+import type { Stage } from './stage.ts';
+
+export interface BackendAccess {
+  /** http://… */
+  readonly url: string;
+  /** `undefined`: it asks for none. */
+  readonly token: string | undefined;
+}
+
+export async function backendAccess({ home }: Stage): Promise<BackendAccess> {
+  const paths = homePaths(home);
+  const url = (await readState(paths))?.facts.backendUrl;
+  if (url === undefined) throw new Error(`${paths.stateFile} names no backend`);
+  const token = await readFile(paths.tokenFile, 'utf8').catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  });
+  return { url, token: token?.trim() };
+}

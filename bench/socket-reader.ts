@@ -1,0 +1,58 @@
+/**
+ * Readers of frames over WebSockets, as a process of their own, as a page or a product's backend is. Notes when each
+ * message came; what it holds is read afterwards, so that a hundred readers here do not measure each other.
+ */
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+
+export interface SocketRequest {
+  /** One socket each. */
+  readonly urls: readonly string[];
+  readonly token: string | undefined;
+}
+
+export interface SocketResult {
+  /** Of each token at each reader, in ms, in the order of arrival. */
+  readonly latenciesMs: readonly number[];
+}
+
+const now = (): number => performance.timeOrigin + performance.now();
+
+interface Arrival {
+  readonly at: number;
+  readonly text: Buffer;
+}
+
+async function read(url: string, token: string | undefined): Promise<Arrival[]> {
+  const arrivals: Arrival[] = [];
+  const socket = new WebSocket(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } });
+  socket.on('message', (text: Buffer) => {
+    arrivals.push({ at: now(), text });
+    // The end of the task is the last that matters.
+    if (text.includes('"task_state"') && /"state": ?"(completed|failed|cancelled)"/.test(text.toString()))
+      socket.close();
+  });
+  const [code] = (await once(socket, 'close')) as [number];
+  if (code !== 1005) throw new Error(`${url} was closed with ${code}`);
+  return arrivals;
+}
+
+async function readAll({ urls, token }: SocketRequest): Promise<SocketResult> {
+  const arrivals = (await Promise.all(urls.map((url) => read(url, token)))).flat().toSorted((a, b) => a.at - b.at);
+  const latenciesMs = arrivals.flatMap(({ at, text }) => {
+    const frames = JSON.parse(text.toString()) as { type: string; content?: string }[];
+    const said = frames.map(({ type, content }) => (type === 'delta' ? content : '')).join('');
+    // Each token holds the moment of its emission (agents/token-stream.js).
+    return [...said.matchAll(/\d+-(\d+\.\d+) /g)].map(([, emitted]) => at - Number(emitted));
+  });
+  return { latenciesMs };
+}
+
+process.on('message', (request: SocketRequest) => {
+  readAll(request).then(
+    (result) => process.send?.(result),
+    (error: unknown) => process.send?.({ error: String(error) }),
+  );
+});
+process.on('disconnect', () => process.exit());
+process.send?.({ ready: true });

@@ -1,0 +1,29 @@
+// Hands over a task, prints what its agent says until it ends, and cancels it on Ctrl-C. Needs what `longhaul status
+// --json` prints as database_url and temporal_address:  node follow.ts /home/me/project 'say Hello' demo
+import { cancel, describe, followTask, openLonghaul, submit } from 'longhaul/client';
+
+const [projectPath = process.cwd(), input = 'say Hello', agent = 'demo'] = process.argv.slice(2);
+const { DATABASE_URL: databaseUrl = '', TEMPORAL_ADDRESS: address = '' } = process.env;
+const longhaul = openLonghaul({
+  databaseUrl,
+  temporal: { namespace: 'default', connection: { address } },
+  applicationName: 'follow.ts',
+});
+
+const { taskId } = await submit(longhaul, { projectPath, input, agent });
+process.once('SIGINT', () => void cancel(longhaul, taskId, 'Ctrl-C'));
+
+// Ends with the task. To go on after a restart: keep the `seq` of the last frame and give it as `after`.
+for await (const frames of followTask(longhaul, { taskId })) {
+  for (const frame of frames) {
+    if (frame.type === 'delta') process.stdout.write(frame.content);
+    if (frame.type === 'tool_call') console.error(`\n[${frame.call.status}] ${frame.call.title}`);
+    if (frame.type === 'task_state') console.error(`\n[${frame.state}: ${frame.phase}]`);
+    if (frame.type === 'warning') console.error(`\n! ${frame.message}`);
+  }
+}
+
+const task = await describe(longhaul, taskId);
+console.error(`${task.state}: ${task.output_summary ?? ''}`);
+process.exitCode = task.state === 'completed' ? 0 : 1;
+await longhaul.close();

@@ -1,0 +1,45 @@
+/** What several readers want at the same moment is read with one statement: twenty turns at once are written with one, too. */
+import type { Sql } from '../store/sql.ts';
+import type { SessionId } from '../workflows/contract.ts';
+import { type PageRead, type PageWanted, readPages } from './page.ts';
+
+/** Few enough that their pages do not hold each other up. */
+const MAX_TOGETHER = 40;
+
+interface Waiting extends PageWanted {
+  readonly resolve: (read: PageRead) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class PageReader {
+  readonly #sql: Sql;
+  #waiting: Waiting[] = [];
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  /** Now, and by itself: for a page that may be a large one. */
+  async alone(sessionId: SessionId, after: number): Promise<PageRead> {
+    const [read] = await readPages(this.#sql, [{ sessionId, after }]);
+    return read ?? { kind: 'gone' };
+  }
+
+  /** With all that is wanted by the time that what has arrived from Postgres was dealt with. */
+  async together(sessionId: SessionId, after: number): Promise<PageRead> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ sessionId, after, resolve, reject });
+      if (this.#waiting.length === 1) setImmediate(() => this.#read(this.#waiting.splice(0)));
+    });
+  }
+
+  #read(waiting: readonly Waiting[]): void {
+    for (let from = 0; from < waiting.length; from += MAX_TOGETHER) {
+      const part = waiting.slice(from, from + MAX_TOGETHER);
+      readPages(this.#sql, part).then(
+        (reads) => part.forEach(({ resolve }, index) => resolve(reads[index] ?? { kind: 'gone' })),
+        (error: unknown) => part.forEach(({ reject }) => reject(error)),
+      );
+    }
+  }
+}

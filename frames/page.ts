@@ -1,0 +1,125 @@
+/**
+ * Part of a session's log, read once for all who need it. Its frames leave as the text that Postgres gave: whoever
+ * parses and writes JSON anew changes numbers.
+ */
+import type { Sql } from '../store/sql.ts';
+import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { Frame } from './frame.ts';
+import type { SnapshotFrame } from './snapshot.ts';
+
+const PAGE_FRAMES = 500;
+const PAGE_BYTES = 1024 * 1024;
+
+/** What a follower gets: the stored frames and, where the log alone would not do, a snapshot first. */
+export type FollowedFrame = Frame | SnapshotFrame;
+
+export interface LogPage {
+  /** Numbers of its first and last frame. */
+  readonly first: number;
+  readonly last: number;
+  /** Characters of its JSON. */
+  readonly size: number;
+  /** When its last frame was written, by Postgres' clock; ms since 1970. */
+  readonly writtenAt: number;
+  /** Parsed when somebody asks, once. */
+  frames(): readonly FollowedFrame[];
+  /** A JSON array in UTF-8, made when somebody asks, once. */
+  json(): Buffer;
+  /** The part above that number, which must be below `last`. */
+  above(seq: number): LogPage;
+}
+
+interface Entry {
+  readonly seq: number;
+  readonly at: number;
+  readonly text: string;
+}
+
+function pageOf(first: Entry, entries: readonly Entry[]): LogPage {
+  let frames: readonly FollowedFrame[] | undefined;
+  let json: Buffer | undefined;
+  const last = entries.at(-1) ?? first;
+  return {
+    first: first.seq,
+    last: last.seq,
+    writtenAt: last.at,
+    size: entries.reduce((sum, { text }) => sum + text.length + 1, 1),
+    frames: () => (frames ??= entries.map(({ text }) => JSON.parse(text) as Frame)),
+    json: () => (json ??= Buffer.from(`[${entries.map(({ text }) => text).join(',')}]`)),
+    above: (seq) => {
+      const rest = entries.filter((entry) => entry.seq > seq);
+      return pageOf(rest[0] ?? first, rest);
+    },
+  };
+}
+
+export function snapshotPage(snapshot: SnapshotFrame): LogPage {
+  const entry = { seq: snapshot.seq, at: Date.parse(snapshot.at), text: JSON.stringify(snapshot) };
+  return { ...pageOf(entry, [entry]), frames: () => [snapshot] };
+}
+
+export type PageRead =
+  /** No page: nothing is above that number yet. */
+  | { readonly kind: 'read'; readonly page: LogPage | undefined; readonly more: boolean }
+  /** Below what compaction removed, or above the log's end. */
+  | { readonly kind: 'unreachable' }
+  /** There is no such session. */
+  | { readonly kind: 'gone' };
+
+interface PageRow {
+  readonly ord: number;
+  readonly session_id: SessionId;
+  readonly last: number;
+  readonly compacted_seq: number;
+  readonly seq: number | null;
+  readonly type: string;
+  readonly task_id: TaskId | null;
+  readonly at: Date;
+  readonly body: string;
+}
+
+export interface PageWanted {
+  readonly sessionId: SessionId;
+  readonly after: number;
+}
+
+/**
+ * The next page of each, in the order asked for. One statement, hence one view of the database: compaction cannot slip
+ * between the look at `compacted_seq` and the look at the frames.
+ */
+export async function readPages(sql: Sql, wanted: readonly PageWanted[]): Promise<PageRead[]> {
+  const rows = await sql<PageRow[]>`
+    SELECT w.ord::int, s.id AS session_id, s.seq AS last, s.compacted_seq, f.seq, f.type, f.task_id, f.at, f.body
+      FROM unnest(${wanted.map(({ sessionId }) => sessionId)}::uuid[], ${wanted.map(({ after }) => after)}::bigint[])
+             WITH ORDINALITY AS w (session_id, after, ord)
+      JOIN sessions s ON s.id = w.session_id
+      LEFT JOIN LATERAL (
+        SELECT * FROM (
+          SELECT p.*, sum(octet_length(p.body)) OVER (ORDER BY p.seq) - octet_length(p.body) AS bytes_before
+            FROM (SELECT seq, type, task_id, at, body::text AS body FROM frames
+                   WHERE session_id = s.id AND seq > w.after ORDER BY seq LIMIT ${PAGE_FRAMES}) p
+        ) sized WHERE bytes_before < ${PAGE_BYTES}
+      ) f ON true
+     ORDER BY w.ord, f.seq`;
+  const pages = wanted.map((): PageRow[] => []);
+  for (const row of rows) pages[row.ord - 1]?.push(row);
+  return wanted.map(({ after }, index) => pageRead(after, pages[index] ?? []));
+}
+
+function pageRead(after: number, rows: readonly PageRow[]): PageRead {
+  const [row] = rows;
+  if (!row) return { kind: 'gone' };
+  if (after < row.compacted_seq || after > row.last) return { kind: 'unreachable' };
+  const entries = rows.flatMap((one) => (one.seq === null ? [] : [entryOf(one.seq, one)]));
+  const [first] = entries;
+  const page = first && pageOf(first, entries);
+  return { kind: 'read', page, more: (page?.last ?? after) < row.last };
+}
+
+function entryOf(seq: number, { session_id, type, task_id, at, body }: PageRow): Entry {
+  const envelope = { session_id, seq, type, ...(task_id ? { task_id } : {}), at: at.toISOString() };
+  // `{…}` and `{…}` become one object: the log's own text stays as it is.
+  const fields = body.slice(1);
+  const text = `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}`;
+  return { seq, at: at.getTime(), text };
+}

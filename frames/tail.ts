@@ -1,0 +1,184 @@
+/**
+ * The newest part of one session's log, read once for all readers of this process that have come so far: a hundred
+ * readers cost one query a wake-up. A reader takes a page when it has room for it; meanwhile pages wait here, for all
+ * of them together, up to a bound. Who is overtaken by it is told, and reads the log for itself.
+ *
+ * Must never happen: a reader gets a frame twice, misses one, or waits for a slower reader. What is held is the log
+ * above `from` up to `to` without a hole, so "the first page above your position" is exact.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { isConnectionLoss, sqlCode } from '../store/sql.ts';
+import type { SessionId } from '../workflows/contract.ts';
+import type { LogPage, PageRead } from './page.ts';
+import type { PageReader } from './page-reader.ts';
+import { Waker } from './waker.ts';
+
+const POLL_MS = 2_000;
+export const RETRY_MS = 250;
+/** What may wait for slow readers of one session, all together. */
+export const WINDOW_CHARS = 4 * 1024 * 1024;
+
+export interface TailReader {
+  /** Told at every look whether the log could be read. */
+  readonly onLook?: ((reached: boolean) => void) | undefined;
+  /** What it has not taken yet is no longer held. */
+  readonly onOvertaken?: (() => void) | undefined;
+}
+
+interface Seated extends TailReader {
+  /** Of the last frame that it was given. */
+  position: number;
+  wake?: (() => void) | undefined;
+}
+
+/** A reader's place at the tail. */
+export interface Seat {
+  /** The next page; `undefined`: none from here any more, or `signal` is aborted. */
+  next(signal: AbortSignal | undefined): Promise<LogPage | undefined>;
+  leave(): void;
+}
+
+export class Tail {
+  readonly #reader: PageReader;
+  readonly #sessionId: SessionId;
+  readonly #waker = new Waker();
+  readonly #stop = new AbortController();
+  readonly #seated = new Set<Seated>();
+  #pages: LogPage[] = [];
+  #from: number;
+  #to: number;
+  readonly #onEnd: () => void;
+  #ended = false;
+
+  /** `position`: up to there the log is known. `onEnd` is called when nothing will come from here any more. */
+  constructor(log: { reader: PageReader; sessionId: SessionId; position: number; onEnd: () => void }) {
+    this.#reader = log.reader;
+    this.#sessionId = log.sessionId;
+    this.#from = log.position;
+    this.#to = log.position;
+    this.#onEnd = log.onEnd;
+    void this.#run().finally(() => this.#finish());
+  }
+
+  /** Whether everything above that number is held or still to come. */
+  reaches(position: number): boolean {
+    return position >= this.#from;
+  }
+
+  /** The same of a number that may be above the log's end, since nobody has looked. */
+  holds(position: number): boolean {
+    return this.reaches(position) && position <= this.#to;
+  }
+
+  wake(seq: number): void {
+    this.#waker.wake(seq);
+  }
+
+  /** For a position that it reaches. The tail ends with its last reader. */
+  join(position: number, reader: TailReader): Seat {
+    const seated: Seated = { ...reader, position };
+    this.#seated.add(seated);
+    // Its own look was newer than ours.
+    if (position > this.#to) this.wake(position);
+    return {
+      next: (signal) => this.#next(seated, signal),
+      leave: () => {
+        this.#seated.delete(seated);
+        if (this.#seated.size === 0) this.#finish();
+      },
+    };
+  }
+
+  async #next(seated: Seated, signal: AbortSignal | undefined): Promise<LogPage | undefined> {
+    for (;;) {
+      if (signal?.aborted || seated.position < this.#from) return undefined;
+      const page = this.#above(seated.position);
+      if (page) {
+        seated.position = page.last;
+        return page;
+      }
+      if (this.#ended) return undefined;
+      await rung(seated, signal);
+    }
+  }
+
+  #above(position: number): LogPage | undefined {
+    if (position >= this.#to) return undefined;
+    const page = this.#pages.find(({ last }) => last > position);
+    return page && page.first <= position ? page.above(position) : page;
+  }
+
+  /** Ends without an error: each reader then looks for itself, and meets what this one has met. */
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    let behind = false;
+    while (!signal.aborted) {
+      this.#waker.reset();
+      const read = await this.#look(behind);
+      if (read === 'away') await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
+      else if (read?.kind !== 'read') return;
+      else {
+        if (read.page) this.#add(read.page);
+        behind = read.more;
+        if (!read.more) await this.#waker.wait(this.#to, POLL_MS, signal);
+      }
+    }
+  }
+
+  /** `behind`: the page may be a large one, which must not hold up others'. */
+  async #look(behind: boolean): Promise<PageRead | 'away' | undefined> {
+    const reader = this.#reader;
+    let read: PageRead | 'away' | undefined;
+    try {
+      read = await (behind ? reader.alone(this.#sessionId, this.#to) : reader.together(this.#sessionId, this.#to));
+    } catch (error) {
+      if (isOutage(error)) read = 'away';
+    }
+    for (const { onLook } of this.#seated) onLook?.(read !== 'away');
+    return read;
+  }
+
+  #add(page: LogPage): void {
+    this.#pages.push(page);
+    this.#to = page.last;
+    const taken = Math.min(...Array.from(this.#seated, ({ position }) => position));
+    let size = this.#pages.reduce((sum, one) => sum + one.size, 0);
+    for (const oldest of this.#pages.slice(0, -1)) {
+      if (oldest.last > taken && size <= WINDOW_CHARS) break;
+      this.#pages.shift();
+      this.#from = oldest.last;
+      size -= oldest.size;
+    }
+    for (const seated of this.#seated) if (seated.position < this.#from) seated.onOvertaken?.();
+    this.#wakeSeated();
+  }
+
+  #finish(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#stop.abort();
+    this.#onEnd();
+    this.#wakeSeated();
+  }
+
+  #wakeSeated(): void {
+    for (const { wake } of this.#seated) wake?.();
+  }
+}
+
+/** CONNECTION_ENDED: this process closed its pool, so nothing will ever come. */
+export function isOutage(error: unknown): boolean {
+  return isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED';
+}
+
+async function rung(seated: Seated, signal: AbortSignal | undefined): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      signal?.removeEventListener('abort', done);
+      seated.wake = undefined;
+      resolve();
+    };
+    signal?.addEventListener('abort', done);
+    seated.wake = done;
+  });
+}

@@ -1,0 +1,66 @@
+/** A backend as a process of its own, as the supervisor starts it, on a port that stays when it is started again. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
+
+export interface BackendProcess {
+  readonly child: ChildProcess;
+  /** With SIGKILL: no chance to say goodbye. */
+  kill(): Promise<void>;
+}
+
+export interface BackendPlaces {
+  readonly databaseUrl: string;
+  /** None: nobody is there. It serves frames all the same. */
+  readonly temporalAddress?: string;
+  readonly home: string;
+  readonly port: number;
+}
+
+/** Resolves once it listens. */
+export async function startBackendProcess({
+  databaseUrl,
+  temporalAddress = '127.0.0.1:1',
+  home,
+  port,
+}: BackendPlaces): Promise<BackendProcess> {
+  const entry = moduleOfOurs('backend/main');
+  const child = spawn(process.execPath, [...loaderArguments(entry), entry], {
+    env: {
+      PATH: process.env['PATH'],
+      LONGHAUL_HOME: home,
+      LONGHAUL_LISTEN: `127.0.0.1:${port}`,
+      DATABASE_URL: databaseUrl,
+      TEMPORAL_ADDRESS: temporalAddress,
+      TEMPORAL_CONFIG_FILE: '/dev/null',
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  await new Promise<void>((resolve, reject) => {
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes('"address":"')) resolve();
+    });
+    child.once('exit', () => reject(new Error(`the backend ended: ${text}`)));
+  });
+  return {
+    child,
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
