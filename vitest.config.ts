@@ -3,8 +3,14 @@ import { configDefaults, defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // They have runs of their own, `npm run test:agents` and `npm run test:package`, which install much first.
-    exclude: [...configDefaults.exclude, 'test/real-agents/**', 'test/package/installed/**'],
+    // They have runs of their own: `npm run test:agents` and `npm run test:package`, which install much first, and
+    // `npm run test:faults`, which takes minutes; test/faults/services.test.ts is its sample here.
+    exclude: [
+      ...configDefaults.exclude,
+      'test/real-agents/**',
+      'test/package/installed/**',
+      'test/faults/worker.test.ts',
+    ],
     globalSetup: ['test/global-setup.ts'],
     // Real processes on two cores: a test waits for events, these bounds only end what hangs.
     testTimeout: 60_000,

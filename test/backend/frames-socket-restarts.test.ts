@@ -43,6 +43,11 @@ class Reader {
   #current: FrameReader | undefined;
   #stopped = false;
 
+  /** Frames of the connection that it has now. */
+  get fresh(): number {
+    return this.#current?.frames.length ?? 0;
+  }
+
   get last(): number {
     return this.#current?.last || (this.frames.at(-1)?.seq ?? 0);
   }
@@ -65,17 +70,19 @@ class Reader {
   }
 }
 
-/** As a turn does: one frame every 5 ms, in two kinds so that each stays a frame of its own. */
-async function write(message: LabMessage, count: number): Promise<void> {
+/** As a turn does, until `stop`: one frame every 5 ms, in two kinds so that each stays a frame of its own. Says how many. */
+async function write(message: LabMessage, stop: AbortSignal): Promise<number> {
   const stream = await openStream(sql, new FrameWriter(sql), message);
   const { messageId: message_id, chatId: chat_id } = message;
   const began = performance.now();
-  for (let i = 0; i < count; i += 1) {
+  let i = 0;
+  for (; !stop.aborted; i += 1) {
     const content = `${i} `;
     stream.append(i % 2 === 0 ? delta(message, content) : { type: 'reasoning_delta', message_id, chat_id, content });
     await delay(began + ((i + 1) * 1_000) / FRAMES_PER_S - performance.now());
   }
   await stream.flush();
+  return i;
 }
 
 test(
@@ -87,14 +94,17 @@ test(
     backend = await startBackendProcess(places);
     const reader = new Reader();
     const reading = reader.run(`ws://127.0.0.1:${places.port}`, message.sessionId);
-    const total = FRAMES_PER_S * SECONDS;
-    const writing = write(message, total);
+    const stop = new AbortController();
+    const writing = write(message, stop.signal);
+    const between = (FRAMES_PER_S * SECONDS) / (KILLS + 1);
     for (let kill = 1; kill <= KILLS; kill += 1) {
-      await until(`frame of kill ${kill}`, () => reader.last >= (total * kill) / (KILLS + 1), 120_000);
+      await until(`the frames before kill ${kill}`, () => reader.fresh >= between, 120_000);
       await backend.kill();
       backend = await startBackendProcess(places);
     }
-    await writing;
+    await until('the frames after the last kill', () => reader.fresh >= between, 120_000);
+    stop.abort();
+    const total = await writing;
     await until('the last frame', () => reader.last >= total);
     reader.stop();
     await reading;
