@@ -77,7 +77,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   beat();
   const timer = setInterval(beat, HEARTBEAT_MS);
   let warned: Promise<void> | undefined;
-  const off = turn.onPhase(() => {
+  const off = turn.onProgress(() => {
     pacer.offer(turn.progress());
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });

@@ -102,7 +102,7 @@ class Turn implements LiveTurn {
     this.attempt = attempt;
   }
 
-  onPhase(listener: () => void): () => void {
+  onProgress(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -229,6 +229,7 @@ class Turn implements LiveTurn {
       pidStart: process.startTime,
     });
     if (!stored) throw new LonghaulError('superseded', `task ${this.taskId}: a newer attempt has the turn`);
+    this.#enter('starting');
   }
 
   /**

@@ -15,8 +15,8 @@ export interface LiveTurn {
   /** Asks the turn to end and resolves when its agent is gone. */
   stop(reason: StopReason): Promise<void>;
   adopt(attempt: number): void;
-  /** Calls back at each change of phase; returns how to stop that. */
-  onPhase(listener: () => void): () => void;
+  /** Calls back when the agent's process is there and at each change of phase; returns how to stop that. */
+  onProgress(listener: () => void): () => void;
 }
 
 export class TurnRegistry {

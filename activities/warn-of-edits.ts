@@ -1,5 +1,5 @@
 /**
- * Tells followers that the checkout holds edits which the agent does not see. Looked at once the agent works: on a
+ * Tells followers that the checkout holds edits which the agent does not see. Looked at while the agent starts: on a
  * large checkout git takes a second, and nobody need wait for it. Run again it says nothing twice.
  */
 import { appendKeyed } from '../frames/append.ts';

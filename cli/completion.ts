@@ -123,7 +123,7 @@ function bashScript(commands: readonly Completed[]): string {
     const value = one.subcommands.length > 0 ? one.subcommands : one.argument;
     return `    '${keyOf(one)}') ${bashReply(value)};;`;
   });
-  return `# Completion of longhaul for bash: source <(longhaul completion bash)
+  return `# Completion of longhaul; for bash: source <(longhaul completion bash)
 _longhaul() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command='' i
   for ((i = 1; i < COMP_CWORD; i++)); do

@@ -22,10 +22,10 @@ const PHASES: Record<Phase, string> = {
   cleaning: 'cleaning up',
 };
 
-/** Why an attempt was followed by another. One that was lost without a word was stopped with its worker, or hung. */
+/** Why an attempt was followed by another. One that says nothing, or `worker_lost`, ended with its worker: in order or not. */
 const LOST = 'the worker was stopped or lost';
 const REASONS: Partial<Record<ErrorCode, string>> = {
-  worker_lost: 'the worker process died',
+  worker_lost: LOST,
   agent_crashed: 'the agent crashed',
   agent_stalled: 'the agent said nothing for too long',
   agent_start_timeout: 'the agent did not start in time',

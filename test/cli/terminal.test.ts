@@ -157,7 +157,7 @@ test('another attempt says why', () => {
     ...(error_code && { error_code }),
   });
   expect(story([attempt(1), attempt(2, 'worker_lost'), attempt(2), attempt(3, 'agent_crashed'), attempt(4)])).toEqual([
-    '↺ attempt 2: the worker process died',
+    '↺ attempt 2: the worker was stopped or lost',
     '↺ attempt 3: the agent crashed',
     '↺ attempt 4: the worker was stopped or lost',
   ]);

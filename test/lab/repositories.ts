@@ -41,7 +41,16 @@ export interface SampleRepository {
   fingerprint(): Promise<Record<string, string>>;
 }
 
-const SETTINGS = ['-c', 'user.name=Sam Sample', '-c', 'user.email=sam@example.test', '-c', 'commit.gpgSign=false'];
+const SETTINGS = [
+  '-c',
+  'user.name=Sam Sample',
+  '-c',
+  'user.email=sam@example.test',
+  '-c',
+  'commit.gpgSign=false',
+  '-c',
+  'gc.auto=0',
+];
 const ENVIRONMENT = {
   PATH: process.env['PATH'],
   HOME: '/nonexistent',
