@@ -8,6 +8,8 @@ export interface Child {
   readonly pid: number;
   /** Sends and waits for the next answer; what the answer holds is the program's promise. */
   ask<T>(question: object): Promise<T>;
+  /** What `work` comes to; fails if the program ends before. */
+  during<T>(work: Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -20,11 +22,14 @@ export async function startChild(program: string, signal: AbortSignal): Promise<
     detached: true,
   });
   const exited = once(child, 'exit');
-  const answer = async <T>(): Promise<T> => {
+  const during = async <T>(work: Promise<T>): Promise<T> => {
     const died = exited.then(() => {
       throw new Error(`${program} ended`);
     });
-    const [said] = (await unlessAborted(Promise.race([once(child, 'message'), died]), signal)) as [T & object];
+    return Promise.race([work, died]);
+  };
+  const answer = async <T>(): Promise<T> => {
+    const [said] = (await unlessAborted(during(once(child, 'message')), signal)) as [T & object];
     if ('error' in said) throw new Error(`${program}: ${String(said.error)}`);
     return said;
   };
@@ -36,6 +41,7 @@ export async function startChild(program: string, signal: AbortSignal): Promise<
       child.send(question);
       return answered;
     },
+    during,
     async close() {
       if (child.connected) child.disconnect();
       await exited;

@@ -13,6 +13,14 @@ import { runPeer } from './acp-peer.ts';
 const POLL_MS = 5_000;
 const run = promisify(execFile);
 
+/** Side by side they meet in one repository, where git cannot add two worktrees at once; each alone never would. */
+let worktreesFree: Promise<unknown> = Promise.resolve();
+async function oneAtATime<T>(work: () => Promise<T>): Promise<T> {
+  const done = worktreesFree.then(work);
+  worktreesFree = done.catch(() => undefined);
+  return done;
+}
+
 export interface LegacyStart {
   readonly databaseUrl: string;
   readonly project: string;
@@ -49,7 +57,7 @@ async function runTask(
   const git = async (cwd: string, ...words: string[]): Promise<string> => (await run('git', words, { cwd })).stdout;
   try {
     await sql`UPDATE ${tasks} SET state = 'running' WHERE id = ${id}`;
-    await git(project, 'worktree', 'add', '--quiet', '--detach', worktree);
+    await oneAtATime(() => git(project, 'worktree', 'add', '--quiet', '--detach', worktree));
     const onSpawn = async (): Promise<void> => {
       await sql`UPDATE ${tasks} SET spawned_at = clock_timestamp() WHERE id = ${id}`;
     };
@@ -57,7 +65,7 @@ async function runTask(
     await git(worktree, 'add', '--all');
     const diff = await git(worktree, 'diff', '--cached', '--binary');
     await sql`INSERT INTO ${sql(`${schema}.pending_changes`)} (task_id, diff) VALUES (${id}, ${diff})`;
-    await git(project, 'worktree', 'remove', '--force', worktree);
+    await oneAtATime(() => git(project, 'worktree', 'remove', '--force', worktree));
     await sql`UPDATE ${tasks} SET state = 'completed', ended_at = clock_timestamp() WHERE id = ${id}`;
   } finally {
     await rm(folder, { recursive: true, force: true });

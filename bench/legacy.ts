@@ -16,7 +16,7 @@ export async function withLegacy<T>(stage: Stage, count: number, use: (schemas: 
     const { databaseUrl, project, home: folder } = stage;
     const start: LegacyStart = { databaseUrl, project: project.path, folder, command: agentPath('trivial'), schemas };
     await child.ask(start);
-    return await use(schemas);
+    return await child.during(use(schemas));
   } finally {
     await child.close();
   }
