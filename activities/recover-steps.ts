@@ -9,7 +9,6 @@
  * Not covered: a step whose worker lives but hangs (SIGSTOP): the heartbeat timeout finds that one.
  */
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import proto from '@temporalio/proto';
 import type { Logger } from 'pino';
 import { endTask } from '../agents/process/end.ts';
@@ -18,6 +17,7 @@ import { openAttempts, recordAttemptFailure, type WorkerIdentity } from '../stor
 import type { Sql } from '../store/sql.ts';
 import { startedTasks } from '../store/task-runs.ts';
 import { settleWorkflowId, taskWorkflowId } from '../workflows/contract.ts';
+import { workerLost } from './step.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
 /** Runs looked at together. */
@@ -82,7 +82,7 @@ async function failLostSteps({ temporal, host, log }: Omit<Recovery, 'sql'>, wor
   const lost = (raw.pendingActivities ?? []).filter(
     (step) => step.state === STARTED && isDeadWorker(step.lastWorkerIdentity, host),
   );
-  const failure = ApplicationFailure.retryable('the worker process died', 'worker_lost');
+  const failure = workerLost('the worker process died');
   for (const { activityId, activityType } of lost) {
     await temporal.activity.fail({ workflowId, activityId: activityId ?? '' }, failure);
     log.info({ workflow_id: workflowId, step: activityType?.name }, 'ended the step of a dead worker');

@@ -30,6 +30,18 @@ export interface StepDeps {
   readonly log: Logger;
 }
 
+/**
+ * The step's worker is gone, which says nothing about the step: the next attempt waits for nothing. With the usual pause,
+ * which grows with each attempt to 10 s, a task that outlives ten workers would stand still for as long each time.
+ */
+export function workerLost(message: string): ApplicationFailure {
+  return ApplicationFailure.create({
+    message,
+    type: 'worker_lost' satisfies ErrorCode,
+    nextRetryDelay: '1 millisecond',
+  });
+}
+
 /** Temporal's history keeps failures: it is not for what an agent or a command wrote. The log has all of it. */
 const MAX_MESSAGE_CHARS = 2_000;
 
@@ -74,6 +86,7 @@ function countedAs(failure: Error): NonNullable<StepEnd['failure']> {
 
 function asFailure(error: unknown): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
+  if (error instanceof LonghaulError && error.code === 'worker_lost') return workerLost(error.message);
   if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable);
   if (isNoSpace(error)) return failure('disk_full', `The disk is full: ${text(error)}. Free some space.`, false, error);
   if (isConnectionLoss(error))

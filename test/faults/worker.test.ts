@@ -37,6 +37,17 @@ async function expectWhole(task: TaskId): Promise<void> {
   expect(await lab.leftovers(task)).toEqual([]);
 }
 
+/** Nanoseconds that the attempt after a lost one was made to wait, by history. */
+async function retryPauses(task: TaskId): Promise<unknown[]> {
+  const { events } = await lab.client.workflow.getHandle(taskWorkflowId(task)).fetchHistory();
+  return (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) => {
+    const lost = started?.lastFailure?.applicationFailureInfo;
+    return lost ? [[lost.type, Number(lost.nextRetryDelay?.seconds), lost.nextRetryDelay?.nanos]] : [];
+  });
+}
+
+const NO_PAUSE = ['worker_lost', 0, 1_000_000];
+
 test('killed in mid-turn: the next worker goes on in the agent session, one message, one change', async () => {
   const before = await lab.repository.fingerprint();
   const worker = await lab.startWorker();
@@ -52,6 +63,7 @@ test('killed in mid-turn: the next worker goes on in the agent session, one mess
     { attempt: 1, error_code: 'worker_lost' },
     { attempt: 2, error_code: null },
   ]);
+  expect(await retryPauses(task)).toEqual([NO_PAUSE]);
   const content = (await lab.messages(task))[1]?.content ?? '';
   expect(content.split('the first part is done')).toHaveLength(2);
   expect(await lab.repository.fingerprint()).toEqual(before);
@@ -72,6 +84,7 @@ test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', 
   await gate.open();
 
   await expectWhole(task);
+  expect(await retryPauses(task)).toEqual([NO_PAUSE]);
   expect((await lab.frames(task)).filter(isCutOff)).toHaveLength(1);
 });
 
