@@ -15,6 +15,7 @@ const OUTSIDE = new Set([
   'docs',
   'vitest.config.ts',
   'vitest.agents.config.ts',
+  'vitest.faults.config.ts',
   'vitest.package.config.ts',
 ]);
 
