@@ -98,9 +98,12 @@ function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogi
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
+/** Nothing but scheme, name and port: what is in front of an `@`, for one, would be taken for something else. */
+const PLAIN = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?$/i;
+
 /** Without port and brackets, in lower case. */
 function hostnameOf(url: string): string | undefined {
-  if (!URL.canParse(url)) return undefined;
+  if (!PLAIN.test(url) || !URL.canParse(url)) return undefined;
   return new URL(url).hostname.replace(/^\[|\]$/g, '') || undefined;
 }
 

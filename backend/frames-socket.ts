@@ -98,7 +98,7 @@ export function frameSockets(
           'invalid_input: after is expected to be a number of a frame, 0 or above',
         );
       }
-      const sessionId = request.params.id as SessionId;
+      const sessionId = request.params.id.toLowerCase() as SessionId;
       void streamFrames(socket, { sessionId, after }, { hub: longhaul.frames, limits, metrics, log: request.log });
     },
   });

@@ -10,8 +10,8 @@ export const text = (max: number) =>
     .max(max)
     .regex(/^[^\u0000]*$/, 'expected no U+0000'); // oxlint-disable-line no-control-regex
 
-/** Any uuid that Postgres takes: rows of other programs may have ids of no version. */
-export const id = z.guid();
+/** Any uuid that Postgres takes: rows of other programs may have ids of no version. As Postgres writes it, whoever asks. */
+export const id = z.guid().toLowerCase();
 export const idParams = z.strictObject({ id });
 export const nullableText = z.string().nullable();
 /** ISO 8601, UTC. */

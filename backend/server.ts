@@ -57,6 +57,8 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       void handleError(error, request as FastifyRequest, reply as FastifyReply),
   }) as unknown as FastifyInstance;
   const methodsOf = methodsByPath(server);
+  // JSON only: text would come to the schemas as a string.
+  server.removeContentTypeParser('text/plain');
   server.setValidatorCompiler(validatorCompiler);
   // What is sent is held to its schema by types and tests, not again each time: a row of an adopted table that is not as
   // expected is shown as it is, not answered with a fault.

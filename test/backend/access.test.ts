@@ -173,6 +173,8 @@ describe('a browser that was led here', () => {
   test.each([
     ['under a name of a stranger', 'evil.example'],
     ['under a name that begins like ours', 'localhost.evil.example:80'],
+    ['with a name in front of ours', 'evil.example@127.0.0.1'],
+    ['with a path behind ours', '127.0.0.1/evil.example'],
     ['under an address of the network', '192.168.1.10:4700'],
     ['under what is no name', 'a b'],
   ])('%s is refused, whatever it asks for', async (_name, host) => {

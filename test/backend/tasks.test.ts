@@ -93,6 +93,8 @@ describe('what cannot be done is refused before there is a row', () => {
     expect(await server.post('/api/tasks', '{"__proto__": {}}')).toMatchObject({ status: 400 });
     const xml = await server.post('/api/tasks', '<x/>', { 'content-type': 'application/xml' });
     expect(xml).toMatchObject({ status: 415, body: { error_code: 'unsupported_media_type' } });
+    const plain = await server.post('/api/tasks', '{}', { 'content-type': 'text/plain' });
+    expect(plain).toMatchObject({ status: 415, body: { error_code: 'unsupported_media_type' } });
     const large = await server.post('/api/tasks', newTask({ input: 'x'.repeat(9_000_000) }));
     expect(large).toMatchObject({ status: 413, body: { error_code: 'body_too_large' } });
     const long = await server.post('/api/tasks', newTask({ input: 'x'.repeat(1_000_001) }));
@@ -247,7 +249,7 @@ describe('a task is cancelled', () => {
     const { body } = await submit();
     const id = String(body['id']);
     await server.sql`UPDATE tasks SET claimed_at = now() WHERE id = ${id}`;
-    const wished = await server.post(`/api/tasks/${id}/cancel`, {});
+    const wished = await server.post(`/api/tasks/${id.toUpperCase()}/cancel`, {});
     // No run has its id: nobody can be told yet.
     expect(wished).toMatchObject({
       status: 202,
