@@ -10,7 +10,7 @@ import { isRunning, turnTask } from '../store/turn-task.ts';
 import { AGENT_PROGRESS, type DispatchResult, type StepInput, type TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { ProgressPacer } from './progress-pacer.ts';
-import { type StepDeps, workerLost } from './step.ts';
+import type { StepDeps } from './step.ts';
 import { startTurn } from './turn.ts';
 import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
@@ -115,7 +115,7 @@ async function letGo(turn: LiveTurn, attempt: number, cancelled: CancelledFailur
   }
   if (details?.workerShutdown) {
     await turn.stop('shutdown');
-    throw workerLost('the worker was shut down; the turn goes on elsewhere');
+    throw new LonghaulError('worker_lost', 'the worker was shut down; the turn goes on elsewhere');
   }
   // Timed out, paused, reset or unknown to the server: this process is well, so the turn goes on for the
   // attempt that follows.
