@@ -9,6 +9,7 @@ import type { Sql, Tx } from '../store/sql.ts';
 import type { CreatedWorktree, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { commonDirOf } from '../worktrees/repository.ts';
+import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 import { countQueueWait } from './step-metrics.ts';
 
@@ -39,12 +40,7 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots 
     await sql`
       UPDATE tasks SET worktree_path = ${made.worktreePath}, base_commit = coalesce(base_commit, ${made.base})
        WHERE id = ${taskId} AND state = 'running'`;
-    const warnings = made.warnings.map((message, index) => ({
-      key: `${taskId}:worktree-warning-${index}`,
-      taskId,
-      body: { type: 'warning' as const, message },
-    }));
-    if (warnings.length > 0) await sql.begin((tx) => appendKeyed(tx, place.sessionId, warnings));
+    await appendWarnings(sql, { sessionId: place.sessionId, taskId, kind: 'worktree-warning' }, made.warnings);
     return { worktree: made.worktreePath, base: made.base };
   };
 }

@@ -18,6 +18,7 @@ import {
 import { isErrno } from '../workflows/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
+import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
 interface Place {
@@ -110,13 +111,7 @@ async function isThere(folder: string): Promise<boolean> {
 
 async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: readonly string[]): Promise<void> {
   const sessionId = place.session_id;
-  if (notes.length === 0 || !sessionId) return;
-  const frames = notes.map((message, index) => ({
-    key: `${taskId}:diff-note-${index}`,
-    taskId,
-    body: { type: 'warning' as const, message },
-  }));
-  await sql.begin((tx) => appendKeyed(tx, sessionId, frames));
+  if (sessionId) await appendWarnings(sql, { sessionId, taskId, kind: 'diff-note' }, notes);
 }
 
 /**

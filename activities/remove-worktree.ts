@@ -2,8 +2,8 @@
  * Step 6, remove worktree: scheduled only after what it held is a commit. Failing here never fails the
  * task: the directory is found again by its path.
  */
-import { appendKeyed } from '../frames/append.ts';
 import type { RemovedWorktree, SessionId, StepInput } from '../workflows/contract.ts';
+import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
 interface Place {
@@ -28,13 +28,7 @@ export function makeRemoveWorktree(deps: StepDeps) {
     } catch (error) {
       const warning = `The worktree ${worktreePath} could not be removed: ${error instanceof Error ? error.message : String(error)}`;
       const sessionId = place?.session_id;
-      if (sessionId) {
-        await sql.begin((tx) =>
-          appendKeyed(tx, sessionId, [
-            { key: `${taskId}:remove-warning`, taskId, body: { type: 'warning', message: warning } },
-          ]),
-        );
-      }
+      if (sessionId) await appendWarnings(sql, { sessionId, taskId, kind: 'remove-warning' }, [warning]);
       throw error;
     }
   };

@@ -2,8 +2,8 @@
  * Tells followers that the checkout holds edits which the agent does not see. Looked at while the agent starts: on a
  * large checkout git takes a second, and nobody need wait for it. Run again it says nothing twice.
  */
-import { appendKeyed } from '../frames/append.ts';
 import type { SessionId, TaskId } from '../workflows/contract.ts';
+import { appendWarnings } from './append-warnings.ts';
 import type { StepDeps } from './step.ts';
 
 /** Never rejects: a turn does not fail because of what could not be told. */
@@ -17,8 +17,7 @@ export async function warnOfEdits(
       SELECT t.session_id, p.path FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
     const message = task && (await worktrees.uncommittedEdits(task.path, signal));
     if (!message) return;
-    const frame = { key: `${taskId}:uncommitted-edits`, taskId, body: { type: 'warning' as const, message } };
-    await sql.begin((tx) => appendKeyed(tx, task.session_id, [frame]));
+    await appendWarnings(sql, { sessionId: task.session_id, taskId, kind: 'uncommitted-edits' }, [message]);
   } catch (error) {
     if (!signal.aborted)
       log.warn({ task_id: taskId, err: error }, 'the checkout was not looked at for uncommitted edits');

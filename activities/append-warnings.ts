@@ -1,0 +1,25 @@
+/** Warnings of a step in its session's log. A step that runs again adds none twice: each has the key of its place. */
+import { appendKeyed } from '../frames/append.ts';
+import type { Sql } from '../store/sql.ts';
+import type { SessionId, TaskId } from '../workflows/contract.ts';
+
+export interface WarningsOf {
+  readonly sessionId: SessionId;
+  readonly taskId: TaskId;
+  /** Tells one step's warnings from another's, e.g. `diff-note`. */
+  readonly kind: string;
+}
+
+export async function appendWarnings(
+  sql: Sql,
+  { sessionId, taskId, kind }: WarningsOf,
+  messages: readonly string[],
+): Promise<void> {
+  if (messages.length === 0) return;
+  const frames = messages.map((message, index) => ({
+    key: `${taskId}:${kind}-${index}`,
+    taskId,
+    body: { type: 'warning' as const, message },
+  }));
+  await sql.begin((tx) => appendKeyed(tx, sessionId, frames));
+}
