@@ -6,6 +6,8 @@ import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
 
 export interface BackendProcess {
   readonly child: ChildProcess;
+  /** What it has logged until now. */
+  logged(): string;
   /** With SIGKILL: no chance to say goodbye. */
   kill(): Promise<void>;
 }
@@ -16,6 +18,7 @@ export interface BackendPlaces {
   readonly temporalAddress?: string;
   readonly home: string;
   readonly port: number;
+  readonly hostName?: string;
 }
 
 /** Resolves once it listens. */
@@ -24,6 +27,7 @@ export async function startBackendProcess({
   temporalAddress = '127.0.0.1:1',
   home,
   port,
+  hostName,
 }: BackendPlaces): Promise<BackendProcess> {
   const entry = moduleOfOurs('backend/main');
   const child = spawn(process.execPath, [...loaderArguments(entry), entry], {
@@ -34,12 +38,13 @@ export async function startBackendProcess({
       DATABASE_URL: databaseUrl,
       TEMPORAL_ADDRESS: temporalAddress,
       TEMPORAL_CONFIG_FILE: '/dev/null',
+      ...(hostName === undefined ? {} : { LONGHAUL_HOST_NAME: hostName }),
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
+  let text = '';
   await new Promise<void>((resolve, reject) => {
-    let text = '';
     child.stdout.on('data', (chunk: Buffer) => {
       text += chunk.toString();
       if (text.includes('"address":"')) resolve();
@@ -48,6 +53,7 @@ export async function startBackendProcess({
   });
   return {
     child,
+    logged: () => text,
     async kill() {
       child.kill('SIGKILL');
       await exited;

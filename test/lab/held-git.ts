@@ -1,4 +1,4 @@
-/** A `git` that waits, for holding a step at its moment from outside. */
+/** A `git` that waits or fails, for holding a step at its moment from outside. */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
@@ -12,6 +12,8 @@ export interface HeldGit {
   /** Whether a git waits now. */
   holds(): boolean;
   release(): Promise<void>;
+  /** git fails when its arguments have these words, until `release`. */
+  fail(words: string): Promise<void>;
 }
 
 export async function heldGit(folder: string): Promise<HeldGit> {
@@ -19,6 +21,9 @@ export async function heldGit(folder: string): Promise<HeldGit> {
   const at = (name: string): string => path.join(folder, name);
   await mkdir(folder, { recursive: true });
   const script = `#!/bin/sh
+if [ -f '${at('failing')}' ]; then
+  case " $* " in *" $(cat '${at('failing')}') "*) echo 'fatal: told to fail' >&2; exit 128;; esac
+fi
 if [ -f '${at('words')}' ]; then
   case " $* " in *" $(cat '${at('words')}') "*) echo $$ > '${at('held')}'; while [ -f '${at('words')}' ]; do sleep 0.05; done;; esac
 fi
@@ -31,8 +36,8 @@ exec ${real} "$@"
     hold: (words) => writeFile(at('words'), words),
     holds: () => existsSync(at('held')),
     release: async () => {
-      await rm(at('words'), { force: true });
-      await rm(at('held'), { force: true });
+      for (const name of ['words', 'held', 'failing']) await rm(at(name), { force: true });
     },
+    fail: (words) => writeFile(at('failing'), words),
   };
 }

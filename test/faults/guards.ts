@@ -1,0 +1,95 @@
+/**
+ * Breaks each guard on purpose, in a copy of the tree, and runs the test that must then fail:
+ *
+ *   node --import tsx test/faults/guards.ts [NAME…]
+ *
+ * Exit code 1 if a test passes without its guard. Slow: a test that fails often waits for its bound first.
+ */
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+interface Guard {
+  readonly name: string;
+  readonly file: string;
+  /** Replaced once each; all must be there. */
+  readonly break: readonly (readonly [string, string])[];
+  readonly test: string;
+  /** Of the test's name. */
+  readonly named: string;
+  readonly seed?: number;
+}
+
+const GUARDS: readonly Guard[] = [
+  {
+    name: 'the fence',
+    file: 'frames/writer.ts',
+    break: [[' AND s.writer = w.token AND s.written = w.seen', '']],
+    test: 'test/faults/worker.test.ts',
+    named: 'a worker that was stopped and replaced',
+  },
+  {
+    name: 'REJECT_DUPLICATE',
+    file: 'client/start-run.ts',
+    break: [["'REJECT_DUPLICATE'", "'ALLOW_DUPLICATE'"]],
+    test: 'test/faults/two-intakes.test.ts',
+    named: 'a backend that wakes up',
+  },
+];
+
+const chosen = process.argv.slice(2);
+const guards = GUARDS.filter(({ name }) => chosen.length === 0 || chosen.includes(name));
+if (guards.length === 0)
+  throw new Error(`There is no guard ${chosen.join(', ')}: ${GUARDS.map(({ name }) => name).join(', ')}`);
+
+const copy = await mkdtemp(path.join(tmpdir(), 'longhaul-guards-'));
+let unseen = 0;
+try {
+  // What is committed and what is not: the tree as it stands, without what git ignores.
+  const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: ROOT });
+  const archive = execFileSync('tar', ['--create', '--null', '--files-from=-'], {
+    cwd: ROOT,
+    input: files,
+    maxBuffer: 2 ** 28,
+  });
+  execFileSync('tar', ['--extract'], { cwd: copy, input: archive });
+  await symlink(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
+  for (const guard of guards) {
+    const seen = await failsWithout(guard);
+    if (!seen) unseen += 1;
+    process.stdout.write(`${seen ? 'seen' : 'NOT SEEN'}: ${guard.name} (${guard.test}, "${guard.named}")\n`);
+  }
+} finally {
+  await rm(copy, { recursive: true, force: true });
+}
+process.exitCode = unseen > 0 ? 1 : 0;
+
+/** Whether the test fails, after it has been seen to pass as it is. */
+async function failsWithout(guard: Guard): Promise<boolean> {
+  const file = path.join(copy, guard.file);
+  const whole = await readFile(file, 'utf8');
+  if (!(await passes(guard))) throw new Error(`${guard.test} "${guard.named}" fails as it is`);
+  let broken = whole;
+  for (const [from, to] of guard.break) {
+    if (!broken.includes(from)) throw new Error(`${guard.file}: expected ${JSON.stringify(from)}, found none`);
+    broken = broken.replace(from, () => to);
+  }
+  await writeFile(file, broken);
+  try {
+    return !(await passes(guard));
+  } finally {
+    await writeFile(file, whole);
+  }
+}
+
+async function passes({ test, named, seed }: Guard): Promise<boolean> {
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.faults.config.ts', test, '-t', named];
+  const env = { ...process.env, ...(seed === undefined ? {} : { LONGHAUL_FAULTS_SEED: String(seed) }) };
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { cwd: copy, env, maxBuffer: 2 ** 26 }, (error) => resolve(error === null));
+  });
+}

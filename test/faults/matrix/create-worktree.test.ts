@@ -1,0 +1,4 @@
+import { testCells } from './cells.ts';
+import { CREATE_WORKTREE } from './moments.ts';
+
+testCells(CREATE_WORKTREE);

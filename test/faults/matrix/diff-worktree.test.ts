@@ -1,0 +1,4 @@
+import { testCells } from './cells.ts';
+import { DIFF } from './moments.ts';
+
+testCells(DIFF);

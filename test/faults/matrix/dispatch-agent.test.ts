@@ -1,0 +1,4 @@
+import { testCells } from './cells.ts';
+import { DISPATCH } from './moments.ts';
+
+testCells(DISPATCH);

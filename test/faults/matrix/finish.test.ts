@@ -1,0 +1,4 @@
+import { testCells } from './cells.ts';
+import { FINISH } from './moments.ts';
+
+testCells(FINISH);

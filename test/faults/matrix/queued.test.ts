@@ -1,0 +1,4 @@
+import { testCells } from './cells.ts';
+import { QUEUED } from './moments.ts';
+
+testCells(QUEUED);

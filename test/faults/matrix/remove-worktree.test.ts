@@ -1,0 +1,4 @@
+import { testCells } from './cells.ts';
+import { REMOVE } from './moments.ts';
+
+testCells(REMOVE);

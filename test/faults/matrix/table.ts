@@ -1,0 +1,59 @@
+/**
+ * The table of docs/fault-matrix.md from what passes of the matrix have recorded:
+ *
+ *   LONGHAUL_FAULTS_SEED=1 LONGHAUL_FAULTS_RESULTS=1.jsonl npm run test:faults -- test/faults/matrix
+ *   node --import tsx test/faults/matrix/table.ts 1.jsonl 2.jsonl 3.jsonl
+ */
+import { readFile } from 'node:fs/promises';
+import type { CellResult } from './results.ts';
+
+const seen: CellResult[] = [];
+for (const file of process.argv.slice(2)) {
+  const lines = (await readFile(file, 'utf8')).split('\n').filter(Boolean);
+  seen.push(...lines.map((line) => JSON.parse(line) as CellResult));
+}
+if (seen.length === 0)
+  throw new Error('expected files of recorded cells, found none: LONGHAUL_FAULTS_RESULTS names one');
+
+const different = (values: readonly string[]): string[] => [...new Set(values)];
+const victims = different(seen.map((cell) => cell.victim));
+const moments = different(seen.map((cell) => cell.moment));
+const of = (moment: string, victim: string): CellResult[] =>
+  seen.filter((cell) => cell.moment === moment && cell.victim === victim);
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+}
+
+function cellText(cells: readonly CellResult[]): string {
+  if (cells.length === 0) return 'not run';
+  const passes = `${cells.length} ×`;
+  if (cells.every((cell) => cell.noAgent)) return `${passes} (no agent then)`;
+  return `${passes}, ${median(cells.map((cell) => cell.seconds)).toFixed(0)} s`;
+}
+
+function recoveryText(victim: string): string {
+  const times = seen.flatMap((cell) => (cell.victim === victim && cell.workingMs !== null ? [cell.workingMs] : []));
+  if (times.length === 0) return '';
+  const inSeconds = (ms: number): string => (ms / 1_000).toFixed(1);
+  return `${inSeconds(median(times))} s (${inSeconds(Math.min(...times))} to ${inSeconds(Math.max(...times))})`;
+}
+
+const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+const variants = moments.map((moment) => {
+  const names = different(seen.filter((cell) => cell.moment === moment).map((cell) => cell.variant));
+  return `- **${moment}**: ${names.toSorted().join('; ')}`;
+});
+process.stdout.write(
+  `${[
+    `Seeds ${different(seen.map((cell) => String(cell.seed))).join(', ')}; ${seen.length} cells passed.`,
+    '',
+    row(['killed at ↓, what →', ...victims]),
+    row(['---', ...victims.map(() => '---')]),
+    ...moments.map((moment) => row([moment, ...victims.map((victim) => cellText(of(moment, victim)))])),
+    row(['**mid-stream: kill → the agent’s next word**', ...victims.map(recoveryText)]),
+    '',
+    ...variants,
+  ].join('\n')}\n`,
+);
