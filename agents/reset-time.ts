@@ -19,6 +19,8 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** Whoever passes on a whole page says the time early, if at all. */
+const READ_CHARS = 20_000;
 /** Wall-clock times this far back are meant: the words were made a moment before they were read. */
 const JUST_PAST = 15 * MINUTE;
 /** The same time, said with more or fewer digits. */
@@ -27,7 +29,7 @@ const SAME = 2 * MINUTE;
 /** Undefined: they do not say it, or not clearly. It may be past, or far away: that is for the caller to judge. */
 export function resetTime(said: Said): Date | undefined {
   // JSON within JSON has its quotes escaped.
-  const plain = { ...said, words: said.words.replaceAll('\\', '') };
+  const plain = { ...said, words: said.words.slice(0, READ_CHARS).replaceAll('\\', '') };
   for (const form of [instants, seconds, durations, dates, clocks]) {
     const found = form(plain);
     if (found.length === 0) continue;
