@@ -7,7 +7,7 @@ import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
 import { isRunning, turnTask } from '../store/turn-task.ts';
-import { AGENT_PROGRESS, type DispatchResult, type StepInput, type TaskId } from '../workflows/contract.ts';
+import { AGENT_PROGRESS, type DispatchInput, type DispatchResult } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { ProgressPacer } from './progress-pacer.ts';
 import type { StepDeps } from './step.ts';
@@ -23,28 +23,35 @@ const ROW_LOOK_MS = 5_000;
 const ADOPTION_GRACE_MS = 30_000;
 
 export function makeDispatchAgent(deps: StepDeps) {
-  return async function dispatchAgent({ taskId }: StepInput): Promise<DispatchResult> {
-    const turn = await turnFor(deps, taskId);
-    return 'outcome' in turn ? turn.outcome : watch(deps, turn.live);
+  return async function dispatchAgent(input: DispatchInput): Promise<DispatchResult> {
+    const attempt = attemptOf(input);
+    const turn = await turnFor(deps, input, attempt);
+    return 'outcome' in turn ? turn.outcome : watch(deps, turn.live, attempt);
   };
+}
+
+/** Attempts are numbered through the whole turn: each of its dispatches counts on from the one before. */
+function attemptOf({ soFar }: DispatchInput): number {
+  return (soFar?.attempt ?? 0) + Context.current().info.attempt;
 }
 
 type Found = { readonly outcome: DispatchResult } | { readonly live: LiveTurn };
 
-async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
+async function turnFor(deps: StepDeps, { taskId, soFar }: DispatchInput, attempt: number): Promise<Found> {
   const { info } = Context.current();
   const running = deps.turns.get(taskId);
   if (running) {
-    const adopted = await adoptTurn(deps.sql, { taskId, attempt: info.attempt, from: running.attempt });
+    const adopted = await adoptTurn(deps.sql, { taskId, attempt, from: running.attempt });
     if (adopted) {
-      running.adopt(info.attempt);
+      running.adopt(attempt);
       return { live: running };
     }
     await running.stop('abandoned');
   }
   const taken = await takeTurn(deps.sql, {
     taskId,
-    attempt: info.attempt,
+    attempt,
+    waits: soFar?.waits ?? 0,
     runId: info.workflowExecution?.runId ?? '',
     host: deps.host,
     worker: deps.worker,
@@ -53,20 +60,20 @@ async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
     case 'gone':
       throw new LonghaulError('task_gone', `task ${taskId}: its row or its session's was deleted`);
     case 'superseded':
-      throw new LonghaulError('superseded', `task ${taskId}, attempt ${info.attempt}: ${taken.reason}`);
+      throw new LonghaulError('superseded', `task ${taskId}, attempt ${attempt}: ${taken.reason}`);
     case 'done':
       return { outcome: taken.outcome };
     case 'taken': {
       const task = await turnTask(deps.sql, taskId);
       if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted`);
-      const live = startTurn(deps, { task, attempt: info.attempt, taken });
+      const live = startTurn(deps, { task, attempt, taken, mayWait: soFar !== undefined });
       deps.turns.add(live);
       return { live };
     }
   }
 }
 
-async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
+async function watch(deps: StepDeps, turn: LiveTurn, attempt: number): Promise<DispatchResult> {
   const context = Context.current();
   const workflow = deps.temporal.workflow.getHandle(context.info.workflowExecution?.workflowId ?? '');
   const pacer = new ProgressPacer((progress) => workflow.signal(AGENT_PROGRESS, progress));
@@ -81,8 +88,6 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
     pacer.offer(turn.progress());
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
-  // The attempt that follows may adopt the turn before this one hears that it is over.
-  const { attempt } = context.info;
   let looking: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
     const look = async (): Promise<void> => {
@@ -106,7 +111,10 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   }
 }
 
-/** Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. */
+/**
+ * Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. The attempt that follows
+ * may adopt the turn before this one hears that it is over.
+ */
 async function letGo(turn: LiveTurn, attempt: number, cancelled: CancelledFailure): Promise<never> {
   const details = Context.current().cancellationDetails;
   if (details?.cancelRequested) {

@@ -106,7 +106,7 @@ async function writeEnd(
   await tx`
     UPDATE tasks
        SET state = ${end.state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
-           error_code = ${end.state === 'failed' ? end.code : null},
+           error_code = ${end.state === 'failed' ? end.code : null}, waits_until = NULL,
            kept_worktree = ${keptWorktree === undefined ? null : task.worktree_path},
            cost_tokens = (SELECT sum(tokens_used)::bigint FROM messages WHERE session_id = ${task.session_id})
      WHERE id = ${taskId}`;

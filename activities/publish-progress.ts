@@ -5,20 +5,28 @@ import type { PublishInput, SessionId } from '../workflows/contract.ts';
 import type { StepDeps } from './step.ts';
 
 export function makePublishProgress({ sql }: StepDeps) {
-  return async function publishProgress({ taskId, phase, attempt, ordinal }: PublishInput): Promise<void> {
+  return async function publishProgress(input: PublishInput): Promise<void> {
+    const { taskId, phase, attempt, waitsUntil, ordinal } = input;
     const runId = Context.current().info.workflowExecution?.runId ?? '';
     await sql.begin(async (tx) => {
       // Late news (the step has ended meanwhile) changes nothing: phases of later steps stay.
       const [task] = await tx<{ session_id: SessionId }[]>`
-        UPDATE tasks SET phase = ${phase}
-         WHERE id = ${taskId} AND state = 'running' AND phase IN ('starting', 'working', 'waiting_permission')
+        UPDATE tasks SET phase = ${phase}, waits_until = ${waitsUntil ?? null}
+         WHERE id = ${taskId} AND state = 'running'
+           AND phase IN ('starting', 'working', 'waiting_permission', 'waiting_limit')
         RETURNING session_id`;
       if (!task) return;
       await appendKeyed(tx, task.session_id, [
         {
           key: `${taskId}:${runId}:progress-${ordinal}`,
           taskId,
-          body: { type: 'task_state', state: 'running', phase, attempt },
+          body: {
+            type: 'task_state',
+            state: 'running',
+            phase,
+            attempt,
+            ...(waitsUntil && { waits_until: waitsUntil }),
+          },
         },
       ]);
     });

@@ -94,10 +94,19 @@ function asFailure(error: unknown): Error {
   return failure('internal_error', text(error), false, error);
 }
 
+/** A failure for a retry that begins after this pause, whatever the step's policy says. */
+export function retryIn(pauseMs: number, { code, message }: LonghaulError): ApplicationFailure {
+  return ApplicationFailure.create({ type: code, message: shortened(message), nextRetryDelay: pauseMs });
+}
+
+function shortened(said: string): string {
+  return said.length <= MAX_MESSAGE_CHARS ? said : `${said.slice(0, MAX_MESSAGE_CHARS - 1).toWellFormed()}…`;
+}
+
 /** The cause, for its stack: of failures that we have no name for. */
 function failure(type: ErrorCode, said: string, nonRetryable: boolean, cause?: unknown): ApplicationFailure {
-  const whole = said.length <= MAX_MESSAGE_CHARS;
-  const message = whole ? said : `${said.slice(0, MAX_MESSAGE_CHARS - 1).toWellFormed()}…`;
+  const message = shortened(said);
+  const whole = message === said;
   return ApplicationFailure.create({ type, message, nonRetryable, ...(whole && cause instanceof Error && { cause }) });
 }
 

@@ -14,6 +14,7 @@ import type { FrameStream } from '../frames/stream.ts';
 import type { ProcessIdentity } from '../processes/identity.ts';
 import {
   type EarlierAttempt,
+  failuresBefore,
   recordAgentSession,
   recordAttemptFailure,
   recordOutcome,
@@ -24,41 +25,38 @@ import { finishMessage } from '../store/messages.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentProgress, AgentSessionId, DispatchHeartbeat, DispatchResult, Phase } from '../workflows/contract.ts';
-import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+import { ERRORS, LonghaulError } from '../workflows/errors.ts';
+import { waitUntil } from './limit-wait.ts';
 import { readyAgent } from './ready-agent.ts';
 import { type RecordedMessage, TurnRecorder } from './recorder.ts';
-import type { StepDeps } from './step.ts';
+import { pauseBeforeRetry, turnFailure, UNCOUNTED } from './retry-budget.ts';
+import { retryIn, type StepDeps } from './step.ts';
+import { progressOf } from './turn-progress.ts';
 import type { LiveTurn, StopReason } from './turns.ts';
 
-/** Attempts that may fail by the agent's or our own fault before the task does; lost workers do not count. */
-const MAX_FAILED_ATTEMPTS = 3;
 /** A stop does not wait longer than this for a Postgres that is away. */
 const FLUSH_BOUND_MS = 5_000;
-/** Failures that say nothing about the task: the machine or an operator ended the attempt. */
-const UNCOUNTED: readonly ErrorCode[] = ['worker_lost', 'superseded', 'service_unreachable'];
 
 export type Taken = Extract<TakenTurn, { kind: 'taken' }>;
+type FailedEnd = Extract<TurnEnd, { kind: 'failed' }>;
 
 export interface TurnStart {
   readonly task: TurnTask;
   readonly attempt: number;
   readonly taken: Taken;
+  /** A usage limit whose end is known ends the turn only for now. */
+  readonly mayWait: boolean;
 }
 
 export function startTurn(deps: StepDeps, start: TurnStart): LiveTurn {
   return new Turn(deps, start);
 }
 
-function asLonghaulError(error: unknown): LonghaulError {
-  if (error instanceof LonghaulError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new LonghaulError('internal_error', `the turn failed by a fault of Longhaul's: ${message}`, { cause: error });
-}
-
 class Turn implements LiveTurn {
   readonly #deps: StepDeps;
   readonly #task: TurnTask;
   readonly #taken: Taken;
+  readonly #mayWait: boolean;
   readonly #stream: FrameStream;
   readonly #abort = new AbortController();
   readonly result: Promise<DispatchResult>;
@@ -70,10 +68,11 @@ class Turn implements LiveTurn {
   #agentSessionId: AgentSessionId | undefined;
   #pid: number | undefined;
 
-  constructor(deps: StepDeps, { task, attempt, taken }: TurnStart) {
+  constructor(deps: StepDeps, { task, attempt, taken, mayWait }: TurnStart) {
     this.#deps = deps;
     this.#task = task;
     this.#taken = taken;
+    this.#mayWait = mayWait;
     this.attempt = attempt;
     this.#stream = deps.frames.open({
       sessionId: taken.sessionId,
@@ -129,32 +128,14 @@ class Turn implements LiveTurn {
   }
 
   progress(): AgentProgress {
-    const recorder = this.#recorder;
-    const plan = recorder?.view.plan;
-    const current = plan?.find((entry) => entry.status === 'in_progress')?.content;
-    return {
-      attempt: this.attempt,
-      phase: this.#phase,
-      ...(recorder?.tool ? { tool: recorder.tool.slice(0, 120) } : {}),
-      ...(recorder ? { toolCalls: recorder.finishedToolCalls } : {}),
-      ...(recorder?.tokens === undefined ? {} : { tokens: recorder.tokens }),
-      ...(plan
-        ? {
-            plan: {
-              done: plan.filter((entry) => entry.status === 'completed').length,
-              total: plan.length,
-              ...(current ? { current: current.slice(0, 120) } : {}),
-            },
-          }
-        : {}),
-    };
+    return progressOf(this.attempt, this.#phase, this.#recorder);
   }
 
   async #run(): Promise<DispatchResult> {
     try {
       const end = await this.#takeTurn();
       if (end.kind === 'stopped') throw this.#stopped();
-      return await this.#finish(end);
+      return end.kind === 'failed' ? await this.#endedBadly(end) : await this.#finish(end);
     } catch (error) {
       if (this.#stream.lost.aborted) return await this.#failed(this.#stream.lost.reason);
       if (this.#stopReason !== undefined) {
@@ -175,7 +156,8 @@ class Turn implements LiveTurn {
     const view = earlier.length > 0 ? await foldMessage(this.#deps.sql, sessionId, of.message_id) : undefined;
     const recorder = new TurnRecorder(of, (frame) => this.#stream.append(frame), view);
     this.#recorder = recorder;
-    const why = earlier.at(-1)?.error_code;
+    const last = earlier.at(-1);
+    const why = last?.outcome?.kind === 'waiting' ? 'usage_limit' : last?.error_code;
     const starting = { type: 'task_state', state: 'running', phase: 'starting', attempt: this.attempt } as const;
     // A reader is told what ended the attempt before.
     this.#stream.append(why ? { ...starting, error_code: why } : starting);
@@ -240,6 +222,27 @@ class Turn implements LiveTurn {
     return goesOn && event.kind === 'tool_call' && event.call.status === 'failed';
   }
 
+  /** The agent lives and says why it did not come to its end. */
+  async #endedBadly(end: FailedEnd): Promise<DispatchResult> {
+    const waits = this.#taken.earlier.filter(({ outcome }) => outcome?.kind === 'waiting').length;
+    const { resetsAt } = end;
+    const until = resetsAt && this.#mayWait ? waitUntil({ resetsAt, now: new Date(), waits }) : undefined;
+    if (until) return this.#waitForLimit(end, until);
+    if (ERRORS[end.code].retryable) throw new LonghaulError(end.code, end.message);
+    return this.#finish(end);
+  }
+
+  /** The message stays open, the worktree as it is; the next attempt goes on from here. */
+  async #waitForLimit({ message }: FailedEnd, until: Date): Promise<DispatchResult> {
+    const outcome: DispatchResult = { kind: 'waiting', until: until.toISOString(), attempt: this.attempt };
+    const warning = `${message} The task waits and goes on by itself at ${outcome.until}.`;
+    this.#recorder?.closeDangling();
+    await this.#stream.commit([{ type: 'warning', message: warning }], (tx) =>
+      recordOutcome(tx, { taskId: this.taskId, attempt: this.attempt, outcome }),
+    );
+    return outcome;
+  }
+
   async #finish(end: Exclude<TurnEnd, { kind: 'stopped' }>): Promise<DispatchResult> {
     if (end.kind === 'completed' && end.usage) this.#recorder?.record({ kind: 'usage', usage: end.usage });
     this.#recorder?.closeDangling();
@@ -269,20 +272,20 @@ class Turn implements LiveTurn {
   /** What a retry may mend is thrown, a few times; everything else is the turn's end. */
   async #failed(error: unknown): Promise<DispatchResult> {
     if (isConnectionLoss(error)) throw error; // says nothing about the turn
-    const failure = asLonghaulError(error);
+    const failure = turnFailure(error);
     const { code } = failure;
     if (code === 'superseded') throw failure;
-    const failedBefore = this.#taken.earlier.filter(
-      (attempt) => attempt.error_code !== null && !UNCOUNTED.includes(attempt.error_code),
-    ).length;
     const lost = this.#stream.lost.aborted;
-    if (failure.facts.retryable && failedBefore + 1 < MAX_FAILED_ATTEMPTS) {
+    const of = { taskId: this.taskId, attempt: this.attempt };
+    const before = await failuresBefore(this.#deps.sql, { ...of, uncounted: UNCOUNTED });
+    const pauseMs = pauseBeforeRetry(code, before);
+    if (pauseMs !== undefined) {
       if (!lost) await this.#stream.flush();
-      await recordAttemptFailure(this.#deps.sql, { taskId: this.taskId, attempt: this.attempt, code });
-      throw failure;
+      await recordAttemptFailure(this.#deps.sql, { ...of, code });
+      throw retryIn(pauseMs, failure);
     }
     const message =
-      failedBefore === 0 ? failure.message : `${failedBefore + 1} attempts failed. The last: ${failure.message}`;
+      before.count === 0 ? failure.message : `${before.count + 1} attempts failed. The last: ${failure.message}`;
     if (!lost) return this.#finish({ kind: 'failed', code, message });
     // The log does not take this turn's output: the outcome is recorded without it, the message is closed at the end.
     const outcome: DispatchResult = { kind: 'failed', code, message, attempt: this.attempt };

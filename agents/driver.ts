@@ -95,4 +95,10 @@ export type TurnEnd =
   | { readonly kind: 'completed'; readonly usage?: Usage }
   /** The turn was stopped because `signal` was aborted. */
   | { readonly kind: 'stopped' }
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string };
+  | {
+      readonly kind: 'failed';
+      readonly code: ErrorCode;
+      readonly message: string;
+      /** Of a provider's usage limit, where the agent says when it is lifted. */
+      readonly resetsAt?: Date;
+    };

@@ -6,7 +6,7 @@ import { isFinal } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { changeText, shortId, STATE_STYLES } from './task-text.ts';
+import { changeText, shortId, STATE_STYLES, untilText } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 
 export function registerShow(program: Command): void {
@@ -32,6 +32,7 @@ function taskText(task: TaskDescription, paint: Paint): string {
   const facts: [string, string | number | null][] = [
     ['task', task.id],
     ['state', isFinal(task.state) ? state : `${state}, ${task.phase}`],
+    ['waits', task.waits_until && !isFinal(task.state) ? untilText(task.waits_until, Date.now()) : null],
     ['error', task.error_code],
     ['summary', task.output_summary],
     ['agent', task.agent],

@@ -29,6 +29,21 @@ function ageText(iso: string | null, now: number): string {
   return seconds < 86_400 ? `${Math.floor(seconds / 3_600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
+/** Until when a task waits, as a clock on the wall here shows it. */
+export function untilText(iso: string, now: number): string {
+  const at = new Date(iso);
+  const two = (part: number): string => String(part).padStart(2, '0');
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  if (new Date(now).toDateString() === at.toDateString()) return `until ${time}`;
+  return `until ${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
+}
+
+/** A phase says more than that it runs; of one that waits, until when. */
+function stateText({ state, phase, waits_until: until }: TaskDescription, now: number): string {
+  if (state !== 'running') return state;
+  return phase === 'waiting_limit' && until ? `${phase} ${untilText(until, now)}` : phase;
+}
+
 /** A table whose last column takes what is left of the line; `columns` undefined: all of it. */
 export function tableText(
   tasks: readonly TaskDescription[],
@@ -36,7 +51,7 @@ export function tableText(
 ): string {
   const rows = tasks.map((task) => [
     shortId(task),
-    task.state === 'running' ? task.phase : task.state,
+    stateText(task, now),
     harmless(task.agent ?? '-'),
     harmless(task.project_name ?? '-'),
     ageText(task.created_at, now),

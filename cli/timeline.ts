@@ -5,6 +5,7 @@ import type { ErrorCode } from '../workflows/errors.ts';
 import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, type Style } from './terminal.ts';
+import { untilText } from './task-text.ts';
 import { outputLines } from './tool-output.ts';
 
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
@@ -18,6 +19,7 @@ const PHASES: Record<Phase, string> = {
   starting: 'starting the agent',
   working: 'working',
   waiting_permission: 'waiting for a permission',
+  waiting_limit: "waiting for the provider's limit to be lifted",
   collecting: 'collecting the changes',
   cleaning: 'cleaning up',
 };
@@ -29,9 +31,13 @@ const REASONS: Partial<Record<ErrorCode, string>> = {
   agent_crashed: 'the agent crashed',
   agent_stalled: 'the agent said nothing for too long',
   agent_start_timeout: 'the agent did not start in time',
+  llm_unavailable: "the model's provider was not there",
+  usage_limit: 'the limit is lifted',
   disk_full: 'the disk was full',
   service_unreachable: 'a service did not answer',
 };
+
+type TaskStateFrame = Extract<FollowedFrame, { type: 'task_state' }>;
 
 interface OpenTool {
   readonly title: string;
@@ -54,6 +60,7 @@ export class Timeline {
   readonly #options: TimelineOptions;
   readonly #tools = new Map<string, OpenTool>();
   #phase: Phase = 'queued';
+  #until: string | undefined;
   #plan: readonly PlanEntry[] = [];
   #planTold: readonly string[] = [];
   #tokens: number | undefined;
@@ -96,7 +103,7 @@ export class Timeline {
         this.#tokens = frame.usage.total_tokens ?? this.#tokens;
         break;
       case 'task_state':
-        this.#enter(frame.phase, frame.attempt, frame.error_code);
+        this.#enter(frame);
         break;
       case 'permission_requested':
         screen.line(`? ${oneLine(frame.tool_call.title)}: waiting for a permission`, 'yellow');
@@ -121,8 +128,10 @@ export class Timeline {
     screen.end();
   }
 
-  #enter(phase: Phase, attempt: number | undefined, code: ErrorCode | undefined): void {
+  #enter({ phase, attempt, waits_until: until, error_code: code }: TaskStateFrame): void {
     this.#phase = phase;
+    this.#until = until ?? undefined;
+    if (until !== undefined) this.#options.screen.line(`⏸ waits ${untilText(until, Date.now())}`, 'yellow');
     if (attempt === undefined || attempt <= this.#attempt) return;
     this.#attempt = attempt;
     const why = code === undefined ? LOST : (REASONS[code] ?? code.replaceAll('_', ' '));
@@ -173,6 +182,7 @@ export class Timeline {
     }
     const task = snapshot.tasks.find((candidate) => candidate.task_id === taskId);
     if (task) this.#phase = task.phase;
+    this.#until = task?.phase === 'waiting_limit' ? (task.waits_until ?? undefined) : undefined;
   }
 
   #bottom(): LiveLine[] {
@@ -183,6 +193,7 @@ export class Timeline {
     }));
     const spin = SPINNER[Math.floor(now / SPIN_MS) % SPINNER.length] ?? '';
     const facts = [PHASES[this.#phase], seconds(now - this.#options.since)];
+    if (this.#until !== undefined) facts.splice(1, 0, untilText(this.#until, now));
     if (this.#tokens !== undefined) facts.push(`${this.#tokens} tokens`);
     return [...tools, ...this.#planShown(), { text: `${spin} ${facts.join(' · ')}`, style: 'dim' }];
   }

@@ -17,6 +17,7 @@ import {
   WORKFLOW_TASK_TIMEOUT,
 } from '../workflows/contract.ts';
 import { sayEnded } from './cancel.ts';
+import { endLostWaits } from './end-lost-waits.ts';
 import { isRefusedByTemporal, isTemporalAway } from './temporal.ts';
 
 const ADVISORY_LOCK = 4_706_003;
@@ -30,7 +31,7 @@ export interface SettleDeps {
   readonly log: { error(fields: object, message: string): void };
 }
 
-/** Returns how many settlements were started, and tasks without a run ended. */
+/** Returns how many settlements were started, tasks without a run ended, and runs told to end that wait for nobody. */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
   return deps.sql.begin(async (tx) => {
@@ -43,7 +44,7 @@ export async function settleLostRuns(deps: SettleDeps): Promise<number> {
       for (let run = rest.shift(); run; run = rest.shift()) if (await tryToSettle(deps, run)) settled += 1;
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
-    return settled;
+    return settled + (await endLostWaits(deps));
   });
 }
 

@@ -49,6 +49,8 @@ export type FrameBody =
       readonly error_code?: ErrorCode;
       readonly output_summary?: string;
       readonly attempt?: number;
+      /** In phase waiting_limit: when it goes on, ISO 8601. */
+      readonly waits_until?: string;
     }
   | {
       readonly type: 'change_queued';

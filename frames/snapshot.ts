@@ -39,6 +39,8 @@ export interface SnapshotTask {
   readonly agent: string | null;
   readonly state: TaskState;
   readonly phase: Phase;
+  /** In phase waiting_limit: when it goes on. */
+  readonly waits_until: string | null;
   readonly error_code: string | null;
   readonly output_summary: string | null;
   readonly created_at: string | null;
@@ -165,11 +167,12 @@ export async function foldMessage(db: Db, sessionId: SessionId, messageId: Messa
 }
 
 async function tasksOf(db: Db, sessionId: SessionId): Promise<SnapshotTask[]> {
-  const rows = await db<(Omit<SnapshotTask, 'created_at' | 'started_at' | 'ended_at'> & TaskTimes)[]>`
-    SELECT id AS task_id, agent, state, phase, error_code, output_summary, created_at, started_at, ended_at
+  const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`
+    SELECT id AS task_id, agent, state, phase, waits_until, error_code, output_summary, created_at, started_at, ended_at
       FROM tasks WHERE session_id = ${sessionId} ORDER BY queue_position, created_at, id`;
   return rows.map((row) => ({
     ...row,
+    waits_until: iso(row.waits_until),
     created_at: iso(row.created_at),
     started_at: iso(row.started_at),
     ended_at: iso(row.ended_at),
@@ -177,6 +180,7 @@ async function tasksOf(db: Db, sessionId: SessionId): Promise<SnapshotTask[]> {
 }
 
 interface TaskTimes {
+  readonly waits_until: Date | null;
   readonly created_at: Date | null;
   readonly started_at: Date | null;
   readonly ended_at: Date | null;

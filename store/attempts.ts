@@ -1,6 +1,6 @@
 /** Attempts: one execution of the dispatch step each, and the fence that only the newest may pass. */
 import { randomUUID } from 'node:crypto';
-import type { AgentSessionId, DispatchResult, SessionId, TaskId } from '../workflows/contract.ts';
+import type { AgentSessionId, DispatchResult, SessionId, TaskId, TurnSoFar } from '../workflows/contract.ts';
 import type { ErrorCode } from '../workflows/errors.ts';
 import type { Db, Sql } from './sql.ts';
 import { wellFormed } from './well-formed.ts';
@@ -15,6 +15,8 @@ export interface WorkerIdentity {
 export interface TakeTurn {
   readonly taskId: TaskId;
   readonly attempt: number;
+  /** Waits for a limit that the run knows of: what is recorded of a further one, Temporal has never heard. */
+  readonly waits?: TurnSoFar['waits'];
   readonly runId: string;
   readonly host: string;
   readonly worker: WorkerIdentity;
@@ -47,6 +49,8 @@ export interface EarlierAttempt {
   readonly agent_session_id: AgentSessionId | null;
   readonly spawned_at: Date | null;
   readonly error_code: ErrorCode | null;
+  /** Of one that ended the turn for now: it has waited since. */
+  readonly outcome: DispatchResult | null;
 }
 
 interface TaskToTake {
@@ -78,7 +82,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
     // Sent together, run in this order: the attempts are read once the session is locked.
     const [[session], attempts, [before]] = await Promise.all([
       tx<{ seq: number }[]>`SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
-      tx<(EarlierAttempt & { outcome: DispatchResult | null })[]>`
+      tx<EarlierAttempt[]>`
         SELECT attempt, pid, pid_start, boot_id, agent_session_id, spawned_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
       // A session's tasks run one after another: those that have attempts are earlier ones.
@@ -89,7 +93,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
          ORDER BY a.started_at DESC LIMIT 1`,
     ]);
     if (!session) return { kind: 'gone' };
-    const outcome = attempts.find((row) => row.outcome !== null)?.outcome;
+    const outcome = unheardOutcome(attempts, turn.waits ?? 0);
     if (outcome) return { kind: 'done', outcome };
     const newest = attempts.at(-1);
     if (newest && newest.attempt > turn.attempt) return superseded(`attempt ${newest.attempt} has the turn`);
@@ -106,7 +110,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
         UPDATE attempts SET ended_at = clock_timestamp()
          WHERE task_id = ${turn.taskId} AND attempt < ${turn.attempt} AND ended_at IS NULL`,
       tx`UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id}`,
-      tx`UPDATE tasks SET phase = 'starting' WHERE id = ${turn.taskId}`,
+      tx`UPDATE tasks SET phase = 'starting', waits_until = NULL WHERE id = ${turn.taskId}`,
     ]);
     return {
       kind: 'taken',
@@ -117,6 +121,12 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
       conversation: before?.agent_session_id,
     };
   });
+}
+
+/** A turn may end for now as often as it waits for a limit, and once for good. */
+function unheardOutcome(attempts: readonly EarlierAttempt[], waits: number): DispatchResult | undefined {
+  const outcomes = attempts.flatMap(({ outcome }) => outcome ?? []);
+  return outcomes.find(({ kind }) => kind !== 'waiting') ?? outcomes[waits];
 }
 
 function superseded(reason: string): TakenTurn {
@@ -193,6 +203,20 @@ export async function recordAttemptFailure(
 ): Promise<void> {
   await db`UPDATE attempts SET error_code = ${turn.code}, ended_at = coalesce(ended_at, clock_timestamp())
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt} AND outcome IS NULL`;
+}
+
+/** Attempts that failed before this one, since the task last waited for a limit; those with these codes do not count. */
+export async function failuresBefore(
+  db: Db,
+  { taskId, attempt, uncounted }: { taskId: TaskId; attempt: number; uncounted: readonly ErrorCode[] },
+): Promise<{ count: number; sinceFirstMs: number }> {
+  const [row] = await db<{ count: number; ms: number }[]>`
+    SELECT count(*)::int AS count,
+           coalesce(extract(epoch FROM clock_timestamp() - min(ended_at)) * 1000, 0)::float8 AS ms
+      FROM attempts
+     WHERE task_id = ${taskId} AND attempt < ${attempt} AND error_code IS NOT NULL AND error_code <> ALL (${[...uncounted]})
+       AND attempt > (SELECT coalesce(max(attempt), 0) FROM attempts WHERE task_id = ${taskId} AND outcome IS NOT NULL)`;
+  return { count: row?.count ?? 0, sinceFirstMs: row?.ms ?? 0 };
 }
 
 export interface OpenAttempt {

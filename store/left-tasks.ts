@@ -49,7 +49,7 @@ export async function waitingTasks(
                               AND o.state IN ('pending', 'running')
                               AND (o.claimed_at IS NOT NULL OR (o.queue_position, o.created_at) < (t.queue_position, t.created_at))) AS unstarted,
            t.state = 'pending' AND t.run_id IS NOT NULL AND t.claimed_at < now() - ${longSeconds} * interval '1 second' AS queued,
-           t.state = 'running' AND t.phase <> 'waiting_permission'
+           t.state = 'running' AND t.phase NOT IN ('waiting_permission', 'waiting_limit')
              AND t.started_at < now() - ${silentSeconds} * interval '1 second'
              AND NOT EXISTS (SELECT FROM frames f WHERE f.session_id = t.session_id AND f.task_id = t.id
                               AND f.at > now() - ${silentSeconds} * interval '1 second') AS silent

@@ -161,6 +161,14 @@ export async function isOpen(db: Db, taskId: TaskId): Promise<boolean> {
   return rows.length > 0;
 }
 
+/** Those of them that are. */
+export async function openTasks(db: Db, ids: readonly TaskId[]): Promise<TaskId[]> {
+  if (ids.length === 0) return [];
+  const rows = await db<{ id: TaskId }[]>`
+    SELECT id FROM tasks WHERE id = ANY (${[...ids]}::uuid[]) AND state IN ('pending', 'running')`;
+  return rows.map(({ id }) => id);
+}
+
 export interface NewTask {
   readonly id: TaskId;
   readonly projectId: string;

@@ -27,6 +27,8 @@ export interface TaskView {
   readonly run_id: string | null;
   readonly host: string | null;
   readonly kept_worktree: string | null;
+  /** In phase waiting_limit: when it goes on. */
+  readonly waits_until: string | null;
   readonly cancel_requested_at: string | null;
   readonly cancel_reason: string | null;
   readonly created_at: string | null;
@@ -50,7 +52,7 @@ const columns = (db: Db) => db`
   t.id, t.project_id, p.name AS project_name, p.path AS project_path, t.agent, t.model, t.mode_id,
   t.thinking_option_id, t.session_id, t.chat_id, t.state, t.phase, t.error_code, t.output_summary, t.execution_path,
   t.priority, t.permission_policy, t.cost_tokens, t.run_id, t.host, t.kept_worktree, t.cancel_reason,
-  ${isoTime(db, 'cancel_requested_at')}, ${isoTime(db, 'created_at')}, ${isoTime(db, 'started_at')}, ${isoTime(db, 'ended_at')}`;
+  ${isoTime(db, 'waits_until')}, ${isoTime(db, 'cancel_requested_at')}, ${isoTime(db, 'created_at')}, ${isoTime(db, 'started_at')}, ${isoTime(db, 'ended_at')}`;
 
 const input = (db: Db) => db`coalesce(t.input, '') AS input`;
 

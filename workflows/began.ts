@@ -16,15 +16,19 @@ export interface Commands {
   readonly localDatabaseSteps: boolean;
   /** `LonghaulPhase` is updated for phases that last and at the end, not for each of the short ones. */
   readonly lastingPhases: boolean;
+  /** A provider's usage limit whose end is known is waited for with a timer, and the turn dispatched again. */
+  readonly limitWaits: boolean;
 }
 
 /** Call it before the first await. Of a run that is newer than this code it fails the workflow task: a newer worker takes it. */
 export function commandsOf({ commands = 1 }: TaskInput): Commands {
   switch (commands) {
     case 1:
-      return { localDatabaseSteps: patched(LOCAL_DATABASE_STEPS), lastingPhases: false };
+      return { localDatabaseSteps: patched(LOCAL_DATABASE_STEPS), lastingPhases: false, limitWaits: false };
+    case 2:
+      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: false };
     case COMMANDS:
-      return { localDatabaseSteps: true, lastingPhases: true };
+      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: true };
     default:
       throw new Error(
         `This worker knows runs up to version ${COMMANDS}, this one was started as ${commands}: start a worker of the backend's version.`,

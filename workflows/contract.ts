@@ -36,7 +36,7 @@ export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
 export const SEARCH_ATTRIBUTES = {
   project: 'LonghaulProject',
   agent: 'LonghaulAgent',
-  /** `queued`, `starting` if that takes long, `working`, `waiting_permission`; then how the task ended. */
+  /** `queued`, `starting` if that takes long, `working`, `waiting_permission`, `waiting_limit`; then how the task ended. */
   phase: 'LonghaulPhase',
 } as const;
 
@@ -50,6 +50,8 @@ export const PHASES = [
   'starting',
   'working',
   'waiting_permission',
+  /** A provider's usage limit is to be lifted first: no agent, no slot; the worktree stays. */
+  'waiting_limit',
   'collecting',
   'cleaning',
 ] as const;
@@ -67,7 +69,7 @@ export type ExecutionPath = 'acp' | 'pty' | 'native';
  * What runs are started with now. A change of the commands that workflows issue raises it, and adds a case to began.ts
  * and kept histories.
  */
-export const COMMANDS = 2;
+export const COMMANDS = 3;
 
 /** Start argument of the workflow `task`. */
 export interface TaskInput {
@@ -119,6 +121,8 @@ export interface TaskStatus {
   readonly step: string;
   readonly cancelRequested: boolean;
   readonly progress?: AgentProgress;
+  /** In phase `waiting_limit`: when it goes on, ISO 8601. */
+  readonly waitsUntil?: string;
   readonly end?: TaskEnd;
 }
 
@@ -134,6 +138,19 @@ export interface DispatchHeartbeat {
 
 export interface StepInput {
   readonly taskId: TaskId;
+}
+
+/** Where a turn stands that has waited for a provider's limit to be lifted. */
+export interface TurnSoFar {
+  /** How often it has waited. */
+  readonly waits: number;
+  /** Its last attempt before this step: the step's own count on from there. */
+  readonly attempt: number;
+}
+
+export interface DispatchInput extends StepInput {
+  /** Absent in runs that cannot wait for a limit. */
+  readonly soFar?: TurnSoFar;
 }
 
 /** Result of the step open session. `closed`: the task is final already and nothing is left to do. */
@@ -155,6 +172,8 @@ export interface CreatedWorktree {
 /** What came of the turn. Failures that a retry may mend are thrown instead. */
 export type DispatchResult =
   | { readonly kind: 'completed'; readonly attempt: number }
+  /** Not over: the provider's usage limit is lifted then (ISO 8601), and the turn goes on with a further dispatch. */
+  | { readonly kind: 'waiting'; readonly until: string; readonly attempt: number }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
 
 export type CollectedDiff =
@@ -192,6 +211,7 @@ export interface FinishInput extends StepInput {
 export interface PublishInput extends StepInput {
   readonly phase: Phase;
   readonly attempt: number;
+  readonly waitsUntil?: string;
   /** Grows by one per relay of a run: the frame's unique key. */
   readonly ordinal: number;
 }
@@ -200,7 +220,7 @@ export interface PublishInput extends StepInput {
 export interface Steps {
   openSession(input: StepInput): Promise<OpenedSession>;
   createWorktree(input: StepInput): Promise<CreatedWorktree>;
-  dispatchAgent(input: StepInput): Promise<DispatchResult>;
+  dispatchAgent(input: DispatchInput): Promise<DispatchResult>;
   diffWorktree(input: StepInput): Promise<CollectedDiff>;
   queueChange(input: QueueChangeInput): Promise<QueuedChange>;
   removeWorktree(input: StepInput): Promise<RemovedWorktree>;

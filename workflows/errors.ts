@@ -47,6 +47,7 @@ export const ERRORS = {
   option_not_available: { origin: 'caller', retryable: false, effect: 'none' },
   turn_limit: { origin: 'agent', retryable: false, effect: 'unknown' },
   llm_error: { origin: 'provider', retryable: false, effect: 'unknown' },
+  llm_unavailable: { origin: 'provider', retryable: true, effect: 'unknown' },
   usage_limit: { origin: 'provider', retryable: false, effect: 'unknown' },
   output_overflow: { origin: 'agent', retryable: false, effect: 'unknown' },
   disk_full: { origin: 'host', retryable: true, effect: 'unknown' },

@@ -19,6 +19,7 @@ import {
   CANCEL_TASK,
   type CancelTask,
   type Phase,
+  type PublishInput,
   SEARCH_ATTRIBUTES,
   TASK_STATUS,
   type TaskEnd,
@@ -36,6 +37,10 @@ export interface LiveTask {
   /** Set once a user asked for the cancel, by either way. */
   cancelReason(): { reason?: string } | undefined;
   enter(step: string, phase: Phase): void;
+  /** The task waits for a provider's limit; resolves when rows and followers have been told until when. */
+  waits(attempt: number, until: string): Promise<void>;
+  /** It waits no more but for a slot. */
+  goesOn(attempt: number): Promise<void>;
   ended(end: TaskEnd): void;
   /** Resolves when no message handler is at work. */
   drained(): Promise<void>;
@@ -58,8 +63,19 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
   const show = (change: Partial<TaskStatus>): void => {
     const phase = change.phase ?? status.phase;
     if (!lastingPhases && phase !== 'ended') search(phase);
-    status = { ...status, ...change };
+    const { waitsUntil, ...was } = status;
+    status = { ...was, ...(phase === 'waiting_limit' && waitsUntil !== undefined && { waitsUntil }), ...change };
     setCurrentDetails(describe(taskId, status));
+  };
+
+  // One after the other, so that the log tells them in order. Lost ones are not missed: the row and the
+  // next frame say the same.
+  const relay = async (news: Omit<PublishInput, 'taskId' | 'ordinal'>): Promise<void> => {
+    ordinal += 1;
+    const input = { taskId, ...news, ordinal };
+    const publish = news.waitsUntil === undefined ? run.publishProgress : run.publishWait;
+    relayed = relayed.then(() => CancellationScope.nonCancellable(() => publish(input))).catch(() => {});
+    await relayed;
   };
 
   setHandler(defineSignal<[CancelTask | undefined]>(CANCEL_TASK), (wish) => {
@@ -73,12 +89,7 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
     show({ progress, phase: progress.phase });
     search(progress.phase);
     if (!changed || progress.phase === 'starting') return; // that it starts, the step has told
-    ordinal += 1;
-    const input = { taskId, phase: progress.phase, attempt: progress.attempt, ordinal };
-    // One after the other, so that the log tells them in order. Lost ones are not missed: the row and the
-    // next frame say the same.
-    relayed = relayed.then(() => CancellationScope.nonCancellable(() => run.publishProgress(input))).catch(() => {});
-    await relayed;
+    await relay({ phase: progress.phase, attempt: progress.attempt });
   });
   setHandler(defineQuery<TaskStatus>(TASK_STATUS), () => status);
   setCurrentDetails(describe(taskId, status));
@@ -87,6 +98,16 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
     cancellable: (work) => scope.run(work),
     cancelReason: () => ((cancel ?? root.consideredCancelled) ? { ...cancel } : undefined),
     enter: (step, phase) => show({ step, phase }),
+    waits: async (attempt, until) => {
+      show({ step: 'wait for the limit', phase: 'waiting_limit', waitsUntil: until });
+      search('waiting_limit');
+      await relay({ phase: 'waiting_limit', attempt, waitsUntil: until });
+    },
+    goesOn: async (attempt) => {
+      show({ step: 'wait for a slot', phase: 'queued' });
+      search('queued');
+      await relay({ phase: 'queued', attempt });
+    },
     ended: (end) => {
       show({ phase: 'ended', end });
       if (lastingPhases) search(end.state);
@@ -96,9 +117,12 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
 }
 
 /** Markdown for the Web UI's current details; costs no history. */
-function describe(taskId: TaskId, { step, phase, cancelRequested, progress, end }: TaskStatus): string {
+function describe(taskId: TaskId, status: TaskStatus): string {
+  const { step, phase, cancelRequested, progress, waitsUntil, end } = status;
   const lines = [`**${phase === 'ended' ? (end?.state ?? 'ended') : phase}** · step: ${step}`];
   if (end?.state === 'failed') lines.push(`${end.code}: ${end.message}`);
+  if (phase === 'waiting_limit')
+    lines.push(`The agent's provider has a usage limit, lifted at ${waitsUntil}: the task goes on then.`);
   if (cancelRequested && !end) lines.push('A cancel was asked for; the task is being stopped.');
   if (progress) {
     const said = [`attempt ${progress.attempt}`];

@@ -7,11 +7,20 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Commands } from './began.ts';
-import { agentQueue, type DispatchResult, hostQueue, type StepInput, type Steps, WORKFLOW_QUEUE } from './contract.ts';
+import {
+  agentQueue,
+  type DispatchInput,
+  type DispatchResult,
+  hostQueue,
+  type Steps,
+  WORKFLOW_QUEUE,
+} from './contract.ts';
 
 /** The steps as the workflow calls them: the Web UI names the agent that works. */
 export type TaskSteps = Omit<Steps, 'dispatchAgent'> & {
-  dispatchAgent(input: StepInput, agent: string): Promise<DispatchResult>;
+  dispatchAgent(input: DispatchInput, agent: string): Promise<DispatchResult>;
+  /** The same as publishProgress, for what stays true for long: tried until the rows say it. */
+  publishWait: Steps['publishProgress'];
 };
 
 /** Postgres may be away for long; nothing is gained by giving up on it. */
@@ -72,6 +81,10 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     summary: 'tell rows and followers the phase',
     retry: { maximumAttempts: 2, initialInterval: '200ms' },
   });
+  const { publishProgress: publishWait } = proxyLocalActivities<Steps>({
+    ...DATABASE_STEP,
+    summary: 'tell rows and followers until when the task waits',
+  });
   return {
     openSession,
     createWorktree,
@@ -82,6 +95,7 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     removeWorktree,
     finishTask,
     publishProgress,
+    publishWait,
   };
 }
 

@@ -9,6 +9,7 @@ import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from './contract.t
 import { endOf } from './end.ts';
 import { openTask } from './live.ts';
 import { steps } from './steps.ts';
+import { takeTurn } from './take-turn.ts';
 
 export async function task(input: TaskInput): Promise<TaskResult> {
   const { taskId } = input;
@@ -29,8 +30,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
       }
       live.enter('create worktree', 'queued');
       await run.createWorktree({ taskId });
-      live.enter('dispatch agent', 'starting');
-      const turn = await run.dispatchAgent({ taskId }, place.agent ?? 'the agent');
+      const turn = await takeTurn({ taskId, run, live, commands, agent: place.agent ?? 'the agent' });
       if (turn.kind === 'failed') end = { state: 'failed', code: turn.code, message: turn.message };
       partial = turn.kind === 'failed';
     });

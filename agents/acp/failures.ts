@@ -3,6 +3,7 @@ import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { LonghaulError, type ErrorCode } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
 import type { OpenAgent } from '../driver.ts';
+import { resetTime } from '../reset-time.ts';
 import type { Exit } from '../../processes/program.ts';
 import type { Garbage } from './lines.ts';
 import { isObject } from './lines.ts';
@@ -16,7 +17,10 @@ const NOTHING_SAID = 'it did not say why.';
 const LOGIN_WORDS =
   /authentication required|not (logged|signed) in|please (log|sign) ?in|log ?in (again|first)|unauthori[sz]ed|(invalid|missing|incorrect|no) api[ _]key|api[ _]key (is )?(missing|required|not)|\b401\b/i;
 const LIMIT_WORDS =
-  /usage limit|rate.?limit|too many requests|quota|insufficient.?(quota|funds|credits?)|credit balance|billing|\b429\b|\b402\b/i;
+  /usage limit|hit your (\w+ )?limit|(hour|session|daily|weekly|monthly|opus|sonnet) limit reached|limit will reset|exhausted your capacity|rate.?limit|too many requests|quota|insufficient.?(quota|funds|credits?)|credit balance|billing|\b429\b|\b402\b/i;
+/** It was not there, or had no room: waiting may help. */
+const OUTAGE_WORDS =
+  /\b(ECONN(RESET|REFUSED|ABORTED)|E(TIMEDOUT|NETUNREACH|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)|UND_ERR_\w+)\b|socket hang up|fetch failed|network error|connection (error|reset|refused|closed|lost|timed out)|stream (disconnected|closed)|overloaded|service unavailable|internal server error|bad gateway|gateway time-?out|\b(500|502|503|504|529)\b/i;
 
 export type NamedAgent = Pick<AgentProfile, 'name' | 'loginHint'>;
 
@@ -56,23 +60,35 @@ export function agentWords(error: unknown): string {
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
+  /** Of a usage limit, where it is said. */
+  readonly resetsAt?: Date;
 }
 
 /** What an error answer to the prompt means. */
 export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
   const words = agentWords(error);
   if (error.code === AUTH_REQUIRED && !LIMIT_WORDS.test(words)) return needsLogin(agent, words);
-  return providerFailure(agent, words);
+  const { message, data } = error;
+  // A time may stand in what is bookkeeping otherwise, or beyond the words that a list has room for.
+  const all = `${message} ${typeof data === 'string' ? data : (JSON.stringify(data) ?? '')}`;
+  return providerFailure(agent, words, all);
 }
 
-/** What the agent's words about its provider mean. */
-export function providerFailure({ name, loginHint }: NamedAgent, said: string): Failure {
+/** What the agent's words about its provider mean; `all` is what they were taken from. */
+export function providerFailure({ name, loginHint }: NamedAgent, said: string, all = said): Failure {
   const words = sentence(unwrapped(said));
   if (LIMIT_WORDS.test(words)) {
     const advice = 'Wait until the limit is lifted, or name another model or agent.';
-    return { code: 'usage_limit', message: `${name} has reached a limit of its model's provider: ${words} ${advice}` };
+    const message = `${name} has reached a limit of its model's provider: ${words} ${advice}`;
+    const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const resetsAt = resetTime({ words: all, now: new Date(), zone });
+    return { code: 'usage_limit', message, ...(resetsAt && { resetsAt }) };
   }
   if (LOGIN_WORDS.test(words)) return needsLogin({ name, loginHint }, words);
+  if (OUTAGE_WORDS.test(words)) {
+    const message = `${name} could not go on, as its model's provider was not there: ${words} If it stays so, hand the task in again later.`;
+    return { code: 'llm_unavailable', message };
+  }
   const advice = 'If it looks like an outage, hand the task in again later; else check the model and the settings.';
   const message = `${name} could not go on, as its model's provider did not answer as it should: ${words || NOTHING_SAID} ${advice}`;
   return { code: 'llm_error', message };

@@ -19,7 +19,8 @@ export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
 export const HOME_MARKER = 'LONGHAUL_TASK_HOME';
 
 const PASSED: readonly string[] = [
-  'PATH HOME USER LOGNAME SHELL LANG LC_* TERM TMPDIR XDG_*',
+  // TZ: agents say wall-clock times, and we read them in our zone.
+  'PATH HOME USER LOGNAME SHELL LANG LC_* TZ TERM TMPDIR XDG_*',
   'http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY',
   'NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO',
 ].flatMap((names) => names.split(' '));

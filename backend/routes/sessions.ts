@@ -36,6 +36,7 @@ const sessionTask = z.object({
   agent: nullableText,
   state: z.string(),
   phase: z.string(),
+  waits_until: time,
   error_code: nullableText,
   output_summary: nullableText,
   created_at: time,

@@ -45,7 +45,9 @@ export const task = z
     session_id: id.nullable(),
     chat_id: id.nullable(),
     state: z.string().describe('pending, running, completed, failed or cancelled; the last three are final.'),
-    phase: z.string().describe('queued, preparing, starting, working, waiting_permission, collecting or cleaning.'),
+    phase: z
+      .string()
+      .describe('queued, preparing, starting, working, waiting_permission, waiting_limit, collecting or cleaning.'),
     error_code: nullableText,
     output_summary: nullableText,
     execution_path: nullableText,
@@ -55,6 +57,7 @@ export const task = z
     run_id: nullableText,
     host: nullableText,
     kept_worktree: nullableText,
+    waits_until: time.describe("In phase waiting_limit: when its provider's usage limit is lifted and it goes on."),
     cancel_requested_at: time,
     cancel_reason: nullableText,
     created_at: time,

@@ -140,13 +140,47 @@ test('garbage, half characters, CR LF, NUL and lone surrogates on stdout do not 
 });
 
 test.each([
-  [{ code: -32603, message: 'Internal error', data: { details: 'model overloaded' } }, 'llm_error', /model overloaded/],
+  [{ code: -32603, message: 'Internal error', data: { details: '400 no such model' } }, 'llm_error', /no such model/],
+  [{ code: -32603, message: 'Internal error', data: { details: 'model overloaded' } }, 'llm_unavailable', /overloaded/],
+  [{ code: -32603, message: 'fetch failed: read ECONNRESET' }, 'llm_unavailable', /was not there: fetch failed/],
+  [
+    { code: -32603, message: "Internal error: You've hit your limit · resets 3pm" },
+    'usage_limit',
+    /a limit .*: You've/,
+  ],
   [{ code: -32603, message: 'You have hit your usage limit' }, 'usage_limit', /usage limit/],
   [{ code: -32000, message: 'Authentication required' }, 'agent_needs_login', /Authentication/],
 ])('an error answer to the prompt %# is told in the words of the agent', async (error, code, message) => {
   const { play } = await scriptedSession(makeLab());
   const end = await play({ error });
   expect(end).toMatchObject({ kind: 'failed', code, message: expect.stringMatching(message) as string });
+});
+
+test('a limit comes with the time at which it is lifted, wherever that stands', async () => {
+  const { play } = await scriptedSession(makeLab());
+  const at = new Date('2030-01-01T00:00:00Z');
+  const epoch = at.getTime() / 1_000;
+  const body = {
+    error: { type: 'usage_limit_reached', message: 'The usage limit has been reached', resets_at: epoch },
+  };
+  const long = `429 ${'too many requests '.repeat(40)} ${JSON.stringify(body)}`;
+  const error = { code: -32603, message: 'Internal error' };
+  for (const data of [body, { details: JSON.stringify(body) }, long]) {
+    expect(await play({ error: { ...error, data } })).toMatchObject({
+      kind: 'failed',
+      code: 'usage_limit',
+      resetsAt: at,
+    });
+  }
+  const bare = await play({ error: { ...error, data: '429 too many requests' } });
+  expect(bare).toMatchObject({ code: 'usage_limit' });
+  expect(bare).not.toHaveProperty('resetsAt');
+  const codex = { update: { ...text(''), _meta: { codex: { threadStatus: { type: 'systemError' } } } } };
+  const said = `You've hit your usage limit. Try again at Jan 1st, 2030 12:00 AM.`;
+  expect(await play(codex, { update: text(said) }, { stop: 'end_turn' })).toMatchObject({
+    code: 'usage_limit',
+    resetsAt: new Date(2030, 0, 1),
+  });
 });
 
 test('permissions are answered by kind, unknown kinds are left out, and the answer reaches the agent', async () => {

@@ -57,6 +57,8 @@ export type Step =
   | { readonly waitFor: string }
   | { readonly afterResult: unknown }
   | { readonly sleepMs: number }
+  /** Unless the file is there, which it makes: these steps, and nothing after them. */
+  | { readonly once: string; readonly do: readonly Step[] }
   | { readonly hang: true };
 
 const start = JSON.parse(process.argv[2] ?? '{}') as ScriptedStart;
@@ -154,12 +156,22 @@ async function perform(step: Step): Promise<void> {
   else if ('closeStdout' in step) closeSync(1);
   else if ('waitFor' in step) while (!existsSync(step.waitFor)) await new Promise((resolve) => setTimeout(resolve, 20));
   else if ('afterResult' in step) afterResult.push(step.afterResult);
+  else if ('once' in step) await performOnce(step);
   else if ('sleepMs' in step) await new Promise((resolve) => setTimeout(resolve, step.sleepMs));
   else await new Promise(() => {});
 }
 
+async function performOnce({ once, do: steps }: Extract<Step, { once: string }>): Promise<void> {
+  if (existsSync(once)) return;
+  writeFileSync(once, '');
+  for (const step of steps) await perform(step);
+  await new Promise(() => {});
+}
+
 async function prompt(params: { prompt: { text: string }[] }): Promise<void> {
-  const steps = JSON.parse(params.prompt[0]?.text ?? '[]') as Step[];
+  // A turn that goes on has a notice before the task's own words.
+  const words = (params.prompt[0]?.text ?? '[]').split('The task was:\n\n').at(-1) ?? '';
+  const steps = JSON.parse(words) as Step[];
   for (const step of steps) await perform(step);
 }
 

@@ -163,6 +163,20 @@ test('another attempt says why', () => {
   ]);
 });
 
+test('a task that waits for a limit says until when, by the clock here', () => {
+  const until = new Date(2030, 0, 2, 15, 4);
+  const waiting = { type: 'task_state', state: 'running', phase: 'waiting_limit' } as const;
+  const starting = { ...waiting, phase: 'starting', attempt: 2, error_code: 'usage_limit' } as const;
+  expect(story([{ ...waiting, attempt: 1, waits_until: until.toISOString() }, starting])).toEqual([
+    '⏸ waits until 2030-01-02 15:04',
+    '↺ attempt 2: the limit is lifted',
+  ]);
+  const row = { id: 'abcdefgh', ...waiting, waits_until: until.toISOString(), created_at: null, input: 'do it' };
+  const task = row as unknown as TaskDescription;
+  const now = new Date(2030, 0, 2, 11, 0).getTime();
+  expect(tableText([task], { columns: 80, now, paint: plain })).toContain('waiting_limit until 15:04 ');
+});
+
 test('who leaves does not see the tool fail that goes on', () => {
   expect(story([tool('in_progress')], { goesOn: true })).toEqual(['  ▸ Edit t', '  ▸ Edit t (still at work)']);
 });

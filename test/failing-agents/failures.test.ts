@@ -1,4 +1,6 @@
 /** Every way in which an agent fails, through the whole of Longhaul, all at the same time and beside agents that are well. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TaskId } from '../../workflows/contract.ts';
 import type { ScriptedStart, Step } from '../agents/scripted-agent.ts';
@@ -7,6 +9,7 @@ import { expectEnd, expectHalf, FailingAgents, HALF, startFailingAgents, WHOLE_M
 
 interface Failure {
   readonly agent?: ScriptedStart | string;
+  readonly model?: string;
   /** After the half that is to be kept. */
   readonly steps?: readonly Step[];
   readonly code: string;
@@ -57,6 +60,12 @@ const AT_START: Readonly<Record<string, Failure>> = {
     agent: { newSession: { error: { code: -32603, message: 'Internal error: no workspace' } } },
     code: 'agent_protocol_error',
     says: /could not start a session: no workspace\. Check its own configuration/,
+    attempts: 1,
+  },
+  'does not have the model that was asked for': {
+    model: 'gpt-99',
+    code: 'option_not_available',
+    says: /does not offer the model "gpt-99"/,
     attempts: 1,
   },
 };
@@ -145,11 +154,17 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
     says: /reached a limit of its model's provider: .*429 .*Wait until the limit is lifted/,
     attempts: 1,
   },
+  'has used up its quota for a month': {
+    steps: [error(-32603, 'Internal error', '429 You exceeded your current quota. Try again in 30 days.')],
+    code: 'usage_limit',
+    says: /Try again in 30 days\. Wait until the limit is lifted/,
+    attempts: 1,
+  },
   'has a provider that is down': {
     steps: [error(-32603, 'Internal error', `500 ${'upstream failed '.repeat(60)}`)],
-    code: 'llm_error',
-    says: /500 upstream .* hand the task in again later/,
-    attempts: 1,
+    code: 'llm_unavailable',
+    says: /^3 attempts failed\. The last: .* 500 upstream .* hand the task in again later/,
+    attempts: 3,
   },
   'ends well in codex words after its provider failed': {
     steps: [
@@ -157,9 +172,9 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
       { update: text('stream error: 500 overloaded') },
       { stop: 'end_turn' },
     ],
-    code: 'llm_error',
+    code: 'llm_unavailable',
     says: /500 overloaded/,
-    attempts: 1,
+    attempts: 3,
   },
   'sends one line of 20 MB': {
     steps: [{ lineOf: 20_000_000 }, { hang: true }],
@@ -178,7 +193,8 @@ beforeAll(async () => {
   await agents.list('not-there', '/nowhere/agent');
   tasks.set('not-there', await agents.lab.submit({ agent: 'not-there', input: '[]' }));
   neighbours = await agents.neighbours(2);
-  for (const [name, { agent = {} }] of Object.entries(AT_START)) tasks.set(name, await agents.play(agent, HALF));
+  for (const [name, { agent = {}, model }] of Object.entries(AT_START))
+    tasks.set(name, await agents.play(agent, HALF, model));
   neighbours.push(...(await agents.neighbours(2)));
   for (const [name, { agent = {}, steps = [] }] of Object.entries(IN_TURN))
     tasks.set(name, await agents.play(agent, [...HALF, ...steps]));
@@ -214,6 +230,39 @@ test('what an agent leaves open when it dies is closed in the message', async ()
   const [row] = await agents.lab.sql`
     SELECT tool_calls FROM messages WHERE task_id = ${taskOf('is killed')} AND role = 'assistant'`;
   expect(row).toMatchObject({ tool_calls: [{ title: 'Build', status: 'failed' }] });
+});
+
+const atLeast = (least: number): unknown => expect.toSatisfy((seconds: number) => seconds >= least);
+
+test('an agent whose provider comes back goes on in its session, after a pause', async () => {
+  const { lab } = agents;
+  const mark = path.join(lab.home, 'provider-was-down');
+  const down: Step = { once: mark, do: [...HALF, error(-32603, 'Internal error', '529 overloaded')] };
+  const task = await agents.play({ load: {} }, [down, { update: text(', all is done') }, { stop: 'end_turn' }]);
+
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
+  expect(await agents.attempts(task)).toEqual(['llm_unavailable', null]);
+  expect(await agents.content(task)).toBe('half is done, all is done');
+  expect(await lab.inChange(task, 'half.txt')).toBe('half');
+  expect(await agents.pauses(task)).toEqual([atLeast(5)]);
+});
+
+test('half a day after the first failure there is no further attempt', async () => {
+  const { lab } = agents;
+  const [mark, gate] = [path.join(lab.home, 'crashed'), path.join(lab.home, 'crash-again')];
+  const task = await agents.play({}, [{ once: mark, do: [{ exit: 3 }] }, { waitFor: gate }, { exit: 3 }]);
+  await lab.until('the second attempt', async () => (await agents.attempts(task)).length === 2);
+  await lab.sql`
+    UPDATE attempts SET ended_at = ended_at - interval '13 hours' WHERE task_id = ${task} AND attempt = 1`;
+  await writeFile(gate, '');
+
+  const says = /^2 attempts failed\. The last: .* ended with exit code 3/;
+  await expectEnd(agents, task, { state: 'failed', code: 'agent_crashed', says, attempts: 2 });
+});
+
+test('the pause before another attempt grows, and is longer where the provider failed', async () => {
+  expect(await agents.pauses(taskOf('exits with 3'))).toEqual([atLeast(1), atLeast(5)]);
+  expect(await agents.pauses(taskOf('has a provider that is down'))).toEqual([atLeast(5), atLeast(30)]);
 });
 
 test("an agent that dies while it loads the session's earlier conversation begins a new one, in a new process", async () => {

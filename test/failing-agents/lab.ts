@@ -56,8 +56,8 @@ export class FailingAgents {
       INSERT INTO available_agents (name, supports_acp, install_path) VALUES (${name}, true, ${installPath})`;
   }
 
-  async play(how: ScriptedStart | string, steps: readonly Step[]): Promise<TaskId> {
-    return this.lab.submit({ agent: await this.agent(how), input: JSON.stringify(steps) });
+  async play(how: ScriptedStart | string, steps: readonly Step[], model?: string): Promise<TaskId> {
+    return this.lab.submit({ agent: await this.agent(how), input: JSON.stringify(steps), ...(model && { model }) });
   }
 
   neighbours(count: number): Promise<TaskId[]> {
@@ -76,6 +76,14 @@ export class FailingAgents {
     const rows = await this.lab.sql<{ error_code: string | null }[]>`
       SELECT error_code FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
     return rows.map((row) => row.error_code);
+  }
+
+  /** Seconds from the end of an attempt to the beginning of the next: the pause at least, more on a busy machine. */
+  async pauses(task: TaskId): Promise<number[]> {
+    const rows = await this.lab.sql<{ s: number }[]>`
+      SELECT extract(epoch FROM started_at - lag(ended_at) OVER (ORDER BY attempt))::float8 AS s
+        FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
+    return rows.slice(1).map(({ s }) => s);
   }
 
   async content(task: TaskId): Promise<string> {

@@ -5,6 +5,7 @@ import { FrameWriter } from '../../frames/writer.ts';
 import {
   adoptTurn,
   endAttempts,
+  failuresBefore,
   openAttempts,
   recordAgentSession,
   recordAttemptFailure,
@@ -126,6 +127,52 @@ test('an attempt that asks while the older one commits its outcome waits, and fi
     await recordOutcome(tx, { taskId: message.taskId, attempt: 1, outcome });
   });
   expect(await asked).toEqual({ kind: 'done', outcome });
+});
+
+test('a turn that waited for a limit goes on with the next attempt, unless Temporal never heard of the wait', async () => {
+  const message = await labSession(sql);
+  const { taskId } = message;
+  await takeLabTurn(sql, message, 1);
+  const first = { kind: 'waiting', until: '2030-01-01T00:00:00.000Z', attempt: 1 } as const;
+  await recordOutcome(sql, { taskId, attempt: 1, outcome: first });
+  expect(await take(message, 2)).toEqual({ kind: 'done', outcome: first });
+  const goOn = (attempt: number, waits: number) => takeTurn(sql, { ...LAB_TURN, taskId, attempt, waits });
+  await sql`UPDATE tasks SET phase = 'waiting_limit', waits_until = now() WHERE id = ${taskId}`;
+  expect(await goOn(2, 1)).toMatchObject({ kind: 'taken', earlier: [{ attempt: 1, outcome: first }] });
+  expect(await sql`SELECT phase, waits_until FROM tasks WHERE id = ${taskId}`).toEqual([
+    { phase: 'starting', waits_until: null },
+  ]);
+  const second = { ...first, attempt: 2 };
+  await recordOutcome(sql, { taskId, attempt: 2, outcome: second });
+  expect(await goOn(3, 1)).toEqual({ kind: 'done', outcome: second });
+  expect(await goOn(3, 2)).toMatchObject({ kind: 'taken' });
+  const last = { kind: 'completed', attempt: 3 } as const;
+  await recordOutcome(sql, { taskId, attempt: 3, outcome: last });
+  expect(await goOn(4, 2)).toEqual({ kind: 'done', outcome: last });
+});
+
+test('failures are counted since the task last waited, without those that do not count, and aged by the first', async () => {
+  const message = await labSession(sql);
+  const { taskId } = message;
+  const fail = async (attempt: number, code: 'agent_crashed' | 'worker_lost'): Promise<void> => {
+    await takeTurn(sql, { ...LAB_TURN, taskId, attempt, waits: 1 });
+    await recordAttemptFailure(sql, { taskId, attempt, code });
+  };
+  const before = (attempt: number) => failuresBefore(sql, { taskId, attempt, uncounted: ['worker_lost'] });
+  await fail(1, 'agent_crashed');
+  expect(await before(1)).toEqual({ count: 0, sinceFirstMs: 0 });
+  expect(await before(2)).toMatchObject({ count: 1 });
+  await takeTurn(sql, { ...LAB_TURN, taskId, attempt: 2, waits: 1 });
+  await recordOutcome(sql, { taskId, attempt: 2, outcome: { kind: 'waiting', until: '2030-01-01', attempt: 2 } });
+  expect(await before(3)).toEqual({ count: 0, sinceFirstMs: 0 });
+  await fail(3, 'worker_lost');
+  await fail(4, 'agent_crashed');
+  await sql`UPDATE attempts SET ended_at = now() - interval '1 hour' WHERE task_id = ${taskId} AND attempt = 4`;
+  await fail(5, 'agent_crashed');
+  const { count, sinceFirstMs } = await before(6);
+  expect(count).toBe(2);
+  expect(sinceFirstMs).toBeGreaterThanOrEqual(3_600_000);
+  expect(sinceFirstMs).toBeLessThan(7_200_000);
 });
 
 test('a process that was spawned while a newer attempt took the turn is not recorded', async () => {

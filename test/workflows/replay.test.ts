@@ -1,10 +1,11 @@
 /** Runs that older code began must go on under newer code. */
+import path from 'node:path';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { makeBundle } from '../../services/workflow-bundle.ts';
 import { type TaskId, settleWorkflowId, taskWorkflowId } from '../../workflows/contract.ts';
+import { startFailingAgents } from '../failing-agents/lab.ts';
 import { keepHistory, keptHistories, readHistory } from '../lab/histories.ts';
-import { startLab } from '../lab/lab.ts';
 
 let code: string;
 beforeAll(async () => {
@@ -29,10 +30,10 @@ describe('kept histories', () => {
   });
 
   test('a run of a newer version is left to a newer worker', async () => {
-    const history = await readHistory('0.1.0-commands-2-completed.json');
+    const history = await readHistory('0.1.0-commands-3-completed.json');
     const [input] = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
     if (!input?.data) throw new Error('the history has no start argument');
-    input.data = Buffer.from(Buffer.from(input.data).toString().replace('"commands":2', '"commands":3'));
+    input.data = Buffer.from(Buffer.from(input.data).toString().replace('"commands":3', '"commands":4'));
     const replayed = Worker.runReplayHistory({ workflowBundle: { code } }, history);
     await expect(replayed).rejects.toThrow(/start a worker of the backend's version/);
   });
@@ -47,10 +48,10 @@ describe('kept histories', () => {
 
 const record = process.env['LONGHAUL_RECORD'];
 if (record !== undefined) {
-  test('records', { timeout: 120_000 }, async () => {
-    const lab = await startLab();
+  test('records', { timeout: 300_000 }, async () => {
+    const agents = await startFailingAgents();
+    const { lab, worker } = agents;
     try {
-      const worker = await lab.startWorker();
       const keep = (name: string, task: TaskId): Promise<void> =>
         keepHistory(lab.client, taskWorkflowId(task), `${record}-${name}`);
       const completed = await lab.submit({ input: 'plan. write a.txt with a' });
@@ -64,6 +65,18 @@ if (record !== undefined) {
       await lab.cancel(cancelled);
       await lab.ended(cancelled);
       await keep('cancelled', cancelled);
+      const limit = { error: { code: -32603, message: '429 quota: retry in 2s' } };
+      const once = (name: string) => ({ once: path.join(lab.home, name), do: [limit] });
+      const end = { stop: 'end_turn' };
+      const waited = await agents.play({ load: {} }, [once('first'), once('second'), end]);
+      await lab.ended(waited);
+      await keep('waited', waited);
+      const hours = { error: { code: -32603, message: '429 quota: retry in 2h' } };
+      const gaveUp = await agents.play({}, [hours]);
+      await lab.untilPhase(gaveUp, 'waiting_limit');
+      await lab.cancel(gaveUp);
+      await lab.ended(gaveUp);
+      await keep('cancelled-waiting', gaveUp);
       const killed = await lab.submit({ input: 'write a.txt with a. run sleep 3. write b.txt with b' });
       await lab.untilPhase(killed, 'working');
       worker.kill('SIGKILL');
@@ -79,7 +92,7 @@ if (record !== undefined) {
       await lab.client.workflow.getHandle(settleWorkflowId(terminated)).result();
       await keepHistory(lab.client, settleWorkflowId(terminated), `${record}-settled`);
     } finally {
-      await lab.close();
+      await agents.close();
     }
   });
 }

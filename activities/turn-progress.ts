@@ -1,0 +1,26 @@
+/** What the workflow is told of a turn that is at work. */
+import type { AgentProgress, Phase } from '../workflows/contract.ts';
+import type { TurnRecorder } from './recorder.ts';
+
+const MAX_CHARS = 120;
+
+export function progressOf(attempt: number, phase: Phase, recorder: TurnRecorder | undefined): AgentProgress {
+  const plan = recorder?.view.plan;
+  const current = plan?.find((entry) => entry.status === 'in_progress')?.content;
+  return {
+    attempt,
+    phase,
+    ...(recorder?.tool ? { tool: recorder.tool.slice(0, MAX_CHARS) } : {}),
+    ...(recorder ? { toolCalls: recorder.finishedToolCalls } : {}),
+    ...(recorder?.tokens === undefined ? {} : { tokens: recorder.tokens }),
+    ...(plan
+      ? {
+          plan: {
+            done: plan.filter((entry) => entry.status === 'completed').length,
+            total: plan.length,
+            ...(current ? { current: current.slice(0, MAX_CHARS) } : {}),
+          },
+        }
+      : {}),
+  };
+}

@@ -1,0 +1,162 @@
+/**
+ * When a provider's usage limit is lifted, by what an agent says of it. Pure: words, the time and a zone in, a time out.
+ *
+ * Must never happen: a time that the words do not say. Only forms that agents and providers are known to use are
+ * read, the most exact first; of a form that says two different times none is taken.
+ */
+export interface Said {
+  /** All that is known of the failure: sentences, JSON, headers. */
+  readonly words: string;
+  readonly now: Date;
+  /** IANA name: of wall-clock times that name none. */
+  readonly zone: string;
+}
+
+type Form = (said: Said) => (number | undefined)[];
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** Whoever passes on a whole page says the time early, if at all. */
+const READ_CHARS = 20_000;
+/** Wall-clock times this far back are meant: the words were made a moment before they were read. */
+const JUST_PAST = 15 * MINUTE;
+/** The same time, said with more or fewer digits. */
+const SAME = 2 * MINUTE;
+
+/** Undefined: they do not say it, or not clearly. It may be past, or far away: that is for the caller to judge. */
+export function resetTime(said: Said): Date | undefined {
+  // JSON within JSON has its quotes escaped.
+  const plain = { ...said, words: said.words.slice(0, READ_CHARS).replaceAll('\\', '') };
+  for (const form of [instants, seconds, durations, dates, clocks]) {
+    const found = form(plain);
+    if (found.length === 0) continue;
+    const known = found.filter((one) => one !== undefined);
+    const [latest, first] = [Math.max(...known), Math.min(...known)];
+    return known.length === found.length && latest - first <= SAME ? new Date(latest) : undefined;
+  }
+  return undefined;
+}
+
+const groupsOf = (pattern: RegExp, words: string): Record<string, string | undefined>[] =>
+  [...words.matchAll(pattern)].map(({ groups }) => groups ?? {});
+
+/**
+ * `usage limit reached|1762952400` (claude), `"resets_at":1777936568` (codex), `regain access on 2025-12-01 at 00:00 UTC`
+ * (Anthropic's API), `retry-after: Wed, 25 Nov 2026 07:28:00 GMT`.
+ */
+const INSTANT =
+  /limit reached\|(?<epoch>\d{10})(?!\d)|"resets?_?at"\s*:\s*"?(?:(?<stamp>\d{10}(?:\d{3})?)(?!\d)|(?<iso>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)))|regain access on (?<day>\d{4}-\d\d-\d\d) at (?<time>\d\d:\d\d) UTC|retry-after"?\s*[:=]\s*"?(?<http>\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT)/gi;
+
+const instants: Form = ({ words }) =>
+  groupsOf(INSTANT, words).map(({ epoch, stamp, iso, day, time, http }) => {
+    const digits = epoch ?? stamp;
+    if (digits !== undefined) return Number(digits) * (digits.length > 10 ? 1 : SECOND);
+    const parsed = Date.parse(iso ?? http ?? `${day}T${time}:00Z`);
+    return Number.isNaN(parsed) ? undefined : parsed;
+  });
+
+/** `"resets_in_seconds":13872` (codex), `retry-after: 30`, `retry-after-ms: 1500`, `"retryDelay":"38.601s"` (Google). */
+const SECONDS =
+  /"resets?_in_seconds"\s*:\s*(?<in>\d+)|retry-after-ms"?\s*[:=]\s*"?(?<ms>\d+)|retry-after"?\s*[:=]\s*"?(?<after>\d+)(?![\d.:])|\bretryDelay"?\s*:\s*"?(?<delay>\d+(?:\.\d+)?)s/gi;
+
+const seconds: Form = ({ words, now }) =>
+  groupsOf(SECONDS, words).map(({ in: within, ms, after, delay }) =>
+    ms === undefined ? now.getTime() + Number(within ?? after ?? delay) * SECOND : now.getTime() + Number(ms),
+  );
+
+/** `try again in 5 days 22 hours 11 minutes` (codex), `quota will reset after 12h34m16s`, `Please retry in 38.6s` (Google). */
+const DURATION =
+  /\b(?:try again|retry|resets?)\s+(?:in|after)\s+(?:(?<soon>less than a minute)|(?<parts>(?:\d+(?:\.\d+)?\s*(?:days?|d|hours?|hrs?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])(?:,|\s+and)?\s*)+|(?:\d+(?:\.\d+)?[dhms])+(?![a-z])))/gi;
+const PART = /(?<count>\d+(?:\.\d+)?)\s*(?<unit>[dhms])/gi;
+const UNITS: Readonly<Record<string, number>> = { d: DAY, h: HOUR, m: MINUTE, s: SECOND };
+
+const durations: Form = ({ words, now }) =>
+  groupsOf(DURATION, words).map(({ soon, parts = '' }) => {
+    if (soon !== undefined) return now.getTime() + MINUTE;
+    const read = groupsOf(PART, parts).map(({ count, unit = '' }) => [Number(count), unit.toLowerCase()] as const);
+    const total = read.reduce((sum, [count, unit]) => sum + count * (UNITS[unit] ?? 0), 0);
+    // Without seconds it was cut to whole minutes: waking up too early would cost one more wait.
+    return now.getTime() + total + (read.some(([, unit]) => unit === 's') ? 0 : MINUTE);
+  });
+
+const WHEN = String.raw`\b(?:resets?(?:\s+(?:at|on))?|try again (?:at|on))\s+`;
+const TIME = String.raw`(?<hour>\d{1,2})(?::(?<minute>\d\d))?\s*(?<half>[ap]\.?m\b\.?)?(?![\w:])`;
+const ZONE = String.raw`(?:\s*\((?<zone>[^)]*)\)|\s+(?<utc>UTC|GMT)\b)?`;
+const MONTHS = 'jan feb mar apr may jun jul aug sep oct nov dec'.split(' ');
+const DAY_OF = String.raw`(?<month>${MONTHS.join('|')})[a-z]*\.? (?<day>\d{1,2})(?:st|nd|rd|th)?(?:,? (?<year>\d{4}))?(?:,| at|, at)? `;
+
+/** `resets Jul 27 at 4:30am (Asia/Calcutta)` (claude), `try again at Sep 11th, 2026 9:23 PM` (codex). */
+const DATE = RegExp(WHEN + DAY_OF + TIME + ZONE, 'gi');
+/** `resets 1:30am (Asia/Dhaka)`, `Your limit will reset at 3pm (America/Bogota)` (claude), `try again at 11:05 PM` (codex). */
+const CLOCK = RegExp(WHEN + TIME + ZONE, 'gi');
+
+const dates: Form = ({ words, now, zone }) =>
+  groupsOf(DATE, words).map((groups) => {
+    const time = timeOf(groups);
+    const inZone = zoneOf(groups, zone);
+    if (time === undefined || inZone === undefined) return undefined;
+    const month = MONTHS.indexOf((groups['month'] ?? '').toLowerCase());
+    const day = Number(groups['day']);
+    const at = (year: number): number => instantOf([year, month, day, ...time], inZone);
+    if (groups['year'] !== undefined) return at(Number(groups['year']));
+    // In the year that brings it nearest: around New Year it may be the next one.
+    const year = partsIn(inZone, now.getTime())[0];
+    const away = (one: number): number => Math.abs(at(one) - now.getTime());
+    return at(away(year + 1) < away(year) ? year + 1 : year);
+  });
+
+const clocks: Form = ({ words, now, zone }) =>
+  groupsOf(CLOCK, words).map((groups) => {
+    const time = timeOf(groups);
+    const inZone = zoneOf(groups, zone);
+    if (time === undefined || inZone === undefined) return undefined;
+    const [year, month, day] = partsIn(inZone, now.getTime());
+    const on = (offset: number): number => instantOf([year, month, day + offset, ...time], inZone);
+    // Yesterday, too: a moment before midnight is just past after it.
+    return [-1, 0, 1].map(on).find((one) => one >= now.getTime() - JUST_PAST);
+  });
+
+type Groups = Record<string, string | undefined>;
+
+function timeOf({ hour, minute, half }: Groups): [number, number] | undefined {
+  const [hours, minutes] = [Number(hour), Number(minute ?? 0)];
+  if (minutes > 59) return undefined;
+  // A bare number could be anything.
+  if (half === undefined) return minute === undefined || hours > 23 ? undefined : [hours, minutes];
+  if (hours < 1 || hours > 12) return undefined;
+  return [(hours % 12) + (half.toLowerCase().startsWith('p') ? 12 : 0), minutes];
+}
+
+/** Undefined: it names one that nobody knows. */
+function zoneOf({ zone, utc }: Groups, own: string): string | undefined {
+  const name = zone ?? utc;
+  if (name === undefined) return own;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
+  } catch {
+    return undefined; // RangeError: no such zone
+  }
+}
+
+/** Year, month (from 0), day, hour, minute. */
+type WallClock = [number, number, number, number, number];
+
+function partsIn(zone: string, instant: number): WallClock {
+  const numeric = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric' } as const;
+  const format = new Intl.DateTimeFormat('en', { timeZone: zone, hourCycle: 'h23', ...numeric });
+  const parts = new Map(format.formatToParts(instant).map(({ type, value }) => [type, Number(value)]));
+  const part = (type: Intl.DateTimeFormatPartTypes): number => parts.get(type) ?? 0;
+  return [part('year'), part('month') - 1, part('day'), part('hour'), part('minute')];
+}
+
+/** Of two that daylight saving makes of one wall-clock time, one of them; of a time that it leaves out, one beside it. */
+function instantOf(wall: WallClock, zone: string): number {
+  const asUtc = Date.UTC(...wall);
+  const offsetAt = (instant: number): number =>
+    Date.UTC(...partsIn(zone, instant)) - Math.floor(instant / MINUTE) * MINUTE;
+  const guess = asUtc - offsetAt(asUtc);
+  return asUtc - offsetAt(guess);
+}

@@ -1,0 +1,34 @@
+/**
+ * Runs that wait for a provider's limit while no row says that their task is open: a program has ended or deleted it. While
+ * an agent works its step looks at the row; a timer does not, and may take days. They are told to end: the closing
+ * steps keep what was written and free the worktree.
+ */
+import type { Client } from '@temporalio/client';
+import { openTasks } from '../store/queue.ts';
+import type { Sql } from '../store/sql.ts';
+import { type Phase, SEARCH_ATTRIBUTES, type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import { signalCancel } from './cancel.ts';
+
+const LIST_MS = 10_000;
+const WAITING: Phase = 'waiting_limit';
+const PREFIX = taskWorkflowId('' as TaskId);
+
+/** Returns how many were told. */
+export async function endLostWaits({ sql, temporal }: { sql: Sql; temporal: Client }): Promise<number> {
+  const waiting = await temporal.withDeadline(Date.now() + LIST_MS, () => waitingTasks(temporal));
+  const open = new Set(await openTasks(sql, waiting));
+  let told = 0;
+  for (const taskId of waiting.filter((id) => !open.has(id))) {
+    if (await signalCancel(temporal, taskId, 'its row was ended or deleted while it waited')) told += 1;
+  }
+  return told;
+}
+
+async function waitingTasks(temporal: Client): Promise<TaskId[]> {
+  const query = `${SEARCH_ATTRIBUTES.phase} = '${WAITING}' AND ExecutionStatus = 'Running'`;
+  const found: TaskId[] = [];
+  for await (const { workflowId } of temporal.workflow.list({ query })) {
+    if (workflowId.startsWith(PREFIX)) found.push(workflowId.slice(PREFIX.length) as TaskId);
+  }
+  return found;
+}
