@@ -144,8 +144,8 @@ function whyLost({ id }: OpenRun, status: string): string {
       return 'The task was terminated in Temporal before it ended.';
     default:
       return (
-        `Temporal says that the run of this task is ${status.toLowerCase()}, its row said that it goes on: the database was ` +
-        `restored from an older copy. What the task had changed, if anything, is refs/longhaul/tasks/${id}.`
+        `Temporal says that the run of this task is ${status.toLowerCase()}, its row said that it goes on: the database seems ` +
+        `to be restored from an older copy. What the task had changed, if anything, is refs/longhaul/tasks/${id}.`
       );
   }
 }

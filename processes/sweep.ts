@@ -37,6 +37,7 @@ function hasEntry(environ: Buffer, entry: Buffer): boolean {
 
 /** The running processes that carry one of these marks (`NAME=value`), this one excepted. */
 export function findByMark(marks: readonly string[]): ProcessIdentity[] {
+  if (marks.length === 0) return [];
   const entries = marks.map((mark) => Buffer.from(mark));
   const found: ProcessIdentity[] = [];
   for (const name of readdirSync('/proc')) {

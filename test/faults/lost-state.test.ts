@@ -28,7 +28,7 @@ afterEach(async () => {
 
 interface Held {
   readonly task: TaskId;
-  goOn(): Promise<void>;
+  readonly goOn: () => Promise<void>;
 }
 
 /** A task whose agent has written a file named after it, and waits. */

@@ -85,13 +85,13 @@ async function runnerOf(worker: LabWorker): Promise<number> {
 /** A worker comes, and the task ends as a person wishes, with what was written. */
 async function cancelled({ task, folder }: Strays, worker: Promise<LabWorker>): Promise<void> {
   await lab.cancel(task);
-  const { kill, exited } = await worker;
+  const living = await worker;
   expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
   expect(await lab.inChange(task, 'kept.txt')).toBe('kept');
   expect(await lab.leftovers(task)).toEqual([]);
   expect(standingIn(folder)).toEqual([]);
-  kill('SIGTERM');
-  await exited;
+  living.kill('SIGTERM');
+  await living.exited;
 }
 
 test('the worker killed, and no other one started: all that its agents started is gone within moments', async () => {
