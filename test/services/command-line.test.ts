@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identifyRunning } from '../../processes/identity.ts';
-import { prepareHome, writeState } from '../../services/home.ts';
 import { readSettings } from '../../services/settings.ts';
 import { readStatus, type Status } from '../../services/status.ts';
 import { longhaul as runLonghaul, type Ran } from '../lab/longhaul.ts';
@@ -61,38 +59,6 @@ test('up -d returns with worker and backend at work, repairs a killed one, and d
   for (const { pid } of after.parts) expect(identifyRunning(pid ?? 0)).toBeUndefined();
   expect(await longhaul(['status', '--json'])).toMatchObject({ code: 4 });
   expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: 'nothing was running\n' });
-});
-
-test('up and down leave strangers alone who have the pids that the home names by now', async () => {
-  const strangers = ['supervisor', 'worker', 'backend', 'temporal'].map(() =>
-    spawn('sleep', ['600'], { stdio: 'ignore' }),
-  );
-  const before = strangers.map(({ pid }) => identifyRunning(pid ?? 0));
-  const recorded = before.map((who, index) =>
-    // As before a reboot, or as an earlier process with that number.
-    index % 2 === 0
-      ? { pid: 1, startTime: '', ...who, bootId: 'another' }
-      : { pid: 1, bootId: '', ...who, startTime: '1' },
-  );
-  const paths = await prepareHome(home);
-  const [supervisor, ...parts] = recorded;
-  if (!supervisor) throw new TypeError('no supervisor');
-  const record = { state: 'ready' as const, detail: null, failures: 0, hopeless: false };
-  await writeState(paths, {
-    supervisor,
-    repairs: 0,
-    facts: {},
-    parts: ['worker', 'backend'].map((name, index) => {
-      return { ...record, name, process: parts[index] ?? null, logFile: join(paths.logs, `${name}.log`) };
-    }),
-  });
-  await mkdir(paths.temporal, { recursive: true });
-  await writeFile(join(paths.temporal, 'server.json'), JSON.stringify({ port: 1, uiPort: 2, process: parts[2] }));
-  expect(await longhaul(['down'])).toMatchObject({ code: 0 });
-  expect(await longhaul(['up', '-d'])).toMatchObject({ code: 0 });
-  expect(await longhaul(['down'])).toMatchObject({ code: 0 });
-  expect(strangers.map(({ pid }) => identifyRunning(pid ?? 0))).toEqual(before);
-  for (const one of strangers) one.kill('SIGKILL');
 });
 
 test('an address that others reach stops the start before anything runs, unless there is a token', async () => {
