@@ -10,6 +10,7 @@ export default defineConfig({
       'test/real-agents/**',
       'test/package/installed/**',
       'test/faults/worker.test.ts',
+      'test/faults/lost-state.test.ts',
     ],
     globalSetup: ['test/global-setup.ts'],
     // Real processes on two cores: a test waits for events, these bounds only end what hangs.

@@ -27,6 +27,8 @@ export type StageKind =
 interface Described {
   readonly name: string;
   readonly about: string;
+  /** Takes long: not part of a run of all. */
+  readonly onlyByName?: true;
 }
 
 export type Bench = Described &

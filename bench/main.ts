@@ -43,7 +43,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 function chosen(): readonly Bench[] {
   const unknown = given.only.filter((name) => !BENCHES.some((bench) => bench.name === name));
   if (unknown.length > 0) throw new Error(`There is no bench ${unknown.join(', ')}. --list names them.`);
-  return given.only.length === 0 ? BENCHES : BENCHES.filter(({ name }) => given.only.includes(name));
+  if (given.only.length > 0) return BENCHES.filter(({ name }) => given.only.includes(name));
+  return BENCHES.filter(({ onlyByName }) => !onlyByName);
 }
 
 function optionsFor(signal: AbortSignal): BenchOptions {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { readProc } from '../processes/identity.ts';
+import { homePaths, readState } from '../services/home.ts';
 import { PARTS, type Stage } from './stage.ts';
 
 const TICK_MS = 1_000 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
@@ -77,6 +78,23 @@ export async function cpuUse(stage: Stage): Promise<CpuUse> {
 /** `after` − `before`, divided by `tasks`. */
 export const cpuPerTask = (before: CpuUse, after: CpuUse, tasks: number): Record<string, number> =>
   Object.fromEntries(Object.entries(after).map(([part, ms]) => [part, (ms - before[part as keyof CpuUse]) / tasks]));
+
+/** Of the worker's runner; undefined: none is there. */
+export async function runnerPid(stage: Stage): Promise<number | undefined> {
+  const { worker } = await stage.pids();
+  return allProcesses().find(({ pid, parent }) => parent === worker && isRunner(pid))?.pid;
+}
+
+export async function supervisorPid({ home }: Stage): Promise<number> {
+  const pid = (await readState(homePaths(home)))?.supervisor.pid;
+  if (pid === undefined) throw new Error(`no supervisor has written its state in ${home}`);
+  return pid;
+}
+
+export const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
+
+export const rssKb = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(readProc(`/proc/${pid}/status`)?.toString('latin1') ?? '')?.[1] ?? 0);
 
 export interface MemoryUse {
   readonly rssMb: number;

@@ -88,10 +88,10 @@ export class Stage {
   }
 
   /** `count` rows in one statement. */
-  async submitMany(agent: string, input: string, count: number): Promise<TaskId[]> {
+  async submitMany(agent: string, input: string, count: number, projectId = this.projectId): Promise<TaskId[]> {
     const rows = await this.sql<{ id: TaskId }[]>`
       INSERT INTO tasks (project_id, input, agent)
-      SELECT ${this.projectId}::uuid, ${input}, ${agent} FROM generate_series(1, ${count}::int) RETURNING id`;
+      SELECT ${projectId}::uuid, ${input}, ${agent} FROM generate_series(1, ${count}::int) RETURNING id`;
     return rows.map(({ id }) => id);
   }
 

@@ -68,3 +68,17 @@ export async function measurePairs(n: number, { a, b }: Sides<number>): Promise<
   await inTurn(n, { a: into('a', a), b: into('b', b) });
   return pairs;
 }
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Of the straight line that is nearest to the points (least squares); 0 for fewer than two. */
+export function slope(points: readonly Point[]): number {
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(points.map((point) => point.x)), mean(points.map((point) => point.y))];
+  const spreadX = points.reduce((sum, point) => sum + (point.x - x) ** 2, 0);
+  if (spreadX === 0) return 0;
+  return points.reduce((sum, point) => sum + (point.x - x) * (point.y - y), 0) / spreadX;
+}

@@ -151,7 +151,7 @@ class RunningIntake {
     this.#nextAuthorityAt = Date.now() + AUTHORITY_MS;
     this.#track(
       settleLostRuns(this.#options).then(
-        (count) => count > 0 && log.warn({ count }, 'closed tasks whose runs were gone'),
+        (count) => count > 0 && log.warn({ count }, 'closed or gave back tasks whose runs were gone'),
         (error: unknown) => this.#hear(error, 'could not compare tasks with their runs'),
       ),
     );

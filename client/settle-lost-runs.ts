@@ -1,10 +1,11 @@
 /**
- * Rows that say a task is open while Temporal says that its run is closed: it was terminated by hand, or Temporal lost
- * it. A `settle` workflow runs the closing steps for them. A row that says it is running and never had a run has nothing
- * to close: it ends at once. One process at a time looks, under an advisory lock.
+ * Rows that say a task is open while Temporal says that its run is closed or was never there: it was terminated by hand,
+ * Temporal lost its history, or the rows are an older copy. A task that had begun gets a `settle` workflow, which runs the
+ * closing steps; one that only waited starts again. A row that says it is running and never had a run has nothing to
+ * close: it ends at once. One process at a time looks, under an advisory lock.
  */
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
-import { failUnstarted, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
+import { failUnstarted, forgetRun, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import {
   COMMANDS,
@@ -24,14 +25,17 @@ const ADVISORY_LOCK = 4_706_003;
 const CALL_MS = 5_000;
 const AT_ONCE = 10;
 
-export interface SettleDeps {
+interface Services {
   readonly sql: Sql;
   readonly temporal: Client;
+}
+
+export interface SettleDeps extends Services {
   readonly host: string;
   readonly log: { error(fields: object, message: string): void };
 }
 
-/** Returns how many settlements were started, tasks without a run ended, and runs told to end that wait for nobody. */
+/** Returns of how many tasks: settled, ended for having no run, given back to the queue; and of runs told to end that wait for nobody. */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
   return deps.sql.begin(async (tx) => {
@@ -74,9 +78,10 @@ async function tryToEndWithoutRun({ sql, log }: SettleDeps, taskId: TaskId): Pro
 }
 
 async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
-  const status = await statusOf(deps.temporal, run);
-  // A run makes its row final before it closes, so a row that is open even now was left behind.
-  if (status === 'RUNNING' || status === 'PAUSED' || !(await isOpen(deps.sql, run.id))) return false;
+  const status = await lostStatus(deps, run);
+  if (status === undefined) return false;
+  // Nothing has been done for it: the first step that does says `running`.
+  if (status === 'UNKNOWN' && run.state === 'pending' && !run.cancelRequested) return forgetRun(deps.sql, run);
   const input: SettleInput = { taskId: run.id, host: deps.host, commands: COMMANDS, end: endOf(run, status) };
   try {
     await deps.temporal.withDeadline(Date.now() + CALL_MS, () =>
@@ -85,7 +90,8 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
         workflowId: settleWorkflowId(run.id),
         args: [input],
         workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
-        workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+        // Rows that are restored from a copy may be open again after a settlement. A second one of a final row does nothing.
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE',
         staticSummary: `Closes a task whose run is ${status.toLowerCase()}`,
       }),
     );
@@ -94,6 +100,22 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
     throw error;
   }
+}
+
+/** Of the oldest open tasks, up to `limit`, those whose run does not go on. Changes nothing. */
+export async function findLostRuns(deps: Services, limit: number): Promise<TaskId[]> {
+  const lost: TaskId[] = [];
+  for (const run of (await openRuns(deps.sql)).slice(0, limit)) {
+    if ((await lostStatus(deps, run)) !== undefined) lost.push(run.id);
+  }
+  return lost;
+}
+
+/** Undefined: the run goes on, or has ended together with its row. */
+async function lostStatus({ sql, temporal }: Services, run: OpenRun): Promise<string | undefined> {
+  const status = await statusOf(temporal, run);
+  // A run makes its row final before it closes, so a row that is open even now was left behind.
+  return status === 'RUNNING' || status === 'PAUSED' || !(await isOpen(sql, run.id)) ? undefined : status;
 }
 
 async function statusOf(client: Client, run: OpenRun): Promise<string> {
@@ -112,9 +134,19 @@ function endOf(run: OpenRun, status: string): TaskEnd {
   if (run.cancelRequested) {
     return { state: 'cancelled', ...(run.cancelReason ? { reason: run.cancelReason } : {}) };
   }
-  const message =
-    status === 'UNKNOWN'
-      ? 'Temporal does not know the run of this task any more: its history was lost or removed.'
-      : 'The task was terminated in Temporal before it ended.';
-  return { state: 'failed', code: 'terminated', message };
+  return { state: 'failed', code: 'terminated', message: whyLost(run, status) };
+}
+
+function whyLost({ id }: OpenRun, status: string): string {
+  switch (status) {
+    case 'UNKNOWN':
+      return 'Temporal does not know the run of this task any more: its history was lost or removed.';
+    case 'TERMINATED':
+      return 'The task was terminated in Temporal before it ended.';
+    default:
+      return (
+        `Temporal says that the run of this task is ${status.toLowerCase()}, its row said that it goes on: the database seems ` +
+        `to be restored from an older copy. What the task had changed, if anything, is refs/longhaul/tasks/${id}.`
+      );
+  }
 }

@@ -13,6 +13,8 @@ export interface Program {
   readonly cwd: string;
   /** All that the program sees. */
   readonly env: NodeJS.ProcessEnv;
+  /** The entry of `env` (`NAME=value`) that no other start has: what the program leaves is found by it. */
+  readonly mark?: string;
 }
 
 export interface Exit {

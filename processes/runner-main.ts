@@ -2,19 +2,26 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { isAlive } from './identity.ts';
 import { identityOf, type Program } from './program.ts';
 import { notStarted, type Run, run, signalGroup } from './run.ts';
-import type { RunnerCommand, RunnerReport } from './runner.ts';
+import type { Guarded, RunnerCommand, RunnerReport } from './runner.ts';
+import { descendantsOf, sweep } from './sweep.ts';
+
+const ENDED_KEPT = 100;
 
 const running = new Map<number, AbortController>();
-const programs = new Set<number>();
+const programs = new Map<number, Guarded>();
+/** Marks of the last programs that ended: who started us may die before it has looked for what they left. */
+const endedMarks: string[] = [];
 
 const report = (what: RunnerReport): void => {
   if (process.connected) process.send?.(what);
 };
 
 process.on('message', (command: RunnerCommand) => {
-  if ('stop' in command) running.get(command.id)?.abort();
+  if ('guard' in command) guard(command.guard);
+  else if ('stop' in command) running.get(command.id)?.abort();
   else if ('run' in command) void runOne(command.id, command.run);
   else void startOne(command.id, command.start, command.pipes, command.token);
 });
@@ -31,10 +38,11 @@ async function runOne(id: number, wanted: Run): Promise<void> {
 async function startOne(id: number, program: Program, address: string, token: string): Promise<void> {
   try {
     const pipes = await Promise.all([0, 1, 2].map((fd) => openPipe(address, `${token} ${fd}\n`)));
-    const { file, args, cwd, env } = program;
+    if (!process.connected) return; // nobody is there to talk to it, and it would outlive us
+    const { file, args, cwd, env, mark } = program;
     const child = spawn(file, args, { cwd, env, detached: true, stdio: [pipes[0], pipes[1], pipes[2]] });
     const { pid } = child;
-    if (pid !== undefined) watch(id, child, pid);
+    if (pid !== undefined) watch(id, child, { process: identityOf(pid), ...(mark && { mark }) });
     // The program has them by now.
     for (const pipe of pipes) pipe.destroy();
     if (pid === undefined) {
@@ -46,15 +54,23 @@ async function startOne(id: number, program: Program, address: string, token: st
   }
 }
 
-function watch(id: number, child: ChildProcess, pid: number): void {
+function watch(id: number, child: ChildProcess, guarded: Guarded): void {
+  const { pid } = guarded.process;
   child.on('error', () => {});
-  programs.add(pid);
+  guard(guarded);
   child.once('exit', (code, signal) => {
     programs.delete(pid);
+    if (guarded.mark !== undefined) endedMarks.push(guarded.mark);
+    if (endedMarks.length > ENDED_KEPT) endedMarks.shift();
     signalGroup(pid, 'SIGKILL'); // at once: later the number might be somebody else's
     report({ id, exit: { code, signal } });
   });
-  report({ id, started: identityOf(pid) });
+  report({ id, started: guarded.process });
+}
+
+/** Also one that is no child of ours: of its end we are not told. */
+function guard(guarded: Guarded): void {
+  programs.set(guarded.process.pid, guarded);
 }
 
 /** Not read here, so that nothing of it is taken from the program. */
@@ -68,13 +84,28 @@ async function openPipe(address: string, greeting: string): Promise<Socket> {
 
 /** Whoever started us is gone: nobody waits for what runs. */
 process.on('disconnect', () => {
-  for (const pid of programs) signalGroup(pid, 'SIGKILL');
   for (const stop of running.values()) stop.abort();
-  leaveIfDone();
+  void endPrograms().then(leaveIfDone, leaveIfDone);
 });
 
+let swept = false;
+
+async function endPrograms(): Promise<void> {
+  const guarded = [...programs.values()];
+  const marks = [...endedMarks, ...guarded.flatMap(({ mark }) => mark ?? [])];
+  try {
+    const alive = guarded.map(({ process: program }) => program).filter((program) => isAlive(program));
+    // Before their groups: a child without the mark is known only as long as its parent lives.
+    const tree = descendantsOf(alive);
+    for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
+    await sweep(marks, tree);
+  } finally {
+    swept = true;
+  }
+}
+
 function leaveIfDone(): void {
-  if (!process.connected && running.size === 0) process.exit(0);
+  if (!process.connected && swept && running.size === 0) process.exit(0);
 }
 
 // Ends with its starter's pipe, not by a signal for the terminal or the group.

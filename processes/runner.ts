@@ -7,8 +7,9 @@
  * 24). A worker has 150 to 250 MB and starts a dozen programs a task.
  *
  * Until the runner is ready, and where it was lost, programs run from this process: slower, otherwise the
- * same. It ends with the process that started it, after it has ended what it runs. Not covered: both are
- * killed at once; then what it ran is found by whatever mark its environment carries.
+ * same. It ends with the process that started it, however that ends, after it has ended all programs of both: their
+ * groups, their descendants, and what carries their marks. Not covered: both are killed at once; then somebody else has
+ * to look for the marks.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
@@ -16,13 +17,21 @@ import { loaderArguments, loaderEnv, moduleOfOurs } from './own-module.ts';
 import { PipeServer, type Pipes } from './pipe-server.ts';
 import { type Exit, type Program, type ProgramStart, startHere, type StartedProgram } from './program.ts';
 import { type NotStarted, type Run, type RunEnd, run, signalGroup } from './run.ts';
+import { descendantsOf, sweep } from './sweep.ts';
 
 /** To the runner. */
 export type RunnerCommand =
   | { readonly id: number; readonly run: Run }
   | { readonly id: number; readonly stop: true }
+  /** A program that was started from here, to be ended with us. */
+  | { readonly guard: Guarded }
   /** Its pipes are connections to `pipes`, each of which begins with `token`, a blank, 0, 1 or 2, and a line feed. */
   | { readonly id: number; readonly start: Program; readonly pipes: string; readonly token: string };
+
+export interface Guarded {
+  readonly process: ProcessIdentity;
+  readonly mark?: string;
+}
 
 /** From it. */
 export type RunnerReport =
@@ -58,7 +67,10 @@ export async function runProgram(wanted: Run, signal?: AbortSignal): Promise<Run
 
 /** Starts a program that is talked to. Never rejects. */
 export async function startProgram(program: Program): Promise<ProgramStart> {
-  return runner?.current() === undefined ? startHere(program) : runner.start(program);
+  if (runner?.current() !== undefined) return runner.start(program);
+  const start = await startHere(program);
+  if (start.kind === 'started') runner?.guard(start.program, program.mark);
+  return start;
 }
 
 class Runner {
@@ -68,9 +80,18 @@ class Runner {
   #startedAt = 0;
   #lastId = 0;
   readonly #pending = new Map<number, Pending>();
+  /** Programs that run from this process. */
+  readonly #here = new Set<Guarded>();
 
   constructor() {
     this.#launch();
+  }
+
+  guard({ identity, exited }: StartedProgram, mark: string | undefined): void {
+    const guarded: Guarded = { process: identity, ...(mark && { mark }) };
+    this.#here.add(guarded);
+    void exited.then(() => this.#here.delete(guarded));
+    if (this.#ready) this.#tell({ guard: guarded });
   }
 
   /** Undefined while there is none that is ready; one that was lost is started again. */
@@ -145,12 +166,17 @@ class Runner {
     });
     this.#child = child;
     child.on('message', (report: RunnerReport) => {
-      if ('ready' in report) this.#ready = true;
+      if ('ready' in report) this.#begin();
       else this.#pending.get(report.id)?.hear(report);
     });
     for (const event of ['error', 'disconnect', 'exit']) child.on(event, () => this.#lose(child));
     child.unref();
     child.channel?.unref();
+  }
+
+  #begin(): void {
+    this.#ready = true;
+    for (const guarded of this.#here) this.#tell({ guard: guarded });
   }
 
   #nextId(): number {
@@ -174,7 +200,7 @@ class Runner {
     const child = this.#child;
     if (child?.connected) child.send(command, () => {});
     else if (child) this.#lose(child);
-    else this.#pending.get(command.id)?.lose();
+    else if ('id' in command) this.#pending.get(command.id)?.lose();
   }
 
   #lose(child: ChildProcess): void {
@@ -184,8 +210,14 @@ class Runner {
     child.kill('SIGKILL');
     const left = [...this.#pending.values()];
     this.#pending.clear();
-    for (const { process: program } of left) if (program && isAlive(program)) signalGroup(program.pid, 'SIGKILL');
+    const alive = left.flatMap(({ process: program }) => (program && isAlive(program) ? [program] : []));
+    // Before their groups: a child without a mark is known only as long as its parent lives.
+    const tree = descendantsOf(alive);
+    for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
+    if (tree.length > 0) void sweep([], tree).catch(() => {}); // of the others, who started them looks for the marks
     for (const pending of left) pending.lose();
+    // Not only with the next program: what runs from here meanwhile is to be guarded.
+    setTimeout(() => this.current(), RESTART_AFTER_MS).unref();
   }
 }
 

@@ -22,6 +22,14 @@ export async function findTasks(db: Db, ids: readonly string[]): Promise<LeftTas
   ];
 }
 
+/** Which of these have no row, or one that has been final for so long. */
+export async function endedFor(db: Db, ids: readonly string[], seconds: number): Promise<string[]> {
+  const rows = await db<{ id: string }[]>`
+    SELECT w.id::text AS id FROM unnest(${ids}::uuid[]) AS w(id) LEFT JOIN tasks t ON t.id = w.id
+     WHERE t.id IS NULL OR t.ended_at < clock_timestamp() - ${seconds} * interval '1 second'`;
+  return rows.map(({ id }) => id);
+}
+
 /** Of all projects that have one. */
 export async function projectPaths(db: Db): Promise<string[]> {
   const rows = await db<{ path: string }[]>`SELECT DISTINCT path FROM projects WHERE path IS NOT NULL AND path <> ''`;

@@ -2,7 +2,7 @@
  * Task rows as the queue that intake serves. `claimed_at` says that somebody is starting the task's run,
  * `run_id` that it was started. The unique index on a session's open claim is what keeps its tasks one after another.
  */
-import type { ChatId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { ChatId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
 import { type Db, sqlCode } from './sql.ts';
 
 /** A claim this old without a run belongs to a process that died, or whose call to Temporal was lost. */
@@ -133,6 +133,7 @@ export async function failUnstarted(
 
 export interface OpenRun {
   readonly id: TaskId;
+  readonly state: TaskState;
   readonly runId: string;
   readonly cancelRequested: boolean;
   readonly cancelReason: string | null;
@@ -142,9 +143,17 @@ export interface OpenRun {
 export async function openRuns(db: Db): Promise<OpenRun[]> {
   return [
     ...(await db<OpenRun[]>`
-      SELECT id, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", cancel_reason AS "cancelReason"
+      SELECT id, state, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", cancel_reason AS "cancelReason"
         FROM tasks WHERE state IN ('pending', 'running') AND run_id IS NOT NULL ORDER BY created_at`),
   ];
+}
+
+/** Puts a task whose run is lost back into the queue. False: it has begun, ended, or has another run by now. */
+export async function forgetRun(db: Db, { id, runId }: Pick<OpenRun, 'id' | 'runId'>): Promise<boolean> {
+  const rows = await db`
+    UPDATE tasks SET run_id = NULL, claimed_at = NULL
+     WHERE id = ${id} AND state = 'pending' AND run_id = ${runId} RETURNING id`;
+  return rows.length > 0;
 }
 
 /** Rows that say they are running although nobody has claimed them and no run is known: nothing will ever end them. */

@@ -1,23 +1,20 @@
 /**
- * Ending what an agent left: first its process group, then every process that carries the task's
- * marker in its environment, since agents' shell tools run in process groups of their own.
+ * Ending what an agent left: first its process group, then every process that carries the task's marker in its
+ * environment, since agents' shell tools run in process groups of their own; and the descendants of all these, since a
+ * tool may be started with an empty environment.
  *
  * Never signalled: this process, and a pid whose start time is not the one that was recorded.
- * Not covered: a process that was started with an empty environment or overwrote it, and that has left
- * the agent's process group.
+ * Not covered: see processes/sweep.ts.
  */
-import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identify, isAlive, type ProcessIdentity, readProc } from '../../processes/identity.ts';
+import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
+import { descendantsOf, findByMark, KILL_BOUND_MS, POLL_MS, signalProcess, sweep } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
-import { isErrno, LonghaulError } from '../../workflows/errors.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
 import { MARKER, SPAWN_MARKER } from './environment.ts';
 
 /** Between SIGTERM and SIGKILL. */
 const TERM_GRACE_MS = 2_000;
-/** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
-const KILL_BOUND_MS = 5_000;
-const POLL_MS = 10;
 
 /** Fails where the environments of other processes cannot be read, so that nothing could be swept. */
 export function requireProc(): void {
@@ -28,25 +25,14 @@ export function requireProc(): void {
   );
 }
 
-/** False if there is nobody to signal, or if it is somebody else's. */
-function signal(target: number, name: NodeJS.Signals | 0): boolean {
-  try {
-    process.kill(target, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ESRCH', 'EPERM')) return false;
-    throw error;
-  }
-}
-
 /** SIGKILL to a process group that the caller knows to be its own, as of now. */
 function killGroup(leaderPid: number): void {
-  signal(-leaderPid, 'SIGKILL');
+  signalProcess(-leaderPid, 'SIGKILL');
 }
 
 /** SIGTERM to the group; false if its leader is gone or is another process by now. */
 export function terminateGroup(leader: ProcessIdentity): boolean {
-  return isAlive(leader) && signal(-leader.pid, 'SIGTERM');
+  return isAlive(leader) && signalProcess(-leader.pid, 'SIGTERM');
 }
 
 async function until(condition: () => boolean, boundMs: number): Promise<boolean> {
@@ -70,61 +56,29 @@ export async function endProcessGroup(leader: ProcessIdentity, graceMs: number =
   await until(() => !isAlive(leader), KILL_BOUND_MS);
 }
 
-/** Whether the environment (NUL-separated) has exactly this entry. */
-function hasEntry(environ: Buffer, entry: Buffer): boolean {
-  for (let at = environ.indexOf(entry); at !== -1; at = environ.indexOf(entry, at + 1)) {
-    const end = at + entry.length;
-    if ((at === 0 || environ[at - 1] === 0) && (end === environ.length || environ[end] === 0)) return true;
-  }
-  return false;
-}
+const markerOf = (taskId: TaskId): string => `${MARKER}=${taskId}`;
 
-/** The running processes whose environment has this entry, this one excepted. */
-function findByEntry(entry: Buffer): ProcessIdentity[] {
-  const found: ProcessIdentity[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const environ = readProc(`/proc/${name}/environ`); // of a zombie: empty
-    if (environ === undefined || !hasEntry(environ, entry)) continue;
-    const identity = identify(pid);
-    if (identity !== undefined) found.push(identity);
-  }
-  return found;
-}
-
-async function sweep(entry: Buffer): Promise<number> {
-  const deadline = performance.now() + KILL_BOUND_MS;
-  for (;;) {
-    const found = findByEntry(entry);
-    if (found.length === 0 || performance.now() > deadline) return found.length;
-    for (const identity of found) if (isAlive(identity)) signal(identity.pid, 'SIGKILL');
-    await sleep(POLL_MS);
-  }
-}
-
-const markerOf = (taskId: TaskId): Buffer => Buffer.from(`${MARKER}=${taskId}`);
+/** What stands in the environment of whatever one start of an agent led to, and nowhere else. */
+export const spawnMarkOf = (spawnId: string): string => `${SPAWN_MARKER}=${spawnId}`;
 
 /** The running processes that carry the task's marker, this one excepted. */
 export function findMarked(taskId: TaskId): ProcessIdentity[] {
-  return findByEntry(markerOf(taskId));
+  return findByMark([markerOf(taskId)]);
 }
 
-/**
- * SIGKILL to everything that carries the task's marker, again until none is left, since one may fork between
- * look and kill. Answers how many could not be ended within the bound (5 s).
- */
-export async function sweepMarker(taskId: TaskId): Promise<number> {
-  return sweep(markerOf(taskId));
+/** SIGKILL to everything that carries the task's marker, and to `known`. Answers how many could not be ended. */
+export async function sweepMarker(taskId: TaskId, known: readonly ProcessIdentity[] = []): Promise<number> {
+  return sweep([markerOf(taskId)], known);
 }
 
 /** The same for what one spawn left; spares the agent of a later attempt at the same task. */
-export async function sweepSpawn(spawnId: string): Promise<number> {
-  return sweep(Buffer.from(`${SPAWN_MARKER}=${spawnId}`));
+export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentity[] = []): Promise<number> {
+  return sweep([spawnMarkOf(spawnId)], known);
 }
 
-/** Ends whatever an attempt at the task left: the group of the given leader, if known, then everything marked. */
+/** Ends whatever an attempt at the task left: the group and the descendants of the given leader, if known, then everything marked. */
 export async function endTask(taskId: TaskId, leader?: ProcessIdentity): Promise<number> {
+  const tree = leader === undefined ? [] : descendantsOf([leader]);
   if (leader !== undefined) await endProcessGroup(leader);
-  return sweepMarker(taskId);
+  return sweepMarker(taskId, tree);
 }

@@ -9,10 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { Exit, StartedProgram } from '../../processes/program.ts';
 import { startProgram } from '../../processes/runner.ts';
+import { descendantsOf } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
-import { endProcessGroup, requireProc, sweepSpawn } from './end.ts';
+import { endProcessGroup, requireProc, spawnMarkOf, sweepSpawn } from './end.ts';
 import { agentEnvironment } from './environment.ts';
 import { findCommand } from './find-command.ts';
 
@@ -65,7 +66,7 @@ async function start({ profile, taskId, cwd, env }: SpawnAgent, spawnId: string)
   if (!existsSync(cwd)) {
     throw new LonghaulError('internal_error', `The agent ${profile.name} was to start in ${cwd}, which is not there.`);
   }
-  const start = await startProgram({ file, args: profile.args, cwd, env: environment });
+  const start = await startProgram({ file, args: profile.args, cwd, env: environment, mark: spawnMarkOf(spawnId) });
   if (start.kind === 'not_started') throw notInstalled(profile, start.message);
   return start.program;
 }
@@ -99,11 +100,14 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   );
 
   const endAll = async (): Promise<void> => {
+    // While it lives: a tool without our marker is known as its descendant only.
+    const tree = descendantsOf([identity]);
     stdin.end();
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity);
     // Once is enough: with the agent gone and nothing marked left, nobody is there to start another.
-    await (hasExited ? swept : sweepSpawn(spawnId));
+    if (hasExited) await swept;
+    if (!hasExited || tree.length > 0) await sweepSpawn(spawnId, tree);
   };
   const end = async (): Promise<void> => {
     // What /proc cannot be asked now (no file descriptors left) is ended by the next attempt's endTask.

@@ -6,6 +6,7 @@ import { follower } from './follower.ts';
 import { history } from './history.ts';
 import { memory } from './memory.ts';
 import { recovery } from './recovery.ts';
+import { soak } from './soak.ts';
 import { spawn } from './spawn.ts';
 import { steps } from './steps.ts';
 import { engine, throughput } from './throughput.ts';
@@ -24,6 +25,7 @@ export const BENCHES: readonly Bench[] = [
   history,
   recovery,
   engine,
+  soak,
   memory,
   follower,
   websocket,

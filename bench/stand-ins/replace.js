@@ -1,4 +1,4 @@
-// Module hooks: what is asked for, and what is given instead.
+// Module hooks: what is asked for, and what is given instead. A stand-in is told where the real one is.
 const REPLACED = [
   ['/worktrees/worktrees.js', new URL('./worktrees.js', import.meta.url).href],
   ['/agents/select-driver.js', new URL('./select-driver.js', import.meta.url).href],
@@ -7,5 +7,7 @@ const REPLACED = [
 export async function resolve(specifier, context, next) {
   const found = await next(specifier, context);
   const replacement = REPLACED.find(([module]) => found.url.endsWith(module))?.[1];
-  return replacement !== undefined && replacement !== found.url ? { url: replacement, shortCircuit: true } : found;
+  const isOwn = replacement === found.url || context.parentURL?.split('?')[0] === replacement;
+  if (replacement === undefined || isOwn) return found;
+  return { url: `${replacement}?real=${encodeURIComponent(found.url)}`, shortCircuit: true };
 }

@@ -10,6 +10,7 @@ import { workerEnvironment } from '../worker-environment.ts';
 import { checkAgents } from './agents.ts';
 import { type Check, ok, problem, textOf } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
+import { checkRuns } from './runs.ts';
 import { checkAnswers, checkEnvironment, checkParts, oughtToRun, type Running } from './services.ts';
 import { checkLeftovers, checkTasks } from './tasks.ts';
 
@@ -55,6 +56,7 @@ async function checkRunning(settings: Settings): Promise<Check[]> {
         checkAgents(usable?.sql, { worker: worker?.['PATH'], shell: process.env['PATH'] }),
       )),
       ...(usable ? await guarded('tasks', () => checkTasks(usable.sql)) : []),
+      ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
       ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),
     ];
   } finally {

@@ -29,7 +29,7 @@ export async function checkTasks(sql: Sql): Promise<Check[]> {
   return checks.length > 0 ? checks : [ok('tasks', `${waiting.open} open, none waits for long`)];
 }
 
-const ids = (tasks: readonly string[]): string =>
+export const ids = (tasks: readonly string[]): string =>
   tasks
     .slice(0, SHOWN)
     .map((id) => id.slice(0, 8))

@@ -48,7 +48,7 @@ export async function whereTasksAre(
 }
 
 /** A final row may still have a run: its closing steps. */
-async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
+export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
   for (const workflowId of [taskWorkflowId(id), settleWorkflowId(id)]) {
     try {
       const handle = temporal.workflow.getHandle(workflowId);

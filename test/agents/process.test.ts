@@ -10,6 +10,7 @@ import { endProcessGroup, endTask, findMarked, sweepMarker } from '../../agents/
 import { agentEnvironment } from '../../agents/process/environment.ts';
 import { identify, isAlive } from '../../processes/identity.ts';
 import { spawnAgent } from '../../agents/process/spawn.ts';
+import { descendantsOf } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { demoProfile, failure, scriptedProfile, until } from './lab.ts';
 
@@ -94,6 +95,18 @@ test('processes that fork while they are swept are all found', async () => {
   await until('some children', () => findMarked(task).length > 5);
   expect(await sweepMarker(task)).toBe(0);
   expect(findMarked(task)).toEqual([]);
+});
+
+test('a tool that was started without an environment is ended with its parents, whoever began them', async () => {
+  const bare = `env -i /bin/sh -c 'exec setsid sleep 600' & wait`;
+  const task = newTask();
+  const leader = await sleeper({}, 'sh', ['-c', bare]);
+  const marked = await sleeper({ LONGHAUL_TASK: task }, 'sh', ['-c', bare]);
+  const below = () => descendantsOf([leader.identity, marked.identity]);
+  await until('both tools', () => below().length === 2);
+  const tools = below();
+  expect(await endTask(task, leader.identity)).toBe(0);
+  expect([leader.identity, marked.identity, ...tools].map((one) => isAlive(one))).toEqual([false, false, false, false]);
 });
 
 test('an agent sees the allowlist, its own keys and the markers; never the database or Temporal', () => {

@@ -1,8 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { isMet, json, type Line, machine, type Result, table } from '../../bench/report.ts';
-import { measurePairs, median, paired, percentile, spread } from '../../bench/statistics.ts';
+import { measurePairs, median, paired, percentile, slope, spread } from '../../bench/statistics.ts';
 
 const oneTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+
+describe('the slope', () => {
+  test('is that of the nearest line, and none where there is no line', () => {
+    expect(slope([1, 2, 3].map((x) => ({ x, y: 10 + 5 * x })))).toBeCloseTo(5);
+    expect(slope([0, 1, 2, 3].map((x) => ({ x, y: x % 2 })))).toBeCloseTo(0.2);
+    expect(slope([{ x: 1, y: 2 }])).toBe(0);
+  });
+});
 
 describe('percentiles', () => {
   test('lie between the nearest ranks, in any order of the values', () => {

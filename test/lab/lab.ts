@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -143,6 +143,16 @@ export class Lab extends Observer {
   async reviveTemporal(): Promise<void> {
     await this.temporal.exited;
     this.temporal = await Lab.temporalIn(this.home);
+  }
+
+  /** Kills the Temporal server, deletes its database, and starts it again on the same port. */
+  async loseTemporal(): Promise<void> {
+    this.killTemporal();
+    await this.temporal.exited;
+    const dir = path.join(this.home, 'temporal');
+    const files = (await readdir(dir)).filter((name) => name.startsWith('temporal.db'));
+    for (const name of files) await rm(path.join(dir, name));
+    await this.reviveTemporal();
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -8,12 +7,13 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { identifyRunning, isAlive, readProc } from '../../processes/identity.ts';
+import { identifyRunning, isAlive } from '../../processes/identity.ts';
 import { loaderArguments } from '../../processes/own-module.ts';
 import { PipeServer } from '../../processes/pipe-server.ts';
 import { type Run, run } from '../../processes/run.ts';
 import { type Program, type ProgramStart, type StartedProgram, startHere } from '../../processes/program.ts';
 import { type RunOutcome, runProgram, startProgram, startRunner } from '../../processes/runner.ts';
+import { runnersOf } from '../lab/runners.ts';
 import { until } from '../lab/until.ts';
 
 const STARTER = fileURLToPath(new URL('./runner-starter.ts', import.meta.url));
@@ -32,18 +32,6 @@ const shell = (script: string, rest: Partial<Run> = {}): Run => ({
   timeoutMs: 30_000,
   ...rest,
 });
-
-/** Children of a process that run the runner. */
-function runnersOf(parent: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => {
-      const stat = readProc(`/proc/${name}/stat`)?.toString('latin1') ?? '';
-      const [, parentOf] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return Number(parentOf) === parent && readProc(`/proc/${name}/cmdline`)?.includes('runner-main') === true;
-    })
-    .map(Number);
-}
 
 /** Until a program's parent is the runner: before that programs run from here. */
 async function runnerReady(): Promise<void> {

@@ -1,0 +1,104 @@
+/**
+ * Ending what programs left running: every process that carries a program's mark (an entry of its environment, which
+ * children inherit), and whatever descends from one. Linux only.
+ *
+ * Never signalled: this process, and a pid whose start time is not the one that was seen.
+ * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents have ended:
+ * nothing tells then whose it was. (Its working folder does not: a person's shell may stand in a worktree, too.)
+ */
+import { readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrno } from '../workflows/errors.ts';
+import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } from './identity.ts';
+
+/** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
+export const KILL_BOUND_MS = 5_000;
+export const POLL_MS = 10;
+
+/** False if there is nobody to signal, or if it is somebody else's. */
+export function signalProcess(target: number, name: NodeJS.Signals): boolean {
+  try {
+    process.kill(target, name);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ESRCH', 'EPERM')) return false;
+    throw error;
+  }
+}
+
+/** Whether the environment (NUL-separated) has exactly this entry. */
+function hasEntry(environ: Buffer, entry: Buffer): boolean {
+  for (let at = environ.indexOf(entry); at !== -1; at = environ.indexOf(entry, at + 1)) {
+    const end = at + entry.length;
+    if ((at === 0 || environ[at - 1] === 0) && (end === environ.length || environ[end] === 0)) return true;
+  }
+  return false;
+}
+
+/** The running processes that carry one of these marks (`NAME=value`), this one excepted. */
+export function findByMark(marks: readonly string[]): ProcessIdentity[] {
+  if (marks.length === 0) return [];
+  const entries = marks.map((mark) => Buffer.from(mark));
+  const found: ProcessIdentity[] = [];
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const environ = readProc(`/proc/${name}/environ`); // of a zombie: empty
+    if (environ === undefined || !entries.some((entry) => hasEntry(environ, entry))) continue;
+    const identity = identify(pid);
+    if (identity !== undefined) found.push(identity);
+  }
+  return found;
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) return [];
+    throw error;
+  }
+}
+
+/** None on a kernel that keeps no such lists (CONFIG_PROC_CHILDREN). */
+const childrenOf = (pid: number): number[] =>
+  threadsOf(pid).flatMap((thread) => {
+    const list = readProc(`/proc/${pid}/task/${thread}/children`)?.toString('latin1').trim();
+    return list ? list.split(' ').map(Number) : [];
+  });
+
+/**
+ * What these processes, their children and so on have started and is a descendant of theirs still; not themselves. Ask
+ * before any of them is ended: the kernel gives the children of the dead to another.
+ */
+export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
+  const seen = new Set([process.pid, ...roots.map(({ pid }) => pid)]);
+  const family = roots.filter((root) => isAlive(root));
+  const rootsAlive = family.length;
+  for (const { pid: parent } of family) {
+    for (const pid of childrenOf(parent).filter((child) => !seen.has(child))) {
+      seen.add(pid);
+      const identity = identifyRunning(pid);
+      if (identity !== undefined) family.push(identity);
+    }
+  }
+  return family.slice(rootsAlive);
+}
+
+/**
+ * SIGKILL to everything that carries one of the marks, to `known`, and to what descends from either; again until none is
+ * left, since one may fork between look and kill. Answers how many could not be ended within the bound (5 s).
+ */
+export async function sweep(marks: readonly string[], known: readonly ProcessIdentity[] = []): Promise<number> {
+  const deadline = performance.now() + KILL_BOUND_MS;
+  for (let before = known; ;) {
+    const marked = findByMark(marks);
+    const pids = new Set(marked.map(({ pid }) => pid));
+    const roots = [...marked, ...before.filter((one) => !pids.has(one.pid) && isAlive(one))];
+    const found = [...roots, ...descendantsOf(roots)];
+    if (found.length === 0 || performance.now() > deadline) return found.length;
+    for (const identity of found) if (isAlive(identity)) signalProcess(identity.pid, 'SIGKILL');
+    before = found;
+    await sleep(POLL_MS);
+  }
+}
