@@ -5,6 +5,7 @@
  */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
+import { isAlive } from '../processes/identity.ts';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
 import { isRunning, turnTask } from '../store/turn-task.ts';
 import { AGENT_PROGRESS, type DispatchResult, type StepInput, type TaskId } from '../workflows/contract.ts';
@@ -24,20 +25,42 @@ const ADOPTION_GRACE_MS = 30_000;
 
 export function makeDispatchAgent(deps: StepDeps) {
   return async function dispatchAgent({ taskId }: StepInput): Promise<DispatchResult> {
-    const turn = await turnFor(deps, taskId);
-    return 'outcome' in turn ? turn.outcome : watch(deps, turn.live);
+    // One after the other: an attempt whose question to the database hung may come back beside the next one.
+    const turn = await deps.turns.inOrder(taskId, () => turnFor(deps, taskId));
+    if ('outcome' in turn) return turn.outcome;
+    return 'live' in turn ? watch(deps, turn.live) : untilCancelled();
   };
 }
 
-type Found = { readonly outcome: DispatchResult } | { readonly live: LiveTurn };
+/** The wish is in the row; intake signals it until it is heard. */
+async function untilCancelled(): Promise<never> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+  try {
+    return await context.cancelled;
+  } catch (error) {
+    const { cancelRequested, workerShutdown } = context.cancellationDetails ?? {};
+    if (cancelRequested || !workerShutdown) throw error;
+    throw new LonghaulError('worker_lost', 'the worker was shut down before the cancel arrived');
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+type Found =
+  | { readonly outcome: DispatchResult }
+  | { readonly live: LiveTurn }
+  | { readonly cancelRequested: true };
 
 async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
   const { info } = Context.current();
   const running = deps.turns.get(taskId);
   if (running) {
-    const adopted = await adoptTurn(deps.sql, { taskId, attempt: info.attempt, from: running.attempt });
+    // Temporal may have forgotten attempts, and counts them again.
+    const attempt = Math.max(info.attempt, running.attempt + 1);
+    const adopted = await adoptTurn(deps.sql, { taskId, attempt, from: running.attempt });
     if (adopted) {
-      running.adopt(info.attempt);
+      running.adopt(attempt);
       return { live: running };
     }
     await running.stop('abandoned');
@@ -48,8 +71,12 @@ async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
     runId: info.workflowExecution?.runId ?? '',
     host: deps.host,
     worker: deps.worker,
+    // A turn of our own that were left would have been adopted.
+    lives: (worker) => worker.pid !== deps.worker.pid && isAlive(worker),
   });
   switch (taken.kind) {
+    case 'cancel_requested':
+      return { cancelRequested: true };
     case 'gone':
       throw new LonghaulError('task_gone', `task ${taskId}: its row or its session's was deleted`);
     case 'superseded':
@@ -59,7 +86,7 @@ async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
     case 'taken': {
       const task = await turnTask(deps.sql, taskId);
       if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted`);
-      const live = startTurn(deps, { task, attempt: info.attempt, taken });
+      const live = startTurn(deps, { task, taken });
       deps.turns.add(live);
       return { live };
     }
@@ -82,7 +109,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
   // The attempt that follows may adopt the turn before this one hears that it is over.
-  const { attempt } = context.info;
+  const { attempt } = turn;
   let looking: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
     const look = async (): Promise<void> => {

@@ -59,13 +59,28 @@ export async function endLostAgents({ sql, host, log }: Omit<Recovery, 'temporal
 
 /** Once this worker polls: steps that dead workers of this host had begun are failed for a retry. */
 export async function recoverSteps(recovery: Recovery): Promise<void> {
-  const runs = (await startedTasks(recovery.sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]);
-  const next = runs[Symbol.iterator]();
+  const byRows = (await startedTasks(recovery.sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]);
+  const next = new Set([...byRows, ...(await openRunsOf(recovery))])[Symbol.iterator]();
   await Promise.all(
     Array.from({ length: CONCURRENCY }, async () => {
       for (const workflowId of next) await recoverRun(recovery, workflowId);
     }),
   );
+}
+
+/** Beyond those of open tasks: of tasks that have ended, which Temporal forgot with the machine's power. */
+async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
+  const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle')";
+  try {
+    return await temporal.withDeadline(Date.now() + RUN_MS, async () => {
+      const ids: string[] = [];
+      for await (const { workflowId } of temporal.workflow.list({ query })) ids.push(workflowId);
+      return ids;
+    });
+  } catch (error) {
+    log.warn({ err: error }, 'the open runs could not be listed: those of ended tasks wait for their timeouts');
+    return [];
+  }
 }
 
 async function recoverRun({ temporal, host, log }: Recovery, workflowId: string): Promise<void> {

@@ -41,7 +41,6 @@ export type Taken = Extract<TakenTurn, { kind: 'taken' }>;
 
 export interface TurnStart {
   readonly task: TurnTask;
-  readonly attempt: number;
   readonly taken: Taken;
 }
 
@@ -70,11 +69,11 @@ class Turn implements LiveTurn {
   #agentSessionId: AgentSessionId | undefined;
   #pid: number | undefined;
 
-  constructor(deps: StepDeps, { task, attempt, taken }: TurnStart) {
+  constructor(deps: StepDeps, { task, taken }: TurnStart) {
     this.#deps = deps;
     this.#task = task;
     this.#taken = taken;
-    this.attempt = attempt;
+    this.attempt = taken.attempt;
     this.#stream = deps.frames.open({
       sessionId: taken.sessionId,
       taskId: task.id,

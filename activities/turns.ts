@@ -21,6 +21,19 @@ export interface LiveTurn {
 
 export class TurnRegistry {
   readonly #turns = new Map<TaskId, LiveTurn>();
+  readonly #queues = new Map<TaskId, Promise<unknown>>();
+
+  /** Runs `work` once what was given before for this task has settled. */
+  async inOrder<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(taskId);
+    const mine = (before ?? Promise.resolve()).then(work, work);
+    this.#queues.set(taskId, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#queues.get(taskId) === mine) this.#queues.delete(taskId);
+    }
+  }
 
   get(taskId: TaskId): LiveTurn | undefined {
     return this.#turns.get(taskId);

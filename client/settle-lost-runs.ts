@@ -1,10 +1,11 @@
 /**
- * Rows that say a task is open while Temporal says that its run is closed: it was terminated by hand, or Temporal lost
- * it. A `settle` workflow runs the closing steps for them. A row that says it is running and never had a run has nothing
- * to close: it ends at once. One process at a time looks, under an advisory lock.
+ * Rows that say a task is open while Temporal says that its run is closed: it was terminated by hand. A `settle` workflow
+ * runs the closing steps for them. A run that Temporal does not know was forgotten, as a power cut takes the embedded
+ * server's last commits back: a new run goes on from what the database has. A row that says it is running and never had
+ * a run has nothing to close: it ends at once. One process at a time looks, under an advisory lock.
  */
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
-import { failUnstarted, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
+import { failUnstarted, forgetRun, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import {
   COMMANDS,
@@ -30,7 +31,7 @@ export interface SettleDeps {
   readonly log: { error(fields: object, message: string): void };
 }
 
-/** Returns how many settlements were started, and tasks without a run ended. */
+/** Returns how many tasks were brought on: settlements started, runs forgotten, tasks without a run ended. */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
   return deps.sql.begin(async (tx) => {
@@ -76,6 +77,7 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   const status = await statusOf(deps.temporal, run);
   // A run makes its row final before it closes, so a row that is open even now was left behind.
   if (status === 'RUNNING' || status === 'PAUSED' || !(await isOpen(deps.sql, run.id))) return false;
+  if (status === 'UNKNOWN' && (await forgetRun(deps.sql, run.id, run.runId))) return true;
   const input: SettleInput = { taskId: run.id, host: deps.host, commands: COMMANDS, end: endOf(run, status) };
   try {
     await deps.temporal.withDeadline(Date.now() + CALL_MS, () =>
@@ -101,8 +103,8 @@ async function statusOf(client: Client, run: OpenRun): Promise<string> {
     const { status } = await client.withDeadline(Date.now() + CALL_MS, () => handle.describe());
     return status.name;
   } catch (error) {
-    // Refused: what the row has is no run's id.
-    if (error instanceof WorkflowNotFoundError || isRefusedByTemporal(error)) return 'UNKNOWN';
+    if (error instanceof WorkflowNotFoundError) return 'UNKNOWN';
+    if (isRefusedByTemporal(error)) return 'INVALID';
     throw error;
   }
 }
@@ -112,8 +114,8 @@ function endOf(run: OpenRun, status: string): TaskEnd {
     return { state: 'cancelled', ...(run.cancelReason ? { reason: run.cancelReason } : {}) };
   }
   const message =
-    status === 'UNKNOWN'
-      ? 'Temporal does not know the run of this task any more: its history was lost or removed.'
+    status === 'INVALID'
+      ? `The task's run_id is "${run.runId}", which is no run of Temporal's.`
       : 'The task was terminated in Temporal before it ended.';
   return { state: 'failed', code: 'terminated', message };
 }

@@ -131,6 +131,18 @@ export async function failUnstarted(
   return row;
 }
 
+/**
+ * Makes an open task's claim a stale one: whoever looks next starts a new run. False: it has ended, or has another run,
+ * or its cancel was asked for.
+ */
+export async function forgetRun(db: Db, taskId: TaskId, runId: string): Promise<boolean> {
+  const rows = await db`
+    UPDATE tasks SET run_id = NULL, claimed_at = clock_timestamp() - ${STALE_CLAIM}::interval
+     WHERE id = ${taskId} AND run_id = ${runId} AND state IN ('pending', 'running') AND cancel_requested_at IS NULL
+    RETURNING id`;
+  return rows.length > 0;
+}
+
 export interface OpenRun {
   readonly id: TaskId;
   readonly runId: string;
