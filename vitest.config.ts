@@ -1,5 +1,18 @@
 import { configDefaults, defineConfig } from 'vitest/config';
 
+const SLOW_FAULTS = [
+  'cancel-unattended',
+  'disk-full',
+  'home-full',
+  'lost-records',
+  'postgres-away',
+  'power-loss',
+  'temporal-away',
+  'terminated',
+  'worker',
+  'worker-stops',
+];
+
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
@@ -9,7 +22,7 @@ export default defineConfig({
       ...configDefaults.exclude,
       'test/real-agents/**',
       'test/package/installed/**',
-      'test/faults/worker.test.ts',
+      ...SLOW_FAULTS.map((name) => `test/faults/${name}.test.ts`),
     ],
     globalSetup: ['test/global-setup.ts'],
     // Real processes on two cores: a test waits for events, these bounds only end what hangs.

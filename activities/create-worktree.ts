@@ -89,7 +89,14 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
       { key: `${taskId}:preparing`, taskId, body: { type: 'task_state', state: 'running', phase: 'preparing' } },
     ]),
   ]);
-  return { sessionId, projectPath: task.path, worktreePath, base, madeBefore: task.base_commit !== null, waitedS: task.waited_s };
+  return {
+    sessionId,
+    projectPath: task.path,
+    worktreePath,
+    base,
+    madeBefore: task.base_commit !== null,
+    waitedS: task.waited_s,
+  };
 }
 
 /** One path a session, because agents key their own sessions by it; unless an earlier task's worktree had to stay there. */

@@ -47,10 +47,7 @@ async function untilCancelled(): Promise<never> {
   }
 }
 
-type Found =
-  | { readonly outcome: DispatchResult }
-  | { readonly live: LiveTurn }
-  | { readonly cancelRequested: true };
+type Found = { readonly outcome: DispatchResult } | { readonly live: LiveTurn } | { readonly cancelRequested: true };
 
 async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
   const { info } = Context.current();

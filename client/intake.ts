@@ -151,11 +151,7 @@ class RunningIntake {
     this.#nextAuthorityAt = Date.now() + AUTHORITY_MS;
     this.#track(
       settleLostRuns(this.#options).then(
-        (count) => {
-          if (count === 0) return;
-          log.warn({ count }, 'tasks whose runs were closed or forgotten are brought on');
-          this.#nextSweepAt = 0;
-        },
+        (count) => count > 0 && log.warn({ count }, 'tasks whose runs were closed or forgotten are brought on'),
         (error: unknown) => this.#hear(error, 'could not compare tasks with their runs'),
       ),
     );
