@@ -68,8 +68,7 @@ async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
     runId: info.workflowExecution?.runId ?? '',
     host: deps.host,
     worker: deps.worker,
-    // A turn of our own that were left would have been adopted.
-    lives: (worker) => worker.pid !== deps.worker.pid && isAlive(worker),
+    lives: (worker) => (worker.pid === deps.worker.pid ? deps.turns.get(taskId) !== undefined : isAlive(worker)),
   });
   switch (taken.kind) {
     case 'cancel_requested':

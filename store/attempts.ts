@@ -18,7 +18,7 @@ export interface TakeTurn {
   readonly runId: string;
   readonly host: string;
   readonly worker: WorkerIdentity;
-  /** Whether this worker, another one than ours, runs: what it has begun stands. */
+  /** Whether this worker is at work on the turn, or another one than ours that runs: what it has begun stands. */
   readonly lives: (worker: WorkerIdentity) => boolean;
 }
 

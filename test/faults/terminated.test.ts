@@ -65,14 +65,14 @@ async function atTable(table: string, step: string): Promise<InPhase> {
 const WORK = { 'first.txt': 'first' };
 
 test.each([
-  ['queued', queued, {}, false],
-  ['create worktree', () => inGit('reset'), {}, false],
-  ['working', working, WORK, false],
-  ['diff worktree', () => inGit('write-tree'), WORK, true],
-  ['queue change', () => atTable('pending_changes', 'queue change'), WORK, true],
-  ['finish', () => atTable('messages', 'finish'), WORK, true],
-])('%s', async (phase, reach, files, turnEnded) => {
-  for (const killed of [false, true]) {
+  ['queued', queued, {}, false, [false, true]],
+  ['create worktree', () => inGit('reset'), {}, false, [false, true]],
+  ['working', working, WORK, false, [false, true]],
+  ['diff worktree', () => inGit('write-tree'), WORK, true, [false, true]],
+  ['queue change', () => atTable('pending_changes', 'queue change'), WORK, true, [false]],
+  ['finish', () => atTable('messages', 'finish'), WORK, true, [false]],
+])('%s', async (phase, reach, files, turnEnded, workerKilled) => {
+  for (const killed of workerKilled) {
     const { task, release } = await reach();
     await lab.client.workflow.getHandle(taskWorkflowId(task)).terminate('test');
     if (killed) {
