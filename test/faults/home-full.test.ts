@@ -22,7 +22,10 @@ beforeAll(async () => {
   outside = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-full-')));
   disk = mountSmallDisk(path.join(outside, 'disk'), 300);
   // What the agent itself keeps lies elsewhere: its own failures are another test's.
-  lab = await startHome({ folder: path.join(disk.folder, 'home'), env: { XDG_STATE_HOME: path.join(outside, 'agent-state') } });
+  lab = await startHome({
+    folder: path.join(disk.folder, 'home'),
+    env: { XDG_STATE_HOME: path.join(outside, 'agent-state') },
+  });
 });
 afterAll(async () => {
   disk.free();
