@@ -34,41 +34,39 @@ afterAll(async () => {
 });
 
 test('full for a while in mid-turn: nothing of ours dies, and the task completes', async () => {
-  const { seen } = lab;
-  const before = await seen.repository.fingerprint();
-  const gate = seen.gate();
+  const before = await lab.seen.repository.fingerprint();
+  const gate = lab.seen.gate();
   const { parts } = await lab.up();
   const words = Array.from({ length: 400 }, (_, number) => `word${number}`).join(' ');
-  const task = await seen.submit({
+  const task = await lab.seen.submit({
     input: `write first.txt with first. slowly over 12 seconds. say ${words}. run cat ${gate.path}. write second.txt with second`,
   });
-  await seen.untilFrame(task, 'its words', (frame) => frame.type === 'delta');
+  await lab.seen.untilFrame(task, 'its words', (frame) => frame.type === 'delta');
   const until = Date.now() + FULL_MS;
   for (; Date.now() < until; await sleep(200)) disk.fill();
   disk.free();
   const after = (await lab.up()).parts;
-  await seen.untilFrame(task, 'the agent waits', isWaiting);
+  await lab.seen.untilFrame(task, 'the agent waits', isWaiting);
   await gate.open();
 
-  await expectWhole(seen, task, { files: { 'first.txt': 'first', 'second.txt': 'second' } });
-  expect(await attemptsOf(seen, task)).toMatchObject([{ attempt: 1, error_code: null }]);
+  await expectWhole(lab.seen, task, { files: { 'first.txt': 'first', 'second.txt': 'second' } });
+  expect(await attemptsOf(lab.seen, task)).toMatchObject([{ attempt: 1, error_code: null }]);
   const pidOf = (list: typeof parts, name: string) => list.find((part) => part.name === name)?.pid;
   for (const name of ['supervisor', 'worker', 'backend']) expect(pidOf(after, name)).toBe(pidOf(parts, name));
-  expect(await seen.repository.fingerprint()).toEqual(before);
+  expect(await lab.seen.repository.fingerprint()).toEqual(before);
 });
 
 test('full while the work is collected: it is collected once there is room', async () => {
-  const { seen } = lab;
-  const gate = seen.gate();
-  const task = await seen.submit({
+  const gate = lab.seen.gate();
+  const task = await lab.seen.submit({
     input: `write first.txt with first. write second.txt with second. run cat ${gate.path}`,
   });
-  await seen.untilFrame(task, 'the agent waits', isWaiting);
+  await lab.seen.untilFrame(task, 'the agent waits', isWaiting);
   disk.fill();
   await gate.open();
   const until = Date.now() + FULL_MS / 2;
   for (; Date.now() < until; await sleep(200)) disk.fill();
   disk.free();
   await lab.up();
-  await expectWhole(seen, task, { files: { 'first.txt': 'first', 'second.txt': 'second' } });
+  await expectWhole(lab.seen, task, { files: { 'first.txt': 'first', 'second.txt': 'second' } });
 });

@@ -34,13 +34,12 @@ test.each([
   ['with everything killed', 'all' as const],
   ['with the supervisor killed and its parts alive', ['supervisor']],
 ])('every record is empty, %s: up, and the task completes', async (_, victims) => {
-  const { seen } = lab;
-  const before = await seen.repository.fingerprint();
-  const gate = seen.gate();
-  const task = await seen.submit({
+  const before = await lab.seen.repository.fingerprint();
+  const gate = lab.seen.gate();
+  const task = await lab.seen.submit({
     input: `write first.txt with first. say part one. run cat ${gate.path}. write second.txt with second`,
   });
-  await seen.untilFrame(task, 'the agent waits', isWaiting);
+  await lab.seen.untilFrame(task, 'the agent waits', isWaiting);
   await lab.kill(victims);
   const records = await emptied();
   expect(records).toContain('run/state.json');
@@ -53,14 +52,13 @@ test.each([
 });
 
 test('a lock that says nothing belongs to nobody', async () => {
-  const { seen } = lab;
-  const task = await seen.submit({ input: 'write first.txt with first. write second.txt with second' });
+  const task = await lab.seen.submit({ input: 'write first.txt with first. write second.txt with second' });
   await lab.kill('all');
   // Of this repository, as one that was being written.
-  const name = `${nameOf(path.join(seen.repository.path, '.git'))}.lock`;
+  const name = `${nameOf(path.join(lab.seen.repository.path, '.git'))}.lock`;
   await writeFile(path.join(lab.home, 'locks', name), '');
   await lab.up();
-  await expectWhole(seen, task, { files: FILES });
+  await expectWhole(lab.seen, task, { files: FILES });
 });
 
 test.each([
