@@ -2,7 +2,7 @@
  * What a home writes about itself is empty after the machine lost its power: records of processes and ports, locks, the
  * record of a worktree. All of it can be found out anew. What cannot is named in one line: the token, the password.
  */
-import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LabHome, startHome } from '../lab/home.ts';
@@ -56,6 +56,7 @@ test('a lock that says nothing belongs to nobody', async () => {
   await lab.kill('all');
   // Of this repository, as one that was being written.
   const name = `${nameOf(path.join(lab.seen.repository.path, '.git'))}.lock`;
+  await mkdir(path.join(lab.home, 'locks'), { recursive: true });
   await writeFile(path.join(lab.home, 'locks', name), '');
   await lab.up();
   await expectWhole(lab.seen, task, { files: FILES });
