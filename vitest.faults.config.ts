@@ -1,12 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:faults`: everything that kills, stops or takes away a part. `npm test` has most of it. */
+/** `npm run test:faults`: everything that kills, stops or takes away a part. `npm test` has a sample of it. */
 export default defineConfig({
   test: {
     include: ['test/faults/**/*.test.ts'],
     globalSetup: ['test/global-setup.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Each starts and kills whole servers, on a machine that others use, too: the bounds only end what hangs.
+    env: { LAB_UNTIL_MS: '120000' },
+    testTimeout: 240_000,
+    hookTimeout: 180_000,
     pool: 'forks',
     maxWorkers: 2,
   },

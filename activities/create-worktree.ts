@@ -19,6 +19,7 @@ interface Place {
   readonly worktreePath: string;
   /** Commit to start from; none: the project's HEAD. */
   readonly base: string | undefined;
+  readonly madeBefore: boolean;
   /** Since its row was inserted. Null: an earlier run of this step began the task. */
   readonly waitedS: number | null;
 }
@@ -34,6 +35,7 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots 
         worktreePath: place.worktreePath,
         owner: taskId,
         ...(place.base ? { base: place.base } : {}),
+        madeBefore: place.madeBefore,
         signal,
       }),
     );
@@ -87,7 +89,14 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
       { key: `${taskId}:preparing`, taskId, body: { type: 'task_state', state: 'running', phase: 'preparing' } },
     ]),
   ]);
-  return { sessionId, projectPath: task.path, worktreePath, base, waitedS: task.waited_s };
+  return {
+    sessionId,
+    projectPath: task.path,
+    worktreePath,
+    base,
+    madeBefore: task.base_commit !== null,
+    waitedS: task.waited_s,
+  };
 }
 
 /** One path a session, because agents key their own sessions by it; unless an earlier task's worktree had to stay there. */

@@ -22,6 +22,8 @@ import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
 interface Place {
+  /** Absent: its row was deleted. */
+  readonly state?: TaskState;
   readonly session_id: SessionId | null;
   readonly input: string;
   readonly project_path: string | null;
@@ -38,7 +40,9 @@ export function makeDiffWorktree(deps: StepDeps) {
     const place = row ?? (await orphan(deps, taskId));
     const { worktree_path: worktreePath, base_commit: base } = place ?? {};
     if (!place || !worktreePath || !base) return { kind: 'none' };
-    if (!(await isThere(worktreePath))) return goneDiff(deps, place, taskId);
+    const owner = worktrees.ownerOf(worktreePath);
+    const isOthers = owner !== undefined && owner !== taskId;
+    if (isOthers || !(await isThere(worktreePath))) return goneDiff(deps, place, taskId);
     const found = await withHeartbeat((signal) =>
       worktrees.collect({
         ...(place.project_path ? { projectPath: place.project_path } : {}),
@@ -82,8 +86,12 @@ async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | 
   };
 }
 
-/** A settlement of a run that had come past this step finds nothing to collect; else somebody removed it. */
+/**
+ * A run that had come past this step before, of which Temporal has forgotten it, or its settlement, finds nothing to
+ * collect, or the worktree of the session's next task; else somebody removed it.
+ */
 async function goneDiff(deps: StepDeps, place: Place, taskId: TaskId): Promise<CollectedDiff> {
+  if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
   const queued = await deps.sql`
     SELECT FROM pending_changes WHERE task_id = ${taskId}
      UNION ALL SELECT FROM collected_diffs WHERE task_id = ${taskId}`;
@@ -120,7 +128,7 @@ async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: read
  */
 async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
   return sql.begin(async (tx) => {
-    const [place] = await tx<(Place & { readonly state: TaskState })[]>`
+    const [place] = await tx<(Place & Required<Pick<Place, 'state'>>)[]>`
       SELECT t.state, t.session_id, t.input, p.path AS project_path, t.worktree_path, t.base_commit
         FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
        WHERE t.id = ${taskId} FOR UPDATE OF t`;

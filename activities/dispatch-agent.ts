@@ -5,6 +5,7 @@
  */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
+import { isAlive } from '../processes/identity.ts';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
 import { isRunning, turnTask } from '../store/turn-task.ts';
 import { AGENT_PROGRESS, type DispatchInput, type DispatchResult } from '../workflows/contract.ts';
@@ -24,9 +25,10 @@ const ADOPTION_GRACE_MS = 30_000;
 
 export function makeDispatchAgent(deps: StepDeps) {
   return async function dispatchAgent(input: DispatchInput): Promise<DispatchResult> {
-    const attempt = attemptOf(input);
-    const turn = await turnFor(deps, input, attempt);
-    return 'outcome' in turn ? turn.outcome : watch(deps, turn.live, attempt);
+    // One after the other: an attempt whose question to the database hung may come back beside the next one.
+    const turn = await deps.turns.inOrder(input.taskId, () => turnFor(deps, input));
+    if ('outcome' in turn) return turn.outcome;
+    return 'live' in turn ? watch(deps, turn.live) : untilCancelled();
   };
 }
 
@@ -35,15 +37,34 @@ function attemptOf({ soFar }: DispatchInput): number {
   return (soFar?.attempt ?? 0) + Context.current().info.attempt;
 }
 
-type Found = { readonly outcome: DispatchResult } | { readonly live: LiveTurn };
+/** The wish is in the row; intake signals it until it is heard. */
+async function untilCancelled(): Promise<never> {
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+  try {
+    return await context.cancelled;
+  } catch (error) {
+    const { cancelRequested, workerShutdown } = context.cancellationDetails ?? {};
+    if (cancelRequested || !workerShutdown) throw error;
+    throw new LonghaulError('worker_lost', 'the worker was shut down before the cancel arrived');
+  } finally {
+    clearInterval(timer);
+  }
+}
 
-async function turnFor(deps: StepDeps, { taskId, soFar }: DispatchInput, attempt: number): Promise<Found> {
+type Found = { readonly outcome: DispatchResult } | { readonly live: LiveTurn } | { readonly cancelRequested: true };
+
+async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
+  const { taskId, soFar } = input;
   const { info } = Context.current();
+  const attempt = attemptOf(input);
   const running = deps.turns.get(taskId);
   if (running) {
-    const adopted = await adoptTurn(deps.sql, { taskId, attempt, from: running.attempt });
+    // Temporal may have forgotten attempts, and counts them again.
+    const next = Math.max(attempt, running.attempt + 1);
+    const adopted = await adoptTurn(deps.sql, { taskId, attempt: next, from: running.attempt });
     if (adopted) {
-      running.adopt(attempt);
+      running.adopt(next);
       return { live: running };
     }
     await running.stop('abandoned');
@@ -55,8 +76,11 @@ async function turnFor(deps: StepDeps, { taskId, soFar }: DispatchInput, attempt
     runId: info.workflowExecution?.runId ?? '',
     host: deps.host,
     worker: deps.worker,
+    lives: (worker) => (worker.pid === deps.worker.pid ? deps.turns.get(taskId) !== undefined : isAlive(worker)),
   });
   switch (taken.kind) {
+    case 'cancel_requested':
+      return { cancelRequested: true };
     case 'gone':
       throw new LonghaulError('task_gone', `task ${taskId}: its row or its session's was deleted`);
     case 'superseded':
@@ -66,14 +90,14 @@ async function turnFor(deps: StepDeps, { taskId, soFar }: DispatchInput, attempt
     case 'taken': {
       const task = await turnTask(deps.sql, taskId);
       if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted`);
-      const live = startTurn(deps, { task, attempt, taken, mayWait: soFar !== undefined });
+      const live = startTurn(deps, { task, taken, mayWait: soFar !== undefined });
       deps.turns.add(live);
       return { live };
     }
   }
 }
 
-async function watch(deps: StepDeps, turn: LiveTurn, attempt: number): Promise<DispatchResult> {
+async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   const context = Context.current();
   const workflow = deps.temporal.workflow.getHandle(context.info.workflowExecution?.workflowId ?? '');
   const pacer = new ProgressPacer((progress) => workflow.signal(AGENT_PROGRESS, progress));
@@ -88,6 +112,8 @@ async function watch(deps: StepDeps, turn: LiveTurn, attempt: number): Promise<D
     pacer.offer(turn.progress());
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
+  // The attempt that follows may adopt the turn before this one hears that it is over.
+  const { attempt } = turn;
   let looking: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
     const look = async (): Promise<void> => {

@@ -16,7 +16,7 @@ import { isAlive } from '../processes/identity.ts';
 import { openAttempts, recordAttemptFailure, type WorkerIdentity } from '../store/attempts.ts';
 import type { Sql } from '../store/sql.ts';
 import { startedTasks } from '../store/task-runs.ts';
-import { type Phase, SEARCH_ATTRIBUTES, settleWorkflowId, taskWorkflowId } from '../workflows/contract.ts';
+import { settleWorkflowId, taskWorkflowId } from '../workflows/contract.ts';
 import { workerLost } from './step.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
@@ -59,9 +59,16 @@ export async function endLostAgents({ sql, host, log }: Omit<Recovery, 'temporal
 
 /** Once this worker polls: steps that dead workers of this host had begun are failed for a retry. */
 export async function recoverSteps(recovery: Recovery): Promise<void> {
-  const known = (await startedTasks(recovery.sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]);
-  const runs = new Set([...known, ...(await runsAtWork(recovery))]);
-  const next = runs[Symbol.iterator]();
+  const known = new Set((await startedTasks(recovery.sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]));
+  await recoverRuns(recovery, known);
+  await recoverRuns(
+    recovery,
+    (await openRunsOf(recovery)).filter((run) => !known.has(run)),
+  );
+}
+
+async function recoverRuns(recovery: Recovery, runs: Iterable<string>): Promise<void> {
+  const next = [...runs].values();
   await Promise.all(
     Array.from({ length: CONCURRENCY }, async () => {
       for (const workflowId of next) await recoverRun(recovery, workflowId);
@@ -69,19 +76,21 @@ export async function recoverSteps(recovery: Recovery): Promise<void> {
   );
 }
 
-/** By Temporal's list: also those whose rows are gone, deleted or not in the copy that the database was restored from. */
-async function runsAtWork({ temporal, log }: Recovery): Promise<string[]> {
-  const phases = (['starting', 'working', 'waiting_permission'] satisfies Phase[]).map((phase) => `'${phase}'`);
-  const query = `WorkflowType = 'task' AND ExecutionStatus = 'Running' AND ${SEARCH_ATTRIBUTES.phase} IN (${phases.join(', ')})`;
-  const runs: string[] = [];
+/**
+ * Those that rows do not tell of: of tasks whose rows were deleted, are not in the copy that the database was restored from,
+ * or have ended, which Temporal forgot with the machine's power.
+ */
+async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
+  const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle')";
+  const ids: string[] = [];
   try {
     await temporal.withDeadline(Date.now() + RUN_MS, async () => {
-      for await (const { workflowId } of temporal.workflow.list({ query })) runs.push(workflowId);
+      for await (const { workflowId } of temporal.workflow.list({ query })) ids.push(workflowId);
     });
   } catch (error) {
-    log.warn({ err: error }, 'runs without rows wait for their timeouts: Temporal did not list them');
+    log.warn({ err: error }, 'runs that no open row tells of wait for their timeouts: Temporal did not list them all');
   }
-  return runs;
+  return ids;
 }
 
 async function recoverRun({ temporal, host, log }: Recovery, workflowId: string): Promise<void> {

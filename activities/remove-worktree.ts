@@ -8,6 +8,8 @@ import { type StepDeps, withHeartbeat } from './step.ts';
 
 interface Place {
   readonly session_id: SessionId | null;
+  /** Its worktree was made, and it has not ended. */
+  readonly unended: boolean;
   readonly worktree_path: string | null;
   readonly path: string | null;
 }
@@ -17,10 +19,10 @@ export function makeRemoveWorktree(deps: StepDeps) {
   return async function removeWorktree({ taskId }: StepInput): Promise<RemovedWorktree> {
     await sql`UPDATE tasks SET phase = 'cleaning' WHERE id = ${taskId} AND state IN ('pending', 'running')`;
     const [place] = await sql<Place[]>`
-      SELECT t.session_id, t.worktree_path, p.path FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+      SELECT t.session_id, t.state = 'running' AND t.base_commit IS NOT NULL AS unended, t.worktree_path, p.path FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
        WHERE t.id = ${taskId}`;
     // The record says whose a worktree is: by now the session's next task may have one at the same path.
-    const worktreePath = (await worktrees.findOwned(taskId))?.worktreePath;
+    const worktreePath = (await worktrees.findOwned(taskId))?.worktreePath ?? unrecorded(place, worktrees);
     if (!worktreePath) return { removed: false };
     try {
       const projectPath = place?.path ? { projectPath: place.path } : {};
@@ -32,4 +34,10 @@ export function makeRemoveWorktree(deps: StepDeps) {
       throw error;
     }
   };
+}
+
+/** A record that was being written as the machine lost power says nothing; while its task is open the path is its own. */
+function unrecorded(place: Place | undefined, worktrees: StepDeps['worktrees']): string | undefined {
+  if (!place?.unended || place.worktree_path === null) return undefined;
+  return worktrees.ownerOf(place.worktree_path) === undefined ? place.worktree_path : undefined;
 }

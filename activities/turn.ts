@@ -42,7 +42,6 @@ type FailedEnd = Extract<TurnEnd, { kind: 'failed' }>;
 
 export interface TurnStart {
   readonly task: TurnTask;
-  readonly attempt: number;
   readonly taken: Taken;
   /** A usage limit whose end is known ends the turn only for now. */
   readonly mayWait: boolean;
@@ -68,12 +67,12 @@ class Turn implements LiveTurn {
   #agentSessionId: AgentSessionId | undefined;
   #pid: number | undefined;
 
-  constructor(deps: StepDeps, { task, attempt, taken, mayWait }: TurnStart) {
+  constructor(deps: StepDeps, { task, taken, mayWait }: TurnStart) {
     this.#deps = deps;
     this.#task = task;
     this.#taken = taken;
     this.#mayWait = mayWait;
-    this.attempt = attempt;
+    this.attempt = taken.attempt;
     this.#stream = deps.frames.open({
       sessionId: taken.sessionId,
       taskId: task.id,

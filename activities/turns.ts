@@ -1,5 +1,9 @@
 /** The turns that live in this worker process, by task. At most one a task. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentProgress, DispatchHeartbeat, DispatchResult, TaskId } from '../workflows/contract.ts';
+
+/** A question to a database that does not answer must not keep the next one, on another connection, from being asked. */
+const HANGS_MS = 30_000;
 
 /** Why a turn is stopped. Only `cancel` is a person's wish. */
 export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing';
@@ -21,6 +25,19 @@ export interface LiveTurn {
 
 export class TurnRegistry {
   readonly #turns = new Map<TaskId, LiveTurn>();
+  readonly #queues = new Map<TaskId, Promise<unknown>>();
+
+  /** Runs `work` once what was given before for this task has settled, or hangs. */
+  async inOrder<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(taskId);
+    const mine = (before === undefined ? Promise.resolve() : settledOrLate(before)).then(work);
+    this.#queues.set(taskId, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#queues.get(taskId) === mine) this.#queues.delete(taskId);
+    }
+  }
 
   get(taskId: TaskId): LiveTurn | undefined {
     return this.#turns.get(taskId);
@@ -46,4 +63,12 @@ export class TurnRegistry {
   async stopAll(reason: StopReason): Promise<void> {
     await Promise.all([...this.#turns.values()].map((turn) => turn.stop(reason)));
   }
+}
+
+async function settledOrLate(work: Promise<unknown>): Promise<void> {
+  const late = new AbortController();
+  const bound = sleep(HANGS_MS, undefined, { signal: late.signal });
+  await Promise.race([work, bound]).catch(() => {});
+  late.abort();
+  await bound.catch(() => {});
 }

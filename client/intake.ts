@@ -151,7 +151,11 @@ class RunningIntake {
     this.#nextAuthorityAt = Date.now() + AUTHORITY_MS;
     this.#track(
       settleLostRuns(this.#options).then(
-        (count) => count > 0 && log.warn({ count }, 'closed or gave back tasks whose runs were gone'),
+        (count) => {
+          if (count === 0) return;
+          log.warn({ count }, 'tasks whose runs were closed or forgotten are brought on');
+          this.#nextSweepAt = 0; // a forgotten run's claim is stale now
+        },
         (error: unknown) => this.#hear(error, 'could not compare tasks with their runs'),
       ),
     );

@@ -1,8 +1,10 @@
 /**
- * Rows that say a task is open while Temporal says that its run is closed or was never there: it was terminated by hand,
- * Temporal lost its history, or the rows are an older copy. A task that had begun gets a `settle` workflow, which runs the
- * closing steps; one that only waited starts again. A row that says it is running and never had a run has nothing to
- * close: it ends at once. One process at a time looks, under an advisory lock.
+/**
+ * Rows that say a task is open while Temporal says that its run is closed or was never there. Closed: it was terminated by
+ * hand, or the rows are an older copy; a `settle` workflow runs the closing steps. Never there: Temporal forgot it, as a
+ * power cut takes the embedded server's last commits back, or its database was lost; a new run goes on from what the rows
+ * have. A row that says it is running and never had a run has nothing to close: it ends at once. One process at a time
+ * looks, under an advisory lock.
  */
 import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
 import { failUnstarted, forgetRun, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
@@ -35,7 +37,7 @@ export interface SettleDeps extends Services {
   readonly log: { error(fields: object, message: string): void };
 }
 
-/** Returns of how many tasks: settled, ended for having no run, given back to the queue; and of runs told to end that wait for nobody. */
+/** Returns of how many tasks: settled, given a new run, ended for having none; and of runs told to end that wait for nobody. */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
   return deps.sql.begin(async (tx) => {
@@ -80,8 +82,7 @@ async function tryToEndWithoutRun({ sql, log }: SettleDeps, taskId: TaskId): Pro
 async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   const status = await lostStatus(deps, run);
   if (status === undefined) return false;
-  // Nothing has been done for it: the first step that does says `running`.
-  if (status === 'UNKNOWN' && run.state === 'pending' && !run.cancelRequested) return forgetRun(deps.sql, run);
+  if (status === 'UNKNOWN' && (await forgetRun(deps.sql, run.id, run.runId))) return true;
   const input: SettleInput = { taskId: run.id, host: deps.host, commands: COMMANDS, end: endOf(run, status) };
   try {
     await deps.temporal.withDeadline(Date.now() + CALL_MS, () =>
@@ -124,8 +125,8 @@ async function statusOf(client: Client, run: OpenRun): Promise<string> {
     const { status } = await client.withDeadline(Date.now() + CALL_MS, () => handle.describe());
     return status.name;
   } catch (error) {
-    // Refused: what the row has is no run's id.
-    if (error instanceof WorkflowNotFoundError || isRefusedByTemporal(error)) return 'UNKNOWN';
+    if (error instanceof WorkflowNotFoundError) return 'UNKNOWN';
+    if (isRefusedByTemporal(error)) return 'INVALID';
     throw error;
   }
 }
@@ -137,10 +138,10 @@ function endOf(run: OpenRun, status: string): TaskEnd {
   return { state: 'failed', code: 'terminated', message: whyLost(run, status) };
 }
 
-function whyLost({ id }: OpenRun, status: string): string {
+function whyLost({ id, runId }: OpenRun, status: string): string {
   switch (status) {
-    case 'UNKNOWN':
-      return 'Temporal does not know the run of this task any more: its history was lost or removed.';
+    case 'INVALID':
+      return `The task's run_id is "${runId}", which is no run of Temporal's.`;
     case 'TERMINATED':
       return 'The task was terminated in Temporal before it ended.';
     default:

@@ -22,7 +22,10 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
   }
 }
 
-/** `undefined`: there is no such file. */
+/**
+ * `undefined`: there is no such file, or it says nothing: what was being written as the machine lost power may be empty.
+ * Whoever reads one does without it: it is a record of what can be found out anew.
+ */
 export async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
@@ -31,5 +34,13 @@ export async function readJson(path: string): Promise<unknown> {
     if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
-  return JSON.parse(text);
+  return parseOrNothing(text);
+}
+
+export function parseOrNothing(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { isErrno } from '../workflows/errors.ts';
-import { writeJson } from './json-file.ts';
+import { parseOrNothing, writeJson } from './json-file.ts';
 
 export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
 
@@ -65,8 +65,10 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
     if (path === mine || name.startsWith('.')) continue;
     const text = await readOrNone(path);
     if (text === undefined) continue;
-    const other = announced.parse(JSON.parse(text));
-    if (!isAlive(other.process)) await rm(path, { force: true });
+    // An announcement appears whole: one that says nothing is from before the machine lost power.
+    const said = parseOrNothing(text);
+    const other = said === undefined ? undefined : announced.parse(said);
+    if (!other || !isAlive(other.process)) await rm(path, { force: true });
     else if (other.holds) return other;
     else contender = other;
   }

@@ -8,7 +8,7 @@
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -130,7 +130,8 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
   if (await exists(join(dataDirOf(dir), 'PG_VERSION'))) return readPassword(dir);
   await removeUnfinished(dir);
   const password = randomBytes(24).toString('hex');
-  await writeFile(passwordFileOf(dir), password, { mode: 0o600 });
+  // As durable as the cluster, which initdb syncs: without it nobody gets in.
+  await writeDurably(passwordFileOf(dir), password);
   const fresh = join(dir, `data.new-${randomBytes(4).toString('hex')}`);
   const passwordForInit = `${fresh}.password`;
   await mkdir(fresh, { mode: 0o700 });
@@ -168,12 +169,25 @@ async function removeUnfinished(dir: string): Promise<void> {
   }
 }
 
-async function readPassword(dir: string): Promise<string> {
+async function writeDurably(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'w', 0o600);
   try {
-    return (await readFile(passwordFileOf(dir), 'utf8')).trim();
-  } catch (error) {
-    throw new LonghaulError('service_unreachable', `The password of the embedded Postgres is expected in ${passwordFileOf(dir)}, which cannot be read: restore the file.`, { cause: error }); // prettier-ignore
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
+}
+
+async function readPassword(dir: string): Promise<string> {
+  const file = passwordFileOf(dir);
+  const expected = `The password of the embedded Postgres is expected in ${file}`;
+  const read = readFile(file, 'utf8').catch((error: unknown) => {
+    throw new LonghaulError('service_unreachable', `${expected}, which cannot be read: restore the file.`, { cause: error }); // prettier-ignore
+  });
+  const password = (await read).trim();
+  if (password === '') throw new LonghaulError('service_unreachable', `${expected}, which is empty: restore the file.`);
+  return password;
 }
 
 async function refuseOtherVersion(dataDir: string, { binaries, env }: Programs): Promise<void> {

@@ -72,6 +72,9 @@ type ServerFile = z.infer<typeof serverFile>;
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   const found = await attachTemporal(options);
   if (found) return found;
+  // One whose record is lost serves on ports that nobody knows.
+  const unknown = await findTemporalServer(options.dir);
+  if (unknown) await stopTemporal(unknown);
   const program = await options.findProgram();
   await mkdir(options.dir, { recursive: true, mode: 0o700 });
   for (let tries = 1; ; tries++) {
@@ -97,8 +100,7 @@ export async function attachTemporal(options: TemporalOptions): Promise<RunningT
 /** The process that serves the database of this folder. */
 export async function findTemporalServer(dir: string): Promise<ProcessIdentity | undefined> {
   const known = await readServerFile(dir);
-  if (!known) return undefined;
-  if (known.process && isAlive(known.process)) return known.process;
+  if (known?.process && isAlive(known.process)) return known.process;
   return findByArguments(['--db-filename', databaseFileOf(dir)]);
 }
 

@@ -20,17 +20,23 @@ export interface TakeTurn {
   readonly runId: string;
   readonly host: string;
   readonly worker: WorkerIdentity;
+  /** Whether this worker is at work on the turn, or another one than ours that runs: what it has begun stands. */
+  readonly lives: (worker: WorkerIdentity) => boolean;
 }
 
 /** What an attempt finds when it asks for the turn. */
 export type TakenTurn =
   | { readonly kind: 'gone' }
+  /** A person has asked for the cancel: it will come, and no agent is started until then. */
+  | { readonly kind: 'cancel_requested' }
   /** The task is final, belongs to another run, or a newer attempt has the turn. */
   | { readonly kind: 'superseded'; readonly reason: string }
   /** An earlier attempt came to the end and Temporal never heard. */
   | { readonly kind: 'done'; readonly outcome: DispatchResult }
   | {
       readonly kind: 'taken';
+      /** Its number among all that the task has had. */
+      readonly attempt: number;
       readonly token: string;
       readonly sessionId: SessionId;
       /** The session's last frame. */
@@ -53,8 +59,16 @@ export interface EarlierAttempt {
   readonly outcome: DispatchResult | null;
 }
 
+interface KnownAttempt extends EarlierAttempt {
+  readonly run_id: string;
+  readonly worker_pid: number;
+  readonly worker_start: string;
+  readonly ended_at: Date | null;
+}
+
 interface TaskToTake {
   readonly state: string;
+  readonly cancel_requested: boolean;
   readonly run_id: string | null;
   readonly session_id: SessionId | null;
   readonly agent: string | null;
@@ -70,7 +84,8 @@ interface TaskToTake {
 export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   return sql.begin(async (tx) => {
     const [task] = await tx<TaskToTake[]>`
-      SELECT state, run_id, session_id, agent FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
+      SELECT state, run_id, session_id, agent, cancel_requested_at IS NOT NULL AS cancel_requested
+        FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
     if (!task) return { kind: 'gone' };
     if (task.state !== 'running') return superseded(`the task is ${task.state}`);
     if (!task.session_id) return superseded('the task has no session yet');
@@ -82,8 +97,9 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
     // Sent together, run in this order: the attempts are read once the session is locked.
     const [[session], attempts, [before]] = await Promise.all([
       tx<{ seq: number }[]>`SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
-      tx<EarlierAttempt[]>`
-        SELECT attempt, pid, pid_start, boot_id, agent_session_id, spawned_at, error_code, outcome
+      tx<KnownAttempt[]>`
+        SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, spawned_at,
+               ended_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
       // A session's tasks run one after another: those that have attempts are earlier ones.
       tx<{ agent_session_id: AgentSessionId }[]>`
@@ -95,29 +111,31 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
     if (!session) return { kind: 'gone' };
     const outcome = unheardOutcome(attempts, turn.waits ?? 0);
     if (outcome) return { kind: 'done', outcome };
-    const newest = attempts.at(-1);
-    if (newest && newest.attempt > turn.attempt) return superseded(`attempt ${newest.attempt} has the turn`);
+    if (task.cancel_requested) return { kind: 'cancel_requested' };
+    const attempt = numberOf(turn, attempts.at(-1));
+    if (attempt === undefined) return superseded(`attempt ${attempts.at(-1)?.attempt} has the turn`);
     const token = randomUUID();
     await Promise.all([
       tx`
         INSERT INTO attempts (task_id, attempt, host, run_id, token, boot_id, worker_pid, worker_start)
-        VALUES (${turn.taskId}, ${turn.attempt}, ${turn.host}, ${turn.runId}, ${token},
+        VALUES (${turn.taskId}, ${attempt}, ${turn.host}, ${turn.runId}, ${token},
                 ${turn.worker.bootId}, ${turn.worker.pid}, ${turn.worker.startTime})
         ON CONFLICT (task_id, attempt) DO UPDATE
           SET token = EXCLUDED.token, boot_id = EXCLUDED.boot_id,
               worker_pid = EXCLUDED.worker_pid, worker_start = EXCLUDED.worker_start, ended_at = NULL`,
       tx`
         UPDATE attempts SET ended_at = clock_timestamp()
-         WHERE task_id = ${turn.taskId} AND attempt < ${turn.attempt} AND ended_at IS NULL`,
+         WHERE task_id = ${turn.taskId} AND attempt < ${attempt} AND ended_at IS NULL`,
       tx`UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id}`,
       tx`UPDATE tasks SET phase = 'starting', waits_until = NULL WHERE id = ${turn.taskId}`,
     ]);
     return {
       kind: 'taken',
+      attempt,
       token,
       sessionId: task.session_id,
       seq: session.seq,
-      earlier: attempts.filter((row) => row.attempt < turn.attempt),
+      earlier: attempts.filter((row) => row.attempt < attempt),
       conversation: before?.agent_session_id,
     };
   });
@@ -127,6 +145,17 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
 function unheardOutcome(attempts: readonly EarlierAttempt[], waits: number): DispatchResult | undefined {
   const outcomes = attempts.flatMap(({ outcome }) => outcome ?? []);
   return outcomes.find(({ kind }) => kind !== 'waiting') ?? outcomes[waits];
+}
+
+/**
+ * Temporal's own number, unless we know of a newer attempt. Of a live worker that one has the turn. Of a dead one, or if
+ * it has ended, Temporal has forgotten it: a power cut takes its last commits back, and Postgres keeps its own. Then
+ * this attempt comes after it.
+ */
+function numberOf(turn: TakeTurn, newest: KnownAttempt | undefined): number | undefined {
+  if (!newest || (newest.run_id === turn.runId && newest.attempt <= turn.attempt)) return turn.attempt;
+  const worker = { bootId: newest.boot_id, pid: newest.worker_pid, startTime: newest.worker_start };
+  return newest.ended_at === null && turn.lives(worker) ? undefined : newest.attempt + 1;
 }
 
 function superseded(reason: string): TakenTurn {

@@ -131,6 +131,18 @@ export async function failUnstarted(
   return row;
 }
 
+/**
+ * Makes an open task's claim a stale one: whoever looks next starts a new run. False: it has ended, or has another run,
+ * or its cancel was asked for.
+ */
+export async function forgetRun(db: Db, taskId: TaskId, runId: string): Promise<boolean> {
+  const rows = await db`
+    UPDATE tasks SET run_id = NULL, claimed_at = clock_timestamp() - ${STALE_CLAIM}::interval
+     WHERE id = ${taskId} AND run_id = ${runId} AND state IN ('pending', 'running') AND cancel_requested_at IS NULL
+    RETURNING id`;
+  return rows.length > 0;
+}
+
 export interface OpenRun {
   readonly id: TaskId;
   readonly state: TaskState;
@@ -146,14 +158,6 @@ export async function openRuns(db: Db): Promise<OpenRun[]> {
       SELECT id, state, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", cancel_reason AS "cancelReason"
         FROM tasks WHERE state IN ('pending', 'running') AND run_id IS NOT NULL ORDER BY created_at`),
   ];
-}
-
-/** Puts a task whose run is lost back into the queue. False: it has begun, ended, or has another run by now. */
-export async function forgetRun(db: Db, { id, runId }: Pick<OpenRun, 'id' | 'runId'>): Promise<boolean> {
-  const rows = await db`
-    UPDATE tasks SET run_id = NULL, claimed_at = NULL
-     WHERE id = ${id} AND state = 'pending' AND run_id = ${runId} RETURNING id`;
-  return rows.length > 0;
 }
 
 /** Rows that say they are running although nobody has claimed them and no run is known: nothing will ever end them. */

@@ -26,6 +26,8 @@ export interface CreateRequest {
   readonly base?: string;
   /** Whose it is, a task's id: a worktree of another owner is refused. Default: nobody asks. */
   readonly owner?: string;
+  /** Its owner knows that it was made before: our record of it may have gone with the machine's power, the work has not. */
+  readonly madeBefore?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -81,7 +83,9 @@ async function makeOrFind({ locksDir, repository, worktreePath, request }: Targe
   const { topLevel, commonDir, head: base } = repository;
   const owner = request.owner === undefined ? {} : { owner: request.owner };
   const earlier = readRecord(locksDir, worktreePath);
-  if (earlier?.state === 'ready') {
+  // What is collected is still the task's: its own step, run again, must not take it away before it is queued.
+  const isOwn = request.owner !== undefined && earlier?.owner === request.owner;
+  if (earlier?.state === 'ready' || (earlier?.state === 'collected' && isOwn)) {
     if (earlier.commonDir !== commonDir) throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
     if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
     if (isWhole(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
@@ -89,6 +93,10 @@ async function makeOrFind({ locksDir, repository, worktreePath, request }: Targe
   const inTheWay = earlier === undefined ? occupant(commonDir, worktreePath) : 'ours';
   if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
   const record: WorktreeRecord = { worktreePath, topLevel, commonDir, base, ...owner, state: 'making' };
+  if (earlier === undefined && request.madeBefore && inTheWay === 'ours' && isWhole(record)) {
+    writeRecord(locksDir, { ...record, state: 'ready' });
+    return { state: 'found', worktreePath, base, warnings: [] };
+  }
   writeRecord(locksDir, record);
   if (inTheWay === 'ours') {
     await clearWorktree({ locksDir, worktreePath, commonDir: earlier?.commonDir ?? commonDir, ...signal });

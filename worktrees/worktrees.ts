@@ -12,9 +12,9 @@ import { LonghaulError } from '../workflows/errors.ts';
 import { type Collected, type CollectRequest, collectChange } from './collect.ts';
 import { type CreateRequest, type MadeWorktree, type ResetRequest, createWorktree, resetWorktree } from './create.ts';
 import { git, tryGit } from './git.ts';
-import { type WorktreeRecord, findOwned } from './records.ts';
+import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
-import { type Repository, commonDirOf, inspect } from './repository.ts';
+import { type Repository, canonical, commonDirOf, inspect } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { uncommittedEdits } from './uncommitted-edits.ts';
 
@@ -42,6 +42,8 @@ export interface Worktrees {
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
   /** The worktree that is this task's by now, for a task whose row is gone; undefined: it has none. */
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;
+  /** Whose task's the worktree at this path is by now; undefined: nobody's, as far as our records say. */
+  ownerOf(worktreePath: string): string | undefined;
   /** The commit that `ref` names; undefined: there is no such ref. */
   resultCommit(request: RefRequest): Promise<string | undefined>;
   hasCommit(projectPath: string, commit: string): Promise<boolean>;
@@ -64,6 +66,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     },
     remove: (request) => removeWorktree({ locksDir, ...(root !== undefined && { root }) }, request),
     findOwned: (owner) => findOwned(locksDir, owner),
+    ownerOf: (worktreePath) => readRecord(locksDir, canonical(worktreePath))?.owner,
     resultCommit: async ({ projectPath, ref, signal }) => {
       checkRef(ref);
       const args = ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`];

@@ -256,6 +256,21 @@ test('rows that Temporal refuses to hear of do not keep others from their settle
   expect(said).toHaveLength(refused.length);
 });
 
+test('an open row whose run Temporal has forgotten gets a new one; if its cancel was asked for, a settlement', async () => {
+  const [forgotten, unwanted] = [await insert(), await insert()];
+  const lost = randomUUID();
+  await sql`UPDATE tasks SET state = 'running', run_id = ${lost}, claimed_at = now()`;
+  await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${unwanted}`;
+  startOne();
+  await expect.poll(async () => (await rowOf(forgotten))?.run_id, { timeout: 15_000 }).not.toBe(lost);
+  await started(forgotten);
+  const { status, runId } = await temporal.workflow.getHandle(taskWorkflowId(forgotten)).describe();
+  expect({ status: status.name, runId }).toEqual({ status: 'RUNNING', runId: (await rowOf(forgotten))?.run_id });
+  const settlement = temporal.workflow.getHandle(settleWorkflowId(unwanted));
+  await expect.poll(async () => (await settlement.describe()).status.name, { timeout: 15_000 }).toBe('RUNNING');
+  expect(await rowOf(unwanted)).toMatchObject({ run_id: lost });
+});
+
 test('a row inserted as running, without a run, is cancelled at once and else ended by the next look', async () => {
   const asked = await insert({ state: 'running' });
   const wished = await insert({ state: 'running' });

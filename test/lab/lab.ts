@@ -15,10 +15,12 @@ import { connectTemporal, type TemporalLink } from '../../client/temporal.ts';
 import { startTemporal, stopTemporal, type RunningTemporal } from '../../services/temporal.ts';
 import { findTemporal } from '../../services/temporal-binary.ts';
 import { checkTemporal } from '../../services/temporal-connection.ts';
+import { connect, type Sql } from '../../store/sql.ts';
 import type { ProjectId } from '../../workflows/contract.ts';
 import { freshDatabase, type LabDatabase } from './database.ts';
 import { Observer } from './observer.ts';
 import { makeRepository, type Files, type SampleRepository } from './repositories.ts';
+import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const HOST = 'lab';
@@ -35,6 +37,8 @@ export interface LabOptions {
   readonly files?: Files;
   /** Of the user's repository, below the lab's home. */
   readonly repository?: string;
+  /** Intake and workers reach the database by a proxy only (`lab.proxy`), the test directly. */
+  readonly proxied?: boolean;
 }
 
 export async function startLab(options: LabOptions = {}): Promise<Lab> {
@@ -44,7 +48,8 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   const [project] = await database.sql<{ id: ProjectId }[]>`
     INSERT INTO projects (name, path) VALUES ('lab', ${repository.path}) RETURNING id`;
   if (!project) throw new TypeError('no project');
-  return new Lab({ home, database, temporal, repository, projectId: project.id, slots: options.slots ?? 4 });
+  const proxy = options.proxied ? { proxy: await tcpProxy(database.url) } : {};
+  return new Lab({ home, database, temporal, repository, projectId: project.id, slots: options.slots ?? 4, ...proxy });
 }
 
 interface LabParts {
@@ -54,6 +59,7 @@ interface LabParts {
   readonly repository: SampleRepository;
   readonly projectId: ProjectId;
   readonly slots: number;
+  readonly proxy?: TcpProxy;
 }
 
 export class Lab extends Observer {
@@ -61,6 +67,7 @@ export class Lab extends Observer {
   readonly #link: TemporalLink;
   readonly #stop = new AbortController();
   readonly #intake: Intake;
+  readonly #intakeSql: Sql;
   readonly #workers: LabWorker[] = [];
   temporal: RunningTemporal;
 
@@ -70,8 +77,9 @@ export class Lab extends Observer {
     this.#parts = parts;
     this.#link = link;
     this.temporal = parts.temporal;
+    this.#intakeSql = parts.proxy === undefined ? this.sql : connect(parts.proxy.url, { applicationName: 'intake' });
     this.#intake = startIntake({
-      sql: this.sql,
+      sql: this.#intakeSql,
       temporal: this.client,
       host: HOST,
       log: pino({ level: 'silent' }),
@@ -97,7 +105,7 @@ export class Lab extends Observer {
       cwd: ROOT,
       env: {
         ...process.env,
-        DATABASE_URL: this.#parts.database.url,
+        DATABASE_URL: this.#parts.proxy?.url ?? this.#parts.database.url,
         TEMPORAL_ADDRESS: this.temporal.address,
         LONGHAUL_HOME: this.home,
         LONGHAUL_HOST_NAME: HOST,
@@ -124,6 +132,11 @@ export class Lab extends Observer {
     await Promise.race([ready, died]);
     died.catch(() => {});
     return worker;
+  }
+
+  get proxy(): TcpProxy {
+    if (!this.#parts.proxy) throw new TypeError('this lab was started without a proxy');
+    return this.#parts.proxy;
   }
 
   get databaseUrl(): string {
@@ -163,6 +176,8 @@ export class Lab extends Observer {
     await this.#intake.ended;
     const leaked = await this.endLeaked();
     await this.#link.close();
+    if (this.#intakeSql !== this.sql) await this.#intakeSql.end({ timeout: 1 });
+    await this.#parts.proxy?.close();
     await this.#parts.database.drop();
     await stopTemporal(this.temporal.identity);
     if (process.env['LONGHAUL_KEEP_LAB'] === undefined)

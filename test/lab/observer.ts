@@ -1,5 +1,6 @@
 /** What a test sees of a Longhaul: its rows, frames, runs and what is left on disk; and how it hands in tasks. */
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -39,7 +40,6 @@ export class Observer {
   readonly client: Client;
   readonly repository: SampleRepository;
   readonly projectId: ProjectId;
-  #gates = 0;
 
   constructor({ home, sql, client, repository, projectId }: Observed) {
     this.home = home;
@@ -202,7 +202,7 @@ export class Observer {
 
   /** An agent told to `run cat <path>` waits there until `open` is called, once for each that waits. */
   gate(): { readonly path: string; open(): Promise<void> } {
-    const fifo = path.join(this.home, `gate${(this.#gates += 1)}`);
+    const fifo = path.join(this.home, `gate-${randomUUID()}`);
     execFileSync('mkfifo', [fifo]);
     return { path: fifo, open: () => writeFile(fifo, '') };
   }

@@ -1,4 +1,7 @@
-/** A TCP proxy in front of Postgres that loses answers: the server has done its work, the client never hears. */
+/**
+ * A TCP proxy in front of Postgres that loses answers (the server has done its work, the client never hears), cuts
+ * connections, and refuses new ones.
+ */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface TcpProxy {
@@ -7,6 +10,9 @@ export interface TcpProxy {
   loseAnswers(after?: string): void;
   /** Cuts all connections. New ones work as they should. */
   cut(): void;
+  /** Cuts all connections; until `accept` new ones are refused. */
+  refuse(): Promise<void>;
+  accept(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -37,7 +43,9 @@ export async function tcpProxy(databaseUrl: string): Promise<TcpProxy> {
       });
     }
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const listenOn = (port: number): Promise<void> =>
+    new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve()));
+  await listenOn(0);
   const url = new URL(databaseUrl);
   url.hostname = '127.0.0.1';
   url.port = String((server.address() as AddressInfo).port);
@@ -48,6 +56,11 @@ export async function tcpProxy(databaseUrl: string): Promise<TcpProxy> {
       upstream.destroy();
     }
   };
+  const refuse = async (): Promise<void> => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    cut();
+    await closed;
+  };
   return {
     url: url.href,
     loseAnswers: (after) => {
@@ -55,9 +68,8 @@ export async function tcpProxy(databaseUrl: string): Promise<TcpProxy> {
       else trigger = after;
     },
     cut,
-    close: async () => {
-      cut();
-      await new Promise((resolve) => server.close(resolve));
-    },
+    refuse,
+    accept: () => listenOn(Number(url.port)),
+    close: refuse,
   };
 }

@@ -8,7 +8,12 @@ import type { SessionId } from '../../workflows/contract.ts';
 import type { LabMessage } from './log.ts';
 
 export type Taken = Extract<TakenTurn, { kind: 'taken' }>;
-export const LAB_TURN = { runId: 'run-1', host: 'lab', worker: { bootId: 'boot', pid: 4242, startTime: '1' } };
+export const LAB_TURN = {
+  runId: 'run-1',
+  host: 'lab',
+  worker: { bootId: 'boot', pid: 4242, startTime: '1' },
+  lives: () => true,
+};
 
 export async function takeLabTurn(sql: Sql, message: LabMessage, attempt = 1): Promise<Taken> {
   const taken = await takeTurn(sql, { ...LAB_TURN, taskId: message.taskId, attempt });

@@ -69,6 +69,30 @@ test('a newer attempt takes the turn and learns what the older ones left; an old
   expect(task).toEqual({ phase: 'starting' });
 });
 
+test('an attempt that Temporal counts again, after it forgot newer ones, comes after those of dead workers', async () => {
+  const message = await labSession(sql);
+  await takeLabTurn(sql, message, 1);
+  await takeLabTurn(sql, message, 2);
+  const forgotten = { ...LAB_TURN, taskId: message.taskId, attempt: 1, lives: () => false };
+  expect(await takeTurn(sql, forgotten)).toMatchObject({ kind: 'taken', attempt: 3, earlier: [{}, {}] });
+  // Of a run that Temporal began anew, as it had forgotten the first.
+  const anew = { ...forgotten, runId: 'run-2' };
+  expect(await takeTurn(sql, anew)).toMatchObject({ kind: 'taken', attempt: 4 });
+  // One that has ended is nobody's any more.
+  await recordAttemptFailure(sql, { taskId: message.taskId, attempt: 4, code: 'agent_crashed' });
+  expect(await takeTurn(sql, { ...anew, attempt: 2, lives: () => true })).toMatchObject({ kind: 'taken', attempt: 5 });
+});
+
+test('a task whose cancel was asked for gives nobody its turn; an outcome is found all the same', async () => {
+  const message = await labSession(sql);
+  const stream = await openStream(sql, new FrameWriter(sql), message);
+  await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${message.taskId}`;
+  expect(await take(message, 2)).toEqual({ kind: 'cancel_requested' });
+  const outcome = { kind: 'completed', attempt: 1 } as const;
+  await stream.commit([], (tx) => recordOutcome(tx, { taskId: message.taskId, attempt: 1, outcome }));
+  expect(await take(message, 2)).toEqual({ kind: 'done', outcome });
+});
+
 test('an attempt that asks twice, because it never heard the answer, has the turn with a new token', async () => {
   const message = await labSession(sql);
   const first = await takeLabTurn(sql, message, 1);

@@ -1,0 +1,103 @@
+/**
+ * The disk of worktrees, or of the project's repository (results are its objects), is full as a step needs it. Tried
+ * again, the step finds the room that somebody has made; else the task says so, and its work stays where it is.
+ */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { ProjectId, TaskId } from '../../workflows/contract.ts';
+import { type Lab, startLab } from '../lab/lab.ts';
+import { isWaiting, Observer } from '../lab/observer.ts';
+import { makeRepository } from '../lab/repositories.ts';
+import { mountSmallDisk, type SmallDisk } from '../lab/small-disk.ts';
+import { expectWhole } from '../lab/whole.ts';
+
+const FILES = { 'first.txt': 'first', 'second.txt': 'second' };
+
+let lab: Lab;
+/** Of the repository on the small disk. */
+let seen: Observer;
+let ofProject: SmallDisk;
+let ofWorktrees: SmallDisk;
+let before: Record<string, string>;
+
+beforeAll(async () => {
+  lab = await startLab({ slots: 1 });
+  ofProject = mountSmallDisk(path.join(lab.home, 'small'), 4);
+  ofWorktrees = mountSmallDisk(path.join(lab.home, 'worktrees'), 4);
+  const repository = await makeRepository(path.join(ofProject.folder, 'project'));
+  const [project] = await lab.sql<{ id: ProjectId }[]>`
+    INSERT INTO projects (name, path) VALUES ('small', ${repository.path}) RETURNING id`;
+  if (!project) throw new TypeError('no project');
+  seen = new Observer({ home: lab.home, sql: lab.sql, client: lab.client, repository, projectId: project.id });
+  before = await repository.fingerprint();
+  await lab.startWorker();
+});
+afterAll(async () => {
+  ofProject.unmount();
+  ofWorktrees.unmount();
+  await lab.close();
+});
+
+/** The worker has said so of this task's step. */
+async function untilFull(task: TaskId, step: string): Promise<void> {
+  await seen.until(`${step} to find no room`, async () =>
+    (await seen.logs()).split('\n').some((line) => {
+      if (!line.includes(task) || !line.includes(`${step} failed`)) return false;
+      expect(line).toMatch(/disk is full|out of disk space/);
+      return true;
+    }),
+  );
+}
+
+test.each([
+  ['the project', () => ofProject],
+  ['the worktrees', () => ofWorktrees],
+])('the disk of %s is full as a worktree is made, and is freed: the task completes', async (_, disk) => {
+  disk().fill();
+  const task = await seen.submit({ input: 'write first.txt with first. write second.txt with second' });
+  await untilFull(task, 'createWorktree');
+  disk().free();
+  await expectWhole(seen, task, { files: FILES });
+  expect(await seen.repository.fingerprint()).toEqual(before);
+});
+
+test('the disk of the project stays full as a worktree is made: disk_full, and nothing is left there', async () => {
+  ofProject.fill();
+  const task = await seen.submit({ input: 'write first.txt with first' });
+  await expectWhole(seen, task, { files: {}, state: 'failed', code: 'disk_full' });
+  ofProject.free();
+  expect(await seen.repository.fingerprint()).toEqual(before);
+});
+
+async function collecting(): Promise<TaskId> {
+  const gate = seen.gate();
+  const task = await seen.submit({
+    input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
+  });
+  await seen.untilFrame(task, 'the agent waits', isWaiting);
+  ofProject.fill();
+  await gate.open();
+  await untilFull(task, 'diffWorktree');
+  return task;
+}
+
+test('the disk of the project is full as the work is collected, and is freed: the task completes', async () => {
+  const task = await collecting();
+  ofProject.free();
+  await expectWhole(seen, task, { files: FILES });
+  expect(await seen.repository.fingerprint()).toEqual(before);
+});
+
+test('the disk of the project stays full as the work is collected: the worktree is kept and named', async () => {
+  const task = await collecting();
+  const { kept_worktree, output_summary } = await seen.ended(task);
+  ofProject.free();
+  expect(output_summary).toContain(`The worktree was kept at ${kept_worktree}`);
+  expect(output_summary).toMatch(/disk is full|out of disk space/);
+  for (const [name, content] of Object.entries(FILES)) {
+    expect((await readFile(path.join(kept_worktree ?? '', name), 'utf8')).trim()).toBe(content);
+  }
+  expect(await seen.changes(task)).toEqual([]);
+  expect(await seen.leftovers(task)).toEqual([]);
+});

@@ -1,0 +1,82 @@
+/**
+ * What a home writes about itself is empty after the machine lost its power: records of processes and ports, locks, the
+ * record of a worktree. All of it can be found out anew. What cannot is named in one line: the token, the password.
+ */
+import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type LabHome, startHome } from '../lab/home.ts';
+import { isWaiting } from '../lab/observer.ts';
+import { expectWhole } from '../lab/whole.ts';
+import { nameOf } from '../../worktrees/repository-lock.ts';
+
+const FILES = { 'first.txt': 'first', 'second.txt': 'second' };
+
+let lab: LabHome;
+beforeAll(async () => {
+  lab = await startHome();
+});
+afterAll(() => lab.close());
+
+/** Paths below the home. */
+async function emptied(): Promise<string[]> {
+  const records = ['temporal/server.json', 'postgres/server.json'];
+  for (const folder of ['run', 'run/supervisor.lock', 'locks']) {
+    for (const entry of await readdir(path.join(lab.home, folder), { withFileTypes: true })) {
+      if (entry.isFile()) records.push(`${folder}/${entry.name}`);
+    }
+  }
+  for (const record of records) await truncate(path.join(lab.home, record));
+  return records;
+}
+
+test.each([
+  ['with everything killed', 'all' as const],
+  ['with the supervisor killed and its parts alive', ['supervisor']],
+])('every record is empty, %s: up, and the task completes', async (_, victims) => {
+  const before = await lab.seen.repository.fingerprint();
+  const gate = lab.seen.gate();
+  const task = await lab.seen.submit({
+    input: `write first.txt with first. say part one. run cat ${gate.path}. write second.txt with second`,
+  });
+  await lab.seen.untilFrame(task, 'the agent waits', isWaiting);
+  await lab.kill(victims);
+  const records = await emptied();
+  expect(records).toContain('run/state.json');
+  expect(records.some((record) => record.endsWith('.worktree.json'))).toBe(true);
+  await lab.up();
+  await gate.open();
+
+  await expectWhole(lab.seen, task, { files: FILES });
+  expect(await lab.seen.repository.fingerprint()).toEqual(before);
+});
+
+test('a lock that says nothing belongs to nobody', async () => {
+  const task = await lab.seen.submit({ input: 'write first.txt with first. write second.txt with second' });
+  await lab.kill('all');
+  // Of this repository, as one that was being written.
+  const name = `${nameOf(path.join(lab.seen.repository.path, '.git'))}.lock`;
+  await mkdir(path.join(lab.home, 'locks'), { recursive: true });
+  await writeFile(path.join(lab.home, 'locks', name), '');
+  await lab.up();
+  await expectWhole(lab.seen, task, { files: FILES });
+});
+
+test.each([
+  ['token', 'The token file'],
+  ['postgres/password', 'which is empty: restore the file'],
+])('an empty %s: `up -d` says so in one line, and goes on once the file is back', async (name, says) => {
+  const file = path.join(lab.home, name);
+  const content = await readFile(file);
+  await lab.kill('all');
+  await truncate(file);
+  const ran = await lab.command('up', '-d');
+  expect(ran.code).not.toBe(0);
+  expect(ran.stderr).toContain(says);
+  expect(ran.stderr).toContain(file);
+  await writeFile(file, content);
+  await lab.up();
+  await expectWhole(lab.seen, await lab.seen.submit({ input: 'write first.txt with first' }), {
+    files: { 'first.txt': 'first' },
+  });
+});
