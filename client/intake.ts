@@ -142,7 +142,7 @@ class RunningIntake {
   }
 
   async #sweep(): Promise<void> {
-    const { sql, log } = this.#options;
+    const { sql } = this.#options;
     this.#nextSweepAt = Date.now() + SWEEP_MS;
     const room = STARTS_AT_ONCE - this.#starts;
     if (room > 0) for (const task of await takeStaleClaims(sql, room)) this.#start(task);
@@ -151,14 +151,16 @@ class RunningIntake {
     this.#nextAuthorityAt = Date.now() + AUTHORITY_MS;
     this.#track(
       settleLostRuns(this.#options).then(
-        (count) => {
-          if (count === 0) return;
-          log.warn({ count }, 'tasks whose runs were closed or forgotten are brought on');
-          this.#nextSweepAt = 0; // a forgotten run's claim is stale now
-        },
+        (count) => count > 0 && this.#broughtOn(count),
         (error: unknown) => this.#hear(error, 'could not compare tasks with their runs'),
       ),
     );
+  }
+
+  /** The claim of a forgotten run is stale now: the next sweep takes it. */
+  #broughtOn(count: number): void {
+    this.#options.log.warn({ count }, 'tasks whose runs were closed or forgotten are brought on');
+    this.#nextSweepAt = 0;
   }
 
   #start(task: ClaimedTask): void {
