@@ -1,16 +1,17 @@
 /**
- * Step 3, dispatch agent: one attempt at the turn. It takes the fence, finds an outcome that Temporal never
- * heard of, adopts a turn that lives on in this process, or starts one; then it watches: heartbeats to
- * Temporal, progress to the workflow, and what a cancellation means.
+ * Step 3, dispatch agent: one attempt at the turn. It adopts a turn that lives on in this process, or takes one of the
+ * host's slots and the fence, finds an outcome that Temporal never heard of, or starts a turn, which has the slot as long
+ * as it lives; then it watches: heartbeats to Temporal, progress to the workflow, and what a cancellation means.
  */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
+import type { Slot } from '../agents/slots.ts';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
 import { isRunning, turnTask } from '../store/turn-task.ts';
 import { AGENT_PROGRESS, type DispatchResult, type StepInput, type TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { ProgressPacer } from './progress-pacer.ts';
-import type { StepDeps } from './step.ts';
+import { type StepDeps, withHeartbeat } from './step.ts';
 import { startTurn } from './turn.ts';
 import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
@@ -37,11 +38,42 @@ async function turnFor(deps: StepDeps, taskId: TaskId): Promise<Found> {
   if (running) {
     const adopted = await adoptTurn(deps.sql, { taskId, attempt: info.attempt, from: running.attempt });
     if (adopted) {
-      running.adopt(info.attempt);
+      deps.turns.adopt(running, info.attempt);
       return { live: running };
     }
     await running.stop('abandoned');
   }
+  const slot = await slotFor(deps, taskId);
+  try {
+    const found = await newTurn(deps, taskId);
+    if ('live' in found) found.live.result.then(slot.release, slot.release);
+    else slot.release();
+    return found;
+  } catch (error) {
+    slot.release();
+    throw error;
+  }
+}
+
+/** At once, unless another worker of this host has some of the slots, or a turn lives on that no attempt watches. */
+async function slotFor({ slots, turns }: StepDeps, taskId: TaskId): Promise<Slot> {
+  const claim = { taskId, attempt: Context.current().info.attempt };
+  const atOnce = await slots.tryTake(claim);
+  if (atOnce) return atOnce;
+  return withHeartbeat(async (signal) => {
+    for (;;) {
+      // The attempt that would adopt that turn needs what this one has at Temporal.
+      if (turns.anyLeft)
+        throw new LonghaulError('no_free_slot', 'every agent slot is taken, one by a turn to be adopted');
+      await slots.untilChange(signal);
+      const slot = await slots.tryTake(claim);
+      if (slot) return slot;
+    }
+  });
+}
+
+async function newTurn(deps: StepDeps, taskId: TaskId): Promise<Found> {
+  const { info } = Context.current();
   const taken = await takeTurn(deps.sql, {
     taskId,
     attempt: info.attempt,
@@ -81,8 +113,6 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
     pacer.offer(turn.progress());
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
-  // The attempt that follows may adopt the turn before this one hears that it is over.
-  const { attempt } = context.info;
   let looking: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
     const look = async (): Promise<void> => {
@@ -96,7 +126,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   try {
     return await Promise.race([turn.result, context.cancelled, ended]);
   } catch (error) {
-    if (error instanceof CancelledFailure && context.cancellationSignal.aborted) await letGo(turn, attempt, error);
+    if (error instanceof CancelledFailure && context.cancellationSignal.aborted) await letGo(deps, turn, error);
     throw error;
   } finally {
     clearInterval(timer);
@@ -107,8 +137,11 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
 }
 
 /** Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. */
-async function letGo(turn: LiveTurn, attempt: number, cancelled: CancelledFailure): Promise<never> {
-  const details = Context.current().cancellationDetails;
+async function letGo({ turns }: StepDeps, turn: LiveTurn, cancelled: CancelledFailure): Promise<never> {
+  const {
+    cancellationDetails: details,
+    info: { attempt },
+  } = Context.current();
   if (details?.cancelRequested) {
     await turn.stop('cancel');
     throw cancelled;
@@ -118,7 +151,8 @@ async function letGo(turn: LiveTurn, attempt: number, cancelled: CancelledFailur
     throw new LonghaulError('worker_lost', 'the worker was shut down; the turn goes on elsewhere');
   }
   // Timed out, paused, reset or unknown to the server: this process is well, so the turn goes on for the
-  // attempt that follows.
+  // attempt that follows, which may have adopted it already.
+  if (turn.attempt === attempt) turns.leave(turn);
   setTimeout(() => {
     if (turn.attempt === attempt) void turn.stop('abandoned');
   }, ADOPTION_GRACE_MS).unref();

@@ -21,6 +21,8 @@ export interface LiveTurn {
 
 export class TurnRegistry {
   readonly #turns = new Map<TaskId, LiveTurn>();
+  /** Turns that no attempt watches at the moment. */
+  readonly #left = new Set<LiveTurn>();
 
   get(taskId: TaskId): LiveTurn | undefined {
     return this.#turns.get(taskId);
@@ -30,6 +32,7 @@ export class TurnRegistry {
   add(turn: LiveTurn): void {
     this.#turns.set(turn.taskId, turn);
     const forget = (): void => {
+      this.#left.delete(turn);
       if (this.#turns.get(turn.taskId) === turn) this.#turns.delete(turn.taskId);
     };
     turn.result.then(forget, forget);
@@ -37,6 +40,20 @@ export class TurnRegistry {
 
   get size(): number {
     return this.#turns.size;
+  }
+
+  /** Its attempt is over: it lives on for the next one. */
+  leave(turn: LiveTurn): void {
+    if (this.#turns.get(turn.taskId) === turn) this.#left.add(turn);
+  }
+
+  adopt(turn: LiveTurn, attempt: number): void {
+    this.#left.delete(turn);
+    turn.adopt(attempt);
+  }
+
+  get anyLeft(): boolean {
+    return this.#left.size > 0;
   }
 
   async stop(taskId: TaskId, reason: StopReason): Promise<void> {
