@@ -182,11 +182,9 @@ test('a task is cancelled in a worker that drains', async () => {
 test('a worker that drains alone hands its tasks to the next one when their turns are over', async () => {
   await openLab({ slots: 1 });
   const old = await lab.startWorker();
-  const [first, second] = [await submitGated(), await submitGated()];
-  await lab.until('one at its gate', async () => (await slotsInUse()).length === 1);
-  const order = (await slotsInUse())[0]?.startsWith(first.task) ? [first, second] : [second, first];
-  const [running, queued] = order as [Gated, Gated];
+  const running = await submitGated();
   await untilAtGate(running);
+  const queued = await submitGated();
   old.kill('SIGUSR2');
   await lab.until('it to drain', async () => (await lab.logs()).includes('worker drains'));
   await running.open();
@@ -195,7 +193,7 @@ test('a worker that drains alone hands its tasks to the next one when their turn
   await lab.startWorker();
   await untilAtGate(queued);
   await queued.open();
-  for (const { task } of order) await expectWhole(task);
+  for (const { task } of [running, queued]) await expectWhole(task);
   expect(await attemptsOf(running.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
 });
 
@@ -214,7 +212,10 @@ test('a worker that starts beside another ends nothing of it; when that is kille
 
   victim.kill('SIGKILL');
   await victim.exited;
-  await lab.until('the survivor to see it', async () => (await attemptsOf(first.task))[0]?.error_code === 'worker_lost');
+  await lab.until(
+    'the survivor to see it',
+    async () => (await attemptsOf(first.task))[0]?.error_code === 'worker_lost',
+  );
   // Who waits for the only slot has it first: the dead worker's agent is gone by then.
   await untilAtGate(second);
   expect(await slotsInUse()).toHaveLength(1);
