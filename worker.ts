@@ -9,16 +9,18 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import type { Logger } from 'pino';
 import { exportMetrics } from './activities/export-metrics.ts';
 import { makeSteps } from './activities/main.ts';
-import { endLostAgents, recoverSteps, workerIdentity } from './activities/recover-steps.ts';
+import { endLostAttempts, recoverFromOthers, recoverSteps, workerIdentity } from './activities/recover-steps.ts';
 import { HISTOGRAM_BUCKETS } from './activities/step-metrics.ts';
 import { TurnRegistry } from './activities/turns.ts';
 import { requireProc } from './agents/process/end.ts';
+import { AGENT_SLOTS, AgentSlots } from './agents/slots.ts';
 import { migrateDatabase } from './client/migrate-database.ts';
 import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
 import { listFoundAgents } from './maintenance/agents.ts';
 import { identifySelf } from './processes/identity.ts';
 import { startRunner } from './processes/runner.ts';
+import { homePaths } from './services/home.ts';
 import { makeLog } from './services/log.ts';
 import { freePort } from './services/ports.ts';
 import { prepareServices } from './services/prepare.ts';
@@ -29,11 +31,16 @@ import { claimHost } from './store/hosts.ts';
 import { connect, type Sql } from './store/sql.ts';
 import { agentQueue, hostQueue, WORKFLOW_QUEUE } from './workflows/contract.ts';
 import { LonghaulError } from './workflows/errors.ts';
+import { withLock } from './worktrees/repository-lock.ts';
 import { makeWorktrees } from './worktrees/worktrees.ts';
 
 /** Steps that are running get this long after a SIGTERM; turns are stopped at once and resumed by the next worker. */
-const SHUTDOWN_GRACE = '8s';
-const SHUTDOWN_FORCE = '12s';
+const SHUTDOWN_GRACE_MS = 8_000;
+const SHUTDOWN_FORCE_MS = 12_000;
+/** A worker that drains lets its turns come to their end, however long that takes. */
+const DRAIN_GRACE = '20 days';
+/** Told so, a worker drains: it begins nothing new and ends with the last of its turns. */
+const DRAIN_SIGNAL = 'SIGUSR2';
 /** git works the disk; more at once only take longer. */
 const GIT_STEPS_AT_ONCE = 16;
 
@@ -63,22 +70,43 @@ async function main(): Promise<void> {
     listFoundAgents(sql, process.env['PATH']),
   ]);
   const temporal = connectTemporal(target);
-  const turns = new TurnRegistry();
-  const workers = await createWorkers({ settings, sql, log, temporal: temporal.client, turns, connection, bundle });
-  await endLostAgents({ sql, host: settings.hostName, log });
-  stopOnSignals(workers, turns, log);
+  await work({
+    settings,
+    sql,
+    log,
+    temporal: temporal.client,
+    turns: new TurnRegistry(),
+    slots: openSlots(settings),
+    hurry: new AbortController(),
+    connection,
+    bundle,
+    metricsAddress,
+  });
+  await Promise.allSettled([connection.close(), temporal.close(), sql.end({ timeout: 5 })]);
+}
+
+/** Until it is told to end, and has. */
+async function work(parts: WorkerParts): Promise<void> {
+  const { settings, sql, log, temporal, turns, slots, metricsAddress } = parts;
+  const host = settings.hostName;
+  const workers = await createWorkers(parts);
+  // Before this worker takes any step.
+  await Promise.all([slots.freeStale(), endLostAttempts({ sql, host })]);
+  stopOnSignals(workers, parts);
   const running = Promise.all(workers.map((worker) => worker.run()));
-  const exporting = new AbortController();
+  const beside = new AbortController();
+  const { signal } = beside;
   if (metricsAddress !== undefined) {
-    void exportMetrics({ sql, host: settings.hostName, address: metricsAddress, log, signal: exporting.signal });
+    void exportMetrics({ sql, worker: `${host}/${process.pid}`, address: metricsAddress, log, signal });
   }
-  await recoverSteps({ sql, temporal: temporal.client, host: settings.hostName, log });
+  const recovery = { sql, temporal, host, log, exclusively: lockOf(settings, 'lost steps') };
+  await recoverSteps(recovery);
+  void recoverFromOthers(recovery, signal);
   announceReady();
-  log.info({ host: settings.hostName, slots: settings.agentSlots }, 'worker ready');
+  log.info({ host, slots: settings.agentSlots }, 'worker ready');
   await running;
   await turns.stopAll('shutdown');
-  exporting.abort();
-  await Promise.allSettled([connection.close(), temporal.close(), sql.end({ timeout: 5 })]);
+  beside.abort();
 }
 
 interface WorkerParts {
@@ -87,19 +115,38 @@ interface WorkerParts {
   readonly log: Logger;
   readonly temporal: Client;
   readonly turns: TurnRegistry;
+  readonly slots: AgentSlots;
+  readonly hurry: AbortController;
   readonly connection: NativeConnection;
   readonly bundle: string;
+  /** Where the core shows its metrics; undefined: nowhere. */
+  readonly metricsAddress: string | undefined;
 }
 
-async function createWorkers({
-  settings,
-  sql,
-  log,
-  temporal,
-  turns,
-  connection,
-  bundle,
-}: WorkerParts): Promise<Worker[]> {
+/** Between the workers of this home. */
+function lockOf({ home }: Settings, subject: string): <T>(work: () => Promise<T>) => Promise<T> {
+  return (work) => withLock({ locksDir: path.join(home, 'locks'), subject }, work);
+}
+
+function openSlots(settings: Settings): AgentSlots {
+  const meter = Runtime.instance().metricMeter;
+  const held = meter.createGauge(
+    'longhaul_agent_slots_held',
+    'int',
+    undefined,
+    'Slots that turns of this worker have.',
+  );
+  held.set(0);
+  return new AgentSlots({
+    folder: homePaths(settings.home).slots,
+    count: settings.agentSlots,
+    exclusively: lockOf(settings, AGENT_SLOTS),
+    onUse: (count) => held.set(count),
+  });
+}
+
+async function createWorkers(parts: WorkerParts): Promise<Worker[]> {
+  const { settings, sql, log, temporal, turns, slots, hurry, connection, bundle } = parts;
   requireProc();
   const me = identifySelf();
   // Its real path: rows, git and what is left of agents know it by that.
@@ -115,6 +162,8 @@ async function createWorkers({
     host: settings.hostName,
     worker: me,
     turns,
+    slots,
+    hurry: hurry.signal,
     agentTimeouts: settings.agentTimeouts,
     env: { ...process.env, LONGHAUL_HOME: home },
     log,
@@ -123,8 +172,8 @@ async function createWorkers({
     connection,
     namespace: temporal.options.namespace,
     identity: workerIdentity(settings.hostName, me),
-    shutdownGraceTime: SHUTDOWN_GRACE,
-    shutdownForceTime: SHUTDOWN_FORCE,
+    shutdownGraceTime: SHUTDOWN_GRACE_MS,
+    shutdownForceTime: SHUTDOWN_FORCE_MS,
     // A cancel reaches a step with the answer to a heartbeat.
     maxHeartbeatThrottleInterval: '1s',
     defaultHeartbeatThrottleInterval: '1s',
@@ -149,6 +198,9 @@ async function createWorkers({
       taskQueue: agentQueue(settings.hostName),
       activities: { ...steps.agents },
       maxConcurrentActivityTaskExecutions: settings.agentSlots,
+      // What ends turns is not Temporal's patience but `stopOnSignals`.
+      shutdownGraceTime: DRAIN_GRACE,
+      shutdownForceTime: DRAIN_GRACE,
     }),
   ]);
 }
@@ -188,7 +240,11 @@ async function installRuntime(log: Logger): Promise<string | undefined> {
       ...options,
       telemetryOptions: {
         logging,
-        metrics: { prometheus: { ...prometheus, histogramBucketOverrides: HISTOGRAM_BUCKETS } },
+        // Two workers of a host stand beside each other in one text.
+        metrics: {
+          globalTags: { worker: String(process.pid) },
+          prometheus: { ...prometheus, histogramBucketOverrides: HISTOGRAM_BUCKETS },
+        },
       },
     });
     return bindAddress;
@@ -200,16 +256,34 @@ async function installRuntime(log: Logger): Promise<string | undefined> {
   }
 }
 
-function stopOnSignals(workers: readonly Worker[], turns: TurnRegistry, log: Logger): void {
-  let stopping = false;
+/** A stop ends the turns, too, and the next worker goes on with them; a drain waits for their end, and can be stopped. */
+function stopOnSignals(workers: readonly Worker[], { turns, slots, hurry, log }: WorkerParts): void {
+  let ending: 'not' | 'draining' | 'stopping' = 'not';
+  const beginNothing = (): void => {
+    slots.close();
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  const drain = (): void => {
+    if (ending !== 'not') return;
+    ending = 'draining';
+    log.info({ turns: turns.size }, 'worker drains: it begins nothing new and ends with the last of its turns');
+    beginNothing();
+  };
   const stop = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
+    if (ending === 'stopping') return;
+    ending = 'stopping';
     log.info({ signal, turns: turns.size }, 'worker stops; its turns go on with the next one');
     // No new steps first, then the turns: else a stopped turn would come straight back to this worker.
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    beginNothing();
     void turns.stopAll('shutdown');
+    const lost = new LonghaulError('worker_lost', 'the worker was shut down');
+    setTimeout(() => hurry.abort(lost), SHUTDOWN_GRACE_MS).unref();
+    setTimeout(() => {
+      log.error({ turns: turns.size }, 'the worker ends although steps of its are not done');
+      process.exit(1);
+    }, SHUTDOWN_FORCE_MS).unref();
   };
+  process.on(DRAIN_SIGNAL, drain);
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
 }

@@ -1,5 +1,7 @@
 /**
- * Step 2, create worktree: the first step that holds an agent slot, so this is where a task starts to run.
+ * Step 2, create worktree: the first step that holds an agent slot at Temporal, so this is where a task starts to run.
+ * Where other workers of the host have all slots it waits for one: a task that waits has cost no checkout. It takes none;
+ * a turn does.
  * Run twice it finds the same worktree on the same base: the row keeps what the first one chose.
  */
 import path from 'node:path';
@@ -24,8 +26,14 @@ interface Place {
   readonly waitedS: number | null;
 }
 
-export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots }: StepDeps) {
+export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots, slots, hurry }: StepDeps) {
   return async function createWorktree({ taskId }: StepInput): Promise<CreatedWorktree> {
+    if (!slots.isOneFree()) {
+      await withHeartbeat(async (signal) => {
+        do await slots.untilChange(signal);
+        while (!slots.isOneFree());
+      });
+    }
     if (projectRoots.length > 0) await refuseProjectOutside(sql, taskId, projectRoots);
     const place = await sql.begin((tx) => beginTask(tx, taskId, worktreesDir));
     if (place.waitedS !== null) countQueueWait(place.waitedS);
@@ -36,7 +44,7 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots 
         owner: taskId,
         ...(place.base ? { base: place.base } : {}),
         madeBefore: place.madeBefore,
-        signal,
+        signal: AbortSignal.any([signal, hurry]),
       }),
     );
     await sql`

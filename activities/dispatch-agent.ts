@@ -1,17 +1,18 @@
 /**
- * Step 3, dispatch agent: one attempt at the turn. It takes the fence, finds an outcome that Temporal never
- * heard of, adopts a turn that lives on in this process, or starts one; then it watches: heartbeats to
- * Temporal, progress to the workflow, and what a cancellation means.
+ * Step 3, dispatch agent: one attempt at the turn. It adopts a turn that lives on in this process, or takes one of the
+ * host's slots and the fence, finds an outcome that Temporal never heard of, or starts a turn, which has the slot as long
+ * as it lives; then it watches: heartbeats to Temporal, progress to the workflow, and what a cancellation means.
  */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
+import type { Slot } from '../agents/slots.ts';
 import { isAlive } from '../processes/identity.ts';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
 import { isRunning, turnTask } from '../store/turn-task.ts';
-import { AGENT_PROGRESS, type DispatchInput, type DispatchResult } from '../workflows/contract.ts';
+import { AGENT_PROGRESS, type DispatchInput, type DispatchResult, type TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { ProgressPacer } from './progress-pacer.ts';
-import type { StepDeps } from './step.ts';
+import { type StepDeps, withHeartbeat } from './step.ts';
 import { startTurn } from './turn.ts';
 import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
@@ -55,8 +56,7 @@ async function untilCancelled(): Promise<never> {
 type Found = { readonly outcome: DispatchResult } | { readonly live: LiveTurn } | { readonly cancelRequested: true };
 
 async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
-  const { taskId, soFar } = input;
-  const { info } = Context.current();
+  const { taskId } = input;
   const attempt = attemptOf(input);
   const running = deps.turns.get(taskId);
   if (running) {
@@ -64,11 +64,43 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
     const next = Math.max(attempt, running.attempt + 1);
     const adopted = await adoptTurn(deps.sql, { taskId, attempt: next, from: running.attempt });
     if (adopted) {
-      running.adopt(next);
+      deps.turns.adopt(running, next);
       return { live: running };
     }
     await running.stop('abandoned');
   }
+  const slot = await slotFor(deps, { taskId, attempt });
+  try {
+    const found = await newTurn(deps, input);
+    if ('live' in found) found.live.result.then(slot.release, slot.release);
+    else slot.release();
+    return found;
+  } catch (error) {
+    slot.release();
+    throw error;
+  }
+}
+
+/** At once, unless another worker of this host has some of the slots, or a turn lives on that no attempt watches. */
+async function slotFor({ slots, turns }: StepDeps, claim: { taskId: TaskId; attempt: number }): Promise<Slot> {
+  const atOnce = await slots.tryTake(claim);
+  if (atOnce) return atOnce;
+  return withHeartbeat(async (signal) => {
+    for (;;) {
+      // The attempt that would adopt that turn needs what this one has at Temporal.
+      if (turns.anyLeft)
+        throw new LonghaulError('no_free_slot', 'every agent slot is taken, one by a turn to be adopted');
+      await slots.untilChange(signal);
+      const slot = await slots.tryTake(claim);
+      if (slot) return slot;
+    }
+  });
+}
+
+async function newTurn(deps: StepDeps, input: DispatchInput): Promise<Found> {
+  const { taskId, soFar } = input;
+  const { info } = Context.current();
+  const attempt = attemptOf(input);
   const taken = await takeTurn(deps.sql, {
     taskId,
     attempt,
@@ -127,7 +159,8 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   try {
     return await Promise.race([turn.result, context.cancelled, ended]);
   } catch (error) {
-    if (error instanceof CancelledFailure && context.cancellationSignal.aborted) await letGo(turn, attempt, error);
+    if (error instanceof CancelledFailure && context.cancellationSignal.aborted)
+      await letGo(deps, { turn, attempt, cancelled: error });
     throw error;
   } finally {
     clearInterval(timer);
@@ -137,11 +170,11 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   }
 }
 
-/**
- * Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. The attempt that follows
- * may adopt the turn before this one hears that it is over.
- */
-async function letGo(turn: LiveTurn, attempt: number, cancelled: CancelledFailure): Promise<never> {
+/** Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. */
+async function letGo(
+  { turns }: StepDeps,
+  { turn, attempt, cancelled }: { turn: LiveTurn; attempt: number; cancelled: CancelledFailure },
+): Promise<never> {
   const details = Context.current().cancellationDetails;
   if (details?.cancelRequested) {
     await turn.stop('cancel');
@@ -152,7 +185,8 @@ async function letGo(turn: LiveTurn, attempt: number, cancelled: CancelledFailur
     throw new LonghaulError('worker_lost', 'the worker was shut down; the turn goes on elsewhere');
   }
   // Timed out, paused, reset or unknown to the server: this process is well, so the turn goes on for the
-  // attempt that follows.
+  // attempt that follows, which may have adopted it already.
+  if (turn.attempt === attempt) turns.leave(turn);
   setTimeout(() => {
     if (turn.attempt === attempt) void turn.stop('abandoned');
   }, ADOPTION_GRACE_MS).unref();

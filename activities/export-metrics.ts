@@ -13,7 +13,8 @@ const ASK_MS = 5_000;
 
 export interface MetricsExport {
   readonly sql: Sql;
-  readonly host: string;
+  /** Its name among the workers of the database. */
+  readonly worker: string;
   /** Where the core shows them. */
   readonly address: string;
   readonly log: Logger;
@@ -21,12 +22,12 @@ export interface MetricsExport {
 }
 
 /** Goes on until it is stopped. Resolves then; what fails is tried again with the next round. */
-export async function exportMetrics({ sql, host, address, log, signal }: MetricsExport): Promise<void> {
+export async function exportMetrics({ sql, worker, address, log, signal }: MetricsExport): Promise<void> {
   let failing = false;
   while (!signal.aborted) {
     try {
       const answer = await fetch(`http://${address}/metrics`, { signal: AbortSignal.timeout(ASK_MS) });
-      await putWorkerMetrics(sql, host, await answer.text());
+      await putWorkerMetrics(sql, worker, await answer.text());
       failing = false;
     } catch (error) {
       if (!failing) log.warn({ err: error }, 'metrics could not be handed on; this is tried again');

@@ -1,17 +1,17 @@
 /**
- * What a starting worker does for those who died before it: steps that a dead worker of this host had begun
- * are failed for a retry, and their workflows taken off its sticky queue. Recovery then takes as long as the
- * start of a worker, not a heartbeat timeout (60 s) and a sticky one (10 s).
+ * What a worker does for those of its host that died, as it starts and then every few seconds: steps that a dead worker
+ * had begun are failed for a retry, and their workflows taken off its sticky queue. Recovery then takes as long as the
+ * start of a worker, or as such a look, not a heartbeat timeout (60 s) and a sticky one (10 s).
  *
  * Whose step it is stands in Temporal: a worker's identity names its host and its process, by boot and start
  * time, so a later process with the same pid is not taken for it.
  *
  * Not covered: a step whose worker lives but hangs (SIGSTOP): the heartbeat timeout finds that one.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import type { Logger } from 'pino';
-import { endTask } from '../agents/process/end.ts';
 import { isAlive } from '../processes/identity.ts';
 import { openAttempts, recordAttemptFailure, type WorkerIdentity } from '../store/attempts.ts';
 import type { Sql } from '../store/sql.ts';
@@ -24,12 +24,19 @@ const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVIT
 const CONCURRENCY = 16;
 /** A Temporal that hangs must not keep a worker from its work. */
 const RUN_MS = 5_000;
+/** Between two looks for workers of the host that have died. */
+const LOOK_MS = 3_000;
 
 export interface Recovery {
   readonly sql: Sql;
   readonly temporal: Client;
   readonly host: string;
   readonly log: Logger;
+  /**
+   * Runs `work` while no other worker of the host does: a step is failed by its name, so of two that had seen the same dead
+   * worker the later one would fail the attempt that came after.
+   */
+  readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
 /** As the Web UI shows it: `1234@host boot:… start:…`. */
@@ -44,27 +51,27 @@ function isDeadWorker(identity: string | null | undefined, host: string): boolea
   return !isAlive({ pid: Number(pid), bootId: boot ?? '', startTime: start ?? '' });
 }
 
-/**
- * Before this worker takes any step: ends what agents of dead workers left. Later it would meet the agents of
- * new attempts, which carry the same marker.
- */
-export async function endLostAgents({ sql, host, log }: Omit<Recovery, 'temporal'>): Promise<void> {
-  for (const attempt of await openAttempts(sql, host)) {
-    if (isAlive({ pid: attempt.worker_pid, startTime: attempt.worker_start, bootId: attempt.boot_id })) continue;
-    const left = await endTask(attempt.task_id);
-    if (left > 0) log.error({ task_id: attempt.task_id, left }, 'processes of a lost attempt could not be ended');
-    await recordAttemptFailure(sql, { taskId: attempt.task_id, attempt: attempt.attempt, code: 'worker_lost' });
+/** Attempts of dead workers are over: whoever follows them is told so. Answers how many there were. */
+export async function endLostAttempts({ sql, host }: Pick<Recovery, 'sql' | 'host'>): Promise<number> {
+  const lost = (await openAttempts(sql, host)).filter(
+    (open) => !isAlive({ pid: open.worker_pid, startTime: open.worker_start, bootId: open.boot_id }),
+  );
+  for (const { task_id: taskId, attempt } of lost) {
+    await recordAttemptFailure(sql, { taskId, attempt, code: 'worker_lost' });
   }
+  return lost.length;
 }
 
 /** Once this worker polls: steps that dead workers of this host had begun are failed for a retry. */
 export async function recoverSteps(recovery: Recovery): Promise<void> {
-  const known = new Set((await startedTasks(recovery.sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]));
-  await recoverRuns(recovery, known);
-  await recoverRuns(
-    recovery,
-    (await openRunsOf(recovery)).filter((run) => !known.has(run)),
-  );
+  await recovery.exclusively(async () => {
+    const known = new Set(
+      (await startedTasks(recovery.sql)).flatMap((id) => [taskWorkflowId(id), settleWorkflowId(id)]),
+    );
+    await recoverRuns(recovery, known);
+    const others = (await openRunsOf(recovery)).filter((run) => !known.has(run));
+    await recoverRuns(recovery, others);
+  });
 }
 
 async function recoverRuns(recovery: Recovery, runs: Iterable<string>): Promise<void> {
@@ -74,6 +81,21 @@ async function recoverRuns(recovery: Recovery, runs: Iterable<string>): Promise<
       for (const workflowId of next) await recoverRun(recovery, workflowId);
     }),
   );
+}
+
+/**
+ * The same for workers that die while this one lives, until it is stopped. Their turns show it; of other steps the
+ * heartbeat timeout is short.
+ */
+export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    try {
+      if (!signal.aborted && (await endLostAttempts(recovery)) > 0) await recoverSteps(recovery);
+    } catch (error) {
+      recovery.log.warn({ err: error }, 'dead workers of this host were not looked for; this is tried again');
+    }
+  }
 }
 
 /**
@@ -102,7 +124,10 @@ async function recoverRun({ temporal, host, log }: Recovery, workflowId: string)
   }
 }
 
-async function failLostSteps({ temporal, host, log }: Omit<Recovery, 'sql'>, workflowId: string): Promise<void> {
+async function failLostSteps(
+  { temporal, host, log }: Omit<Recovery, 'sql' | 'exclusively'>,
+  workflowId: string,
+): Promise<void> {
   const { raw } = await temporal.workflow.getHandle(workflowId).describe();
   const lost = (raw.pendingActivities ?? []).filter(
     (step) => step.state === STARTED && isDeadWorker(step.lastWorkerIdentity, host),

@@ -4,6 +4,7 @@ import { CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { AgentTimeouts } from '../agents/driver.ts';
+import type { AgentSlots } from '../agents/slots.ts';
 import type { FrameWriter } from '../frames/writer.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
@@ -24,6 +25,9 @@ export interface StepDeps {
   readonly host: string;
   readonly worker: WorkerIdentity;
   readonly turns: TurnRegistry;
+  readonly slots: AgentSlots;
+  /** Aborted with `worker_lost` when this worker must end: a checkout that is being made is begun again elsewhere. */
+  readonly hurry: AbortSignal;
   readonly agentTimeouts: AgentTimeouts;
   /** The worker's environment, of which agents see a part. */
   readonly env: NodeJS.ProcessEnv;
@@ -140,10 +144,13 @@ export function patiently<In, Out>(run: (input: In) => Promise<Out>): (input: In
   };
 }
 
+/** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
+const HEARTBEAT_MS = 1_000;
+
 /** Heartbeats while `work` runs, so that a dead worker is told from a slow step, and hands it the cancel. */
 export async function withHeartbeat<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current();
-  const timer = setInterval(() => context.heartbeat(), 2_000);
+  const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
   try {
     return await work(context.cancellationSignal);
   } catch (error) {

@@ -25,6 +25,8 @@ export interface LiveTurn {
 
 export class TurnRegistry {
   readonly #turns = new Map<TaskId, LiveTurn>();
+  /** Turns that no attempt watches at the moment. */
+  readonly #left = new Set<LiveTurn>();
   readonly #queues = new Map<TaskId, Promise<unknown>>();
 
   /** Runs `work` once what was given before for this task has settled, or hangs. */
@@ -47,6 +49,7 @@ export class TurnRegistry {
   add(turn: LiveTurn): void {
     this.#turns.set(turn.taskId, turn);
     const forget = (): void => {
+      this.#left.delete(turn);
       if (this.#turns.get(turn.taskId) === turn) this.#turns.delete(turn.taskId);
     };
     turn.result.then(forget, forget);
@@ -54,6 +57,20 @@ export class TurnRegistry {
 
   get size(): number {
     return this.#turns.size;
+  }
+
+  /** Its attempt is over: it lives on for the next one. */
+  leave(turn: LiveTurn): void {
+    if (this.#turns.get(turn.taskId) === turn) this.#left.add(turn);
+  }
+
+  adopt(turn: LiveTurn, attempt: number): void {
+    this.#left.delete(turn);
+    turn.adopt(attempt);
+  }
+
+  get anyLeft(): boolean {
+    return this.#left.size > 0;
   }
 
   async stop(taskId: TaskId, reason: StopReason): Promise<void> {

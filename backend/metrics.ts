@@ -60,7 +60,7 @@ export function makeMetrics({ longhaul, intake }: MetricsSources): BackendMetric
     oldest.remove();
     for (const { state, count } of shared?.tasks.states ?? []) tasks.set({ state: state ?? 'none' }, count);
     if (shared) oldest.set(shared.tasks.oldestPendingS);
-    return [await registry.metrics(), ...(shared?.workers ?? [])].join('\n');
+    return [await registry.metrics(), shared?.workers ?? ''].join('\n');
   };
   return { registry, sockets, frameLag, requests, text };
 }

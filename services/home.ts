@@ -12,6 +12,8 @@ export interface HomePaths {
   readonly run: string;
   readonly postgres: string;
   readonly temporal: string;
+  /** One file for each turn that has an agent. */
+  readonly slots: string;
   /** Bearer token of the backend. */
   readonly tokenFile: string;
   readonly stateFile: string;
@@ -26,6 +28,7 @@ export function homePaths(home: string): HomePaths {
     run: join(home, 'run'),
     postgres: join(home, 'postgres'),
     temporal: join(home, 'temporal'),
+    slots: join(home, 'slots'),
     tokenFile: join(home, 'token'),
     stateFile: join(home, 'run', 'state.json'),
     lock: join(home, 'run', 'supervisor.lock'),

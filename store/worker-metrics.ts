@@ -1,10 +1,14 @@
-/** What each host's worker last said of its counters: on its way from the worker to the backend's /metrics. */
+/**
+ * What each worker last said of its counters: on its way from the worker to the backend's /metrics. The column `host` is
+ * from when a host had one worker only; it names the worker.
+ */
 import type { Db } from './sql.ts';
 
-/** Text in Prometheus' format. */
-export async function putWorkerMetrics(db: Db, host: string, metrics: string): Promise<void> {
+/** Text in Prometheus' format. Workers that have been silent for long go. */
+export async function putWorkerMetrics(db: Db, worker: string, metrics: string): Promise<void> {
   await db`
-    INSERT INTO worker_metrics (host, metrics, at) VALUES (${host}, ${metrics}, clock_timestamp())
+    WITH gone AS (DELETE FROM worker_metrics WHERE host <> ${worker} AND at < clock_timestamp() - interval '1 hour')
+    INSERT INTO worker_metrics (host, metrics, at) VALUES (${worker}, ${metrics}, clock_timestamp())
     ON CONFLICT (host) DO UPDATE SET metrics = EXCLUDED.metrics, at = EXCLUDED.at`;
 }
 

@@ -51,6 +51,7 @@ export const ERRORS = {
   usage_limit: { origin: 'provider', retryable: false, effect: 'unknown' },
   output_overflow: { origin: 'agent', retryable: false, effect: 'unknown' },
   disk_full: { origin: 'host', retryable: true, effect: 'unknown' },
+  no_free_slot: { origin: 'host', retryable: true, effect: 'none' },
   worker_lost: { origin: 'host', retryable: true, effect: 'unknown' },
   step_timeout: { origin: 'host', retryable: true, effect: 'unknown' },
   superseded: { origin: 'host', retryable: false, effect: 'none' },

@@ -37,6 +37,9 @@ const HOST_STEP = {
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 6 },
 } as const;
 
+/** A turn has no limit of ours; an agent's silence has. */
+const TURN_TIMEOUT = '30 days';
+
 /** Temporal's priorities go from 1, the best, to 5; a task has 3 unless it says otherwise. */
 const DISPATCH_PRIORITY = 1;
 
@@ -50,6 +53,8 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
   const { createWorktree } = proxyActivities<Steps>({
     ...HOST_STEP,
     taskQueue: agentQueue(host),
+    // It may wait for the turns of another worker of the host to end.
+    startToCloseTimeout: TURN_TIMEOUT,
     priority: { priorityKey: preparingPriority() },
     summary: 'create git worktree',
   });
@@ -57,7 +62,7 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     taskQueue: agentQueue(host),
     // Better than create worktree: what has been prepared goes first, so few checkouts wait.
     priority: { priorityKey: DISPATCH_PRIORITY },
-    startToCloseTimeout: '30 days',
+    startToCloseTimeout: TURN_TIMEOUT,
     // A Temporal outage of 20 s must not end turns; a starting worker does not wait for this timeout.
     heartbeatTimeout: '60s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -1,10 +1,11 @@
 /** Files that a killed process of ours left in the home and the cache, and what has not been used for long. */
 import { lstat, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { AGENT_SLOTS, freeStaleSlot, staleSlots } from '../../agents/slots.ts';
 import type { HomePaths } from '../../services/home.ts';
 import { lockHolder } from '../../services/lock.ts';
 import { isErrno } from '../../workflows/errors.ts';
-import { releaseStale, staleLocks } from '../../worktrees/repository-lock.ts';
+import { releaseStale, staleLocks, withLock } from '../../worktrees/repository-lock.ts';
 import { DAY_MS, HOUR_MS, type Leftover, REMOVED } from './leftover.ts';
 
 /** One kind of file: in which folder, by which name, not younger than. */
@@ -53,7 +54,7 @@ function patternsOf(paths: HomePaths, cacheDir: string): Pattern[] {
 
 export async function leftFiles(paths: HomePaths, cacheDir: string): Promise<Leftover[]> {
   const found = await Promise.all(patternsOf(paths, cacheDir).map(matching));
-  return [...found.flat(), ...(await leftBuilds(cacheDir)), ...(await leftLocks(paths))];
+  return [...found.flat(), ...(await leftBuilds(cacheDir)), ...(await leftLocks(paths)), ...leftSlots(paths)];
 }
 
 async function matching({ folder, name, olderThanMs, reason }: Pattern): Promise<Leftover[]> {
@@ -89,6 +90,20 @@ async function leftLocks({ home }: HomePaths): Promise<Leftover[]> {
     reason: 'its holder is dead',
     remove: async () => {
       await releaseStale(locksDir, file);
+      return REMOVED;
+    },
+  }));
+}
+
+/** A worker takes them away when it next counts; where none runs, nobody does. */
+function leftSlots({ home, slots }: HomePaths): Leftover[] {
+  const lock = { locksDir: path.join(home, 'locks'), subject: AGENT_SLOTS };
+  return staleSlots(slots).map(({ name }) => ({
+    kind: 'slot',
+    name: path.join(slots, name),
+    reason: 'its worker is dead',
+    remove: async () => {
+      await freeStaleSlot({ folder: slots, exclusively: (work) => withLock(lock, work) }, name);
       return REMOVED;
     },
   }));

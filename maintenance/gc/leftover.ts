@@ -1,7 +1,7 @@
 /** What lost machine state left: one thing each, with why it is taken for that, and how it goes. */
 
 export interface Leftover {
-  readonly kind: 'worktree' | 'entry' | 'ref' | 'process' | 'lock' | 'file';
+  readonly kind: 'worktree' | 'entry' | 'ref' | 'process' | 'lock' | 'slot' | 'file';
   /** A path, a ref in a repository, a process. */
   readonly name: string;
   /** Whose it was. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { putWorkerMetrics } from '../../store/worker-metrics.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { type LabServer, startServer } from './lab.ts';
 
@@ -38,11 +39,22 @@ test('tasks are counted by state, with how long the oldest has waited, and reque
   expect(valueOf(later, 'longhaul_oldest_pending_task_seconds')).toBe(0);
 });
 
-test('what a worker has said stands beside them, until it is silent', async () => {
-  await server.sql`INSERT INTO worker_metrics (host, metrics, at) VALUES ('lab', 'longhaul_said 7', now())`;
-  expect(valueOf((await server.get('/metrics')).text, 'longhaul_said')).toBe(7);
+test('what workers have said stands beside them, each metric under one head, until they are silent', async () => {
+  const said = (worker: number, count: number): string =>
+    `# HELP longhaul_said How much.\n# TYPE longhaul_said counter\nlonghaul_said{worker="${worker}"} ${count}\n` +
+    `# TYPE longhaul_done counter\nlonghaul_done{worker="${worker}"} 1`;
+  await putWorkerMetrics(server.sql, 'lab/1', said(1, 7));
+  await putWorkerMetrics(server.sql, 'lab/2', said(2, 8));
+  const { text } = await server.get('/metrics');
+  expect(text).toContain(
+    '# HELP longhaul_said How much.\n# TYPE longhaul_said counter\nlonghaul_said{worker="1"} 7\nlonghaul_said{worker="2"} 8\n' +
+      '# TYPE longhaul_done counter\nlonghaul_done{worker="1"} 1\nlonghaul_done{worker="2"} 1',
+  );
   await server.sql`UPDATE worker_metrics SET at = now() - interval '2 minutes'`;
-  expect(valueOf((await server.get('/metrics')).text, 'longhaul_said')).toBeUndefined();
+  expect((await server.get('/metrics')).text).not.toContain('longhaul_said');
+  await server.sql`UPDATE worker_metrics SET at = now() - interval '2 hours'`;
+  await putWorkerMetrics(server.sql, 'lab/3', '');
+  expect(await server.sql`SELECT host FROM worker_metrics`).toEqual([{ host: 'lab/3' }]);
 });
 
 test('a worker counts its steps, how long tasks waited, failures by code, and the slots that Temporal gives out', async () => {
@@ -53,7 +65,9 @@ test('a worker counts its steps, how long tasks waited, failures by code, and th
     const crashed = await lab.submit({ input: 'crash' });
     for (const task of [fine, crashed]) await lab.ended(task);
     const metrics = await lab.until('metrics with both tasks', async () => {
-      const [row] = await lab.sql<{ metrics: string }[]>`SELECT metrics FROM worker_metrics WHERE host = 'lab'`;
+      const [row] = await lab.sql<
+        { metrics: string }[]
+      >`SELECT metrics FROM worker_metrics WHERE host = ${`lab/${worker.pid}`}`;
       return (
         /longhaul_step_duration_seconds_count\{[^}]*step="finishTask"[^}]*\} 2$/m.test(row?.metrics ?? '') &&
         row?.metrics
@@ -67,6 +81,7 @@ test('a worker counts its steps, how long tasks waited, failures by code, and th
     expect(metrics).toMatch(
       /^longhaul_step_failures_total\{[^}]*error_code="agent_crashed"[^}]*step="dispatchAgent"[^}]*\} [23]$/m,
     );
+    expect(metrics).toMatch(/^longhaul_agent_slots_held\{[^}]*\} 0$/m);
     expect(metrics).toMatch(/^temporal_worker_task_slots_used\{[^}]*task_queue="longhaul-agents-lab"[^}]*\} \d+$/m);
     expect(metrics).toMatch(/^temporal_activity_execution_latency_seconds_bucket\{/m);
     worker.kill('SIGTERM');

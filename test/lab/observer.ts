@@ -179,6 +179,8 @@ export class Observer {
       name.endsWith('.lock'),
     );
     if (locks.length > 0) wrong.push(`locks: ${locks.join(', ')}`);
+    const slots: string[] = await readdir(path.join(this.home, 'slots')).catch(() => []);
+    if (slots.some((name) => name.startsWith(taskId))) wrong.push('it has an agent slot');
     const branches = await this.repository.git('branch', '--format=%(refname:short)');
     if (branches !== 'main') wrong.push(`branches: ${branches}`);
     const run = await this.client.workflow

@@ -215,11 +215,12 @@ test('files that were half written or not used for long go, without any service'
   const dead = { token: 't', subject: '/a', pid: 1, startTime: '0', bootId: 'another', pidNamespace: '', text: '' };
   const lock = await make(0, 'locks', `${'0'.repeat(32)}.lock`);
   await writeFile(lock, JSON.stringify(dead));
+  const slot = await make(0, 'slots', `${randomUUID()}.1.1.0.another.0123abcd`);
 
   const { leftovers, skipped } = await findLeftovers(settings, undefined, { removeKept: false });
   expect(skipped).toHaveLength(1);
   for await (const { outcome } of removeLeftovers(leftovers)) expect(outcome).toBe('removed');
-  expect(await Promise.all([...old, lock].map(isThere))).toEqual([...old, lock].map(() => false));
+  expect(await Promise.all([...old, lock, slot].map(isThere))).toEqual([...old, lock, slot].map(() => false));
   expect(await Promise.all(used.map(isThere))).toEqual(used.map(() => true));
 });
 

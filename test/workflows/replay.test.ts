@@ -3,7 +3,8 @@ import path from 'node:path';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { makeBundle } from '../../services/workflow-bundle.ts';
-import { type TaskId, settleWorkflowId, taskWorkflowId } from '../../workflows/contract.ts';
+import { packageVersion } from '../../processes/package-version.ts';
+import { COMMANDS, type TaskId, type TaskInput, settleWorkflowId, taskWorkflowId } from '../../workflows/contract.ts';
 import { startFailingAgents } from '../failing-agents/lab.ts';
 import { keepHistory, keptHistories, readHistory } from '../lab/histories.ts';
 
@@ -20,9 +21,22 @@ const replay = async (name: string, bundle: string): Promise<void> => {
 
 const names = await keptHistories();
 
+const OUTCOMES = ['completed', 'failed', 'cancelled', 'worker-killed', 'settled'];
+
+/** What the run was started with. */
+async function commandsIn(name: string): Promise<number> {
+  const { events } = await readHistory(name);
+  const [input] = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+  const { commands = 1 } = JSON.parse(Buffer.from(input?.data ?? []).toString()) as TaskInput;
+  return commands;
+}
+
 describe('kept histories', () => {
-  test('there are some', () => {
-    expect(names.length).toBeGreaterThanOrEqual(4);
+  test.each(OUTCOMES)('a run of this release that ends %s is among them, with the commands of now', async (outcome) => {
+    const ofRelease = names.filter(
+      (name) => name.startsWith(`${packageVersion()}-`) && name.endsWith(`-${outcome}.json`),
+    );
+    expect(await Promise.all(ofRelease.map(commandsIn))).toContain(COMMANDS);
   });
 
   test.each(names)('%s replays', async (name) => {
