@@ -92,7 +92,7 @@ async function patchGives(world: World, { base_commit, result_commit, patch }: C
   try {
     await writeFile(path.join(folder, 'patch'), patch);
     const clone = path.join(folder, 'clone');
-    const { git } = world.repository;
+    const git = (...args: string[]): Promise<string> => world.repository.git(...args);
     await git('clone', '--quiet', '--shared', '--no-checkout', world.repository.path, clone);
     await git('-C', clone, 'read-tree', base_commit);
     await git('-C', clone, 'apply', '--cached', path.join(folder, 'patch'));
