@@ -54,6 +54,8 @@ export class Stage {
   readonly signal: AbortSignal;
   /** What its programs were started with. */
   readonly env: NodeJS.ProcessEnv;
+  /** As `longhaul up -d`. */
+  readonly up: () => Promise<void>;
   readonly #paths: HomePaths;
   readonly #listener: Listener;
   readonly #waiting = new Map<string, () => void>();
@@ -68,6 +70,7 @@ export class Stage {
     this.projectId = parts.projectId;
     this.signal = parts.signal;
     this.env = parts.env;
+    this.up = parts.up;
     this.#paths = parts.paths;
     this.#listener = listen(parts.sql, {
       channels: [TASKS_CHANNEL],
@@ -144,6 +147,12 @@ export class Stage {
     return Object.fromEntries(found) as Record<PartName, number>;
   }
 
+  async supervisorPid(): Promise<number> {
+    const pid = (await readState(this.#paths))?.supervisor.pid;
+    if (pid === undefined) throw new Error(`expected a supervisor in ${this.home}, found none`);
+    return pid;
+  }
+
   #wakeAll(): void {
     for (const wake of this.#waiting.values()) wake();
   }
@@ -165,6 +174,7 @@ interface StageParts {
   readonly projectId: ProjectId;
   readonly signal: AbortSignal;
   readonly env: NodeJS.ProcessEnv;
+  readonly up: () => Promise<void>;
 }
 
 /** Gives `use` a stage and takes it away whatever happens, also when `signal` is aborted. */
@@ -182,9 +192,10 @@ export async function onStage<T>(options: StageOptions, use: (stage: Stage) => P
     supervisor = spawnDetached({ command: process.execPath, args, env, cwd: home, logFile: supervisorLog });
     return supervisor;
   };
+  const up = (): Promise<void> => ensureUp({ paths, startSupervisor, supervisorLog, say: () => {} });
   const work = async (): Promise<T> => {
-    await unlessAborted(ensureUp({ paths, startSupervisor, supervisorLog, say: () => {} }), signal);
-    const stage = await openStage(paths, env, signal);
+    await unlessAborted(up(), signal);
+    const stage = await openStage({ paths, env, signal, up });
     try {
       return await unlessAborted(use(stage), signal);
     } finally {
@@ -203,7 +214,12 @@ export async function onStage<T>(options: StageOptions, use: (stage: Stage) => P
   return outcome.value;
 }
 
-async function openStage(paths: HomePaths, env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Stage> {
+async function openStage({
+  paths,
+  env,
+  signal,
+  up,
+}: Pick<StageParts, 'paths' | 'env' | 'signal' | 'up'>): Promise<Stage> {
   const facts = (await readState(paths))?.facts;
   const { databaseUrl, temporalAddress } = facts ?? {};
   if (databaseUrl === undefined || temporalAddress === undefined)
@@ -227,6 +243,7 @@ async function openStage(paths: HomePaths, env: NodeJS.ProcessEnv, signal: Abort
     projectId: row.id,
     signal,
     env,
+    up,
   });
   await stage.listening();
   return stage;
