@@ -1,18 +1,26 @@
-/** The cells of one moment as tests, one after the other on one Longhaul. */
-import { afterAll, beforeAll, test } from 'vitest';
+/** The cells of one moment as tests, one after the other on one Longhaul; after one that failed, on another. */
+import { afterAll, afterEach, beforeEach, test } from 'vitest';
 import { runCell, VICTIMS } from './cell.ts';
 import type { Moment } from './moments.ts';
 import { startWorld, type World } from './world.ts';
 
 /** Only ends what hangs: a cell takes some ten seconds. */
-const CELL_BOUND_MS = 180_000;
+const CELL_BOUND_MS = 240_000;
 
 export function testCells(moment: Moment): void {
   let world: World | undefined;
-  beforeAll(async () => {
-    world = await startWorld();
+  const close = async (): Promise<void> => {
+    const last = world;
+    world = undefined;
+    await last?.close();
+  };
+  beforeEach(async () => {
+    world ??= await startWorld();
   }, CELL_BOUND_MS);
-  afterAll(() => world?.close(), CELL_BOUND_MS);
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') await close();
+  }, CELL_BOUND_MS);
+  afterAll(close, CELL_BOUND_MS);
 
   test.each(VICTIMS)(
     `${moment.name} × %s: one task completes, one is cancelled, nothing is left`,

@@ -21,7 +21,7 @@ export interface Variant {
   readonly agent?: boolean;
   /** The task's row is locked meanwhile: a cancel waits, too, and may come too late. */
   readonly locksRow?: boolean;
-  /** Nothing starts before it is let go. */
+  /** Nothing starts before it is let go: a worker that starts closes the attempts of those that are dead. */
   readonly releaseFirst?: boolean;
   /** Words wait in the worker's memory: those go with a worker that dies. */
   readonly unwrittenWords?: boolean;
@@ -189,13 +189,14 @@ export const DISPATCH: Moment = {
       'the agent’s process is written down',
       'dispatch agent',
       { on: 'attempts', event: 'UPDATE', when: 'OLD.spawned_at IS NULL AND NEW.spawned_at IS NOT NULL' },
-      { agent: true, locksRow: false },
+      { agent: true, releaseFirst: true },
     ),
-    statement('the message is completed', 'dispatch agent', {
-      on: 'messages',
-      event: 'UPDATE',
-      when: "OLD.status = 'streaming' AND NEW.status = 'complete'",
-    }),
+    statement(
+      'the message is completed',
+      'dispatch agent',
+      { on: 'messages', event: 'UPDATE', when: "OLD.status = 'streaming' AND NEW.status = 'complete'" },
+      { releaseFirst: true },
+    ),
     unheard('dispatch agent', {
       before: { on: 'attempts', event: 'INSERT' },
       effect: shows('SELECT FROM attempts WHERE task_id = $1 AND outcome IS NOT NULL'),
@@ -221,7 +222,7 @@ export const MID_STREAM: Moment = {
       'words are being written',
       'dispatch agent',
       { on: 'frames', event: 'INSERT', when: "NEW.type = 'delta' AND NEW.body ->> 'content' LIKE '%word%'" },
-      { agent: true, locksRow: false, unwrittenWords: true },
+      { agent: true, unwrittenWords: true },
     ),
   ],
 };
