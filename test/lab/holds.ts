@@ -3,9 +3,10 @@
  * the lock that the step needs. The product knows nothing of it.
  */
 import path from 'node:path';
-import { connect, type Sql } from '../../store/sql.ts';
+import { connect, isConnectionLoss, type Sql } from '../../store/sql.ts';
 import { withLock } from '../../worktrees/repository-lock.ts';
 import type { HeldGit } from './held-git.ts';
+import { until } from './until.ts';
 
 /** What is being held, until it is let go. A service that dies may let go earlier. */
 export interface Held {
@@ -25,6 +26,8 @@ export interface Statement {
 /** One advisory lock for all: a cell holds one moment. Steps share it, so that they do not wait for each other. */
 const LOCK_KEY = 4_700_815;
 const TRIGGER = 'held_by_a_test';
+/** Only ends what hangs. */
+const RELEASE_BOUND_MS = 120_000;
 
 /** Statements like this wait from now on. */
 export async function holdStatement(databaseUrl: string, { on, event, when }: Statement): Promise<Held> {
@@ -37,13 +40,30 @@ export async function holdStatement(databaseUrl: string, { on, event, when }: St
       ${when === undefined ? '' : `WHEN (${when})`} EXECUTE FUNCTION ${TRIGGER}()`);
   return {
     waiting: async () => waitingFor(sql),
-    release: async () => {
-      // If Postgres has died meanwhile nothing is held any more, and this is another connection.
-      await sql`SELECT pg_advisory_unlock_all()`;
-      await sql.unsafe(`DROP TRIGGER IF EXISTS ${TRIGGER} ON ${on}`);
-      await sql.end();
-    },
+    release: () =>
+      patiently(async () => {
+        // If Postgres has died meanwhile nothing is held any more, and this is another connection.
+        await sql`SELECT pg_advisory_unlock_all()`;
+        await sql.unsafe(`DROP TRIGGER IF EXISTS ${TRIGGER} ON ${on}`);
+        await sql.end();
+      }),
   };
+}
+
+/** Again while Postgres is away. */
+async function patiently(work: () => Promise<void>): Promise<void> {
+  await until(
+    'Postgres to answer',
+    () =>
+      work().then(
+        () => true,
+        (error: unknown) => {
+          if (isConnectionLoss(error)) return false;
+          throw error;
+        },
+      ),
+    RELEASE_BOUND_MS,
+  );
 }
 
 async function waitingFor(sql: Sql): Promise<number> {

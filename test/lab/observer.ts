@@ -151,6 +151,7 @@ export class Observer {
   /** Whatever happened, this is what must be left of an ended task. Lists what is wrong: empty is right. */
   async leftovers(taskId: TaskId): Promise<string[]> {
     const wrong: string[] = [];
+    const task = await this.task(taskId);
     const frames = await this.frames(taskId);
     frames.forEach((frame, index) => {
       if (frame.seq !== index + 1) wrong.push(`frame ${index + 1} has seq ${frame.seq}`);
@@ -162,12 +163,13 @@ export class Observer {
       if (count > tasks.length) wrong.push(`${count} frames of type ${type}`);
     }
     const messages = (await this.messages(taskId)).filter((message) => message.role === 'assistant');
-    if (messages.length !== 1) wrong.push(`${messages.length} assistant messages`);
+    // One that was cancelled before its session was opened has none.
+    const expected = task.session_id === null ? 0 : 1;
+    if (messages.length !== expected) wrong.push(`${messages.length} assistant messages`);
     if (messages[0]?.status === 'streaming') wrong.push('the message is streaming still');
     const changes = await this.changes(taskId);
     if (changes.length > 1) wrong.push(`${changes.length} changes`);
     for (const process of findMarked(taskId)) wrong.push(`process ${process.pid} is alive`);
-    const task = await this.task(taskId);
     const worktrees: string[] = await readdir(path.join(this.home, 'worktrees')).catch(() => []);
     if (task.session_id && worktrees.includes(task.session_id) && !task.kept_worktree)
       wrong.push('the worktree is there');
