@@ -5,6 +5,7 @@
  *   node --import tsx test/faults/matrix/table.ts 1.jsonl 2.jsonl 3.jsonl
  */
 import { readFile } from 'node:fs/promises';
+import * as moment from './moments.ts';
 import type { CellResult } from './results.ts';
 
 const seen: CellResult[] = [];
@@ -17,9 +18,20 @@ if (seen.length === 0)
 
 const different = (values: readonly string[]): string[] => [...new Set(values)];
 const victims = different(seen.map((cell) => cell.victim));
-const moments = different(seen.map((cell) => cell.moment));
-const of = (moment: string, victim: string): CellResult[] =>
-  seen.filter((cell) => cell.moment === moment && cell.victim === victim);
+const IN_ORDER = [
+  moment.QUEUED,
+  moment.OPEN_SESSION,
+  moment.CREATE_WORKTREE,
+  moment.DISPATCH,
+  moment.MID_STREAM,
+  moment.DIFF,
+  moment.QUEUE_CHANGE,
+  moment.REMOVE,
+  moment.FINISH,
+];
+const moments = IN_ORDER.map(({ name }) => name);
+const of = (at: string, victim: string): CellResult[] =>
+  seen.filter((cell) => cell.moment === at && cell.victim === victim);
 
 function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -41,9 +53,9 @@ function recoveryText(victim: string): string {
 }
 
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-const variants = moments.map((moment) => {
-  const names = different(seen.filter((cell) => cell.moment === moment).map((cell) => cell.variant));
-  return `- **${moment}**: ${names.toSorted().join('; ')}`;
+const variants = moments.map((at) => {
+  const names = different(seen.filter((cell) => cell.moment === at).map((cell) => cell.variant));
+  return `- **${at}**: ${names.toSorted().join('; ')}`;
 });
 process.stdout.write(
   `${[
@@ -51,7 +63,7 @@ process.stdout.write(
     '',
     row(['killed at ↓, what →', ...victims]),
     row(['---', ...victims.map(() => '---')]),
-    ...moments.map((moment) => row([moment, ...victims.map((victim) => cellText(of(moment, victim)))])),
+    ...moments.map((at) => row([at, ...victims.map((victim) => cellText(of(at, victim)))])),
     row(['**mid-stream: kill → the agent’s next word**', ...victims.map(recoveryText)]),
     '',
     ...variants,
