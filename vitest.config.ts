@@ -9,7 +9,7 @@ export default defineConfig({
       ...configDefaults.exclude,
       'test/real-agents/**',
       'test/package/installed/**',
-      'test/faults/!(cancel|orphans|rows|together).test.ts',
+      'test/faults/!(cancel|rows|together).test.ts',
       'test/faults/matrix/!(mid-stream).test.ts',
     ],
     globalSetup: ['test/global-setup.ts'],
