@@ -12,6 +12,7 @@ export default defineConfig({
       'test/faults/!(cancel|rows|together).test.ts',
       'test/faults/matrix/!(mid-stream).test.ts',
     ],
+    env: { LONGHAUL_FAULTS_VICTIMS: 'worker,all' },
     globalSetup: ['test/global-setup.ts'],
     // Real processes on two cores: a test waits for events, these bounds only end what hangs.
     testTimeout: 60_000,
