@@ -131,7 +131,8 @@ const connection = agent({ name: 'longhaul-demo' })
     turns.set(session.id, controller);
     const text = params.prompt.map((block) => (block.type === 'text' ? block.text : '')).join('\n');
     const words = promptWithoutNotice(text);
-    return promptTurn({ client, session, text: words, signal: controller.signal }).finally(() =>
+    const interrupted = words !== text;
+    return promptTurn({ client, session, text: words, interrupted, signal: controller.signal }).finally(() =>
       turns.delete(session.id),
     );
   })

@@ -11,12 +11,16 @@ const HONEST = 'I am the demo agent of Longhaul: there is no model behind me, I 
 
 const countWords = (text: string): number => text.split(/\s+/).filter(Boolean).length;
 
-/** The turn that a kill cut short goes on if the prompt repeats it or asks to continue; else a new one begins. */
-function turnFor(session: StoredSession, text: string): { turn: StoredTurn; resumed: boolean } {
+/**
+ * The turn that a kill cut short goes on if the prompt repeats it or asks to continue; else a new one begins. One that had
+ * come to its end, of which nobody has heard, is not begun anew when the same is said to have been interrupted.
+ */
+function turnFor({ session, text, interrupted }: PromptTurn): { turn: StoredTurn; resumed: boolean } {
   const last = session.turn;
   const same =
     last !== undefined && (text.includes(last.text) || /^\s*(please )?(continue|go on|carry on)\b/i.test(text));
-  if (last !== undefined && !last.ended && same) return { turn: last, resumed: true };
+  const unheard = interrupted && last?.text === text;
+  if (last !== undefined && same && (!last.ended || unheard)) return { turn: last, resumed: true };
   return { turn: { text, number: (last?.number ?? 0) + 1, done: 0, ended: false, denied: [] }, resumed: false };
 }
 
@@ -111,11 +115,14 @@ export interface PromptTurn {
   readonly client: AgentContext;
   readonly session: StoredSession;
   readonly text: string;
+  /** The client says that this was begun before and cut off. */
+  readonly interrupted: boolean;
   readonly signal: AbortSignal;
 }
 
-export async function promptTurn({ client, session, text, signal }: PromptTurn): Promise<PromptResponse> {
-  const { turn, resumed } = turnFor(session, text);
+export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
+  const { client, session, text, signal } = prompt;
+  const { turn, resumed } = turnFor(prompt);
   session.turn = turn;
   if (!resumed) session.history.push({ role: 'user', text });
   saveSession(session);
