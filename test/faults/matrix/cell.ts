@@ -118,7 +118,8 @@ class Cell {
     readonly blockers: readonly TaskId[];
     readonly strict: boolean;
   }): Promise<string[]> {
-    const said = this.#plan.variant.unwrittenWords ? [SAID_LAST] : [SAID_FIRST, SAID_LAST];
+    const { unwrittenWords } = this.#plan.variant;
+    const said = [...(unwrittenWords ? [] : [SAID_FIRST]), ...(unwrittenWords === 'all' ? [] : [SAID_LAST])];
     const whole: Expected = { states: ['completed'], written: WRITTEN, said };
     const stopped = { ...whole, states: tasks.strict ? ['cancelled'] : ['cancelled', 'completed'] };
     const blocker: Expected = { states: ['completed'], written: { 'blocker.txt': 'in the way' }, said: [] };

@@ -23,8 +23,8 @@ export interface Variant {
   readonly locksRow?: boolean;
   /** Nothing starts before it is let go: a worker that starts closes the attempts of those that are dead. */
   readonly releaseFirst?: boolean;
-  /** Words wait in the worker's memory: those go with a worker that dies. */
-  readonly unwrittenWords?: boolean;
+  /** Words that wait in the worker's memory meanwhile, and go with a worker that dies: the first ones, or all. */
+  readonly unwrittenWords?: 'first' | 'all';
   /** Called before the tasks are handed in. */
   arm(world: World): Promise<Held>;
   /** Resolves when the tasks are there, with what holds them now. */
@@ -195,7 +195,8 @@ export const DISPATCH: Moment = {
       'the message is completed',
       'dispatch agent',
       { on: 'messages', event: 'UPDATE', when: "OLD.status = 'streaming' AND NEW.status = 'complete'" },
-      { releaseFirst: true },
+      // All turns of a worker share one writer: what one session's row is locked for, the words of the other wait behind.
+      { releaseFirst: true, unwrittenWords: 'all' },
     ),
     unheard('dispatch agent', {
       before: { on: 'attempts', event: 'INSERT' },
@@ -222,7 +223,7 @@ export const MID_STREAM: Moment = {
       'words are being written',
       'dispatch agent',
       { on: 'frames', event: 'INSERT', when: "NEW.type = 'delta' AND NEW.body ->> 'content' LIKE '%word%'" },
-      { agent: true, unwrittenWords: true },
+      { agent: true, unwrittenWords: 'first' },
     ),
   ],
 };
