@@ -147,12 +147,6 @@ export class Stage {
     return Object.fromEntries(found) as Record<PartName, number>;
   }
 
-  async supervisorPid(): Promise<number> {
-    const pid = (await readState(this.#paths))?.supervisor.pid;
-    if (pid === undefined) throw new Error(`expected a supervisor in ${this.home}, found none`);
-    return pid;
-  }
-
   #wakeAll(): void {
     for (const wake of this.#waiting.values()) wake();
   }

@@ -4,6 +4,7 @@ import { cancel } from '../../client/cancel.ts';
 import { isConnectionLoss } from '../../store/sql.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
 import { times } from '../bench.ts';
+import { supervisorPid } from '../processes.ts';
 import type { Line, Outcome } from '../report.ts';
 import { pause, PARTS, type Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
@@ -59,7 +60,7 @@ async function killOnce(stage: Stage, taskId: TaskId, victim: Victim): Promise<n
   const before = (await words(stage, taskId)).at(-1);
   if (!before) throw new Error(`task ${taskId} has said nothing yet`);
   const parts = await stage.pids();
-  const pids = { ...parts, supervisor: await stage.supervisorPid(), agent: Number(before.agent) };
+  const pids = { ...parts, supervisor: await supervisorPid(stage), agent: Number(before.agent) };
   const killedMs = now();
   for (const name of victim === 'all' ? (['supervisor', ...PARTS] as const) : [victim])
     process.kill(pids[name], 'SIGKILL');
