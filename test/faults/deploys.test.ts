@@ -7,6 +7,7 @@ import { findMarked } from '../../agents/process/end.ts';
 import { type TaskId, taskWorkflowId, WORKFLOW_QUEUE } from '../../workflows/contract.ts';
 import { type Lab, type LabOptions, type LabWorker, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
+import { attemptsOf, expectWhole } from '../lab/whole.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
 
@@ -53,18 +54,7 @@ const untilWaiting = (task: TaskId): Promise<Step> =>
     return step?.name === 'createWorktree' && step;
   });
 
-async function expectWhole(task: TaskId): Promise<void> {
-  expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
-  expect(await lab.changes(task)).toMatchObject([{ partial: false }]);
-  expect(await lab.inChange(task, 'first.txt')).toBe('first');
-  expect(await lab.inChange(task, 'second.txt')).toBe('second');
-  expect(await lab.leftovers(task)).toEqual([]);
-}
-
-async function attemptsOf(task: TaskId): Promise<{ attempt: number; worker_pid: number; error_code: string | null }[]> {
-  return lab.sql<{ attempt: number; worker_pid: number; error_code: string | null }[]>`
-    SELECT attempt, worker_pid, error_code FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
-}
+const FILES = { 'first.txt': 'first', 'second.txt': 'second' };
 
 /** The folder comes with the first turn. */
 const slotsInUse = (): Promise<string[]> => readdir(path.join(lab.home, 'slots')).catch(() => []);
@@ -101,7 +91,7 @@ test.each([1, 2])(
       await one.open();
       await lab.ended(one.task);
     }
-    for (const { task } of [...working, ...waiting]) await expectWhole(task);
+    for (const { task } of [...working, ...waiting]) await expectWhole(lab, task, { files: FILES });
     expect(await mostAgentsAtOnce()).toBe(slots);
     expect(await slotsInUse()).toEqual([]);
   },
@@ -126,16 +116,16 @@ test('with a slot to spare a new worker takes new tasks beside the turns of the 
   await untilAtGate(second);
   expect(await slotsInUse()).toHaveLength(2);
   await second.open();
-  await expectWhole(second.task);
-  expect(await attemptsOf(second.task)).toMatchObject([{ attempt: 1, worker_pid: fresh.pid }]);
+  await expectWhole(lab, second.task, { files: FILES });
+  expect(await attemptsOf(lab, second.task)).toMatchObject([{ attempt: 1, worker_pid: fresh.pid }]);
   // It is watched, as ever.
   await lab.until(
     'more heartbeats of the old turn',
     async () => ((await stepOf(first.task))?.heardAt ?? 0) > (heardAt ?? 0),
   );
   await first.open();
-  await expectWhole(first.task);
-  expect(await attemptsOf(first.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
+  await expectWhole(lab, first.task, { files: FILES });
+  expect(await attemptsOf(lab, first.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
   expect(await old.exited).toBe(0);
   expect(await slotsInUse()).toEqual([]);
 });
@@ -152,9 +142,9 @@ test('without a slot to spare the new worker waits for the old one, and a task t
   expect(await old.exited).toBe(0);
   await untilAtGate(third);
   await third.open();
-  for (const { task } of [first, third]) await expectWhole(task);
-  expect(await attemptsOf(first.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
-  expect(await attemptsOf(third.task)).toMatchObject([{ attempt: 1, worker_pid: fresh.pid, error_code: null }]);
+  for (const { task } of [first, third]) await expectWhole(lab, task, { files: FILES });
+  expect(await attemptsOf(lab, first.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
+  expect(await attemptsOf(lab, third.task)).toMatchObject([{ attempt: 1, worker_pid: fresh.pid, error_code: null }]);
   expect(await mostAgentsAtOnce()).toBe(1);
 });
 
@@ -164,10 +154,10 @@ test('a worker that drains can be stopped: its turn goes on with the new one', a
   await untilAtGate(second);
   old.kill('SIGTERM');
   expect(await old.exited).toBe(0);
-  await lab.until('the next attempt', async () => (await attemptsOf(first.task)).length === 2);
+  await lab.until('the next attempt', async () => (await attemptsOf(lab, first.task)).length === 2);
   await Promise.all([first.open(), second.open()]);
-  for (const { task } of [first, second]) await expectWhole(task);
-  expect(await attemptsOf(first.task)).toMatchObject([{ worker_pid: old.pid }, { worker_pid: fresh.pid }]);
+  for (const { task } of [first, second]) await expectWhole(lab, task, { files: FILES });
+  expect(await attemptsOf(lab, first.task)).toMatchObject([{ worker_pid: old.pid }, { worker_pid: fresh.pid }]);
 });
 
 test('a task is cancelled in a worker that drains', async () => {
@@ -193,8 +183,8 @@ test('a worker that drains alone hands its tasks to the next one when their turn
   await lab.startWorker();
   await untilAtGate(queued);
   await queued.open();
-  for (const { task } of [running, queued]) await expectWhole(task);
-  expect(await attemptsOf(running.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
+  for (const { task } of [running, queued]) await expectWhole(lab, task, { files: FILES });
+  expect(await attemptsOf(lab, running.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
 });
 
 test('a worker that starts beside another ends nothing of it; when that is killed it takes over without a restart', async () => {
@@ -207,23 +197,23 @@ test('a worker that starts beside another ends nothing of it; when that is kille
   const second = await submitGated();
   await untilWaiting(second.task);
   expect(findMarked(first.task)).toEqual(agents);
-  expect(await attemptsOf(first.task)).toMatchObject([{ attempt: 1, error_code: null }]);
+  expect(await attemptsOf(lab, first.task)).toMatchObject([{ attempt: 1, error_code: null }]);
   expect(await stepOf(first.task)).toMatchObject({ worker: victim.pid });
 
   victim.kill('SIGKILL');
   await victim.exited;
   await lab.until(
     'the survivor to see it',
-    async () => (await attemptsOf(first.task))[0]?.error_code === 'worker_lost',
+    async () => (await attemptsOf(lab, first.task))[0]?.error_code === 'worker_lost',
   );
   // Who waits for the only slot has it first: the dead worker's agent is gone by then.
   await untilAtGate(second);
   expect(await slotsInUse()).toHaveLength(1);
   await second.open();
-  await lab.until('an attempt of the survivor', async () => (await attemptsOf(first.task)).length === 2);
+  await lab.until('an attempt of the survivor', async () => (await attemptsOf(lab, first.task)).length === 2);
   await first.open();
-  for (const { task } of [first, second]) await expectWhole(task);
-  expect((await attemptsOf(first.task))[1]).toMatchObject({ worker_pid: survivor.pid });
+  for (const { task } of [first, second]) await expectWhole(lab, task, { files: FILES });
+  expect((await attemptsOf(lab, first.task))[1]).toMatchObject({ worker_pid: survivor.pid });
   expect(await slotsInUse()).toEqual([]);
 });
 
@@ -248,7 +238,7 @@ test('a run that an older backend began goes on in a newer worker with the comma
   await lab.until('the old one to drain', async () => (await lab.logs()).includes('worker drains'));
   await gate.open();
   expect(await old.exited).toBe(0);
-  await expectWhole(task);
+  await expectWhole(lab, task, { files: FILES });
   const { events } = await run.fetchHistory();
   const closedBy = events?.findLast(({ workflowTaskStartedEventAttributes: started }) => started)
     ?.workflowTaskStartedEventAttributes?.identity;

@@ -32,7 +32,7 @@ async function emptied(): Promise<string[]> {
 
 test.each([
   ['with everything killed', 'all' as const],
-  ['with the supervisor killed and its parts alive', ['supervisor']],
+  ['with the supervisor killed and its parts alive', ['supervisor'] as const],
 ])('every record is empty, %s: up, and the task completes', async (_, victims) => {
   const before = await lab.seen.repository.fingerprint();
   const gate = lab.seen.gate();

@@ -187,7 +187,7 @@ test('a cancel that Temporal has forgotten is carried out, and no agent is start
   await lab.seen.sql`UPDATE tasks SET cancel_requested_at = now(), cancel_reason = 'test' WHERE id = ${task}`;
   await losePower(then);
 
-  await expectWhole(lab.seen, task, { files: { 'first.txt': 'first' }, state: 'cancelled' });
+  await expectWhole(lab.seen, task, { files: { 'first.txt': 'first' }, state: 'cancelled', settled: true });
   expect(await attemptsOf(lab.seen, task)).toHaveLength(1);
   expect(await lab.seen.repository.fingerprint()).toEqual(before);
 });

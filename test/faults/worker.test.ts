@@ -5,7 +5,8 @@ import proto from '@temporalio/proto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
-import { isWaiting, type LabFrame, streamedText } from '../lab/observer.ts';
+import { isWaiting, type LabFrame } from '../lab/observer.ts';
+import { attemptsOf, expectWhole } from '../lab/whole.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
 
@@ -25,17 +26,7 @@ const isDelta = (frame: LabFrame, text: string): boolean =>
 const isCutOff = (frame: LabFrame): boolean =>
   frame.type === 'tool_call' && (frame.body['call'] as { status: string }).status === 'failed';
 
-async function expectWhole(task: TaskId): Promise<void> {
-  expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
-  const changes = await lab.changes(task);
-  expect(changes).toMatchObject([{ partial: false }]);
-  expect(await lab.inChange(task, 'first.txt')).toBe('first');
-  expect(await lab.inChange(task, 'second.txt')).toBe('second');
-  const assistant = (await lab.messages(task)).filter((message) => message.role === 'assistant');
-  expect(assistant).toMatchObject([{ status: 'complete' }]);
-  expect(assistant[0]?.content).toBe(streamedText(await lab.frames(task)));
-  expect(await lab.leftovers(task)).toEqual([]);
-}
+const FILES = { 'first.txt': 'first', 'second.txt': 'second' };
 
 /** Nanoseconds that the attempt after a lost one was made to wait, by history. */
 async function retryPauses(task: TaskId): Promise<unknown[]> {
@@ -57,9 +48,8 @@ test('killed in mid-turn: the next worker goes on in the agent session, one mess
   await worker.exited;
   await lab.startWorker();
 
-  await expectWhole(task);
-  const attempts = await lab.sql`SELECT attempt, error_code FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
-  expect(attempts).toMatchObject([
+  await expectWhole(lab, task, { files: FILES });
+  expect(await attemptsOf(lab, task)).toMatchObject([
     { attempt: 1, error_code: 'worker_lost' },
     { attempt: 2, error_code: null },
   ]);
@@ -83,7 +73,7 @@ test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', 
   await lab.startWorker();
   await gate.open();
 
-  await expectWhole(task);
+  await expectWhole(lab, task, { files: FILES });
   expect(await retryPauses(task)).toEqual([NO_PAUSE]);
   expect((await lab.frames(task)).filter(isCutOff)).toHaveLength(1);
 });
@@ -112,7 +102,7 @@ test('a worker that was stopped and replaced: the database refuses what it write
   await lab.until('the zombie to be refused', async () => (await lab.logs()).includes('expected writer'));
   await gate.open();
 
-  await expectWhole(task);
+  await expectWhole(lab, task, { files: FILES });
 });
 
 /** What the heartbeat timeout does after 60 s. */
@@ -137,7 +127,7 @@ test('killed while tasks wait and others run: all of them complete', async () =>
   await worker.exited;
   await lab.startWorker();
   for (const task of tasks) await lab.ended(task); // a lock of one that runs is no leftover of another
-  for (const task of tasks) await expectWhole(task);
+  for (const task of tasks) await expectWhole(lab, task, { files: FILES });
 });
 
 test('an attempt that Temporal gave up on while the worker is well is adopted, not begun anew', async () => {
@@ -151,18 +141,13 @@ test('an attempt that Temporal gave up on while the worker is well is adopted, n
   const activityId = raw.pendingActivities?.[0]?.activityId ?? '';
   const failure = ApplicationFailure.retryable('heartbeat timeout', 'worker_lost');
   await lab.client.activity.fail({ workflowId, activityId }, failure);
-  await lab.until('the second attempt', async () => (await attemptsOf(task)).length === 2);
+  await lab.until('the second attempt', async () => (await attemptsOf(lab, task)).length === 2);
   await lab.until('the first attempt to hear of it', async () => (await lab.logs()).includes('dispatchAgent failed'));
   // It gives the turn 30 s to be adopted. That nothing happens then, to a turn that was, has no event to wait for.
   await sleep(32_000);
   await gate.open();
 
-  await expectWhole(task);
-  const [first, second] = await attemptsOf(task);
+  await expectWhole(lab, task, { files: FILES });
+  const [first, second] = await attemptsOf(lab, task);
   expect(second).toMatchObject({ pid: first?.pid, token: first?.token });
 });
-
-async function attemptsOf(task: TaskId): Promise<{ attempt: number; pid: number; token: string }[]> {
-  return lab.sql<{ attempt: number; pid: number; token: string }[]>`
-    SELECT attempt, pid, token FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
-}

@@ -1,14 +1,15 @@
-/** A home as `longhaul up -d` makes it, to be killed as a whole, and what the machine would have lost with its power. */
+/** A home as `longhaul up -d` makes it, whose parts are killed and brought back, and what would be lost with the power. */
 import { copyFile, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { connectTemporal, type TemporalLink } from '../../client/temporal.ts';
 import { findMarked } from '../../agents/process/end.ts';
-import { isAlive } from '../../processes/identity.ts';
+import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { homePaths, type HomeState, readState } from '../../services/home.ts';
 import { sendSignal } from '../../services/processes.ts';
 import type { Status } from '../../services/status.ts';
+import { REPAIR_SIGNAL } from '../../services/supervise-home.ts';
 import { connect, type Sql } from '../../store/sql.ts';
 import type { ProjectId, TaskId } from '../../workflows/contract.ts';
 import { longhaul, type Ran } from './longhaul.ts';
@@ -16,17 +17,23 @@ import { Observer } from './observer.ts';
 import { makeRepository, type SampleRepository } from './repositories.ts';
 import { until } from './until.ts';
 
+/** Only ends what hangs. */
 const UP_MS = 120_000;
+
+export type PartName = 'worker' | 'backend' | 'temporal' | 'postgres' | 'supervisor';
 
 export interface HomeOptions {
   /** Of `longhaul up`. */
   readonly env?: Readonly<Record<string, string>>;
   /** The home's folder; default: one of its own. */
   readonly folder?: string;
+  /** Where the project and what agents keep for themselves are; default: in the home. */
+  readonly aside?: string;
 }
 
 interface Services {
-  readonly addresses: string;
+  readonly databaseUrl: string;
+  readonly address: string;
   readonly seen: Observer;
   readonly link: TemporalLink;
 }
@@ -46,8 +53,16 @@ export class LabHome {
 
   /** Of the services as the last `up` found them. */
   get seen(): Observer {
+    return this.#found().seen;
+  }
+
+  get databaseUrl(): string {
+    return this.#found().databaseUrl;
+  }
+
+  #found(): Services {
     if (!this.#services) throw new TypeError('the home is expected to be up');
-    return this.#services.seen;
+    return this.#services;
   }
 
   command(...args: string[]): Promise<Ran> {
@@ -56,6 +71,7 @@ export class LabHome {
 
   async up(): Promise<Status> {
     const ran = await this.command('up', '-d', '--json');
+    if (ran.code !== 0) await this.command('down');
     expect(ran).toMatchObject({ code: 0 });
     const status = JSON.parse(ran.stdout) as Status;
     await this.#connect(status.database_url ?? '', status.temporal_address ?? '');
@@ -63,32 +79,28 @@ export class LabHome {
   }
 
   async #connect(databaseUrl: string, address: string): Promise<void> {
-    const addresses = `${databaseUrl} ${address}`;
-    if (this.#services?.addresses === addresses) return;
+    if (this.#services?.databaseUrl === databaseUrl && this.#services.address === address) return;
     await this.#disconnect();
     const sql = connect(databaseUrl);
     const link = connectTemporal({ namespace: 'default', connection: { address } });
     const repository = this.#repository;
     this.#projectId ??= await projectOf(sql, repository.path);
     const seen = new Observer({ home: this.home, sql, client: link.client, repository, projectId: this.#projectId });
-    this.#services = { addresses, seen, link };
+    this.#services = { databaseUrl, address, seen, link };
   }
 
   async #disconnect(): Promise<void> {
     await Promise.all([this.#services?.seen.sql.end({ timeout: 1 }), this.#services?.link.close()]);
   }
 
-  /** These parts die at once; `all` of them: the agents, too. */
-  async kill(names: readonly string[] | 'all'): Promise<void> {
-    const state = await this.#state();
-    const ids = await this.seen.sql<{ id: TaskId }[]>`SELECT id FROM tasks`;
-    const parts = [{ name: 'supervisor', process: state.supervisor }, ...state.parts];
-    const victims = parts
-      .filter(({ name }) => names === 'all' || names.includes(name))
-      .flatMap(({ process: identity }) => identity ?? [])
-      .filter((identity) => isAlive(identity));
+  /** By one SIGKILL each, without a pause between; `all` of them: the agents, too. */
+  async kill(names: readonly PartName[] | 'all'): Promise<void> {
+    const running = runningOf(await this.#state());
+    const chosen = names === 'all' ? [...running.keys()] : names;
+    const victims = chosen.map((name) => expectRunning(running, name));
+    const ids = names === 'all' ? await this.seen.sql<{ id: TaskId }[]>`SELECT id FROM tasks` : [];
     for (const { pid } of victims) process.kill(pid, 'SIGKILL');
-    await until('them to be gone', () => victims.every((victim) => !isAlive(victim)));
+    await until('them to be gone', () => !victims.some(isAlive));
     if (names !== 'all') return;
     for (const { id } of ids) for (const { pid } of findMarked(id)) sendSignal(pid, 'SIGKILL');
     const refused = (): Promise<boolean> =>
@@ -99,23 +111,43 @@ export class LabHome {
     await until('Postgres to refuse', refused); // its children end a moment after it
   }
 
+  /** What the user does: nothing, for a supervisor is there and does it; without one, `longhaul up -d`. */
+  async revive(): Promise<void> {
+    if (isAlive((await this.#state()).supervisor)) await until('all parts to be ready', () => this.#allReady(), UP_MS);
+    else await this.up();
+  }
+
+  /** Tests kill faster than the supervisor takes a part for healthy again: it is told not to pause. */
+  async #allReady(): Promise<boolean> {
+    const state = await this.#state();
+    if (state.parts.every((part) => part.state === 'ready' && part.process && isAlive(part.process))) return true;
+    if (state.parts.some((part) => part.state === 'waiting')) sendSignal(state.supervisor.pid, REPAIR_SIGNAL);
+    return false;
+  }
+
   async #state(): Promise<HomeState> {
     const state = await readState(homePaths(this.home));
     if (!state) throw new TypeError('the home is expected to be up');
     return state;
   }
 
+  /** Stops the Temporal server as it is; what is returned lets it go on, if it is still there. */
+  async suspendTemporal(): Promise<() => void> {
+    const server = expectRunning(runningOf(await this.#state()), 'temporal');
+    process.kill(server.pid, 'SIGSTOP');
+    return () => {
+      if (isAlive(server)) process.kill(server.pid, 'SIGCONT');
+    };
+  }
+
   /** What Temporal has written so far: its server stands still for the moment of the copy. */
   async temporalNow(): Promise<string> {
-    const { parts } = await this.#state();
-    const pid = parts.find(({ name }) => name === 'temporal')?.process?.pid;
-    if (!pid) throw new TypeError('the Temporal server is expected to run');
     const copy = await mkdtemp(path.join(this.home, 'temporal-then-'));
-    process.kill(pid, 'SIGSTOP');
+    const resume = await this.suspendTemporal();
     try {
       await copyDatabase(path.join(this.home, 'temporal'), copy);
     } finally {
-      process.kill(pid, 'SIGCONT');
+      resume();
     }
     return copy;
   }
@@ -131,9 +163,23 @@ export class LabHome {
     const leaked = await this.#services?.seen.endLeaked().catch(() => []);
     await this.#disconnect();
     expect(await this.command('down')).toMatchObject({ code: 0 });
-    await rm(this.home, { recursive: true, force: true, maxRetries: 5 });
+    if (process.env['LONGHAUL_KEEP_LAB'] === undefined)
+      await rm(this.home, { recursive: true, force: true, maxRetries: 5 });
     expect(leaked).toEqual([]);
   }
+}
+
+const runningOf = ({ supervisor, parts }: HomeState): Map<string, ProcessIdentity> =>
+  new Map(
+    [{ name: 'supervisor', process: supervisor }, ...parts].flatMap((part) =>
+      part.process && isAlive(part.process) ? [[part.name, part.process] as const] : [],
+    ),
+  );
+
+function expectRunning(running: ReadonlyMap<string, ProcessIdentity>, name: string): ProcessIdentity {
+  const found = running.get(name);
+  if (!found) throw new Error(`${name} is expected to run`);
+  return found;
 }
 
 async function projectOf(sql: Sql, folder: string): Promise<ProjectId> {
@@ -156,8 +202,9 @@ async function copyDatabase(from: string, to: string): Promise<void> {
 export async function startHome(options: HomeOptions = {}): Promise<LabHome> {
   const home = options.folder ?? (await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-home-'))));
   await mkdir(home, { recursive: true });
-  const env = { XDG_STATE_HOME: path.join(home, 'agent-state'), ...options.env };
-  const lab = new LabHome(home, env, await makeRepository(path.join(home, 'project')));
+  const aside = options.aside ?? home;
+  const env = { XDG_STATE_HOME: path.join(aside, 'agent-state'), ...options.env };
+  const lab = new LabHome(home, env, await makeRepository(path.join(aside, 'project')));
   await lab.up();
   return lab;
 }

@@ -1,43 +1,176 @@
-/** What must be true of a task whatever was broken while it ran: its work once, all of it, and nothing left behind. */
+/**
+ * What must be true of an ended task whatever was broken while it ran: its work once, all of it, as its agent wrote it; rows,
+ * frames and runs agree; nothing of it is left. One checker for every test of faults.
+ */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { expect } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
-import { type Observer, streamedText } from './observer.ts';
+import { settleWorkflowId, type TaskId, type TaskResult, type TaskState, taskWorkflowId } from '../../workflows/contract.ts'; // prettier-ignore
+import { type LabChange, type Observer, streamedText, type TaskFacts } from './observer.ts';
 
 export interface Whole {
-  /** Of its change, by path. */
+  /** Content by path of all that differs from the base. */
   readonly files: Readonly<Record<string, string>>;
-  readonly state?: 'completed' | 'failed' | 'cancelled';
+  /** One of these; default: completed. */
+  readonly state?: TaskState | readonly TaskState[];
   readonly code?: string;
-  /** The turn had come to its end before the task was stopped: it counts as whole, or not. */
+  /** Each is said exactly once by the agent of a completed task. */
+  readonly said?: readonly string[];
+  /** The turn had come to its end before the task was stopped: it counts as whole, or not. Default: it completed. */
   readonly turnEnded?: boolean;
+  /** Of a task that was stopped wherever it was, nobody knows how far it came: it has some of the files, or none. */
+  readonly stoppedAnywhere?: boolean;
+  /** Its run was lost, or ended from outside: another one ended the task. */
+  readonly settled?: boolean;
 }
 
 /** Of an ended task, while no other one runs (its locks would be taken for this one's). */
-export async function expectWhole(seen: Observer, task: TaskId, whole: Whole): Promise<void> {
-  const { files, state = 'completed', code, turnEnded = state === 'completed' } = whole;
-  expect(await seen.ended(task)).toMatchObject({ state, error_code: code ?? null });
-  const names = Object.keys(files).sort();
-  const changes = await seen.changes(task);
-  expect(changes).toHaveLength(names.length === 0 ? 0 : 1);
-  if (state === 'completed' || !turnEnded) for (const { partial } of changes) expect(partial).toBe(!turnEnded);
-  for (const { base_commit, result_commit } of changes) {
-    const changed = await seen.repository.git('diff', '--name-only', base_commit, result_commit);
-    expect(changed.split('\n')).toEqual(names);
-  }
-  for (const [name, content] of Object.entries(files)) expect(await seen.inChange(task, name)).toBe(content);
-  const assistant = (await seen.messages(task)).filter((message) => message.role === 'assistant');
-  expect(assistant).toMatchObject([{ status: turnEnded ? 'complete' : state }]);
-  expect(assistant[0]?.content).toBe(streamedText(await seen.frames(task)));
-  expect(await seen.leftovers(task)).toEqual([]);
+export async function expectWhole(seen: Observer, taskId: TaskId, whole: Whole): Promise<void> {
+  expect(await wrongWith(seen, taskId, whole)).toEqual([]);
 }
 
-/** Each attempt at a turn with its agent. */
-export async function attemptsOf(
-  { sql }: Observer,
-  task: TaskId,
-): Promise<{ attempt: number; pid: number | null; error_code: string | null }[]> {
+/** A line for each thing that is wrong, with the task's id. */
+export async function wrongWith(seen: Observer, taskId: TaskId, whole: Whole): Promise<string[]> {
+  const task = await seen.ended(taskId);
+  const wrong = [
+    ...wrongEnd(task, whole),
+    ...(await seen.leftovers(taskId)),
+    ...(await wrongMessage(seen, task, whole)),
+    ...(await wrongChange(seen, task, whole)),
+    ...(whole.settled ? [] : await wrongRun(seen, task)),
+    ...(await wrongRows(seen, taskId)),
+    ...(await wrongProcesses(taskId)),
+  ];
+  return wrong.map((line) => `${taskId.slice(0, 8)}: ${line}`);
+}
+
+function wrongEnd(task: TaskFacts, { state = 'completed', code }: Whole): string[] {
+  const found = `${task.state} (${task.error_code}: ${task.output_summary})`;
+  if (![state].flat().includes(task.state as TaskState)) return [`it is ${found}`];
+  return task.state === 'failed' && task.error_code !== code ? [`it is ${found}, expected ${code}`] : [];
+}
+
+const turnEndedOf = ({ state }: TaskFacts, { turnEnded }: Whole): boolean => turnEnded ?? state === 'completed';
+
+async function wrongMessage(seen: Observer, task: TaskFacts, whole: Whole): Promise<string[]> {
+  const wrong: string[] = [];
+  const message = (await seen.messages(task.id)).find(({ role }) => role === 'assistant');
+  const content = message?.content ?? '';
+  if (content !== streamedText(await seen.frames(task.id))) wrong.push('its text is not what the frames say');
+  for (const words of task.state === 'completed' ? (whole.said ?? []) : []) {
+    const times = content.split(words).length - 1;
+    if (times !== 1) wrong.push(`"${words}" was said ${times} times`);
+  }
+  const status = turnEndedOf(task, whole) ? 'complete' : task.state;
+  if (message?.status !== status && (task.state === 'completed' || !whole.stoppedAnywhere))
+    wrong.push(`its message is ${message?.status}, expected ${status}`);
+  return wrong;
+}
+
+async function wrongChange(seen: Observer, task: TaskFacts, whole: Whole): Promise<string[]> {
+  const { files, stoppedAnywhere = false } = whole;
+  const all = task.state === 'completed' || !stoppedAnywhere;
+  const [change] = await seen.changes(task.id);
+  if (!change) {
+    const none = all && Object.keys(files).length > 0 ? ['it has no change'] : [];
+    return [...none, ...(await wrongRef(seen, task.id, undefined))];
+  }
+  const found = await writtenIn(seen, change);
+  const wrong = Object.entries(found)
+    .filter(([name, content]) => files[name] !== content)
+    .map(([name, content]) => `its change has ${name} with ${JSON.stringify(content.slice(0, 80))}`);
+  const missing = Object.keys(files).filter((name) => !(name in found));
+  if (all && missing.length > 0) wrong.push(`its change lacks ${missing.join(', ')}`);
+  const ended = turnEndedOf(task, whole);
+  if (change.partial === ended && (task.state === 'completed' || !(ended || stoppedAnywhere)))
+    wrong.push(`its change is ${change.partial ? '' : 'not '}partial`);
+  if (!(await patchGives(seen, change))) wrong.push('its patch gives another tree than its commit');
+  return [...wrong, ...(await wrongRef(seen, task.id, change.result_commit))];
+}
+
+async function wrongRef(seen: Observer, taskId: TaskId, commit: string | undefined): Promise<string[]> {
+  const refs = await seen.repository.git('for-each-ref', '--format=%(objectname)', `refs/longhaul/tasks/${taskId}`);
+  return refs === (commit ?? '') ? [] : [`its ref is ${refs || 'absent'}, its change's commit ${commit ?? 'absent'}`];
+}
+
+async function writtenIn(seen: Observer, { base_commit, result_commit }: LabChange): Promise<Record<string, string>> {
+  const names = await seen.repository.git('diff', '--name-only', '-z', base_commit, result_commit);
+  const files: Record<string, string> = {};
+  for (const name of names.split('\0').filter(Boolean)) {
+    files[name] = await seen.repository.git('show', `${result_commit}:${name}`).catch(() => '(deleted)');
+  }
+  return files;
+}
+
+/** Applied to the base by git itself, in an index of its own. */
+async function patchGives(seen: Observer, { id, base_commit, result_commit }: LabChange): Promise<boolean> {
+  const [row] = await seen.sql<{ patch: Buffer }[]>`SELECT patch FROM pending_changes WHERE id = ${id}`;
+  const folder = await mkdtemp(path.join(tmpdir(), 'longhaul-patch-'));
+  try {
+    await writeFile(path.join(folder, 'patch'), row?.patch ?? '');
+    const clone = path.join(folder, 'clone');
+    const git = (...args: string[]): Promise<string> => seen.repository.git(...args);
+    await git('clone', '--quiet', '--shared', '--no-checkout', seen.repository.path, clone);
+    await git('-C', clone, 'read-tree', base_commit);
+    await git('-C', clone, 'apply', '--cached', path.join(folder, 'patch'));
+    return (await git('-C', clone, 'write-tree')) === (await git('rev-parse', `${result_commit}^{tree}`));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function wrongRun(seen: Observer, task: TaskFacts): Promise<string[]> {
+  const wrong: string[] = [];
+  if (task.run_id === null) return task.started_at === null ? [] : ['it ran, but its row names no run'];
+  const handle = seen.client.workflow.getHandle(taskWorkflowId(task.id));
+  const { runId, status } = await handle.describe();
+  if (runId !== task.run_id) wrong.push(`its row names run ${task.run_id}, Temporal has ${runId}`);
+  if (status.name !== 'COMPLETED') wrong.push(`its run is ${status.name}`);
+  const result = (await handle.result().catch(() => undefined)) as TaskResult | undefined;
+  if (result?.state !== task.state) wrong.push(`its run says ${result?.state}, its row ${task.state}`);
+  const settled = await seen.client.workflow
+    .getHandle(settleWorkflowId(task.id))
+    .describe()
+    .catch(() => undefined);
+  if (settled) wrong.push('it was settled, although its run came to its end');
+  return wrong;
+}
+
+async function wrongRows(seen: Observer, taskId: TaskId): Promise<string[]> {
+  const wrong: string[] = [];
+  const attempts = await seen.sql`SELECT attempt FROM attempts WHERE task_id = ${taskId} AND ended_at IS NULL`;
+  if (attempts.length > 0) wrong.push(`attempt ${attempts.map((row) => row['attempt']).join(', ')} is open`);
+  const diffs = await seen.sql`SELECT FROM collected_diffs WHERE task_id = ${taskId}`;
+  if (diffs.length > 0) wrong.push('its collected diff was not queued');
+  return wrong;
+}
+
+/** By the environments of all processes, and not by the product's own way of finding them. */
+async function wrongProcesses(taskId: TaskId): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+      return environment.includes(taskId) ? [`process ${pid} of it is alive`] : [];
+    }),
+  );
+  return found.flat();
+}
+
+export interface LabAttempt {
+  readonly attempt: number;
+  readonly worker_pid: number;
+  /** Of its agent. */
+  readonly pid: number | null;
+  readonly token: string;
+  readonly error_code: string | null;
+}
+
+/** Each attempt at a turn, in turn. */
+export async function attemptsOf({ sql }: Observer, task: TaskId): Promise<LabAttempt[]> {
   return [
-    ...(await sql<{ attempt: number; pid: number | null; error_code: string | null }[]>`
-      SELECT attempt, pid, error_code FROM attempts WHERE task_id = ${task} ORDER BY attempt`),
+    ...(await sql<LabAttempt[]>`
+      SELECT attempt, worker_pid, pid, token, error_code FROM attempts WHERE task_id = ${task} ORDER BY attempt`),
   ];
 }

@@ -6,12 +6,13 @@ import { expect } from 'vitest';
 import { isConnectionLoss } from '../../../store/sql.ts';
 import type { TaskId } from '../../../workflows/contract.ts';
 import { isWaiting } from '../../lab/observer.ts';
-import { type Expected, wrongWith, type Written } from './check.ts';
 import type { Held } from '../../lab/holds.ts';
+import type { PartName } from '../../lab/home.ts';
+import { type Whole, wrongWith } from '../../lab/whole.ts';
 import type { Moment, Variant } from './moments.ts';
 import { type CellResult, record } from './results.ts';
 import { type Chance, chanceFor, SEED } from './seed.ts';
-import { type PartName, SLOTS, type World } from './world.ts';
+import { SLOTS, type World } from './world.ts';
 
 export const VICTIMS = ['worker', 'backend', 'agent', 'temporal', 'postgres', 'supervisor', 'all'] as const;
 export type Victim = (typeof VICTIMS)[number];
@@ -21,7 +22,7 @@ const ALL: readonly PartName[] = ['supervisor', 'worker', 'backend', 'temporal',
 const LATER_MS = 60;
 
 const WORDS = Array.from({ length: 60 }, (_, number) => `word${number}`).join(' ');
-const WRITTEN: Written = {
+const WRITTEN: Whole['files'] = {
   'first.txt': 'the first file',
   'README.md': '# Sample\n\nA small project.\none more line',
   'deep/second.txt': 'the second file',
@@ -120,9 +121,10 @@ class Cell {
   }): Promise<string[]> {
     const { unwrittenWords } = this.#plan.variant;
     const said = [...(unwrittenWords ? [] : [SAID_FIRST]), ...(unwrittenWords === 'all' ? [] : [SAID_LAST])];
-    const whole: Expected = { states: ['completed'], written: WRITTEN, said };
-    const stopped = { ...whole, states: tasks.strict ? ['cancelled'] : ['cancelled', 'completed'] };
-    const blocker: Expected = { states: ['completed'], written: { 'blocker.txt': 'in the way' }, said: [] };
+    const whole: Whole = { files: WRITTEN, said };
+    const state: Whole['state'] = tasks.strict ? 'cancelled' : ['cancelled', 'completed'];
+    const stopped: Whole = { ...whole, state, stoppedAnywhere: true };
+    const blocker: Whole = { files: { 'blocker.txt': 'in the way' } };
     // All have ended before the first is looked at: a lock of one that runs is no leftover of another.
     for (const task of [tasks.kept, tasks.cancelled, ...tasks.blockers]) await this.#world.ended(task);
     const wrong = [...(await wrongWith(this.#world, tasks.kept, whole))];
@@ -161,7 +163,7 @@ class Cell {
     if (victim === 'agent') {
       for (const task of tasks) this.#killed += this.#world.killAgent(task);
       if (variant.agent && this.#killed === 0) throw new Error('an agent was to be killed, and none was alive');
-    } else await this.#world.killParts(victim === 'all' ? ALL : [victim]);
+    } else await this.#world.parts.kill(victim === 'all' ? ALL : [victim]);
   }
 
   /** True: the wish was delivered while the task was still held, so that it must have been heard. */
@@ -169,13 +171,13 @@ class Cell {
     const { order, moment, variant, victim } = this.#plan;
     const heldOn = !variant.locksRow && victim !== 'postgres' && victim !== 'all';
     if (order === 'release, up, cancel') {
-      await Promise.all([hold.release(), this.#world.revive()]);
+      await Promise.all([hold.release(), this.#world.parts.revive()]);
       await this.#cancel(task);
       return moment.name === 'mid-stream';
     }
     // Not waited for: it may have to wait for the row that the hold has locked, or for Postgres.
     const early = order === 'cancel, up, release' ? this.#cancel(task) : undefined;
-    await this.#world.revive();
+    await this.#world.parts.revive();
     const cancelling = early ?? this.#cancel(task);
     if (heldOn) await this.#untilDelivered(task);
     await hold.release();

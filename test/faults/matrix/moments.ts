@@ -50,7 +50,7 @@ function statement(name: string, step: Step | undefined, held: Statement, more: 
     name,
     locksRow: true,
     ...more,
-    arm: (world) => holdStatement(world.databaseUrl, held),
+    arm: (world) => holdStatement(world.parts.databaseUrl, held),
     async reached(world, hold, tasks) {
       if (step) await untilStep(world, step, tasks);
       await world.until(`statements to wait: ${name}`, async () => (await hold.waiting()) > 0);
@@ -79,11 +79,11 @@ function unheard(
   return {
     name: 'it is done, but Temporal has not heard',
     releaseFirst: true,
-    arm: (world) => holdStatement(world.databaseUrl, before),
+    arm: (world) => holdStatement(world.parts.databaseUrl, before),
     async reached(world, hold, tasks) {
       await untilStep(world, step, tasks);
       await world.until('both to wait', async () => (await hold.waiting()) === tasks.length);
-      const resume = await world.suspendTemporal();
+      const resume = await world.parts.suspendTemporal();
       await hold.release();
       for (const task of tasks) await world.until(`the effect of ${step}`, () => effect(world, task));
       return { waiting: async () => 0, release: async () => resume() };
@@ -102,7 +102,7 @@ const shows =
 /** The remove step waits for locks, which are taken while the step before it is held. */
 const worktreeLock: Variant = {
   name: 'the lock of the worktree',
-  arm: (world) => holdStatement(world.databaseUrl, { on: 'pending_changes', event: 'INSERT' }),
+  arm: (world) => holdStatement(world.parts.databaseUrl, { on: 'pending_changes', event: 'INSERT' }),
   async reached(world, before, tasks) {
     await world.until('both changes to wait', async () => (await before.waiting()) === tasks.length);
     const rows = await world.sql<

@@ -5,6 +5,7 @@
  *   node --import tsx test/faults/matrix/table.ts 1.jsonl 2.jsonl 3.jsonl
  */
 import { readFile } from 'node:fs/promises';
+import { median } from '../../../bench/statistics.ts';
 import * as moment from './moments.ts';
 import type { CellResult } from './results.ts';
 
@@ -32,11 +33,6 @@ const IN_ORDER = [
 const moments = IN_ORDER.map(({ name }) => name);
 const of = (at: string, victim: string): CellResult[] =>
   seen.filter((cell) => cell.moment === at && cell.victim === victim);
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
-}
 
 function cellText(cells: readonly CellResult[]): string {
   if (cells.length === 0) return 'not run';
