@@ -7,7 +7,7 @@
  * removing a dead one cannot hit a newer holder. Not covered: a folder shared between machines.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
+import { access, mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -17,11 +17,18 @@ import { parseOrNothing, writeJson } from './json-file.ts';
 
 export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
 
-export type LockResult =
-  { readonly kind: 'held'; release(): Promise<void> } | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
+export interface HeldLock {
+  readonly kind: 'held';
+  /** Resolves once somebody has removed the lock or the folder it is in: it keeps nobody out any more. Or at the signal. */
+  untilLost(signal: AbortSignal): Promise<void>;
+  release(): Promise<void>;
+}
+
+export type LockResult = HeldLock | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
 
 /** Others are given this long to find out which of them holds the lock. */
 const CONTEST_MS = 2_000;
+const LOST_LOOK_MS = 1_000;
 
 const announced = z.object({ process: processIdentity, holds: z.boolean() });
 type Announced = z.infer<typeof announced>;
@@ -49,7 +56,22 @@ export async function takeLock(folder: string): Promise<LockResult> {
     await rm(mine, { force: true });
     throw error;
   }
-  return { kind: 'held', release: () => rm(mine, { force: true }) };
+  return {
+    kind: 'held',
+    untilLost: (signal) => untilGone(mine, signal),
+    release: () => rm(mine, { force: true }),
+  };
+}
+
+async function untilGone(file: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const there = await access(file).then(
+      () => true,
+      (error: unknown) => !isErrno(error, 'ENOENT', 'ENOTDIR'),
+    );
+    if (!there) return;
+    await sleep(LOST_LOOK_MS, undefined, { signal }).catch(() => undefined);
+  }
 }
 
 /** Who holds the lock now, or is about to. */

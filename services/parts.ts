@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { LonghaulError } from '../workflows/errors.ts';
+import { findByArguments } from './find-process.ts';
 import type { Facts, HomePaths } from './home.ts';
 import { listenText } from './listen-host.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
@@ -48,8 +49,10 @@ export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
     return { process: identity, exited, attached, detail: `127.0.0.1:${port}`, facts: { databaseUrl: url } };
   };
   const stop = async (): Promise<void> => {
-    const postmaster = await findPostmaster(join(paths.postgres, 'data'));
-    if (postmaster) await stopPostgres(postmaster.identity);
+    const data = join(paths.postgres, 'data');
+    // Its pid file goes with a home that is removed.
+    const identity = (await findPostmaster(data))?.identity ?? (await findByArguments(['-D', data]));
+    if (identity) await stopPostgres(identity);
   };
   return { name: 'postgres', needs: [], logFile, start, stop };
 }

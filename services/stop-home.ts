@@ -1,8 +1,9 @@
 /** Stops everything of a home in order, whether or not its supervisor still lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProcessIdentity } from '../processes/identity.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { readState, writeState, type HomePaths } from './home.ts';
-import { lockHolder, takeLock, type LockResult } from './lock.ts';
+import { lockHolder, takeLock } from './lock.ts';
 import type { Part } from './part.ts';
 import { endProcess } from './processes.ts';
 import { liveSupervisor } from './status.ts';
@@ -54,8 +55,11 @@ async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promis
   }
 }
 
+type Taken =
+  { readonly kind: 'held'; release(): Promise<void> } | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
+
 /** On a full disk the lock cannot be written. Nobody else can write it either, so what runs may be stopped without. */
-async function takeOrGoWithout(folder: string): Promise<LockResult> {
+async function takeOrGoWithout(folder: string): Promise<Taken> {
   try {
     return await takeLock(folder);
   } catch (error) {

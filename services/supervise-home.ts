@@ -1,4 +1,7 @@
-/** The supervisor as a process: one for each home, told by signals to stop, to hurry, to repair. */
+/**
+ * The supervisor as a process: one for each home, told by signals to stop, to hurry, to repair. It stops, too, when its
+ * home is removed: what runs would go on in a folder that is nobody's, and no command would find it.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../processes/identity.ts';
 import { readState, type HomePaths } from './home.ts';
@@ -40,6 +43,11 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
     try {
       atWork = true;
+      void lock.untilLost(stop.signal).then(() => {
+        if (stop.signal.aborted) return;
+        options.say(`${options.paths.home} or its run/ was removed while it was at work: everything in it is stopped`);
+        stop.abort();
+      });
       const ran = supervisor.run(stop.signal, hurry.signal);
       await supervisor.ready(stop.signal);
       if (!stop.signal.aborted) await options.onReady();

@@ -1,5 +1,5 @@
 /**
- * One Postgres and one Temporal server for the whole test run, in a home that is thrown away. A helper
+ * One Postgres, one Temporal server and one build for the whole test run, in a home that is thrown away. A helper
  * process watches over them: if the test runner is killed, they are ended and the home is removed.
  */
 import { spawn } from 'node:child_process';
@@ -10,12 +10,15 @@ import type { TestProject } from 'vitest/node';
 import { startPostgres, stopPostgres } from '../services/postgres.ts';
 import { startTemporal, stopTemporal } from '../services/temporal.ts';
 import { findTemporal } from '../services/temporal-binary.ts';
+import { build } from './lab/build.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** Superuser on the run's Postgres; make a database of your own with test/lab/database.ts. */
     databaseAdminUrl: string;
     temporalAddress: string;
+    /** Folder of what users run, as an installed package has it. */
+    built: string;
   }
 }
 
@@ -32,6 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const home = await mkdtemp(join(tmpdir(), 'longhaul-test-'));
   const cacheDir =
     process.env['LONGHAUL_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'longhaul');
+  const built = join(home, 'built');
   const starting = await Promise.allSettled([
     startPostgres({ dir: join(home, 'postgres'), logFile: join(home, 'postgres.log') }),
     startTemporal({
@@ -39,6 +43,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       logFile: join(home, 'temporal.log'),
       findProgram: () => findTemporal({ cacheDir, onProgress: (line) => process.stderr.write(`${line}\n`) }),
     }),
+    build(built),
   ]);
   const [postgres, temporal] = starting;
   const stop = async (): Promise<void> => {
@@ -46,13 +51,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (temporal.status === 'fulfilled') await stopTemporal(temporal.value.identity);
     await rm(home, { recursive: true, force: true, maxRetries: 5 });
   };
-  if (postgres.status === 'rejected' || temporal.status === 'rejected') {
+  const failed = starting.find((each) => each.status === 'rejected');
+  if (postgres.status === 'rejected' || temporal.status === 'rejected' || failed) {
     await stop();
-    throw postgres.status === 'rejected'
-      ? postgres.reason
-      : temporal.status === 'rejected'
-        ? temporal.reason
-        : undefined;
+    throw failed?.reason;
   }
   const pids = [postgres.value.identity.pid, temporal.value.identity.pid].map(String);
   const watcher = spawn(process.execPath, ['-e', WATCH, home, ...pids], {
@@ -61,6 +63,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   });
   project.provide('databaseAdminUrl', postgres.value.url);
   project.provide('temporalAddress', temporal.value.address);
+  project.provide('built', built);
+  project.onTestsRerun(() => build(built));
   return async () => {
     watcher.kill('SIGKILL');
     await stop();

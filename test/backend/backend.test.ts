@@ -7,10 +7,10 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { connectTemporal } from '../../client/temporal.ts';
-import { moduleOfOurs, loaderArguments } from '../../processes/own-module.ts';
 import { readAnnouncement } from '../../services/ready.ts';
 import type { Sql } from '../../store/sql.ts';
 import { type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import { builtModule } from '../lab/built.ts';
 import { emptyDatabase, freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { type LabTemporal, labTemporal } from '../lab/temporal.ts';
 
@@ -57,8 +57,7 @@ async function startBackend(databaseUrl = database.url): Promise<Backend> {
 }
 
 function spawnBackend(env: NodeJS.ProcessEnv): ChildProcess {
-  const entry = moduleOfOurs('backend/main');
-  const child = spawn(process.execPath, [...loaderArguments(entry), entry], {
+  const child = spawn(process.execPath, [builtModule('backend/main')], {
     env: {
       PATH: process.env['PATH'],
       LONGHAUL_HOME: home,

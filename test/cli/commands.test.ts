@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { moduleOfOurs, loaderArguments, loaderEnv } from '../../processes/own-module.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../workflows/contract.ts';
+import { builtModule } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta, labSession, type LabMessage } from '../lab/log.ts';
 
@@ -33,12 +33,10 @@ interface Result {
 }
 
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): { child: ChildProcess; result: Promise<Result> } {
-  const entry = moduleOfOurs('cli/main');
-  const child = spawn(process.execPath, [...loaderArguments(entry), entry, ...args], {
+  const child = spawn(process.execPath, [builtModule('cli/main'), ...args], {
     cwd: join(dir, 'repo'),
     env: {
       PATH: process.env['PATH'],
-      ...loaderEnv(),
       LONGHAUL_HOME: join(dir, 'home'),
       DATABASE_URL: database.url,
       TEMPORAL_ADDRESS: inject('temporalAddress'),

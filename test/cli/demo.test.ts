@@ -5,7 +5,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } fro
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { loaderArguments, loaderEnv, moduleOfOurs } from '../../processes/own-module.ts';
+import { builtModule } from '../lab/built.ts';
 import { until } from '../lab/until.ts';
 
 /** Services are started and stopped in each; with both cores busy that has taken half a minute. */
@@ -27,14 +27,12 @@ interface Demo {
 }
 
 function startDemo(env: NodeJS.ProcessEnv = {}, ...args: string[]): Demo {
-  const entry = moduleOfOurs('cli/main');
-  const child = spawn(process.execPath, [...loaderArguments(entry), entry, 'demo', ...args], {
+  const child = spawn(process.execPath, [builtModule('cli/main'), 'demo', ...args], {
     env: {
       PATH: process.env['PATH'],
       HOME: join(temporary, 'user'),
       LONGHAUL_CACHE: cacheDir(),
       TMPDIR: temporary,
-      ...loaderEnv(),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -61,13 +59,9 @@ async function processes(): Promise<string[]> {
   return found;
 }
 
-// tsx keeps what it has compiled; the compiler in Temporal's bundler, which runs after a change of the workflows, itself.
-const CACHES = /^(?:tsx-.*|user|user\/\.cache(?:\/.*)?)$/;
-
 /** What is left: empty is right. */
 async function leftovers(): Promise<string[]> {
-  const files = (await readdir(temporary, { recursive: true })).filter((name) => !CACHES.test(name));
-  return [...files, ...(await processes())];
+  return [...(await readdir(temporary, { recursive: true })), ...(await processes())];
 }
 
 test('the demo shows a task to its end with the change, and leaves nothing', { timeout: LONG_MS }, async () => {

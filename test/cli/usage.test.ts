@@ -3,18 +3,17 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { CommanderError } from 'commander';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { scriptFor } from '../../cli/completion.ts';
 import { printError } from '../../cli/exit.ts';
 import { makeProgram } from '../../cli/program.ts';
+import { builtCommand } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { longhaul } from '../lab/longhaul.ts';
 
 const run = promisify(execFile);
-const BIN = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
 
 let home: string;
 let database: LabDatabase;
@@ -93,7 +92,7 @@ async function completions(...words: string[]): Promise<string[]> {
 
 test('bash completes commands, options, values, agents and tasks', async () => {
   await writeFile(join(home, 'completion.bash'), scriptFor('bash', makeProgram()));
-  await symlink(BIN, join(home, 'longhaul'));
+  await symlink(builtCommand(), join(home, 'longhaul'));
   await database.sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true), ('dachshund', true)`;
   const [task] = await database.sql<{ id: string }[]>`INSERT INTO tasks (input) VALUES ('x') RETURNING id`;
   expect(await completions('do')).toEqual(['down', 'doctor']);

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { openSync, closeSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
+import { builtModule } from '../lab/built.ts';
 import { readCompose, ROOT, type Service, VARIABLES } from './compose-file.ts';
 
 export interface Place {
@@ -115,14 +115,14 @@ export class Container {
   #command(): string[] {
     return (this.#service.command ?? []).flatMap((word) => {
       const built = /^dist\/(\S+)\.js$/.exec(word)?.[1];
-      return built === undefined ? [this.#here(word)] : programOf(built);
+      return built === undefined ? [this.#here(word)] : [builtModule(built)];
     });
   }
 
   #here(word: string): string {
     const { dir, postgresPort, temporalPort, backendPort } = this.#place;
     return word
-      .replaceAll(/\bnode dist\/(\S+)\.js/g, (_, name: string) => `'${process.execPath}' ${programOf(name).join(' ')}`)
+      .replaceAll(/\bnode dist\/(\S+)\.js/g, (_, name: string) => `'${process.execPath}' ${builtModule(name)}`)
       .replaceAll('/var/lib/longhaul', path.join(dir, 'var'))
       .replaceAll('/run/secrets/longhaul-token', tokenFileOf(this.#place))
       .replaceAll('/home/agent', path.join(dir, 'home'))
@@ -130,9 +130,4 @@ export class Container {
       .replaceAll(/^temporal:7233$/g, `127.0.0.1:${temporalPort}`)
       .replaceAll(/(0\.0\.0\.0|127\.0\.0\.1):4700/g, `127.0.0.1:${backendPort}`);
   }
-}
-
-function programOf(name: string): string[] {
-  const entry = moduleOfOurs(name);
-  return [...loaderArguments(entry), entry];
 }

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
-import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
+import { builtModule } from './built.ts';
 
 export interface BackendProcess {
   readonly child: ChildProcess;
@@ -29,8 +29,7 @@ export async function startBackendProcess({
   port,
   hostName,
 }: BackendPlaces): Promise<BackendProcess> {
-  const entry = moduleOfOurs('backend/main');
-  const child = spawn(process.execPath, [...loaderArguments(entry), entry], {
+  const child = spawn(process.execPath, [builtModule('backend/main')], {
     env: {
       PATH: process.env['PATH'],
       LONGHAUL_HOME: home,

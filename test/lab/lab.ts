@@ -7,7 +7,6 @@ import { createWriteStream } from 'node:fs';
 import { mkdtemp, readdir, readFile, realpath, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { type Intake, startIntake } from '../../client/intake.ts';
 import { settleLostRuns } from '../../client/settle-lost-runs.ts';
@@ -17,12 +16,12 @@ import { findTemporal } from '../../services/temporal-binary.ts';
 import { checkTemporal } from '../../services/temporal-connection.ts';
 import { connect, type Sql } from '../../store/sql.ts';
 import type { ProjectId } from '../../workflows/contract.ts';
+import { builtModule } from './built.ts';
 import { freshDatabase, type LabDatabase } from './database.ts';
 import { Observer } from './observer.ts';
 import { makeRepository, type Files, type SampleRepository } from './repositories.ts';
 import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const HOST = 'lab';
 
 export interface LabWorker {
@@ -101,8 +100,7 @@ export class Lab extends Observer {
 
   /** Resolves when the worker polls. */
   async startWorker(env: NodeJS.ProcessEnv = {}): Promise<LabWorker> {
-    const child = spawn(process.execPath, ['--import', 'tsx', path.join(ROOT, 'worker.ts')], {
-      cwd: ROOT,
+    const child = spawn(process.execPath, [builtModule('worker')], {
       env: {
         ...process.env,
         DATABASE_URL: this.#parts.proxy?.url ?? this.#parts.database.url,

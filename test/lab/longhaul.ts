@@ -2,10 +2,9 @@
 import { execFile } from 'node:child_process';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { builtCommand } from './built.ts';
 
-const LONGHAUL = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
 const run = promisify(execFile);
 
 export interface Ran {
@@ -26,7 +25,7 @@ export async function longhaul(
     ([name]) => !/^(TEMPORAL_|LONGHAUL_|DATABASE_URL|VITEST)/.test(name),
   );
   const environment = { ...Object.fromEntries(inherited), LONGHAUL_HOME: home, LONGHAUL_CACHE: cache, ...env };
-  return run(process.execPath, [LONGHAUL, ...args], { cwd: tmpdir(), env: environment, timeout: limitMs }).then(
+  return run(process.execPath, [builtCommand(), ...args], { cwd: tmpdir(), env: environment, timeout: limitMs }).then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     (error: Ran) => ({ code: error.code, stdout: error.stdout, stderr: error.stderr }),
   );
