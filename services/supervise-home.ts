@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../processes/identity.ts';
 import { readState, type HomePaths } from './home.ts';
-import { takeLock, type LockResult } from './lock.ts';
+import { type HeldLock, type LockResult, takeLock } from './lock.ts';
 import { liveSupervisor } from './status.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
@@ -43,11 +43,7 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
     try {
       atWork = true;
-      void lock.untilLost(stop.signal).then(() => {
-        if (stop.signal.aborted) return;
-        options.say(`${options.paths.home} or its run/ was removed while it was at work: everything in it is stopped`);
-        stop.abort();
-      });
+      void stopWhenLost(lock, options, stop);
       const ran = supervisor.run(stop.signal, hurry.signal);
       await supervisor.ready(stop.signal);
       if (!stop.signal.aborted) await options.onReady();
@@ -59,6 +55,13 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
   } finally {
     for (const [signal, listener] of signals) process.off(signal, listener);
   }
+}
+
+async function stopWhenLost(lock: HeldLock, { paths, say }: SuperviseHome, stop: AbortController): Promise<void> {
+  await lock.untilLost(stop.signal);
+  if (stop.signal.aborted) return;
+  say(`${paths.home} or its run/ was removed while it was at work: everything in it is stopped`);
+  stop.abort();
 }
 
 /** The lock, or that a supervisor has it. A `down` at work is waited for. */
