@@ -2,18 +2,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { isAlive } from './identity.ts';
+import { isAlive, type ProcessIdentity } from './identity.ts';
 import { identityOf, type Program } from './program.ts';
 import { notStarted, type Run, run, signalGroup } from './run.ts';
 import type { Guarded, RunnerCommand, RunnerReport } from './runner.ts';
-import { descendantsOf, sweep } from './sweep.ts';
+import { Family, FAMILY_MS, sweep } from './sweep.ts';
 
 const ENDED_KEPT = 100;
 
 const running = new Map<number, AbortController>();
-const programs = new Map<number, Guarded>();
-/** Marks of the last programs that ended: who started us may die before it has looked for what they left. */
+const programs = new Map<number, { readonly guarded: Guarded; readonly family: Family }>();
+/** Of the last programs that ended: who started us may die before it has looked for what they left. */
 const endedMarks: string[] = [];
+let endedFamilies: ProcessIdentity[] = [];
 
 const report = (what: RunnerReport): void => {
   if (process.connected) process.send?.(what);
@@ -59,6 +60,8 @@ function watch(id: number, child: ChildProcess, guarded: Guarded): void {
   child.on('error', () => {});
   guard(guarded);
   child.once('exit', (code, signal) => {
+    const left = programs.get(pid)?.family.stop() ?? [];
+    endedFamilies = [...endedFamilies, ...left].filter((one) => isAlive(one));
     programs.delete(pid);
     if (guarded.mark !== undefined) endedMarks.push(guarded.mark);
     if (endedMarks.length > ENDED_KEPT) endedMarks.shift();
@@ -70,7 +73,9 @@ function watch(id: number, child: ChildProcess, guarded: Guarded): void {
 
 /** Also one that is no child of ours: of its end we are not told. */
 function guard(guarded: Guarded): void {
-  programs.set(guarded.process.pid, guarded);
+  const family = new Family(guarded.process);
+  family.follow(FAMILY_MS);
+  programs.set(guarded.process.pid, { guarded, family });
 }
 
 /** Not read here, so that nothing of it is taken from the program. */
@@ -91,14 +96,14 @@ process.on('disconnect', () => {
 let swept = false;
 
 async function endPrograms(): Promise<void> {
-  const guarded = [...programs.values()];
-  const marks = [...endedMarks, ...guarded.flatMap(({ mark }) => mark ?? [])];
+  const left = [...programs.values()];
+  const marks = [...endedMarks, ...left.flatMap(({ guarded }) => guarded.mark ?? [])];
   try {
-    const alive = guarded.map(({ process: program }) => program).filter((program) => isAlive(program));
-    // Before their groups: a child without the mark is known only as long as its parent lives.
-    const tree = descendantsOf(alive);
+    const alive = left.map(({ guarded }) => guarded.process).filter((program) => isAlive(program));
+    for (const { pid } of alive) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave a child that nobody knows
+    const families = left.flatMap(({ family }) => family.stop());
     for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
-    await sweep(marks, tree);
+    await sweep(marks, [...endedFamilies, ...families]);
   } finally {
     swept = true;
   }

@@ -212,6 +212,7 @@ class Runner {
     this.#pending.clear();
     const alive = left.flatMap(({ process: program }) => (program && isAlive(program) ? [program] : []));
     // Before their groups: a child without a mark is known only as long as its parent lives.
+    for (const { pid } of alive) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave a child that nobody knows
     const tree = descendantsOf(alive);
     for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
     if (tree.length > 0) void sweep([], tree).catch(() => {}); // of the others, who started them looks for the marks

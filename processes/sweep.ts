@@ -3,8 +3,9 @@
  * children inherit), and whatever descends from one. Linux only.
  *
  * Never signalled: this process, and a pid whose start time is not the one that was seen.
- * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents have ended:
- * nothing tells then whose it was. (Its working folder does not: a person's shell may stand in a worktree, too.)
+ * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents have ended
+ * before anybody looked (see `Family`): nothing tells then whose it was. (Its working folder does not: a person's shell
+ * may stand in a worktree, too.)
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,6 +15,8 @@ import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } fr
 /** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
 export const KILL_BOUND_MS = 5_000;
 export const POLL_MS = 10;
+/** Between two looks at the family of a program at work. */
+export const FAMILY_MS = 500;
 
 /** False if there is nobody to signal, or if it is somebody else's. */
 export function signalProcess(target: number, name: NodeJS.Signals): boolean {
@@ -86,19 +89,86 @@ export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentit
 }
 
 /**
+ * What descends from a process, remembered as long as it lives: who was started with an empty environment, and then lost
+ * its parents, is known by having been seen with them.
+ */
+export class Family {
+  readonly #root: ProcessIdentity;
+  #known: ProcessIdentity[] = [];
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(root: ProcessIdentity) {
+    this.#root = root;
+  }
+
+  /** Looks now and from now on, this often, until `stop`. */
+  follow(everyMs: number): void {
+    clearInterval(this.#timer);
+    this.look();
+    this.#timer = setInterval(() => this.look(), everyMs).unref();
+  }
+
+  /** Never fails: without a free descriptor nothing can be seen, and the next look may. */
+  look(): void {
+    try {
+      const alive = this.#known.filter((one) => isAlive(one));
+      const fresh = descendantsOf([this.#root, ...alive]);
+      this.#known = [...alive, ...fresh];
+      if (this.#known.length === 0 && !isAlive(this.#root)) clearInterval(this.#timer); // nobody can come any more
+    } catch {
+      return;
+    }
+  }
+
+  /** Those that are alive; the root is not one of them. */
+  stop(): ProcessIdentity[] {
+    clearInterval(this.#timer);
+    this.look();
+    return this.#known;
+  }
+}
+
+/** What descends from a process that `end` has end, and from what it starts meanwhile. */
+export async function familyDuring(root: ProcessIdentity, end: () => Promise<unknown>): Promise<ProcessIdentity[]> {
+  const family = new Family(root);
+  family.follow(POLL_MS);
+  try {
+    await end();
+  } finally {
+    family.stop();
+  }
+  return family.stop();
+}
+
+/**
  * SIGKILL to everything that carries one of the marks, to `known`, and to what descends from either; again until none is
- * left, since one may fork between look and kill. Answers how many could not be ended within the bound (5 s).
+ * left. They are stopped first, all of them: one that forks between look and kill would leave a child that nobody knows.
+ * Answers how many could not be ended within the bound (5 s).
  */
 export async function sweep(marks: readonly string[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const deadline = performance.now() + KILL_BOUND_MS;
   for (let before = known; ;) {
-    const marked = findByMark(marks);
-    const pids = new Set(marked.map(({ pid }) => pid));
-    const roots = [...marked, ...before.filter((one) => !pids.has(one.pid) && isAlive(one))];
-    const found = [...roots, ...descendantsOf(roots)];
+    const found = stopAll(marks, before, deadline);
     if (found.length === 0 || performance.now() > deadline) return found.length;
     for (const identity of found) if (isAlive(identity)) signalProcess(identity.pid, 'SIGKILL');
     before = found;
     await sleep(POLL_MS);
+  }
+}
+
+/** Stopped processes have no new children; looks until there is none that is new. */
+function stopAll(marks: readonly string[], known: readonly ProcessIdentity[], deadline: number): ProcessIdentity[] {
+  const stopped = new Set<number>();
+  for (;;) {
+    const marked = findByMark(marks);
+    const pids = new Set(marked.map(({ pid }) => pid));
+    const roots = [...marked, ...known.filter((one) => !pids.has(one.pid) && isAlive(one))];
+    const found = [...roots, ...descendantsOf(roots)];
+    const fresh = found.filter(({ pid }) => !stopped.has(pid));
+    if (fresh.length === 0 || performance.now() > deadline) return found;
+    for (const identity of fresh) {
+      if (isAlive(identity)) signalProcess(identity.pid, 'SIGSTOP');
+      stopped.add(identity.pid);
+    }
   }
 }

@@ -61,6 +61,7 @@ function onAbort(signal: AbortSignal, listener: () => void): () => void {
 }
 
 async function stop({ link, agent, sessionId }: Turn, answer: Promise<Outcome>): Promise<TurnEnd> {
+  agent.noteFamily();
   await Promise.race([link.notify(methods.agent.session.cancel, { sessionId }), sleep(STOP_GRACE_MS)]);
   const controller = new AbortController();
   const grace = sleep(STOP_GRACE_MS, undefined, { signal: controller.signal }).catch(() => {});

@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
-import { descendantsOf, findByMark, KILL_BOUND_MS, POLL_MS, signalProcess, sweep } from '../../processes/sweep.ts';
+import { findByMark, familyDuring, KILL_BOUND_MS, POLL_MS, signalProcess, sweep } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import { MARKER, SPAWN_MARKER } from './environment.ts';
@@ -78,7 +78,6 @@ export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentit
 
 /** Ends whatever an attempt at the task left: the group and the descendants of the given leader, if known, then everything marked. */
 export async function endTask(taskId: TaskId, leader?: ProcessIdentity): Promise<number> {
-  const tree = leader === undefined ? [] : descendantsOf([leader]);
-  if (leader !== undefined) await endProcessGroup(leader);
-  return sweepMarker(taskId, tree);
+  if (leader === undefined) return sweepMarker(taskId);
+  return sweepMarker(taskId, await familyDuring(leader, () => endProcessGroup(leader)));
 }

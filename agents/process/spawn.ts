@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { Exit, StartedProgram } from '../../processes/program.ts';
 import { startProgram } from '../../processes/runner.ts';
-import { descendantsOf } from '../../processes/sweep.ts';
+import { Family, FAMILY_MS, POLL_MS } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
@@ -32,6 +32,8 @@ export interface AgentProcess {
   readonly closed: Promise<void>;
   /** The last 64 KB. */
   stderrTail(): string;
+  /** Before it is asked for what may have it end its tools: what those leave behind is known then. */
+  noteFamily(): void;
   /** Ends the process, its group and everything marked. Never fails; a second call waits for the first. */
   end(): Promise<void>;
 }
@@ -88,6 +90,9 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   const spawnId = randomUUID();
   const { identity, stdin, stdout, stderr, exited, closed } = await start(options, spawnId);
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
+  // A tool without our marker is known as its descendant only.
+  const family = new Family(identity);
+  family.follow(FAMILY_MS);
   stdin.on('error', () => {}); // EPIPE of an agent that is gone; its exit tells
   let hasExited = false;
   const swept = exited.then(() => {
@@ -100,11 +105,11 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   );
 
   const endAll = async (): Promise<void> => {
-    // While it lives: a tool without our marker is known as its descendant only.
-    const tree = descendantsOf([identity]);
+    family.follow(POLL_MS);
     stdin.end();
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity);
+    const tree = family.stop();
     // Once is enough: with the agent gone and nothing marked left, nobody is there to start another.
     if (hasExited) await swept;
     if (!hasExited || tree.length > 0) await sweepSpawn(spawnId, tree);
@@ -112,8 +117,18 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   const end = async (): Promise<void> => {
     // What /proc cannot be asked now (no file descriptors left) is ended by the next attempt's endTask.
     await endAll().catch(() => {});
+    family.stop();
     for (const stream of [stdin, stdout, stderr]) stream.destroy();
   };
   let ending: Promise<void> | undefined;
-  return { identity, stdin, stdout, exited, closed, stderrTail, end: () => (ending ??= end()) };
+  return {
+    identity,
+    stdin,
+    stdout,
+    exited,
+    closed,
+    stderrTail,
+    noteFamily: () => family.look(),
+    end: () => (ending ??= end()),
+  };
 }

@@ -3,7 +3,7 @@ import { readdirSync, realpathSync } from 'node:fs';
 import { HOME_MARKER, MARKER } from '../../agents/process/environment.ts';
 import { readEnvironment } from '../../processes/environment.ts';
 import { identifyRunning, type ProcessIdentity, readProc } from '../../processes/identity.ts';
-import { descendantsOf, sweep } from '../../processes/sweep.ts';
+import { familyDuring, sweep } from '../../processes/sweep.ts';
 import { endProcess } from '../../services/processes.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
 import { reasonOf, type TaskKnowledge, whereTasksAre } from './task-states.ts';
@@ -24,13 +24,12 @@ export async function leftProcesses(home: string, knowledge: TaskKnowledge): Pro
     const task = where.get(taskId);
     if (!task || task.kind === 'at_work') return [];
     const remove: Leftover['remove'] = async () => {
-      // Before its end: a child that was started without the marker is known by its parent only.
-      const tree = descendantsOf([identity]);
-      await endProcess(identity, [
+      // A child that was started without the marker is known by its parent only.
+      const steps = [
         { signal: 'SIGTERM', withinMs: 2_000 },
         { signal: 'SIGKILL', withinMs: 5_000 },
-      ]);
-      await sweep([], tree);
+      ] as const;
+      await sweep([], await familyDuring(identity, () => endProcess(identity, steps)));
       return REMOVED;
     };
     return [{ kind: 'process', name: `${identity.pid} ${command}`, reason: reasonOf(taskId, task), remove }];

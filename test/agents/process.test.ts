@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -37,6 +37,8 @@ async function sleeper(env: Record<string, string>, program = 'sleep', args = ['
   started.push(identity.pid);
   return { child, identity };
 }
+
+const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 'utf8');
 
 test('a pid that now belongs to somebody else is not signalled', async () => {
   const { identity } = await sleeper({});
@@ -107,6 +109,32 @@ test('a tool that was started without an environment is ended with its parents, 
   const tools = below();
   expect(await endTask(task, leader.identity)).toBe(0);
   expect([leader.identity, marked.identity, ...tools].map((one) => isAlive(one))).toEqual([false, false, false, false]);
+});
+
+test('a tool that was started without an environment, and has lost its parents, is known by having been seen with them', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longhaul-family-'));
+  folders.push(folder);
+  const tool = `env -i /bin/sh -c 'echo $$ > ${folder}/pid; exec setsid sleep 600'`;
+  const agent = await spawnAgent({
+    profile: scriptedProfile(
+      {},
+      { command: 'sh', args: ['-c', `read -r line; ( ${tool} & read -r line ); read -r line`] },
+    ),
+    taskId: newTask(),
+    cwd: folder,
+    env: process.env,
+  });
+  agent.stdin.write('the tool begins, after the look at the start\n');
+  const pid = (): number => Number(existsSync(join(folder, 'pid')) && readFileSync(join(folder, 'pid'), 'utf8'));
+  await until('the tool', () => pid() > 0 && commandOf(pid()).startsWith('sleep'));
+  const stray = identify(pid());
+  if (stray === undefined) throw new Error('it ended at once');
+  started.push(stray.pid);
+  agent.noteFamily();
+  agent.stdin.write('its parent ends\n');
+  await until('the tool to be an orphan', () => !descendantsOf([agent.identity]).some((one) => one.pid === stray.pid));
+  await agent.end();
+  expect(isAlive(stray)).toBe(false);
 });
 
 test('an agent sees the allowlist, its own keys and the markers; never the database or Temporal', () => {

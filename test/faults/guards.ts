@@ -102,7 +102,7 @@ try {
 }
 process.exitCode = unseen > 0 ? 1 : 0;
 
-/** Whether the test fails, after it has been seen to pass as it is. */
+/** Whether the test fails, after it has been seen to pass as it is. What is broken must build all the same. */
 async function failsWithout(guard: Guard): Promise<boolean> {
   const file = path.join(copy, guard.file);
   const whole = await readFile(file, 'utf8');
@@ -122,9 +122,16 @@ async function failsWithout(guard: Guard): Promise<boolean> {
 
 async function passes({ test, named, seed }: Guard): Promise<boolean> {
   const config = test.startsWith('test/faults/') ? 'vitest.faults.config.ts' : 'vitest.config.ts';
+  const report = path.join(copy, 'report.json');
+  await rm(report, { force: true });
   const args = ['node_modules/vitest/vitest.mjs', 'run', '--config', config, test, '-t', named];
+  args.push('--reporter=json', `--outputFile=${report}`);
   const env = { ...process.env, ...(seed === undefined ? {} : { LONGHAUL_FAULTS_SEED: String(seed) }) };
-  return new Promise((resolve) => {
-    execFile(process.execPath, args, { cwd: copy, env, maxBuffer: 2 ** 26 }, (error) => resolve(error === null));
+  const said = await new Promise<string>((resolve) => {
+    execFile(process.execPath, args, { cwd: copy, env, maxBuffer: 2 ** 26 }, (_, out, err) => resolve(out + err));
   });
+  const text = await readFile(report, 'utf8').catch(() => '{}');
+  const { numPassedTests = 0, numFailedTests = 0 } = JSON.parse(text) as Record<string, number>;
+  if (numPassedTests + numFailedTests === 0) throw new Error(`${test} "${named}" did not run:\n${said.slice(-2_000)}`);
+  return numFailedTests === 0;
 }
