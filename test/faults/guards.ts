@@ -43,7 +43,7 @@ const GUARDS: readonly Guard[] = [
     name: 'idempotent insert',
     file: 'store/collected-diffs.ts',
     break: [
-      ["idOf(change.taskId, 'change')", 'randomUUID() as ChangeId'],
+      ["idOf(change.taskId, 'change')", "idOf(randomUUID() as string as TaskId, 'change')"],
       ['/**', "import { randomUUID } from 'node:crypto';\n/**"],
     ],
     test: 'test/faults/matrix/queue-change.test.ts',
@@ -53,7 +53,7 @@ const GUARDS: readonly Guard[] = [
   {
     name: 'group kill',
     file: 'agents/process/end.ts',
-    break: [["  signalProcess(-leaderPid, 'SIGKILL');\n", '']],
+    break: [["signalProcess(-leaderPid, 'SIGKILL')", "signalProcess(-leaderPid, 'SIGCONT')"]],
     test: 'test/agents/process.test.ts',
     named: 'a group that ignores SIGTERM',
   },

@@ -131,23 +131,29 @@ export class LabHome {
     return state;
   }
 
-  /** Stops the Temporal server as it is; what is returned lets it go on, if it is still there. */
-  async suspendTemporal(): Promise<() => void> {
+  /** Stops the Temporal server as it is. If it is still there, it goes on, or goes with all that it was sent meanwhile. */
+  async suspendTemporal(): Promise<{ resume(): void; kill(): void }> {
     const server = expectRunning(runningOf(await this.#state()), 'temporal');
-    process.kill(server.pid, 'SIGSTOP');
-    return () => {
-      if (isAlive(server)) process.kill(server.pid, 'SIGCONT');
+    const signal = (name: NodeJS.Signals) => () => {
+      if (isAlive(server)) process.kill(server.pid, name);
     };
+    signal('SIGSTOP')();
+    return { resume: signal('SIGCONT'), kill: signal('SIGKILL') };
+  }
+
+  /** Who runs as this part now. */
+  async processOf(name: PartName): Promise<ProcessIdentity> {
+    return expectRunning(runningOf(await this.#state()), name);
   }
 
   /** What Temporal has written so far: its server stands still for the moment of the copy. */
   async temporalNow(): Promise<string> {
     const copy = await mkdtemp(path.join(this.home, 'temporal-then-'));
-    const resume = await this.suspendTemporal();
+    const server = await this.suspendTemporal();
     try {
       await copyDatabase(path.join(this.home, 'temporal'), copy);
     } finally {
-      resume();
+      server.resume();
     }
     return copy;
   }

@@ -1,5 +1,6 @@
 /** The moments of a task at which a part is killed, each in the variants that there are of being there. */
 import { existsSync } from 'node:fs';
+import { isAlive } from '../../../processes/identity.ts';
 import type { TaskId } from '../../../workflows/contract.ts';
 import { type Held, holdGit, holdLocks, holdStatement, NOTHING_HELD, type Statement } from '../../lab/holds.ts';
 import type { LabFrame } from '../../lab/observer.ts';
@@ -71,7 +72,10 @@ function gitCommand(words: string, step: Step): Variant {
   };
 }
 
-/** The step has had its effect and ended, but Temporal never hears of it: the server is suspended meanwhile. */
+/**
+ * The step has had its effect and ended, but Temporal never hears of it: the server is suspended meanwhile. What a worker
+ * has sent before it is killed stands in the server's sockets, so it goes with the server; one that lives says it again.
+ */
 function unheard(
   step: Step,
   { before, effect }: { readonly before: Statement; readonly effect: (world: World, task: TaskId) => Promise<boolean> },
@@ -83,10 +87,11 @@ function unheard(
     async reached(world, hold, tasks) {
       await untilStep(world, step, tasks);
       await world.until('both to wait', async () => (await hold.waiting()) === tasks.length);
-      const resume = await world.parts.suspendTemporal();
+      const worker = await world.parts.processOf('worker');
+      const server = await world.parts.suspendTemporal();
       await hold.release();
       for (const task of tasks) await world.until(`the effect of ${step}`, () => effect(world, task));
-      return { waiting: async () => 0, release: async () => resume() };
+      return { waiting: async () => 0, release: async () => (isAlive(worker) ? server.resume() : server.kill()) };
     },
   };
 }
