@@ -132,8 +132,9 @@ test('with a slot to spare a new worker takes new tasks beside the turns of the 
 
 test('without a slot to spare the new worker waits for the old one, and a task that waits can be cancelled', async () => {
   const { old, fresh, first } = await deploy(1);
-  const [second, third] = [await submitGated(), await submitGated()];
+  const second = await submitGated();
   expect(await untilWaiting(second.task)).toMatchObject({ worker: fresh.pid });
+  const third = await submitGated(); // not before: of two that come together either may be the first
   await lab.cancel(second.task);
   expect(await lab.ended(second.task)).toMatchObject({ state: 'cancelled', worktree_path: null });
   expect(await untilWaiting(third.task)).toMatchObject({ worker: fresh.pid });

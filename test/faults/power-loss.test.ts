@@ -82,7 +82,7 @@ test('Temporal has never heard of a task that has ended: it stays as it is', asy
   // The next one passes where that one would have.
   await expectWhole(lab.seen, await lab.seen.submit({ input: SHORT }), { files: FILES });
 
-  await expectWhole(lab.seen, task, { files: FILES });
+  await expectWhole(lab.seen, task, { files: FILES, runLost: true });
   expect(await lab.seen.task(task)).toEqual(row);
   expect(await lab.seen.frames(task)).toEqual(frames);
 });
@@ -187,7 +187,7 @@ test('a cancel that Temporal has forgotten is carried out, and no agent is start
   await lab.seen.sql`UPDATE tasks SET cancel_requested_at = now(), cancel_reason = 'test' WHERE id = ${task}`;
   await losePower(then);
 
-  await expectWhole(lab.seen, task, { files: { 'first.txt': 'first' }, state: 'cancelled', settled: true });
+  await expectWhole(lab.seen, task, { files: { 'first.txt': 'first' }, state: 'cancelled', runLost: true });
   expect(await attemptsOf(lab.seen, task)).toHaveLength(1);
   expect(await lab.seen.repository.fingerprint()).toEqual(before);
 });

@@ -88,7 +88,7 @@ test.each([
     // The step that was under way may have come to its end before its run was known to be gone.
     const end = state === 'completed' ? {} : { state: 'failed' as const, code: 'terminated' };
     if (state === 'completed') expect(phase).toBe('finish');
-    await expectWhole(lab, task, { files, turnEnded, ...end });
+    await expectWhole(lab, task, { files, turnEnded, runLost: true, ...end });
     expect(await lab.repository.fingerprint()).toEqual(before);
   }
 });

@@ -21,8 +21,8 @@ export interface Whole {
   readonly turnEnded?: boolean;
   /** Of a task that was stopped wherever it was, nobody knows how far it came: it has some of the files, or none. */
   readonly stoppedAnywhere?: boolean;
-  /** Its run was lost, or ended from outside: another one ended the task. */
-  readonly settled?: boolean;
+  /** Temporal has lost its run, or another one ended the task: its run tells nothing of it. */
+  readonly runLost?: boolean;
 }
 
 /** Of an ended task, while no other one runs (its locks would be taken for this one's). */
@@ -38,7 +38,7 @@ export async function wrongWith(seen: Observer, taskId: TaskId, whole: Whole): P
     ...(await seen.leftovers(taskId)),
     ...(await wrongMessage(seen, task, whole)),
     ...(await wrongChange(seen, task, whole)),
-    ...(whole.settled ? [] : await wrongRun(seen, task)),
+    ...(whole.runLost ? [] : await wrongRun(seen, task)),
     ...(await wrongRows(seen, taskId)),
     ...(await wrongProcesses(taskId)),
   ];
