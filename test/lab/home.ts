@@ -91,6 +91,7 @@ export class LabHome {
 
   async #disconnect(): Promise<void> {
     await Promise.all([this.#services?.seen.sql.end({ timeout: 1 }), this.#services?.link.close()]);
+    this.#services = undefined;
   }
 
   /** By one SIGKILL each, without a pause between; `all` of them: the agents, too. */
@@ -109,6 +110,8 @@ export class LabHome {
         () => true,
       );
     await until('Postgres to refuse', refused); // its children end a moment after it
+    // A connection that has not noticed yet would fail the first statement after the next `up`.
+    await this.#disconnect();
   }
 
   /** What the user does: nothing, for a supervisor is there and does it; without one, `longhaul up -d`. */
@@ -166,7 +169,7 @@ export class LabHome {
   }
 
   async close(): Promise<void> {
-    const leaked = await this.#services?.seen.endLeaked().catch(() => []);
+    const leaked = (await this.#services?.seen.endLeaked().catch(() => [])) ?? [];
     await this.#disconnect();
     expect(await this.command('down')).toMatchObject({ code: 0 });
     if (process.env['LONGHAUL_KEEP_LAB'] === undefined)
