@@ -82,7 +82,7 @@ test('the demo shows a task to its end with the change, and leaves nothing', { t
 
 const hasSaid = (text: string) => async (demo: Demo) => demo.said().includes(text);
 const supervisorIsThere = async (): Promise<boolean> =>
-  (await processes()).some((command) => command.endsWith('main.ts up'));
+  (await processes()).some((command) => command.endsWith('main.js up'));
 
 test.each([
   ['before anything is started', 'SIGHUP', 129, hasSaid('A throwaway home')],
