@@ -35,6 +35,7 @@ export interface StageOptions {
 export interface EndedTask {
   readonly id: TaskId;
   readonly state: TaskState;
+  readonly kept_worktree: string | null;
   readonly output_summary: string | null;
   /** By Postgres' clock, from the row's insert. */
   readonly took_ms: number;
@@ -98,10 +99,11 @@ export class Stage {
     return rows.map(({ id }) => id);
   }
 
-  /** Until its row is final. Fails unless it completed. */
+  /** Until its row is final. Fails unless it completed, and its worktree is gone. */
   async ended(taskId: TaskId): Promise<EndedTask> {
     const task = await this.untilRow(taskId, `the end of task ${taskId}`, (row) => isFinal(row.state));
     if (task.state !== 'completed') throw new Error(`task ${taskId} is ${task.state}: ${task.output_summary}`);
+    if (task.kept_worktree !== null) throw new Error(`task ${taskId} has left its worktree: ${task.kept_worktree}`);
     return task;
   }
 
@@ -112,7 +114,7 @@ export class Stage {
       this.signal.throwIfAborted();
       const rung = new Promise<void>((resolve) => this.#waiting.set(taskId, resolve));
       const [row] = await this.sql<EndedTask[]>`
-        SELECT id, state, output_summary, extract(epoch FROM ended_at - created_at)::float8 * 1000 AS took_ms
+        SELECT id, state, output_summary, kept_worktree, extract(epoch FROM ended_at - created_at)::float8 * 1000 AS took_ms
           FROM tasks WHERE id = ${taskId}`;
       if (row && test(row)) {
         this.#waiting.delete(taskId);

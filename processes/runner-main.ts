@@ -61,7 +61,7 @@ function watch(id: number, child: ChildProcess, guarded: Guarded): void {
   guard(guarded);
   child.once('exit', (code, signal) => {
     const left = programs.get(pid)?.family.stop() ?? [];
-    endedFamilies = [...endedFamilies, ...left].filter((one) => isAlive(one));
+    endedFamilies = [...endedFamilies, ...left].slice(-ENDED_KEPT);
     programs.delete(pid);
     if (guarded.mark !== undefined) endedMarks.push(guarded.mark);
     if (endedMarks.length > ENDED_KEPT) endedMarks.shift();

@@ -15,6 +15,10 @@ import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } fr
 /** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
 export const KILL_BOUND_MS = 5_000;
 export const POLL_MS = 10;
+/** Whoever starts others faster than they are stopped is killed meanwhile. */
+const STOP_BOUND_MS = 500;
+/** Between two looks at the family of a program that is ending. */
+export const FAMILY_ENDING_MS = 50;
 /** Between two looks at the family of a program at work. */
 export const FAMILY_MS = 500;
 
@@ -131,7 +135,7 @@ export class Family {
 /** What descends from a process that `end` has end, and from what it starts meanwhile. */
 export async function familyDuring(root: ProcessIdentity, end: () => Promise<unknown>): Promise<ProcessIdentity[]> {
   const family = new Family(root);
-  family.follow(POLL_MS);
+  family.follow(FAMILY_ENDING_MS);
   try {
     await end();
   } finally {
@@ -142,33 +146,38 @@ export async function familyDuring(root: ProcessIdentity, end: () => Promise<unk
 
 /**
  * SIGKILL to everything that carries one of the marks, to `known`, and to what descends from either; again until none is
- * left. They are stopped first, all of them: one that forks between look and kill would leave a child that nobody knows.
+ * left. They are stopped first: one that forks between look and kill would leave a child that nobody knows.
  * Answers how many could not be ended within the bound (5 s).
  */
 export async function sweep(marks: readonly string[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const deadline = performance.now() + KILL_BOUND_MS;
   for (let before = known; ;) {
-    const found = stopAll(marks, before, deadline);
+    const found: ProcessIdentity[] = [];
+    try {
+      stopAll(marks, before, found);
+    } finally {
+      // Whatever comes between: what was stopped must not stay so.
+      for (const { pid } of found) signalProcess(pid, 'SIGKILL');
+    }
     if (found.length === 0 || performance.now() > deadline) return found.length;
-    for (const identity of found) if (isAlive(identity)) signalProcess(identity.pid, 'SIGKILL');
     before = found;
     await sleep(POLL_MS);
   }
 }
 
-/** Stopped processes have no new children; looks until there is none that is new. */
-function stopAll(marks: readonly string[], known: readonly ProcessIdentity[], deadline: number): ProcessIdentity[] {
-  const stopped = new Set<number>();
-  for (;;) {
-    const marked = findByMark(marks);
-    const pids = new Set(marked.map(({ pid }) => pid));
-    const roots = [...marked, ...known.filter((one) => !pids.has(one.pid) && isAlive(one))];
-    const found = [...roots, ...descendantsOf(roots)];
-    const fresh = found.filter(({ pid }) => !stopped.has(pid));
-    if (fresh.length === 0 || performance.now() > deadline) return found;
-    for (const identity of fresh) {
-      if (isAlive(identity)) signalProcess(identity.pid, 'SIGSTOP');
-      stopped.add(identity.pid);
+/** Into `found`; looks until there is none that is new, since one that is stopped starts nobody. */
+function stopAll(marks: readonly string[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
+  const deadline = performance.now() + STOP_BOUND_MS;
+  const seen = new Set<number>();
+  for (let fresh = -1; fresh !== 0 && performance.now() < deadline;) {
+    const roots = [...findByMark(marks), ...known.filter((one) => isAlive(one))];
+    const news = [...roots, ...descendantsOf(roots)].filter(({ pid }) => !seen.has(pid));
+    for (const identity of news) {
+      if (seen.has(identity.pid)) continue; // a root, and a child of another
+      seen.add(identity.pid);
+      found.push(identity);
+      signalProcess(identity.pid, 'SIGSTOP');
     }
+    fresh = news.length;
   }
 }

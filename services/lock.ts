@@ -19,8 +19,11 @@ export const processIdentity = z.object({ pid: z.number().int(), startTime: z.st
 
 export interface HeldLock {
   readonly kind: 'held';
-  /** Resolves once somebody has removed the lock or the folder it is in: it keeps nobody out any more. Or at the signal. */
-  untilLost(signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves once the lock's folder is removed (undefined), or is somebody else's lock by now. Or at the signal. A file
+   * of ours that is gone alone, by a cleaner of old files or one who could not see that we live, is written again.
+   */
+  untilLost(signal: AbortSignal): Promise<ProcessIdentity | undefined>;
   release(): Promise<void>;
 }
 
@@ -58,21 +61,34 @@ export async function takeLock(folder: string): Promise<LockResult> {
   }
   return {
     kind: 'held',
-    untilLost: (signal) => untilGone(mine, signal),
+    untilLost: (signal) => untilLost(folder, mine, signal),
     release: () => rm(mine, { force: true }),
   };
 }
 
-async function untilGone(file: string, signal: AbortSignal): Promise<void> {
+async function untilLost(folder: string, mine: string, signal: AbortSignal): Promise<ProcessIdentity | undefined> {
   while (!signal.aborted) {
-    const there = await access(file).then(
-      () => true,
-      (error: unknown) => !isErrno(error, 'ENOENT', 'ENOTDIR'),
-    );
-    if (!there) return;
+    try {
+      if (!(await exists(mine))) {
+        if (!(await exists(folder))) return undefined;
+        const other = await liveOther(folder, mine);
+        if (other) return other.process;
+        await writeJson(mine, { process: identifySelf(), holds: true } satisfies Announced);
+      }
+    } catch {
+      // A full disk, a disk that does not answer: not lost, as far as anybody can say.
+    }
     await sleep(LOST_LOOK_MS, undefined, { signal }).catch(() => undefined);
   }
+  return undefined;
 }
+
+/** Also where that cannot be said. */
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    (error: unknown) => !isErrno(error, 'ENOENT'),
+  );
 
 /** Who holds the lock now, or is about to. */
 export async function lockHolder(folder: string): Promise<ProcessIdentity | undefined> {

@@ -2,12 +2,11 @@
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { LonghaulError } from '../workflows/errors.ts';
-import { findByArguments } from './find-process.ts';
 import type { Facts, HomePaths } from './home.ts';
 import { listenText } from './listen-host.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
 import { isPortFree, portOr } from './ports.ts';
-import { findPostmaster } from './postgres-pidfile.ts';
+import { findPostmaster, findRemovedPostmaster } from './postgres-pidfile.ts';
 import { startPostgres, stopPostgres } from './postgres.ts';
 import { loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
 import { programPart } from './program-part.ts';
@@ -50,8 +49,7 @@ export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
   };
   const stop = async (): Promise<void> => {
     const data = join(paths.postgres, 'data');
-    // Its pid file goes with a home that is removed.
-    const identity = (await findPostmaster(data))?.identity ?? (await findByArguments(['-D', data]));
+    const identity = (await findPostmaster(data))?.identity ?? (await findRemovedPostmaster(data));
     if (identity) await stopPostgres(identity);
   };
   return { name: 'postgres', needs: [], logFile, start, stop };

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { identifyRunning, type ProcessIdentity } from '../processes/identity.ts';
 import { isErrno } from '../workflows/errors.ts';
+import { findByArguments } from './find-process.ts';
 import { endProcess, waitGone } from './processes.ts';
 
 const run = promisify(execFile);
@@ -31,6 +32,13 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
   const identity = identifyRunning(pid);
   if (!identity || !(await worksIn(pid, dataDir))) return undefined;
   return { identity, port };
+}
+
+/** The same when its pid file went with a home that was removed. Linux only. */
+export async function findRemovedPostmaster(dataDir: string): Promise<ProcessIdentity | undefined> {
+  const found = process.platform === 'linux' ? await findByArguments(['-D', dataDir]) : undefined;
+  if (!found || !(await readComm(found.pid)).startsWith('postgres')) return undefined;
+  return (await cwdOf(found.pid))?.endsWith(' (deleted)') ? found : undefined;
 }
 
 /** Clears the way for a start. Only when findPostmaster found nothing. */

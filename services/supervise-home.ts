@@ -43,13 +43,14 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
     try {
       atWork = true;
-      void stopWhenLost(lock, options, stop);
+      void stopWhenLost(lock, { options, supervisor, stop });
       const ran = supervisor.run(stop.signal, hurry.signal);
       await supervisor.ready(stop.signal);
       if (!stop.signal.aborted) await options.onReady();
       await ran;
       return { kind: 'stopped' };
     } finally {
+      stop.abort();
       await lock.release();
     }
   } finally {
@@ -57,10 +58,20 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
   }
 }
 
-async function stopWhenLost(lock: HeldLock, { paths, say }: SuperviseHome, stop: AbortController): Promise<void> {
-  await lock.untilLost(stop.signal);
+interface Supervision {
+  readonly options: SuperviseHome;
+  readonly supervisor: Supervisor;
+  readonly stop: AbortController;
+}
+
+/** A supervisor that came since has the parts by now, and they are its own to stop. */
+async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
+  const { paths, say } = options;
+  const holder = await lock.untilLost(stop.signal);
   if (stop.signal.aborted) return;
-  say(`${paths.home} or its run/ was removed while it was at work: everything in it is stopped`);
+  if (holder) supervisor.abandon();
+  const whose = holder ? `its parts are left to the supervisor ${holder.pid}` : 'everything in it is stopped';
+  say(`${paths.home} or its run/ was removed while it was at work: ${whose}`);
   stop.abort();
 }
 

@@ -55,6 +55,7 @@ export class Supervisor {
     const { parts, say } = this.#options;
     this.#write();
     await Promise.all(parts.map((part) => this.#keep(part, stop)));
+    if (this.#over) return;
     for (const part of parts.toReversed()) {
       try {
         await part.stop(hurry);
@@ -70,6 +71,12 @@ export class Supervisor {
     this.#over = true;
     clearTimeout(this.#rewrite);
     await this.#writing;
+  }
+
+  /** Parts and record are somebody else's from here on: nothing of either is touched any more. */
+  abandon(): void {
+    this.#over = true;
+    clearTimeout(this.#rewrite);
   }
 
   /** Starts at once what waits for its next try. */
@@ -202,6 +209,7 @@ export class Supervisor {
   /** A full disk must not end the supervisor. It tries again until the file says what is. */
   async #writeAfter(previous: Promise<void>): Promise<void> {
     await previous;
+    if (this.#over) return;
     try {
       const state = {
         supervisor: identifySelf(),

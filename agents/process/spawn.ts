@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { Exit, StartedProgram } from '../../processes/program.ts';
 import { startProgram } from '../../processes/runner.ts';
-import { Family, FAMILY_MS, POLL_MS } from '../../processes/sweep.ts';
+import { Family, FAMILY_ENDING_MS, FAMILY_MS } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
@@ -105,7 +105,7 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   );
 
   const endAll = async (): Promise<void> => {
-    family.follow(POLL_MS);
+    family.follow(FAMILY_ENDING_MS);
     stdin.end();
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity);

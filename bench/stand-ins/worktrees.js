@@ -19,6 +19,7 @@ export function makeWorktrees(options) {
   const standIns = new Map();
   const isStandIn = (worktreePath) => [...standIns.values()].includes(worktreePath);
   return {
+    ...usual,
     async create(request) {
       const { projectPath, worktreePath, owner } = request;
       if (basename(projectPath) === 'real') return usual.create(request);
@@ -44,6 +45,10 @@ export function makeWorktrees(options) {
     async findOwned(owner) {
       const worktreePath = standIns.get(owner);
       return worktreePath === undefined ? usual.findOwned(owner) : { worktreePath, owner, base: BASE, state: 'ready' };
+    },
+    ownerOf(worktreePath) {
+      for (const [owner, path] of standIns) if (path === worktreePath) return owner;
+      return usual.ownerOf(worktreePath);
     },
   };
 }

@@ -3,6 +3,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { findMarked } from '../../agents/process/end.ts';
+import { isAlive } from '../../processes/identity.ts';
 import { type LabHome, startHome } from '../lab/home.ts';
 import { isWaiting } from '../lab/observer.ts';
 import { until } from '../lab/until.ts';
@@ -26,7 +27,9 @@ test.each(['.', 'run'])('its folder %j is removed in mid-turn: all parts and the
   await lab.seen.untilFrame(task, 'the agent waits', isWaiting);
   expect(await running(lab.home)).not.toEqual([]);
 
+  const supervisor = await lab.processOf('supervisor');
   await rm(path.join(lab.home, folder), { recursive: true, maxRetries: 5 });
-  await until('everything to end', async () => (await running(lab.home)).length === 0, BOUND_MS);
+  await until('the parts to end', async () => (await running(lab.home)).length === 0, BOUND_MS);
+  await until('the supervisor to end', () => !isAlive(supervisor), BOUND_MS);
   expect(findMarked(task)).toEqual([]);
 });

@@ -48,7 +48,8 @@ export async function wrongWith(seen: Observer, taskId: TaskId, whole: Whole): P
 function wrongEnd(task: TaskFacts, { state = 'completed', code }: Whole): string[] {
   const found = `${task.state} (${task.error_code}: ${task.output_summary})`;
   if (![state].flat().includes(task.state as TaskState)) return [`it is ${found}`];
-  return task.state === 'failed' && task.error_code !== code ? [`it is ${found}, expected ${code}`] : [];
+  const expected = task.state === 'completed' ? null : (code ?? null);
+  return task.error_code === expected ? [] : [`it is ${found}, expected ${expected}`];
 }
 
 const turnEndedOf = ({ state }: TaskFacts, { turnEnded }: Whole): boolean => turnEnded ?? state === 'completed';
@@ -77,6 +78,7 @@ async function wrongChange(seen: Observer, task: TaskFacts, whole: Whole): Promi
     return [...none, ...(await wrongRef(seen, task.id, undefined))];
   }
   const found = await writtenIn(seen, change);
+  if (Object.keys(found).length === 0) return ['its change is empty'];
   const wrong = Object.entries(found)
     .filter(([name, content]) => files[name] !== content)
     .map(([name, content]) => `its change has ${name} with ${JSON.stringify(content.slice(0, 80))}`);
