@@ -1,6 +1,7 @@
 /** From the kill -9 of any part to the agent's next word in the log. */
 import type { TaskId } from '../../workflows/contract.ts';
 import { cancel } from '../../client/cancel.ts';
+import { identifyRunning } from '../../processes/identity.ts';
 import { isConnectionLoss } from '../../store/sql.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
 import { times } from '../bench.ts';
@@ -62,8 +63,10 @@ async function killOnce(stage: Stage, taskId: TaskId, victim: Victim): Promise<n
   const parts = await stage.pids();
   const pids = { ...parts, supervisor: await supervisorPid(stage), agent: Number(before.agent) };
   const killedMs = now();
-  for (const name of victim === 'all' ? (['supervisor', ...PARTS] as const) : [victim])
-    process.kill(pids[name], 'SIGKILL');
+  const victims = (victim === 'all' ? (['supervisor', ...PARTS] as const) : [victim]).map((name) => pids[name]);
+  for (const pid of victims) process.kill(pid, 'SIGKILL');
+  // Who looks within the millisecond finds the supervisor alive, and nothing to do.
+  while (victims.some((pid) => identifyRunning(pid) !== undefined)) await pause(1, stage.signal);
   if (victim === 'supervisor' || victim === 'all') await stage.up();
   const anew = WITH_AGENT.includes(victim);
   const word = await nextWord(
