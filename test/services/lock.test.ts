@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { lockHolder, takeLock } from '../../services/lock.ts';
 import { identify, identifySelf } from '../../processes/identity.ts';
+import { until } from '../lab/until.ts';
 
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const HOLD = fileURLToPath(new URL('fixtures/hold-lock.ts', import.meta.url));
@@ -54,4 +55,25 @@ test('a holder from before a reboot, with a pid that lives again, holds nothing'
   const self = identify(process.ppid);
   await writeFile(join(folder, 'old'), JSON.stringify({ process: { ...self, bootId: 'another boot' }, holds: true }));
   expect(await lockHolder(folder)).toBeUndefined();
+});
+
+test('a lock whose file is gone alone is written again; one whose folder is gone, or that another has, is lost', async () => {
+  const stop = new AbortController();
+  const lock = await takeLock(folder);
+  if (lock.kind !== 'held') throw new Error('it is expected to be free');
+  const lost = lock.untilLost(stop.signal);
+  const [name = ''] = await readdir(folder);
+  await rm(join(folder, name));
+  await until('the file to be there again', async () => (await readdir(folder)).includes(name));
+  expect(await lockHolder(folder)).toEqual(identifySelf());
+
+  const other = identify(process.ppid);
+  await writeFile(join(folder, 'other'), JSON.stringify({ process: other, holds: true }));
+  await rm(join(folder, name));
+  expect(await lost).toEqual(other);
+
+  await rm(folder, { recursive: true });
+  expect(await lock.untilLost(stop.signal)).toBeUndefined();
+  expect(stop.signal.aborted).toBe(false);
+  await mkdir(folder);
 });
