@@ -39,6 +39,7 @@ export class Supervisor {
   #writeTrouble: string | undefined;
   #rewrite: NodeJS.Timeout | undefined;
   #over = false;
+  #abandoned = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -55,7 +56,7 @@ export class Supervisor {
     const { parts, say } = this.#options;
     this.#write();
     await Promise.all(parts.map((part) => this.#keep(part, stop)));
-    if (this.#over) return;
+    if (this.#abandoned) return;
     for (const part of parts.toReversed()) {
       try {
         await part.stop(hurry);
@@ -75,6 +76,7 @@ export class Supervisor {
 
   /** Parts and record are somebody else's from here on: nothing of either is touched any more. */
   abandon(): void {
+    this.#abandoned = true;
     this.#over = true;
     clearTimeout(this.#rewrite);
   }
@@ -209,7 +211,7 @@ export class Supervisor {
   /** A full disk must not end the supervisor. It tries again until the file says what is. */
   async #writeAfter(previous: Promise<void>): Promise<void> {
     await previous;
-    if (this.#over) return;
+    if (this.#abandoned) return;
     try {
       const state = {
         supervisor: identifySelf(),
