@@ -34,7 +34,7 @@ test.each([
   ['with everything killed', 'all' as const],
   ['with the supervisor killed and its parts alive', ['supervisor'] as const],
 ])('every record is empty, %s: up, and the task completes', async (_, victims) => {
-  const before = await lab.seen.repository.fingerprint();
+  const before = await lab.repository.fingerprint();
   const gate = lab.seen.gate();
   const task = await lab.seen.submit({
     input: `write first.txt with first. say part one. run cat ${gate.path}. write second.txt with second`,
@@ -48,14 +48,14 @@ test.each([
   await gate.open();
 
   await expectWhole(lab.seen, task, { files: FILES });
-  expect(await lab.seen.repository.fingerprint()).toEqual(before);
+  expect(await lab.repository.fingerprint()).toEqual(before);
 });
 
 test('a lock that says nothing belongs to nobody', async () => {
   const task = await lab.seen.submit({ input: 'write first.txt with first. write second.txt with second' });
   await lab.kill('all');
   // Of this repository, as one that was being written.
-  const name = `${nameOf(path.join(lab.seen.repository.path, '.git'))}.lock`;
+  const name = `${nameOf(path.join(lab.repository.path, '.git'))}.lock`;
   await mkdir(path.join(lab.home, 'locks'), { recursive: true });
   await writeFile(path.join(lab.home, 'locks', name), '');
   await lab.up();

@@ -17,7 +17,7 @@ let lab: LabHome;
 let before: Record<string, string>;
 beforeAll(async () => {
   lab = await startHome({ env: { LONGHAUL_AGENT_SLOTS: '1' } });
-  before = await lab.seen.repository.fingerprint();
+  before = await lab.repository.fingerprint();
 });
 afterAll(() => lab.close());
 
@@ -149,13 +149,13 @@ test('Temporal has forgotten the end of a task whose session is at the next one:
   await lab.seen.ended(first.task);
   const next = await held(session_id ?? '', ['third', 'fourth']);
   await atWork(next.task);
-  const commit = await lab.seen.repository.git('rev-parse', `refs/longhaul/tasks/${first.task}`);
+  const commit = await lab.repository.git('rev-parse', `refs/longhaul/tasks/${first.task}`);
   await losePower(then);
   await lab.seen.ended(first.task);
   await next.goOn();
   await lab.seen.ended(next.task);
 
-  expect(await lab.seen.repository.git('rev-parse', `refs/longhaul/tasks/${first.task}`)).toBe(commit);
+  expect(await lab.repository.git('rev-parse', `refs/longhaul/tasks/${first.task}`)).toBe(commit);
   expect(await lab.seen.task(next.task)).toMatchObject({ state: 'completed', error_code: null });
   for (const name of ['first', 'second', 'third', 'fourth']) {
     expect(await lab.seen.inChange(next.task, `${name}.txt`)).toBe(name);
@@ -189,5 +189,5 @@ test('a cancel that Temporal has forgotten is carried out, and no agent is start
 
   await expectWhole(lab.seen, task, { files: { 'first.txt': 'first' }, state: 'cancelled', runLost: true });
   expect(await attemptsOf(lab.seen, task)).toHaveLength(1);
-  expect(await lab.seen.repository.fingerprint()).toEqual(before);
+  expect(await lab.repository.fingerprint()).toEqual(before);
 });

@@ -40,15 +40,15 @@ interface Services {
 
 export class LabHome {
   readonly home: string;
+  readonly repository: SampleRepository;
   readonly #env: Record<string, string>;
-  readonly #repository: SampleRepository;
   #services: Services | undefined;
   #projectId: ProjectId | undefined;
 
   constructor(home: string, env: Record<string, string>, repository: SampleRepository) {
     this.home = home;
     this.#env = env;
-    this.#repository = repository;
+    this.repository = repository;
   }
 
   /** Of the services as the last `up` found them. */
@@ -83,7 +83,7 @@ export class LabHome {
     await this.#disconnect();
     const sql = connect(databaseUrl);
     const link = connectTemporal({ namespace: 'default', connection: { address } });
-    const repository = this.#repository;
+    const { repository } = this;
     this.#projectId ??= await projectOf(sql, repository.path);
     const seen = new Observer({ home: this.home, sql, client: link.client, repository, projectId: this.#projectId });
     this.#services = { databaseUrl, address, seen, link };

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { findMarked } from '../../agents/process/end.ts';
 import { cancel } from '../../client/cancel.ts';
+import { isTemporalAway } from '../../client/temporal.ts';
 import type { Sql } from '../../store/sql.ts';
 import { type ProjectId, type TaskId, type TaskStatus, taskWorkflowId } from '../../workflows/contract.ts';
 import type { SampleRepository } from './repositories.ts';
@@ -136,11 +137,23 @@ export class Observer {
 
   async statusIfRuns(taskId: TaskId): Promise<TaskStatus | undefined> {
     try {
-      return await this.status(taskId);
+      return await this.answered(() => this.status(taskId));
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return undefined;
       throw error;
     }
+  }
+
+  /** What Temporal says once it is there: our connection learns up to a second late that it is back. */
+  answered<T>(ask: () => Promise<T>): Promise<T> {
+    return this.until('Temporal to answer', async () => {
+      try {
+        return await ask();
+      } catch (error) {
+        if (isTemporalAway(error)) return undefined;
+        throw error;
+      }
+    });
   }
 
   async historyLength(taskId: TaskId): Promise<number> {

@@ -126,7 +126,7 @@ async function wrongRun(seen: Observer, task: TaskFacts): Promise<string[]> {
   const wrong: string[] = [];
   if (task.run_id === null) return task.started_at === null ? [] : ['it ran, but its row names no run'];
   const handle = seen.client.workflow.getHandle(taskWorkflowId(task.id));
-  const { runId, status } = await handle.describe();
+  const { runId, status } = await seen.answered(() => handle.describe());
   if (runId !== task.run_id) wrong.push(`its row names run ${task.run_id}, Temporal has ${runId}`);
   if (status.name !== 'COMPLETED') wrong.push(`its run is ${status.name}`);
   const result = (await handle.result().catch(() => undefined)) as TaskResult | undefined;
