@@ -7,12 +7,13 @@
  * removing a dead one cannot hit a newer holder. Not covered: a folder shared between machines.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { access, mkdir, readFile, readdir, rm } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { isErrno } from '../workflows/errors.ts';
+import { exists } from './exists.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
 
 export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
@@ -27,7 +28,12 @@ export interface HeldLock {
   release(): Promise<void>;
 }
 
-export type LockResult = HeldLock | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
+export interface BusyLock {
+  readonly kind: 'busy';
+  readonly holder: ProcessIdentity;
+}
+
+export type LockResult = HeldLock | BusyLock;
 
 /** Others are given this long to find out which of them holds the lock. */
 const CONTEST_MS = 2_000;
@@ -82,13 +88,6 @@ async function untilLost(folder: string, mine: string, signal: AbortSignal): Pro
   }
   return undefined;
 }
-
-/** Also where that cannot be said. */
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    (error: unknown) => !isErrno(error, 'ENOENT'),
-  );
 
 /** Who holds the lock now, or is about to. */
 export async function lockHolder(folder: string): Promise<ProcessIdentity | undefined> {

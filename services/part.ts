@@ -24,6 +24,8 @@ export interface StartedPart {
   /** Null: it is not ours and does not end. */
   readonly process: ProcessIdentity | null;
   readonly exited: Promise<string>;
+  /** It is left to others: watching it no longer keeps our own program alive. */
+  release(): void;
   readonly attached: boolean;
   readonly detail: string;
   readonly facts: Facts;

@@ -44,8 +44,8 @@ export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
     }
     const running = await startPostgres({ dir: paths.postgres, logFile });
     await migrate(running.url);
-    const { identity, exited, attached, port, url } = running;
-    return { process: identity, exited, attached, detail: `127.0.0.1:${port}`, facts: { databaseUrl: url } };
+    const { identity, port, url } = running;
+    return { ...running, process: identity, detail: `127.0.0.1:${port}`, facts: { databaseUrl: url } };
   };
   const stop = async (): Promise<void> => {
     const data = join(paths.postgres, 'data');
@@ -69,9 +69,9 @@ export function temporalPart({ settings, paths }: PartsOptions): Part {
       namespace: settings.temporal.namespace,
       findProgram: () => findTemporal({ cacheDir: settings.cacheDir, onProgress: say, signal }),
     });
-    const { identity, exited, attached, address, uiUrl } = running;
+    const { identity, address, uiUrl } = running;
     const facts = { temporalAddress: address, temporalUiUrl: uiUrl };
-    return { process: identity, exited, attached, detail: `${address}, Web UI ${uiUrl}`, facts };
+    return { ...running, process: identity, detail: `${address}, Web UI ${uiUrl}`, facts };
   };
   const stop = async (): Promise<void> => {
     const identity = await findTemporalServer(paths.temporal);
@@ -111,7 +111,8 @@ export function backendPart({ settings, paths }: PartsOptions): Part {
 }
 
 function notOurs(detail: string, facts: Facts): StartedPart {
-  return { process: null, exited: new Promise(() => {}), attached: true, detail: `not ours: ${detail}`, facts };
+  const exited = new Promise<string>(() => {});
+  return { process: null, exited, release: () => {}, attached: true, detail: `not ours: ${detail}`, facts };
 }
 
 async function checkDatabase(url: string): Promise<void> {

@@ -15,13 +15,14 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { exists } from './exists.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { portOr } from './ports.ts';
 import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './postgres-binaries.ts';
 import { findPostmaster, repairPidFile } from './postgres-pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './postgres-user.ts';
-import { attachTo, endProcess, lastLines, spawnDetached } from './processes.ts';
+import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from './processes.ts';
 
 const run = promisify(execFile);
 const ROLE = 'longhaul';
@@ -58,9 +59,7 @@ export interface PostgresOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export interface RunningPostgres {
-  readonly identity: ProcessIdentity;
-  readonly exited: Promise<string>;
+export interface RunningPostgres extends RunningProcess {
   readonly port: number;
   /** Of the database `longhaul`, which exists. */
   readonly url: string;
@@ -269,15 +268,4 @@ async function ensureDatabase(url: string): Promise<Error | undefined> {
   } finally {
     await sql.end({ timeout: 1 });
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return readFile(path).then(
-    () => true,
-    (error: unknown) => {
-      if (isErrno(error, 'ENOENT')) return false;
-      if (isErrno(error, 'EISDIR')) return true;
-      throw error;
-    },
-  );
 }

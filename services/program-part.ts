@@ -131,7 +131,7 @@ function startedPart(
   running: RunningProcess,
   announced: Announcement,
 ): Omit<StartedPart, 'attached'> {
-  return { process: running.identity, exited: running.exited, ...program.tell(announced) };
+  return { ...running, process: running.identity, ...program.tell(announced) };
 }
 
 async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {

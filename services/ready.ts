@@ -33,7 +33,9 @@ export function readAnnouncement(pipe: Readable): Promise<Announcement | undefin
     pipe.on('data', (chunk: string) => {
       text += chunk;
       const end = text.indexOf('\n');
-      if (end >= 0) resolve(announcement.parse(JSON.parse(text.slice(0, end))));
+      if (end < 0) return;
+      resolve(announcement.parse(JSON.parse(text.slice(0, end))));
+      pipe.destroy(); // else it would keep us alive as long as the part
     });
     pipe.once('close', () => resolve(undefined));
     pipe.once('error', () => resolve(undefined));

@@ -1,9 +1,8 @@
 /** Stops everything of a home in order, whether or not its supervisor still lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ProcessIdentity } from '../processes/identity.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { readState, writeState, type HomePaths } from './home.ts';
-import { lockHolder, takeLock } from './lock.ts';
+import { type BusyLock, type HeldLock, lockHolder, takeLock } from './lock.ts';
 import type { Part } from './part.ts';
 import { endProcess } from './processes.ts';
 import { liveSupervisor } from './status.ts';
@@ -55,11 +54,8 @@ async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promis
   }
 }
 
-type Taken =
-  { readonly kind: 'held'; release(): Promise<void> } | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
-
 /** On a full disk the lock cannot be written. Nobody else can write it either, so what runs may be stopped without. */
-async function takeOrGoWithout(folder: string): Promise<Taken> {
+async function takeOrGoWithout(folder: string): Promise<Omit<HeldLock, 'untilLost'> | BusyLock> {
   try {
     return await takeLock(folder);
   } catch (error) {

@@ -38,8 +38,8 @@ export class Supervisor {
   /** What went wrong with the last write, until one succeeds. */
   #writeTrouble: string | undefined;
   #rewrite: NodeJS.Timeout | undefined;
-  #over = false;
-  #abandoned = false;
+  /** `over`: the last records are being written. `abandoned`: nothing is written any more. */
+  #stage: 'at work' | 'over' | 'abandoned' = 'at work';
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -56,7 +56,7 @@ export class Supervisor {
     const { parts, say } = this.#options;
     this.#write();
     await Promise.all(parts.map((part) => this.#keep(part, stop)));
-    if (this.#abandoned) return;
+    if (this.#stage === 'abandoned') return;
     for (const part of parts.toReversed()) {
       try {
         await part.stop(hurry);
@@ -69,15 +69,14 @@ export class Supervisor {
       }
     }
     // The file may be somebody else's from here on.
-    this.#over = true;
+    this.#stage = 'over';
     clearTimeout(this.#rewrite);
     await this.#writing;
   }
 
   /** Parts and record are somebody else's from here on: nothing of either is touched any more. */
   abandon(): void {
-    this.#abandoned = true;
-    this.#over = true;
+    this.#stage = 'abandoned';
     clearTimeout(this.#rewrite);
   }
 
@@ -112,6 +111,7 @@ export class Supervisor {
       if (started) {
         const since = Date.now();
         const how = await this.#untilOver(part, started, needed, stop);
+        if (this.#stage === 'abandoned') started.release();
         if (stop.aborted) return;
         if (Date.now() - since > STEADY_MS) pauseMs = FIRST_PAUSE_MS;
         this.#set(part, { state: 'waiting', process: null, detail: how });
@@ -211,7 +211,7 @@ export class Supervisor {
   /** A full disk must not end the supervisor. It tries again until the file says what is. */
   async #writeAfter(previous: Promise<void>): Promise<void> {
     await previous;
-    if (this.#abandoned) return;
+    if (this.#stage === 'abandoned') return;
     try {
       const state = {
         supervisor: identifySelf(),
@@ -227,7 +227,7 @@ export class Supervisor {
       if (this.#writeTrouble === undefined) this.#options.say(trouble);
       this.#writeTrouble = trouble;
       clearTimeout(this.#rewrite);
-      if (!this.#over) this.#rewrite = setTimeout(() => this.#write(), REWRITE_MS).unref();
+      if (this.#stage === 'at work') this.#rewrite = setTimeout(() => this.#write(), REWRITE_MS).unref();
     }
   }
 }

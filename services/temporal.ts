@@ -16,7 +16,7 @@ import { findByArguments } from './find-process.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
 import { portOr } from './ports.ts';
-import { attachTo, endProcess, lastLines, spawnDetached } from './processes.ts';
+import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from './processes.ts';
 import { checkTemporal } from './temporal-connection.ts';
 
 const READY_MS = 60_000;
@@ -55,9 +55,7 @@ export interface TemporalOptions {
   readonly findProgram: () => Promise<string>;
 }
 
-export interface RunningTemporal {
-  readonly identity: ProcessIdentity;
-  readonly exited: Promise<string>;
+export interface RunningTemporal extends RunningProcess {
   readonly address: string;
   readonly port: number;
   readonly uiPort: number;

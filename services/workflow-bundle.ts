@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { isErrno } from '../workflows/errors.ts';
+import { exists } from './exists.ts';
 
 const WORKFLOWS = fileURLToPath(new URL('../workflows/', import.meta.url));
 const PREBUILT = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -49,14 +49,4 @@ async function fingerprint(): Promise<string> {
   const hash = createHash('sha256').update(`${version} ${process.version}`);
   for (const name of await sources()) hash.update(`\0${name}\0`).update(await readFile(path.join(WORKFLOWS, name)));
   return hash.digest('hex').slice(0, 24);
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await readFile(file);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
-  }
 }

@@ -61,6 +61,7 @@ function part(name: string, stopped: string[]): Part {
   const start: Part['start'] = async () => ({
     process: null,
     exited: new Promise(() => {}),
+    release: () => {},
     attached: false,
     detail: 'here',
     facts: {},

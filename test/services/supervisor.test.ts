@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensureUp } from '../../services/ensure-up.ts';
 import { homePaths, readState, type HomeState } from '../../services/home.ts';
 import { lockHolder } from '../../services/lock.ts';
-import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
+import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { spawnDetached, waitGone, type RunningProcess } from '../../services/processes.ts';
 import { stopHome } from '../../services/stop-home.ts';
 import { fixtureParts } from './fixtures/parts.ts';
@@ -109,6 +109,21 @@ describe('a home of its own', () => {
     expect(after.supervisor).not.toEqual(before.supervisor);
     expect(processesOf(after)).toEqual(processesOf(before));
     expect(after.facts).toEqual(before.facts);
+  });
+
+  test('a supervisor that finds another one in its place leaves the parts and the record to it', async () => {
+    const before = await up();
+    const { lock } = homePaths(home);
+    const [own = ''] = await readdir(lock);
+    const other = join(lock, 'other');
+    await writeFile(other, JSON.stringify({ process: identifySelf(), holds: true }));
+    await rm(join(lock, own));
+    expect(await waitGone(before.supervisor, 30_000)).toBe(true);
+    for (const identity of processesOf(before)) expect(isAlive(identity)).toBe(true);
+    expect(await state()).toEqual(before);
+
+    await rm(other);
+    expect(processesOf(await up())).toEqual(processesOf(before));
   });
 
   test('with the supervisor and Postgres killed, up starts Postgres again and keeps the rest', async () => {
