@@ -9,9 +9,11 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import type { Logger } from 'pino';
 import { exportMetrics } from './activities/export-metrics.ts';
 import { makeSteps } from './activities/main.ts';
-import { endLostAttempts, recoverFromOthers, recoverSteps, workerIdentity } from './activities/recover-steps.ts';
+import { endLostAttempts, recoverFromOthers, recoverSteps } from './activities/recover-steps.ts';
+import { untilServedElsewhere } from './activities/runs-elsewhere.ts';
 import { HISTOGRAM_BUCKETS } from './activities/step-metrics.ts';
 import { TurnRegistry } from './activities/turns.ts';
+import { workerIdentity } from './activities/worker-identity.ts';
 import { requireProc } from './agents/process/end.ts';
 import { AGENT_SLOTS, AgentSlots } from './agents/slots.ts';
 import { migrateDatabase } from './client/migrate-database.ts';
@@ -20,6 +22,7 @@ import { FrameWriter } from './frames/writer.ts';
 import { listFoundAgents } from './maintenance/agents.ts';
 import { identifySelf } from './processes/identity.ts';
 import { startRunner } from './processes/runner.ts';
+import { drainingWorkers, recordDrain } from './services/drains.ts';
 import { homePaths } from './services/home.ts';
 import { makeLog } from './services/log.ts';
 import { freePort } from './services/ports.ts';
@@ -39,7 +42,7 @@ const SHUTDOWN_GRACE_MS = 8_000;
 const SHUTDOWN_FORCE_MS = 12_000;
 /** A worker that drains lets its turns come to their end, however long that takes. */
 const DRAIN_GRACE = '20 days';
-/** Told so, a worker drains: it begins nothing new and ends with the last of its turns. */
+/** Told so, a worker drains: it begins no turn and ends with the last of its turns. */
 const DRAIN_SIGNAL = 'SIGUSR2';
 /** git works the disk; more at once only take longer. */
 const GIT_STEPS_AT_ONCE = 16;
@@ -92,10 +95,11 @@ async function work(parts: WorkerParts): Promise<void> {
   const workers = await createWorkers(parts);
   // Before this worker takes any step.
   await Promise.all([slots.freeStale(), endLostAttempts({ sql, host })]);
-  stopOnSignals(workers, parts);
-  const running = Promise.all(workers.map((worker) => worker.run()));
   const beside = new AbortController();
   const { signal } = beside;
+  stopOnSignals(workers, parts, signal);
+  const turnsOver = workers.agents.run().then(() => shutDown(workers.runs, workers.disk));
+  const running = Promise.all([turnsOver, workers.runs.run(), workers.disk.run()]);
   if (metricsAddress !== undefined) {
     void exportMetrics({ sql, worker: `${host}/${process.pid}`, address: metricsAddress, log, signal });
   }
@@ -145,7 +149,16 @@ function openSlots(settings: Settings): AgentSlots {
   });
 }
 
-async function createWorkers(parts: WorkerParts): Promise<Worker[]> {
+interface Workers {
+  /** Workflows, and steps that need but the database. */
+  readonly runs: Worker;
+  /** Steps on this host's disk. */
+  readonly disk: Worker;
+  /** Steps that hold an agent slot. */
+  readonly agents: Worker;
+}
+
+async function createWorkers(parts: WorkerParts): Promise<Workers> {
   const { settings, sql, log, temporal, turns, slots, hurry, connection, bundle } = parts;
   requireProc();
   const me = identifySelf();
@@ -178,7 +191,7 @@ async function createWorkers(parts: WorkerParts): Promise<Worker[]> {
     maxHeartbeatThrottleInterval: '1s',
     defaultHeartbeatThrottleInterval: '1s',
   } as const;
-  return Promise.all([
+  const [runs, disk, agents] = await Promise.all([
     Worker.create({
       ...shared,
       taskQueue: WORKFLOW_QUEUE,
@@ -203,6 +216,12 @@ async function createWorkers(parts: WorkerParts): Promise<Worker[]> {
       shutdownForceTime: DRAIN_GRACE,
     }),
   ]);
+  return { runs, disk, agents };
+}
+
+/** What they have begun is finished; they ask for nothing more. */
+function shutDown(...workers: readonly Worker[]): void {
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
 async function connectNative({
@@ -256,25 +275,31 @@ async function installRuntime(log: Logger): Promise<string | undefined> {
   }
 }
 
-/** A stop ends the turns, too, and the next worker goes on with them; a drain waits for their end, and can be stopped. */
-function stopOnSignals(workers: readonly Worker[], { turns, slots, hurry, log }: WorkerParts): void {
+/**
+ * A stop ends the turns, too, and the next worker goes on with them; a drain waits for their end, and can be stopped.
+ * `over` is aborted once all has ended.
+ */
+function stopOnSignals({ runs, disk, agents }: Workers, parts: WorkerParts, over: AbortSignal): void {
+  const { turns, slots, hurry, log } = parts;
   let ending: 'not' | 'draining' | 'stopping' = 'not';
-  const beginNothing = (): void => {
+  const beginNoTurn = (): void => {
     slots.close();
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    shutDown(agents);
   };
   const drain = (): void => {
     if (ending !== 'not') return;
     ending = 'draining';
-    log.info({ turns: turns.size }, 'worker drains: it begins nothing new and ends with the last of its turns');
-    beginNothing();
+    log.info({ turns: turns.size }, 'worker drains: it begins no turn and ends with the last of its turns');
+    beginNoTurn();
+    void leaveRuns(parts, over).then(() => shutDown(runs, disk));
   };
   const stop = (signal: string): void => {
     if (ending === 'stopping') return;
     ending = 'stopping';
     log.info({ signal, turns: turns.size }, 'worker stops; its turns go on with the next one');
     // No new steps first, then the turns: else a stopped turn would come straight back to this worker.
-    beginNothing();
+    beginNoTurn();
+    shutDown(runs, disk);
     void turns.stopAll('shutdown');
     const lost = new LonghaulError('worker_lost', 'the worker was shut down');
     setTimeout(() => hurry.abort(lost), SHUTDOWN_GRACE_MS).unref();
@@ -286,6 +311,18 @@ function stopOnSignals(workers: readonly Worker[], { turns, slots, hurry, log }:
   process.on(DRAIN_SIGNAL, drain);
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
+}
+
+/**
+ * A newer worker may have begun runs in a way that this one does not know, so they are left to it. Without one they go on
+ * here: nobody else would hear a cancel, or put away what a turn has made.
+ */
+async function leaveRuns({ settings, temporal, log }: WorkerParts, over: AbortSignal): Promise<void> {
+  const paths = homePaths(settings.home);
+  await recordDrain(paths).catch((err: unknown) => log.warn({ err }, 'nobody can see that this worker drains'));
+  const { hostName: host } = settings;
+  const identity = workerIdentity(host, identifySelf());
+  await untilServedElsewhere({ temporal, host, identity, log, draining: () => drainingWorkers(paths) }, over);
 }
 
 try {

@@ -3,8 +3,7 @@
  * had begun are failed for a retry, and their workflows taken off its sticky queue. Recovery then takes as long as the
  * start of a worker, or as such a look, not a heartbeat timeout (60 s) and a sticky one (10 s).
  *
- * Whose step it is stands in Temporal: a worker's identity names its host and its process, by boot and start
- * time, so a later process with the same pid is not taken for it.
+ * Whose step it is stands in Temporal, by the worker's identity.
  *
  * Not covered: a step whose worker lives but hangs (SIGSTOP): the heartbeat timeout finds that one.
  */
@@ -13,11 +12,12 @@ import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import type { Logger } from 'pino';
 import { isAlive } from '../processes/identity.ts';
-import { openAttempts, recordAttemptFailure, type WorkerIdentity } from '../store/attempts.ts';
+import { openAttempts, recordAttemptFailure } from '../store/attempts.ts';
 import type { Sql } from '../store/sql.ts';
 import { startedTasks } from '../store/task-runs.ts';
 import { settleWorkflowId, taskWorkflowId } from '../workflows/contract.ts';
 import { workerLost } from './step.ts';
+import { isDeadWorker } from './worker-identity.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
 /** Runs looked at together. */
@@ -37,18 +37,6 @@ export interface Recovery {
    * worker the later one would fail the attempt that came after.
    */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
-}
-
-/** As the Web UI shows it: `1234@host boot:… start:…`. */
-export function workerIdentity(host: string, worker: WorkerIdentity): string {
-  return `${worker.pid}@${host} boot:${worker.bootId} start:${worker.startTime}`;
-}
-
-function isDeadWorker(identity: string | null | undefined, host: string): boolean {
-  const match = /^(?<pid>\d+)@(?<host>\S+) boot:(?<boot>\S+) start:(?<start>\S+)$/.exec(identity ?? '')?.groups;
-  if (!match || match['host'] !== host) return false;
-  const { pid, boot, start } = match;
-  return !isAlive({ pid: Number(pid), bootId: boot ?? '', startTime: start ?? '' });
 }
 
 /** Attempts of dead workers are over: whoever follows them is told so. Answers how many there were. */

@@ -45,7 +45,7 @@ function grpcCode(error: unknown): number | undefined {
 }
 
 /** temporal.api.enums.v1.TaskQueueType */
-const ACTIVITY_QUEUE = 2;
+const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 
 /** Whether the server was away or overloaded: the call may have had its effect, and may succeed later. */
 export const isTemporalAway = (error: unknown): boolean => AWAY.includes(grpcCode(error));
@@ -78,16 +78,29 @@ export async function missingSearchAttributes(client: Client): Promise<string[]>
   return Object.values(SEARCH_ATTRIBUTES).filter((name) => !Object.hasOwn(customAttributes ?? {}, name));
 }
 
-/** When a worker last asked for work of a task queue; undefined: none did of late. */
-export async function newestPoll(client: Client, taskQueue: string): Promise<Date | undefined> {
+export interface Poller {
+  /** Of the worker. */
+  readonly identity: string;
+  /** When it last asked for work. */
+  readonly at: Date;
+}
+
+/** Who has asked for work of a task queue in the last minutes. */
+export async function pollersOf(
+  client: Client,
+  taskQueue: string,
+  type: keyof typeof QUEUE_TYPES,
+): Promise<readonly Poller[]> {
   const { namespace } = client.options;
   const { pollers } = await client.withDeadline(Date.now() + ASK_MS, () =>
     client.workflowService.describeTaskQueue({
       namespace,
       taskQueue: { name: taskQueue },
-      taskQueueType: ACTIVITY_QUEUE,
+      taskQueueType: QUEUE_TYPES[type],
     }),
   );
-  const times = (pollers ?? []).map(({ lastAccessTime: at }) => Number(at?.seconds ?? 0) * 1000);
-  return times.length === 0 ? undefined : new Date(Math.max(...times));
+  return (pollers ?? []).map(({ identity, lastAccessTime: at }) => ({
+    identity: identity ?? '',
+    at: new Date(Number(at?.seconds ?? 0) * 1000),
+  }));
 }

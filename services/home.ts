@@ -17,6 +17,8 @@ export interface HomePaths {
   /** Bearer token of the backend. */
   readonly tokenFile: string;
   readonly stateFile: string;
+  /** One file for each worker that drains. */
+  readonly drains: string;
   /** Held by the supervisor. */
   readonly lock: string;
 }
@@ -31,6 +33,7 @@ export function homePaths(home: string): HomePaths {
     slots: join(home, 'slots'),
     tokenFile: join(home, 'token'),
     stateFile: join(home, 'run', 'state.json'),
+    drains: join(home, 'run', 'drains'),
     lock: join(home, 'run', 'supervisor.lock'),
   };
 }

@@ -1,5 +1,6 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
 import { homePaths, readState, tokenFileOf, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
+import { drainingWorkers } from './drains.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { lockHolder } from './lock.ts';
 import type { Settings } from './settings.ts';
@@ -17,12 +18,13 @@ export interface Status {
 
 export interface PartStatus {
   readonly name: string;
-  readonly state: PartRecord['state'];
+  readonly state: PartRecord['state'] | 'draining';
   readonly pid: number | null;
   readonly detail: string | null;
 }
 
 const SUSPENDED = 'suspended by a signal; `longhaul up -d` continues it';
+const DRAINS = 'begins no turns; the next worker starts once the last of its turns is over';
 const NAMES = ['postgres', 'temporal', 'worker', 'backend'];
 
 export async function readStatus(settings: Settings): Promise<Status> {
@@ -31,7 +33,8 @@ export async function readStatus(settings: Settings): Promise<Status> {
   const supervisor = await liveSupervisor(paths, state);
   const records =
     state?.parts ?? NAMES.map((name) => ({ name, state: 'stopped' as const, process: null, detail: null }));
-  const parts = records.map((record) => partStatus(record, supervisor !== undefined));
+  const draining = await drainingWorkers(paths);
+  const parts = records.map((record) => partStatus(record, { supervised: supervisor !== undefined, draining }));
   const facts = factsThatHold(settings, state);
   return {
     database_url: facts.databaseUrl ?? null,
@@ -73,10 +76,12 @@ function supervisorStatus(supervisor: ProcessIdentity | undefined): PartStatus {
 
 function partStatus(
   record: Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>,
-  supervised: boolean,
+  { supervised, draining }: { readonly supervised: boolean; readonly draining: readonly ProcessIdentity[] },
 ): PartStatus {
   const { name, state, process, detail } = record;
   if (process && isSuspended(process)) return { name, state: 'failed', pid: process.pid, detail: SUSPENDED };
+  if (process && draining.some(({ pid }) => pid === process.pid))
+    return { name, state: 'draining', pid: process.pid, detail: DRAINS };
   if (process && isAlive(process)) return { name, state, pid: process.pid, detail };
   // Nobody is going to start it, whatever was written last.
   if (!supervised) return { name, state: 'stopped', pid: null, detail: null };

@@ -1,7 +1,7 @@
 /** The services: what runs, what ought to, and whether it answers. */
 import type { Longhaul } from '../../client/connection.ts';
 import type { Health, PartHealth } from '../../client/health.ts';
-import { missingSearchAttributes, newestPoll } from '../../client/temporal.ts';
+import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
 import { homePaths, readState } from '../../services/home.ts';
 import { isPortFree } from '../../services/ports.ts';
 import type { Settings } from '../../services/settings.ts';
@@ -44,6 +44,7 @@ export async function checkParts({ settings, status }: Running): Promise<Check[]
 function checkPart({ name, state, pid, detail }: PartStatus, logs: string): Check {
   const shown = [state, pid === null ? '' : `pid ${pid}`, detail ?? ''].filter(Boolean).join(', ');
   if (state === 'ready') return ok(name, shown);
+  if (state === 'draining') return warning(name, shown, 'longhaul down && longhaul up -d goes on at once.');
   if (state === 'starting') return warning(name, shown, 'Wait a moment and look again.');
   return unreachable(name, shown, `${REPAIR} ${logs}`);
 }
@@ -129,8 +130,8 @@ async function checkTemporal({ settings, status }: Running, longhaul: Longhaul, 
 
 /** A worker that hangs is alive, but asks for nothing. */
 async function checkPolls({ temporal }: Longhaul, hostName: string): Promise<Check> {
-  const at = await newestPoll(temporal, agentQueue(hostName));
-  const ago = at === undefined ? undefined : Date.now() - at.getTime();
+  const polls = await pollersOf(temporal, agentQueue(hostName), 'activity');
+  const ago = polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
   if (ago !== undefined && ago < POLL_MS) return ok('worker polls', `asks for tasks of host ${hostName}`);
   const since = ago === undefined ? 'nobody has asked' : `nobody has asked for ${Math.round(ago / 1000)} s`;
   return unreachable('worker polls', `${since} for tasks of host ${hostName}`, 'longhaul down && longhaul up -d');

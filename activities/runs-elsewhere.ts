@@ -1,0 +1,44 @@
+/** Whether runs go on without this worker: a drain leaves them to another one, and serves them as long as there is none. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import { type Poller, pollersOf } from '../client/temporal.ts';
+import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import { WORKFLOW_QUEUE } from '../workflows/contract.ts';
+import { processOf } from './worker-identity.ts';
+
+const LOOK_MS = 1_000;
+/** A poll is answered or given up after a minute; Temporal names a poller for five. */
+const POLL_MS = 75_000;
+
+export interface RunsElsewhere {
+  readonly temporal: Client;
+  readonly host: string;
+  /** As Temporal knows this worker. */
+  readonly identity: string;
+  /** Workers of this home that drain themselves. */
+  readonly draining: () => Promise<readonly ProcessIdentity[]>;
+  readonly log: Logger;
+}
+
+/** Resolves once another worker polls for runs that does not drain itself, or at the signal. */
+export async function untilServedElsewhere(of: RunsElsewhere, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      if (await isServedElsewhere(of)) return;
+    } catch (error) {
+      of.log.warn({ err: error }, 'other workers were not looked for; this is tried again');
+    }
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function isServedElsewhere({ temporal, host, identity, draining }: RunsElsewhere): Promise<boolean> {
+  const drains = await draining();
+  const serves = (poller: Poller): boolean => {
+    if (poller.identity === identity || Date.now() - poller.at.getTime() > POLL_MS) return false;
+    const process = processOf(poller.identity, host);
+    return !process || (isAlive(process) && !drains.some(({ pid }) => pid === process.pid));
+  };
+  return (await pollersOf(temporal, WORKFLOW_QUEUE, 'workflow')).some(serves);
+}
