@@ -6,7 +6,7 @@ import { isAlive, type ProcessIdentity } from './identity.ts';
 import { identityOf, type Program } from './program.ts';
 import { notStarted, type Run, run, signalGroup } from './run.ts';
 import type { Guarded, RunnerCommand, RunnerReport } from './runner.ts';
-import { Family, FAMILY_MS, sweep } from './sweep.ts';
+import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep, TERM_BOUND_MS, untilGone } from './sweep.ts';
 
 const ENDED_KEPT = 100;
 
@@ -100,9 +100,13 @@ async function endPrograms(): Promise<void> {
   const marks = [...endedMarks, ...left.flatMap(({ guarded }) => guarded.mark ?? [])];
   try {
     const alive = left.map(({ guarded }) => guarded.process).filter((program) => isAlive(program));
-    for (const { pid } of alive) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave a child that nobody knows
+    for (const { family } of left) family.follow(FAMILY_ENDING_MS);
+    for (const { pid } of alive) signalGroup(pid, 'SIGTERM');
+    await untilGone(alive, TERM_BOUND_MS);
+    const stubborn = alive.filter((program) => isAlive(program));
+    for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave a child that nobody knows
     const families = left.flatMap(({ family }) => family.stop());
-    for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
+    for (const { pid } of stubborn) signalGroup(pid, 'SIGKILL');
     await sweep(marks, [...endedFamilies, ...families]);
   } finally {
     swept = true;

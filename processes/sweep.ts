@@ -14,7 +14,9 @@ import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } fr
 
 /** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
 export const KILL_BOUND_MS = 5_000;
-export const POLL_MS = 10;
+const POLL_MS = 10;
+/** Between SIGTERM and SIGKILL. */
+export const TERM_BOUND_MS = 500;
 /** Whoever starts others faster than they are stopped is killed meanwhile. */
 const STOP_BOUND_MS = 500;
 /** Between two looks at the family of a program that is ending. */
@@ -30,6 +32,19 @@ export function signalProcess(target: number, name: NodeJS.Signals): boolean {
   } catch (error) {
     if (isErrno(error, 'ESRCH', 'EPERM')) return false;
     throw error;
+  }
+}
+
+/** Until they are gone, or `boundMs` are over. `meanwhile` is called at each look. */
+export async function untilGone(
+  processes: readonly ProcessIdentity[],
+  boundMs: number,
+  meanwhile?: () => void,
+): Promise<void> {
+  const deadline = performance.now() + boundMs;
+  while (performance.now() < deadline && processes.some((one) => isAlive(one))) {
+    await sleep(POLL_MS);
+    meanwhile?.();
   }
 }
 
@@ -145,13 +160,15 @@ export async function familyDuring(root: ProcessIdentity, end: () => Promise<unk
 }
 
 /**
- * SIGKILL to everything that carries one of the marks, to `known`, and to what descends from either; again until none is
- * left. They are stopped first: one that forks between look and kill would leave a child that nobody knows.
- * Answers how many could not be ended within the bound (5 s).
+ * Ends everything that carries one of the marks, `known`, and what descends from either: SIGTERM, half a second, SIGKILL; the
+ * latter again until none is left. They are stopped first: one that forks between look and kill would leave a child that
+ * nobody knows. Answers how many could not be ended within the bound (5 s).
  */
 export async function sweep(marks: readonly string[], known: readonly ProcessIdentity[] = []): Promise<number> {
+  const asked = await askToEnd(marks, known);
+  if (asked.length === 0) return 0;
   const deadline = performance.now() + KILL_BOUND_MS;
-  for (let before = known; ;) {
+  for (let before: readonly ProcessIdentity[] = asked; ;) {
     const found: ProcessIdentity[] = [];
     try {
       stopAll(marks, before, found);
@@ -165,15 +182,32 @@ export async function sweep(marks: readonly string[], known: readonly ProcessIde
   }
 }
 
+/**
+ * A git that is killed outright leaves its lock, in the user's repository, too: everybody may put away what is theirs first.
+ * Answers whom it has seen.
+ */
+async function askToEnd(marks: readonly string[], known: readonly ProcessIdentity[]): Promise<ProcessIdentity[]> {
+  const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
+  for (const { pid } of seen) signalProcess(pid, 'SIGTERM');
+  // What is started meanwhile may lose its parent in the next moment.
+  await untilGone(seen, TERM_BOUND_MS, () => seen.push(...descendantsOf(seen)));
+  return seen;
+}
+
+/** Each once: a root may be a child of another. */
+function withDescendants(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
+  const all = new Map([...roots, ...descendantsOf(roots)].map((identity) => [identity.pid, identity]));
+  return [...all.values()];
+}
+
 /** Into `found`; looks until there is none that is new, since one that is stopped starts nobody. */
 function stopAll(marks: readonly string[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
   const deadline = performance.now() + STOP_BOUND_MS;
   const seen = new Set<number>();
   for (let fresh = -1; fresh !== 0 && performance.now() < deadline;) {
     const roots = [...findByMark(marks), ...known.filter((one) => isAlive(one))];
-    const news = [...roots, ...descendantsOf(roots)].filter(({ pid }) => !seen.has(pid));
+    const news = withDescendants(roots).filter(({ pid }) => !seen.has(pid));
     for (const identity of news) {
-      if (seen.has(identity.pid)) continue; // a root, and a child of another
       seen.add(identity.pid);
       found.push(identity);
       signalProcess(identity.pid, 'SIGSTOP');

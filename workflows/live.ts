@@ -19,6 +19,7 @@ import {
   CANCEL_TASK,
   type CancelTask,
   type Phase,
+  PHASES,
   type PublishInput,
   SEARCH_ATTRIBUTES,
   TASK_STATUS,
@@ -78,12 +79,13 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
     await relayed;
   };
 
-  setHandler(defineSignal<[CancelTask | undefined]>(CANCEL_TASK), (wish) => {
-    cancel ??= wish ?? {};
+  setHandler(defineSignal<[unknown]>(CANCEL_TASK), (wish) => {
+    cancel ??= cancelOf(wish);
     show({ cancelRequested: true });
     scope.cancel();
   });
-  setHandler(defineSignal<[AgentProgress]>(AGENT_PROGRESS), async (progress) => {
+  setHandler(defineSignal<[unknown]>(AGENT_PROGRESS), async (progress) => {
+    if (!isProgress(progress)) return;
     if (progress.attempt < (status.progress?.attempt ?? 0) || status.step !== 'dispatch agent') return;
     const changed = progress.phase !== status.phase || progress.attempt !== status.progress?.attempt;
     show({ progress, phase: progress.phase });
@@ -115,6 +117,19 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
     drained: () => CancellationScope.nonCancellable(() => condition(allHandlersFinished)),
   };
 }
+
+// Whoever may speak to Temporal may send anything. What a run cannot take would fail its workflow task, again and again.
+
+function cancelOf(wish: unknown): CancelTask {
+  const reason = isRecord(wish) ? wish['reason'] : undefined;
+  return typeof reason === 'string' ? { reason } : {};
+}
+
+function isProgress(said: unknown): said is AgentProgress {
+  return isRecord(said) && Number.isSafeInteger(said['attempt']) && PHASES.some((phase) => phase === said['phase']);
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 /** Markdown for the Web UI's current details; costs no history. */
 function describe(taskId: TaskId, status: TaskStatus): string {

@@ -15,6 +15,8 @@ import { saveSession, type StoredSession, type StoredTurn } from './session-stor
 
 const FLOOD_CHUNK = 8 * 1024;
 const OUTPUT_SHOWN = 8 * 1024;
+/** From SIGTERM to SIGKILL: a git puts away its lock. */
+const STOP_MS = 200;
 
 export interface Stage {
   readonly client: AgentContext;
@@ -148,8 +150,17 @@ export async function run(stage: Stage, command: string, words: readonly string[
   await show.beginCall(callId, { title: `Run ${command}`, kind: 'execute', paths: [], input: { command: words } });
   if (program === undefined || session.mode === 'look') return show.endCall(callId, 'completed', 'Not run.');
   const child = spawn(program, args, { cwd: session.cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const signalAll = (name: NodeJS.Signals): void => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, name);
+    } catch (error) {
+      if (!isErrno(error, 'ESRCH')) throw error;
+    }
+  };
+  let patience: NodeJS.Timeout | undefined;
   const stop = (): void => {
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    signalAll('SIGTERM');
+    patience = setTimeout(() => signalAll('SIGKILL'), STOP_MS);
   };
   signal.addEventListener('abort', stop);
   let output = '';
@@ -165,6 +176,7 @@ export async function run(stage: Stage, command: string, words: readonly string[
     child.once('error', (error) => done(error.message));
     child.once('close', (code, killer) => done(killer === null ? `exit code ${code}` : `ended by ${killer}`));
   });
+  clearTimeout(patience);
   signal.removeEventListener('abort', stop);
   await shown;
   signal.throwIfAborted();

@@ -6,9 +6,8 @@
  * Never signalled: this process, and a pid whose start time is not the one that was recorded.
  * Not covered: see processes/sweep.ts.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
-import { findByMark, familyDuring, KILL_BOUND_MS, POLL_MS, signalProcess, sweep } from '../../processes/sweep.ts';
+import { findByMark, familyDuring, KILL_BOUND_MS, signalProcess, sweep, untilGone } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import { MARKER, SPAWN_MARKER } from './environment.ts';
@@ -35,25 +34,16 @@ export function terminateGroup(leader: ProcessIdentity): boolean {
   return isAlive(leader) && signalProcess(-leader.pid, 'SIGTERM');
 }
 
-async function until(condition: () => boolean, boundMs: number): Promise<boolean> {
-  const deadline = performance.now() + boundMs;
-  while (!condition()) {
-    if (performance.now() > deadline) return false;
-    await sleep(POLL_MS);
-  }
-  return true;
-}
-
 /**
  * Ends the group that this process leads: SIGTERM, a short wait, SIGKILL. Does nothing if the identity no
  * longer matches, members of the group included: the sweep for the marker finds those.
  */
 export async function endProcessGroup(leader: ProcessIdentity, graceMs: number = TERM_GRACE_MS): Promise<void> {
   if (!terminateGroup(leader)) return;
-  await until(() => !isAlive(leader), graceMs);
+  await untilGone([leader], graceMs);
   // The group id cannot have been given to others in the moment since: pids are handed out in turn.
   killGroup(leader.pid);
-  await until(() => !isAlive(leader), KILL_BOUND_MS);
+  await untilGone([leader], KILL_BOUND_MS);
 }
 
 const markerOf = (taskId: TaskId): string => `${MARKER}=${taskId}`;

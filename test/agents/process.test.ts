@@ -12,6 +12,7 @@ import { identify, isAlive } from '../../processes/identity.ts';
 import { spawnAgent } from '../../agents/process/spawn.ts';
 import { descendantsOf } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
+import { makeRepository } from '../lab/repositories.ts';
 import { demoProfile, failure, scriptedProfile, until } from './lab.ts';
 
 const newTask = (): TaskId => randomUUID() as string as TaskId;
@@ -88,6 +89,22 @@ test('the sweep spares the process that sweeps, though it carries the marker', a
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const [exitCode] = (await once(child, 'close')) as [number];
   expect({ exitCode, output }).toEqual({ exitCode: 0, output: 'left 0\n' });
+});
+
+test('a git that is swept at its work leaves no lock', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'longhaul-process-'));
+  folders.push(folder);
+  const repository = await makeRepository(join(folder, 'project'));
+  await repository.write({ '.git/hooks/pre-commit': { mode: 0o755, content: '#!/bin/sh\nsleep 600\n' } });
+  const task = newTask();
+  const commit = ['-C', repository.path, '-c', 'user.name=S', '-c', 'user.email=s@example.test', 'commit', '-qam', 'a'];
+  await repository.write({ 'README.md': 'another text' });
+  const { identity } = await sleeper({ LONGHAUL_TASK: task }, 'git', commit);
+  const lock = join(repository.path, '.git', 'index.lock');
+  await until('the hook', () => existsSync(lock) && findMarked(task).length > 2);
+  expect(await sweepMarker(task)).toBe(0);
+  expect(isAlive(identity)).toBe(false);
+  expect(existsSync(lock)).toBe(false);
 });
 
 test('processes that fork while they are swept are all found', async () => {

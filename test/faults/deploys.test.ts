@@ -170,6 +170,35 @@ test('a task is cancelled in a worker that drains', async () => {
   expect(await lab.leftovers(first.task)).toEqual([]);
 });
 
+test('as long as a worker drains alone, tasks are cancelled at once, at work, waiting or handed in since; its other turns go on', async () => {
+  await openLab({ slots: 2 });
+  const old = await lab.startWorker();
+  const [working, cancelled] = [await submitGated(), await submitGated()];
+  for (const one of [working, cancelled]) await untilAtGate(one);
+  const waiting = await submitGated();
+  old.kill('SIGUSR2');
+  await lab.until('it to drain', async () => (await lab.logs()).includes('worker drains'));
+  const late = await submitGated();
+  for (const { task } of [waiting, cancelled, late]) {
+    await lab.cancel(task);
+    expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
+    expect(await lab.leftovers(task)).toEqual([]);
+  }
+  expect(await lab.changes(cancelled.task)).toMatchObject([{ partial: true }]);
+  // A slot is free, and nobody is to have it.
+  const next = await submitGated();
+  await lab.until('its session', async () => (await lab.task(next.task)).session_id !== null);
+  expect(await lab.task(working.task)).toMatchObject({ state: 'running', phase: 'working' });
+  await working.open();
+  expect(await old.exited).toBe(0);
+  expect(await attemptsOf(lab, next.task)).toEqual([]);
+  await lab.startWorker();
+  await untilAtGate(next);
+  await next.open();
+  for (const { task } of [working, next]) await expectWhole(lab, task, { files: FILES });
+  expect(await attemptsOf(lab, working.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
+});
+
 test('a worker that drains alone hands its tasks to the next one when their turns are over', async () => {
   await openLab({ slots: 1 });
   const old = await lab.startWorker();
