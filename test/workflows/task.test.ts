@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ProjectId, TaskId, TaskStatus } from '../../workflows/contract.ts';
 import { taskWorkflowId } from '../../workflows/contract.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
-import { streamedText } from '../lab/observer.ts';
+import { isWaiting, streamedText } from '../lab/observer.ts';
 
 let lab: Lab;
 beforeAll(async () => {
@@ -109,6 +109,24 @@ test('history stays the same size for a kilobyte and for ten megabytes of output
   const warnings = (await lab.frames(large)).filter((frame) => frame.type === 'warning');
   expect(warnings).toHaveLength(1);
   expect(await lab.leftovers(large)).toEqual([]);
+});
+
+test('what a run cannot take of a signal is not taken, and does no harm', async () => {
+  const gate = lab.gate();
+  const task = await lab.submit({ input: `write one.txt with one. run cat ${gate.path}. write two.txt with two` });
+  await lab.untilFrame(task, 'the agent waits', isWaiting);
+  const run = lab.client.workflow.getHandle(taskWorkflowId(task));
+  for (const said of ['garbage', null, {}, { attempt: 1, phase: 'dreaming' }, { attempt: '9', phase: 'working' }])
+    await run.signal('agentProgress', said);
+  expect(await lab.status(task)).toMatchObject({ phase: 'working', progress: { attempt: 1 } });
+  await gate.open();
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await lab.leftovers(task)).toEqual([]);
+
+  const other = await lab.submit({ input: `run cat ${gate.path}` });
+  await lab.untilFrame(other, 'the agent waits', isWaiting);
+  await lab.client.workflow.getHandle(taskWorkflowId(other)).signal('cancelTask', 'garbage');
+  expect(await lab.ended(other)).toMatchObject({ state: 'cancelled', error_code: null });
 });
 
 test('the query tells what the task is doing', async () => {
