@@ -7,13 +7,13 @@ import { openLonghaul, type Longhaul } from '../client/connection.ts';
 import { type Intake, startIntake } from '../client/intake.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { prepareHome } from '../services/home.ts';
-import { refuseWithoutToken } from '../services/listen-host.ts';
+import { listenText } from '../services/listen-host.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
-import { announceReady } from '../services/ready.ts';
-import { readSettings, type Settings } from '../services/settings.ts';
-import { readOrMakeToken, readToken } from '../services/token.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { announceReady, READY_FD } from '../services/ready.ts';
+import { type ListenAddress, readSettings, type Settings } from '../services/settings.ts';
+import { readOrMakeToken, tokenAtHand, tokenFileFor } from '../services/token.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { makeServer } from './server.ts';
 
 /** The supervisor allows 10 s from SIGTERM to the end. */
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   process.on('SIGTERM', close).on('SIGINT', close);
 
   const address = await server.listen({ host, port }).catch((error: unknown) => {
-    throw new LonghaulError('invalid_input', `cannot listen on ${host}:${port}: ${String(error)}`, { cause: error });
+    throw cannotListen(settings.listen, error);
   });
   log.info({ address }, 'listening');
   const say = (news: string | undefined): void => {
@@ -68,14 +68,23 @@ async function main(): Promise<void> {
   announceReady({ url: address });
 }
 
-/** Before anything listens. A file that was named is not made: whoever named it has made it. */
-async function tokenOf({ home, listen, tokenFile }: Settings): Promise<string> {
-  const file = tokenFile ?? (await prepareHome(home)).tokenFile;
-  const known = await readToken(file);
-  refuseWithoutToken(listen, known, file);
-  if (tokenFile === undefined) return readOrMakeToken(file);
-  if (known !== undefined) return known;
-  throw new LonghaulError('invalid_input', `LONGHAUL_TOKEN_FILE: there is no ${file}.`);
+/** A supervisor has chosen the port and chooses another one next time; else it is for a person to change. */
+function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
+  const byUser = listen.fixed && process.env[READY_FD] === undefined;
+  const why = isErrno(error, 'EADDRINUSE') ? 'the port is taken' : messageOf(error);
+  // Without the cause: the log would say it once more.
+  return new LonghaulError(
+    byUser ? 'invalid_input' : 'service_unreachable',
+    `cannot listen on ${listenText(listen)}: ${why}`,
+  );
+}
+
+/** Before anything listens. */
+async function tokenOf(settings: Settings): Promise<string> {
+  if (settings.tokenFile === undefined) await prepareHome(settings.home);
+  const known = await tokenAtHand(settings);
+  // One that is ours is kept from others' eyes, too.
+  return settings.tokenFile !== undefined && known !== undefined ? known : readOrMakeToken(tokenFileFor(settings));
 }
 
 interface Opened {
@@ -99,7 +108,9 @@ function open(settings: Settings): Opened {
   };
 }
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 main().catch((error: unknown) => {
-  log.fatal({ err: error }, error instanceof Error ? error.message : String(error));
+  log.fatal({ err: error }, messageOf(error));
   process.exit(1);
 });

@@ -3,15 +3,14 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
-import { type HomePaths, homePaths, prepareHome, readState } from '../services/home.ts';
-import { refuseWithoutToken } from '../services/listen-host.ts';
+import { type HomePaths, prepareHome, readState } from '../services/home.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
 import { readSettings, type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervise-home.ts';
-import { readToken } from '../services/token.ts';
+import { tokenAtHand } from '../services/token.ts';
 import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
@@ -43,7 +42,8 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const paths = await prepareHome(settings.home);
   const startSupervisor = async (): Promise<RunningProcess> => {
-    await refuseOpenListen(settings);
+    // Before anything starts: the backend would refuse it, too, and be started again and again.
+    await tokenAtHand(settings);
     await refuseForeignPort(settings);
     return spawnSupervisor(paths, { ...process.env, LONGHAUL_HOME: settings.home });
   };
@@ -93,16 +93,10 @@ async function refuseForeignPort(settings: Settings): Promise<void> {
   if (!ours) await refuseTakenPort(settings.listen);
 }
 
-/** Before anything starts: the backend would refuse it, too, and be started again and again. */
-async function refuseOpenListen({ home, listen, tokenFile }: Settings): Promise<void> {
-  const file = tokenFile ?? homePaths(home).tokenFile;
-  refuseWithoutToken(listen, await readToken(file), file);
-}
-
 /** Runs the supervisor here until it is told to stop, or finds that somebody else runs it. */
 async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
-  await refuseOpenListen(settings);
+  await tokenAtHand(settings);
   await refuseForeignPort(settings);
   const parts = makeParts({ settings, paths, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>

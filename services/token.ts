@@ -6,6 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { chmod, link, open, readFile, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { homePaths } from './home.ts';
+import { refuseWithoutToken } from './listen-host.ts';
+import type { Settings } from './settings.ts';
 
 /** Guessing one is hopeless: 256 bits in what we make, and no shorter than this in what we are given. */
 const TOKEN_BYTES = 32;
@@ -28,6 +31,21 @@ export async function readToken(file: string): Promise<string | undefined> {
     'invalid_input',
     `The token file ${file}: expected at least ${MIN_CHARS} letters, digits or any of - . _ ~ + in one line, found something else. \`openssl rand -hex 32\` makes one.`,
   );
+}
+
+export const tokenFileFor = ({ home, tokenFile }: Pick<Settings, 'home' | 'tokenFile'>): string =>
+  tokenFile ?? homePaths(home).tokenFile;
+
+/**
+ * The token that the backend will ask for; `undefined`: it makes one at its start. Fails with `invalid_input` where it
+ * would not start. A file that was named is not made: whoever named it has made it.
+ */
+export async function tokenAtHand(settings: Settings): Promise<string | undefined> {
+  const file = tokenFileFor(settings);
+  const known = await readToken(file);
+  refuseWithoutToken(settings.listen, known, file);
+  if (known !== undefined || settings.tokenFile === undefined) return known;
+  throw new LonghaulError('invalid_input', `LONGHAUL_TOKEN_FILE: there is no ${file}.`);
 }
 
 /** What is there stays, and is kept from others' eyes. */

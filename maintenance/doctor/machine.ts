@@ -4,11 +4,12 @@ import { randomUUID } from 'node:crypto';
 import { access, constants, link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { homePaths } from '../../services/home.ts';
+import { homePaths, tokenFileOf } from '../../services/home.ts';
 import { findPostgresBinaries } from '../../services/postgres-binaries.ts';
 import { planPostgresUser } from '../../services/postgres-user.ts';
 import type { Settings } from '../../services/settings.ts';
 import { locateTemporal, which } from '../../services/temporal-binary.ts';
+import { tokenAtHand, tokenFileFor } from '../../services/token.ts';
 import { isErrno } from '../../workflows/errors.ts';
 import { type Check, ok, problem, textOf, warning } from './check.ts';
 
@@ -64,11 +65,28 @@ async function checkProc(): Promise<Check> {
   );
 }
 
-export async function checkFolders({ home, cacheDir }: Settings): Promise<Check[]> {
+export async function checkFolders(settings: Settings): Promise<Check[]> {
+  const home = await checkFolder('home', settings.home, 'Set LONGHAUL_HOME to a folder that you may write.');
   return [
-    await checkFolder('home', home, 'Set LONGHAUL_HOME to a folder that you may write.'),
-    await checkFolder('cache', cacheDir, 'Set LONGHAUL_CACHE to a folder that you may write.'),
+    home,
+    await checkFolder('cache', settings.cacheDir, 'Set LONGHAUL_CACHE to a folder that you may write.'),
+    // In a home that is no folder there is no token, either.
+    ...(home.level === 'problem' && settings.tokenFile === undefined ? [] : [await checkToken(settings)]),
   ];
+}
+
+async function checkToken(settings: Settings): Promise<Check> {
+  const file = tokenFileFor(settings);
+  try {
+    const token = await tokenAtHand(settings);
+    return ok('token', `${file}${token === undefined ? ' (is made at the first start)' : ''}`);
+  } catch (error) {
+    const makesNew = settings.tokenFile === undefined && (await tokenFileOf(file)) !== null;
+    const advice = makesNew
+      ? 'Remove it, and the next start makes a new one.'
+      : `\`openssl rand -hex 32 > ${file}\` puts one there.`;
+    return problem('token', textOf(error), `${advice} The backend does not start until then.`);
+  }
 }
 
 async function checkFolder(name: string, folder: string, advice: string): Promise<Check> {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -204,6 +205,21 @@ test('it does not listen to the network without a token that is there before, an
     for (const child of children.splice(0)) child.kill('SIGKILL');
     await rm(fresh, { recursive: true, force: true });
   }
+});
+
+test('it says once that its port is taken; whose fault that is depends on who chose the port', async () => {
+  const stranger = createServer().listen(0, '127.0.0.1');
+  await once(stranger, 'listening');
+  const { port } = stranger.address() as AddressInfo;
+  const LONGHAUL_LISTEN = `127.0.0.1:${port}`;
+  const fatal = async (env: NodeJS.ProcessEnv): Promise<unknown> => {
+    const said = await text(spawnBackend({ LONGHAUL_LISTEN, ...env }).stdout ?? Readable.from([]));
+    return JSON.parse(said.trim().split('\n').at(-1) ?? '');
+  };
+  const message = `cannot listen on ${LONGHAUL_LISTEN}: the port is taken`;
+  expect(await fatal({})).toMatchObject({ msg: message, err: { message, code: 'service_unreachable' } });
+  expect(await fatal({ LONGHAUL_READY_FD: undefined })).toMatchObject({ err: { message, code: 'invalid_input' } });
+  stranger.close();
 });
 
 test('two backends on one database start each task once, through the death of one of them', async () => {

@@ -145,6 +145,30 @@ test('a home that is a file, and a port that somebody else has, are problems', a
   });
 });
 
+test('a token file that keeps the backend from starting is a problem, in the words of up', async () => {
+  const paths = await prepareHome(path.join(home, 'home'));
+  expect(named(await examine(envOf()), 'token')).toMatchObject({
+    level: 'ok',
+    detail: `${paths.tokenFile} (is made at the first start)`,
+  });
+  await writeFile(paths.tokenFile, '');
+  expect(bad(await examine(envOf()))).toMatchObject([
+    {
+      name: 'token',
+      detail: expect.stringMatching(/^The token file .*token: expected at least 32 letters/) as string,
+      advice: expect.stringContaining('Remove it') as string,
+    },
+  ]);
+  const elsewhere = path.join(home, 'elsewhere');
+  expect(bad(await examine(envOf({ LONGHAUL_TOKEN_FILE: elsewhere })))).toMatchObject([
+    { name: 'token', detail: `LONGHAUL_TOKEN_FILE: there is no ${elsewhere}.` },
+  ]);
+  await writeFile(elsewhere, 'sesame'.repeat(10));
+  const well = await examine(envOf({ LONGHAUL_TOKEN_FILE: elsewhere }));
+  expect(bad(well)).toEqual([]);
+  expect(JSON.stringify(well)).not.toContain('sesame');
+});
+
 test('what is left is counted, and stays', async () => {
   const paths = homePaths(path.join(home, 'home'));
   const folder = path.join(paths.home, 'locks');

@@ -70,6 +70,20 @@ test('an address that others reach stops the start before anything runs, unless 
   expect(ran.stderr.trim().split('\n')).toHaveLength(1);
 });
 
+test('a token file that is not there, or holds no token, stops the start before anything runs', async () => {
+  const file = join(home, 'elsewhere');
+  const env = { LONGHAUL_HOME: join(home, 'unstarted'), LONGHAUL_TOKEN_FILE: file };
+  expect(await longhaul(['up', '-d'], env)).toMatchObject({
+    code: 2,
+    stderr: `longhaul: LONGHAUL_TOKEN_FILE: there is no ${file}.\n`,
+  });
+  await writeFile(file, 'short');
+  expect(await longhaul(['up', '-d'], env)).toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/^longhaul: The token file .*: expected at least 32 letters/) as string,
+  });
+});
+
 test('a port that the user set and somebody else has stops the start before anything runs', async () => {
   const stranger = createServer();
   await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
