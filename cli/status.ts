@@ -1,5 +1,6 @@
 /** `longhaul status`: what runs, and where. */
 import type { Command } from 'commander';
+import { headline } from '../services/ensure-up.ts';
 import { readSettings } from '../services/settings.ts';
 import { readStatus, type Status } from '../services/status.ts';
 import { EXIT, runCommand } from './exit.ts';
@@ -23,7 +24,7 @@ export function registerStatus(program: Command): void {
 function statusText(status: Status): string {
   const parts = status.parts.map((part) => {
     const pid = part.pid === null ? '' : String(part.pid);
-    return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${part.detail ?? ''}`.trimEnd();
+    return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${headline(part.detail ?? '')}`.trimEnd();
   });
   // Addresses of what has stopped would only look usable.
   const down = status.parts.every((part) => part.pid === null);

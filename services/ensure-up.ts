@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { readState, type HomePaths, type HomeState, type PartRecord } from './home.ts';
+import { parseOrNothing } from './json-file.ts';
 import { lockHolder } from './lock.ts';
 import { lastLines, sendSignal, type RunningProcess } from './processes.ts';
 import { liveSupervisor } from './status.ts';
@@ -30,7 +31,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
   const { paths, say } = options;
   let own: RunningProcess | undefined;
   let repairs = await askForRepair(paths);
-  const told = new Map<string, string>();
+  const told: Told = new Map();
   let quietSince = Date.now();
   for (;;) {
     const state = await readState(paths);
@@ -105,15 +106,34 @@ async function logOf(parts: readonly PartRecord[]): Promise<string> {
   return part ? lastLines(part.logFile) : '';
 }
 
+/** What was said last of each part. */
+type Told = Map<string, { readonly state: string; readonly detail: string }>;
+
 /** One line for each part whose state or detail has changed. */
-function news(parts: readonly PartRecord[], told: Map<string, string>): string[] {
-  return parts.flatMap((part) => {
-    const detail = part.detail?.split('\n')[0] ?? '';
-    const line = `${part.name.padEnd(10)}${part.state}${detail === '' ? '' : `  ${detail}`}`;
-    if (told.get(part.name) === line) return [];
-    told.set(part.name, line);
-    return part.state === 'waiting' && detail === '' ? [] : [line];
+function news(parts: readonly PartRecord[], told: Told): string[] {
+  return parts.flatMap(({ name, state, detail: whole }) => {
+    const detail = headline(whole ?? '');
+    const last = told.get(name);
+    if (last?.state === state && last.detail === detail) return [];
+    told.set(name, { state, detail });
+    // A part that is tried again keeps the detail of its failure until there is another one.
+    const shown = state === 'starting' && last?.detail === detail ? '' : detail;
+    return state === 'waiting' && detail === '' ? [] : [`${name.padEnd(10)}${state}${shown && `  ${shown}`}`];
   });
+}
+
+/** A part's detail in one line: of one that quotes a log the last of it, which says most. */
+export function headline(detail: string): string {
+  const [first = '', ...quoted] = detail.split('\n');
+  const what = first.replace(/\.? \/.* ends with:$/, '');
+  const last = quoted.findLast((line) => line.trim() !== '');
+  return what === first || last === undefined ? what : `${what}: ${spoken(last.trim())}`;
+}
+
+/** Of a line of our programs' logs what it says. */
+function spoken(line: string): string {
+  const { msg } = (parseOrNothing(line) ?? {}) as { readonly msg?: unknown };
+  return typeof msg === 'string' ? (msg.split('\n')[0] ?? '') : line;
 }
 
 async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<LonghaulError> {

@@ -2,6 +2,7 @@
 import type { Longhaul } from '../../client/connection.ts';
 import type { Health, PartHealth } from '../../client/health.ts';
 import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
+import { headline } from '../../services/ensure-up.ts';
 import { homePaths, readState } from '../../services/home.ts';
 import { isPortFree } from '../../services/ports.ts';
 import type { Settings } from '../../services/settings.ts';
@@ -42,7 +43,7 @@ export async function checkParts({ settings, status }: Running): Promise<Check[]
 }
 
 function checkPart({ name, state, pid, detail }: PartStatus, logs: string): Check {
-  const shown = [state, pid === null ? '' : `pid ${pid}`, detail ?? ''].filter(Boolean).join(', ');
+  const shown = [state, pid === null ? '' : `pid ${pid}`, headline(detail ?? '')].filter(Boolean).join(', ');
   if (state === 'ready') return ok(name, shown);
   if (state === 'draining') return warning(name, shown, 'longhaul down && longhaul up -d goes on at once.');
   if (state === 'starting') return warning(name, shown, 'Wait a moment and look again.');

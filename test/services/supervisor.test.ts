@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ensureUp } from '../../services/ensure-up.ts';
+import { ensureUp, headline } from '../../services/ensure-up.ts';
 import { homePaths, readState, type HomeState } from '../../services/home.ts';
 import { lockHolder } from '../../services/lock.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
@@ -201,5 +201,22 @@ describe('a home of its own', () => {
       message: expect.stringMatching(/(worker|backend) failed 3 times: .*exit code 7.*cannot go on: no tea/s),
     });
     expect((await state()).parts.slice(0, 2).map((part) => part.state)).toEqual(['ready', 'ready']);
+    const failed = said.filter((line) => /^(worker|backend) +failed/.test(line));
+    expect(failed).not.toEqual([]);
+    for (const line of failed)
+      expect(line).toMatch(/failed {2}\w+ ended before it was ready \(exit code 7\): .*no tea/);
+    expect(said.filter((line) => /starting .*no tea/.test(line))).toEqual([]);
   });
+});
+
+test('a detail that quotes a log is one line with the last of it', () => {
+  const quote = (...lines: string[]) =>
+    headline(['backend ended (exit code 1). /a b/backend.log ends with:', ...lines].join('\n'));
+  expect(quote('{"level":30,"msg":"listening"}', '{"level":60,"msg":"the port is taken","err":{}}', '')).toBe(
+    'backend ended (exit code 1): the port is taken',
+  );
+  expect(quote('Error: no tea', '7')).toBe('backend ended (exit code 1): 7');
+  expect(quote('')).toBe('backend ended (exit code 1)');
+  expect(headline('127.0.0.1:4700')).toBe('127.0.0.1:4700');
+  expect(headline('two lines\nthat quote nothing')).toBe('two lines');
 });
