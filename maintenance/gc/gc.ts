@@ -3,6 +3,7 @@
  * run: a thing goes only if neither rows, nor attempts, nor runs call its task at work, and under the locks that steps
  * take, too. Another home's things are never looked at.
  */
+import { exists } from '../../services/exists.ts';
 import { homePaths } from '../../services/home.ts';
 import { takeLock } from '../../services/lock.ts';
 import type { Settings } from '../../services/settings.ts';
@@ -85,8 +86,9 @@ export function asPlanned({ kind, name, reason, kept }: Leftover): Collected {
   return { kind, name, reason, outcome: kept === undefined ? 'would_remove' : 'kept', detail: kept ?? null };
 }
 
-/** One at a time in a home. Fails if another is at work. */
+/** One at a time in a home. Fails if another is at work. Where there is no home none is made, not even for the lock. */
 export async function withGcLock<T>(home: string, work: () => Promise<T>): Promise<T> {
+  if (!(await exists(home))) return work();
   const lock = await takeLock(path.join(homePaths(home).run, 'gc.lock'));
   if (lock.kind === 'busy') {
     const { pid } = lock.holder;

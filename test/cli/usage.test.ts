@@ -1,6 +1,6 @@
 /** Help, wrong usage and completion: what a person types without any service. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -109,6 +109,13 @@ test('the scripts for zsh and fish name every command', () => {
   expect(scriptFor('zsh', program)).toMatch(/^autoload .*bashcompinit/);
   const fish = scriptFor('fish', program);
   for (const command of program.commands) expect(fish).toContain(`-a ${command.name()} -d`);
+});
+
+test('gc where there is no home removes nothing, and makes none', async () => {
+  const nowhere = join(home, 'nowhere');
+  const { stdout } = await longhaul(nowhere, ['gc'], { LONGHAUL_CACHE: join(home, 'no-cache') });
+  expect(stdout).toContain('nothing to remove');
+  expect(await readdir(home)).not.toContain('nowhere');
 });
 
 test('colours are for terminals: never in a pipe, not even forced', async () => {
