@@ -27,7 +27,7 @@ Ask before hello.js.
 Write hello.js with "import { goodbye } from './goodbye.js';\\n\\nconsole.log('Hello!');\\nconsole.log(goodbye());".
 Append "It says goodbye, too." to README.md.
 Run node hello.js.
-Say "That is all: two files changed, one is new, and your checkout is as it was."`;
+Say "That is all: three files changed, one of them new, and your checkout is as it was."`;
 
 export function registerDemo(program: Command): void {
   const command = program
