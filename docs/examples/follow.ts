@@ -1,5 +1,6 @@
-// Hands over a task, prints what its agent says until it ends, and cancels it on Ctrl-C. Needs what `longhaul status
-// --json` prints as database_url and temporal_address:  node follow.ts /home/me/project 'say Hello' demo
+// Hands over a task, prints what its agent says until it ends, and cancels it on Ctrl-C. Set DATABASE_URL and
+// TEMPORAL_ADDRESS to what `longhaul status --json` prints as database_url and temporal_address; then, in a checkout:
+//   node --import tsx docs/examples/follow.ts /home/me/project 'say Hello' demo
 import { cancel, describe, followTask, openLonghaul, submit } from 'longhaul/client';
 
 const [projectPath = process.cwd(), input = 'say Hello', agent = 'demo'] = process.argv.slice(2);
@@ -18,7 +19,7 @@ for await (const frames of followTask(longhaul, { taskId })) {
   for (const frame of frames) {
     if (frame.type === 'delta') process.stdout.write(frame.content);
     if (frame.type === 'tool_call') console.error(`\n[${frame.call.status}] ${frame.call.title}`);
-    if (frame.type === 'task_state') console.error(`\n[${frame.state}: ${frame.phase}]`);
+    if (frame.type === 'task_state') console.error(`\n[${frame.state === 'running' ? frame.phase : frame.state}]`);
     if (frame.type === 'warning') console.error(`\n! ${frame.message}`);
   }
 }
