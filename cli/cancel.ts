@@ -2,10 +2,13 @@
 import type { Command } from 'commander';
 import { cancel, type CancelOutcome } from '../client/cancel.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
+import { describe, type TaskDescription } from '../client/tasks.ts';
+import { isFinal } from '../workflows/contract.ts';
 import { assertNever } from '../workflows/errors.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
+import { shortId } from './task-text.ts';
 
 export function registerCancel(program: Command): void {
   const command = program
@@ -19,7 +22,9 @@ export function registerCancel(program: Command): void {
         withLonghaul(async ({ longhaul }) => {
           const taskId = await resolveTaskId(longhaul.sql, text);
           const outcome = await cancel(longhaul, taskId, options.reason);
-          const shown = options.json ? JSON.stringify({ task_id: taskId, ...outcome }) : sentence(taskId, outcome);
+          const shown = options.json
+            ? JSON.stringify({ task_id: taskId, ...outcome })
+            : sentence(await describe(longhaul, taskId), outcome);
           process.stdout.write(`${shown}\n`);
         }),
       ),
@@ -27,18 +32,28 @@ export function registerCancel(program: Command): void {
   withExamples(command, ['longhaul cancel 1a2b3c4d'], ['longhaul cancel 1a2b3c4d --reason "wrong branch"']);
 }
 
-function sentence(taskId: string, outcome: CancelOutcome): string {
-  const id = taskId.slice(0, 8);
+/** With the row as it is now: one that was about to start may have ended since the wish was written. */
+function sentence(task: TaskDescription, outcome: CancelOutcome): string {
+  const id = shortId(task);
   switch (outcome.kind) {
     case 'cancelled':
       return `task ${id} is cancelled; it had not started`;
     case 'requested':
       return `task ${id} is being stopped; longhaul watch ${id} shows its end`;
     case 'recorded':
-      return `the wish is written; task ${id} is told as soon as Temporal answers`;
+      return recordedText(task);
     case 'already_ended':
       return `task ${id} is ${outcome.state} already; nothing to cancel`;
     default:
       return assertNever(outcome);
   }
+}
+
+function recordedText(task: TaskDescription): string {
+  const id = shortId(task);
+  if (task.state === 'cancelled') return `task ${id} is cancelled${task.run_id === null ? '; it had not started' : ''}`;
+  if (isFinal(task.state)) return `task ${id} is ${task.state}; it ended before it was told`;
+  if (task.run_id === null)
+    return `the wish is written; task ${id} has not started, and no agent starts for it any more`;
+  return `the wish is written; task ${id} is told as soon as Temporal answers`;
 }

@@ -23,7 +23,10 @@ export type CancelOutcome =
   | { readonly kind: 'cancelled' }
   /** The task was told; it ends as soon as its agent is stopped. */
   | { readonly kind: 'requested' }
-  /** Temporal could not be reached; the wish is written and will be delivered. */
+  /**
+   * The wish is written and will be carried out: Temporal could not be reached, or somebody was just starting the task.
+   * One that has no run yet may have ended when this is read.
+   */
   | { readonly kind: 'recorded' }
   | { readonly kind: 'already_ended'; readonly state: TaskState };
 

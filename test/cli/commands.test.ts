@@ -147,6 +147,40 @@ test('a task can be submitted, listed, shown, cancelled twice, and has no diff',
   expect((await longhaul('watch', task.id)).code).toBe(3);
 });
 
+test('cancelled while Temporal is away, each is told what holds for it', async () => {
+  const away = { TEMPORAL_ADDRESS: '127.0.0.1:1' };
+  const cancelled = async (input: string, row: { claimed?: boolean; run?: string; ends?: boolean }) => {
+    const [task] = await sql<{ id: TaskId }[]>`
+      INSERT INTO tasks (input, agent, state, claimed_at, run_id)
+      VALUES (${input}, 'demo', ${row.run ? 'running' : 'pending'}, ${row.claimed ? sql`now()` : null}, ${row.run ?? null})
+      RETURNING id`;
+    const id = task?.id ?? '';
+    // As the backend does whose start has failed: whoever asked for the cancel reads the row after that.
+    if (row.ends)
+      await sql`
+        CREATE TRIGGER ends AFTER UPDATE OF cancel_requested_at ON tasks FOR EACH ROW WHEN (NEW.state = 'pending') EXECUTE FUNCTION ends()`;
+    const { code, out } = await start(['cancel', id], away).result;
+    if (row.ends) await sql`DROP TRIGGER ends ON tasks`;
+    return { code, out: out.trim().replaceAll(id.slice(0, 8), 'ID') };
+  };
+  await sql`
+    CREATE FUNCTION ends() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN UPDATE tasks SET state = 'cancelled', ended_at = now() WHERE id = NEW.id; RETURN NULL; END $$`;
+  expect(await cancelled('waits', {})).toEqual({ code: 0, out: 'task ID is cancelled; it had not started' });
+  expect(await cancelled('about to start', { claimed: true })).toEqual({
+    code: 0,
+    out: 'the wish is written; task ID has not started, and no agent starts for it any more',
+  });
+  expect(await cancelled('not started after all', { claimed: true, ends: true })).toEqual({
+    code: 0,
+    out: 'task ID is cancelled; it had not started',
+  });
+  expect(await cancelled('at work', { claimed: true, run: 'a-run' })).toEqual({
+    code: 0,
+    out: 'the wish is written; task ID is told as soon as Temporal answers',
+  });
+});
+
 test.each([
   ['an unknown command', ['fly']],
   ['an unknown option', ['ls', '--fast']],
