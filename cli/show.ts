@@ -3,10 +3,11 @@ import type { Command } from 'commander';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../workflows/contract.ts';
+import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { changeText, shortId, STATE_STYLES, untilText } from './task-text.ts';
+import { changeText, isStopping, leftText, shortId, STATE_STYLES } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 
 export function registerShow(program: Command): void {
@@ -19,7 +20,10 @@ export function registerShow(program: Command): void {
       runCommand(options, () =>
         withLonghaul(async ({ longhaul }) => {
           const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
-          const shown = options.json ? JSON.stringify(task, undefined, 2) : taskText(task, painter(process.stdout));
+          const attempts = await attemptsOf(longhaul.sql, task.id);
+          const shown = options.json
+            ? JSON.stringify({ ...task, attempts: attempts.list }, undefined, 2)
+            : taskText(task, attempts, painter(process.stdout));
           process.stdout.write(`${shown}\n`);
         }),
       ),
@@ -27,12 +31,12 @@ export function registerShow(program: Command): void {
   withExamples(command, ['longhaul show 1a2b3c4d']);
 }
 
-function taskText(task: TaskDescription, paint: Paint): string {
+function taskText(task: TaskDescription, attempts: Attempts, paint: Paint): string {
   const state = paint(STATE_STYLES[task.state], task.state);
   const facts: [string, string | number | null][] = [
     ['task', task.id],
-    ['state', isFinal(task.state) ? state : `${state}, ${task.phase}`],
-    ['waits', task.waits_until && !isFinal(task.state) ? untilText(task.waits_until, Date.now()) : null],
+    ['state', isFinal(task.state) ? state : `${state}, ${isStopping(task) ? 'stopping' : task.phase}`],
+    ['waits', waitsText(task, Date.now())],
     ['error', task.error_code],
     ['summary', task.output_summary],
     ['agent', task.agent],
@@ -44,6 +48,7 @@ function taskText(task: TaskDescription, paint: Paint): string {
     ['session', task.session_id],
     ['created', task.created_at],
     ['started', task.started_at],
+    ['attempts', attempts.text ?? null],
     ['ended', task.ended_at],
     [
       'cancel',
@@ -63,6 +68,13 @@ function taskText(task: TaskDescription, paint: Paint): string {
       ? undefined
       : `longhaul watch ${shortId(task)}`;
   return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
+}
+
+/** In the form of the other times. */
+function waitsText(task: TaskDescription, now: number): string | null {
+  const { state, waits_until: until } = task;
+  if (until === null || isFinal(state) || isStopping(task)) return null;
+  return [`until ${until}`, leftText(until, now)].filter(Boolean).join(', ');
 }
 
 /** Our own colours stay. */

@@ -1,6 +1,8 @@
 /** Tasks as lines of text. */
 import type { TaskDescription } from '../client/tasks.ts';
-import { fit, harmless, pad, type Paint, type Style, widthOf } from './terminal.ts';
+import { fit, harmless, pad, type Paint, seconds, type Style, widthOf } from './terminal.ts';
+
+const DAY_MS = 86_400_000;
 
 /** Enough to be unique among what a person sees; commands take any unique beginning. */
 export const shortId = (task: { readonly id: string }): string => task.id.slice(0, 8);
@@ -30,18 +32,33 @@ function ageText(iso: string | null, now: number): string {
 }
 
 /** Until when a task waits, as a clock on the wall here shows it. */
-export function untilText(iso: string, now: number): string {
+export function clockText(iso: string, now: number): string {
   const at = new Date(iso);
   const two = (part: number): string => String(part).padStart(2, '0');
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
   if (new Date(now).toDateString() === at.toDateString()) return `until ${time}`;
   return `until ${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
 }
 
-/** A phase says more than that it runs; of one that waits, until when. */
-function stateText({ state, phase, waits_until: until }: TaskDescription, now: number): string {
+/** How long a task still waits; `undefined`: a day or more, or not any longer. */
+export function leftText(iso: string, now: number): string | undefined {
+  const leftMs = Date.parse(iso) - now;
+  return leftMs > 0 && leftMs < DAY_MS ? `${seconds(leftMs)} left` : undefined;
+}
+
+/** Beside times that are durations, too. */
+export const waitText = (iso: string, now: number): string => leftText(iso, now) ?? clockText(iso, now);
+
+/** Whether a cancel is on its way to a task at work: its agent is being stopped, whatever it did last. */
+export const isStopping = ({ state, phase, cancel_requested_at: asked }: TaskDescription): boolean =>
+  state === 'running' && asked !== null && phase !== 'collecting' && phase !== 'cleaning';
+
+/** A phase says more than that it runs; of one that waits, how long. */
+function stateText(task: TaskDescription, now: number): string {
+  const { state, phase, waits_until: until } = task;
   if (state !== 'running') return state;
-  return phase === 'waiting_limit' && until ? `${phase} ${untilText(until, now)}` : phase;
+  if (isStopping(task)) return 'stopping';
+  return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : phase;
 }
 
 /** A table whose last column takes what is left of the line; `columns` undefined: all of it. */

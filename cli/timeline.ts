@@ -1,11 +1,11 @@
 /** Tells a task's frames as a story: text as it streams, tool calls with how they went, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import type { Phase, TaskId } from '../workflows/contract.ts';
-import type { ErrorCode } from '../workflows/errors.ts';
 import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import { reasonText } from './attempts.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, type Style } from './terminal.ts';
-import { untilText } from './task-text.ts';
+import { clockText, leftText, waitText } from './task-text.ts';
 import { outputLines } from './tool-output.ts';
 
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
@@ -22,19 +22,6 @@ const PHASES: Record<Phase, string> = {
   waiting_limit: "waiting for the provider's limit to be lifted",
   collecting: 'collecting the changes',
   cleaning: 'cleaning up',
-};
-
-/** Why an attempt was followed by another. One that says nothing, or `worker_lost`, ended with its worker: in order or not. */
-const LOST = 'the worker was stopped or lost';
-const REASONS: Partial<Record<ErrorCode, string>> = {
-  worker_lost: LOST,
-  agent_crashed: 'the agent crashed',
-  agent_stalled: 'the agent said nothing for too long',
-  agent_start_timeout: 'the agent did not start in time',
-  llm_unavailable: "the model's provider was not there",
-  usage_limit: 'the limit is lifted',
-  disk_full: 'the disk was full',
-  service_unreachable: 'a service did not answer',
 };
 
 type TaskStateFrame = Extract<FollowedFrame, { type: 'task_state' }>;
@@ -131,11 +118,16 @@ export class Timeline {
   #enter({ phase, attempt, waits_until: until, error_code: code }: TaskStateFrame): void {
     this.#phase = phase;
     this.#until = until ?? undefined;
-    if (until !== undefined) this.#options.screen.line(`⏸ waits ${untilText(until, Date.now())}`, 'yellow');
+    if (until !== undefined) this.#waits(until, Date.now());
     if (attempt === undefined || attempt <= this.#attempt) return;
     this.#attempt = attempt;
-    const why = code === undefined ? LOST : (REASONS[code] ?? code.replaceAll('_', ' '));
-    this.#options.screen.line(`↺ attempt ${attempt}: ${why}`, 'yellow');
+    this.#options.screen.line(`↺ attempt ${attempt}: ${reasonText(code ?? null)}`, 'yellow');
+  }
+
+  /** The line stays when the time is over: with the clock's time beside how long it is. */
+  #waits(until: string, now: number): void {
+    const left = leftText(until, now);
+    this.#options.screen.line(`⏸ waits ${clockText(until, now)}${left === undefined ? '' : ` (${left})`}`, 'yellow');
   }
 
   #tool(call: ToolCall, at: number): void {
@@ -193,7 +185,7 @@ export class Timeline {
     }));
     const spin = SPINNER[Math.floor(now / SPIN_MS) % SPINNER.length] ?? '';
     const facts = [PHASES[this.#phase], seconds(now - this.#options.since)];
-    if (this.#until !== undefined) facts.splice(1, 0, untilText(this.#until, now));
+    if (this.#until !== undefined) facts.splice(1, 0, waitText(this.#until, now));
     if (this.#tokens !== undefined) facts.push(`${this.#tokens} tokens`);
     return [...tools, ...this.#planShown(), { text: `${spin} ${facts.join(' · ')}`, style: 'dim' }];
   }

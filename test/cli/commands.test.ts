@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -145,6 +146,39 @@ test('a task can be submitted, listed, shown, cancelled twice, and has no diff',
   const diff = await longhaul('diff', task.id);
   expect(diff).toMatchObject({ code: 0, out: '', err: expect.stringContaining('left no change') as string });
   expect((await longhaul('watch', task.id)).code).toBe(3);
+});
+
+test('a task that went on after crashes is shown with its attempts, and as stopping when its cancel is asked for', async () => {
+  const [task] = await sql<{ id: TaskId }[]>`
+    INSERT INTO tasks (input, agent, state, phase, waits_until, claimed_at, run_id)
+    VALUES ('survive', 'demo', 'running', 'working', now() + interval '50 min', now(), 'r') RETURNING id`;
+  const id = task?.id ?? '';
+  const attempt = (number: number, more: Record<string, unknown>) => sql`
+    INSERT INTO attempts ${sql({ task_id: id, attempt: number, host: 'h', run_id: 'r', token: randomUUID(), boot_id: 'b', worker_pid: 7, worker_start: '1', ...more })}`;
+  const ended = new Date('2030-01-02T15:04:05.678Z');
+  await attempt(1, { ended_at: ended });
+  expect((await longhaul('show', id)).out).not.toContain('attempts');
+  await attempt(2, { ended_at: ended, error_code: 'agent_crashed', spawned_at: ended });
+  await attempt(3, { ended_at: ended, outcome: sql.json({ kind: 'waiting' }) });
+  await attempt(4, { ended_at: ended, pid: 9, pid_start: '3' });
+  await attempt(5, { pid: 9, pid_start: '3' });
+  const { out } = await longhaul('show', id);
+  expect(out).toContain(
+    'attempts  5 (1: the worker was stopped or lost; 2: the agent crashed; 3: the limit is lifted; 4: Temporal did not hear of it in time, its agent went on)',
+  );
+  expect(out).toContain('state     running, working');
+  expect(out).toMatch(/waits +until \d{4}-\d\d-\d\dT[\d:.]+Z, \d\d min \d+ s left/);
+  const shown = JSON.parse((await longhaul('show', id, '--json')).out) as { attempts: unknown[] };
+  expect(shown.attempts).toHaveLength(5);
+  expect(shown.attempts[1]).toEqual({
+    number: 2,
+    worker_pid: 7,
+    spawned_at: ended.toISOString(),
+    ended_at: ended.toISOString(),
+    error_code: 'agent_crashed',
+  });
+  await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${id}`;
+  expect((await longhaul('show', id)).out).toContain('state     running, stopping');
 });
 
 test('cancelled while Temporal is away, each is told what holds for it', async () => {

@@ -163,18 +163,41 @@ test('another attempt says why', () => {
   ]);
 });
 
-test('a task that waits for a limit says until when, by the clock here', () => {
-  const until = new Date(2030, 0, 2, 15, 4);
+test('a task that waits for a limit says how long, or until when by the clock here', () => {
+  const until = new Date(2030, 0, 2, 15, 4, 5);
   const waiting = { type: 'task_state', state: 'running', phase: 'waiting_limit' } as const;
   const starting = { ...waiting, phase: 'starting', attempt: 2, error_code: 'usage_limit' } as const;
   expect(story([{ ...waiting, attempt: 1, waits_until: until.toISOString() }, starting])).toEqual([
-    '⏸ waits until 2030-01-02 15:04',
+    '⏸ waits until 2030-01-02 15:04:05',
     '↺ attempt 2: the limit is lifted',
   ]);
-  const row = { id: 'abcdefgh', ...waiting, waits_until: until.toISOString(), created_at: null, input: 'do it' };
+  const soon = new Date(Date.now() + 25_500).toISOString();
+  expect(story([{ ...waiting, attempt: 1, waits_until: soon }])[0]).toMatch(/until [\d: -]+:\d\d \(2\d s left\)$/);
+  const row = {
+    id: 'abcdefgh',
+    cancel_requested_at: null,
+    ...waiting,
+    waits_until: until.toISOString(),
+    created_at: null,
+    input: 'do it',
+  };
   const task = row as unknown as TaskDescription;
-  const now = new Date(2030, 0, 2, 11, 0).getTime();
-  expect(tableText([task], { columns: 80, now, paint: plain })).toContain('waiting_limit until 15:04 ');
+  const stateAt = (...at: [day: number, hour: number, minute: number, second: number]): string | undefined => {
+    const table = tableText([task], { columns: 80, now: new Date(2030, 0, ...at).getTime(), paint: plain });
+    return table.split('\n')[1]?.split(/ {2,}/)[1];
+  };
+  expect(stateAt(2, 15, 3, 40)).toBe('waiting_limit, 25 s left');
+  expect(stateAt(2, 11, 4, 5)).toBe('waiting_limit, 4 h 0 min left');
+  expect(stateAt(1, 11, 0, 0)).toBe('waiting_limit, until 2030-01-02 15:04:05');
+  expect(stateAt(2, 15, 4, 6)).toBe('waiting_limit, until 15:04:05');
+});
+
+test('a task at work whose cancel was asked for is stopping, until its changes are collected', () => {
+  const asked = '2030-01-02T15:04:05.000Z';
+  const row = { id: 'abcdefgh', state: 'running', cancel_requested_at: asked, created_at: null, input: 'do it' };
+  const tasks = ['working', 'waiting_limit', 'collecting'].map((phase) => ({ ...row, phase }) as TaskDescription);
+  const lines = tableText(tasks, { columns: 80, now: 0, paint: plain }).split('\n').slice(1);
+  expect(lines.map((line) => line.split(/ {2,}/)[1])).toEqual(['stopping', 'stopping', 'collecting']);
 });
 
 test('who leaves does not see the tool fail that goes on', () => {

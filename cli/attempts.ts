@@ -1,0 +1,59 @@
+/** The attempts at a task's turn, and why one was followed by another. */
+import type { Longhaul } from '../client/connection.ts';
+import type { TaskId } from '../workflows/contract.ts';
+import type { ErrorCode } from '../workflows/errors.ts';
+
+const LOST = 'the worker was stopped or lost';
+const REASONS: Partial<Record<ErrorCode, string>> = {
+  worker_lost: LOST,
+  agent_crashed: 'the agent crashed',
+  agent_stalled: 'the agent said nothing for too long',
+  agent_start_timeout: 'the agent did not start in time',
+  llm_unavailable: "the model's provider was not there",
+  usage_limit: 'the limit is lifted',
+  disk_full: 'the disk was full',
+  service_unreachable: 'a service did not answer',
+};
+
+/** Of an attempt that another followed. One that says nothing, or `worker_lost`, ended with its worker: in order or not. */
+export function reasonText(code: ErrorCode | null): string {
+  return code === null ? LOST : (REASONS[code] ?? code.replaceAll('_', ' '));
+}
+
+/** Printed by `longhaul show --json`. */
+interface Attempt {
+  readonly number: number;
+  readonly worker_pid: number;
+  readonly spawned_at: Date | null;
+  readonly ended_at: Date | null;
+  readonly error_code: ErrorCode | null;
+}
+
+interface AttemptRow extends Attempt {
+  readonly outcome: string | null;
+  /** The next attempt took the agent over as it was. */
+  readonly adopted: boolean;
+}
+
+export interface Attempts {
+  readonly list: readonly Attempt[];
+  /** `undefined`: there was no second one. */
+  readonly text: string | undefined;
+}
+
+export async function attemptsOf(sql: Longhaul['sql'], taskId: TaskId): Promise<Attempts> {
+  const rows = await sql<AttemptRow[]>`
+    SELECT attempt AS number, worker_pid, spawned_at, ended_at, error_code, outcome ->> 'kind' AS outcome,
+           coalesce((pid, pid_start) = (lead(pid) OVER next, lead(pid_start) OVER next), false) AS adopted
+      FROM attempts WHERE task_id = ${taskId} WINDOW next AS (ORDER BY attempt) ORDER BY attempt`;
+  const reasons = rows.slice(0, -1).map((row) => `${row.number}: ${whyAnother(row)}`);
+  return {
+    list: rows.map(({ outcome: _outcome, adopted: _adopted, ...attempt }) => attempt),
+    text: reasons.length === 0 ? undefined : `${rows.length} (${reasons.join('; ')})`,
+  };
+}
+
+function whyAnother({ adopted, outcome, error_code: code }: AttemptRow): string {
+  if (adopted) return 'Temporal did not hear of it in time, its agent went on';
+  return reasonText(outcome === 'waiting' ? 'usage_limit' : code);
+}
