@@ -25,7 +25,7 @@ import { cancelBeforeStart, sayEnded, signalCancel } from './cancel.ts';
 import { Doorbell } from './doorbell.ts';
 import { settleLostRuns } from './settle-lost-runs.ts';
 import { startRun } from './start-run.ts';
-import { isRefusedByTemporal, isTemporalAway, probeTemporal } from './temporal.ts';
+import { isRefusedByTemporal, isTemporalAway, plainly, probeTemporal } from './temporal.ts';
 
 const SWEEP_MS = 5_000;
 const AUTHORITY_MS = 60_000;
@@ -285,7 +285,7 @@ class RunningIntake {
       return;
     }
     if (this.#temporalTrouble === undefined) log.warn({ err: error }, `Temporal is away: ${what}`);
-    this.#temporalTrouble ??= text(error);
+    this.#temporalTrouble ??= `Temporal does not answer: ${plainly(text(error))}`;
   }
 
   #postgresIs(error: unknown, more: boolean): boolean {

@@ -53,13 +53,23 @@ export const isTemporalAway = (error: unknown): boolean => AWAY.includes(grpcCod
 /** Whether the server will refuse this very call for ever. */
 export const isRefusedByTemporal = (error: unknown): boolean => grpcCode(error) === INVALID_ARGUMENT;
 
+/** What gRPC says of a call that failed, for people: without its codes and what it looked up. */
+export function plainly(text: string): string {
+  return text
+    .replace(/\d+ DEADLINE_EXCEEDED: .*/, 'no answer in time')
+    .replace(/No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note:.*/, (_, last: string) =>
+      last === 'null' ? 'no connection' : last,
+    )
+    .replace(/\d+ [A-Z]+(?:_[A-Z]+)*: /, '');
+}
+
 /** Fails within `withinMs` with `service_unreachable` if the namespace cannot be reached. */
 export async function probeTemporal(client: Client, withinMs: number): Promise<void> {
   const { namespace } = client.options;
   try {
     await client.withDeadline(Date.now() + withinMs, () => client.workflowService.describeNamespace({ namespace }));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = plainly(error instanceof Error ? error.message : String(error));
     throw new LonghaulError('service_unreachable', `Temporal's namespace ${namespace} does not answer: ${why}`, {
       cause: error,
     });

@@ -1,3 +1,5 @@
+import { plainly } from '../../client/temporal.ts';
+
 /** One thing that was looked at. */
 export interface Check {
   readonly name: string;
@@ -34,5 +36,5 @@ export const unreachable = (name: string, detail: string, advice: string): Check
 export const textOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
   // A refused connection (AggregateError) has an empty message and a code.
-  return error.message || ('code' in error ? String(error.code) : error.name);
+  return plainly(error.message) || ('code' in error ? String(error.code) : error.name);
 };

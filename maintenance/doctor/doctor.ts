@@ -11,8 +11,8 @@ import { checkAgents } from './agents.ts';
 import { type Check, ok, problem, textOf } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
 import { checkRuns } from './runs.ts';
-import { checkAnswers, checkEnvironment, checkParts, oughtToRun, type Running } from './services.ts';
-import { checkLeftovers, checkTasks } from './tasks.ts';
+import { checkAnswers, checkEnvironment, checkParts, isPolled, oughtToRun, type Running } from './services.ts';
+import { checkLeftovers, checkTasks, countOpen } from './tasks.ts';
 
 export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Check[]> {
   const machine = await checkMachine();
@@ -49,7 +49,7 @@ async function checkRunning(settings: Settings): Promise<Check[]> {
     const worker = await workerEnvironment(settings);
     const usable = longhaul && health?.postgres.ok && health.migrations.ok ? longhaul : undefined;
     return [
-      ...(await checkParts(running)),
+      ...(await guarded('services', async () => checkParts(running, await openTasks(running, usable)))),
       ...answers,
       ...checkEnvironment(worker),
       ...(await guarded('agents', () =>
@@ -62,6 +62,11 @@ async function checkRunning(settings: Settings): Promise<Check[]> {
   } finally {
     await longhaul?.close();
   }
+}
+
+async function openTasks({ settings, health }: Running, usable: Longhaul | undefined): Promise<number | undefined> {
+  if (!usable || (health?.temporal.ok && (await isPolled(usable, settings.hostName)))) return undefined;
+  return countOpen(usable.sql);
 }
 
 async function look(settings: Settings, longhaul: Longhaul | undefined, health: Health | undefined): Promise<Check> {

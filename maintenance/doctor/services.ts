@@ -34,9 +34,13 @@ export async function oughtToRun({ settings, status }: Pick<Running, 'settings' 
   return state?.parts.some((part) => part.state === 'ready' && part.process !== null) === true;
 }
 
-export async function checkParts({ settings, status }: Running): Promise<Check[]> {
+/** `open`: tasks that nobody else works on; `undefined`: that cannot be known while nothing runs. */
+export async function checkParts({ settings, status }: Running, open: number | undefined): Promise<Check[]> {
   if (!(await oughtToRun({ settings, status }))) {
-    return [ok('services', 'not running; `longhaul up -d` starts them'), ...(await checkPort(settings))];
+    const idle = open
+      ? warning('services', `not running; ${open} ${open === 1 ? 'task waits' : 'tasks wait'}`, 'longhaul up -d')
+      : ok('services', 'not running; `longhaul up -d` starts them');
+    return [idle, ...(await checkPort(settings))];
   }
   const { logs } = homePaths(settings.home);
   return status.parts.map((part) => checkPart(part, logs));
@@ -72,7 +76,7 @@ export async function checkAnswers(running: Running): Promise<Check[]> {
     ...(await checkTemporal(running, longhaul, health)),
   ];
   if (status.parts.some((part) => part.name === 'backend' && part.pid !== null))
-    checks.push(await checkBackend(status));
+    checks.push(await checkBackend(status, health));
   return checks;
 }
 
@@ -129,23 +133,39 @@ async function checkTemporal({ settings, status }: Running, longhaul: Longhaul, 
   return checks;
 }
 
-/** A worker that hangs is alive, but asks for nothing. */
-async function checkPolls({ temporal }: Longhaul, hostName: string): Promise<Check> {
+/** How long ago a worker has asked for tasks of this host, in milliseconds. */
+async function polledAgo({ temporal }: Longhaul, hostName: string): Promise<number | undefined> {
   const polls = await pollersOf(temporal, agentQueue(hostName), 'activity');
-  const ago = polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
+  return polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
+}
+
+/** Whether one is at work, though it need not be of this home. */
+export async function isPolled(longhaul: Longhaul, hostName: string): Promise<boolean> {
+  const ago = await polledAgo(longhaul, hostName);
+  return ago !== undefined && ago < POLL_MS;
+}
+
+/** A worker that hangs is alive, but asks for nothing. */
+async function checkPolls(longhaul: Longhaul, hostName: string): Promise<Check> {
+  const ago = await polledAgo(longhaul, hostName);
   if (ago !== undefined && ago < POLL_MS) return ok('worker polls', `asks for tasks of host ${hostName}`);
   const since = ago === undefined ? 'nobody has asked' : `nobody has asked for ${Math.round(ago / 1000)} s`;
   return unreachable('worker polls', `${since} for tasks of host ${hostName}`, 'longhaul down && longhaul up -d');
 }
 
-async function checkBackend({ backend_url: url }: Status): Promise<Check> {
+async function checkBackend({ backend_url: url }: Status, health: Health): Promise<Check> {
   const name = 'backend answers';
   if (url === null) return unreachable(name, 'its address is not known', 'longhaul up -d');
   try {
     const response = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(BACKEND_MS) });
     if (response.ok) return ok(name, url);
     const { parts } = (await response.json()) as { parts?: Record<string, PartHealth> };
-    const ill = Object.entries(parts ?? {}).flatMap(([part, health]) => (health.ok ? [] : `${part}: ${health.detail}`));
+    // What it waits for was found above: that is said once.
+    const awaited = [...(health.postgres.ok ? [] : ['Postgres']), ...(health.temporal.ok ? [] : ['Temporal'])];
+    if (awaited.length > 0) {
+      return unreachable(name, `${url} waits for ${awaited.join(' and ')}`, 'It goes on by itself when that answers.');
+    }
+    const ill = Object.entries(parts ?? {}).flatMap(([part, said]) => (said.ok ? [] : `${part}: ${said.detail}`));
     return unreachable(name, `${url} says it is not ready (${ill.join('; ')})`, 'longhaul up -d');
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;

@@ -29,6 +29,12 @@ export async function checkTasks(sql: Sql): Promise<Check[]> {
   return checks.length > 0 ? checks : [ok('tasks', `${waiting.open} open, none waits for long`)];
 }
 
+export async function countOpen(sql: Sql): Promise<number> {
+  const [row] = await sql<{ open: number }[]>`
+    SELECT count(*)::int AS open FROM tasks WHERE state IN ('pending', 'running')`;
+  return row?.open ?? 0;
+}
+
 export const ids = (tasks: readonly string[]): string =>
   tasks
     .slice(0, SHOWN)

@@ -1,14 +1,15 @@
 /** Doctor on homes in every condition: it never fails itself, and names what is wrong. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import type { Check } from '../../maintenance/doctor/check.ts';
 import { examine } from '../../maintenance/doctor/doctor.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
-import { homePaths, prepareHome, writeState } from '../../services/home.ts';
+import { type Facts, homePaths, prepareHome, writeState } from '../../services/home.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { until } from '../lab/until.ts';
 
@@ -46,7 +47,7 @@ async function running(): Promise<{ child: ChildProcess; identity: ProcessIdenti
 }
 
 /** As a supervisor that is gone by now wrote it. */
-async function recordParts(processes: Readonly<Record<string, ProcessIdentity>>): Promise<void> {
+async function recordParts(processes: Readonly<Record<string, ProcessIdentity>>, facts: Facts = {}): Promise<void> {
   const paths = await prepareHome(path.join(home, 'home'));
   const parts = Object.entries(processes).map(([name, identity]) => ({
     name,
@@ -57,7 +58,7 @@ async function recordParts(processes: Readonly<Record<string, ProcessIdentity>>)
     hopeless: false,
     logFile: path.join(paths.logs, `${name}.log`),
   }));
-  await writeState(paths, { supervisor: { pid: 1, startTime: '0', bootId: 'old' }, repairs: 0, facts: {}, parts });
+  await writeState(paths, { supervisor: { pid: 1, startTime: '0', bootId: 'old' }, repairs: 0, facts, parts });
 }
 
 test('where nothing was ever started, nothing is wrong and nothing is made', async () => {
@@ -90,9 +91,28 @@ test('a database and a Temporal of one’s own that answer are told with version
 test('those that do not answer are unreachable, and their passwords stay secret', async () => {
   const env = envOf({ DATABASE_URL: 'postgres://u:sesame@127.0.0.1:9/x', TEMPORAL_ADDRESS: '127.0.0.1:9' });
   const checks = await examine(env);
+  expect(named(checks, 'temporal server')?.detail).toBe(
+    "Temporal's namespace default does not answer: connect ECONNREFUSED 127.0.0.1:9",
+  );
   const unreachable = checks.filter((check) => check.unreachable).map(({ name }) => name);
   expect(unreachable).toEqual(['database', 'temporal server']);
   expect(JSON.stringify(checks)).not.toContain('sesame');
+});
+
+test('a backend that waits for Temporal does not repeat why Temporal is away', async () => {
+  const parts = { temporal: { ok: false, detail: 'the whole story' }, intake: { ok: false, detail: 'once more' } };
+  const backend = createHttpServer((_, response) => response.writeHead(503).end(JSON.stringify({ parts })));
+  await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+  const { port } = backend.address() as AddressInfo;
+  const { identity } = await running();
+  await recordParts({ backend: identity }, { backendUrl: `http://127.0.0.1:${port}` });
+  const checks = await examine(envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: '127.0.0.1:9' }));
+  backend.close();
+  expect(named(checks, 'backend answers')).toMatchObject({
+    detail: `http://127.0.0.1:${port} waits for Temporal`,
+    unreachable: true,
+  });
+  expect(JSON.stringify(checks).match(/ECONNREFUSED/g)).toHaveLength(1);
 });
 
 test('rows of another host, missing programs and tasks that wait are named', async () => {
@@ -112,6 +132,11 @@ test('rows of another host, missing programs and tasks that wait are named', asy
   expect(named(checks, 'agent mine')).toMatchObject({
     level: 'warning',
     advice: expect.stringContaining('agents remove mine') as string,
+  });
+  expect(named(checks, 'services')).toMatchObject({
+    level: 'warning',
+    detail: 'not running; 1 task waits',
+    advice: 'longhaul up -d',
   });
   expect(named(checks, 'tasks')?.detail).toMatch(/^1 task waits \([0-9a-f]{8}\) for over a minute without a run/);
 });
