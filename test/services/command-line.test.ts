@@ -72,7 +72,7 @@ test('an address that others reach stops the start before anything runs, unless 
 
 test('a token file that is not there, or holds no token, stops the start before anything runs', async () => {
   const file = join(home, 'elsewhere');
-  const env = { LONGHAUL_HOME: join(home, 'unstarted'), LONGHAUL_TOKEN_FILE: file };
+  const env = { LONGHAUL_TOKEN_FILE: file };
   expect(await longhaul(['up', '-d'], env)).toMatchObject({
     code: 2,
     stderr: `longhaul: LONGHAUL_TOKEN_FILE: there is no ${file}.\n`,
