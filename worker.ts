@@ -17,7 +17,7 @@ import { workerIdentity } from './activities/worker-identity.ts';
 import { requireProc } from './agents/process/end.ts';
 import { AGENT_SLOTS, AgentSlots } from './agents/slots.ts';
 import { migrateDatabase } from './client/migrate-database.ts';
-import { connectTemporal, type TemporalTarget } from './client/temporal.ts';
+import { connectTemporal, pollersOf, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
 import { listFoundAgents } from './maintenance/agents.ts';
 import { identifySelf } from './processes/identity.ts';
@@ -322,7 +322,8 @@ async function leaveRuns({ settings, temporal, log }: WorkerParts, over: AbortSi
   await recordDrain(paths).catch((err: unknown) => log.warn({ err }, 'nobody can see that this worker drains'));
   const { hostName: host } = settings;
   const identity = workerIdentity(host, identifySelf());
-  await untilServedElsewhere({ temporal, host, identity, log, draining: () => drainingWorkers(paths) }, over);
+  const pollers = () => pollersOf(temporal, WORKFLOW_QUEUE, 'workflow');
+  await untilServedElsewhere({ host, identity, pollers, draining: () => drainingWorkers(paths), log }, over);
 }
 
 try {

@@ -1,10 +1,7 @@
 /** Whether runs go on without this worker: a drain leaves them to another one, and serves them as long as there is none. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
-import { type Poller, pollersOf } from '../client/temporal.ts';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { WORKFLOW_QUEUE } from '../workflows/contract.ts';
 import { processOf } from './worker-identity.ts';
 
 const LOOK_MS = 1_000;
@@ -12,10 +9,11 @@ const LOOK_MS = 1_000;
 const POLL_MS = 75_000;
 
 export interface RunsElsewhere {
-  readonly temporal: Client;
   readonly host: string;
   /** As Temporal knows this worker. */
   readonly identity: string;
+  /** Who polls for runs, as Temporal knows them, and when each last did. */
+  readonly pollers: () => Promise<readonly { readonly identity: string; readonly at: Date }[]>;
   /** Workers of this home that drain themselves. */
   readonly draining: () => Promise<readonly ProcessIdentity[]>;
   readonly log: Logger;
@@ -33,12 +31,11 @@ export async function untilServedElsewhere(of: RunsElsewhere, signal: AbortSigna
   }
 }
 
-async function isServedElsewhere({ temporal, host, identity, draining }: RunsElsewhere): Promise<boolean> {
-  const drains = await draining();
-  const serves = (poller: Poller): boolean => {
+async function isServedElsewhere({ host, identity, pollers, draining }: RunsElsewhere): Promise<boolean> {
+  const [polling, drains] = await Promise.all([pollers(), draining()]);
+  return polling.some((poller) => {
     if (poller.identity === identity || Date.now() - poller.at.getTime() > POLL_MS) return false;
     const process = processOf(poller.identity, host);
     return !process || (isAlive(process) && !drains.some(({ pid }) => pid === process.pid));
-  };
-  return (await pollersOf(temporal, WORKFLOW_QUEUE, 'workflow')).some(serves);
+  });
 }

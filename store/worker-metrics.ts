@@ -12,6 +12,13 @@ export async function putWorkerMetrics(db: Db, worker: string, metrics: string):
     ON CONFLICT (host) DO UPDATE SET metrics = EXCLUDED.metrics, at = EXCLUDED.at`;
 }
 
+/** Seconds since the worker has last spoken; undefined: it never did. */
+export async function workerSilence(db: Db, worker: string): Promise<number | undefined> {
+  const [row] = await db<{ seconds: number }[]>`
+    SELECT extract(epoch FROM clock_timestamp() - at)::float8 AS seconds FROM worker_metrics WHERE host = ${worker}`;
+  return row?.seconds;
+}
+
 /** Of workers that have spoken within the last `withinS` seconds. */
 export async function freshWorkerMetrics(db: Db, withinS: number): Promise<string[]> {
   const rows = await db<{ metrics: string }[]>`

@@ -1,5 +1,5 @@
-/** Whether rows and runs agree: what one has lost and the other has not. */
-import type { Client } from '@temporalio/client';
+/** Whether rows and runs agree: what one has lost and the other has not; and whether runs can go on. */
+import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import type { Longhaul } from '../../client/connection.ts';
 import { findLostRuns } from '../../client/settle-lost-runs.ts';
 import { endedFor } from '../../store/left-tasks.ts';
@@ -14,13 +14,21 @@ const LOOKED_AT = 200;
 const ASK_MS = 10_000;
 /** As long may the closing steps of a task take whose row somebody ended. */
 const CLOSING_SECONDS = 120;
+/** So many times in a row has a worker failed at a run, or not answered. Two that died one after the other are no sign. */
+const FAILED_TIMES = 3;
 const NAME = 'runs';
 const TASK_OF_RUN = /^(?:task|settle)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 export async function checkRuns({ sql, temporal }: Pick<Longhaul, 'sql' | 'temporal'>): Promise<Check> {
-  const [lost, stray] = await temporal.withDeadline(Date.now() + ASK_MS, () =>
-    Promise.all([findLostRuns({ sql, temporal }, LOOKED_AT), strayRuns(sql, temporal)]),
+  const [lost, { stray, stuck }] = await temporal.withDeadline(Date.now() + ASK_MS, () =>
+    Promise.all([findLostRuns({ sql, temporal }, LOOKED_AT), lookAtOpenRuns(sql, temporal)]),
   );
+  if (stuck.length > 0) {
+    const detail = `${stuck.length} ${stuck.length === 1 ? 'run' : 'runs'} that no worker can go on with: ${ids(stuck)}`;
+    const advice =
+      'The worker’s log says why. It is tried again for ever, for a worker that can; terminated in the Web UI, the task ends with its work kept.';
+    return warning(NAME, detail, advice);
+  }
   if (lost.length > 0) {
     const detail = `${lost.length} open ${lost.length === 1 ? 'task has' : 'tasks have'} no open run in Temporal: ${ids(lost)}`;
     const advice =
@@ -36,16 +44,30 @@ export async function checkRuns({ sql, temporal }: Pick<Longhaul, 'sql' | 'tempo
   return ok(NAME, 'rows and runs agree');
 }
 
-async function strayRuns(sql: Sql, temporal: Client): Promise<string[]> {
+/** Task ids: of runs that nobody needs, and of those that do not come from the spot. */
+async function lookAtOpenRuns(sql: Sql, temporal: Client): Promise<{ stray: string[]; stuck: string[] }> {
   const query = `WorkflowType IN ('task', 'settle') AND ExecutionStatus = 'Running'`;
-  const found: string[] = [];
+  const found = new Map<string, string>();
   for await (const { workflowId } of temporal.workflow.list({ query, pageSize: LOOKED_AT })) {
-    found.push(...(TASK_OF_RUN.exec(workflowId)?.slice(1) ?? []));
-    if (found.length >= LOOKED_AT) break;
+    const [, taskId] = TASK_OF_RUN.exec(workflowId) ?? [];
+    if (taskId !== undefined) found.set(taskId, workflowId);
+    if (found.size >= LOOKED_AT) break;
   }
+  const stuck: string[] = [];
+  for (const [taskId, workflowId] of found) if (await isStuck(temporal, workflowId)) stuck.push(taskId);
   const stray: string[] = [];
   // The list lags a little behind.
-  for (const id of await endedFor(sql, found, CLOSING_SECONDS))
+  for (const id of await endedFor(sql, [...found.keys()], CLOSING_SECONDS))
     if (await hasRun(temporal, id as TaskId)) stray.push(id);
-  return stray;
+  return { stray, stuck };
+}
+
+async function isStuck(temporal: Client, workflowId: string): Promise<boolean> {
+  try {
+    const { raw } = await temporal.workflow.getHandle(workflowId).describe();
+    return (raw.pendingWorkflowTask?.attempt ?? 0) >= FAILED_TIMES;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false;
+    throw error;
+  }
 }

@@ -8,6 +8,7 @@ import { isPortFree } from '../../services/ports.ts';
 import type { Settings } from '../../services/settings.ts';
 import type { PartStatus, Status } from '../../services/status.ts';
 import { hostNames } from '../../store/hosts.ts';
+import { workerSilence } from '../../store/worker-metrics.ts';
 import { agentQueue } from '../../workflows/contract.ts';
 import { differingVariables } from '../worker-environment.ts';
 import { type Check, ok, problem, textOf, unreachable, warning } from './check.ts';
@@ -16,6 +17,8 @@ const REPAIR = 'longhaul up -d repairs it; the logs are in';
 const BACKEND_MS = 4_000;
 /** A poll is answered or given up after a minute. */
 const POLL_MS = 90_000;
+/** A worker puts its metrics into the database every ten seconds. */
+const SILENT_MS = 60_000;
 const MIN_POSTGRES = 150_000;
 
 export interface Running {
@@ -69,10 +72,10 @@ async function checkPort({ listen }: Settings): Promise<Check[]> {
 }
 
 export async function checkAnswers(running: Running): Promise<Check[]> {
-  const { settings, status, longhaul, health } = running;
+  const { status, longhaul, health } = running;
   if (!longhaul || !health) return [];
   const checks = [
-    ...(await checkDatabase(longhaul, health, settings)),
+    ...(await checkDatabase(running, longhaul, health)),
     ...(await checkTemporal(running, longhaul, health)),
   ];
   if (status.parts.some((part) => part.name === 'backend' && part.pid !== null))
@@ -80,8 +83,9 @@ export async function checkAnswers(running: Running): Promise<Check[]> {
   return checks;
 }
 
-async function checkDatabase(longhaul: Longhaul, health: Health, settings: Settings): Promise<Check[]> {
+async function checkDatabase(running: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
   const name = 'database';
+  const { settings } = running;
   const advice = settings.databaseUrl === undefined ? 'longhaul up -d' : 'Start it, or correct DATABASE_URL.';
   if (!health.postgres.ok) return [unreachable(name, health.postgres.detail, advice)];
   try {
@@ -93,7 +97,8 @@ async function checkDatabase(longhaul: Longhaul, health: Health, settings: Setti
     const found = `Postgres ${row?.version ?? ''}`;
     if (!health.migrations.ok)
       return [problem(name, `${found}, schema ${health.migrations.detail}`, 'longhaul up -d brings it up to date.')];
-    return [ok(name, `${found}, schema up to date`), ...(await checkHost(longhaul, settings))];
+    const more = [...(await checkHost(longhaul, settings)), ...(await checkSilence(longhaul, running))];
+    return [ok(name, `${found}, schema up to date`), ...more];
   } catch (error) {
     return [unreachable(name, textOf(error), advice)];
   }
@@ -131,6 +136,16 @@ async function checkTemporal({ settings, status }: Running, longhaul: Longhaul, 
     checks.push(unreachable(name, textOf(error), advice));
   }
   return checks;
+}
+
+/** A worker whose own code hangs still asks for tasks: the core of Temporal's SDK does. */
+async function checkSilence({ sql }: Longhaul, { settings, status }: Running): Promise<Check[]> {
+  const worker = status.parts.find((part) => part.name === 'worker');
+  if (worker?.state !== 'ready' || worker.pid === null) return [];
+  const seconds = await workerSilence(sql, `${settings.hostName}/${worker.pid}`);
+  if (seconds === undefined || seconds * 1000 < SILENT_MS) return [];
+  const detail = `pid ${worker.pid} has said nothing for ${Math.round(seconds)} s, and says something every ten`;
+  return [warning('worker answers', detail, 'longhaul down && longhaul up -d; tasks go on then.')];
 }
 
 /** How long ago a worker has asked for tasks of this host, in milliseconds. */

@@ -154,6 +154,28 @@ test('services that ended without down, and one that is suspended, ought to run'
   expect(detail('worker')).toMatch(/^failed, pid \d+, suspended by a signal/);
 });
 
+test('a worker that is alive and says nothing any more is named', async () => {
+  const { identity } = await running();
+  await recordParts({ worker: identity });
+  const env = envOf({
+    DATABASE_URL: database.url,
+    TEMPORAL_ADDRESS: inject('temporalAddress'),
+    LONGHAUL_HOST_NAME: 'lab',
+  });
+  const silent = async () => named(await examine(env), 'worker answers');
+  const spoke = (ago: string) => database.sql`
+    INSERT INTO worker_metrics (host, metrics, at) VALUES (${`lab/${identity.pid}`}, '', now() - ${ago}::interval)
+    ON CONFLICT (host) DO UPDATE SET at = EXCLUDED.at`;
+  expect(await silent()).toBeUndefined();
+  await spoke('30 s');
+  expect(await silent()).toBeUndefined();
+  await spoke('5 min');
+  expect(await silent()).toMatchObject({
+    level: 'warning',
+    detail: expect.stringMatching(/^pid \d+ has said nothing for 300 s/) as string,
+  });
+});
+
 test('a home that is a file, and a port that somebody else has, are problems', async () => {
   const stranger = createServer();
   await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
