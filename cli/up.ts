@@ -11,6 +11,7 @@ import { readSettings, type Settings, settingsFingerprint } from '../services/se
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervise-home.ts';
 import { tokenAtHand } from '../services/token.ts';
+import { refuseInsideTask } from '../maintenance/inside-task.ts';
 import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
@@ -43,6 +44,7 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   const paths = await prepareHome(settings.home);
   const startSupervisor = async (): Promise<RunningProcess> => {
     // Before anything starts: the backend would refuse it, too, and be started again and again.
+    refuseInsideTask(settings.home, process.env);
     await tokenAtHand(settings);
     await refuseForeignPort(settings);
     return spawnSupervisor(paths, { ...process.env, LONGHAUL_HOME: settings.home });
@@ -96,6 +98,7 @@ async function refuseForeignPort(settings: Settings): Promise<void> {
 /** Runs the supervisor here until it is told to stop, or finds that somebody else runs it. */
 async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
+  refuseInsideTask(settings.home, process.env);
   await tokenAtHand(settings);
   await refuseForeignPort(settings);
   const parts = makeParts({ settings, paths, migrate: migrateDatabase });

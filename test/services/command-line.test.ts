@@ -112,6 +112,16 @@ test('wrong usage and wrong settings end with 2, with --json as a problem', asyn
   });
 });
 
+test('in the shell of a task of its own a home is not started; another one may be', async () => {
+  const inTask = { LONGHAUL_TASK: '1a2b3c4d-0000-4000-8000-000000000000', LONGHAUL_TASK_HOME: home };
+  const ran = await longhaul(['up', '-d'], inTask);
+  expect(ran).toMatchObject({ code: 2, stderr: expect.stringContaining('belongs to task 1a2b3c4d') as string });
+  expect((await partsNow()).every(({ pid }) => pid === null)).toBe(true);
+  expect(await longhaul(['up', '-d'], { ...inTask, LONGHAUL_TASK_HOME: join(home, 'other') })).toMatchObject({
+    code: 0,
+  });
+});
+
 test('a second up says what of this shell the running ones do not have, and continues what was suspended', async () => {
   expect(await longhaul(['up', '-d'])).toMatchObject({ code: 0 });
   const same = await longhaul(['up', '-d']);
