@@ -63,6 +63,6 @@ function notYet(why: string): TaskEnd {
   return {
     state: 'failed',
     code: 'not_supported_yet',
-    message: `${why}, which is not supported yet. Name an agent that speaks ACP.`,
+    message: `${why}, which is not supported yet. Name an agent that speaks ACP; \`longhaul agents\` lists them.`,
   };
 }
