@@ -6,19 +6,44 @@
  * worktrees/…/HEAD"; met within seconds by 20 creations beside a loop of gc, git 2.39). So the entry is made
  * beside `worktrees/` and moved there whole, and leaves in the same way. The repositories whose entries
  * hold more than that, which only git knows how to make, are left to git.
+ *
+ * The repository's lock keeps out the other steps of one home. Another home's lock is another file: its steps may be at
+ * the same repository, and what they have on its way in or out must stay. So whatever is without a place yet names its home.
  */
-import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { isErrno } from '../workflows/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { git } from './git.ts';
-import { LOCK_REASON, type Repository, adminDirOf } from './repository.ts';
+import { LOCK_REASON, type Repository, type WorktreeEntry, adminDirOf, ifThere, isOurs } from './repository.ts';
 
 /** In the repository's own folder, for the moment of a move. */
 export const STAGED = 'longhaul-entry-';
+/** Git and other homes remove `worktrees/` when it is empty; more often than this in a row it is something else. */
+const ROOT_ATTEMPTS = 100;
+const GIT_ATTEMPTS = 5;
+const GIT_PAUSE_MS = 30;
+
+/** A repository, and the home whose lock of it is held. */
+export interface Held {
+  readonly locksDir: string;
+  readonly commonDir: string;
+}
 
 export interface AddEntry {
+  readonly locksDir: string;
   readonly repository: Repository;
   /** Absent or an empty folder. */
   readonly worktreePath: string;
@@ -26,37 +51,82 @@ export interface AddEntry {
   readonly signal?: AbortSignal;
 }
 
-/** The caller holds the repository's lock. Killed midway it leaves what `sweepStaged` removes. */
+/**
+ * The caller holds the repository's lock. Killed midway it leaves what `sweepStaged` removes. Throws `repository_locked`
+ * if somebody took away what it was making.
+ */
 export async function addEntry(options: AddEntry): Promise<void> {
-  const { repository, worktreePath, base, signal } = options;
-  if (await holdsMore(repository)) {
-    const args = ['worktree', 'add', '--quiet', '--no-checkout', '--detach', '--lock', '--reason', LOCK_REASON];
-    await git([...args, worktreePath, base], { cwd: repository.topLevel, ...(signal && { signal }) });
-    return;
-  }
-  await sweepStaged(repository.commonDir);
-  const staged = path.join(repository.commonDir, `${STAGED}${randomUUID()}`);
+  const { locksDir, repository, worktreePath, base } = options;
+  const { commonDir } = repository;
+  if (await holdsMore(repository)) return addByGit(options);
+  await sweepStaged({ locksDir, commonDir });
+  const staged = stagedIn({ locksDir, commonDir });
   // Synchronously, like the locks: a dozen small files, with the repository locked meanwhile.
-  mkdirSync(staged);
-  mkdirSync(worktreePath, { recursive: true });
-  const dotGit = path.join(worktreePath, '.git');
-  const content = { locked: LOCK_REASON, HEAD: base, commondir: '../..', gitdir: dotGit };
-  for (const [name, line] of Object.entries(content)) writeFileSync(path.join(staged, name), `${line}\n`);
-  const adminDir = moveIn(staged, path.join(repository.commonDir, 'worktrees'), path.basename(worktreePath));
-  writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
+  try {
+    mkdirSync(staged);
+    mkdirSync(worktreePath, { recursive: true });
+    const dotGit = path.join(worktreePath, '.git');
+    const content = { locked: LOCK_REASON, HEAD: base, commondir: '../..', gitdir: dotGit };
+    for (const [name, line] of Object.entries(content)) writeFileSync(path.join(staged, name), `${line}\n`);
+    const adminDir = moveIn(staged, path.join(commonDir, 'worktrees'), path.basename(worktreePath));
+    writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
+  } catch (error) {
+    rmSync(staged, { recursive: true, force: true });
+    throw isErrno(error, 'ENOENT') ? takenAway(staged) : error;
+  }
 }
 
-/** The caller holds the repository's lock. */
-export async function removeEntry(commonDir: string, adminDir: string): Promise<void> {
-  const staged = path.join(commonDir, `${STAGED}${randomUUID()}`);
-  await rename(adminDir, staged);
+/** Beside a git that is at an entry of its own, the user's or another home's, git fails: it reads all of them. */
+async function addByGit({ locksDir, repository, worktreePath, base, signal }: AddEntry): Promise<void> {
+  const reason = `${LOCK_REASON} (${homeOf(locksDir)})`;
+  const args = ['worktree', 'add', '--quiet', '--no-checkout', '--detach', '--lock', '--reason', reason];
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await git([...args, worktreePath, base], { cwd: repository.topLevel, ...(signal && { signal }) });
+      return;
+    } catch (error) {
+      if (!(error instanceof LonghaulError && error.code === 'git_failed') || attempt === GIT_ATTEMPTS) throw error;
+      await sleep(GIT_PAUSE_MS * (0.5 + Math.random()), undefined, { signal });
+    }
+  }
+}
+
+/** The caller holds the repository's lock. Absent is fine. */
+export async function removeEntry(held: Held, adminDir: string): Promise<void> {
+  const staged = stagedIn(held);
+  try {
+    await rename(adminDir, staged);
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return;
+    throw error;
+  }
+  // What is old and has no place is anybody's to remove (leftovers.ts): this is not old.
+  utimesSync(staged, new Date(), new Date());
   await rm(staged, { recursive: true, force: true });
 }
 
-/** Removes what was coming or going as its process was killed: with the lock held, nobody else is at it. */
-export async function sweepStaged(commonDir: string): Promise<void> {
-  const names = (await readdir(commonDir)).filter((name) => name.startsWith(STAGED));
-  for (const name of names) await rm(path.join(commonDir, name), { recursive: true, force: true });
+/** Removes what was coming or going as its process was killed: with this home's lock held, nobody else of it is at it. */
+export async function sweepStaged(held: Held): Promise<void> {
+  const own = `${STAGED}${homeOf(held.locksDir)}-`;
+  const names = (await readdir(held.commonDir)).filter((name) => name.startsWith(own));
+  for (const name of names) await rm(path.join(held.commonDir, name), { recursive: true, force: true });
+}
+
+/** Whether a git that this home started was killed before it said where the worktree is. The caller holds the lock. */
+export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir }: Held): boolean =>
+  entry.worktreePath === undefined && isOurs(entry) && entry.lockReason?.includes(homeOf(locksDir)) === true;
+
+const stagedIn = ({ locksDir, commonDir }: Held): string =>
+  path.join(commonDir, `${STAGED}${homeOf(locksDir)}-${randomUUID()}`);
+
+/** Tells homes apart, also two of one path in two containers: the inode. */
+function homeOf(locksDir: string): string {
+  const name = `${realpathSync(locksDir)} ${statSync(locksDir).ino}`;
+  return `home-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+}
+
+function takenAway(folder: string): LonghaulError {
+  return new LonghaulError('repository_locked', `Somebody removed ${folder} as it was being made. Try again.`);
 }
 
 /** Refs in tables, settings for each worktree, sparse checkouts. */
@@ -67,22 +137,26 @@ async function holdsMore({ commonDir, topLevel }: Repository): Promise<boolean> 
   return signs.some((sign) => existsSync(sign));
 }
 
-/** A name is part of refs (`worktrees/<name>/HEAD`): only what any ref may hold. A taken one gets a number, as git does it. */
+/**
+ * A name is part of refs (`worktrees/<name>/HEAD`): only what any ref may hold. A taken one gets a number, as git does it.
+ * ENOENT: `staged` is gone, or `root` again and again.
+ */
 function moveIn(staged: string, root: string, wanted: string): string {
   const name = wanted.replace(/[^\w-]+/g, '-');
+  let withoutRoot = 0;
   for (let number = 0; ;) {
     const adminDir = path.join(root, number === 0 ? name : `${name}${number}`);
     // An empty folder is replaced: a killed git made it.
-    const taken = existsSync(adminDir) && readdirSync(adminDir).length > 0;
     try {
-      if (!taken) {
+      if (!holdsFiles(adminDir)) {
         renameSync(staged, adminDir);
         return adminDir;
       }
     } catch (error) {
-      // Git removes `worktrees` with the last entry in it.
-      if (isErrno(error, 'ENOENT')) {
+      if (isErrno(error, 'ENOENT') && existsSync(staged) && withoutRoot < ROOT_ATTEMPTS) {
+        // Git removes `worktrees` with the last entry in it, and so does another home.
         mkdirSync(root, { recursive: true });
+        withoutRoot += 1;
         continue;
       }
       if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw error;
@@ -90,3 +164,5 @@ function moveIn(staged: string, root: string, wanted: string): string {
     number += 1;
   }
 }
+
+const holdsFiles = (folder: string): boolean => (ifThere(() => readdirSync(folder)) ?? []).length > 0;

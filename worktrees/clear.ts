@@ -9,8 +9,8 @@ import { existsSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../workflows/errors.ts';
-import { removeEntry, sweepStaged } from './add-entry.ts';
-import { isOurs, listEntries, orAbsent, removeIfEmpty } from './repository.ts';
+import { isOwnUnplaced, removeEntry, sweepStaged } from './add-entry.ts';
+import { listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import type { WorktreeEntry } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
@@ -32,18 +32,17 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
   if (!existsSync(subject)) return;
   await withLock({ locksDir, subject, ...(signal && { signal }) }, async () => {
     for (const entry of listEntries(options.commonDir)) {
-      if (await belongs(entry, options.worktreePath)) await removeEntry(options.commonDir, entry.adminDir);
+      if (await belongs(entry, options)) await removeEntry(options, entry.adminDir);
     }
-    await sweepStaged(options.commonDir);
+    await sweepStaged(options);
     await removeIfEmpty(path.join(options.commonDir, 'worktrees'));
   });
 }
 
 /** Its own entry, those of worktrees that the agent made inside it, and what a killed `git worktree add` left. */
-async function belongs(entry: WorktreeEntry, worktreePath: string): Promise<boolean> {
+async function belongs(entry: WorktreeEntry, { worktreePath, ...held }: ClearOptions): Promise<boolean> {
   if (entry.worktreePath !== undefined) return `${entry.worktreePath}/`.startsWith(`${worktreePath}/`);
-  // We hold the lock, so no other step of ours is between making the entry and saying where its folder is.
-  if (isOurs(entry)) return true;
+  if (isOwnUnplaced(entry, held)) return true;
   const name = path.basename(entry.adminDir).replace(/\d+$/, '');
   const sameName = path.basename(worktreePath).startsWith(name) && name !== '';
   return sameName && ((await orAbsent(readdir(entry.adminDir))) ?? []).length === 0;

@@ -159,7 +159,7 @@ async function make({ locksDir, repository, record, signal: given }: Making): Pr
   const signal = given && { signal: given };
   const { worktreePath, base } = record;
   await withLock({ locksDir, subject: repository.commonDir, ...signal }, () =>
-    addEntry({ repository, worktreePath, base, ...signal }),
+    addEntry({ locksDir, repository, worktreePath, base, ...signal }),
   );
   const warnings = await checkOut(worktreePath, given);
   warnings.push(...(await populateSubmodules({ repository, worktreePath, ...signal })));

@@ -59,7 +59,7 @@ export async function removeLeftEntry(
     const now = await findLeftEntries({ commonDir, root, olderThanMs });
     if (!now.some((one) => one.path === entry.path && one.kind === entry.kind)) return;
     if (entry.kind === 'staged') await rm(entry.path, { recursive: true, force: true });
-    else await removeEntry(commonDir, entry.path);
+    else await removeEntry({ locksDir, commonDir }, entry.path);
     await removeIfEmpty(path.join(commonDir, 'worktrees'));
   });
 }
