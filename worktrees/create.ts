@@ -6,7 +6,7 @@
  * none for one that is there, 1 to reset; one more (rev-parse) for a given base or an unusual repository, 6 for each
  * submodule.
  */
-import { lstatSync, mkdirSync, readdirSync, realpathSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../workflows/errors.ts';
 import { addEntry } from './add-entry.ts';
@@ -88,12 +88,12 @@ async function makeOrFind({ locksDir, repository, worktreePath, request }: Targe
   if (earlier?.state === 'ready' || (earlier?.state === 'collected' && isOwn)) {
     if (earlier.commonDir !== commonDir) throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
     if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
-    if (isWhole(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
+    if (adopt(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
   }
   const inTheWay = earlier === undefined ? occupant(commonDir, worktreePath) : 'ours';
   if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
   const record: WorktreeRecord = { worktreePath, topLevel, commonDir, base, ...owner, state: 'making' };
-  if (earlier === undefined && request.madeBefore && inTheWay === 'ours' && isWhole(record)) {
+  if (earlier === undefined && request.madeBefore && inTheWay === 'ours' && adopt(record)) {
     writeRecord(locksDir, { ...record, state: 'ready' });
     return { state: 'found', worktreePath, base, warnings: [] };
   }
@@ -130,13 +130,26 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
   });
 }
 
-/** Git knows it and its folder is there. A `.git` file that the agent removed is put back. */
-function isWhole({ worktreePath, commonDir }: WorktreeRecord): boolean {
+/**
+ * Whether git knows it and its folder is there. What the agent's tools, of which none is left, did to it is put right: a
+ * `.git` file that was removed, locks of a git that was killed.
+ */
+function adopt({ worktreePath, commonDir }: WorktreeRecord): boolean {
   const entry = findEntry(commonDir, worktreePath);
   if (entry === undefined || ifThere(() => lstatSync(worktreePath))?.isDirectory() !== true) return false;
   const dotGit = path.join(worktreePath, '.git');
   if (ifThere(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${entry.adminDir}\n`);
+  removeLocks(entry.adminDir);
   return true;
+}
+
+/** Also those of its refs, and of its submodules (`modules/`). */
+function removeLocks(folder: string): void {
+  for (const item of readdirSync(folder, { withFileTypes: true })) {
+    const found = path.join(folder, item.name);
+    if (item.isDirectory() && item.name !== 'objects') removeLocks(found);
+    else if (item.isFile() && item.name.endsWith('.lock')) rmSync(found, { force: true });
+  }
 }
 
 /** What holds the path, where we have no record: in words if it is not ours. */
