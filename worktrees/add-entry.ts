@@ -24,9 +24,9 @@ import {
 } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { git } from './git.ts';
+import { pause } from './pause.ts';
 import { LOCK_REASON, type Repository, type WorktreeEntry, adminDirOf, ifThere, isOurs } from './repository.ts';
 
 /** In the repository's own folder, for the moment of a move. */
@@ -86,7 +86,7 @@ async function addByGit({ locksDir, repository, worktreePath, base, signal }: Ad
       return;
     } catch (error) {
       if (!(error instanceof LonghaulError && error.code === 'git_failed') || attempt === GIT_ATTEMPTS) throw error;
-      await sleep(GIT_PAUSE_MS * (0.5 + Math.random()), undefined, { signal });
+      await pause(GIT_PAUSE_MS * (0.5 + Math.random()), signal);
     }
   }
 }

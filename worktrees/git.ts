@@ -7,11 +7,11 @@
  * that is killed itself; its orphans carry OWNER_VARIABLE and are ended by whoever takes over its lock
  * (repository-lock.ts).
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { runProgram } from '../processes/runner.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { missingFilterSettings } from './lfs.ts';
 import { OWNER_VARIABLE, ownIdentity } from './git-owner.ts';
+import { pause } from './pause.ts';
 
 export interface GitOptions {
   /** Git starts here (`-C`). Absolute. */
@@ -104,7 +104,7 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
     const waitedMs = performance.now() - started;
     if (outcome.exitCode === 0 || !isTransient(outcome.stderr)) return outcome;
     if (waitedMs + pauseMs > Math.min(LOCK_PATIENCE_MS, deadlineMs)) return outcome;
-    await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, { signal: options.signal });
+    await pause(pauseMs * (0.5 + Math.random() / 2), options.signal);
   }
 }
 

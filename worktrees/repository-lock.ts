@@ -18,6 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
+import { pause } from './pause.ts';
 
 export interface LockOptions {
   /** Created if missing. Not within a user's repository. */
@@ -105,7 +106,7 @@ async function acquire(file: string, deadline: number, options: LockOptions): Pr
       continue;
     }
     if (performance.now() + pauseMs > deadline) throw lockedBy(options, `process ${found.pid} (lock file ${file})`);
-    await sleep(pauseMs * (0.5 + Math.random()), undefined, { signal: options.signal });
+    await pause(pauseMs * (0.5 + Math.random()), options.signal);
     pauseMs = Math.min(pauseMs * 2, POLL_MS.longest);
   }
 }
