@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { gitIn, makeRepository, treeOf } from '../lab/repositories.ts';
@@ -127,10 +127,15 @@ test('a tree deeper than a path can be long goes, too, with read-only folders in
 
 test('what a killed git left of an entry goes with the worktree of its name', async () => {
   const { repository, create, worktrees } = await openLab();
-  const entries = path.join(repository.path, '.git', 'worktrees');
-  await mkdir(path.join(entries, 'task-1'), { recursive: true });
+  const git = path.join(repository.path, '.git');
+  const entries = path.join(git, 'worktrees');
+  // With it entries are left to `git worktree add`.
+  await writeFile(path.join(git, 'config.worktree'), '');
+  const whole = await create('whole');
+  await mkdir(path.join(entries, 'task-1'));
   await mkdir(path.join(entries, 'half'));
-  await writeFile(path.join(entries, 'half', 'locked'), 'Longhaul: an agent works here');
+  await copyFile(path.join(entries, 'whole', 'locked'), path.join(entries, 'half', 'locked'));
+  await whole.remove();
   await mkdir(path.join(entries, 'users'));
   await writeFile(path.join(entries, 'users', 'locked'), 'initializing');
   const tree = await create();

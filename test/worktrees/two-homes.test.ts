@@ -5,13 +5,15 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
-import { openLab } from './lab.ts';
+import { openLab, type StepRequest } from './lab.ts';
 
 const WORK_MS = 6_000;
 
 /** The rounds that it made. One that hangs is killed, and made none. */
 async function homeAtWork(home: string, projectPath: string): Promise<number> {
-  const args = ['--import', 'tsx', path.join(import.meta.dirname, 'home.ts'), home, projectPath, String(WORK_MS)];
+  const places = { locksDir: path.join(home, 'locks'), root: path.join(home, 'worktrees'), projectPath };
+  const request: StepRequest = { step: 'rounds', ...places, worktreePath: '', base: '', ref: '', ms: WORK_MS };
+  const args = ['--import', 'tsx', path.join(import.meta.dirname, 'step.ts'), JSON.stringify(request)];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'inherit'],
     timeout: WORK_MS * 4,
@@ -21,7 +23,7 @@ async function homeAtWork(home: string, projectPath: string): Promise<number> {
     child.kill('SIGKILL');
   });
   const [said] = await Promise.all([text(child.stdout), once(child, 'exit')]);
-  return Number(said);
+  return Number(/^rounds: (\d+)$/m.exec(said)?.[1] ?? 0);
 }
 
 test.for(['', 'config.worktree'])('both make and remove worktrees side by side (%s)', async (special) => {
