@@ -9,48 +9,23 @@
  *
  * Left out: what is ignored (listed by name), and files that the agent told git to leave alone
  * (`update-index --assume-unchanged`). Git processes: 2 if nothing changed, else 7 (status and cat-file,
- * add, write-tree, commit-tree and diff-tree, update-ref), 8 with binary files.
+ * add, write-tree, commit-tree, update-ref, diff-tree), 8 with binary files.
  */
-import { constants, lstatSync } from 'node:fs';
-import { copyFile, readFile, rm, stat, utimes } from 'node:fs/promises';
+import { lstatSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
-import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
-import { moveAside, putBack } from './nested.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { gitText } from './git.ts';
+import { type CollectRequest, copyIndex, type Job, survey } from './job.ts';
+import { putBack } from './nested.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, ifThere, orAbsent, ownCommonDirOf } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
-import { type WorktreeStatus, parseStatus } from './status.ts';
+import { type Base, dropBrokenRef, dropRef, store, type StoredChange } from './store.ts';
 import { listSubmodules, strandedWork } from './submodules.ts';
-import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
-export interface CollectRequest {
-  /** Absent if nobody knows it any more: our record says whose the worktree is, else its `.git`. */
-  readonly projectPath?: string;
-  readonly worktreePath: string;
-  /** Full id of the commit that the change is against; the new commit's parent. */
-  readonly base: string;
-  /** Where the commit is kept: refs/longhaul/… */
-  readonly ref: string;
-  readonly message: string;
-  /** Only if it is still this task's: another may have one at the same path by now. */
-  readonly owner?: string;
-  /** Of the commit. Default: the base's own, so that a second run makes the same commit. */
-  readonly date?: Date;
-  readonly signal?: AbortSignal;
-}
-
-export interface CollectedChange {
-  readonly kind: 'changed';
-  readonly commit: string;
-  readonly files: ChangedFile[];
-  readonly additions: number;
-  readonly deletions: number;
-  /** For reading: cut at 1 MB, binary files named only, what is not UTF-8 replaced. */
-  readonly diff: string;
-  /** For applying: complete, binary files included, bytes as they are. */
-  readonly patch: Buffer;
+export interface CollectedChange extends StoredChange {
   /** Names of ignored files and folders that the agent left, at most 200. */
   readonly ignored: string[];
   /** Sentences about what the agent did with git. */
@@ -64,21 +39,6 @@ export type Collected =
   | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string };
 
 const IGNORED_LIMIT = 200;
-/** Nested repositories can hold nested ones; deeper than this is an accident. */
-const NESTING_LIMIT = 20;
-const AUTHOR = { name: 'Longhaul', email: 'longhaul@localhost' } as const;
-
-interface Job {
-  readonly request: CollectRequest;
-  readonly locksDir: string;
-  readonly commonDir: string;
-  readonly adminDir: string;
-  readonly topLevel: string;
-  /** It was collected before, so that the ref may be there. */
-  readonly again: boolean;
-  /** Git's view of the worktree, whatever became of its `.git` file. */
-  readonly at: GitOptions;
-}
 
 export async function collectChange(locksDir: string, request: CollectRequest): Promise<Collected> {
   const subject = canonical(request.worktreePath);
@@ -101,11 +61,8 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
     if (!status.isDirectory()) {
       return { kind: 'kept', reason: `${subject} is no longer a folder, but a link or a file that took its place` };
     }
-    const env = {
-      GIT_DIR: entry.adminDir,
-      GIT_WORK_TREE: subject,
-      GIT_INDEX_FILE: path.join(entry.adminDir, 'longhaul-index'),
-    };
+    const index = path.join(entry.adminDir, 'longhaul-index');
+    const env = { GIT_DIR: entry.adminDir, GIT_WORK_TREE: subject, GIT_INDEX_FILE: index };
     const at = { cwd: subject, env, ...(request.signal && { signal: request.signal }) };
     const topLevel = record?.topLevel ?? request.projectPath ?? path.dirname(commonDir);
     const again = record?.state === 'collected';
@@ -116,6 +73,11 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
       adminDir: entry.adminDir,
       topLevel,
       again,
+      index,
+      quarantine: {
+        folder: path.join(entry.adminDir, 'longhaul-objects'),
+        objects: path.join(commonDir, 'objects'),
+      },
       at,
     });
     if (record !== undefined && collected.kind !== 'kept') writeRecord(locksDir, { ...record, state: 'collected' });
@@ -138,10 +100,9 @@ function sharedFolder(
 
 async function collect(job: Job): Promise<Collected> {
   const { worktreePath, signal } = job.request;
-  const index = path.join(job.adminDir, 'longhaul-index');
   try {
     const special = specialFiles(worktreePath, signal);
-    await copyIndex(job, index);
+    await copyIndex(job);
     const [{ status, unreadable }, base] = await Promise.all([survey(job), readBase(job)]);
     const submodules = await listSubmodules(worktreePath, signal);
     const stranded =
@@ -162,54 +123,22 @@ async function collect(job: Job): Promise<Collected> {
       return { kind: 'none', ignored, notes: await notes() };
     }
     const stored = await store(job, base, new Set(submodules.map((one) => one.path)));
-    if (stored.kind === 'kept') return stored;
+    if (stored.kind === 'kept') {
+      if (stored.commit === undefined) await dropBrokenRef(job);
+      return stored;
+    }
     if (stranded !== undefined)
       return { kind: 'kept', reason: stranded, ...(stored.commit && { commit: stored.commit }) };
     const rest = { ignored, notes: await notes() };
     return stored.kind === 'none' ? { kind: 'none', ...rest } : { ...stored, ...rest };
+  } catch (error) {
+    await dropBrokenRef(job);
+    throw error;
   } finally {
-    await rm(index, { force: true });
+    await rm(job.index, { force: true });
+    await rm(job.quarantine.folder, { recursive: true, force: true });
     await putBack(worktreePath);
   }
-}
-
-/**
- * The worktree's index, so that only what the agent touched is read again; without one (it was removed),
- * the base's. The copy keeps the time of the original, rounded down: git compares a file anew if it is
- * not older than the index.
- */
-async function copyIndex(job: Job, index: string): Promise<void> {
-  await rm(`${index}.lock`, { force: true });
-  const original = path.join(job.adminDir, 'index');
-  try {
-    const { mtimeMs } = await stat(original);
-    await copyFile(original, index, constants.COPYFILE_FICLONE);
-    await utimes(index, mtimeMs / 1000, Math.floor(mtimeMs) / 1000);
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error;
-    await git(['read-tree', job.request.base], job.at);
-  }
-}
-
-/** What is there, after all nested repositories are moved aside. `unreadable`: a folder that git could not look into. */
-async function survey(job: Job): Promise<{ status: WorktreeStatus; unreadable: string | undefined }> {
-  const args = ['status', '--porcelain=v2', '-z', '--no-renames', '--untracked-files=all', '--ignored=matching'];
-  for (let depth = 0; ; depth += 1) {
-    const outcome = await tryGit([...args, '--ignore-submodules=none'], job.at);
-    if (outcome.exitCode !== 0) throw gitError(args, job.request.worktreePath, outcome);
-    const status = parseStatus(outcome.stdout);
-    // Git cuts a warning at 4096 bytes: for a folder too deep to open, the quote at the end is missing.
-    const folder = /could not open directory '([^'\n]{1,200})/.exec(outcome.stderr)?.[1];
-    const unreadable = folder === undefined ? undefined : `the folder ${folder} cannot be read`;
-    if (status.nested.length === 0 || depth > NESTING_LIMIT) return { status, unreadable };
-    for (const nested of status.nested) await moveAside(job.request.worktreePath, nested);
-  }
-}
-
-interface Base {
-  readonly tree: string;
-  /** As git writes dates: seconds and zone. */
-  readonly date: string;
 }
 
 async function readBase(job: Job): Promise<Base> {
@@ -219,100 +148,6 @@ async function readBase(job: Job): Promise<Base> {
   if (tree === undefined)
     throw new LonghaulError('git_failed', `${job.request.base} is no commit: expected the base of a worktree.`);
   return { tree, date: `@${date ?? '0 +0000'}` };
-}
-
-type Stored =
-  | { readonly kind: 'none'; readonly commit?: undefined }
-  | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string }
-  | Omit<CollectedChange, 'ignored' | 'notes'>;
-
-async function store(job: Job, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
-  for (let depth = 0; ; depth += 1) {
-    const added = await tryGit(['add', '--all', '--sparse'], job.at);
-    if (added.exitCode !== 0) return unstorable(gitError(['add'], job.request.worktreePath, added));
-    const tree = await gitText(['write-tree'], job.at);
-    if (tree === base.tree) {
-      await dropRef(job);
-      return { kind: 'none' };
-    }
-    const [commit, diff] = await Promise.all([
-      commitTree(job, tree, base),
-      diffTrees(base.tree, tree, withoutIndex(job)),
-    ]);
-    const pointers = diff?.newGitlinks.filter((one) => !submodules.has(one)) ?? [];
-    if (pointers.length > 0 && depth < NESTING_LIMIT) {
-      await unlinkNested(job, pointers);
-      continue;
-    }
-    await withLock({ ...lockOf(job) }, () => git(['update-ref', job.request.ref, commit], job.at));
-    if (diff === undefined) {
-      const megabytes = PATCH_LIMIT_BYTES / 1024 / 1024;
-      return {
-        kind: 'kept',
-        reason: `the change is larger than ${megabytes} MB: it is stored as ${job.request.ref}`,
-        commit,
-      };
-    }
-    return changed(job, commit, diff);
-  }
-}
-
-const lockOf = (job: Job): { locksDir: string; subject: string; signal?: AbortSignal } => ({
-  locksDir: job.locksDir,
-  subject: job.commonDir,
-  ...(job.request.signal && { signal: job.request.signal }),
-});
-
-/** A file that git cannot store is for a person to look at; a lock or a full disk is for the next attempt. */
-function unstorable(error: LonghaulError): Stored {
-  if (error.code !== 'git_failed') throw error;
-  return { kind: 'kept', reason: error.message };
-}
-
-/** Repositories that the agent staged or committed as pointers: taken out of the index, so that their files go in. */
-async function unlinkNested(job: Job, pointers: readonly string[]): Promise<void> {
-  await git(['update-index', '--force-remove', '-z', '--stdin'], { ...job.at, input: `${pointers.join('\0')}\0` });
-  for (const folder of pointers) await moveAside(job.request.worktreePath, folder);
-  await survey(job);
-}
-
-async function commitTree(job: Job, tree: string, base: Base): Promise<string> {
-  const { date } = job.request;
-  const when = date === undefined ? base.date : `@${Math.floor(date.getTime() / 1000)} +0000`;
-  const env = {
-    ...job.at.env,
-    GIT_AUTHOR_NAME: AUTHOR.name,
-    GIT_AUTHOR_EMAIL: AUTHOR.email,
-    GIT_AUTHOR_DATE: when,
-    GIT_COMMITTER_NAME: AUTHOR.name,
-    GIT_COMMITTER_EMAIL: AUTHOR.email,
-    GIT_COMMITTER_DATE: when,
-  };
-  const input = `${job.request.message.replaceAll('\0', '\uFFFD').trimEnd()}\n`;
-  return gitText(['commit-tree', tree, '-p', job.request.base, '-F', '-'], { ...job.at, env, input });
-}
-
-/** With an index that calls a file unchanged, git reads the file instead of the stored blob: not what the commit holds, if it changes now. */
-function withoutIndex(job: Job): GitOptions {
-  return { ...job.at, env: { ...job.at.env, GIT_INDEX_FILE: path.join(job.adminDir, 'longhaul-no-index') } };
-}
-
-async function changed(job: Job, commit: string, diff: TreeDiff): Promise<Stored> {
-  const { files, patch } = diff;
-  return {
-    kind: 'changed',
-    commit,
-    files,
-    additions: files.reduce((sum, file) => sum + file.additions, 0),
-    deletions: files.reduce((sum, file) => sum + file.deletions, 0),
-    diff: await readableDiff(diff, withoutIndex(job)),
-    patch,
-  };
-}
-
-/** An earlier run stored a commit, and the change was undone since. */
-async function dropRef(job: Job): Promise<void> {
-  await withLock(lockOf(job), () => git(['update-ref', '-d', job.request.ref], job.at));
 }
 
 /** The commit of a detached HEAD; undefined on a branch. */

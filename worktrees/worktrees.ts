@@ -9,13 +9,14 @@
  * An aborted call throws its signal's reason, once its git processes are gone.
  */
 import { LonghaulError } from '../workflows/errors.ts';
-import { type Collected, type CollectRequest, collectChange } from './collect.ts';
+import { type Collected, collectChange } from './collect.ts';
 import { type CreateRequest, type MadeWorktree, type ResetRequest, createWorktree, resetWorktree } from './create.ts';
-import { git, tryGit } from './git.ts';
+import { tryGit } from './git.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
+import type { CollectRequest } from './job.ts';
+import { deleteRef } from './refs.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
 import { type Repository, canonical, commonDirOf, inspect } from './repository.ts';
-import { withLock } from './repository-lock.ts';
 import { uncommittedEdits } from './uncommitted-edits.ts';
 
 export interface WorktreesOptions {
@@ -80,11 +81,8 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     },
     async deleteRef({ projectPath, ref, signal }) {
       checkRef(ref);
-      const subject = await repositoryOf(projectPath);
-      const options = { ...(signal && { signal }) };
-      await withLock({ locksDir, subject, ...options }, () =>
-        git(['update-ref', '-d', ref], { cwd: subject, ...options }),
-      );
+      const commonDir = await repositoryOf(projectPath);
+      await deleteRef({ locksDir, commonDir, ref, at: { cwd: commonDir, ...(signal && { signal }) } });
     },
   };
 }

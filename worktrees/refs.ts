@@ -1,0 +1,51 @@
+/**
+ * Writing the refs that hold results. A power cut within `git update-ref` leaves the ref's lock file for good: nobody but
+ * the one step of the one task writes that ref, so a lock that is not new is taken for such a one. A new one may be that of a
+ * killed worker's git, or of the user's `git pack-refs`, which holds each for a moment.
+ */
+import { rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { type GitOptions, git } from './git.ts';
+import { pause } from './pause.ts';
+import { orAbsent } from './repository.ts';
+import { withLock } from './repository-lock.ts';
+
+export interface RefPlace {
+  readonly locksDir: string;
+  readonly commonDir: string;
+  /** refs/longhaul/… */
+  readonly ref: string;
+  readonly at: GitOptions;
+}
+
+const LOCK_IS_LEFT_MS = 5_000;
+const POLL_MS = 50;
+
+/** Throws `git_failed` if there is no such commit. */
+export const writeRef = (place: RefPlace, commit: string): Promise<void> => update(place, [place.ref, commit]);
+
+/** Absent is fine. */
+export const deleteRef = (place: RefPlace): Promise<void> => update(place, ['-d', place.ref]);
+
+async function update(place: RefPlace, change: readonly string[]): Promise<void> {
+  const { locksDir, commonDir: subject, at } = place;
+  await removeLeftLock(place);
+  await withLock({ locksDir, subject, ...(at.signal && { signal: at.signal }) }, () =>
+    git(['update-ref', ...change], at),
+  );
+}
+
+async function removeLeftLock({ commonDir, ref, at }: RefPlace): Promise<void> {
+  const file = path.join(commonDir, `${ref}.lock`);
+  const started = Date.now();
+  for (;;) {
+    const status = await orAbsent(stat(file));
+    if (status === undefined) return;
+    // By the clock of now it may be from the future.
+    if (Date.now() - Math.min(status.mtimeMs, started) > LOCK_IS_LEFT_MS) {
+      await rm(file, { force: true });
+      return;
+    }
+    await pause(POLL_MS, at.signal);
+  }
+}
