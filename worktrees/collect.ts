@@ -18,6 +18,7 @@ import { LonghaulError } from '../workflows/errors.ts';
 import { gitText } from './git.ts';
 import { type CollectRequest, copyIndex, type Job, survey } from './job.ts';
 import { putBack } from './nested.ts';
+import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, ifThere, orAbsent, ownCommonDirOf } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -136,7 +137,7 @@ async function collect(job: Job): Promise<Collected> {
     throw error;
   } finally {
     await rm(job.index, { force: true });
-    await rm(job.quarantine.folder, { recursive: true, force: true });
+    closeQuarantine(job.quarantine);
     await putBack(worktreePath);
   }
 }

@@ -4,8 +4,7 @@
  * in one go, just before the ref that names it, and again after that, should a gc have taken some of it in between.
  */
 import { randomUUID } from 'node:crypto';
-import { copyFileSync, linkSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { isErrno } from '../workflows/errors.ts';
 
@@ -23,9 +22,14 @@ export const quarantineEnv = ({ folder, objects }: Quarantine): Record<string, s
 });
 
 /** Empty, whatever a killed run left in it. */
-export async function openQuarantine({ folder }: Quarantine): Promise<void> {
-  await rm(folder, { recursive: true, force: true });
-  await mkdir(folder);
+export function openQuarantine(quarantine: Quarantine): void {
+  closeQuarantine(quarantine);
+  mkdirSync(quarantine.folder);
+}
+
+/** Synchronously: each folder of objects would else be some ways through the thread pool. Absent is fine. */
+export function closeQuarantine({ folder }: Quarantine): void {
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** Puts into the repository what is not there, or not any more. Synchronously: some 20 µs for each object. */

@@ -51,7 +51,7 @@ export interface Base {
 
 /** `submodules`: paths where a pointer to a commit is right. Throws `git_failed` if something goes missing each time. */
 export async function store(job: Job, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
-  await openQuarantine(job.quarantine);
+  openQuarantine(job.quarantine);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await storeOnce(job, base, submodules);
