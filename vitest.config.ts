@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig } from 'vitest/config';
+import { SLOW_FAULTS } from './test/slow-faults.ts';
 
 export default defineConfig({
   test: {
@@ -9,6 +10,7 @@ export default defineConfig({
       ...configDefaults.exclude,
       'test/real-agents/**',
       'test/package/installed/**',
+      ...SLOW_FAULTS,
       'test/faults/!(cancel|rows|together).test.ts',
       'test/faults/cancel-unattended.test.ts', // which the pattern takes for `cancel`
       'test/faults/matrix/!(mid-stream).test.ts',

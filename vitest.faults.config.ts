@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
+import { SLOW_FAULTS } from './test/slow-faults.ts';
 
 /** `npm run test:faults`: everything that kills, stops or takes away a part. `npm test` has a sample of it. */
 export default defineConfig({
   test: {
-    include: ['test/faults/**/*.test.ts'],
+    include: ['test/faults/**/*.test.ts', ...SLOW_FAULTS],
     globalSetup: ['test/global-setup.ts'],
     // Each starts and kills whole servers, on a machine that others use, too: the bounds only end what hangs.
     env: { LAB_UNTIL_MS: '120000' },
