@@ -33,7 +33,7 @@ import { LOCK_REASON, type Repository, type WorktreeEntry, adminDirOf, ifThere, 
 export const STAGED = 'longhaul-entry-';
 /** Git and other homes remove `worktrees/` when it is empty; more often than this in a row it is something else. */
 const ROOT_ATTEMPTS = 100;
-const GIT_ATTEMPTS = 5;
+const GIT_ATTEMPTS = 12;
 const GIT_PAUSE_MS = 30;
 
 /** A repository, and the home whose lock of it is held. */

@@ -21,7 +21,7 @@ import { deleteRef, type RefPlace, writeRef } from './refs.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
 const AUTHOR = { name: 'Longhaul', email: 'longhaul@localhost' } as const;
-const ATTEMPTS = 4;
+const ATTEMPTS = 8;
 const ADD_ATTEMPTS = 3;
 const ADD_PAUSE_MS = 100;
 const REF_ATTEMPTS = 10;
