@@ -8,6 +8,7 @@ import {
   type RequestPermissionRequest,
   type ToolCall,
 } from '@agentclientprotocol/sdk/unstable';
+import { signalGroup } from '../../processes/run.ts';
 import { isErrno } from '../../workflows/errors.ts';
 import type { Instruction } from './instructions.ts';
 import type { Performance } from './performance.ts';
@@ -151,11 +152,7 @@ export async function run(stage: Stage, command: string, words: readonly string[
   if (program === undefined || session.mode === 'look') return show.endCall(callId, 'completed', 'Not run.');
   const child = spawn(program, args, { cwd: session.cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   const signalAll = (name: NodeJS.Signals): void => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, name);
-    } catch (error) {
-      if (!isErrno(error, 'ESRCH')) throw error;
-    }
+    if (child.pid !== undefined) signalGroup(child.pid, name);
   };
   let patience: NodeJS.Timeout | undefined;
   const stop = (): void => {
