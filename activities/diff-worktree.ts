@@ -15,6 +15,7 @@ import {
   type TaskId,
   type TaskState,
 } from '../workflows/contract.ts';
+import { head } from '../workflows/cut-text.ts';
 import { isErrno } from '../workflows/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
@@ -69,7 +70,7 @@ export function makeDiffWorktree(deps: StepDeps) {
   };
 }
 
-const titleOf = (input: string): string => input.trim().split('\n', 1)[0]?.slice(0, 200) ?? '';
+const titleOf = (input: string): string => head(input.trim().split('\n', 1)[0] ?? '', 200);
 
 /** The worktree of a task whose row was deleted while it ran. */
 async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | undefined> {

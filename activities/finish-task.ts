@@ -7,6 +7,7 @@ import { foldMessage } from '../frames/snapshot.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, streamingChat } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
+import { wellFormedText } from '../store/well-formed.ts';
 import {
   type FinalState,
   type FinishInput,
@@ -18,6 +19,7 @@ import {
   type TaskResult,
   type TaskState,
 } from '../workflows/contract.ts';
+import { shorten } from '../workflows/cut-text.ts';
 import { isErrorCode } from '../workflows/errors.ts';
 import type { StepDeps } from './step.ts';
 
@@ -133,12 +135,4 @@ async function headline(tx: Tx, task: TaskRow, taskId: TaskId, end: TaskEnd): Pr
   return lastParagraph || `Task ${taskId} completed; the agent wrote no text.`;
 }
 
-function cut(text: string, limit: number): string {
-  const clean = text.toWellFormed().replaceAll('\0', '\ufffd');
-  return clean.length <= limit
-    ? clean
-    : `${clean
-        .slice(0, limit - 1)
-        .toWellFormed()
-        .replace(/\ufffd$/, '')}…`;
-}
+const cut = (text: string, limit: number): string => shorten(wellFormedText(text), limit);

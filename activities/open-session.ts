@@ -18,6 +18,7 @@ import {
   type TaskId,
   type TaskState,
 } from '../workflows/contract.ts';
+import { head } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import type { StepDeps } from './step.ts';
 
@@ -174,7 +175,7 @@ function insertPlace(tx: Tx, task: TaskRow, place: Place, { path }: Route): Prom
   const native = path === 'native';
   const inserts: Promise<unknown>[] = [];
   if (place.isNewSession) {
-    const name = native ? `Task: ${task.input.slice(0, 40)}` : `Task [${task.agent}]: ${task.input.slice(0, 30)}`;
+    const name = native ? `Task: ${head(task.input, 40)}` : `Task [${task.agent}]: ${head(task.input, 30)}`;
     inserts.push(tx`
       INSERT INTO sessions (id, project_id, name, model, status)
       VALUES (${sessionId}, ${task.project_id}, ${name.toWellFormed()}, ${task.model}, 'open')
@@ -220,7 +221,7 @@ async function firstFrames(
       type: 'message',
       ...user,
       role: 'user',
-      content: task.input.slice(0, 8_000),
+      content: head(task.input, 8_000),
       status: 'complete',
     });
   }

@@ -76,7 +76,9 @@ export class TurnRecorder {
 
   #text(text: string): void {
     if (this.view.totalChars <= MAX_CONTENT_CHARS + STREAMED_BEYOND_CHARS) {
-      return this.#add({ type: 'delta', ...this.#of, content: text });
+      const before = this.view.totalChars;
+      this.#add({ type: 'delta', ...this.#of, content: text });
+      return this.#tellCut('text', { before, after: this.view.totalChars, kept: MAX_CONTENT_CHARS });
     }
     this.view.totalChars += text.length;
     this.#tell('text', 'written', MAX_CONTENT_CHARS);
@@ -86,8 +88,17 @@ export class TurnRecorder {
     if (this.#reasoningChars > MAX_REASONING_CHARS + STREAMED_BEYOND_CHARS) {
       return this.#tell('reasoning', 'thought', MAX_REASONING_CHARS);
     }
+    const before = this.#reasoningChars;
     this.#reasoningChars += text.length;
     this.#add({ type: 'reasoning_delta', ...this.#of, content: text });
+    this.#tellCut('reasoning', { before, after: this.#reasoningChars, kept: MAX_REASONING_CHARS });
+  }
+
+  /** Where the message ends and the stream does not. */
+  #tellCut(what: string, { before, after, kept }: { before: number; after: number; kept: number }): void {
+    if (before > kept || after <= kept) return;
+    const message = `The message keeps the first ${kept} characters of the agent's ${what}: what follows is only streamed.`;
+    this.#emit({ type: 'warning', message });
   }
 
   #tell(what: 'text' | 'reasoning', verb: string, kept: number): void {

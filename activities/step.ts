@@ -9,6 +9,7 @@ import type { FrameWriter } from '../frames/writer.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
 import type { Worktrees } from '../worktrees/worktrees.ts';
+import { shorten } from '../workflows/cut-text.ts';
 import { type ErrorCode, isErrorCode, LonghaulError } from '../workflows/errors.ts';
 import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
@@ -104,7 +105,7 @@ export function retryIn(pauseMs: number, { code, message }: LonghaulError): Appl
 }
 
 function shortened(said: string): string {
-  return said.length <= MAX_MESSAGE_CHARS ? said : `${said.slice(0, MAX_MESSAGE_CHARS - 1).toWellFormed()}…`;
+  return shorten(said.toWellFormed(), MAX_MESSAGE_CHARS);
 }
 
 /** The cause, for its stack: of failures that we have no name for. */

@@ -1,5 +1,6 @@
 /** What the workflow is told of a turn that is at work. */
 import type { AgentProgress, Phase } from '../workflows/contract.ts';
+import { head } from '../workflows/cut-text.ts';
 import type { TurnRecorder } from './recorder.ts';
 
 const MAX_CHARS = 120;
@@ -10,7 +11,7 @@ export function progressOf(attempt: number, phase: Phase, recorder: TurnRecorder
   return {
     attempt,
     phase,
-    ...(recorder?.tool ? { tool: recorder.tool.slice(0, MAX_CHARS) } : {}),
+    ...(recorder?.tool ? { tool: head(recorder.tool, MAX_CHARS) } : {}),
     ...(recorder ? { toolCalls: recorder.finishedToolCalls } : {}),
     ...(recorder?.tokens === undefined ? {} : { tokens: recorder.tokens }),
     ...(plan
@@ -18,7 +19,7 @@ export function progressOf(attempt: number, phase: Phase, recorder: TurnRecorder
           plan: {
             done: plan.filter((entry) => entry.status === 'completed').length,
             total: plan.length,
-            ...(current ? { current: current.slice(0, MAX_CHARS) } : {}),
+            ...(current ? { current: head(current, MAX_CHARS) } : {}),
           },
         }
       : {}),

@@ -7,6 +7,7 @@ import { appendKeyed } from '../frames/append.ts';
 import { cancelUnclaimed, type EndedUnstarted, requestCancel } from '../store/queue.ts';
 import type { Sql, Tx } from '../store/sql.ts';
 import { CANCEL_TASK, type CancelTask, type TaskId, type TaskState, taskWorkflowId } from '../workflows/contract.ts';
+import { head } from '../workflows/cut-text.ts';
 import { noSuchTask } from './task-ids.ts';
 import { isTemporalAway } from './temporal.ts';
 
@@ -43,7 +44,7 @@ export async function cancel(deps: CancelDeps, taskId: TaskId, reason?: string):
 /** Ends a task that nobody has claimed and that has no run. False: it has a run, or somebody is starting one. */
 export async function cancelBeforeStart(sql: Sql, taskId: TaskId, reason: string | undefined): Promise<boolean> {
   return sql.begin(async (tx) => {
-    const summary = `Cancelled before it started${reason ? `: ${reason.slice(0, 400)}` : '.'}`;
+    const summary = `Cancelled before it started${reason ? `: ${head(reason, 400)}` : '.'}`;
     const ended = await cancelUnclaimed(tx, taskId, summary);
     if (!ended) return false;
     await sayEnded(tx, { taskId, ended, state: 'cancelled', summary });

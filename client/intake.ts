@@ -21,6 +21,7 @@ import {
 } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import type { TaskId } from '../workflows/contract.ts';
+import { shorten } from '../workflows/cut-text.ts';
 import { cancelBeforeStart, sayEnded, signalCancel } from './cancel.ts';
 import { Doorbell } from './doorbell.ts';
 import { settleLostRuns } from './settle-lost-runs.ts';
@@ -198,7 +199,7 @@ class RunningIntake {
 
   async #refuse(task: ClaimedTask, error: unknown): Promise<void> {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const summary = `Temporal refuses to start this task: ${text(cause)}`.slice(0, 500);
+    const summary = shorten(`Temporal refuses to start this task: ${text(cause)}`, 500);
     await this.#options.sql.begin(async (tx) => {
       const ended = await failUnstarted(tx, { taskId: task.id, code: 'internal_error', summary });
       if (ended) await sayEnded(tx, { taskId: task.id, ended, state: 'failed', summary });

@@ -15,6 +15,7 @@ import {
   WORKFLOW_QUEUE,
   WORKFLOW_TASK_TIMEOUT,
 } from '../workflows/contract.ts';
+import { head } from '../workflows/cut-text.ts';
 
 /** A call that has no answer by then counts as lost; below the age at which a claim is taken over. */
 const START_MS = 5_000;
@@ -65,12 +66,12 @@ function attributesOf(task: ClaimedTask): TypedSearchAttributes {
   return new TypedSearchAttributes(pairs);
 }
 
-const keyword = (text: string): string => text.slice(0, KEYWORD_CHARS).toWellFormed();
+const keyword = (text: string): string => head(text, KEYWORD_CHARS).toWellFormed();
 
 /** The first line with something on it, cut to what Temporal takes. */
 function firstLine(input: string): string {
   const line = input.split('\n').find((candidate) => candidate.trim() !== '') ?? '';
-  let cut = line.trim().slice(0, SUMMARY_CHARS);
-  while (Buffer.byteLength(JSON.stringify(cut)) > SUMMARY_BYTES) cut = cut.slice(0, -1);
+  let cut = head(line.trim(), SUMMARY_CHARS);
+  while (Buffer.byteLength(JSON.stringify(cut)) > SUMMARY_BYTES) cut = head(cut, cut.length - 1);
   return cut.toWellFormed();
 }

@@ -13,6 +13,7 @@ import { addChat, addUserMessage, chatIsOf, findSession, newestOpenChat } from '
 import type { Sql, Tx } from '../store/sql.ts';
 import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import { head } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { isUuid } from './task-ids.ts';
@@ -197,7 +198,7 @@ async function sayInSession(
   }
   const messageId = idOf(taskId, 'user-message');
   await addUserMessage(tx, { id: messageId, sessionId, chatId, taskId, content: input });
-  const content = wellFormedText(input.slice(0, FRAME_INPUT_CHARS));
+  const content = head(input, FRAME_INPUT_CHARS);
   await appendKeyed(tx, sessionId, [
     {
       key: `${taskId}:user-message`,

@@ -2,6 +2,7 @@
  * What a message holds, rebuilt from its frames. The turn that writes, the attempt that resumes and the
  * snapshot that a reader gets fold the same way, so they cannot disagree.
  */
+import { head } from '../workflows/cut-text.ts';
 import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import type { FrameBody } from './frame.ts';
 
@@ -29,11 +30,13 @@ export function emptyMessage(): MessageView {
 export function foldFrame(view: MessageView, frame: FrameBody): void {
   switch (frame.type) {
     case 'delta':
+      // Behind a cut nothing follows, though a smaller character would fit.
+      if (view.totalChars === view.content.length)
+        view.content += head(frame.content, MAX_CONTENT_CHARS - view.totalChars);
       view.totalChars += frame.content.length;
-      view.content = appendUpTo(view.content, frame.content, MAX_CONTENT_CHARS);
       break;
     case 'reasoning_delta':
-      view.reasoning = appendUpTo(view.reasoning, frame.content, MAX_REASONING_CHARS);
+      view.reasoning += head(frame.content, roomFor(view.reasoning, MAX_REASONING_CHARS));
       break;
     case 'tool_call':
       view.toolCalls.set(frame.call.tool_call_id, frame.call);
@@ -56,9 +59,8 @@ function forgetOldest(calls: MessageView['toolCalls']): void {
   }
 }
 
-function appendUpTo(text: string, more: string, limit: number): string {
+/** None where a character of two units was left out, so that nothing follows behind a cut. */
+function roomFor(text: string, limit: number): number {
   const room = limit - text.length;
-  if (room <= 0) return text;
-  // A pair of surrogates that the limit cuts in two becomes U+FFFD, as the row would have it.
-  return text + (more.length <= room ? more : more.slice(0, room).toWellFormed());
+  return room < 2 ? 0 : room;
 }

@@ -1,5 +1,6 @@
 /** A frame's body as the log stores it: JSON that Postgres takes, of a size that every reader can expect. */
 import { wellFormed } from '../store/well-formed.ts';
+import { head } from '../workflows/cut-text.ts';
 import type { ToolCall } from '../workflows/vocabulary.ts';
 import { type FrameBody, MAX_FRAME_BYTES } from './frame.ts';
 
@@ -42,9 +43,9 @@ function shortened(body: FrameBody): FrameBody | undefined {
     case 'tool_call':
       return { ...body, call: outline(body.call) };
     case 'message':
-      return { ...body, content: body.content.slice(0, SHORT_CHARS) };
+      return { ...body, content: head(body.content, SHORT_CHARS) };
     case 'warning':
-      return { ...body, message: body.message.slice(0, SHORT_CHARS) };
+      return { ...body, message: head(body.message, SHORT_CHARS) };
     default:
       return undefined;
   }
@@ -52,5 +53,5 @@ function shortened(body: FrameBody): FrameBody | undefined {
 
 /** What is running and how it stands, without what it reads and writes. */
 function outline({ tool_call_id, title, kind, status }: ToolCall): ToolCall {
-  return { tool_call_id, title: title.slice(0, 500), kind, status, locations: [], content: [] };
+  return { tool_call_id, title: head(title, 500), kind, status, locations: [], content: [] };
 }

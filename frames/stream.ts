@@ -6,6 +6,7 @@
  */
 import type { Tx } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
+import { head } from '../workflows/cut-text.ts';
 import type { LonghaulError } from '../workflows/errors.ts';
 import { type FrameBody, MAX_DELTA_CHARS } from './frame.ts';
 import { storedBody, type StoredBody } from './stored-body.ts';
@@ -88,7 +89,7 @@ export class Stream implements FrameStream {
       const open = this.#open;
       if (open && open.type === type && open.message_id === messageId && open.content.length < MAX_DELTA_CHARS) {
         const room = MAX_DELTA_CHARS - open.content.length;
-        const part = cutAt(rest, room);
+        const part = head(rest, room);
         open.content += part;
         this.bytes += part.length;
         rest = rest.slice(part.length);
@@ -182,11 +183,4 @@ export class Stream implements FrameStream {
 
   // Set by the writer, which owns the connection.
   commit: FrameStream['commit'] = () => Promise.reject(new TypeError('a stream is made by a FrameWriter'));
-}
-
-/** At most `limit` characters, not between the halves of a surrogate pair. */
-function cutAt(text: string, limit: number): string {
-  if (text.length <= limit) return text;
-  const last = text.charCodeAt(limit - 1);
-  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? limit - 1 : limit);
 }

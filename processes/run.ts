@@ -3,6 +3,7 @@
  * own that is gone once the run is over, however it ended. Not covered: a caller that is killed itself.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { decodeTail } from '../workflows/cut-text.ts';
 import { isErrno } from '../workflows/errors.ts';
 
 export interface Run {
@@ -138,7 +139,7 @@ function endOf(child: ChildProcess, { input, maxStdoutBytes }: Run, stop: () => 
   return new Promise((resolve) => {
     child.on('error', (error) => resolve(notStarted(error)));
     child.on('close', (exitCode) => {
-      const stderr = Buffer.concat(err).toString('utf8');
+      const stderr = decodeTail(Buffer.concat(err));
       const truncated = outBytes > limit;
       resolve({ kind: 'ended', exitCode, stdout: Buffer.concat(out), stderr, truncated, timedOut: false });
     });

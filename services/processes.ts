@@ -11,6 +11,7 @@ import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifyRunning, isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
+import { decodeTail } from '../workflows/cut-text.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 const POLL_MS = 50;
@@ -154,7 +155,7 @@ export async function lastLines(file: string, count = 12): Promise<string> {
     const { size } = await handle.stat();
     const length = Math.min(size, 32 * 1024);
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.subarray(0, bytesRead).toString('utf8').trimEnd().split('\n').slice(-count).join('\n');
+    return decodeTail(buffer.subarray(0, bytesRead)).trimEnd().split('\n').slice(-count).join('\n');
   } finally {
     await handle.close();
   }

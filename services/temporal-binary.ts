@@ -10,6 +10,7 @@ import { delimiter, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tail } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { takeLock } from './lock.ts';
 
@@ -193,10 +194,10 @@ async function execute(
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
   };
   options.signal?.addEventListener('abort', endGroup, { once: true });
-  let tail = '';
+  let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     for (const character of text) if (character === '\n') onLine?.();
-    tail = (tail + text).slice(-2000);
+    said = tail(said + text, 2000);
   });
   try {
     const code = await new Promise<number | null>((resolve, reject) => {
@@ -205,7 +206,7 @@ async function execute(
     });
     options.signal?.throwIfAborted();
     if (code !== 0) {
-      throw new LonghaulError('service_unreachable', `${command} ${args.join(' ')} failed (${code}): ${tail.trim()}`);
+      throw new LonghaulError('service_unreachable', `${command} ${args.join(' ')} failed (${code}): ${said.trim()}`);
     }
   } finally {
     options.signal?.removeEventListener('abort', endGroup);

@@ -1,13 +1,14 @@
 /** One agent's side of a conversation: its updates as events, in order, and its questions as permission requests. */
+import { head } from '../../workflows/cut-text.ts';
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
 import { codexNews } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import type { LinkHandlers } from './link.ts';
 import { readSettings, type SessionSettings } from './options.ts';
-import { cleanText, head } from './text.ts';
+import { cleanText } from './text.ts';
 import { ToolCallLedger } from './tool-calls.ts';
-import { eventsOf } from './updates.ts';
+import { eventsOf, speechStreams } from './updates.ts';
 
 /**
  * `replaying`: from session/load or resume until the prompt; history is not emitted again. `over`: after a
@@ -43,6 +44,7 @@ export class Conversation implements LinkHandlers {
 
   readonly #options: OpenAgent;
   readonly #ledger = new ToolCallLedger();
+  #speech = speechStreams();
   readonly #ignored = new Map<string, number>();
   #emitted: Promise<void> = Promise.resolve();
   #toldOfRetries = false;
@@ -61,6 +63,7 @@ export class Conversation implements LinkHandlers {
     this.refused = undefined;
     this.failure = undefined;
     this.#toldOfRetries = false;
+    this.#speech = speechStreams();
   }
 
   async update(params: JsonObject): Promise<void> {
@@ -68,7 +71,7 @@ export class Conversation implements LinkHandlers {
     if (!isObject(update) || this.phase === 'over' || this.#isForeign(params)) return;
     const replayed = this.phase === 'replaying';
     if (!replayed) await this.#hearCodex(update);
-    const events = eventsOf(update, { ledger: this.#ledger, settings: this, replayed });
+    const events = eventsOf(update, { ledger: this.#ledger, settings: this, speech: this.#speech, replayed });
     if (events === undefined) {
       const kind = head(String(update['sessionUpdate']), 60);
       this.#ignored.set(kind, (this.#ignored.get(kind) ?? 0) + 1);

@@ -1,13 +1,14 @@
 /** What an agent's error answers and endings mean in our words. The agent's own words stay in the message. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { LonghaulError, type ErrorCode } from '../../workflows/errors.ts';
+import { head } from '../../workflows/cut-text.ts';
 import type { AgentProfile } from '../catalog.ts';
 import type { OpenAgent } from '../driver.ts';
 import { resetTime } from '../reset-time.ts';
 import type { Exit } from '../../processes/program.ts';
 import type { Garbage } from './lines.ts';
 import { isObject } from './lines.ts';
-import { cleanText, head, lastLines } from './text.ts';
+import { cleanText, lastLines } from './text.ts';
 
 const AUTH_REQUIRED = -32000;
 /** A task's summary has 500 characters, and what to do comes after the agent's words. */

@@ -4,6 +4,7 @@
  *
  * Holds at most one line (16 MB) in memory and reads no further than its consumer asks.
  */
+import { head } from '../../workflows/cut-text.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -82,6 +83,6 @@ export async function* messages(chunks: AsyncIterable<Uint8Array>, garbage: Garb
       continue;
     }
     garbage.dropped += 1;
-    if (garbage.lines.length < KEPT_GARBAGE_LINES) garbage.lines.push(line.slice(0, KEPT_GARBAGE_CHARACTERS));
+    if (garbage.lines.length < KEPT_GARBAGE_LINES) garbage.lines.push(head(line, KEPT_GARBAGE_CHARACTERS));
   }
 }

@@ -3,10 +3,11 @@
  * both; a model is a config option of category `model`, thinking one of category `thought_level`. Models may
  * come in `models` as well, which ACP had before (gemini still does).
  */
+import { head } from '../../workflows/cut-text.ts';
 import type { SessionChoices } from '../driver.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import { isObject, type JsonObject } from './lines.ts';
-import { cleanText, head } from './text.ts';
+import { cleanText } from './text.ts';
 
 export interface ConfigOption {
   readonly id: string;

@@ -1,4 +1,5 @@
 /** Text as Postgres and UTF-8 can carry it, cut to size at the edge. */
+import { decodeHead, head, tail } from '../../workflows/cut-text.ts';
 
 /** U+0000 and lone surrogates, which Postgres refuses, become U+FFFD. */
 export function cleanText(text: string): string {
@@ -15,35 +16,16 @@ export function cleanJson(value: unknown): unknown {
   return value;
 }
 
-/** At most `limit` UTF-16 units, never half a pair. */
-export function head(text: string, limit: number): string {
-  if (text.length <= limit) return text;
-  const last = text.charCodeAt(limit - 1);
-  return text.slice(0, last >= 0xd800 && last <= 0xdbff ? limit - 1 : limit);
-}
-
 /** At most `limitBytes` of UTF-8, and says so if something is missing. */
 export function cutText(text: string, limitBytes: number): string {
   if (text.length * 3 <= limitBytes || Buffer.byteLength(text) <= limitBytes) return text;
   const note = `\n… (cut: ${text.length} characters in all)`;
-  // Decoding drops at most three bytes of a character that was cut; as a stream it leaves them out.
   const kept = Buffer.from(head(text, limitBytes)).subarray(0, Math.max(0, limitBytes - Buffer.byteLength(note)));
-  return new TextDecoder().decode(kept, { stream: true }) + note;
-}
-
-/** Pieces of at most `limit` UTF-16 units, never splitting a pair. */
-export function* pieces(text: string, limit: number): Generator<string> {
-  let rest = text;
-  while (rest.length > limit) {
-    const piece = head(rest, limit);
-    yield piece;
-    rest = rest.slice(piece.length);
-  }
-  if (rest !== '') yield rest;
+  return decodeHead(kept) + note;
 }
 
 /** The last lines of an agent's stderr, for a message. */
 export function lastLines(text: string, lines = 5, limit = 280): string {
   const kept = cleanText(text).trimEnd().split('\n').slice(-lines).join('\n').trim();
-  return kept.length > limit ? `…${kept.slice(-limit)}` : kept;
+  return kept.length > limit ? `…${tail(kept, limit)}` : kept;
 }

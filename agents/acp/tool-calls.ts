@@ -2,9 +2,10 @@
  * Tool calls as complete snapshots. Agents send a call and then partial updates, sometimes updates alone;
  * readers get the whole object each time, cut to a size that fits a frame.
  */
+import { head } from '../../workflows/cut-text.ts';
 import type { ToolCall, ToolCallContent } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
-import { cleanJson, cleanText, cutText, head } from './text.ts';
+import { cleanJson, cleanText, cutText } from './text.ts';
 
 /** A snapshot's JSON: a frame is ≤ 64 KB and carries more than the snapshot. */
 const SNAPSHOT_LIMIT_BYTES = 48 * 1024;

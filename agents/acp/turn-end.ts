@@ -1,8 +1,9 @@
 /** What a prompt's result means. Only `end_turn` is success. */
+import { head } from '../../workflows/cut-text.ts';
 import type { TurnEnd } from '../driver.ts';
 import { type NamedAgent, providerFailure } from './failures.ts';
 import { isObject } from './lines.ts';
-import { cleanText, head } from './text.ts';
+import { cleanText } from './text.ts';
 import { quotaUsage, turnUsage } from './updates.ts';
 
 const AFTER_REFUSAL = 'Its last words may say why; word the task in another way, or give it to another agent.';

@@ -1,8 +1,9 @@
 /** `session/update` notifications as the driver's events. Reads the raw JSON: the SDK hides kinds that it does not know. */
+import { head, PairJoiner, pieces } from '../../workflows/cut-text.ts';
 import type { AgentEvent, PlanEntry, Usage } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { readOptions, type ConfigOption, type SessionSettings } from './options.ts';
-import { cleanText, head, pieces } from './text.ts';
+import { cleanText } from './text.ts';
 import { blockText, type ToolCallLedger } from './tool-calls.ts';
 
 /** Characters of one text event: its JSON fits a frame even if each were escaped. */
@@ -99,22 +100,35 @@ function notice(update: JsonObject): AgentEvent[] {
   return grave ? [{ kind: 'warning', message }] : note(message);
 }
 
-function spoken(kind: 'text' | 'reasoning', block: unknown): AgentEvent[] {
-  return [...pieces(blockText(block), TEXT_EVENT_LIMIT)].map((text) => ({ kind, text }));
+/** What an agent says and thinks: a stream of text each. */
+export const speechStreams = () => ({ text: new PairJoiner(), reasoning: new PairJoiner() });
+export type SpeechStreams = ReturnType<typeof speechStreams>;
+
+function spoken(kind: keyof SpeechStreams, block: unknown, streams: SpeechStreams): AgentEvent[] {
+  const said = isObject(block) && block['type'] === 'text' ? block['text'] : undefined;
+  const text = typeof said === 'string' ? cleanText(streams[kind].join(said)) : blockText(block);
+  return [...pieces(text, TEXT_EVENT_LIMIT)].map((piece) => ({ kind, text: piece }));
+}
+
+interface Hearing {
+  readonly ledger: ToolCallLedger;
+  readonly settings: SettingsHolder;
+  readonly speech: SpeechStreams;
+  readonly replayed: boolean;
 }
 
 /** The events of one update; undefined for a kind that we do not know. */
 export function eventsOf(
   update: JsonObject,
-  { ledger, settings, replayed }: { ledger: ToolCallLedger; settings: SettingsHolder; replayed: boolean },
+  { ledger, settings, speech, replayed }: Hearing,
 ): AgentEvent[] | undefined {
   switch (update['sessionUpdate']) {
     case 'user_message_chunk':
       return []; // our own prompt, echoed or replayed
     case 'agent_message_chunk':
-      return spoken('text', update['content']);
+      return spoken('text', update['content'], speech);
     case 'agent_thought_chunk':
-      return spoken('reasoning', update['content']);
+      return spoken('reasoning', update['content'], speech);
     case 'tool_call':
     case 'tool_call_update': {
       const call = ledger.update(update, replayed);

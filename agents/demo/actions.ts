@@ -9,6 +9,7 @@ import {
   type ToolCall,
 } from '@agentclientprotocol/sdk/unstable';
 import { signalGroup } from '../../processes/run.ts';
+import { tail } from '../../workflows/cut-text.ts';
 import { isErrno } from '../../workflows/errors.ts';
 import type { Instruction } from './instructions.ts';
 import type { Performance } from './performance.ts';
@@ -162,13 +163,14 @@ export async function run(stage: Stage, command: string, words: readonly string[
   signal.addEventListener('abort', stop);
   let output = '';
   let shown: Promise<void> = Promise.resolve();
-  const take = (chunk: Buffer): void => {
-    output = (output + chunk.toString()).slice(-OUTPUT_SHOWN);
+  const take = (chunk: string): void => {
+    output = tail(output + chunk, OUTPUT_SHOWN);
     // A stop ends the stream of output; the turn's end tells of it.
     shown = shown.then(() => show.showOutput(callId, output)).catch(() => {});
   };
-  child.stdout.on('data', take);
-  child.stderr.on('data', take);
+  // One decoder a stream: a character may come in two chunks.
+  child.stdout.setEncoding('utf8').on('data', take);
+  child.stderr.setEncoding('utf8').on('data', take);
   const end = await new Promise<string>((done) => {
     child.once('error', (error) => done(error.message));
     child.once('close', (code, killer) => done(killer === null ? `exit code ${code}` : `ended by ${killer}`));

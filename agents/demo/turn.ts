@@ -2,6 +2,7 @@
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, PromptResponse, StopReason } from '@agentclientprotocol/sdk/unstable';
+import { head } from '../../workflows/cut-text.ts';
 import { askBefore, changeFile, flood, run, type Stage } from './actions.ts';
 import { describe, parseInstructions, type Instruction } from './instructions.ts';
 import { Performance } from './performance.ts';
@@ -26,7 +27,7 @@ function turnFor({ session, text, interrupted }: PromptTurn): { turn: StoredTurn
 
 async function answer(stage: Stage, text: string): Promise<void> {
   await stage.show.say(
-    `You wrote: "${text.slice(0, 500)}". I have no model to think about it, so I keep it in NOTES.md.\n`,
+    `You wrote: "${head(text, 500)}". I have no model to think about it, so I keep it in NOTES.md.\n`,
   );
   await changeFile(stage, 'Write NOTES.md', { kind: 'append', file: 'NOTES.md', text: `- ${text}\n` });
 }

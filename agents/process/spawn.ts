@@ -11,6 +11,7 @@ import type { Exit, StartedProgram } from '../../processes/program.ts';
 import { startProgram } from '../../processes/runner.ts';
 import { Family, FAMILY_ENDING_MS, FAMILY_MS } from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
+import { decodeTail } from '../../workflows/cut-text.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
 import { endProcessGroup, requireProc, spawnMarkOf, sweepSpawn } from './end.ts';
@@ -58,7 +59,7 @@ function keepTail(stream: Readable, bytes: number): () => string {
     if (tail.length > bytes) tail = Buffer.from(tail.subarray(tail.length - bytes));
   });
   stream.on('error', () => {}); // a broken pipe of a process that is going
-  return () => tail.toString('utf8');
+  return () => decodeTail(tail);
 }
 
 async function start({ profile, taskId, cwd, env }: SpawnAgent, spawnId: string): Promise<StartedProgram> {

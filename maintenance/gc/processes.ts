@@ -7,6 +7,7 @@ import { familyDuring, sweep } from '../../processes/sweep.ts';
 import { endProcess } from '../../services/processes.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
 import { reasonOf, type TaskKnowledge, whereTasksAre } from './task-states.ts';
+import { shorten } from '../../workflows/cut-text.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const SHOWN_CHARS = 60;
@@ -52,5 +53,5 @@ function findMarkedOf(home: string): MarkedProcess[] {
 
 function commandOf(pid: number): string {
   const line = (readProc(`/proc/${pid}/cmdline`)?.toString('utf8') ?? '').replaceAll('\0', ' ').trim();
-  return line.length > SHOWN_CHARS ? `${line.slice(0, SHOWN_CHARS)}…` : line;
+  return shorten(line, SHOWN_CHARS);
 }

@@ -6,6 +6,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { findTasks } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
+import { head } from '../../workflows/cut-text.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
 import { listRecords, type WorktreeRecord } from '../../worktrees/records.ts';
 import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
@@ -79,7 +80,8 @@ async function storeAndRemove(
 ): Promise<Removal> {
   const { worktreePath, base, owner } = record;
   const ref = `refs/longhaul/left/${owner ?? path.basename(worktreePath).replace(/[^\w-]/g, '-')}`;
-  const message = input?.trim().split('\n', 1)[0]?.slice(0, 200) || `What ${owner ? shortTask(owner) : 'a task'} left`;
+  const message =
+    head(input?.trim().split('\n', 1)[0] ?? '', 200) || `What ${owner ? shortTask(owner) : 'a task'} left`;
   const same = { worktreePath, ...(owner && { owner }) };
   const gone = (await orAbsent(readdir(worktreePath))) === undefined;
   const stored = gone ? undefined : await worktrees.collect({ ...same, base, ref, message }).catch(asKept);

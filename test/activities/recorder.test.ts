@@ -101,34 +101,44 @@ test('a message keeps 50,000 characters and 200,000 of reasoning, and counts the
   expect(recorder.view.content).toBe('x'.repeat(MAX_CONTENT_CHARS));
   expect(recorder.view.reasoning).toBe('y'.repeat(MAX_REASONING_CHARS));
   expect(recorder.view.totalChars).toBe(240_000);
-  expect(frames).toHaveLength(60);
+  expect(ofType(frames, 'delta')).toHaveLength(30);
+  expect(ofType(frames, 'reasoning_delta')).toHaveLength(30);
 });
 
 test.each([
   ['text', 'delta', MAX_CONTENT_CHARS],
   ['reasoning', 'reasoning_delta', MAX_REASONING_CHARS],
-] as const)('%s is streamed for 1 MB beyond what is kept, then there is one warning', (kind, type, kept) => {
-  const { recorder, frames } = recording();
-  const part = 'z'.repeat(8_000);
-  for (let i = 0; i < 300; i += 1) recorder.record({ kind, text: part });
-  const streamed = ofType(frames, type).length * part.length;
-  expect(streamed).toBeGreaterThan(kept + 1024 * 1024);
-  expect(streamed).toBeLessThanOrEqual(kept + 1024 * 1024 + part.length);
-  expect(ofType(frames, 'warning')).toHaveLength(1);
-  if (kind === 'text') expect(recorder.view.totalChars).toBe(300 * part.length);
+] as const)(
+  '%s is streamed for 1 MB beyond what is kept; a warning stands at each of the two ends',
+  (kind, type, kept) => {
+    const { recorder, frames } = recording();
+    const part = 'z'.repeat(8_000);
+    for (let i = 0; i < 300; i += 1) recorder.record({ kind, text: part });
+    const streamed = ofType(frames, type).length * part.length;
+    expect(streamed).toBeGreaterThan(kept + 1024 * 1024);
+    expect(streamed).toBeLessThanOrEqual(kept + 1024 * 1024 + part.length);
+    expect(ofType(frames, 'warning')).toEqual([
+      { type: 'warning', message: expect.stringContaining(`keeps the first ${kept} characters`) },
+      { type: 'warning', message: expect.stringContaining('the rest is not shown') },
+    ]);
+    if (kind === 'text') expect(recorder.view.totalChars).toBe(300 * part.length);
 
-  recorder.startOver('lost');
-  for (let i = 0; i < 300; i += 1) recorder.record({ kind, text: part });
-  expect(ofType(frames, type).length * part.length).toBe(2 * streamed);
-  expect(ofType(frames, 'warning')).toHaveLength(2);
-});
+    recorder.startOver('lost');
+    for (let i = 0; i < 300; i += 1) recorder.record({ kind, text: part });
+    expect(ofType(frames, type).length * part.length).toBe(2 * streamed);
+    expect(ofType(frames, 'warning')).toHaveLength(4);
+  },
+);
 
-test('a pair of surrogates at the limit does not leave half of it in the message', () => {
+test.each([
+  ['text', 'content', MAX_CONTENT_CHARS],
+  ['reasoning', 'reasoning', MAX_REASONING_CHARS],
+] as const)('at the limit %s ends with a whole character, and nothing follows behind the cut', (kind, field, kept) => {
   const { recorder, frames } = recording();
-  recorder.record(text('x'));
-  for (let i = 0; i < 10; i += 1) recorder.record(text('😀'.repeat(MAX_CONTENT_CHARS / 20)));
-  expect(recorder.view.content).toHaveLength(MAX_CONTENT_CHARS);
-  expect(recorder.view.content.isWellFormed()).toBe(true);
+  recorder.record({ kind, text: 'x' });
+  for (let i = 0; i < 10; i += 1) recorder.record({ kind, text: '😀'.repeat(kept / 20) });
+  recorder.record({ kind, text: 'y' });
+  expect(recorder.view[field]).toBe(`x${'😀'.repeat(kept / 2 - 1)}`);
   expect(folded(frames).content === recorder.view.content).toBe(true);
 });
 

@@ -1,11 +1,14 @@
 /** What is decided without a process: sizes, policies, the demo agent's grammar. */
 import { expect, test } from 'vitest';
 import { parseLine } from '../../agents/acp/lines.ts';
-import { cleanText, cutText, pieces } from '../../agents/acp/text.ts';
+import { cleanText, cutText } from '../../agents/acp/text.ts';
+import { readSettings } from '../../agents/acp/options.ts';
 import { ToolCallLedger } from '../../agents/acp/tool-calls.ts';
+import { eventsOf, speechStreams } from '../../agents/acp/updates.ts';
 import { parseInstructions } from '../../agents/demo/instructions.ts';
 import type { PermissionAsk, PermissionOption, ToolCall } from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
+import { pieces } from '../../workflows/cut-text.ts';
 
 const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
@@ -63,6 +66,23 @@ test('U+0000 and lone surrogates are replaced everywhere in a snapshot', () => {
 test('cutting never halves a character', () => {
   expect([...pieces('😀😀😀', 3)]).toEqual(['😀', '😀', '😀']);
   expect(cutText('😀'.repeat(100), 101)).toMatch(/^(😀)+\n/u);
+});
+
+test.each([
+  ['agent_message_chunk', 'text'],
+  ['agent_thought_chunk', 'reasoning'],
+])('a character that an agent cuts in two over two updates (%s) stays whole', (sessionUpdate, kind) => {
+  const hearing = {
+    ledger: new ToolCallLedger(),
+    settings: { settings: readSettings(undefined) },
+    speech: speechStreams(),
+    replayed: false,
+  };
+  const said = ['one \ud83d', '\ude00 two', ' \ud83d', 'three'].flatMap(
+    (text) => eventsOf({ sessionUpdate, content: { type: 'text', text } }, hearing) ?? [],
+  );
+  expect(said.map((event) => event.kind)).toEqual(said.map(() => kind));
+  expect(said.map((event) => ('text' in event ? event.text : '')).join('')).toBe('one 😀 two \uFFFDthree');
 });
 
 test.each([

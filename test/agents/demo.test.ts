@@ -54,6 +54,15 @@ test('appending, deleting, renaming, planning, thinking and running a command al
   expect(JSON.stringify(run?.content)).toContain(`from the shell\\n${lab.cwd}`);
 });
 
+test('a character that a command prints in two pieces stays whole', async () => {
+  const lab = makeLab();
+  writeFileSync(join(lab.cwd, 'print.sh'), `printf '\\360\\237'; sleep 0.2; printf '\\230\\200'\n`);
+  await demo(lab, 'run sh print.sh');
+  const shown = callsIn(lab.events).map(({ content }) => JSON.stringify(content));
+  expect(shown.at(-1)).toContain('😀');
+  expect(shown.filter((text) => text.includes('\uFFFD'))).toEqual([]);
+});
+
 test('what is no instruction is answered in words and kept in NOTES.md', async () => {
   const lab = makeLab();
   await demo(lab, 'Add a health endpoint. It should answer quickly.');
