@@ -12,7 +12,7 @@ import { withLonghaul } from './longhaul.ts';
 import { shortId } from './task-text.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
-const WORDS = ['tasks', 'agents'] as const;
+const WORDS = ['tasks', 'sessions', 'agents'] as const;
 type Words = (typeof WORDS)[number];
 const TASKS_SHOWN = 50;
 
@@ -86,6 +86,7 @@ function valueOf(option: Option): Value {
   if (option.argChoices) return option.argChoices;
   if (option.long === '--agent') return 'agents';
   if (option.long === '--path') return 'files';
+  if (option.long === '--session') return 'sessions';
   return option.long === '--project' ? 'folders' : 'any';
 }
 

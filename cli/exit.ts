@@ -1,7 +1,26 @@
 /** How commands end: exit codes, and one way to say what went wrong. */
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
-export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4 } as const;
+/** `readerGone`: what a shell reports of a program that SIGPIPE ended, as of `yes | head`. */
+export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4, readerGone: 141 } as const;
+
+let lastWords = '';
+
+/** What stderr says if the reader of stdout leaves from now on. */
+export function sayIfReaderLeaves(text: string): void {
+  lastWords = text;
+}
+
+/** `longhaul watch … | head -1`: the reader of the output may leave at any time. That is no fault. */
+export function endWithoutReader(): void {
+  const leave = (error: Error): void => {
+    const gone = isErrno(error, 'EPIPE');
+    if (gone && lastWords !== '') process.stderr.write(`${lastWords}\n`);
+    process.exit(gone ? EXIT.readerGone : EXIT.taskFailed);
+  };
+  process.stdout.on('error', leave);
+  process.stderr.on('error', () => process.exit(EXIT.readerGone));
+}
 
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof LonghaulError)) return EXIT.taskFailed;

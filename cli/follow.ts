@@ -3,7 +3,7 @@ import type { Longhaul } from '../client/connection.ts';
 import { followTask } from '../client/follow-task.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
-import { EXIT } from './exit.ts';
+import { EXIT, sayIfReaderLeaves } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
 import { liveScreen, plainScreen, type Screen } from './screen.ts';
 import { watchServices } from './service-watch.ts';
@@ -23,6 +23,7 @@ export interface FollowOptions {
 
 /** Returns the exit code: of the task, or 0 when detached. */
 export async function followToEnd(context: CommandContext, taskId: TaskId, options: FollowOptions): Promise<number> {
+  if (!options.json && !options.showsInput) sayIfReaderLeaves(leftText(taskId));
   const detach = new AbortController();
   const onSignal = (): void => detach.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
@@ -103,6 +104,11 @@ function headerText(task: TaskDescription, paint: Paint): string {
 function detachedText(taskId: TaskId): string {
   const id = shortId({ id: taskId });
   return `\nDetached; the task goes on.\n  longhaul watch ${id}    see how it goes\n  longhaul cancel ${id}   stop it\n`;
+}
+
+function leftText(taskId: TaskId): string {
+  const id = shortId({ id: taskId });
+  return `longhaul: the reader of the output is gone; task ${id} continues: longhaul watch ${id}`;
 }
 
 const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;

@@ -1,9 +1,8 @@
 /** What most commands do around their work: find the services, connect, and say it plainly if they are not there. */
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { checkHealth } from '../client/health.ts';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../workflows/errors.ts';
 import { findServices, type Services } from './connect.ts';
-import { EXIT } from './exit.ts';
 
 export interface CommandContext {
   readonly longhaul: Longhaul;
@@ -12,8 +11,6 @@ export interface CommandContext {
 
 /** Fails with `service_unreachable`, naming `longhaul up -d`, if Postgres or Temporal does not answer. */
 export async function withLonghaul<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
-  // Whoever reads our output may leave at any time (`longhaul watch … | head -1`); the task goes on.
-  process.stdout.on('error', (error) => process.exit(isErrno(error, 'EPIPE') ? EXIT.done : EXIT.taskFailed));
   const services = await findServices();
   const longhaul = openLonghaul({
     databaseUrl: services.databaseUrl,

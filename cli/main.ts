@@ -1,10 +1,11 @@
 /** The command `longhaul`. Each command registers itself from a file of its own. */
 import { CommanderError } from 'commander';
-import { EXIT } from './exit.ts';
-import { makeProgram } from './program.ts';
+import { endWithoutReader, EXIT } from './exit.ts';
+import { makeProgram, parseWords } from './program.ts';
 
+endWithoutReader();
 try {
-  await makeProgram().parseAsync();
+  await parseWords(makeProgram());
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
   // Help and version were asked for; all else is wrong usage, and has been said.

@@ -18,6 +18,7 @@ import { registerStatus } from './status.ts';
 import { registerSubmit } from './submit.ts';
 import { registerUp } from './up.ts';
 import { packageVersion } from '../processes/package-version.ts';
+import { COMMANDS_WITH_TEXT, markTexts } from './task-words.ts';
 import { registerWatch } from './watch.ts';
 
 const COMMANDS: readonly ((program: Command) => void)[] = [
@@ -59,7 +60,11 @@ export function makeProgram(
         .replace(/^error: /, '')
         .replace(/\n+/g, ' '),
     );
-    say(new LonghaulError('invalid_input', `${message.replace(/\.?$/, '.')} See \`${help}\`.`));
+    const dash =
+      COMMANDS_WITH_TEXT.includes(words[0] ?? '') && message.startsWith('unknown option')
+        ? ` A text that begins with a dash stands after --: \`longhaul ${words[0]} -- '-x …'\`.`
+        : '';
+    say(new LonghaulError('invalid_input', `${message.replace(/\.?$/, '.')}${dash} See \`${help}\`.`));
   };
   program.configureOutput({ outputError });
   withExamples(
@@ -70,6 +75,11 @@ export function makeProgram(
   );
   for (const register of COMMANDS) register(program);
   return program;
+}
+
+/** `words`: what was typed after `longhaul`. */
+export async function parseWords(program: Command, words: readonly string[] = process.argv.slice(2)): Promise<void> {
+  await program.parseAsync(markTexts(program, words), { from: 'user' });
 }
 
 const print =

@@ -3,9 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { onlyAgent } from '../client/agents.ts';
+import { resolveId } from '../client/short-ids.ts';
 import { submit, type SubmittedTask } from '../client/submit.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import type { CommandContext } from './longhaul.ts';
+import { unmarked } from './task-words.ts';
 
 export interface SubmissionOptions {
   readonly project?: string;
@@ -21,14 +23,17 @@ export interface SubmissionOptions {
 
 export function addSubmissionOptions(command: Command): Command {
   return command
-    .argument('<input...>', 'what the agent is to do; - reads it from stdin')
-    .option('--project <path>', 'a folder in the git repository (default: the current one)')
-    .option('--agent <name>', 'one of available_agents (default: the only one besides demo)')
-    .option('--model <id>', "one of the agent's models")
-    .option('--mode <id>', "one of the agent's modes")
-    .option('--thinking <id>', "one of the agent's thinking options")
-    .option('--session <id>', 'go on in this session, after the tasks that wait in it')
-    .option('--priority <1-5>', '1 starts first (default: 3)', wholeNumber)
+    .argument('<input...>', "what the agent is to do; - reads it from stdin, and -- precedes one like '-x'")
+    .option('--project <path>', 'a folder in the git repository (default: the current one)', notEmpty)
+    .option('--agent <name>', 'one of available_agents (default: the only one besides demo)', notEmpty)
+    .option('--model <id>', "one of the agent's models", notEmpty)
+    .option('--mode <id>', "one of the agent's modes", notEmpty)
+    .option('--thinking <id>', "one of the agent's thinking options", notEmpty)
+    .option(
+      '--session <session>',
+      'continue this session, after the tasks that wait in it; id, or the beginning of one',
+    )
+    .option('--priority <1-5>', '1 starts first (default: 3)', priorityNumber)
     .addOption(
       new Option(
         '--policy <policy>',
@@ -42,11 +47,24 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
+export function notEmpty(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('expected a value, found an empty text.');
+  return text;
+}
+
+function priorityNumber(text: string): number {
+  if (!/^[1-5]$/.test(text)) {
+    throw new InvalidArgumentError(`expected a whole number from 1 (first) to 5, found ${JSON.stringify(text)}.`);
+  }
+  return Number(text);
+}
+
 export async function submitFrom(
   { longhaul, services }: CommandContext,
-  words: readonly string[],
+  typed: readonly string[],
   options: SubmissionOptions,
 ): Promise<SubmittedTask> {
+  const words = typed.map(unmarked);
   const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');
   if (input.trim() === '') throw new LonghaulError('invalid_input', 'input is empty: say what the agent is to do.');
   // In a session the project is known; a path that is given is checked against it.
@@ -60,7 +78,9 @@ export async function submitFrom(
       ...(options.model === undefined ? {} : { model: options.model }),
       ...(options.mode === undefined ? {} : { modeId: options.mode }),
       ...(options.thinking === undefined ? {} : { thinkingOptionId: options.thinking }),
-      ...(options.session === undefined ? {} : { sessionId: options.session }),
+      ...(options.session === undefined
+        ? {}
+        : { sessionId: await resolveId(longhaul.sql, 'session', options.session) }),
       ...(options.priority === undefined ? {} : { priority: options.priority }),
       ...(options.policy === undefined ? {} : { permissionPolicy: options.policy }),
     },

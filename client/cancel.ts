@@ -8,7 +8,7 @@ import { cancelUnclaimed, type EndedUnstarted, requestCancel } from '../store/qu
 import type { Sql, Tx } from '../store/sql.ts';
 import { CANCEL_TASK, type CancelTask, type TaskId, type TaskState, taskWorkflowId } from '../workflows/contract.ts';
 import { head } from '../workflows/cut-text.ts';
-import { noSuchTask } from './task-ids.ts';
+import { missing, parseId } from './short-ids.ts';
 import { isTemporalAway } from './temporal.ts';
 
 const SIGNAL_MS = 5_000;
@@ -31,10 +31,11 @@ export type CancelOutcome =
   | { readonly kind: 'recorded' }
   | { readonly kind: 'already_ended'; readonly state: TaskState };
 
-/** May be called again. Fails with `task_not_found`. */
-export async function cancel(deps: CancelDeps, taskId: TaskId, reason?: string): Promise<CancelOutcome> {
+/** May be called again. Fails with `task_not_found`, or with `invalid_input` for what is no task id. */
+export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Promise<CancelOutcome> {
+  const taskId = parseId('task', id);
   const state = await requestCancel(deps.sql, taskId, reason);
-  if (state === undefined) throw noSuchTask(taskId);
+  if (state === undefined) throw missing('task', taskId);
   if (state !== 'pending' && state !== 'running') return { kind: 'already_ended', state: state as TaskState };
   if (await cancelBeforeStart(deps.sql, taskId, reason)) return { kind: 'cancelled' };
   if (!deps.temporal) return { kind: 'recorded' };

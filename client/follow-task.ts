@@ -7,7 +7,7 @@ import type { FollowedFrame, FrameHub } from '../frames/follow.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import { taskProgress, type TaskProgress } from '../store/task-views.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
-import { noSuchTask } from './task-ids.ts';
+import { missing, parseId } from './short-ids.ts';
 
 /** Until the task has its session. */
 const LOOK_FIRST_MS = 40;
@@ -29,12 +29,13 @@ export interface FollowTask {
 /**
  * Frames of the task, in order; a snapshot of its session first where the log does not reach back so far. Ends when the
  * task has ended and all its frames were given, when its row is deleted, or when `signal` is aborted. Fails with
- * `task_not_found`.
+ * `task_not_found`, or with `invalid_input` for what is no task id.
  */
 export async function* followTask(
   deps: { readonly sql: Sql; readonly frames: FrameHub },
-  { taskId, after, signal, onLook }: FollowTask,
+  { taskId: id, after, signal, onLook }: FollowTask,
 ): AsyncGenerator<FollowedFrame[], void, void> {
+  const taskId = parseId('task', id);
   const opened = await untilOpened(deps.sql, taskId, { signal, onLook });
   if (!opened?.session_id) return;
   const end = new AbortController();
@@ -67,7 +68,7 @@ async function untilOpened(
   for (let waitMs = LOOK_FIRST_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, LOOK_MAX_MS)) {
     const found = await look(sql, taskId);
     onLook?.(found !== 'away');
-    if (found === 'gone') throw noSuchTask(taskId);
+    if (found === 'gone') throw missing('task', taskId);
     if (found !== 'away') {
       // A session that was given to the task has a log before the task has its turn.
       if (found.session_id && found.first_seq !== null) return found;

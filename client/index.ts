@@ -6,7 +6,7 @@ export { cancel, type CancelDeps, type CancelOutcome } from './cancel.ts';
 export { type Longhaul, type LonghaulPlaces, openLonghaul } from './connection.ts';
 export { type FollowedFrame, type FollowTask, followTask } from './follow-task.ts';
 export { type Submission, type SubmitDeps, submit, type SubmittedTask } from './submit.ts';
-export { resolveTaskId } from './task-ids.ts';
+export { resolveTaskId, taskId } from './task-ids.ts';
 export { describe, getDiff, listTasks, type ReadDeps, type TaskDescription } from './tasks.ts';
 export type { TemporalTarget } from './temporal.ts';
 export type { TaskId, TaskState } from '../workflows/contract.ts';

@@ -1,7 +1,7 @@
 /** Pages of lists as programs see them: items, and a cursor for what comes after. */
 import type { Page, PageKey, PageWish } from '../store/pages.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { isUuid } from './task-ids.ts';
+import { isUuid } from './short-ids.ts';
 
 export interface PageRequest {
   readonly limit: number;

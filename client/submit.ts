@@ -16,7 +16,7 @@ import type { ChatId, ProjectId, SessionId, TaskId } from '../workflows/contract
 import { head } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';
-import { isUuid } from './task-ids.ts';
+import { isUuid } from './short-ids.ts';
 
 const MAX_INPUT_CHARS = 1_000_000;
 /** The row has the whole text; a frame is at most 64 KB. */
@@ -33,7 +33,7 @@ export interface Submission {
   readonly projectId?: string;
   readonly projectPath?: string;
   readonly input: string;
-  /** Name from `available_agents`. */
+  /** Name from `available_agents`. Needed: there is no native agent yet. */
   readonly agent?: string;
   readonly model?: string;
   readonly modeId?: string;
@@ -60,7 +60,7 @@ export async function submit(deps: SubmitDeps, submission: Submission): Promise<
 
 export interface CheckedSubmission extends SubmittedTask {
   readonly submission: Submission;
-  readonly agent: ListedAgent | undefined;
+  readonly agent: ListedAgent;
 }
 
 /** Refuses what would fail later. Adds the project if it is new; makes no task yet. */
@@ -81,7 +81,7 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
     id: taskId,
     projectId,
     input,
-    ...(agent ? { agent: agent.name } : {}),
+    agent: agent.name,
     ...(model ? { model } : {}),
     ...(modeId ? { modeId } : {}),
     ...(thinkingOptionId ? { thinkingOptionId } : {}),
@@ -95,7 +95,28 @@ function invalid(message: string): LonghaulError {
   return new LonghaulError('invalid_input', message);
 }
 
-function refuseValues({ input, priority, permissionPolicy }: Submission): void {
+/** What is left out has a default; an empty text is taken for a value that was lost on its way here. */
+const NOT_EMPTY = {
+  projectId: 'project_id',
+  projectPath: 'project_path',
+  agent: 'agent',
+  model: 'model',
+  modeId: 'mode_id',
+  thinkingOptionId: 'thinking_option_id',
+  sessionId: 'session_id',
+  chatId: 'chat_id',
+} as const satisfies Partial<Record<keyof Submission, string>>;
+
+function refuseEmpty(submission: Submission): void {
+  for (const [key, name] of Object.entries(NOT_EMPTY) as [keyof typeof NOT_EMPTY, string][]) {
+    if (submission[key]?.trim() === '')
+      throw invalid(`${name}: expected a value, found an empty text. Leave it out for the default.`);
+  }
+}
+
+function refuseValues(submission: Submission): void {
+  const { input, priority, permissionPolicy } = submission;
+  refuseEmpty(submission);
   if (input.trim() === '') throw invalid('input is empty: say what the agent is to do.');
   if (input.length > MAX_INPUT_CHARS) {
     throw invalid(
@@ -116,12 +137,13 @@ function refuseValues({ input, priority, permissionPolicy }: Submission): void {
   }
 }
 
-async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent | undefined> {
-  if (name === undefined) return undefined;
+/** A task that names no agent would fail once it is started: there is no native agent yet. */
+async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent> {
   const listed = await listAgents(sql);
   const agent = listed.find((candidate) => candidate.name === name);
   if (agent) return agent;
   const names = listed.map((candidate) => candidate.name).join(', ') || 'none (is the worker up?)';
+  if (name === undefined) throw invalid(`agent: expected the name of a listed agent, found none. Listed: ${names}.`);
   throw new LonghaulError(
     'agent_unknown',
     `There is no agent ${JSON.stringify(name)}. Listed: ${names}. \`longhaul agents\` shows what can be added.`,
@@ -186,7 +208,7 @@ async function placeOf(
 /** In a given session the user message is written with the task, in one transaction. */
 async function sayInSession(
   tx: Tx,
-  at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent | undefined },
+  at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent },
 ): Promise<ChatId> {
   const { taskId, sessionId, input } = at;
   // Two submissions at once into a session without a chat make one chat, not two.
@@ -194,7 +216,7 @@ async function sayInSession(
   const known = at.chatId ?? (await newestOpenChat(tx, sessionId));
   const chatId = known ?? idOf(taskId, 'chat');
   if (!known) {
-    await addChat(tx, { id: chatId, sessionId, name: at.agent ? 'External agent execution' : 'Task execution' });
+    await addChat(tx, { id: chatId, sessionId, name: 'External agent execution' });
   }
   const messageId = idOf(taskId, 'user-message');
   await addUserMessage(tx, { id: messageId, sessionId, chatId, taskId, content: input });

@@ -1,43 +1,10 @@
-/** Task ids as people write them: whole, or the beginning as far as it is unique. */
+/** Ids of tasks, as programs and people write them. */
 import type { Db } from '../store/sql.ts';
-import { findTask, idsByPrefix } from '../store/task-views.ts';
 import type { TaskId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { parseId, resolveId } from './short-ids.ts';
 
-const MIN_PREFIX = 4;
-const SHOWN = 5;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** A text as the id that `describe`, `followTask` and `cancel` take. Fails with `invalid_input` for what is no uuid. */
+export const taskId = (text: string): TaskId => parseId('task', text);
 
-export const isUuid = (text: string): boolean => UUID.test(text.toLowerCase());
-
-/** Fails with `task_not_found` or, for what is no id or begins several, with `invalid_input`. */
-export async function resolveTaskId(db: Db, text: string): Promise<TaskId> {
-  const prefix = text.trim().toLowerCase();
-  if (isUuid(prefix)) {
-    const task = await findTask(db, prefix as TaskId);
-    if (task) return task.id;
-    throw noSuchTask(text);
-  }
-  if (!/^[0-9a-f-]+$/.test(prefix) || prefix.length > 36) {
-    throw new LonghaulError(
-      'invalid_input',
-      `task id: expected a uuid or the beginning of one, found ${JSON.stringify(text)}.`,
-    );
-  }
-  if (prefix.length < MIN_PREFIX) {
-    throw new LonghaulError(
-      'invalid_input',
-      `task id: expected at least ${MIN_PREFIX} characters, found ${JSON.stringify(text)}.`,
-    );
-  }
-  const ids = await idsByPrefix(db, prefix, SHOWN + 1);
-  const [only, second] = ids;
-  if (!only) throw noSuchTask(text);
-  if (!second) return only;
-  const shown = `${ids.slice(0, SHOWN).join(', ')}${ids.length > SHOWN ? ', …' : ''}`;
-  throw new LonghaulError('invalid_input', `Several tasks begin with ${text}: ${shown}. Write more of the id.`);
-}
-
-export function noSuchTask(text: string): LonghaulError {
-  return new LonghaulError('task_not_found', `There is no task ${text}. \`longhaul ls\` lists them.`);
-}
+/** The whole id, or its beginning as far as that is unique. Fails with `task_not_found` or `invalid_input`. */
+export const resolveTaskId = (db: Db, text: string): Promise<TaskId> => resolveId(db, 'task', text);

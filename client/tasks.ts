@@ -13,7 +13,7 @@ import {
 } from '../store/task-views.ts';
 import { isFinal, type TaskId, taskWorkflowId } from '../workflows/contract.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
-import { noSuchTask } from './task-ids.ts';
+import { missing, parseId } from './short-ids.ts';
 
 export type { TaskFilter };
 
@@ -38,10 +38,10 @@ export type TaskDescription = Linked<TaskView>;
 export const TASK_ACTIONS = ['cancel'] as const;
 export type TaskAction = (typeof TASK_ACTIONS)[number];
 
-/** Fails with `task_not_found`. */
+/** Fails with `task_not_found`, or with `invalid_input` for what is no task id. */
 export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDescription> {
-  const task = await findTask(deps.sql, taskId);
-  if (!task) throw noSuchTask(taskId);
+  const task = await findTask(deps.sql, parseId('task', taskId));
+  if (!task) throw missing('task', taskId);
   return withLinks(deps, task);
 }
 
@@ -58,10 +58,11 @@ export async function pageOfTasks(
   return listPage(await taskPage(deps.sql, filter, pageWish(page)), (task) => withLinks(deps, task));
 }
 
-/** The task's change as text. `undefined`: it left none (so far). Fails with `task_not_found`. */
-export async function getDiff(deps: ReadDeps, taskId: TaskId): Promise<DiffView | undefined> {
+/** The task's change as text. `undefined`: it left none (so far). Fails with `task_not_found` or `invalid_input`. */
+export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | undefined> {
+  const taskId = parseId('task', id);
   const diff = await findDiff(deps.sql, taskId);
-  if (!diff && !(await findTask(deps.sql, taskId))) throw noSuchTask(taskId);
+  if (!diff && !(await findTask(deps.sql, taskId))) throw missing('task', taskId);
   return diff;
 }
 

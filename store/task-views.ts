@@ -71,13 +71,6 @@ export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undef
   return row;
 }
 
-/** Ids that begin with these hexadecimal digits (and dashes), newest first. */
-export async function idsByPrefix(db: Db, prefix: string, limit: number): Promise<TaskId[]> {
-  const rows = await db<{ id: TaskId }[]>`
-    SELECT id FROM tasks WHERE id::text LIKE ${`${prefix}%`} ORDER BY created_at DESC, id LIMIT ${limit}`;
-  return rows.map((row) => row.id);
-}
-
 export interface TaskFilter {
   readonly projectId?: ProjectId;
   readonly sessionId?: SessionId;

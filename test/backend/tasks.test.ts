@@ -291,7 +291,7 @@ test('projects outside the allowed folders are refused by path, by id and by ses
     { session_id: session?.id },
   ];
   for (const place of places) {
-    const answer = await bounded.post('/api/tasks', { ...place, input: 'x' });
+    const answer = await bounded.post('/api/tasks', { ...place, agent: 'demo', input: 'x' });
     expect(answer).toMatchObject({ status: 422, body: { error_code: 'project_outside_roots' } });
   }
 });

@@ -9,6 +9,7 @@ import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { builtModule } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { until } from '../lab/until.ts';
 import { append, delta, labSession, type LabMessage } from '../lab/log.ts';
 
 let database: LabDatabase;
@@ -104,6 +105,42 @@ test('Ctrl-C detaches: exit 0, the task goes on, and how to stop it is said', as
   expect(await sql`SELECT state, cancel_requested_at FROM tasks WHERE id = ${taskId}`).toEqual([
     { state: 'running', cancel_requested_at: null },
   ]);
+});
+
+test('run whose reader leaves ends as SIGPIPE would end it, and says that the task continues', async () => {
+  const run = start(['run', '--agent', 'demo', 'read one line']);
+  run.child.stdout?.once('data', () => run.child.stdout?.destroy());
+  const taskId = await newTask('read one line');
+  const message = await open(taskId);
+  await until('the command to end', async () => {
+    if (run.child.exitCode === null) await append(sql, message, [delta(message, 'more\n')]);
+    return run.child.exitCode !== null;
+  });
+  const id = taskId.slice(0, 8);
+  const err = `longhaul: the reader of the output is gone; task ${id} continues: longhaul watch ${id}\n`;
+  expect(await run.result).toMatchObject({ code: 141, err });
+  expect(await sql`SELECT state FROM tasks WHERE id = ${taskId}`).toEqual([{ state: 'running' }]);
+});
+
+test.each([['doctor'], ['completion', 'bash'], ['run', '--help'], ['ls', '--json']])(
+  'a reader that leaves at once is no fault of longhaul %s',
+  async (...words) => {
+    const { child, result } = start(words);
+    child.stdout?.destroy();
+    expect(await result).toMatchObject({ code: 141, err: '' });
+  },
+);
+
+test.each([
+  [['- fix the list'], '- fix the list'],
+  [['-V is', '-h and', '--json is text'], '-V is -h and --json is text'],
+  [['--', '-x'], '-x'],
+  [['-- two'], '-- two'],
+  [['so', '--priority', '2', '-x is wrong', '--model', '- odd', 'here'], 'so -x is wrong here'],
+])('the words %j are a task text, though they begin with a dash', async (words, input) => {
+  const { out, err } = await longhaul('submit', '--agent', 'demo', ...words);
+  expect(err).toBe('');
+  expect(await sql`SELECT input FROM tasks WHERE id = ${out.trim()}`).toEqual([{ input }]);
 });
 
 test('watch --json prints one frame a line and survives a reader that leaves', async () => {

@@ -8,7 +8,7 @@ import { CommanderError } from 'commander';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { scriptFor } from '../../cli/completion.ts';
 import { printError } from '../../cli/exit.ts';
-import { makeProgram } from '../../cli/program.ts';
+import { makeProgram, parseWords } from '../../cli/program.ts';
 import { builtCommand } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { longhaul } from '../lab/longhaul.ts';
@@ -32,6 +32,19 @@ test.each([
   [['ls', '--limt', '3'], "unknown option '--limt' (Did you mean --limit?). See `longhaul ls --help`."],
   [['ls', '--limit', 'x'], '--limit: expected a whole number, found "x". See `longhaul ls --help`.'],
   [['run', '--policy', 'x', 'y'], '--policy: expected one of allow, deny, ask, found "x". See `longhaul run --help`.'],
+  [
+    ['run', '-x'],
+    "unknown option '-x'. A text that begins with a dash stands after --: `longhaul run -- '-x …'`. See `longhaul run --help`.",
+  ],
+  [['run', '--model', '', 'x'], '--model: expected a value, found an empty text. See `longhaul run --help`.'],
+  [
+    ['submit', '--project', ' ', 'x'],
+    '--project: expected a value, found an empty text. See `longhaul submit --help`.',
+  ],
+  [
+    ['submit', '--priority', '9', 'x'],
+    '--priority: expected a whole number from 1 (first) to 5, found "9". See `longhaul submit --help`.',
+  ],
   [['show'], "missing required argument 'task'. See `longhaul show --help`."],
   [['agents', 'ad', 'x'], "unknown command 'ad': expected add, remove or nothing. See `longhaul agents --help`."],
   [['completion', 'tcsh'], 'shell: expected one of bash, zsh, fish, found "tcsh". See `longhaul completion --help`.'],
@@ -39,7 +52,7 @@ test.each([
 ])('longhaul %j is wrong usage: one line that says what to do', async (words, expected) => {
   const said: string[] = [];
   const program = makeProgram(words, (error) => said.push(error.message));
-  await expect(program.parseAsync(words, { from: 'user' })).rejects.toBeInstanceOf(CommanderError);
+  await expect(parseWords(program, words)).rejects.toBeInstanceOf(CommanderError);
   expect(said).toEqual([expected]);
 });
 

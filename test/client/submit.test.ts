@@ -6,8 +6,10 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { onlyAgent } from '../../client/agents.ts';
 import { cancel } from '../../client/cancel.ts';
 import { submit } from '../../client/submit.ts';
-import { resolveTaskId } from '../../client/task-ids.ts';
+import { followTask } from '../../client/follow-task.ts';
+import { resolveTaskId, taskId } from '../../client/task-ids.ts';
 import { describe as describeTask, getDiff, listTasks } from '../../client/tasks.ts';
+import { FrameHub } from '../../frames/follow.ts';
 import { takeSnapshot } from '../../frames/snapshot.ts';
 import { claimTasks } from '../../store/queue.ts';
 import type { Sql } from '../../store/sql.ts';
@@ -53,6 +55,14 @@ test.each([
   ['an unknown agent', { agent: 'gpt' }, 'agent_unknown', /no agent "gpt". Listed: claude, demo/],
   ['the policy ask', { permissionPolicy: 'ask' }, 'not_supported_yet', /"ask" is not supported yet/],
   ['another policy', { permissionPolicy: 'maybe' }, 'invalid_input', /expected "allow" or "deny", found "maybe"/],
+  [
+    'no agent',
+    { agent: undefined },
+    'invalid_input',
+    /expected the name of a listed agent, found none. Listed: claude/,
+  ],
+  ['an empty model', { model: '' }, 'invalid_input', /^model: expected a value, found an empty text/],
+  ['an empty mode', { modeId: ' ' }, 'invalid_input', /^mode_id: expected a value/],
   ['a priority out of range', { priority: 9 }, 'invalid_input', /from 1 \(first\) to 5, found 9/],
   ['an unknown session', { sessionId: randomUUID() }, 'session_not_found', /no session/],
   ['a chat without a session', { chatId: randomUUID() }, 'invalid_input', /needs the session_id/],
@@ -69,7 +79,9 @@ test('a file, a folder without a repository and one outside the allowed roots ar
   await expect(submitHere({ projectPath: join(dir, 'file') })).rejects.toThrow(/expected a directory, found a file/);
   await expect(submitHere({ projectPath: join(dir, 'plain') })).rejects.toMatchObject({ code: 'not_a_repository' });
   const deps = { sql, projectRoots: [join(dir, 'plain')] };
-  await expect(submit(deps, { projectPath: repository, input: 'x' })).rejects.toThrow(/LONGHAUL_PROJECT_ROOTS/);
+  await expect(submit(deps, { projectPath: repository, input: 'x', agent: 'demo' })).rejects.toThrow(
+    /LONGHAUL_PROJECT_ROOTS/,
+  );
 });
 
 test('text that Postgres refuses is mended on the way in', async () => {
@@ -102,10 +114,28 @@ test('a task is found by any unique beginning of its id', async () => {
   for (const end of ['1', '2']) {
     await sql`INSERT INTO tasks (id, project_id, input) VALUES (${`abcdef00-0000-4000-8000-00000000000${end}`}, ${projectId}, 'x')`;
   }
-  await expect(resolveTaskId(sql, 'abcd')).rejects.toThrow(/Several tasks begin with abcd: abcdef00-.*abcdef00-/);
+  await expect(resolveTaskId(sql, 'abcd')).rejects.toThrow(
+    /^Several tasks begin with abcd: write more of the id\.\n {2}abcdef00-\S+ {2}pending · x\n {2}abcdef00-/,
+  );
   await expect(resolveTaskId(sql, 'abc')).rejects.toThrow(/at least 4 characters/);
   await expect(resolveTaskId(sql, 'xyz%')).rejects.toThrow(/expected a uuid/);
   await expect(resolveTaskId(sql, randomUUID())).rejects.toMatchObject({ code: 'task_not_found' });
+});
+
+test('a text becomes a task id, or is refused with what was expected, wherever a task is named', async () => {
+  const { taskId: id } = await submitHere();
+  expect(await describeTask({ sql }, taskId(id.toUpperCase()))).toMatchObject({ id });
+  expect(() => taskId('1a2b')).toThrow('task id: expected a uuid, found "1a2b".');
+  const bad = 'task-7' as TaskId;
+  const frames = new FrameHub(sql);
+  const asked = [
+    describeTask({ sql }, bad),
+    getDiff({ sql }, bad),
+    cancel({ sql }, bad),
+    followTask({ sql, frames }, { taskId: bad }).next(),
+  ];
+  for (const one of asked) await expect(one).rejects.toMatchObject({ code: 'invalid_input' });
+  await frames.close();
 });
 
 test('a task that has not started is cancelled at once, and a second cancel changes nothing', async () => {

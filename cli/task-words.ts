@@ -1,0 +1,37 @@
+/**
+ * A task's text may begin with a dash ("- fix the list"). Commander takes such a word for an option; no option has a blank
+ * in its name, so a word with one is text. It is marked before commander reads the words, and the mark is taken off again
+ * where the text is read.
+ */
+import type { Command } from 'commander';
+
+/** No argument of a process contains it. */
+const MARK = '\u0000';
+export const COMMANDS_WITH_TEXT: readonly string[] = ['run', 'submit'];
+
+/** `words`: what was typed after `longhaul`. */
+export function markTexts(program: Command, words: readonly string[]): string[] {
+  const [name = ''] = words;
+  const command = program.commands.find((one) => one.name() === name);
+  const end = words.indexOf('--');
+  if (!command || !COMMANDS_WITH_TEXT.includes(name)) return [...words];
+  return words.map((word, at) => {
+    if (end !== -1 && at >= end) return word;
+    return isText(command, word) && !takesValue(command, words[at - 1]) ? MARK + word : word;
+  });
+}
+
+export const unmarked = (word: string): string => (word.startsWith(MARK) ? word.slice(MARK.length) : word);
+
+/** `--name=value` of an option that exists is none, whatever the value. */
+function isText(command: Command, word: string): boolean {
+  const [name = ''] = word.split('=', 1);
+  return word.startsWith('-') && /\s/.test(word) && !command.options.some((option) => option.long === name);
+}
+
+function takesValue(command: Command, word: string | undefined): boolean {
+  return (
+    word !== undefined &&
+    command.options.some((option) => option.required && (option.short === word || option.long === word))
+  );
+}

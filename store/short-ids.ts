@@ -1,0 +1,28 @@
+/** Rows by the beginning of their id. */
+import type { Db } from './sql.ts';
+
+/** What has ids that a person types, with its table and the words that tell one row from another. */
+const SOURCES = {
+  task: (db: Db) => db`SELECT id, created_at AS at, concat_ws(' · ', state, left(input, 200)) AS label FROM tasks`,
+  session: (db: Db) => db`SELECT id, created_at AS at, left(name, 200) AS label FROM sessions`,
+  change: (db: Db) => db`SELECT id, created_at AS at, concat_ws(' · ', state, file_path) AS label FROM pending_changes`,
+  permission: (db: Db) => db`SELECT id, requested_at AS at, state AS label FROM permissions`,
+};
+export type IdKind = keyof typeof SOURCES;
+
+export interface IdCandidate {
+  readonly id: string;
+  readonly label: string | null;
+}
+
+/** `begins`: hexadecimal digits and dashes. */
+export type WantedIds = ({ readonly is: string } | { readonly begins: string }) & { readonly limit: number };
+
+/** Newest first. */
+export async function idsByPrefix(db: Db, kind: IdKind, wanted: WantedIds): Promise<IdCandidate[]> {
+  const rows = await db<IdCandidate[]>`
+    SELECT id, label FROM (${SOURCES[kind](db)}) AS source
+     WHERE ${'is' in wanted ? db`id = ${wanted.is}` : db`id::text LIKE ${`${wanted.begins}%`}`}
+     ORDER BY at DESC NULLS LAST, id LIMIT ${wanted.limit}`;
+  return [...rows];
+}
