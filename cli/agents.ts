@@ -23,7 +23,6 @@ interface JsonOption {
 export function registerAgents(program: Command): void {
   const agents = program
     .command('agents')
-    .description("show the agents; those that are found on the worker's PATH are listed, as at its start")
     .option('--json', 'for programs')
     .allowExcessArguments()
     .action((options: JsonOption, command: Command) => {

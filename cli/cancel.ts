@@ -13,7 +13,6 @@ import { shortId } from './task-text.ts';
 export function registerCancel(program: Command): void {
   const command = program
     .command('cancel')
-    .description('stop a task; what it has written so far is kept as a partial change')
     .argument('<task>', 'id, or the beginning of one')
     .option('--reason <text>', 'said in its summary')
     .option('--json', 'for programs')

@@ -19,13 +19,13 @@ const TASKS_SHOWN = 50;
 export function registerCompletion(program: Command): void {
   const completion = program
     .command('completion')
-    .description("print a script that completes commands, options, tasks and agents in your shell's command line")
     .addArgument(new Argument('[shell]', 'the shell').choices(SHELLS))
     .addOption(new Option('--words <kind>', 'what the script asks for').choices(WORDS).hideHelp())
-    .action((shell: (typeof SHELLS)[number] | undefined, { words }: { words?: Words }) => {
+    .action(async (shell: (typeof SHELLS)[number] | undefined, { words }: { words?: Words }) => {
       if (words) return sayWords(words);
       if (shell === undefined) return completion.error('error: expected a shell: bash, zsh or fish, found none');
-      process.stdout.write(scriptFor(shell, program));
+      const { makeWholeProgram } = await import('./program.ts');
+      process.stdout.write(scriptFor(shell, await makeWholeProgram()));
     });
   withExamples(
     completion,

@@ -32,7 +32,6 @@ Say "That is all: three files changed, one of them new, and your checkout is as 
 export function registerDemo(program: Command): void {
   const command = program
     .command('demo')
-    .description('show one task from beginning to end: a throwaway home, a sample project, an agent without a model')
     .option('--keep', 'leave everything running at the end, and say how to stop it')
     .action((options: { keep?: boolean }) => runCommand({}, () => demo(options.keep === true)));
   withExamples(command, ['longhaul demo'], ['longhaul demo --keep', 'look at it in the Web UI']);

@@ -11,7 +11,6 @@ import { harmless, type Paint, painter, type Style } from './terminal.ts';
 export function registerDiff(program: Command): void {
   const command = program
     .command('diff')
-    .description('print the change that a task left, as a patch')
     .argument('<task>', 'id, or the beginning of one')
     .option('--json', 'for programs')
     .action((text: string, options: { json?: boolean }) =>

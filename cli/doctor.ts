@@ -9,9 +9,6 @@ import { harmless, pad, type Paint, painter } from './terminal.ts';
 export function registerDoctor(program: Command): void {
   const doctor = program
     .command('doctor')
-    .description(
-      'look at everything that could keep Longhaul from working; exit code 1 for a problem, 4 for a service that does not answer',
-    )
     .option('--json', 'for programs')
     .action((options: { json?: boolean }) =>
       runCommand(options, async () => {

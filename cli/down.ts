@@ -12,7 +12,6 @@ import { withExamples } from './help.ts';
 export function registerDown(program: Command): void {
   const command = program
     .command('down')
-    .description('stop backend, worker, Temporal and Postgres, in this order')
     .option('--json', 'for programs')
     .action((options: { json?: boolean }) =>
       runCommand(options, async () => {

@@ -23,7 +23,6 @@ const REF_DAYS = 30;
 export function registerGc(program: Command): void {
   const gc = program
     .command('gc')
-    .description('remove what lost processes, rows or files left: worktrees, processes, locks, temporary files')
     .option('-n, --dry-run', 'only say what would be removed')
     .option('--kept', 'also worktrees that were kept because they hold work that is in no commit')
     .option(

@@ -1,6 +1,6 @@
 /** What most commands do around their work: find the services, connect, and say it plainly if they are not there. */
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
-import { checkHealth } from '../client/health.ts';
+import { checkDatabase } from '../client/health.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { findServices, type Services } from './connect.ts';
 
@@ -28,7 +28,7 @@ export async function withLonghaul<T>(work: (context: CommandContext) => Promise
 }
 
 async function refuseUnready(longhaul: Longhaul, { databaseUrl, settings }: Services): Promise<void> {
-  const { postgres, migrations } = await checkHealth(longhaul);
+  const { postgres, migrations } = await checkDatabase(longhaul.sql);
   if (!postgres.ok) {
     throw new LonghaulError(
       'service_unreachable',

@@ -18,7 +18,6 @@ interface ListOptions {
 export function registerLs(program: Command): void {
   const command = program
     .command('ls')
-    .description('list tasks, newest first')
     .addOption(
       new Option('--state <state>', 'only those; also a phase of tasks at work').choices([...TASK_STATES, ...PHASES]),
     )

@@ -5,7 +5,7 @@ import { makeProgram, parseWords } from './program.ts';
 
 endWithoutReader();
 try {
-  await parseWords(makeProgram());
+  await parseWords(await makeProgram());
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
   // Help and version were asked for; all else is wrong usage, and has been said.

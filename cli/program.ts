@@ -1,85 +1,164 @@
-/** All commands, and how wrong usage is told. */
+/**
+ * All commands, and how wrong usage is reported. The module of a command is loaded when its command line needs it: all of
+ * them together take several times as long to load as Node takes to start.
+ */
 import { Command } from 'commander';
 import { LonghaulError } from '../workflows/errors.ts';
-import { registerAgents } from './agents.ts';
-import { registerCancel } from './cancel.ts';
-import { registerCompletion } from './completion.ts';
-import { registerDemo } from './demo.ts';
-import { registerDiff } from './diff.ts';
-import { registerDoctor } from './doctor.ts';
-import { registerDown } from './down.ts';
 import { printError } from './exit.ts';
-import { registerGc } from './gc.ts';
 import { withExamples } from './help.ts';
-import { registerLs } from './ls.ts';
-import { registerRun } from './run.ts';
-import { registerShow } from './show.ts';
-import { registerStatus } from './status.ts';
-import { registerSubmit } from './submit.ts';
-import { registerUp } from './up.ts';
 import { packageVersion } from '../processes/package-version.ts';
 import { COMMANDS_WITH_TEXT, markTexts } from './task-words.ts';
-import { registerWatch } from './watch.ts';
 
-const COMMANDS: readonly ((program: Command) => void)[] = [
-  registerUp,
-  registerDown,
-  registerStatus,
-  registerDoctor,
-  registerRun,
-  registerSubmit,
-  registerWatch,
-  registerLs,
-  registerShow,
-  registerCancel,
-  registerDiff,
-  registerAgents,
-  registerGc,
-  registerDemo,
-  registerCompletion,
+interface CommandEntry {
+  readonly name: string;
+  readonly description: string;
+  /** Adds the command, with its arguments, options and action, to the program. */
+  readonly load: () => Promise<(program: Command) => void>;
+}
+
+/** In the order of `longhaul --help`. */
+const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'up',
+    description: 'start, attach to or repair Postgres, Temporal, the worker and the backend',
+    load: async () => (await import('./up.ts')).registerUp,
+  },
+  {
+    name: 'down',
+    description: 'stop backend, worker, Temporal and Postgres, in this order',
+    load: async () => (await import('./down.ts')).registerDown,
+  },
+  {
+    name: 'status',
+    description: 'show what runs and where; exit code 4 if not all of it is ready',
+    load: async () => (await import('./status.ts')).registerStatus,
+  },
+  {
+    name: 'doctor',
+    description:
+      'look at everything that could keep Longhaul from working; exit code 1 for a problem, 4 for a service that does not answer',
+    load: async () => (await import('./doctor.ts')).registerDoctor,
+  },
+  {
+    name: 'run',
+    description: 'hand over a task and follow it; Ctrl-C detaches, the task goes on',
+    load: async () => (await import('./run.ts')).registerRun,
+  },
+  {
+    name: 'submit',
+    description: 'hand over a task and leave; prints its id',
+    load: async () => (await import('./submit.ts')).registerSubmit,
+  },
+  {
+    name: 'watch',
+    description: 'follow a task from its beginning; Ctrl-C leaves, the task goes on',
+    load: async () => (await import('./watch.ts')).registerWatch,
+  },
+  {
+    name: 'ls',
+    description: 'list tasks, newest first',
+    load: async () => (await import('./ls.ts')).registerLs,
+  },
+  {
+    name: 'show',
+    description: 'show one task',
+    load: async () => (await import('./show.ts')).registerShow,
+  },
+  {
+    name: 'cancel',
+    description: 'stop a task; what it has written so far is kept as a partial change',
+    load: async () => (await import('./cancel.ts')).registerCancel,
+  },
+  {
+    name: 'diff',
+    description: 'print the change that a task left, as a patch',
+    load: async () => (await import('./diff.ts')).registerDiff,
+  },
+  {
+    name: 'agents',
+    description: "show the agents; those that are found on the worker's PATH are listed, as at its start",
+    load: async () => (await import('./agents.ts')).registerAgents,
+  },
+  {
+    name: 'gc',
+    description: 'remove what lost processes, rows or files left: worktrees, processes, locks, temporary files',
+    load: async () => (await import('./gc.ts')).registerGc,
+  },
+  {
+    name: 'demo',
+    description: 'show one task from beginning to end: a throwaway home, a sample project, an agent without a model',
+    load: async () => (await import('./demo.ts')).registerDemo,
+  },
+  {
+    name: 'completion',
+    description: "print a script that completes commands, options, tasks and agents in your shell's command line",
+    load: async () => (await import('./completion.ts')).registerCompletion,
+  },
 ];
 
 export type SayWrongUsage = (error: LonghaulError) => void;
 
-/** `words`: what was typed after `longhaul`. */
-export function makeProgram(
+/** `words`: what was typed after `longhaul`. The program has every command, but options and actions of the called one only. */
+export async function makeProgram(
   words: readonly string[] = process.argv.slice(2),
   say: SayWrongUsage = print(words),
-): Command {
+): Promise<Command> {
+  const [first, second] = words.filter((word) => !word.startsWith('-'));
+  const called = first === 'help' ? second : first;
+  return assemble(({ name }) => name === called, words, say);
+}
+
+/** With the options and actions of every command, for what needs to know them all. */
+export function makeWholeProgram(): Promise<Command> {
+  return assemble(() => true, [], print([]));
+}
+
+async function assemble(
+  isWanted: (entry: CommandEntry) => boolean,
+  words: readonly string[],
+  say: SayWrongUsage,
+): Promise<Command> {
   const program = new Command('longhaul')
     .description('durable coding-agent tasks on Temporal')
     .version(packageVersion(), '-V, --version')
-    .exitOverride();
-  // Commander says what was found, and what was meant if that is near; which help to read is for us to say.
-  const outputError = (text: string): void => {
-    const known = program.commands.find((command) => command.name() === words[0]);
-    const help = known ? `longhaul ${known.name()} --help` : 'longhaul --help';
-    const message = inOurWords(
-      text
-        .trim()
-        .replace(/^error: /, '')
-        .replace(/\n+/g, ' '),
-    );
-    const dash =
-      COMMANDS_WITH_TEXT.includes(words[0] ?? '') && message.startsWith('unknown option')
-        ? ` A text that begins with a dash stands after --: \`longhaul ${words[0]} -- '-x …'\`.`
-        : '';
-    say(new LonghaulError('invalid_input', `${message.replace(/\.?$/, '.')}${dash} See \`${help}\`.`));
-  };
-  program.configureOutput({ outputError });
+    .exitOverride()
+    .configureOutput({ outputError: (text) => say(wrongUsage(text, words)) });
   withExamples(
     program,
     ['longhaul up -d', 'starts everything'],
     ["longhaul run 'Fix the failing test'", 'in a git repository'],
     ['longhaul doctor', 'if something does not work'],
   );
-  for (const register of COMMANDS) register(program);
+  const registers = await Promise.all(COMMANDS.map(async (entry) => (isWanted(entry) ? entry.load() : undefined)));
+  for (const [index, { name, description }] of COMMANDS.entries()) {
+    const register = registers[index];
+    if (register) register(program);
+    else program.command(name);
+    program.commands.find((command) => command.name() === name)?.description(description);
+  }
   return program;
 }
 
 /** `words`: what was typed after `longhaul`. */
 export async function parseWords(program: Command, words: readonly string[] = process.argv.slice(2)): Promise<void> {
   await program.parseAsync(markTexts(program, words), { from: 'user' });
+}
+
+/** Commander says what was found, and what was meant if that is near; which help to read is for us to say. */
+function wrongUsage(text: string, words: readonly string[]): LonghaulError {
+  const known = COMMANDS.find(({ name }) => name === words[0]);
+  const help = known ? `longhaul ${known.name} --help` : 'longhaul --help';
+  const message = inOurWords(
+    text
+      .trim()
+      .replace(/^error: /, '')
+      .replace(/\n+/g, ' '),
+  );
+  const dash =
+    COMMANDS_WITH_TEXT.includes(words[0] ?? '') && message.startsWith('unknown option')
+      ? ` A text that begins with a dash stands after --: \`longhaul ${words[0]} -- '-x …'\`.`
+      : '';
+  return new LonghaulError('invalid_input', `${message.replace(/\.?$/, '.')}${dash} See \`${help}\`.`);
 }
 
 const print =

@@ -8,7 +8,6 @@ import { addSubmissionOptions, submitFrom, type SubmissionOptions } from './subm
 
 export function registerRun(program: Command): void {
   const run = addSubmissionOptions(program.command('run'))
-    .description('hand over a task and follow it; Ctrl-C detaches, the task goes on')
     .option('--verbose', 'show all of what tools printed')
     .option('--json', 'print each frame as a line of JSON')
     .action((words: string[], options: SubmissionOptions & { verbose?: boolean }) =>

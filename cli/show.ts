@@ -13,7 +13,6 @@ import { harmless, type Paint, painter } from './terminal.ts';
 export function registerShow(program: Command): void {
   const command = program
     .command('show')
-    .description('show one task')
     .argument('<task>', 'id, or the beginning of one')
     .option('--json', 'for programs')
     .action((text: string, options: { json?: boolean }) =>

@@ -9,7 +9,6 @@ import { withExamples } from './help.ts';
 export function registerStatus(program: Command): void {
   const command = program
     .command('status')
-    .description('show what runs and where; exit code 4 if not all of it is ready')
     .option('--json', 'for programs')
     .action((options: { json?: boolean }) =>
       runCommand(options, async () => {

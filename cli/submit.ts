@@ -9,7 +9,6 @@ import { shortId } from './task-text.ts';
 
 export function registerSubmit(program: Command): void {
   const submit = addSubmissionOptions(program.command('submit'))
-    .description('hand over a task and leave; prints its id')
     .option('--json', 'print the task as JSON')
     .action((words: string[], options: SubmissionOptions) =>
       runCommand(options, () =>

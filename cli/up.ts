@@ -20,7 +20,6 @@ import { placesText } from './status.ts';
 export function registerUp(program: Command): void {
   const command = program
     .command('up')
-    .description('start, attach to or repair Postgres, Temporal, the worker and the backend')
     .option('-d, --detach', 'return when all are ready; they go on in the background')
     .option('--json', 'print the status as JSON when all are ready')
     .action((options: { detach?: boolean; json?: boolean }) =>

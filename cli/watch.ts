@@ -9,7 +9,6 @@ import { withLonghaul } from './longhaul.ts';
 export function registerWatch(program: Command): void {
   const command = program
     .command('watch')
-    .description('follow a task from its beginning; Ctrl-C leaves, the task goes on')
     .argument('<task>', 'id, or the beginning of one')
     .option('--verbose', 'show all of what tools printed')
     .option('--json', 'print each frame as a line of JSON')

@@ -2,14 +2,14 @@
  * Cancel: the wish is a row first, so that it outlives every process, then a signal. Intake repeats the signal for
  * wishes that nobody has delivered.
  */
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { appendKeyed } from '../frames/append.ts';
 import { cancelUnclaimed, type EndedUnstarted, requestCancel } from '../store/queue.ts';
 import type { Sql, Tx } from '../store/sql.ts';
 import { CANCEL_TASK, type CancelTask, type TaskId, type TaskState, taskWorkflowId } from '../workflows/contract.ts';
 import { head } from '../workflows/cut-text.ts';
 import { missing, parseId } from './short-ids.ts';
-import { isTemporalAway } from './temporal.ts';
+import { isRunMissing, isTemporalAway } from './temporal.ts';
 
 const SIGNAL_MS = 5_000;
 
@@ -77,7 +77,7 @@ export async function signalCancel(client: Client, taskId: TaskId, reason: strin
     await client.withDeadline(Date.now() + SIGNAL_MS, () => handle.signal(CANCEL_TASK, wish));
     return true;
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError || isTemporalAway(error)) return false;
+    if (isRunMissing(error) || isTemporalAway(error)) return false;
     throw error;
   }
 }

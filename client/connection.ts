@@ -2,7 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { FrameHub } from '../frames/follow.ts';
 import { connect, type Sql } from '../store/sql.ts';
-import { connectTemporal, type TemporalTarget } from './temporal.ts';
+import { connectTemporal, type TemporalLink, type TemporalTarget } from './temporal.ts';
 
 export interface Longhaul {
   readonly sql: Sql;
@@ -30,17 +30,20 @@ export function openLonghaul(places: LonghaulPlaces): Longhaul {
     applicationName: places.applicationName,
     ...(places.connections === undefined ? {} : { max: places.connections }),
   });
-  const link = connectTemporal(places.temporal);
+  let link: TemporalLink | undefined;
   const frames = new FrameHub(sql);
   return {
     sql,
-    temporal: link.client,
+    get temporal() {
+      link ??= connectTemporal(places.temporal);
+      return link.client;
+    },
     namespace: places.temporal.namespace,
     ...(places.temporalUiUrl === undefined ? {} : { temporalUiUrl: places.temporalUiUrl }),
     frames,
     async close() {
       await frames.close();
-      await Promise.all([link.close(), sql.end({ timeout: 1 })]);
+      await Promise.all([link?.close(), sql.end({ timeout: 1 })]);
     },
   };
 }

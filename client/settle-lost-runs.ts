@@ -6,7 +6,7 @@
  * have. A row that says it is running and never had a run has nothing to close: it ends at once. One process at a time
  * looks, under an advisory lock.
  */
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { failUnstarted, forgetRun, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import {
@@ -21,7 +21,7 @@ import {
 } from '../workflows/contract.ts';
 import { sayEnded } from './cancel.ts';
 import { endLostWaits } from './end-lost-waits.ts';
-import { isRefusedByTemporal, isTemporalAway } from './temporal.ts';
+import { isRefusedByTemporal, isRunAlreadyStarted, isRunMissing, isTemporalAway } from './temporal.ts';
 
 const ADVISORY_LOCK = 4_706_003;
 const CALL_MS = 5_000;
@@ -98,7 +98,7 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
     );
     return true;
   } catch (error) {
-    if (error instanceof WorkflowExecutionAlreadyStartedError) return false;
+    if (isRunAlreadyStarted(error)) return false;
     throw error;
   }
 }
@@ -125,7 +125,7 @@ async function statusOf(client: Client, run: OpenRun): Promise<string> {
     const { status } = await client.withDeadline(Date.now() + CALL_MS, () => handle.describe());
     return status.name;
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return 'UNKNOWN';
+    if (isRunMissing(error)) return 'UNKNOWN';
     if (isRefusedByTemporal(error)) return 'INVALID';
     throw error;
   }

@@ -1,5 +1,5 @@
 /** Starts the workflow of a claimed task. The workflow id makes it happen once, whoever else tries. */
-import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import {
   defineSearchAttributeKey,
   SearchAttributeType,
@@ -16,6 +16,7 @@ import {
   WORKFLOW_TASK_TIMEOUT,
 } from '../workflows/contract.ts';
 import { head } from '../workflows/cut-text.ts';
+import { isRunAlreadyStarted } from './temporal.ts';
 
 /** A call that has no answer by then counts as lost; below the age at which a claim is taken over. */
 const START_MS = 5_000;
@@ -51,7 +52,7 @@ export async function startRun(client: Client, task: ClaimedTask, host: string):
     );
     return handle.firstExecutionRunId;
   } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    if (!isRunAlreadyStarted(error)) throw error;
     const { runId } = await client.withDeadline(Date.now() + START_MS, () =>
       client.workflow.getHandle(workflowId).describe(),
     );

@@ -1,7 +1,12 @@
 /** The connection to Temporal as clients hold it: made without waiting, alive over outages, quick to say that the server is away. */
-import { Client, Connection, type ConnectionOptions, isGrpcServiceError, ServiceError } from '@temporalio/client';
+import { createRequire } from 'node:module';
+import type { Client, Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
+
+/** Temporal's client, loaded on first use: that takes four times as long as Node itself takes to start, and most commands only need Postgres. */
+const temporalClient = (): typeof import('@temporalio/client') =>
+  createRequire(import.meta.url)('@temporalio/client') as typeof import('@temporalio/client');
 
 export interface TemporalTarget {
   readonly namespace: string;
@@ -19,6 +24,7 @@ export interface TemporalLink {
  * call is being retried would end the process. The backoff between dials grows to a minute by default.
  */
 export function connectTemporal({ namespace, connection: options }: TemporalTarget): TemporalLink {
+  const { Client, Connection } = temporalClient();
   const connection = Connection.lazy({
     ...options,
     interceptors: [],
@@ -40,6 +46,7 @@ const UNAVAILABLE = 14;
 const AWAY: readonly (number | undefined)[] = [CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE];
 
 function grpcCode(error: unknown): number | undefined {
+  const { ServiceError, isGrpcServiceError } = temporalClient();
   const cause = error instanceof ServiceError ? error.cause : error;
   return isGrpcServiceError(cause) ? cause.code : undefined;
 }
@@ -49,6 +56,13 @@ const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 
 /** Whether the server was away or overloaded: the call may have had its effect, and may succeed later. */
 export const isTemporalAway = (error: unknown): boolean => AWAY.includes(grpcCode(error));
+
+/** Whether Temporal knows no such run, or only a closed one where an open one was asked for. */
+export const isRunMissing = (error: unknown): boolean => error instanceof temporalClient().WorkflowNotFoundError;
+
+/** Whether a run of that workflow id exists, so that no other was started. */
+export const isRunAlreadyStarted = (error: unknown): boolean =>
+  error instanceof temporalClient().WorkflowExecutionAlreadyStartedError;
 
 /** Whether the server will refuse this very call for ever. */
 export const isRefusedByTemporal = (error: unknown): boolean => grpcCode(error) === INVALID_ARGUMENT;

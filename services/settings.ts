@@ -3,9 +3,9 @@
  * line each, so that nobody has to fix them one start at a time.
  */
 import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
 import { availableParallelism, devNull, homedir, hostname } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { z } from 'zod';
 import { LonghaulError } from '../workflows/errors.ts';
 import type { TemporalTarget } from './temporal-connection.ts';
@@ -172,6 +172,10 @@ function temporalSetting(
   try {
     // The loader fails on an empty file; this is how a person (and our supervisor) says "none".
     const disableFile = env['TEMPORAL_CONFIG_FILE'] === devNull;
+    // Loaded only here: it brings much of Temporal's client with it, which no command needs for an embedded server.
+    const { loadClientConnectConfig } = createRequire(import.meta.url)(
+      '@temporalio/envconfig',
+    ) as typeof import('@temporalio/envconfig');
     const config = loadClientConnectConfig({ overrideEnvVars, disableFile });
     const connection = { ...config.connectionOptions, address };
     return { kind: 'server', address, target: { namespace: config.namespace ?? namespace, connection } };

@@ -1,6 +1,5 @@
 /** Talking to a Temporal server long enough to know that it serves our namespace and knows our search attributes. */
-import { Connection, type ConnectionOptions } from '@temporalio/client';
-import proto from '@temporalio/proto';
+import type { Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 
@@ -17,6 +16,8 @@ export interface TemporalTarget {
  * one call answers within seconds, so who waits for a starting server calls again.
  */
 export async function checkTemporal(target: TemporalTarget): Promise<void> {
+  // Loaded when it is needed: it takes several times as long to load as Node takes to start.
+  const { Connection } = await import('@temporalio/client');
   // No retries inside: closing a connection while a call is being retried ends the process.
   const connection = await Connection.connect({
     ...target.connection,
@@ -39,6 +40,7 @@ async function registerSearchAttributes(connection: Connection, namespace: strin
   const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
   const missing = Object.values(SEARCH_ATTRIBUTES).filter((name) => !Object.hasOwn(customAttributes, name));
   if (missing.length === 0) return;
+  const { default: proto } = await import('@temporalio/proto');
   const keyword = proto.temporal.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
   const searchAttributes = Object.fromEntries(missing.map((name) => [name, keyword]));
   try {

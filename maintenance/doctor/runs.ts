@@ -1,5 +1,6 @@
 /** Whether rows and runs agree: what one has lost and the other has not; and whether runs can go on. */
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
+import { isRunMissing } from '../../client/temporal.ts';
 import type { Longhaul } from '../../client/connection.ts';
 import { findLostRuns } from '../../client/settle-lost-runs.ts';
 import { endedFor } from '../../store/left-tasks.ts';
@@ -67,7 +68,7 @@ async function isStuck(temporal: Client, workflowId: string): Promise<boolean> {
     const { raw } = await temporal.workflow.getHandle(workflowId).describe();
     return (raw.pendingWorkflowTask?.attempt ?? 0) >= FAILED_TIMES;
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return false;
+    if (isRunMissing(error)) return false;
     throw error;
   }
 }

@@ -2,7 +2,8 @@
  * Whether a task is at work, by everything that knows: its row, its attempts, its runs. Only what none of them calls at
  * work may be taken away.
  */
-import { type Client, WorkflowNotFoundError } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
+import { isRunMissing } from '../../client/temporal.ts';
 import { isAlive } from '../../processes/identity.ts';
 import { openAttempts } from '../../store/attempts.ts';
 import { findTasks, type LeftTask } from '../../store/left-tasks.ts';
@@ -55,7 +56,7 @@ export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
       const { status } = await temporal.withDeadline(Date.now() + ASK_MS, () => handle.describe());
       if (status.name === 'RUNNING') return true;
     } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      if (!isRunMissing(error)) throw error;
     }
   }
   return false;

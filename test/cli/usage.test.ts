@@ -8,7 +8,7 @@ import { CommanderError } from 'commander';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { scriptFor } from '../../cli/completion.ts';
 import { printError } from '../../cli/exit.ts';
-import { makeProgram, parseWords } from '../../cli/program.ts';
+import { makeProgram, makeWholeProgram, parseWords } from '../../cli/program.ts';
 import { builtCommand } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { longhaul } from '../lab/longhaul.ts';
@@ -51,7 +51,7 @@ test.each([
   [['gc', '--refs', 'old'], '--refs: expected a number of days, found "old". See `longhaul gc --help`.'],
 ])('longhaul %j is wrong usage: one line that says what to do', async (words, expected) => {
   const said: string[] = [];
-  const program = makeProgram(words, (error) => said.push(error.message));
+  const program = await makeProgram(words, (error) => said.push(error.message));
   await expect(parseWords(program, words)).rejects.toBeInstanceOf(CommanderError);
   expect(said).toEqual([expected]);
 });
@@ -75,8 +75,8 @@ test('what the machine refuses is one line, not a fault of ours', () => {
   expect(JSON.parse(said[1] ?? '')).toMatchObject({ error_code: 'disk_full' });
 });
 
-test('every command has a help with an example that begins with longhaul', () => {
-  const commands = makeProgram().commands.flatMap((command) => [command, ...command.commands]);
+test('every command has a help with an example that begins with longhaul', async () => {
+  const commands = (await makeWholeProgram()).commands.flatMap((command) => [command, ...command.commands]);
   expect(commands.length).toBeGreaterThan(15);
   for (const command of commands) {
     let help = '';
@@ -104,7 +104,7 @@ async function completions(...words: string[]): Promise<string[]> {
 }
 
 test('bash completes commands, options, values, agents and tasks', async () => {
-  await writeFile(join(home, 'completion.bash'), scriptFor('bash', makeProgram()));
+  await writeFile(join(home, 'completion.bash'), scriptFor('bash', await makeWholeProgram()));
   await symlink(builtCommand(), join(home, 'longhaul'));
   await database.sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true), ('dachshund', true)`;
   const [task] = await database.sql<{ id: string }[]>`INSERT INTO tasks (input) VALUES ('x') RETURNING id`;
@@ -117,8 +117,8 @@ test('bash completes commands, options, values, agents and tasks', async () => {
   expect(await completions('completion', 'b')).toEqual(['bash']);
 });
 
-test('the scripts for zsh and fish name every command', () => {
-  const program = makeProgram();
+test('the scripts for zsh and fish name every command', async () => {
+  const program = await makeWholeProgram();
   expect(scriptFor('zsh', program)).toMatch(/^autoload .*bashcompinit/);
   const fish = scriptFor('fish', program);
   for (const command of program.commands) expect(fish).toContain(`-a ${command.name()} -d`);

@@ -2,7 +2,8 @@
  * The imports of a TypeScript source, read by its tokens: comments, strings, templates and regular expressions are
  * told apart, so that a word in one of them is no import.
  *
- * Not covered: `require`, and files that are found by path (`new URL('./x.ts', import.meta.url)`).
+ * A CommonJS package is also found where it is loaded by `createRequire(import.meta.url)('name')`.
+ * Not covered: any other `require`, and files that are found by path (`new URL('./x.ts', import.meta.url)`).
  */
 
 export interface Import {
@@ -80,6 +81,9 @@ function tokensOf(source: string): Token[] {
   return tokens;
 }
 
+/** Between `createRequire` and the name of what it loads at once. */
+const REQUIRED = ['(', 'import', '.', 'meta', '.', 'url', ')', '('];
+
 export function importsOf(source: string): Import[] {
   const tokens = tokensOf(source);
   const is = (index: number, text: string): boolean => tokens[index]?.kind !== 'string' && tokens[index]?.text === text;
@@ -109,6 +113,10 @@ export function importsOf(source: string): Import[] {
       const named = fromAfter(index + 1);
       if (named === undefined) return []; // import.meta
       return [{ specifier: stringAt(named), typeOnly: is(index + 1, 'type') && !is(index + 2, 'from') }];
+    }
+    if (token.text === 'createRequire' && REQUIRED.every((text, at) => is(index + 1 + at, text))) {
+      const required = stringAt(index + 1 + REQUIRED.length);
+      return required === undefined ? [] : [{ specifier: required, typeOnly: false }];
     }
     const type = is(index + 1, 'type') ? 1 : 0;
     if (token.text !== 'export' || !(is(index + 1 + type, '{') || is(index + 1 + type, '*'))) return [];

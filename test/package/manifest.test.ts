@@ -47,7 +47,7 @@ test('what the program imports is what a user installs, and nothing else', () =>
   expect(Object.keys(manifest.dependencies).sort()).toEqual([...imported, ...NOT_IMPORTED].sort());
 });
 
-test('an install runs no script of ours', () => {
+test('an install of the package runs no script of ours', () => {
   expect(Object.keys(manifest.scripts)).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(?:pre|post)?install$/)])); // prettier-ignore
 });
 
