@@ -1,16 +1,24 @@
 // Makes dist/: JavaScript and types, the migrations, and the workflows as the one file that a worker loads. With a folder as
-// its argument, there: one that has node_modules.
+// its argument, there: one that has node_modules. npm runs it after an install in a checkout (`prepare`), so that commands
+// need not compile. The build is made beside the old one and takes its place as a whole.
 import { spawnSync } from 'node:child_process';
-import { cpSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { describeSources, recordBuild } from './build-record.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const dist = join(resolve(process.argv[2] ?? root), 'dist');
-rmSync(dist, { recursive: true, force: true });
+const target = join(resolve(process.argv[2] ?? root), 'dist');
+const dist = `${target}.${process.pid}`;
+const sources = describeSources(root);
 
-const manifest = createRequire(import.meta.url).resolve('typescript/package.json');
+const manifest = compilerManifest();
+if (manifest === undefined) {
+  process.stderr.write('longhaul: TypeScript is not installed (npm ci --omit=dev?), so nothing is built.\n');
+  process.exit(0);
+}
+process.on('exit', () => rmSync(dist, { recursive: true, force: true }));
 const compiler = join(dirname(manifest), 'bin', 'tsc');
 const options = ['-p', 'tsconfig.build.json', '--outDir', dist];
 const compiled = spawnSync(process.execPath, [compiler, ...options], { cwd: root, stdio: 'inherit' });
@@ -20,6 +28,19 @@ cpSync(join(root, 'store', 'migrations'), join(dist, 'store', 'migrations'), { r
 
 const { makeBundle } = await import(pathToFileURL(join(dist, 'services', 'workflow-bundle.js')).href);
 writeFileSync(join(dist, 'workflow-bundle.js'), withoutMap(await makeBundle()));
+
+recordBuild(dist, sources);
+rmSync(target, { recursive: true, force: true });
+renameSync(dist, target);
+
+function compilerManifest() {
+  try {
+    return createRequire(import.meta.url).resolve('typescript/package.json');
+  } catch (error) {
+    if (error.code === 'MODULE_NOT_FOUND') return undefined;
+    throw error;
+  }
+}
 
 /**
  * Temporal's sandbox looks up each promise's call sites in the bundle's source map as the promise is made: 10 ms of each

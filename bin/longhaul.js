@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// In a checkout the source runs, through tsx: what a build left there may be old. A published package has only the build.
+// A checkout runs its build if that was made from the sources as they are, else the sources, through tsx, which compiles them
+// first. A published package has only the build.
 // What this file itself uses is there on old versions of Node, too, so that they hear what is missing.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -40,13 +41,19 @@ async function whyNotThisDriver() {
 }
 
 async function start() {
+  const root = fileURLToPath(new URL('../', import.meta.url));
   const source = new URL('../cli/main.ts', import.meta.url);
-  if (existsSync(source)) {
-    const { register } = await import('tsx/esm/api');
-    // Without being told, tsx takes the compiler options of the folder that the user stands in.
-    register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) });
-    await import(source.href);
-  } else {
+  if (!existsSync(source) || (await hasCurrentBuild(root))) {
     await import(new URL('../dist/cli/main.js', import.meta.url).href);
+    return;
   }
+  const { register } = await import('tsx/esm/api');
+  // Without being told, tsx takes the compiler options of the folder that the user stands in.
+  register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) });
+  await import(source.href);
+}
+
+async function hasCurrentBuild(root) {
+  const { isBuildCurrent } = await import('./build-record.js');
+  return isBuildCurrent(root, fileURLToPath(new URL('../dist', import.meta.url)));
 }

@@ -1,6 +1,7 @@
 /** Every bench, in the order in which they run; those of one stage come together. */
 import type { Bench } from '../bench.ts';
 import { opencode, trivial } from './bare.ts';
+import { commands } from './commands.ts';
 import { compaction } from './compaction.ts';
 import { follower } from './follower.ts';
 import { history } from './history.ts';
@@ -16,6 +17,7 @@ import { worktree } from './worktree.ts';
 
 export const BENCHES: readonly Bench[] = [
   worktree,
+  commands,
   compaction,
   spawn,
   steps,
