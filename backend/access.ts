@@ -8,6 +8,7 @@
  * Not covered: TLS (a proxy's work), and who else can read the token file.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import { isLoopback } from '../services/listen-host.ts';
 import { LonghaulError } from '../workflows/errors.ts';
@@ -40,38 +41,76 @@ export function bearerOf(headers: FastifyRequest['headers']): string | undefined
   return protocols.find((protocol) => protocol.startsWith(PROTOCOL_PREFIX))?.slice(PROTOCOL_PREFIX.length);
 }
 
-export function makeAccess({ token, listenHost, allowedHosts }: AccessOptions): onRequestAsyncHookHandler {
+/** `prove`: told of each connection over which the right token has come; false: there are too many of them. */
+export function makeAccess(
+  { token, listenHost, allowedHosts }: AccessOptions,
+  prove: (socket: Socket) => boolean,
+): onRequestAsyncHookHandler {
   const expected = digest(token);
-  const names = new Set([listenHost, ...allowedHosts].map((name) => name.toLowerCase()));
-  const beyondThisMachine = !isLoopback(listenHost);
+  const isOurs = hostRule({ listenHost, allowedHosts });
   const failed = new FailedLogins();
-  /** An address is no name that DNS could turn around; it is only good where we are reached by addresses. */
-  const isOurs = (host: string): boolean =>
-    names.has(host) || isLoopback(host) || (beyondThisMachine && isAddress(host));
 
   return async (request, reply) => {
     const refused = refusal(request, isOurs);
     if (refused) return sendProblem(reply, refused);
-    if (request.routeOptions.config.open) return;
     const given = bearerOf(request.headers);
     // Digests: equally long, whatever was sent.
-    if (given !== undefined && timingSafeEqual(digest(given), expected)) return;
+    const known = given !== undefined && timingSafeEqual(digest(given), expected);
+    if (known && !prove(request.raw.socket)) return refuseConnection(reply);
+    if (known || request.routeOptions.config.open) return;
     return refuse(request, reply, failed, given !== undefined);
   };
 }
 
-function refusal({ headers }: FastifyRequest, isOurs: (host: string) => boolean): LonghaulError | undefined {
+function refuseConnection(reply: FastifyReply): FastifyReply {
+  void reply.headers({ connection: 'close', 'retry-after': 5 });
+  return sendProblem(
+    reply,
+    new LonghaulError(
+      'too_many_connections',
+      'Nothing was done: as many connections are open as the file descriptors of the backend allow. Close some, or raise `ulimit -n` for it.',
+    ),
+  );
+}
+
+/**
+ * Whether a request may name that host, by the address of ours at which it has arrived. A name must be known: DNS turns
+ * any other one to wherever its owner likes. An address must be the one at which we were reached: the page of a stranger
+ * has an address, too. Behind a NAT or a published port of a container that is another one: LONGHAUL_ALLOWED_HOSTS.
+ */
+export function hostRule({
+  listenHost,
+  allowedHosts,
+}: Pick<AccessOptions, 'listenHost' | 'allowedHosts'>): (host: string, localAddress: string | undefined) => boolean {
+  const names = new Set([listenHost, ...allowedHosts].map((name) => name.toLowerCase()));
+  for (const anywhere of ['0.0.0.0', '::']) names.delete(anywhere);
+  return (host, localAddress) => names.has(host) || isLoopback(host) || host === addressOf(localAddress);
+}
+
+/** An IPv4 address at a socket for both kinds has a prefix. */
+const addressOf = (local: string | undefined): string | undefined =>
+  local?.toLowerCase().replace(/^::ffff:(?=[\d.]+$)/, '');
+
+function refusal(
+  { headers, raw }: FastifyRequest,
+  isOurs: (host: string, localAddress: string | undefined) => boolean,
+): LonghaulError | undefined {
+  const given = raw.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length;
+  if (given > 1 || (given === 0 && raw.httpVersionMinor > 0)) {
+    return new LonghaulError('invalid_input', `Host: expected the header once, found it ${given === 0 ? 'never' : `${given} times`}.`); // prettier-ignore
+  }
+  const local = raw.socket.localAddress;
   const host = hostnameOf(`http://${headers.host ?? ''}`);
-  if (host === undefined || !isOurs(host)) {
+  if (host === undefined || !isOurs(host, local)) {
     return new LonghaulError(
       'host_refused',
-      `Host: expected a name that the backend goes by, found ${JSON.stringify(headers.host ?? '')}. LONGHAUL_ALLOWED_HOSTS adds names.`,
+      `Host: expected a name that the backend goes by, or the address at which it was reached (${addressOf(local) ?? 'none'}), found ${JSON.stringify(headers.host ?? '')}. LONGHAUL_ALLOWED_HOSTS adds names and addresses.`,
     );
   }
   const { origin } = headers;
   if (origin === undefined) return undefined;
   const from = /^https?:\/\//.test(origin) ? hostnameOf(origin) : undefined;
-  if (from !== undefined && isOurs(from)) return undefined;
+  if (from !== undefined && isOurs(from, local)) return undefined;
   return new LonghaulError(
     'host_refused',
     `Origin: expected a page of this machine or of LONGHAUL_ALLOWED_HOSTS, found ${JSON.stringify(origin)}.`,
@@ -106,5 +145,3 @@ function hostnameOf(url: string): string | undefined {
   if (!PLAIN.test(url) || !URL.canParse(url)) return undefined;
   return new URL(url).hostname.replace(/^\[|\]$/g, '') || undefined;
 }
-
-const isAddress = (host: string): boolean => host.includes(':') || /^\d+(\.\d+){3}$/.test(host);

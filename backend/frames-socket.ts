@@ -2,10 +2,14 @@
  * `WS /sessions/:id/frames?after=`: a session's log over a socket, each message a JSON array of frames. docs/frames.md
  * says what a client may rely on.
  */
+import type { Server } from 'node:http';
+import type { Socket } from 'node:net';
 import websocket, { type WebSocket } from '@fastify/websocket';
-import type { FastifyInstance, FastifySchema } from 'fastify';
+import type { FastifyInstance, FastifyRequest, FastifySchema, onRequestHookHandler } from 'fastify';
 import type { Longhaul } from '../client/connection.ts';
 import type { SessionId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { problemMessage, sendProblem } from './problem.ts';
 import {
   closeSocket,
   CLOSES,
@@ -37,23 +41,57 @@ const SOCKET_OPTIONS = {
 /** For the clients' half of the closing handshake, when the backend stops. */
 const GOODBYE_MS = 1_000;
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** A WebSocket: a handshake for any other route is refused. */
+    readonly socket?: boolean;
+  }
+}
+
 /**
- * To be called on the root, before any route: there it answers, and ends, a handshake for any other route, too. At the
- * end of the server each socket is closed with 1001.
+ * To be called on the root, before any route. At the end of the server each socket is closed with 1001. `handshakes`:
+ * where handshakes come from, if not from the server itself.
  */
-export function acceptSockets(server: FastifyInstance): void {
+export function acceptSockets(server: FastifyInstance, handshakes?: Server): void {
   let stopping = false;
   // Before the plugin's own hook, which would close without a word and not wait.
   server.addHook('preClose', async () => {
     stopping = true;
     await Promise.all([...server.websocketServer.clients].map(sayGoodbye));
   });
-  void server.register(websocket, { options: SOCKET_OPTIONS });
+  void server.register(websocket, {
+    options: { ...SOCKET_OPTIONS, ...(handshakes && { server: handshakes }) },
+    errorHandler: onSocketError,
+  });
   server.addHook('onReady', async () => {
     server.websocketServer.on('connection', (socket: WebSocket) => {
       if (stopping) void sayGoodbye(socket);
     });
+    // What Fastify has let pass, but is no handshake: another version, no key.
+    server.websocketServer.on('wsClientError', (error: Error, socket: Socket) => {
+      const wrong = new LonghaulError('invalid_input', `This is no WebSocket handshake: ${error.message}.`);
+      socket.end(problemMessage(wrong, { 'sec-websocket-version': '13' }));
+    });
   });
+}
+
+/** To be called behind the access rules. */
+export const refuseStrayHandshakes: onRequestHookHandler = (request, reply, done) => {
+  // Node's own mark; `request.ws` is there later.
+  const isHandshake = 'upgrade' in request.raw && request.raw.upgrade === true;
+  if (!isHandshake || request.routeOptions.config.socket || request.is404) return done();
+  void sendProblem(
+    reply,
+    new LonghaulError('invalid_input', `${request.url.split('?', 1)[0]} is no WebSocket: expected a handshake at /api/sessions/<session id>/frames.`), // prettier-ignore
+  );
+};
+
+/** `ws` closes what broke its protocol by itself, with the code for it: a fault of the client, as a broken connection is. */
+function onSocketError(error: Error, socket: WebSocket, request: FastifyRequest): void {
+  const code = 'code' in error ? String(error.code) : '';
+  if (/^(WS_ERR_|ECONN|EPIPE|ETIMEDOUT)/.test(code)) return request.log.info({ code }, `socket: ${error.message}`);
+  request.log.error({ err: error }, 'a socket failed');
+  socket.terminate();
 }
 
 async function sayGoodbye(socket: WebSocket): Promise<void> {
@@ -83,9 +121,10 @@ export function frameSockets(
     method: 'GET',
     url: '/sessions/:id/frames',
     schema,
+    config: { socket: true },
     handler: (_request, reply) => {
-      void reply.header('upgrade', 'websocket').code(426).type('application/problem+json');
-      return { type: 'about:blank', title: 'Upgrade Required', status: 426, error_code: 'invalid_input', detail: 'This is a WebSocket: connect with ws://.' }; // prettier-ignore
+      void reply.header('upgrade', 'websocket');
+      return sendProblem(reply, new LonghaulError('invalid_input', 'This is a WebSocket: connect with ws://.'), { status: 426 }); // prettier-ignore
     },
     // Listeners are attached before it gives way: a client may speak at once.
     wsHandler: (socket, request) => {

@@ -1,4 +1,5 @@
 /** Failures as HTTP says them: problem documents (RFC 9457) with our `error_code`. The one place that maps them. */
+import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
@@ -34,10 +35,12 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   change_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
+  request_timeout: 408,
   idempotency_conflict: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   too_many_attempts: 429,
+  headers_too_large: 431,
   internal_error: 500,
 };
 
@@ -47,30 +50,62 @@ export function statusOf(code: ErrorCode): number {
   return STATUS[code] ?? (origin === 'caller' ? 422 : retryable ? 503 : 500);
 }
 
-export function sendProblem(reply: FastifyReply, failure: LonghaulError, errors?: Problem['errors']): FastifyReply {
+export interface ProblemOptions {
+  readonly errors?: Problem['errors'];
+  /** Where the code alone does not tell it. */
+  readonly status?: number;
+}
+
+function problemOf(failure: LonghaulError, requestId: string, { status, errors }: ProblemOptions = {}): Problem {
   const { code, message } = failure;
-  const status = statusOf(code);
-  const body: Problem = {
+  const answered = status ?? statusOf(code);
+  return {
     type: 'about:blank',
-    title: STATUS_CODES[status] ?? 'Error',
-    status,
+    title: STATUS_CODES[answered] ?? 'Error',
+    status: answered,
     detail: message,
     error_code: code,
     retryable: ERRORS[code].retryable,
-    request_id: reply.request.id,
+    request_id: requestId,
     ...(errors ? { errors } : {}),
   };
+}
+
+export function sendProblem(reply: FastifyReply, failure: LonghaulError, options: ProblemOptions = {}): FastifyReply {
+  const body = problemOf(failure, reply.request.id, options);
   return reply
-    .code(status)
+    .code(body.status)
     .header('content-type', 'application/problem+json')
     .serializer((value: unknown) => JSON.stringify(value))
     .send(body);
 }
 
+/** For a connection on which there is no request that could be answered. The connection ends with it. */
+export function problemMessage(failure: LonghaulError, headers: Readonly<Record<string, string>> = {}): string {
+  const problem = problemOf(failure, randomUUID());
+  const body = JSON.stringify(problem);
+  const all = {
+    'content-type': 'application/problem+json',
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+    date: new Date().toUTCString(),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'x-request-id': problem.request_id,
+    ...headers,
+  };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
+  return [`HTTP/1.1 ${problem.status} ${problem.title}`, ...lines, '', body].join('\r\n');
+}
+
 /** Whatever a route throws. What we have no name for is logged; its message is not for strangers. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (hasZodFastifySchemaValidationErrors(error)) return sendProblem(reply, ...invalid(error));
-  const failure = asLonghaulError(error);
+  // Its connection broke while its body was read. That looks like one to Postgres that broke.
+  const brokeOff = error !== null && error === request.raw.errored;
+  const failure = brokeOff
+    ? new LonghaulError('invalid_input', 'The connection broke before the body was complete.')
+    : asLonghaulError(error);
   const status = statusOf(failure.code);
   if (status >= 500)
     request.log[status === 500 ? 'error' : 'warn']({ err: error }, `${failure.code}: ${failure.message}`);
@@ -79,7 +114,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 
 type Invalid = Pick<FastifyError, 'validation' | 'validationContext'>;
 
-function invalid({ validation = [], validationContext: where }: Invalid): [LonghaulError, Problem['errors']] {
+function invalid({ validation = [], validationContext: where }: Invalid): [LonghaulError, ProblemOptions] {
   const errors = validation.map(({ instancePath, message }) => ({
     pointer: instancePath === '/' ? '' : instancePath,
     detail: message ?? 'is not as expected',
@@ -88,7 +123,7 @@ function invalid({ validation = [], validationContext: where }: Invalid): [Longh
   const at = first?.pointer ? ` at ${first.pointer}` : '';
   return [
     new LonghaulError('invalid_input', `${where ?? 'request'}${at}: ${first?.detail ?? 'is not as expected'}`),
-    errors,
+    { errors },
   ];
 }
 

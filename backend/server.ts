@@ -1,6 +1,6 @@
 /** The HTTP face, put together. What a resource says and takes is in its file of routes/. */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
 import {
   fastify,
@@ -14,8 +14,11 @@ import type { Logger } from 'pino';
 import { isLoopback } from '../services/listen-host.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { type AccessOptions, makeAccess } from './access.ts';
+import { type ConnectionLimits, connectionLimits } from './connections.ts';
 import type { RouteDeps } from './deps.ts';
-import { acceptSockets, frameSockets } from './frames-socket.ts';
+import { acceptSockets, frameSockets, refuseStrayHandshakes } from './frames-socket.ts';
+import { type HttpServer, makeHttpServer } from './http-server.ts';
+import { acceptJsonOnly } from './json-body.ts';
 import { methodsByPath } from './known-methods.ts';
 import { type BackendMetrics, makeMetrics, type MetricsSources } from './metrics.ts';
 import { openapiOptions } from './openapi.ts';
@@ -30,8 +33,6 @@ import { taskRoutes } from './routes/tasks.ts';
 
 /** More than the longest input takes, in any script, escaped where it must be. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
-/** From its first byte to its last: nobody holds a connection by sending slowly. */
-const REQUEST_TIMEOUT_MS = 60_000;
 /** A Postgres that hangs answers nobody; whoever asked hears so after this long. */
 const PATIENCE_MS = 10_000;
 
@@ -39,26 +40,36 @@ export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSource
   readonly longhaul: RouteDeps['longhaul'];
   readonly access: AccessOptions;
   readonly log: Logger;
-  /** Only tests have less patience. */
+  /** Only tests have less patience, and fewer connections. */
   readonly patienceMs?: number;
+  readonly connections?: ConnectionLimits;
 }
 
 export function makeServer(options: ServerOptions): FastifyInstance {
   const metrics = makeMetrics(options);
   const deps: RouteDeps = { ...options, metrics };
+  const handshakes = createServer();
+  let http: HttpServer | undefined;
   const server = fastify({
+    serverFactory: (handler) => {
+      http = makeHttpServer(handler, { limits: options.connections ?? connectionLimits(), handshakes });
+      return http.server;
+    },
+    // Those of ours come first.
+    clientErrorHandler: () => {},
     loggerInstance: options.log.child({}, { level: 'warn', serializers: { req: requestInLog } }),
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    // A request that comes while the server stops is served: 503 would not say in our words why.
+    return503OnClosing: false,
+    rewriteUrl: targetOf,
     genReqId: requestId,
     // What is no path at all meets no hook and no handler.
     frameworkErrors: (error, request, reply) =>
       void handleError(error, request as FastifyRequest, reply as FastifyReply),
   }) as unknown as FastifyInstance;
   const methodsOf = methodsByPath(server);
-  // JSON only: text would come to the schemas as a string.
-  server.removeContentTypeParser('text/plain');
+  acceptJsonOnly(server);
   server.setValidatorCompiler(validatorCompiler);
   // What is sent is held to its schema by types and tests, not again each time: a row of an adopted table that is not as
   // expected is shown as it is, not answered with a fault.
@@ -74,7 +85,19 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     });
     done();
   });
-  server.addHook('onRequest', makeAccess(options.access));
+  server.addHook(
+    'onRequest',
+    makeAccess(options.access, (socket) => http?.prove(socket) !== false),
+  );
+  // Before a body is read.
+  server.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) refuseUnknown(request, reply, methodsOf(pathOf(request.url)));
+    else done();
+  });
+  server.addHook('onRequest', refuseStrayHandshakes);
+  server.addHook('onListen', async () => {
+    if (options.access.listenHost === 'localhost') await http?.listenAtOthers('localhost');
+  });
   server.addHook('preHandler', answerWithin(options.patienceMs ?? PATIENCE_MS));
   server.addHook('onResponse', (request, reply, done) => {
     observe(metrics, request, reply);
@@ -82,7 +105,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
     done();
   });
-  acceptSockets(server);
+  acceptSockets(server, handshakes);
   server.register(swagger, openapiOptions);
   healthRoutes(server, options);
   metricsRoute(server, { metrics, open: isLoopback(options.access.listenHost) });
@@ -113,6 +136,14 @@ function answerWithin(ms: number): preHandlerHookHandler {
     reply.raw.once('close', () => clearTimeout(timer));
     done();
   };
+}
+
+/** Of a target in absolute form (`GET http://host/path`) the path; its host counts, whatever the header says (RFC 9112, 3.2.2). */
+function targetOf({ url = '/', headers }: IncomingMessage): string {
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) return url;
+  const { host, pathname, search, username } = new URL(url);
+  headers.host = username === '' ? host : `${username}@${host}`;
+  return `${pathname}${search}`;
 }
 
 /** The caller's own, if it is one that can stand in a log. */

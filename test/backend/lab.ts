@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { inject } from 'vitest';
 import type { AccessOptions } from '../../backend/access.ts';
+import type { ConnectionLimits } from '../../backend/connections.ts';
 import { makeServer } from '../../backend/server.ts';
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
 import type { Sql } from '../../store/sql.ts';
@@ -26,6 +27,7 @@ export interface LabServer {
   readonly token: string;
   readonly sql: Sql;
   readonly longhaul: Longhaul;
+  readonly databaseUrl: string;
   /** A folder with a `.git` in it, below `dir`. */
   readonly repository: string;
   readonly dir: string;
@@ -45,6 +47,9 @@ export interface LabServer {
 
 export interface LabServerOptions {
   readonly patienceMs?: number;
+  readonly connections?: ConnectionLimits;
+  /** Default: 127.0.0.1. */
+  readonly listenAt?: string;
   /** Before it listens. */
   readonly prepare?: (server: FastifyInstance) => void;
   /** In front of the database, say. */
@@ -75,12 +80,10 @@ export async function startServer(options: LabServerOptions = {}): Promise<LabSe
   };
 }
 
-interface Place extends Pick<LabServer, 'sql' | 'dir' | 'repository'> {
-  readonly databaseUrl: string;
-}
+type Place = Pick<LabServer, 'sql' | 'dir' | 'repository' | 'databaseUrl'>;
 
 async function serve(place: Place, options: LabServerOptions, servers: LabServer[]): Promise<LabServer> {
-  const { databaseUrl, ...rest } = place;
+  const { databaseUrl } = place;
   const token = options.access?.token ?? randomBytes(32).toString('base64url');
   const log: string[] = [];
   const longhaul = openLonghaul({
@@ -98,10 +101,11 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     access: { listenHost: '127.0.0.1', allowedHosts: [], ...options.access, token },
     projectRoots: options.projectRoots ?? [],
     ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
+    ...(options.connections === undefined ? {} : { connections: options.connections }),
     log: pino({ level: 'debug' }, { write: (line) => void log.push(line) }),
   });
   options.prepare?.(server);
-  const url = await server.listen({ host: '127.0.0.1', port: 0 });
+  const url = await server.listen({ host: options.listenAt ?? '127.0.0.1', port: 0 });
   const documented = new Documented(server.swagger());
   const ask = async (path: string, init: RequestInit): Promise<Answer> => {
     const headers = { authorization: `Bearer ${token}`, ...(init.headers as Record<string, string>) };
@@ -114,7 +118,7 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     return { status, headers: response.headers, body, text };
   };
   const self: LabServer = {
-    ...rest,
+    ...place,
     url,
     token,
     longhaul,

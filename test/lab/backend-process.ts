@@ -19,6 +19,8 @@ export interface BackendPlaces {
   readonly home: string;
   readonly port: number;
   readonly hostName?: string;
+  /** File descriptors that it may have. */
+  readonly openFiles?: number;
 }
 
 /** Resolves once it listens. */
@@ -28,8 +30,14 @@ export async function startBackendProcess({
   home,
   port,
   hostName,
+  openFiles,
 }: BackendPlaces): Promise<BackendProcess> {
-  const child = spawn(process.execPath, [builtModule('backend/main')], {
+  const program = [process.execPath, builtModule('backend/main')] as const;
+  const [command, args] =
+    openFiles === undefined
+      ? [program[0], [program[1]]]
+      : ['/bin/sh', ['-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...program]];
+  const child = spawn(command, args, {
     env: {
       PATH: process.env['PATH'],
       LONGHAUL_HOME: home,

@@ -1,0 +1,172 @@
+/**
+ * Node's HTTP server as the backend needs it, below Fastify: what happens to a connection before there is a request, and
+ * after the last answer.
+ *
+ * Must never happen: an answer that a client cannot read, since its connection was reset while it was still sending; an
+ * answer that is no problem document; one that stands in the place of another request's.
+ */
+import { lookup } from 'node:dns/promises';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { LonghaulError } from '../workflows/errors.ts';
+import { Connections, type ConnectionLimits } from './connections.ts';
+import { problemMessage } from './problem.ts';
+
+const TIMEOUTS = {
+  /** Milliseconds until the headers of a first request are there. */
+  headersTimeout: 10_000,
+  /** From a request's first byte to its last: nobody holds a connection by sending slowly. */
+  requestTimeout: 60_000,
+  /** Between two requests. Longer than the 60 s for which proxies keep theirs, or they would send into a closed one. */
+  keepAliveTimeout: 72_000,
+  /** How often the first two are looked at. */
+  connectionsCheckingInterval: 2_000,
+} as const;
+/** For a client that is still sending when it was answered: overall, and without a byte of it. */
+const LINGER_MS = 30_000;
+const LINGER_SILENCE_MS = 5_000;
+
+export interface HttpServerOptions {
+  readonly limits: ConnectionLimits;
+  /** Handshakes for a WebSocket are handed to it, as `upgrade`. */
+  readonly handshakes: Server;
+}
+
+export interface HttpServer {
+  readonly server: Server;
+  /** False: too many connections have the token. */
+  readonly prove: (socket: Socket) => boolean;
+  /** `localhost` is 127.0.0.1 and ::1: listens at those of its addresses at which `server` does not. */
+  listenAtOthers(host: string): Promise<void>;
+}
+
+export function makeHttpServer(handler: RequestListener, { limits, handshakes }: HttpServerOptions): HttpServer {
+  const connections = new Connections(limits, refuseConnection);
+  const server = serverFor(handler, connections, handshakes);
+  const listenAtOthers = async (host: string): Promise<void> => {
+    const { address, port } = server.address() as AddressInfo;
+    const found = await lookup(host, { all: true }).catch(() => []);
+    for (const other of found) {
+      if (other.address === address) continue;
+      const further = serverFor(handler, connections, handshakes);
+      // It may be there in the hosts file only.
+      further.on('error', () => {});
+      further.listen({ host: other.address, port });
+      server.once('close', () => {
+        further.close();
+        further.closeAllConnections();
+      });
+    }
+  };
+  return { server, prove: (socket) => connections.prove(socket), listenAtOthers };
+}
+
+function serverFor(handler: RequestListener, connections: Connections, handshakes: Server): Server {
+  /** The newest on each connection. */
+  const responses = new WeakMap<Socket, ServerResponse>();
+  // A missing Host is refused by the handler, in the words of any other refusal.
+  const server = createServer({ ...TIMEOUTS, requireHostHeader: false });
+  const onRequest: RequestListener = (request, response) => {
+    connections.touch(request.socket);
+    responses.set(request.socket, response);
+    handler(request, response);
+  };
+  server.on('connection', (socket: Socket) => {
+    connections.admit(socket);
+    lingerAtEnd(socket, () => responses.get(socket)?.req.complete !== false);
+  });
+  server.on('request', onRequest);
+  // An expectation that we do not know may be ignored.
+  server.on('checkExpectation', onRequest);
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    const refused = new LonghaulError('method_not_allowed', `This is no proxy: it takes no ${request.method ?? 'CONNECT'}.`); // prettier-ignore
+    refuseRaw(socket, refused, { allow: 'GET, HEAD, POST' });
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    connections.touch(socket);
+    if (request.headers.upgrade?.toLowerCase() === 'websocket') handshakes.emit('upgrade', request, socket, head);
+    else afterAnswer(responses.get(socket), () => withoutUpgrade(server, { request, socket, head }));
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    onClientError(error, socket, responses.get(socket));
+  });
+  return server;
+}
+
+function refuseConnection(socket: Socket): void {
+  const full = new LonghaulError('too_many_connections', 'Too many connections without the token are open: try again later.'); // prettier-ignore
+  if (socket.writable) socket.write(problemMessage(full));
+  socket.destroySoon();
+}
+
+/**
+ * Node closes a connection right after its last answer. If bytes of the client are unread then, the kernel resets the
+ * connection, and the client may never see the answer. So where a request is not complete, we stop writing and read on.
+ */
+function lingerAtEnd(socket: Socket, isRequestComplete: () => boolean): void {
+  const destroySoon = socket.destroySoon.bind(socket);
+  socket.destroySoon = () => {
+    if (isRequestComplete()) destroySoon();
+    else linger(socket);
+  };
+}
+
+function linger(socket: Socket): void {
+  if (socket.destroyed) return;
+  socket.end();
+  socket.setTimeout(LINGER_SILENCE_MS, () => socket.destroy());
+  const late = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(late));
+  socket.resume();
+}
+
+function refuseRaw(socket: Socket, failure: LonghaulError, headers?: Readonly<Record<string, string>>): void {
+  socket.on('error', () => {});
+  socket.write(problemMessage(failure, headers));
+  linger(socket);
+}
+
+/**
+ * A client offers another protocol, such as h2c (Java's HttpClient does so by itself). An offer may be ignored: the same
+ * request, without it, is put before what follows, and read again. Node 24 has `shouldUpgradeCallback` for it.
+ */
+function withoutUpgrade(
+  server: Server,
+  { request, socket, head }: { request: IncomingMessage; socket: Socket; head: Buffer },
+): void {
+  const { method = 'GET', url = '/', httpVersion, rawHeaders } = request;
+  const lines = [`${method} ${url} HTTP/${httpVersion}`];
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? '';
+    if (!/^(upgrade|http2-settings|connection)$/i.test(name)) lines.push(`${name}: ${rawHeaders[index + 1] ?? ''}`);
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
+  server.emit('connection', socket);
+}
+
+const PARSER_ERRORS: Readonly<Record<string, readonly ['headers_too_large' | 'request_timeout', string]>> = {
+  HPE_HEADER_OVERFLOW: ['headers_too_large', 'Expected at most 16 KB of request line and headers, found more.'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive in time: expected its headers within 10 s and all of it within 60 s.'], // prettier-ignore
+};
+
+/** What the parser refuses, and what did not come in time. `response`: of the newest request on that connection. */
+function onClientError(error: NodeJS.ErrnoException, socket: Socket, response: ServerResponse | undefined): void {
+  // It is called again for each further piece of what is no HTTP.
+  if (socket.writableEnded || refused.has(socket)) return;
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  refused.add(socket);
+  const [code, detail] = PARSER_ERRORS[error.code ?? ''] ?? ['invalid_input', `This is no HTTP request: ${error.message}.`]; // prettier-ignore
+  const refuse = (): void => refuseRaw(socket, new LonghaulError(code, detail));
+  // The body of the request that is being answered is wrong: an answer that has begun cannot be another one any more.
+  if (response && !response.closed && !response.req.complete)
+    return response.headersSent ? void socket.destroy() : refuse();
+  afterAnswer(response, refuse);
+}
+
+/** What comes on a connection is answered in its order. */
+function afterAnswer(response: ServerResponse | undefined, next: () => void): void {
+  if (!response || response.closed) next();
+  else response.once('close', next);
+}
+
+const refused = new WeakSet<Socket>();

@@ -1,0 +1,25 @@
+/** Bodies are JSON in UTF-8, or nothing: what else comes is refused, not changed on the way. */
+import type { FastifyInstance } from 'fastify';
+import { LonghaulError } from '../workflows/errors.ts';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+export function acceptJsonOnly(server: FastifyInstance): void {
+  const parseJson = server.getDefaultJsonParser('error', 'error');
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      return done(new LonghaulError('unsupported_media_type', `Content-Encoding: expected none, found ${JSON.stringify(encoding)}.`)); // prettier-ignore
+    }
+    let text: string;
+    try {
+      text = utf8.decode(body);
+    } catch {
+      return done(new LonghaulError('invalid_input', 'body: expected UTF-8, found bytes that are none.'));
+    }
+    // Several clients name the type of a body that they do not send. Where one is needed its schema says so.
+    if (text === '') return done(null);
+    return parseJson(request, text, done);
+  });
+}
