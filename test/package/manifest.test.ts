@@ -58,7 +58,7 @@ test('beside the build the package holds the command, the driver it brings, and 
   const [pack] = z.tuple([z.object({ files: z.array(z.object({ path: z.string() })) })]).parse(JSON.parse(stdout));
   const files = pack.files.map((file) => file.path).filter((name) => !name.startsWith('dist/'));
   const ours = files.filter((name) => !/^(?:node_modules\/postgres|docs)\//.test(name));
-  expect(ours.sort()).toEqual(['CHANGELOG.md', 'NOTICE', 'README.md', 'bin/longhaul.js', 'bin/patch-postgres.js', 'package.json']); // prettier-ignore
+  expect(ours.sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'NOTICE', 'README.md', 'bin/longhaul.js', 'bin/patch-postgres.js', 'package.json']); // prettier-ignore
   expect(files).toEqual(expect.arrayContaining(['node_modules/postgres/src/connection.js', 'docs/guarantees.md']));
   const driver = readFileSync(path.join(ROOT, 'node_modules/postgres/src/connection.js'), 'utf8');
   expect(driver).toContain('mended by longhaul');
