@@ -2,7 +2,7 @@
  * The worker process: composition root of everything that runs steps. Three Temporal workers share one
  * connection: workflows and database steps, steps on this host's disk, and steps that hold an agent slot.
  */
-import { realpathSync } from 'node:fs';
+import { mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { type Client } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -165,6 +165,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
   // Its real path: rows, git and what is left of agents know it by that.
   const home = realpathSync(settings.home);
   const worktreesDir = path.join(home, 'worktrees');
+  mkdirSync(worktreesDir, { recursive: true, mode: 0o700 }); // git would let other users in
   const steps = makeSteps({
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is tried again')),

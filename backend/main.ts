@@ -6,13 +6,13 @@ import { keepCompacting } from '../client/compact-frames.ts';
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
 import { type Intake, startIntake } from '../client/intake.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
-import { prepareHome } from '../services/home.ts';
+import { homePaths, prepareHome } from '../services/home.ts';
 import { listenText } from '../services/listen-host.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
 import { announceReady, READY_FD } from '../services/ready.ts';
 import { type ListenAddress, readSettings, type Settings } from '../services/settings.ts';
-import { readOrMakeToken, tokenAtHand, tokenFileFor } from '../services/token.ts';
+import { keepAuthHeader, readOrMakeToken, tokenAtHand, tokenFileFor } from '../services/token.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { makeServer } from './server.ts';
 
@@ -83,8 +83,13 @@ function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
 async function tokenOf(settings: Settings): Promise<string> {
   if (settings.tokenFile === undefined) await prepareHome(settings.home);
   const known = await tokenAtHand(settings);
-  // One that is ours is kept from others' eyes, too.
-  return settings.tokenFile !== undefined && known !== undefined ? known : readOrMakeToken(tokenFileFor(settings));
+  const token =
+    settings.tokenFile !== undefined && known !== undefined ? known : await readOrMakeToken(tokenFileFor(settings));
+  // On containers the backend may have no home to write to; it serves all the same.
+  await keepAuthHeader(homePaths(settings.home).authHeaderFile, token).catch((error: unknown) =>
+    log.warn({ err: error }, `no header file for curl: ${messageOf(error)}`),
+  );
+  return token;
 }
 
 interface Opened {

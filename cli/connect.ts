@@ -16,16 +16,19 @@ export interface Services {
   readonly temporalUiUrl: string | undefined;
 }
 
+/** The database alone, with its password. Fails like `findServices`. */
+export async function findDatabase(settings: Settings = readSettings()): Promise<string> {
+  const { databaseUrl } = factsThatHold(settings, await readState(homePaths(settings.home)));
+  if (databaseUrl === undefined) throw unknownService('Postgres', settings);
+  return databaseUrl;
+}
+
 /** Fails with `service_unreachable` if nothing was ever started here. Whether it still runs shows when it is used. */
 export async function findServices(settings: Settings = readSettings()): Promise<Services> {
   const facts = factsThatHold(settings, await readState(homePaths(settings.home)));
   const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = facts;
   if (databaseUrl === undefined || temporalAddress === undefined) {
-    const what = databaseUrl === undefined ? 'Postgres' : 'Temporal';
-    throw new LonghaulError(
-      'service_unreachable',
-      `No ${what} is known for the home ${settings.home}: run \`longhaul up -d\`, or set LONGHAUL_HOME to the home that you mean.`,
-    );
+    throw unknownService(databaseUrl === undefined ? 'Postgres' : 'Temporal', settings);
   }
   const temporal: TemporalTarget =
     settings.temporal.kind === 'server'
@@ -33,3 +36,9 @@ export async function findServices(settings: Settings = readSettings()): Promise
       : { namespace: settings.temporal.namespace, connection: { address: temporalAddress, tls: false } };
   return { settings, databaseUrl, temporalAddress, namespace: temporal.namespace, temporal, backendUrl, temporalUiUrl };
 }
+
+const unknownService = (what: 'Postgres' | 'Temporal', { home }: Settings): LonghaulError =>
+  new LonghaulError(
+    'service_unreachable',
+    `No ${what} is known for the home ${home}: run \`longhaul up -d\`, or set LONGHAUL_HOME to the home that you mean.`,
+  );

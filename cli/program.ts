@@ -85,6 +85,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./gc.ts')).registerGc,
   },
   {
+    name: 'psql',
+    description: 'open the database with psql; what follows is an argument of psql',
+    load: async () => (await import('./psql.ts')).registerPsql,
+  },
+  {
     name: 'demo',
     description: 'show one task from beginning to end: a throwaway home, a sample project, an agent without a model',
     load: async () => (await import('./demo.ts')).registerDemo,
@@ -122,6 +127,8 @@ async function assemble(
     .description('durable coding-agent tasks on Temporal')
     .version(packageVersion(), '-V, --version')
     .exitOverride()
+    // For `longhaul psql`: an option after a command's name is that command's.
+    .enablePositionalOptions()
     .configureOutput({ outputError: (text) => say(wrongUsage(text, words)) });
   withExamples(
     program,

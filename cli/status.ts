@@ -1,23 +1,47 @@
 /** `longhaul status`: what runs, and where. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { headline } from '../services/ensure-up.ts';
+import { withoutPassword } from '../services/database-password.ts';
 import { readSettings } from '../services/settings.ts';
 import { readStatus, type Status } from '../services/status.ts';
+import { LonghaulError } from '../workflows/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 
 export function registerStatus(program: Command): void {
   const command = program
     .command('status')
-    .option('--json', 'for programs')
-    .action((options: { json?: boolean }) =>
+    .option('--json', 'for programs; the only output with the password of the database')
+    .addOption(new Option('--get <field>', 'one value of --json, for scripts').choices(FIELDS))
+    .action((options: { json?: boolean; get?: Field }) =>
       runCommand(options, async () => {
+        if (options.get) return printField(await readStatus(readSettings()), options.get);
         const status = await readStatus(readSettings());
         process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : statusText(status));
         return status.parts.every((part) => part.state === 'ready') ? EXIT.done : EXIT.unreachable;
       }),
     );
-  withExamples(command, ['longhaul status'], ['longhaul status --json']);
+  withExamples(command, ['longhaul status'], ['longhaul status --json'], ['longhaul status --get backend_url']);
+}
+
+/** Of `--json`, but not the address that holds a password: it would be typed into arguments. */
+const FIELDS = [
+  'backend_url',
+  'temporal_address',
+  'temporal_ui_url',
+  'token_file',
+  'auth_header_file',
+  'pgpass_file',
+  'home',
+] as const satisfies readonly (keyof Status)[];
+type Field = (typeof FIELDS)[number];
+
+function printField(status: Status, field: Field): void {
+  const value = status[field];
+  if (value === null) {
+    throw new LonghaulError('service_unreachable', `${field} is not known: run \`longhaul up -d\`.`);
+  }
+  process.stdout.write(`${value}\n`);
 }
 
 function statusText(status: Status): string {
@@ -36,7 +60,7 @@ export function placesText(status: Status): string {
     ['Backend', status.backend_url],
     ['Temporal UI', status.temporal_ui_url],
     ['Temporal', status.temporal_address],
-    ['Postgres', status.database_url],
+    ['Postgres', status.database_url === null ? null : withoutPassword(status.database_url)],
     ['Home', status.home],
   ];
   return places

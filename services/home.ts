@@ -3,8 +3,10 @@ import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../workflows/errors.ts';
+import { keepPassword, withoutPassword, withPassword } from './database-password.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
+import { closeHome } from './private-folder.ts';
 
 export interface HomePaths {
   readonly home: string;
@@ -16,6 +18,10 @@ export interface HomePaths {
   readonly slots: string;
   /** Bearer token of the backend. */
   readonly tokenFile: string;
+  /** The token as a header line, for `curl -H @file`: a token in an argument is in the process list. */
+  readonly authHeaderFile: string;
+  /** The database's password, for PGPASSFILE. */
+  readonly passfile: string;
   readonly stateFile: string;
   /** One file for each worker that drains. */
   readonly drains: string;
@@ -32,6 +38,8 @@ export function homePaths(home: string): HomePaths {
     temporal: join(home, 'temporal'),
     slots: join(home, 'slots'),
     tokenFile: join(home, 'token'),
+    authHeaderFile: join(home, 'auth-header'),
+    passfile: join(home, 'pgpass'),
     stateFile: join(home, 'run', 'state.json'),
     drains: join(home, 'run', 'drains'),
     lock: join(home, 'run', 'supervisor.lock'),
@@ -41,8 +49,12 @@ export function homePaths(home: string): HomePaths {
 export async function prepareHome(home: string): Promise<HomePaths> {
   const paths = homePaths(home);
   try {
-    for (const folder of [home, paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    // Before anything is written into it.
+    await closeHome(home);
+    for (const folder of [paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
+    if (error instanceof LonghaulError) throw error;
     const why = error instanceof Error ? error.message : String(error);
     throw new LonghaulError(
       'invalid_input',
@@ -91,15 +103,23 @@ export type HomeState = z.infer<typeof homeState>;
 /** What the last supervisor wrote; it may be gone, and so may its parts. */
 export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
   const value = await readJson(paths.stateFile);
-  return value === undefined ? undefined : homeState.parse(value);
+  if (value === undefined) return undefined;
+  const state = homeState.parse(value);
+  const { databaseUrl } = state.facts;
+  if (databaseUrl === undefined) return state;
+  return { ...state, facts: { ...state.facts, databaseUrl: await withPassword(paths.passfile, databaseUrl) } };
 }
 
+/** The record itself holds no password: it is what a person attaches to a bug report. */
 export async function writeState(paths: HomePaths, state: HomeState): Promise<void> {
-  await writeJson(paths.stateFile, state);
+  const { databaseUrl } = state.facts;
+  if (databaseUrl === undefined) return writeJson(paths.stateFile, state);
+  await keepPassword(paths.passfile, databaseUrl);
+  await writeJson(paths.stateFile, { ...state, facts: { ...state.facts, databaseUrl: withoutPassword(databaseUrl) } });
 }
 
-/** Where the backend's token is, if it is there. */
-export async function tokenFileOf(file: string): Promise<string | null> {
+/** The path, if there is such a file. */
+export async function fileOrNull(file: string): Promise<string | null> {
   return access(file).then(
     () => file,
     () => null,

@@ -35,6 +35,8 @@ export interface SpawnDetached {
   readonly logFile: string;
   readonly uid?: number;
   readonly gid?: number;
+  /** What the process takes from the rights of files that it makes. */
+  readonly umask?: number;
   /** Called with the process's fd 3, a pipe that it may say something on. */
   readonly onFd3?: (pipe: Readable) => void;
 }
@@ -44,6 +46,7 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
   await mkdir(dirname(options.logFile), { recursive: true, mode: 0o700 });
   const log = openLog(options.logFile);
   try {
+    const umask = options.umask === undefined ? undefined : process.umask(options.umask);
     const child = spawn(options.command, [...options.args], {
       cwd: options.cwd,
       env: options.env,
@@ -52,6 +55,8 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
+    // Inherited at the fork, which is over: nothing of ours ran in between.
+    if (umask !== undefined) process.umask(umask);
     const exited = new Promise<string>((resolve) => {
       child.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit code ${code}`));
       child.once('error', (error) => resolve(error.message));

@@ -1,5 +1,5 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
-import { homePaths, readState, tokenFileOf, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
+import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
 import { drainingWorkers } from './drains.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { lockHolder } from './lock.ts';
@@ -13,6 +13,10 @@ export interface Status {
   readonly backend_url: string | null;
   readonly home: string;
   readonly token_file: string | null;
+  /** The token as a header line: `curl -H @FILE`. */
+  readonly auth_header_file: string | null;
+  /** Holds the password of `database_url`, for PGPASSFILE. */
+  readonly pgpass_file: string | null;
   readonly parts: readonly PartStatus[];
 }
 
@@ -42,7 +46,9 @@ export async function readStatus(settings: Settings): Promise<Status> {
     temporal_ui_url: facts.temporalUiUrl ?? null,
     backend_url: facts.backendUrl ?? null,
     home: settings.home,
-    token_file: await tokenFileOf(settings.tokenFile ?? paths.tokenFile),
+    token_file: await fileOrNull(settings.tokenFile ?? paths.tokenFile),
+    auth_header_file: await fileOrNull(paths.authHeaderFile),
+    pgpass_file: await fileOrNull(paths.passfile),
     parts: [supervisorStatus(supervisor), ...parts],
   };
 }

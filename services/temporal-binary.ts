@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { tail } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { takeLock } from './lock.ts';
+import { refuseWritableByOthers } from './private-folder.ts';
 
 /** The newest version that `go install` accepts: later ones have a `replace` in their go.mod. */
 export const TEMPORAL_VERSION = 'v1.5.1';
@@ -36,11 +37,13 @@ export interface FindTemporal {
 
 export async function findTemporal(options: FindTemporal): Promise<string> {
   const path = options.path ?? process.env['PATH'] ?? '';
-  const found = await locateTemporal(options.cacheDir, path);
-  if (found) return found;
   const folder = join(options.cacheDir, 'temporal', TEMPORAL_VERSION);
   const cached = join(folder, 'temporal');
+  const found = await locateTemporal(options.cacheDir, path);
+  if (found === cached) await refuseWritableByOthers(folder);
+  if (found) return found;
   await mkdir(folder, { recursive: true });
+  await refuseWritableByOthers(folder);
   const release = await waitForLock(join(options.cacheDir, 'temporal', 'lock'), options);
   try {
     if (await isProgram(cached)) return cached;

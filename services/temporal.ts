@@ -133,6 +133,7 @@ async function launch(options: TemporalOptions, program: string): Promise<Runnin
     // TEMPORAL_* would be taken for options of the command.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LC_ALL: 'C', ...options.env },
     cwd: options.dir,
+    umask: 0o077,
     logFile: options.logFile,
   });
   try {

@@ -3,11 +3,12 @@
  * token: the file is linked into place whole, by the first.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, link, open, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, link, open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { homePaths } from './home.ts';
 import { refuseWithoutToken } from './listen-host.ts';
+import { readOwnFile, writePrivately } from './private-file.ts';
 import type { Settings } from './settings.ts';
 
 /** Guessing one is hopeless: 256 bits in what we make, and no shorter than this in what we are given. */
@@ -16,13 +17,18 @@ const MIN_CHARS = 32;
 /** RFC 6750's token, and an HTTP token too: it can stand in a header and in a list of WebSocket protocols. */
 const TOKEN = /^[\w.~+-]+$/;
 
-/** `undefined`: there is no such file. Fails with `invalid_input` if it holds what is no token. */
+/**
+ * `undefined`: there is no such file. Fails with `invalid_input` if it holds what is no token, or belongs to another
+ * user.
+ */
 export async function readToken(file: string): Promise<string | undefined> {
   let text: string;
   try {
-    text = (await readFile(file, 'utf8')).trim();
+    const read = await readOwnFile(file);
+    if (read === undefined) return undefined;
+    text = read.trim();
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return undefined;
+    if (error instanceof LonghaulError) throw error;
     const why = error instanceof Error ? error.message : String(error);
     throw new LonghaulError('invalid_input', `The token file ${file} cannot be read: ${why}`, { cause: error });
   }
@@ -57,6 +63,12 @@ export async function readOrMakeToken(file: string): Promise<string> {
   if (token === undefined)
     throw new LonghaulError('invalid_input', `The token file ${file} vanished while it was made.`);
   return token;
+}
+
+/** Beside a token of the home, for programs that read a header from a file (`curl -H @file`). */
+export async function keepAuthHeader(file: string, token: string): Promise<void> {
+  const line = `Authorization: Bearer ${token}\n`;
+  if ((await readOwnFile(file)) !== line) await writePrivately(file, line);
 }
 
 async function makeToken(file: string): Promise<void> {

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { exists } from './exists.ts';
+import { refuseWritableByOthers } from './private-folder.ts';
 
 const WORKFLOWS = fileURLToPath(new URL('../workflows/', import.meta.url));
 const PREBUILT = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url));
@@ -19,12 +20,14 @@ export async function workflowBundle(cacheDir: string): Promise<string> {
   if (await exists(PREBUILT)) return PREBUILT;
   const file = path.join(cacheDir, 'workflow-bundles', `${await fingerprint()}.js`);
   if (await exists(file)) {
+    await refuseWritableByOthers(path.dirname(file));
     // `longhaul gc` removes what has not been used for long.
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
     return file;
   }
   await mkdir(path.dirname(file), { recursive: true });
+  await refuseWritableByOthers(path.dirname(file));
   const half = `${file}.${process.pid}`;
   await writeFile(half, await makeBundle());
   await rename(half, file);

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { access, constants, link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { homePaths, tokenFileOf } from '../../services/home.ts';
+import { fileOrNull, homePaths } from '../../services/home.ts';
 import { findPostgresBinaries } from '../../services/postgres-binaries.ts';
 import { planPostgresUser } from '../../services/postgres-user.ts';
 import type { Settings } from '../../services/settings.ts';
@@ -81,7 +81,7 @@ async function checkToken(settings: Settings): Promise<Check> {
     const token = await tokenAtHand(settings);
     return ok('token', `${file}${token === undefined ? ' (is made at the first start)' : ''}`);
   } catch (error) {
-    const makesNew = settings.tokenFile === undefined && (await tokenFileOf(file)) !== null;
+    const makesNew = settings.tokenFile === undefined && (await fileOrNull(file)) !== null;
     const advice = makesNew
       ? 'Remove it, and the next start makes a new one.'
       : `\`openssl rand -hex 32 > ${file}\` puts one there.`;

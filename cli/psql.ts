@@ -1,0 +1,50 @@
+/** `longhaul psql`: a shell on the database. The password reaches psql by its environment, never by an argument. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Command } from 'commander';
+import { passwordOf, withoutPassword } from '../services/database-password.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { findDatabase } from './connect.ts';
+import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
+
+export function registerPsql(program: Command): void {
+  const command = program
+    .command('psql')
+    .argument('[args...]', 'arguments of psql')
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action((args: readonly string[]) => runCommand({}, () => psql(args)));
+  withExamples(
+    command,
+    ['longhaul psql'],
+    ["longhaul psql -c 'SELECT id, state FROM tasks'"],
+    ['longhaul psql < query.sql'],
+  );
+}
+
+/** psql's own exit code. */
+async function psql(args: readonly string[]): Promise<number> {
+  const databaseUrl = await findDatabase();
+  const password = passwordOf(databaseUrl);
+  // Ctrl-C in psql ends a statement, and must not end us before it.
+  const ignore = (): void => {};
+  process.on('SIGINT', ignore);
+  try {
+    const child = spawn('psql', ['--dbname', withoutPassword(databaseUrl), ...args], {
+      stdio: 'inherit',
+      env: { ...process.env, ...(password === undefined ? {} : { PGPASSWORD: password }) },
+    });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code ?? 1;
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+    throw new LonghaulError(
+      'invalid_input',
+      'There is no psql on PATH: install the client of Postgres (Debian: postgresql-client). Other clients find the password by PGPASSFILE; `longhaul status --get pgpass_file` names the file.',
+      { cause: error },
+    );
+  } finally {
+    process.off('SIGINT', ignore);
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Small files that only their owner may read: secrets of the home. Written whole or not at all.
+ *
+ * Never: a secret that another user has put there is used. That user knows it, or has chosen where we connect to.
+ */
+import { randomBytes } from 'node:crypto';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { FileHandle } from 'node:fs/promises';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
+
+export async function writePrivately(file: string, text: string): Promise<void> {
+  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);
+  try {
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * `undefined`: there is no such file. Fails with `invalid_input` if the file belongs to another user than this process
+ * or root.
+ */
+export async function readOwnFile(file: string): Promise<string | undefined> {
+  let handle: FileHandle;
+  try {
+    handle = await open(file, 'r');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+  try {
+    const { uid } = await handle.stat();
+    if (!isOurs(uid)) throw foreignOwner(file, uid);
+    return await readFile(handle, 'utf8');
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Root can read and write everything in any case. */
+export const isOurs = (uid: number): boolean => uid === 0 || uid === process.getuid?.();
+
+export const foreignOwner = (path: string, uid: number): LonghaulError =>
+  new LonghaulError(
+    'invalid_input',
+    `${path}: expected it to belong to the user of this process (uid ${process.getuid?.() ?? 'unknown'}), found uid ${uid}: look at why, then remove it or \`chown\` it.`,
+  );

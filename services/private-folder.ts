@@ -1,0 +1,54 @@
+/**
+ * Folders that other users of the machine may not use. A folder of ours that is open is closed; a folder of another
+ * user is refused, because that user can replace everything in it.
+ *
+ * Not covered: access control lists, and the folders above: who may rename them can put another one in its place.
+ */
+import { chmod, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { foreignOwner, isOurs } from './private-file.ts';
+
+/** Of a home. Files that are right in it are made readable by us alone. */
+const FOLDERS = ['logs', 'run', 'postgres', 'temporal', 'slots', 'locks', 'worktrees'];
+
+const OTHERS = 0o077;
+const OTHERS_WRITE = 0o022;
+/** Root may run Postgres as an account without rights, which must pass through the home to its own folder. */
+const OTHERS_PASS = 0o001;
+
+/** The home and the folders right in it. Fails with `invalid_input`. */
+export async function closeHome(home: string): Promise<void> {
+  const passing = (await isClusterOfOther(home)) ? OTHERS_PASS : 0;
+  await close(home, OTHERS & ~passing);
+  const there = await readdir(home);
+  for (const name of FOLDERS.filter((folder) => there.includes(folder))) {
+    await close(join(home, name), name === 'postgres' ? OTHERS & ~passing : OTHERS);
+  }
+}
+
+/** The cache holds programs that we run. Other users may read it. Fails with `invalid_input`. */
+export async function refuseWritableByOthers(folder: string): Promise<void> {
+  await close(folder, OTHERS_WRITE);
+}
+
+async function isClusterOfOther(home: string): Promise<boolean> {
+  try {
+    return (await stat(join(home, 'postgres', 'data'))).uid !== process.getuid?.();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return false;
+    throw error;
+  }
+}
+
+/** Takes `rights` from the folder. */
+async function close(folder: string, rights: number): Promise<void> {
+  const { uid, mode } = await stat(folder);
+  if (!isOurs(uid)) throw foreignOwner(folder, uid);
+  if ((mode & rights) === 0) return;
+  if (uid === process.getuid?.()) return chmod(folder, mode & 0o7777 & ~rights);
+  throw new LonghaulError(
+    'invalid_input',
+    `${folder}: expected a folder that other users cannot use, found mode ${(mode & 0o7777).toString(8)} and owner root: \`chmod ${rights === OTHERS_WRITE ? 'go-w' : 'go-rwx'}\` it as root, or name another folder.`,
+  );
+}
