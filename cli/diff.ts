@@ -6,7 +6,7 @@ import { isFinal } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { harmless, type Paint, painter, type Style } from './terminal.ts';
+import { type Paint, painter, type Style, visible } from './terminal.ts';
 
 export function registerDiff(program: Command): void {
   const command = program
@@ -43,7 +43,7 @@ const STYLES: readonly (readonly [string, Style])[] = [
 ];
 
 export function coloured(diff: string, paint: Paint): string {
-  const lines = harmless(diff).split('\n');
+  const lines = visible(diff).split('\n');
   return lines
     .map((line) => {
       const style = STYLES.find(([start]) => line.startsWith(start))?.[1];

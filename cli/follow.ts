@@ -5,10 +5,10 @@ import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
 import { EXIT, sayIfReaderLeaves } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
-import { liveScreen, plainScreen, type Screen } from './screen.ts';
+import { lineColumns, type LiveLine, liveScreen, plainScreen, type Screen } from './screen.ts';
 import { watchServices } from './service-watch.ts';
 import { changeText, shortId } from './task-text.ts';
-import { harmless, type Paint, painter, seconds } from './terminal.ts';
+import { hang, harmless, type Paint, painter, seconds, type Style } from './terminal.ts';
 import { Timeline } from './timeline.ts';
 
 const PATIENCE_MS = 5_000;
@@ -39,10 +39,10 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
     throw error;
   });
   if (!task || (detach.signal.aborted && !isFinal(task.state))) {
-    if (!options.json) process.stdout.write(detachedText(taskId));
+    if (!options.json) print(detachedLines(taskId));
     return EXIT.done;
   }
-  if (!options.json) process.stdout.write(endText(task, painter(process.stdout)));
+  if (!options.json) print(endLines(task));
   return exitCodeOfTask(task);
 }
 
@@ -60,7 +60,7 @@ export async function showTimeline(
 ): Promise<void> {
   const paint = painter(process.stdout);
   const task = await describe(longhaul, taskId);
-  process.stdout.write(headerText(task, paint));
+  print(headerLines(task));
   const screen: Screen =
     process.stdout.isTTY && process.env['TERM'] !== 'dumb'
       ? liveScreen(process.stdout, paint)
@@ -96,14 +96,29 @@ function exitCodeOfTask(task: Pick<TaskDescription, 'state'>): number {
   return task.state === 'failed' ? EXIT.taskFailed : EXIT.done;
 }
 
-function headerText(task: TaskDescription, paint: Paint): string {
-  const facts = [task.agent ?? 'no agent', task.project_path ?? task.project_name ?? 'no project'];
-  return `${paint('bold', `task ${shortId(task)}`)} ${paint('dim', facts.map(harmless).join(' · '))}\n`;
+/** On a terminal no line is broken within a word. */
+function print(lines: readonly LiveLine[]): void {
+  const { stdout } = process;
+  const paint = painter(stdout);
+  const fitting = ({ text }: LiveLine): string[] => (stdout.isTTY ? hang(text, lineColumns(stdout)) : [text]);
+  const shown = lines.flatMap((line) => fitting(line).map((text) => (line.style ? paint(line.style, text) : text)));
+  stdout.write(shown.map((text) => `${text}\n`).join(''));
 }
 
-function detachedText(taskId: TaskId): string {
+function headerLines(task: TaskDescription): LiveLine[] {
+  const facts = [task.agent ?? 'no agent', task.project_path ?? task.project_name ?? 'no project'];
+  return [{ text: `task ${shortId(task)} ${facts.map(harmless).join(' · ')}`, style: 'bold' }];
+}
+
+function detachedLines(taskId: TaskId): LiveLine[] {
   const id = shortId({ id: taskId });
-  return `\nDetached; the task goes on.\n  longhaul watch ${id}    see how it goes\n  longhaul cancel ${id}   stop it\n`;
+  const lines = [
+    '',
+    'Detached; the task continues.',
+    `  longhaul watch ${id}    see how it goes`,
+    `  longhaul cancel ${id}   stop it`,
+  ];
+  return lines.map((text) => ({ text }));
 }
 
 function leftText(taskId: TaskId): string {
@@ -114,23 +129,35 @@ function leftText(taskId: TaskId): string {
 const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;
 
 /** How it ended, in one line. */
-export function endLine(task: TaskDescription, paint: Paint): string {
-  if (!isFinal(task.state)) return `task ${shortId(task)} is ${task.state}`;
-  const [mark, style] = MARKS[task.state];
+export const endLine = (task: TaskDescription, paint: Paint): string => {
+  const { text, style } = ending(task);
+  return style ? paint(style, text) : text;
+};
+
+function ending(task: TaskDescription): LiveLine {
+  if (!isFinal(task.state)) return { text: `task ${shortId(task)} is ${task.state}` };
+  const [mark, style]: readonly [string, Style] = MARKS[task.state];
   const tookMs = Date.parse(task.ended_at ?? '') - Date.parse(task.created_at ?? '');
   const head = [`${mark} ${task.state}`];
   if (task.error_code) head.push(task.error_code);
   if (!Number.isNaN(tookMs)) head.push(seconds(tookMs));
   head.push(changeText(task.change));
-  return paint(style, head.join(' · '));
+  return { text: head.join(' · '), style };
 }
 
-function endText(task: TaskDescription, paint: Paint): string {
-  if (!isFinal(task.state)) return `${endLine(task, paint)}\n`;
-  const lines = ['', endLine(task, paint)];
+function endLines(task: TaskDescription): LiveLine[] {
+  if (!isFinal(task.state)) return [ending(task)];
+  const more: string[] = [];
   // The summary of a completed task is the last paragraph of what was just shown.
-  if (task.state !== 'completed' && task.output_summary) lines.push(`  ${harmless(task.output_summary)}`);
-  if (task.change) lines.push(`  longhaul diff ${shortId(task)}`);
-  else if (task.state === 'failed') lines.push(`  longhaul show ${shortId(task)}`);
-  return `${lines.join('\n')}\n`;
+  if (task.state !== 'completed' && task.output_summary) {
+    more.push(
+      ...harmless(task.output_summary)
+        .trimEnd()
+        .split('\n')
+        .map((line) => `  ${line}`),
+    );
+  }
+  if (task.change) more.push(`  longhaul diff ${shortId(task)}`);
+  else if (task.state === 'failed') more.push(`  longhaul show ${shortId(task)}`);
+  return [{ text: '' }, ending(task), ...more.map((text) => ({ text }))];
 }

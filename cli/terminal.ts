@@ -1,4 +1,5 @@
 /** Text on a terminal: colours, widths, and nothing of an agent's text that could steer it. */
+import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 
 const NAMES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const;
@@ -19,8 +20,14 @@ function wantsColour(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
   return env['TERM'] !== 'dumb';
 }
 
-/** Control characters made harmless: an agent must not move the cursor, set titles or clear the screen. */
-export function harmless(text: string): string {
+/**
+ * Text to be read: without the sequences that colour it or steer a terminal. An agent must not move the cursor, set titles
+ * or clear the screen.
+ */
+export const harmless = (text: string): string => visible(stripVTControlCharacters(text));
+
+/** The same where each character counts, as in a diff: what steers a terminal is shown as \ufffd. */
+export function visible(text: string): string {
   return (
     text
       .replace(/\r\n?/g, '\n')
@@ -56,19 +63,41 @@ export function fit(text: string, columns: number): string {
   return `${cut}…`;
 }
 
-/** Lines of at most `columns`, broken between words where there are any. The last one may still grow. */
+/**
+ * Lines of at most `columns`, broken between words; a word that is longer than a line is broken where the line ends. The
+ * last one may still grow.
+ */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
-  let rest = text;
-  while (widthOf(rest) > columns) {
-    const full = fit(rest, columns + 1).slice(0, -1);
-    const blank = full.lastIndexOf(' ');
-    const at = blank > columns / 3 ? blank : full.length;
-    lines.push(rest.slice(0, at));
-    rest = rest.slice(at).replace(/^ /, '');
+  let line = '';
+  let width = 0;
+  for (const { segment } of SEGMENTER.segment(text)) {
+    const wide = widthOf(segment);
+    if (width + wide > columns && line !== '') {
+      const [full, begun] = segment === ' ' ? [line, ''] : breakLine(line);
+      lines.push(full);
+      line = begun;
+      width = widthOf(begun);
+      if (segment === ' ') continue;
+    }
+    line += segment;
+    width += wide;
   }
-  lines.push(rest);
-  return lines;
+  return [...lines, line];
+}
+
+/** Before its last word, unless that is all there is. */
+function breakLine(line: string): [full: string, begun: string] {
+  const blank = line.lastIndexOf(' ');
+  return line.slice(0, blank + 1).trim() === '' ? [line, ''] : [line.slice(0, blank), line.slice(blank + 1)];
+}
+
+/** As `wrap`, with the margin of the first line before each further one: blanks, and the bar of what a tool printed. */
+export function hang(text: string, columns: number): string[] {
+  const margin = /^ *(?:│ )?/.exec(text)?.[0] ?? '';
+  const room = columns - widthOf(margin);
+  if (room < columns / 2) return wrap(text, columns);
+  return wrap(text.slice(margin.length), room).map((line) => margin + line);
 }
 
 export function seconds(ms: number): string {

@@ -18,11 +18,18 @@ export function outputLines(call: ToolCall, verbose: boolean): string[] {
 function outputOf({ content, raw_output: raw }: ToolCall): string[] {
   const texts = content.flatMap((one) => (one.type === 'text' ? [one.text] : []));
   const text = texts.length > 0 ? texts.join('\n') : rawText(raw);
-  const lines = harmless(text).trim().split('\n');
+  const lines = harmless(overwritten(text)).trim().split('\n');
   // Agents wrap what a command printed as a block of Markdown.
   const fenced = lines.length > 2 && /^```\w*$/.test(lines[0] ?? '') && lines.at(-1) === '```';
   const inner = fenced ? lines.slice(1, -1) : lines;
   return inner.length === 1 && inner[0] === '' ? [] : inner.map((line) => line.trimEnd());
+}
+
+/** A line that a progress bar wrote again and again is what it was last. */
+function overwritten(text: string): string {
+  if (!text.includes('\r')) return text;
+  const last = (line: string): string => line.split('\r').findLast((part) => part.trim() !== '') ?? '';
+  return text.replaceAll('\r\n', '\n').split('\n').map(last).join('\n');
 }
 
 function rawText(raw: unknown): string {
