@@ -77,7 +77,7 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
     }[]
   >`
     SELECT t.state, t.session_id, p.path, t.base_commit, t.worktree_path,
-           CASE WHEN t.started_at IS NULL THEN extract(epoch FROM clock_timestamp() - t.created_at)::float8 END AS waited_s
+           CASE WHEN t.started_at IS NULL AND isfinite(t.created_at) THEN extract(epoch FROM clock_timestamp() - t.created_at)::float8 END AS waited_s
       FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId} FOR UPDATE OF t`;
   if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row or its project's was deleted`);
   if (task.state !== 'pending' && task.state !== 'running') {
@@ -121,7 +121,7 @@ async function pathFor(
 async function newestResult(tx: Tx, sessionId: SessionId): Promise<string | undefined> {
   const [row] = await tx<{ result_commit: string }[]>`
     SELECT result_commit FROM pending_changes
-     WHERE session_id = ${sessionId} AND state = 'pending' AND result_commit IS NOT NULL
+     WHERE session_id = ${sessionId} AND state = 'pending' AND result_commit ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'
      ORDER BY created_at DESC, id DESC LIMIT 1`;
   return row?.result_commit;
 }

@@ -72,7 +72,7 @@ async function afterEnd(tx: Tx, task: TaskRow, taskId: TaskId): Promise<TaskResu
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
   const frames = await finishStreaming(tx, task, { taskId, state });
   if (task.session_id && frames.length > 0) await appendKeyed(tx, task.session_id, frames);
-  return resultOf(state, task.output_summary ?? '', task.error_code);
+  return resultOf(state, cut(task.output_summary ?? '', MAX_SUMMARY_CHARS), task.error_code);
 }
 
 function resultOf(state: TaskResult['state'], summary: string, code: string | null): TaskResult {
@@ -110,7 +110,7 @@ async function writeEnd(
        SET state = ${end.state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
            error_code = ${end.state === 'failed' ? end.code : null}, waits_until = NULL,
            kept_worktree = ${keptWorktree === undefined ? null : task.worktree_path},
-           cost_tokens = (SELECT sum(tokens_used)::bigint FROM messages WHERE session_id = ${task.session_id})
+           cost_tokens = (SELECT least(sum(tokens_used), 9007199254740991)::bigint FROM messages WHERE session_id = ${task.session_id})
      WHERE id = ${taskId}`;
 }
 

@@ -6,6 +6,7 @@ import { Context } from '@temporalio/activity';
 import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
 import { idOf } from '../store/ids.ts';
 import type { Tx } from '../store/sql.ts';
+import { MAX_INPUT_CHARS, refuseProjectPath, refuseTaskValues } from '../store/task-limits.ts';
 import {
   type ChatId,
   type ExecutionPath,
@@ -24,10 +25,13 @@ import type { StepDeps } from './step.ts';
 
 interface TaskRow {
   readonly id: TaskId;
-  readonly project_id: ProjectId;
+  readonly project_id: ProjectId | null;
   readonly input: string;
   readonly agent: string | null;
   readonly model: string | null;
+  readonly mode_id: string | null;
+  readonly thinking_option_id: string | null;
+  readonly priority: number | null;
   readonly session_id: SessionId | null;
   readonly chat_id: ChatId | null;
   readonly message_id: MessageId | null;
@@ -51,7 +55,8 @@ export function makeOpenSession({ sql, host }: StepDeps) {
     return sql.begin(async (tx): Promise<OpenedSession> => {
       const task = await lockTask(tx, taskId);
       if (isFinal(task.state)) return { kind: 'closed', state: task.state };
-      if (task.session_id && task.message_id && task.execution_path) {
+      // By us: any program may write these columns, but no other gives the message this id.
+      if (task.session_id && task.message_id === idOf(taskId, 'assistant-message') && task.execution_path) {
         return opened(task, { sessionId: task.session_id, messageId: task.message_id, path: task.execution_path });
       }
       refuse(task);
@@ -85,7 +90,8 @@ function opened(
 
 async function lockTask(tx: Tx, taskId: TaskId): Promise<TaskRow> {
   const [task] = await tx<TaskRow[]>`
-    SELECT t.id, t.project_id, t.input, t.agent, t.model, t.session_id, t.chat_id, t.message_id, t.state,
+    SELECT t.id, t.project_id, left(t.input, ${MAX_INPUT_CHARS + 1}) AS input, t.agent, t.model, t.mode_id,
+           t.thinking_option_id, t.priority, t.session_id, t.chat_id, t.message_id, t.state,
            t.execution_path, t.permission_policy, p.id IS NOT NULL AS project_found, p.path AS project_path,
            a.supports_acp, a.name IS NOT NULL AS listed
       FROM tasks t
@@ -99,22 +105,22 @@ async function lockTask(tx: Tx, taskId: TaskId): Promise<TaskRow> {
 /** A program may insert any row; what our own API refuses beforehand ends here with the same words. */
 function refuse(task: TaskRow): void {
   if (!task.input?.trim()) throw new LonghaulError('invalid_input', 'The task has no input: say what is to be done.');
+  refuseTaskValues({
+    ...task,
+    modeId: task.mode_id,
+    thinkingOptionId: task.thinking_option_id,
+    permissionPolicy: task.permission_policy,
+  });
+  if (task.project_id === null) {
+    throw new LonghaulError('project_not_found', 'The task has no project: give it the id of a row of projects.');
+  }
   if (!task.project_found) {
     throw new LonghaulError(
       'project_not_found',
       `Project ${task.project_id} does not exist. Insert it into projects first.`,
     );
   }
-  const policy = task.permission_policy ?? 'allow';
-  if (policy === 'ask') {
-    throw new LonghaulError(
-      'not_supported_yet',
-      'permission_policy "ask" is not supported yet: use "allow" or "deny".',
-    );
-  }
-  if (policy !== 'allow' && policy !== 'deny') {
-    throw new LonghaulError('invalid_input', `permission_policy is "${policy}": expected "allow" or "deny".`);
-  }
+  if (task.project_path) refuseProjectPath(task.project_path);
 }
 
 function routeOf(task: TaskRow): Route {

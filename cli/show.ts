@@ -31,10 +31,10 @@ export function registerShow(program: Command): void {
 }
 
 function taskText(task: TaskDescription, attempts: Attempts, paint: Paint): string {
-  const state = paint(STATE_STYLES[task.state], task.state);
+  const state = paint(STATE_STYLES[task.state] ?? 'dim', harmless(task.state));
   const facts: [string, string | number | null][] = [
     ['task', task.id],
-    ['state', isFinal(task.state) ? state : `${state}, ${isStopping(task) ? 'stopping' : task.phase}`],
+    ['state', isFinal(task.state) ? state : `${state}, ${isStopping(task) ? 'stopping' : harmless(task.phase)}`],
     ['waits', waitsText(task, Date.now())],
     ['error', task.error_code],
     ['summary', task.output_summary],

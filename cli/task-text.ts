@@ -7,7 +7,8 @@ const DAY_MS = 86_400_000;
 /** Enough to be unique among what a person sees; commands take any unique beginning. */
 export const shortId = (task: { readonly id: string }): string => task.id.slice(0, 8);
 
-export const STATE_STYLES: Record<TaskDescription['state'], Style> = {
+/** Rows of an adopted table may have states of their own. */
+export const STATE_STYLES: Partial<Record<string, Style>> = {
   pending: 'dim',
   running: 'cyan',
   completed: 'green',
@@ -56,9 +57,9 @@ export const isStopping = ({ state, phase, cancel_requested_at: asked }: TaskDes
 /** A phase says more than that it runs; of one that waits, how long. */
 function stateText(task: TaskDescription, now: number): string {
   const { state, phase, waits_until: until } = task;
-  if (state !== 'running') return state;
+  if (state !== 'running') return harmless(state);
   if (isStopping(task)) return 'stopping';
-  return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : phase;
+  return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : harmless(phase);
 }
 
 /** A table whose last column takes what is left of the line; `columns` undefined: all of it. */
@@ -79,7 +80,7 @@ export function tableText(
   const left = widths.reduce((sum, width) => sum + width + 2, 0);
   const lines = tasks.map((task, index) => {
     const cells = padded(rows[index] ?? []);
-    const state = paint(STATE_STYLES[task.state], cells[1] ?? '');
+    const state = paint(STATE_STYLES[task.state] ?? 'dim', cells[1] ?? '');
     const input = harmless(task.input).trim().split('\n')[0] ?? '';
     const rest = columns === undefined ? input : fit(input, Math.max(20, columns - left));
     return [cells[0], state, ...cells.slice(2), rest].join('  ').trimEnd();

@@ -12,6 +12,8 @@ import { missing, parseId } from './short-ids.ts';
 import { isRunMissing, isTemporalAway } from './temporal.ts';
 
 const SIGNAL_MS = 5_000;
+/** The row has all of it; Temporal bounds payloads. */
+const MAX_REASON_CHARS = 400;
 
 export interface CancelDeps {
   readonly sql: Sql;
@@ -71,7 +73,7 @@ export async function sayEnded(
 
 /** False: the signal is not delivered, because Temporal is away or the run is not there (yet, or any more). */
 export async function signalCancel(client: Client, taskId: TaskId, reason: string | undefined): Promise<boolean> {
-  const wish: CancelTask = reason === undefined ? {} : { reason };
+  const wish: CancelTask = reason === undefined ? {} : { reason: reason.slice(0, MAX_REASON_CHARS).toWellFormed() };
   try {
     const handle = client.workflow.getHandle(taskWorkflowId(taskId));
     await client.withDeadline(Date.now() + SIGNAL_MS, () => handle.signal(CANCEL_TASK, wish));

@@ -8,6 +8,7 @@ import { openTasks } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import { type Phase, SEARCH_ATTRIBUTES, type TaskId, taskWorkflowId } from '../workflows/contract.ts';
 import { signalCancel } from './cancel.ts';
+import { isUuid } from './short-ids.ts';
 
 const LIST_MS = 10_000;
 const WAITING: Phase = 'waiting_limit';
@@ -28,7 +29,8 @@ async function waitingTasks(temporal: Client): Promise<TaskId[]> {
   const query = `${SEARCH_ATTRIBUTES.phase} = '${WAITING}' AND ExecutionStatus = 'Running'`;
   const found: TaskId[] = [];
   for await (const { workflowId } of temporal.workflow.list({ query })) {
-    if (workflowId.startsWith(PREFIX)) found.push(workflowId.slice(PREFIX.length) as TaskId);
+    const id = workflowId.slice(PREFIX.length);
+    if (workflowId.startsWith(PREFIX) && isUuid(id)) found.push(id as TaskId);
   }
   return found;
 }

@@ -14,12 +14,13 @@ import {
   cancelsToSignal,
   type ClaimedTask,
   claimTasks,
+  closeEndedClaims,
   failUnstarted,
   releaseClaim,
   storeRun,
   takeStaleClaims,
 } from '../store/queue.ts';
-import type { Sql } from '../store/sql.ts';
+import { isConnectionLoss, type Sql } from '../store/sql.ts';
 import type { TaskId } from '../workflows/contract.ts';
 import { shorten } from '../workflows/cut-text.ts';
 import { cancelBeforeStart, sayEnded, signalCancel } from './cancel.ts';
@@ -150,6 +151,7 @@ class RunningIntake {
     await this.#signalCancels();
     if (Date.now() < this.#nextAuthorityAt) return;
     this.#nextAuthorityAt = Date.now() + AUTHORITY_MS;
+    if ((await closeEndedClaims(sql)) > 0) this.#doorbell.ring();
     this.#track(
       settleLostRuns(this.#options).then(
         (count) => count > 0 && this.#broughtOn(count),
@@ -220,8 +222,14 @@ class RunningIntake {
   async #cancelWhatHasNotStarted(): Promise<void> {
     const { sql, log } = this.#options;
     for (const wish of await cancelsBeforeStart(sql)) {
-      if (await cancelBeforeStart(sql, wish.id, wish.reason ?? undefined)) {
-        log.info({ task_id: wish.id }, 'task cancelled before it started');
+      try {
+        if (await cancelBeforeStart(sql, wish.id, wish.reason ?? undefined)) {
+          log.info({ task_id: wish.id }, 'task cancelled before it started');
+        }
+      } catch (error) {
+        // One row that cannot be ended keeps no other task from anything.
+        if (isConnectionLoss(error)) throw error;
+        log.error({ err: error, task_id: wish.id }, 'a task could not be cancelled before it started');
       }
     }
   }

@@ -141,7 +141,7 @@ function endOf(run: OpenRun, status: string): TaskEnd {
 function whyLost({ id, runId }: OpenRun, status: string): string {
   switch (status) {
     case 'INVALID':
-      return `The task's run_id is "${runId}", which is no run of Temporal's.`;
+      return `The task's run_id is "${runId.slice(0, 80).toWellFormed()}", which is no run of Temporal's.`;
     case 'TERMINATED':
       return 'The task was terminated in Temporal before it ended.';
     default:

@@ -11,6 +11,7 @@ import { findProject } from '../store/projects.ts';
 import { insertTask } from '../store/queue.ts';
 import { addChat, addUserMessage, chatIsOf, findSession, newestOpenChat } from '../store/sessions.ts';
 import type { Sql, Tx } from '../store/sql.ts';
+import { refuseTaskValues } from '../store/task-limits.ts';
 import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
 import { head } from '../workflows/cut-text.ts';
@@ -18,7 +19,6 @@ import { LonghaulError } from '../workflows/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { isUuid } from './short-ids.ts';
 
-const MAX_INPUT_CHARS = 1_000_000;
 /** The row has the whole text; a frame is at most 64 KB. */
 const FRAME_INPUT_CHARS = 8_000;
 
@@ -115,26 +115,9 @@ function refuseEmpty(submission: Submission): void {
 }
 
 function refuseValues(submission: Submission): void {
-  const { input, priority, permissionPolicy } = submission;
   refuseEmpty(submission);
-  if (input.trim() === '') throw invalid('input is empty: say what the agent is to do.');
-  if (input.length > MAX_INPUT_CHARS) {
-    throw invalid(
-      `input: expected at most ${MAX_INPUT_CHARS} characters, found ${input.length}. Put the rest into a file.`,
-    );
-  }
-  if (priority !== undefined && !(Number.isInteger(priority) && priority >= 1 && priority <= 5)) {
-    throw invalid(`priority: expected a whole number from 1 (first) to 5, found ${priority}.`);
-  }
-  if (permissionPolicy === 'ask') {
-    throw new LonghaulError(
-      'not_supported_yet',
-      'permission_policy "ask" is not supported yet: choose "allow" or "deny" for what the agent asks.',
-    );
-  }
-  if (permissionPolicy !== undefined && permissionPolicy !== 'allow' && permissionPolicy !== 'deny') {
-    throw invalid(`permission_policy: expected "allow" or "deny", found ${JSON.stringify(permissionPolicy)}.`);
-  }
+  if (submission.input.trim() === '') throw invalid('input is empty: say what the agent is to do.');
+  refuseTaskValues(submission);
 }
 
 /** A task that names no agent would fail once it is started: there is no native agent yet. */

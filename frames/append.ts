@@ -2,6 +2,7 @@
  * Frames of steps. Each carries a key: a step that runs again finds its frames and adds none. Agents'
  * frames go through the writer instead, which is fenced by attempt.
  */
+import { logEnd } from '../store/log-end.ts';
 import type { Tx } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../workflows/contract.ts';
 import { type FrameBody, FRAMES_CHANNEL } from './frame.ts';
@@ -32,7 +33,7 @@ export async function appendKeyed(tx: Tx, sessionId: SessionId, frames: readonly
   if (missing.length === 0) return;
   await tx`
     WITH moved AS (
-      UPDATE sessions SET seq = seq + ${missing.length} WHERE id = ${sessionId} RETURNING seq - ${missing.length} AS before, seq AS last
+      UPDATE sessions SET seq = ${logEnd(tx, sessionId)} + ${missing.length} WHERE id = ${sessionId} RETURNING seq - ${missing.length} AS before, seq AS last
     ), added AS (
       INSERT INTO frames (session_id, seq, type, task_id, body, key)
       SELECT ${sessionId}, moved.before + f.ord, f.type, f.task_id, f.body::jsonb, f.key

@@ -109,11 +109,12 @@ export async function readPages(sql: Sql, wanted: readonly PageWanted[]): Promis
 function pageRead(after: number, rows: readonly PageRow[]): PageRead {
   const [row] = rows;
   if (!row) return { kind: 'gone' };
-  if (after < row.compacted_seq || after > row.last) return { kind: 'unreachable' };
+  if (after < Math.min(row.compacted_seq, row.last) || after > row.last) return { kind: 'unreachable' };
   const entries = rows.flatMap((one) => (one.seq === null ? [] : [entryOf(one.seq, one)]));
   const [first] = entries;
   const page = first && pageOf(first, entries);
-  return { kind: 'read', page, more: (page?.last ?? after) < row.last };
+  // The row may count beyond what the log has: then nothing more is there to be read at once.
+  return { kind: 'read', page, more: page !== undefined && page.last < row.last };
 }
 
 function entryOf(seq: number, { session_id, type, task_id, at, body }: PageRow): Entry {

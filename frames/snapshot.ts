@@ -139,8 +139,8 @@ async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage
       status: row.status ?? 'complete',
       content: streamed?.content ?? row.content ?? '',
       reasoning: streamed?.reasoning ?? row.reasoning ?? '',
-      tool_calls: streamed ? [...streamed.toolCalls.values()] : (row.tool_calls ?? []),
-      plan: streamed ? (streamed.plan ?? null) : row.plan,
+      tool_calls: streamed ? [...streamed.toolCalls.values()] : listed(row.tool_calls),
+      plan: streamed ? (streamed.plan ?? null) : row.plan && listed(row.plan),
       tokens_used: row.tokens_used,
       created_at: iso(row.created_at),
       finished_at: iso(row.finished_at),
@@ -153,7 +153,7 @@ async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage
 export async function foldMessage(db: Db, sessionId: SessionId, messageId: MessageId): Promise<MessageView> {
   const view = emptyMessage();
   const [session] = await db<{ compacted_seq: number }[]>`SELECT compacted_seq FROM sessions WHERE id = ${sessionId}`;
-  let after = session?.compacted_seq ?? 0;
+  let after = Math.max(0, session?.compacted_seq ?? 0);
   for (;;) {
     const rows = await db<{ seq: number; type: string; body: object; mine: boolean }[]>`
       SELECT seq, type, body->>'message_id' = ${messageId} AS mine,
@@ -168,7 +168,7 @@ export async function foldMessage(db: Db, sessionId: SessionId, messageId: Messa
 
 async function tasksOf(db: Db, sessionId: SessionId): Promise<SnapshotTask[]> {
   const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`
-    SELECT id AS task_id, agent, state, phase, waits_until, error_code, output_summary, created_at, started_at, ended_at
+    SELECT id AS task_id, agent, coalesce(state, 'unknown') AS state, phase, waits_until, error_code, output_summary, created_at, started_at, ended_at
       FROM tasks WHERE session_id = ${sessionId} ORDER BY queue_position, created_at, id`;
   return rows.map((row) => ({
     ...row,
@@ -212,4 +212,7 @@ async function latestOf(db: Db, sessionId: SessionId): Promise<Pick<SnapshotFram
   return { commands: row?.commands?.commands ?? [], usage: row?.usage?.usage ?? null };
 }
 
-const iso = (date: Date | null): string | null => date?.toISOString() ?? null;
+// Any program may write any time, and any JSON: what has no form here is shown as absent.
+const iso = (date: Date | null): string | null =>
+  date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();
+const listed = <Item>(value: readonly Item[] | null): readonly Item[] => (Array.isArray(value) ? value : []);

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AgentSessionId, DispatchResult, SessionId, TaskId, TurnSoFar } from '../workflows/contract.ts';
 import type { ErrorCode } from '../workflows/errors.ts';
+import { logEnd } from './log-end.ts';
 import type { Db, Sql } from './sql.ts';
 import { wellFormed } from './well-formed.ts';
 
@@ -96,7 +97,9 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
     }
     // Sent together, run in this order: the attempts are read once the session is locked.
     const [[session], attempts, [before]] = await Promise.all([
-      tx<{ seq: number }[]>`SELECT seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
+      tx<
+        { seq: number }[]
+      >`SELECT ${logEnd(tx, task.session_id)} AS seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
       tx<KnownAttempt[]>`
         SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, spawned_at,
                ended_at, error_code, outcome
@@ -126,7 +129,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
       tx`
         UPDATE attempts SET ended_at = clock_timestamp()
          WHERE task_id = ${turn.taskId} AND attempt < ${attempt} AND ended_at IS NULL`,
-      tx`UPDATE sessions SET writer = ${token}, written = 0 WHERE id = ${task.session_id}`,
+      tx`UPDATE sessions SET writer = ${token}, written = 0, seq = ${session.seq} WHERE id = ${task.session_id}`,
       tx`UPDATE tasks SET phase = 'starting', waits_until = NULL WHERE id = ${turn.taskId}`,
     ]);
     return {

@@ -1,6 +1,6 @@
 /** What people and programs are shown of changes. */
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
-import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 
 export interface ListedChange {
@@ -38,8 +38,9 @@ export interface ChangeFilter {
 }
 
 const columns = (db: Db) => db`
-  t.id, t.task_id, t.session_id, coalesce(k.project_id, s.project_id) AS project_id, t.file_path, t.operation, t.state, t.partial,
-  t.additions, t.deletions, t.base_commit, t.result_commit, ${isoTime(db, 'created_at')}`;
+  t.id, t.task_id, t.session_id, coalesce(k.project_id, s.project_id) AS project_id,
+  ${shownText(db, 't', 'file_path', 'operation', 'state', 'base_commit', 'result_commit')}
+  t.partial, t.additions, t.deletions, ${isoTime(db, 'created_at')}`;
 
 const source = (db: Db) => db`
   pending_changes t LEFT JOIN tasks k ON k.id = t.task_id LEFT JOIN sessions s ON s.id = t.session_id`;

@@ -1,6 +1,7 @@
 /**
  * Lists a page at a time, newest first. A page begins after the last row of the one before (a keyset, not an offset):
- * rows that come or go meanwhile make none appear twice or be left out. Rows without a time come last, as of 1970.
+ * rows that come or go meanwhile make none appear twice or be left out. Rows without a time are listed as of 1970, rows with a
+ * time that is infinite or far from ours at the nearer bound: any program may write any time.
  */
 import type { Db } from './sql.ts';
 
@@ -23,7 +24,9 @@ export interface Page<Row> {
 }
 
 // In a statement the listed table is called t. The expression is that of the indexes.
-const age = (db: Db) => db`coalesce(t.created_at, 'epoch'::timestamptz)`;
+// The bounds keep its microseconds an exact number in JavaScript.
+const age = (db: Db) => db`
+  least(greatest(coalesce(t.created_at, 'epoch'::timestamptz), '1700-01-01 00:00:00+00'::timestamptz), '2250-01-01 00:00:00+00'::timestamptz)`;
 
 /** One more column, for `cutPage`. */
 export const pageColumn = (db: Db) => db`(extract(epoch FROM ${age(db)}) * 1000000)::bigint AS page_at`;
@@ -34,12 +37,22 @@ export function isAfter(db: Db, { after }: PageWish) {
   return db`(${age(db)}, t.id) < ('epoch'::timestamptz + ${after.at}::bigint * interval '1 microsecond', ${after.id}::uuid)`;
 }
 
-/** The end of the statement: one row more than asked for tells whether there is a next page. */
-export const pageEnd = (db: Db, { limit }: PageWish) => db`ORDER BY ${age(db)} DESC, t.id DESC LIMIT ${limit + 1}`;
+export const newestFirst = (db: Db) => db`ORDER BY ${age(db)} DESC, t.id DESC`;
 
-/** A time of `t` as ISO 8601 in UTC, as frames have them. */
-export const isoTime = (db: Db, column: string) =>
-  db`to_char(t.${db(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${db(column)}`;
+/** The end of the statement: one row more than asked for tells whether there is a next page. */
+export const pageEnd = (db: Db, { limit }: PageWish) => db`${newestFirst(db)} LIMIT ${limit + 1}`;
+
+/** A time of `t` as ISO 8601 in UTC, as frames have them. Null also where that form has no word for it (`infinity`, 44 BC). */
+export const isoTime = (db: Db, column: string) => db`
+  CASE WHEN t.${db(column)} >= '0001-01-01 00:00:00+00' AND t.${db(column)} < '10000-01-01 00:00:00+00'
+       THEN to_char(t.${db(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') END AS ${db(column)}`;
+
+/** Longer text of a row is cut where it is one of many facts: a page of a list is of a size that can be sent. */
+const SHOWN_CHARS = 5_000;
+
+/** Text columns of the table `from`, each followed by a comma. */
+export const shownText = (db: Db, from: string, ...columns: readonly string[]) =>
+  columns.map((column) => db`left(${db(from)}.${db(column)}::text, ${SHOWN_CHARS}) AS ${db(column)},`);
 
 export function cutPage<Row extends { readonly id: string; readonly page_at: number }>(
   rows: readonly Row[],

@@ -1,6 +1,6 @@
 /** Projects: git repositories on a host. */
 import type { ProjectId } from '../workflows/contract.ts';
-import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 
 export interface ProjectRow {
@@ -53,7 +53,7 @@ export async function findProjectView(db: Db, id: ProjectId): Promise<ProjectVie
 
 export async function projectPage(db: Db, wish: PageWish): Promise<Page<ProjectView>> {
   const rows = await db<(ProjectView & { readonly page_at: number })[]>`
-    SELECT t.id, t.name, t.path, ${isoTime(db, 'created_at')}, ${pageColumn(db)}
+    SELECT t.id, ${shownText(db, 't', 'name', 'path')} ${isoTime(db, 'created_at')}, ${pageColumn(db)}
       FROM projects t WHERE ${isAfter(db, wish)} ${pageEnd(db, wish)}`;
   return cutPage(rows, wish);
 }

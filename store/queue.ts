@@ -7,6 +7,8 @@ import { type Db, sqlCode } from './sql.ts';
 
 /** A claim this old without a run belongs to a process that died, or whose call to Temporal was lost. */
 const STALE_CLAIM = '10 seconds';
+/** A time that far in the future was not written by us: the database's clock gives both. */
+const CLOCK_STEP = '10 seconds';
 /** Whoever asks for a cancel signals it himself. This long after, somebody has to look after it. */
 const CANCEL_GRACE = '1 second';
 const UNIQUE_VIOLATION = '23505';
@@ -29,26 +31,63 @@ export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> 
     return [
       ...(await db<ClaimedTask[]>`
         WITH next AS MATERIALIZED (
-          SELECT t.id FROM tasks t
-           WHERE t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL
-             AND (t.session_id IS NULL OR NOT EXISTS (
-               SELECT FROM tasks o
-                WHERE o.session_id = t.session_id AND o.id <> t.id
-                  AND ((o.claimed_at IS NOT NULL AND o.ended_at IS NULL)
-                    OR (o.state = 'pending' AND o.cancel_requested_at IS NULL
-                      AND (o.queue_position, o.created_at, o.id) < (t.queue_position, t.created_at, t.id)))))
-           ORDER BY t.created_at, t.id LIMIT ${limit} FOR UPDATE SKIP LOCKED
+          SELECT t.id FROM tasks t WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit} FOR UPDATE SKIP LOCKED
         ), claimed AS (
           UPDATE tasks t SET claimed_at = clock_timestamp() FROM next WHERE t.id = next.id RETURNING t.*
         )
-        SELECT c.id, p.name AS project, c.agent, c.priority, left(c.input, 1000) AS input
-          FROM claimed c LEFT JOIN projects p ON p.id = c.project_id ORDER BY c.created_at, c.id`),
+        ${claimedTasks(db)}`),
     ];
   } catch (error) {
-    // Another one claimed for the same session meanwhile. The end of that task wakes us.
-    if (sqlCode(error) === UNIQUE_VIOLATION) return [];
+    // Another one claimed for the same session meanwhile. That must not keep the other sessions' tasks from starting.
+    if (sqlCode(error) === UNIQUE_VIOLATION) return claimOneByOne(db, limit);
     throw error;
   }
+}
+
+/** Whether it is the turn of the task `t`. One without a time comes first, so that of any two one is the first. */
+const isNext = (db: Db) => db`
+  t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL
+    AND (t.session_id IS NULL OR NOT EXISTS (
+      SELECT FROM tasks o
+       WHERE o.session_id = t.session_id AND o.id <> t.id
+         AND ((o.claimed_at IS NOT NULL AND o.ended_at IS NULL)
+           OR (o.state = 'pending' AND o.cancel_requested_at IS NULL
+             AND (o.queue_position, coalesce(o.created_at, '-infinity'), o.id)
+               < (t.queue_position, coalesce(t.created_at, '-infinity'), t.id)))))`;
+
+const claimedTasks = (db: Db) => db`
+  SELECT c.id, left(p.name, 1000) AS project, left(c.agent, 1000) AS agent, c.priority, left(c.input, 1000) AS input
+    FROM claimed c LEFT JOIN projects p ON p.id = c.project_id ORDER BY c.created_at, c.id`;
+
+async function claimOneByOne(db: Db, limit: number): Promise<ClaimedTask[]> {
+  const next = await db<{ id: TaskId }[]>`
+    SELECT t.id FROM tasks t WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit}`;
+  const all: ClaimedTask[] = [];
+  for (const { id } of next) {
+    try {
+      all.push(
+        ...(await db<ClaimedTask[]>`
+          WITH claimed AS (
+            UPDATE tasks t SET claimed_at = clock_timestamp() WHERE t.id = ${id} AND ${isNext(db)} RETURNING t.*
+          )
+          ${claimedTasks(db)}`),
+      );
+    } catch (error) {
+      if (sqlCode(error) !== UNIQUE_VIOLATION) throw error;
+    }
+  }
+  return all;
+}
+
+/**
+ * Rows that a program wrote, or that were there before us, and that would keep their session's next task from starting:
+ * ended, with a claim and without the time of their end.
+ */
+export async function closeEndedClaims(db: Db): Promise<number> {
+  const rows = await db`
+    UPDATE tasks SET ended_at = clock_timestamp()
+     WHERE claimed_at IS NOT NULL AND ended_at IS NULL AND (state IS NULL OR state NOT IN ('pending', 'running')) RETURNING id`;
+  return rows.length;
 }
 
 /** Takes over claims that led to no run. The run may exist all the same: its answer was lost. */
@@ -57,13 +96,13 @@ export async function takeStaleClaims(db: Db, limit: number): Promise<ClaimedTas
     ...(await db<ClaimedTask[]>`
       WITH stale AS MATERIALIZED (
         SELECT id FROM tasks
-         WHERE state IN ('pending', 'running') AND run_id IS NULL AND claimed_at < clock_timestamp() - ${STALE_CLAIM}::interval
+         WHERE state IN ('pending', 'running') AND run_id IS NULL
+           AND claimed_at NOT BETWEEN clock_timestamp() - ${STALE_CLAIM}::interval AND clock_timestamp() + ${CLOCK_STEP}::interval
          ORDER BY created_at, id LIMIT ${limit} FOR UPDATE SKIP LOCKED
       ), claimed AS (
         UPDATE tasks t SET claimed_at = clock_timestamp() FROM stale WHERE t.id = stale.id RETURNING t.*
       )
-      SELECT c.id, p.name AS project, c.agent, c.priority, left(c.input, 1000) AS input
-        FROM claimed c LEFT JOIN projects p ON p.id = c.project_id ORDER BY c.created_at, c.id`),
+      ${claimedTasks(db)}`),
   ];
 }
 
@@ -75,6 +114,9 @@ export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<v
 export async function releaseClaim(db: Db, taskId: TaskId): Promise<void> {
   await db`UPDATE tasks SET claimed_at = NULL WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL`;
 }
+
+/** Of any length in the row; a signal's payload and a summary are bounded. */
+const reason = (db: Db) => db`left(cancel_reason, 400)`;
 
 export interface CancelWish {
   readonly id: TaskId;
@@ -88,7 +130,7 @@ export interface CancelWish {
 export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
   return [
     ...(await db<CancelWish[]>`
-      SELECT id, cancel_reason AS reason FROM tasks
+      SELECT id, ${reason(db)} AS reason FROM tasks
        WHERE state IN ('pending', 'running') AND claimed_at IS NULL AND run_id IS NULL
          AND cancel_requested_at IS NOT NULL ORDER BY created_at`),
   ];
@@ -98,9 +140,10 @@ export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
 export async function cancelsToSignal(db: Db): Promise<CancelWish[]> {
   return [
     ...(await db<CancelWish[]>`
-      SELECT id, cancel_reason AS reason FROM tasks
+      SELECT id, ${reason(db)} AS reason FROM tasks
        WHERE state IN ('pending', 'running') AND (claimed_at IS NOT NULL OR run_id IS NOT NULL)
-         AND cancel_requested_at < clock_timestamp() - ${CANCEL_GRACE}::interval
+         AND cancel_requested_at
+             NOT BETWEEN clock_timestamp() - ${CANCEL_GRACE}::interval AND clock_timestamp() + ${CLOCK_STEP}::interval
        ORDER BY cancel_requested_at`),
   ];
 }
@@ -155,7 +198,7 @@ export interface OpenRun {
 export async function openRuns(db: Db): Promise<OpenRun[]> {
   return [
     ...(await db<OpenRun[]>`
-      SELECT id, state, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", cancel_reason AS "cancelReason"
+      SELECT id, state, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", ${reason(db)} AS "cancelReason"
         FROM tasks WHERE state IN ('pending', 'running') AND run_id IS NOT NULL ORDER BY created_at`),
   ];
 }

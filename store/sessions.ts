@@ -1,6 +1,6 @@
 /** Sessions and their chats, as the way in needs them. */
 import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
-import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 
 export async function findSession(
@@ -60,7 +60,7 @@ export async function sessionPage(
   wish: PageWish,
 ): Promise<Page<SessionView>> {
   const rows = await db<(SessionView & { readonly page_at: number })[]>`
-    SELECT t.id, t.project_id, t.name, t.model, t.status, t.seq, ${isoTime(db, 'created_at')}, ${pageColumn(db)},
+    SELECT t.id, t.project_id, ${shownText(db, 't', 'name', 'model', 'status')} t.seq, ${isoTime(db, 'created_at')}, ${pageColumn(db)},
            (SELECT count(*) FROM tasks o WHERE o.session_id = t.id AND o.state IN ('pending', 'running')) AS open_tasks
       FROM sessions t
      WHERE ${isAfter(db, wish)} AND ${projectId ? db`t.project_id = ${projectId}` : db`true`}

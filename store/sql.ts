@@ -16,7 +16,8 @@ export interface ConnectOptions {
 
 /**
  * int8 arrives as a number here, not as the driver's string: sequence numbers and counts stay far below
- * 2^53 (a session at 10,000 frames a second gets there after 28,000 years).
+ * 2^53 (a session at 10,000 frames a second gets there after 28,000 years). What a program wrote beyond is read as the bound,
+ * which can be written back, unlike the double that is nearest to the number.
  */
 export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql {
   refuseUnmended(postgres);
@@ -28,10 +29,13 @@ export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql 
     onnotice: () => {},
     connection: { application_name: options.applicationName ?? 'longhaul' },
     types: {
-      bigint: { to: 20, from: [20], parse: Number, serialize: String },
+      bigint: { to: 20, from: [20], parse: safeInteger, serialize: String },
     },
   });
 }
+
+const safeInteger = (text: string): number =>
+  Math.min(Math.max(Number(text), Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 
 /** As published the driver ends the process, or never answers again, when a connection dies. */
 export function refuseUnmended(driver: object): void {

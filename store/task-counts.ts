@@ -11,7 +11,7 @@ export async function countTasks(db: Db): Promise<TaskCounts> {
   const [states, [oldest]] = await Promise.all([
     db<{ state: string | null; count: number }[]>`SELECT state, count(*) AS count FROM tasks GROUP BY state`,
     db<{ age: number }[]>`
-      SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 AS age FROM tasks WHERE state = 'pending'`,
+      SELECT coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 AS age FROM tasks WHERE state = 'pending' AND isfinite(created_at)`,
   ]);
   return { states: [...states], oldestPendingS: oldest?.age ?? 0 };
 }

@@ -1,6 +1,16 @@
 /** What people and programs are shown of tasks. */
 import type { ChangeId, ChatId, Phase, ProjectId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
-import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish } from './pages.ts';
+import {
+  cutPage,
+  isAfter,
+  isoTime,
+  newestFirst,
+  type Page,
+  pageColumn,
+  pageEnd,
+  type PageWish,
+  shownText,
+} from './pages.ts';
 import type { Db } from './sql.ts';
 
 /** A row of `tasks` as the API and the CLI show it. */
@@ -48,13 +58,22 @@ export interface ChangeView {
   readonly result_commit: string | null;
 }
 
+const TEXTS =
+  'agent model mode_id thinking_option_id phase error_code output_summary execution_path permission_policy run_id host kept_worktree cancel_reason'.split(
+    ' ',
+  );
+const NAME_CHARS = 5_000;
+
 const columns = (db: Db) => db`
-  t.id, t.project_id, p.name AS project_name, p.path AS project_path, t.agent, t.model, t.mode_id,
-  t.thinking_option_id, t.session_id, t.chat_id, t.state, t.phase, t.error_code, t.output_summary, t.execution_path,
-  t.priority, t.permission_policy, t.cost_tokens, t.run_id, t.host, t.kept_worktree, t.cancel_reason,
+  t.id, t.project_id, left(p.name, ${NAME_CHARS}) AS project_name, left(p.path, ${NAME_CHARS}) AS project_path,
+  ${shownText(db, 't', ...TEXTS)}
+  t.session_id, t.chat_id, coalesce(left(t.state, ${NAME_CHARS}), 'unknown') AS state, t.priority, t.cost_tokens,
   ${isoTime(db, 'waits_until')}, ${isoTime(db, 'cancel_requested_at')}, ${isoTime(db, 'created_at')}, ${isoTime(db, 'started_at')}, ${isoTime(db, 'ended_at')}`;
 
+const LISTED_INPUT_CHARS = 1_000;
+
 const input = (db: Db) => db`coalesce(t.input, '') AS input`;
+const shortInput = (db: Db) => db`left(coalesce(t.input, ''), ${LISTED_INPUT_CHARS}) AS input`;
 
 /** The newest one; `files` is what it says of its files. */
 const changeWith = (db: Db, files: ReturnType<typeof input>) => db`
@@ -80,17 +99,17 @@ export interface TaskFilter {
   readonly limit: number;
 }
 
-/** Newest first. */
+/** Newest first, the input of each cut short. */
 export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskView[]> {
   return [
     ...(await db<TaskView[]>`
-      SELECT ${columns(db)}, ${input(db)}, ${change(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+      SELECT ${columns(db)}, ${shortInput(db)}, ${change(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
        WHERE (${filter.projectId ?? null}::uuid IS NULL OR t.project_id = ${filter.projectId ?? null})
          AND (${filter.sessionId ?? null}::uuid IS NULL OR t.session_id = ${filter.sessionId ?? null})
          AND (${filter.states ? [...filter.states] : null}::text[] IS NULL OR t.state = ANY (${filter.states ? [...filter.states] : null}))
          AND (${filter.phases ? [...filter.phases] : null}::text[] IS NULL
               OR (t.state IN ('pending', 'running') AND t.phase = ANY (${filter.phases ? [...filter.phases] : null})))
-       ORDER BY t.created_at DESC, t.id LIMIT ${filter.limit}`),
+       ${newestFirst(db)} LIMIT ${filter.limit}`),
   ];
 }
 
@@ -105,11 +124,9 @@ export interface TaskPageFilter {
   readonly state?: TaskState;
 }
 
-const LISTED_INPUT_CHARS = 1_000;
-
 export async function taskPage(db: Db, filter: TaskPageFilter, wish: PageWish): Promise<Page<ListedTask>> {
   const rows = await db<(ListedTask & { readonly page_at: number })[]>`
-    SELECT ${columns(db)}, left(coalesce(t.input, ''), ${LISTED_INPUT_CHARS}) AS input, ${shortChange(db)}, ${pageColumn(db)}
+    SELECT ${columns(db)}, ${shortInput(db)}, ${shortChange(db)}, ${pageColumn(db)}
       FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
      WHERE ${isAfter(db, wish)}
        AND ${filter.projectId ? db`t.project_id = ${filter.projectId}` : db`true`}
@@ -146,7 +163,9 @@ export interface TaskProgress {
 
 export async function taskProgress(db: Db, taskId: TaskId): Promise<TaskProgress | undefined> {
   const [row] = await db<TaskProgress[]>`
-    SELECT t.state, t.session_id, coalesce(s.seq, 0) AS session_seq,
+    SELECT t.state, t.session_id,
+           -- What the log has, whatever its session's row says.
+           coalesce(least(s.seq, (SELECT max(f.seq) FROM frames f WHERE f.session_id = t.session_id)), 0) AS session_seq,
            (SELECT f.seq FROM frames f WHERE f.session_id = t.session_id AND f.task_id = t.id ORDER BY f.seq LIMIT 1) AS first_seq
       FROM tasks t LEFT JOIN sessions s ON s.id = t.session_id WHERE t.id = ${taskId}`;
   return row;

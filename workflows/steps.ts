@@ -48,6 +48,9 @@ function preparingPriority(): number {
   return Math.min(5, (workflowInfo().priority?.priorityKey ?? 3) + 1);
 }
 
+/** Temporal refuses a summary of more than 400 bytes, again and again. */
+export const short = (agent: string): string => agent.slice(0, 60);
+
 export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps {
   const { openSession, queueChange, finishTask } = databaseSteps(localDatabaseSteps);
   const { createWorktree } = proxyActivities<Steps>({
@@ -94,7 +97,7 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     openSession,
     createWorktree,
     dispatchAgent: (input, agent) =>
-      dispatchAgent.executeWithOptions({ ...dispatch, summary: `${agent} works on the task` }, [input]),
+      dispatchAgent.executeWithOptions({ ...dispatch, summary: `${short(agent)} works on the task` }, [input]),
     diffWorktree,
     queueChange,
     removeWorktree,

@@ -3,7 +3,7 @@ import { sleep } from '@temporalio/workflow';
 import type { Commands } from './began.ts';
 import type { DispatchResult, TaskId, TurnSoFar } from './contract.ts';
 import type { LiveTask } from './live.ts';
-import type { TaskSteps } from './steps.ts';
+import { short, type TaskSteps } from './steps.ts';
 
 export interface TurnToTake {
   readonly taskId: TaskId;
@@ -26,7 +26,7 @@ export async function takeTurn({ taskId, agent, run, live, commands }: TurnToTak
     await live.waits(turn.attempt, turn.until);
     // The workflow's own time, which is the same when it is replayed.
     const ms = Math.max(1, Date.parse(turn.until) - Date.now());
-    await sleep(ms, { summary: `${agent} has reached its provider's limit: goes on at ${turn.until}` });
+    await sleep(ms, { summary: `${short(agent)} has reached its provider's limit: goes on at ${turn.until}` });
     await live.goesOn(turn.attempt);
   }
 }

@@ -242,18 +242,21 @@ test('an open row whose run was terminated gets a settlement, once; a running on
   await expect(temporal.workflow.getHandle(settleWorkflowId(fine)).describe()).rejects.toThrow(/not found/i);
 });
 
-test('rows that Temporal refuses to hear of do not keep others from their settlement', async () => {
-  // As many as are looked at together, and first.
-  const refused = await Promise.all(Array.from({ length: 10 }, () => insert()));
-  await sql`UPDATE tasks SET state = 'running', run_id = ${randomUUID()}, created_at = now() - interval '1 hour',
-                             cancel_requested_at = now(), cancel_reason = repeat('x', 3000000)`;
-  const strange = await insert();
-  await sql`UPDATE tasks SET state = 'running', run_id = 'no run''s id' WHERE id = ${strange}`;
+test('rows with a reason or a run id of any length are settled as all others', async () => {
+  const ids = await Promise.all(Array.from({ length: 11 }, () => insert()));
+  const [longId, strange, ...longReason] = ids;
+  await sql`UPDATE tasks SET state = 'running', run_id = ${randomUUID()},
+                             cancel_requested_at = now(), cancel_reason = repeat('x', 3000000)
+             WHERE id = ANY (${longReason})`;
+  await sql`UPDATE tasks SET state = 'running', run_id = 'no run''s id' WHERE id = ${strange ?? ''}`;
+  await sql`UPDATE tasks SET state = 'running', run_id = repeat('x', 3000000) WHERE id = ${longId ?? ''}`;
   const said: object[] = [];
   const log = { error: (fields: object) => void said.push(fields) };
-  expect(await settleLostRuns({ sql, temporal, host: 'lab', log })).toBe(1);
-  expect((await temporal.workflow.getHandle(settleWorkflowId(strange)).describe()).status.name).toBe('RUNNING');
-  expect(said).toHaveLength(refused.length);
+  expect(await settleLostRuns({ sql, temporal, host: 'lab', log })).toBe(ids.length);
+  for (const id of ids) {
+    expect((await temporal.workflow.getHandle(settleWorkflowId(id)).describe()).status.name).toBe('RUNNING');
+  }
+  expect(said).toEqual([]);
 });
 
 test('an open row whose run Temporal has forgotten gets a new one; if its cancel was asked for, a settlement', async () => {

@@ -109,3 +109,90 @@ test('the worktree removed by the agent: the task says that its work could not b
   const warnings = (await lab.frames(task)).filter((frame) => frame.type === 'warning');
   expect(JSON.stringify(warnings)).toContain('is gone');
 });
+
+/** As any SQL program would. */
+async function insert(row: Record<string, unknown>): Promise<TaskId> {
+  const [task] = await lab.sql<{ id: TaskId }[]>`
+    INSERT INTO tasks ${lab.sql({ project_id: lab.projectId, input: 'say done', agent: 'demo', ...row })} RETURNING id`;
+  return task?.id ?? ('' as TaskId);
+}
+
+async function project(path: string): Promise<string> {
+  const [row] = await lab.sql<{ id: string }[]>`INSERT INTO projects (name, path) VALUES ('odd', ${path}) RETURNING id`;
+  return row?.id ?? '';
+}
+
+test('rows that ask for what cannot be are failed with a sentence, in their first step', async () => {
+  const rows: readonly [Record<string, unknown>, RegExp][] = [
+    [{ priority: 9 }, /^priority: expected a whole number from 1 \(first\) to 5, found 9\.$/],
+    [
+      { project_id: await project(`/${'x'.repeat(50_000)}`) },
+      /^project path: expected at most 4096 bytes, found 50001: /,
+    ],
+    [{ project_id: await project('project') }, /^project path: expected an absolute path, found "project"\.$/],
+    [{ project_id: null }, /^The task has no project/],
+    [{ agent: 'a'.repeat(300) }, /^agent: expected at most 200 characters, found 300: /],
+    [{ model: 'm'.repeat(70_000) }, /^model: expected at most 200 characters, found 70000: /],
+    [{ permission_policy: 'p'.repeat(70_000) }, /^permission_policy: expected "allow" or "deny", found "p+…"\.$/],
+    [{ input: 'i'.repeat(1_000_001) }, /^input: expected at most 1000000 characters/],
+    [{ session_id: randomUUID() }, /^Session .* does not exist/],
+  ];
+  for (const [row, words] of rows) {
+    const ended = await lab.ended(await insert(row));
+    expect(ended).toMatchObject({ state: 'failed', worktree_path: null });
+    expect(ended.output_summary).toMatch(words);
+  }
+});
+
+test('an agent of a very long name that is listed: its run comes to an end', async () => {
+  const name = '\u{1f600}'.repeat(100);
+  await lab.sql`INSERT INTO available_agents (name, supports_acp, install_path)
+                SELECT ${name}, true, install_path FROM available_agents WHERE name = 'demo'`;
+  // The catalogue knows how the demo is started, not this one: what counts is that the run comes to an end.
+  expect(await lab.ended(await insert({ agent: name }))).toMatchObject({
+    state: 'failed',
+    error_code: 'agent_not_installed',
+  });
+});
+
+test('a claim in the future, a time that never comes, or none: the tasks complete, in a session, too', async () => {
+  const earlier = await lab.submit({ input: 'say earlier' });
+  const { session_id } = await lab.ended(earlier);
+  const tasks = [
+    await insert({ agent: 'demo' }),
+    await insert({ agent: 'demo' }),
+    await insert({ agent: 'demo', session_id }),
+    await insert({ agent: 'demo', session_id }),
+  ];
+  await lab.sql`UPDATE tasks SET created_at = NULL, claimed_at = CASE WHEN claimed_at IS NULL THEN NULL ELSE claimed_at END
+                 WHERE id = ANY (${tasks})`;
+  const [inFuture, infinite] = await Promise.all([
+    insert({ state: 'pending', claimed_at: new Date('2999-01-01') }),
+    insert({}).then(async (id) => {
+      await lab.sql`UPDATE tasks SET created_at = 'infinity' WHERE id = ${id}`;
+      return id;
+    }),
+  ]);
+  for (const id of [...tasks, inFuture, infinite]) expect(await lab.ended(id)).toMatchObject({ state: 'completed' });
+});
+
+test("a session's numbers set back, and its tokens out of range, in mid-turn: its tasks complete, its log has no hole", async () => {
+  const { task, goOn } = await held();
+  const { session_id } = await lab.task(task);
+  const sessionId = session_id ?? '';
+  await lab.sql`UPDATE sessions SET seq = 0, written = 0, compacted_seq = 4000000 WHERE id = ${sessionId}`;
+  for (let i = 0; i < 2; i++) {
+    await lab.sql`INSERT INTO messages (session_id, role, content, tokens_used, created_at)
+                  VALUES (${sessionId}, 'user', 'x', 9223372036854775807, 'infinity')`;
+  }
+  await goOn();
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  // Without the trigger, as a restored database may be.
+  await lab.sql.begin(async (tx) => {
+    await tx`SET LOCAL session_replication_role = replica`;
+    await tx`UPDATE sessions SET seq = 1, compacted_seq = 0 WHERE id = ${sessionId}`;
+  });
+  expect(await lab.ended(await insert({ session_id: sessionId }))).toMatchObject({ state: 'completed' });
+  const seqs = await lab.sql<{ seq: number }[]>`SELECT seq FROM frames WHERE session_id = ${sessionId} ORDER BY seq`;
+  expect(seqs.map(({ seq }) => seq)).toEqual(seqs.map((_, index) => index + 1));
+});

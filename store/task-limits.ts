@@ -1,0 +1,63 @@
+/**
+ * What a task may ask for. The typed way in refuses it beforehand; a row of any other program ends in its first step,
+ * with the same words.
+ */
+import { LonghaulError } from '../workflows/errors.ts';
+
+export const MAX_INPUT_CHARS = 1_000_000;
+const MAX_NAME_CHARS = 200;
+/** PATH_MAX of Linux: no system call takes a longer one. */
+const MAX_PATH_BYTES = 4_096;
+const SHOWN_CHARS = 80;
+
+export interface TaskValues {
+  readonly input: string;
+  readonly agent?: string | null | undefined;
+  readonly model?: string | null | undefined;
+  readonly modeId?: string | null | undefined;
+  readonly thinkingOptionId?: string | null | undefined;
+  readonly priority?: number | null | undefined;
+  readonly permissionPolicy?: string | null | undefined;
+}
+
+function invalid(message: string): LonghaulError {
+  return new LonghaulError('invalid_input', message);
+}
+
+/** Fails with `invalid_input` or `not_supported_yet`. */
+export function refuseTaskValues(values: TaskValues): void {
+  const { input, priority, permissionPolicy: policy } = values;
+  if (input.length > MAX_INPUT_CHARS) {
+    throw invalid(`input: expected at most ${MAX_INPUT_CHARS} characters, found more. Put the rest into a file.`);
+  }
+  const { agent, model, modeId: mode_id, thinkingOptionId: thinking_option_id } = values;
+  for (const [name, value] of Object.entries({ agent, model, mode_id, thinking_option_id })) {
+    if (value && value.length > MAX_NAME_CHARS) {
+      throw invalid(`${name}: expected at most ${MAX_NAME_CHARS} characters, found ${value.length}: ${shown(value)}.`);
+    }
+  }
+  if (typeof priority === 'number' && !(Number.isInteger(priority) && priority >= 1 && priority <= 5)) {
+    throw invalid(`priority: expected a whole number from 1 (first) to 5, found ${priority}.`);
+  }
+  if (policy === 'ask') {
+    throw new LonghaulError(
+      'not_supported_yet',
+      'permission_policy "ask" is not supported yet: choose "allow" or "deny" for what the agent asks.',
+    );
+  }
+  if (typeof policy === 'string' && policy !== 'allow' && policy !== 'deny') {
+    throw invalid(`permission_policy: expected "allow" or "deny", found ${shown(policy)}.`);
+  }
+}
+
+/** Fails with `invalid_input`. Whether something is there is found where it is looked for. */
+export function refuseProjectPath(path: string): void {
+  if (!path.startsWith('/')) throw invalid(`project path: expected an absolute path, found ${shown(path)}.`);
+  const bytes = Buffer.byteLength(path);
+  if (bytes > MAX_PATH_BYTES) {
+    throw invalid(`project path: expected at most ${MAX_PATH_BYTES} bytes, found ${bytes}: ${shown(path)}.`);
+  }
+}
+
+const shown = (text: string): string =>
+  JSON.stringify(text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS).toWellFormed()}…` : text);
