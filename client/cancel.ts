@@ -73,7 +73,7 @@ export async function sayEnded(
 
 /** False: the signal is not delivered, because Temporal is away or the run is not there (yet, or any more). */
 export async function signalCancel(client: Client, taskId: TaskId, reason: string | undefined): Promise<boolean> {
-  const wish: CancelTask = reason === undefined ? {} : { reason: reason.slice(0, MAX_REASON_CHARS).toWellFormed() };
+  const wish: CancelTask = reason === undefined ? {} : { reason: head(reason, MAX_REASON_CHARS) };
   try {
     const handle = client.workflow.getHandle(taskWorkflowId(taskId));
     await client.withDeadline(Date.now() + SIGNAL_MS, () => handle.signal(CANCEL_TASK, wish));

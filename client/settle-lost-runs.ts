@@ -19,6 +19,7 @@ import {
   WORKFLOW_QUEUE,
   WORKFLOW_TASK_TIMEOUT,
 } from '../workflows/contract.ts';
+import { shorten } from '../workflows/cut-text.ts';
 import { sayEnded } from './cancel.ts';
 import { endLostWaits } from './end-lost-waits.ts';
 import { isRefusedByTemporal, isRunAlreadyStarted, isRunMissing, isTemporalAway } from './temporal.ts';
@@ -141,7 +142,7 @@ function endOf(run: OpenRun, status: string): TaskEnd {
 function whyLost({ id, runId }: OpenRun, status: string): string {
   switch (status) {
     case 'INVALID':
-      return `The task's run_id is "${runId.slice(0, 80).toWellFormed()}", which is no run of Temporal's.`;
+      return `The task's run_id is "${shorten(runId, 80)}", which is no run of Temporal's.`;
     case 'TERMINATED':
       return 'The task was terminated in Temporal before it ended.';
     default:

@@ -2,6 +2,7 @@
  * What a task may ask for. The typed way in refuses it beforehand; a row of any other program ends in its first step,
  * with the same words.
  */
+import { shorten } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 
 export const MAX_INPUT_CHARS = 1_000_000;
@@ -59,5 +60,4 @@ export function refuseProjectPath(path: string): void {
   }
 }
 
-const shown = (text: string): string =>
-  JSON.stringify(text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS).toWellFormed()}…` : text);
+const shown = (text: string): string => JSON.stringify(shorten(text, SHOWN_CHARS));

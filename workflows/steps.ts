@@ -7,6 +7,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Commands } from './began.ts';
+import { head } from './cut-text.ts';
 import {
   agentQueue,
   type DispatchInput,
@@ -49,7 +50,7 @@ function preparingPriority(): number {
 }
 
 /** Temporal refuses a summary of more than 400 bytes, again and again. */
-export const short = (agent: string): string => agent.slice(0, 60);
+export const short = (agent: string): string => head(agent, 60);
 
 export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps {
   const { openSession, queueChange, finishTask } = databaseSteps(localDatabaseSteps);
