@@ -7,6 +7,7 @@
  */
 import { execFile } from 'node:child_process';
 import { chmod, readFile, stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
@@ -33,7 +34,12 @@ export async function planPostgresUser(
   dataDir: string,
   program: string,
 ): Promise<{ user: PostgresUser; open: readonly string[] }> {
-  if (process.getuid?.() !== 0) return { user: { kind: 'self' }, open: [] };
+  if (process.getuid?.() !== 0) {
+    if (hasAccount()) return { user: { kind: 'self' }, open: [] };
+    // There a user has the id of nobody, who is in /etc/passwd.
+    if (await canUnshare()) return { user: { kind: 'namespace' }, open: [] };
+    throw withoutAccount();
+  }
   // A folder that is not a cluster yet says nothing.
   const owner = await ownerOf(join(dataDir, 'PG_VERSION'));
   const account = owner === undefined ? await accountOf(ACCOUNT) : owner.uid === 0 ? undefined : owner;
@@ -48,6 +54,26 @@ export async function planPostgresUser(
   throw new LonghaulError(
     'service_unreachable',
     `Postgres refuses to run as root, and no other way is open: ${ACCOUNT} cannot reach both ${dirname(program)} and ${dir}, and \`unshare -U\` is not permitted. Run as another user, set LONGHAUL_HOME to a folder that others may enter (chmod o+x on each folder above), or set DATABASE_URL.`,
+  );
+}
+
+/** initdb asks for the name of the user that it runs as, and fails where there is none. */
+function hasAccount(): boolean {
+  try {
+    userInfo();
+    return true;
+  } catch (error) {
+    // Node wraps the errno of getpwuid_r(3).
+    const { info } = error as { readonly info?: { readonly code?: unknown } };
+    if (info?.code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+function withoutAccount(): LonghaulError {
+  return new LonghaulError(
+    'invalid_input',
+    `The embedded Postgres needs an entry in /etc/passwd for the user that runs it, found none for uid ${process.getuid?.() ?? 'unknown'}, and \`unshare -U\` is not permitted here. Add an entry, run as a user that has one, or set DATABASE_URL.`,
   );
 }
 

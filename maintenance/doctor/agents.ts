@@ -6,6 +6,8 @@ import type { Sql } from '../../store/sql.ts';
 import { type Check, ok, warning } from './check.ts';
 
 const DEMO = 'demo';
+const HOW_TO_INSTALL =
+  'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
 /** Without a database: what is installed. */
 export async function checkAgents(sql: Sql | undefined, paths: SearchPaths): Promise<Check[]> {
@@ -13,7 +15,7 @@ export async function checkAgents(sql: Sql | undefined, paths: SearchPaths): Pro
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
   const shown = await Promise.all(found.map(async (agent) => ok(`agent ${agent.name}`, await foundText(agent))));
   const none =
-    found.length > 0 ? [] : [ok('agents', 'none is installed but the demo; `longhaul agents` says what to install')];
+    found.length > 0 ? [] : [warning('agents', 'only the demo is there, which has no model', HOW_TO_INSTALL)];
   return [...shown, ...none, ...agents.flatMap(troubleWith)];
 }
 

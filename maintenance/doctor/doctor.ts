@@ -10,6 +10,7 @@ import { workerEnvironment } from '../worker-environment.ts';
 import { checkAgents } from './agents.ts';
 import { type Check, ok, problem, textOf } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
+import { checkPeople, readMachine } from './people.ts';
 import { checkRuns } from './runs.ts';
 import { checkAnswers, checkEnvironment, checkParts, isPolled, oughtToRun, type Running } from './services.ts';
 import { checkLeftovers, checkTasks, countOpen } from './tasks.ts';
@@ -29,6 +30,7 @@ export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Che
     checkSettings(env),
     ...(await checkFolders(settings)),
     ...(await checkPrograms(settings)),
+    ...(settings.temporal.kind === 'embedded' ? [checkPeople(await readMachine())] : []),
   ];
   return [...checks, ...(await guarded('services', () => checkRunning(settings)))];
 }

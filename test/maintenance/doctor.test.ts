@@ -8,6 +8,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import type { Check } from '../../maintenance/doctor/check.ts';
 import { examine } from '../../maintenance/doctor/doctor.ts';
+import { checkPeople } from '../../maintenance/doctor/people.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
 import { type Facts, homePaths, prepareHome, writeState } from '../../services/home.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
@@ -228,4 +229,41 @@ test('what is left is counted, and stays', async () => {
     detail: expect.stringContaining('1 × lock') as string,
   });
   expect(await readdir(folder)).toHaveLength(1);
+});
+
+test('without an agent but the demo, all is not well: it is said with what to install', async () => {
+  const checks = await examine(envOf({ PATH: path.join(home, 'empty') }));
+  expect(named(checks, 'agents')).toMatchObject({
+    level: 'warning',
+    detail: expect.stringContaining('only the demo') as string,
+    advice: expect.stringContaining('npm install -g') as string,
+  });
+});
+
+const PASSWD = [
+  'root:x:0:0::/root:/bin/bash',
+  'nobody:x:65534:65534::/:/usr/sbin/nologin',
+  'me:x:1000:1000::/home/me:/bin/bash',
+];
+
+test.each([
+  ['one account', PASSWD, [0, 1000], 'ok', 'none'],
+  [
+    'a second account',
+    [...PASSWD, 'you:x:1001:1001::/home/you:/bin/zsh'],
+    [0, 1000],
+    'warning',
+    '1 can log in here (you)',
+  ],
+  ['one that may not log in', [...PASSWD, 'build:x:1001:1001::/:/usr/sbin/nologin'], [1000], 'ok', 'none'],
+  ['somebody of a directory service', PASSWD, [0, 1000, 54321], 'warning', '(uid 54321)'],
+] as const)('people who can log in: %s', (_, lines, processOwners, level, detail) => {
+  const check = checkPeople({ passwd: lines.join('\n'), processOwners, self: 1000 });
+  expect(check).toMatchObject({ level, detail: expect.stringContaining(detail) as string });
+});
+
+test('doctor looks for other people where Temporal is embedded, and not where it is yours', async () => {
+  expect(named(await examine(envOf()), 'other users')).toBeDefined();
+  const env = envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') });
+  expect(named(await examine(env), 'other users')).toBeUndefined();
 });

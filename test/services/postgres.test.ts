@@ -1,8 +1,9 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, chmod, cp, mkdir, mkdtemp, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { linkLibraries } from '../../services/postgres-binaries.ts';
@@ -10,6 +11,7 @@ import { findPostmaster } from '../../services/postgres-pidfile.ts';
 import { startPostgres, stopPostgres, type RunningPostgres } from '../../services/postgres.ts';
 import { isAlive } from '../../processes/identity.ts';
 import { waitGone } from '../../services/processes.ts';
+import { builtModule } from '../lab/built.ts';
 
 let home: string;
 
@@ -162,4 +164,39 @@ test.runIf(asRoot)('as root, under a folder closed to others, it runs and its fi
   } finally {
     await stopAt(closed);
   }
+});
+
+/** Starts it, asks it, stops it. */
+const TRY = `
+const [module, dir, logFile] = process.argv.slice(1);
+const { startPostgres, attachPostgres, stopPostgres } = await import(module);
+try {
+  const first = await startPostgres({ dir, logFile });
+  const again = await attachPostgres({ dir, logFile });
+  await stopPostgres(first.identity);
+  const second = await startPostgres({ dir, logFile });
+  await stopPostgres(second.identity);
+  console.log(JSON.stringify({ uid: process.getuid(), attached: again?.identity.pid === first.identity.pid }));
+} catch (error) {
+  console.log(JSON.stringify({ code: error.code, message: error.message }));
+}`;
+
+/** In a namespace where our files belong to a user id that has no account, as in a container that was given one. */
+async function tryWithoutAccount(env: NodeJS.ProcessEnv): Promise<unknown> {
+  const node = [process.execPath, '--input-type=module', '-e', TRY, builtModule('services/postgres')];
+  const args = ['-U', '--map-user=4242', '--map-group=4242', ...node, join(home, 'postgres'), join(home, 'log')];
+  const { stdout } = await promisify(execFile)('/usr/bin/unshare', args, { env });
+  return JSON.parse(stdout);
+}
+
+test('a user id without an account starts it all the same', async () => {
+  expect(await tryWithoutAccount(process.env)).toEqual({ uid: 4242, attached: true });
+});
+
+test('… and where no namespace is to be had, is refused in one sentence that says what to do', async () => {
+  const refused = (await tryWithoutAccount({ ...process.env, PATH: '/nowhere' })) as { code: string; message: string };
+  expect(refused).toEqual({
+    code: 'invalid_input',
+    message: expect.stringMatching(/uid 4242.*DATABASE_URL\.$/) as string,
+  });
 });

@@ -1,0 +1,59 @@
+/**
+ * Who else can be at work on this machine: every user of it reaches Temporal's ports (docs/guarantees.md, "Other users of
+ * the machine"). Accounts are read from /etc/passwd; a person of a directory service shows as the owner of a process.
+ */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { type Check, ok, warning } from './check.ts';
+
+/** login.defs(5): UID_MIN and UID_MAX of people, as every distribution has them. */
+const MIN_UID = 1_000;
+const MAX_UID = 60_000;
+const NO_LOGIN = /\/(nologin|false|sync)$/;
+const SHOWN = 3;
+
+export interface Machine {
+  /** The text of /etc/passwd. */
+  readonly passwd: string;
+  /** Owners of processes. */
+  readonly processOwners: readonly number[];
+  /** User id of this process; undefined where there are none. */
+  readonly self: number | undefined;
+}
+
+export async function readMachine(): Promise<Machine> {
+  const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  const owners = await Promise.all(
+    pids.map((pid) =>
+      stat(`/proc/${pid}`).then(
+        ({ uid }) => uid,
+        () => 0,
+      ),
+    ),
+  );
+  const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
+  return { passwd, processOwners: [...new Set(owners)], self: process.getuid?.() };
+}
+
+/** Only of an embedded Temporal: who reaches one of yours is for you to decide. */
+export function checkPeople({ passwd, processOwners, self }: Machine): Check {
+  const name = 'other users';
+  const accounts = passwd.split('\n').flatMap((line) => {
+    const [account = '', , uid = '', , , , shell = ''] = line.split(':');
+    return isPerson(Number(uid)) && !NO_LOGIN.test(shell) ? [{ account, uid: Number(uid) }] : [];
+  });
+  const known = new Set(accounts.map(({ uid }) => uid));
+  const atWork = processOwners.filter((uid) => isPerson(uid) && !known.has(uid));
+  const people = [
+    ...accounts.filter(({ uid }) => uid !== self).map(({ account }) => account),
+    ...atWork.filter((uid) => uid !== self).map((uid) => `uid ${uid}`),
+  ];
+  if (people.length === 0) return ok(name, 'none can log in');
+  const shown = people.slice(0, SHOWN).join(', ') + (people.length > SHOWN ? ', …' : '');
+  return warning(
+    name,
+    `${people.length} can log in here (${shown}): each can reach Temporal and its Web UI, read the first lines of summaries and end runs`,
+    'docs/guarantees.md, "Other users of the machine", says what else they can and cannot do.',
+  );
+}
+
+const isPerson = (uid: number): boolean => uid >= MIN_UID && uid <= MAX_UID;
