@@ -2,10 +2,11 @@
  * How many connections there may be. Each one is a file descriptor, and Postgres, Temporal, git and the log need some,
  * too: the backend must never run out of them.
  *
- * A connection is *unproven* until a request with the right token has come over it. There is always room for one more
- * of these: the address that has most of them loses the one that was silent longest. So idle or slow strangers shut
- * out neither each other's neighbours nor a health check. Proven connections are never closed from here; where they
- * are too many, the next request that would prove one is answered with 503.
+ * A connection is *unproven* until a request with the right token has come over it. A part of the room is theirs alone;
+ * what proven ones do not need they may use, too, so that many clients can come back at once. Where all is used, the
+ * address that has most unproven connections loses the one that was silent longest: silent or slow clients without the
+ * token shut out neither a health check nor a client that has it. Proven connections are never closed from here; where
+ * they are too many, the next request that would prove one is answered with 503.
  *
  * Not covered: a client that has the token and wastes it.
  */
@@ -20,8 +21,10 @@ const MAX_UNPROVEN = 256;
 /** Of a process that has hardly any descriptors. */
 const MIN_CONNECTIONS = 16;
 
+/** Together they are the most that are open at once. */
 export interface ConnectionLimits {
   readonly proven: number;
+  /** Kept free of proven ones. */
   readonly unproven: number;
 }
 
@@ -60,7 +63,8 @@ export class Connections {
       this.#unproven.delete(socket);
       this.#proven.delete(socket);
     });
-    if (this.#unproven.size > this.limits.unproven) this.#makeRoom();
+    const { proven, unproven } = this.limits;
+    if (this.#proven.size + this.#unproven.size > proven + unproven) this.#makeRoom();
   }
 
   /** A request has come over it. */

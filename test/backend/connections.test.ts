@@ -47,7 +47,7 @@ describe('connections without the token', () => {
 
   test('of the address that has most of them make room, the one that was silent longest first', () => {
     const refused: Socket[] = [];
-    const connections = new Connections({ proven: 1, unproven: 3 }, (socket) => void refused.push(socket));
+    const connections = new Connections({ proven: 0, unproven: 3 }, (socket) => void refused.push(socket));
     const [health, first, second, third, fourth] = ['a', 'b', 'b', 'b', 'b'].map(from) as [Socket, Socket, Socket, Socket, Socket]; // prettier-ignore
     for (const socket of [health, first, second]) connections.admit(socket);
     connections.touch(first);
@@ -71,7 +71,7 @@ describe('connections without the token', () => {
   });
 
   test('that have to make room get a 503', async () => {
-    const bounded = await server.another({ connections: { proven: 5, unproven: 3 } });
+    const bounded = await server.another({ connections: { proven: 0, unproven: 3 } });
     const [oldest] = await silentOnes(bounded.url, 3);
     const said = text(oldest as Socket);
     await silentOnes(bounded.url, 1);
@@ -103,6 +103,15 @@ test('as many as may be with the token: the next one gets a 503, the others and 
   await once(readers[0] as WebSocket, 'close');
   await expect.poll(async () => (await ask('/api/agents', bearer)).answers[0]?.status).toBe(200);
   readers[1]?.terminate();
+});
+
+test('many readers that come at the same moment all get in', async () => {
+  const bounded = await server.another({ connections: { proven: 60, unproven: 5 } });
+  const message = await labSession(server.sql);
+  const url = `${bounded.url.replace('http', 'ws')}/api/sessions/${message.sessionId}/frames`;
+  const readers = Array.from({ length: 60 }, () => new WebSocket(url, [`longhaul.bearer.${bounded.token}`]));
+  await Promise.all(readers.map((reader) => once(reader, 'message')));
+  for (const reader of readers) reader.terminate();
 });
 
 test('localhost is each of its addresses', async () => {
