@@ -5,11 +5,14 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import websocket, { type WebSocket } from '@fastify/websocket';
-import type { FastifyInstance, FastifyRequest, FastifySchema, onRequestHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
+import { z } from 'zod';
 import type { Longhaul } from '../client/connection.ts';
 import type { SessionId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
+import { framesMessage } from './frame-schemas.ts';
 import { problemMessage, sendProblem } from './problem.ts';
+import { id, problemDocument, problems } from './schemas.ts';
 import {
   closeSocket,
   CLOSES,
@@ -105,6 +108,24 @@ async function sayGoodbye(socket: WebSocket): Promise<void> {
   });
 }
 
+/** OpenAPI has no words for sockets: the messages are said to be what 101 brings. */
+const socketSchema = {
+  operationId: 'followFrames',
+  summary: "A session's frames over a WebSocket",
+  description:
+    'A WebSocket handshake. Each message from the backend is a JSON array of frames, the schema of 101; nothing that a client sends is read. Without `after` the first frame is a snapshot. docs/frames.md says how a socket ends.',
+  tags: ['sessions'],
+  params: z.object({ id }),
+  querystring: z.object({
+    after: z.int().min(0).optional().describe('The number of the last frame that the reader has.'),
+  }),
+  response: {
+    101: { description: 'Frames follow.', content: { 'application/json': { schema: framesMessage } } },
+    ...problems(),
+    426: problemDocument('A plain request.'),
+  },
+};
+
 interface Asked {
   readonly Params: { readonly id: string };
   readonly Querystring: { readonly after?: string | readonly string[] };
@@ -115,12 +136,13 @@ export function frameSockets(
   app: FastifyInstance,
   { longhaul, metrics, limits = SOCKET_LIMITS }: FrameSocketDeps,
 ): void {
-  // OpenAPI has no words for sockets.
-  const schema: FastifySchema & { readonly hide: boolean } = { hide: true };
   app.route<Asked>({
     method: 'GET',
     url: '/sessions/:id/frames',
-    schema,
+    schema: socketSchema,
+    // It describes only: what is wrong in a handshake is said by a close code, which a browser can see.
+    validatorCompiler: () => (value: unknown) => ({ value }),
+    serializerCompiler: () => (value) => JSON.stringify(value),
     config: { socket: true },
     handler: (_request, reply) => {
       void reply.header('upgrade', 'websocket');

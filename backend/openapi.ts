@@ -19,14 +19,31 @@ export const openapiOptions: FastifyDynamicSwaggerOptions = {
       title: 'Longhaul',
       version: packageVersion(),
       description:
-        'Durable coding-agent tasks. Every path below needs the token. Errors are problem documents (RFC 9457).',
+        'Durable coding-agent tasks. Every path below needs the token, unless it says otherwise. Errors are problem documents (RFC 9457), on any path: also 404, 405, 408 and 431.',
     },
     security: [{ token: [] }],
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
   },
   transform: createJsonSchemaTransform({ zodToJsonConfig }),
-  transformObject: (document) => withUsedComponents(withComponents(document)),
+  transformObject: (document) => withUsedComponents(withOptionalBodies(withComponents(document))),
 };
+
+/** The plugin calls every body required; one that may be null may be left out, too. */
+function withOptionalBodies<Document extends object>(document: Document): Document {
+  const { paths } = document as Document & { paths?: Record<string, Record<string, Operation>> };
+  for (const { requestBody } of Object.values(paths ?? {}).flatMap((methods) => Object.values(methods))) {
+    const { schema } = requestBody?.content?.['application/json'] ?? {};
+    if (requestBody && schema?.anyOf?.some(({ type }) => type === 'null')) requestBody.required = false;
+  }
+  return document;
+}
+
+interface Operation {
+  readonly requestBody?: {
+    required?: boolean;
+    readonly content?: Record<string, { readonly schema?: { readonly anyOf?: readonly { readonly type?: string }[] } }>;
+  };
+}
 
 /** Each named schema is made twice, as it is sent to us and as we send it: those that nobody refers to go. */
 function withUsedComponents<Document extends object>(document: Document): Document {

@@ -7,6 +7,13 @@ import { z } from 'zod';
 import { namedFailure } from '../client/outage.ts';
 import { type ErrorCode, ERRORS, LonghaulError } from '../workflows/errors.ts';
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** A request that is sent again has no further effect. */
+    readonly repeatable?: boolean;
+  }
+}
+
 export const problem = z
   .object({
     type: z.literal('about:blank'),
@@ -109,7 +116,19 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   const status = statusOf(failure.code);
   if (status >= 500)
     request.log[status === 500 ? 'error' : 'warn']({ err: error }, `${failure.code}: ${failure.message}`);
-  return sendProblem(reply, failure);
+  return sendProblem(reply, status === 503 ? perhapsDone(failure, request) : failure);
+}
+
+/** An answer that did not come says nothing of whether the request was carried out. */
+function perhapsDone(failure: LonghaulError, { method, headers, routeOptions }: FastifyRequest): LonghaulError {
+  if (method !== 'POST' || failure.code === 'too_many_connections') return failure;
+  const next = routeOptions.config.repeatable
+    ? 'It may be sent again.'
+    : headers['idempotency-key'] === undefined
+      ? 'Look for its task (GET /api/tasks) before it is sent again, and give each task an Idempotency-Key.'
+      : 'Send it again with the same Idempotency-Key.';
+  const text = `${failure.message} The request may have been carried out all the same. ${next}`;
+  return new LonghaulError(failure.code, text, { cause: failure });
 }
 
 type Invalid = Pick<FastifyError, 'validation' | 'validationContext'>;

@@ -27,30 +27,30 @@ export const pageQuery = {
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
   z.object({ items: z.array(item), next_cursor: nullableText.describe('Null: nothing comes after.') });
 
-const document = (description: string) => ({
+export const problemDocument = (description: string) => ({
   description,
   content: { 'application/problem+json': { schema: problem } },
 });
 
 /** The problems that any route may answer with, for its `response`. */
 const anywhere = {
-  400: document('The request is not as expected.'),
-  401: document('No token, or a wrong one.'),
-  403: document('Host or Origin is not one that the backend goes by.'),
-  429: document('Too many requests without the right token; see Retry-After.'),
-  500: document('A fault of the backend.'),
-  503: document('Postgres or Temporal is away; the same request may succeed later.'),
+  400: problemDocument('The request is not as expected.'),
+  401: problemDocument('No token, or a wrong one.'),
+  403: problemDocument('Host or Origin is not one that the backend goes by.'),
+  429: problemDocument('Too many requests without the right token; see Retry-After.'),
+  500: problemDocument('A fault of the backend.'),
+  503: problemDocument('Postgres or Temporal is away; the same request may succeed later.'),
 };
 
 const sometimes = {
-  missing: { 404: document('There is no such thing.') },
-  conflict: { 409: document('The Idempotency-Key came with another request before.') },
-  body: { 413: document('The body is too large.'), 415: document('The body is not JSON.') },
-  refused: { 422: document('The request is well formed; what it asks for cannot be done as things stand.') },
+  missing: { 404: problemDocument('There is no such thing.') },
+  conflict: { 409: problemDocument('The Idempotency-Key came with another request before.') },
+  body: { 413: problemDocument('The body is too large.'), 415: problemDocument('The body is not JSON.') },
+  refused: { 422: problemDocument('The request is well formed; what it asks for cannot be done as things stand.') },
 };
 
 /** Those, and what else this route may answer with. */
-export function problems(...kinds: (keyof typeof sometimes)[]): Record<number, ReturnType<typeof document>> {
+export function problems(...kinds: (keyof typeof sometimes)[]): Record<number, ReturnType<typeof problemDocument>> {
   return kinds.reduce((all, kind) => ({ ...all, ...sometimes[kind] }), anywhere);
 }
 

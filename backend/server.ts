@@ -107,8 +107,12 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   });
   acceptSockets(server, handshakes);
   server.register(swagger, openapiOptions);
-  healthRoutes(server, options);
-  metricsRoute(server, { metrics, open: isLoopback(options.access.listenHost) });
+  server.register((plain, _options, done) => {
+    const api = plain.withTypeProvider<ZodTypeProvider>();
+    healthRoutes(api, options);
+    metricsRoute(api, { metrics, open: isLoopback(options.access.listenHost) });
+    done();
+  });
   server.register(
     (plain, _options, done) => {
       const api = plain.withTypeProvider<ZodTypeProvider>();

@@ -15,6 +15,7 @@ const agent = z
 
 export function agentRoutes(api: Api, { longhaul }: RouteDeps): void {
   const list = {
+    operationId: 'listAgents',
     summary: 'Agents, by name',
     tags: ['agents'],
     response: { 200: z.object({ items: z.array(agent) }), ...problems() },

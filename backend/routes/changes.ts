@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { getChange, listChanges } from '../../client/changes.ts';
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../workflows/contract.ts';
 import type { Api, RouteDeps } from '../deps.ts';
-import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, text, time } from '../schemas.ts';
+import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, time } from '../schemas.ts';
 
 const facts = {
   id,
@@ -30,9 +30,11 @@ const change = z
     diff: z.string().describe('For reading; cut where it is very long.'),
   })
   .meta({ id: 'Change' });
+/** Rows of an adopted table may have others; those are in the list without a filter. */
+const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
 const filter = z.strictObject({
   ...pageQuery,
-  state: text(40).optional().describe('pending, for instance.'),
+  state: z.enum(CHANGE_STATES).optional(),
   project_id: id.optional(),
   session_id: id.optional(),
   task_id: id.optional(),
@@ -41,6 +43,7 @@ const tags = ['changes'];
 
 export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
   const list = {
+    operationId: 'listChanges',
     summary: 'Changes, newest first',
     tags,
     querystring: filter,
@@ -59,6 +62,7 @@ export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
   });
 
   const show = {
+    operationId: 'getChange',
     summary: 'One change, with its diff',
     tags,
     params: idParams,

@@ -1,26 +1,58 @@
 /** Whether the process runs and can do its work: for supervisors, load balancers, people. */
-import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
 import type { Longhaul } from '../../client/connection.ts';
 import { checkHealth } from '../../client/health.ts';
 import type { Intake } from '../../client/intake.ts';
+import type { Api } from '../deps.ts';
+import { problemDocument, problems } from '../schemas.ts';
 
 export interface HealthDeps {
   readonly longhaul: Longhaul;
   readonly intake: Pick<Intake, 'trouble'>;
 }
 
-export function healthRoutes(server: FastifyInstance, { longhaul, intake }: HealthDeps): void {
-  /** The process runs and answers. */
-  server.get('/healthz', { config: { open: true } }, () => ({ status: 'ok' }));
+const part = z.object({ ok: z.boolean(), detail: z.string().optional().describe('What is wrong.') });
+const readiness = z
+  .object({
+    ready: z.boolean(),
+    parts: z.object({ postgres: part, migrations: part, temporal: part, intake: part }),
+  })
+  .meta({ id: 'Readiness' });
+const tags = ['service'];
+const security: [] = [];
+const { 401: _token, 429: _guesses, ...always } = problems();
 
-  /** It can do its work: each part by itself, 503 if one cannot. */
-  server.get('/readyz', { config: { open: true } }, async (_request, reply) => {
+export function healthRoutes(api: Api, { longhaul, intake }: HealthDeps): void {
+  const alive = {
+    operationId: 'getHealth',
+    summary: 'Whether the process runs',
+    tags,
+    security,
+    response: { 200: z.object({ status: z.literal('ok') }), ...always },
+  };
+  api.get('/healthz', { config: { open: true }, schema: alive }, () => ({ status: 'ok' as const }));
+
+  const ready = {
+    operationId: 'getReadiness',
+    summary: 'Whether it can do its work, part by part',
+    tags,
+    security,
+    response: {
+      ...always,
+      200: readiness.describe('It can.'),
+      503: {
+        description: 'One part cannot, and says why; or as for any other request.',
+        content: { 'application/json': { schema: readiness }, ...problemDocument('').content },
+      },
+    },
+  };
+  api.get('/readyz', { config: { open: true }, schema: ready }, async (_request, reply) => {
     const trouble = intake.trouble();
     const parts = {
       ...(await checkHealth(longhaul)),
       intake: trouble === undefined ? { ok: true } : { ok: false, detail: trouble },
     };
-    const ready = Object.values(parts).every((part) => part.ok);
-    return reply.code(ready ? 200 : 503).send({ ready, parts });
+    const isReady = Object.values(parts).every(({ ok }) => ok);
+    return reply.code(isReady ? 200 : 503).send({ ready: isReady, parts });
   });
 }

@@ -1,6 +1,8 @@
 /** For Prometheus. */
-import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Api } from '../deps.ts';
 import type { BackendMetrics } from '../metrics.ts';
+import { problems } from '../schemas.ts';
 
 export interface MetricsDeps {
   readonly metrics: BackendMetrics;
@@ -8,8 +10,23 @@ export interface MetricsDeps {
   readonly open: boolean;
 }
 
-export function metricsRoute(server: FastifyInstance, { metrics, open }: MetricsDeps): void {
-  server.get('/metrics', { config: { open }, schema: { hide: true } }, async (_request, reply) =>
-    reply.type(metrics.registry.contentType).send(await metrics.text()),
-  );
+export function metricsRoute(api: Api, { metrics, open }: MetricsDeps): void {
+  const schema = {
+    operationId: 'getMetrics',
+    summary: "Metrics in Prometheus' text format",
+    tags: ['service'],
+    ...(open ? { security: [] } : {}),
+    response: {
+      200: { description: 'One metric a line.', content: { 'text/plain': { schema: z.string() } } },
+      ...problems(),
+    },
+  };
+  const config = { open };
+  api.get('/metrics', { config, schema }, async (_request, reply) => {
+    const text = await metrics.text();
+    return reply
+      .type(metrics.registry.contentType)
+      .serializer(() => text)
+      .send(text);
+  });
 }

@@ -15,6 +15,7 @@ const tags = ['projects'];
 
 export function projectRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): void {
   const add = {
+    operationId: 'addProject',
     summary: 'Add a project',
     tags,
     body: newProject,
@@ -24,7 +25,7 @@ export function projectRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): 
       ...problems('body', 'refused'),
     },
   };
-  api.post('/projects', { schema: add }, async ({ body }, reply) => {
+  api.post('/projects', { config: { repeatable: true }, schema: add }, async ({ body }, reply) => {
     const { path, name } = body;
     const { project: added, added: isNew } = await addProject(
       { sql: longhaul.sql, projectRoots },
@@ -34,6 +35,7 @@ export function projectRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): 
   });
 
   const list = {
+    operationId: 'listProjects',
     summary: 'Projects, newest first',
     tags,
     querystring: z.strictObject(pageQuery),

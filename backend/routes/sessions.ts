@@ -69,6 +69,7 @@ const tags = ['sessions'];
 
 export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {
   const list = {
+    operationId: 'listSessions',
     summary: 'Sessions, newest first',
     tags,
     querystring: z.strictObject({ ...pageQuery, project_id: id.optional() }),
@@ -81,6 +82,7 @@ export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {
   });
 
   const show = {
+    operationId: 'getSession',
     summary: 'One session, with its timeline',
     tags,
     params: idParams,

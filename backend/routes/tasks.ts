@@ -28,6 +28,7 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
   const deps = { ...longhaul, projectRoots };
 
   const handOver = {
+    operationId: 'createTask',
     summary: 'Hand over a task',
     tags,
     headers: idempotency,
@@ -50,6 +51,7 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
   });
 
   const list = {
+    operationId: 'listTasks',
     summary: 'Tasks, newest first',
     tags,
     querystring: filter,
@@ -62,10 +64,17 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
     return { items: items.map((one) => ({ ...one, actions: [...one.actions] })), next_cursor };
   });
 
-  const show = { summary: 'One task', tags, params: idParams, response: { 200: task, ...problems('missing') } };
+  const show = {
+    operationId: 'getTask',
+    summary: 'One task',
+    tags,
+    params: idParams,
+    response: { 200: task, ...problems('missing') },
+  };
   api.get('/tasks/:id', { schema: show }, async ({ params }) => taskBody(await describe(deps, params.id as TaskId)));
 
   const stop = {
+    operationId: 'cancelTask',
     summary: 'Cancel a task',
     description: 'May be sent again. What the agent has written until then is kept, as a partial change.',
     tags,
@@ -77,7 +86,7 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
       ...problems('missing', 'body'),
     },
   };
-  api.post('/tasks/:id/cancel', { schema: stop }, async (request, reply) => {
+  api.post('/tasks/:id/cancel', { config: { repeatable: true }, schema: stop }, async (request, reply) => {
     const taskId = request.params.id as TaskId;
     const { kind: outcome } = await cancel(deps, taskId, request.body?.reason);
     const done = outcome === 'cancelled' || outcome === 'already_ended';

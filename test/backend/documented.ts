@@ -13,6 +13,7 @@ const parameter = z.looseObject({
 export const operation = z.looseObject({
   summary: z.string(),
   parameters: z.array(parameter).default([]),
+  operationId: z.string(),
   requestBody: z.looseObject({ content: z.record(z.string(), media), required: z.boolean().optional() }).optional(),
   responses: z.record(z.string(), response),
 });

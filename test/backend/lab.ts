@@ -114,7 +114,13 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     const contentType = response.headers.get('content-type') ?? '';
     const body = /json/.test(contentType) ? (JSON.parse(text) as Answer['body']) : {};
     const { status } = response;
-    documented.check({ method: init.method ?? 'GET', path, status, contentType, body });
+    documented.check({
+      method: init.method ?? 'GET',
+      path,
+      status,
+      contentType,
+      body: /json/.test(contentType) ? body : text,
+    });
     return { status, headers: response.headers, body, text };
   };
   const self: LabServer = {

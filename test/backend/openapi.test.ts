@@ -1,6 +1,10 @@
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { packageVersion } from '../../processes/package-version.ts';
+import { append, delta, labSession } from '../lab/log.ts';
 import { Documented } from './documented.ts';
 import { type LabServer, startServer } from './lab.ts';
 
@@ -35,8 +39,12 @@ test('it names what there is, each with the problems that it may answer with', (
       'get /api/projects',
       'get /api/sessions',
       'get /api/sessions/{id}',
+      'get /api/sessions/{id}/frames',
       'get /api/tasks',
       'get /api/tasks/{id}',
+      'get /healthz',
+      'get /metrics',
+      'get /readyz',
       'post /api/projects',
       'post /api/tasks',
       'post /api/tasks/{id}/cancel',
@@ -45,7 +53,8 @@ test('it names what there is, each with the problems that it may answer with', (
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, { responses, summary }] of Object.entries(methods)) {
       expect(summary).not.toBe('');
-      for (const status of [400, 401, 403, 429, 500, 503]) {
+      const open = path === '/healthz' || path === '/readyz';
+      for (const status of open ? [400, 403, 500, 503] : [400, 401, 403, 429, 500, 503]) {
         expect([method, path, Object.keys(responses)]).toEqual([
           method,
           path,
@@ -60,6 +69,79 @@ test('it names what there is, each with the problems that it may answer with', (
   ]);
   expect(document['info']).toMatchObject({ title: 'Longhaul', version: packageVersion() });
   expect(document['security']).toEqual([{ token: [] }]);
+});
+
+test('each operation has a name of its own, that stays', () => {
+  const { paths } = new Documented(document).document;
+  const names = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { operationId }]) => [`${method} ${path}`, operationId]),
+  );
+  // Generated clients call their functions so: added to, never renamed.
+  expect(Object.fromEntries(names)).toEqual({
+    'get /api/agents': 'listAgents',
+    'get /api/changes': 'listChanges',
+    'get /api/changes/{id}': 'getChange',
+    'get /api/projects': 'listProjects',
+    'get /api/sessions': 'listSessions',
+    'get /api/sessions/{id}': 'getSession',
+    'get /api/sessions/{id}/frames': 'followFrames',
+    'get /api/tasks': 'listTasks',
+    'get /api/tasks/{id}': 'getTask',
+    'get /healthz': 'getHealth',
+    'get /metrics': 'getMetrics',
+    'get /readyz': 'getReadiness',
+    'post /api/projects': 'addProject',
+    'post /api/tasks': 'createTask',
+    'post /api/tasks/{id}/cancel': 'cancelTask',
+  });
+});
+
+test('a body is required where a request without one is refused, and only there', async () => {
+  const { paths } = new Documented(document).document;
+  const bodies = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.values(methods).flatMap(({ requestBody }) =>
+      requestBody ? [{ path, required: requestBody.required }] : [],
+    ),
+  );
+  expect(bodies).toHaveLength(3);
+  for (const { path, required } of bodies) {
+    const { status } = await server.post(path.replace('{id}', '00000000-0000-4000-8000-000000000000'));
+    expect([path, required]).toEqual([path, status === 400]);
+  }
+});
+
+test('its frames are those of docs/frames.md, and hold for what a socket sends', async () => {
+  const documented = new Documented(document);
+  const page = await readFile(new URL('../../docs/frames.md', import.meta.url), 'utf8');
+  const [, table = ''] = page.split('\n| type | further fields |');
+  const types = (table.split('\n\n', 1)[0] ?? '').split('\n').flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, type = '']) => type)); // prettier-ignore
+  const names = types.map((type) => `${type.replaceAll(/(^|_)([a-z])/g, (_, _gap, letter: string) => letter.toUpperCase())}Frame`); // prettier-ignore
+  expect(types).toContain('delta');
+  expect(Object.keys(documented.document.components.schemas).filter((name) => name.endsWith('Frame') && name !== 'Frame').sort()).toEqual(names.sort()); // prettier-ignore
+
+  const message = await labSession(server.sql);
+  const ofMessage = { message_id: message.messageId, chat_id: message.chatId };
+  const call = { tool_call_id: '1', title: 'Edit', kind: 'edit', status: 'completed', locations: [], content: [] } as const; // prettier-ignore
+  await append(server.sql, message, [
+    { type: 'message_started', role: 'assistant', ...ofMessage },
+    delta(message, 'a'),
+    { type: 'tool_call', call, ...ofMessage },
+    { type: 'plan', entries: [{ content: 'x', priority: 'high', status: 'pending' }], ...ofMessage },
+    { type: 'usage', usage: { total_tokens: 3 } },
+    { type: 'warning', message: 'careful' },
+  ]);
+  const frames = async (after: string): Promise<unknown> => {
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/api/sessions/${message.sessionId}/frames${after}`, [`longhaul.bearer.${server.token}`]); // prettier-ignore
+    const [data] = (await once(socket, 'message')) as [Buffer];
+    socket.terminate();
+    return JSON.parse(data.toString());
+  };
+  const sent = { method: 'GET', path: `/api/sessions/${message.sessionId}/frames`, status: 101, contentType: 'application/json' }; // prettier-ignore
+  documented.check({ ...sent, body: await frames('') });
+  const logged = await frames('?after=0');
+  documented.check({ ...sent, body: logged });
+  expect(() => documented.check({ ...sent, body: [{ type: 'delta', seq: 'x' }] })).toThrow(/not as documented/);
+  expect(logged).toHaveLength(6);
 });
 
 test('an answer that is not as documented is noticed', () => {

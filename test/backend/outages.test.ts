@@ -71,6 +71,30 @@ test('a Postgres that hangs: everything is answered in time, and works again whe
   await expect.poll(faults, { timeout: 30_000 }).toEqual([]);
 });
 
+test('a 503 says that the request may have been carried out, and what to do', async () => {
+  const lock = await hold(server.sql, (tx) => tx`LOCK TABLE tasks, projects IN ACCESS EXCLUSIVE MODE`);
+  try {
+    const key = { 'idempotency-key': 'perhaps' };
+    const cancel = `/api/tasks/00000000-0000-4000-8000-000000000000/cancel`;
+    const [withKey, without, cancelled, project, read] = await Promise.all([
+      server.post('/api/tasks', newTask(), key),
+      server.post('/api/tasks', newTask()),
+      server.post(cancel),
+      server.post('/api/projects', { path: server.repository }),
+      server.get('/api/tasks'),
+    ]);
+    for (const answer of [withKey, without, cancelled, project, read]) expect(answer).toMatchObject(unreachable);
+    const perhaps = 'may have been carried out all the same';
+    expect(withKey.body['detail']).toMatch(new RegExp(`${perhaps}. Send it again with the same Idempotency-Key`));
+    expect(without.body['detail']).toMatch(new RegExp(`${perhaps}. Look for its task`));
+    expect(cancelled.body['detail']).toMatch(new RegExp(`${perhaps}. It may be sent again`));
+    expect(project.body['detail']).toMatch(new RegExp(`${perhaps}. It may be sent again`));
+    expect(read.body['detail']).not.toContain(perhaps);
+  } finally {
+    await lock.release();
+  }
+});
+
 test('a table that is locked: those that need it are told, those that do not are served', async () => {
   const lock = await hold(server.sql, (tx) => tx`LOCK TABLE available_agents IN ACCESS EXCLUSIVE MODE`);
   try {

@@ -165,6 +165,7 @@ describe('changes', () => {
     });
     expect(await server.get('/api/changes/x')).toMatchObject({ status: 400 });
     expect(await server.get('/api/changes?status=pending')).toMatchObject({ status: 400 });
+    expect(await server.get('/api/changes?state=peding')).toMatchObject({ status: 400 });
   });
 });
 

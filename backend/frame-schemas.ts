@@ -1,0 +1,103 @@
+/**
+ * Frames as the OpenAPI document has them: what a WebSocket's messages hold. They describe only: frames leave as they are
+ * stored. Objects may have further fields, and a reader skips types that it does not know.
+ */
+import { z } from 'zod';
+import type { FrameBody } from '../frames/frame.ts';
+import { id, nullableText, time } from './schemas.ts';
+
+const loose = z.looseObject;
+const envelope = {
+  session_id: id,
+  seq: z.int().describe('Grows by one per session, without holes.'),
+  task_id: id.optional(),
+  at: z.string().meta({ format: 'date-time' }),
+};
+const ofMessage = { message_id: id, chat_id: id };
+
+const location = loose({ path: z.string(), line: z.int().optional() });
+const toolCall = loose({
+  tool_call_id: z.string(),
+  title: z.string(),
+  kind: z.string().describe('read, edit, delete, move, search, execute, think, fetch, switch_mode or other.'),
+  status: z.enum(['pending', 'in_progress', 'completed', 'failed']),
+  locations: z.array(location),
+  content: z.array(loose({ type: z.string().describe('text, diff, terminal or other.') })),
+}).meta({ id: 'ToolCall' });
+const planEntry = loose({ content: z.string(), priority: z.string(), status: z.string() });
+const command = loose({ name: z.string(), description: z.string() });
+const count = z.number().optional();
+const usage = loose({
+  input_tokens: count,
+  output_tokens: count,
+  total_tokens: count,
+  context_used: count.describe('Of the context window.'),
+  context_size: count,
+  cost: loose({ amount: z.number(), currency: z.string() }).optional(),
+});
+const permissionOption = loose({ option_id: z.string(), name: z.string(), kind: z.string() });
+
+/** By type, the fields beside the envelope. */
+const bodies = {
+  message_started: { ...ofMessage, role: z.string() },
+  delta: { ...ofMessage, content: z.string().describe('Append it to the message.') },
+  reasoning_delta: { ...ofMessage, content: z.string().describe("Append it to the message's reasoning.") },
+  tool_call: { ...ofMessage, call: toolCall.describe('Replaces the call of that id.') },
+  plan: { ...ofMessage, entries: z.array(planEntry).describe('Replace the plan.') },
+  message_reset: { ...ofMessage, reason: z.string().describe('What the message held is void.') },
+  message_complete: { ...ofMessage, status: z.enum(['complete', 'failed', 'cancelled']) },
+  message: { ...ofMessage, role: z.string(), content: z.string(), status: z.string() },
+  agent_commands: { commands: z.array(command) },
+  usage: { usage },
+  permission_requested: { permission_id: id, options: z.array(permissionOption), tool_call: toolCall },
+  permission_resolved: { permission_id: id, chosen: z.string().optional() },
+  task_state: {
+    state: z.string(),
+    phase: z.string(),
+    error_code: z.string().optional(),
+    output_summary: z.string().optional(),
+    attempt: z.int().optional(),
+    waits_until: z.string().meta({ format: 'date-time' }).optional(),
+  },
+  change_queued: {
+    change_id: id,
+    files: z.int(),
+    additions: z.int(),
+    deletions: z.int(),
+    partial: z.boolean(),
+  },
+  change_state: { change_id: id, state: z.string() },
+  warning: { message: z.string() },
+} satisfies Record<FrameBody['type'], z.core.$ZodLooseShape>;
+
+const session = loose({ id, project_id: id.nullable(), name: nullableText, model: nullableText, status: nullableText });
+const snapshot = loose({
+  type: z.literal('snapshot'),
+  ...envelope,
+  session,
+  messages: z.array(
+    loose({ message_id: id, role: z.string(), status: z.string(), content: z.string(), created_at: time }),
+  ),
+  tasks: z.array(loose({ task_id: id, state: z.string(), phase: z.string() })),
+  changes: z.array(loose({ change_id: id, state: z.string() })).describe('Those that wait for review.'),
+  permissions: z.array(loose({ permission_id: id })).describe('Those that wait for an answer.'),
+  commands: z.array(command),
+  usage: usage.nullable(),
+}).meta({
+  id: 'SnapshotFrame',
+  description: 'The session as it stands at that number: replaces all that a reader has.',
+});
+
+/** `message_started` is the component MessageStartedFrame. */
+const nameOf = (type: string): string =>
+  `${type.replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())}Frame`;
+
+const logged = Object.entries(bodies).map(([type, fields]) =>
+  loose({ type: z.literal(type), ...envelope, ...fields }).meta({ id: nameOf(type) }),
+);
+
+const frame = z.union([snapshot, ...logged]).meta({ id: 'Frame' });
+/** One message of a socket. */
+export const framesMessage = z
+  .array(frame)
+  .meta({ id: 'Frames', description: 'In order: one message of the WebSocket.' });
