@@ -30,10 +30,12 @@ export function describeSources(root) {
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.path, entry.name)),
   );
-  const described = [...paths.sort(), ...FILES.map((name) => join(root, name))].map((path) => {
-    const { size, mtimeMs } = statSync(path);
-    return [path.slice(root.length), size, mtimeMs];
-  });
+  const described = [...paths.toSorted((a, b) => (a < b ? -1 : 1)), ...FILES.map((name) => join(root, name))].map(
+    (path) => {
+      const { size, mtimeMs } = statSync(path);
+      return [path.slice(root.length), size, mtimeMs];
+    },
+  );
   return JSON.stringify(described);
 }
 
