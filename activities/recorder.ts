@@ -6,6 +6,7 @@ import type { AgentEvent } from '../agents/driver.ts';
 import {
   emptyMessage,
   foldFrame,
+  isOpenCall,
   MAX_CONTENT_CHARS,
   MAX_REASONING_CHARS,
   MAX_TOOL_CALLS,
@@ -15,11 +16,10 @@ import type { FrameBody } from '../frames/frame.ts';
 import { wellFormed } from '../store/well-formed.ts';
 import type { ChatId, MessageId } from '../workflows/contract.ts';
 import type { ToolCall, Usage } from '../workflows/vocabulary.ts';
+import { Paragraphs } from './paragraphs.ts';
 
 /** A reader of the live stream gets this much beyond what the message keeps; then a warning, once. */
 const STREAMED_BEYOND_CHARS = 1024 * 1024;
-
-const isOpen = ({ status }: ToolCall): boolean => status === 'in_progress' || status === 'pending';
 
 export interface RecordedMessage {
   readonly message_id: MessageId;
@@ -34,6 +34,7 @@ export class TurnRecorder {
   /** Title of the tool call that runs now. */
   tool: string | undefined;
   #reasoningChars: number;
+  #paragraphs: Readonly<Record<'text' | 'reasoning', Paragraphs>>;
   #told = new Set<'text' | 'reasoning' | 'tool calls'>();
 
   /** `view` is what earlier attempts left of the message. */
@@ -42,6 +43,7 @@ export class TurnRecorder {
     this.#emit = emit;
     this.view = view;
     this.#reasoningChars = view.reasoning.length;
+    this.#paragraphs = { text: new Paragraphs(view.content), reasoning: new Paragraphs(view.reasoning) };
   }
 
   #add(frame: FrameBody): void {
@@ -54,9 +56,9 @@ export class TurnRecorder {
     const event = wellFormed(said);
     switch (event.kind) {
       case 'text':
-        return this.#text(event.text);
+        return this.#text(this.#paragraphs.text.next(event.text, event.messageId));
       case 'reasoning':
-        return this.#reasoning(event.text);
+        return this.#reasoning(this.#paragraphs.reasoning.next(event.text, event.messageId));
       case 'tool_call':
         return this.#toolCall(event.call);
       case 'plan':
@@ -117,7 +119,11 @@ export class TurnRecorder {
       const message = `The agent has made more than ${MAX_TOOL_CALLS} tool calls: the message keeps the newest.`;
       this.#emit({ type: 'warning', message });
     }
-    if (isOpen(call)) this.tool = call.title;
+    if (!toolCalls.has(call.tool_call_id)) {
+      this.#paragraphs.text.break();
+      this.#paragraphs.reasoning.break();
+    }
+    if (isOpenCall(call)) this.tool = call.title;
     else if (this.tool === call.title) this.tool = undefined;
     this.#add({ type: 'tool_call', ...this.#of, call });
   }
@@ -128,7 +134,7 @@ export class TurnRecorder {
    */
   closeDangling(): string[] {
     this.tool = undefined;
-    const open = [...this.view.toolCalls.values()].filter(isOpen);
+    const open = [...this.view.toolCalls.values()].filter(isOpenCall);
     for (const call of open) {
       this.#add({ type: 'tool_call', ...this.#of, call: { ...call, status: 'failed' } });
     }
@@ -138,6 +144,7 @@ export class TurnRecorder {
   startOver(reason: string): void {
     this.tool = undefined;
     this.#reasoningChars = 0;
+    this.#paragraphs = { text: new Paragraphs(), reasoning: new Paragraphs() };
     this.#told.clear();
     this.#add({ type: 'message_reset', ...this.#of, reason });
   }

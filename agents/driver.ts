@@ -20,8 +20,9 @@ import type { AgentProfile } from './catalog.ts';
 export type { AgentCommand, PermissionOption, PlanEntry, ToolCall, ToolCallContent, Usage };
 
 export type AgentEvent =
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'reasoning'; readonly text: string }
+  /** `messageId`, where the agent gives one: text of another id is another message of its. */
+  | { readonly kind: 'text'; readonly text: string; readonly messageId?: string }
+  | { readonly kind: 'reasoning'; readonly text: string; readonly messageId?: string }
   | { readonly kind: 'tool_call'; readonly call: ToolCall }
   | { readonly kind: 'plan'; readonly entries: readonly PlanEntry[] }
   | { readonly kind: 'commands'; readonly commands: readonly AgentCommand[] }

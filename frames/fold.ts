@@ -22,6 +22,8 @@ export interface MessageView {
   plan?: readonly PlanEntry[];
 }
 
+export const isOpenCall = ({ status }: ToolCall): boolean => status === 'in_progress' || status === 'pending';
+
 export function emptyMessage(): MessageView {
   return { content: '', totalChars: 0, reasoning: '', toolCalls: new Map() };
 }

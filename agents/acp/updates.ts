@@ -104,10 +104,13 @@ function notice(update: JsonObject): AgentEvent[] {
 export const speechStreams = () => ({ text: new PairJoiner(), reasoning: new PairJoiner() });
 export type SpeechStreams = ReturnType<typeof speechStreams>;
 
-function spoken(kind: keyof SpeechStreams, block: unknown, streams: SpeechStreams): AgentEvent[] {
+function spoken(kind: keyof SpeechStreams, update: JsonObject, streams: SpeechStreams): AgentEvent[] {
+  const block = update['content'];
+  const id = string(update['messageId']);
+  const of = id === '' ? {} : { messageId: id };
   const said = isObject(block) && block['type'] === 'text' ? block['text'] : undefined;
   const text = typeof said === 'string' ? cleanText(streams[kind].join(said)) : blockText(block);
-  return [...pieces(text, TEXT_EVENT_LIMIT)].map((piece) => ({ kind, text: piece }));
+  return [...pieces(text, TEXT_EVENT_LIMIT)].map((piece) => ({ kind, text: piece, ...of }));
 }
 
 interface Hearing {
@@ -126,9 +129,9 @@ export function eventsOf(
     case 'user_message_chunk':
       return []; // our own prompt, echoed or replayed
     case 'agent_message_chunk':
-      return spoken('text', update['content'], speech);
+      return spoken('text', update, speech);
     case 'agent_thought_chunk':
-      return spoken('reasoning', update['content'], speech);
+      return spoken('reasoning', update, speech);
     case 'tool_call':
     case 'tool_call_update': {
       const call = ledger.update(update, replayed);

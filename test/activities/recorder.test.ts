@@ -77,19 +77,53 @@ test('whatever an agent says, readers of the log hold what the turn holds', () =
   );
 });
 
-test('an attempt that goes on from the log ends with the same message as one that was never interrupted', () => {
+test('an attempt that goes on from the log ends with the same message as one that goes on from memory', () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 25 }), fc.nat(25), (events, cut) => {
-      const whole = recording();
-      for (const event of events) whole.recorder.record(event);
       const first = recording();
       for (const event of events.slice(0, cut)) first.recorder.record(event);
-      const second = recording(folded(first.frames));
-      for (const event of events.slice(cut)) second.recorder.record(event);
-      expect(second.recorder.view).toEqual(whole.recorder.view);
+      const fromLog = recording(folded(first.frames));
+      const fromMemory = recording(first.recorder.view);
+      for (const { recorder } of [fromLog, fromMemory]) for (const event of events.slice(cut)) recorder.record(event);
+      expect(fromLog.recorder.view).toEqual(fromMemory.recorder.view);
     }),
     { numRuns: 100 },
   );
+});
+
+const of = (messageId: string, content: string): AgentEvent => ({ kind: 'text', text: content, messageId });
+const begun: AgentEvent = { kind: 'tool_call', call: call('t', 'pending') };
+const ended: AgentEvent = { kind: 'tool_call', call: call('t', 'completed') };
+
+test.each<[string, AgentEvent[], string]>([
+  ['after a tool call', [text('Writing now.'), begun, ended, text('Done')], 'Writing now.\n\nDone'],
+  ['after a call that is told of once', [text('Writing now.'), ended, text('Done')], 'Writing now.\n\nDone'],
+  ['under another message id', [of('1', 'One, '), of('1', 'two.'), of('2', 'Three.')], 'One, two.\n\nThree.'],
+  ['as far as line ends are missing', [text('One.\n'), begun, text('\nTwo.')], 'One.\n\nTwo.'],
+  ['with what the agent itself put between', [text('One.\n\n'), begun, text('  Two.')], 'One.\n\n  Two.'],
+  ['once', [text('One.'), begun, text('T'), text('wo.')], 'One.\n\nTwo.'],
+  ['not at the beginning', [begun, ended, text('One.')], 'One.'],
+  ['not where a call that runs tells more', [begun, text('One, '), ended, text('two.')], 'One, two.'],
+  ['not at empty text', [text('One.'), begun, text(''), text('Two.')], 'One.\n\nTwo.'],
+])('a paragraph begins: %s', (_, events, content) => {
+  const { recorder, frames } = recording();
+  for (const event of events) recorder.record(event);
+  expect(recorder.view.content).toBe(content);
+  const streamed = ofType(frames, 'delta').map((frame) => 'content' in frame && frame.content);
+  expect(streamed.join('')).toBe(content);
+});
+
+test('a paragraph begins with another attempt, and thoughts have paragraphs of their own', () => {
+  const first = recording();
+  first.recorder.record(text('half is done'));
+  first.recorder.record({ kind: 'reasoning', text: 'One.' });
+  const second = recording(folded(first.frames));
+  second.recorder.record(text('all is done'));
+  second.recorder.record({ kind: 'reasoning', text: 'Two.' });
+  expect(second.recorder.view).toMatchObject({ content: 'half is done\n\nall is done', reasoning: 'One.\n\nTwo.' });
+  second.recorder.startOver('lost');
+  second.recorder.record(text('anew'));
+  expect(second.recorder.view.content).toBe('anew');
 });
 
 test('a message keeps 50,000 characters and 200,000 of reasoning, and counts the rest', () => {

@@ -37,6 +37,7 @@ test('each kind of update becomes its event, and kinds that nobody knows are cou
   });
   await play(
     { update: text('a') },
+    { update: { ...text('of a message'), messageId: 'm1' } },
     { update: block({ type: 'resource_link', name: 'spec', uri: 'file:///spec.md' }) },
     { update: block({ type: 'image', mimeType: 'image/png', data: 'AAAA' }) },
     { update: block({ type: 'resource', resource: { uri: 'file:///b', blob: 'AA' } }) },
@@ -60,6 +61,7 @@ test('each kind of update becomes its event, and kinds that nobody knows are cou
   expect(lab.events).toEqual([
     { kind: 'commands', commands: [{ name: 'init', description: 'Begin' }] },
     { kind: 'text', text: 'a' },
+    { kind: 'text', text: 'of a message', messageId: 'm1' },
     { kind: 'text', text: '[spec](file:///spec.md)' },
     { kind: 'text', text: '[image image/png]' },
     { kind: 'text', text: '[resource file:///b]' },

@@ -242,7 +242,7 @@ test('an agent whose provider comes back goes on in its session, after a pause',
 
   expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null });
   expect(await agents.attempts(task)).toEqual(['llm_unavailable', null]);
-  expect(await agents.content(task)).toBe('half is done, all is done');
+  expect(await agents.content(task)).toBe('half is done\n\n, all is done');
   expect(await lab.inChange(task, 'half.txt')).toBe('half');
   expect(await agents.pauses(task)).toEqual([atLeast(5)]);
 });

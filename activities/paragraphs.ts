@@ -1,0 +1,44 @@
+/**
+ * Where a paragraph of an agent's text begins. Agents send their text in pieces, and no piece says that a message has
+ * ended: the next message begins after a tool call, under another message id, or in another attempt. The break is part
+ * of the streamed text, so a reader that only appends deltas has the same text as the row.
+ */
+
+/** Of what was said last: the rest does not matter for a break. */
+const TAIL_CHARS = 16;
+
+export class Paragraphs {
+  #tail: string;
+  #messageId: string | undefined;
+  #broken: boolean;
+
+  /** `said`: by earlier attempts. What comes now is another paragraph than that. */
+  constructor(said = '') {
+    this.#tail = said.slice(-TAIL_CHARS);
+    this.#broken = true;
+  }
+
+  /** The text that comes next begins a paragraph. */
+  break(): void {
+    this.#broken = true;
+  }
+
+  /** The text with the line ends before it that it needs to begin a paragraph where it has to. */
+  next(text: string, messageId?: string): string {
+    if (text === '') return text;
+    const isOther = messageId !== undefined && this.#messageId !== undefined && messageId !== this.#messageId;
+    this.#messageId = messageId ?? this.#messageId;
+    const lines = this.#broken || isOther ? this.#missing(text) : '';
+    this.#broken = false;
+    this.#tail = (this.#tail + lines + text).slice(-TAIL_CHARS);
+    return lines + text;
+  }
+
+  #missing(text: string): string {
+    if (this.#tail.trim() === '') return '';
+    const there = lineEnds(/\s*$/.exec(this.#tail)?.[0]) + lineEnds(/^\s*/.exec(text)?.[0]);
+    return '\n'.repeat(Math.max(0, 2 - there));
+  }
+}
+
+const lineEnds = (space = ''): number => space.split('\n').length - 1;
