@@ -3,7 +3,8 @@
  * later change. Run twice it returns what the first run wrote.
  */
 import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
-import { foldMessage } from '../frames/snapshot.ts';
+import { isOpenCall } from '../frames/fold.ts';
+import { foldMessage, foldSegments } from '../frames/read-message.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, streamingChat } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
@@ -89,12 +90,22 @@ async function finishStreaming(
   if (!sessionId || !messageId) return [];
   const chatId = await streamingChat(tx, messageId);
   if (!chatId) return [];
-  const view = await foldMessage(tx, sessionId, messageId);
+  const of = { sessionId, messageId };
+  const view = await foldMessage(tx, of);
+  const cutOff = [...view.toolCalls.values()].filter(isOpenCall);
+  const closed = cutOff.map((call): KeyedFrame => ({
+    key: `${messageId}:closed:${call.tool_call_id}`,
+    taskId,
+    body: { type: 'tool_call', message_id: messageId, chat_id: chatId, call: { ...call, status: 'failed' } },
+  }));
+  // Before the message's end, so that readers of the log see these calls end as the row has it.
+  await appendKeyed(tx, sessionId, closed);
+  const segments = await foldSegments(tx, of);
   const status = state === 'completed' ? 'complete' : state;
   const toolCalls = [...view.toolCalls.values()].map((call) =>
-    call.status === 'completed' ? call : { ...call, status: 'failed' as const },
+    isOpenCall(call) ? { ...call, status: 'failed' as const } : call,
   );
-  await finishMessage(tx, { ...view, id: messageId, status, toolCalls });
+  await finishMessage(tx, { ...view, id: messageId, status, toolCalls, segments });
   const body = { type: 'message_complete', message_id: messageId, chat_id: chatId, status } as const;
   return [{ key: `${taskId}:message-complete`, taskId, body }];
 }

@@ -9,7 +9,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentEvent, TurnEnd } from '../agents/driver.ts';
 import { endTask } from '../agents/process/end.ts';
-import { foldMessage } from '../frames/snapshot.ts';
+import { foldMessage } from '../frames/read-message.ts';
 import type { FrameStream } from '../frames/stream.ts';
 import type { ProcessIdentity } from '../processes/identity.ts';
 import {
@@ -21,11 +21,11 @@ import {
   recordSpawn,
   type TakenTurn,
 } from '../store/attempts.ts';
-import { finishMessage } from '../store/messages.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentProgress, AgentSessionId, DispatchHeartbeat, DispatchResult, Phase } from '../workflows/contract.ts';
 import { ERRORS, LonghaulError } from '../workflows/errors.ts';
+import { keepMessage } from './keep-message.ts';
 import { waitUntil } from './limit-wait.ts';
 import { readyAgent } from './ready-agent.ts';
 import { type RecordedMessage, TurnRecorder } from './recorder.ts';
@@ -152,7 +152,8 @@ class Turn implements LiveTurn {
     const { earlier, sessionId } = this.#taken;
     if (earlier.length > 0) await this.#endEarlier(earlier);
     const of = this.#message;
-    const view = earlier.length > 0 ? await foldMessage(this.#deps.sql, sessionId, of.message_id) : undefined;
+    const inLog = { sessionId, messageId: of.message_id };
+    const view = earlier.length > 0 ? await foldMessage(this.#deps.sql, inLog) : undefined;
     const recorder = new TurnRecorder(of, (frame) => this.#stream.append(frame), view);
     this.#recorder = recorder;
     const last = earlier.at(-1);
@@ -251,18 +252,14 @@ class Turn implements LiveTurn {
         : { kind: 'failed', code: end.code, message: end.message, attempt: this.attempt };
     const status = end.kind === 'completed' ? 'complete' : 'failed';
     const of = this.#message;
-    const view = this.#recorder?.view;
+    const message = {
+      sessionId: this.#taken.sessionId,
+      messageId: of.message_id,
+      status,
+      recorder: this.#recorder,
+    } as const;
     await this.#stream.commit([{ type: 'message_complete', ...of, status }], async (tx) => {
-      await finishMessage(tx, {
-        id: of.message_id,
-        status,
-        content: view?.content ?? '',
-        totalChars: view?.totalChars ?? 0,
-        reasoning: view?.reasoning ?? '',
-        toolCalls: [...(view?.toolCalls.values() ?? [])],
-        plan: view?.plan,
-        tokensUsed: this.#recorder?.tokens,
-      });
+      await keepMessage(tx, message);
       await recordOutcome(tx, { taskId: this.taskId, attempt: this.attempt, outcome });
     });
     return outcome;

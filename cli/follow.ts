@@ -1,6 +1,6 @@
 /** What `run` and `watch` share: follow a task to its end, or until Ctrl-C detaches. */
 import type { Longhaul } from '../client/connection.ts';
-import { followTask } from '../client/follow-task.ts';
+import { framesBeside, followTask } from '../client/follow-task.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
 import { EXIT, sayIfReaderLeaves } from './exit.ts';
@@ -72,7 +72,10 @@ export async function showTimeline(
   try {
     const onLook = watch.databaseLooked;
     for await (const page of followTask(longhaul, { taskId, signal, onLook })) {
-      for (const frame of page) timeline.show(frame);
+      for (const frame of page) {
+        if (frame.type === 'snapshot') timeline.catchUp(frame, await framesBeside(longhaul.sql, taskId, frame));
+        else timeline.show(frame);
+      }
     }
   } finally {
     clearTimeout(explaining);

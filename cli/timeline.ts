@@ -3,6 +3,7 @@ import type { FollowedFrame } from '../client/follow-task.ts';
 import type { Phase, TaskId } from '../workflows/contract.ts';
 import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import { reasonText } from './attempts.ts';
+import { type LogFrame, replayed } from './replay.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, type Style } from './terminal.ts';
 import { clockText, leftText, waitText } from './task-text.ts';
@@ -52,6 +53,11 @@ export class Timeline {
   #planTold: readonly string[] = [];
   #tokens: number | undefined;
   #attempt = 1;
+  /** Of the last frame that was shown; and how much of what the message holds was, in UTF-16 units. */
+  #position = -1;
+  #shown = { delta: 0, reasoning_delta: 0 };
+  /** What text continues; undefined: it begins below a line. */
+  #open: 'delta' | 'reasoning_delta' | undefined;
 
   constructor(options: TimelineOptions) {
     this.#options = options;
@@ -59,16 +65,17 @@ export class Timeline {
   }
 
   show(frame: FollowedFrame): void {
-    const { screen } = this.#options;
+    if (frame.type === 'snapshot') this.catchUp(frame, []);
+    else this.#show(frame);
+  }
+
+  #show(frame: LogFrame): void {
+    this.#position = Math.max(this.#position, frame.seq);
     switch (frame.type) {
-      case 'snapshot':
-        this.#catchUp(frame);
-        break;
       case 'delta':
-        screen.text(harmless(frame.content));
-        break;
       case 'reasoning_delta':
-        screen.text(harmless(frame.content), 'dim');
+        this.#shown[frame.type] += frame.content.length;
+        this.#say(frame.type, frame.content);
         break;
       case 'tool_call':
         this.#tool(frame.call, Date.parse(frame.at));
@@ -81,10 +88,11 @@ export class Timeline {
         break;
       case 'message_reset':
         this.#tools.clear();
-        screen.line(`↺ starting over: ${oneLine(frame.reason)}`, 'yellow');
+        this.#shown = { delta: 0, reasoning_delta: 0 };
+        this.#line(`↺ starting over: ${oneLine(frame.reason)}`, 'yellow');
         break;
       case 'warning':
-        screen.line(`! ${oneLine(frame.message)}`, 'yellow');
+        this.#line(`! ${oneLine(frame.message)}`, 'yellow');
         break;
       case 'usage':
         this.#tokens = frame.usage.total_tokens ?? this.#tokens;
@@ -93,7 +101,7 @@ export class Timeline {
         this.#enter(frame);
         break;
       case 'permission_requested':
-        screen.line(`? ${oneLine(frame.tool_call.title)}: waiting for a permission`, 'yellow');
+        this.#line(`? ${oneLine(frame.tool_call.title)}: waiting for a permission`, 'yellow');
         break;
       default:
     }
@@ -101,7 +109,7 @@ export class Timeline {
 
   /** About what is around the task: services that go away and come back. */
   note(text: string): void {
-    this.#options.screen.line(`! ${oneLine(text)}`, 'yellow');
+    this.#line(`! ${oneLine(text)}`, 'yellow');
   }
 
   /** What is open is told as it stands: cut short if the task has ended, still at work if only the reader leaves. */
@@ -121,13 +129,13 @@ export class Timeline {
     if (until !== undefined) this.#waits(until, Date.now());
     if (attempt === undefined || attempt <= this.#attempt) return;
     this.#attempt = attempt;
-    this.#options.screen.line(`↺ attempt ${attempt}: ${reasonText(code ?? null)}`, 'yellow');
+    this.#line(`↺ attempt ${attempt}: ${reasonText(code ?? null)}`, 'yellow');
   }
 
   /** The line stays when the time is over: with the clock's time beside how long it is. */
   #waits(until: string, now: number): void {
     const left = leftText(until, now);
-    this.#options.screen.line(`⏸ waits ${clockText(until, now)}${left === undefined ? '' : ` (${left})`}`, 'yellow');
+    this.#line(`⏸ waits ${clockText(until, now)}${left === undefined ? '' : ` (${left})`}`, 'yellow');
   }
 
   #tool(call: ToolCall, at: number): void {
@@ -136,14 +144,17 @@ export class Timeline {
     const open = this.#tools.get(call.tool_call_id);
     if (call.status === 'pending' || call.status === 'in_progress') {
       this.#tools.set(call.tool_call_id, { title, startedAt: open?.startedAt ?? at });
-      if (!open) screen.started?.(`  ▸ ${title}`);
+      if (!open && screen.started) {
+        this.#open = undefined;
+        screen.started(`  ▸ ${title}`);
+      }
       return;
     }
     this.#tools.delete(call.tool_call_id);
     const took = open ? `  ${seconds(at - open.startedAt)}` : '';
-    if (call.status === 'completed') screen.line(`  ✓ ${title}${took}`, 'green');
-    else screen.line(`  ✗ ${title}${took}`, 'red');
-    for (const line of outputLines(call, this.#options.verbose === true)) screen.line(`    │ ${line}`, 'dim');
+    if (call.status === 'completed') this.#line(`  ✓ ${title}${took}`, 'green');
+    else this.#line(`  ✗ ${title}${took}`, 'red');
+    for (const line of outputLines(call, this.#options.verbose === true)) this.#line(`    │ ${line}`, 'dim');
   }
 
   #showPlan(entries: readonly PlanEntry[]): void {
@@ -151,26 +162,46 @@ export class Timeline {
     const told = entries.map(planLine);
     const news = told.filter((line) => !this.#planTold.includes(line));
     this.#planTold = told;
-    if (news.length > 0) this.#options.screen.planned?.(news);
+    const { screen } = this.#options;
+    if (news.length === 0 || !screen.planned) return;
+    this.#open = undefined;
+    screen.planned(news);
   }
 
   #input(content: string): void {
     const lines = harmless(content).trim().split('\n');
-    for (const line of lines.slice(0, USER_LINES)) this.#options.screen.line(`> ${line}`, 'cyan');
-    if (lines.length > USER_LINES) this.#options.screen.line('> …', 'cyan');
+    for (const line of lines.slice(0, USER_LINES)) this.#line(`> ${line}`, 'cyan');
+    if (lines.length > USER_LINES) this.#line('> …', 'cyan');
   }
 
-  #catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>): void {
-    const { taskId, screen } = this.#options;
-    for (const message of snapshot.messages.filter((candidate) => candidate.task_id === taskId)) {
-      if (message.role === 'user') {
-        if (this.#options.showsInput) this.#input(message.content);
-        continue;
+  #line(text: string, style: Style): void {
+    this.#open = undefined;
+    this.#options.screen.line(text, style);
+  }
+
+  /** The empty lines before a paragraph are not shown where it begins below a line of another kind. */
+  #say(type: 'delta' | 'reasoning_delta', content: string): void {
+    const text = harmless(this.#open === type ? content : content.replace(/^\s*\n/, ''));
+    if (text === '') return;
+    this.#open = type;
+    this.#options.screen.text(text, ...(type === 'delta' ? [] : (['dim'] as const)));
+  }
+
+  /** Shows what is new in the session as it stands; `beside`: the task's frames that the log still has of that. */
+  catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
+    const { taskId } = this.#options;
+    const begin = this.#position;
+    let shown = this.#shown;
+    const before = { delta: 0, reasoning_delta: 0 };
+    for (const frame of replayed(snapshot, { taskId, beside })) {
+      if (frame.type === 'delta' || frame.type === 'reasoning_delta') {
+        const content = frame.content.slice(Math.max(0, shown[frame.type] - before[frame.type]));
+        before[frame.type] += frame.content.length;
+        if (content !== '') this.#show({ ...frame, content });
+      } else if (frame.seq > begin) {
+        this.#show(frame);
+        if (frame.type === 'message_reset') shown = this.#shown;
       }
-      if (message.reasoning) screen.text(`${harmless(message.reasoning)}\n`, 'dim');
-      for (const call of message.tool_calls) this.#tool(call, Date.parse(snapshot.at));
-      if (message.plan) this.#showPlan(message.plan);
-      screen.text(harmless(message.content));
     }
     const task = snapshot.tasks.find((candidate) => candidate.task_id === taskId);
     if (task) this.#phase = task.phase;

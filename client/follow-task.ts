@@ -4,6 +4,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FollowedFrame, FrameHub } from '../frames/follow.ts';
+import type { Frame } from '../frames/frame.ts';
+import { keptFrames } from '../frames/kept-frames.ts';
+import type { SnapshotFrame } from '../frames/snapshot.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import { taskProgress, type TaskProgress } from '../store/task-views.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
@@ -55,6 +58,19 @@ export async function* followTask(
   } finally {
     end.abort();
     await row.done;
+  }
+}
+
+/**
+ * What a person saw of a task beside what the messages of this snapshot hold, oldest first: warnings, states, questions. None
+ * while the database is away.
+ */
+export async function framesBeside(sql: Sql, taskId: TaskId, snapshot: SnapshotFrame): Promise<readonly Frame[]> {
+  try {
+    return await keptFrames(sql, { sessionId: snapshot.session_id, taskId, upTo: snapshot.seq });
+  } catch (error) {
+    if (isConnectionLoss(error)) return [];
+    throw error;
   }
 }
 

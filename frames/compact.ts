@@ -19,7 +19,7 @@ const KEEP_SECONDS = 60;
 /** Looked at in one statement: some 20 ms, in which the session's row is locked for the last of them only. */
 const BATCH_FRAMES = 2_000;
 /** What a finished message's row holds. */
-const STREAMED = ['delta', 'reasoning_delta', 'tool_call', 'plan'];
+export const STREAMED = ['delta', 'reasoning_delta', 'tool_call', 'plan'];
 
 export interface Compaction {
   /** Sessions of which something was removed. */

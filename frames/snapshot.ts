@@ -15,9 +15,16 @@ import type {
   TaskId,
   TaskState,
 } from '../workflows/contract.ts';
-import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../workflows/vocabulary.ts';
-import { emptyMessage, foldFrame, type MessageView } from './fold.ts';
-import type { FrameBody, FrameEnvelope } from './frame.ts';
+import type {
+  AgentCommand,
+  MessageSegment,
+  PermissionOption,
+  PlanEntry,
+  ToolCall,
+  Usage,
+} from '../workflows/vocabulary.ts';
+import type { FrameEnvelope } from './frame.ts';
+import { foldMessage } from './read-message.ts';
 
 export interface SnapshotMessage {
   readonly message_id: MessageId;
@@ -29,6 +36,10 @@ export interface SnapshotMessage {
   readonly reasoning: string;
   readonly tool_calls: readonly ToolCall[];
   readonly plan: readonly PlanEntry[] | null;
+  /** All of that in the order in which it came; null: a user's message, or one from before orders were kept. */
+  readonly segments: readonly MessageSegment[] | null;
+  /** UTF-16 units of text that came: more than `content` has, if it was cut. */
+  readonly total_chars: number | null;
   readonly tokens_used: number | null;
   readonly created_at: string | null;
   readonly finished_at: string | null;
@@ -84,9 +95,6 @@ export interface SnapshotFrame extends FrameEnvelope {
   readonly usage: Usage | null;
 }
 
-/** Rows folded at once, so that a long turn costs no memory. */
-const FOLD_PAGE = 2_000;
-
 /** `undefined`: there is no such session. */
 export function takeSnapshot(sql: Sql, sessionId: SessionId): Promise<SnapshotFrame | undefined> {
   return sql.begin('ISOLATION LEVEL REPEATABLE READ READ ONLY', async (tx) => {
@@ -119,6 +127,8 @@ interface MessageRow {
   readonly reasoning: string | null;
   readonly tool_calls: ToolCall[] | null;
   readonly plan: PlanEntry[] | null;
+  readonly segments: MessageSegment[] | null;
+  readonly total_chars: number | null;
   readonly tokens_used: number | null;
   readonly created_at: Date | null;
   readonly finished_at: Date | null;
@@ -126,11 +136,12 @@ interface MessageRow {
 
 async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage[]> {
   const rows = await db<MessageRow[]>`
-    SELECT id, chat_id, task_id, role, status, content, reasoning, tool_calls, plan, tokens_used, created_at, finished_at
+    SELECT id, chat_id, task_id, role, status, content, reasoning, tool_calls, plan, segments, total_chars, tokens_used,
+           created_at, finished_at
       FROM messages WHERE session_id = ${sessionId} ORDER BY created_at, id`;
   const messages: SnapshotMessage[] = [];
   for (const row of rows) {
-    const streamed = row.status === 'streaming' ? await foldMessage(db, sessionId, row.id) : undefined;
+    const streamed = row.status === 'streaming' ? await foldMessage(db, { sessionId, messageId: row.id }) : undefined;
     messages.push({
       message_id: row.id,
       chat_id: row.chat_id,
@@ -141,29 +152,14 @@ async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage
       reasoning: streamed?.reasoning ?? row.reasoning ?? '',
       tool_calls: streamed ? [...streamed.toolCalls.values()] : listed(row.tool_calls),
       plan: streamed ? (streamed.plan ?? null) : row.plan && listed(row.plan),
+      segments: streamed?.segments ?? (row.segments && listed(row.segments)),
+      total_chars: streamed?.totalChars ?? row.total_chars,
       tokens_used: row.tokens_used,
       created_at: iso(row.created_at),
       finished_at: iso(row.finished_at),
     });
   }
   return messages;
-}
-
-/** What an unfinished message holds by the session's log: compaction stays below its first frame. */
-export async function foldMessage(db: Db, sessionId: SessionId, messageId: MessageId): Promise<MessageView> {
-  const view = emptyMessage();
-  const [session] = await db<{ compacted_seq: number }[]>`SELECT compacted_seq FROM sessions WHERE id = ${sessionId}`;
-  let after = Math.max(0, session?.compacted_seq ?? 0);
-  for (;;) {
-    const rows = await db<{ seq: number; type: string; body: object; mine: boolean }[]>`
-      SELECT seq, type, body->>'message_id' = ${messageId} AS mine,
-             CASE WHEN body->>'message_id' = ${messageId} THEN body END AS body
-        FROM frames WHERE session_id = ${sessionId} AND seq > ${after} ORDER BY seq LIMIT ${FOLD_PAGE}`;
-    for (const row of rows) if (row.mine) foldFrame(view, { type: row.type, ...row.body } as FrameBody);
-    const last = rows.at(-1);
-    if (!last || rows.length < FOLD_PAGE) return view;
-    after = last.seq;
-  }
 }
 
 async function tasksOf(db: Db, sessionId: SessionId): Promise<SnapshotTask[]> {

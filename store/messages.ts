@@ -1,6 +1,6 @@
 /** Messages: the assistant's is `streaming` until its turn's, or its task's, last transaction. */
 import type { ChatId, MessageId } from '../workflows/contract.ts';
-import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import type { Tx } from './sql.ts';
 import { wellFormed, wellFormedText } from './well-formed.ts';
 
@@ -12,6 +12,7 @@ export interface FinishedMessage {
   readonly reasoning: string;
   readonly toolCalls: readonly ToolCall[];
   readonly plan?: readonly PlanEntry[] | undefined;
+  readonly segments: readonly MessageSegment[];
   readonly tokensUsed?: number | undefined;
 }
 
@@ -22,6 +23,7 @@ export async function finishMessage(tx: Tx, message: FinishedMessage): Promise<b
        SET content = ${wellFormedText(message.content)}, reasoning = ${wellFormedText(message.reasoning) || null},
            tool_calls = ${message.toolCalls.length > 0 ? tx.json(wellFormed(message.toolCalls) as never) : null},
            plan = ${message.plan ? tx.json(wellFormed(message.plan) as never) : null},
+           segments = ${tx.json(wellFormed(message.segments) as never)},
            truncated = ${message.totalChars > message.content.length}, total_chars = ${message.totalChars},
            tokens_used = ${message.tokensUsed ?? null}, status = ${message.status}, finished_at = clock_timestamp()
      WHERE id = ${message.id} AND status = 'streaming'

@@ -2,6 +2,7 @@
  * What an agent says and shows, in the words that drivers, frames and rows share. Field names are those of
  * the rows and frames (snake_case).
  */
+import type { ErrorCode } from './errors.ts';
 
 /** One entry of a tool call's content, already cut to size. */
 export type ToolCallContent =
@@ -21,6 +22,40 @@ export interface ToolCall {
   readonly content: readonly ToolCallContent[];
   readonly raw_input?: unknown;
   readonly raw_output?: unknown;
+}
+
+/** Where a segment began, as its first frame has it: number in the session's log and time (ISO 8601, UTC). */
+interface SegmentStart {
+  readonly seq: number;
+  readonly at: string;
+}
+
+/** The last frame of a segment that takes time. */
+interface SegmentEnd {
+  readonly ended_seq: number;
+  readonly ended_at: string;
+}
+
+/** One piece of a message: its segments are in the order in which they began. */
+export type MessageSegment =
+  /** The text segments together are the message's `content`, the reasoning segments its `reasoning`. */
+  | (SegmentStart & SegmentEnd & SpokenSegment)
+  /** The call is in the message's `tool_calls`; `title` is the one that it began with. Without an end: it is open. */
+  | (SegmentStart &
+      Partial<SegmentEnd> & { readonly type: 'tool_call'; readonly tool_call_id: string; readonly title: string })
+  | (SegmentStart & { readonly type: 'plan'; readonly entries: readonly PlanEntry[] })
+  /** From here on another attempt works; `error_code` says why the one before ended, where that is known. */
+  | (SegmentStart & { readonly type: 'attempt'; readonly attempt: number; readonly error_code?: ErrorCode })
+  /** The turn started over: what the message held before is void, and no longer among the segments. */
+  | (SegmentStart & { readonly type: 'reset'; readonly reason: string })
+  /** How many segments are not kept here, because the message is too large. */
+  | (SegmentStart & { readonly type: 'omitted'; readonly tool_calls: number; readonly plans: number });
+
+interface SpokenSegment {
+  readonly type: 'text' | 'reasoning';
+  readonly text: string;
+  /** UTF-16 units that came and are not kept. */
+  readonly omitted_chars?: number;
 }
 
 export interface PlanEntry {

@@ -17,6 +17,45 @@ const listed = session
   .extend({ seq, open_tasks: z.int().describe('Tasks that wait or run.'), created_at: time })
   .meta({ id: 'ListedSession' });
 
+const start = { seq: z.int().describe('Number of its first frame.'), at: z.string().meta({ format: 'date-time' }) };
+const end = {
+  ended_seq: z.int().describe('Number of its last frame.'),
+  ended_at: z.string().meta({ format: 'date-time' }),
+};
+const segment = z
+  .discriminatedUnion('type', [
+    z.object({
+      type: z.enum(['text', 'reasoning']),
+      text: z.string(),
+      omitted_chars: z.int().optional().describe('UTF-16 units that came and are not kept.'),
+      ...start,
+      ...end,
+    }),
+    z.object({
+      type: z.literal('tool_call'),
+      tool_call_id: z.string().describe('Of one of tool_calls.'),
+      title: z.string().describe('The one that it began with.'),
+      ...start,
+      ended_seq: end.ended_seq.optional().describe('Absent: the call is open.'),
+      ended_at: end.ended_at.optional(),
+    }),
+    z.object({ type: z.literal('plan'), entries: z.array(z.unknown()), ...start }),
+    z.object({
+      type: z.literal('attempt').describe('From here on another attempt works.'),
+      attempt: z.int(),
+      error_code: z.string().optional().describe('Why the attempt before ended, where that is known.'),
+      ...start,
+    }),
+    z.object({ type: z.literal('reset').describe('The turn started over.'), reason: z.string(), ...start }),
+    z.object({
+      type: z.literal('omitted').describe('How many segments are not kept, where the first of them was.'),
+      tool_calls: z.int(),
+      plans: z.int(),
+      ...start,
+    }),
+  ])
+  .meta({ id: 'Segment' });
+
 const message = z.object({
   message_id: id,
   chat_id: id.nullable(),
@@ -27,6 +66,11 @@ const message = z.object({
   reasoning: z.string(),
   tool_calls: z.array(z.unknown()).describe('As in tool_call frames.'),
   plan: z.array(z.unknown()).nullable(),
+  segments: z
+    .array(segment)
+    .nullable()
+    .describe('All of that in the order in which it came. Null: no order was kept (messages of users, old ones).'),
+  total_chars: z.int().nullable().describe('UTF-16 units of text that came: more than content has, if that was cut.'),
   tokens_used: z.int().nullable(),
   created_at: time,
   finished_at: time,
@@ -103,10 +147,11 @@ function mutable({
 }: SessionTimeline): z.output<typeof timeline> {
   return {
     ...rest,
-    messages: messages.map(({ tool_calls, plan, ...one }) => ({
+    messages: messages.map(({ tool_calls, plan, segments, ...one }) => ({
       ...one,
       tool_calls: [...tool_calls],
       plan: plan && [...plan],
+      segments: segments && ([...segments] as z.output<typeof segment>[]),
     })),
     tasks: [...tasks],
     changes: [...changes],

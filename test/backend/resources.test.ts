@@ -100,18 +100,40 @@ describe('sessions', () => {
 
   test('one has its timeline, with what is still streaming, and the frame that it stands at', async () => {
     const message = await labSession(server.sql);
+    const of = { message_id: message.messageId, chat_id: message.chatId };
+    const call = { tool_call_id: 't', title: 'Edit', kind: 'edit', locations: [], content: [] };
     await append(server.sql, message, [
-      { type: 'message_started', message_id: message.messageId, chat_id: message.chatId, role: 'assistant' },
+      { type: 'message_started', ...of, role: 'assistant' },
       delta(message, 'Hel'),
       delta(message, 'lo'),
+      { type: 'tool_call', ...of, call: { ...call, status: 'in_progress' } },
+      { type: 'tool_call', ...of, call: { ...call, status: 'completed' } },
+      { type: 'plan', ...of, entries: [{ content: 'one', priority: 'low', status: 'pending' }] },
+      { type: 'task_state', state: 'running', phase: 'starting', attempt: 2, error_code: 'worker_lost' },
+      delta(message, '\n\nthere'),
     ]);
     await server.sql`INSERT INTO pending_changes (session_id, task_id, files) VALUES (${message.sessionId}, ${message.taskId}, '[{}]')`;
     const { status, body } = await server.get(`/api/sessions/${message.sessionId}`);
     expect(status).toBe(200);
     expect(body).toMatchObject({
       session: { id: message.sessionId, name: 'lab' },
-      seq: 3,
-      messages: [{ message_id: message.messageId, role: 'assistant', status: 'streaming', content: 'Hello' }],
+      seq: 8,
+      messages: [
+        {
+          message_id: message.messageId,
+          role: 'assistant',
+          status: 'streaming',
+          content: 'Hello\n\nthere',
+          total_chars: 12,
+          segments: [
+            { type: 'text', text: 'Hello', seq: 2, ended_seq: 3 },
+            { type: 'tool_call', tool_call_id: 't', title: 'Edit', seq: 4, ended_seq: 5 },
+            { type: 'plan', entries: [{ content: 'one' }], seq: 6 },
+            { type: 'attempt', attempt: 2, error_code: 'worker_lost', seq: 7 },
+            { type: 'text', text: '\n\nthere', seq: 8 },
+          ],
+        },
+      ],
       tasks: [{ task_id: message.taskId, state: 'running' }],
       changes: [{ task_id: message.taskId, files: 1 }],
       permissions: [],

@@ -6,7 +6,8 @@ import { appendKeyed } from '../../frames/append.ts';
 import { compactFrames } from '../../frames/compact.ts';
 import { type FollowedFrame, FrameHub, followFrames } from '../../frames/follow.ts';
 import type { FrameBody } from '../../frames/frame.ts';
-import { foldMessage, type SnapshotFrame, takeSnapshot } from '../../frames/snapshot.ts';
+import { foldMessage } from '../../frames/read-message.ts';
+import { type SnapshotFrame, takeSnapshot } from '../../frames/snapshot.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import { finishMessage } from '../../store/messages.ts';
 import { connect, type Sql } from '../../store/sql.ts';
@@ -39,7 +40,7 @@ async function emit(message: LabMessage, bodies: readonly FrameBody[]): Promise<
 }
 
 async function finish(message: LabMessage): Promise<void> {
-  const view = await foldMessage(sql, message.sessionId, message.messageId);
+  const view = await foldMessage(sql, message);
   await sql.begin((tx) => finishMessage(tx, { ...view, id: message.messageId, status: 'complete', toolCalls: [...view.toolCalls.values()] })); // prettier-ignore
   await append(sql, message, [{ type: 'message_complete', ...of(message), status: 'complete' }]);
 }

@@ -26,8 +26,10 @@ async function contentOf(pages: AsyncIterable<FollowedFrame[]>, end: string): Pr
   const view = emptyMessage();
   for await (const page of pages) {
     for (const frame of page) {
-      if (frame.type === 'snapshot') view.content = frame.messages[0]?.content ?? '';
-      else foldFrame(view, frame);
+      if (frame.type === 'snapshot') {
+        const { content = '', total_chars } = frame.messages[0] ?? {};
+        Object.assign(view, { content, totalChars: total_chars ?? content.length });
+      } else foldFrame(view, frame);
     }
     if (view.content.endsWith(end)) break;
   }

@@ -37,7 +37,7 @@ test('of workers with two names that start at once on a database, one host is se
   }
 });
 
-const SAID = { content: '', totalChars: 0, reasoning: '', toolCalls: [] };
+const SAID = { content: '', totalChars: 0, reasoning: '', toolCalls: [], segments: [] };
 
 test('a message is finished once: who comes later changes nothing', async () => {
   const { messageId: id, chatId } = await labSession(sql);

@@ -1,0 +1,29 @@
+/** The message of a turn that has come to its end, in the turn's last transaction: its frames are in the log by then. */
+import { foldSegments } from '../frames/read-message.ts';
+import { finishMessage } from '../store/messages.ts';
+import type { Tx } from '../store/sql.ts';
+import type { MessageId, SessionId } from '../workflows/contract.ts';
+import type { TurnRecorder } from './recorder.ts';
+
+export interface EndedMessage {
+  readonly sessionId: SessionId;
+  readonly messageId: MessageId;
+  readonly status: 'complete' | 'failed';
+  /** None: the turn failed before it had an agent. */
+  readonly recorder: TurnRecorder | undefined;
+}
+
+export async function keepMessage(tx: Tx, { sessionId, messageId, status, recorder }: EndedMessage): Promise<void> {
+  const view = recorder?.view;
+  await finishMessage(tx, {
+    id: messageId,
+    status,
+    content: view?.content ?? '',
+    totalChars: view?.totalChars ?? 0,
+    reasoning: view?.reasoning ?? '',
+    toolCalls: [...(view?.toolCalls.values() ?? [])],
+    plan: view?.plan,
+    segments: await foldSegments(tx, { sessionId, messageId }),
+    tokensUsed: recorder?.tokens,
+  });
+}

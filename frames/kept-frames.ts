@@ -1,0 +1,30 @@
+/** What stays in the log of what a person saw of a task: warnings, states, questions, beside what a snapshot's messages hold. */
+import type { Db } from '../store/sql.ts';
+import type { SessionId, TaskId } from '../workflows/contract.ts';
+import { STREAMED } from './compact.ts';
+import type { Frame } from './frame.ts';
+
+/** Counted by the session, of no place in the story of a task. */
+const COUNTED = ['usage', 'agent_commands'];
+
+interface FrameRow {
+  readonly seq: number;
+  readonly at: Date;
+  readonly type: string;
+  readonly body: object;
+}
+
+/** Oldest first, up to the number `upTo`. */
+export async function keptFrames(
+  db: Db,
+  { sessionId, taskId, upTo }: { sessionId: SessionId; taskId: TaskId; upTo: number },
+): Promise<Frame[]> {
+  const rows = await db<FrameRow[]>`
+    SELECT seq, at, type, body FROM frames
+     WHERE session_id = ${sessionId} AND task_id = ${taskId} AND seq <= ${upTo} AND type <> ALL (${[...STREAMED, ...COUNTED]})
+     ORDER BY seq`;
+  return rows.map(
+    ({ seq, at, type, body }) =>
+      ({ session_id: sessionId, seq, type, task_id: taskId, at: at.toISOString(), ...body }) as Frame,
+  );
+}

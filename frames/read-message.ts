@@ -1,0 +1,81 @@
+/** What an unfinished message holds by the session's log. Compaction stays below its first frame, so all of it is there. */
+import type { Db } from '../store/sql.ts';
+import type { MessageId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { MessageSegment } from '../workflows/vocabulary.ts';
+import type { MessageView } from './fold.ts';
+import type { Frame } from './frame.ts';
+import { SegmentFold } from './segments.ts';
+
+/** Rows folded at once, so that a long turn costs no memory. */
+const FOLD_PAGE = 2_000;
+
+export interface StreamedMessage extends MessageView {
+  readonly segments: readonly MessageSegment[];
+}
+
+interface MessageOfLog {
+  readonly sessionId: SessionId;
+  readonly messageId: MessageId;
+}
+
+export async function foldMessage(db: Db, of: MessageOfLog): Promise<StreamedMessage> {
+  const { view, segments } = await folded(db, { ...of, outlined: false });
+  return { ...view, segments };
+}
+
+/** The same without what tool calls read and wrote, for a turn that holds them: they can be hundreds of megabytes. */
+export async function foldSegments(db: Db, of: MessageOfLog): Promise<readonly MessageSegment[]> {
+  return (await folded(db, { ...of, outlined: true })).segments;
+}
+
+async function folded(db: Db, of: MessageOfLog & { outlined: boolean }): Promise<SegmentFold> {
+  const taskId = await taskOf(db, of.messageId);
+  const fold = new SegmentFold({ messageId: of.messageId, taskId });
+  for await (const frame of framesOf(db, { ...of, taskId })) fold.add(frame);
+  return fold;
+}
+
+async function taskOf(db: Db, messageId: MessageId): Promise<TaskId | null> {
+  const [row] = await db<{ task_id: TaskId | null }[]>`SELECT task_id FROM messages WHERE id = ${messageId}`;
+  return row?.task_id ?? null;
+}
+
+interface FrameRow {
+  readonly seq: number;
+  readonly at: Date;
+  readonly type: string;
+  readonly task_id: TaskId | null;
+  readonly body: object;
+}
+
+/** Frames of the message and the others of its task, oldest first. */
+async function* framesOf(
+  db: Db,
+  { sessionId, messageId, taskId, outlined }: MessageOfLog & { taskId: TaskId | null; outlined: boolean },
+): AsyncGenerator<Frame, void, void> {
+  const [session] = await db<{ compacted_seq: number }[]>`SELECT compacted_seq FROM sessions WHERE id = ${sessionId}`;
+  const body = outlined ? outline(db) : db`f.body`;
+  let after = Math.max(0, session?.compacted_seq ?? 0);
+  for (;;) {
+    const rows = await db<FrameRow[]>`
+      SELECT f.seq, f.at, f.type, f.task_id, ${body} AS body
+        FROM frames f
+       WHERE f.session_id = ${sessionId} AND f.seq > ${after}
+         AND (f.task_id = ${taskId}::uuid OR f.body ->> 'message_id' = ${messageId})
+       ORDER BY f.seq LIMIT ${FOLD_PAGE}`;
+    for (const { seq, at, type, task_id, body: fields } of rows) {
+      const of = task_id ? { task_id } : {};
+      yield { session_id: sessionId, seq, type, ...of, at: at.toISOString(), ...fields } as Frame;
+    }
+    const last = rows.at(-1);
+    if (!last || rows.length < FOLD_PAGE) return;
+    after = last.seq;
+  }
+}
+
+const outline = (db: Db) => db`
+  CASE f.type WHEN 'tool_call' THEN
+    jsonb_build_object('message_id', f.body -> 'message_id', 'call', (
+      SELECT jsonb_build_object('tool_call_id', call -> 'tool_call_id', 'title', call -> 'title', 'status', call -> 'status')
+        FROM (SELECT f.body -> 'call' AS call OFFSET 0) one))
+  ELSE f.body END`;
