@@ -50,6 +50,11 @@ test('an empty database gets every table, once', async () => {
   ]);
 });
 
+test('each migration has a number of its own, so that all databases run them in one order', async () => {
+  const numbers = (await readMigrations()).map(({ name }) => name.split('_')[0]);
+  expect(new Set(numbers).size).toBe(numbers.length);
+});
+
 test('twenty migrators at once do it once, and all of them end well', async () => {
   const pools = Array.from({ length: 20 }, () => connect(database.url, { max: 1 }));
   try {
