@@ -6,6 +6,7 @@ import {
   type ListedChange,
   type WholeChange,
 } from '../store/change-views.ts';
+import { findPatch } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChangeId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
@@ -30,6 +31,13 @@ export async function getChange({ sql }: { readonly sql: Db }, id: ChangeId): Pr
   const change = await findChange(sql, id);
   if (!change) throw new LonghaulError('change_not_found', `There is no change ${id}.`);
   return withActions(change);
+}
+
+/** What git applies, byte for byte. Fails with `change_not_found`; also where another program has stored no patch. */
+export async function getChangePatch({ sql }: { readonly sql: Db }, id: ChangeId): Promise<Buffer> {
+  const patch = await findPatch(sql, id);
+  if (patch) return patch;
+  throw new LonghaulError('change_not_found', `There is no change ${id}, or it was stored without a patch.`);
 }
 
 const withActions = <Change>(change: Change): WithActions<Change> => ({ ...change, actions: [] });

@@ -1,8 +1,7 @@
 /** What can be asked about tasks. */
+import { type DiffView, findDiff, findPatch } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
 import {
-  type DiffView,
-  findDiff,
   findTask,
   type ListedTask,
   listTaskViews,
@@ -65,6 +64,10 @@ export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | un
   if (!diff && !(await findTask(deps.sql, taskId))) throw missing('task', taskId);
   return diff;
 }
+
+/** What git applies, byte for byte. Null: the change is of another program, which has stored no patch. */
+export const getPatch = ({ sql }: ReadDeps, change: DiffView): Promise<Buffer | null> =>
+  findPatch(sql, change.change_id);
 
 type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'state' | 'cancel_requested_at'>;
 

@@ -1,5 +1,6 @@
 /** What people and programs are shown of changes. */
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import { diffTruncated, filesList } from './diffs.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 
@@ -28,6 +29,7 @@ export interface WholeChange extends Omit<ListedChange, 'files'> {
   readonly ignored_files: readonly unknown[];
   /** For reading: cut where it is very long. */
   readonly diff: string;
+  readonly diff_truncated: boolean;
 }
 
 export interface ChangeFilter {
@@ -62,8 +64,7 @@ export async function changePage(db: Db, filter: ChangeFilter, wish: PageWish): 
 
 export async function findChange(db: Db, id: ChangeId): Promise<WholeChange | undefined> {
   const [row] = await db<WholeChange[]>`
-    SELECT ${columns(db)}, coalesce(t.diff, '') AS diff,
-           CASE jsonb_typeof(t.files) WHEN 'array' THEN t.files ELSE '[]' END AS files,
+    SELECT ${columns(db)}, coalesce(t.diff, '') AS diff, ${diffTruncated(db)}, ${filesList(db)},
            CASE jsonb_typeof(t.ignored_files) WHEN 'array' THEN t.ignored_files ELSE '[]' END AS ignored_files
       FROM ${source(db)} WHERE t.id = ${id}`;
   return row;

@@ -136,23 +136,6 @@ export async function taskPage(db: Db, filter: TaskPageFilter, wish: PageWish): 
   return cutPage(rows, wish);
 }
 
-export interface DiffView {
-  readonly change_id: ChangeId;
-  readonly state: string;
-  readonly partial: boolean;
-  readonly diff: string;
-  readonly additions: number | null;
-  readonly deletions: number | null;
-}
-
-/** The newest change of the task. */
-export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undefined> {
-  const [row] = await db<DiffView[]>`
-    SELECT id AS change_id, state, partial, coalesce(diff, '') AS diff, additions, deletions
-      FROM pending_changes WHERE task_id = ${taskId} ORDER BY created_at DESC, id LIMIT 1`;
-  return row;
-}
-
 export interface TaskProgress {
   readonly state: TaskState;
   readonly session_id: SessionId | null;

@@ -84,3 +84,6 @@ export interface PermissionOption {
   readonly name: string;
   readonly kind: 'allow_once' | 'allow_always' | 'reject_once' | 'reject_always';
 }
+
+/** Last line of a change's readable diff that was cut. No line of a diff begins so. */
+export const DIFF_CUT_LINE = '[cut here: the rest is in the stored commit]';

@@ -11,9 +11,11 @@ import path from 'node:path';
 import { z } from 'zod';
 import { isErrno } from '../workflows/errors.ts';
 import { asideOf } from './clear.ts';
+import { filePath } from './file-path.ts';
 import { orAbsent } from './repository.ts';
 
-const listSchema = z.array(z.object({ name: z.string(), from: z.string() }));
+/** `from_bytes`: base64, where the path is not UTF-8; `from` is for people then. */
+const listSchema = z.array(z.object({ name: z.string(), from: z.string(), from_bytes: z.string().optional() }));
 type Moved = z.infer<typeof listSchema>;
 
 const listFile = (worktreePath: string): string => path.join(asideOf(worktreePath), 'moved.json');
@@ -23,25 +25,31 @@ async function readList(worktreePath: string): Promise<Moved> {
   return text === undefined ? [] : listSchema.parse(JSON.parse(text));
 }
 
+const within = (worktreePath: string, relative: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`${worktreePath}/`), relative]);
+
 /** `folder`, relative to the worktree, has a `.git` of its own. */
-export async function moveAside(worktreePath: string, folder: string): Promise<void> {
-  const from = path.join(folder, '.git');
-  if ((await orAbsent(lstat(path.join(worktreePath, from)))) === undefined) return;
+export async function moveAside(worktreePath: string, folder: Buffer): Promise<void> {
+  const from = Buffer.concat([folder, Buffer.from('/.git')]);
+  if ((await orAbsent(lstat(within(worktreePath, from)))) === undefined) return;
   const name = randomUUID();
+  const { path: shown, path_bytes: bytes } = filePath(from);
   await mkdir(asideOf(worktreePath), { recursive: true });
   const draft = `${listFile(worktreePath)}.new`;
-  await writeFile(draft, JSON.stringify([...(await readList(worktreePath)), { name, from }]));
+  const moved = { name, from: shown, ...(bytes !== undefined && { from_bytes: bytes }) };
+  await writeFile(draft, JSON.stringify([...(await readList(worktreePath)), moved]));
   await rename(draft, listFile(worktreePath));
-  await rename(path.join(worktreePath, from), path.join(asideOf(worktreePath), name));
+  await rename(within(worktreePath, from), path.join(asideOf(worktreePath), name));
 }
 
 /** Puts all back, in any order, also those of an earlier run. A folder that is gone by now keeps none. */
 export async function putBack(worktreePath: string): Promise<void> {
   const moved = await readList(worktreePath);
   if (moved.length === 0) return;
-  for (const { name, from } of moved) {
+  for (const { name, from, from_bytes: bytes } of moved) {
+    const place = bytes === undefined ? Buffer.from(from) : Buffer.from(bytes, 'base64');
     try {
-      await rename(path.join(asideOf(worktreePath), name), path.join(worktreePath, from));
+      await rename(path.join(asideOf(worktreePath), name), within(worktreePath, place));
     } catch (error) {
       // Not moved before the crash, put back before it, its folder gone, or a new repository in its place.
       if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST')) throw error;

@@ -4,6 +4,7 @@
  * takes 80 to 160 (ext4, warm, 2 busy cores). Node's readdir has to be told of every folder.
  */
 import { runProgram } from '../processes/runner.ts';
+import { filePath, splitFields } from './file-path.ts';
 
 const NAMED_LIMIT = 5;
 const DEADLINE_MS = 60_000;
@@ -18,8 +19,8 @@ export async function specialFiles(worktreePath: string, signal?: AbortSignal): 
     signal,
   );
   // What follows the last NUL was cut off.
-  const found = end.kind === 'ended' ? end.stdout.toString('utf8').split('\0').slice(0, -1) : [];
-  return found.map((name) => name.slice('./'.length));
+  const found = end.kind === 'ended' ? splitFields(end.stdout) : [];
+  return found.map((name) => filePath(name.subarray('./'.length)).path);
 }
 
 /** A sentence; none if all are in what is ignored. */

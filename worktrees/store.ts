@@ -76,7 +76,7 @@ async function storeOnce(job: Job, base: Base, submodules: ReadonlySet<string>):
     }
     const commit = await commitTree(job, tree, base);
     const diff = await keep(job, commit);
-    const pointers = diff?.newGitlinks.filter((one) => !submodules.has(one)) ?? [];
+    const pointers = diff?.newGitlinks.filter((one) => !submodules.has(one.toString('utf8'))) ?? [];
     if (pointers.length > 0 && depth < NESTING_LIMIT) {
       await dropRef(job);
       await unlinkNested(job, pointers);
@@ -155,8 +155,9 @@ const cleaningUp = (job: Job): RefPlace => ({
 });
 
 /** Repositories that the agent staged or committed as pointers: taken out of the index, so that their files go in. */
-async function unlinkNested(job: Job, pointers: readonly string[]): Promise<void> {
-  await git(['update-index', '--force-remove', '-z', '--stdin'], { ...job.at, input: `${pointers.join('\0')}\0` });
+async function unlinkNested(job: Job, pointers: readonly Buffer[]): Promise<void> {
+  const input = Buffer.concat(pointers.flatMap((one) => [one, Buffer.of(0)]));
+  await git(['update-index', '--force-remove', '-z', '--stdin'], { ...job.at, input });
   for (const folder of pointers) await moveAside(job.request.worktreePath, folder);
   await survey(job);
 }

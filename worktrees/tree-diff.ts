@@ -4,12 +4,21 @@
  * command and its options keep the user's diff settings out.
  */
 import { LonghaulError } from '../workflows/errors.ts';
+import { decodeHead } from '../workflows/cut-text.ts';
+import { DIFF_CUT_LINE } from '../workflows/vocabulary.ts';
+import { type FilePath, filePath } from './file-path.ts';
 import { type GitOptions, git, gitError, tryGit } from './git.ts';
+import { quoteHeaders } from './patch-headers.ts';
 
-export interface ChangedFile {
-  readonly path: string;
-  /** Where it was, if it was renamed. */
+/** As `pending_changes.files` has it. */
+export interface ChangedFile extends FilePath {
+  /** Where it was, if it was renamed. `oldPath` is the same as `old_path`, for readers of earlier versions. */
   readonly oldPath?: string;
+  readonly old_path?: string;
+  readonly old_path_bytes?: string;
+  /** Octal, as git has them: 100644, 100755 (executable), 120000 (link), 160000 (submodule). Absent where there is no file. */
+  readonly old_mode?: string;
+  readonly new_mode?: string;
   readonly status: 'added' | 'modified' | 'deleted' | 'renamed' | 'type_changed';
   /** Lines; 0 for a binary file. */
   readonly additions: number;
@@ -20,9 +29,10 @@ export interface ChangedFile {
 export interface TreeDiff {
   readonly from: string;
   readonly to: string;
+  readonly form: Form;
   readonly files: ChangedFile[];
   /** Paths that became gitlinks. */
-  readonly newGitlinks: string[];
+  readonly newGitlinks: Buffer[];
   /** For applying: complete, binary files included, bytes as they are. */
   readonly patch: Buffer;
 }
@@ -33,21 +43,67 @@ const READING_LIMIT_BYTES = 1024 * 1024;
 const FORM = '--full-index --unified=3 --inter-hunk-context=0 --src-prefix=a/ --dst-prefix=b/ --submodule=short';
 const DIFF_TREE = `diff-tree -r --find-renames -l1000 --no-color --no-ext-diff --no-textconv --ignore-submodules=none ${FORM}`;
 
-/** undefined: the patch is larger than PATCH_LIMIT_BYTES. One git process. */
-export async function diffTrees(from: string, to: string, at: GitOptions): Promise<TreeDiff | undefined> {
-  const args = [...DIFF_TREE.split(' '), '-z', '--raw', '--numstat', '--patch', '--binary', from, to];
-  const outcome = await tryGit(args, { ...at, maxStdoutBytes: PATCH_LIMIT_BYTES });
-  if (outcome.truncated) return undefined;
-  if (outcome.exitCode !== 0) throw gitError(args, at.cwd, outcome);
-  return { from, to, ...parseTreeDiff(outcome.stdout) };
+/** How git is asked for a diff; `plain` unless what it finds asks for another form. */
+interface Form {
+  /** All that is not ASCII is quoted: names that are not UTF-8 would not survive being read as text. */
+  readonly quoted: boolean;
+  readonly renames: boolean;
 }
 
+/** undefined: the patch is larger than PATCH_LIMIT_BYTES. One git process, two where the plain form is not right. */
+export async function diffTrees(from: string, to: string, at: GitOptions): Promise<TreeDiff | undefined> {
+  const plain = { quoted: false, renames: true };
+  const found = await diffOnce(from, to, { ...at, form: plain });
+  if (!found) return undefined;
+  const form = { quoted: found.files.some(isQuoted), renames: !hidesLink(found.files) };
+  const again = form.quoted || !form.renames ? await diffOnce(from, to, { ...at, form }) : found;
+  return again && { from, to, form, ...again };
+}
+
+type Found = Omit<TreeDiff, 'from' | 'to' | 'form'>;
+type Asked = GitOptions & { readonly form: Form };
+
+async function diffOnce(from: string, to: string, asked: Asked): Promise<Found | undefined> {
+  const args = [...argsOf(asked), '-z', '--raw', '--numstat', '--patch', '--binary', from, to];
+  const outcome = await tryGit(args, { ...optionsOf(asked), maxStdoutBytes: PATCH_LIMIT_BYTES });
+  if (outcome.truncated) return undefined;
+  if (outcome.exitCode !== 0) throw gitError(args, asked.cwd, outcome);
+  return parseTreeDiff(outcome.stdout);
+}
+
+const argsOf = ({ form }: Asked): string[] => [...DIFF_TREE.split(' '), ...(form.renames ? [] : ['--no-renames'])];
+const optionsOf = ({ form, ...at }: Asked): GitOptions =>
+  form.quoted ? { ...at, settings: { ...at.settings, 'core.quotePath': 'true' } } : at;
+
+const isQuoted = (file: ChangedFile): boolean => file.path_bytes !== undefined || file.old_path_bytes !== undefined;
+
+/**
+ * A link was renamed and a folder took its place. A rename does not say that it is one of a link, so that `git apply`
+ * takes the files of the folder for files beyond a link that is still there, and refuses the patch (met with git 2.39).
+ */
+function hidesLink(files: readonly ChangedFile[]): boolean {
+  const links = files.filter((file) => file.status === 'renamed' && file.old_mode === LINK).map(oldPathOf);
+  return links.some((link) =>
+    files.some((file) =>
+      bytesOf(file)
+        .subarray(0, link.length + 1)
+        .equals(asFolder(link)),
+    ),
+  );
+}
+
+const bytesOf = ({ path, path_bytes: bytes }: FilePath): Buffer =>
+  bytes === undefined ? Buffer.from(path) : Buffer.from(bytes, 'base64');
+const oldPathOf = ({ old_path: path = '', old_path_bytes: bytes }: ChangedFile): Buffer =>
+  bytesOf({ path, ...(bytes !== undefined && { path_bytes: bytes }) });
+const asFolder = (path: Buffer): Buffer => Buffer.concat([path, Buffer.from('/')]);
+
 /** The patch for people: cut at 1 MB, binary files named only. One git process if there are binary files, else none. */
-export async function readableDiff({ from, to, files, patch }: TreeDiff, at: GitOptions): Promise<string> {
+export async function readableDiff({ from, to, form, files, patch }: TreeDiff, at: GitOptions): Promise<string> {
   if (!files.some((file) => file.binary)) return readable(patch, READING_LIMIT_BYTES);
   // Without --binary git names them instead of spelling them out.
-  const args = [...DIFF_TREE.split(' '), '--patch', from, to];
-  return readable(await git(args, { ...at, maxStdoutBytes: READING_LIMIT_BYTES + 1 }), READING_LIMIT_BYTES);
+  const asked = { ...at, form, maxStdoutBytes: READING_LIMIT_BYTES + 1 };
+  return readable(await git([...argsOf(asked), '--patch', from, to], optionsOf(asked)), READING_LIMIT_BYTES);
 }
 
 const STATUS: Readonly<Record<string, ChangedFile['status']>> = {
@@ -58,49 +114,68 @@ const STATUS: Readonly<Record<string, ChangedFile['status']>> = {
   T: 'type_changed',
 };
 const GITLINK = '160000';
+const LINK = '120000';
+const NO_FILE = '000000';
+
+interface RawEntry {
+  readonly letter: string;
+  readonly oldMode: string;
+  readonly newMode: string;
+  readonly oldPath: Buffer;
+  readonly path: Buffer;
+}
 
 /** Output of `git diff-tree -r -z --raw --numstat --patch`: the raw list, the same files with counts, an empty field, the patch. */
-export function parseTreeDiff(output: Buffer): Omit<TreeDiff, 'from' | 'to'> {
+function parseTreeDiff(output: Buffer): Found {
   let at = 0;
-  const field = (): string => {
+  const field = (): Buffer => {
     const end = output.indexOf(0, at);
     if (end < 0) throw new LonghaulError('internal_error', 'git diff-tree ended within its list of files.');
-    const text = output.toString('utf8', at, end);
+    const bytes = output.subarray(at, end);
     at = end + 1;
-    return text;
+    return bytes;
   };
-  const raw: { letter: string; oldMode: string; newMode: string; oldPath: string; path: string }[] = [];
+  const raw: RawEntry[] = [];
   while (output[at] === 0x3a /* : */) {
-    const [oldMode = '', newMode = '', , , code = ''] = field().slice(1).split(' ');
+    const [oldMode = '', newMode = '', , , code = ''] = field().toString('latin1').slice(1).split(' ');
     const oldPath = field();
     const letter = code[0] ?? '';
     raw.push({ letter, oldMode, newMode, oldPath, path: letter === 'R' ? field() : oldPath });
   }
-  const files = raw.map(({ letter, oldPath, path }): ChangedFile => {
-    const counts = field();
-    const [additions = '', deletions = '', name = ''] = counts.split('\t');
+  const files = raw.map((entry): ChangedFile => {
+    const [additions = '', deletions = '', name = ''] = field().toString('latin1').split('\t');
     // A rename's counts end with an empty name; the two names follow as fields of their own.
-    if (name === '' && letter === 'R') {
+    if (name === '' && entry.letter === 'R') {
       field();
       field();
     }
-    return {
-      path,
-      ...(letter === 'R' && { oldPath }),
-      status: STATUS[letter] ?? 'modified',
-      additions: Number(additions) || 0,
-      deletions: Number(deletions) || 0,
-      binary: additions === '-',
-    };
+    return changedFile(entry, additions, deletions);
   });
   const newGitlinks = raw.filter((one) => one.newMode === GITLINK && one.oldMode !== GITLINK).map((one) => one.path);
-  return { files, newGitlinks, patch: output.subarray(output[at] === 0 ? at + 1 : at) };
+  const patch = output.subarray(output[at] === 0 ? at + 1 : at);
+  return { files, newGitlinks, patch: quoteHeaders(patch, raw) };
+}
+
+function changedFile(entry: RawEntry, additions: string, deletions: string): ChangedFile {
+  const { letter, oldMode, newMode } = entry;
+  const old = letter === 'R' ? filePath(entry.oldPath) : undefined;
+  return {
+    ...filePath(entry.path),
+    ...(old && { oldPath: old.path, old_path: old.path }),
+    ...(old?.path_bytes !== undefined && { old_path_bytes: old.path_bytes }),
+    status: STATUS[letter] ?? 'modified',
+    ...(oldMode !== NO_FILE && { old_mode: oldMode }),
+    ...(newMode !== NO_FILE && { new_mode: newMode }),
+    additions: Number(additions) || 0,
+    deletions: Number(deletions) || 0,
+    binary: additions === '-',
+  };
 }
 
 /** For people: cut at `limitBytes`, at a line's end where there is one; bytes that are not UTF-8 become U+FFFD. */
-export function readable(patch: Buffer, limitBytes: number): string {
-  const whole = patch.length <= limitBytes;
-  const lineEnd = whole ? patch.length : patch.lastIndexOf(0x0a, limitBytes - 1) + 1;
-  const text = patch.toString('utf8', 0, lineEnd === 0 ? limitBytes : lineEnd).replaceAll('\0', '\uFFFD');
-  return whole ? text : `${text.endsWith('\n') ? text : `${text}\n`}[cut here: the rest is in the stored commit]\n`;
+function readable(patch: Buffer, limitBytes: number): string {
+  if (patch.length <= limitBytes) return patch.toString('utf8').replaceAll('\0', '\uFFFD');
+  const lineEnd = patch.lastIndexOf(0x0a, limitBytes - 1) + 1;
+  const text = decodeHead(patch.subarray(0, lineEnd === 0 ? limitBytes : lineEnd)).replaceAll('\0', '\uFFFD');
+  return `${text.endsWith('\n') ? text : `${text}\n`}${DIFF_CUT_LINE}\n`;
 }

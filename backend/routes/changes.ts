@@ -1,6 +1,6 @@
 /** Changes: what tasks left, to be reviewed. */
 import { z } from 'zod';
-import { getChange, listChanges } from '../../client/changes.ts';
+import { getChange, getChangePatch, listChanges } from '../../client/changes.ts';
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../workflows/contract.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, time } from '../schemas.ts';
@@ -25,9 +25,12 @@ const listed = z.object({ ...facts, files: z.int().describe('How many.') }).meta
 const change = z
   .object({
     ...facts,
-    files: z.array(z.unknown()),
+    files: z
+      .array(z.unknown())
+      .describe('path, status, old_mode, new_mode; path_bytes (base64) where the path is not UTF-8. See docs/rest.md.'),
     ignored_files: z.array(z.unknown()).describe('Files that git ignores: not in the change.'),
-    diff: z.string().describe('For reading; cut where it is very long.'),
+    diff: z.string().describe('For reading; cut where it is very long. The patch is at /changes/{id}/patch.'),
+    diff_truncated: z.boolean().describe('The diff was cut.'),
   })
   .meta({ id: 'Change' });
 /** Rows of an adopted table may have others; those are in the list without a filter. */
@@ -40,6 +43,7 @@ const filter = z.strictObject({
   task_id: id.optional(),
 });
 const tags = ['changes'];
+const PATCH = 'application/octet-stream';
 
 export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
   const list = {
@@ -71,5 +75,17 @@ export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
   api.get('/changes/:id', { schema: show }, async ({ params }) => {
     const { files, ignored_files, actions, ...rest } = await getChange(longhaul, params.id as ChangeId);
     return { ...rest, files: [...files], ignored_files: [...ignored_files], actions: [...actions] };
+  });
+
+  const patch = {
+    operationId: 'getChangePatch',
+    summary: 'The patch of a change, for `git apply`: bytes as they are',
+    tags,
+    params: idParams,
+    response: { 200: { description: 'The patch.', content: { [PATCH]: { schema: z.any() } } }, ...problems('missing') },
+  };
+  api.get('/changes/:id/patch', { schema: patch }, async ({ params }, reply) => {
+    const bytes = await getChangePatch(longhaul, params.id as ChangeId);
+    return reply.type(PATCH).send(bytes);
   });
 }

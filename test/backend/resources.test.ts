@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { append, delta, labSession } from '../lab/log.ts';
+import { DIFF_CUT_LINE } from '../../workflows/vocabulary.ts';
 import { type LabServer, startServer } from './lab.ts';
 
 let server: LabServer;
@@ -168,8 +169,25 @@ describe('changes', () => {
       status: 200,
       body: { id: pending, diff: '+x', files: [{ path: 'x' }], ignored_files: ['log'], state: 'pending', actions: [] },
     });
+    expect((await server.get(`/api/changes/${pending}`)).body['diff_truncated']).toBe(false);
     // As another program may have written it.
     expect(await server.get(`/api/changes/${other}`)).toMatchObject({ status: 200, body: { diff: '', files: [] } });
+  });
+
+  test('a diff that was cut says so, and the patch is there byte for byte', async () => {
+    const patch = Buffer.from([0x2b, 0xe9, 0x00, 0x0a]);
+    const [change] = await server.sql<{ id: string }[]>`
+      INSERT INTO pending_changes (diff, patch) VALUES (${`+x\n${DIFF_CUT_LINE}\n`}, ${patch}) RETURNING id`;
+    expect((await server.get(`/api/changes/${change?.id}`)).body['diff_truncated']).toBe(true);
+    const answer = await fetch(`${server.url}/api/changes/${change?.id}/patch`, {
+      headers: { authorization: `Bearer ${server.token}` },
+    });
+    expect(answer.headers.get('content-type')).toBe('application/octet-stream');
+    expect(Buffer.from(await answer.arrayBuffer())).toEqual(patch);
+    expect(await server.get(`/api/changes/${randomUUID()}/patch`)).toMatchObject({
+      status: 404,
+      body: { error_code: 'change_not_found' },
+    });
   });
 
   test('by project, also where the task is gone', async () => {

@@ -34,7 +34,7 @@ test('each request of the page is answered as it says', async () => {
   const message = await labSession(server.sql);
   const [change] = await server.sql<
     { id: string }[]
-  >`INSERT INTO pending_changes (task_id) VALUES (${message.taskId}) RETURNING id`;
+  >`INSERT INTO pending_changes (task_id, patch) VALUES (${message.taskId}, '') RETURNING id`;
   const { body: project } = await server.post('/api/projects', { path: server.repository });
   await server.sql`UPDATE sessions SET project_id = ${String(project['id'])}`;
   const values: Record<string, string> = {

@@ -77,7 +77,10 @@ test('edits, new, deleted, renamed and binary files, modes, links and odd names 
   expect(file('neuer Name – ü.txt')).toEqual({
     path: 'neuer Name – ü.txt',
     oldPath: 'old name.txt',
+    old_path: 'old name.txt',
     status: 'renamed',
+    old_mode: '100644',
+    new_mode: '100644',
     additions: 1,
     deletions: 0,
     binary: false,
@@ -85,7 +88,13 @@ test('edits, new, deleted, renamed and binary files, modes, links and odd names 
   expect(file('gone.txt')).toMatchObject({ status: 'deleted', deletions: 1 });
   expect(file('image.bin')).toMatchObject({ status: 'modified', binary: true, additions: 0 });
   expect(file('kind')).toMatchObject({ status: 'type_changed' });
-  expect(file('run.sh')).toMatchObject({ status: 'modified', additions: 0, deletions: 0 });
+  expect(file('run.sh')).toMatchObject({
+    status: 'modified',
+    old_mode: '100644',
+    new_mode: '100755',
+    additions: 0,
+    deletions: 0,
+  });
   expect(change.diff).toContain('Binary files a/image.bin and b/image.bin differ');
   expect(change.diff).toContain('+caf\uFFFD');
   expect(change.patch.includes(Buffer.from([0x63, 0x61, 0x66, 0xe9]))).toBe(true);

@@ -1,0 +1,61 @@
+/**
+ * A change on its way to git: the bytes of its patch, or a refusal. What git applies must be the change; what
+ * `git apply` would pass over without a word is never printed.
+ */
+import { EXIT } from './exit.ts';
+import { harmless } from './terminal.ts';
+
+/** Works from any folder of the checkout; `nowarn` keeps a user's `apply.whitespace` from changing lines. */
+export const APPLY = 'git -C "$(git rev-parse --show-toplevel)" apply --whitespace=nowarn';
+
+export interface PatchSource {
+  /** Null: none was stored. */
+  readonly patch: Buffer | null;
+  readonly diff: string;
+  readonly diff_truncated: boolean;
+  readonly files: readonly unknown[];
+  /** What `git cherry-pick` takes for the same change. */
+  readonly commits: string | null;
+}
+
+/** Returns the exit code. */
+export async function printPatch(source: PatchSource): Promise<number> {
+  const refusal = refusalOf(source);
+  if (refusal !== undefined) {
+    process.stderr.write(`longhaul: ${harmless(refusal)}\n`);
+    return EXIT.taskFailed;
+  }
+  await written(source.patch ?? Buffer.from(source.diff));
+  return EXIT.done;
+}
+
+function refusalOf({ patch, diff, diff_truncated, files, commits }: PatchSource): string | undefined {
+  const otherwise = commits === null ? '' : ` Take it from its commit: git cherry-pick --no-commit ${commits}`;
+  if (patch === null && (diff_truncated || diff.includes('\uFFFD') || /^Binary files .* differ$/m.test(diff))) {
+    return `The change was stored without its patch, and its text is not all of it: nothing was printed.${otherwise}`;
+  }
+  if (!movesSubmodule(patch ?? Buffer.from(diff))) return undefined;
+  const names = submodulesIn(files).join(', ') || 'a submodule';
+  return `The change moves ${names} to another commit, which git apply passes over: nothing was printed.${otherwise}`;
+}
+
+/** Lines of content begin with a blank, + or -; these stand in a header only. */
+const GITLINK = /(?:^|\n)(?:index [0-9a-f]+\.\.[0-9a-f]+|(?:new file|deleted file|old|new) mode) 160000\n/;
+
+function movesSubmodule(patch: Buffer): boolean {
+  return patch.includes(' 160000\n') && GITLINK.test(patch.toString('latin1'));
+}
+
+function submodulesIn(files: readonly unknown[]): string[] {
+  return files.flatMap((file) => {
+    if (typeof file !== 'object' || file === null) return [];
+    const { path, old_mode, new_mode } = file as Record<string, unknown>;
+    return typeof path === 'string' && (old_mode === '160000' || new_mode === '160000') ? [path] : [];
+  });
+}
+
+function written(bytes: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()));
+  });
+}

@@ -1,0 +1,79 @@
+/**
+ * What all tasks of a session changed together: from the base of the first to the result of the last. Each task's own
+ * change is relative to the task before it.
+ *
+ * Changes are summed up as long as each begins where the one before it ended. What came before a break, such as a task
+ * that began from the project's commit, is not in the sum, and is counted.
+ */
+import { describe, type ReadDeps } from '../client/tasks.ts';
+import { type SessionChange, sessionChanges } from '../store/diffs.ts';
+import type { SessionId, TaskId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { DIFF_CUT_LINE } from '../workflows/vocabulary.ts';
+import { tryGit } from '../worktrees/git.ts';
+import { inspect } from '../worktrees/repository.ts';
+import { type ChangedFile, diffTrees, PATCH_LIMIT_BYTES, readableDiff } from '../worktrees/tree-diff.ts';
+
+export interface SessionDiff {
+  readonly session_id: SessionId;
+  readonly base_commit: string;
+  readonly result_commit: string;
+  /** How many changes are in the sum, and how many older ones are not. */
+  readonly changes: number;
+  readonly earlier_changes: number;
+  readonly partial: boolean;
+  readonly files: readonly ChangedFile[];
+  readonly additions: number;
+  readonly deletions: number;
+  readonly diff: string;
+  readonly diff_truncated: boolean;
+  readonly patch: Buffer;
+}
+
+/** Undefined: the session has left no change. Of the session that the task is of. */
+export async function sessionDiff(deps: ReadDeps, taskId: TaskId): Promise<SessionDiff | undefined> {
+  const { session_id: sessionId, project_path: projectPath } = await describe(deps, taskId);
+  const all = sessionId ? await sessionChanges(deps.sql, sessionId) : [];
+  const chain = newestChain(all);
+  const [first, last] = [chain[0], chain.at(-1)];
+  if (!sessionId || !first || !last) return undefined;
+  const { commonDir } = await inspect(projectPath ?? undefined);
+  const [base, result] = [first.base_commit, last.result_commit];
+  for (const commit of [base, result]) await expectCommit(commonDir, commit);
+  const found = await diffTrees(base, result, { cwd: commonDir });
+  if (!found) {
+    const message = `The session's change is larger than ${PATCH_LIMIT_BYTES / 1024 / 1024} MB: take it from its commits, ${base}..${result}.`;
+    throw new LonghaulError('invalid_input', message);
+  }
+  const { files, patch } = found;
+  const diff = await readableDiff(found, { cwd: commonDir });
+  return {
+    session_id: sessionId,
+    base_commit: base,
+    result_commit: result,
+    changes: chain.length,
+    earlier_changes: all.length - chain.length,
+    partial: last.partial,
+    files,
+    additions: files.reduce((sum, file) => sum + file.additions, 0),
+    deletions: files.reduce((sum, file) => sum + file.deletions, 0),
+    diff,
+    diff_truncated: diff.endsWith(`${DIFF_CUT_LINE}\n`),
+    patch,
+  };
+}
+
+function newestChain(changes: readonly SessionChange[]): readonly SessionChange[] {
+  const isBreak = (at: number): boolean => changes[at]?.base_commit !== changes[at - 1]?.result_commit;
+  const start = changes.findLastIndex((_, at) => at === 0 || isBreak(at));
+  return changes.slice(Math.max(0, start));
+}
+
+async function expectCommit(commonDir: string, commit: string): Promise<void> {
+  const there = await tryGit(['cat-file', '-e', `${commit}^{commit}`], { cwd: commonDir });
+  if (there.exitCode === 0) return;
+  throw new LonghaulError(
+    'git_failed',
+    `The repository in ${commonDir} has no commit ${commit}: it may have been removed.`,
+  );
+}

@@ -1,0 +1,57 @@
+/** A change as text to read, and as the patch to apply. */
+import type { ChangeId, SessionId, TaskId } from '../workflows/contract.ts';
+import { DIFF_CUT_LINE } from '../workflows/vocabulary.ts';
+import type { Db } from './sql.ts';
+
+export interface DiffView {
+  readonly change_id: ChangeId;
+  readonly state: string;
+  readonly partial: boolean;
+  /** For reading: cut at 1 MB, binary files named only, what is not UTF-8 replaced. The patch has all of it. */
+  readonly diff: string;
+  readonly diff_truncated: boolean;
+  readonly files: readonly unknown[];
+  readonly additions: number | null;
+  readonly deletions: number | null;
+  readonly base_commit: string | null;
+  readonly result_commit: string | null;
+}
+
+/** Whether the column `diff` was cut. */
+export const diffTruncated = (db: Db) =>
+  db`coalesce(right(rtrim(diff, E'\n'), ${DIFF_CUT_LINE.length}) = ${DIFF_CUT_LINE}, false) AS diff_truncated`;
+export const filesList = (db: Db) => db`CASE jsonb_typeof(files) WHEN 'array' THEN files ELSE '[]' END AS files`;
+
+const columns = (db: Db) => db`
+  id AS change_id, state, partial, ${diffTruncated(db)}, ${filesList(db)}, additions, deletions, base_commit, result_commit`;
+
+/** The newest change of the task. */
+export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undefined> {
+  const [row] = await db<DiffView[]>`
+    SELECT ${columns(db)}, coalesce(diff, '') AS diff
+      FROM pending_changes WHERE task_id = ${taskId} ORDER BY created_at DESC, id LIMIT 1`;
+  return row;
+}
+
+/** Null: the change is of another program, which has stored none. */
+export async function findPatch(db: Db, change: ChangeId): Promise<Buffer | null> {
+  const [row] = await db<{ patch: Buffer | null }[]>`SELECT patch FROM pending_changes WHERE id = ${change}`;
+  return row?.patch ?? null;
+}
+
+export interface SessionChange {
+  readonly task_id: TaskId | null;
+  readonly partial: boolean;
+  readonly base_commit: string;
+  readonly result_commit: string;
+}
+
+/** Those that have commits, oldest first. */
+export async function sessionChanges(db: Db, sessionId: SessionId): Promise<SessionChange[]> {
+  return [
+    ...(await db<SessionChange[]>`
+      SELECT task_id, partial, base_commit, result_commit FROM pending_changes
+       WHERE session_id = ${sessionId} AND base_commit IS NOT NULL AND result_commit IS NOT NULL
+       ORDER BY created_at, id`),
+  ];
+}

@@ -1,0 +1,231 @@
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { gitIn, makeRepository, writeFiles } from '../lab/repositories.ts';
+import {
+  type ChangeLab,
+  type ChangeProject,
+  checkoutOf,
+  openChangeLab,
+  type QueuedTask,
+  treeIdOf,
+} from './change-lab.ts';
+
+let lab: ChangeLab;
+let number = 0;
+beforeAll(async () => {
+  lab = await openChangeLab();
+});
+afterAll(() => lab.close());
+
+type Work = (worktree: string) => Promise<void>;
+
+async function changed(project: ChangeProject, work: Work, before?: QueuedTask): Promise<QueuedTask> {
+  const task = await project.change(work, before);
+  if (!task) throw new Error('expected a change');
+  return task;
+}
+
+const newProject: ChangeLab['project'] = (files) => lab.project(files, `project-${(number += 1)}`);
+const checkout = (project: ChangeProject, commit: string): Promise<string> =>
+  checkoutOf(project.repository, path.join(lab.root, `checkout-${(number += 1)}`), commit);
+const treeOf = (project: ChangeProject, commit: string): Promise<string> =>
+  project.repository.git('rev-parse', `${commit}^{tree}`);
+const jsonOf = async (...args: string[]): Promise<Record<string, unknown>> =>
+  JSON.parse((await lab.longhaul(lab.root, 'diff', ...args, '--json')).stdout.toString()) as Record<string, unknown>;
+
+test('7,000 small files and a long text come whole out of a pipe; for reading they are cut, and --json says so', async () => {
+  const project = await newProject();
+  const many = Object.fromEntries(
+    Array.from({ length: 7_000 }, (_, at) => [`many/${at}.txt`, `content of ${at}\n`.repeat(9)]),
+  );
+  const task = await changed(project, (worktree) =>
+    writeFiles(worktree, { ...many, 'long.txt': 'a line of text\n'.repeat(200_000) }),
+  );
+  const mine = await checkout(project, task.base);
+  expect(await lab.take(mine, task.taskId)).toMatchObject({ code: 0, stderr: '' });
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
+  const shown = await jsonOf(task.taskId);
+  expect(shown).toMatchObject({ diff_truncated: true, additions: 263_000 });
+  expect(String(shown['diff']).length).toBeLessThan(1.1 * 1024 * 1024);
+});
+
+test('bytes that are not UTF-8 pass through, in names and in contents; in JSON each path is reversible', async () => {
+  const project = await newProject({ 'latin1.txt': Buffer.from('caf\xe9\n', 'latin1'), 'ü.txt': 'plain\n' });
+  const bytes = (folder: string, name: string): Buffer =>
+    Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(name, 'latin1')]);
+  const task = await changed(project, async (worktree) => {
+    await writeFile(path.join(worktree, 'latin1.txt'), Buffer.from('caf\xe9\nth\xe9\n', 'latin1'));
+    await writeFile(bytes(worktree, '\xff.txt'), 'one\n');
+    await writeFile(bytes(worktree, '\xfe.txt'), 'two\n');
+    await rename(path.join(worktree, 'ü.txt'), bytes(worktree, 'u\xe9'));
+  });
+  const mine = await checkout(project, task.base);
+  expect(await lab.take(mine, task.taskId)).toMatchObject({ code: 0, stderr: '' });
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
+  expect(await readFile(path.join(mine, 'latin1.txt'))).toEqual(Buffer.from('caf\xe9\nth\xe9\n', 'latin1'));
+  const { files, diff, diff_truncated } = await jsonOf(task.taskId);
+  const base64 = (name: string): string => Buffer.from(name, 'latin1').toString('base64');
+  expect(files).toMatchObject([
+    { path: 'latin1.txt', status: 'modified' },
+    { path: '"u\\351"', path_bytes: base64('u\xe9'), old_path: 'ü.txt', status: 'renamed' },
+    { path: '"\\376.txt"', path_bytes: base64('\xfe.txt'), status: 'added' },
+    { path: '"\\377.txt"', path_bytes: base64('\xff.txt'), status: 'added' },
+  ]);
+  expect((files as object[])[0]).not.toHaveProperty('path_bytes');
+  expect(diff_truncated).toBe(false);
+  expect(diff).toContain('diff --git "a/\\377.txt" "b/\\377.txt"');
+  const back = await changed(
+    project,
+    (worktree) => rename(bytes(worktree, 'u\xe9'), path.join(worktree, 'ü.txt')),
+    task,
+  );
+  expect((await jsonOf(back.taskId))['files']).toMatchObject([
+    { path: 'ü.txt', old_path: '"u\\351"', old_path_bytes: base64('u\xe9'), status: 'renamed' },
+  ]);
+});
+
+test('a change of modes says which, and is applied', async () => {
+  const project = await newProject({ 'run.sh': '#!/bin/sh\n', gone: 'gone\n' });
+  const task = await changed(project, async (worktree) => {
+    await chmod(path.join(worktree, 'run.sh'), 0o755);
+    await rm(path.join(worktree, 'gone'));
+  });
+  const { files } = await jsonOf(task.taskId);
+  expect(files).toEqual([
+    { path: 'gone', status: 'deleted', old_mode: '100644', additions: 0, deletions: 1, binary: false },
+    {
+      path: 'run.sh',
+      status: 'modified',
+      old_mode: '100644',
+      new_mode: '100755',
+      additions: 0,
+      deletions: 0,
+      binary: false,
+    },
+  ]);
+  const mine = await checkout(project, task.base);
+  await lab.take(mine, task.taskId);
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
+});
+
+test('a binary file whose folder ends with a blank, which git apply cannot read unquoted, is applied', async () => {
+  const project = await newProject({
+    'end /gone.bin': Buffer.from([0, 1]),
+    'end /mode': 'x\n',
+    'end /old': Buffer.from([0, 2]),
+  });
+  const task = await changed(project, async (worktree) => {
+    await rm(path.join(worktree, 'end /gone.bin'));
+    await chmod(path.join(worktree, 'end /mode'), 0o755);
+    await rename(path.join(worktree, 'end /old'), path.join(worktree, 'new'));
+    await writeFiles(worktree, {
+      'end /empty': '',
+      'diff --git a/end /x b/end /x': 'diff --git a/end /empty b/end /empty\n',
+    });
+  });
+  const mine = await checkout(project, task.base);
+  expect(await lab.take(mine, task.taskId)).toMatchObject({ code: 0, stderr: '' });
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
+});
+
+test('a link that was renamed below the folder that took its place is applied', async () => {
+  const project = await newProject({ there: { link: 'nowhere' }, 'a.txt': 'a\n' });
+  const task = await changed(project, async (worktree) => {
+    await rm(path.join(worktree, 'there'));
+    await writeFiles(worktree, { 'there/below': { link: 'nowhere' } });
+  });
+  const mine = await checkout(project, task.base);
+  expect(await lab.take(mine, task.taskId)).toMatchObject({ code: 0, stderr: '' });
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
+});
+
+test('--session is the sum of the tasks of a session, and takes its tree out of the first base', async () => {
+  const project = await newProject({ 'a.txt': 'a\n', 'b.txt': 'b\n' });
+  const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n', 'new.txt': 'new\n' }));
+  const second = await changed(
+    project,
+    (worktree) => writeFiles(worktree, { 'b.txt': 'B\n', 'new.txt': 'newer\n' }),
+    first,
+  );
+  expect((await jsonOf(second.taskId))['files']).toMatchObject([
+    { path: 'b.txt' },
+    { path: 'new.txt', status: 'modified' },
+  ]);
+  expect(await jsonOf('--session', first.taskId)).toMatchObject({
+    session_id: first.sessionId,
+    base_commit: first.base,
+    result_commit: second.commit,
+    changes: 2,
+    earlier_changes: 0,
+    files: [{ path: 'a.txt' }, { path: 'b.txt' }, { path: 'new.txt', status: 'added', additions: 1 }],
+    diff_truncated: false,
+  });
+  const mine = await checkout(project, first.base);
+  expect(await lab.take(mine, '--session', second.taskId)).toMatchObject({ code: 0, stderr: '' });
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, second.commit));
+});
+
+test('--session leaves out what came before the session began anew, and says so', async () => {
+  const project = await newProject({ 'a.txt': 'a\n' });
+  const first = await changed(project, (worktree) => writeFiles(worktree, { 'old.txt': 'old\n' }));
+  const base = await project.repository.git('rev-parse', 'HEAD');
+  const anew = await changed(project, (worktree) => writeFiles(worktree, { 'b.txt': 'b\n' }), {
+    ...first,
+    commit: base,
+  });
+  const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', '--session', anew.taskId);
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: 'longhaul: the session began anew after 1 earlier change, not in this sum.\n',
+  });
+  expect(stdout.toString()).not.toContain('old.txt');
+});
+
+test('a submodule that moved, which git apply passes over, is refused with nothing printed', async () => {
+  const project = await newProject();
+  const library = await makeRepository(path.join(lab.root, 'library'), { 'lib.js': 'one\n' });
+  const first = await library.git('rev-parse', 'HEAD');
+  await library.write({ 'lib.js': 'two\n' });
+  await library.commit();
+  await project.repository.git('submodule', '--quiet', 'add', library.path, 'vendor');
+  await project.repository.commit();
+  const task = await changed(project, async (worktree) => {
+    await gitIn(path.join(worktree, 'vendor'), 'checkout', '--quiet', '--detach', first);
+    await writeFiles(worktree, { 'new.txt': 'new\n' });
+  });
+  const mine = await checkout(project, task.base);
+  const { code, stdout, stderr } = await lab.longhaul(mine, 'diff', task.taskId);
+  expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toBe(
+    `longhaul: The change moves vendor to another commit, which git apply passes over: nothing was printed. Take it from its commit: git cherry-pick --no-commit ${task.commit}\n`,
+  );
+  await gitIn(mine, 'cherry-pick', '--no-commit', task.commit);
+  expect(await gitIn(mine, 'write-tree')).toBe(await treeOf(project, task.commit));
+});
+
+test('of a change of another program, without a patch, the text is printed where it is all of it', async () => {
+  const { sql } = lab.database;
+  const queue = async (diff: string): Promise<string> => {
+    const [task] = await sql<{ id: string }[]>`INSERT INTO tasks (input, state) VALUES ('x', 'completed') RETURNING id`;
+    await sql`INSERT INTO pending_changes (task_id, diff) VALUES (${task?.id ?? ''}, ${diff})`;
+    return task?.id ?? '';
+  };
+  const whole = '--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+x\n';
+  expect((await lab.longhaul(lab.root, 'diff', await queue(whole))).stdout.toString()).toBe(whole);
+  const lossy = await lab.longhaul(lab.root, 'diff', await queue(`${whole}+caf\uFFFD\n`));
+  expect(lossy).toMatchObject({ code: 1, stderr: expect.stringContaining('without its patch') as string });
+  expect(lossy.stdout).toHaveLength(0);
+});
+
+test('a repository with a name that is not UTF-8, inside the worktree, is stored as its files', async () => {
+  const project = await newProject();
+  const task = await changed(project, async (worktree) => {
+    await makeRepository(path.join(worktree, 'nested'), { 'a.txt': 'a\n' });
+    await mkdir(path.join(worktree, 'below'));
+    await rename(path.join(worktree, 'nested'), Buffer.concat([Buffer.from(`${worktree}/below/`), Buffer.of(0xff)]));
+  });
+  expect(await project.repository.git('ls-tree', '-r', '--name-only', task.commit, 'below')).toBe(
+    '"below/\\377/a.txt"',
+  );
+});

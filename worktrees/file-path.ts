@@ -1,0 +1,46 @@
+/** A path as git has it is bytes. JSON has text: what is not UTF-8 is quoted for people, and its bytes stand beside it. */
+import { isUtf8 } from 'node:buffer';
+
+export interface FilePath {
+  /** Quoted as git quotes it where it is not UTF-8: `"caf\351.txt"`. */
+  readonly path: string;
+  /** Base64. Only where `path` is quoted. */
+  readonly path_bytes?: string;
+}
+
+export function filePath(bytes: Buffer): FilePath {
+  if (isUtf8(bytes)) return { path: bytes.toString('utf8') };
+  return { path: quoted(bytes), path_bytes: bytes.toString('base64') };
+}
+
+const ESCAPES: Readonly<Record<number, string>> = {
+  0x07: '\\a',
+  0x08: '\\b',
+  0x09: '\\t',
+  0x0a: '\\n',
+  0x0b: '\\v',
+  0x0c: '\\f',
+  0x0d: '\\r',
+  0x22: '\\"',
+  0x5c: '\\\\',
+};
+
+/** As git does it (git-config, core.quotePath). */
+export function quoted(bytes: Buffer): string {
+  const text = [...bytes].map((byte) => {
+    const plain = byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`;
+    return ESCAPES[byte] ?? plain;
+  });
+  return `"${text.join('')}"`;
+}
+
+/** The fields of git's NUL-separated output, without the empty one behind the last NUL. */
+export function splitFields(output: Buffer): Buffer[] {
+  const fields: Buffer[] = [];
+  let at = 0;
+  for (let end = output.indexOf(0); end >= 0; end = output.indexOf(0, at)) {
+    fields.push(output.subarray(at, end));
+    at = end + 1;
+  }
+  return fields;
+}

@@ -1,0 +1,37 @@
+/**
+ * `git apply` reads the name of a file without lines (a binary or empty one, a change of mode) from `diff --git a/x b/x`.
+ * A name with a blank before a slash, which git does not quote, it cannot read: "lacks filename information" (met with
+ * git 2.39), and nothing of the patch is applied. Quoted, the same name is read.
+ */
+import { quoted } from './file-path.ts';
+
+const START = Buffer.from('diff --git ');
+const A = Buffer.from('a/');
+const B = Buffer.from('b/');
+const BLANK = Buffer.from(' ');
+const END = Buffer.from('\n');
+const NEWLINE = 0x0a;
+
+export interface RenamedPath {
+  readonly oldPath: Buffer;
+  readonly path: Buffer;
+}
+
+/** The patch with those names quoted. Lines of content never begin as a header does. */
+export function quoteHeaders(patch: Buffer, files: readonly RenamedPath[]): Buffer {
+  return files.filter(({ oldPath, path }) => oldPath.includes(' /') || path.includes(' /')).reduce(quoteHeader, patch);
+}
+
+function quoteHeader(patch: Buffer, { oldPath, path }: RenamedPath): Buffer {
+  const [from, to] = [Buffer.concat([A, oldPath]), Buffer.concat([B, path])];
+  const plain = Buffer.concat([START, from, BLANK, to, END]);
+  const better = Buffer.concat([START, Buffer.from(quoted(from)), BLANK, Buffer.from(quoted(to)), END]);
+  const parts: Buffer[] = [];
+  let done = 0;
+  for (let at = patch.indexOf(plain); at >= 0; at = patch.indexOf(plain, at + 1)) {
+    if (at > 0 && patch[at - 1] !== NEWLINE) continue;
+    parts.push(patch.subarray(done, at), better);
+    done = at + plain.length;
+  }
+  return parts.length === 0 ? patch : Buffer.concat([...parts, patch.subarray(done)]);
+}
