@@ -4,6 +4,8 @@
  * says nothing where the services do not run.
  */
 import { Argument, type Command, Option } from 'commander';
+import type { Longhaul } from '../client/connection.ts';
+import { findSessions } from '../client/sessions.ts';
 import { listTasks } from '../client/tasks.ts';
 import { agentNames } from '../client/agents.ts';
 import { EXIT, runCommand } from './exit.ts';
@@ -14,7 +16,7 @@ import { shortId } from './task-text.ts';
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const WORDS = ['tasks', 'sessions', 'agents'] as const;
 type Words = (typeof WORDS)[number];
-const TASKS_SHOWN = 50;
+const WORDS_SHOWN = 50;
 
 export function registerCompletion(program: Command): void {
   const completion = program
@@ -38,12 +40,16 @@ export function registerCompletion(program: Command): void {
 /** A shell that completes is never told of an error. */
 async function sayWords(kind: Words): Promise<void> {
   await runCommand({}, async () => {
-    const said = await withLonghaul(async ({ longhaul }) =>
-      kind === 'agents' ? agentNames(longhaul.sql) : (await listTasks(longhaul, { limit: TASKS_SHOWN })).map(shortId),
-    ).catch(() => []);
+    const said = await withLonghaul(async ({ longhaul }) => wordsOf(longhaul, kind)).catch(() => []);
     process.stdout.write(said.map((word) => `${word}\n`).join(''));
     return EXIT.done;
   });
+}
+
+async function wordsOf(longhaul: Longhaul, kind: Words): Promise<string[]> {
+  if (kind === 'agents') return agentNames(longhaul.sql);
+  const list = kind === 'tasks' ? listTasks : findSessions;
+  return (await list(longhaul, { limit: WORDS_SHOWN })).map(shortId);
 }
 
 /** One command as completions see it. */
@@ -183,8 +189,10 @@ function fishCondition({ path, subcommands }: Completed): string {
   return `'${[...seen, ...not].join('; and ')}'`;
 }
 
+const isAsked = (value: Value): value is Words => WORDS.some((kind) => kind === value);
+
 function fishWords(value: Value): string {
-  if (value === 'tasks' || value === 'agents') return ` -a '(longhaul completion --words ${value} 2>/dev/null)'`;
+  if (isAsked(value)) return ` -a '(longhaul completion --words ${value} 2>/dev/null)'`;
   return typeof value === 'string' ? '' : ` -a ${fishQuoted(value.join(' '))}`;
 }
 

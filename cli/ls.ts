@@ -1,16 +1,27 @@
-/** `longhaul ls`: tasks, newest first. */
+/** `longhaul ls`: tasks, newest first, or sessions. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { findProjects } from '../client/projects.ts';
+import { findSessions } from '../client/sessions.ts';
+import { resolveId } from '../client/short-ids.ts';
 import { listTasks, type TaskFilter } from '../client/tasks.ts';
 import { type Phase, PHASES, TASK_STATES, type TaskState } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
-import { withLonghaul } from './longhaul.ts';
-import { wholeNumber } from './submission.ts';
+import { type CommandContext, withLonghaul } from './longhaul.ts';
+import { sessionTable } from './session-text.ts';
+import { notEmpty, wholeNumber } from './submission.ts';
 import { tableText } from './task-text.ts';
 import { painter } from './terminal.ts';
 
 interface ListOptions {
+  readonly sessions?: boolean;
   readonly state?: TaskState | Phase;
+  readonly change?: string;
+  readonly project?: string;
+  readonly session?: string;
+  readonly search?: string;
   readonly limit: number;
   readonly json?: boolean;
 }
@@ -19,29 +30,77 @@ export function registerLs(program: Command): void {
   const command = program
     .command('ls')
     .addOption(
+      new Option('--sessions', 'list sessions instead, the one with the newest task first').conflicts([
+        'state',
+        'change',
+        'session',
+      ]),
+    )
+    .addOption(
       new Option('--state <state>', 'only those; also a phase of tasks at work').choices([...TASK_STATES, ...PHASES]),
     )
+    .option('--change <state>', 'only tasks whose change is in this state, such as pending', notEmpty)
+    .option('--project <project>', 'only of this project: a folder in its repository, or its name', notEmpty)
+    .option('--session <session>', 'only tasks of this session; id, or the beginning of one')
+    .option('--search <text>', 'only those with this text in what was asked, or in the summary', notEmpty)
     .option('--limit <count>', 'at most so many', wholeNumber, 20)
     .option('--json', 'for programs')
     .action((options: ListOptions) =>
       runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const { state, limit } = options;
-          const tasks = await listTasks(longhaul, { limit, ...filterOf(state) });
-          if (options.json) process.stdout.write(`${JSON.stringify(tasks, undefined, 2)}\n`);
-          else if (tasks.length === 0)
-            process.stdout.write(state ? `no ${state} tasks\n` : 'no tasks; `longhaul run` makes one\n');
-          else {
-            const columns = process.stdout.isTTY ? process.stdout.columns : undefined;
-            process.stdout.write(`${tableText(tasks, { columns, now: Date.now(), paint: painter(process.stdout) })}\n`);
-          }
-        }),
+        withLonghaul((context) => (options.sessions ? showSessions(context, options) : showTasks(context, options))),
       ),
     );
-  withExamples(command, ['longhaul ls'], ['longhaul ls --state failed --limit 5'], ['longhaul ls --state working']);
+  withExamples(
+    command,
+    ['longhaul ls'],
+    ['longhaul ls --project . --change pending', 'what there is to review here'],
+    ['longhaul ls --state failed --limit 5'],
+    ['longhaul ls --sessions', 'to continue one: longhaul run --session 1a2b3c4d …'],
+  );
 }
 
-function filterOf(state: TaskState | Phase | undefined): Pick<TaskFilter, 'states' | 'phases'> {
+async function showTasks({ longhaul }: CommandContext, options: ListOptions): Promise<void> {
+  const { state, limit, change, search, session } = options;
+  const filter: TaskFilter = {
+    limit,
+    ...stateFilter(state),
+    ...(await projectFilter({ longhaul }, options)),
+    ...(change !== undefined && { changeState: change }),
+    ...(search !== undefined && { text: search }),
+    ...(session !== undefined && { sessionId: await resolveId(longhaul.sql, 'session', session) }),
+  };
+  const isFiltered = Object.keys(filter).length > 1;
+  const tasks = await listTasks(longhaul, filter);
+  if (options.json) process.stdout.write(`${JSON.stringify(tasks, undefined, 2)}\n`);
+  else if (tasks.length === 0)
+    process.stdout.write(isFiltered ? 'no such tasks\n' : 'no tasks; `longhaul run` makes one\n');
+  else process.stdout.write(`${tableText(tasks, tableOptions())}\n`);
+}
+
+async function showSessions({ longhaul }: CommandContext, options: ListOptions): Promise<void> {
+  const { limit, search, json } = options;
+  const project = await projectFilter({ longhaul }, options);
+  const sessions = await findSessions(longhaul, { limit, ...project, ...(search !== undefined && { text: search }) });
+  if (json) process.stdout.write(`${JSON.stringify(sessions, undefined, 2)}\n`);
+  else if (sessions.length === 0) process.stdout.write('no such sessions; the first task that runs makes one\n');
+  else process.stdout.write(`${sessionTable(sessions, tableOptions())}\n`);
+}
+
+const tableOptions = () => ({
+  columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+  now: Date.now(),
+  paint: painter(process.stdout),
+});
+
+async function projectFilter(
+  { longhaul }: Pick<CommandContext, 'longhaul'>,
+  { project }: ListOptions,
+): Promise<Pick<TaskFilter, 'projectIds'>> {
+  if (project === undefined) return {};
+  return { projectIds: await findProjects(longhaul, existsSync(project) ? resolve(project) : project) };
+}
+
+function stateFilter(state: TaskState | Phase | undefined): Pick<TaskFilter, 'states' | 'phases'> {
   const known = TASK_STATES.find((one) => one === state);
   const phase = PHASES.find((one) => one === state);
   return { ...(known && { states: [known] }), ...(phase && { phases: [phase] }) };

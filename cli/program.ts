@@ -56,7 +56,7 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'ls',
-    description: 'list tasks, newest first',
+    description: 'list tasks, newest first, or sessions',
     load: async () => (await import('./ls.ts')).registerLs,
   },
   {
@@ -73,6 +73,21 @@ const COMMANDS: readonly CommandEntry[] = [
     name: 'diff',
     description: 'print the change that a task left, as a patch',
     load: async () => (await import('./diff.ts')).registerDiff,
+  },
+  {
+    name: 'retry',
+    description: 'hand over the task of one that has ended once more, as a new task; prints its id',
+    load: async () => (await import('./retry.ts')).registerRetry,
+  },
+  {
+    name: 'rm',
+    description: 'remove a task that has ended, with its messages and its change',
+    load: async () => (await import('./rm.ts')).registerRm,
+  },
+  {
+    name: 'logs',
+    description: 'show what the parts have logged: supervisor, worker, backend, temporal, postgres',
+    load: async () => (await import('./logs.ts')).registerLogs,
   },
   {
     name: 'agents',

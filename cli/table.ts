@@ -1,5 +1,5 @@
 /** Columns that line up, by what a terminal shows. */
-import { type Paint, pad, type Style, widthOf } from './terminal.ts';
+import { fit, type Paint, pad, type Style, widthOf } from './terminal.ts';
 
 export interface Cell {
   readonly text: string;
@@ -8,16 +8,67 @@ export interface Cell {
 
 /** A header in capitals, then the rows; the last column is as long as it is. */
 export function columnsText(header: readonly string[], rows: readonly (readonly Cell[])[], paint: Paint): string {
-  const widths = header.map((title, at) => Math.max(title.length, ...rows.map((row) => widthOf(row[at]?.text ?? ''))));
-  const last = header.length - 1;
+  return tableLines(
+    header.map((title) => ({ title })),
+    rows,
+    { columns: undefined, paint },
+  ).join('\n');
+}
+
+export interface Column {
+  readonly title: string;
+  /** On a terminal at most so wide; a longer cell is cut. */
+  readonly most?: number;
+  /** Left out where the terminal is too narrow, the highest number first. None: it stays. */
+  readonly dropped?: number;
+}
+
+export interface TableOptions {
+  /** Of the terminal; `undefined`: no line is cut, no column left out. */
+  readonly columns: number | undefined;
+  readonly paint: Paint;
+}
+
+const GAP = 2;
+/** What the last column has at least before another one is left out for it. */
+const LAST_COLUMNS = 24;
+
+/** No line is wider than the terminal. */
+export function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly Cell[])[],
+  { columns: room, paint }: TableOptions,
+): string[] {
+  const last = columns.length - 1;
+  const widths = columns.map(({ title, most }, at) => {
+    const widest = Math.max(widthOf(title), ...rows.map((row) => widthOf(row[at]?.text ?? '')));
+    return room === undefined || most === undefined ? widest : Math.min(widest, most);
+  });
+  const shown = room === undefined ? columns.map((_, at) => at) : columnsThatFit(columns, widths, room);
+  const left = shown.reduce((sum, at) => (at === last ? sum : sum + (widths[at] ?? 0) + GAP), 0);
+  const cell = (text: string, at: number): string => {
+    if (at === last) return room === undefined ? text : fit(text, Math.max(1, room - left));
+    return pad(room === undefined ? text : fit(text, widths[at] ?? 0), widths[at] ?? 0);
+  };
   const line = (cells: readonly Cell[]): string =>
-    cells
-      .map(({ text, style }, at) => {
-        const padded = at === last ? text : pad(text, widths[at] ?? 0);
-        return style ? paint(style, padded) : padded;
+    shown
+      .map((at) => {
+        const { text = '', style } = cells[at] ?? {};
+        return style ? paint(style, cell(text, at)) : cell(text, at);
       })
-      .join('  ')
+      .join(' '.repeat(GAP))
       .trimEnd();
-  const titles = header.map((title, at) => (at === last ? title : pad(title, widths[at] ?? 0))).join('  ');
-  return [paint('dim', titles), ...rows.map(line)].join('\n');
+  const titles = shown.map((at) => cell(columns[at]?.title ?? '', at)).join(' '.repeat(GAP));
+  return [paint('dim', titles.trimEnd()), ...rows.map(line)];
+}
+
+function columnsThatFit(columns: readonly Column[], widths: readonly number[], room: number): number[] {
+  const shown = new Set(columns.keys());
+  const needed = (): number =>
+    [...shown].reduce((sum, at) => sum + (at === columns.length - 1 ? LAST_COLUMNS : (widths[at] ?? 0) + GAP), 0);
+  const order = [...columns.entries()]
+    .filter(([, { dropped }]) => dropped !== undefined)
+    .sort(([, a], [, b]) => (b.dropped ?? 0) - (a.dropped ?? 0));
+  for (const [at] of order) if (needed() > room) shown.delete(at);
+  return [...shown];
 }

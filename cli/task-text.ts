@@ -1,6 +1,7 @@
 /** Tasks as lines of text. */
 import type { TaskDescription } from '../client/tasks.ts';
-import { fit, harmless, pad, type Paint, seconds, type Style, widthOf } from './terminal.ts';
+import { type Cell, type Column, tableLines } from './table.ts';
+import { harmless, type Paint, seconds, type Style } from './terminal.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -24,7 +25,7 @@ export function changeText(change: TaskDescription['change']): string {
 }
 
 /** How long ago, in one unit. */
-function ageText(iso: string | null, now: number): string {
+export function ageText(iso: string | null, now: number): string {
   if (!iso) return '';
   const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
   if (seconds < 60) return `${seconds} s`;
@@ -62,28 +63,34 @@ function stateText(task: TaskDescription, now: number): string {
   return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : harmless(phase);
 }
 
-/** A table whose last column takes what is left of the line; `columns` undefined: all of it. */
+/** Half of the terminal's width at most, so that one long state leaves room for the rest. */
+const mostOf = (columns: number | undefined): { most?: number } =>
+  columns === undefined ? {} : { most: Math.max(10, Math.floor(columns / 2)) };
+
+/** No line is wider than the terminal; `columns` undefined: all of each. */
 export function tableText(
   tasks: readonly TaskDescription[],
   { columns, now, paint }: { columns: number | undefined; now: number; paint: Paint },
 ): string {
-  const rows = tasks.map((task) => [
-    shortId(task),
-    stateText(task, now),
-    harmless(task.agent ?? '-'),
-    harmless(task.project_name ?? '-'),
-    ageText(task.created_at, now),
+  const header: readonly Column[] = [
+    { title: 'ID' },
+    { title: 'STATE', ...mostOf(columns) },
+    { title: 'SESSION', dropped: 4 },
+    { title: 'AGENT', most: 16, dropped: 3 },
+    { title: 'PROJECT', most: 24, dropped: 2 },
+    { title: 'AGE', dropped: 1 },
+    { title: 'INPUT' },
+  ];
+  const rows = tasks.map((task): Cell[] => [
+    { text: shortId(task) },
+    { text: stateText(task, now), style: STATE_STYLES[task.state] },
+    { text: task.session_id ? shortId({ id: task.session_id }) : '-' },
+    { text: harmless(task.agent ?? '-') },
+    { text: harmless(task.project_name ?? '-') },
+    { text: ageText(task.created_at, now) },
+    { text: firstLine(task.input) },
   ]);
-  const header = ['ID', 'STATE', 'AGENT', 'PROJECT', 'AGE'];
-  const widths = header.map((title, index) => Math.max(title.length, ...rows.map((row) => widthOf(row[index] ?? ''))));
-  const padded = (cells: readonly string[]): string[] => cells.map((cell, index) => pad(cell, widths[index] ?? 0));
-  const left = widths.reduce((sum, width) => sum + width + 2, 0);
-  const lines = tasks.map((task, index) => {
-    const cells = padded(rows[index] ?? []);
-    const state = paint(STATE_STYLES[task.state] ?? 'dim', cells[1] ?? '');
-    const input = harmless(task.input).trim().split('\n')[0] ?? '';
-    const rest = columns === undefined ? input : fit(input, Math.max(20, columns - left));
-    return [cells[0], state, ...cells.slice(2), rest].join('  ').trimEnd();
-  });
-  return [paint('dim', [...padded(header), 'INPUT'].join('  ')), ...lines].join('\n');
+  return tableLines(header, rows, { columns, paint }).join('\n');
 }
+
+export const firstLine = (text: string): string => harmless(text).trim().split('\n')[0] ?? '';

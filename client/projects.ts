@@ -2,7 +2,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { refuseOutside } from '../store/project-roots.ts';
-import { findOrAddProject, findProjectView, projectPage, type ProjectView } from '../store/projects.ts';
+import { findOrAddProject, findProjectView, projectIdsOf, projectPage, type ProjectView } from '../store/projects.ts';
 import type { Db, Sql } from '../store/sql.ts';
 import type { ProjectId } from '../workflows/contract.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
@@ -24,6 +24,17 @@ export async function projectAt(
   const top = await repositoryAt(path);
   await refuseOutside(top, roots);
   return { ...(await findOrAddProject(db, { path: top, name: name ?? (basename(top) || top) })), path: top };
+}
+
+/** Projects by a folder in their repository, or by their name. Fails with `project_not_found`. */
+export async function findProjects({ sql }: { readonly sql: Db }, text: string): Promise<ProjectId[]> {
+  const path = isAbsolute(text) ? await repositoryAt(text).catch(() => null) : null;
+  const ids = await projectIdsOf(sql, { path, name: basename(text) });
+  if (ids.length > 0) return ids;
+  throw new LonghaulError(
+    'project_not_found',
+    `There is no project ${text}: expected a folder in its repository, or its name.`,
+  );
 }
 
 export interface AddedProject {

@@ -1,10 +1,18 @@
 /** What can be asked about sessions. */
 import { type SnapshotFrame, takeSnapshot } from '../frames/snapshot.ts';
+import { listSessionSummaries, type SessionFilter, type SessionSummary } from '../store/session-list.ts';
 import { sessionPage, type SessionView } from '../store/sessions.ts';
 import type { Sql } from '../store/sql.ts';
 import type { ProjectId, SessionId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
+
+export type { SessionFilter, SessionSummary };
+
+/** The session with the newest task first. */
+export async function findSessions({ sql }: { readonly sql: Sql }, filter: SessionFilter): Promise<SessionSummary[]> {
+  return listSessionSummaries(sql, filter);
+}
 
 /** Newest first. */
 export async function listSessions(

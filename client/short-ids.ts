@@ -34,15 +34,21 @@ export function parseId<Kind extends IdKind>(kind: Kind, text: string): IdOf[Kin
   );
 }
 
-/** Fails with `…_not_found` or, for a text that is no id or begins several, with `invalid_input`. */
-export async function resolveId<Kind extends IdKind>(db: Db, kind: Kind, text: string): Promise<IdOf[Kind]> {
+/** Fails with `invalid_input` for a text that is no id or begins several. `undefined`: none begins with it. */
+export async function findId<Kind extends IdKind>(db: Db, kind: Kind, text: string): Promise<IdOf[Kind] | undefined> {
   const prefix = text.trim().toLowerCase();
   const wanted = isUuid(prefix) ? { is: prefix } : { begins: checkedPrefix(kind, prefix, text) };
   const candidates = await idsByPrefix(db, kind, { ...wanted, limit: SHOWN + 1 });
   const [only, second] = candidates;
-  if (!only) throw missing(kind, text);
   if (second) throw new LonghaulError('invalid_input', severalText(kind, text, candidates));
-  return only.id as IdOf[Kind];
+  return only?.id as IdOf[Kind] | undefined;
+}
+
+/** Fails with `…_not_found` or, for a text that is no id or begins several, with `invalid_input`. */
+export async function resolveId<Kind extends IdKind>(db: Db, kind: Kind, text: string): Promise<IdOf[Kind]> {
+  const id = await findId(db, kind, text);
+  if (id === undefined) throw missing(kind, text);
+  return id;
 }
 
 export function missing(kind: IdKind, text: string): LonghaulError {

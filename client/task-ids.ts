@@ -1,10 +1,23 @@
 /** Ids of tasks, as programs and people write them. */
+import { taskOf } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
 import type { TaskId } from '../workflows/contract.ts';
-import { parseId, resolveId } from './short-ids.ts';
+import { findId, missing, parseId } from './short-ids.ts';
 
 /** A text as the id that `describe`, `followTask` and `cancel` take. Fails with `invalid_input` for what is no uuid. */
 export const taskId = (text: string): TaskId => parseId('task', text);
 
-/** The whole id, or its beginning as far as that is unique. Fails with `task_not_found` or `invalid_input`. */
-export const resolveTaskId = (db: Db, text: string): Promise<TaskId> => resolveId(db, 'task', text);
+/**
+ * The whole id, or its beginning as far as that is unique; also of the task's change, or of a permission that it asked
+ * for. Fails with `task_not_found` or `invalid_input`.
+ */
+export async function resolveTaskId(db: Db, text: string): Promise<TaskId> {
+  const id = await findId(db, 'task', text);
+  if (id !== undefined) return id;
+  for (const kind of ['change', 'permission'] as const) {
+    const other = await findId(db, kind, text);
+    const task = other && (await taskOf(db, kind, other));
+    if (task) return task;
+  }
+  throw missing('task', text);
+}

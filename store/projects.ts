@@ -14,6 +14,17 @@ export async function findProject(db: Db, id: ProjectId): Promise<ProjectRow | u
   return row;
 }
 
+/** Those of this path, or of this name. */
+export async function projectIdsOf(
+  db: Db,
+  { path, name }: { path: string | null; name: string },
+): Promise<ProjectId[]> {
+  const rows = await db<
+    { id: ProjectId }[]
+  >`SELECT id FROM projects WHERE path = ${path} OR name = ${name} ORDER BY id`;
+  return rows.map((row) => row.id);
+}
+
 export interface FoundProject {
   readonly id: ProjectId;
   readonly added: boolean;

@@ -1,4 +1,5 @@
 /** Rows by the beginning of their id. */
+import type { TaskId } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
 
 /** What has ids that a person types, with its table and the words that tell one row from another. */
@@ -8,6 +9,13 @@ const SOURCES = {
   change: (db: Db) => db`SELECT id, created_at AS at, concat_ws(' · ', state, file_path) AS label FROM pending_changes`,
   permission: (db: Db) => db`SELECT id, requested_at AS at, state AS label FROM permissions`,
 };
+/** Of a change, or of a permission request. */
+export async function taskOf(db: Db, kind: 'change' | 'permission', id: string): Promise<TaskId | undefined> {
+  const [row] = await db<{ task_id: TaskId | null }[]>`
+    SELECT task_id FROM ${db(kind === 'change' ? 'pending_changes' : 'permissions')} WHERE id = ${id}`;
+  return row?.task_id ?? undefined;
+}
+
 export type IdKind = keyof typeof SOURCES;
 
 export interface IdCandidate {

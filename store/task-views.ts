@@ -92,7 +92,13 @@ export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undef
 
 export interface TaskFilter {
   readonly projectId?: ProjectId;
+  /** Of one of these. */
+  readonly projectIds?: readonly ProjectId[];
   readonly sessionId?: SessionId;
+  /** In what was asked or in the summary, whatever the case. */
+  readonly text?: string;
+  /** Of the task's newest change. */
+  readonly changeState?: string;
   readonly states?: readonly TaskState[];
   /** Of open tasks. */
   readonly phases?: readonly Phase[];
@@ -105,6 +111,11 @@ export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskVie
     ...(await db<TaskView[]>`
       SELECT ${columns(db)}, ${shortInput(db)}, ${change(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
        WHERE (${filter.projectId ?? null}::uuid IS NULL OR t.project_id = ${filter.projectId ?? null})
+         AND (${filter.projectIds ? [...filter.projectIds] : null}::uuid[] IS NULL OR t.project_id = ANY (${filter.projectIds ? [...filter.projectIds] : null}))
+         AND (${filter.text ?? null}::text IS NULL
+              OR strpos(lower(concat_ws(chr(10), t.input, t.output_summary)), lower(${filter.text ?? null})) > 0)
+         AND (${filter.changeState ?? null}::text IS NULL OR ${filter.changeState ?? null} =
+              (SELECT c.state FROM pending_changes c WHERE c.task_id = t.id ORDER BY c.created_at DESC, c.id LIMIT 1))
          AND (${filter.sessionId ?? null}::uuid IS NULL OR t.session_id = ${filter.sessionId ?? null})
          AND (${filter.states ? [...filter.states] : null}::text[] IS NULL OR t.state = ANY (${filter.states ? [...filter.states] : null}))
          AND (${filter.phases ? [...filter.phases] : null}::text[] IS NULL

@@ -209,6 +209,39 @@ test('a service that goes away is told of once, and when it is back', () => {
   expect(said).toEqual(['waiting for the database …', 'the database is back', 'waiting for the worker …']);
 });
 
+test.each([40, 60, 80, 200])('on %d columns no line of ls is wider, and each shows id, state and input', (columns) => {
+  const row = (state: string, more: object): TaskDescription =>
+    ({
+      id: 'abcdefgh-',
+      session_id: '12345678-',
+      state,
+      agent: 'an-agent-with-a-long-name',
+      project_name: '日本語のプロジェクト',
+      created_at: new Date(0).toISOString(),
+      cancel_requested_at: null,
+      input:
+        'Fix the login form: it must 日本語 accept everything that people type into it, however long that may be, in all \u001b[31mcolours',
+      ...more,
+    }) as TaskDescription;
+  const waiting = { phase: 'waiting_limit', waits_until: new Date(9e12).toISOString() };
+  const tasks = [row('completed', {}), row('running', waiting), row('failed', { input: 'x', agent: null })];
+  for (const some of [tasks, tasks.slice(0, 1)]) {
+    const [header = '', ...lines] = tableText(some, { columns, now: 3e9, paint: plain }).split('\n');
+    for (const line of [header, ...lines]) expect(widthOf(line)).toBeLessThanOrEqual(columns);
+    expect(header).toMatch(/^ID +STATE .*INPUT$/);
+    expect(lines[0]).toMatch(/^abcdefgh {2}completed .*Fix/);
+  }
+  expect(tableText(tasks, { columns: 200, now: 3e9, paint: plain }).split('\n')[0]?.split(/ +/)).toEqual([
+    'ID',
+    'STATE',
+    'SESSION',
+    'AGENT',
+    'PROJECT',
+    'AGE',
+    'INPUT',
+  ]);
+});
+
 test('columns of wide names line up', () => {
   const task = (project_name: string, agent: string) =>
     ({ id: 'abcdefgh', state: 'completed', agent, project_name, created_at: null, input: 'do it' }) as TaskDescription;

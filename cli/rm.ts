@@ -1,0 +1,78 @@
+/** `longhaul rm`: take a task that has ended out of the database. */
+import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
+import { type RemovedTask, removeTask } from '../client/remove-task.ts';
+import { resolveTaskId } from '../client/task-ids.ts';
+import { describe, type TaskDescription } from '../client/tasks.ts';
+import { isFinal } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { EXIT, runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
+import { withLonghaul } from './longhaul.ts';
+import { changeText, firstLine, shortId } from './task-text.ts';
+import { fit } from './terminal.ts';
+
+interface RemoveOptions {
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+export function registerRm(program: Command): void {
+  const command = program
+    .command('rm')
+    .argument('<task>', 'one that has ended; id, or the beginning of one')
+    .option('--yes', 'do not ask')
+    .option('--json', 'for programs')
+    .action((text: string, options: RemoveOptions) =>
+      runCommand(options, () =>
+        withLonghaul(async ({ longhaul }) => {
+          const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
+          // One that has not ended is refused below; there is nothing to ask.
+          if (isFinal(task.state) && !options.yes && !(await confirmed(task))) return EXIT.cancelled;
+          const removed = await removeTask(longhaul, task.id);
+          process.stdout.write(
+            options.json ? `${JSON.stringify(removedJson(task, removed))}\n` : removedText(task, removed),
+          );
+          return EXIT.done;
+        }),
+      ),
+    );
+  withExamples(command, ['longhaul rm 1a2b3c4d'], ['longhaul rm 1a2b3c4d --yes', 'without asking']);
+}
+
+async function confirmed(task: TaskDescription): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) {
+    throw new LonghaulError(
+      'invalid_input',
+      'There is no terminal to ask in: `longhaul rm --yes` removes without asking.',
+    );
+  }
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    const what = `${shortId(task)} "${fit(firstLine(task.input), 40)}"`;
+    const answer = await lines.question(
+      `Remove task ${what} with its messages and its change (${changeText(task.change)})? [y/N] `,
+    );
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    lines.close();
+  }
+}
+
+const resultRef = (task: TaskDescription): string => `refs/longhaul/tasks/${task.id}`;
+
+function removedJson(task: TaskDescription, { session, resultCommit, projectPath }: RemovedTask): object {
+  const kept = resultCommit === null ? null : { ref: resultRef(task), commit: resultCommit, project_path: projectPath };
+  return { task_id: task.id, removed: true, session, kept_result: kept };
+}
+
+function removedText(task: TaskDescription, { resultCommit, projectPath }: RemovedTask): string {
+  const lines = [`task ${shortId(task)} is removed`];
+  if (resultCommit !== null) {
+    const where = projectPath === null ? '' : `-C ${projectPath} `;
+    lines.push('  The commit of its result stays in the repository. To remove it, too:');
+    lines.push(`  git ${where}update-ref -d ${resultRef(task)}`);
+  }
+  if (task.kept_worktree !== null) lines.push('  Its worktree was kept; `longhaul gc --kept` stores and removes it.');
+  return `${lines.join('\n')}\n`;
+}

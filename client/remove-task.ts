@@ -1,0 +1,27 @@
+/** Removing a task that has ended. */
+import { removeTaskRow, type TaskRemoval } from '../store/remove-task.ts';
+import type { Sql } from '../store/sql.ts';
+import type { TaskId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { missing, parseId } from './short-ids.ts';
+
+export type RemovedTask = Omit<Extract<TaskRemoval, { kind: 'removed' }>, 'kind'>;
+
+/**
+ * Its row, messages, frames and change go; the commit of its result stays in the repository. Fails with `task_not_found`,
+ * and with `invalid_input` for a task that has not ended or whose session is at work.
+ */
+export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Promise<RemovedTask> {
+  const taskId = parseId('task', id);
+  const removal = await sql.begin((tx) => removeTaskRow(tx, taskId));
+  if (removal.kind === 'missing') throw missing('task', taskId);
+  if (removal.kind === 'removed') {
+    const { kind: _kind, ...removed } = removal;
+    return removed;
+  }
+  const why =
+    removal.why === 'task_open'
+      ? `is ${removal.state}: only a task that has ended can be removed. \`longhaul cancel ${taskId.slice(0, 8)}\` ends it.`
+      : 'belongs to a session in which another task is at work: remove it when that one has ended.';
+  throw new LonghaulError('invalid_input', `Task ${taskId} ${why}`);
+}

@@ -1,0 +1,39 @@
+/** The same task once more. */
+import { idOf } from '../store/ids.ts';
+import { findTask } from '../store/task-views.ts';
+import { isFinal, type TaskId } from '../workflows/contract.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { missing, parseId } from './short-ids.ts';
+import { submit, type Submission, type SubmitDeps, type SubmittedTask } from './submit.ts';
+
+/**
+ * A new task with the input, agent, model, mode, policy and priority of one that has ended. It continues the session that
+ * the first one was given; where the first one began a session, the new one begins another. Fails as `submit` does.
+ */
+export async function retry(deps: SubmitDeps, id: TaskId): Promise<SubmittedTask> {
+  const taskId = parseId('task', id);
+  const task = await findTask(deps.sql, taskId);
+  if (!task) throw missing('task', taskId);
+  if (!isFinal(task.state)) {
+    throw new LonghaulError(
+      'invalid_input',
+      `Task ${taskId} is ${task.state}: only a task that has ended can be retried. \`longhaul cancel ${taskId.slice(0, 8)}\` ends it.`,
+    );
+  }
+  const given = task.session_id !== null && task.session_id !== idOf(taskId, 'session');
+  const { priority } = task;
+  const submission: Submission = {
+    input: task.input,
+    ...(task.project_id && { projectId: task.project_id }),
+    ...(task.agent && { agent: task.agent }),
+    ...(task.model && { model: task.model }),
+    ...(task.mode_id && { modeId: task.mode_id }),
+    ...(task.thinking_option_id && { thinkingOptionId: task.thinking_option_id }),
+    ...(task.permission_policy && { permissionPolicy: task.permission_policy }),
+    // A row of another program may have one that is not accepted: it had no effect then.
+    ...(priority !== null && priority >= 1 && priority <= 5 && { priority }),
+    ...(given && task.session_id && { sessionId: task.session_id }),
+    ...(given && task.chat_id && { chatId: task.chat_id }),
+  };
+  return submit(deps, submission);
+}

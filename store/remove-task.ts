@@ -1,0 +1,58 @@
+/** Takes a task that has ended out of the database, with what belongs to it alone. */
+import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { Tx } from './sql.ts';
+
+export type TaskRemoval =
+  | { readonly kind: 'missing' }
+  /** It has not ended, or another task of its session has been claimed: that one's frames stand among those to remove. */
+  | { readonly kind: 'refused'; readonly why: 'task_open' | 'session_at_work'; readonly state: string }
+  | {
+      readonly kind: 'removed';
+      readonly session: 'none' | 'kept' | 'removed';
+      /** Its result, if it left one. */
+      readonly resultCommit: string | null;
+      readonly projectPath: string | null;
+    };
+
+/**
+ * Messages, frames, the change, attempts and permissions go with the row; the session if nothing else is in it. A follower
+ * below what is removed gets a snapshot, as after compaction: `compacted_seq` rises in the same transaction.
+ */
+export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval> {
+  const [place] = await tx<{ session_id: SessionId | null }[]>`SELECT session_id FROM tasks WHERE id = ${taskId}`;
+  if (!place) return { kind: 'missing' };
+  const { session_id: sessionId } = place;
+  // Whoever writes frames or claims a task of the session waits for this lock, or is waited for.
+  if (sessionId) await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
+  const [task] = await tx<{ state: string; path: string | null }[]>`
+    SELECT t.state, (SELECT p.path FROM projects p WHERE p.id = t.project_id) AS path FROM tasks t WHERE t.id = ${taskId} FOR UPDATE`;
+  if (!task) return { kind: 'missing' };
+  if (!['completed', 'failed', 'cancelled'].includes(task.state))
+    return { kind: 'refused', why: 'task_open', state: task.state };
+  const [busy] = await tx<{ state: string }[]>`
+    SELECT state FROM tasks WHERE session_id = ${sessionId} AND claimed_at IS NOT NULL AND ended_at IS NULL LIMIT 1`;
+  if (busy) return { kind: 'refused', why: 'session_at_work', state: busy.state };
+  const changes = await tx<{ result_commit: string | null }[]>`
+    DELETE FROM pending_changes WHERE task_id = ${taskId} RETURNING result_commit`;
+  await tx`DELETE FROM messages WHERE task_id = ${taskId}`;
+  await tx`DELETE FROM idempotency_keys WHERE task_id = ${taskId}`;
+  await tx`DELETE FROM tasks WHERE id = ${taskId}`;
+  const session = sessionId ? await removeFromSession(tx, sessionId, taskId) : 'none';
+  return { kind: 'removed', session, resultCommit: changes[0]?.result_commit ?? null, projectPath: task.path };
+}
+
+async function removeFromSession(tx: Tx, sessionId: SessionId, taskId: TaskId): Promise<'kept' | 'removed'> {
+  const [others] = await tx`
+    SELECT FROM tasks WHERE session_id = ${sessionId} UNION ALL SELECT FROM messages WHERE session_id = ${sessionId} LIMIT 1`;
+  if (others) {
+    await tx`
+      WITH gone AS (DELETE FROM frames WHERE session_id = ${sessionId} AND task_id = ${taskId} RETURNING seq)
+      UPDATE sessions SET compacted_seq = greatest(compacted_seq, (SELECT max(seq) FROM gone)) WHERE id = ${sessionId}`;
+    return 'kept';
+  }
+  await tx`DELETE FROM frames WHERE session_id = ${sessionId}`;
+  await tx`DELETE FROM pending_changes WHERE session_id = ${sessionId}`;
+  await tx`DELETE FROM chats WHERE session_id = ${sessionId}`;
+  await tx`DELETE FROM sessions WHERE id = ${sessionId}`;
+  return 'removed';
+}
