@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { FrameBody } from '../frames/frame.ts';
 import { id, nullableText, time } from './schemas.ts';
+import { segment } from './segment-schema.ts';
 
 const loose = z.looseObject;
 const envelope = {
@@ -40,7 +41,10 @@ const permissionOption = loose({ option_id: z.string(), name: z.string(), kind: 
 /** By type, the fields beside the envelope. */
 const bodies = {
   message_started: { ...ofMessage, role: z.string() },
-  delta: { ...ofMessage, content: z.string().describe('Append it to the message.') },
+  delta: {
+    ...ofMessage,
+    content: z.string().describe('Append it to the message; the breaks between paragraphs are part of it.'),
+  },
   reasoning_delta: { ...ofMessage, content: z.string().describe("Append it to the message's reasoning.") },
   tool_call: { ...ofMessage, call: toolCall.describe('Replaces the call of that id.') },
   plan: { ...ofMessage, entries: z.array(planEntry).describe('Replace the plan.') },
@@ -76,7 +80,14 @@ const snapshot = loose({
   ...envelope,
   session,
   messages: z.array(
-    loose({ message_id: id, role: z.string(), status: z.string(), content: z.string(), created_at: time }),
+    loose({
+      message_id: id,
+      role: z.string(),
+      status: z.string(),
+      content: z.string(),
+      segments: z.array(segment).nullable().describe('Null: no order was kept.'),
+      created_at: time,
+    }),
   ),
   tasks: z.array(loose({ task_id: id, state: z.string(), phase: z.string() })),
   changes: z.array(loose({ change_id: id, state: z.string() })).describe('Those that wait for review.'),

@@ -1,0 +1,42 @@
+/** Segments of a message, as answers and snapshots have them. */
+import { z } from 'zod';
+
+const start = { seq: z.int().describe('Number of its first frame.'), at: z.string().meta({ format: 'date-time' }) };
+const end = {
+  ended_seq: z.int().describe('Number of its last frame.'),
+  ended_at: z.string().meta({ format: 'date-time' }),
+};
+/** docs/frames.md says what each type is. */
+export const segment = z
+  .discriminatedUnion('type', [
+    z.object({
+      type: z.enum(['text', 'reasoning']),
+      text: z.string(),
+      omitted_chars: z.int().optional().describe('UTF-16 units that came and are not kept.'),
+      ...start,
+      ...end,
+    }),
+    z.object({
+      type: z.literal('tool_call'),
+      tool_call_id: z.string().describe('Of one of tool_calls.'),
+      title: z.string().describe('The one that it began with.'),
+      ...start,
+      ended_seq: end.ended_seq.optional().describe('Absent: the call is open.'),
+      ended_at: end.ended_at.optional(),
+    }),
+    z.object({ type: z.literal('plan'), entries: z.array(z.unknown()), ...start }),
+    z.object({
+      type: z.literal('attempt').describe('From here on another attempt works.'),
+      attempt: z.int(),
+      error_code: z.string().optional().describe('Why the attempt before ended, where that is known.'),
+      ...start,
+    }),
+    z.object({ type: z.literal('reset').describe('The turn started over.'), reason: z.string(), ...start }),
+    z.object({
+      type: z.literal('omitted').describe('How many segments are not kept, where the first of them was.'),
+      tool_calls: z.int(),
+      plans: z.int(),
+      ...start,
+    }),
+  ])
+  .meta({ id: 'Segment' });
