@@ -54,7 +54,7 @@ function framesOfSegment(
       const { text: content, omitted_chars: omitted, ended_seq, ended_at } = segment;
       const said: LogFrame = { type: segment.type === 'text' ? 'delta' : 'reasoning_delta', ...here, content };
       const end = { ...of, seq: ended_seq, at: ended_at };
-      return omitted ? [said, notKept(`${omitted} more characters of ${segment.type}`, end)] : [said];
+      return omitted ? [said, notKept(`${counted(omitted, 'more character')} of ${segment.type}`, end)] : [said];
     }
     case 'tool_call': {
       const call = calls.find(({ tool_call_id }) => tool_call_id === segment.tool_call_id);

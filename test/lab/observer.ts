@@ -10,6 +10,7 @@ import { cancel } from '../../client/cancel.ts';
 import { isTemporalAway } from '../../client/temporal.ts';
 import type { Sql } from '../../store/sql.ts';
 import { type ProjectId, type TaskId, type TaskStatus, taskWorkflowId } from '../../workflows/contract.ts';
+import type { MessageSegment } from '../../workflows/vocabulary.ts';
 import type { SampleRepository } from './repositories.ts';
 
 /** Bounds what hangs; a test waits for its event, not for this. Real agents are given longer, on a busy machine. */
@@ -33,6 +34,13 @@ export interface Observed {
   readonly client: Client;
   readonly repository: SampleRepository;
   readonly projectId: ProjectId;
+}
+
+export interface LabMessageRow {
+  readonly role: string;
+  readonly status: string;
+  readonly content: string;
+  readonly segments: readonly MessageSegment[] | null;
 }
 
 export class Observer {
@@ -121,9 +129,9 @@ export class Observer {
       SELECT id, file_path, operation, diff, partial, base_commit, result_commit FROM pending_changes WHERE task_id = ${taskId}`;
   }
 
-  async messages(taskId: TaskId): Promise<{ role: string; status: string; content: string }[]> {
-    return this.sql<{ role: string; status: string; content: string }[]>`
-      SELECT role, status, content FROM messages WHERE task_id = ${taskId} ORDER BY created_at`;
+  async messages(taskId: TaskId): Promise<LabMessageRow[]> {
+    return this.sql<LabMessageRow[]>`
+      SELECT role, status, content, segments FROM messages WHERE task_id = ${taskId} ORDER BY created_at`;
   }
 
   /** File content in a task's change. */

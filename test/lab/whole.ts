@@ -59,6 +59,11 @@ async function wrongMessage(seen: Observer, task: TaskFacts, whole: Whole): Prom
   const message = (await seen.messages(task.id)).find(({ role }) => role === 'assistant');
   const content = message?.content ?? '';
   if (content !== streamedText(await seen.frames(task.id))) wrong.push('its text is not what the frames say');
+  const segments = message?.segments ?? [];
+  const inOrder = segments.map((segment) => (segment.type === 'text' ? segment.text : '')).join('');
+  if (inOrder !== content) wrong.push('its segments hold another text than its content');
+  const open = segments.filter((segment) => segment.type === 'tool_call' && segment.ended_seq === undefined);
+  if (open.length > 0) wrong.push(`${open.length} of its segments are open`);
   for (const words of task.state === 'completed' ? (whole.said ?? []) : []) {
     const times = content.split(words).length - 1;
     if (times !== 1) wrong.push(`"${words}" was said ${times} times`);
