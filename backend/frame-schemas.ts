@@ -3,7 +3,7 @@
  * stored. Objects may have further fields, and a reader skips types that it does not know.
  */
 import { z } from 'zod';
-import type { FrameBody } from '../frames/frame.ts';
+import type { FollowedFrame } from '../client/follow-task.ts';
 import { id, nullableText, time } from './schemas.ts';
 import { segment } from './segment-schema.ts';
 
@@ -72,7 +72,7 @@ const bodies = {
   },
   change_state: { change_id: id, state: z.string() },
   warning: { message: z.string() },
-} satisfies Record<FrameBody['type'], z.core.$ZodLooseShape>;
+} satisfies Record<Exclude<FollowedFrame['type'], 'snapshot'>, z.core.$ZodLooseShape>;
 
 const session = loose({ id, project_id: id.nullable(), name: nullableText, model: nullableText, status: nullableText });
 const snapshot = loose({

@@ -7,7 +7,7 @@
  */
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyBaseLogger } from 'fastify';
-import type { Longhaul } from '../client/connection.ts';
+import type { Delivery, Longhaul } from '../client/connection.ts';
 import type { SessionId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 
@@ -81,10 +81,14 @@ export async function streamFrames(
     if (!UUID.test(sessionId)) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
     const cursor = after === undefined ? {} : { after };
     const pages = hub.pages({ sessionId, ...cursor, signal: closed.signal, onOvertaken: tooSlow });
-    for await (const { page, live } of pages) {
-      given = page.last;
-      if (live) metrics?.frameLag.observe(Math.max(0, Date.now() - page.writtenAt) / 1_000);
-      await message(page.json());
+    const pass = (delivery: Delivery): Promise<void> => {
+      const page = delivery.take();
+      if (delivery.live) metrics?.frameLag.observe(Math.max(0, Date.now() - page.writtenAt) / 1_000);
+      return message(page.json());
+    };
+    for await (const delivery of pages) {
+      given = delivery.last;
+      await pass(delivery);
     }
     end(CLOSES.sessionDeleted, 'session_not_found: the session was deleted');
   } catch (error) {

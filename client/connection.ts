@@ -1,8 +1,10 @@
 /** What a backend or a command holds while it works: the database, the way to Temporal, the hub of followers. */
 import type { Client } from '@temporalio/client';
-import { FrameHub } from '../frames/follow.ts';
+import { type Delivery, FrameHub } from '../frames/follow.ts';
 import { connect, type Sql } from '../store/sql.ts';
 import { connectTemporal, type TemporalLink, type TemporalTarget } from './temporal.ts';
+
+export type { Delivery };
 
 export interface Longhaul {
   readonly sql: Sql;

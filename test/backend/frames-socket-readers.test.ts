@@ -154,7 +154,7 @@ test('readers that come together without a position share their snapshots', asyn
   const hub = new FrameHub(counting);
   const readers = Array.from({ length: 50 }, () => hub.pages({ sessionId: message.sessionId }));
   for (const first of await Promise.all(readers.map((reader) => reader.next()))) {
-    expect(first.value?.page.frames()).toMatchObject([{ type: 'snapshot', seq: 10 }]);
+    expect(first.value?.take().frames()).toMatchObject([{ type: 'snapshot', seq: 10 }]);
   }
   expect(transactions).toBeLessThanOrEqual(2);
   for (const reader of readers) await reader.return();
