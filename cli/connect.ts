@@ -1,7 +1,6 @@
 /** Where a command finds the services: the settings, and what the supervisor of the home wrote down. */
-import { homePaths, readState } from '../services/home.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
-import { factsThatHold } from '../services/status.ts';
+import { readFacts } from '../services/status.ts';
 import type { TemporalTarget } from '../services/temporal-connection.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 
@@ -18,15 +17,14 @@ export interface Services {
 
 /** The database alone, with its password. Fails like `findServices`. */
 export async function findDatabase(settings: Settings = readSettings()): Promise<string> {
-  const { databaseUrl } = factsThatHold(settings, await readState(homePaths(settings.home)));
+  const { databaseUrl } = await readFacts(settings);
   if (databaseUrl === undefined) throw unknownService('Postgres', settings);
   return databaseUrl;
 }
 
 /** Fails with `service_unreachable` if nothing was ever started here. Whether it still runs shows when it is used. */
 export async function findServices(settings: Settings = readSettings()): Promise<Services> {
-  const facts = factsThatHold(settings, await readState(homePaths(settings.home)));
-  const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = facts;
+  const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = await readFacts(settings);
   if (databaseUrl === undefined || temporalAddress === undefined) {
     throw unknownService(databaseUrl === undefined ? 'Postgres' : 'Temporal', settings);
   }

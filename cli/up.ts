@@ -15,6 +15,7 @@ import { refuseInsideTask } from '../maintenance/inside-task.ts';
 import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
+import { watchTerminal } from './lost-terminal.ts';
 import { placesText } from './status.ts';
 
 export function registerUp(program: Command): void {
@@ -103,7 +104,9 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   const parts = makeParts({ settings, paths, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>
     say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all of it`);
+  const leaveTerminal = watchTerminal();
   const outcome = await superviseHome({ parts, paths, say, onReady, settings: settingsFingerprint(settings) });
+  leaveTerminal();
   if (outcome.kind === 'stopped') return 'supervised';
   say(`supervisor ${outcome.holder.pid} holds ${settings.home}`);
   await upInBackground(settings, say);

@@ -20,6 +20,8 @@ export interface Program {
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
+  /** It was ended because the runner, from which it was started, had ended: that tells nothing about the program. */
+  readonly runnerLost?: true;
 }
 
 export interface StartedProgram {

@@ -133,7 +133,7 @@ class Runner {
       this.#expect(id, {
         lose: () => {
           resolve({ kind: 'not_started', notFound: false, message: 'the process that was to start it has ended' });
-          exit({ code: null, signal: 'SIGKILL' });
+          exit({ code: null, signal: 'SIGKILL', runnerLost: true });
         },
         hear(report) {
           if ('exit' in report) exit(report.exit);

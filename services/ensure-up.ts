@@ -9,12 +9,16 @@ import { readState, type HomePaths, type HomeState, type PartRecord } from './ho
 import { parseOrNothing } from './json-file.ts';
 import { lockHolder } from './lock.ts';
 import { lastLines, sendSignal, type RunningProcess } from './processes.ts';
-import { liveSupervisor } from './status.ts';
+import { isSame, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervise-home.ts';
 
 const POLL_MS = 50;
+/** How a process ended is known a moment after it is gone. */
+const EXIT_MS = 2_000;
 /** Without news from any part; a build of Temporal tells some every 15 s. */
 const SILENCE_MS = 120_000;
+/** A supervisor writes its record as it starts, and within a second after it was removed. */
+const RECORD_MS = 30_000;
 /** A part that failed this often in a row will not come up by itself soon. */
 const FAILURES = 3;
 
@@ -37,7 +41,9 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
     const state = await readState(paths);
     const supervisor = await liveSupervisor(paths, state);
     continueSuspended(state, supervisor, say);
-    if (supervisor && state) {
+    if (supervisor && !isSame(state?.supervisor, supervisor)) {
+      if (Date.now() - quietSince > RECORD_MS) throw noRecord(options, supervisor);
+    } else if (supervisor && state) {
       if (allReady(state)) return;
       if (state.repairs >= repairs) failIfHopeless(state.parts, await logOf(state.parts));
       for (const line of news(state.parts, told)) {
@@ -59,7 +65,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
 async function askForRepair(paths: HomePaths): Promise<number> {
   const state = await readState(paths);
   const supervisor = await liveSupervisor(paths, state);
-  if (!supervisor || !state) return 0;
+  if (!supervisor || !state || !isSame(state.supervisor, supervisor)) return 0;
   sendSignal(supervisor.pid, REPAIR_SIGNAL);
   return state.repairs + 1;
 }
@@ -138,7 +144,16 @@ function spoken(line: string): string {
 
 async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<LonghaulError> {
   const log = await lastLines(options.supervisorLog);
-  return new LonghaulError('service_unreachable', `The supervisor ended (${await own.exited}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
+  // Nothing else keeps this process alive: without a timer it would end here, without a word.
+  const how = await Promise.race([own.exited, sleep(EXIT_MS, 'how is unknown')]);
+  return new LonghaulError('service_unreachable', `The supervisor ended (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
+}
+
+function noRecord({ paths, supervisorLog }: EnsureUp, { pid }: ProcessIdentity): LonghaulError {
+  return new LonghaulError(
+    'service_unreachable',
+    `Supervisor ${pid} runs but has not written ${paths.stateFile} for ${RECORD_MS / 1000} s. ${supervisorLog} says why; \`longhaul down\` ends it.`,
+  );
 }
 
 function tooLong(state: HomeState | undefined): LonghaulError {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../workflows/errors.ts';
 import { keepPassword, withoutPassword, withPassword } from './database-password.ts';
-import { readJson, writeJson } from './json-file.ts';
-import { processIdentity } from './lock.ts';
+import { readRecord, writeJson } from './json-file.ts';
+import { placeOf, processIdentity } from './lock.ts';
 import { closeHome } from './private-folder.ts';
 
 export interface HomePaths {
@@ -66,12 +66,14 @@ export async function prepareHome(home: string): Promise<HomePaths> {
 
 export const PART_STATES = ['waiting', 'starting', 'ready', 'failed', 'stopped'] as const;
 
+const url = z.string().refine((text) => URL.canParse(text));
+
 /** What parts tell each other and the command line. */
 const facts = z.object({
-  databaseUrl: z.string().optional(),
-  temporalAddress: z.string().optional(),
-  temporalUiUrl: z.string().optional(),
-  backendUrl: z.string().optional(),
+  databaseUrl: url.optional(),
+  temporalAddress: z.string().regex(/:\d+$/).optional(),
+  temporalUiUrl: url.optional(),
+  backendUrl: url.optional(),
 });
 export type Facts = z.infer<typeof facts>;
 
@@ -90,6 +92,8 @@ const partRecord = z.object({
 export type PartRecord = z.infer<typeof partRecord>;
 
 const homeState = z.object({
+  /** The folder that it was written in: in a copy of the home it tells of another one's processes. */
+  place: z.string().optional(),
   supervisor: processIdentity,
   /** Grows with every request to repair: who asked can tell news from what was written before. */
   repairs: z.number(),
@@ -100,11 +104,13 @@ const homeState = z.object({
 });
 export type HomeState = z.infer<typeof homeState>;
 
-/** What the last supervisor wrote; it may be gone, and so may its parts. */
+/**
+ * What the last supervisor wrote; it may be gone, and so may its parts. `undefined`: there is no record, it is damaged, or
+ * it came here with a copy of another home.
+ */
 export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
-  const value = await readJson(paths.stateFile);
-  if (value === undefined) return undefined;
-  const state = homeState.parse(value);
+  const state = await readRecord(paths.stateFile, homeState);
+  if (!state || (state.place !== undefined && state.place !== (await placeOf(paths.run)))) return undefined;
   const { databaseUrl } = state.facts;
   if (databaseUrl === undefined) return state;
   return { ...state, facts: { ...state.facts, databaseUrl: await withPassword(paths.passfile, databaseUrl) } };
@@ -113,9 +119,10 @@ export async function readState(paths: HomePaths): Promise<HomeState | undefined
 /** The record itself holds no password: it is what a person attaches to a bug report. */
 export async function writeState(paths: HomePaths, state: HomeState): Promise<void> {
   const { databaseUrl } = state.facts;
-  if (databaseUrl === undefined) return writeJson(paths.stateFile, state);
+  const here = { ...state, place: await placeOf(paths.run) };
+  if (databaseUrl === undefined) return writeJson(paths.stateFile, here);
   await keepPassword(paths.passfile, databaseUrl);
-  await writeJson(paths.stateFile, { ...state, facts: { ...state.facts, databaseUrl: withoutPassword(databaseUrl) } });
+  await writeJson(paths.stateFile, { ...here, facts: { ...state.facts, databaseUrl: withoutPassword(databaseUrl) } });
 }
 
 /** The path, if there is such a file. */

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import type { z } from 'zod';
 import { isErrno } from '../workflows/errors.ts';
 
 /** Readable by us alone. A crash leaves the old file, perhaps with a hidden temporary one beside it. */
@@ -22,10 +23,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
   }
 }
 
-/**
- * `undefined`: there is no such file, or it says nothing: what was being written as the machine lost power may be empty.
- * Whoever reads one does without it: it is a record of what can be found out anew.
- */
+/** `undefined`: there is no such file, or its text is not JSON. */
 export async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
@@ -35,6 +33,20 @@ export async function readJson(path: string): Promise<unknown> {
     throw error;
   }
   return parseOrNothing(text);
+}
+
+/**
+ * A record of what runs. `undefined`: the file is missing, is empty after a loss of power, has another shape, or belongs
+ * to another user. A record never decides alone: its reader finds out anew what it does not say, so a damaged one is
+ * treated as a missing one and is written again.
+ */
+export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
+  const value = await readJson(path).catch((error: unknown) => {
+    if (isErrno(error, 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR')) return undefined;
+    throw error;
+  });
+  const parsed = schema.safeParse(value);
+  return parsed.success ? parsed.data : undefined;
 }
 
 export function parseOrNothing(text: string): unknown {

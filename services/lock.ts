@@ -1,14 +1,18 @@
 /**
  * A lock held by a process: a folder in which every contender announces itself in a file of its own and
- * then looks for others. A dead holder's file counts for nothing and is removed by whoever sees it.
+ * then looks for others. A dead holder's file counts for nothing and is removed by the next contender.
+ *
+ * The file's name says who it is: process, role and the folder that it was made in, by device and inode. So a file that
+ * was emptied or overwritten still names its holder, and one in a copy of the folder names none.
  *
  * Never: two holders. Each announces before it looks, so of two at once at least one sees the other, and
- * who sees another steps back. Because a file belongs to one contender for ever,
- * removing a dead one cannot hit a newer holder. Not covered: a folder shared between machines.
+ * steps back. Because a file belongs to one contender only, removing a dead one cannot hit a newer holder. A holder whose
+ * file was removed by hand writes it again, and gives up where another one holds the lock by then: for at most a second
+ * both may hold it. Not covered: a folder shared between machines.
  */
 import { randomBytes, randomInt } from 'node:crypto';
-import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
@@ -21,8 +25,8 @@ export const processIdentity = z.object({ pid: z.number().int(), startTime: z.st
 export interface HeldLock {
   readonly kind: 'held';
   /**
-   * Resolves once the lock's folder is removed (undefined), or is somebody else's lock by now. Or at the signal. A file
-   * of ours that is gone alone, by a cleaner of old files or one who could not see that we live, is written again.
+   * Resolves once the folder around the lock's is removed (undefined), or another process holds the lock. Or at the
+   * signal. A file or folder of the lock that was removed or changed alone is written again.
    */
   untilLost(signal: AbortSignal): Promise<ProcessIdentity | undefined>;
   release(): Promise<void>;
@@ -39,59 +43,110 @@ export type LockResult = HeldLock | BusyLock;
 const CONTEST_MS = 2_000;
 const LOST_LOOK_MS = 1_000;
 
-const announced = z.object({ process: processIdentity, holds: z.boolean() });
-type Announced = z.infer<typeof announced>;
+export type LockRole = 'supervisor' | 'other';
 
-/** Takes the lock for this process or says who has it. Rejects if it cannot be written: nobody holds it then. */
-export async function takeLock(folder: string): Promise<LockResult> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+const announced = z.object({ process: processIdentity, holds: z.boolean() });
+type Announced = z.infer<typeof announced> & {
+  /** `undefined`: written by a version that did not say. */
+  readonly role: LockRole | undefined;
+};
+
+/** Takes the lock for this process or says which process has it. Rejects if it cannot be written: nothing holds it then. */
+export async function takeLock(folder: string, role: LockRole = 'other'): Promise<LockResult> {
   const self = identifySelf();
-  const mine = join(folder, `${self.pid}-${randomBytes(6).toString('hex')}`);
+  const token = randomBytes(6).toString('hex');
+  const fileNow = async (): Promise<string> => join(folder, nameOf(self, await madePlace(folder), role, token));
+  let mine = await fileNow();
   const deadline = Date.now() + CONTEST_MS;
   for (;;) {
     const before = await liveOther(folder, mine);
     if (before && (before.holds || Date.now() > deadline)) return { kind: 'busy', holder: before.process };
     if (!before) {
-      await writeJson(mine, { process: self, holds: false } satisfies Announced);
+      await announce(mine, self, false);
       if (!(await liveOther(folder, mine))) break;
       await rm(mine);
     }
     await sleep(randomInt(5, 50));
   }
   try {
-    await writeJson(mine, { process: self, holds: true } satisfies Announced);
+    await announce(mine, self, true);
   } catch (error) {
     // Else others would wait for us as long as we live.
     await rm(mine, { force: true });
     throw error;
   }
+  const writeAgain = async (): Promise<void> => {
+    await rm(mine, { recursive: true, force: true });
+    mine = await fileNow();
+    await announce(mine, self, true);
+  };
   return {
     kind: 'held',
-    untilLost: (signal) => untilLost(folder, mine, signal),
+    untilLost: (signal) => untilLost({ folder, file: () => mine, writeAgain }, signal),
     release: () => rm(mine, { force: true }),
   };
 }
 
-async function untilLost(folder: string, mine: string, signal: AbortSignal): Promise<ProcessIdentity | undefined> {
+const announce = (file: string, process: ProcessIdentity, holds: boolean): Promise<void> =>
+  writeJson(file, { process, holds } satisfies z.infer<typeof announced>);
+
+/** Makes the folder where it is missing; a file that stands in its place is no lock and is removed. */
+async function madePlace(folder: string): Promise<string> {
+  const make = (): Promise<unknown> => mkdir(folder, { recursive: true, mode: 0o700 });
+  await make().catch(async (error: unknown) => {
+    if (!isErrno(error, 'EEXIST')) throw error;
+    await rm(folder);
+    await make();
+  });
+  return placeOf(folder);
+}
+
+const nameOf = ({ pid, startTime, bootId }: ProcessIdentity, place: string, role: LockRole, token: string): string =>
+  [pid, encodeURIComponent(startTime), bootId, place, role, token].join('+');
+
+interface Holding {
+  readonly folder: string;
+  readonly file: () => string;
+  /** In a folder that may be a new one. */
+  readonly writeAgain: () => Promise<void>;
+}
+
+async function untilLost(
+  { folder, file, writeAgain }: Holding,
+  signal: AbortSignal,
+): Promise<ProcessIdentity | undefined> {
   while (!signal.aborted) {
     try {
-      if (!(await exists(mine))) {
-        if (!(await exists(folder))) return undefined;
-        const other = await liveOther(folder, mine);
-        if (other) return other.process;
-        await writeJson(mine, { process: identifySelf(), holds: true } satisfies Announced);
+      const other = await liveOther(folder, file());
+      if (other?.holds) return other.process;
+      if (!(await saysThatItHolds(file()))) {
+        if (!(await exists(dirname(folder)))) return undefined;
+        await writeAgain();
       }
     } catch {
-      // A full disk, a disk that does not answer: not lost, as far as anybody can say.
+      // A full disk, a disk that does not answer: whether the lock is lost cannot be said now.
     }
     await sleep(LOST_LOOK_MS, undefined, { signal }).catch(() => undefined);
   }
   return undefined;
 }
 
+async function saysThatItHolds(file: string): Promise<boolean> {
+  const text = await readOrNone(file);
+  return text !== undefined && announced.safeParse(parseOrNothing(text)).data?.holds === true;
+}
+
 /** Who holds the lock now, or is about to. */
 export async function lockHolder(folder: string): Promise<ProcessIdentity | undefined> {
   return (await liveOther(folder, ''))?.process;
+}
+
+/** The same with its role; `undefined` also while it is only about to hold the lock. */
+export async function lockHolderAs(
+  folder: string,
+): Promise<{ process: ProcessIdentity; role: LockRole | undefined } | undefined> {
+  const found = await liveOther(folder, '');
+  return found?.holds ? { process: found.process, role: found.role } : undefined;
 }
 
 /** The holder if there is one, else any contender. */
@@ -102,9 +157,7 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
     if (path === mine || name.startsWith('.')) continue;
     const text = await readOrNone(path);
     if (text === undefined) continue;
-    // An announcement appears whole: one that says nothing is from before the machine lost power.
-    const said = parseOrNothing(text);
-    const other = said === undefined ? undefined : announced.parse(said);
+    const other = await announcedBy(folder, name, text);
     if (!other || !isAlive(other.process)) await rm(path, { force: true });
     else if (other.holds) return other;
     else contender = other;
@@ -112,16 +165,38 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
   return contender;
 }
 
+/** `undefined`: a file that announces no process in this folder. */
+async function announcedBy(folder: string, name: string, text: string): Promise<Announced | undefined> {
+  const said = announced.safeParse(parseOrNothing(text)).data;
+  const [pid, startTime, bootId, place, role] = name.split('+');
+  if (startTime === undefined || bootId === undefined) return said && { ...said, role: undefined };
+  if (place !== (await placeOf(folder).catch(() => undefined))) return undefined;
+  return {
+    process: { pid: Number(pid), startTime: decodeURIComponent(startTime), bootId },
+    // An announcement appears whole. Where it was damaged since, its process is taken for the holder.
+    holds: said?.holds ?? true,
+    role: role === 'supervisor' ? role : 'other',
+  };
+}
+
+/** Which folder this is: another one after it was removed, and in a copy, but not after it was renamed. */
+export async function placeOf(folder: string): Promise<string> {
+  const { dev, ino } = await stat(folder);
+  return `${dev}-${ino}`;
+}
+
 async function readdirOrNone(folder: string): Promise<string[]> {
   return readdir(folder).catch((error: unknown) => {
-    if (isErrno(error, 'ENOENT')) return [];
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return [];
     throw error;
   });
 }
 
+/** `undefined`: it is gone, or is no file. One that may not be read announces by its name. */
 async function readOrNone(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch((error: unknown) => {
-    if (isErrno(error, 'ENOENT')) return undefined;
+    if (isErrno(error, 'ENOENT', 'EISDIR')) return undefined;
+    if (isErrno(error, 'EACCES', 'EPERM')) return '';
     throw error;
   });
 }

@@ -9,8 +9,16 @@ export interface Part {
   readonly logFile: string;
   /** Attaches to what runs already, else starts it. Resolves when it is ready. */
   start(context: PartContext): Promise<StartedPart>;
+  /** What runs of it, as the process table shows it. `undefined`: nothing, or it is not ours. */
+  find(): Promise<FoundPart | undefined>;
   /** Ends what runs, whoever started it; nothing there is fine. An aborted `hurry` leaves out the patience. */
   stop(hurry?: AbortSignal): Promise<void>;
+}
+
+export interface FoundPart {
+  readonly process: ProcessIdentity;
+  readonly detail: string | null;
+  readonly facts: Facts;
 }
 
 export interface PartContext {

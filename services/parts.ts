@@ -1,20 +1,20 @@
 /** The four parts of a home: Postgres, Temporal, worker, backend. */
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import type { Facts, HomePaths } from './home.ts';
 import { listenText } from './listen-host.ts';
-import type { Part, PartContext, StartedPart } from './part.ts';
+import type { FoundPart, Part, PartContext, StartedPart } from './part.ts';
 import { isPortFree, portOr } from './ports.ts';
 import { findPostmaster, findRemovedPostmaster } from './postgres-pidfile.ts';
-import { startPostgres, stopPostgres } from './postgres.ts';
+import { locatePostgres, startPostgres, stopPostgres } from './postgres.ts';
 import { loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
 import { programPart } from './program-part.ts';
 import type { Announcement } from './ready.ts';
 import type { ListenAddress, Settings } from './settings.ts';
 import { findTemporal } from './temporal-binary.ts';
 import { checkTemporal } from './temporal-connection.ts';
-import { findTemporalServer, startTemporal, stopTemporal } from './temporal.ts';
+import { findTemporalServer, locateTemporalServer, startTemporal, stopTemporal } from './temporal.ts';
 
 /** Turns get this long to come to a good end; the worker itself stops earlier if it can. */
 const WORKER_GRACE_MS = 45_000;
@@ -47,12 +47,18 @@ export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
     const { identity, port, url } = running;
     return { ...running, process: identity, detail: `127.0.0.1:${port}`, facts: { databaseUrl: url } };
   };
+  const find = async (): Promise<FoundPart | undefined> => {
+    const found = external === undefined ? await locatePostgres(paths.postgres) : undefined;
+    if (!found) return undefined;
+    const facts = found.url === undefined ? {} : { databaseUrl: found.url };
+    return { process: found.identity, detail: `127.0.0.1:${found.port}`, facts };
+  };
   const stop = async (): Promise<void> => {
     const data = join(paths.postgres, 'data');
     const identity = (await findPostmaster(data))?.identity ?? (await findRemovedPostmaster(data));
     if (identity) await stopPostgres(identity);
   };
-  return { name: 'postgres', needs: [], logFile, start, stop };
+  return { name: 'postgres', needs: [], logFile, start, find, stop };
 }
 
 export function temporalPart({ settings, paths }: PartsOptions): Part {
@@ -73,11 +79,18 @@ export function temporalPart({ settings, paths }: PartsOptions): Part {
     const facts = { temporalAddress: address, temporalUiUrl: uiUrl };
     return { ...running, process: identity, detail: `${address}, Web UI ${uiUrl}`, facts };
   };
+  const find = async (): Promise<FoundPart | undefined> => {
+    const found = settings.temporal.kind === 'embedded' ? await locateTemporalServer(paths.temporal) : undefined;
+    if (!found) return undefined;
+    const { identity, address, uiUrl } = found;
+    const detail = `${address}, Web UI ${uiUrl}`;
+    return { process: identity, detail, facts: { temporalAddress: address, temporalUiUrl: uiUrl } };
+  };
   const stop = async (): Promise<void> => {
     const identity = await findTemporalServer(paths.temporal);
     if (identity) await stopTemporal(identity);
   };
-  return { name: 'temporal', needs: [], logFile, start, stop };
+  return { name: 'temporal', needs: [], logFile, start, find, stop };
 }
 
 export function workerPart({ settings, paths }: PartsOptions): Part {
@@ -139,9 +152,17 @@ export async function chooseListen(listen: ListenAddress, last: Announcement | u
   return listen;
 }
 
-/** For an address that the user set. Fails with `invalid_input`. */
+/** For an address that the user set: its port is free, and its host an address of this machine. Fails with `invalid_input`. */
 export async function refuseTakenPort(listen: ListenAddress): Promise<void> {
-  if (!listen.fixed || listen.port === 0 || (await isPortFree(listen.port, listen.host))) return;
+  if (!listen.fixed) return;
+  const isFree = await isPortFree(listen.port, listen.host).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EINVAL')) throw error;
+    throw new LonghaulError(
+      'invalid_input',
+      `LONGHAUL_LISTEN is ${listenText(listen)}, but ${listen.host} is no address of this machine (${error instanceof Error ? error.message : ''}): set it to 127.0.0.1:4700 or to an address that \`ip address\` lists, or unset it.`,
+    );
+  });
+  if (isFree) return;
   throw new LonghaulError(
     'invalid_input',
     `LONGHAUL_LISTEN is ${listenText(listen)}, but that port is taken: end what listens there, choose another port, or unset it.`,

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
 // Below the ports that kernels hand to outgoing connections (Linux: from 32768, macOS: from 49152). A
@@ -13,6 +14,9 @@ const TRIES = 50;
 /** A server that was just killed may hold its port for a moment. */
 const PATIENCE_MS = 1_000;
 const POLL_MS = 50;
+
+/** Of a record: anything else would not even be tried. */
+export const portNumber = z.number().int().min(1).max(65_535);
 
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve, reject) => {

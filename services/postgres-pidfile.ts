@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { identifyRunning, type ProcessIdentity } from '../processes/identity.ts';
 import { isErrno } from '../workflows/errors.ts';
-import { findByArguments } from './find-process.ts';
+import { pidsWithArguments } from './find-process.ts';
 import { endProcess, waitGone } from './processes.ts';
 
 const run = promisify(execFile);
@@ -36,9 +36,14 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
 
 /** The same when its pid file went with a home that was removed. Linux only. */
 export async function findRemovedPostmaster(dataDir: string): Promise<ProcessIdentity | undefined> {
-  const found = process.platform === 'linux' ? await findByArguments(['-D', dataDir]) : undefined;
-  if (!found || !(await readComm(found.pid)).startsWith('postgres')) return undefined;
-  return (await cwdOf(found.pid))?.endsWith(' (deleted)') ? found : undefined;
+  if (process.platform !== 'linux') return undefined;
+  // Any process may name the folder in its arguments.
+  for (const pid of await pidsWithArguments(['-D', dataDir])) {
+    const isRemoved = (await cwdOf(pid))?.endsWith(' (deleted)') === true;
+    const identity = isRemoved && (await readComm(pid)).startsWith('postgres') ? identifyRunning(pid) : undefined;
+    if (identity) return identity;
+  }
+  return undefined;
 }
 
 /** Clears the way for a start. Only when findPostmaster found nothing. */

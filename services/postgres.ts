@@ -17,8 +17,8 @@ import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { exists } from './exists.ts';
-import { readJson, writeJson } from './json-file.ts';
-import { portOr } from './ports.ts';
+import { readRecord, writeJson } from './json-file.ts';
+import { portNumber, portOr } from './ports.ts';
 import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './postgres-binaries.ts';
 import { findPostmaster, repairPidFile } from './postgres-pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './postgres-user.ts';
@@ -47,7 +47,7 @@ const TUNING: Readonly<Record<string, string>> = {
   fsync: 'on',
 };
 
-const portFile = z.object({ port: z.number() });
+const portFile = z.object({ port: portNumber });
 
 export interface PostgresOptions {
   /** Folder of its own, made if it is missing. */
@@ -104,6 +104,16 @@ export async function attachPostgres(options: PostgresOptions): Promise<RunningP
   return { ...attachTo(postmaster.identity), port: postmaster.port, url, attached: true };
 }
 
+/** The server of this folder if it runs; without an address where its password cannot be read. */
+export async function locatePostgres(
+  dir: string,
+): Promise<{ identity: ProcessIdentity; port: number; url?: string } | undefined> {
+  const postmaster = await findPostmaster(dataDirOf(dir));
+  if (!postmaster) return undefined;
+  const password = await readPassword(dir).catch(() => undefined);
+  return { ...postmaster, ...(password !== undefined && { url: urlOf(password, postmaster.port) }) };
+}
+
 /** Fast shutdown: clients are disconnected, everything is on disk. Harsher after 30 s. */
 export async function stopPostgres(identity: ProcessIdentity): Promise<void> {
   await endProcess(identity, [
@@ -120,8 +130,7 @@ const urlOf = (password: string, port: number, database = DATABASE): string =>
   `postgres://${ROLE}:${password}@127.0.0.1:${port}/${database}`;
 
 async function lastPort(dir: string): Promise<number | undefined> {
-  const value = await readJson(portFileOf(dir));
-  return value === undefined ? undefined : portFile.parse(value).port;
+  return (await readRecord(portFileOf(dir), portFile))?.port;
 }
 
 /** Makes the cluster if it is not there, in a folder beside that gets its name last. Returns the password. */

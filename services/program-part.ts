@@ -2,19 +2,18 @@
  * A program of ours (worker, backend) as a part: Node in a session of its own, which says on a pipe that
  * it is ready. `<run>/<name>.json` remembers it, so that a later supervisor attaches to it.
  *
- * Never: two of one program in a home. One whose starter died before writing it down is found by its
- * command line; one that is not known to be ready, or was started with other settings, is replaced.
+ * Never: two of one program in a home. One whose record is missing is found in the process table; one that is not known to be ready, or was started with other settings, is replaced.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import type { ProcessIdentity } from '../processes/identity.ts';
 import { loaderArguments } from '../processes/own-module.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { findByArguments } from './find-process.ts';
+import { findHomeProgram } from './find-process.ts';
 import type { Facts, HomePaths } from './home.ts';
-import { readJson, writeJson } from './json-file.ts';
+import { readRecord, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
 import { attachTo, endProcess, lastLines, spawnDetached, type RunningProcess } from './processes.ts';
@@ -54,15 +53,24 @@ export function programPart(program: Program): Part {
     needs: program.needs,
     logFile,
     start: async (context) => (await attach(program, context)) ?? launch(program, context, logFile),
+    find: async () => {
+      const record = await recordOf(program);
+      const running = await findRunning(program, record);
+      if (!running) return undefined;
+      const announced = record?.process.pid === running.pid ? record.announced : null;
+      return announced
+        ? { process: running, ...program.tell(announced) }
+        : { process: running, detail: null, facts: {} };
+    },
     stop: async (hurry) => {
-      const running = await findRunning(program, await readRecord(program));
+      const running = await findRunning(program, await recordOf(program));
       if (running) await end(program, running, hurry);
     },
   };
 }
 
 async function attach(program: Program, context: PartContext): Promise<StartedPart | undefined> {
-  const record = await readRecord(program);
+  const record = await recordOf(program);
   const running = await findRunning(program, record);
   if (!running) return undefined;
   const known = record?.process.pid === running.pid && record.fingerprint === digest(program, context.facts);
@@ -76,7 +84,7 @@ async function attach(program: Program, context: PartContext): Promise<StartedPa
 }
 
 async function launch(program: Program, context: PartContext, logFile: string): Promise<StartedPart> {
-  const last = (await readRecord(program))?.announced ?? undefined;
+  const last = (await recordOf(program))?.announced ?? undefined;
   let announcement: Promise<Announcement | undefined> = Promise.resolve(undefined);
   const started = await spawnDetached({
     command: process.execPath,
@@ -135,8 +143,10 @@ function startedPart(
 }
 
 async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {
-  if (record && isAlive(record.process)) return record.process;
-  return findByArguments([program.entry, ...tagOf(program)]);
+  const { home } = program.paths;
+  // Of any checkout or installation: two workers of one home must not run because they are of two versions.
+  const after = new RegExp(`(^|[/\\0])${basename(program.entry).replace(/\.[jt]s$/, '\\.[jt]s')}$`);
+  return findHomeProgram({ args: ['--home'], after, named: home, folder: home }, record?.process);
 }
 
 async function end(program: Program, identity: ProcessIdentity, hurry?: AbortSignal): Promise<void> {
@@ -151,9 +161,8 @@ async function end(program: Program, identity: ProcessIdentity, hurry?: AbortSig
 const tagOf = (program: Program): string[] => ['--home', program.paths.home];
 const recordPath = (program: Program): string => join(program.paths.run, `${program.name}.json`);
 
-async function readRecord(program: Program): Promise<RecordFile | undefined> {
-  const value = await readJson(recordPath(program));
-  return value === undefined ? undefined : recordFile.parse(value);
+async function recordOf(program: Program): Promise<RecordFile | undefined> {
+  return readRecord(recordPath(program), recordFile);
 }
 
 /** A fingerprint may hold passwords; only its digest is kept. */

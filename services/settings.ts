@@ -3,6 +3,7 @@
  * line each, so that nobody has to fix them one start at a time.
  */
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import { createRequire } from 'node:module';
 import { availableParallelism, devNull, homedir, hostname } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
@@ -47,11 +48,21 @@ export interface Settings {
 }
 
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
+/** As `new URL` and the Postgres client read it: both fail later, with words that do not name the setting. */
+const databaseUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, { error: 'expected postgres://…', abort: true })
+  .refine(isDatabaseUrl, {
+    error:
+      'expected postgres://USER:PASSWORD@HOST:PORT/DATABASE with a port up to 65535 ' +
+      'and each of : / ? # @ % in user or password written as %3A %2F %3F %23 %40 %25',
+  });
+
 const listenAddress = z.string().transform((text, context) => {
   const match = /^(?:\[(?<v6>[\da-f:.]+)\]|(?<host>[^\s:[\]]+)):(?<port>\d{1,5})$/i.exec(text);
   const port = Number(match?.groups?.['port']);
   const host = match?.groups?.['v6'] ?? match?.groups?.['host'];
-  if (host === undefined || port > 65_535) {
+  if (host === undefined || port > 65_535 || !isHost(host)) {
     context.addIssue({ code: 'custom', message: 'expected HOST:PORT such as 127.0.0.1:4700' });
     return z.NEVER;
   }
@@ -66,10 +77,7 @@ const seconds = z
   .refine((value) => value >= 1 && value <= 1_000_000, 'expected 1 to 1000000 seconds');
 
 const environment = z.object({
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, 'expected postgres://…')
-    .optional(),
+  DATABASE_URL: databaseUrl.optional(),
   TEMPORAL_ADDRESS: z
     .string()
     .regex(/^[^\s/]+:\d+$/, 'expected HOST:PORT such as localhost:7233')
@@ -109,6 +117,22 @@ const environment = z.object({
     .optional(),
   DEFAULT_MODEL: z.string().optional(),
 });
+
+function isDatabaseUrl(text: string): boolean {
+  try {
+    const { username, password, hostname: host, pathname } = new URL(text);
+    if (host === '' && pathname.length < 2) return false;
+    for (const part of [username, password, pathname]) decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** An IP address or a name. What has only digits and dots, or colons, is meant as an address. */
+function isHost(host: string): boolean {
+  return /^[\d.]+$|:/.test(host) ? isIP(host) !== 0 : /^[\w.-]{1,253}$/.test(host);
+}
 
 /** Fails with `invalid_input`, one line for each wrong value. An empty variable counts as unset. */
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {

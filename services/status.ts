@@ -1,8 +1,11 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
 import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
+import { passwordOf } from './database-password.ts';
 import { drainingWorkers } from './drains.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
-import { lockHolder } from './lock.ts';
+import { lockHolderAs } from './lock.ts';
+import type { FoundPart } from './part.ts';
+import { makeParts } from './parts.ts';
 import type { Settings } from './settings.ts';
 
 /** Printed by `longhaul status --json`; other programs rely on these names. */
@@ -35,11 +38,17 @@ export async function readStatus(settings: Settings): Promise<Status> {
   const paths = homePaths(settings.home);
   const state = await readState(paths);
   const supervisor = await liveSupervisor(paths, state);
-  const records =
-    state?.parts ?? NAMES.map((name) => ({ name, state: 'stopped' as const, process: null, detail: null }));
   const draining = await drainingWorkers(paths);
-  const parts = records.map((record) => partStatus(record, { supervised: supervisor !== undefined, draining }));
-  const facts = factsThatHold(settings, state);
+  const found = await findParts(settings, paths);
+  const parts = NAMES.map((name) => {
+    const record = recordThatHolds(
+      state?.parts.find((part) => part.name === name),
+      found.get(name),
+      name,
+    );
+    return partStatus(record, { supervised: supervisor !== undefined, draining });
+  });
+  const facts = factsThatHold(settings, wholeFacts(settings, state) ?? { ...state?.facts, ...factsOf(found) });
   return {
     database_url: facts.databaseUrl ?? null,
     temporal_address: facts.temporalAddress ?? null,
@@ -53,23 +62,64 @@ export async function readStatus(settings: Settings): Promise<Status> {
   };
 }
 
-/** The supervisor that holds the home and has written its record. */
+/** Where things are, for a command: by the record, or where it is missing or damaged, by what runs. */
+export async function readFacts(settings: Settings): Promise<Facts> {
+  const paths = homePaths(settings.home);
+  const state = await readState(paths);
+  const facts = wholeFacts(settings, state) ?? { ...state?.facts, ...factsOf(await findParts(settings, paths)) };
+  return factsThatHold(settings, facts);
+}
+
+/** `undefined`: not all is recorded. The password of our own Postgres is in a file of its own, which may be missing. */
+function wholeFacts(settings: Settings, state: HomeState | undefined): Facts | undefined {
+  const url = state?.facts.databaseUrl;
+  if (settings.databaseUrl === undefined && url !== undefined && passwordOf(url) === undefined) return undefined;
+  return state?.facts;
+}
+
+async function findParts(settings: Settings, paths: HomePaths): Promise<Map<string, FoundPart>> {
+  const parts = makeParts({ settings, paths, migrate: async () => {} });
+  const found = await Promise.all(parts.map(async (part) => [part.name, await part.find()] as const));
+  return new Map(found.flatMap(([name, part]) => (part ? [[name, part] as const] : [])));
+}
+
+const factsOf = (found: ReadonlyMap<string, FoundPart>): Facts =>
+  Object.assign({}, ...[...found.values()].map(({ facts }) => facts));
+
+type ShownRecord = Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>;
+
+/** A record of a process that is not this home's is a stranger's or a copy's; a process without one was found. */
+function recordThatHolds(record: PartRecord | undefined, found: FoundPart | undefined, name: string): ShownRecord {
+  const known = record?.process;
+  if (record && known?.pid === found?.process.pid) return record;
+  if (!found)
+    return record && !(known && isAlive(known)) ? record : { name, state: 'stopped', process: null, detail: null };
+  const state = record && record.process === null ? record.state : 'ready';
+  return { name, state, process: found.process, detail: record?.detail ?? found.detail };
+}
+
+/** The supervisor that holds the home. Its record may not be written yet, or be damaged. */
 export async function liveSupervisor(
   paths: HomePaths,
   state: HomeState | undefined,
 ): Promise<ProcessIdentity | undefined> {
-  const holder = await lockHolder(paths.lock);
-  return holder && state?.supervisor.pid === holder.pid && state.supervisor.startTime === holder.startTime
-    ? holder
-    : undefined;
+  const holder = await lockHolderAs(paths.lock);
+  if (!holder) return undefined;
+  // Older versions did not write their role down, but a record.
+  const isSupervisor =
+    holder.role === undefined ? !state || isSame(state.supervisor, holder.process) : holder.role === 'supervisor';
+  return isSupervisor ? holder.process : undefined;
 }
 
+export const isSame = (one: ProcessIdentity | undefined, other: ProcessIdentity): boolean =>
+  one?.pid === other.pid && one.startTime === other.startTime;
+
 /** Where things are: what was recorded, or else what the settings say about services that are not ours. */
-export function factsThatHold(settings: Settings, state: HomeState | undefined): Facts {
+function factsThatHold(settings: Settings, facts: Facts): Facts {
   return {
     ...(settings.databaseUrl === undefined ? {} : { databaseUrl: settings.databaseUrl }),
     ...(settings.temporal.kind === 'server' ? { temporalAddress: settings.temporal.address } : {}),
-    ...state?.facts,
+    ...facts,
   };
 }
 
@@ -81,7 +131,7 @@ function supervisorStatus(supervisor: ProcessIdentity | undefined): PartStatus {
 }
 
 function partStatus(
-  record: Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>,
+  record: ShownRecord,
   { supervised, draining }: { readonly supervised: boolean; readonly draining: readonly ProcessIdentity[] },
 ): PartStatus {
   const { name, state, process, detail } = record;

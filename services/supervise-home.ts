@@ -78,7 +78,7 @@ async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Super
 /** The lock, or that a supervisor has it. A `down` at work is waited for. */
 async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<LockResult | undefined> {
   while (!stop.aborted) {
-    const lock = await takeLock(paths.lock);
+    const lock = await takeLock(paths.lock, 'supervisor');
     if (lock.kind === 'held' || (await liveSupervisor(paths, await readState(paths)))) return lock;
     await sleep(100);
   }
@@ -87,5 +87,9 @@ async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<Lo
 
 /** A full disk or a closed terminal takes what is said, never the supervisor before it has stopped its parts. */
 function surviveLostOutput(): void {
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  for (const stream of [process.stdout, process.stderr]) {
+    // Also none of those that end a command whose reader has left.
+    stream.removeAllListeners('error');
+    stream.on('error', () => {});
+  }
 }

@@ -8,12 +8,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf } from '../processes/identity.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { writeState, type Facts, type HomePaths, type PartRecord } from './home.ts';
+import type { Facts, HomePaths, HomeState, PartRecord } from './home.ts';
 import type { Part, StartedPart } from './part.ts';
+import { StateRecord } from './state-record.ts';
 
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 5_000;
-const REWRITE_MS = 1_000;
 /** A part that ran this long is taken for healthy: its next restart is quick again. */
 const STEADY_MS = 10_000;
 
@@ -34,15 +34,13 @@ export class Supervisor {
   #wake = new AbortController();
   /** Called at every change of a record. */
   readonly #watchers = new Set<() => void>();
-  #writing: Promise<void> = Promise.resolve();
-  /** What went wrong with the last write, until one succeeds. */
-  #writeTrouble: string | undefined;
-  #rewrite: NodeJS.Timeout | undefined;
-  /** `over`: the last records are being written. `abandoned`: nothing is written any more. */
-  #stage: 'at work' | 'over' | 'abandoned' = 'at work';
+  readonly #record: StateRecord;
+  #isAbandoned = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    const { paths, say } = options;
+    this.#record = new StateRecord({ paths, say, state: () => this.#state() });
     this.#records = new Map(
       options.parts.map(({ name, logFile }) => [
         name,
@@ -54,9 +52,10 @@ export class Supervisor {
   /** Until `stop` is aborted; then the parts are stopped in the opposite order. An aborted `hurry` shortens that. */
   async run(stop: AbortSignal, hurry?: AbortSignal): Promise<void> {
     const { parts, say } = this.#options;
-    this.#write();
+    this.#record.write();
+    this.#record.keep();
     await Promise.all(parts.map((part) => this.#keep(part, stop)));
-    if (this.#stage === 'abandoned') return;
+    if (this.#isAbandoned) return;
     for (const part of parts.toReversed()) {
       try {
         await part.stop(hurry);
@@ -68,16 +67,14 @@ export class Supervisor {
         say(`${part.name}: ${messageOf(error)}`);
       }
     }
-    // The file may be somebody else's from here on.
-    this.#stage = 'over';
-    clearTimeout(this.#rewrite);
-    await this.#writing;
+    // From here on the file may belong to another supervisor.
+    await this.#record.close();
   }
 
   /** Parts and record are somebody else's from here on: nothing of either is touched any more. */
   abandon(): void {
-    this.#stage = 'abandoned';
-    clearTimeout(this.#rewrite);
+    this.#isAbandoned = true;
+    this.#record.abandon();
   }
 
   /** Starts at once what waits for its next try. */
@@ -89,6 +86,17 @@ export class Supervisor {
     waking.abort();
   }
 
+  #state(): HomeState {
+    const { settings } = this.#options;
+    return {
+      supervisor: identifySelf(),
+      repairs: this.#repairs,
+      ...(settings === undefined ? {} : { settings }),
+      facts: this.facts(),
+      parts: [...this.#records.values()],
+    };
+  }
+
   /** What all ready parts have told. */
   facts(): Facts {
     return Object.assign({}, ...this.#facts.values());
@@ -98,7 +106,7 @@ export class Supervisor {
   async ready(stop: AbortSignal): Promise<void> {
     const names = this.#options.parts.map((part) => part.name);
     await this.#until(() => this.#allReady(names), stop);
-    await this.#writing;
+    await this.#record.written();
   }
 
   async #keep(part: Part, stop: AbortSignal): Promise<void> {
@@ -111,7 +119,7 @@ export class Supervisor {
       if (started) {
         const since = Date.now();
         const how = await this.#untilOver(part, started, needed, stop);
-        if (this.#stage === 'abandoned') started.release();
+        if (this.#isAbandoned) started.release();
         if (stop.aborted) return;
         if (Date.now() - since > STEADY_MS) pauseMs = FIRST_PAUSE_MS;
         this.#set(part, { state: 'waiting', process: null, detail: how });
@@ -199,36 +207,8 @@ export class Supervisor {
     const record = this.#records.get(part.name);
     if (!record) throw new TypeError(`unknown part ${part.name}`);
     this.#records.set(part.name, { ...record, ...change });
-    this.#write();
+    this.#record.write();
     for (const look of this.#watchers) look();
-  }
-
-  /** One write after the other, so that the file never goes back in time. */
-  #write(): void {
-    this.#writing = this.#writeAfter(this.#writing);
-  }
-
-  /** A full disk must not end the supervisor. It tries again until the file says what is. */
-  async #writeAfter(previous: Promise<void>): Promise<void> {
-    await previous;
-    if (this.#stage === 'abandoned') return;
-    try {
-      const state = {
-        supervisor: identifySelf(),
-        repairs: this.#repairs,
-        ...(this.#options.settings === undefined ? {} : { settings: this.#options.settings }),
-        facts: this.facts(),
-        parts: [...this.#records.values()],
-      };
-      await writeState(this.#options.paths, state);
-      this.#writeTrouble = undefined;
-    } catch (error) {
-      const trouble = `supervisor: cannot write ${this.#options.paths.stateFile}: ${messageOf(error)}`;
-      if (this.#writeTrouble === undefined) this.#options.say(trouble);
-      this.#writeTrouble = trouble;
-      clearTimeout(this.#rewrite);
-      if (this.#stage === 'at work') this.#rewrite = setTimeout(() => this.#write(), REWRITE_MS).unref();
-    }
   }
 }
 

@@ -12,16 +12,18 @@ import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { findByArguments } from './find-process.ts';
-import { readJson, writeJson } from './json-file.ts';
+import { argumentAfter, findHomeProgram } from './find-process.ts';
+import { readRecord, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
-import { portOr } from './ports.ts';
+import { portNumber, portOr } from './ports.ts';
 import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from './processes.ts';
 import { checkTemporal } from './temporal-connection.ts';
 
 const READY_MS = 60_000;
 const READY_POLL_MS = 50;
 const STARTS = 3;
+/** The command that serves. */
+const START = ['server', 'start-dev'];
 
 // start-dev has one history shard, so its default limits per shard bind: 50 ms before every dispatch,
 // 250 to 440 seven-step tasks a minute instead of 1,000 and more (two cores, server 1.29.1, SDK 1.24).
@@ -63,7 +65,7 @@ export interface RunningTemporal extends RunningProcess {
   readonly attached: boolean;
 }
 
-const serverFile = z.object({ port: z.number(), uiPort: z.number(), process: processIdentity.optional() });
+const serverFile = z.object({ port: portNumber, uiPort: portNumber, process: processIdentity.optional() });
 type ServerFile = z.infer<typeof serverFile>;
 
 /** Attaches to the server of this folder or starts one; resolves when it serves the namespace. */
@@ -88,7 +90,7 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
 /** The server of this folder if it runs; waits until it serves. */
 export async function attachTemporal(options: TemporalOptions): Promise<RunningTemporal | undefined> {
   const identity = await findTemporalServer(options.dir);
-  const known = await readServerFile(options.dir);
+  const known = identity && (await portsOf(identity, options.dir));
   if (!identity || !known) return undefined;
   const running = attachTo(identity);
   await untilReady(running, known.port, options);
@@ -98,8 +100,26 @@ export async function attachTemporal(options: TemporalOptions): Promise<RunningT
 /** The process that serves the database of this folder. */
 export async function findTemporalServer(dir: string): Promise<ProcessIdentity | undefined> {
   const known = await readServerFile(dir);
-  if (known?.process && isAlive(known.process)) return known.process;
-  return findByArguments(['--db-filename', databaseFileOf(dir)]);
+  const args = [...START, '--db-filename'];
+  return findHomeProgram({ args, named: databaseFileOf(dir), folder: dir }, known?.process);
+}
+
+/** Where the server of this folder serves, if it runs. */
+export async function locateTemporalServer(
+  dir: string,
+): Promise<{ identity: ProcessIdentity; address: string; uiUrl: string } | undefined> {
+  const identity = await findTemporalServer(dir);
+  const known = identity && (await portsOf(identity, dir));
+  return identity && known && { identity, ...placeOf(known) };
+}
+
+/** By its record, or where that is missing or another server's, by its arguments. */
+async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFile | undefined> {
+  const known = await readServerFile(dir);
+  if (known?.process?.pid === identity.pid) return known;
+  const [port, uiPort] = await Promise.all(['--port', '--ui-port'].map((flag) => argumentAfter(identity.pid, flag)));
+  const told = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort) });
+  return told.success ? told.data : undefined;
 }
 
 export async function stopTemporal(identity: ProcessIdentity): Promise<void> {
@@ -113,8 +133,7 @@ const databaseFileOf = (dir: string): string => join(dir, 'temporal.db');
 const serverFileOf = (dir: string): string => join(dir, 'server.json');
 
 async function readServerFile(dir: string): Promise<ServerFile | undefined> {
-  const value = await readJson(serverFileOf(dir));
-  return value === undefined ? undefined : serverFile.parse(value);
+  return readRecord(serverFileOf(dir), serverFile);
 }
 
 function placeOf({ port, uiPort }: ServerFile) {
@@ -147,7 +166,7 @@ async function launch(options: TemporalOptions, program: string): Promise<Runnin
 }
 
 function argumentsOf(options: TemporalOptions, port: number, uiPort: number): string[] {
-  const args = ['server', 'start-dev', '--db-filename', databaseFileOf(options.dir), '--ip', '127.0.0.1'];
+  const args = [...START, '--db-filename', databaseFileOf(options.dir), '--ip', '127.0.0.1'];
   args.push('--port', String(port), '--ui-port', String(uiPort), '--log-level', 'warn', '--log-format', 'json');
   if (options.namespace !== undefined) args.push('--namespace', options.namespace);
   for (const name of Object.values(SEARCH_ATTRIBUTES)) args.push('--search-attribute', `${name}=Keyword`);

@@ -123,6 +123,9 @@ export function saidBesides(stderr: string, garbage: Garbage): string {
 
 function howItEnded(exit: Exit | undefined): string {
   if (exit === undefined) return 'closed its output but went on running';
+  if (exit.runnerLost) {
+    return 'was ended because the runner, the process of Longhaul that starts programs, was killed (out of memory, perhaps)';
+  }
   if (exit.signal === null) return `ended with exit code ${exit.code}`;
   const guess = exit.signal === 'SIGKILL' ? ' (out of memory, perhaps)' : '';
   return `was ended by ${exit.signal}${guess}`;

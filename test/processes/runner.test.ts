@@ -216,7 +216,7 @@ test('a runner that is killed loses what it ran, leaves none of it behind, and t
   expect(await running).toEqual({ kind: 'lost' });
   await until('its program is gone', () => identifyRunning(pid) === undefined);
   await until('the program that was talked to is gone', () => !isAlive(talked.identity));
-  expect(await talked.exited).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(await talked.exited).toEqual({ code: null, signal: 'SIGKILL', runnerLost: true });
   expect(await runProgram(shell('echo well'))).toMatchObject({ kind: 'ended', exitCode: 0 });
 });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identifyRunning } from '../../processes/identity.ts';
 import { readSettings } from '../../services/settings.ts';
 import { readStatus, type Status } from '../../services/status.ts';
+import { DAMAGES } from '../lab/damage.ts';
 import { longhaul as runLonghaul, type Ran } from '../lab/longhaul.ts';
 
 let home: string;
@@ -61,6 +62,30 @@ test('up -d returns with worker and backend at work, repairs a killed one, and d
   expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: 'nothing was running\n' });
 });
 
+test('records of what runs that were removed or changed are found out anew, and nothing is started twice', async () => {
+  const before = statusOf(await longhaul(['up', '-d', '--json']));
+  const lock = join(home, 'run', 'supervisor.lock');
+  const [announcement = ''] = await readdir(lock);
+  const files = [
+    'run/state.json',
+    'run/worker.json',
+    'run/backend.json',
+    'temporal/server.json',
+    'postgres/server.json',
+  ];
+  for (const damage of ['of another shape', 'removed']) {
+    for (const file of files) await DAMAGES[damage]?.(join(home, file));
+    await DAMAGES['emptied']?.(join(lock, announcement));
+    // Of the backend only its record knows the address.
+    const shown = statusOf(await longhaul(['status', '--json']));
+    expect(shown.parts.map(({ name, pid }) => [name, pid])).toEqual(before.parts.map(({ name, pid }) => [name, pid]));
+    expect(shown).toMatchObject({ database_url: before.database_url, temporal_address: before.temporal_address });
+    expect(statusOf(await longhaul(['up', '-d', '--json']))).toEqual(before);
+  }
+  expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: expect.stringContaining('postgres') as string });
+  for (const { pid } of before.parts) expect(identifyRunning(pid ?? 0)).toBeUndefined();
+});
+
 test('an address that others reach stops the start before anything runs, unless there is a token', async () => {
   const ran = await longhaul(['up', '-d'], { LONGHAUL_HOME: join(home, 'open'), LONGHAUL_LISTEN: '0.0.0.0:4709' });
   expect(ran).toMatchObject({
@@ -97,6 +122,27 @@ test('a port that the user set and somebody else has stops the start before anyt
   }
   expect(statusOf(await longhaul(['status', '--json'])).parts.every((part) => part.pid === null)).toBe(true);
   stranger.close();
+});
+
+test('an address that is not of this machine, and a database that no client can read, stop the start before anything runs', async () => {
+  for (const [name, value, says] of [
+    [
+      'LONGHAUL_LISTEN',
+      '192.0.2.1:4700',
+      'LONGHAUL_LISTEN is 192.0.2.1:4700, but 192.0.2.1 is no address of this machine',
+    ],
+    [
+      'DATABASE_URL',
+      'postgres://u:p@host:99999/db',
+      'DATABASE_URL: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE',
+    ],
+  ] as const) {
+    await writeFile(join(home, 'token'), 'x'.repeat(40));
+    const { code, stderr } = await longhaul(['up', '-d'], { [name]: value });
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(says) as string });
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  }
+  expect((await partsNow()).every(({ pid }) => pid === null)).toBe(true);
 });
 
 test('wrong usage and wrong settings end with 2, with --json as a problem', async () => {

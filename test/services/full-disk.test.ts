@@ -66,7 +66,14 @@ function part(name: string, stopped: string[]): Part {
     detail: 'here',
     facts: {},
   });
-  return { name, needs: [], logFile: join(folder, name), start, stop: async () => void stopped.push(name) };
+  return {
+    name,
+    needs: [],
+    logFile: join(folder, name),
+    start,
+    find: async () => undefined,
+    stop: async () => void stopped.push(name),
+  };
 }
 
 test('down stops what a killed supervisor left, although its lock cannot be written', async () => {

@@ -1,22 +1,26 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lockHolder, takeLock } from '../../services/lock.ts';
+import { lockHolder, lockHolderAs, takeLock } from '../../services/lock.ts';
 import { identify, identifySelf } from '../../processes/identity.ts';
+import { DAMAGES } from '../lab/damage.ts';
 import { until } from '../lab/until.ts';
 
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const HOLD = fileURLToPath(new URL('fixtures/hold-lock.ts', import.meta.url));
 
 let folder: string;
+let noLonger: AbortController;
 beforeEach(async () => {
+  noLonger = new AbortController();
   folder = await mkdtemp(join(tmpdir(), 'longhaul-lock-'));
 });
 afterEach(async () => {
+  noLonger.abort();
   await rm(folder, { recursive: true });
 });
 
@@ -57,23 +61,60 @@ test('a holder from before a reboot, with a pid that lives again, holds nothing'
   expect(await lockHolder(folder)).toBeUndefined();
 });
 
-test('a lock whose file is gone alone is written again; one whose folder is gone, or that another has, is lost', async () => {
-  const stop = new AbortController();
-  const lock = await takeLock(folder);
+async function held(where: string) {
+  const lock = await takeLock(where);
   if (lock.kind !== 'held') throw new Error('it is expected to be free');
-  const lost = lock.untilLost(stop.signal);
-  const [name = ''] = await readdir(folder);
-  await rm(join(folder, name));
-  await until('the file to be there again', async () => (await readdir(folder)).includes(name));
-  expect(await lockHolder(folder)).toEqual(identifySelf());
+  return lock;
+}
 
+test.each(Object.entries(DAMAGES))(
+  'a lock whose file is %s is held all the same, and is written again',
+  async (_, damage) => {
+    const lock = await held(folder);
+    void lock.untilLost(noLonger.signal);
+    const [name = ''] = await readdir(folder);
+    const file = join(folder, name);
+    const whole = await readFile(file, 'utf8');
+    await damage(file);
+    await until('the file to be whole again', async () => (await readFile(file, 'utf8').catch(() => '')) === whole);
+    expect(await lockHolder(folder)).toEqual(identifySelf());
+  },
+);
+
+test('a lock whose file says nothing is held by the process that its name tells', async () => {
+  const lock = await held(folder);
+  const [name = ''] = await readdir(folder);
+  await writeFile(join(folder, name), '{"hello":1}');
+  expect(await lockHolderAs(folder)).toEqual({ process: identifySelf(), role: 'other' });
+  await lock.release();
+});
+
+test('a copy of a lock is held by no process, and the lock still is', async () => {
+  const original = join(folder, 'original');
+  const copy = join(folder, 'copy');
+  const lock = await held(original);
+  await cp(original, copy, { recursive: true });
+  expect(await lockHolder(copy)).toBeUndefined();
+  expect((await takeLock(copy)).kind).toBe('held');
+  await rename(original, join(folder, 'renamed'));
+  expect(await lockHolder(join(folder, 'renamed'))).toEqual(identifySelf());
+  await lock.release();
+});
+
+test('a folder of a lock that is removed alone is made again; with the folder around it the lock is lost', async () => {
+  const home = join(folder, 'run');
+  const lock = await held(join(home, 'lock'));
+  const lost = lock.untilLost(noLonger.signal);
+  await rm(join(home, 'lock'), { recursive: true });
+  await until('the lock to be there again', async () => (await lockHolder(join(home, 'lock'))) !== undefined);
+  expect(await lockHolder(join(home, 'lock'))).toEqual(identifySelf());
+  await rm(home, { recursive: true });
+  expect(await lost).toBeUndefined();
+});
+
+test('a lock that another process holds by now is lost', async () => {
+  const lock = await held(folder);
   const other = identify(process.ppid);
   await writeFile(join(folder, 'other'), JSON.stringify({ process: other, holds: true }));
-  await rm(join(folder, name));
-  expect(await lost).toEqual(other);
-
-  await rm(folder, { recursive: true });
-  expect(await lock.untilLost(stop.signal)).toBeUndefined();
-  expect(stop.signal.aborted).toBe(false);
-  await mkdir(folder);
+  expect(await lock.untilLost(noLonger.signal)).toEqual(other);
 });

@@ -57,6 +57,38 @@ test('every setting can be given, and a given listen address is fixed', () => {
   });
 });
 
+test.each([
+  ['DATABASE_URL', 'postgres://'],
+  ['DATABASE_URL', 'postgres://u:pa/ss@host/db'],
+  ['DATABASE_URL', 'postgres://u:pa%ss@host/db'],
+  ['DATABASE_URL', 'postgres://host:99999/db'],
+  ['DATABASE_URL', 'postgres://host:port/db'],
+  ['DATABASE_URL', 'host=db user=u'],
+  ['LONGHAUL_LISTEN', '127.0.0.1:65536'],
+  ['LONGHAUL_LISTEN', '127.0.0.256:4700'],
+  ['LONGHAUL_LISTEN', '127.1.1:4700'],
+  ['LONGHAUL_LISTEN', '[::g]:4700'],
+  ['LONGHAUL_LISTEN', '[1:2]:4700'],
+  ['LONGHAUL_LISTEN', 'host/path:4700'],
+  ['LONGHAUL_LISTEN', 'http://127.0.0.1:4700'],
+])('%s=%s is refused in one line', (name, value) => {
+  expect(() => readSettings({ [name]: value })).toThrow(
+    expect.objectContaining({
+      code: 'invalid_input',
+      message: expect.stringMatching(new RegExp(`^${name}: expected [^\n]+, found [^\n]+$`)) as string,
+    }),
+  );
+});
+
+test.each([
+  ['DATABASE_URL', 'postgres://u:p%40ss@host:5432/db?sslmode=require'],
+  ['DATABASE_URL', 'postgresql:///longhaul'],
+  ['LONGHAUL_LISTEN', 'localhost:4700'],
+  ['LONGHAUL_LISTEN', 'my-host.example:0'],
+])('%s=%s is accepted', (name, value) => {
+  expect(readSettings({ [name]: value })).toBeDefined();
+});
+
 test('all wrong values are named at once, a database password never', () => {
   const wrong = {
     DATABASE_URL: 'mysql://u:secret@db',
