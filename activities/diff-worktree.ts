@@ -18,6 +18,7 @@ import {
 import { head } from '../workflows/cut-text.ts';
 import { isErrno } from '../workflows/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
+import { replaced } from '../worktrees/identity.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
@@ -96,15 +97,26 @@ async function goneDiff(deps: StepDeps, place: Place, taskId: TaskId): Promise<C
   const queued = await deps.sql`
     SELECT FROM pending_changes WHERE task_id = ${taskId}
      UNION ALL SELECT FROM collected_diffs WHERE task_id = ${taskId}`;
-  if (queued.length === 0) {
-    await warn(deps, place, taskId, [
-      `The worktree ${place.worktree_path} is gone: whatever the agent had written there could not be collected.`,
-    ]);
+  if (queued.length > 0) return { kind: 'none' };
+  const gone = `the worktree's folder ${place.worktree_path} was removed while the task was at work`;
+  const record = await deps.worktrees.findOwned(taskId);
+  // Our own removal says so in the record before the first file goes, and comes after all is stored.
+  if (record?.state === 'ready') {
+    const { code, message } = replaced(gone);
+    return { kind: 'none', failure: { code, message } };
   }
+  await warn(deps, place, taskId, [
+    `The worktree ${place.worktree_path} is gone: whatever the agent had written there could not be collected.`,
+  ]);
   return { kind: 'none' };
 }
 
-function keptDiff({ reason, commit }: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): CollectedDiff {
+function keptDiff(kept: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): CollectedDiff {
+  const { reason, commit } = kept;
+  if (kept.replaced) {
+    const { code, message } = replaced(reason);
+    return { kind: 'kept', reason: 'what is there is not what was made for the task.', failure: { code, message } };
+  }
   return { kind: 'kept', reason: commit ? `${reason} What could be stored is ${taskRef(taskId)}.` : reason };
 }
 

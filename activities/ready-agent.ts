@@ -39,6 +39,7 @@ export interface ReadyAgent extends AgentInSession {
 
 export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   const { input } = start.task;
+  start.deps.worktrees.refuseReplaced(start.task.worktree_path);
   const { earlier, conversation } = start.taken;
   const worked = earlier.filter((attempt) => attempt.spawned_at !== null);
   const known = worked.findLast((attempt) => attempt.agent_session_id !== null)?.agent_session_id;

@@ -36,8 +36,15 @@ export async function closeTask({ taskId, run, live, end, partial }: Closing): P
   live.enter('finish', 'cleaning');
   // A cancel that came while the closing steps ran still counts.
   const reason = live.cancelReason();
-  const finalEnd: TaskEnd = reason && end.state !== 'cancelled' ? { state: 'cancelled', ...reason } : end;
+  const finalEnd: TaskEnd =
+    reason && end.state !== 'cancelled' ? { state: 'cancelled', ...reason } : withFailure(end, collected);
   const result = await run.finishTask({ taskId, end: finalEnd, ...(keep === undefined ? {} : { keptWorktree: keep }) });
   live.ended(finalEnd);
   return result;
+}
+
+/** A turn that came to its end, and whose work is not there, has not completed the task. */
+function withFailure(end: TaskEnd, collected: CollectedDiff): TaskEnd {
+  const failure = collected.kind === 'changed' ? undefined : collected.failure;
+  return failure && end.state === 'completed' ? { state: 'failed', ...failure } : end;
 }

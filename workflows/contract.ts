@@ -176,8 +176,14 @@ export type DispatchResult =
   | { readonly kind: 'waiting'; readonly until: string; readonly attempt: number }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
 
+/** Why a task whose turn was completed has failed all the same. */
+export interface CollectFailure {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
 export type CollectedDiff =
-  | { readonly kind: 'none' }
+  | { readonly kind: 'none'; readonly failure?: CollectFailure }
   | {
       readonly kind: 'changed';
       readonly commit: string;
@@ -186,7 +192,7 @@ export type CollectedDiff =
       readonly deletions: number;
     }
   /** The worktree could not be stored for good, or holds what a commit cannot carry: it must stay. */
-  | { readonly kind: 'kept'; readonly reason: string };
+  | { readonly kind: 'kept'; readonly reason: string; readonly failure?: CollectFailure };
 
 export interface QueueChangeInput extends StepInput {
   /** The turn did not come to its end. */

@@ -38,6 +38,7 @@ export const ERRORS = {
   git_failed: { origin: 'host', retryable: true, effect: 'unknown' },
   repository_locked: { origin: 'host', retryable: true, effect: 'none' },
   worktree_in_use: { origin: 'host', retryable: true, effect: 'none' },
+  worktree_replaced: { origin: 'operator', retryable: false, effect: 'unknown' },
   agent_unknown: { origin: 'caller', retryable: false, effect: 'none' },
   agent_not_installed: { origin: 'caller', retryable: false, effect: 'none' },
   agent_needs_login: { origin: 'caller', retryable: false, effect: 'none' },

@@ -18,6 +18,7 @@ import { LonghaulError } from '../workflows/errors.ts';
 import { gitText } from './git.ts';
 import { type CollectRequest, copyIndex, type Job, survey } from './job.ts';
 import { putBack } from './nested.ts';
+import { replacement } from './identity.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, ifThere, orAbsent, ownCommonDirOf } from './repository.ts';
@@ -37,7 +38,13 @@ export type Collected =
   | { readonly kind: 'none'; readonly ignored: string[]; readonly notes: string[] }
   | CollectedChange
   /** The worktree must stay: it holds what could not be stored. `commit`: what could. */
-  | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string };
+  | {
+      readonly kind: 'kept';
+      readonly reason: string;
+      readonly commit?: string;
+      /** What is at its path is not the folder that was made there: nothing was read. */
+      readonly replaced?: true;
+    };
 
 const IGNORED_LIMIT = 200;
 
@@ -58,10 +65,9 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
         `The worktree ${worktreePath} is gone or was never finished: nothing to collect.`,
       );
     }
-    // An agent may have put a link there: what it leads to is somebody else's.
-    if (!status.isDirectory()) {
-      return { kind: 'kept', reason: `${subject} is no longer a folder, but a link or a file that took its place` };
-    }
+    // What is at the path now is somebody else's: a link that an agent put there, a clone, a folder made anew.
+    const why = replacement({ worktreePath: subject, identity: record?.identity }, entry.adminDir);
+    if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
     const index = path.join(entry.adminDir, 'longhaul-index');
     const env = { GIT_DIR: entry.adminDir, GIT_WORK_TREE: subject, GIT_INDEX_FILE: index };
     const at = { cwd: subject, env, ...(request.signal && { signal: request.signal }) };

@@ -12,6 +12,7 @@ import { LonghaulError } from '../workflows/errors.ts';
 import { addEntry } from './add-entry.ts';
 import { clearWorktree } from './clear.ts';
 import { git, gitError, tryGit } from './git.ts';
+import { identityOf, replaced, replacement } from './identity.ts';
 import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { type Repository, canonical, findEntry, ifThere, inspect, isOurs } from './repository.ts';
@@ -88,13 +89,14 @@ async function makeOrFind({ locksDir, repository, worktreePath, request }: Targe
   if (earlier?.state === 'ready' || (earlier?.state === 'collected' && isOwn)) {
     if (earlier.commonDir !== commonDir) throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
     if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
+    refuseReplaced(earlier);
     if (adopt(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
   }
   const inTheWay = earlier === undefined ? occupant(commonDir, worktreePath) : 'ours';
   if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
   const record: WorktreeRecord = { worktreePath, topLevel, commonDir, base, ...owner, state: 'making' };
   if (earlier === undefined && request.madeBefore && inTheWay === 'ours' && adopt(record)) {
-    writeRecord(locksDir, { ...record, state: 'ready' });
+    writeRecord(locksDir, { ...record, state: 'ready', identity: identityOf(worktreePath) });
     return { state: 'found', worktreePath, base, warnings: [] };
   }
   writeRecord(locksDir, record);
@@ -121,13 +123,22 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
   return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
     const earlier = readRecord(locksDir, worktreePath);
     if (earlier === undefined) throw inUse(worktreePath, 'it is no worktree that was made here');
+    refuseReplaced(earlier);
+    // The folder that is to come is another one.
+    const { identity: _, ...rest } = earlier;
     const { commonDir, topLevel } = earlier;
-    const record: WorktreeRecord = { ...earlier, base: request.base, state: 'making' };
+    const record: WorktreeRecord = { ...rest, base: request.base, state: 'making' };
     writeRecord(locksDir, record);
     await clearWorktree({ locksDir, worktreePath, commonDir, ...signal });
     const repository = { topLevel, commonDir, head: request.base };
     return { warnings: await make({ locksDir, repository, record, ...signal }) };
   });
+}
+
+/** Throws `worktree_replaced` if what is at its path is not the folder that was made there. */
+export function refuseReplaced(record: WorktreeRecord): void {
+  const why = replacement(record, findEntry(record.commonDir, record.worktreePath)?.adminDir);
+  if (why !== undefined) throw replaced(why);
 }
 
 /**
@@ -176,7 +187,7 @@ async function make({ locksDir, repository, record, signal: given }: Making): Pr
   );
   const warnings = await checkOut(worktreePath, given);
   warnings.push(...(await populateSubmodules({ repository, worktreePath, ...signal })));
-  writeRecord(locksDir, { ...record, state: 'ready' });
+  writeRecord(locksDir, { ...record, state: 'ready', identity: identityOf(worktreePath) });
   return warnings;
 }
 

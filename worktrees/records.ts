@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { identitySchema } from './identity.ts';
 import { ifThere, orAbsent } from './repository.ts';
 import { nameOf } from './repository-lock.ts';
 
@@ -17,6 +18,8 @@ const recordSchema = z.object({
   commonDir: z.string(),
   base: z.string(),
   owner: z.string().optional(),
+  /** Of the folder, once it is whole. */
+  identity: identitySchema.optional(),
   /**
    * `making`: begun, or being made anew, or being removed: what is in the folder counts for nothing.
    * `ready`: an agent may have worked in it. `collected`: all of it is stored in the repository.

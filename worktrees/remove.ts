@@ -8,6 +8,7 @@ import { lstat, readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { LonghaulError } from '../workflows/errors.ts';
 import { clearWorktree } from './clear.ts';
+import { refuseReplaced } from './create.ts';
 import { deleteRecord, readRecord, writeRecord } from './records.ts';
 import {
   adminDirOf,
@@ -53,6 +54,8 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
     const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
     if (found === 'nothing') return { removed: false };
     if (found !== 'ours') throw refused(worktreePath, found);
+    // A link or a file in its place is removed, never what it leads to.
+    if (record !== undefined && (await orAbsent(lstat(worktreePath)))?.isDirectory() === true) refuseReplaced(record);
     if (record !== undefined) writeRecord(locksDir, { ...record, state: 'making' });
     await clearWorktree({ locksDir, worktreePath, commonDir: commonDir ?? worktreePath, ...signal });
     await deleteRecord(locksDir, worktreePath);

@@ -10,7 +10,14 @@
  */
 import { LonghaulError } from '../workflows/errors.ts';
 import { type Collected, collectChange } from './collect.ts';
-import { type CreateRequest, type MadeWorktree, type ResetRequest, createWorktree, resetWorktree } from './create.ts';
+import {
+  type CreateRequest,
+  type MadeWorktree,
+  type ResetRequest,
+  createWorktree,
+  refuseReplaced,
+  resetWorktree,
+} from './create.ts';
 import { tryGit } from './git.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
 import type { CollectRequest } from './job.ts';
@@ -43,6 +50,8 @@ export interface Worktrees {
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
   /** The worktree that is this task's by now, for a task whose row is gone; undefined: it has none. */
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;
+  /** Throws `worktree_replaced` if what is at the path is not the folder that was made there. Without a record it says nothing. */
+  refuseReplaced(worktreePath: string): void;
   /** Whose task's the worktree at this path is by now; undefined: nobody's, as far as our records say. */
   ownerOf(worktreePath: string): string | undefined;
   /** The commit that `ref` names; undefined: there is no such ref. */
@@ -67,6 +76,10 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     },
     remove: (request) => removeWorktree({ locksDir, ...(root !== undefined && { root }) }, request),
     findOwned: (owner) => findOwned(locksDir, owner),
+    refuseReplaced(worktreePath) {
+      const record = readRecord(locksDir, canonical(worktreePath));
+      if (record !== undefined && record.state !== 'making') refuseReplaced(record);
+    },
     ownerOf: (worktreePath) => readRecord(locksDir, canonical(worktreePath))?.owner,
     resultCommit: async ({ projectPath, ref, signal }) => {
       checkRef(ref);

@@ -373,6 +373,7 @@ test('a link that took the place of the worktree is not followed', async () => {
   expect(await tree.collect()).toEqual({
     kind: 'kept',
     reason: `${tree.worktreePath} is no longer a folder, but a link or a file that took its place`,
+    replaced: true,
   });
   expect(await repository.git('for-each-ref', 'refs/longhaul')).toBe('');
   await tree.remove();
