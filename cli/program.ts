@@ -105,6 +105,21 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./psql.ts')).registerPsql,
   },
   {
+    name: 'backup',
+    description: 'write database, token and results into one file; at work or stopped',
+    load: async () => (await import('./backup.ts')).registerBackup,
+  },
+  {
+    name: 'restore',
+    description: 'make the home out of a backup',
+    load: async () => (await import('./restore.ts')).registerRestore,
+  },
+  {
+    name: 'systemd',
+    description: 'print a unit for `systemctl --user` that keeps the services running',
+    load: async () => (await import('./systemd.ts')).registerSystemd,
+  },
+  {
     name: 'demo',
     description: 'show one task from beginning to end: a throwaway home, a sample project, an agent without a model',
     load: async () => (await import('./demo.ts')).registerDemo,

@@ -1,0 +1,29 @@
+/** `longhaul restore`: a home out of a backup. */
+import type { Command } from 'commander';
+import { restore } from '../maintenance/backup/restore.ts';
+import { readSettings } from '../services/settings.ts';
+import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
+
+export function registerRestore(program: Command): void {
+  const command = program
+    .command('restore')
+    .argument('<file>', 'made by `longhaul backup`')
+    .option('--json', 'for programs')
+    .action((file: string, options: { json?: boolean }) =>
+      runCommand(options, async () => {
+        const { home } = readSettings();
+        const { made, lost } = await restore(home, file);
+        if (options.json) {
+          process.stdout.write(`${JSON.stringify({ home, made_at: made.madeAt, lost_results: lost })}\n`);
+          return;
+        }
+        for (const [project, refs] of Object.entries(lost))
+          process.stderr.write(
+            `note: ${project} lacks the repository or the commits of ${refs.length} ${refs.length === 1 ? 'result' : 'results'}; their diffs are in the database\n`,
+          );
+        process.stdout.write(`${home} is as of ${made.madeAt}. \`longhaul up -d\` starts it; open tasks start over.\n`);
+      }),
+    );
+  withExamples(command, ['longhaul restore ~/longhaul.tar.gz', 'into LONGHAUL_HOME, which has no database yet']);
+}

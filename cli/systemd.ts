@@ -1,0 +1,67 @@
+/** `longhaul systemd`: a user unit that keeps the services of a home running. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { LonghaulError } from '../workflows/errors.ts';
+import { readSettings } from '../services/settings.ts';
+import { runCommand } from './exit.ts';
+import { withExamples } from './help.ts';
+
+/** Longer than the supervisor takes at most to stop its parts one after the other (130 s). */
+const STOP_SECONDS = 150;
+/** May hold passwords or keys: they go into a file that only its owner reads, never into a unit. */
+const SECRET = /^(DATABASE_URL$|TEMPORAL_)/;
+
+export function registerSystemd(program: Command): void {
+  const command = program.command('systemd').action(() =>
+    runCommand({}, async () => {
+      process.stdout.write(unitText(process.env));
+    }),
+  );
+  withExamples(
+    command,
+    ['longhaul systemd > ~/.config/systemd/user/longhaul.service', 'with the PATH and LONGHAUL_* of this shell'],
+    ['systemctl --user daemon-reload && systemctl --user enable --now longhaul'],
+    ['loginctl enable-linger', 'so that it starts with the machine and stays after you log out'],
+  );
+}
+
+export function unitText(env: NodeJS.ProcessEnv): string {
+  const { home } = readSettings(env);
+  const program = process.argv[1];
+  if (program === undefined) throw new LonghaulError('internal_error', 'this command has no path');
+  const ours = Object.entries(env).filter(([name]) => name === 'PATH' || name.startsWith('LONGHAUL_'));
+  const variables = Object.entries({ ...Object.fromEntries(ours), LONGHAUL_HOME: home }).map(
+    ([name, value]) => `Environment=${quoted(`${name}=${value ?? ''}`)}`,
+  );
+  const secrets = Object.keys(env).filter((name) => SECRET.test(name));
+  const note = secrets.length === 0 ? '' : ` This shell has ${secrets.sort().join(', ')}.`;
+  return `[Unit]
+Description=Longhaul: durable coding-agent tasks
+
+[Service]
+Type=exec
+ExecStart=${quoted(process.execPath, '$')} ${quoted(resolve(program), '$')} up
+${variables.join('\n')}
+# Agents' keys, DATABASE_URL and TEMPORAL_*: NAME=value lines in this file, readable by you alone (chmod 600).${note}
+EnvironmentFile=-${escaped(`${home}/environment`)}
+# The supervisor stops its parts in order. They outlive a supervisor that was killed, and the next one attaches to them.
+KillMode=process
+TimeoutStopSec=${STOP_SECONDS}
+Restart=on-failure
+RestartSec=2
+# An agent that runs out of memory does not end everything else.
+OOMPolicy=continue
+
+[Install]
+WantedBy=default.target
+`;
+}
+
+/** systemd.unit(5): a percent sign begins a specifier. */
+const escaped = (text: string): string => text.replaceAll('%', '%%');
+
+/** systemd.syntax(7). In a command line a dollar sign begins a variable, too. */
+function quoted(text: string, variable?: '$'): string {
+  const inside = escaped(text).replace(/["\\]/g, '\\$&');
+  return `"${variable ? inside.replaceAll('$', '$$$$') : inside}"`;
+}

@@ -1,0 +1,106 @@
+/**
+ * Backs up a home, at work or stopped, into one file. What is in it: contents.ts.
+ *
+ * Never: a file under the wanted name that is not whole. It is made beside, and gets its name last.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { copyFile, link, mkdir, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { packageVersion } from '../../processes/package-version.ts';
+import { exists } from '../../services/exists.ts';
+import { prepareHome } from '../../services/home.ts';
+import { takeLock } from '../../services/lock.ts';
+import { attachPostgres, startPostgres, stopPostgres } from '../../services/postgres.ts';
+import type { Settings } from '../../services/settings.ts';
+import { connect, type Sql } from '../../store/sql.ts';
+import { isErrno, LonghaulError } from '../../workflows/errors.ts';
+import { contentsOf, FORMAT, type Manifest } from './contents.ts';
+import { copyCluster } from './copy-cluster.ts';
+import { bundleResults } from './results.ts';
+
+const run = promisify(execFile);
+
+export async function backUp(settings: Settings, wanted: string): Promise<Manifest> {
+  if (settings.databaseUrl !== undefined) {
+    throw new LonghaulError(
+      'invalid_input',
+      'DATABASE_URL names a Postgres of yours, which has all that a backup is about: use pg_dump for it.',
+    );
+  }
+  if (!(await exists(join(settings.home, 'postgres', 'data', 'PG_VERSION'))))
+    throw new LonghaulError('invalid_input', `${settings.home} has no database yet: there is nothing to back up.`);
+  const file = resolve(wanted);
+  if (await exists(file)) throw taken(file);
+  const folder = join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);
+  await mkdir(folder, { mode: 0o700 });
+  try {
+    const made = await withDatabase(settings.home, (sql) => collect(sql, settings.home, folder));
+    const archive = `${folder}.tar`;
+    try {
+      await run('sh', ['-c', 'umask 077; exec tar -czf "$1" -C "$2" .', 'sh', archive, folder]);
+      await link(archive, file).catch((error: unknown) => {
+        throw isErrno(error, 'EEXIST') ? taken(file) : error;
+      });
+    } finally {
+      await rm(archive, { force: true });
+    }
+    return made;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const taken = (file: string): LonghaulError =>
+  new LonghaulError('invalid_input', `${file} exists: name another file, or remove it.`);
+
+/** Of the running server, or of one that runs for as long as this takes. */
+async function withDatabase<T>(home: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  const paths = await prepareHome(home);
+  const options = { dir: paths.postgres, logFile: join(paths.logs, 'postgres.log') };
+  const use = async (url: string): Promise<T> => {
+    const sql = connect(url, { max: 2, applicationName: 'longhaul backup' });
+    try {
+      return await work(sql);
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
+  };
+  const running = await attachPostgres(options);
+  if (running) {
+    running.release();
+    return use(running.url);
+  }
+  const lock = await takeLock(paths.lock);
+  if (lock.kind === 'busy')
+    throw new LonghaulError('service_unreachable', 'Postgres is not ready yet: `longhaul up -d`, then try again.');
+  try {
+    const started = await startPostgres(options);
+    try {
+      return await use(started.url);
+    } finally {
+      await stopPostgres(started.identity);
+    }
+  } finally {
+    await lock.release();
+  }
+}
+
+async function collect(sql: Sql, home: string, folder: string): Promise<Manifest> {
+  const to = contentsOf(folder);
+  await copyCluster(sql, join(home, 'postgres', 'data'), to.data);
+  await copyFile(join(home, 'postgres', 'password'), to.password);
+  if (await exists(join(home, 'token'))) await copyFile(join(home, 'token'), to.token);
+  // After the rows: a ref that a row names is in the bundle.
+  const rows = await sql<{ id: string; path: string }[]>`
+    SELECT DISTINCT ON (path) id, path FROM projects WHERE path LIKE '/%' ORDER BY path, id`;
+  const projects: Manifest['projects'] = [];
+  for (const { id, path } of rows) {
+    const results = await bundleResults(path, to.bundle(id));
+    if (results) projects.push({ id, path, ...results });
+  }
+  const made: Manifest = { format: FORMAT, version: packageVersion(), madeAt: new Date().toISOString(), projects };
+  await writeFile(to.manifest, JSON.stringify(made, undefined, 2), { mode: 0o600 });
+  return made;
+}

@@ -1,0 +1,105 @@
+/** Makes a home out of a backup. Never over one that has a database. */
+import { execFile } from 'node:child_process';
+import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { exists } from '../../services/exists.ts';
+import { type HomePaths, prepareHome } from '../../services/home.ts';
+import { takeLock } from '../../services/lock.ts';
+import { findPostgresBinaries } from '../../services/postgres-binaries.ts';
+import { choosePostgresUser } from '../../services/postgres-user.ts';
+import { startPostgres, stopPostgres } from '../../services/postgres.ts';
+import { forgetOpenTurns } from '../../store/forget-open-turns.ts';
+import { connect } from '../../store/sql.ts';
+import { LonghaulError } from '../../workflows/errors.ts';
+import { contentsOf, type Manifest, manifest } from './contents.ts';
+import { restoreResults } from './results.ts';
+
+const run = promisify(execFile);
+
+export interface Restored {
+  readonly made: Manifest;
+  /** Projects, by path, of which refs could not be put back. */
+  readonly lost: Readonly<Record<string, readonly string[]>>;
+}
+
+export async function restore(home: string, given: string): Promise<Restored> {
+  const file = resolve(given);
+  if (!(await exists(file))) throw new LonghaulError('invalid_input', `There is no ${file}.`);
+  if (await exists(join(home, 'postgres', 'data')))
+    throw new LonghaulError(
+      'invalid_input',
+      `${home} has a database already: move the home away, or set LONGHAUL_HOME to a folder for the restored one.`,
+    );
+  const paths = await prepareHome(home);
+  const lock = await takeLock(paths.lock);
+  if (lock.kind === 'busy')
+    throw new LonghaulError(
+      'invalid_input',
+      `Process ${lock.holder.pid} is at work in ${home}: \`longhaul down\` first.`,
+    );
+  const folder = join(home, 'restoring');
+  try {
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { mode: 0o700 });
+    const made = await unpack(file, folder);
+    const from = contentsOf(folder);
+    const lost: Record<string, readonly string[]> = {};
+    for (const { id, path, ...results } of made.projects) {
+      const missing = await restoreResults(path, from.bundle(id), results);
+      if (missing.length > 0) lost[path] = missing;
+    }
+    if ((await exists(from.token)) && !(await exists(paths.tokenFile))) await rename(from.token, paths.tokenFile);
+    await placeCluster(folder, paths.postgres);
+    await startOpenTasksOver(paths);
+    return { made, lost };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+    await lock.release();
+  }
+}
+
+async function unpack(file: string, folder: string): Promise<Manifest> {
+  try {
+    await run('tar', ['-xzf', file, '-C', folder, '--no-same-owner']);
+    return manifest.parse(JSON.parse(await readFile(contentsOf(folder).manifest, 'utf8')));
+  } catch (error) {
+    const why = error instanceof Error ? (error.message.split('\n').at(-2) ?? error.message) : String(error);
+    throw new LonghaulError('invalid_input', `${file}: expected a file that \`longhaul backup\` made, found: ${why}`, {
+      cause: error,
+    });
+  }
+}
+
+/** The cluster comes last: with it the home has a database. */
+async function placeCluster(folder: string, postgres: string): Promise<void> {
+  const from = contentsOf(folder);
+  await mkdir(postgres, { recursive: true, mode: 0o711 });
+  const data = join(postgres, 'data');
+  const { postgres: program } = await findPostgresBinaries();
+  // As for a cluster that is not made yet: where root runs it as another account, that one must own it.
+  const user = await choosePostgresUser(postgres, data, program);
+  if (user.kind === 'account') await give(from.data, user);
+  await rename(from.password, join(postgres, 'password'));
+  await rename(from.data, data);
+}
+
+/**
+ * Worktrees are in no backup. An agent that took up its session in a new one, or a turn that counts as over, would leave
+ * a change without what was written before.
+ */
+async function startOpenTasksOver(paths: HomePaths): Promise<void> {
+  const server = await startPostgres({ dir: paths.postgres, logFile: join(paths.logs, 'postgres.log') });
+  const sql = connect(server.url, { max: 1, applicationName: 'longhaul restore' });
+  try {
+    await forgetOpenTurns(sql);
+  } finally {
+    await sql.end({ timeout: 1 });
+    await stopPostgres(server.identity);
+  }
+}
+
+async function give(path: string, { uid, gid }: { readonly uid: number; readonly gid: number }): Promise<void> {
+  await chown(path, uid, gid);
+  for (const name of await readdir(path, { recursive: true })) await chown(join(path, name), uid, gid);
+}

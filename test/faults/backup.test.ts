@@ -1,0 +1,92 @@
+/** A home is backed up while it works, and lost: what comes back, and what becomes of tasks that were open. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { taskRef } from '../../worktrees/worktrees.ts';
+import { type LabHome, startHome } from '../lab/home.ts';
+import { longhaul } from '../lab/longhaul.ts';
+import { isWaiting } from '../lab/observer.ts';
+import { expectWhole } from '../lab/whole.ts';
+
+const run = promisify(execFile);
+
+let lab: LabHome;
+let aside: string;
+let file: string;
+beforeAll(async () => {
+  aside = await mkdtemp(path.join(tmpdir(), 'longhaul-aside-'));
+  file = path.join(aside, 'backup.tar.gz');
+  lab = await startHome({ aside });
+});
+afterAll(async () => {
+  await lab.close();
+  await rm(aside, { recursive: true, force: true });
+});
+
+const git = async (...args: string[]): Promise<string> =>
+  (await run('git', ['-C', lab.repository.path, ...args])).stdout.trim();
+
+test('a home at work is backed up, lost and restored: rows, changes and results are there, open tasks end', async () => {
+  const done = await lab.seen.submit({ input: 'write done.txt with done. say all done' });
+  expect((await lab.seen.ended(done)).state).toBe('completed');
+  const result = await git('rev-parse', taskRef(done));
+  const before = await lab.seen.changes(done);
+  const gate = lab.seen.gate();
+  const open = await lab.seen.submit({
+    input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
+  });
+  await lab.seen.untilFrame(open, 'the agent waits', isWaiting);
+  // Rows that come while the files are copied: they are in it whole or not at all, never half.
+  const copying = lab.command('backup', file);
+  for (let i = 0; i < 50; i++)
+    await lab.seen.sql`INSERT INTO projects (name, path) VALUES ('more', ${`/nowhere/${i}`})`;
+  expect(await copying).toMatchObject({ code: 0, stderr: '' });
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+
+  await lab.kill('all');
+  await rm(lab.home, { recursive: true, force: true, maxRetries: 5 });
+  await git('update-ref', '-d', taskRef(done));
+  await git('-c', 'gc.reflogExpire=now', 'gc', '--quiet', '--prune=now');
+  await expect(git('cat-file', '-e', result)).rejects.toThrow();
+
+  expect(await lab.command('restore', file)).toMatchObject({ code: 0, stderr: '' });
+  await gate.open();
+  await lab.up();
+  expect(await lab.seen.changes(done)).toEqual(before);
+  expect(await git('rev-parse', taskRef(done))).toBe(result);
+  expect(await git('show', `${result}:done.txt`)).toBe('done');
+  await lab.seen.ended(open);
+  await expectWhole(lab.seen, open, { files: { 'first.txt': 'first', 'second.txt': 'second' } });
+});
+
+test('a stopped home is backed up too; restore refuses a home with a database, and a file that is no backup', async () => {
+  expect(await lab.command('down')).toMatchObject({ code: 0 });
+  expect(await lab.command('backup', file)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('exists') as string,
+  });
+  const second = path.join(aside, 'second.tar.gz');
+  expect(await lab.command('backup', second, '--json')).toMatchObject({ code: 0, stderr: '' });
+  expect((await lab.command('status')).stdout).not.toMatch(/ready/);
+  expect(await lab.command('restore', second)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('has a database already') as string,
+  });
+  const garbage = path.join(aside, 'garbage');
+  await writeFile(garbage, 'no backup');
+  const other = path.join(aside, 'other');
+  for (const wrong of [garbage, path.join(aside, 'none')]) {
+    const { code, stderr } = await longhaul(other, ['restore', wrong]);
+    expect([code, stderr.trim().split('\n').length]).toEqual([2, 1]);
+  }
+  expect(
+    await longhaul(other, ['backup', path.join(aside, 'x'), '--json'], { DATABASE_URL: 'postgres://h/x' }),
+  ).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('pg_dump') as string,
+  });
+  await lab.up();
+});
