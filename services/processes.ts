@@ -5,7 +5,7 @@
  * Never: a signal to a pid whose identity was not checked just before.
  */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, renameSync, statSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -13,11 +13,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { identifyRunning, isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { decodeTail } from '../workflows/cut-text.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { rotateUnusedLog } from './rotate-logs.ts';
 
 const POLL_MS = 50;
 const ATTACHED_POLL_MS = 200;
-/** A log that is longer when its process starts is moved to `<log>.1` first. */
-const LOG_LIMIT_BYTES = 16 * 1024 * 1024;
 
 export interface RunningProcess {
   readonly identity: ProcessIdentity;
@@ -80,11 +79,7 @@ function identityOf(pid: number | undefined, command: string): ProcessIdentity {
 }
 
 function openLog(file: string): number {
-  try {
-    if (statSync(file).size > LOG_LIMIT_BYTES) renameSync(file, `${file}.1`);
-  } catch (error) {
-    if (!isErrno(error, 'ENOENT')) throw error;
-  }
+  rotateUnusedLog(file);
   return openSync(file, 'a', 0o600);
 }
 

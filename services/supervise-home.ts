@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../processes/identity.ts';
 import { readState, type HomePaths } from './home.ts';
 import { type HeldLock, type LockResult, takeLock } from './lock.ts';
+import { keepLogsBounded } from './rotate-logs.ts';
 import { liveSupervisor } from './status.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
@@ -43,6 +44,7 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
     try {
       atWork = true;
+      void keepLogsBounded(options.paths.logs, { signal: stop.signal, onTrouble: options.say });
       void stopWhenLost(lock, { options, supervisor, stop });
       const ran = supervisor.run(stop.signal, hurry.signal);
       await supervisor.ready(stop.signal);

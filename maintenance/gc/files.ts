@@ -36,7 +36,7 @@ function patternsOf(paths: HomePaths, cacheDir: string): Pattern[] {
       olderThanMs: HOUR_MS,
       reason: 'of an initdb that was killed',
     },
-    { folder: paths.logs, name: /\.log\.1$/, olderThanMs: 30 * DAY_MS, reason: 'an old log, not written for 30 days' },
+    { folder: paths.logs, name: /\.log\.\d$/, olderThanMs: 30 * DAY_MS, reason: 'an old log, not written for 30 days' },
     {
       folder: path.join(cacheDir, 'workflow-bundles'),
       name: /\.js\.\d+$/,
