@@ -24,7 +24,18 @@ function wantsColour(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
  * Text to be read: without the sequences that colour it or steer a terminal. An agent must not move the cursor, set titles
  * or clear the screen.
  */
-export const harmless = (text: string): string => visible(stripVTControlCharacters(text));
+export const harmless = (text: string): string => visible(stripVTControlCharacters(text.replace(STRINGS, '')));
+
+/** Sequences that carry a text, such as a window's title: Node's function leaves those with a blank in it. */
+// oxlint-disable-next-line no-control-regex -- finding them is the point
+const STRINGS = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
+
+/** Text that comes in pieces: what may be the beginning of a sequence, or of a line's end, waits for the next piece. */
+export function splitBegun(text: string): [whole: string, begun: string] {
+  // oxlint-disable-next-line no-control-regex -- a sequence that sets a colour, or a title of some length
+  const at = /(?:\r|\u001b(?:\[[\d;:?]*|\][^\u0007\u001b]{0,200}\u001b?)?)$/.exec(text)?.index ?? text.length;
+  return [text.slice(0, at), text.slice(at)];
+}
 
 /** The same where each character counts, as in a diff: what steers a terminal is shown as \ufffd. */
 export function visible(text: string): string {

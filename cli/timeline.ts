@@ -5,7 +5,7 @@ import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import { reasonText } from './attempts.ts';
 import { type LogFrame, replayed } from './replay.ts';
 import type { LiveLine, Screen } from './screen.ts';
-import { harmless, seconds, type Style } from './terminal.ts';
+import { harmless, seconds, splitBegun, type Style } from './terminal.ts';
 import { clockText, leftText, waitText } from './task-text.ts';
 import { outputLines } from './tool-output.ts';
 
@@ -49,6 +49,8 @@ export class Timeline {
   readonly #tools = new Map<string, OpenTool>();
   #phase: Phase = 'queued';
   #until: string | undefined;
+  /** Of the text that comes now: see `splitBegun`. */
+  #begun = '';
   #plan: readonly PlanEntry[] = [];
   #planTold: readonly string[] = [];
   #tokens: number | undefined;
@@ -181,7 +183,9 @@ export class Timeline {
 
   /** The empty lines before a paragraph are not shown where it begins below a line of another kind. */
   #say(type: 'delta' | 'reasoning_delta', content: string): void {
-    const text = harmless(this.#open === type ? content : content.replace(/^\s*\n/, ''));
+    const [whole, begun] = splitBegun(this.#open === type ? this.#begun + content : content.replace(/^\s*\n/, ''));
+    this.#begun = begun;
+    const text = harmless(whole);
     if (text === '') return;
     this.#open = type;
     this.#options.screen.text(text, ...(type === 'delta' ? [] : (['dim'] as const)));

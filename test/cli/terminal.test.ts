@@ -145,6 +145,17 @@ test('of what a command printed the end is shown, and the rest is counted', () =
   expect(story([command('failed', 'no \u001b[2Jsuch file', 'read')])).toEqual(['  ✗ Run it', '    │ no such file']);
 });
 
+test('colours of an agent are taken out of its text, wherever that is cut', () => {
+  const said = 'a \u001b[1;32mgreen\u001b[0m word\r\nand \u001b]0;a title\u0007the \u001b]8;;http://x\u001b\\rest\n';
+  const cuts = said.split('').map((_, at) => [said.slice(0, at + 1), said.slice(at + 1)]);
+  for (const pieces of [[said], said.split(''), ...cuts]) {
+    expect(story(pieces.map((content): FrameBody => ({ type: 'delta', ...of, content })))).toEqual([
+      'a green word',
+      'and the rest',
+    ]);
+  }
+});
+
 test('another attempt says why', () => {
   const attempt = (number: number, error_code?: 'worker_lost' | 'agent_crashed'): FrameBody => ({
     type: 'task_state',
