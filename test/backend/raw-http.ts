@@ -20,10 +20,18 @@ export interface RawRequest {
   /** How many answers to wait for; then the connection is ended from here. Default: until the server ends it. */
   readonly answers?: number;
   readonly localAddress?: string;
+  /** Answers have none, whatever their length says: to HEAD. */
+  readonly noBody?: boolean;
 }
 
 /** Everything is sent, whatever comes back; then what came is read. Fails where neither the answers nor the end come. */
-export function exchange({ url, bytes, answers: wanted = Infinity, localAddress }: RawRequest): Promise<RawExchange> {
+export function exchange({
+  url,
+  bytes,
+  answers: wanted = Infinity,
+  localAddress,
+  noBody,
+}: RawRequest): Promise<RawExchange> {
   const { hostname, port } = new URL(url);
   const socket = connect({
     host: hostname.replace(/^\[|\]$/g, ''),
@@ -39,7 +47,7 @@ export function exchange({ url, bytes, answers: wanted = Infinity, localAddress 
     }, 20_000);
     socket.on('data', (chunk) => {
       got = Buffer.concat([got, chunk]);
-      if (answersIn(got).length >= wanted) socket.destroy();
+      if (answersIn(got, noBody).length >= wanted) socket.destroy();
     });
     socket.on('error', (failure: NodeJS.ErrnoException) => {
       error = failure.code;
@@ -47,7 +55,7 @@ export function exchange({ url, bytes, answers: wanted = Infinity, localAddress 
     socket.on('end', () => socket.end());
     socket.on('close', () => {
       clearTimeout(late);
-      resolve({ answers: answersIn(got), error });
+      resolve({ answers: answersIn(got, noBody), error });
     });
     socket.write(bytes);
   });
@@ -74,7 +82,7 @@ export function requestText(line: string, headers: readonly string[], body: stri
 }
 
 /** Each has a Content-Length, or comes to its end with the connection. */
-function answersIn(got: Buffer): RawAnswer[] {
+function answersIn(got: Buffer, noBody = false): RawAnswer[] {
   const answers: RawAnswer[] = [];
   for (let rest = got; ;) {
     const end = rest.indexOf('\r\n\r\n');
@@ -83,7 +91,7 @@ function answersIn(got: Buffer): RawAnswer[] {
     const headers = Object.fromEntries(
       lines.map((text) => [text.slice(0, text.indexOf(':')).toLowerCase(), text.slice(text.indexOf(':') + 1).trim()]),
     );
-    const length = Number(headers['content-length'] ?? 0);
+    const length = noBody ? 0 : Number(headers['content-length'] ?? 0);
     const body = rest.subarray(end + 4, end + 4 + length);
     if (body.length < length) return answers;
     answers.push({ status: Number(line.split(' ')[1]), headers, body: body.toString() });
