@@ -47,6 +47,8 @@ export interface TimelineOptions {
 export class Timeline {
   readonly #options: TimelineOptions;
   readonly #tools = new Map<string, OpenTool>();
+  /** What was shown of the end of each call. */
+  readonly #ended = new Map<string, string>();
   #phase: Phase = 'queued';
   #until: string | undefined;
   /** Of the text that comes now: see `splitBegun`. */
@@ -153,10 +155,15 @@ export class Timeline {
       return;
     }
     this.#tools.delete(call.tool_call_id);
+    const mark = call.status === 'completed' ? '✓' : '✗';
+    const output = outputLines(call, this.#options.verbose === true);
+    // Some agents report a call that has ended again and again.
+    const end = [mark, title, ...output].join('\n');
+    if (!open && this.#ended.get(call.tool_call_id) === end) return;
+    this.#ended.set(call.tool_call_id, end);
     const took = open ? `  ${seconds(at - open.startedAt)}` : '';
-    if (call.status === 'completed') this.#line(`  ✓ ${title}${took}`, 'green');
-    else this.#line(`  ✗ ${title}${took}`, 'red');
-    for (const line of outputLines(call, this.#options.verbose === true)) this.#line(`    │ ${line}`, 'dim');
+    this.#line(`  ${mark} ${title}${took}`, mark === '✓' ? 'green' : 'red');
+    for (const line of output) this.#line(`    │ ${line}`, 'dim');
   }
 
   #showPlan(entries: readonly PlanEntry[]): void {

@@ -156,6 +156,26 @@ test('colours of an agent are taken out of its text, wherever that is cut', () =
   }
 });
 
+test('the end of a call that is reported twice is shown once, another output is shown', () => {
+  expect(story([tool('pending'), tool('completed'), tool('completed')])).toEqual(['  ▸ Edit t', '  ✓ Edit t  1.0 s']);
+  expect(story([command('completed', ''), command('completed', 'late')])).toEqual([
+    '  ✓ Run it',
+    '  ✓ Run it',
+    '    │ late',
+  ]);
+});
+
+test('a paragraph below a line of another kind begins without empty lines, one below text after an empty line', () => {
+  const delta = (content: string): FrameBody => ({ type: 'delta', ...of, content });
+  expect(story([delta('One.'), tool('completed'), delta('\n\nTwo.'), delta('\n\nThree.')])).toEqual([
+    'One.',
+    '  ✓ Edit t',
+    'Two.',
+    '',
+    'Three.',
+  ]);
+});
+
 test('another attempt says why', () => {
   const attempt = (number: number, error_code?: 'worker_lost' | 'agent_crashed'): FrameBody => ({
     type: 'task_state',
