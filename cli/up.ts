@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
 import { type HomePaths, prepareHome, readState } from '../services/home.ts';
+import { claimHome } from '../services/home-identity.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
@@ -45,6 +46,7 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   const startSupervisor = async (): Promise<RunningProcess> => {
     // Before anything starts: the backend would refuse it, too, and be started again and again.
     refuseInsideTask(settings.home, process.env);
+    await claimHome(settings.home);
     await tokenAtHand(settings);
     await refuseForeignPort(settings);
     return spawnSupervisor(paths, { ...process.env, LONGHAUL_HOME: settings.home });
@@ -99,6 +101,7 @@ async function refuseForeignPort(settings: Settings): Promise<void> {
 async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
   refuseInsideTask(settings.home, process.env);
+  await claimHome(settings.home);
   await tokenAtHand(settings);
   await refuseForeignPort(settings);
   const parts = makeParts({ settings, paths, migrate: migrateDatabase });

@@ -1,9 +1,10 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identifyRunning } from '../../processes/identity.ts';
+import { claimHome } from '../../services/home-identity.ts';
 import { readSettings } from '../../services/settings.ts';
 import { readStatus, type Status } from '../../services/status.ts';
 import { DAMAGES } from '../lab/damage.ts';
@@ -185,6 +186,21 @@ test('a second up says what of this shell the running ones do not have, and cont
 
   const other = await longhaul(['up', '-d'], { LONGHAUL_AGENT_SLOTS: '7' });
   expect(other).toMatchObject({ code: 0, stderr: expect.stringContaining('other settings') as string });
+});
+
+test('a copy of a home is not started while its original exists', async () => {
+  const copy = `${home}-copy`;
+  await claimHome(home);
+  await cp(home, copy, { recursive: true });
+  for (const args of [['up', '-d'], ['up']]) {
+    expect(await longhaul(args, { LONGHAUL_HOME: copy })).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(
+        /^longhaul: \S+ is a copy of the home \S+, which still exists: [^\n]+\n$/,
+      ) as string,
+    });
+  }
+  await rm(copy, { recursive: true });
 });
 
 test('a home that cannot be made is one clear line', async () => {

@@ -1,0 +1,43 @@
+/**
+ * Which home a folder is: `home.json` has an id that is made once, and the path that it was last started at. A copy has
+ * the id of its original.
+ *
+ * Never: a copy is started while its original exists. Both databases name the same open tasks, worktrees and results, so
+ * both would work in the same folders and end each other's agents. Not covered: a copy on another machine, and a copy of a
+ * home that was made before there was this file.
+ */
+import { randomUUID } from 'node:crypto';
+import { realpath, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { LonghaulError } from '../workflows/errors.ts';
+import { readRecord, writeJson } from './json-file.ts';
+
+const identity = z.object({ id: z.uuid(), path: z.string() });
+
+const fileOf = (home: string): string => join(home, 'home.json');
+
+/**
+ * Before anything starts in a home, or is written to it. A home that was renamed, or whose original is gone, is the
+ * original from here on. Fails with `invalid_input` for a copy.
+ */
+export async function claimHome(folder: string): Promise<void> {
+  const home = await realpath(folder);
+  const known = await readRecord(fileOf(home), identity);
+  if (known?.path === home) return;
+  if (known && (await isOther(home, known))) {
+    throw new LonghaulError(
+      'invalid_input',
+      `${home} is a copy of the home ${known.path}, which still exists: both have the same open tasks and worktrees. Use LONGHAUL_HOME=${known.path}, or remove one of the two, or start with an empty folder.`,
+    );
+  }
+  await writeJson(fileOf(home), { id: known?.id ?? randomUUID(), path: home });
+}
+
+/** Whether the recorded path leads to another folder with the same id. */
+async function isOther(home: string, { id, path }: z.infer<typeof identity>): Promise<boolean> {
+  const there = await readRecord(fileOf(path), identity).catch(() => undefined);
+  if (there?.id !== id) return false;
+  const [one, other] = await Promise.all([stat(home), stat(path)]);
+  return one.dev !== other.dev || one.ino !== other.ino;
+}

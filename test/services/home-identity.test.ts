@@ -1,0 +1,58 @@
+import { cp, mkdtemp, readdir, readFile, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { claimHome } from '../../services/home-identity.ts';
+import { DAMAGES } from '../lab/damage.ts';
+
+let root: string;
+let home: string;
+let copy: string;
+beforeEach(async () => {
+  root = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-identity-')));
+  home = await mkdtemp(path.join(root, 'home-'));
+  copy = path.join(root, 'copy');
+  await claimHome(home);
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+const text = (folder: string): Promise<string> => readFile(path.join(folder, 'home.json'), 'utf8');
+
+test('a copy is refused while its original exists, and nothing in it is written', async () => {
+  await cp(home, copy, { recursive: true });
+  const before = await text(copy);
+  await expect(claimHome(copy)).rejects.toMatchObject({
+    code: 'invalid_input',
+    message: expect.stringContaining(`${copy} is a copy of the home ${home}, which still exists`) as string,
+  });
+  expect(await text(copy)).toBe(before);
+  expect(await readdir(copy)).toEqual(['home.json']);
+  await claimHome(home);
+});
+
+test('a copy whose original is gone is the home from then on', async () => {
+  await cp(home, copy, { recursive: true });
+  await rm(home, { recursive: true });
+  await claimHome(copy);
+  expect(JSON.parse(await text(copy))).toMatchObject({ path: copy });
+});
+
+test('a home that was renamed is the same one, and its copy at the old path is refused', async () => {
+  await rename(home, copy);
+  await claimHome(copy);
+  await cp(copy, home, { recursive: true });
+  await expect(claimHome(home)).rejects.toMatchObject({ code: 'invalid_input' });
+});
+
+test('a home that is reached by a link is no copy', async () => {
+  await symlink(home, copy);
+  await claimHome(copy);
+  await claimHome(home);
+  expect(JSON.parse(await text(home))).toMatchObject({ path: home });
+});
+
+test.each(Object.entries(DAMAGES))('a home whose identity is %s starts', async (_, damage) => {
+  await damage(path.join(home, 'home.json'));
+  await claimHome(home);
+  expect(JSON.parse(await text(home))).toMatchObject({ path: home });
+});
