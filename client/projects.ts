@@ -6,6 +6,7 @@ import { findOrAddProject, findProjectView, projectIdsOf, projectPage, type Proj
 import type { Db, Sql } from '../store/sql.ts';
 import type { ProjectId } from '../workflows/contract.ts';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isBare } from './repository-check.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 
 export interface ProjectPlace {
@@ -71,6 +72,9 @@ export async function repositoryAt(path: string): Promise<string> {
   for (let dir = start; ; dir = dirname(dir)) {
     if (await holdsRepository(dir)) return dir;
     if (dirname(dir) === dir) break;
+  }
+  if (await isBare(start)) {
+    throw new LonghaulError('not_a_repository', `${start} is a bare repository. Give the path of a checkout of it.`);
   }
   throw new LonghaulError(
     'not_a_repository',

@@ -17,6 +17,7 @@ import type { ChatId, ProjectId, SessionId, TaskId } from '../workflows/contract
 import { head } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';
+import { refuseWithoutCommit } from './repository-check.ts';
 import { isUuid } from './short-ids.ts';
 
 /** The row has the whole text; a frame is at most 64 KB. */
@@ -135,7 +136,11 @@ async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent>
 
 async function projectOf(deps: SubmitDeps, { projectId, projectPath, sessionId }: Submission): Promise<ProjectId> {
   if (projectPath !== undefined && projectId !== undefined) throw invalid('Give project_id or project_path, not both.');
-  if (projectPath !== undefined) return (await projectAt(deps.sql, projectPath, deps.projectRoots)).id;
+  if (projectPath !== undefined) {
+    const project = await projectAt(deps.sql, projectPath, deps.projectRoots);
+    await refuseWithoutCommit(project.path);
+    return project.id;
+  }
   if (projectId === undefined) {
     if (sessionId === undefined) throw invalid('Neither a project nor a session is given: the task needs a place.');
     return knownProject(deps, await projectOfSession(deps.sql, sessionId));
@@ -149,7 +154,9 @@ async function knownProject({ sql, projectRoots = [] }: SubmitDeps, id: string):
   if (!project.path) {
     throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
   }
-  await refuseOutside(await repositoryAt(project.path), projectRoots);
+  const topLevel = await repositoryAt(project.path);
+  await refuseOutside(topLevel, projectRoots);
+  await refuseWithoutCommit(topLevel);
   return project.id;
 }
 
