@@ -102,8 +102,9 @@ const content = fc.oneof(
   { weight: 2, arbitrary: fc.constant(Buffer.alloc(0)) },
   { weight: 1, arbitrary: huge },
 );
+/** None leads to itself: where a folder takes the place of such a link, `git apply` refuses the patch as a whole (ELOOP). */
 const linkTarget = fc
-  .constantFrom('a', 'b/c d', 'nowhere', '../out', 'caf\xe9', 'with\nbreak', '/abs')
+  .constantFrom('nowhere', 'elsewhere/c d', '../out', 'at caf\xe9', 'with\nbreak', '/abs')
   .map((at) => Buffer.from(at, 'latin1'));
 const entry: fc.Arbitrary<Entry> = fc.oneof(
   { weight: 6, arbitrary: content.map((content): Entry => ({ kind: 'file', content })) },
