@@ -173,6 +173,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     worktreesDir,
     projectRoots: settings.projectRoots,
     temporal,
+    temporalContent: settings.temporalContent,
     host: settings.hostName,
     worker: me,
     turns,
@@ -249,7 +250,11 @@ async function installRuntime(log: Logger): Promise<string | undefined> {
   const options = {
     // Signals are ours: a stop begins with the turns.
     shutdownSignals: [],
-    logger: new DefaultLogger('INFO', ({ level, message, meta }) => log[levels[level]]({ ...meta }, message)),
+    logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
+      // A run that fails says how its task ended: a line of the finish step has it. Our bugs fail workflow tasks instead.
+      const told = message === 'Workflow failed' ? 'debug' : levels[level];
+      log[told]({ ...meta }, message);
+    }),
   };
   // The core speaks only through this: without it a worker that lost its server is silent.
   const logging = { forward: {}, filter: 'WARN,temporalio_client=ERROR' };

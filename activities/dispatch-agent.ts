@@ -9,13 +9,20 @@ import type { Slot } from '../agents/slots.ts';
 import { isAlive } from '../processes/identity.ts';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
 import { isRunning, turnTask } from '../store/turn-task.ts';
-import { AGENT_PROGRESS, type DispatchInput, type DispatchResult, type TaskId } from '../workflows/contract.ts';
+import {
+  AGENT_PROGRESS,
+  type AgentProgress,
+  type DispatchInput,
+  type DispatchResult,
+  type TaskId,
+} from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { ProgressPacer } from './progress-pacer.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 import { startTurn } from './turn.ts';
 import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
+import { withoutWords } from './withhold.ts';
 
 /** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
 const HEARTBEAT_MS = 1_000;
@@ -132,16 +139,18 @@ async function newTurn(deps: StepDeps, input: DispatchInput): Promise<Found> {
 async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   const context = Context.current();
   const workflow = deps.temporal.workflow.getHandle(context.info.workflowExecution?.workflowId ?? '');
+  const shown = (of: LiveTurn): AgentProgress =>
+    deps.temporalContent === 'none' ? withoutWords(of.progress()) : of.progress();
   const pacer = new ProgressPacer((progress) => workflow.signal(AGENT_PROGRESS, progress));
   const beat = (): void => {
     context.heartbeat(turn.heartbeat());
-    pacer.offer(turn.progress());
+    pacer.offer(shown(turn));
   };
   beat();
   const timer = setInterval(beat, HEARTBEAT_MS);
   let warned: Promise<void> | undefined;
   const off = turn.onProgress(() => {
-    pacer.offer(turn.progress());
+    pacer.offer(shown(turn));
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
   // The attempt that follows may adopt the turn before this one hears that it is over.

@@ -2,6 +2,7 @@
  * Step 7, finish: the row's final state and, if the turn could not, the message's. A trigger refuses any
  * later change. Run twice it returns what the first run wrote.
  */
+import { Context } from '@temporalio/activity';
 import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
 import { isOpenCall } from '../frames/fold.ts';
 import { foldMessage, foldSegments } from '../frames/read-message.ts';
@@ -23,9 +24,11 @@ import {
 import { shorten } from '../workflows/cut-text.ts';
 import { isErrorCode } from '../workflows/errors.ts';
 import type { StepDeps } from './step.ts';
+import { withSentences } from './withhold.ts';
 
 /** What people read in a list: §3 of the design bounds it. */
 const MAX_SUMMARY_CHARS = 500;
+const CANCEL_MS = 5_000;
 
 interface TaskRow {
   readonly state: TaskState;
@@ -34,38 +37,76 @@ interface TaskRow {
   readonly worktree_path: string | null;
   readonly output_summary: string | null;
   readonly error_code: string | null;
+  readonly withheld: unknown;
+  readonly cancel_reason: string | null;
 }
 
-export function makeFinishTask({ sql }: StepDeps) {
+export function makeFinishTask({ sql, temporal, temporalContent, log }: StepDeps) {
   return async function finishTask(input: FinishInput): Promise<TaskResult> {
-    return sql.begin(async (tx) => {
-      const [task] = await tx<TaskRow[]>`
-        SELECT state, session_id, message_id, worktree_path, output_summary, error_code
-          FROM tasks WHERE id = ${input.taskId} FOR UPDATE`;
-      if (!task) return { state: 'failed', code: 'task_gone', summary: 'The task was deleted while it ran.' };
-      if (isFinal(task.state)) return afterEnd(tx, task, input.taskId);
-      if (task.session_id) await endAttempts(tx, input.taskId, task.session_id);
-      const summary = await summaryOf(tx, task, input);
-      const frames = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
-      await writeEnd(tx, task, input, summary);
-      if (task.session_id) {
-        const error_code = input.end.state === 'failed' ? { error_code: input.end.code } : {};
-        frames.push({
-          key: `${input.taskId}:end`,
-          taskId: input.taskId,
-          body: {
-            type: 'task_state',
-            state: input.end.state,
-            phase: 'cleaning',
-            output_summary: summary,
-            ...error_code,
-          },
-        });
-        await appendKeyed(tx, task.session_id, frames);
-      }
-      return resultOf(input.end.state, summary, input.end.state === 'failed' ? input.end.code : null);
-    });
+    const result = await sql.begin((tx) => finish(tx, input));
+    if (result.state === 'cancelled' && input.cancelRun) await cancelRun(temporal, log);
+    return temporalContent === 'none' ? { ...result, summary: '' } : result;
   };
+}
+
+/** Without it the run would end as failed. Failures are no reason to fail: the task has ended. */
+async function cancelRun(temporal: StepDeps['temporal'], log: StepDeps['log']): Promise<void> {
+  const { workflowId = '', runId } = Context.current().info.workflowExecution ?? {};
+  try {
+    const handle = temporal.workflow.getHandle(workflowId, runId);
+    await temporal.withDeadline(Date.now() + CANCEL_MS, () => handle.cancel());
+  } catch (error) {
+    // A person may have cancelled the run in the Web UI: that is refused a second time.
+    log.debug({ err: error, workflow_id: workflowId }, 'the cancel of a run was not requested');
+  }
+}
+
+async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
+  const [task] = await tx<TaskRow[]>`
+    SELECT state, session_id, message_id, worktree_path, output_summary, error_code, withheld, left(cancel_reason, 400) AS cancel_reason
+      FROM tasks WHERE id = ${given.taskId} FOR UPDATE`;
+  if (!task) return { state: 'failed', code: 'task_gone', summary: 'The task was deleted while it ran.' };
+  if (isFinal(task.state)) return afterEnd(tx, task, given.taskId);
+  const input = withWords(given, task);
+  if (task.session_id) await endAttempts(tx, input.taskId, task.session_id);
+  const summary = await summaryOf(tx, task, input);
+  const frames = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
+  await writeEnd(tx, task, input, summary);
+  if (task.session_id) {
+    const error_code = input.end.state === 'failed' ? { error_code: input.end.code } : {};
+    frames.push({
+      key: `${input.taskId}:end`,
+      taskId: input.taskId,
+      body: {
+        type: 'task_state',
+        state: input.end.state,
+        phase: 'cleaning',
+        output_summary: summary,
+        ...error_code,
+      },
+    });
+    await appendKeyed(tx, task.session_id, frames);
+  }
+  return resultOf(input.end.state, summary, input.end.state === 'failed' ? input.end.code : null);
+}
+
+/** What Temporal was not given comes from the row: sentences of steps, and why a person cancelled. */
+function withWords(given: FinishInput, task: TaskRow): FinishInput {
+  const { end, keptWorktree: kept } = given;
+  return {
+    ...given,
+    end: endWithWords(end, task),
+    ...(kept === undefined ? {} : { keptWorktree: withSentences(kept, task.withheld) }),
+  };
+}
+
+function endWithWords(end: TaskEnd, { withheld, cancel_reason }: TaskRow): TaskEnd {
+  if (end.state === 'failed') return { ...end, message: withSentences(end.message, withheld) };
+  if (end.state === 'cancelled') {
+    const reason = end.reason ?? cancel_reason;
+    return { state: 'cancelled', ...(reason && { reason }) };
+  }
+  return end;
 }
 
 /** Some program ended the row while the task ran, or this step runs again: what it left open is closed. */
@@ -119,9 +160,9 @@ async function writeEnd(
   await tx`
     UPDATE tasks
        SET state = ${end.state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
-           error_code = ${end.state === 'failed' ? end.code : null}, waits_until = NULL,
+           error_code = ${end.state === 'failed' ? end.code : null}, waits_until = NULL, withheld = NULL,
            kept_worktree = ${keptWorktree === undefined ? null : task.worktree_path},
-           cost_tokens = (SELECT least(sum(tokens_used), 9007199254740991)::bigint FROM messages WHERE session_id = ${task.session_id})
+           cost_tokens = (SELECT least(tokens_used, 9007199254740991) FROM messages WHERE id = ${task.message_id})
      WHERE id = ${taskId}`;
 }
 

@@ -11,9 +11,14 @@ export interface EndedMessage {
   readonly status: 'complete' | 'failed';
   /** None: the turn failed before it had an agent. */
   readonly recorder: TurnRecorder | undefined;
+  /** The turn's own. */
+  readonly tokensUsed: number | undefined;
 }
 
-export async function keepMessage(tx: Tx, { sessionId, messageId, status, recorder }: EndedMessage): Promise<void> {
+export async function keepMessage(
+  tx: Tx,
+  { sessionId, messageId, status, recorder, tokensUsed }: EndedMessage,
+): Promise<void> {
   const view = recorder?.view;
   await finishMessage(tx, {
     id: messageId,
@@ -24,6 +29,6 @@ export async function keepMessage(tx: Tx, { sessionId, messageId, status, record
     toolCalls: [...(view?.toolCalls.values() ?? [])],
     plan: view?.plan,
     segments: await foldSegments(tx, { sessionId, messageId }),
-    tokensUsed: recorder?.tokens,
+    tokensUsed,
   });
 }

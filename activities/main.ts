@@ -9,6 +9,7 @@ import { makePublishProgress } from './publish-progress.ts';
 import { makeQueueChange } from './queue-change.ts';
 import { makeRemoveWorktree } from './remove-worktree.ts';
 import { patiently, step, type StepDeps } from './step.ts';
+import { withholding } from './withhold.ts';
 
 export interface StepsByQueue {
   readonly workflow: Pick<Steps, 'openSession' | 'queueChange' | 'finishTask' | 'publishProgress'>;
@@ -20,18 +21,26 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
   const { log } = deps;
   return {
     workflow: {
-      openSession: step('openSession', log, makeOpenSession(deps)),
-      queueChange: step('queueChange', log, makeQueueChange(deps)),
-      finishTask: step('finishTask', log, makeFinishTask(deps)),
-      publishProgress: step('publishProgress', log, makePublishProgress(deps)),
+      openSession: withholding(deps, 'openSession', step('openSession', log, makeOpenSession(deps))),
+      queueChange: withholding(deps, 'queueChange', step('queueChange', log, makeQueueChange(deps))),
+      finishTask: withholding(deps, 'finishTask', step('finishTask', log, makeFinishTask(deps))),
+      publishProgress: withholding(deps, 'publishProgress', step('publishProgress', log, makePublishProgress(deps))),
     },
     host: {
-      diffWorktree: step('diffWorktree', log, patiently(makeDiffWorktree(deps))),
-      removeWorktree: step('removeWorktree', log, patiently(makeRemoveWorktree(deps))),
+      diffWorktree: withholding(deps, 'diffWorktree', step('diffWorktree', log, patiently(makeDiffWorktree(deps)))),
+      removeWorktree: withholding(
+        deps,
+        'removeWorktree',
+        step('removeWorktree', log, patiently(makeRemoveWorktree(deps))),
+      ),
     },
     agents: {
-      createWorktree: step('createWorktree', log, patiently(makeCreateWorktree(deps))),
-      dispatchAgent: step('dispatchAgent', log, makeDispatchAgent(deps)),
+      createWorktree: withholding(
+        deps,
+        'createWorktree',
+        step('createWorktree', log, patiently(makeCreateWorktree(deps))),
+      ),
+      dispatchAgent: withholding(deps, 'dispatchAgent', step('dispatchAgent', log, makeDispatchAgent(deps))),
     },
   };
 }

@@ -49,10 +49,10 @@ interface Route {
   readonly warning?: string;
 }
 
-export function makeOpenSession({ sql, host }: StepDeps) {
+export function makeOpenSession({ sql, host, temporalContent }: StepDeps) {
   return async function openSession({ taskId }: StepInput): Promise<OpenedSession> {
     const runId = Context.current().info.workflowExecution?.runId ?? null;
-    return sql.begin(async (tx): Promise<OpenedSession> => {
+    const place = await sql.begin(async (tx): Promise<OpenedSession> => {
       const task = await lockTask(tx, taskId);
       if (isFinal(task.state)) return { kind: 'closed', state: task.state };
       // By us: any program may write these columns, but no other gives the message this id.
@@ -78,7 +78,14 @@ export function makeOpenSession({ sql, host }: StepDeps) {
       await appendKeyed(tx, place.sessionId, frames);
       return opened(task, { ...place, path: route.path });
     });
+    return temporalContent === 'none' ? withoutAgent(place) : place;
   };
+}
+
+function withoutAgent(place: OpenedSession): OpenedSession {
+  if (place.kind === 'closed' || place.agent === undefined) return place;
+  const { agent: _agent, ...rest } = place;
+  return { ...rest, agentWithheld: true };
 }
 
 function opened(

@@ -10,6 +10,7 @@ import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
 import type { Worktrees } from '../worktrees/worktrees.ts';
 import { shorten } from '../workflows/cut-text.ts';
+import type { TemporalContent } from '../workflows/contract.ts';
 import { type ErrorCode, isErrorCode, LonghaulError } from '../workflows/errors.ts';
 import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
@@ -23,6 +24,7 @@ export interface StepDeps {
   /** Where worktrees are made, one folder a session. */
   readonly worktreesDir: string;
   readonly temporal: Client;
+  readonly temporalContent: TemporalContent;
   readonly host: string;
   readonly worker: WorkerIdentity;
   readonly turns: TurnRegistry;

@@ -7,6 +7,7 @@
  * the attempt's own row); an agent that outlives its turn.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { usageOf } from '../agents/catalog.ts';
 import type { AgentEvent, TurnEnd } from '../agents/driver.ts';
 import { endTask } from '../agents/process/end.ts';
 import { foldMessage } from '../frames/read-message.ts';
@@ -19,6 +20,7 @@ import {
   recordAttemptFailure,
   recordOutcome,
   recordSpawn,
+  tokensReportedIn,
   type TakenTurn,
 } from '../store/attempts.ts';
 import { isConnectionLoss } from '../store/sql.ts';
@@ -252,17 +254,27 @@ class Turn implements LiveTurn {
         : { kind: 'failed', code: end.code, message: end.message, attempt: this.attempt };
     const status = end.kind === 'completed' ? 'complete' : 'failed';
     const of = this.#message;
+    const tokensReported = this.#recorder?.tokens;
     const message = {
       sessionId: this.#taken.sessionId,
       messageId: of.message_id,
       status,
       recorder: this.#recorder,
+      tokensUsed: await this.#tokensOfTurn(tokensReported),
     } as const;
     await this.#stream.commit([{ type: 'message_complete', ...of, status }], async (tx) => {
       await keepMessage(tx, message);
-      await recordOutcome(tx, { taskId: this.taskId, attempt: this.attempt, outcome });
+      await recordOutcome(tx, { taskId: this.taskId, attempt: this.attempt, outcome, tokensReported });
     });
     return outcome;
+  }
+
+  /** A count over the agent's session, less what its earlier turns had. One that falls is not such a count. */
+  async #tokensOfTurn(reported: number | undefined): Promise<number | undefined> {
+    const id = this.#agentSessionId;
+    if (reported === undefined || id === undefined || usageOf(this.#task.agent) !== 'session') return reported;
+    const before = await tokensReportedIn(this.#deps.sql, { agentSessionId: id, taskId: this.taskId });
+    return reported >= before ? reported - before : reported;
   }
 
   /** What a retry may mend is thrown, a few times; everything else is the turn's end. */

@@ -17,6 +17,8 @@ export interface AgentProfile {
   readonly env: Readonly<Record<string, string>>;
   /** Whether to offer the agent our file requests: gemini takes a new file for an error if we do. */
   readonly offersFileSystem: boolean;
+  /** What the tokens that come with the end of a turn count. ACP's schema says `session`: "across all turns". */
+  readonly usageOf: 'turn' | 'session';
   /** Said when the program is missing: what to install. */
   readonly installHint?: string;
   /** Said when it needs a login: how to give it one. */
@@ -29,6 +31,7 @@ const BASE = {
   envKeys: [],
   env: {},
   offersFileSystem: true,
+  usageOf: 'session',
 } as const satisfies Partial<AgentProfile>;
 
 /** From source it runs through tsx, as we do; from the build it is plain JavaScript. */
@@ -49,9 +52,10 @@ const THEN_RESTART = 'A variable counts once `longhaul down` and `longhaul up -d
 
 /** Keys are the names by which `available_agents` and tasks name an agent. */
 export const CATALOG: Readonly<Record<string, AgentProfile>> = {
-  demo: { ...BASE, name: 'demo', command: process.execPath, args: demoArgs() },
+  demo: { ...BASE, usageOf: 'turn', name: 'demo', command: process.execPath, args: demoArgs() },
   opencode: {
     ...BASE,
+    usageOf: 'turn',
     name: 'opencode',
     command: 'opencode',
     args: ['acp'],
@@ -64,6 +68,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
   },
   codex: {
     ...BASE,
+    usageOf: 'turn',
     name: 'codex',
     command: 'codex-acp',
     envKeys: ['CODEX_*', 'OPENAI_*', 'INITIAL_AGENT_MODE'],
@@ -74,6 +79,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
   },
   gemini: {
     ...BASE,
+    usageOf: 'turn',
     name: 'gemini',
     command: 'gemini',
     args: ['--acp', '--skip-trust'],
@@ -84,6 +90,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
   },
   claude: {
     ...BASE,
+    usageOf: 'turn',
     name: 'claude',
     command: 'claude-agent-acp',
     envKeys: ['ANTHROPIC_*', 'CLAUDE_*', 'CLOUD_ML_REGION', ...CLOUD_KEYS],
@@ -91,6 +98,10 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     loginHint: 'Log in with `claude`, or set ANTHROPIC_API_KEY. ' + THEN_RESTART,
   },
 };
+
+/** Of an agent by its name, with whatever program it is started. */
+export const usageOf = (name: string): AgentProfile['usageOf'] =>
+  (Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined)?.usageOf ?? BASE.usageOf;
 
 /** A row of `available_agents`. */
 export interface ListedAgent {

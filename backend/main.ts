@@ -62,7 +62,8 @@ async function main(): Promise<void> {
   await prepare(say, stop.signal);
   trouble = undefined;
   if (stop.signal.aborted) return;
-  intake = startIntake({ ...longhaul, host: settings.hostName, log, signal: stop.signal });
+  const { hostName, temporalContent } = settings;
+  intake = startIntake({ ...longhaul, host: hostName, temporalContent, log, signal: stop.signal });
   compacting = keepCompacting({ sql: longhaul.sql, log, signal: stop.signal });
   await intake.working;
   announceReady({ url: address });

@@ -12,12 +12,14 @@ export interface CommandContext {
 /** Fails with `service_unreachable`, naming `longhaul up -d`, if Postgres or Temporal does not answer. */
 export async function withLonghaul<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
   const services = await findServices();
+  const { settings } = services;
   const longhaul = openLonghaul({
     databaseUrl: services.databaseUrl,
     temporal: services.temporal,
     applicationName: 'longhaul command',
     connections: 3,
     ...(services.temporalUiUrl === undefined ? {} : { temporalUiUrl: services.temporalUiUrl }),
+    ...(settings.temporal.kind === 'server' ? {} : { historyRetentionDays: settings.historyRetentionDays }),
   });
   try {
     await refuseUnready(longhaul, services);

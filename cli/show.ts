@@ -1,7 +1,7 @@
 /** `longhaul show`: one task with all that is known of it. */
 import type { Command } from 'commander';
 import { resolveTaskId } from '../client/task-ids.ts';
-import { describe, type TaskDescription } from '../client/tasks.ts';
+import { describe, historyKeptUntil, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../workflows/contract.ts';
 import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
@@ -22,7 +22,7 @@ export function registerShow(program: Command): void {
           const attempts = await attemptsOf(longhaul.sql, task.id);
           const shown = options.json
             ? JSON.stringify({ ...task, attempts: attempts.list }, undefined, 2)
-            : taskText(task, attempts, painter(process.stdout));
+            : taskText(task, { attempts, retentionDays: longhaul.historyRetentionDays }, painter(process.stdout));
           process.stdout.write(`${shown}\n`);
         }),
       ),
@@ -30,7 +30,12 @@ export function registerShow(program: Command): void {
   withExamples(command, ['longhaul show 1a2b3c4d']);
 }
 
-function taskText(task: TaskDescription, attempts: Attempts, paint: Paint): string {
+interface Known {
+  readonly attempts: Attempts;
+  readonly retentionDays: number | undefined;
+}
+
+function taskText(task: TaskDescription, { attempts, retentionDays }: Known, paint: Paint): string {
   const state = paint(STATE_STYLES[task.state] ?? 'dim', harmless(task.state));
   const facts: [string, string | number | null][] = [
     ['task', task.id],
@@ -56,7 +61,7 @@ function taskText(task: TaskDescription, attempts: Attempts, paint: Paint): stri
     ['tokens', task.cost_tokens],
     ['worktree', task.kept_worktree],
     ['change', task.change && `${changeText(task.change)}, ${task.change.state}`],
-    ['workflow', task.workflow_url ?? task.workflow_id],
+    ['workflow', task.workflow_url ?? workflowText(task, retentionDays)],
   ];
   const lines = facts
     .filter(([, value]) => value !== null && value !== '')
@@ -67,6 +72,13 @@ function taskText(task: TaskDescription, attempts: Attempts, paint: Paint): stri
       ? undefined
       : `longhaul watch ${shortId(task)}`;
   return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
+}
+
+/** Without a link: Temporal has no Web UI that we know of, or may have removed the run's history. */
+function workflowText({ workflow_id: id, ended_at }: TaskDescription, retentionDays?: number): string {
+  const until = historyKeptUntil(ended_at, retentionDays);
+  if (until === undefined || until.getTime() > Date.now()) return id;
+  return `${id} (Temporal kept its history for ${retentionDays} days, until ${until.toISOString().slice(0, 10)})`;
 }
 
 /** In the form of the other times. */

@@ -12,8 +12,6 @@ import { missing, parseId } from './short-ids.ts';
 import { isRunMissing, isTemporalAway } from './temporal.ts';
 
 const SIGNAL_MS = 5_000;
-/** The row has all of it; Temporal bounds payloads. */
-const MAX_REASON_CHARS = 400;
 
 export interface CancelDeps {
   readonly sql: Sql;
@@ -41,7 +39,7 @@ export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Pro
   if (state !== 'pending' && state !== 'running') return { kind: 'already_ended', state: state as TaskState };
   if (await cancelBeforeStart(deps.sql, taskId, reason)) return { kind: 'cancelled' };
   if (!deps.temporal) return { kind: 'recorded' };
-  return { kind: (await signalCancel(deps.temporal, taskId, reason)) ? 'requested' : 'recorded' };
+  return { kind: (await signalCancel(deps.temporal, taskId)) ? 'requested' : 'recorded' };
 }
 
 /** Ends a task that nobody has claimed and that has no run. False: it has a run, or somebody is starting one. */
@@ -72,14 +70,24 @@ export async function sayEnded(
 }
 
 /** False: the signal is not delivered, because Temporal is away or the run is not there (yet, or any more). */
-export async function signalCancel(client: Client, taskId: TaskId, reason: string | undefined): Promise<boolean> {
-  const wish: CancelTask = reason === undefined ? {} : { reason: head(reason, MAX_REASON_CHARS) };
+export async function signalCancel(client: Client, taskId: TaskId): Promise<boolean> {
+  try {
+    return await deliverCancel(client, taskId);
+  } catch (error) {
+    if (isTemporalAway(error)) return false;
+    throw error;
+  }
+}
+
+/** Without the reason: the row has it. False: the run is not there (yet, or any more). Fails while Temporal is away. */
+export async function deliverCancel(client: Client, taskId: TaskId): Promise<boolean> {
+  const wish: CancelTask = {};
   try {
     const handle = client.workflow.getHandle(taskWorkflowId(taskId));
     await client.withDeadline(Date.now() + SIGNAL_MS, () => handle.signal(CANCEL_TASK, wish));
     return true;
   } catch (error) {
-    if (isRunMissing(error) || isTemporalAway(error)) return false;
+    if (isRunMissing(error)) return false;
     throw error;
   }
 }

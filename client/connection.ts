@@ -12,6 +12,8 @@ export interface Longhaul {
   readonly namespace: string;
   /** Of Temporal's Web UI. */
   readonly temporalUiUrl?: string;
+  /** How long Temporal keeps histories of tasks that have ended; none: not known. */
+  readonly historyRetentionDays?: number;
   readonly frames: FrameHub;
   close(): Promise<void>;
 }
@@ -20,6 +22,8 @@ export interface LonghaulPlaces {
   readonly databaseUrl: string;
   readonly temporal: TemporalTarget;
   readonly temporalUiUrl?: string;
+  /** How long Temporal keeps histories of tasks that have ended; none: not known. */
+  readonly historyRetentionDays?: number;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
   /** Connections to Postgres at most, besides the listening one. */
@@ -42,6 +46,7 @@ export function openLonghaul(places: LonghaulPlaces): Longhaul {
     },
     namespace: places.temporal.namespace,
     ...(places.temporalUiUrl === undefined ? {} : { temporalUiUrl: places.temporalUiUrl }),
+    ...(places.historyRetentionDays === undefined ? {} : { historyRetentionDays: places.historyRetentionDays }),
     frames,
     async close() {
       await frames.close();

@@ -20,7 +20,7 @@ export async function endLostWaits({ sql, temporal }: { sql: Sql; temporal: Clie
   const open = new Set(await openTasks(sql, waiting));
   let told = 0;
   for (const taskId of waiting.filter((id) => !open.has(id))) {
-    if (await signalCancel(temporal, taskId, 'its row was ended or deleted while it waited')) told += 1;
+    if (await signalCancel(temporal, taskId)) told += 1;
   }
   return told;
 }

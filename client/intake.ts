@@ -21,9 +21,9 @@ import {
   takeStaleClaims,
 } from '../store/queue.ts';
 import { isConnectionLoss, type Sql } from '../store/sql.ts';
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId, TemporalContent } from '../workflows/contract.ts';
 import { shorten } from '../workflows/cut-text.ts';
-import { cancelBeforeStart, sayEnded, signalCancel } from './cancel.ts';
+import { cancelBeforeStart, deliverCancel, sayEnded } from './cancel.ts';
 import { Doorbell } from './doorbell.ts';
 import { settleLostRuns } from './settle-lost-runs.ts';
 import { startRun } from './start-run.ts';
@@ -36,6 +36,9 @@ const CANCEL_LOOK_MS = 1_100;
 /** A signal that Temporal took is durable; one more now and then costs little. */
 const CANCEL_AGAIN_MS = 60_000;
 const STARTS_AT_ONCE = 10;
+const SIGNALS_AT_ONCE = 10;
+/** After a stop: what Temporal has not answered by then is given up. A start without its answer does no harm. */
+const STOP_GRACE_MS = 500;
 const PROBE_MS = 2_000;
 const PROBE_EVERY_MS = 1_000;
 
@@ -50,6 +53,8 @@ export interface IntakeOptions {
   readonly temporal: Client;
   /** The machine that has the projects. */
   readonly host: string;
+  /** Default: full. */
+  readonly temporalContent?: TemporalContent;
   readonly log: IntakeLog;
   /** Aborted: no task is claimed any more; `ended` resolves when those being started are done. */
   readonly signal: AbortSignal;
@@ -74,6 +79,8 @@ class RunningIntake {
   readonly #doorbell = new Doorbell();
   readonly #background = new Set<Promise<void>>();
   readonly #signalled = new Map<TaskId, number>();
+  readonly #giveUp = new AbortController();
+  #signalling = false;
   #starts = 0;
   #temporalTrouble: string | undefined = 'Temporal was not asked yet';
   #postgresTrouble: string | undefined;
@@ -123,7 +130,9 @@ class RunningIntake {
       for (const timer of timers) clearInterval(timer);
       clearTimeout(this.#cancelTimer);
       await listener.close();
+      const giveUp = setTimeout(() => this.#giveUp.abort(), STOP_GRACE_MS);
       await Promise.all(this.#background);
+      clearTimeout(giveUp);
     }
   }
 
@@ -148,11 +157,11 @@ class RunningIntake {
     this.#nextSweepAt = Date.now() + SWEEP_MS;
     const room = STARTS_AT_ONCE - this.#starts;
     if (room > 0) for (const task of await takeStaleClaims(sql, room)) this.#start(task);
-    await this.#signalCancels();
+    this.#signalCancels();
     if (Date.now() < this.#nextAuthorityAt) return;
     this.#nextAuthorityAt = Date.now() + AUTHORITY_MS;
     if ((await closeEndedClaims(sql)) > 0) this.#doorbell.ring();
-    this.#track(
+    this.#track(() =>
       settleLostRuns(this.#options).then(
         (count) => count > 0 && this.#broughtOn(count),
         (error: unknown) => this.#hear(error, 'could not compare tasks with their runs'),
@@ -167,22 +176,20 @@ class RunningIntake {
   }
 
   #start(task: ClaimedTask): void {
-    const { sql, temporal, host, log } = this.#options;
+    const { sql, temporal, log } = this.#options;
     this.#starts += 1;
-    this.#track(
-      (async () => {
-        try {
-          const runId = await startRun(temporal, task, host);
-          await storeRun(sql, task.id, runId);
-          log.info({ task_id: task.id, run_id: runId }, 'task started');
-        } catch (error) {
-          this.#hear(error, `task ${task.id} could not be started`);
-          await this.#giveBack(task, error);
-        } finally {
-          this.#starts -= 1;
-        }
-      })(),
-    );
+    this.#track(async () => {
+      try {
+        const runId = await startRun(temporal, task, this.#options);
+        await storeRun(sql, task.id, runId);
+        log.info({ task_id: task.id, run_id: runId }, 'task started');
+      } catch (error) {
+        this.#hear(error, `task ${task.id} could not be started`);
+        await this.#giveBack(task, error);
+      } finally {
+        this.#starts -= 1;
+      }
+    });
   }
 
   /**
@@ -209,8 +216,10 @@ class RunningIntake {
   }
 
   /** Work that `ended` waits for. It must not reject. */
-  #track(work: Promise<unknown>): void {
-    const tracked = work
+  #track(work: () => Promise<unknown>): void {
+    const { temporal } = this.#options;
+    const tracked = temporal
+      .withAbortSignal(this.#giveUp.signal, work)
       .then(() => undefined)
       .finally(() => {
         this.#background.delete(tracked);
@@ -242,20 +251,40 @@ class RunningIntake {
     }, CANCEL_LOOK_MS);
   }
 
-  async #signalCancels(): Promise<void> {
+  /** Beside the passes, one such look at a time: a Temporal that hangs keeps no pass. */
+  #signalCancels(): void {
+    if (this.#signalling) return;
+    this.#signalling = true;
+    this.#track(async () => {
+      try {
+        await this.#signalWishes();
+      } catch (error) {
+        this.#hear(error, 'wishes to cancel could not be signalled');
+      } finally {
+        this.#signalling = false;
+      }
+    });
+  }
+
+  async #signalWishes(): Promise<void> {
     const { sql, temporal } = this.#options;
     const wishes = await cancelsToSignal(sql);
     const now = Date.now();
     const open = new Set(wishes.map((wish) => wish.id));
     for (const id of this.#signalled.keys()) if (!open.has(id)) this.#signalled.delete(id);
-    for (const wish of wishes) {
-      if (now - (this.#signalled.get(wish.id) ?? 0) < CANCEL_AGAIN_MS) continue;
-      try {
-        if (await signalCancel(temporal, wish.id, wish.reason ?? undefined)) this.#signalled.set(wish.id, now);
-      } catch (error) {
-        this.#hear(error, `the wish to cancel task ${wish.id} could not be signalled`);
+    const due = wishes.filter(({ id }) => now - (this.#signalled.get(id) ?? 0) >= CANCEL_AGAIN_MS).values();
+    const signal = async (): Promise<void> => {
+      for (const { id } of due) {
+        // Those that are left are signalled once it answers.
+        if (this.#temporalTrouble !== undefined) return;
+        try {
+          if (await deliverCancel(temporal, id)) this.#signalled.set(id, now);
+        } catch (error) {
+          this.#hear(error, `the wish to cancel task ${id} could not be signalled`);
+        }
       }
-    }
+    };
+    await Promise.all(Array.from({ length: SIGNALS_AT_ONCE }, signal));
   }
 
   /** One probe at a time, until Temporal answers. */
@@ -284,7 +313,7 @@ class RunningIntake {
       this.#nextAuthorityAt = 0;
       log.info({}, 'Temporal answers: tasks are started');
     };
-    this.#track(untilAnswered());
+    this.#track(untilAnswered);
   }
 
   #hear(error: unknown, what: string): void {

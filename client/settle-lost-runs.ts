@@ -133,9 +133,7 @@ async function statusOf(client: Client, run: OpenRun): Promise<string> {
 }
 
 function endOf(run: OpenRun, status: string): TaskEnd {
-  if (run.cancelRequested) {
-    return { state: 'cancelled', ...(run.cancelReason ? { reason: run.cancelReason } : {}) };
-  }
+  if (run.cancelRequested) return { state: 'cancelled' };
   return { state: 'failed', code: 'terminated', message: whyLost(run, status) };
 }
 

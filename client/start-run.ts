@@ -11,6 +11,7 @@ import {
   COMMANDS,
   SEARCH_ATTRIBUTES,
   type TaskInput,
+  type TemporalContent,
   taskWorkflowId,
   WORKFLOW_QUEUE,
   WORKFLOW_TASK_TIMEOUT,
@@ -32,8 +33,16 @@ const KEYWORDS = {
   phase: defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, SearchAttributeType.KEYWORD),
 };
 
+export interface RunPlace {
+  /** The machine that has the projects. */
+  readonly host: string;
+  readonly temporalContent?: TemporalContent;
+}
+
 /** Returns the run's id, also if the run was there before. */
-export async function startRun(client: Client, task: ClaimedTask, host: string): Promise<string> {
+export async function startRun(client: Client, claimed: ClaimedTask, place: RunPlace): Promise<string> {
+  const { host, temporalContent = 'full' } = place;
+  const task = temporalContent === 'none' ? { ...claimed, project: null, agent: null, input: null } : claimed;
   const workflowId = taskWorkflowId(task.id);
   const input: TaskInput = { taskId: task.id, host, commands: COMMANDS };
   const summary = firstLine(task.input ?? '');

@@ -21,11 +21,13 @@ export interface ReadDeps {
   readonly namespace?: string;
   /** Of Temporal's Web UI; none: no links. */
   readonly temporalUiUrl?: string;
+  /** How long Temporal keeps histories of tasks that have ended; none: not known. */
+  readonly historyRetentionDays?: number;
 }
 
 interface TaskLinks {
   readonly workflow_id: string;
-  /** Where Temporal's Web UI shows the run. */
+  /** Where Temporal's Web UI shows the run. Null: nowhere, or its history is not kept any more. */
   readonly workflow_url: string | null;
   /** What can be asked of it now. */
   readonly actions: readonly TaskAction[];
@@ -69,16 +71,26 @@ export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | un
 export const getPatch = ({ sql }: ReadDeps, change: DiffView): Promise<Buffer | null> =>
   findPatch(sql, change.change_id);
 
-type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'state' | 'cancel_requested_at'>;
+type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'state' | 'cancel_requested_at' | 'ended_at'>;
+
+const DAY_MS = 86_400_000;
+
+/** Until when Temporal keeps the history of an ended task; `undefined`: it is not known, or the task is open. */
+export function historyKeptUntil(endedAt: string | null, days: number | undefined): Date | undefined {
+  return endedAt === null || days === undefined ? undefined : new Date(Date.parse(endedAt) + days * DAY_MS);
+}
 
 function withLinks<Task extends LinkedFacts>(
-  { namespace = 'default', temporalUiUrl }: ReadDeps,
+  { namespace = 'default', temporalUiUrl, historyRetentionDays }: ReadDeps,
   task: Task,
 ): Linked<Task> {
   const workflowId = taskWorkflowId(task.id);
-  const url = temporalUiUrl
-    ? `${temporalUiUrl.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflowId}${task.run_id ? `/${task.run_id}` : ''}`
-    : null;
+  const keptUntil = historyKeptUntil(task.ended_at, historyRetentionDays);
+  const kept = keptUntil === undefined || keptUntil.getTime() > Date.now();
+  const url =
+    temporalUiUrl && kept
+      ? `${temporalUiUrl.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflowId}${task.run_id ? `/${task.run_id}` : ''}`
+      : null;
   return { ...task, workflow_id: workflowId, workflow_url: url, actions: actionsOf(task) };
 }
 

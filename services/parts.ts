@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { keepHistories } from './history-retention.ts';
 import type { Facts, HomePaths } from './home.ts';
 import { listenText } from './listen-host.ts';
 import type { FoundPart, Part, PartContext, StartedPart } from './part.ts';
@@ -73,24 +74,30 @@ export function temporalPart({ settings, paths }: PartsOptions): Part {
       dir: paths.temporal,
       logFile,
       namespace: settings.temporal.namespace,
+      ui: settings.temporalUi,
       findProgram: () => findTemporal({ cacheDir: settings.cacheDir, onProgress: say, signal }),
     });
     const { identity, address, uiUrl } = running;
-    const facts = { temporalAddress: address, temporalUiUrl: uiUrl };
-    return { ...running, process: identity, detail: `${address}, Web UI ${uiUrl}`, facts };
+    await keepHistories({ address, namespace: settings.temporal.namespace, days: settings.historyRetentionDays });
+    return { ...running, process: identity, ...temporalPlace(address, uiUrl) };
   };
   const find = async (): Promise<FoundPart | undefined> => {
     const found = settings.temporal.kind === 'embedded' ? await locateTemporalServer(paths.temporal) : undefined;
     if (!found) return undefined;
     const { identity, address, uiUrl } = found;
-    const detail = `${address}, Web UI ${uiUrl}`;
-    return { process: identity, detail, facts: { temporalAddress: address, temporalUiUrl: uiUrl } };
+    return { process: identity, ...temporalPlace(address, uiUrl) };
   };
   const stop = async (): Promise<void> => {
     const identity = await findTemporalServer(paths.temporal);
     if (identity) await stopTemporal(identity);
   };
   return { name: 'temporal', needs: [], logFile, start, find, stop };
+}
+
+function temporalPlace(address: string, uiUrl: string | undefined): { detail: string; facts: Facts } {
+  return uiUrl === undefined
+    ? { detail: `${address}, no Web UI`, facts: { temporalAddress: address } }
+    : { detail: `${address}, Web UI ${uiUrl}`, facts: { temporalAddress: address, temporalUiUrl: uiUrl } };
 }
 
 export function workerPart({ settings, paths }: PartsOptions): Part {

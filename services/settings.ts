@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { availableParallelism, devNull, homedir, hostname } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { z } from 'zod';
+import type { TemporalContent } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import type { TemporalTarget } from './temporal-connection.ts';
 
@@ -44,7 +45,12 @@ export interface Settings {
   readonly allowedHosts: readonly string[];
   /** Projects must lie under one of them; none: anywhere. */
   readonly projectRoots: readonly string[];
-  readonly defaultModel?: string;
+  /** `none`: first lines of prompts, names, titles and sentences stay out of Temporal. */
+  readonly temporalContent: TemporalContent;
+  /** Whether the embedded Temporal has its Web UI. */
+  readonly temporalUi: boolean;
+  /** How long the embedded Temporal keeps histories of tasks that have ended. */
+  readonly historyRetentionDays: number;
 }
 
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
@@ -115,7 +121,14 @@ const environment = z.object({
     .transform((text) => text.split(delimiter).filter(Boolean))
     .pipe(z.array(absolutePath))
     .optional(),
-  DEFAULT_MODEL: z.string().optional(),
+  LONGHAUL_TEMPORAL_CONTENT: z.enum(['full', 'none'], 'expected full or none').optional(),
+  LONGHAUL_TEMPORAL_UI: z.enum(['on', 'off'], 'expected on or off').optional(),
+  LONGHAUL_HISTORY_RETENTION: z
+    .string()
+    .regex(/^\d{1,4}$/, 'expected a whole number of days')
+    .transform(Number)
+    .refine((days) => days >= 1 && days <= 3_650, 'expected 1 to 3650 days')
+    .optional(),
 });
 
 function isDatabaseUrl(text: string): boolean {
@@ -158,9 +171,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     hostName: value.LONGHAUL_HOST_NAME ?? hostname(),
     allowedHosts: value.LONGHAUL_ALLOWED_HOSTS ?? [],
     projectRoots: value.LONGHAUL_PROJECT_ROOTS ?? [],
+    temporalContent: value.LONGHAUL_TEMPORAL_CONTENT ?? 'full',
+    temporalUi: value.LONGHAUL_TEMPORAL_UI !== 'off',
+    historyRetentionDays: value.LONGHAUL_HISTORY_RETENTION ?? 30,
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
     ...(value.LONGHAUL_TOKEN_FILE === undefined ? {} : { tokenFile: value.LONGHAUL_TOKEN_FILE }),
-    ...(value.DEFAULT_MODEL === undefined ? {} : { defaultModel: value.DEFAULT_MODEL }),
   };
 }
 

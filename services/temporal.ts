@@ -52,6 +52,8 @@ export interface TemporalOptions {
   /** Wished ports, default: those of the last start. One that is taken is replaced. */
   readonly port?: number;
   readonly uiPort?: number;
+  /** Default: true. A server that runs is not changed: it has its Web UI, or none, until it is started again. */
+  readonly ui?: boolean;
   readonly env?: Readonly<Record<string, string>>;
   /** Path of the `temporal` program; asked for only if no server runs. */
   readonly findProgram: () => Promise<string>;
@@ -61,11 +63,17 @@ export interface RunningTemporal extends RunningProcess {
   readonly address: string;
   readonly port: number;
   readonly uiPort: number;
-  readonly uiUrl: string;
+  /** None: it was started without a Web UI. */
+  readonly uiUrl?: string;
   readonly attached: boolean;
 }
 
-const serverFile = z.object({ port: portNumber, uiPort: portNumber, process: processIdentity.optional() });
+const serverFile = z.object({
+  port: portNumber,
+  uiPort: portNumber,
+  headless: z.boolean().optional(),
+  process: processIdentity.optional(),
+});
 type ServerFile = z.infer<typeof serverFile>;
 
 /** Attaches to the server of this folder or starts one; resolves when it serves the namespace. */
@@ -107,7 +115,7 @@ export async function findTemporalServer(dir: string): Promise<ProcessIdentity |
 /** Where the server of this folder serves, if it runs. */
 export async function locateTemporalServer(
   dir: string,
-): Promise<{ identity: ProcessIdentity; address: string; uiUrl: string } | undefined> {
+): Promise<{ identity: ProcessIdentity; address: string; uiUrl?: string } | undefined> {
   const identity = await findTemporalServer(dir);
   const known = identity && (await portsOf(identity, dir));
   return identity && known && { identity, ...placeOf(known) };
@@ -117,8 +125,10 @@ export async function locateTemporalServer(
 async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFile | undefined> {
   const known = await readServerFile(dir);
   if (known?.process?.pid === identity.pid) return known;
-  const [port, uiPort] = await Promise.all(['--port', '--ui-port'].map((flag) => argumentAfter(identity.pid, flag)));
-  const told = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort) });
+  const flags = ['--port', '--ui-port', HEADLESS];
+  const [port, uiPort, next] = await Promise.all(flags.map((flag) => argumentAfter(identity.pid, flag)));
+  const headless = next !== undefined; // never the last argument
+  const told = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort), ...(headless && { headless }) });
   return told.success ? told.data : undefined;
 }
 
@@ -130,14 +140,15 @@ export async function stopTemporal(identity: ProcessIdentity): Promise<void> {
 }
 
 const databaseFileOf = (dir: string): string => join(dir, 'temporal.db');
+const HEADLESS = '--headless';
 const serverFileOf = (dir: string): string => join(dir, 'server.json');
 
 async function readServerFile(dir: string): Promise<ServerFile | undefined> {
   return readRecord(serverFileOf(dir), serverFile);
 }
 
-function placeOf({ port, uiPort }: ServerFile) {
-  return { port, uiPort, address: `127.0.0.1:${port}`, uiUrl: `http://127.0.0.1:${uiPort}` };
+function placeOf({ port, uiPort, headless }: ServerFile) {
+  return { port, uiPort, address: `127.0.0.1:${port}`, ...(!headless && { uiUrl: `http://127.0.0.1:${uiPort}` }) };
 }
 
 async function launch(options: TemporalOptions, program: string): Promise<RunningTemporal> {
@@ -145,7 +156,8 @@ async function launch(options: TemporalOptions, program: string): Promise<Runnin
   const before = await readServerFile(options.dir);
   const port = await portOr(options.port ?? before?.port);
   const uiPort = await portOr(options.uiPort ?? before?.uiPort);
-  await writeJson(serverFileOf(options.dir), { port, uiPort } satisfies ServerFile);
+  const place: ServerFile = { port, uiPort, ...(options.ui === false && { headless: true }) };
+  await writeJson(serverFileOf(options.dir), place satisfies ServerFile);
   const started = await spawnDetached({
     command: program,
     args: argumentsOf(options, port, uiPort),
@@ -156,18 +168,19 @@ async function launch(options: TemporalOptions, program: string): Promise<Runnin
     logFile: options.logFile,
   });
   try {
-    await writeJson(serverFileOf(options.dir), { port, uiPort, process: started.identity } satisfies ServerFile);
+    await writeJson(serverFileOf(options.dir), { ...place, process: started.identity } satisfies ServerFile);
     await untilReady(started, port, options);
   } catch (error) {
     await stopTemporal(started.identity);
     throw error;
   }
-  return { ...started, ...placeOf({ port, uiPort }), attached: false };
+  return { ...started, ...placeOf(place), attached: false };
 }
 
 function argumentsOf(options: TemporalOptions, port: number, uiPort: number): string[] {
   const args = [...START, '--db-filename', databaseFileOf(options.dir), '--ip', '127.0.0.1'];
   args.push('--port', String(port), '--ui-port', String(uiPort), '--log-level', 'warn', '--log-format', 'json');
+  if (options.ui === false) args.push(HEADLESS);
   if (options.namespace !== undefined) args.push('--namespace', options.namespace);
   for (const name of Object.values(SEARCH_ATTRIBUTES)) args.push('--search-attribute', `${name}=Keyword`);
   for (const pragma of SQLITE) args.push('--sqlite-pragma', pragma);

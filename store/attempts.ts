@@ -223,9 +223,10 @@ export async function recordAgentSession(
 /** Ends the attempt with what it returned; called inside the turn's last, fenced transaction. */
 export async function recordOutcome(
   db: Db,
-  turn: { taskId: TaskId; attempt: number; outcome: DispatchResult },
+  turn: { taskId: TaskId; attempt: number; outcome: DispatchResult; tokensReported?: number | undefined },
 ): Promise<void> {
-  await db`UPDATE attempts SET outcome = ${db.json(wellFormed(turn.outcome))}, ended_at = clock_timestamp()
+  await db`UPDATE attempts SET outcome = ${db.json(wellFormed(turn.outcome))}, ended_at = clock_timestamp(),
+                  tokens_reported = ${turn.tokensReported ?? null}
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
 }
 
@@ -272,4 +273,18 @@ export async function endAttempts(db: Db, taskId: TaskId, sessionId: SessionId):
     UPDATE sessions SET writer = NULL
      WHERE id = ${sessionId} AND writer IN (SELECT token FROM attempts WHERE task_id = ${taskId})`;
   await db`UPDATE attempts SET ended_at = clock_timestamp() WHERE task_id = ${taskId} AND ended_at IS NULL`;
+}
+
+/** The newest count of tokens that this agent gave in this session of its, in earlier tasks. */
+export async function tokensReportedIn(
+  db: Db,
+  { agentSessionId, taskId }: { agentSessionId: AgentSessionId; taskId: TaskId },
+): Promise<number> {
+  const [row] = await db<{ tokens: number }[]>`
+    SELECT a.tokens_reported AS tokens
+      FROM tasks own JOIN tasks t ON t.session_id = own.session_id AND t.agent = own.agent AND t.id <> own.id
+      JOIN attempts a ON a.task_id = t.id
+     WHERE own.id = ${taskId} AND a.agent_session_id = ${agentSessionId} AND a.tokens_reported IS NOT NULL
+     ORDER BY a.started_at DESC LIMIT 1`;
+  return row?.tokens ?? 0;
 }

@@ -191,14 +191,13 @@ export interface OpenRun {
   readonly state: TaskState;
   readonly runId: string;
   readonly cancelRequested: boolean;
-  readonly cancelReason: string | null;
 }
 
 /** Tasks that should be running now, by their rows. */
 export async function openRuns(db: Db): Promise<OpenRun[]> {
   return [
     ...(await db<OpenRun[]>`
-      SELECT id, state, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested", ${reason(db)} AS "cancelReason"
+      SELECT id, state, run_id AS "runId", cancel_requested_at IS NOT NULL AS "cancelRequested"
         FROM tasks WHERE state IN ('pending', 'running') AND run_id IS NOT NULL ORDER BY created_at`),
   ];
 }

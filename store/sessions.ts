@@ -51,6 +51,8 @@ export interface SessionView {
   readonly seq: number;
   /** Tasks that wait or run. */
   readonly open_tasks: number;
+  /** Tokens of all its messages; null: no agent has said any. */
+  readonly cost_tokens: number | null;
   readonly created_at: string | null;
 }
 
@@ -61,7 +63,8 @@ export async function sessionPage(
 ): Promise<Page<SessionView>> {
   const rows = await db<(SessionView & { readonly page_at: number })[]>`
     SELECT t.id, t.project_id, ${shownText(db, 't', 'name', 'model', 'status')} t.seq, ${isoTime(db, 'created_at')}, ${pageColumn(db)},
-           (SELECT count(*) FROM tasks o WHERE o.session_id = t.id AND o.state IN ('pending', 'running')) AS open_tasks
+           (SELECT count(*) FROM tasks o WHERE o.session_id = t.id AND o.state IN ('pending', 'running')) AS open_tasks,
+           (SELECT least(sum(m.tokens_used), 9007199254740991)::bigint FROM messages m WHERE m.session_id = t.id) AS cost_tokens
       FROM sessions t
      WHERE ${isAfter(db, wish)} AND ${projectId ? db`t.project_id = ${projectId}` : db`true`}
      ${pageEnd(db, wish)}`;

@@ -18,17 +18,26 @@ export interface Commands {
   readonly lastingPhases: boolean;
   /** A provider's usage limit whose end is known is waited for with a timer, and the turn dispatched again. */
   readonly limitWaits: boolean;
+  /** A run ends in Temporal as its task does: failed with the task's code and sentence, or cancelled. */
+  readonly truthfulEnd: boolean;
 }
 
 /** Call it before the first await. Of a run that is newer than this code it fails the workflow task: a newer worker takes it. */
 export function commandsOf({ commands = 1 }: TaskInput): Commands {
   switch (commands) {
     case 1:
-      return { localDatabaseSteps: patched(LOCAL_DATABASE_STEPS), lastingPhases: false, limitWaits: false };
+      return {
+        localDatabaseSteps: patched(LOCAL_DATABASE_STEPS),
+        lastingPhases: false,
+        limitWaits: false,
+        truthfulEnd: false,
+      };
     case 2:
-      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: false };
+      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: false, truthfulEnd: false };
+    case 3:
+      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: true, truthfulEnd: false };
     case COMMANDS:
-      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: true };
+      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: true, truthfulEnd: true };
     default:
       throw new Error(
         `This worker knows runs up to version ${COMMANDS}, this one was started as ${commands}: start a worker of the backend's version.`,

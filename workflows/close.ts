@@ -11,9 +11,11 @@ export interface Closing {
   readonly end: TaskEnd;
   /** The turn did not come to its end: what there is of a change is marked so. */
   readonly partial: boolean;
+  /** Whether the run is to end as its task does. */
+  readonly truthfulEnd: boolean;
 }
 
-export async function closeTask({ taskId, run, live, end, partial }: Closing): Promise<TaskResult> {
+export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }: Closing): Promise<TaskResult> {
   live.enter('diff worktree', 'collecting');
   const collected = await run.diffWorktree({ taskId }).catch((error: unknown): CollectedDiff => ({
     kind: 'kept',
@@ -38,9 +40,19 @@ export async function closeTask({ taskId, run, live, end, partial }: Closing): P
   const reason = live.cancelReason();
   const finalEnd: TaskEnd =
     reason && end.state !== 'cancelled' ? { state: 'cancelled', ...reason } : withFailure(end, collected);
-  const result = await run.finishTask({ taskId, end: finalEnd, ...(keep === undefined ? {} : { keptWorktree: keep }) });
-  live.ended(finalEnd);
+  const result = await run.finishTask({
+    taskId,
+    end: finalEnd,
+    ...(keep === undefined ? {} : { keptWorktree: keep }),
+    ...(truthfulEnd && { cancelRun: true }),
+  });
+  // Some program may have ended the row otherwise.
+  live.ended(truthfulEnd && result.state !== finalEnd.state ? endOfResult(result) : finalEnd);
   return result;
+}
+
+function endOfResult({ state, code = 'internal_error', summary }: TaskResult): TaskEnd {
+  return state === 'failed' ? { state, code, message: summary } : { state };
 }
 
 /** A turn that came to its end, and whose work is not there, has not completed the task. */

@@ -69,7 +69,7 @@ export type ExecutionPath = 'acp' | 'pty' | 'native';
  * What runs are started with now. A change of the commands that workflows issue raises it, and adds a case to began.ts
  * and kept histories.
  */
-export const COMMANDS = 3;
+export const COMMANDS = 4;
 
 /** Start argument of the workflow `task`. */
 export interface TaskInput {
@@ -91,7 +91,17 @@ export type TaskEnd =
   | { readonly state: 'cancelled'; readonly reason?: string }
   | { readonly state: 'failed'; readonly code: ErrorCode; readonly message: string };
 
-/** Result of the workflow. */
+/**
+ * What stands in a failure or a result in the place of a sentence that is kept out of Temporal: which step left it in the
+ * database. The finish step puts the sentence there again.
+ */
+export const withheldBy = (step: string): string => `[withheld: ${step}]`;
+export const WITHHELD = /\[withheld: (\w+)\]/g;
+
+/** `none`: words of prompts, agents and projects stay out of Temporal. */
+export type TemporalContent = 'full' | 'none';
+
+/** Result of the finish step, and of a workflow whose task completed; else the workflow fails or is cancelled with it. */
 export interface TaskResult {
   readonly state: FinalState;
   readonly code?: ErrorCode;
@@ -162,6 +172,8 @@ export type OpenedSession =
       readonly messageId: MessageId;
       readonly path: ExecutionPath;
       readonly agent?: string;
+      /** The task names an agent whose name is kept out of Temporal. */
+      readonly agentWithheld?: true;
     };
 
 export interface CreatedWorktree {
@@ -211,6 +223,8 @@ export interface FinishInput extends StepInput {
   readonly end: TaskEnd;
   /** Said in the summary when the worktree stays: why, and where it is. */
   readonly keptWorktree?: string;
+  /** If the task ends as cancelled, Temporal is asked to cancel the run, too: only then may the run end as cancelled. */
+  readonly cancelRun?: true;
 }
 
 /** Progress that the workflow relays to rows and frames. */

@@ -141,7 +141,7 @@ function describe(taskId: TaskId, status: TaskStatus): string {
   if (cancelRequested && !end) lines.push('A cancel was asked for; the task is being stopped.');
   if (progress) {
     const said = [`attempt ${progress.attempt}`];
-    if (progress.toolCalls) said.push(`${progress.toolCalls} tool calls`);
+    if (progress.toolCalls) said.push(`${progress.toolCalls} tool ${progress.toolCalls === 1 ? 'call' : 'calls'}`);
     if (progress.plan) said.push(`plan ${progress.plan.done}/${progress.plan.total}`);
     if (progress.tokens) said.push(`${progress.tokens} tokens`);
     lines.push(said.join(' · '));

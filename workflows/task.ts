@@ -5,6 +5,7 @@
 import { CancellationScope } from '@temporalio/workflow';
 import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';
+import { concluded } from './conclude.ts';
 import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from './contract.ts';
 import { endOf } from './end.ts';
 import { openTask } from './live.ts';
@@ -23,7 +24,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
       live.enter('open session', 'queued');
       const place = await run.openSession({ taskId });
       if (place.kind === 'closed') return;
-      const refusal = refusalOf(place.path, place.agent);
+      const refusal = refusalOf(place);
       if (refusal) {
         end = refusal;
         return;
@@ -38,23 +39,26 @@ export async function task(input: TaskInput): Promise<TaskResult> {
     end = endOf(error, live.cancelReason());
   }
   // A stop still keeps what was written and frees the directory.
-  const result = await CancellationScope.nonCancellable(() => closeTask({ taskId, run, live, end, partial }));
+  const result = await CancellationScope.nonCancellable(() =>
+    closeTask({ taskId, run, live, end, partial, truthfulEnd: commands.truthfulEnd }),
+  );
   await live.drained();
-  return result;
+  return commands.truthfulEnd ? concluded(result) : result;
 }
 
 /** Paths that have no driver yet end before anything is checked out for them. */
-function refusalOf(path: ExecutionPath, agent = 'none'): TaskEnd | undefined {
-  switch (path) {
+function refusalOf(place: { path: ExecutionPath; agent?: string; agentWithheld?: true }): TaskEnd | undefined {
+  const agent = place.agentWithheld ? "The task's agent" : `Agent "${place.agent ?? 'none'}"`;
+  switch (place.path) {
     case 'acp':
       return undefined;
     case 'pty':
-      return notYet(`Agent "${agent}" runs in a terminal`);
+      return notYet(`${agent} runs in a terminal`);
     case 'native':
       return notYet(
-        agent === 'none'
+        place.agent === undefined && !place.agentWithheld
           ? 'The task names no agent, so it takes the native path'
-          : `Agent "${agent}" is not listed in available_agents, so the task takes the native path`,
+          : `${agent} is not listed in available_agents, so the task takes the native path`,
       );
   }
 }

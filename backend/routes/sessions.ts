@@ -15,7 +15,12 @@ const session = z.object({
   status: nullableText,
 });
 const listed = session
-  .extend({ seq, open_tasks: z.int().describe('Tasks that wait or run.'), created_at: time })
+  .extend({
+    seq,
+    open_tasks: z.int().describe('Tasks that wait or run.'),
+    cost_tokens: z.int().nullable().describe('Tokens of all its tasks, as far as their agents said.'),
+    created_at: time,
+  })
   .meta({ id: 'ListedSession' });
 
 const message = z.object({

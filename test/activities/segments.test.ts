@@ -118,7 +118,7 @@ async function play(message: LabMessage, { attempts, lost }: { attempts: readonl
     if (index === attempts.length - 1 && !lost) {
       recorder.closeDangling();
       await stream.commit([{ type: 'message_complete', ...of(message), status: 'complete' }], (tx) =>
-        keepMessage(tx, { sessionId, messageId, status: 'complete', recorder }),
+        keepMessage(tx, { sessionId, messageId, status: 'complete', recorder, tokensUsed: undefined }),
       );
     } else await stream.flush();
     stream.close();

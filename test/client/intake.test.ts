@@ -338,3 +338,24 @@ test('a task that Temporal refuses for good fails and says why', async () => {
   await expect.poll(async () => (await rowOf(id))?.state, { timeout: 10_000 }).toBe('failed');
   expect((await rowOf(id))?.output_summary).toMatch(/^Temporal refuses to start this task: /);
 });
+
+test('a Temporal that hangs: wishes to cancel hold up neither other tasks nor a stop', async () => {
+  const ids = await Promise.all(Array.from({ length: 24 }, () => insert()));
+  const intake = startOne();
+  for (const id of ids) await started(id);
+  server.suspend();
+  try {
+    await sql`UPDATE tasks SET cancel_requested_at = now() - interval '5 seconds' WHERE id = ANY (${ids})`;
+    const unstarted = await insert();
+    // Claimed or not when Temporal began to hang: it is given back, and its cancel carried out.
+    await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${unstarted}`;
+    await expect.poll(async () => (await rowOf(unstarted))?.state, { timeout: 30_000 }).toBe('cancelled');
+    const stoppedAt = performance.now();
+    for (const { stop } of intakes.splice(0)) stop.abort();
+    await intake.ended;
+    // One call by one would take two minutes.
+    expect(performance.now() - stoppedAt).toBeLessThan(4_000);
+  } finally {
+    server.resume();
+  }
+});

@@ -2,6 +2,7 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sessionPage } from '../../store/sessions.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import type { ScriptedStart, Step } from '../agents/scripted-agent.ts';
 import { permission, text } from '../agents/scripts.ts';
@@ -206,4 +207,22 @@ test('an agent that ignores a cancel, its closed stdin and SIGTERM is gone all t
 
 test('their neighbours complete at the first attempt, in the same worker', async () => {
   for (const task of neighbours) await agents.expectUndisturbed(task);
+});
+
+test("tokens that an agent counts over its whole session become each task's; the session has the sum", async () => {
+  const { lab } = agents;
+  const agent = await agents.agent({ load: {} });
+  let sessionId: string | undefined;
+  const costs: (number | null)[] = [];
+  // The last one's count falls: the agent has begun anew, so it is the turn's own.
+  for (const totalTokens of [100, 130, 20]) {
+    const input = JSON.stringify([{ stop: 'end_turn', usage: { totalTokens } }]);
+    const task = await lab.submit({ agent, input, ...(sessionId ? { sessionId } : {}) });
+    sessionId = (await lab.ended(task)).session_id ?? '';
+    const [row] = await lab.sql<{ cost: number | null }[]>`SELECT cost_tokens AS cost FROM tasks WHERE id = ${task}`;
+    costs.push(row?.cost ?? null);
+  }
+  expect(costs).toEqual([100, 30, 20]);
+  const { items } = await sessionPage(lab.sql, {}, { limit: 100 });
+  expect(items.find(({ id }) => id === sessionId)).toMatchObject({ cost_tokens: 150 });
 });

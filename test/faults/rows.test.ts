@@ -47,7 +47,7 @@ test('a final state written while the agent works on and on: the agent is ended,
   const task = await lab.submit({ input: 'write kept.txt with kept. run sleep 600' });
   await lab.untilFrame(task, 'the agent works', isWaiting);
   await lab.sql`UPDATE tasks SET state = 'cancelled' WHERE id = ${task}`;
-  await lab.client.workflow.getHandle(taskWorkflowId(task)).result();
+  await expect(lab.client.workflow.getHandle(taskWorkflowId(task)).result()).rejects.toThrow('cancelled');
   expect(await lab.changes(task)).toMatchObject([{ partial: true }]);
   expect(await lab.leftovers(task)).toEqual([]);
 });
@@ -80,7 +80,7 @@ test('the task row deleted in mid-turn: its work stays under its ref, its worktr
   const { worktree_path } = await lab.task(task);
   await lab.sql`DELETE FROM tasks WHERE id = ${task}`;
   await goOn();
-  await lab.client.workflow.getHandle(taskWorkflowId(task)).result();
+  await expect(lab.client.workflow.getHandle(taskWorkflowId(task)).result()).rejects.toThrow('failed');
   expect(await lab.inChange(task, 'kept.txt')).toBe('kept');
   expect(await lab.repository.git('worktree', 'list')).not.toContain(worktree_path);
 });
@@ -93,7 +93,7 @@ test('the task row deleted before its run begins: the run ends by itself, and no
     workflowId: taskWorkflowId(taskId),
     args: [{ taskId, host: 'lab' }],
   });
-  expect(await run.result()).toMatchObject({ state: 'failed', code: 'task_gone' });
+  expect(await run.result()).toMatchObject({ state: 'failed', code: 'task_gone' }); // as runs of the first version end
   expect(await lab.sql`SELECT FROM sessions`).toHaveLength(before.length);
   expect(await lab.repository.git('worktree', 'list')).not.toContain(taskId);
 });

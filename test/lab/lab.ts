@@ -15,7 +15,7 @@ import { startTemporal, stopTemporal, type RunningTemporal } from '../../service
 import { findTemporal } from '../../services/temporal-binary.ts';
 import { checkTemporal } from '../../services/temporal-connection.ts';
 import { connect, type Sql } from '../../store/sql.ts';
-import type { ProjectId } from '../../workflows/contract.ts';
+import type { ProjectId, TemporalContent } from '../../workflows/contract.ts';
 import { builtModule } from './built.ts';
 import { freshDatabase, type LabDatabase } from './database.ts';
 import { Observer } from './observer.ts';
@@ -36,6 +36,8 @@ export interface LabOptions {
   readonly files?: Files;
   /** Of the user's repository, below the lab's home. */
   readonly repository?: string;
+  /** Of intake and workers. */
+  readonly temporalContent?: 'none';
   /** Intake and workers reach the database by a proxy only (`lab.proxy`), the test directly. */
   readonly proxied?: boolean;
 }
@@ -48,7 +50,8 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
     INSERT INTO projects (name, path) VALUES ('lab', ${repository.path}) RETURNING id`;
   if (!project) throw new TypeError('no project');
   const proxy = options.proxied ? { proxy: await tcpProxy(database.url) } : {};
-  return new Lab({ home, database, temporal, repository, projectId: project.id, slots: options.slots ?? 4, ...proxy });
+  const { slots = 4, temporalContent = 'full' } = options;
+  return new Lab({ home, database, temporal, repository, projectId: project.id, slots, temporalContent, ...proxy });
 }
 
 interface LabParts {
@@ -58,6 +61,7 @@ interface LabParts {
   readonly repository: SampleRepository;
   readonly projectId: ProjectId;
   readonly slots: number;
+  readonly temporalContent: TemporalContent;
   readonly proxy?: TcpProxy;
 }
 
@@ -81,6 +85,7 @@ export class Lab extends Observer {
       sql: this.#intakeSql,
       temporal: this.client,
       host: HOST,
+      temporalContent: parts.temporalContent,
       log: pino({ level: 'silent' }),
       signal: this.#stop.signal,
     });
@@ -109,6 +114,7 @@ export class Lab extends Observer {
         LONGHAUL_HOST_NAME: HOST,
         LONGHAUL_AGENT_SLOTS: String(this.#parts.slots),
         LONGHAUL_READY_FD: '3',
+        LONGHAUL_TEMPORAL_CONTENT: this.#parts.temporalContent,
         XDG_STATE_HOME: path.join(this.home, 'agent-state'),
         ...env,
       },

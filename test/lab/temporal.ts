@@ -9,6 +9,9 @@ import { findTemporal } from '../../services/temporal-binary.ts';
 export interface LabTemporal {
   readonly target: TemporalTarget;
   stop(): Promise<void>;
+  /** It hangs: connections stay, nothing is answered. */
+  suspend(): void;
+  resume(): void;
   /** On the same port, with what it knew. */
   start(): Promise<void>;
   remove(): Promise<void>;
@@ -31,6 +34,8 @@ export async function labTemporal(): Promise<LabTemporal> {
   return {
     target: { namespace: 'default', connection: { address: running.address, tls: false } },
     stop,
+    suspend: () => void (running && process.kill(running.identity.pid, 'SIGSTOP')),
+    resume: () => void (running && process.kill(running.identity.pid, 'SIGCONT')),
     async start() {
       running ??= await startTemporal(options);
     },

@@ -13,6 +13,9 @@ test('an empty environment gives embedded services and folders by XDG', () => {
     hostName: hostname(),
     allowedHosts: [],
     projectRoots: [],
+    temporalContent: 'full',
+    temporalUi: true,
+    historyRetentionDays: 30,
   });
   const xdg = { HOME: '/home/ada', XDG_DATA_HOME: '/data', XDG_CACHE_HOME: 'relative' };
   expect(readSettings(xdg)).toMatchObject({ home: '/data/longhaul', cacheDir: '/home/ada/.cache/longhaul' });
@@ -36,7 +39,9 @@ test('every setting can be given, and a given listen address is fixed', () => {
     LONGHAUL_PROJECT_ROOTS: '/src:/work',
     LONGHAUL_TOKEN_FILE: '/run/secrets/token',
     LONGHAUL_ALLOWED_HOSTS: 'backend, tasks.example',
-    DEFAULT_MODEL: 'm',
+    LONGHAUL_TEMPORAL_CONTENT: 'none',
+    LONGHAUL_TEMPORAL_UI: 'off',
+    LONGHAUL_HISTORY_RETENTION: '7',
   });
   expect(settings).toMatchObject({
     databaseUrl: 'postgres://u:p@db/longhaul',
@@ -49,7 +54,9 @@ test('every setting can be given, and a given listen address is fixed', () => {
     projectRoots: ['/src', '/work'],
     tokenFile: '/run/secrets/token',
     allowedHosts: ['backend', 'tasks.example'],
-    defaultModel: 'm',
+    temporalContent: 'none',
+    temporalUi: false,
+    historyRetentionDays: 7,
   });
   expect(settings.temporal).toMatchObject({
     kind: 'server',
@@ -100,6 +107,9 @@ test('all wrong values are named at once, a database password never', () => {
     LONGHAUL_AGENT_TOOL_TIMEOUT: '0',
     LONGHAUL_HOST_NAME: 'a b',
     LONGHAUL_PROJECT_ROOTS: '/a:b',
+    LONGHAUL_TEMPORAL_CONTENT: 'some',
+    LONGHAUL_TEMPORAL_UI: 'maybe',
+    LONGHAUL_HISTORY_RETENTION: '0',
   };
   let message = '';
   try {

@@ -47,7 +47,11 @@ describe('kept histories', () => {
     const history = await readHistory('0.1.0-commands-3-completed.json');
     const [input] = history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
     if (!input?.data) throw new Error('the history has no start argument');
-    input.data = Buffer.from(Buffer.from(input.data).toString().replace('"commands":3', '"commands":4'));
+    input.data = Buffer.from(
+      Buffer.from(input.data)
+        .toString()
+        .replace('"commands":3', `"commands":${COMMANDS + 1}`),
+    );
     const replayed = Worker.runReplayHistory({ workflowBundle: { code } }, history);
     await expect(replayed).rejects.toThrow(/start a worker of the backend's version/);
   });

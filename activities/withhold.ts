@@ -1,0 +1,68 @@
+/**
+ * Keeps words of prompts, agents and projects out of Temporal (LONGHAUL_TEMPORAL_CONTENT=none): in a step's result and in
+ * its failure a sentence is replaced by a mark, and left in the database for the finish step, which puts it into the row.
+ */
+import { ApplicationFailure } from '@temporalio/common';
+import { withhold } from '../store/withheld.ts';
+import { type AgentProgress, type StepInput, WITHHELD, withheldBy } from '../workflows/contract.ts';
+import type { StepDeps } from './step.ts';
+
+/** Wraps a step. `full`: the step as it is. */
+export function withholding<In extends StepInput, Out>(
+  { sql, temporalContent }: Pick<StepDeps, 'sql' | 'temporalContent'>,
+  step: string,
+  run: (input: In) => Promise<Out>,
+): (input: In) => Promise<Out> {
+  if (temporalContent === 'full') return run;
+  // Without the database the sentence is lost, not the task.
+  const leave = async ({ taskId }: In, text: string, as = step): Promise<string> => {
+    await withhold(sql, { taskId, step: as, text }).catch(() => undefined);
+    return withheldBy(as);
+  };
+  return async (input) => {
+    try {
+      const result = await run(input);
+      const said = sentenceOf(result);
+      const kept = said === undefined ? result : { ...result, [said.key]: await leave(input, said.text) };
+      const failure: unknown = typeof kept === 'object' && kept !== null ? Reflect.get(kept, 'failure') : undefined;
+      const why = sentenceOf(failure);
+      if (why === undefined) return kept;
+      return {
+        ...kept,
+        failure: { ...(failure as object), [why.key]: await leave(input, why.text, `${step}Failure`) },
+      };
+    } catch (error) {
+      if (!(error instanceof ApplicationFailure)) throw error;
+      const { type, nonRetryable, nextRetryDelay } = error;
+      throw ApplicationFailure.create({
+        message: await leave(input, error.message),
+        ...(type && { type }),
+        ...(nonRetryable && { nonRetryable }),
+        ...(nextRetryDelay !== undefined && nextRetryDelay !== null && { nextRetryDelay }),
+      });
+    }
+  };
+}
+
+/** A turn that failed, a worktree that is kept. */
+function sentenceOf(result: unknown): { key: 'message' | 'reason'; text: string } | undefined {
+  if (typeof result !== 'object' || result === null) return undefined;
+  for (const key of ['message', 'reason'] as const) {
+    const text: unknown = Reflect.get(result, key);
+    if (typeof text === 'string') return { key, text };
+  }
+  return undefined;
+}
+
+/** For the finish step: the text with what steps had left. */
+export function withSentences(text: string, left: unknown): string {
+  return text.replaceAll(WITHHELD, (mark, step: string) => {
+    const sentence: unknown = typeof left === 'object' && left !== null ? Reflect.get(left, step) : undefined;
+    return typeof sentence === 'string' ? sentence : `${mark}: the log of the worker has it`;
+  });
+}
+
+/** What a turn is at, without its words. */
+export function withoutWords({ tool: _tool, plan, ...progress }: AgentProgress): AgentProgress {
+  return { ...progress, ...(plan && { plan: { done: plan.done, total: plan.total } }) };
+}
