@@ -10,6 +10,7 @@ import type { Check } from '../../maintenance/doctor/check.ts';
 import { examine } from '../../maintenance/doctor/doctor.ts';
 import { checkPeople } from '../../maintenance/doctor/people.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
+import { moduleOfOurs } from '../../processes/own-module.ts';
 import { type Facts, homePaths, prepareHome, writeState } from '../../services/home.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { until } from '../lab/until.ts';
@@ -41,8 +42,12 @@ const bad = (checks: readonly Check[]): Check[] => checks.filter(({ level }) => 
 const named = (checks: readonly Check[], name: string): Check | undefined =>
   checks.find((check) => check.name === name);
 
-async function running(): Promise<{ child: ChildProcess; identity: ProcessIdentity }> {
-  const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+/** A process that the process table shows as a part of the home: by its command line and the folder that it works in. */
+async function running(part: 'worker' | 'backend'): Promise<{ child: ChildProcess; identity: ProcessIdentity }> {
+  const paths = await prepareHome(path.join(home, 'home'));
+  const program = moduleOfOurs(part === 'worker' ? 'worker' : 'backend/main');
+  const args = ['-e', 'setInterval(() => {}, 60_000)', program, '--home', paths.home];
+  const child = spawn(process.execPath, args, { stdio: 'ignore', cwd: paths.home });
   children.push(child);
   return { child, identity: await until('the process', () => identifyRunning(child.pid ?? 0)) };
 }
@@ -105,7 +110,7 @@ test('a backend that waits for Temporal does not repeat why Temporal is away', a
   const backend = createHttpServer((_, response) => response.writeHead(503).end(JSON.stringify({ parts })));
   await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
   const { port } = backend.address() as AddressInfo;
-  const { identity } = await running();
+  const { identity } = await running('backend');
   await recordParts({ backend: identity }, { backendUrl: `http://127.0.0.1:${port}` });
   const checks = await examine(envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: '127.0.0.1:9' }));
   backend.close();
@@ -143,7 +148,7 @@ test('rows of another host, missing programs and tasks that wait are named', asy
 });
 
 test('services that ended without down, and one that is suspended, ought to run', async () => {
-  const [dead, asleep] = [await running(), await running()];
+  const [dead, asleep] = [await running('backend'), await running('worker')];
   dead.child.kill('SIGKILL');
   asleep.child.kill('SIGSTOP');
   await until('both', () => isSuspended(asleep.identity) && identifyRunning(dead.identity.pid) === undefined);
@@ -156,7 +161,7 @@ test('services that ended without down, and one that is suspended, ought to run'
 });
 
 test('a worker that is alive and says nothing any more is named', async () => {
-  const { identity } = await running();
+  const { identity } = await running('worker');
   await recordParts({ worker: identity });
   const env = envOf({
     DATABASE_URL: database.url,
