@@ -20,7 +20,7 @@ export type StageKind =
   | 'twenty slots'
   /** git and agents replaced by stand-ins. */
   | 'stand-ins'
-  /** With opencode and the model that it is told to ask. */
+  /** With opencode and the model that it is configured to use. */
   | 'opencode'
   | 'none';
 

@@ -1,5 +1,5 @@
 /**
- * The dispatcher that Longhaul replaces, rebuilt as it was for comparison: it looks at its table every five seconds, has
+ * The dispatcher that Longhaul replaces, rebuilt as it was for comparison: it reads its table every five seconds, has
  * one task at a time, in memory, and does what there is to do one after the other: worktree, agent, diff, insert. One
  * that finds more than one pending row takes the oldest; the others wait for the next look.
  */

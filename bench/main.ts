@@ -85,7 +85,7 @@ const commit = (): string =>
   execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT, encoding: 'utf8' }).trim();
 
 const stop = new AbortController();
-// Who waits listens; a bench may wait for twenty things at once.
+// Each wait adds a listener, and a bench may wait for twenty things at once.
 setMaxListeners(0, stop.signal);
 
 async function main(): Promise<void> {
@@ -96,7 +96,7 @@ async function main(): Promise<void> {
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}: nothing was written, nothing of it is left`)));
   }
   // `npm run bench | head`: what runs must still be taken down.
-  process.stdout.on('error', () => stop.abort(new Error('stopped, since nobody reads what it prints')));
+  process.stdout.on('error', () => stop.abort(new Error('stopped, because the reader of the output closed it')));
   const where = machine(commit());
   say(`${where.cpu}, ${where.cores} cores, Linux ${where.linux}, Node ${where.node}, ${where.commit}\n`);
   const results = await runAll(chosen(), options);

@@ -1,6 +1,6 @@
 /**
  * A whole Longhaul for a bench: a throwaway home whose parts run as `longhaul up` starts them, from the build, and a
- * small project. Tasks are handed over as any program would: a row.
+ * small project. Tasks are submitted as any program would: by inserting a row.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -27,7 +27,7 @@ export interface StageOptions {
   /** Folder of the compiled program. */
   readonly dist: string;
   readonly slots?: number;
-  /** Over that of the shell; undefined takes a variable away. */
+  /** Overrides the shell's environment; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
 }
@@ -107,7 +107,7 @@ export class Stage {
     return task;
   }
 
-  /** Looks at each change of the task's state, and twice a second. */
+  /** Checks at each change of the task's state, and twice a second. */
   async untilRow(taskId: TaskId, what: string, test: (row: EndedTask) => boolean): Promise<EndedTask> {
     const deadline = performance.now() + TASK_MS;
     for (;;) {
@@ -125,7 +125,7 @@ export class Stage {
     }
   }
 
-  /** One task from its row to the end of its run, with nothing else going on. */
+  /** One task from its row to the end of its run, while nothing else runs. */
   async run(agent: string, input: string): Promise<EndedTask> {
     const task = await this.ended(await this.submit(agent, input));
     // The row is final a moment before the run is closed: the next one must not meet that.
@@ -173,7 +173,7 @@ interface StageParts {
   readonly up: () => Promise<void>;
 }
 
-/** Gives `use` a stage and takes it away whatever happens, also when `signal` is aborted. */
+/** Calls `use` with a stage and always removes the stage, also when `signal` is aborted. */
 export async function onStage<T>(options: StageOptions, use: (stage: Stage) => Promise<T>): Promise<T> {
   const { signal } = options;
   const home = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-bench-')));

@@ -16,7 +16,7 @@ type Use = (stage: Stage) => Promise<void>;
 /** Of agents that work at the same time in the benches with twenty. */
 const TWENTY_SLOTS = 24;
 
-/** False: it cannot be had in a quick run, and `say` was told why. */
+/** False: it is not available in a quick run, and the reason was passed to `say`. */
 export async function withStage(kind: Exclude<StageKind, 'none'>, options: BenchOptions, use: Use): Promise<boolean> {
   const { dist, signal } = options;
   switch (kind) {

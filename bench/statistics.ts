@@ -52,7 +52,7 @@ interface Sides<T> {
   readonly b: (index: number) => Promise<T>;
 }
 
-/** Runs both sides `n` times and changes who goes first, so that neither always finds the machine warmer. */
+/** Runs both sides `n` times in alternating order, so that neither always runs on the warmer machine. */
 export async function inTurn(n: number, { a, b }: Sides<void>): Promise<void> {
   for (let index = 0; index < n; index += 1) {
     for (const side of index % 2 === 0 ? [a, b] : [b, a]) await side(index);

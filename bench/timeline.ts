@@ -38,7 +38,7 @@ function localStep(data: Uint8Array): HistoryEvent[] {
   return marker.success && begun ? [{ name: `${marker.data.activity_type} begun`, atMs: epochMs(begun) }] : [];
 }
 
-/** What the steps went through, each under the step's name; what happens inside the workflow is left out. */
+/** The events of the steps, each under the step's name, without those inside the workflow. */
 async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]> {
   const steps = new Map<string, string>();
   return (await historyOf(stage, taskId)).flatMap((event) => {

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What the compiler is given, and what the build copies. */
+/** The inputs of the compiler, and the files that the build copies. */
 const FOLDERS = [
   'activities',
   'agents',
@@ -44,7 +44,7 @@ export function recordBuild(dist, sources) {
   writeFileSync(recordFile(dist), sources);
 }
 
-/** Whether `dist` is a whole build of the sources as they are now. */
+/** Whether `dist` is a complete build of the current sources. */
 export function isBuildCurrent(root, dist) {
   try {
     return readFileSync(recordFile(dist), 'utf8') === describeSources(root);

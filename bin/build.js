@@ -1,6 +1,6 @@
 // Makes dist/: JavaScript and types, the migrations, and the workflows as the one file that a worker loads. With a folder as
 // its argument, there: one that has node_modules. npm runs it after an install in a checkout (`prepare`), so that commands
-// need not compile. The build is made beside the old one and takes its place as a whole.
+// need not compile. The build is made beside the old one and replaces it as a whole.
 import { spawnSync } from 'node:child_process';
 import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -44,7 +44,7 @@ function compilerManifest() {
 
 /**
  * Temporal's sandbox looks up each promise's call sites in the bundle's source map as the promise is made: 10 ms of each
- * task before its agent starts (two cores, Node 20). The map must be there, so it is one that maps nothing: stack traces name
+ * task before its agent starts (two cores, Node 20). The map must exist, so it is an empty one: stack traces name
  * functions and lines of the bundle, which is not minified.
  */
 function withoutMap(bundle) {

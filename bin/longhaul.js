@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // A checkout runs its build if that was made from the sources as they are, else the sources, through tsx, which compiles them
 // first. A published package has only the build.
-// What this file itself uses is there on old versions of Node, too, so that they hear what is missing.
+// This file uses only what old versions of Node have, too, so that they can print what is missing.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -25,18 +25,18 @@ function whyNotHere() {
     return `needs Node ${wanted} or newer, found ${process.version} (${process.execPath}). Install a newer Node.`;
   }
   if (process.platform !== 'linux') {
-    return `needs Linux, found ${process.platform}: agents' processes are found by /proc. Use a Linux machine, or a container.`;
+    return `needs Linux, found ${process.platform}: Longhaul finds the processes of agents through /proc. Use a Linux machine, or a container.`;
   }
   return undefined;
 }
 
-/** Mends it where that was not done when it was installed. */
+/** Patches the driver if that was not done when it was installed. */
 async function whyNotThisDriver() {
   try {
     await import('./patch-postgres.js');
     return undefined;
   } catch (error) {
-    return `the Postgres driver could not be mended: ${error.message}`;
+    return `the Postgres driver could not be patched: ${error.message}`;
   }
 }
 
@@ -48,7 +48,7 @@ async function start() {
     return;
   }
   const { register } = await import('tsx/esm/api');
-  // Without being told, tsx takes the compiler options of the folder that the user stands in.
+  // Without this setting, tsx uses the compiler options of the user's current folder.
   register({ tsconfig: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) });
   await import(source.href);
 }

@@ -1,13 +1,13 @@
-// Importing this mends postgres 3.4.9 in node_modules, unless that was done. npm runs it after an install in a checkout,
-// bin/longhaul.js before anything else; the published package carries a mended copy, so that nothing has to run when it
-// is installed. store/sql.ts refuses a copy that is not mended.
+// Importing this module patches postgres 3.4.9 in node_modules, unless that was done. npm runs it after an install in a
+// checkout, bin/longhaul.js before anything else; the published package contains a patched copy, so that nothing has to run
+// when it is installed. store/sql.ts refuses a copy that is not patched.
 //
-// When a connection dies, that version may end the process or never answer again (github.com/porsager/postgres, issues
+// When a connection dies, that version may end the process or never respond again (github.com/porsager/postgres, issues
 // 1154 and 1208, pull requests 1176 and 1209):
-// - a small write waits for setImmediate; if the socket is gone by then, a TypeError is thrown that nobody can catch;
+// - a small write waits for setImmediate; if the socket is gone by then, a TypeError is thrown that no caller can catch;
 // - a close cancels that immediate but keeps its handle and the bytes, so the connection never writes again;
 // - a query that was added between the socket's error and its close is never answered;
-// - the driver's own look at the array types rejects without anybody listening.
+// - the driver's own query of the array types rejects, and no handler is attached.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -46,14 +46,14 @@ const REPLACEMENTS = [
   [`        return fetchArrayTypes()`, `        return fetchArrayTypes().catch(noop)`],
 ];
 
-/** Last, so that it tells of the others: what store/sql.ts looks for. */
+/** The mark that store/sql.ts looks for. Written last, so that it proves the other replacements. */
 const SIGN = [[`Object.assign(Postgres, {`, `Object.assign(Postgres, { ${MARK} mendedByLonghaul: true,`]];
 
 const root = new URL(import.meta.resolve('postgres'));
 const manifest = JSON.parse(readFileSync(new URL('../package.json', root), 'utf8'));
 if (manifest.version !== VERSION) {
   throw new Error(
-    `postgres: expected version ${VERSION}, found ${manifest.version} in ${fileURLToPath(root)}. Install Longhaul anew; who develops it looks whether that version still needs bin/patch-postgres.js.`,
+    `postgres: expected version ${VERSION}, found ${manifest.version} in ${fileURLToPath(root)}. Install Longhaul again. As a developer of Longhaul, check whether that version still needs bin/patch-postgres.js.`,
   );
 }
 for (const folder of ['./', '../cjs/src/']) {
@@ -68,7 +68,7 @@ function mend(file, replacements) {
     if (text.split(from).length !== 2) throw new Error(`${fileURLToPath(file)}: expected once: ${from}`);
     text = text.replace(from, () => to);
   }
-  // In one step, so that nobody ever loads half a file; also where the file is a hard link of a package cache.
+  // In one step, so that no process ever loads half a file; also if the file is a hard link of a package cache.
   const draft = new URL(`${file.href}.${process.pid}`);
   writeFileSync(draft, text);
   renameSync(draft, file);

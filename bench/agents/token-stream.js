@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// An agent that says the time: `20 tokens/s for 30 s` is a stream of tokens, each with the moment at which it was
-// written, so that whoever reads it can tell how old it is. `A-1732400000123.456 ` is one: the process, the time in ms.
-// It can load its sessions, which hold nothing, and goes on saying the time.
+// An agent that writes the time: `20 tokens/s for 30 s` is a stream of tokens, each with the moment at which it was
+// written, so that a reader can compute its age. `A-1732400000123.456 ` is one: the process, the time in ms.
+// It can load its sessions, which contain nothing, and continues to write the time.
 import { createInterface } from 'node:readline';
 
 const send = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);

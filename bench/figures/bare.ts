@@ -29,7 +29,7 @@ async function compare(stage: Stage, wanted: Comparison): Promise<Line[]> {
     const a = async (): Promise<number> => (await stage.run(agent, prompt)).took_ms;
     const b = async (): Promise<number> => {
       const { ms, diffBytes } = await child.ask<BareResult>(question);
-      if (diffBytes === 0) throw new Error(`${agent} run bare left no diff: it did not do what was asked`);
+      if (diffBytes === 0) throw new Error(`${agent} run bare made no diff: it did not carry out its prompt`);
       return ms;
     };
     await measurePairs(wanted.warmUp, { a, b });

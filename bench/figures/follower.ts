@@ -7,7 +7,7 @@ import { percentile } from '../statistics.ts';
 import type { Stage } from '../stage.ts';
 
 const TOKENS_PER_S = 20;
-/** Agents that start together keep the processors busy: what they say meanwhile is measured in no dispatcher's favour. */
+/** Agents that start together keep the processors busy, so their output during the start is not measured. */
 const SETTLE_S = 5;
 
 async function latencies(stage: Stage, agents: number, seconds: number): Promise<number[]> {

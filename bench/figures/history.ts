@@ -4,11 +4,11 @@ import type { AgentProgress } from '../../workflows/contract.ts';
 import type { Bench } from '../bench.ts';
 import { historyOf } from '../timeline.ts';
 
-/** Signal, workflow task (scheduled, started, completed) for each progress that the workflow hears of. */
+/** Signal, workflow task (scheduled, started, completed) for each progress report that reaches the workflow. */
 const EVENTS_A_SIGNAL = 4;
 const TURN_S = 600;
 
-/** The signals of a turn of ten minutes that has something new to tell each second, without waiting ten minutes. */
+/** The signals of a turn of ten minutes that reports progress each second, computed without waiting ten minutes. */
 async function signalsOfALongTurn(): Promise<number> {
   let nowMs = 0;
   let signals = 0;

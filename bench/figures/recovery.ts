@@ -65,7 +65,7 @@ async function killOnce(stage: Stage, taskId: TaskId, victim: Victim): Promise<n
   const killedMs = now();
   const victims = (victim === 'all' ? (['supervisor', ...PARTS] as const) : [victim]).map((name) => pids[name]);
   for (const pid of victims) process.kill(pid, 'SIGKILL');
-  // Who looks within the millisecond finds the supervisor alive, and nothing to do.
+  // A check within the first millisecond finds the supervisor alive, and nothing to do.
   while (victims.some((pid) => identifyRunning(pid) !== undefined)) await pause(1, stage.signal);
   if (victim === 'supervisor' || victim === 'all') await stage.up();
   const anew = WITH_AGENT.includes(victim);

@@ -1,4 +1,4 @@
-/** Many short tasks one after another: what grows, and what is left. */
+/** Many short tasks one after another: growth of memory and databases, and leftovers. */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeRepository } from '../../test/lab/repositories.ts';
@@ -63,7 +63,7 @@ interface Load {
   readonly tasks: number;
 }
 
-/** Submits them portion by portion, and tells again and again how many have ended. */
+/** Submits them in batches, and reports repeatedly how many have ended. */
 async function work(stage: Stage, { project, tasks }: Load, told: (ended: number) => Promise<void>): Promise<void> {
   const ids: TaskId[] = [];
   let open: TaskId[] = [];
@@ -165,7 +165,7 @@ function databaseLines(before: Sample, after: Sample): Line[] {
 
 export const soak: Bench = {
   name: 'soak',
-  about: 'many short tasks, one in twenty a whole one: memory, descriptors, databases, what is left (-n 10000)',
+  about: 'many short tasks, one in twenty a complete one: memory, descriptors, databases, leftovers (-n 10000)',
   onlyByName: true,
   stage: 'stand-ins',
   async run(stage: Stage, options: BenchOptions): Promise<Outcome> {

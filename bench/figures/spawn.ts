@@ -49,9 +49,9 @@ export const spawn: Bench = {
     const legacy = await legacyLatenciesMs(stage, options.quick ? 2 : values.length);
     return {
       conditions: [
-        `after ${WARM_UP} tasks to warm up; each handed over when the run of the one before was closed; a project of 4 files`,
+        `after ${WARM_UP} tasks to warm up; each submitted when the run of the previous one was closed; a project of 4 files`,
         "both moments by Postgres' clock; the second is when the process was recorded, one statement after its spawn",
-        `legacy: the dispatcher that this replaces (bench/legacy-dispatcher.ts), which looks every ${LEGACY_POLL_MS / 1_000} s; handed over at even moments of that time`,
+        `legacy: the dispatcher that Longhaul replaces (bench/legacy-dispatcher.ts), which polls every ${LEGACY_POLL_MS / 1_000} s; tasks submitted at moments spread evenly over that time`,
       ],
       lines: [
         {

@@ -6,7 +6,7 @@ import type { Line, Outcome, Target } from '../report.ts';
 import type { Stage } from '../stage.ts';
 
 const PARALLEL =
-  'all rows inserted by one statement; from then until the last one is final; 4 agent slots unless the shell says otherwise';
+  'all rows inserted by one statement; from then until the last one is final; 4 agent slots unless the environment sets another number';
 const CPU = 'CPU: user and system time of each part over the same tasks, from /proc; divided by their number';
 
 interface Load {

@@ -1,4 +1,4 @@
-/** Twenty tasks handed over at once. */
+/** Twenty tasks submitted at once. */
 import type { Bench, BenchOptions } from '../bench.ts';
 import { legacyEnded, submitLegacy, withLegacy } from '../legacy.ts';
 import type { Line, Outcome } from '../report.ts';

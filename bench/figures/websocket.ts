@@ -8,7 +8,7 @@ import { percentile } from '../statistics.ts';
 import { pause, type Stage } from '../stage.ts';
 import type { SessionId, TaskId } from '../../workflows/contract.ts';
 
-/** Agents that start together keep the processors busy: what they say meanwhile is not counted. */
+/** Agents that start together keep the processors busy, so their output during the start is not counted. */
 const SETTLE_S = 5;
 
 interface Case {

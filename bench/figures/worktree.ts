@@ -15,7 +15,7 @@ const FOLDERS = 200;
 /** Changed by the pretended agent. */
 const CHANGED = 10;
 
-/** Settings for git's checkout that somebody who wants it fast would try. */
+/** Settings that make git's checkout faster. */
 const WORKERS = [...new Set([1, 2, availableParallelism(), 4, 8])].toSorted((a, b) => a - b);
 
 interface Site {

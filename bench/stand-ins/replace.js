@@ -1,4 +1,4 @@
-// Module hooks: what is asked for, and what is given instead. A stand-in is told where the real one is.
+// Module hooks: the requested module, and its replacement. A replacement gets the address of the real module.
 const REPLACED = [
   ['/worktrees/worktrees.js', new URL('./worktrees.js', import.meta.url).href],
   ['/agents/select-driver.js', new URL('./select-driver.js', import.meta.url).href],

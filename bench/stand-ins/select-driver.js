@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 
 const real = await import(new URL(import.meta.url).searchParams.get('real'));
 const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-// Above the highest that the kernel gives: nobody is ended by mistake.
+// Above the highest pid that the kernel assigns, so that no process is ended by mistake.
 const NOBODY = { pid: 2 ** 22, startTime: '0', bootId };
 
 export function driverFor(path) {
