@@ -1,4 +1,4 @@
-/** Attempts: one execution of the dispatch step each, and the fence that only the newest may pass. */
+/** Attempts: an attempt is one execution of the dispatch step. The fence accepts writes of the newest attempt only. */
 import { randomUUID } from 'node:crypto';
 import type { AgentSessionId, DispatchResult, SessionId, TaskId, TurnSoFar } from '../workflows/contract.ts';
 import type { ErrorCode } from '../workflows/errors.ts';
@@ -6,7 +6,7 @@ import { logEnd } from './log-end.ts';
 import type { Db, Sql } from './sql.ts';
 import { wellFormed } from './well-formed.ts';
 
-/** Who runs the attempt: told from a later process with the same pid by boot and start time. */
+/** The worker process that runs the attempt. Boot id and start time distinguish it from a later process with the same pid. */
 export interface WorkerIdentity {
   readonly bootId: string;
   readonly pid: number;
@@ -16,27 +16,27 @@ export interface WorkerIdentity {
 export interface TakeTurn {
   readonly taskId: TaskId;
   readonly attempt: number;
-  /** Waits for a limit that the run knows of: what is recorded of a further one, Temporal has never heard. */
+  /** Waits for a limit that the run knows of. A further recorded one is a result that did not reach Temporal. */
   readonly waits?: TurnSoFar['waits'];
   readonly runId: string;
   readonly host: string;
   readonly worker: WorkerIdentity;
-  /** Whether this worker is at work on the turn, or another one than ours that runs: what it has begun stands. */
+  /** Whether this worker works on the turn, or is another live worker: then its attempt remains valid. */
   readonly lives: (worker: WorkerIdentity) => boolean;
 }
 
-/** What an attempt finds when it asks for the turn. */
+/** The result of an attempt's request for the turn. */
 export type TakenTurn =
   | { readonly kind: 'gone' }
-  /** A person has asked for the cancel: it will come, and no agent is started until then. */
+  /** A cancel was requested: its signal will arrive, and no agent is started until then. */
   | { readonly kind: 'cancel_requested' }
   /** The task is final, belongs to another run, or a newer attempt has the turn. */
   | { readonly kind: 'superseded'; readonly reason: string }
-  /** An earlier attempt came to the end and Temporal never heard. */
+  /** An earlier attempt completed, and its result did not reach Temporal. */
   | { readonly kind: 'done'; readonly outcome: DispatchResult }
   | {
       readonly kind: 'taken';
-      /** Its number among all that the task has had. */
+      /** Its number among all attempts of the task. */
       readonly attempt: number;
       readonly token: string;
       readonly sessionId: SessionId;
@@ -56,7 +56,7 @@ export interface EarlierAttempt {
   readonly agent_session_id: AgentSessionId | null;
   readonly spawned_at: Date | null;
   readonly error_code: ErrorCode | null;
-  /** Of one that ended the turn for now: it has waited since. */
+  /** Set if the attempt suspended the turn: the task has waited since. */
   readonly outcome: DispatchResult | null;
 }
 
@@ -77,10 +77,10 @@ interface TaskToTake {
 
 /**
  * Takes the session's `writer` token for this attempt, in one transaction with the record of the attempt.
- * From then on every write of an older attempt is refused. Safe to call again after a lost connection.
+ * From then on the database refuses every write of an older attempt. Safe to call again after a lost connection.
  *
- * Locks the task's row, then the session's, then touches attempts; whoever else needs two of them keeps this order.
- * The session comes before the attempts are read because an older attempt that commits its outcome holds it.
+ * Locks the task's row, then the session's, then uses attempts; all code that needs two of these keeps this order.
+ * The session is locked before the attempts are read because an older attempt that commits its outcome holds that lock.
  */
 export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   return sql.begin(async (tx) => {
@@ -144,16 +144,16 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   });
 }
 
-/** A turn may end for now as often as it waits for a limit, and once for good. */
+/** A turn may be suspended as often as it waits for a limit, and ends once permanently. */
 function unheardOutcome(attempts: readonly EarlierAttempt[], waits: number): DispatchResult | undefined {
   const outcomes = attempts.flatMap(({ outcome }) => outcome ?? []);
   return outcomes.find(({ kind }) => kind !== 'waiting') ?? outcomes[waits];
 }
 
 /**
- * Temporal's own number, unless we know of a newer attempt. Of a live worker that one has the turn. Of a dead one, or if
- * it has ended, Temporal has forgotten it: a power cut takes its last commits back, and Postgres keeps its own. Then
- * this attempt comes after it.
+ * Temporal's own number, unless the table has a newer attempt. If the worker of that attempt is alive, that attempt has the
+ * turn. If it is dead, or the attempt has ended, Temporal lost the attempt: a power cut undoes Temporal's last commits, and
+ * Postgres keeps its own. Then this attempt gets the next number after it.
  */
 function numberOf(turn: TakeTurn, newest: KnownAttempt | undefined): number | undefined {
   if (!newest || (newest.run_id === turn.runId && newest.attempt <= turn.attempt)) return turn.attempt;
@@ -166,12 +166,12 @@ function superseded(reason: string): TakenTurn {
 }
 
 /**
- * A later attempt of the same process takes over a turn that lives on: same token, new number. False: a newer
- * attempt is known, or the session's writer is another one by now; the turn must end then.
+ * A later attempt of the same process takes over a turn that still runs: same token, new number. False: there is a newer
+ * attempt, or the session has another writer now; then the turn must end.
  */
 export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: number; from: number }): Promise<boolean> {
   return sql.begin(async (tx) => {
-    // In the order that all take: task, session, attempts.
+    // The lock order of all code: task, session, attempts.
     const open = await tx`SELECT FROM tasks WHERE id = ${turn.taskId} AND state = 'running' FOR UPDATE`;
     if (open.length === 0) return false;
     const held = await tx`
@@ -195,8 +195,8 @@ export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: numbe
 }
 
 /**
- * Records the agent's process before anything is sent to it. False: the attempt is outdated, the process
- * must go. The session's row is locked, so the answer still holds when the statement ends.
+ * Records the agent's process before anything is sent to it. False: the attempt is outdated, and the process
+ * must be ended. The session's row is locked, so the result is still valid when the statement ends.
  */
 export async function recordSpawn(
   sql: Sql,
@@ -220,7 +220,7 @@ export async function recordAgentSession(
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
 }
 
-/** Ends the attempt with what it returned; called inside the turn's last, fenced transaction. */
+/** Ends the attempt with its result; called inside the turn's last, fenced transaction. */
 export async function recordOutcome(
   db: Db,
   turn: { taskId: TaskId; attempt: number; outcome: DispatchResult; tokensReported?: number | undefined },
@@ -260,14 +260,14 @@ export interface OpenAttempt {
   readonly worker_start: string;
 }
 
-/** Attempts of a host that nobody has ended: of live workers, or of dead ones. */
+/** Open attempts of a host, of live and of dead workers. */
 export async function openAttempts(db: Db, host: string): Promise<OpenAttempt[]> {
   return db<OpenAttempt[]>`
     SELECT task_id, attempt, boot_id, worker_pid, worker_start
       FROM attempts WHERE host = ${host} AND ended_at IS NULL ORDER BY started_at`;
 }
 
-/** From here on no attempt at the task may write; another task of the session, which may have the turn by now, may. The caller holds the task's row. */
+/** From here on no attempt of the task may write; another task of the session, which may have the turn now, may. The caller holds the lock of the task's row. */
 export async function endAttempts(db: Db, taskId: TaskId, sessionId: SessionId): Promise<void> {
   await db`
     UPDATE sessions SET writer = NULL
@@ -275,7 +275,7 @@ export async function endAttempts(db: Db, taskId: TaskId, sessionId: SessionId):
   await db`UPDATE attempts SET ended_at = clock_timestamp() WHERE task_id = ${taskId} AND ended_at IS NULL`;
 }
 
-/** The newest count of tokens that this agent gave in this session of its, in earlier tasks. */
+/** The newest token count that this agent reported in this agent session, in earlier tasks. */
 export async function tokensReportedIn(
   db: Db,
   { agentSessionId, taskId }: { agentSessionId: AgentSessionId; taskId: TaskId },

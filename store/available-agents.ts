@@ -1,7 +1,7 @@
 /**
- * Agents that tasks may name. Rows that a starting worker made are `longhaul`'s, those of `longhaul agents add` a
- * `user`'s; any other is of some program. Never: a row that somebody else made is changed or deleted unasked. One of
- * ours to which somebody gave an install_path is theirs from then on.
+ * Agents that tasks may name. A row made by a starting worker belongs to `longhaul`, one made by `longhaul agents add` to
+ * `user`; any other belongs to another program. Must never happen: a row of another owner is changed or deleted without
+ * a request. If a user or program sets install_path in one of our rows, the row is theirs from then on.
  */
 import type { TaskId } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
@@ -9,7 +9,7 @@ import type { Db } from './sql.ts';
 export interface ListedAgent {
   readonly name: string;
   readonly supports_acp: boolean | null;
-  /** None: the catalogue knows how to start it. */
+  /** Absent: the catalogue has the command that starts it. */
   readonly install_path: string | null;
 }
 
@@ -17,7 +17,7 @@ export interface AgentRow extends ListedAgent {
   readonly listed_by: string | null;
 }
 
-/** For a worker that found the agent's program. True: it was not listed before. One that a person took off stays off. */
+/** For a worker that found the agent's program. True: it was not listed before. An agent that a user removed stays removed. */
 export async function listAgent(db: Db, agent: Omit<ListedAgent, 'install_path'>): Promise<boolean> {
   const rows = await db<{ added: boolean }[]>`
     INSERT INTO available_agents (name, supports_acp, install_path, listed_by)
@@ -45,7 +45,7 @@ export async function listAgents(db: Db): Promise<AgentRow[]> {
   ];
 }
 
-/** What a person asks for. False: a row of that name is there that neither a worker nor a person made. */
+/** For a user's request. False: a row of that name exists that neither a worker nor a user made. */
 export async function putAgent(db: Db, agent: ListedAgent): Promise<boolean> {
   await db`DELETE FROM unlisted_agents WHERE name = ${agent.name}`;
   const rows = await db`
@@ -63,7 +63,7 @@ export type Unlisted =
   | { readonly kind: 'not_listed' }
   | { readonly kind: 'in_use'; readonly tasks: readonly TaskId[] };
 
-/** What a person asks for; it holds until `putAgent`. Open tasks that name the agent keep it. */
+/** For a user's request; it is valid until `putAgent`. Open tasks that name the agent keep it. */
 export async function unlistAgent(db: Db, name: string): Promise<Unlisted> {
   const tasks = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks WHERE agent = ${name} AND state IN ('pending', 'running') ORDER BY created_at`;
@@ -75,7 +75,7 @@ export async function unlistAgent(db: Db, name: string): Promise<Unlisted> {
   return { kind: 'removed', row };
 }
 
-/** Names that a person took off the list. */
+/** Names that a user removed from the list. */
 export async function unlistedAgents(db: Db): Promise<string[]> {
   return (await db<{ name: string }[]>`SELECT name FROM unlisted_agents`).map(({ name }) => name);
 }

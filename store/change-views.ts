@@ -1,4 +1,4 @@
-/** What people and programs are shown of changes. */
+/** Changes as the API and the CLI show them. */
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
 import { diffTruncated, filesList } from './diffs.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
@@ -13,7 +13,7 @@ export interface ListedChange {
   readonly file_path: string | null;
   readonly operation: string | null;
   readonly state: string;
-  /** Of a turn that did not come to its end. */
+  /** The change is of a turn that did not complete. */
   readonly partial: boolean;
   /** How many files. */
   readonly files: number;
@@ -27,7 +27,7 @@ export interface ListedChange {
 export interface WholeChange extends Omit<ListedChange, 'files'> {
   readonly files: readonly unknown[];
   readonly ignored_files: readonly unknown[];
-  /** For reading: cut where it is very long. */
+  /** For reading: cut if it is very long. */
   readonly diff: string;
   readonly diff_truncated: boolean;
 }

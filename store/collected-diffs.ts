@@ -1,4 +1,4 @@
-/** What the diff step found, until it is queued as a change. */
+/** The result of the diff step, until it is queued as a change. */
 import type { ChangeId, SessionId, TaskId } from '../workflows/contract.ts';
 import { idOf } from './ids.ts';
 import type { Db, Tx } from './sql.ts';

@@ -7,7 +7,7 @@ export interface DiffView {
   readonly change_id: ChangeId;
   readonly state: string;
   readonly partial: boolean;
-  /** For reading: cut at 1 MB, binary files named only, what is not UTF-8 replaced. The patch has all of it. */
+  /** For reading: cut at 1 MB, binary files only named, bytes that are not UTF-8 replaced. The patch is complete. */
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly files: readonly unknown[];
@@ -33,7 +33,7 @@ export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undef
   return row;
 }
 
-/** Null: the change is of another program, which has stored none. */
+/** Null: the change was made by another program, which stored no patch. */
 export async function findPatch(db: Db, change: ChangeId): Promise<Buffer | null> {
   const [row] = await db<{ patch: Buffer | null }[]>`SELECT patch FROM pending_changes WHERE id = ${change}`;
   return row?.patch ?? null;

@@ -1,9 +1,9 @@
-/** Keys of requests that make a task once, however often they are sent. A key is good for a day. */
+/** Keys of requests that make a task once, however often they are sent. A key is valid for a day. */
 import type { TaskId } from '../workflows/contract.ts';
 import type { Db, Tx } from './sql.ts';
 
 const GOOD_FOR = '24 hours';
-/** Outdated keys taken away with each new one: more than come in, so that the table stays small. */
+/** Outdated keys removed with each new one: more than are added, so that the table stays small. */
 const CLEANED_AT_ONCE = 20;
 
 export interface OnceKey {
@@ -25,7 +25,7 @@ export async function findKey(db: Db, key: string): Promise<KnownKey | undefined
   return row;
 }
 
-/** False: somebody has it. Waits for whoever is about to have it. */
+/** False: another request has the key. Waits for a transaction that is inserting it. */
 export async function takeKey(tx: Tx, { key, fingerprint }: OnceKey, taskId: TaskId): Promise<boolean> {
   await tx`
     DELETE FROM idempotency_keys WHERE key IN (

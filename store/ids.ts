@@ -15,7 +15,7 @@ function uuidv5(namespace: string, name: string): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** What a task makes, by the role that it has for the task. */
+/** The rows that a task makes, by their role for the task. */
 interface Made {
   readonly session: SessionId;
   readonly chat: ChatId;

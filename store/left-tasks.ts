@@ -1,4 +1,4 @@
-/** What the database says of tasks that something on the machine belongs to. */
+/** The state of the tasks to which leftovers on the machine belong. */
 import type { TaskId, TaskState } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
 
@@ -22,7 +22,7 @@ export async function findTasks(db: Db, ids: readonly string[]): Promise<LeftTas
   ];
 }
 
-/** Which of these have no row, or one that has been final for so long. */
+/** The tasks of these that have no row, or one that has been final for that long. */
 export async function endedFor(db: Db, ids: readonly string[], seconds: number): Promise<string[]> {
   const rows = await db<{ id: string }[]>`
     SELECT w.id::text AS id FROM unnest(${ids}::uuid[]) AS w(id) LEFT JOIN tasks t ON t.id = w.id
@@ -38,11 +38,11 @@ export async function projectPaths(db: Db): Promise<string[]> {
 
 export interface WaitingTasks {
   readonly open: number;
-  /** Nobody has started them, although nothing of their session is before them. */
+  /** Not started, although no earlier task of their session is open. */
   readonly unstarted: readonly TaskId[];
   /** Started, and waiting for an agent slot. */
   readonly queued: readonly TaskId[];
-  /** At work, and nothing was heard of them. */
+  /** Running, without a sign of progress. */
   readonly silent: readonly TaskId[];
 }
 

@@ -1,9 +1,9 @@
 /**
- * One connection that only listens. The driver's own `listen` gives up for good when it cannot dial again
- * at once, which is what a restart of Postgres looks like; this one goes on until it is closed.
+ * One connection that only listens. The driver's own `listen` stops permanently when it cannot reconnect
+ * at once, which happens at every restart of Postgres; this one reconnects until it is closed.
  *
- * Not covered: what was notified while the connection was away. `onListening` is called after each (re)connect, and
- * whoever listens reads its tables then.
+ * Not covered: notifications that were sent while the connection was down. `onListening` is called after each (re)connect,
+ * and the listener must then read its tables.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
@@ -49,7 +49,7 @@ export function listen(sql: Sql, options: ListenOptions): Listener {
         options.onListening();
         await Promise.race([gone, closing]);
       } catch {
-        // Postgres is away: whoever reads its tables will say so.
+        // Postgres is unavailable: the queries that read its tables report that.
       }
       await delay(Math.min(RETRY_FIRST_MS * 2 ** failures, RETRY_MAX_MS), undefined, { signal: closed.signal }).catch(
         () => undefined,
@@ -70,8 +70,8 @@ export function listen(sql: Sql, options: ListenOptions): Listener {
 }
 
 function connectionLike(sql: Sql, options: ListenOptions, onclose: () => void): postgres.Sql {
-  // The driver takes parsed options back as they are and hands notifications to `onnotify`: its own `listen` is
-  // made of the same. Its types know neither.
+  // The driver accepts parsed options unchanged and passes notifications to `onnotify`: its own `listen` uses
+  // the same. Its types have neither.
   const settings = {
     ...sql.options,
     max: 1,

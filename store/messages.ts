@@ -31,7 +31,7 @@ export async function finishMessage(tx: Tx, message: FinishedMessage): Promise<b
   return rows.length > 0;
 }
 
-/** The chat of a message that nobody has finished yet. */
+/** The chat of a message that is not finished yet. */
 export async function streamingChat(tx: Tx, id: MessageId): Promise<ChatId | undefined> {
   const [row] = await tx<{ chat_id: ChatId }[]>`
     SELECT chat_id FROM messages WHERE id = ${id} AND status = 'streaming' FOR UPDATE`;

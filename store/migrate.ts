@@ -1,7 +1,7 @@
 /**
- * Numbered SQL files, each run once; those of one start together in one transaction, so that a failure leaves nothing.
- * Many starters at once are safe (an advisory lock); a file that changed after it ran is refused, because the
- * database would not be what the file says.
+ * Numbered SQL files, each run once; those of one start run in one transaction, so that a failure leaves no change.
+ * Several processes may start at once (an advisory lock); a file that changed after it ran is refused, because the
+ * database would not match the file.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -33,7 +33,7 @@ export async function migrate(sql: Sql, migrations?: readonly Migration[]): Prom
   const all = migrations ?? (await readMigrations());
   return sql.begin(async (tx) => {
     await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK})`;
-    // Not IF NOT EXISTS: that asks for the right to make tables even where there is nothing to make.
+    // Not IF NOT EXISTS, because that requires the right to make tables even if the table exists.
     if (!(await hasRunBefore(tx))) {
       await tx`CREATE TABLE schema_migrations (
         name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
@@ -72,7 +72,7 @@ function refuseUnknown(applied: ReadonlyMap<string, string>, known: readonly Mig
   );
 }
 
-/** Names of migrations of this version that the database has not run. Text that changed since is `migrate`'s to refuse. */
+/** Names of migrations of this version that the database has not run. `migrate` refuses a file whose text has changed. */
 export async function unappliedMigrations(sql: Sql): Promise<string[]> {
   const names = (await readMigrations()).map((migration) => migration.name);
   if (!(await hasRunBefore(sql))) return names;

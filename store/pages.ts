@@ -1,7 +1,7 @@
 /**
  * Lists a page at a time, newest first. A page begins after the last row of the one before (a keyset, not an offset):
- * rows that come or go meanwhile make none appear twice or be left out. Rows without a time are listed as of 1970, rows with a
- * time that is infinite or far from ours at the nearer bound: any program may write any time.
+ * rows that are inserted or deleted meanwhile make no row appear twice or be skipped. Rows without a time are listed as of 1970,
+ * rows with a time that is infinite or far away at the nearer bound, because any program may write any time.
  */
 import type { Db } from './sql.ts';
 
@@ -13,7 +13,7 @@ export interface PageKey {
 
 export interface PageWish {
   readonly limit: number;
-  /** None: from the newest. */
+  /** Absent: from the newest. */
   readonly after?: PageKey;
 }
 
@@ -42,12 +42,12 @@ export const newestFirst = (db: Db) => db`ORDER BY ${age(db)} DESC, t.id DESC`;
 /** The end of the statement: one row more than asked for tells whether there is a next page. */
 export const pageEnd = (db: Db, { limit }: PageWish) => db`${newestFirst(db)} LIMIT ${limit + 1}`;
 
-/** A time of `t` as ISO 8601 in UTC, as frames have them. Null also where that form has no word for it (`infinity`, 44 BC). */
+/** A time of `t` as ISO 8601 in UTC, as in frames. Null also for a time that ISO 8601 cannot express (`infinity`, 44 BC). */
 export const isoTime = (db: Db, column: string) => db`
   CASE WHEN t.${db(column)} >= '0001-01-01 00:00:00+00' AND t.${db(column)} < '10000-01-01 00:00:00+00'
        THEN to_char(t.${db(column)} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') END AS ${db(column)}`;
 
-/** Longer text of a row is cut where it is one of many facts: a page of a list is of a size that can be sent. */
+/** Longer text of a row is cut in lists, so that a page has a size that can be sent. */
 const SHOWN_CHARS = 5_000;
 
 /** Text columns of the table `from`, each followed by a comma. */

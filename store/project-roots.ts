@@ -1,9 +1,9 @@
-/** Where projects may lie (LONGHAUL_PROJECT_ROOTS). It holds for every way in, so whoever is about to go to a project asks here. */
+/** Where projects may lie (LONGHAUL_PROJECT_ROOTS). All code that is about to use a project's folder checks it here, for every way to submit a task. */
 import { realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { isErrno, LonghaulError } from '../workflows/errors.ts';
 
-/** Fails with `project_outside_roots`. By real paths: a link does not lead out. No roots: anywhere. */
+/** Fails with `project_outside_roots`. Compares real paths, so a link cannot lead outside. No roots: anywhere. */
 export async function refuseOutside(path: string, roots: readonly string[]): Promise<void> {
   if (roots.length === 0) return;
   const [real, ...allowed] = await Promise.all([path, ...roots].map(realOrItself));
@@ -16,7 +16,7 @@ export async function refuseOutside(path: string, roots: readonly string[]): Pro
   );
 }
 
-/** What is not there is nowhere else; what cannot be followed to its end may be anywhere: `undefined`. */
+/** A path that does not exist is its own real path; one that cannot be resolved may be anywhere: `undefined`. */
 async function realOrItself(path: string): Promise<string | undefined> {
   try {
     return await realpath(path);

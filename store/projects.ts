@@ -31,14 +31,14 @@ export interface FoundProject {
 }
 
 /**
- * The project of this path, added if there is none. Existing tables may hold a path twice, so no unique index helps: a
+ * The project of this path, added if there is none. Existing tables may contain a path twice, so no unique index helps: a
  * lock on the path's hash, held to the end of the transaction or statement, keeps two callers from adding it at once.
  */
 export async function findOrAddProject(db: Db, project: { path: string; name: string }): Promise<FoundProject> {
   const [found] = await db<{ id: ProjectId }[]>`
     SELECT id FROM projects WHERE path = ${project.path} ORDER BY created_at, id LIMIT 1`;
   if (found) return { id: found.id, added: false };
-  // The lock is a statement before the one that looks again: a statement's view is from before its locks.
+  // The lock is taken in an earlier statement than the second query, because a statement's snapshot is from before its locks.
   const add = async (tx: Db): Promise<FoundProject> => {
     await tx`SELECT pg_advisory_xact_lock(hashtextextended(${project.path}, 4706002))`;
     const [row] = await tx<FoundProject[]>`

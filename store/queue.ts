@@ -1,15 +1,15 @@
 /**
- * Task rows as the queue that intake serves. `claimed_at` says that somebody is starting the task's run,
- * `run_id` that it was started. The unique index on a session's open claim is what keeps its tasks one after another.
+ * Task rows as the queue that intake serves. `claimed_at` means that a process is starting the task's run,
+ * `run_id` that it was started. The unique index on a session's open claim keeps its tasks one after another.
  */
 import type { ChatId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
 import { type Db, sqlCode } from './sql.ts';
 
 /** A claim this old without a run belongs to a process that died, or whose call to Temporal was lost. */
 const STALE_CLAIM = '10 seconds';
-/** A time that far in the future was not written by us: the database's clock gives both. */
+/** Longhaul did not write a time that far in the future: both times are of the database's clock. */
 const CLOCK_STEP = '10 seconds';
-/** Whoever asks for a cancel signals it himself. This long after, somebody has to look after it. */
+/** The process that requests a cancel also signals it. After this time intake re-sends the signal. */
 const CANCEL_GRACE = '1 second';
 const UNIQUE_VIOLATION = '23505';
 
@@ -23,8 +23,8 @@ export interface ClaimedTask {
 }
 
 /**
- * Claims up to `limit` tasks whose turn it is, first come first served: those without a session, and of each session
- * the head of its queue if none of it is open. Safe beside others who do the same.
+ * Claims up to `limit` tasks that may start, oldest first: those without a session, and of each session
+ * the head of its queue if none of its tasks is open. Several processes may call it at once.
  */
 export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> {
   try {
@@ -38,13 +38,13 @@ export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> 
         ${claimedTasks(db)}`),
     ];
   } catch (error) {
-    // Another one claimed for the same session meanwhile. That must not keep the other sessions' tasks from starting.
+    // Another process claimed a task of the same session meanwhile. That must not delay the other sessions' tasks.
     if (sqlCode(error) === UNIQUE_VIOLATION) return claimOneByOne(db, limit);
     throw error;
   }
 }
 
-/** Whether it is the turn of the task `t`. One without a time comes first, so that of any two one is the first. */
+/** Whether the task `t` may start. A task without a time sorts first, so that any two tasks have an order. */
 const isNext = (db: Db) => db`
   t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL
     AND (t.session_id IS NULL OR NOT EXISTS (
@@ -80,7 +80,7 @@ async function claimOneByOne(db: Db, limit: number): Promise<ClaimedTask[]> {
 }
 
 /**
- * Rows that a program wrote, or that were there before us, and that would keep their session's next task from starting:
+ * Rows that another program wrote, or that are older than Longhaul, and that would block their session's next task:
  * ended, with a claim and without the time of their end.
  */
 export async function closeEndedClaims(db: Db): Promise<number> {
@@ -90,7 +90,7 @@ export async function closeEndedClaims(db: Db): Promise<number> {
   return rows.length;
 }
 
-/** Takes over claims that led to no run. The run may exist all the same: its answer was lost. */
+/** Takes over claims that led to no run. The run may still exist, if the response of its start was lost. */
 export async function takeStaleClaims(db: Db, limit: number): Promise<ClaimedTask[]> {
   return [
     ...(await db<ClaimedTask[]>`
@@ -110,7 +110,7 @@ export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<v
   await db`UPDATE tasks SET run_id = ${runId} WHERE id = ${taskId} AND run_id IS NULL`;
 }
 
-/** Gives a claim back that led to no run, as far as is known. */
+/** Releases a claim that led to no run, as far as is known. */
 export async function releaseClaim(db: Db, taskId: TaskId): Promise<void> {
   await db`UPDATE tasks SET claimed_at = NULL WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL`;
 }
@@ -124,8 +124,8 @@ export interface CancelWish {
 }
 
 /**
- * Wishes to cancel a task that nobody has claimed: it can end here and now. One that says it is running was written so by
- * hand, or is from before us.
+ * Cancel requests for tasks without a claim: such a task can end at once. If its row is `running`, another program wrote
+ * that, or the row is older than Longhaul.
  */
 export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
   return [
@@ -136,7 +136,7 @@ export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
   ];
 }
 
-/** Wishes to cancel a task that has a run, or is about to. */
+/** Cancel requests for tasks that have a run, or are about to. */
 export async function cancelsToSignal(db: Db): Promise<CancelWish[]> {
   return [
     ...(await db<CancelWish[]>`
@@ -175,8 +175,8 @@ export async function failUnstarted(
 }
 
 /**
- * Makes an open task's claim a stale one: whoever looks next starts a new run. False: it has ended, or has another run,
- * or its cancel was asked for.
+ * Makes an open task's claim a stale one, so that the next check of any intake starts a new run. False: the task has ended,
+ * or has another run, or a cancel was requested.
  */
 export async function forgetRun(db: Db, taskId: TaskId, runId: string): Promise<boolean> {
   const rows = await db`
@@ -202,7 +202,7 @@ export async function openRuns(db: Db): Promise<OpenRun[]> {
   ];
 }
 
-/** Rows that say they are running although nobody has claimed them and no run is known: nothing will ever end them. */
+/** Rows in state `running` without a claim and without a known run: nothing else would ever end them. */
 export async function runningWithoutRun(db: Db): Promise<TaskId[]> {
   const rows = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks
@@ -246,7 +246,7 @@ export async function insertTask(db: Db, task: NewTask): Promise<void> {
             ${task.permissionPolicy ?? null})`;
 }
 
-/** Writes the wish. The first one's time and reason stay. `undefined`: there is no such task. */
+/** Stores the cancel request. Time and reason of the first request stay. `undefined`: there is no such task. */
 export async function requestCancel(db: Db, taskId: TaskId, reason: string | undefined): Promise<string | undefined> {
   const [row] = await db<{ state: string }[]>`
     UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),

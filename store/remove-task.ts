@@ -1,10 +1,10 @@
-/** Takes a task that has ended out of the database, with what belongs to it alone. */
+/** Removes a task that has ended from the database, with everything that belongs to it alone. */
 import type { SessionId, TaskId } from '../workflows/contract.ts';
 import type { Tx } from './sql.ts';
 
 export type TaskRemoval =
   | { readonly kind: 'missing' }
-  /** It has not ended, or another task of its session has been claimed: that one's frames stand among those to remove. */
+  /** It has not ended, or another task of its session has been claimed, whose frames are among those to remove. */
   | { readonly kind: 'refused'; readonly why: 'task_open' | 'session_at_work'; readonly state: string }
   | {
       readonly kind: 'removed';
@@ -15,14 +15,14 @@ export type TaskRemoval =
     };
 
 /**
- * Messages, frames, the change, attempts and permissions go with the row; the session if nothing else is in it. A follower
- * below what is removed gets a snapshot, as after compaction: `compacted_seq` rises in the same transaction.
+ * Messages, frames, the change, attempts and permissions are removed with the row; the session if it is then empty. A follower
+ * below the removed frames gets a snapshot, as after compaction: `compacted_seq` rises in the same transaction.
  */
 export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval> {
   const [place] = await tx<{ session_id: SessionId | null }[]>`SELECT session_id FROM tasks WHERE id = ${taskId}`;
   if (!place) return { kind: 'missing' };
   const { session_id: sessionId } = place;
-  // Whoever writes frames or claims a task of the session waits for this lock, or is waited for.
+  // A writer of frames, or a claim of a task of the session, waits for this lock, or this statement waits for it.
   if (sessionId) await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
   const [task] = await tx<{ state: string; path: string | null }[]>`
     SELECT t.state, (SELECT p.path FROM projects p WHERE p.id = t.project_id) AS path FROM tasks t WHERE t.id = ${taskId} FOR UPDATE`;

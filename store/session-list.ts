@@ -1,4 +1,4 @@
-/** Sessions as a person looks for one: by what was done in it last. */
+/** Sessions for a user who looks for one: the one with the newest task first. */
 import type { ProjectId, SessionId } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
 
@@ -20,12 +20,12 @@ export interface SessionSummary {
 
 export interface SessionFilter {
   readonly projectIds?: readonly ProjectId[];
-  /** In its name or in what its tasks were asked, whatever the case. */
+  /** Text in its name or in the input of its tasks, ignoring case. */
   readonly text?: string;
   readonly limit: number;
 }
 
-/** The one with the newest task first. Times that are no times (infinity, none) come last. */
+/** The one with the newest task first. Rows without a usable time (infinity, none) are last. */
 export async function listSessionSummaries(
   db: Db,
   { projectIds, text, limit }: SessionFilter,

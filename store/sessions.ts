@@ -1,4 +1,4 @@
-/** Sessions and their chats, as the way in needs them. */
+/** Sessions and their chats, as submitting a task needs them. */
 import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
@@ -47,11 +47,11 @@ export interface SessionView {
   readonly name: string | null;
   readonly model: string | null;
   readonly status: string | null;
-  /** Of its log's last frame. */
+  /** Number of its log's last frame. */
   readonly seq: number;
   /** Tasks that wait or run. */
   readonly open_tasks: number;
-  /** Tokens of all its messages; null: no agent has said any. */
+  /** Tokens of all its messages; null: no agent has reported a count. */
   readonly cost_tokens: number | null;
   readonly created_at: string | null;
 }

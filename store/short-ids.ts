@@ -2,7 +2,7 @@
 import type { TaskId } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
 
-/** What has ids that a person types, with its table and the words that tell one row from another. */
+/** The kinds of rows whose ids a user types, with their tables and the text that distinguishes one row from another. */
 const SOURCES = {
   task: (db: Db) => db`SELECT id, created_at AS at, concat_ws(' · ', state, left(input, 200)) AS label FROM tasks`,
   session: (db: Db) => db`SELECT id, created_at AS at, left(name, 200) AS label FROM sessions`,

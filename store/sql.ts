@@ -4,7 +4,7 @@ import { LonghaulError } from '../workflows/errors.ts';
 
 export type Sql = postgres.Sql<{ bigint: number }>;
 export type Tx = postgres.TransactionSql<{ bigint: number }>;
-/** Either: a query that may run inside somebody's transaction. */
+/** A connection or a transaction: for a query that may run inside the caller's transaction. */
 export type Db = Sql | Tx;
 
 export interface ConnectOptions {
@@ -16,7 +16,7 @@ export interface ConnectOptions {
 
 /**
  * int8 arrives as a number here, not as the driver's string: sequence numbers and counts stay far below
- * 2^53 (a session at 10,000 frames a second gets there after 28,000 years). What a program wrote beyond is read as the bound,
+ * 2^53 (a session at 10,000 frames a second reaches it after 28,000 years). A larger number of another program is read as the bound,
  * which can be written back, unlike the double that is nearest to the number.
  */
 export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql {
@@ -24,7 +24,7 @@ export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql 
   return postgres(databaseUrl, {
     max: options.max ?? 10,
     connect_timeout: 5,
-    // The driver waits this many seconds before it dials again; its default grows to 30 s.
+    // The driver waits this many seconds before it reconnects; its default grows to 30 s.
     backoff: (attempt: number) => Math.min(0.1 * 2 ** attempt, 2),
     onnotice: () => {},
     connection: { application_name: options.applicationName ?? 'longhaul' },
@@ -37,7 +37,7 @@ export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql 
 const safeInteger = (text: string): number =>
   Math.min(Math.max(Number(text), Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 
-/** As published the driver ends the process, or never answers again, when a connection dies. */
+/** As published the driver ends the process, or never responds again, when a connection dies. */
 export function refuseUnmended(driver: object): void {
   if ('mendedByLonghaul' in driver) return;
   throw new LonghaulError(
@@ -51,7 +51,7 @@ export function sqlCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** Whether the statement may succeed on a new connection or a second try, its effect unknown. */
+/** Whether the statement may succeed on a new connection or in a second try. Its effect is unknown. */
 export function isConnectionLoss(error: unknown): boolean {
   const code = sqlCode(error);
   if (code === undefined) return false;

@@ -1,6 +1,6 @@
 /**
- * What a task may ask for. The typed way in refuses it beforehand; a row of any other program ends in its first step,
- * with the same words.
+ * The limits of a task's values. The client refuses a task beyond them before it is made; a row of another program fails
+ * in its first step, with the same message.
  */
 import { shorten } from '../workflows/cut-text.ts';
 import { LonghaulError } from '../workflows/errors.ts';
@@ -51,7 +51,7 @@ export function refuseTaskValues(values: TaskValues): void {
   }
 }
 
-/** Fails with `invalid_input`. Whether something is there is found where it is looked for. */
+/** Fails with `invalid_input`. The code that reads the rows checks whether they exist. */
 export function refuseProjectPath(path: string): void {
   if (!path.startsWith('/')) throw invalid(`project path: expected an absolute path, found ${shown(path)}.`);
   const bytes = Buffer.byteLength(path);

@@ -2,7 +2,7 @@
 import type { TaskId } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
 
-/** Not final and handed to Temporal. */
+/** Tasks that are not final and have a run in Temporal. */
 export async function startedTasks(db: Db): Promise<TaskId[]> {
   const rows = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks WHERE state IN ('pending', 'running') AND claimed_at IS NOT NULL ORDER BY created_at`;

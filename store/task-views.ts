@@ -1,4 +1,4 @@
-/** What people and programs are shown of tasks. */
+/** Tasks as the API and the CLI show them. */
 import type { ChangeId, ChatId, Phase, ProjectId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
 import {
   cutPage,
@@ -37,7 +37,7 @@ export interface TaskView {
   readonly run_id: string | null;
   readonly host: string | null;
   readonly kept_worktree: string | null;
-  /** In phase waiting_limit: when it goes on. */
+  /** In phase waiting_limit: when it continues. */
   readonly waits_until: string | null;
   readonly cancel_requested_at: string | null;
   readonly cancel_reason: string | null;
@@ -75,7 +75,7 @@ const LISTED_INPUT_CHARS = 1_000;
 const input = (db: Db) => db`coalesce(t.input, '') AS input`;
 const shortInput = (db: Db) => db`left(coalesce(t.input, ''), ${LISTED_INPUT_CHARS}) AS input`;
 
-/** The newest one; `files` is what it says of its files. */
+/** The task's newest change; `files` is its list of files. */
 const changeWith = (db: Db, files: ReturnType<typeof input>) => db`
   (SELECT jsonb_build_object('id', c.id, 'state', c.state, 'partial', c.partial, 'files', ${files}, 'additions', c.additions,
             'deletions', c.deletions, 'base_commit', c.base_commit, 'result_commit', c.result_commit)
@@ -95,7 +95,7 @@ export interface TaskFilter {
   /** Of one of these. */
   readonly projectIds?: readonly ProjectId[];
   readonly sessionId?: SessionId;
-  /** In what was asked or in the summary, whatever the case. */
+  /** Text in the input or in the summary, ignoring case. */
   readonly text?: string;
   /** Of the task's newest change. */
   readonly changeState?: string;
@@ -124,7 +124,7 @@ export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskVie
   ];
 }
 
-/** A task in a list that is read in pages: a page is of a size that can be sent. */
+/** A task in a list that is read in pages; its text is cut so that a page has a size that can be sent. */
 export interface ListedTask extends Omit<TaskView, 'change'> {
   readonly change: (Omit<ChangeView, 'files'> & { readonly files: number }) | null;
 }

@@ -1,4 +1,4 @@
-/** What the dispatch step needs of a task's row. */
+/** The columns of a task's row that the dispatch step needs. */
 import type { ChatId, ExecutionPath, MessageId, TaskId } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
 

@@ -1,4 +1,4 @@
-/** What Temporal is not given, on its way from one step to the last. */
+/** Text that Temporal must not get, on its way from one step to the last. */
 import type { TaskId } from '../workflows/contract.ts';
 import type { Db } from './sql.ts';
 import { wellFormedText } from './well-formed.ts';

@@ -1,10 +1,10 @@
 /**
- * What each worker last said of its counters: on its way from the worker to the backend's /metrics. The column `host` is
+ * The counters that each worker last reported, on their way from the worker to the backend's /metrics. The column `host` is
  * from when a host had one worker only; it names the worker.
  */
 import type { Db } from './sql.ts';
 
-/** Text in Prometheus' format. Workers that have been silent for long go. */
+/** Text in Prometheus' format. Rows of workers that have not reported for long are removed. */
 export async function putWorkerMetrics(db: Db, worker: string, metrics: string): Promise<void> {
   await db`
     WITH gone AS (DELETE FROM worker_metrics WHERE host <> ${worker} AND at < clock_timestamp() - interval '1 hour')
@@ -12,14 +12,14 @@ export async function putWorkerMetrics(db: Db, worker: string, metrics: string):
     ON CONFLICT (host) DO UPDATE SET metrics = EXCLUDED.metrics, at = EXCLUDED.at`;
 }
 
-/** Seconds since the worker has last spoken; undefined: it never did. */
+/** Seconds since the worker's last report; undefined: there was none. */
 export async function workerSilence(db: Db, worker: string): Promise<number | undefined> {
   const [row] = await db<{ seconds: number }[]>`
     SELECT extract(epoch FROM clock_timestamp() - at)::float8 AS seconds FROM worker_metrics WHERE host = ${worker}`;
   return row?.seconds;
 }
 
-/** Of workers that have spoken within the last `withinS` seconds. */
+/** The metrics of workers that have reported within the last `withinS` seconds. */
 export async function freshWorkerMetrics(db: Db, withinS: number): Promise<string[]> {
   const rows = await db<{ metrics: string }[]>`
     SELECT metrics FROM worker_metrics
