@@ -17,11 +17,12 @@ export const nullableText = z.string().nullable();
 /** ISO 8601, UTC. */
 export const time = z.string().meta({ format: 'date-time' }).nullable();
 
-export const MAX_LIMIT = 100;
+const MAX_LIMIT = 100;
 const DEFAULT_LIMIT = 20;
+export const pageLimit = (standard: number) => z.coerce.number().int().min(1).max(MAX_LIMIT).default(standard);
 /** Of every list that is read in pages. */
 export const pageQuery = {
-  limit: z.coerce.number().int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
+  limit: pageLimit(DEFAULT_LIMIT),
   cursor: text(200).optional().describe('next_cursor of the page before.'),
 };
 export const pageOf = <Item extends z.ZodType>(item: Item) =>

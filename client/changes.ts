@@ -26,11 +26,24 @@ export async function listChanges(
   return listPage(await changePage(sql, filter, pageWish(page)), withActions);
 }
 
-/** With its diff. Fails with `change_not_found`. */
-export async function getChange({ sql }: { readonly sql: Db }, id: ChangeId): Promise<WithActions<WholeChange>> {
+export interface ShownChange extends WithActions<WholeChange> {
+  /** `files` has the first ones only. */
+  readonly files_truncated: boolean;
+  /** How many there are. */
+  readonly files_total: number;
+}
+
+/** With its diff, and `maxFiles` of its files. Fails with `change_not_found`. */
+export async function getChange({ sql }: { readonly sql: Db }, id: ChangeId, maxFiles: number): Promise<ShownChange> {
   const change = await findChange(sql, id);
   if (!change) throw new LonghaulError('change_not_found', `There is no change ${id}.`);
-  return withActions(change);
+  const { length } = change.files;
+  return {
+    ...withActions(change),
+    files: change.files.slice(0, maxFiles),
+    files_truncated: length > maxFiles,
+    files_total: length,
+  };
 }
 
 /** What git applies, byte for byte. Fails with `change_not_found`; also where another program has stored no patch. */

@@ -17,22 +17,27 @@ export interface ListPage<Item> {
 
 /** Fails with `invalid_input` for what is no cursor of ours. */
 export function pageWish({ limit, cursor }: PageRequest): PageWish {
-  return { limit, ...(cursor === undefined ? {} : { after: keyOf(cursor) }) };
-}
-
-export function listPage<Row, Item>(page: Page<Row>, shown: (row: Row) => Item): ListPage<Item> {
-  const { next } = page;
   return {
-    items: page.items.map(shown),
-    next_cursor: next ? Buffer.from(`${next.at} ${next.id}`).toString('base64url') : null,
+    limit,
+    ...(cursor === undefined ? {} : { after: keyOf(cursor, 'cursor', 'next_cursor of an earlier page') }),
   };
 }
 
-function keyOf(cursor: string): PageKey {
+/** For parts of an answer that have names of their own. */
+export function wishBefore(limit: number, before: string | undefined, from: string): PageWish {
+  return { limit, ...(before === undefined ? {} : { after: keyOf(before, 'before', `${from} of an earlier answer`) }) };
+}
+
+/** Null: there is no further page. */
+export const cursorOf = (next: PageKey | undefined): string | null =>
+  next ? Buffer.from(`${next.at} ${next.id}`).toString('base64url') : null;
+
+export function listPage<Row, Item>(page: Page<Row>, shown: (row: Row) => Item): ListPage<Item> {
+  return { items: page.items.map(shown), next_cursor: cursorOf(page.next) };
+}
+
+function keyOf(cursor: string, name: string, expected: string): PageKey {
   const [at = '', id = '', more] = Buffer.from(cursor, 'base64url').toString('utf8').split(' ');
   if (more === undefined && /^-?\d{1,16}$/.test(at) && isUuid(id)) return { at: Number(at), id };
-  throw new LonghaulError(
-    'invalid_input',
-    'cursor: expected the next_cursor of an earlier page, found something else.',
-  );
+  throw new LonghaulError('invalid_input', `${name}: expected the ${expected}, found something else.`);
 }

@@ -1,11 +1,11 @@
 /** What can be asked about sessions. */
-import { type SnapshotFrame, takeSnapshot } from '../frames/snapshot.ts';
+import { type SnapshotFrame, takeBoundedSnapshot } from '../frames/snapshot.ts';
 import { listSessionSummaries, type SessionFilter, type SessionSummary } from '../store/session-list.ts';
 import { sessionPage, type SessionView } from '../store/sessions.ts';
 import type { Sql } from '../store/sql.ts';
 import type { ProjectId, SessionId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
-import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
+import { cursorOf, listPage, type ListPage, type PageRequest, pageWish, wishBefore } from './pages.ts';
 
 export type { SessionFilter, SessionSummary };
 
@@ -24,12 +24,34 @@ export async function listSessions(
 }
 
 /** A session as it stands at the frame `seq`: whoever follows its log from there misses nothing. */
-export type SessionTimeline = Omit<SnapshotFrame, 'type' | 'session_id' | 'task_id'>;
+export interface SessionTimeline extends Omit<SnapshotFrame, 'type' | 'session_id' | 'task_id'> {
+  /** `before` of the page of older messages. Null: there are none. */
+  readonly messages_before: string | null;
+  /** Older ones are left out: `pageOfTasks` and `listChanges` have them. */
+  readonly tasks_truncated: boolean;
+  readonly changes_truncated: boolean;
+}
 
-/** Fails with `session_not_found`. */
-export async function getSession({ sql }: { readonly sql: Sql }, id: SessionId): Promise<SessionTimeline> {
-  const snapshot = await takeSnapshot(sql, id);
-  if (!snapshot) throw new LonghaulError('session_not_found', `There is no session ${id}.`);
-  const { type: _type, session_id: _id, task_id: _task, ...timeline } = snapshot;
-  return timeline;
+export interface TimelineRequest {
+  /** Of messages. */
+  readonly limit: number;
+  /** `messages_before` of an earlier answer. */
+  readonly before?: string;
+}
+
+/** With its newest messages, tasks and changes. Fails with `session_not_found`, and with `invalid_input` for a bad `before`. */
+export async function getSession(
+  { sql }: { readonly sql: Sql },
+  id: SessionId,
+  { limit, before }: TimelineRequest,
+): Promise<SessionTimeline> {
+  const bounded = await takeBoundedSnapshot(sql, id, wishBefore(limit, before, 'messages_before'));
+  if (!bounded) throw new LonghaulError('session_not_found', `There is no session ${id}.`);
+  const { type: _type, session_id: _id, task_id: _task, ...timeline } = bounded.snapshot;
+  return {
+    ...timeline,
+    messages_before: cursorOf(bounded.next),
+    tasks_truncated: bounded.tasksTruncated,
+    changes_truncated: bounded.changesTruncated,
+  };
 }

@@ -4,46 +4,11 @@
  * written only when the turn ends.
  */
 import type { Db, Sql } from '../store/sql.ts';
-import type {
-  ChangeId,
-  ChatId,
-  MessageId,
-  PermissionId,
-  Phase,
-  ProjectId,
-  SessionId,
-  TaskId,
-  TaskState,
-} from '../workflows/contract.ts';
-import type {
-  AgentCommand,
-  MessageSegment,
-  PermissionOption,
-  PlanEntry,
-  ToolCall,
-  Usage,
-} from '../workflows/vocabulary.ts';
+import type { ChangeId, PermissionId, Phase, ProjectId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
+import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../workflows/vocabulary.ts';
+import type { PageKey, PageWish } from '../store/pages.ts';
 import type { FrameEnvelope } from './frame.ts';
-import { foldMessage } from './read-message.ts';
-
-export interface SnapshotMessage {
-  readonly message_id: MessageId;
-  readonly chat_id: ChatId;
-  readonly task_id: TaskId | null;
-  readonly role: string;
-  readonly status: string;
-  readonly content: string;
-  readonly reasoning: string;
-  readonly tool_calls: readonly ToolCall[];
-  readonly plan: readonly PlanEntry[] | null;
-  /** All of that in the order in which it came; null: a user's message, or one from before orders were kept. */
-  readonly segments: readonly MessageSegment[] | null;
-  /** UTF-16 units of text that came: more than `content` has, if it was cut. */
-  readonly total_chars: number | null;
-  readonly tokens_used: number | null;
-  readonly created_at: string | null;
-  readonly finished_at: string | null;
-}
+import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 
 export interface SnapshotTask {
   readonly task_id: TaskId;
@@ -97,76 +62,80 @@ export interface SnapshotFrame extends FrameEnvelope {
 
 /** `undefined`: there is no such session. */
 export function takeSnapshot(sql: Sql, sessionId: SessionId): Promise<SnapshotFrame | undefined> {
-  return sql.begin('ISOLATION LEVEL REPEATABLE READ READ ONLY', async (tx) => {
-    const [row] = await tx<(SnapshotFrame['session'] & { seq: number; at: Date })[]>`
-      SELECT id, project_id, name, model, status, seq, now() AS at FROM sessions WHERE id = ${sessionId}`;
-    if (!row) return undefined;
-    const { seq, at, ...session } = row;
+  return ofSession(sql, sessionId, async (tx, head) => ({
+    ...head,
+    messages: await messagesOf(tx, sessionId),
+    tasks: await tasksOf(tx, sessionId),
+    changes: await changesOf(tx, sessionId),
+    ...(await restOf(tx, sessionId)),
+  }));
+}
+
+/** The most tasks, and the most changes, of a bounded snapshot. Lists of tasks and of changes have the others. */
+const MAX_ROWS = 100;
+
+export interface BoundedSnapshot {
+  readonly snapshot: SnapshotFrame;
+  /** Begins the page of older messages; `undefined`: there are none. */
+  readonly next: PageKey | undefined;
+  /** Older ones are left out. */
+  readonly tasksTruncated: boolean;
+  readonly changesTruncated: boolean;
+}
+
+/** The same with a page of its messages, newest tasks and newest changes: of a size that can be sent, however long the session. */
+export function takeBoundedSnapshot(
+  sql: Sql,
+  sessionId: SessionId,
+  wish: PageWish,
+): Promise<BoundedSnapshot | undefined> {
+  return ofSession(sql, sessionId, async (tx, head) => {
+    const { messages, next } = await messagePage(tx, sessionId, wish);
+    const tasks = await tasksOf(tx, sessionId, MAX_ROWS + 1);
+    const changes = await changesOf(tx, sessionId, MAX_ROWS + 1);
     return {
-      type: 'snapshot',
-      session_id: sessionId,
-      seq,
-      at: at.toISOString(),
-      session,
-      messages: await messagesOf(tx, sessionId),
-      tasks: await tasksOf(tx, sessionId),
-      changes: await changesOf(tx, sessionId),
-      permissions: await permissionsOf(tx, sessionId),
-      ...(await latestOf(tx, sessionId)),
+      snapshot: {
+        ...head,
+        messages,
+        tasks: tasks.slice(-MAX_ROWS),
+        changes: changes.slice(-MAX_ROWS),
+        ...(await restOf(tx, sessionId)),
+      },
+      next,
+      tasksTruncated: tasks.length > MAX_ROWS,
+      changesTruncated: changes.length > MAX_ROWS,
     };
   });
 }
 
-interface MessageRow {
-  readonly id: MessageId;
-  readonly chat_id: ChatId;
-  readonly task_id: TaskId | null;
-  readonly role: string | null;
-  readonly status: string | null;
-  readonly content: string | null;
-  readonly reasoning: string | null;
-  readonly tool_calls: ToolCall[] | null;
-  readonly plan: PlanEntry[] | null;
-  readonly segments: MessageSegment[] | null;
-  readonly total_chars: number | null;
-  readonly tokens_used: number | null;
-  readonly created_at: Date | null;
-  readonly finished_at: Date | null;
+type Head = Pick<SnapshotFrame, 'type' | 'session_id' | 'seq' | 'at' | 'session'>;
+
+/** All that is read is as of one moment. */
+function ofSession<Result>(
+  sql: Sql,
+  sessionId: SessionId,
+  read: (tx: Db, head: Head) => Promise<Result>,
+): Promise<Result | undefined> {
+  return sql.begin<Result | undefined>('ISOLATION LEVEL REPEATABLE READ READ ONLY', async (tx) => {
+    const [row] = await tx<(SnapshotFrame['session'] & { seq: number; at: Date })[]>`
+      SELECT id, project_id, name, model, status, seq, now() AS at FROM sessions WHERE id = ${sessionId}`;
+    if (!row) return undefined;
+    const { seq, at, ...session } = row;
+    return read(tx, { type: 'snapshot', session_id: sessionId, seq, at: at.toISOString(), session });
+  }) as Promise<Result | undefined>;
 }
 
-async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage[]> {
-  const rows = await db<MessageRow[]>`
-    SELECT id, chat_id, task_id, role, status, content, reasoning, tool_calls, plan, segments, total_chars, tokens_used,
-           created_at, finished_at
-      FROM messages WHERE session_id = ${sessionId} ORDER BY created_at, id`;
-  const messages: SnapshotMessage[] = [];
-  for (const row of rows) {
-    const streamed = row.status === 'streaming' ? await foldMessage(db, { sessionId, messageId: row.id }) : undefined;
-    messages.push({
-      message_id: row.id,
-      chat_id: row.chat_id,
-      task_id: row.task_id,
-      role: row.role ?? 'user',
-      status: row.status ?? 'complete',
-      content: streamed?.content ?? row.content ?? '',
-      reasoning: streamed?.reasoning ?? row.reasoning ?? '',
-      tool_calls: streamed ? [...streamed.toolCalls.values()] : listed(row.tool_calls),
-      plan: streamed ? (streamed.plan ?? null) : row.plan && listed(row.plan),
-      segments: streamed?.segments ?? (row.segments && listed(row.segments)),
-      total_chars: streamed?.totalChars ?? row.total_chars,
-      tokens_used: row.tokens_used,
-      created_at: iso(row.created_at),
-      finished_at: iso(row.finished_at),
-    });
-  }
-  return messages;
-}
+const restOf = async (db: Db, sessionId: SessionId) => ({
+  permissions: await permissionsOf(db, sessionId),
+  ...(await latestOf(db, sessionId)),
+});
 
-async function tasksOf(db: Db, sessionId: SessionId): Promise<SnapshotTask[]> {
+/** In their order. `limit`: the newest ones only. */
+async function tasksOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotTask[]> {
   const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`
     SELECT id AS task_id, agent, coalesce(state, 'unknown') AS state, phase, waits_until, error_code, output_summary, created_at, started_at, ended_at
-      FROM tasks WHERE session_id = ${sessionId} ORDER BY queue_position, created_at, id`;
-  return rows.map((row) => ({
+      FROM tasks WHERE session_id = ${sessionId} ORDER BY queue_position DESC, created_at DESC, id DESC LIMIT ${limit}`;
+  return rows.toReversed().map((row) => ({
     ...row,
     waits_until: iso(row.waits_until),
     created_at: iso(row.created_at),
@@ -182,13 +151,14 @@ interface TaskTimes {
   readonly ended_at: Date | null;
 }
 
-async function changesOf(db: Db, sessionId: SessionId): Promise<SnapshotChange[]> {
+async function changesOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotChange[]> {
   return [
     ...(await db<SnapshotChange[]>`
       SELECT id AS change_id, task_id, state, additions, deletions, partial,
              CASE jsonb_typeof(files) WHEN 'array' THEN jsonb_array_length(files) ELSE 0 END AS files
-        FROM pending_changes WHERE session_id = ${sessionId} AND state = 'pending' ORDER BY created_at, id`),
-  ];
+        FROM pending_changes WHERE session_id = ${sessionId} AND state = 'pending'
+       ORDER BY created_at DESC, id DESC LIMIT ${limit}`),
+  ].toReversed();
 }
 
 async function permissionsOf(db: Db, sessionId: SessionId): Promise<SnapshotPermission[]> {
@@ -207,8 +177,3 @@ async function latestOf(db: Db, sessionId: SessionId): Promise<Pick<SnapshotFram
     SELECT ${newest('agent_commands')} AS commands, ${newest('usage')} AS usage`;
   return { commands: row?.commands?.commands ?? [], usage: row?.usage?.usage ?? null };
 }
-
-// Any program may write any time, and any JSON: what has no form here is shown as absent.
-const iso = (date: Date | null): string | null =>
-  date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();
-const listed = <Item>(value: readonly Item[] | null): readonly Item[] => (Array.isArray(value) ? value : []);

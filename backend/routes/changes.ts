@@ -27,7 +27,11 @@ const change = z
     ...facts,
     files: z
       .array(z.unknown())
-      .describe('path, status, old_mode, new_mode; path_bytes (base64) where the path is not UTF-8. See docs/rest.md.'),
+      .describe(
+        'The first 1000, or all with `files=all`. path, status, old_mode, new_mode; path_bytes (base64) where the path is not UTF-8. See docs/rest.md.',
+      ),
+    files_truncated: z.boolean().describe('There are more: `files=all` shows them.'),
+    files_total: z.int().describe('How many there are.'),
     ignored_files: z.array(z.unknown()).describe('Files that git ignores: not in the change.'),
     diff: z.string().describe('For reading; cut where it is very long. The patch is at /changes/{id}/patch.'),
     diff_truncated: z.boolean().describe('The diff was cut.'),
@@ -42,6 +46,8 @@ const filter = z.strictObject({
   session_id: id.optional(),
   task_id: id.optional(),
 });
+/** Of one change, unless all are asked for: about 200 KB. */
+const MAX_FILES = 1_000;
 const tags = ['changes'];
 const PATCH = 'application/octet-stream';
 
@@ -70,10 +76,12 @@ export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
     summary: 'One change, with its diff',
     tags,
     params: idParams,
+    querystring: z.strictObject({ files: z.enum(['all']).optional().describe('All of them, however many.') }),
     response: { 200: change, ...problems('missing') },
   };
-  api.get('/changes/:id', { schema: show }, async ({ params }) => {
-    const { files, ignored_files, actions, ...rest } = await getChange(longhaul, params.id as ChangeId);
+  api.get('/changes/:id', { schema: show }, async ({ params, query }) => {
+    const most = query.files === 'all' ? Number.POSITIVE_INFINITY : MAX_FILES;
+    const { files, ignored_files, actions, ...rest } = await getChange(longhaul, params.id as ChangeId, most);
     return { ...rest, files: [...files], ignored_files: [...ignored_files], actions: [...actions] };
   });
 

@@ -3,7 +3,18 @@ import { z } from 'zod';
 import { getSession, listSessions, type SessionTimeline } from '../../client/sessions.ts';
 import type { ProjectId, SessionId } from '../../workflows/contract.ts';
 import type { Api, RouteDeps } from '../deps.ts';
-import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, time } from '../schemas.ts';
+import {
+  definedOf,
+  id,
+  idParams,
+  nullableText,
+  pageLimit,
+  pageOf,
+  pageQuery,
+  problems,
+  text,
+  time,
+} from '../schemas.ts';
 import { segment } from '../segment-schema.ts';
 
 const seq = z.int().describe("Number of the log's last frame.");
@@ -68,15 +79,24 @@ const timeline = z
     session,
     seq: seq.describe('The timeline stands at this frame: follow the log from there.'),
     at: z.string().meta({ format: 'date-time' }),
-    messages: z.array(message),
-    tasks: z.array(sessionTask),
-    changes: z.array(sessionChange).describe('Those that wait for review.'),
+    messages: z.array(message).describe('A page of them, oldest first; without `before` the newest.'),
+    messages_before: nullableText.describe('`before` of the page of older messages. Null: there are none.'),
+    tasks: z.array(sessionTask).describe('The newest 100.'),
+    tasks_truncated: z.boolean().describe('There are older ones: GET /api/tasks?session_id= lists all.'),
+    changes: z.array(sessionChange).describe('The newest 100 of those that wait for review.'),
+    changes_truncated: z
+      .boolean()
+      .describe('There are older ones: GET /api/changes?state=pending&session_id= lists all.'),
     permissions: z.array(z.unknown()).describe('Those that wait for an answer.'),
     commands: z.array(z.unknown()).describe("The agent's commands."),
     usage: z.unknown().describe('Tokens, as the agent said last; null: it has not.'),
   })
   .meta({ id: 'Session' });
 const tags = ['sessions'];
+const timelineQuery = {
+  limit: pageLimit(50).describe('Messages; fewer come where they are large (2 MB a page).'),
+  before: text(200).optional().describe('messages_before of an earlier answer: the messages before its own.'),
+};
 
 export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {
   const list = {
@@ -94,13 +114,14 @@ export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {
 
   const show = {
     operationId: 'getSession',
-    summary: 'One session, with its timeline',
+    summary: 'One session, with its timeline: the newest page of its messages, or an older one',
     tags,
     params: idParams,
+    querystring: z.strictObject(timelineQuery),
     response: { 200: timeline, ...problems('missing') },
   };
-  api.get('/sessions/:id', { schema: show }, async ({ params }) =>
-    mutable(await getSession(longhaul, params.id as SessionId)),
+  api.get('/sessions/:id', { schema: show }, async ({ params, query: { limit, before } }) =>
+    mutable(await getSession(longhaul, params.id as SessionId, { limit, ...definedOf({ before }) })),
   );
 }
 

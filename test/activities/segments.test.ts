@@ -14,7 +14,7 @@ import { compactFrames } from '../../frames/compact.ts';
 import { type FollowedFrame, FrameHub } from '../../frames/follow.ts';
 import { foldMessage } from '../../frames/read-message.ts';
 import { SegmentFold } from '../../frames/segments.ts';
-import type { SnapshotMessage } from '../../frames/snapshot.ts';
+import type { SnapshotMessage } from '../../frames/snapshot-messages.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { ToolCall } from '../../workflows/vocabulary.ts';

@@ -30,7 +30,7 @@ beforeAll(async () => {
   named['project_path'] = named['path'] = [server.repository];
   named['session_id'] = [message.sessionId];
   named['chat_id'] = [message.chatId];
-  named['cursor'] = [Buffer.from(`9000000000000000 ${message.taskId}`).toString('base64url')];
+  named['cursor'] = named['before'] = [Buffer.from(`9000000000000000 ${message.taskId}`).toString('base64url')];
   const task = { agent: 'demo', input: 'x' };
   const places = [
     { project_id: project['id'] },

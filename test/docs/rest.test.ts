@@ -43,6 +43,7 @@ test('each request of the page is answered as it says', async () => {
     $SESSION: message.sessionId,
     $CHANGE: change?.id ?? '',
     $PROJECT: String(project['id']),
+    $MESSAGES_BEFORE: Buffer.from(`9000000000000000 ${message.messageId}`).toString('base64url'),
   };
   const here = (text: string): string =>
     Object.entries(values).reduce((all, [name, value]) => all.replaceAll(name, value), text);

@@ -1,0 +1,111 @@
+/** Messages as a snapshot has them. */
+import { cutPage, isAfter, type PageKey, type PageWish, pageColumn, pageEnd } from '../store/pages.ts';
+import type { Db } from '../store/sql.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import { foldMessage } from './read-message.ts';
+
+export interface SnapshotMessage {
+  readonly message_id: MessageId;
+  readonly chat_id: ChatId;
+  readonly task_id: TaskId | null;
+  readonly role: string;
+  readonly status: string;
+  readonly content: string;
+  readonly reasoning: string;
+  readonly tool_calls: readonly ToolCall[];
+  readonly plan: readonly PlanEntry[] | null;
+  /** All of that in the order in which it came; null: a user's message, or one from before orders were kept. */
+  readonly segments: readonly MessageSegment[] | null;
+  /** UTF-16 units of text that came: more than `content` has, if it was cut. */
+  readonly total_chars: number | null;
+  readonly tokens_used: number | null;
+  readonly created_at: string | null;
+  readonly finished_at: string | null;
+}
+
+interface MessageRow {
+  readonly id: MessageId;
+  readonly chat_id: ChatId;
+  readonly task_id: TaskId | null;
+  readonly role: string | null;
+  readonly status: string | null;
+  readonly content: string | null;
+  readonly reasoning: string | null;
+  readonly tool_calls: ToolCall[] | null;
+  readonly plan: PlanEntry[] | null;
+  readonly segments: MessageSegment[] | null;
+  readonly total_chars: number | null;
+  readonly tokens_used: number | null;
+  readonly created_at: Date | null;
+  readonly finished_at: Date | null;
+}
+
+const columns = (db: Db) => db`
+  id, chat_id, task_id, role, status, content, reasoning, tool_calls, plan, segments, total_chars, tokens_used,
+  created_at, finished_at`;
+
+/** All of a session, in their order. */
+export async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage[]> {
+  const rows = await db<MessageRow[]>`
+    SELECT ${columns(db)} FROM messages WHERE session_id = ${sessionId} ORDER BY created_at, id`;
+  return shown(db, sessionId, rows);
+}
+
+/** Bytes of rows that one page has; one message may be larger. */
+const PAGE_BYTES = 2 * 1024 * 1024;
+
+export interface MessagePage {
+  /** In their order. */
+  readonly messages: readonly SnapshotMessage[];
+  /** Begins the page of older ones; `undefined`: there are none. */
+  readonly next: PageKey | undefined;
+}
+
+/** The newest ones, or those before `wish.after`: as many as wished, fewer where they are large, at least one. */
+export async function messagePage(db: Db, sessionId: SessionId, wish: PageWish): Promise<MessagePage> {
+  const found = await db<{ id: MessageId; bytes: number; page_at: number }[]>`
+    WITH page AS MATERIALIZED (
+      SELECT t.id, ${pageColumn(db)} FROM messages t
+       WHERE t.session_id = ${sessionId} AND ${isAfter(db, wish)} ${pageEnd(db, wish)})
+    SELECT id, page_at, octet_length(concat(m.content, m.reasoning, m.tool_calls, m.plan, m.segments)) AS bytes
+      FROM page JOIN messages m USING (id) ORDER BY page_at DESC, id DESC`;
+  let bytes = 0;
+  const fitting = found.findIndex((row, index) => (bytes += row.bytes) > PAGE_BYTES && index > 0);
+  const limit = fitting < 0 ? wish.limit : Math.min(wish.limit, fitting);
+  const { items, next } = cutPage(found, { limit });
+  const ids = items.map(({ id }) => id).toReversed();
+  const rows = await db<MessageRow[]>`SELECT ${columns(db)} FROM messages WHERE id = ANY(${ids})`;
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  const inOrder = ids.flatMap((id) => byId.get(id) ?? []);
+  return { messages: await shown(db, sessionId, inOrder), next };
+}
+
+async function shown(db: Db, sessionId: SessionId, rows: readonly MessageRow[]): Promise<SnapshotMessage[]> {
+  const messages: SnapshotMessage[] = [];
+  for (const row of rows) {
+    const streamed = row.status === 'streaming' ? await foldMessage(db, { sessionId, messageId: row.id }) : undefined;
+    messages.push({
+      message_id: row.id,
+      chat_id: row.chat_id,
+      task_id: row.task_id,
+      role: row.role ?? 'user',
+      status: row.status ?? 'complete',
+      content: streamed?.content ?? row.content ?? '',
+      reasoning: streamed?.reasoning ?? row.reasoning ?? '',
+      tool_calls: streamed ? [...streamed.toolCalls.values()] : listed(row.tool_calls),
+      plan: streamed ? (streamed.plan ?? null) : row.plan && listed(row.plan),
+      segments: streamed?.segments ?? (row.segments && listed(row.segments)),
+      total_chars: streamed?.totalChars ?? row.total_chars,
+      tokens_used: row.tokens_used,
+      created_at: iso(row.created_at),
+      finished_at: iso(row.finished_at),
+    });
+  }
+  return messages;
+}
+
+// Any program may write any time, and any JSON: what has no form here is shown as absent.
+export const iso = (date: Date | null): string | null =>
+  date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();
+const listed = <Item>(value: readonly Item[] | null): readonly Item[] => (Array.isArray(value) ? value : []);
