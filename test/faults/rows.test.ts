@@ -98,16 +98,15 @@ test('the task row deleted before its run begins: the run ends by itself, and no
   expect(await lab.repository.git('worktree', 'list')).not.toContain(taskId);
 });
 
-test('the worktree removed by the agent: the task says that its work could not be collected', async () => {
+test('the worktree removed in mid-turn by another program: the task fails and says so, and nothing counts as deleted', async () => {
   const gate = lab.gate();
   const task = await lab.submit({ input: `write lost.txt with lost. run cat ${gate.path}. say done` });
   await lab.untilFrame(task, 'the agent waits', isWaiting);
   const { worktree_path } = await lab.task(task);
   await rm(worktree_path ?? '', { recursive: true });
   await gate.open();
-  await lab.ended(task);
-  const warnings = (await lab.frames(task)).filter((frame) => frame.type === 'warning');
-  expect(JSON.stringify(warnings)).toContain('is gone');
+  expect(await lab.ended(task)).toMatchObject({ state: 'failed', error_code: 'worktree_replaced' });
+  expect(await lab.changes(task)).toEqual([]);
 });
 
 /** As any SQL program would. */
