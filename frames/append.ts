@@ -18,7 +18,7 @@ export interface KeyedFrame {
 /** Adds those frames whose key the session does not have yet, in the given order. Locks the session's row. */
 export async function appendKeyed(tx: Tx, sessionId: SessionId, frames: readonly KeyedFrame[]): Promise<void> {
   const keys = frames.map((frame) => frame.key);
-  // Sent together, run one after the other: the second sees what was there once the lock is held.
+  // Sent together, run one after the other: the second statement sees the rows as of the time when the lock is held.
   const [locked, known] = await Promise.all([
     tx`SELECT seq FROM sessions WHERE id = ${sessionId} FOR UPDATE`,
     tx<{ key: string }[]>`SELECT key FROM frames WHERE session_id = ${sessionId} AND key = ANY (${keys})`,

@@ -1,24 +1,24 @@
 /**
- * Compaction: what a message was streamed in goes once its row holds it. It takes a beginning of a session's log and
- * raises `compacted_seq` in the same statement, so that a follower sees both or neither; one that is below gets a
- * snapshot.
+ * Compaction: the frames in which a message was streamed are removed once its row contains it. One statement removes the
+ * beginning of a session's log and raises `compacted_seq`, so that a follower sees both or neither; a follower below
+ * `compacted_seq` gets a snapshot.
  *
- * Must never happen: a frame goes that a snapshot needs, that a step would look for (those with a key), or that a
- * follower above `compacted_seq` has not had. So it ends before the first frame of a message that is not finished, or
- * has been for less than a minute: a reader that was cut off for a moment goes on from its cursor.
+ * Must never happen: a frame is removed that a snapshot needs, that a step would look for (those with a key), or that a
+ * follower above `compacted_seq` has not got. So compaction stops before the first frame of a message that is not
+ * finished, or was finished less than a minute ago: a reader that was disconnected briefly continues from its cursor.
  *
- * Killed at any moment it leaves whole batches. Two at once do no harm; the lock only saves the work.
+ * Killed at any moment it has removed whole batches only. Two at once do no harm; the lock only avoids double work.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../workflows/contract.ts';
 
 const ADVISORY_LOCK = 4_706_004;
-/** After the end of their message. */
+/** How long frames stay after the end of their message. */
 const KEEP_SECONDS = 60;
-/** Looked at in one statement: some 20 ms, in which the session's row is locked for the last of them only. */
+/** Frames read in one statement: about 20 ms, in which the session's row is locked only at the end. */
 const BATCH_FRAMES = 2_000;
-/** What a finished message's row holds. */
+/** The frame types whose content a finished message's row contains. */
 export const STREAMED = ['delta', 'reasoning_delta', 'tool_call', 'plan'];
 
 export interface Compaction {
@@ -27,9 +27,9 @@ export interface Compaction {
   readonly frames: number;
 }
 
-/** `undefined`: another process is at it. Pauses between batches for as long as they take. */
+/** `undefined`: another process is compacting. Pauses after each batch for as long as the batch took. */
 export async function compactFrames(sql: Sql, signal?: AbortSignal): Promise<Compaction | undefined> {
-  // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
+  // A transaction, not a reserved connection, which would never respond again if Postgres stopped meanwhile.
   return sql.begin(async (tx) => {
     const [lock] = await tx<{ taken: boolean }[]>`SELECT pg_try_advisory_xact_lock(${ADVISORY_LOCK}) AS taken`;
     if (!lock?.taken) return undefined;
@@ -44,7 +44,7 @@ export async function compactFrames(sql: Sql, signal?: AbortSignal): Promise<Com
   });
 }
 
-/** Those with something streamed above `compacted_seq`: two looks at an index for each session that was written to since. */
+/** Sessions with streamed frames above `compacted_seq`: two index lookups for each session that was written to since. */
 async function sessionsToCompact(sql: Sql): Promise<SessionId[]> {
   const rows = await sql<{ id: SessionId }[]>`
     SELECT s.id FROM sessions s
@@ -68,7 +68,7 @@ async function compactSession(sql: Sql, sessionId: SessionId, signal: AbortSigna
 
 /**
  * `ahead` is the next part of the log, `cut` the number up to which it goes: below the first frame that is young or of
- * an unfinished message, and at the last streamed one, so that who has all of them needs no snapshot.
+ * an unfinished message, and at the last streamed one, so that a reader that has all of them needs no snapshot.
  */
 async function compactBatch(sql: Sql, sessionId: SessionId): Promise<{ removed: number; more: boolean }> {
   const [row] = await sql<{ removed: number; more: boolean }[]>`
@@ -94,7 +94,7 @@ async function compactBatch(sql: Sql, sessionId: SessionId): Promise<{ removed: 
        WHERE f.session_id = log.id AND f.seq > log.compacted_seq AND f.seq <= cut.seq
          AND f.type = ANY (${STREAMED}) AND f.key IS NULL
       RETURNING 1
-    -- Of these a snapshot shows the session's newest. Spelled out, as their index is.
+    -- A snapshot shows the session's newest of these. Written as literals, like their index.
     ), latest AS (
       DELETE FROM frames f USING cut
        WHERE f.session_id = ${sessionId} AND f.type IN ('agent_commands', 'usage') AND f.seq <= cut.seq AND f.key IS NULL

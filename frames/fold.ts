@@ -1,6 +1,6 @@
 /**
- * What a message holds, rebuilt from its frames. The turn that writes, the attempt that resumes and the
- * snapshot that a reader gets fold the same way, so they cannot disagree.
+ * The content of a message, rebuilt from its frames. The turn that writes, the attempt that resumes and the
+ * snapshot that a reader gets use this one fold, so they cannot disagree.
  */
 import { head } from '../workflows/cut-text.ts';
 import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
@@ -8,12 +8,12 @@ import type { FrameBody } from './frame.ts';
 
 export const MAX_CONTENT_CHARS = 50_000;
 export const MAX_REASONING_CHARS = 200_000;
-/** The newest; each may have 48 KB. The log has them all. */
+/** The newest are kept; each may have 48 KB. The log has all of them. */
 export const MAX_TOOL_CALLS = 1_000;
 
 /** Changed in place: a turn folds a delta thousands of times. */
 export interface MessageView {
-  /** At most MAX_CONTENT_CHARS; `totalChars` counts what came. */
+  /** At most MAX_CONTENT_CHARS; `totalChars` counts all text that arrived. */
   content: string;
   totalChars: number;
   /** At most MAX_REASONING_CHARS. */
@@ -32,7 +32,7 @@ export function emptyMessage(): MessageView {
 export function foldFrame(view: MessageView, frame: FrameBody): void {
   switch (frame.type) {
     case 'delta':
-      // Behind a cut nothing follows, though a smaller character would fit.
+      // No text follows a cut, although a shorter character would fit.
       if (view.totalChars === view.content.length)
         view.content += head(frame.content, MAX_CONTENT_CHARS - view.totalChars);
       view.totalChars += frame.content.length;
@@ -61,7 +61,7 @@ function forgetOldest(calls: MessageView['toolCalls']): void {
   }
 }
 
-/** None where a character of two units was left out, so that nothing follows behind a cut. */
+/** 0 after a character of two units was left out, so that no text follows a cut. */
 function roomFor(text: string, limit: number): number {
   const room = limit - text.length;
   return room < 2 ? 0 : room;

@@ -1,9 +1,9 @@
 /**
- * The readers' side of the broadcaster. A follower is a loop that pulls pages of the log: for itself until it has
- * caught up, then from the tail that all readers of the session share. NOTIFY only wakes. So a slow reader costs one
- * page, and a lost wake-up costs one poll.
+ * The readers' side of the broadcaster. A follower is a loop that reads pages of the log: by itself until it has
+ * caught up, then from the tail that all readers of the session share. NOTIFY only wakes it. So a slow reader costs one
+ * page of memory, and a lost notification costs one poll.
  *
- * Must never happen: a follower misses a frame, gets one twice or out of order. `seq` has no holes and is
+ * Must never happen: a follower misses a frame, gets one twice or out of order. `seq` has no gaps and is
  * committed in order (the session's row is locked until the commit), so "everything above the last
  * delivered" is exact.
  */
@@ -21,12 +21,12 @@ import { isOutage, RETRY_MS, type Seat, Tail, type TailReader } from './tail.ts'
 export type { FollowedFrame };
 
 /**
- * A page on its way to one reader. What suspends an async function, V8 keeps as it was, last values of dead variables
- * included: each of 500 idle readers kept its last page, 1.2 MB. So a page is taken out of its delivery, in a function
- * that ends.
+ * A page on its way to one reader. V8 keeps the state of a suspended async function, including the last values of dead
+ * variables: each of 500 idle readers kept its last page, 1.2 MB. So a page is taken out of its delivery in a function
+ * that returns.
  */
 export class Delivery {
-  /** As it was written; false: the reader is catching up. */
+  /** Whether the page is live, read as it was written; false: the reader is catching up. */
   readonly live: boolean;
   /** Number of its last frame. */
   readonly last: number;
@@ -38,7 +38,7 @@ export class Delivery {
     this.live = live;
   }
 
-  /** Once. */
+  /** May be called once. */
   take(): LogPage {
     const page = this.#page;
     if (!page) throw new TypeError('the page of a delivery was taken twice');
@@ -49,7 +49,7 @@ export class Delivery {
 
 export interface FollowOptions extends TailReader {
   readonly sessionId: SessionId;
-  /** The last number that the reader has. None, below what compaction removed, or above the log's end: a snapshot first. */
+  /** The last number that the reader has. If absent, below the compacted part, or above the log's end: a snapshot first. */
   readonly after?: number;
   /** Ends the iteration without an error. */
   readonly signal?: AbortSignal;
@@ -69,17 +69,17 @@ export class FrameHub {
   }
 
   /**
-   * Arrays of frames in order. Goes on while Postgres is away, and ends when `signal` is aborted or the
+   * Arrays of frames in order. Waits while Postgres is unavailable, and ends when `signal` is aborted or the
    * session is deleted. Fails with `session_not_found`.
    */
   async *follow(options: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
     for await (const delivery of this.pages(options)) yield [...delivery.take().frames()];
   }
 
-  /** The same for those who pass them on as they are. */
+  /** The same as unparsed pages, for callers that pass them on unchanged. */
   async *pages(options: FollowOptions): AsyncGenerator<Delivery, void, void> {
     const { sessionId, signal, onLook } = options;
-    // LISTEN before the first look: what is written after that look wakes us.
+    // LISTEN before the first read, so that frames written after that read wake the follower.
     await unlessAborted(this.#listening(), signal);
     let position = options.after;
     let known = false;
@@ -133,7 +133,7 @@ export class FrameHub {
     return this.#listener.listening;
   }
 
-  /** None: the reader must look for itself. `caughtUp`: it just has, and its position was the log's end. */
+  /** Absent: the reader must read the log itself. `caughtUp`: it just did, and its position was the log's end. */
   #seat(options: FollowOptions, position: number | undefined, caughtUp: boolean): Seat | undefined {
     if (position === undefined) return undefined;
     const { sessionId, onLook, onOvertaken } = options;
@@ -163,7 +163,7 @@ export class FrameHub {
   }
 }
 
-/** For a process with one follower: the hub lives as long as the iteration. */
+/** For a process with one follower: the hub exists as long as the iteration. */
 export async function* followFrames(sql: Sql, options: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
   const hub = new FrameHub(sql);
   try {
@@ -173,7 +173,7 @@ export async function* followFrames(sql: Sql, options: FollowOptions): AsyncGene
   }
 }
 
-/** Of one session. Who asks while one is taken gets the next, with all who ask by then: it shows what was there at the asking. */
+/** Snapshots of one session. Concurrent callers share the next snapshot, which shows at least the state at their call. */
 class Snapshots {
   readonly #sql: Sql;
   readonly #sessionId: SessionId;

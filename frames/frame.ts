@@ -1,4 +1,4 @@
-/** One entry of a session's log, as readers get it and as it is stored (`body` = the fields of its type). */
+/** One entry of a session's log, as readers get it and as it is stored (`body` contains the fields of its type). */
 import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../workflows/vocabulary.ts';
 import type {
   ChangeId,
@@ -24,7 +24,7 @@ export type FrameBody =
   | ({ readonly type: 'reasoning_delta'; readonly content: string } & OfMessage)
   | ({ readonly type: 'tool_call'; readonly call: ToolCall } & OfMessage)
   | ({ readonly type: 'plan'; readonly entries: readonly PlanEntry[] } & OfMessage)
-  /** The turn starts over: what this message held so far is void. */
+  /** The turn starts over: the content of this message so far is void. */
   | ({ readonly type: 'message_reset'; readonly reason: string } & OfMessage)
   | ({ readonly type: 'message_complete'; readonly status: 'complete' | 'failed' | 'cancelled' } & OfMessage)
   | ({
@@ -49,7 +49,7 @@ export type FrameBody =
       readonly error_code?: ErrorCode;
       readonly output_summary?: string;
       readonly attempt?: number;
-      /** In phase waiting_limit: when it goes on, ISO 8601. */
+      /** In phase waiting_limit: when it continues, ISO 8601. */
       readonly waits_until?: string;
     }
   | {
@@ -63,7 +63,7 @@ export type FrameBody =
   | { readonly type: 'change_state'; readonly change_id: ChangeId; readonly state: string }
   | { readonly type: 'warning'; readonly message: string };
 
-/** What every stored frame has beside its body. `seq` grows by one per session, without holes. */
+/** The fields of every stored frame beside its body. `seq` grows by one per session, without gaps. */
 export interface FrameEnvelope {
   readonly session_id: SessionId;
   readonly seq: number;
@@ -80,5 +80,5 @@ export const MAX_FRAME_BYTES = 64 * 1024;
 export const MAX_DELTA_CHARS = 8 * 1024;
 /** NOTIFY channel of new frames; payload `<session id> <last seq>`. */
 export const FRAMES_CHANNEL = 'longhaul_frames';
-/** NOTIFY channel of task rows that somebody should look at; payload the task's id. */
+/** NOTIFY channel of task rows that intake should check; payload the task's id. */
 export const TASKS_CHANNEL = 'longhaul_tasks';

@@ -1,10 +1,10 @@
-/** What stays in the log of what a person saw of a task: warnings, states, questions, beside what a snapshot's messages hold. */
+/** Frames of a task that stay in the log and that a snapshot's messages do not contain: warnings, states, questions. */
 import type { Db } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../workflows/contract.ts';
 import { STREAMED } from './compact.ts';
 import type { Frame } from './frame.ts';
 
-/** Counted by the session, of no place in the story of a task. */
+/** Types that belong to the session and have no place in the history of a task. */
 const COUNTED = ['usage', 'agent_commands'];
 
 interface FrameRow {

@@ -1,9 +1,9 @@
-/** What several readers want at the same moment is read with one statement: twenty turns at once are written with one, too. */
+/** Reads the pages that several readers request at the same moment with one statement, as one statement writes twenty turns. */
 import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../workflows/contract.ts';
 import { type PageRead, type PageWanted, readPages } from './page.ts';
 
-/** Few enough that their pages do not hold each other up. */
+/** Few enough that their pages do not delay each other. */
 const MAX_TOGETHER = 40;
 
 interface Waiting extends PageWanted {
@@ -19,13 +19,13 @@ export class PageReader {
     this.#sql = sql;
   }
 
-  /** Now, and by itself: for a page that may be a large one. */
+  /** Reads at once, in a statement of its own: for a page that may be large. */
   async alone(sessionId: SessionId, after: number): Promise<PageRead> {
     const [read] = await readPages(this.#sql, [{ sessionId, after }]);
     return read ?? { kind: 'gone' };
   }
 
-  /** With all that is wanted by the time that what has arrived from Postgres was dealt with. */
+  /** Reads together with all requests that are made until the data that has arrived from Postgres is processed. */
   async together(sessionId: SessionId, after: number): Promise<PageRead> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ sessionId, after, resolve, reject });

@@ -1,6 +1,6 @@
 /**
- * Part of a session's log, read once for all who need it. Its frames leave as the text that Postgres gave: whoever
- * parses and writes JSON anew changes numbers.
+ * Part of a session's log, read once for all readers. Its frames are passed on as the text that Postgres returned, because
+ * parsing and writing JSON again changes numbers.
  */
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../workflows/contract.ts';
@@ -10,7 +10,7 @@ import type { SnapshotFrame } from './snapshot.ts';
 const PAGE_FRAMES = 500;
 const PAGE_BYTES = 1024 * 1024;
 
-/** What a follower gets: the stored frames and, where the log alone would not do, a snapshot first. */
+/** What a follower gets: the stored frames and, if the log does not reach back far enough, a snapshot first. */
 export type FollowedFrame = Frame | SnapshotFrame;
 
 export interface LogPage {
@@ -21,9 +21,9 @@ export interface LogPage {
   readonly size: number;
   /** When its last frame was written, by Postgres' clock; ms since 1970. */
   readonly writtenAt: number;
-  /** Parsed when somebody asks, once. */
+  /** Parsed at the first use, once. */
   frames(): readonly FollowedFrame[];
-  /** A JSON array in UTF-8, made when somebody asks, once. */
+  /** A JSON array in UTF-8, made at the first use, once. */
   json(): Buffer;
   /** The part above that number, which must be below `last`. */
   above(seq: number): LogPage;
@@ -59,9 +59,9 @@ export function snapshotPage(snapshot: SnapshotFrame): LogPage {
 }
 
 export type PageRead =
-  /** No page: nothing is above that number yet. */
+  /** No page: there is no frame above that number yet. */
   | { readonly kind: 'read'; readonly page: LogPage | undefined; readonly more: boolean }
-  /** Below what compaction removed, or above the log's end. */
+  /** Below the part that compaction removed, or above the log's end. */
   | { readonly kind: 'unreachable' }
   /** There is no such session. */
   | { readonly kind: 'gone' };
@@ -84,8 +84,8 @@ export interface PageWanted {
 }
 
 /**
- * The next page of each, in the order asked for. One statement, hence one view of the database: compaction cannot slip
- * between the look at `compacted_seq` and the look at the frames.
+ * The next page of each, in the order of the requests. One statement has one snapshot of the database, so compaction cannot
+ * run between the read of `compacted_seq` and the read of the frames.
  */
 export async function readPages(sql: Sql, wanted: readonly PageWanted[]): Promise<PageRead[]> {
   const rows = await sql<PageRow[]>`
@@ -113,7 +113,7 @@ function pageRead(after: number, rows: readonly PageRow[]): PageRead {
   const entries = rows.flatMap((one) => (one.seq === null ? [] : [entryOf(one.seq, one)]));
   const [first] = entries;
   const page = first && pageOf(first, entries);
-  // The row may count beyond what the log has: then nothing more is there to be read at once.
+  // The row may count more frames than the log has: then there is nothing more to read now.
   return { kind: 'read', page, more: page !== undefined && page.last < row.last };
 }
 

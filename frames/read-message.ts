@@ -1,4 +1,4 @@
-/** What an unfinished message holds by the session's log. Compaction stays below its first frame, so all of it is there. */
+/** The content of an unfinished message, from the session's log. Compaction stays below its first frame, so the log has all of it. */
 import type { Db } from '../store/sql.ts';
 import type { MessageId, SessionId, TaskId } from '../workflows/contract.ts';
 import type { MessageSegment } from '../workflows/vocabulary.ts';
@@ -6,7 +6,7 @@ import type { MessageView } from './fold.ts';
 import type { Frame } from './frame.ts';
 import { SegmentFold } from './segments.ts';
 
-/** Rows folded at once, so that a long turn costs no memory. */
+/** Rows folded at once, so that a long turn does not need much memory. */
 const FOLD_PAGE = 2_000;
 
 export interface StreamedMessage extends MessageView {
@@ -23,7 +23,7 @@ export async function foldMessage(db: Db, of: MessageOfLog): Promise<StreamedMes
   return { ...view, segments };
 }
 
-/** The same without what tool calls read and wrote, for a turn that holds them: they can be hundreds of megabytes. */
+/** The same without the input and output of tool calls, for a turn that has them in memory: they can be hundreds of megabytes. */
 export async function foldSegments(db: Db, of: MessageOfLog): Promise<readonly MessageSegment[]> {
   return (await folded(db, { ...of, outlined: true })).segments;
 }

@@ -1,20 +1,20 @@
 /**
- * The segments of a message, rebuilt from its frames: text, reasoning, tool calls, plans and borders of attempts in the
- * order in which they came, with their times. The last transaction of a turn, the step that closes a message and the
- * snapshot use this one fold, because the row must hold what readers of the log saw.
+ * The segments of a message, rebuilt from its frames: text, reasoning, tool calls, plans and starts of attempts in the
+ * order of arrival, with their times. The last transaction of a turn, the step that closes a message and the
+ * snapshot use this one fold, because the row must contain what readers of the log saw.
  *
  * The bounds are those of the message (frames/fold.ts): text and reasoning keep their beginning, tool calls and plans
- * the newest. A segment counts what is not kept of it.
+ * the newest. A segment counts the part of it that is not kept.
  */
 import type { MessageId, TaskId } from '../workflows/contract.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
 import { emptyMessage, foldFrame, isOpenCall, MAX_TOOL_CALLS, type MessageView } from './fold.ts';
 import type { Frame } from './frame.ts';
 
-/** Of text and reasoning together. Beyond it text is added to the newest segment of its kind: its place is lost, no text is. */
+/** Of text and reasoning together. Further text is added to the newest segment of its kind: its position is lost, but no text. */
 const MAX_SPOKEN_SEGMENTS = 5_000;
 const MAX_PLANS = 200;
-/** JSON of all plans together; the newest is kept in any case. */
+/** JSON of all plans together; the newest is always kept. */
 const MAX_PLAN_CHARS = 200_000;
 const MAX_BORDERS = 1_000;
 
@@ -26,7 +26,7 @@ type Spoken = 'text' | 'reasoning';
 export class SegmentFold {
   readonly #messageId: MessageId;
   readonly #taskId: TaskId | null;
-  /** What the message holds, whatever its order. */
+  /** The content of the message, without its order. */
   readonly view: MessageView = emptyMessage();
   #segments: Segment[] = [];
   #calls = new Map<string, Of<'tool_call'>>();
@@ -35,7 +35,7 @@ export class SegmentFold {
   #planChars = 0;
   #omitted: Of<'omitted'> | undefined;
   #attempt = 1;
-  /** Text of this kind continues the segment that it came in. */
+  /** Text of this kind continues the current segment. */
   #open: Of<Spoken> | undefined;
 
   /** `taskId`: the message is its answer. */
@@ -48,14 +48,14 @@ export class SegmentFold {
     return this.#segments;
   }
 
-  /** Takes the next frame of the log. Frames of other messages and of other tasks change nothing. */
+  /** Adds the next frame of the log. Frames of other messages and of other tasks change nothing. */
   add(frame: Frame): void {
     const isOurs = 'message_id' in frame && frame.message_id === this.#messageId;
     if (!isOurs && (this.#taskId === null || frame.task_id !== this.#taskId)) return;
     if (frame.type === 'usage' || frame.type === 'agent_commands') return;
     if (isOurs && frame.type === 'delta') return this.#speak('text', frame);
     if (isOurs && frame.type === 'reasoning_delta') return this.#speak('reasoning', frame);
-    // Something that a reader sees stands between this text and the next.
+    // A reader sees something between this text and the next.
     this.#open = undefined;
     if (frame.type === 'task_state') this.#border(frame);
     if (!isOurs) return;
@@ -135,7 +135,7 @@ export class SegmentFold {
     }
   }
 
-  /** The count of all that is missing stands where the first of it stood. */
+  /** The count of everything omitted is placed where the first omitted segment was. */
   #omit(segment: Segment, what: 'tool_calls' | 'plans'): void {
     const index = this.#segments.indexOf(segment);
     if (this.#omitted) this.#segments.splice(index, 1);
@@ -153,7 +153,7 @@ export class SegmentFold {
     this.#forgetOldestBorder();
   }
 
-  /** What was said is void; that there were attempts, and that the turn started over, is not. */
+  /** The text so far is void; the records of the attempts and of the new start are not. */
   #reset(reason: string, { seq, at }: Frame): void {
     this.#segments = this.#segments.filter(isBorder);
     this.#segments.push({ type: 'reset', seq, at, reason });

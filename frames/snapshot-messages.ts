@@ -1,4 +1,4 @@
-/** Messages as a snapshot has them. */
+/** Messages in the form of a snapshot. */
 import { cutPage, isAfter, type PageKey, type PageWish, pageColumn, pageEnd } from '../store/pages.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
@@ -15,9 +15,9 @@ export interface SnapshotMessage {
   readonly reasoning: string;
   readonly tool_calls: readonly ToolCall[];
   readonly plan: readonly PlanEntry[] | null;
-  /** All of that in the order in which it came; null: a user's message, or one from before orders were kept. */
+  /** All of that in the order of arrival; null: a user's message, or one from before the order was stored. */
   readonly segments: readonly MessageSegment[] | null;
-  /** UTF-16 units of text that came: more than `content` has, if it was cut. */
+  /** UTF-16 units of text that arrived: more than `content` has, if it was cut. */
   readonly total_chars: number | null;
   readonly tokens_used: number | null;
   readonly created_at: string | null;
@@ -45,24 +45,24 @@ const columns = (db: Db) => db`
   id, chat_id, task_id, role, status, content, reasoning, tool_calls, plan, segments, total_chars, tokens_used,
   created_at, finished_at`;
 
-/** All of a session, in their order. */
+/** All messages of a session, in their order. */
 export async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage[]> {
   const rows = await db<MessageRow[]>`
     SELECT ${columns(db)} FROM messages WHERE session_id = ${sessionId} ORDER BY created_at, id`;
   return shown(db, sessionId, rows);
 }
 
-/** Bytes of rows that one page has; one message may be larger. */
+/** Maximum bytes of the rows of a page; one message may be larger. */
 const PAGE_BYTES = 2 * 1024 * 1024;
 
 export interface MessagePage {
-  /** In their order. */
+  /** The messages in their order. */
   readonly messages: readonly SnapshotMessage[];
-  /** Begins the page of older ones; `undefined`: there are none. */
+  /** Where the page of older messages begins; `undefined`: there are none. */
   readonly next: PageKey | undefined;
 }
 
-/** The newest ones, or those before `wish.after`: as many as wished, fewer where they are large, at least one. */
+/** The newest messages, or those before `wish.after`: as many as requested, fewer if they are large, at least one. */
 export async function messagePage(db: Db, sessionId: SessionId, wish: PageWish): Promise<MessagePage> {
   const found = await db<{ id: MessageId; bytes: number; page_at: number }[]>`
     WITH page AS MATERIALIZED (
@@ -105,7 +105,7 @@ async function shown(db: Db, sessionId: SessionId, rows: readonly MessageRow[]):
   return messages;
 }
 
-// Any program may write any time, and any JSON: what has no form here is shown as absent.
+// Any program may write any time and any JSON: a value that cannot be shown here counts as absent.
 export const iso = (date: Date | null): string | null =>
   date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();
 const listed = <Item>(value: readonly Item[] | null): readonly Item[] => (Array.isArray(value) ? value : []);

@@ -1,6 +1,6 @@
 /**
- * What a reader starts from when the log alone does not tell it all: the session as it stands at one
- * number of its log. What the streaming message holds so far is folded from its frames, as its row is
+ * The starting point of a reader for which the log alone is not enough: the state of the session at one
+ * number of its log. The content of the streaming message is folded from its frames, because its row is
  * written only when the turn ends.
  */
 import type { Db, Sql } from '../store/sql.ts';
@@ -15,7 +15,7 @@ export interface SnapshotTask {
   readonly agent: string | null;
   readonly state: TaskState;
   readonly phase: Phase;
-  /** In phase waiting_limit: when it goes on. */
+  /** In phase waiting_limit: when it continues. */
   readonly waits_until: string | null;
   readonly error_code: string | null;
   readonly output_summary: string | null;

@@ -1,10 +1,10 @@
-/** A frame's body as the log stores it: JSON that Postgres takes, of a size that every reader can expect. */
+/** A frame's body as the log stores it: JSON that Postgres accepts, with a size limit that every reader can rely on. */
 import { wellFormed } from '../store/well-formed.ts';
 import { head } from '../workflows/cut-text.ts';
 import type { ToolCall } from '../workflows/vocabulary.ts';
 import { type FrameBody, MAX_FRAME_BYTES } from './frame.ts';
 
-/** For what every frame has beside its body: type, ids, number, time. */
+/** Room for the fields of every frame beside its body: type, ids, number, time. */
 const ENVELOPE_BYTES = 512;
 const MAX_BODY_BYTES = MAX_FRAME_BYTES - ENVELOPE_BYTES;
 /** Worst case in JSON is six bytes a character. */
@@ -17,8 +17,8 @@ export interface StoredBody {
 }
 
 /**
- * Whoever emits frames cuts them to size, knowing what matters; this is the last line, which must not fail a
- * turn. What cannot be made short is left out, and a warning says so.
+ * Code that emits frames cuts them to size, because it knows which content matters; this is the last check, which must not
+ * fail a turn. Content that cannot be shortened is left out, and a warning reports it.
  */
 export function storedBody(body: FrameBody): StoredBody {
   const whole = stored(body);
@@ -51,7 +51,7 @@ function shortened(body: FrameBody): FrameBody | undefined {
   }
 }
 
-/** What is running and how it stands, without what it reads and writes. */
+/** The name and the status of the call, without its input and output. */
 function outline({ tool_call_id, title, kind, status }: ToolCall): ToolCall {
   return { tool_call_id, title: head(title, 500), kind, status, locations: [], content: [] };
 }

@@ -1,8 +1,8 @@
 /**
- * One turn's way into the log, as far as it stands in memory: what was appended and is not written yet, and who waits
- * for it. Text is joined to longer frames here while it waits. Writing is the writer's.
+ * The part of one turn's log that is in memory: frames that were appended and are not written yet, and the callers that
+ * wait for them. Text is joined to longer frames here while it waits. The writer writes the frames.
  *
- * Must never happen: frames leave in another order than they came, or are counted twice.
+ * Must never happen: frames are written in another order than they were appended, or are counted twice.
  */
 import type { Tx } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
@@ -11,7 +11,7 @@ import type { LonghaulError } from '../workflows/errors.ts';
 import { type FrameBody, MAX_DELTA_CHARS } from './frame.ts';
 import { storedBody, type StoredBody } from './stored-body.ts';
 
-/** What a turn may have in memory before its agent's stdout is paused. */
+/** The size that a turn may have in memory before its agent's stdout is paused. */
 export const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
 /** Of one session in one statement. */
 const BATCH_BYTES = 1024 * 1024;
@@ -26,16 +26,16 @@ export interface StreamOptions {
   readonly seq: number;
 }
 
-/** One turn's way into the log. */
+/** The interface through which one turn writes to the log. */
 export interface FrameStream {
   /** Number of the session's newest frame that this stream knows. */
   readonly seq: number;
-  /** Aborted with a LonghaulError as its reason: `superseded`, or what makes the log refuse this turn. */
+  /** Aborted with a LonghaulError as its reason: `superseded`, or the error with which the log refuses this turn. */
   readonly lost: AbortSignal;
   append(body: FrameBody): void;
-  /** Resolves when there is room for more: await it before taking more output of the agent. */
+  /** Resolves when there is room for more: await it before reading more output of the agent. */
   room(): Promise<void>;
-  /** Resolves when all that was appended is in the log. Rejects when the stream is lost. */
+  /** Resolves when everything that was appended is in the log. Rejects when the stream is lost. */
   flush(): Promise<void>;
   /**
    * The last frames of the turn and `work` in one fenced transaction; nothing is appended after it. Safe over a lost
@@ -43,11 +43,11 @@ export interface FrameStream {
    * which loses the stream: nothing of the commit is kept then.
    */
   commit(frames: readonly FrameBody[], work: (tx: Tx) => Promise<void>): Promise<void>;
-  /** Takes no more. What was appended before is still written, unless the stream is lost. */
+  /** Accepts no more frames. Earlier ones are still written, unless the stream is lost. */
   close(): void;
 }
 
-/** Lives as long as its turn; the writer takes batches from it and says what the log has. */
+/** Exists as long as its turn; the writer takes batches from it and reports the state of the log. */
 export class Stream implements FrameStream {
   readonly options: StreamOptions;
   readonly #wake: () => void;
@@ -82,7 +82,7 @@ export class Stream implements FrameStream {
     this.#wake();
   }
 
-  /** Text that comes faster than it is written becomes fewer, longer frames. */
+  /** Text that arrives faster than it is written becomes fewer, longer frames. */
   #appendDelta(type: 'delta' | 'reasoning_delta', messageId: MessageId, chatId: ChatId, content: string): void {
     let rest = content;
     while (rest.length > 0) {
@@ -176,7 +176,7 @@ export class Stream implements FrameStream {
     this.#wake();
   }
 
-  /** Nothing will be written for it any more. */
+  /** The writer writes nothing more for this stream. */
   get isOver(): boolean {
     return this.lost.aborted || (this.#closed && !this.hasPending);
   }

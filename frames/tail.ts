@@ -1,10 +1,10 @@
 /**
- * The newest part of one session's log, read once for all readers of this process that have come so far: a hundred
- * readers cost one query a wake-up. A reader takes a page when it has room for it; meanwhile pages wait here, for all
- * of them together, up to a bound. Who is overtaken by it is told, and reads the log for itself.
+ * The newest part of one session's log, read once for all readers of this process that have caught up: a hundred
+ * readers cost one query a notification. A reader takes a page when it has room for it; meanwhile pages wait here, once
+ * for all of them, up to a limit. A reader that falls behind the limit is notified, and reads the log itself.
  *
- * Must never happen: a reader gets a frame twice, misses one, or waits for a slower reader. What is held is the log
- * above `from` up to `to` without a hole, so "the first page above your position" is exact.
+ * Must never happen: a reader gets a frame twice, misses one, or waits for a slower reader. The tail contains the log
+ * above `from` up to `to` without a gap, so "the first page above your position" is exact.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, sqlCode } from '../store/sql.ts';
@@ -15,25 +15,25 @@ import { Waker } from './waker.ts';
 
 const POLL_MS = 2_000;
 export const RETRY_MS = 250;
-/** What may wait for slow readers of one session, all together. */
+/** The size that may wait for slow readers of one session, in total. */
 export const WINDOW_CHARS = 4 * 1024 * 1024;
 
 export interface TailReader {
-  /** Told at every look whether the log could be read. */
+  /** Called after every read with whether the log could be read. */
   readonly onLook?: ((reached: boolean) => void) | undefined;
-  /** What it has not taken yet is no longer held. */
+  /** The tail no longer contains pages that the reader has not taken yet. */
   readonly onOvertaken?: (() => void) | undefined;
 }
 
 interface Seated extends TailReader {
-  /** Of the last frame that it was given. */
+  /** Number of the last frame that it got. */
   position: number;
   wake?: (() => void) | undefined;
 }
 
 /** A reader's place at the tail. */
 export interface Seat {
-  /** The next page; `undefined`: none from here any more, or `signal` is aborted. */
+  /** The next page; `undefined`: the tail has no more for this reader, or `signal` is aborted. */
   next(signal: AbortSignal | undefined): Promise<LogPage | undefined>;
   leave(): void;
 }
@@ -50,7 +50,7 @@ export class Tail {
   readonly #onEnd: () => void;
   #ended = false;
 
-  /** `position`: up to there the log is known. `onEnd` is called when nothing will come from here any more. */
+  /** `position`: the log is known up to there. `onEnd` is called when the tail will deliver no more pages. */
   constructor(log: { reader: PageReader; sessionId: SessionId; position: number; onEnd: () => void }) {
     this.#reader = log.reader;
     this.#sessionId = log.sessionId;
@@ -60,12 +60,12 @@ export class Tail {
     void this.#run().finally(() => this.#finish());
   }
 
-  /** Whether everything above that number is held or still to come. */
+  /** Whether the tail contains, or will get, everything above that number. */
   reaches(position: number): boolean {
     return position >= this.#from;
   }
 
-  /** The same of a number that may be above the log's end, since nobody has looked. */
+  /** The same for a number that may be above the log's end, because the log was not read yet. */
   holds(position: number): boolean {
     return this.reaches(position) && position <= this.#to;
   }
@@ -74,11 +74,11 @@ export class Tail {
     this.#waker.wake(seq);
   }
 
-  /** For a position that it reaches. The tail ends with its last reader. */
+  /** For a position that the tail reaches. The tail ends with its last reader. */
   join(position: number, reader: TailReader): Seat {
     const seated: Seated = { ...reader, position };
     this.#seated.add(seated);
-    // Its own look was newer than ours.
+    // The reader's own read was newer than the tail's.
     if (position > this.#to) this.wake(position);
     return {
       next: (signal) => this.#next(seated, signal),
@@ -108,7 +108,7 @@ export class Tail {
     return page && page.first <= position ? page.above(position) : page;
   }
 
-  /** Ends without an error: each reader then looks for itself, and meets what this one has met. */
+  /** Ends without an error: each reader then reads the log itself, and gets the same error. */
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     let behind = false;
@@ -125,7 +125,7 @@ export class Tail {
     }
   }
 
-  /** `behind`: the page may be a large one, which must not hold up others'. */
+  /** `behind`: the page may be large, and must not delay those of other sessions. */
   async #look(behind: boolean): Promise<PageRead | 'away' | undefined> {
     const reader = this.#reader;
     let read: PageRead | 'away' | undefined;
@@ -166,7 +166,7 @@ export class Tail {
   }
 }
 
-/** CONNECTION_ENDED: this process closed its pool, so nothing will ever come. */
+/** CONNECTION_ENDED: this process closed its pool, so no more frames can arrive. */
 export function isOutage(error: unknown): boolean {
   return isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED';
 }

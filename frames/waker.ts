@@ -1,4 +1,4 @@
-/** A doorbell. It is reset before each look at the log, so what rings during the look is not lost. */
+/** Wakes a loop when frames are announced. It is reset before each read of the log, so a notification during the read is not lost. */
 export class Waker {
   #newest = 0;
   #resolve: (() => void) | undefined;

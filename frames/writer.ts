@@ -1,13 +1,13 @@
 /**
- * The frame writer: one a worker process. It takes what the turns of this process emit and writes it to
+ * The frame writer: one a worker process. It takes the frames that the turns of this process emit and writes them to
  * the log, at once when idle, then at most every 25 ms, with one statement for all its sessions.
  *
- * Must never happen: a frame of an outdated attempt in the log; a hole, a repeat or another order.
- * Both are refused by the row that the statement updates: `writer` is the attempt's token and `written`
+ * Must never happen: a frame of an outdated attempt in the log; a gap, a repeat or another order.
+ * The row that the statement updates refuses both: `writer` is the attempt's token and `written`
  * the number of frames that this token has added, so a resend after a lost connection adds nothing.
- * A subquery on another row would not do: it waits for the lock and then trusts its old snapshot.
+ * A subquery on another row would not be enough: the statement waits for the lock and then uses its old snapshot.
  *
- * Not covered: frames still in memory when the process dies. The turn's next attempt carries on from the log.
+ * Not covered: frames still in memory when the process dies. The turn's next attempt continues from the log.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, type Sql, sqlCode, type Tx } from '../store/sql.ts';
@@ -17,8 +17,8 @@ import type { StoredBody } from './stored-body.ts';
 import { type FrameStream, Stream, type StreamOptions } from './stream.ts';
 
 /**
- * The mean wait is half of it: with 30 ms twenty agents at once were 22 ms from their readers (p50), the goal is 20. 34
- * statements a second carry 4,000 frames at 5 % of a core.
+ * The mean wait is half of it: with 30 ms the latency of twenty agents at once was 22 ms (p50), the goal is 20. 34
+ * statements a second write 4,000 frames at 5 % of a core.
  */
 const WRITE_INTERVAL_MS = 25;
 const RETRY_FIRST_MS = 50;
@@ -33,7 +33,7 @@ export class FrameWriter {
   #lastWriteAt = 0;
   #failures = 0;
 
-  /** `onError` hears of failures that are retried. */
+  /** `onError` is called with failures that are retried. */
   constructor(sql: Sql, onError: (error: unknown) => void = () => {}) {
     this.#sql = sql;
     this.#onError = onError;
@@ -91,7 +91,7 @@ export class FrameWriter {
       }
     } catch (error) {
       if (isConnectionLoss(error)) throw error;
-      // The statement itself was refused: find the session whose frames it does not take.
+      // The statement itself was refused: find the session whose frames the database does not accept.
       const [first] = batches;
       if (batches.length === 1 && first) {
         first.stream.lose(asLonghaulError(error));
@@ -103,9 +103,9 @@ export class FrameWriter {
   }
 
   /**
-   * Nothing was updated: an earlier send had gone in and its answer was lost, or somebody else may write now. Only
-   * this stream adds under its token, oldest frame first; so what the row counts beyond what the stream knows of is
-   * the beginning of what is pending. It may be shorter than the last send: more was appended meanwhile.
+   * Nothing was updated: an earlier send was committed and its response was lost, or another attempt may write now. Only
+   * this stream adds frames under its token, oldest first; so the frames that the row counts beyond the stream's own count
+   * are the first pending ones. They may be fewer than the last send, because more was appended meanwhile.
    */
   async #explainRefusal(stream: Stream): Promise<void> {
     const { sessionId, token } = stream.options;

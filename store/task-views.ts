@@ -158,7 +158,7 @@ export interface TaskProgress {
 export async function taskProgress(db: Db, taskId: TaskId): Promise<TaskProgress | undefined> {
   const [row] = await db<TaskProgress[]>`
     SELECT t.state, t.session_id,
-           -- What the log has, whatever its session's row says.
+           -- By the log itself, because the session's row may differ.
            coalesce(least(s.seq, (SELECT max(f.seq) FROM frames f WHERE f.session_id = t.session_id)), 0) AS session_seq,
            (SELECT f.seq FROM frames f WHERE f.session_id = t.session_id AND f.task_id = t.id ORDER BY f.seq LIMIT 1) AS first_seq
       FROM tasks t LEFT JOIN sessions s ON s.id = t.session_id WHERE t.id = ${taskId}`;
