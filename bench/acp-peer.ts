@@ -1,4 +1,4 @@
-/** The least that can talk to an ACP agent: what a dispatcher without any care would do. For what Longhaul is compared with. */
+/** A minimal ACP client, as a simple dispatcher would have it. The programs that Longhaul is compared with use it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

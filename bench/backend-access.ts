@@ -7,7 +7,7 @@ import type { Stage } from './stage.ts';
 export interface BackendAccess {
   /** http://… */
   readonly url: string;
-  /** `undefined`: it asks for none. */
+  /** `undefined`: the backend requires none. */
   readonly token: string | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * One turn of an agent without Longhaul, as a person's script would do it: a fresh worktree, the agent in it, the diff of
- * all that it changed, the worktree removed. A process of its own, small as a script's, so that forking is cheap.
+ * One turn of an agent without Longhaul, as a simple script would do it: a new worktree, the agent in it, the diff of
+ * all its edits, the worktree removed. It is a small process of its own, like a script, so that forking is cheap.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,11 +1,11 @@
-/** What a bench is: a name to ask for it by, the stage that it needs, and how it measures. */
+/** A bench: its name on the command line, the stage that it needs, and its measurement. */
 import type { Outcome } from './report.ts';
 import type { Stage } from './stage.ts';
 
 export interface BenchOptions {
-  /** Small numbers, to see that everything runs. */
+  /** Small numbers, to check that everything runs. */
   readonly quick: boolean;
-  /** Repetitions that the user asked for. */
+  /** Repetitions that the user requested. */
   readonly n: number | undefined;
   readonly dist: string;
   readonly signal: AbortSignal;
@@ -18,7 +18,7 @@ export type StageKind =
   | 'usual'
   /** With a slot for each of twenty agents. */
   | 'twenty slots'
-  /** git and agents replaced by stand-ins. */
+  /** git and agents are replaced (`stand-ins/`). */
   | 'stand-ins'
   /** With opencode and the model that it is configured to use. */
   | 'opencode'
@@ -27,7 +27,7 @@ export type StageKind =
 interface Described {
   readonly name: string;
   readonly about: string;
-  /** Takes long: not part of a run of all. */
+  /** Takes long: not part of a full run. */
   readonly onlyByName?: true;
 }
 
@@ -37,6 +37,6 @@ export type Bench = Described &
     | { readonly stage: 'none'; run(options: BenchOptions): Promise<Outcome> }
   );
 
-/** How often to measure: what the user asked for, else by how thorough the run is. */
+/** Number of measurements: the user's number, otherwise by the kind of run. */
 export const times = ({ n, quick }: BenchOptions, usual: { full: number; quick: number }): number =>
   n ?? (quick ? usual.quick : usual.full);

@@ -1,4 +1,4 @@
-/** A program of the bench beside this process, asked for one thing after the other. */
+/** A program of the bench beside this process, which handles one request after the other. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -6,19 +6,19 @@ import { unlessAborted } from './stage.ts';
 
 export interface Child {
   readonly pid: number;
-  /** Sends and waits for the next answer; what the answer holds is the program's promise. */
+  /** Sends a request and waits for the next response, whose type is not checked. */
   ask<T>(question: object): Promise<T>;
-  /** What `work` comes to; fails if the program ends before. */
+  /** Returns the result of `work`; fails if the program exits before. */
   during<T>(work: Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
-/** Resolves when it has said that it is ready. It ends with this process: its channel closes. */
+/** Resolves when the program reports that it is ready. It exits with this process, because its channel closes. */
 export async function startChild(program: string, signal: AbortSignal): Promise<Child> {
   const child = fork(fileURLToPath(new URL(program, import.meta.url)), {
     execArgv: ['--import', 'tsx'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    // A Ctrl-C is for this process, which ends it then.
+    // A Ctrl-C is for this process, which then ends the program.
     detached: true,
   });
   const exited = once(child, 'exit');

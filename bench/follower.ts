@@ -1,6 +1,6 @@
 /**
- * A follower as a process of its own, as a backend or a command is: it follows tasks as `client/` lets it, and notes how
- * old each token is when it gets there. `agents/token-stream.js` writes the moment of its emission into each.
+ * A follower as a process of its own, like a backend or a command: it follows tasks through `client/`, and records the age
+ * of each token at its arrival. `agents/token-stream.js` writes the moment of its emission into each.
  */
 import { openLonghaul } from '../client/connection.ts';
 import { followTask } from '../client/follow-task.ts';

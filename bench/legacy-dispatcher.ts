@@ -1,7 +1,7 @@
 /**
  * The dispatcher that Longhaul replaces, rebuilt as it was for comparison: it reads its table every five seconds, has
- * one task at a time, in memory, and does what there is to do one after the other: worktree, agent, diff, insert. One
- * that finds more than one pending row takes the oldest; the others wait for the next look.
+ * one task at a time, in memory, and does its work one step after the other: worktree, agent, diff, insert. If it
+ * finds more than one pending row it takes the oldest; the others wait for the next poll.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { runPeer } from './acp-peer.ts';
 const POLL_MS = 5_000;
 const run = promisify(execFile);
 
-/** Side by side they meet in one repository, where git cannot add two worktrees at once; each alone never would. */
+/** Side by side they use one repository, where git cannot add two worktrees at once; a single one never has this conflict. */
 let worktreesFree: Promise<unknown> = Promise.resolve();
 async function oneAtATime<T>(work: () => Promise<T>): Promise<T> {
   const done = worktreesFree.then(work);

@@ -1,4 +1,4 @@
-/** Handing tasks to the dispatcher that Longhaul replaces, and waiting for them. */
+/** Submits tasks to the dispatcher that Longhaul replaces, and waits for them. */
 import { startChild } from './child.ts';
 import type { LegacyStart } from './legacy-dispatcher.ts';
 import { agentPath, pause, type Stage } from './stage.ts';
@@ -26,7 +26,7 @@ export async function submitLegacy({ sql }: Stage, schema: string, count: number
   await sql`INSERT INTO ${sql(`${schema}.tasks`)} (input) SELECT 'Write written.txt.' FROM generate_series(1, ${count}::int)`;
 }
 
-/** Until the schema has no open task; then all that it has had. */
+/** Waits until the schema has no open task, then returns all its tasks. */
 export async function legacyEnded({ sql, signal }: Stage, schema: string): Promise<LegacyTask[]> {
   const tasks = sql(`${schema}.tasks`);
   for (;;) {

@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: how fast Longhaul is, measured on this machine with real parts. Fails only if something does not
- * run, never by a time. Ctrl-C ends and removes what was started.
+ * run, never because of a time. Ctrl-C ends and removes everything that was started.
  */
 import { execFileSync } from 'node:child_process';
 import { setMaxListeners } from 'node:events';
@@ -95,7 +95,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}: nothing was written, nothing of it is left`)));
   }
-  // `npm run bench | head`: what runs must still be taken down.
+  // `npm run bench | head`: running parts must still be stopped.
   process.stdout.on('error', () => stop.abort(new Error('stopped, because the reader of the output closed it')));
   const where = machine(commit());
   say(`${where.cpu}, ${where.cores} cores, Linux ${where.linux}, Node ${where.node}, ${where.commit}\n`);
@@ -109,7 +109,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  // What broke off because of a Ctrl-C fails in its own words.
+  // Work that a Ctrl-C interrupted fails with its own message.
   const why: unknown = stop.signal.aborted ? stop.signal.reason : error;
   process.stderr.write(`${why instanceof Error ? why.message : String(why)}\n`);
   process.exitCode = 1;

@@ -5,7 +5,7 @@ import type { Sql } from '../store/sql.ts';
 export const FRAMES_A_TASK = 110;
 
 /**
- * Of each session the tasks `from` to `to` (excluded), all of them over.
+ * The tasks `from` to `to` (excluded) of each session, all of them ended.
  */
 export async function addTasks(sql: Sql, tasks: { sessions: number; from: number; to: number }): Promise<void> {
   const { sessions, from, to } = tasks;
@@ -39,7 +39,7 @@ export async function addTasks(sql: Sql, tasks: { sessions: number; from: number
   });
 }
 
-/** The newest message of each session is still at it, with frames of now. */
+/** The newest message of each session is still streaming, with frames of now. */
 export async function addStreaming(sql: Sql, { sessions, at }: { sessions: number; at: number }): Promise<void> {
   await addTasks(sql, { sessions, from: at, to: at + 1 });
   await sql`

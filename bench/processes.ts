@@ -1,4 +1,4 @@
-/** What processes use, from /proc. Linux only, as the rest of the bench. */
+/** CPU and memory of processes, from /proc. Linux only, like the rest of the bench. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { readProc } from '../processes/identity.ts';
@@ -41,7 +41,7 @@ function tree(root: number, all: readonly ProcessUse[]): ProcessUse[] {
   return found;
 }
 
-/** The process beside the worker from which git and agents are started, for the sake of a cheap fork. */
+/** The process beside the worker that starts git and agents, so that a fork is cheap. */
 const isRunner = (pid: number): boolean => commandLine(pid).includes('runner-main');
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
@@ -50,14 +50,14 @@ export interface CpuUse {
   readonly worker: number;
   /** The process that starts git and agents, without them. */
   readonly runner: number;
-  /** One figure, since both are children of one process, and the kernel adds up what children have used. */
+  /** One figure, because both are children of one process, and the kernel adds up the time of children. */
   readonly git_and_agents: number;
   readonly backend: number;
   readonly temporal: number;
   readonly postgres: number;
 }
 
-/** CPU that each part has used so far, in ms. What an agent or git that runs right now has used is not in it yet. */
+/** CPU that each part has used so far, in ms. It does not include agents and git processes that are still running. */
 export async function cpuUse(stage: Stage): Promise<CpuUse> {
   const pids = await stage.pids();
   const all = allProcesses();
@@ -79,7 +79,7 @@ export async function cpuUse(stage: Stage): Promise<CpuUse> {
 export const cpuPerTask = (before: CpuUse, after: CpuUse, tasks: number): Record<string, number> =>
   Object.fromEntries(Object.entries(after).map(([part, ms]) => [part, (ms - before[part as keyof CpuUse]) / tasks]));
 
-/** Of the worker's runner; undefined: none is there. */
+/** Pid of the worker's runner; undefined: there is none. */
 export async function runnerPid(stage: Stage): Promise<number | undefined> {
   const { worker } = await stage.pids();
   return allProcesses().find(({ pid, parent }) => parent === worker && isRunner(pid))?.pid;
@@ -109,7 +109,7 @@ function memoryOf(pids: readonly number[]): MemoryUse {
   return { rssMb: megabytes('Rss'), pssMb: megabytes('Pss') };
 }
 
-/** Of each part with its helpers; agents and git are not in it. */
+/** Memory of each part with its helpers, without agents and git. */
 export async function memoryUse(stage: Stage): Promise<Record<string, MemoryUse>> {
   const pids = await stage.pids();
   const all = allProcesses();

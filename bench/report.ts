@@ -1,7 +1,7 @@
-/** What a bench found, as a table for people and as JSON for programs. */
+/** The results of a bench, as a table for people and as JSON for programs. */
 import { cpus, release, totalmem } from 'node:os';
 
-/** A goal that is printed beside the figure; nothing fails by it, since timings are the machine's, too. */
+/** A target that is printed beside the figure; no bench fails by it, because timings also depend on the machine. */
 export interface Target {
   readonly figure: string;
   readonly atMost?: number;
@@ -19,7 +19,7 @@ export interface Line {
 }
 
 export interface Outcome {
-  /** What the figures hold for. */
+  /** The conditions of the figures. */
   readonly conditions: readonly string[];
   readonly lines: readonly Line[];
 }

@@ -1,6 +1,6 @@
 /**
- * Readers of frames over WebSockets, as a process of their own, as a page or a product's backend is. Notes when each
- * message came; what it holds is read afterwards, so that a hundred readers here do not measure each other.
+ * Readers of frames over WebSockets, in a process of their own, like a page or a product's backend. Records when each
+ * message arrived and parses it afterwards, because otherwise a hundred readers here would measure each other.
  */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
@@ -12,7 +12,7 @@ export interface SocketRequest {
 }
 
 export interface SocketResult {
-  /** Of each token at each reader, in ms, in the order of arrival. */
+  /** Latency of each token at each reader, in ms, in the order of arrival. */
   readonly latenciesMs: readonly number[];
 }
 
@@ -42,7 +42,7 @@ async function readAll({ urls, token }: SocketRequest): Promise<SocketResult> {
   const latenciesMs = arrivals.flatMap(({ at, text }) => {
     const frames = JSON.parse(text.toString()) as { type: string; content?: string }[];
     const said = frames.map(({ type, content }) => (type === 'delta' ? content : '')).join('');
-    // Each token holds the moment of its emission (agents/token-stream.js).
+    // Each token contains the moment of its emission (agents/token-stream.js).
     return [...said.matchAll(/\d+-(\d+\.\d+) /g)].map(([, emitted]) => at - Number(emitted));
   });
   return { latenciesMs };

@@ -1,5 +1,5 @@
 /**
- * A whole Longhaul for a bench: a throwaway home whose parts run as `longhaul up` starts them, from the build, and a
+ * A complete Longhaul for a bench: a temporary home whose parts run as `longhaul up` starts them, from the build, and a
  * small project. Tasks are submitted as any program would: by inserting a row.
  */
 import { spawn } from 'node:child_process';
@@ -20,7 +20,7 @@ import { isFinal, type ProjectId, type TaskId, type TaskState, taskWorkflowId } 
 
 const AGENTS = ['trivial', 'token-stream'];
 const STOP_MS = 60_000;
-/** Bounds what hangs; nothing that is measured comes near. */
+/** Limit for operations that hang; no measured operation takes nearly that long. */
 const TASK_MS = 300_000;
 
 export interface StageOptions {
@@ -53,7 +53,7 @@ export class Stage {
   readonly project: SampleRepository;
   readonly projectId: ProjectId;
   readonly signal: AbortSignal;
-  /** What its programs were started with. */
+  /** The environment of its programs. */
   readonly env: NodeJS.ProcessEnv;
   /** As `longhaul up -d`. */
   readonly up: () => Promise<void>;
@@ -99,7 +99,7 @@ export class Stage {
     return rows.map(({ id }) => id);
   }
 
-  /** Until its row is final. Fails unless it completed, and its worktree is gone. */
+  /** Waits until its row is final. Fails unless the task completed and its worktree was removed. */
   async ended(taskId: TaskId): Promise<EndedTask> {
     const task = await this.untilRow(taskId, `the end of task ${taskId}`, (row) => isFinal(row.state));
     if (task.state !== 'completed') throw new Error(`task ${taskId} is ${task.state}: ${task.output_summary}`);
@@ -128,12 +128,12 @@ export class Stage {
   /** One task from its row to the end of its run, while nothing else runs. */
   async run(agent: string, input: string): Promise<EndedTask> {
     const task = await this.ended(await this.submit(agent, input));
-    // The row is final a moment before the run is closed: the next one must not meet that.
+    // The row is final a moment before the run is closed, and the next task must not overlap with that.
     await this.temporal.client.workflow.getHandle(taskWorkflowId(task.id)).result();
     return task;
   }
 
-  /** Until none of them is open. Fails unless all completed. */
+  /** Waits until none of them is open. Fails unless all completed. */
   async allEnded(taskIds: readonly TaskId[]): Promise<void> {
     for (const id of taskIds) await this.ended(id);
   }
@@ -202,7 +202,7 @@ export async function onStage<T>(options: StageOptions, use: (stage: Stage) => P
     (value) => ({ value }),
     (error: unknown) => ({ error }),
   );
-  // A failure to tidy up must not hide why there was something to tidy up.
+  // A failure of the cleanup must not hide the error that led to it.
   const spawned = await supervisor?.catch(() => undefined);
   const untidy = await takeDown({ paths, entry, env, supervisor: spawned }).catch((error: unknown) => error);
   if ('error' in outcome) throw outcome.error;
@@ -248,7 +248,7 @@ async function openStage({
 /** An agent of bench/agents. */
 export const agentPath = (name: string): string => fileURLToPath(new URL(`./agents/${name}.js`, import.meta.url));
 
-/** The shell's without what points at a Longhaul of the user's. Agents keep their sessions in the home. */
+/** The shell's environment without the variables that point to the user's own Longhaul. Agents store their sessions in the home. */
 function environment(home: string, { slots, env }: StageOptions): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) =>
@@ -279,7 +279,7 @@ async function takeDown({ paths, entry, env, supervisor }: TakeDown): Promise<vo
       { signal: 'SIGKILL', withinMs: 5_000 },
     ]);
     const parts = (await readState(paths))?.parts ?? [];
-    // In a process group of its own: a Ctrl-C was meant for the bench.
+    // In a process group of its own, because a Ctrl-C is for the bench.
     if (!parts.every(({ state }) => state === 'stopped')) {
       const down = spawn(process.execPath, [entry, 'down'], { env, detached: true, stdio: 'inherit' });
       await once(down, 'exit');

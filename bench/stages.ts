@@ -1,4 +1,4 @@
-/** The stages that benches ask for, each with what it needs around it. */
+/** The stages that benches request, each with the environment that it needs. */
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,7 +13,7 @@ import { onStage, type Stage } from './stage.ts';
 
 type Use = (stage: Stage) => Promise<void>;
 
-/** Of agents that work at the same time in the benches with twenty. */
+/** Number of agents that work at the same time in the benches with twenty. */
 const TWENTY_SLOTS = 24;
 
 /** False: it is not available in a quick run, and the reason was passed to `say`. */

@@ -1,6 +1,6 @@
 /** The arithmetic of the figures. */
 
-/** By linear interpolation between the two nearest ranks, as most tools have it. `part` from 0 to 1. */
+/** The quantile by linear interpolation between the two nearest ranks, as in most tools. `part` from 0 to 1. */
 export function percentile(values: readonly number[], part: number): number {
   if (values.length === 0) throw new RangeError('no values: expected at least one');
   const sorted = values.toSorted((a, b) => a - b);
@@ -23,9 +23,9 @@ export const spread = (values: readonly number[]): Spread => ({
 });
 
 export interface Pair {
-  /** Ours. */
+  /** Longhaul's value. */
   readonly a: number;
-  /** What it is compared with, measured right before or after. */
+  /** The value to compare with, measured right before or after. */
   readonly b: number;
 }
 
@@ -74,7 +74,7 @@ export interface Point {
   readonly y: number;
 }
 
-/** Of the straight line that is nearest to the points (least squares); 0 for fewer than two. */
+/** Slope of the regression line (least squares); 0 for fewer than two points. */
 export function slope(points: readonly Point[]): number {
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [x, y] = [mean(points.map((point) => point.x)), mean(points.map((point) => point.y))];

@@ -1,4 +1,4 @@
-/** When everything of a task happened, put together from its row, its attempt, its frames and Temporal's history. */
+/** The moments of a task, collected from its row, its attempt, its frames and Temporal's history. */
 import { z } from 'zod';
 import type { Stage } from './stage.ts';
 import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
@@ -29,7 +29,7 @@ const time = z.looseObject({ seconds: z.union([z.number(), z.string()]).optional
 const localMarker = z.looseObject({ activity_type: z.string(), original_schedule_time: time.nullish() });
 
 /**
- * A local activity leaves one marker; others, such as patches, leave theirs. Its `complete_time` is no moment of a clock: it
+ * A local activity writes one marker; other features, such as patches, write theirs. Its `complete_time` is no clock time: it
  * counts from the start of the workflow task.
  */
 function localStep(data: Uint8Array): HistoryEvent[] {
@@ -61,7 +61,7 @@ async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]>
   });
 }
 
-/** What Postgres knows of it. */
+/** The moments in Postgres. */
 async function storedEvents({ sql }: Stage, taskId: TaskId): Promise<(HistoryEvent & { created: number })[]> {
   return sql<(HistoryEvent & { created: number })[]>`
     SELECT name, extract(epoch FROM at)::float8 * 1000 AS "atMs", extract(epoch FROM created_at)::float8 * 1000 AS created

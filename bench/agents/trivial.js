@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// An agent that does next to nothing: one file, a few words, the end of its turn. What a task with it takes is what
-// the dispatcher takes. No SDK, since loading one takes longer than the turn.
+// An agent that does almost nothing: one file, a few words, the end of its turn. So the time of a task with it is the time of
+// the dispatcher. It uses no SDK, because loading one takes longer than the turn.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';

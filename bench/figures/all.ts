@@ -1,4 +1,4 @@
-/** Every bench, in the order in which they run; those of one stage come together. */
+/** Every bench, in the order in which they run; those of one stage are adjacent. */
 import type { Bench } from '../bench.ts';
 import { opencode, trivial } from './bare.ts';
 import { commands } from './commands.ts';

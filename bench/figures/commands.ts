@@ -1,4 +1,4 @@
-/** How long a person waits for a command, in units of what Node itself takes to start. */
+/** The duration of a command, in units of the start time of Node itself. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import type { Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
-/** At most so many times as long as `node -e 0`. */
+/** The target: at most this many times the duration of `node -e 0`. */
 const COMMANDS: readonly (readonly [words: readonly string[], atMost: number])[] = [
   [['--help'], 3],
   [['ls'], 6],

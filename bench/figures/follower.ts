@@ -1,4 +1,4 @@
-/** How old an agent's words are when a follower has them. */
+/** The latency from an agent's output to a follower. */
 import type { Bench, BenchOptions } from '../bench.ts';
 import { startChild } from '../child.ts';
 import type { FollowRequest, FollowResult } from '../follower.ts';

@@ -1,4 +1,4 @@
-/** How much of Temporal's history a task takes: its limit is 51,200 events, and each one is kept and replayed. */
+/** The size of a task's history in Temporal: the limit is 51,200 events, and each one is stored and replayed. */
 import { ProgressPacer } from '../../activities/progress-pacer.ts';
 import type { AgentProgress } from '../../workflows/contract.ts';
 import type { Bench } from '../bench.ts';

@@ -10,19 +10,19 @@ import type { Line, Outcome } from '../report.ts';
 import { pause, PARTS, type Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
 
-/** The supervisor takes a part that ran this long for healthy: the next restart comes after its shortest pause. */
+/** The supervisor treats a part that ran this long as healthy: the next restart follows after its shortest pause. */
 const STEADY_MS = 10_500;
 const BOUND_MS = 60_000;
 
 const VICTIMS = ['worker', 'backend', 'agent', 'temporal', 'postgres', 'supervisor', 'all'] as const;
 type Victim = (typeof VICTIMS)[number];
 
-/** Those with which the agent goes: the next word is the next agent's. */
+/** Kills that also end the agent: the next word is the next agent's. */
 const WITH_AGENT: readonly Victim[] = ['worker', 'agent', 'all'];
 
 interface Word {
   readonly agent: string;
-  /** When it was in the log, by Postgres' clock. */
+  /** When the word was in the log, by Postgres' clock. */
   readonly loggedMs: number;
 }
 
@@ -85,7 +85,7 @@ export const recovery: Bench = {
     const count = times(options, { full: 5, quick: 1 });
     const lines: Line[] = [];
     for (const victim of VICTIMS) {
-      // A task for each: of its agent's crashes in a row only two are borne.
+      // A task for each kill, because a task fails after its agent has crashed three times in a row.
       const found: number[] = [];
       for (let left = count; left > 0; left -= 1) {
         const taskId = await stage.submit('token-stream', '20 tokens/s for 3600 s');

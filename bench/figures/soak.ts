@@ -9,9 +9,9 @@ import type { Line, Outcome } from '../report.ts';
 import { pause, type Stage } from '../stage.ts';
 import { slope } from '../statistics.ts';
 
-/** One in so many is a whole task: git, a worktree, the demo agent as a process. */
+/** One in this many is a complete task: git, a worktree, the demo agent as a process. */
 const REAL_EVERY = 20;
-/** Rows inserted together, and open at the most at a time. */
+/** Rows inserted together, and the maximum of open tasks. */
 const PORTION = 20;
 const OPEN_AT_MOST = 60;
 const SAMPLES = 50;

@@ -8,7 +8,7 @@ import { pause, type Stage } from '../stage.ts';
 const INPUT = 'Write written.txt.';
 const WARM_UP = 5;
 const LEGACY_POLL_MS = 5_000;
-/** Dispatchers of the old kind side by side. They wait most of the time, so they do not get in each other's way. */
+/** Number of old dispatchers side by side. They wait most of the time, so they do not disturb each other. */
 const LEGACY_AT_ONCE = 10;
 
 async function spawnLatencyMs(stage: Stage): Promise<number> {
@@ -20,7 +20,7 @@ async function spawnLatencyMs(stage: Stage): Promise<number> {
   return row.ms;
 }
 
-/** Each dispatcher is given one task after the other, at moments spread evenly over the time between two looks. */
+/** Each dispatcher gets one task after the other, at moments spread evenly over the time between two polls. */
 async function legacyLatenciesMs(stage: Stage, n: number): Promise<number[]> {
   const dispatchers = Math.min(LEGACY_AT_ONCE, n);
   const each = Math.ceil(n / dispatchers);

@@ -1,4 +1,4 @@
-/** Where the time of one task goes. */
+/** How the time of one task is spent. */
 import type { Bench } from '../bench.ts';
 import { times } from '../bench.ts';
 import type { Line } from '../report.ts';

@@ -1,4 +1,4 @@
-/** Finished tasks a minute, and what each costs. */
+/** Finished tasks a minute, and the cost of each. */
 import type { Bench, BenchOptions } from '../bench.ts';
 import { times } from '../bench.ts';
 import { cpuPerTask, cpuUse } from '../processes.ts';

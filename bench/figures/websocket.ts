@@ -1,4 +1,4 @@
-/** How old an agent's words are when a client of the backend has them. */
+/** The latency from an agent's output to a client of the backend. */
 import { backendAccess } from '../backend-access.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
 import { startChild } from '../child.ts';

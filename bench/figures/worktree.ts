@@ -12,7 +12,7 @@ import { inTurn, median, paired } from '../statistics.ts';
 
 const FILES = 20_000;
 const FOLDERS = 200;
-/** Changed by the pretended agent. */
+/** Files changed by the simulated agent. */
 const CHANGED = 10;
 
 /** Settings that make git's checkout faster. */
@@ -128,7 +128,7 @@ export const worktree: Bench = {
       ]);
       const project = path.join(folder, 'project');
       await makeRepository(project, Object.fromEntries(contents));
-      // As a repository is that was cloned: its objects in one pack.
+      // Like a cloned repository: all objects in one pack.
       await gitIn(project, 'gc', '--quiet');
       return {
         conditions: [

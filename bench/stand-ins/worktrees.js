@@ -1,5 +1,5 @@
 // worktrees/worktrees.ts without git: an empty folder, and a change that is always the same. In a project whose folder is
-// called `real` all is real.
+// called `real` everything is real.
 import { mkdir, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 
