@@ -1,5 +1,5 @@
-// Hands over a task, prints what its agent says until it ends, and cancels it on Ctrl-C. Set DATABASE_URL and
-// TEMPORAL_ADDRESS to what `longhaul status --json` prints as database_url and temporal_address; then, in a checkout:
+// Submits a task, prints its agent's text until the task ends, and cancels it on Ctrl-C. Set DATABASE_URL and
+// TEMPORAL_ADDRESS to the values of database_url and temporal_address of `longhaul status --json`; then, in a checkout:
 //   node --import tsx docs/examples/follow.ts /home/me/project 'say Hello' demo
 import { cancel, describe, followTask, openLonghaul, submit } from 'longhaul/client';
 
@@ -14,7 +14,7 @@ const longhaul = openLonghaul({
 const { taskId } = await submit(longhaul, { projectPath, input, agent });
 process.once('SIGINT', () => void cancel(longhaul, taskId, 'Ctrl-C'));
 
-// Ends with the task. To go on after a restart: keep the `seq` of the last frame and give it as `after`.
+// The loop ends with the task. To continue after a restart, store the `seq` of the last frame and pass it as `after`.
 for await (const frames of followTask(longhaul, { taskId })) {
   for (const frame of frames) {
     if (frame.type === 'delta') process.stdout.write(frame.content);
