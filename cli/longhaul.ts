@@ -1,6 +1,9 @@
 /** What most commands do around their work: find the services, connect, and say it plainly if they are not there. */
+import { join } from 'node:path';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
-import { checkDatabase } from '../client/health.ts';
+import { checkDatabase, waitWhileBusy } from '../client/health.ts';
+import { homePaths } from '../services/home.ts';
+import { locatePostgres } from '../services/postgres.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { findServices, type Services } from './connect.ts';
 
@@ -29,18 +32,33 @@ export async function withLonghaul<T>(work: (context: CommandContext) => Promise
   }
 }
 
-async function refuseUnready(longhaul: Longhaul, { databaseUrl, settings }: Services): Promise<void> {
-  const { postgres, migrations } = await checkDatabase(longhaul.sql);
+async function refuseUnready({ sql }: Longhaul, { databaseUrl, settings }: Services): Promise<void> {
+  const { host } = new URL(databaseUrl);
+  const paths = homePaths(settings.home);
+  const busy = await waitWhileBusy(sql, {
+    findServer: async () =>
+      settings.databaseUrl === undefined ? (await locatePostgres(paths.postgres))?.identity.pid : undefined,
+    onBusy: (pid) => process.stderr.write(`Postgres (pid ${pid}) is busy: waiting for its answer\n`),
+  });
+  if (busy !== undefined) {
+    throw new LonghaulError(
+      'service_unreachable',
+      `Postgres runs at ${host} (pid ${busy}), but is too busy to answer within 30 s. See what keeps this machine busy (top), ` +
+        `${join(paths.logs, 'postgres.log')} and \`longhaul status\`, then try again.`,
+    );
+  }
+  const { postgres, migrations } = await checkDatabase(sql);
+  const start = settings.databaseUrl === undefined ? 'Start the services: longhaul up -d' : 'Start it, or correct DATABASE_URL.'; // prettier-ignore
   if (!postgres.ok) {
     throw new LonghaulError(
       'service_unreachable',
-      `Postgres does not answer at ${new URL(databaseUrl).host} (${postgres.detail}). Start the services: longhaul up -d`,
+      `Postgres does not answer at ${host} (${postgres.detail}). ${start}`,
     );
   }
   if (!migrations.ok) {
     throw new LonghaulError(
       'service_unreachable',
-      `The database of ${settings.home} is not ready (${migrations.detail}). Start the services: longhaul up -d`,
+      `The database of ${settings.home} is not ready (${migrations.detail}). Start the services: longhaul down && longhaul up -d`,
     );
   }
 }

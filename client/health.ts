@@ -1,11 +1,15 @@
 /** Whether what a client needs is there, each within a bound. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unappliedMigrations } from '../store/migrate.ts';
-import type { Sql } from '../store/sql.ts';
+import { isConnectionLoss, type Sql } from '../store/sql.ts';
 import type { Longhaul } from './connection.ts';
 import { probeTemporal } from './temporal.ts';
 
 const WITHIN_MS = 3_000;
+/** A server that starts or is overloaded is asked this often. */
+const ASK_AGAIN_MS = 200;
+/** A machine whose other processes keep its cores and its disk busy answers late, but within this. */
+const BUSY_MS = 30_000;
 
 export type PartHealth = { readonly ok: true } | { readonly ok: false; readonly detail: string };
 
@@ -33,18 +37,62 @@ function refuseUnapplied(names: readonly string[]): void {
   if (names.length > 0) throw new Error(`not applied yet: ${names.join(', ')}`);
 }
 
-async function healthOf(work: PromiseLike<unknown>): Promise<PartHealth> {
-  const timer = new AbortController();
-  const late = delay(WITHIN_MS + 500, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`no answer within ${WITHIN_MS / 1000} s`);
-  });
+export interface BusyOptions {
+  /** The pid of the database server. `undefined`: it does not run, or not on this machine. */
+  readonly findServer: () => Promise<number | undefined>;
+  /** Called once, if the first answer is late. */
+  readonly onBusy: (pid: number) => void;
+  readonly boundMs?: number;
+}
+
+/**
+ * Waits for a server whose process runs: one that is overloaded, suspended or starting answers later. Returns its pid if it
+ * has not answered within the bound. Otherwise it answers, refuses, or does not run: `checkDatabase` says which.
+ */
+export async function waitWhileBusy(
+  sql: Sql,
+  { findServer, onBusy, boundMs = BUSY_MS }: BusyOptions,
+): Promise<number | undefined> {
+  const deadline = Date.now() + boundMs;
+  for (let asked = 1; ; asked++) {
+    if (!(await isLate(unappliedMigrations(sql)))) return undefined;
+    const pid = await findServer();
+    if (pid === undefined || Date.now() >= deadline) return pid;
+    if (asked === 1) onBusy(pid);
+    await delay(ASK_AGAIN_MS);
+  }
+}
+
+/** Whether the same question may be answered later. */
+async function isLate(question: PromiseLike<unknown>): Promise<boolean> {
   try {
-    await Promise.race([work, late]);
+    await inTime(question);
+    return false;
+  } catch (error) {
+    return error instanceof NoAnswer || isConnectionLoss(error);
+  }
+}
+
+class NoAnswer extends Error {}
+
+async function healthOf(work: PromiseLike<unknown>): Promise<PartHealth> {
+  try {
+    await inTime(work);
     return { ok: true };
   } catch (error) {
     // A refused connection (AggregateError) has an empty message and a code.
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed';
     return { ok: false, detail: error instanceof Error ? error.message || code : String(error) };
+  }
+}
+
+async function inTime(work: PromiseLike<unknown>): Promise<void> {
+  const timer = new AbortController();
+  const late = delay(WITHIN_MS + 500, undefined, { signal: timer.signal }).then(() => {
+    throw new NoAnswer(`no answer within ${WITHIN_MS / 1000} s`);
+  });
+  try {
+    await Promise.race([work, late]);
   } finally {
     late.catch(() => undefined);
     timer.abort();
