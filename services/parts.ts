@@ -77,9 +77,13 @@ export function temporalPart({ settings, paths }: PartsOptions): Part {
       ui: settings.temporalUi,
       findProgram: () => findTemporal({ cacheDir: settings.cacheDir, onProgress: say, signal }),
     });
-    const { identity, address, uiUrl } = running;
+    const { identity, address, uiUrl, formerDatabase } = running;
     await keepHistories({ address, namespace: settings.temporal.namespace, days: settings.historyRetentionDays });
-    return { ...running, process: identity, ...temporalPlace(address, uiUrl) };
+    const place = temporalPlace(address, uiUrl);
+    if (formerDatabase === undefined) return { ...running, process: identity, ...place };
+    const news = `began a new database; the former one held no tables and is now ${formerDatabase}`;
+    say(`temporal: ${news}`);
+    return { ...running, process: identity, ...place, detail: `${place.detail}; ${news}` };
   };
   const find = async (): Promise<FoundPart | undefined> => {
     const found = settings.temporal.kind === 'embedded' ? await locateTemporalServer(paths.temporal) : undefined;

@@ -18,6 +18,7 @@ import { processIdentity } from './lock.ts';
 import { portNumber, portOr } from './ports.ts';
 import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from './processes.ts';
 import { checkTemporal } from './temporal-connection.ts';
+import { adviceOnDamaged, databaseVerdict, setAside, sizeOf } from './temporal-database.ts';
 
 const READY_MS = 60_000;
 const READY_POLL_MS = 50;
@@ -66,6 +67,8 @@ export interface RunningTemporal extends RunningProcess {
   /** None: it was started without a Web UI. */
   readonly uiUrl?: string;
   readonly attached: boolean;
+  /** The database that was set aside at this start, as it held no tables. */
+  readonly formerDatabase?: string;
 }
 
 const serverFile = z.object({
@@ -85,14 +88,25 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
   if (unknown) await stopTemporal(unknown);
   const program = await options.findProgram();
   await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  let formerDatabase: string | undefined;
   for (let tries = 1; ; tries++) {
+    const logged = await sizeOf(options.logFile);
     try {
-      return await launch(options, program);
+      return { ...(await launch(options, program)), ...(formerDatabase !== undefined && { formerDatabase }) };
     } catch (error) {
-      if (tries >= STARTS) throw error;
-      await sleep(200 * tries);
+      const verdict = await databaseVerdict(options.logFile, logged);
+      if (tries >= STARTS) throw verdict === undefined ? error : withAdvice(error, options.dir);
+      if (verdict === 'useless') formerDatabase = await setAside(databaseFileOf(options.dir));
+      else await sleep(200 * tries);
     }
   }
+}
+
+function withAdvice(error: unknown, dir: string): LonghaulError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new LonghaulError('service_unreachable', `${message}\n${adviceOnDamaged(databaseFileOf(dir))}`, {
+    cause: error,
+  });
 }
 
 /** The server of this folder if it runs; waits until it serves. */
