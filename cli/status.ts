@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import { headline } from '../services/ensure-up.ts';
 import { withoutPassword } from '../services/database-password.ts';
 import { readSettings } from '../services/settings.ts';
-import { readStatus, type Status } from '../services/status.ts';
+import { partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
@@ -51,7 +51,19 @@ function statusText(status: Status): string {
   });
   // Addresses of what has stopped would only look usable.
   const down = status.parts.every((part) => part.pid === null);
-  return `${[...parts, '', down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
+  const note = versionNote(status);
+  return `${[...parts, '', ...(note === undefined ? [] : [note, '']), down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
+}
+
+/** What runs is of another build than this command. */
+export function versionNote(status: Status): string | undefined {
+  const parts = partsOfOtherVersion(status);
+  if (parts.length === 0) return undefined;
+  const running = parts.map(({ name, version }) => `${name} ${version}`).join(', ');
+  return (
+    `note: other versions run than that of this command, ${status.version}: ${running}; \`longhaul down && longhaul up -d\` ` +
+    'replaces them (agents at work are interrupted and continue)'
+  );
 }
 
 /** The addresses that a person wants after a start. */

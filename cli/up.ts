@@ -7,6 +7,7 @@ import { type HomePaths, prepareHome, readState } from '../services/home.ts';
 import { claimHome } from '../services/home-identity.ts';
 import { makeParts, refuseTakenPort } from '../services/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
+import { buildVersion } from '../processes/package-version.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
 import { readSettings, type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
@@ -17,7 +18,7 @@ import { differingVariables, workerEnvironment } from '../maintenance/worker-env
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { watchTerminal } from './lost-terminal.ts';
-import { placesText } from './status.ts';
+import { placesText, versionNote } from './status.ts';
 
 export function registerUp(program: Command): void {
   const command = program
@@ -61,6 +62,8 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   }
   await noteOtherEnvironment(settings, onNews);
   await ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say: onNews });
+  const note = versionNote(await readStatus(settings));
+  if (note !== undefined) onNews(note);
 }
 
 /** Agents start in the worker's environment: who has set a key or installed a program since is told. */
@@ -108,7 +111,14 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   const onReady = async (): Promise<void> =>
     say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all of it`);
   const leaveTerminal = watchTerminal();
-  const outcome = await superviseHome({ parts, paths, say, onReady, settings: settingsFingerprint(settings) });
+  const outcome = await superviseHome({
+    parts,
+    paths,
+    say,
+    onReady,
+    settings: settingsFingerprint(settings),
+    version: buildVersion(),
+  });
   leaveTerminal();
   if (outcome.kind === 'stopped') return 'supervised';
   say(`supervisor ${outcome.holder.pid} holds ${settings.home}`);

@@ -99,6 +99,8 @@ const homeState = z.object({
   repairs: z.number(),
   /** Of the settings that it was started with; two that are equal are the same settings. */
   settings: z.string().optional(),
+  /** Of the supervisor's own program; older ones did not record it. */
+  version: z.string().optional(),
   facts,
   parts: z.array(partRecord),
 });

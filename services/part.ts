@@ -19,6 +19,8 @@ export interface FoundPart {
   readonly process: ProcessIdentity;
   readonly detail: string | null;
   readonly facts: Facts;
+  /** Of a program of ours that runs; absent where that is not known. */
+  readonly version?: string;
 }
 
 export interface PartContext {

@@ -17,8 +17,10 @@ import { readRecord, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
 import { attachTo, endProcess, lastLines, spawnDetached, type RunningProcess } from './processes.ts';
-import { READY_FD, readAnnouncement, type Announcement } from './ready.ts';
+import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
+/** Of a program whose version did not announce itself. */
+export const UNRECORDED = 'older';
 /** A worker compiles its workflows first; on a busy machine with two cores that has taken 20 s. */
 const READY_MS = 90_000;
 
@@ -42,7 +44,7 @@ export interface Program {
 const recordFile = z.object({
   process: processIdentity,
   fingerprint: z.string(),
-  announced: z.looseObject({ ready: z.literal(true), url: z.string().optional() }).nullable(),
+  announced: announcement.nullable(),
 });
 type RecordFile = z.infer<typeof recordFile>;
 
@@ -59,7 +61,7 @@ export function programPart(program: Program): Part {
       if (!running) return undefined;
       const announced = record?.process.pid === running.pid ? record.announced : null;
       return announced
-        ? { process: running, ...program.tell(announced) }
+        ? { process: running, ...program.tell(announced), version: announced.version ?? UNRECORDED }
         : { process: running, detail: null, facts: {} };
     },
     stop: async (hurry) => {

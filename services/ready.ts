@@ -2,11 +2,16 @@
 import { closeSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
+import { buildVersion } from '../processes/package-version.ts';
 import { isErrno } from '../workflows/errors.ts';
 
 export const READY_FD = 'LONGHAUL_READY_FD';
 
-const announcement = z.looseObject({ ready: z.literal(true), url: z.string().optional() });
+export const announcement = z.looseObject({
+  ready: z.literal(true),
+  url: z.string().optional(),
+  version: z.string().optional(),
+});
 export type Announcement = z.infer<typeof announcement>;
 
 /**
@@ -18,7 +23,7 @@ export function announceReady(detail: Readonly<Record<string, unknown>> = {}): v
   delete process.env[READY_FD];
   if (!Number.isInteger(fd) || fd < 3) return;
   try {
-    writeSync(fd, `${JSON.stringify({ ...detail, ready: true })}\n`);
+    writeSync(fd, `${JSON.stringify({ ...detail, version: buildVersion(), ready: true })}\n`);
     closeSync(fd);
   } catch (error) {
     if (!isErrno(error, 'EPIPE', 'EBADF')) throw error;

@@ -2,10 +2,12 @@
 import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
 import { passwordOf } from './database-password.ts';
 import { drainingWorkers } from './drains.ts';
+import { buildVersion } from '../processes/package-version.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { lockHolderAs } from './lock.ts';
 import type { FoundPart } from './part.ts';
 import { makeParts } from './parts.ts';
+import { UNRECORDED } from './program-part.ts';
 import type { Settings } from './settings.ts';
 
 /** Printed by `longhaul status --json`; other programs rely on these names. */
@@ -15,6 +17,8 @@ export interface Status {
   readonly temporal_ui_url: string | null;
   readonly backend_url: string | null;
   readonly home: string;
+  /** Of the command that reads this. */
+  readonly version: string;
   readonly token_file: string | null;
   /** The token as a header line: `curl -H @FILE`. */
   readonly auth_header_file: string | null;
@@ -28,6 +32,8 @@ export interface PartStatus {
   readonly state: PartRecord['state'] | 'draining';
   readonly pid: number | null;
   readonly detail: string | null;
+  /** Of a process that runs a program of ours; `null`: it does not run, is no program of ours, or its record is lost. */
+  readonly version: string | null;
 }
 
 const SUSPENDED = 'suspended by a signal; `longhaul up -d` continues it';
@@ -46,7 +52,8 @@ export async function readStatus(settings: Settings): Promise<Status> {
       found.get(name),
       name,
     );
-    return partStatus(record, { supervised: supervisor !== undefined, draining });
+    const version = found.get(name)?.version ?? null;
+    return { ...partStatus(record, { supervised: supervisor !== undefined, draining }), version };
   });
   const facts = factsThatHold(settings, wholeFacts(settings, state) ?? { ...state?.facts, ...factsOf(found) });
   return {
@@ -55,10 +62,11 @@ export async function readStatus(settings: Settings): Promise<Status> {
     temporal_ui_url: facts.temporalUiUrl ?? null,
     backend_url: facts.backendUrl ?? null,
     home: settings.home,
+    version: buildVersion(),
     token_file: await fileOrNull(settings.tokenFile ?? paths.tokenFile),
     auth_header_file: await fileOrNull(paths.authHeaderFile),
     pgpass_file: await fileOrNull(paths.passfile),
-    parts: [supervisorStatus(supervisor), ...parts],
+    parts: [{ ...supervisorStatus(supervisor), version: supervisorVersion(supervisor, state) }, ...parts],
   };
 }
 
@@ -123,7 +131,18 @@ function factsThatHold(settings: Settings, facts: Facts): Facts {
   };
 }
 
-function supervisorStatus(supervisor: ProcessIdentity | undefined): PartStatus {
+/** Programs of ours that run and are of another version or build than the command. */
+export const partsOfOtherVersion = ({ parts, version }: Status): PartStatus[] =>
+  parts.filter((part) => part.version !== null && part.version !== version);
+
+function supervisorVersion(supervisor: ProcessIdentity | undefined, state: HomeState | undefined): string | null {
+  if (!supervisor || !isSame(state?.supervisor, supervisor)) return null;
+  return state?.version ?? UNRECORDED;
+}
+
+type ShownPart = Omit<PartStatus, 'version'>;
+
+function supervisorStatus(supervisor: ProcessIdentity | undefined): ShownPart {
   const name = 'supervisor';
   if (!supervisor) return { name, state: 'stopped', pid: null, detail: null };
   if (isSuspended(supervisor)) return { name, state: 'failed', pid: supervisor.pid, detail: SUSPENDED };
@@ -133,7 +152,7 @@ function supervisorStatus(supervisor: ProcessIdentity | undefined): PartStatus {
 function partStatus(
   record: ShownRecord,
   { supervised, draining }: { readonly supervised: boolean; readonly draining: readonly ProcessIdentity[] },
-): PartStatus {
+): ShownPart {
   const { name, state, process, detail } = record;
   if (process && isSuspended(process)) return { name, state: 'failed', pid: process.pid, detail: SUSPENDED };
   if (process && draining.some(({ pid }) => pid === process.pid))

@@ -23,6 +23,8 @@ export interface SupervisorOptions {
   readonly say: (line: string) => void;
   /** Fingerprint of the settings, for those who come later with others. */
   readonly settings?: string;
+  /** Of the program that supervises. */
+  readonly version?: string;
 }
 
 export class Supervisor {
@@ -87,11 +89,12 @@ export class Supervisor {
   }
 
   #state(): HomeState {
-    const { settings } = this.#options;
+    const { settings, version } = this.#options;
     return {
       supervisor: identifySelf(),
       repairs: this.#repairs,
       ...(settings === undefined ? {} : { settings }),
+      ...(version === undefined ? {} : { version }),
       facts: this.facts(),
       parts: [...this.#records.values()],
     };

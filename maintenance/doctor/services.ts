@@ -6,7 +6,7 @@ import { headline } from '../../services/ensure-up.ts';
 import { homePaths, readState } from '../../services/home.ts';
 import { isPortFree } from '../../services/ports.ts';
 import type { Settings } from '../../services/settings.ts';
-import type { PartStatus, Status } from '../../services/status.ts';
+import { partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';
 import { hostNames } from '../../store/hosts.ts';
 import { workerSilence } from '../../store/worker-metrics.ts';
 import { agentQueue } from '../../workflows/contract.ts';
@@ -46,7 +46,16 @@ export async function checkParts({ settings, status }: Running, open: number | u
     return [idle, ...(await checkPort(settings))];
   }
   const { logs } = homePaths(settings.home);
-  return status.parts.map((part) => checkPart(part, logs));
+  return [...status.parts.map((part) => checkPart(part, logs)), ...checkVersions(status)];
+}
+
+function checkVersions(status: Status): Check[] {
+  const others = partsOfOtherVersion(status);
+  if (others.length === 0) return [];
+  const running = others.map(({ name, version }) => `${name} ${version}`).join(', ');
+  const detail = `this command is ${status.version}, what runs is not: ${running}`;
+  const advice = '`longhaul down && longhaul up -d` replaces them; agents at work are interrupted and continue.';
+  return [warning('version', detail, advice)];
 }
 
 function checkPart({ name, state, pid, detail }: PartStatus, logs: string): Check {
@@ -86,7 +95,7 @@ export async function checkAnswers(running: Running): Promise<Check[]> {
 async function checkDatabase(running: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
   const name = 'database';
   const { settings } = running;
-  const advice = settings.databaseUrl === undefined ? 'longhaul up -d' : 'Start it, or correct DATABASE_URL.';
+  const advice = settings.databaseUrl === undefined ? adviceOn(running, 'postgres') : 'Start it, or correct DATABASE_URL.'; // prettier-ignore
   if (!health.postgres.ok) return [unreachable(name, health.postgres.detail, advice)];
   try {
     const [row] = await longhaul.sql<{ version: string; number: number }[]>`
@@ -104,6 +113,13 @@ async function checkDatabase(running: Running, longhaul: Longhaul, health: Healt
   }
 }
 
+/** A server that runs is busy: to start it again would not help. */
+function adviceOn({ status, settings }: Pick<Running, 'settings' | 'status'>, name: 'postgres' | 'temporal'): string {
+  const part = status.parts.find((one) => one.name === name);
+  if (part?.state !== 'ready' || part.pid === null) return 'longhaul up -d';
+  return `Its process ${part.pid} runs and is busy: see what keeps this machine busy (top), and ${homePaths(settings.home).logs}/${name}.log.`;
+}
+
 async function checkHost({ sql }: Longhaul, { hostName }: Settings): Promise<Check[]> {
   const others = (await hostNames(sql)).filter((name) => name !== hostName);
   if (others.length === 0) return [];
@@ -114,7 +130,9 @@ async function checkHost({ sql }: Longhaul, { hostName }: Settings): Promise<Che
 async function checkTemporal({ settings, status }: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
   const name = 'temporal server';
   const given = settings.temporal.kind === 'server';
-  const advice = given ? 'Start it, or correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.' : 'longhaul up -d';
+  const advice = given
+    ? 'Start it, or correct TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.'
+    : adviceOn({ settings, status }, 'temporal');
   if (!health.temporal.ok) return [unreachable(name, health.temporal.detail, advice)];
   const checks: Check[] = [];
   try {
