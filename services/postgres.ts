@@ -15,7 +15,7 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../workflows/errors.ts';
 import { exists } from './exists.ts';
 import { readRecord, writeJson } from './json-file.ts';
 import { portNumber, portOr } from './ports.ts';
@@ -100,7 +100,7 @@ export async function attachPostgres(options: PostgresOptions): Promise<RunningP
   const postmaster = await findPostmaster(dataDirOf(options.dir));
   if (!postmaster) return undefined;
   const url = urlOf(await readPassword(options.dir), postmaster.port);
-  await untilReady(postmaster.identity, url, options.logFile);
+  await untilReady(postmaster.identity, url, options);
   return { ...attachTo(postmaster.identity), port: postmaster.port, url, attached: true };
 }
 
@@ -135,9 +135,10 @@ async function lastPort(dir: string): Promise<number | undefined> {
 
 /** Makes the cluster if it is not there, in a folder beside that gets its name last. Returns the password. */
 async function initialise(dir: string, { binaries, user, env }: Programs): Promise<string> {
-  if (await exists(join(dataDirOf(dir), 'PG_VERSION'))) return readPassword(dir);
+  if (await exists(join(dataDirOf(dir), 'PG_VERSION')))
+    return (await storedPassword(dir)) ?? replacePassword(dir, { binaries, user, env });
   await removeUnfinished(dir);
-  const password = randomBytes(24).toString('hex');
+  const password = newPassword();
   // As durable as the cluster, which initdb syncs: without it nobody gets in.
   await writeDurably(passwordFileOf(dir), password);
   const fresh = join(dir, `data.new-${randomBytes(4).toString('hex')}`);
@@ -187,14 +188,50 @@ async function writeDurably(file: string, text: string): Promise<void> {
   }
 }
 
+const newPassword = (): string => randomBytes(24).toString('hex');
+
 async function readPassword(dir: string): Promise<string> {
+  const password = await storedPassword(dir);
+  if (password !== undefined) return password;
+  throw new LonghaulError(
+    'service_unreachable',
+    `The password of the embedded Postgres is expected in ${passwordFileOf(dir)}, which is missing or empty: restore the file, or set a new password by \`longhaul down && longhaul up -d\`.`,
+  );
+}
+
+/** `undefined`: the file is missing or empty. */
+async function storedPassword(dir: string): Promise<string | undefined> {
   const file = passwordFileOf(dir);
-  const expected = `The password of the embedded Postgres is expected in ${file}`;
   const read = readFile(file, 'utf8').catch((error: unknown) => {
-    throw new LonghaulError('service_unreachable', `${expected}, which cannot be read: restore the file.`, { cause: error }); // prettier-ignore
+    if (isErrno(error, 'ENOENT')) return '';
+    throw new LonghaulError('service_unreachable', `The password of the embedded Postgres is expected in ${file}, which cannot be read: restore the file.`, { cause: error }); // prettier-ignore
   });
-  const password = (await read).trim();
-  if (password === '') throw new LonghaulError('service_unreachable', `${expected}, which is empty: restore the file.`);
+  return (await read).trim() || undefined;
+}
+
+/**
+ * The password file is lost. Who may write the data folder may set a new one, in Postgres' single-user mode, which refuses
+ * while a server runs. The password goes by stdin, as arguments are public. Killed before the file is written, it is done again.
+ */
+async function replacePassword(dir: string, { binaries, user, env }: Programs): Promise<string> {
+  const password = newPassword();
+  await repairPidFile(dataDirOf(dir));
+  const single = ['--single', '-D', dataDirOf(dir), '-c', 'dynamic_shared_memory_type=mmap', 'postgres'];
+  const { command, args, ...as } = commandAs(user, binaries.postgres, single);
+  // Single-user mode exits with 0 whatever became of the statement.
+  const running = run(command, args, { ...as, cwd: '/', env });
+  running.child.stdin?.end(`ALTER ROLE ${ROLE} PASSWORD '${password}'\n`);
+  const failed = await running.then(
+    ({ stderr }) => /^.*(?:ERROR|FATAL): .*$/m.exec(stderr)?.[0],
+    (error: Error) => error.message,
+  );
+  if (failed !== undefined) {
+    throw new LonghaulError(
+      'service_unreachable',
+      `The password file ${passwordFileOf(dir)} is missing or empty, and no new password could be set: ${failed}. Restore the file.`,
+    );
+  }
+  await writeDurably(passwordFileOf(dir), password);
   return password;
 }
 
@@ -230,7 +267,7 @@ async function launch(
   });
   const url = urlOf(password, port);
   try {
-    await untilReady(started.identity, url, options.logFile);
+    await untilReady(started.identity, url, options);
   } catch (error) {
     await stopPostgres(started.identity);
     throw error;
@@ -243,7 +280,11 @@ function cleanEnv(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
 }
 
-async function untilReady(identity: ProcessIdentity, url: string, logFile: string): Promise<void> {
+async function untilReady(
+  identity: ProcessIdentity,
+  url: string,
+  { dir, logFile }: Pick<PostgresOptions, 'dir' | 'logFile'>,
+): Promise<void> {
   const deadline = Date.now() + READY_MS;
   for (;;) {
     const problem = await ensureDatabase(url);
@@ -252,14 +293,19 @@ async function untilReady(identity: ProcessIdentity, url: string, logFile: strin
       throw new LonghaulError('service_unreachable', `Postgres ended while starting. ${logFile} ends with:\n${await lastLines(logFile)}`); // prettier-ignore
     }
     if (Date.now() > deadline || isRefusal(problem)) {
-      throw new LonghaulError('service_unreachable', `Postgres runs (pid ${identity.pid}) but cannot be used: ${problem.message}. See ${logFile}.`, { cause: problem }); // prettier-ignore
+      const file = passwordFileOf(dir);
+      const advice = isWrongPassword(problem)
+        ? `Restore ${file}, or set a new password: longhaul down && rm ${file} && longhaul up -d`
+        : `See ${logFile}.`;
+      throw new LonghaulError('service_unreachable', `Postgres runs (pid ${identity.pid}) but cannot be used: ${problem.message}. ${advice}`, { cause: problem }); // prettier-ignore
     }
     await sleep(READY_POLL_MS);
   }
 }
 
-/** Waiting does not help against a wrong password (28P01) or a missing role (28000). */
-const isRefusal = (error: Error): boolean => 'code' in error && (error.code === '28P01' || error.code === '28000');
+const isWrongPassword = (error: Error): boolean => 'code' in error && error.code === '28P01';
+/** Waiting does not help against these. 28000: the role is missing. */
+const isRefusal = (error: Error): boolean => isWrongPassword(error) || ('code' in error && error.code === '28000');
 
 /** Connects, makes our database if it is missing. Returns why that cannot be done now. */
 async function ensureDatabase(url: string): Promise<Error | undefined> {

@@ -1,6 +1,6 @@
 /**
  * What a home writes about itself is empty after the machine lost its power: records of processes and ports, locks, the
- * record of a worktree. All of it can be found out anew. What cannot is named in one line: the token, the password.
+ * record of a worktree. All of it can be found out anew, and a new database password is set. What cannot is named in one line: the token.
  */
 import { mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -62,19 +62,25 @@ test('a lock that says nothing belongs to nobody', async () => {
   await expectWhole(lab.seen, task, { files: FILES });
 });
 
-test.each([
-  ['token', 'The token file'],
-  ['postgres/password', 'which is empty: restore the file'],
-])('an empty %s: `up -d` says so in one line, and goes on once the file is back', async (name, says) => {
-  const file = path.join(lab.home, name);
+test('an empty token: `up -d` says so in one line, and goes on once the file is back', async () => {
+  const file = path.join(lab.home, 'token');
   const content = await readFile(file);
   await lab.kill('all');
   await truncate(file);
   const ran = await lab.command('up', '-d');
   expect(ran.code).not.toBe(0);
-  expect(ran.stderr).toContain(says);
+  expect(ran.stderr).toContain('The token file');
   expect(ran.stderr).toContain(file);
   await writeFile(file, content);
+  await lab.up();
+  await expectWhole(lab.seen, await lab.seen.submit({ input: 'write first.txt with first' }), {
+    files: { 'first.txt': 'first' },
+  });
+});
+
+test('an empty postgres/password: `up -d` sets a new password', async () => {
+  await lab.kill('all');
+  await truncate(path.join(lab.home, 'postgres', 'password'));
   await lab.up();
   await expectWhole(lab.seen, await lab.seen.submit({ input: 'write first.txt with first' }), {
     files: { 'first.txt': 'first' },

@@ -72,6 +72,32 @@ test('it speaks UTF-8 in the C locale, writes through to the disk, and asks for 
   expect((await stat(join(home, 'postgres', 'password'))).mode & 0o777).toBe(0o600);
 });
 
+test.each([
+  ['removed', (file: string) => rm(file)],
+  ['emptied', (file: string) => writeFile(file, '')],
+])(
+  'a password file that is %s while a killed server is down: a new password is set, what was committed is kept',
+  async (_, lose) => {
+    const first = await start();
+    await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
+    await killed(first);
+    const file = join(home, 'postgres', 'password');
+    await lose(file);
+    const second = await start();
+    expect(second.url).toContain(`:${await readFile(file, 'utf8')}@`);
+    expect(await query(second.url, 'SELECT n FROM kept')).toEqual([{ n: 1 }]);
+    await expect(query(first.url, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' });
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+  },
+);
+
+test('a password file that holds another password is named, with the command that sets a new one', async () => {
+  await start();
+  const file = join(home, 'postgres', 'password');
+  await writeFile(file, 'another');
+  await expect(start()).rejects.toThrow(`longhaul down && rm ${file} && longhaul up -d`);
+});
+
 test('a postmaster.pid that names a stranger, or nobody, or is empty, does not stop it', async () => {
   const pidFile = join(home, 'postgres', 'data', 'postmaster.pid');
   const stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
