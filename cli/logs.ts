@@ -1,4 +1,4 @@
-/** `longhaul logs`: what the parts of this home have written. Reading and following is left to `tail`, which knows rotation. */
+/** `longhaul logs`: what the parts of this home have written. Reading is left to `tail`. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { homePaths } from '../services/home.ts';
 import { readSettings } from '../services/settings.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
+import { followLogs } from './follow-logs.ts';
 import { withExamples } from './help.ts';
 import { wholeNumber } from './submission.ts';
 
@@ -46,8 +47,18 @@ async function showLogs(part: Part | undefined, { follow = false, lines }: LogOp
       `${what} in ${logs}: nothing was started in this home. \`longhaul up -d\` starts it; LONGHAUL_HOME names another home.`,
     );
   }
-  // By name (-F): a file that is rotated, or begun anew, is opened again.
-  const tail = spawn('tail', ['-n', String(lines), ...(follow ? ['-F'] : []), '--', ...files], { stdio: 'inherit' });
+  return follow ? followUntilStopped(files, lines) : showLast(files, lines);
+}
+
+async function followUntilStopped(files: readonly string[], lines: number): Promise<number> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  await followLogs(files, { lines, signal: stop.signal, print: (text) => process.stdout.write(text) });
+  return EXIT.done;
+}
+
+async function showLast(files: readonly string[], lines: number): Promise<number> {
+  const tail = spawn('tail', ['-n', String(lines), '--', ...files], { stdio: 'inherit' });
   const stop = (): void => void tail.kill();
   process.once('SIGINT', stop).once('SIGTERM', stop);
   const [code, signal] = (await once(tail, 'exit')) as [number | null, NodeJS.Signals | null];
