@@ -10,17 +10,22 @@ import { refuseOutside } from '../store/project-roots.ts';
 import type { Sql, Tx } from '../store/sql.ts';
 import type { CreatedWorktree, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
+import type { MadeWorktree } from '../worktrees/create.ts';
 import { commonDirOf } from '../worktrees/repository.ts';
+import type { Worktrees } from '../worktrees/worktrees.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 import { countQueueWait } from './step-metrics.ts';
+
+/** Results that are missing cost two git processes each. */
+const MAX_BASES = 10;
 
 interface Place {
   readonly sessionId: SessionId;
   readonly projectPath: string;
   readonly worktreePath: string;
-  /** Commit to start from; none: the project's HEAD. */
-  readonly base: string | undefined;
+  /** Commits to start from, the best first; none is there: the project's HEAD. */
+  readonly bases: readonly string[];
   readonly madeBefore: boolean;
   /** Since its row was inserted. Null: an earlier run of this step began the task. */
   readonly waitedS: number | null;
@@ -38,14 +43,7 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots,
     const place = await sql.begin((tx) => beginTask(tx, taskId, worktreesDir));
     if (place.waitedS !== null) countQueueWait(place.waitedS);
     const made = await withHeartbeat((signal) =>
-      worktrees.create({
-        projectPath: place.projectPath,
-        worktreePath: place.worktreePath,
-        owner: taskId,
-        ...(place.base ? { base: place.base } : {}),
-        madeBefore: place.madeBefore,
-        signal: AbortSignal.any([signal, hurry]),
-      }),
+      makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, hurry]) }),
     );
     await sql`
       UPDATE tasks SET worktree_path = ${made.worktreePath}, base_commit = coalesce(base_commit, ${made.base})
@@ -53,6 +51,37 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots,
     await appendWarnings(sql, { sessionId: place.sessionId, taskId, kind: 'worktree-warning' }, made.warnings);
     return { worktree: made.worktreePath, base: made.base };
   };
+}
+
+/** From the first base that the repository still has. Any program may write a result that never was, or remove one. */
+async function makeFrom(
+  worktrees: Worktrees,
+  { projectPath, worktreePath, bases, madeBefore }: Place,
+  request: { owner: TaskId; signal: AbortSignal },
+): Promise<MadeWorktree> {
+  const missing: string[] = [];
+  for (const base of [...bases, undefined]) {
+    try {
+      const place = { projectPath, worktreePath, madeBefore, ...(base !== undefined && { base }) };
+      const made = await worktrees.create({ ...place, ...request });
+      return { ...made, warnings: [...withoutThese(missing, base), ...made.warnings] };
+    } catch (error) {
+      const isGitFailed = error instanceof LonghaulError && error.code === 'git_failed';
+      if (base === undefined || madeBefore || !isGitFailed) throw error;
+      if (await worktrees.hasCommit(projectPath, base)) throw error;
+      missing.push(base);
+    }
+  }
+  throw new LonghaulError('internal_error', `no base for ${worktreePath}`);
+}
+
+function withoutThese(missing: readonly string[], base: string | undefined): string[] {
+  const from = base === undefined ? "the project's current commit" : `the older result ${base}`;
+  return missing.length === 0
+    ? []
+    : [
+        `The repository has no commit ${missing.join(', ')}, which the session's newest change names as its result: the agent starts from ${from}, without what that change holds.`,
+      ];
 }
 
 /** Any program may insert any project: here is the first that goes to it. Its repository may lie elsewhere than its folder. */
@@ -84,9 +113,9 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
     throw new LonghaulError('superseded', `task ${taskId} is ${task.state}: expected pending or running`);
   }
   const { session_id: sessionId } = task;
-  const [worktreePath, base] = await Promise.all([
+  const [worktreePath, bases] = await Promise.all([
     task.worktree_path ?? pathFor(tx, { taskId, sessionId, worktreesDir }),
-    task.base_commit ?? newestResult(tx, sessionId),
+    task.base_commit === null ? results(tx, sessionId) : [task.base_commit],
   ]);
   await Promise.all([
     tx`
@@ -101,7 +130,7 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
     sessionId,
     projectPath: task.path,
     worktreePath,
-    base,
+    bases,
     madeBefore: task.base_commit !== null,
     waitedS: task.waited_s,
   };
@@ -117,11 +146,11 @@ async function pathFor(
   return kept.length === 0 ? usual : `${usual}-${taskId.slice(0, 8)}`;
 }
 
-/** A session goes on from its newest result, unless that was rejected or is in the project already. */
-async function newestResult(tx: Tx, sessionId: SessionId): Promise<string | undefined> {
-  const [row] = await tx<{ result_commit: string }[]>`
+/** A session goes on from its newest result, unless that was rejected or is in the project already. Newest first. */
+async function results(tx: Tx, sessionId: SessionId): Promise<string[]> {
+  const rows = await tx<{ result_commit: string }[]>`
     SELECT result_commit FROM pending_changes
      WHERE session_id = ${sessionId} AND state = 'pending' AND result_commit ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'
-     ORDER BY created_at DESC, id DESC LIMIT 1`;
-  return row?.result_commit;
+     ORDER BY created_at DESC, id DESC LIMIT ${MAX_BASES}`;
+  return [...new Set(rows.map((row) => row.result_commit))];
 }

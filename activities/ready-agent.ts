@@ -2,8 +2,8 @@
  * From no agent to one that can be prompted: in the turn's own agent session where an earlier attempt left one,
  * else in the conversation that the session's earlier tasks had with this agent, else in a new one.
  *
- * Must never happen: a prompt for an agent that does not know what it has done in the worktree; a silent change
- * from one conversation to another.
+ * Must never happen: a prompt for an agent that does not know what it has done in the worktree, or that believes to have
+ * done what is not there, since the worktree was made anew; a silent change from one conversation to another.
  */
 import { profileFor } from '../agents/catalog.ts';
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
@@ -11,7 +11,7 @@ import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
 import { resumePrompt } from '../agents/resume.ts';
 import { driverFor } from '../agents/select-driver.ts';
 import type { FrameStream } from '../frames/stream.ts';
-import type { TakenTurn } from '../store/attempts.ts';
+import type { EarlierAttempt, TakenTurn } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentSessionId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
@@ -42,16 +42,27 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   start.deps.worktrees.refuseReplaced(start.task.worktree_path);
   const { earlier, conversation } = start.taken;
   const worked = earlier.filter((attempt) => attempt.spawned_at !== null);
-  const known = worked.findLast((attempt) => attempt.agent_session_id !== null)?.agent_session_id;
-  const resumed = known ? await resume(start, known) : undefined;
+  const last = worked.findLast((attempt) => attempt.agent_session_id !== null);
+  const known = last?.agent_session_id;
+  const filesAreGone = last !== undefined && isElsewhere(start, last);
+  const resumed = known && !filesAreGone ? await resume(start, known) : undefined;
   if (resumed) return { ...resumed, prompt: resumePrompt(input, start.cutOff) };
   // No agent yet: the worktree's folder is made anew, and who stands in the old one stands in nothing.
-  if (worked.length > 0) await startOver(start);
+  if (worked.length > 0) await startOver(start, filesAreGone ? FILES_GONE : CANNOT_LOAD);
   // The turn's own session began from the conversation, or because that was lost: either way it is not tried again.
   if (conversation && !known) return { ...(await goOn(start, conversation)), prompt: input };
   if (known && known === conversation) warnOfLostConversation(start);
   const agent = await openAgent(start);
   return { agent, session: await agent.newSession(choicesOf(start.task)), prompt: input };
+}
+
+const CANNOT_LOAD = 'the turn was interrupted and the agent cannot load its session';
+const FILES_GONE = 'the turn was interrupted and its worktree was removed: what the agent had written there is gone';
+
+/** Whether the folder in which that attempt worked is gone. False where it is not known. */
+function isElsewhere({ deps, task }: AgentStart, { worktree }: EarlierAttempt): boolean {
+  const now = deps.worktrees.folderAt(task.worktree_path);
+  return worktree !== null && now !== undefined && now !== worktree;
 }
 
 /** Undefined, and the agent is gone, if it cannot load its session. */
@@ -96,8 +107,8 @@ function warnOfLostConversation({ task, recorder }: AgentStart): void {
   recorder.record({ kind: 'warning', message });
 }
 
-async function startOver({ deps, task, stream, recorder }: AgentStart): Promise<void> {
-  recorder.startOver('the turn was interrupted and the agent cannot load its session');
+async function startOver({ deps, task, stream, recorder }: AgentStart, why: string): Promise<void> {
+  recorder.startOver(why);
   // The fence first: an outdated attempt must not touch the worktree of a newer one.
   await stream.flush();
   await deps.worktrees.reset({ worktreePath: task.worktree_path, base: task.base_commit });

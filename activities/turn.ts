@@ -184,6 +184,7 @@ class Turn implements LiveTurn {
         taskId: this.taskId,
         attempt: this.attempt,
         agentSessionId: session.id,
+        worktree: this.#deps.worktrees.folderAt(this.#task.worktree_path),
       });
       this.#enter('working');
       return await session.prompt(prompt);

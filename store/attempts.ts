@@ -54,6 +54,8 @@ export interface EarlierAttempt {
   readonly pid_start: string | null;
   readonly boot_id: string;
   readonly agent_session_id: AgentSessionId | null;
+  /** The folder in which that session worked (`Worktrees.folderAt`). Null: not known. */
+  readonly worktree: string | null;
   readonly spawned_at: Date | null;
   readonly error_code: ErrorCode | null;
   /** Set if the attempt suspended the turn: the task has waited since. */
@@ -101,7 +103,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
         { seq: number }[]
       >`SELECT ${logEnd(tx, task.session_id)} AS seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
       tx<KnownAttempt[]>`
-        SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, spawned_at,
+        SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, worktree, spawned_at,
                ended_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
       // A session's tasks run one after another: those that have attempts are earlier ones.
@@ -180,9 +182,9 @@ export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: numbe
     if (held.length === 0) return false;
     const rows = await tx`
       INSERT INTO attempts (task_id, attempt, host, run_id, token, boot_id, worker_pid, worker_start,
-                            pid, pid_start, agent_session_id, spawned_at)
+                            pid, pid_start, agent_session_id, worktree, spawned_at)
       SELECT task_id, ${turn.attempt}, host, run_id, token, boot_id, worker_pid,
-             worker_start, pid, pid_start, agent_session_id, spawned_at
+             worker_start, pid, pid_start, agent_session_id, worktree, spawned_at
         FROM attempts a
        WHERE task_id = ${turn.taskId} AND attempt = ${turn.from}
          AND NOT EXISTS (SELECT FROM attempts n WHERE n.task_id = a.task_id AND n.attempt >= ${turn.attempt})
@@ -214,9 +216,9 @@ export async function recordSpawn(
 
 export async function recordAgentSession(
   db: Db,
-  turn: { taskId: TaskId; attempt: number; agentSessionId: AgentSessionId },
+  turn: { taskId: TaskId; attempt: number; agentSessionId: AgentSessionId; worktree?: string | undefined },
 ): Promise<void> {
-  await db`UPDATE attempts SET agent_session_id = ${turn.agentSessionId}
+  await db`UPDATE attempts SET agent_session_id = ${turn.agentSessionId}, worktree = ${turn.worktree ?? null}
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
 }
 

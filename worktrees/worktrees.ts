@@ -8,6 +8,7 @@
  * `empty_repository`, `worktree_in_use`, `repository_locked`, `disk_full`, `step_timeout`, `git_failed`.
  * An aborted call throws its signal's reason, once its git processes are gone.
  */
+import { lstatSync } from 'node:fs';
 import { LonghaulError } from '../workflows/errors.ts';
 import { type Collected, collectChange } from './collect.ts';
 import {
@@ -18,12 +19,12 @@ import {
   refuseReplaced,
   resetWorktree,
 } from './create.ts';
-import { tryGit } from './git.ts';
+import { git, tryGit } from './git.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
 import type { CollectRequest } from './job.ts';
 import { deleteRef } from './refs.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
-import { type Repository, canonical, commonDirOf, inspect } from './repository.ts';
+import { type Repository, canonical, commonDirOf, ifThere, inspect } from './repository.ts';
 import { uncommittedEdits } from './uncommitted-edits.ts';
 
 export interface WorktreesOptions {
@@ -52,10 +53,16 @@ export interface Worktrees {
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;
   /** Throws `worktree_replaced` if what is at the path is not the folder that was made there. Without a record it says nothing. */
   refuseReplaced(worktreePath: string): void;
+  /**
+   * Which folder the worktree at this path is: another one once it was made anew; `none` if it is gone or not whole.
+   * undefined: our records do not say.
+   */
+  folderAt(worktreePath: string): string | undefined;
   /** Whose task's the worktree at this path is by now; undefined: nobody's, as far as our records say. */
   ownerOf(worktreePath: string): string | undefined;
   /** The commit that `ref` names; undefined: there is no such ref. */
   resultCommit(request: RefRequest): Promise<string | undefined>;
+  /** Throws `git_failed` if git does not say. */
   hasCommit(projectPath: string, commit: string): Promise<boolean>;
   /** Absent is fine. */
   deleteRef(request: RefRequest): Promise<void>;
@@ -80,6 +87,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
       const record = readRecord(locksDir, canonical(worktreePath));
       if (record !== undefined && record.state !== 'making') refuseReplaced(record);
     },
+    folderAt: (worktreePath) => folderOf(readRecord(locksDir, canonical(worktreePath))),
     ownerOf: (worktreePath) => readRecord(locksDir, canonical(worktreePath))?.owner,
     resultCommit: async ({ projectPath, ref, signal }) => {
       checkRef(ref);
@@ -90,7 +98,9 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     async hasCommit(projectPath, commit) {
       const cwd = await repositoryOf(projectPath);
       if (!/^[0-9a-f]{4,64}$/.test(commit)) return false;
-      return (await tryGit(['cat-file', '-e', `${commit}^{commit}`], { cwd })).exitCode === 0;
+      // The exit code of `cat-file -e` does not tell what is missing from what could not be read.
+      const input = Buffer.from(`${commit}^{commit}\n`);
+      return !(await git(['cat-file', '--batch-check'], { cwd, input })).toString('utf8').endsWith(' missing\n');
     },
     async deleteRef({ projectPath, ref, signal }) {
       checkRef(ref);
@@ -98,6 +108,13 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
       await deleteRef({ locksDir, commonDir, ref, at: { cwd: commonDir, ...(signal && { signal }) } });
     },
   };
+}
+
+function folderOf(record: WorktreeRecord | undefined): string | undefined {
+  if (record === undefined) return undefined;
+  const { worktreePath, state, identity } = record;
+  if (state === 'making' || ifThere(() => lstatSync(worktreePath)) === undefined) return 'none';
+  return identity && `${identity.ino}:${identity.birth ?? ''}`;
 }
 
 async function repositoryOf(projectPath: string): Promise<string> {

@@ -1,12 +1,14 @@
 /** A worktree whose folder was removed or replaced while its task was at work is never taken for what the agent left. */
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Lab, startLab } from '../lab/lab.ts';
+import { type Lab, type LabWorker, startLab } from '../lab/lab.ts';
+import { isWaiting } from '../lab/observer.ts';
 
 let lab: Lab;
+let worker: LabWorker;
 beforeAll(async () => {
   lab = await startLab({ slots: 1 });
-  await lab.startWorker();
+  worker = await lab.startWorker();
 });
 afterAll(() => lab.close());
 
@@ -47,3 +49,33 @@ test('replaced before an attempt that follows a crash: no agent starts in it', a
   expect(ended).toMatchObject({ state: 'failed', error_code: 'worktree_replaced' });
   expect(await readdir(ended.worktree_path ?? '')).toEqual(['late.txt']);
 });
+
+test.each(['and its run is known', 'and its run is lost'])(
+  'removed while no worker runs, %s: the turn starts over, says why, and its change holds all that the agent wrote',
+  async (what) => {
+    const gate = lab.gate();
+    const task = await lab.submit({
+      input: `write first.txt with first. run cat ${gate.path}. write second.txt with second. say done`,
+    });
+    await lab.untilFrame(task, 'the agent waits', isWaiting);
+    worker.kill('SIGKILL');
+    await worker.exited;
+    await rm((await lab.task(task)).worktree_path ?? '', { recursive: true });
+    if (what.endsWith('lost')) await lab.loseTemporal();
+    worker = await lab.startWorker();
+    const opened = gate.open();
+    const ended = await lab.until('its end', async () => {
+      if (what.endsWith('lost')) await lab.settleLost();
+      const facts = await lab.task(task);
+      return facts.ended_at !== null && facts;
+    });
+    await opened;
+    expect(ended).toMatchObject({ state: 'completed', error_code: null });
+    const resets = (await lab.frames(task)).filter(({ type }) => type === 'message_reset');
+    expect(resets.map(({ body }) => body)).toMatchObject([
+      { reason: expect.stringContaining('was removed') as string },
+    ]);
+    expect(await lab.inChange(task, 'first.txt')).toBe('first');
+    expect(await lab.inChange(task, 'second.txt')).toBe('second');
+  },
+);

@@ -65,6 +65,29 @@ test('a task that was ended by hand does not take the turn from the next one of 
   expect(await lab.ended(waits)).toMatchObject({ state: 'completed' });
 });
 
+test('a result that a program wrote and the repository does not have: the next task starts from the older one, and says so', async () => {
+  const first = await lab.submit({ input: 'write older.txt with older' });
+  const sessionId = (await lab.ended(first)).session_id ?? '';
+  const absent = 'ab'.repeat(20);
+  await lab.sql`
+    INSERT INTO pending_changes (session_id, state, result_commit, created_at)
+    VALUES (${sessionId}, 'pending', ${absent}, now() + interval '1 minute')`;
+  const next = await lab.submit({ input: 'append more to older.txt', sessionId });
+  expect(await lab.ended(next)).toMatchObject({ state: 'completed', error_code: null });
+  expect(await lab.inChange(next, 'older.txt')).toBe('older\nmore');
+  const warnings = (await lab.frames(next)).filter(({ type }) => type === 'warning');
+  expect(warnings.map(({ body }) => body)).toMatchObject([
+    { message: expect.stringMatching(`no commit ${absent}.*the older result`) as string },
+  ]);
+
+  await lab.sql`UPDATE pending_changes SET result_commit = ${absent} WHERE session_id = ${sessionId}`;
+  const last = await lab.submit({ input: 'write new.txt with new', sessionId });
+  expect(await lab.ended(last)).toMatchObject({ state: 'completed', error_code: null });
+  expect((await lab.changes(last)).map((change) => change.base_commit)).toEqual([
+    await lab.repository.git('rev-parse', 'HEAD'),
+  ]);
+});
+
 test('the project row deleted in mid-turn: the change is queued all the same', async () => {
   const { task, goOn } = await held();
   const [project] = await lab.sql`DELETE FROM projects WHERE id = ${lab.projectId} RETURNING *`;
