@@ -20,9 +20,11 @@ import { migrateDatabase } from './client/migrate-database.ts';
 import { connectTemporal, pollersOf, type TemporalTarget } from './client/temporal.ts';
 import { FrameWriter } from './frames/writer.ts';
 import { listFoundAgents } from './maintenance/agents.ts';
+import { followMovedHome } from './maintenance/moved-home.ts';
 import { identifySelf } from './processes/identity.ts';
 import { startRunner } from './processes/runner.ts';
 import { drainingWorkers, recordDrain } from './services/drains.ts';
+import { claimHome } from './services/home-identity.ts';
 import { homePaths } from './services/home.ts';
 import { makeLog } from './services/log.ts';
 import { freePort } from './services/ports.ts';
@@ -59,6 +61,7 @@ async function main(): Promise<void> {
     );
   }
   const { target } = settings.temporal;
+  await claimHome(settings.home); // before anything in it or in the database is touched: in a container no `up` has
   const say = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are there');
   const [bundle] = await Promise.all([
     workflowBundle(settings.cacheDir),
@@ -72,6 +75,8 @@ async function main(): Promise<void> {
     claimHost(sql, settings.hostName),
     listFoundAgents(sql, process.env['PATH']),
   ]);
+  const moved = await followMovedHome(settings.home, sql);
+  if (moved.length > 0) log.info({ from: moved }, 'the home was moved; its worktrees are known by their new paths');
   const temporal = connectTemporal(target);
   await work({
     settings,
@@ -142,6 +147,7 @@ function openSlots(settings: Settings): AgentSlots {
   );
   held.set(0);
   return new AgentSlots({
+    home: realpathSync(settings.home),
     folder: homePaths(settings.home).slots,
     count: settings.agentSlots,
     exclusively: lockOf(settings, AGENT_SLOTS),

@@ -38,7 +38,7 @@ export function makeDiffWorktree(deps: StepDeps) {
   return async function diffWorktree({ taskId }: StepInput): Promise<CollectedDiff> {
     const row = await beginCollecting(deps, taskId);
     await turns.stop(taskId, 'closing');
-    await endTask(taskId);
+    await endTask(taskId, { home: deps.env['LONGHAUL_HOME'] });
     const place = row ?? (await orphan(deps, taskId));
     const { worktree_path: worktreePath, base_commit: base } = place ?? {};
     if (!place || !worktreePath || !base) return { kind: 'none' };

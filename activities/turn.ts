@@ -200,7 +200,7 @@ class Turn implements LiveTurn {
       last && last.pid !== null && last.pid_start !== null
         ? { pid: last.pid, startTime: last.pid_start, bootId: last.boot_id }
         : undefined;
-    await endTask(this.taskId, leader);
+    await endTask(this.taskId, { home: this.#deps.env['LONGHAUL_HOME'], leader });
   }
 
   async #recordSpawn(process: ProcessIdentity): Promise<void> {

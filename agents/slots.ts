@@ -27,6 +27,8 @@ export const AGENT_SLOTS = 'agent slots';
 const NAME = /^(?<task>[0-9a-f-]{36})\.(?<attempt>\d+)\.(?<pid>\d+)\.(?<start>[^.]+)\.(?<boot>[^.]+)\.[0-9a-f]{8}$/;
 
 interface SlotsOptions {
+  /** Real path of the home. */
+  readonly home: string;
   readonly folder: string;
   readonly count: number;
   /** Runs `work` while no other process of the host does. */
@@ -112,7 +114,7 @@ export class AgentSlots {
 
   /** Under the lock: others announce themselves all the same, so this one does, too. */
   async #settle(claim: Claim): Promise<Slot | undefined> {
-    const { folder, count } = this.#options;
+    const { count } = this.#options;
     const name = this.#announce(claim);
     try {
       let used = this.#mine.size;
@@ -123,7 +125,7 @@ export class AgentSlots {
             throw new LonghaulError('superseded', `attempt ${other.attempt} has the slot`);
           this.#remove(other.name);
         } else if (other.isAlive) used += 1;
-        else await endAndFree(folder, other);
+        else await endAndFree(this.#options, other);
       }
       if (used < count) return this.#keep(name);
     } catch (error) {
@@ -200,18 +202,21 @@ export const staleSlots = (folder: string): SlotFile[] => slotsIn(folder).filter
 
 /** Ends what is left of its agent and frees it. Somebody else may have done so, or taken it over: fine. */
 export async function freeStaleSlot(
-  { folder, exclusively }: Pick<SlotsOptions, 'folder' | 'exclusively'>,
+  options: Pick<SlotsOptions, 'home' | 'folder' | 'exclusively'>,
   name: string,
 ): Promise<void> {
-  await exclusively(async () => {
-    const stale = staleSlots(folder).find((slot) => slot.name === name);
-    if (stale) await endAndFree(folder, stale);
+  await options.exclusively(async () => {
+    const stale = staleSlots(options.folder).find((slot) => slot.name === name);
+    if (stale) await endAndFree(options, stale);
   });
 }
 
 /** Under the lock: while its file is there no newer attempt has begun, so all that carries the marker is the dead worker's. */
-async function endAndFree(folder: string, { name, task }: SlotFile): Promise<void> {
-  await endTask(task);
+async function endAndFree(
+  { home, folder }: Pick<SlotsOptions, 'home' | 'folder'>,
+  { name, task }: SlotFile,
+): Promise<void> {
+  await endTask(task, { home });
   rmSync(path.join(folder, name), { force: true });
 }
 

@@ -4,6 +4,7 @@ import { checkHealth } from '../client/health.ts';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { asPlanned, type Collected, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
 import type { GcOptions } from '../maintenance/gc/leftover.ts';
+import { refuseMovedHome } from '../maintenance/moved-home.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { findServices } from './connect.ts';
@@ -43,6 +44,7 @@ function days(text: string): number {
 
 async function collect(options: GcCommand): Promise<number> {
   const settings = readSettings();
+  await refuseMovedHome(settings.home);
   const longhaul = await connectIfThere(settings);
   try {
     const work = () => findAndRemove(settings, longhaul, options);

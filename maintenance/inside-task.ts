@@ -1,12 +1,12 @@
 /** A shell that an agent has opened: what is started from it is the task's, and ends with its turn. */
 import { realpathSync } from 'node:fs';
-import { HOME_MARKER, MARKER } from '../agents/process/environment.ts';
+import { belongsTo, MARKER } from '../agents/process/environment.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 
 /** Throws `invalid_input` in a task of this very home; its folder is there. */
 export function refuseInsideTask(home: string, env: NodeJS.ProcessEnv): void {
   const task = env[MARKER];
-  if (task === undefined || env[HOME_MARKER] !== realpathSync(home)) return;
+  if (task === undefined || belongsTo(realpathSync(home), env) !== 'this_home') return;
   throw new LonghaulError(
     'invalid_input',
     `This shell belongs to task ${task.slice(0, 8)} of ${home}, and all that it starts ends with the task's turn. Start Longhaul from a shell of your own, or set LONGHAUL_HOME to another folder.`,

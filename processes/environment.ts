@@ -5,7 +5,11 @@ import { readProc } from './identity.ts';
 export function readEnvironment(pid: number): Record<string, string> | undefined {
   if (process.platform !== 'linux') return undefined;
   const bytes = readProc(`/proc/${pid}/environ`);
-  if (bytes === undefined) return undefined;
+  return bytes && parseEnvironment(bytes);
+}
+
+/** `bytes`: entries that end with NUL. */
+export function parseEnvironment(bytes: Buffer): Record<string, string> {
   const entries = bytes
     .toString('utf8')
     .split('\0')

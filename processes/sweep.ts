@@ -10,6 +10,7 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../workflows/errors.ts';
+import { parseEnvironment } from './environment.ts';
 import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } from './identity.ts';
 
 /** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
@@ -57,16 +58,32 @@ function hasEntry(environ: Buffer, entry: Buffer): boolean {
   return false;
 }
 
-/** The running processes that carry one of these marks (`NAME=value`), this one excepted. */
-export function findByMark(marks: readonly string[]): ProcessIdentity[] {
+/** An entry of an environment, `NAME=value`. */
+export type Mark =
+  | string
+  | {
+      readonly entry: string;
+      /** Called with each environment that has the entry. True: its process is another's and is left alone. */
+      readonly spares: (environment: Readonly<Record<string, string>>) => boolean;
+    };
+
+/** The running processes that carry one of these marks, this process excepted. */
+export function findByMark(marks: readonly Mark[]): ProcessIdentity[] {
   if (marks.length === 0) return [];
-  const entries = marks.map((mark) => Buffer.from(mark));
+  const known = marks.map((mark) => {
+    const { entry, spares } = typeof mark === 'string' ? { entry: mark, spares: undefined } : mark;
+    return { entry: Buffer.from(entry), spares };
+  });
   const found: ProcessIdentity[] = [];
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const environ = readProc(`/proc/${name}/environ`); // of a zombie: empty
-    if (environ === undefined || !entries.some((entry) => hasEntry(environ, entry))) continue;
+    if (environ === undefined) continue;
+    const isMarked = known.some(
+      ({ entry, spares }) => hasEntry(environ, entry) && spares?.(parseEnvironment(environ)) !== true,
+    );
+    if (!isMarked) continue;
     const identity = identify(pid);
     if (identity !== undefined) found.push(identity);
   }
@@ -164,7 +181,7 @@ export async function familyDuring(root: ProcessIdentity, end: () => Promise<unk
  * latter again until none is left. They are stopped first: one that forks between look and kill would leave a child that
  * nobody knows. Answers how many could not be ended within the bound (5 s).
  */
-export async function sweep(marks: readonly string[], known: readonly ProcessIdentity[] = []): Promise<number> {
+export async function sweep(marks: readonly Mark[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const asked = await askToEnd(marks, known);
   if (asked.length === 0) return 0;
   const deadline = performance.now() + KILL_BOUND_MS;
@@ -186,7 +203,7 @@ export async function sweep(marks: readonly string[], known: readonly ProcessIde
  * A git that is killed outright leaves its lock, in the user's repository, too: everybody may put away what is theirs first.
  * Answers whom it has seen.
  */
-async function askToEnd(marks: readonly string[], known: readonly ProcessIdentity[]): Promise<ProcessIdentity[]> {
+async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[]): Promise<ProcessIdentity[]> {
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
   for (const { pid } of seen) signalProcess(pid, 'SIGTERM');
   // What is started meanwhile may lose its parent in the next moment.
@@ -201,7 +218,7 @@ function withDescendants(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
 }
 
 /** Into `found`; looks until there is none that is new, since one that is stopped starts nobody. */
-function stopAll(marks: readonly string[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
+function stopAll(marks: readonly Mark[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
   const deadline = performance.now() + STOP_BOUND_MS;
   const seen = new Set<number>();
   for (let fresh = -1; fresh !== 0 && performance.now() < deadline;) {

@@ -66,7 +66,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
       );
     }
     // What is at the path now is somebody else's: a link that an agent put there, a clone, a folder made anew.
-    const why = replacement({ worktreePath: subject, identity: record?.identity }, entry.adminDir);
+    const why = replacement({ ...record, worktreePath: subject }, entry.adminDir);
     if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
     const index = path.join(entry.adminDir, 'longhaul-index');
     const env = { GIT_DIR: entry.adminDir, GIT_WORK_TREE: subject, GIT_INDEX_FILE: index };

@@ -30,10 +30,14 @@ interface Known {
   readonly worktreePath: string;
   /** Absent in records of earlier versions. */
   readonly identity?: FolderIdentity | undefined;
+  readonly isCopy?: boolean | undefined;
 }
 
 /** Why what is at the path is not the worktree that was made there, as a sentence. undefined: it is, or nothing is there. */
-export function replacement({ worktreePath, identity }: Known, adminDir: string | undefined): string | undefined {
+export function replacement(
+  { worktreePath, identity, isCopy }: Known,
+  adminDir: string | undefined,
+): string | undefined {
   const status = ifThere(() => lstatSync(worktreePath, { bigint: true }));
   if (status === undefined) return undefined;
   if (!status.isDirectory()) return `${worktreePath} is no longer a folder, but a link or a file that took its place`;
@@ -43,8 +47,9 @@ export function replacement({ worktreePath, identity }: Known, adminDir: string 
     (identity.birth === undefined
       ? adminDir !== undefined && adminDirOf(worktreePath) === adminDir
       : String(status.birthtimeNs) === identity.birth);
-  return isSame
-    ? undefined
+  if (isSame) return undefined;
+  return isCopy
+    ? `the home was moved to another file system, so ${worktreePath} is a copy of the worktree's folder and cannot be told from any other; \`git -C ${worktreePath} status\` shows what the agent has written`
     : `the worktree's folder ${worktreePath} was removed or moved, and another one is in its place`;
 }
 
@@ -52,6 +57,6 @@ export function replaced(why: string): LonghaulError {
   const what = `${why[0]?.toUpperCase() ?? ''}${why.slice(1)}`;
   return new LonghaulError(
     'worktree_replaced',
-    `${what}. Nothing in it was collected, changed or removed; what the agent wrote into the former one is lost unless it was moved. Hand over the task again.`,
+    `${what}. Nothing in it was collected, changed or removed; what the agent wrote is lost unless it is in there or its folder was moved. Hand over the task again.`,
   );
 }

@@ -20,6 +20,8 @@ const recordSchema = z.object({
   owner: z.string().optional(),
   /** Of the folder, once it is whole. */
   identity: identitySchema.optional(),
+  /** The home was moved to another file system, and the folder with it: by its identity it is another one. */
+  isCopy: z.boolean().optional(),
   /**
    * `making`: begun, or being made anew, or being removed: what is in the folder counts for nothing.
    * `ready`: an agent may have worked in it. `collected`: all of it is stored in the repository.

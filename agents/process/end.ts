@@ -3,14 +3,24 @@
  * environment, since agents' shell tools run in process groups of their own; and the descendants of all these, since a
  * tool may be started with an empty environment.
  *
- * Never signalled: this process, and a pid whose start time is not the one that was recorded.
+ * Never signalled: this process, a pid whose start time is not the one that was recorded, and a process of another home: a
+ * copy of a home has the same tasks, and its rows name the same processes.
  * Not covered: see processes/sweep.ts.
  */
+import { readEnvironment } from '../../processes/environment.ts';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
-import { findByMark, familyDuring, KILL_BOUND_MS, signalProcess, sweep, untilGone } from '../../processes/sweep.ts';
+import {
+  findByMark,
+  familyDuring,
+  KILL_BOUND_MS,
+  type Mark,
+  signalProcess,
+  sweep,
+  untilGone,
+} from '../../processes/sweep.ts';
 import type { TaskId } from '../../workflows/contract.ts';
 import { LonghaulError } from '../../workflows/errors.ts';
-import { MARKER, SPAWN_MARKER } from './environment.ts';
+import { belongsTo, MARKER, SPAWN_MARKER } from './environment.ts';
 
 /** Between SIGTERM and SIGKILL. */
 const TERM_GRACE_MS = 2_000;
@@ -46,19 +56,26 @@ export async function endProcessGroup(leader: ProcessIdentity, graceMs: number =
   await untilGone([leader], KILL_BOUND_MS);
 }
 
-const markerOf = (taskId: TaskId): string => `${MARKER}=${taskId}`;
+/** Without a home: in all homes. */
+function markOf(taskId: TaskId, home: string | undefined): Mark {
+  const entry = `${MARKER}=${taskId}`;
+  if (home === undefined) return entry;
+  return { entry, spares: (environment) => belongsTo(home, environment) === 'another_home' };
+}
 
 /** What stands in the environment of whatever one start of an agent led to, and nowhere else. */
 export const spawnMarkOf = (spawnId: string): string => `${SPAWN_MARKER}=${spawnId}`;
 
-/** The running processes that carry the task's marker, this one excepted. */
+/** The running processes that carry the task's marker, in whichever home, this one excepted. */
 export function findMarked(taskId: TaskId): ProcessIdentity[] {
-  return findByMark([markerOf(taskId)]);
+  return findByMark([markOf(taskId, undefined)]);
 }
 
-/** SIGKILL to everything that carries the task's marker, and to `known`. Answers how many could not be ended. */
-export async function sweepMarker(taskId: TaskId, known: readonly ProcessIdentity[] = []): Promise<number> {
-  return sweep([markerOf(taskId)], known);
+interface EndTask {
+  /** Real path of the home that the task belongs to. Default: processes of all homes are ended. */
+  readonly home?: string | undefined;
+  /** The agent, if it is known. */
+  readonly leader?: ProcessIdentity | undefined;
 }
 
 /** The same for what one spawn left; spares the agent of a later attempt at the same task. */
@@ -66,8 +83,17 @@ export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentit
   return sweep([spawnMarkOf(spawnId)], known);
 }
 
-/** Ends whatever an attempt at the task left: the group and the descendants of the given leader, if known, then everything marked. */
-export async function endTask(taskId: TaskId, leader?: ProcessIdentity): Promise<number> {
-  if (leader === undefined) return sweepMarker(taskId);
-  return sweepMarker(taskId, await familyDuring(leader, () => endProcessGroup(leader)));
+/**
+ * Ends whatever an attempt at the task left: the group and the descendants of the given leader, if known, then everything
+ * that carries the task's marker. Returns how many could not be ended.
+ */
+export async function endTask(taskId: TaskId, { home, leader }: EndTask = {}): Promise<number> {
+  const marks = [markOf(taskId, home)];
+  if (leader === undefined || isOfAnotherHome(leader, home)) return sweep(marks);
+  return sweep(marks, await familyDuring(leader, () => endProcessGroup(leader)));
+}
+
+function isOfAnotherHome({ pid }: ProcessIdentity, home: string | undefined): boolean {
+  const environment = home === undefined ? undefined : readEnvironment(pid);
+  return home !== undefined && environment !== undefined && belongsTo(home, environment) === 'another_home';
 }

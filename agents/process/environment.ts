@@ -2,6 +2,7 @@
  * What an agent sees of the worker's environment. The database and Temporal are never in it: an agent
  * with a shell would have our credentials. What the profile names cannot widen that.
  */
+import { statSync } from 'node:fs';
 import type { TaskId } from '../../workflows/contract.ts';
 import type { AgentProfile } from '../catalog.ts';
 
@@ -12,11 +13,13 @@ export const MARKER = 'LONGHAUL_TASK';
  * which carries the same task marker.
  */
 export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
-/**
- * Whose task it is: the real path of the Longhaul home. What is left on a machine with several homes is told apart by
- * it. A worker that was started without a home gives none; nobody then looks for what it left.
- */
+/** The real path of the Longhaul home that the task belongs to, when its agent was started. */
 export const HOME_MARKER = 'LONGHAUL_TASK_HOME';
+/**
+ * The home's folder by device and inode. A home that is moved keeps them, and a copy, which has the same tasks, has
+ * others: the path tells neither.
+ */
+export const PLACE_MARKER = 'LONGHAUL_TASK_PLACE';
 
 const PASSED: readonly string[] = [
   // TZ: agents say wall-clock times, and we read them in our zone.
@@ -50,6 +53,28 @@ export function agentEnvironment({ env, profile, taskId, spawnId }: AgentEnviron
   result[MARKER] = taskId;
   result[SPAWN_MARKER] = spawnId;
   const home = env['LONGHAUL_HOME'];
-  if (home) result[HOME_MARKER] = home;
+  if (home) {
+    result[HOME_MARKER] = home;
+    const place = placeOf(home);
+    if (place !== undefined) result[PLACE_MARKER] = place;
+  }
   return result;
+}
+
+/** `undefined`: there is no such folder. */
+function placeOf(home: string): string | undefined {
+  const status = statSync(home, { throwIfNoEntry: false });
+  return status && `${status.dev}-${status.ino}`;
+}
+
+/**
+ * Whether a process with this environment was started for a task of the home (its real path). `unknown`: the environment
+ * names no home, because a program replaced it.
+ */
+export function belongsTo(home: string, environment: NodeJS.ProcessEnv): 'this_home' | 'another_home' | 'unknown' {
+  const place = environment[PLACE_MARKER];
+  // Agents of earlier versions have the path only.
+  const [found, expected] = place === undefined ? [environment[HOME_MARKER], home] : [place, placeOf(home)];
+  if (found === undefined) return 'unknown';
+  return found === expected ? 'this_home' : 'another_home';
 }

@@ -1,4 +1,5 @@
 /** Files that a killed process of ours left in the home and the cache, and what has not been used for long. */
+import { realpathSync } from 'node:fs';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { AGENT_SLOTS, freeStaleSlot, staleSlots } from '../../agents/slots.ts';
@@ -103,7 +104,10 @@ function leftSlots({ home, slots }: HomePaths): Leftover[] {
     name: path.join(slots, name),
     reason: 'its worker is dead',
     remove: async () => {
-      await freeStaleSlot({ folder: slots, exclusively: (work) => withLock(lock, work) }, name);
+      await freeStaleSlot(
+        { home: realpathSync(home), folder: slots, exclusively: (work) => withLock(lock, work) },
+        name,
+      );
       return REMOVED;
     },
   }));

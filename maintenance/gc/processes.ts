@@ -1,6 +1,6 @@
 /** Processes that agents of ended tasks left. Of this home only: their environment names it. */
 import { readdirSync, realpathSync } from 'node:fs';
-import { HOME_MARKER, MARKER } from '../../agents/process/environment.ts';
+import { belongsTo, MARKER } from '../../agents/process/environment.ts';
 import { readEnvironment } from '../../processes/environment.ts';
 import { identifyRunning, type ProcessIdentity, readProc } from '../../processes/identity.ts';
 import { familyDuring, sweep } from '../../processes/sweep.ts';
@@ -45,7 +45,8 @@ function findMarkedOf(home: string): MarkedProcess[] {
     if (!Number.isInteger(pid) || pid === process.pid) return [];
     const environment = readEnvironment(pid);
     const taskId = environment?.[MARKER];
-    if (taskId === undefined || !UUID.test(taskId) || environment?.[HOME_MARKER] !== real) return [];
+    if (environment === undefined || taskId === undefined || !UUID.test(taskId)) return [];
+    if (belongsTo(real, environment) !== 'this_home') return [];
     const identity = identifyRunning(pid);
     return identity ? [{ identity, taskId, command: commandOf(pid) }] : [];
   });

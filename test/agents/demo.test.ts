@@ -167,7 +167,7 @@ test('what a killed agent left running is ended by its marker before the next at
   const session = await (await lab.open(demoProfile())).newSession({});
   const turn = failure(session.prompt('run sleep 600'));
   await lab.until('the command', () => findMarked(lab.taskId).length === 2);
-  expect(await endTask(lab.taskId, lab.spawned[0])).toBe(0);
+  expect(await endTask(lab.taskId, { leader: lab.spawned[0] })).toBe(0);
   expect(findMarked(lab.taskId)).toEqual([]);
   expect((await turn).code).toBe('agent_crashed');
 });

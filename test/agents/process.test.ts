@@ -1,12 +1,22 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { profileFor } from '../../agents/catalog.ts';
-import { endProcessGroup, endTask, findMarked, sweepMarker } from '../../agents/process/end.ts';
+import { endProcessGroup, endTask, findMarked } from '../../agents/process/end.ts';
 import { agentEnvironment } from '../../agents/process/environment.ts';
 import { identify, isAlive } from '../../processes/identity.ts';
 import { spawnAgent } from '../../agents/process/spawn.ts';
@@ -44,9 +54,45 @@ const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 
 test('a pid that now belongs to somebody else is not signalled', async () => {
   const { identity } = await sleeper({});
   await endProcessGroup({ ...identity, startTime: `${Number(identity.startTime) - 1}` });
-  await endTask(newTask(), { ...identity, bootId: 'another boot' });
+  await endTask(newTask(), { leader: { ...identity, bootId: 'another boot' } });
   expect(isAlive(identity)).toBe(true);
   await endProcessGroup(identity);
+  expect(isAlive(identity)).toBe(false);
+});
+
+test('one home ends no process of another, also where a copy has the same task and its rows name the same agent', async () => {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'longhaul-homes-')));
+  folders.push(root);
+  const homes = ['original', 'copy'].map((name) => join(root, name));
+  const task = newTask();
+  const agents = await Promise.all(
+    homes.map((home, index) => {
+      mkdirSync(home);
+      const env = { LONGHAUL_HOME: home };
+      return sleeper(
+        agentEnvironment({ env, profile: { envKeys: [], env: {} }, taskId: task, spawnId: String(index) }),
+      );
+    }),
+  );
+  const [original, copy] = agents.map(({ identity }) => identity);
+  if (original === undefined || copy === undefined) throw new TypeError('two agents');
+  expect(await endTask(task, { home: homes[1], leader: original })).toBe(0);
+  expect([original, copy].map((agent) => isAlive(agent))).toEqual([true, false]);
+  // The same home by another path, and a new folder at its former one.
+  renameSync(join(root, 'original'), join(root, 'moved'));
+  mkdirSync(join(root, 'original'));
+  await endTask(task, { home: homes[0], leader: original });
+  expect(isAlive(original)).toBe(true);
+  await endTask(task, { home: join(root, 'moved') });
+  expect(isAlive(original)).toBe(false);
+});
+
+test('agents of an earlier version, which have the path of their home only, are told apart by it', async () => {
+  const task = newTask();
+  const { identity } = await sleeper({ LONGHAUL_TASK: task, LONGHAUL_TASK_HOME: tmpdir() });
+  await endTask(task, { home: '/another/home', leader: identity });
+  expect(isAlive(identity)).toBe(true);
+  await endTask(task, { home: tmpdir() });
   expect(isAlive(identity)).toBe(false);
 });
 
@@ -74,7 +120,7 @@ test('the sweep ends exactly those that carry the marker of this task, and never
     await sleeper({ NOTE: `LONGHAUL_TASK=${task}` }),
   ];
   expect(findMarked(task).map(({ pid }) => pid)).toEqual([marked.identity.pid]);
-  expect(await sweepMarker(task)).toBe(0);
+  expect(await endTask(task)).toBe(0);
   expect(isAlive(marked.identity)).toBe(false);
   expect(spared.every(({ identity }) => isAlive(identity))).toBe(true);
 });
@@ -82,7 +128,7 @@ test('the sweep ends exactly those that carry the marker of this task, and never
 test('the sweep spares the process that sweeps, though it carries the marker', async () => {
   const task = newTask();
   const url = new URL('../../agents/process/end.ts', import.meta.url).href;
-  const code = `import(${JSON.stringify(url)}).then(async (m) => console.log('left', await m.sweepMarker(process.env.LONGHAUL_TASK)))`;
+  const code = `import(${JSON.stringify(url)}).then(async (m) => console.log('left', await m.endTask(process.env.LONGHAUL_TASK)))`;
   const [flag = '', loader = ''] = demoProfile().args;
   const child = spawn(process.execPath, [flag, loader, '-e', code], { env: { ...process.env, LONGHAUL_TASK: task } });
   let output = '';
@@ -102,7 +148,7 @@ test('a git that is swept at its work leaves no lock', async () => {
   const { identity } = await sleeper({ LONGHAUL_TASK: task }, 'git', commit);
   const lock = join(repository.path, '.git', 'index.lock');
   await until('the hook', () => existsSync(lock) && findMarked(task).length > 2);
-  expect(await sweepMarker(task)).toBe(0);
+  expect(await endTask(task)).toBe(0);
   expect(isAlive(identity)).toBe(false);
   expect(existsSync(lock)).toBe(false);
 });
@@ -112,7 +158,7 @@ test('processes that fork while they are swept are all found', async () => {
   const forker = 'i=0; while [ $i -lt 40 ]; do setsid sleep 600 & i=$((i+1)); sleep 0.02; done; wait';
   await sleeper({ LONGHAUL_TASK: task }, 'sh', ['-c', forker]);
   await until('some children', () => findMarked(task).length > 5);
-  expect(await sweepMarker(task)).toBe(0);
+  expect(await endTask(task)).toBe(0);
   expect(findMarked(task)).toEqual([]);
 });
 
@@ -124,7 +170,7 @@ test('a tool that was started without an environment is ended with its parents, 
   const below = () => descendantsOf([leader.identity, marked.identity]);
   await until('both tools', () => below().length === 2);
   const tools = below();
-  expect(await endTask(task, leader.identity)).toBe(0);
+  expect(await endTask(task, { leader: leader.identity })).toBe(0);
   expect([leader.identity, marked.identity, ...tools].map((one) => isAlive(one))).toEqual([false, false, false, false]);
 });
 

@@ -14,6 +14,7 @@ import { makeFolder, removeFolder } from '../lab/repositories.ts';
 import { until } from '../lab/until.ts';
 
 interface Home {
+  readonly home: string;
   readonly folder: string;
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
 }
@@ -22,7 +23,7 @@ async function openHome(): Promise<Home> {
   const root = await makeFolder();
   onTestFinished(() => removeFolder(root));
   const lock = { locksDir: path.join(root, 'locks'), subject: 'agent slots' };
-  return { folder: path.join(root, 'slots'), exclusively: (work) => withLock(lock, work) };
+  return { home: root, folder: path.join(root, 'slots'), exclusively: (work) => withLock(lock, work) };
 }
 
 const aTask = (attempt = 1): Claim => ({ taskId: randomUUID() as TaskId, attempt });

@@ -1,5 +1,5 @@
 /** A home as `longhaul up -d` makes it, whose parts are killed and brought back, and what would be lost with the power. */
-import { copyFile, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
@@ -166,6 +166,14 @@ export class LabHome {
     const folder = path.join(this.home, 'temporal');
     for (const name of await databaseFiles(folder)) await rm(path.join(folder, name));
     await copyDatabase(copy, folder);
+  }
+
+  /** Renamed; nothing of it runs. */
+  async movedTo(folder: string): Promise<LabHome> {
+    await rename(this.home, folder);
+    const moved = new LabHome(folder, this.#env, this.repository);
+    moved.#projectId = this.#projectId;
+    return moved;
   }
 
   async close(): Promise<void> {

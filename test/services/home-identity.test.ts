@@ -2,7 +2,8 @@ import { cp, mkdtemp, readdir, readFile, realpath, rename, rm, symlink } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { claimHome } from '../../services/home-identity.ts';
+import { refuseMovedHome } from '../../maintenance/moved-home.ts';
+import { claimHome, forgetFormerPaths, formerPaths } from '../../services/home-identity.ts';
 import { DAMAGES } from '../lab/damage.ts';
 
 let root: string;
@@ -42,6 +43,26 @@ test('a home that was renamed is the same one, and its copy at the old path is r
   await claimHome(copy);
   await cp(copy, home, { recursive: true });
   await expect(claimHome(home)).rejects.toMatchObject({ code: 'invalid_input' });
+});
+
+test('a home that was moved knows each former path until its worktrees have followed, and gc waits for that', async () => {
+  expect(await formerPaths(home)).toEqual([]);
+  await rename(home, copy);
+  await expect(refuseMovedHome(copy)).rejects.toMatchObject({ code: 'invalid_input' });
+  await claimHome(copy);
+  expect(await formerPaths(copy)).toEqual([home]);
+  const third = path.join(root, 'third');
+  await rename(copy, third);
+  await claimHome(third);
+  await claimHome(third);
+  expect(await formerPaths(third)).toEqual([home, copy]);
+  await expect(refuseMovedHome(third)).rejects.toMatchObject({ code: 'invalid_input' });
+  await rename(third, home);
+  await claimHome(home);
+  expect(await formerPaths(home)).toEqual([copy, third]);
+  await forgetFormerPaths(home);
+  await refuseMovedHome(home);
+  expect(JSON.parse(await text(home))).toMatchObject({ path: home });
 });
 
 test('a home that is reached by a link is no copy', async () => {

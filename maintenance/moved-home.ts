@@ -1,0 +1,35 @@
+/** A home that was moved: rows, records and git name its worktrees by a former path until a worker has changed that. */
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
+import { forgetFormerPaths, formerPaths } from '../services/home-identity.ts';
+import { movePaths } from '../store/moved-home.ts';
+import type { Sql } from '../store/sql.ts';
+import { LonghaulError } from '../workflows/errors.ts';
+import { moveWorktrees } from '../worktrees/moved-home.ts';
+import { withLock } from '../worktrees/repository-lock.ts';
+
+/** Before a worker takes its first step. Returns the former paths. A crash in it leaves the rest to the next worker. */
+export async function followMovedHome(home: string, sql: Sql): Promise<string[]> {
+  if ((await formerPaths(home)).length === 0) return [];
+  const locksDir = path.join(home, 'locks');
+  return withLock({ locksDir, subject: 'moved home' }, async () => {
+    const former = await formerPaths(home); // another worker may have been here
+    const to = await realpath(home);
+    for (const from of former) {
+      await moveWorktrees({ locksDir, from, to });
+      await movePaths(sql, { from, to });
+    }
+    await forgetFormerPaths(home);
+    return former;
+  });
+}
+
+/** Throws `invalid_input` while worktrees are known by a former path: they would be taken for lost, or be the original's. */
+export async function refuseMovedHome(home: string): Promise<void> {
+  const [former] = await formerPaths(home);
+  if (former === undefined) return;
+  throw new LonghaulError(
+    'invalid_input',
+    `${home} was started at ${former} before, and its worktrees are known by that path. Run \`longhaul up -d\` first, and try again.`,
+  );
+}

@@ -1,0 +1,12 @@
+/** Paths in rows, after the home was moved. */
+import type { Sql } from './sql.ts';
+
+/** Of tasks that have ended, too: a kept worktree is looked for by its row. Run again it changes nothing. */
+export async function movePaths(sql: Sql, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
+  const [former, now] = [`${from}/`, `${to}/`];
+  for (const column of ['worktree_path', 'kept_worktree']) {
+    await sql`
+      UPDATE tasks SET ${sql(column)} = ${now} || substr(${sql(column)}, length(${former}) + 1)
+       WHERE starts_with(${sql(column)}, ${former})`;
+  }
+}
