@@ -73,7 +73,7 @@ export function acceptSockets(server: FastifyInstance, handshakes?: Server): voi
     // What Fastify has let pass, but is no handshake: another version, no key.
     server.websocketServer.on('wsClientError', (error: Error, socket: Socket) => {
       const wrong = new LonghaulError('invalid_input', `This is no WebSocket handshake: ${error.message}.`);
-      socket.end(problemMessage(wrong, { 'sec-websocket-version': '13' }));
+      socket.end(problemMessage(wrong, server.log, { 'sec-websocket-version': '13' }));
     });
   });
 }
@@ -151,13 +151,12 @@ export function frameSockets(
     // Listeners are attached before it gives way: a client may speak at once.
     wsHandler: (socket, request) => {
       const after = cursorOf(request.query.after);
-      if (after === 'wrong') {
+      const wrong = Object.keys(request.query).some((name) => name !== 'after')
+        ? 'unknown parameter; known: after'
+        : after === 'wrong' && 'after is expected to be a number of a frame, 0 or above';
+      if (after === 'wrong' || wrong !== false) {
         socket.on('error', () => {});
-        return closeSocket(
-          socket,
-          CLOSES.badRequest,
-          'invalid_input: after is expected to be a number of a frame, 0 or above',
-        );
+        return closeSocket(socket, CLOSES.badRequest, `invalid_input: ${wrong}`);
       }
       const sessionId = request.params.id.toLowerCase() as SessionId;
       void streamFrames(socket, { sessionId, after }, { hub: longhaul.frames, limits, metrics, log: request.log });

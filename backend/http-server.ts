@@ -10,9 +10,17 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo, Socket } from 'node:net';
 import { LonghaulError } from '../workflows/errors.ts';
 import { Connections, type ConnectionLimits } from './connections.ts';
-import { problemMessage } from './problem.ts';
+import { problemMessage, type ProblemLog } from './problem.ts';
 
-const TIMEOUTS = {
+/** Milliseconds. */
+export interface Timeouts {
+  readonly headersTimeout: number;
+  readonly requestTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly connectionsCheckingInterval: number;
+}
+
+const TIMEOUTS: Timeouts = {
   /** Milliseconds until the headers of a first request are there. */
   headersTimeout: 10_000,
   /** From a request's first byte to its last: nobody holds a connection by sending slowly. */
@@ -21,13 +29,17 @@ const TIMEOUTS = {
   keepAliveTimeout: 72_000,
   /** How often the first two are looked at. */
   connectionsCheckingInterval: 2_000,
-} as const;
+};
 /** For a client that is still sending when it was answered: overall, and without a byte of it. */
 const LINGER_MS = 30_000;
 const LINGER_SILENCE_MS = 5_000;
+/** The same for a client that sends too slowly: long enough for what is on its way. */
+const LINGER_SLOW_MS = 1_000;
 
 export interface HttpServerOptions {
   readonly limits: ConnectionLimits;
+  readonly timeouts: Partial<Timeouts>;
+  readonly log: ProblemLog;
   /** Handshakes for a WebSocket are handed to it, as `upgrade`. */
   readonly handshakes: Server;
 }
@@ -40,15 +52,16 @@ export interface HttpServer {
   listenAtOthers(host: string): Promise<void>;
 }
 
-export function makeHttpServer(handler: RequestListener, { limits, handshakes }: HttpServerOptions): HttpServer {
-  const connections = new Connections(limits, refuseConnection);
-  const server = serverFor(handler, connections, handshakes);
+export function makeHttpServer(handler: RequestListener, options: HttpServerOptions): HttpServer {
+  const { limits, log } = options;
+  const connections = new Connections(limits, (socket) => refuseConnection(socket, log));
+  const server = serverFor(handler, connections, options);
   const listenAtOthers = async (host: string): Promise<void> => {
     const { address, port } = server.address() as AddressInfo;
     const found = await lookup(host, { all: true }).catch(() => []);
     for (const other of found) {
       if (other.address === address) continue;
-      const further = serverFor(handler, connections, handshakes);
+      const further = serverFor(handler, connections, options);
       // It may be there in the hosts file only.
       further.on('error', () => {});
       further.listen({ host: other.address, port });
@@ -61,11 +74,15 @@ export function makeHttpServer(handler: RequestListener, { limits, handshakes }:
   return { server, prove: (socket) => connections.prove(socket), listenAtOthers };
 }
 
-function serverFor(handler: RequestListener, connections: Connections, handshakes: Server): Server {
+function serverFor(
+  handler: RequestListener,
+  connections: Connections,
+  { handshakes, log, timeouts }: HttpServerOptions,
+): Server {
   /** The newest on each connection. */
   const responses = new WeakMap<Socket, ServerResponse>();
   // A missing Host is refused by the handler, in the words of any other refusal.
-  const server = createServer({ ...TIMEOUTS, requireHostHeader: false });
+  const server = createServer({ ...TIMEOUTS, ...timeouts, requireHostHeader: false });
   const onRequest: RequestListener = (request, response) => {
     connections.touch(request.socket);
     responses.set(request.socket, response);
@@ -79,8 +96,10 @@ function serverFor(handler: RequestListener, connections: Connections, handshake
   // An expectation that we do not know may be ignored.
   server.on('checkExpectation', onRequest);
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    socket.on('error', () => {});
     const refused = new LonghaulError('method_not_allowed', `This is no proxy: it takes no ${request.method ?? 'CONNECT'}.`); // prettier-ignore
-    refuseRaw(socket, refused, { allow: 'GET, HEAD, POST' });
+    socket.write(problemMessage(refused, log, { allow: 'DELETE, GET, HEAD, POST' }));
+    linger(socket);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     connections.touch(socket);
@@ -88,14 +107,14 @@ function serverFor(handler: RequestListener, connections: Connections, handshake
     else afterAnswer(responses.get(socket), () => withoutUpgrade(server, { request, socket, head }));
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    onClientError(error, socket, responses.get(socket));
+    onClientError(error, socket, { response: responses.get(socket), log });
   });
   return server;
 }
 
-function refuseConnection(socket: Socket): void {
+function refuseConnection(socket: Socket, log: ProblemLog): void {
   const full = new LonghaulError('too_many_connections', 'Too many connections without the token are open: try again later.'); // prettier-ignore
-  if (socket.writable) socket.write(problemMessage(full));
+  if (socket.writable) socket.write(problemMessage(full, log));
   socket.destroySoon();
 }
 
@@ -111,19 +130,13 @@ function lingerAtEnd(socket: Socket, isRequestComplete: () => boolean): void {
   };
 }
 
-function linger(socket: Socket): void {
+function linger(socket: Socket, ms: number = LINGER_MS): void {
   if (socket.destroyed) return;
   socket.end();
   socket.setTimeout(LINGER_SILENCE_MS, () => socket.destroy());
-  const late = setTimeout(() => socket.destroy(), LINGER_MS);
+  const late = setTimeout(() => socket.destroy(), ms);
   socket.once('close', () => clearTimeout(late));
   socket.resume();
-}
-
-function refuseRaw(socket: Socket, failure: LonghaulError, headers?: Readonly<Record<string, string>>): void {
-  socket.on('error', () => {});
-  socket.write(problemMessage(failure, headers));
-  linger(socket);
 }
 
 /**
@@ -149,18 +162,31 @@ const PARSER_ERRORS: Readonly<Record<string, readonly ['headers_too_large' | 're
   ERR_HTTP_REQUEST_TIMEOUT: ['request_timeout', 'The request did not arrive in time: expected its headers within 10 s and all of it within 60 s.'], // prettier-ignore
 };
 
-/** What the parser refuses, and what did not come in time. `response`: of the newest request on that connection. */
-function onClientError(error: NodeJS.ErrnoException, socket: Socket, response: ServerResponse | undefined): void {
+interface Refusal {
+  /** Of the newest request on that connection. */
+  readonly response: ServerResponse | undefined;
+  readonly log: ProblemLog;
+}
+
+/** What the parser refuses, and what did not come in time. */
+function onClientError(error: NodeJS.ErrnoException, socket: Socket, { response, log }: Refusal): void {
   // It is called again for each further piece of what is no HTTP.
   if (socket.writableEnded || refused.has(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   refused.add(socket);
   const [code, detail] = PARSER_ERRORS[error.code ?? ''] ?? ['invalid_input', `This is no HTTP request: ${error.message}.`]; // prettier-ignore
-  const refuse = (): void => refuseRaw(socket, new LonghaulError(code, detail));
-  // The body of the request that is being answered is wrong: an answer that has begun cannot be another one any more.
-  if (response && !response.closed && !response.req.complete)
-    return response.headersSent ? void socket.destroy() : refuse();
-  afterAnswer(response, refuse);
+  socket.on('error', () => {});
+  const end = (): void => linger(socket, code === 'request_timeout' ? LINGER_SLOW_MS : LINGER_MS);
+  const refuse = (): void => {
+    socket.write(problemMessage(new LonghaulError(code, detail), log));
+    end();
+  };
+  if (!response || response.req.complete) return afterAnswer(response, refuse);
+  // The body of that request is wrong or late. An answer that has begun cannot be another one any more, and a second one
+  // would be taken for that of another request.
+  if (!response.headersSent) refuse();
+  else if (response.closed) end();
+  else socket.destroy();
 }
 
 /** What comes on a connection is answered in its order. */

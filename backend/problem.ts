@@ -1,7 +1,7 @@
 /** Failures as HTTP says them: problem documents (RFC 9457) with our `error_code`. The one place that maps them. */
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { namedFailure } from '../client/outage.ts';
@@ -61,6 +61,8 @@ export interface ProblemOptions {
   readonly errors?: Problem['errors'];
   /** Where the code alone does not tell it. */
   readonly status?: number;
+  /** What went wrong, for the log. */
+  readonly cause?: unknown;
 }
 
 function problemOf(failure: LonghaulError, requestId: string, { status, errors }: ProblemOptions = {}): Problem {
@@ -79,7 +81,9 @@ function problemOf(failure: LonghaulError, requestId: string, { status, errors }
 }
 
 export function sendProblem(reply: FastifyReply, failure: LonghaulError, options: ProblemOptions = {}): FastifyReply {
-  const body = problemOf(failure, reply.request.id, options);
+  const { request } = reply;
+  const body = problemOf(failure, request.id, options);
+  logProblem(request.log, body, { req: request, ...(options.cause === undefined ? {} : { err: options.cause }) });
   return reply
     .code(body.status)
     .header('content-type', 'application/problem+json')
@@ -87,9 +91,25 @@ export function sendProblem(reply: FastifyReply, failure: LonghaulError, options
     .send(body);
 }
 
+/** What a log must have, so that whoever was given a request id finds what became of it. */
+export type ProblemLog = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>;
+
+/** Of a refused request without what was found in it: that may be a secret in the wrong place. */
+function logProblem(log: ProblemLog, problem: Problem, more: object): void {
+  const { request_id, status, error_code, detail } = problem;
+  const facts = { request_id, status, error_code, ...more };
+  if (status < 500) log.info(facts, `refused: ${error_code}`);
+  else log[status === 500 ? 'error' : 'warn'](facts, `${error_code}: ${detail}`);
+}
+
 /** For a connection on which there is no request that could be answered. The connection ends with it. */
-export function problemMessage(failure: LonghaulError, headers: Readonly<Record<string, string>> = {}): string {
+export function problemMessage(
+  failure: LonghaulError,
+  log: ProblemLog,
+  headers: Readonly<Record<string, string>> = {},
+): string {
   const problem = problemOf(failure, randomUUID());
+  logProblem(log, problem, {});
   const body = JSON.stringify(problem);
   const all = {
     'content-type': 'application/problem+json',
@@ -114,9 +134,8 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
     ? new LonghaulError('invalid_input', 'The connection broke before the body was complete.')
     : asLonghaulError(error);
   const status = statusOf(failure.code);
-  if (status >= 500)
-    request.log[status === 500 ? 'error' : 'warn']({ err: error }, `${failure.code}: ${failure.message}`);
-  return sendProblem(reply, status === 503 ? perhapsDone(failure, request) : failure);
+  const cause = status < 500 ? {} : { cause: error };
+  return sendProblem(reply, status === 503 ? perhapsDone(failure, request) : failure, cause);
 }
 
 /** An answer that did not come says nothing of whether the request was carried out. */

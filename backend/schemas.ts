@@ -17,6 +17,18 @@ export const nullableText = z.string().nullable();
 /** ISO 8601, UTC. */
 export const time = z.string().meta({ format: 'date-time' }).nullable();
 
+/**
+ * The parameters of a query string. A request with another one is refused, and the problem names those that there are: a
+ * parameter that is ignored answers another question than the one asked.
+ */
+export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
+  z.strictObject(shape, {
+    error: ({ code, keys }) =>
+      code === 'unrecognized_keys'
+        ? `unknown parameter ${(keys as string[]).map((key) => JSON.stringify(key.slice(0, 40))).join(', ')}; known: ${Object.keys(shape).join(', ') || 'none'}`
+        : undefined,
+  });
+
 const MAX_LIMIT = 100;
 const DEFAULT_LIMIT = 20;
 export const pageLimit = (standard: number) => z.coerce.number().int().min(1).max(MAX_LIMIT).default(standard);

@@ -7,6 +7,7 @@ import {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  LogController,
   type preHandlerHookHandler,
 } from 'fastify';
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
@@ -17,7 +18,7 @@ import { type AccessOptions, makeAccess } from './access.ts';
 import { type ConnectionLimits, connectionLimits } from './connections.ts';
 import type { RouteDeps } from './deps.ts';
 import { acceptSockets, frameSockets, refuseStrayHandshakes } from './frames-socket.ts';
-import { type HttpServer, makeHttpServer } from './http-server.ts';
+import { type HttpServer, makeHttpServer, type Timeouts } from './http-server.ts';
 import { acceptJsonOnly } from './json-body.ts';
 import { methodsByPath } from './known-methods.ts';
 import { type BackendMetrics, makeMetrics, type MetricsSources } from './metrics.ts';
@@ -30,6 +31,7 @@ import { metricsRoute } from './routes/metrics.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { taskRoutes } from './routes/tasks.ts';
+import { query } from './schemas.ts';
 
 /** More than the longest input takes, in any script, escaped where it must be. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -40,9 +42,10 @@ export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSource
   readonly longhaul: RouteDeps['longhaul'];
   readonly access: AccessOptions;
   readonly log: Logger;
-  /** Only tests have less patience, and fewer connections. */
+  /** Only tests have less patience, shorter bounds and fewer connections. */
   readonly patienceMs?: number;
   readonly connections?: ConnectionLimits;
+  readonly timeouts?: Partial<Timeouts>;
 }
 
 export function makeServer(options: ServerOptions): FastifyInstance {
@@ -52,12 +55,19 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   let http: HttpServer | undefined;
   const server = fastify({
     serverFactory: (handler) => {
-      http = makeHttpServer(handler, { limits: options.connections ?? connectionLimits(), handshakes });
+      http = makeHttpServer(handler, {
+        limits: options.connections ?? connectionLimits(),
+        timeouts: options.timeouts ?? {},
+        handshakes,
+        log: options.log,
+      });
       return http.server;
     },
     // Those of ours come first.
     clientErrorHandler: () => {},
-    loggerInstance: options.log.child({}, { level: 'warn', serializers: { req: requestInLog } }),
+    loggerInstance: options.log.child({}, { serializers: { req: requestInLog } }),
+    // Only those that were refused.
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT_BYTES,
     // A request that comes while the server stops is served: 503 would not say in our words why.
@@ -69,6 +79,10 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       void handleError(error, request as FastifyRequest, reply as FastifyReply),
   }) as unknown as FastifyInstance;
   const methodsOf = methodsByPath(server);
+  // A route that names no parameters takes none.
+  server.addHook('onRoute', (route) => {
+    route.schema = { querystring: query({}), ...route.schema };
+  });
   acceptJsonOnly(server);
   server.setValidatorCompiler(validatorCompiler);
   // What is sent is held to its schema by types and tests, not again each time: a row of an adopted table that is not as

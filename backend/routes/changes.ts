@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { getChange, getChangePatch, listChanges } from '../../client/changes.ts';
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../workflows/contract.ts';
 import type { Api, RouteDeps } from '../deps.ts';
-import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, time } from '../schemas.ts';
+import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, query, time } from '../schemas.ts';
 
 const facts = {
   id,
@@ -39,7 +39,7 @@ const change = z
   .meta({ id: 'Change' });
 /** Rows of an adopted table may have others; those are in the list without a filter. */
 const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
-const filter = z.strictObject({
+const filter = query({
   ...pageQuery,
   state: z.enum(CHANGE_STATES).optional(),
   project_id: id.optional(),
@@ -59,8 +59,8 @@ export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
     querystring: filter,
     response: { 200: pageOf(listed), ...problems() },
   };
-  api.get('/changes', { schema: list }, async ({ query }) => {
-    const { limit, cursor, state, project_id, session_id, task_id } = query;
+  api.get('/changes', { schema: list }, async (request) => {
+    const { limit, cursor, state, project_id, session_id, task_id } = request.query;
     const wanted = definedOf({
       state,
       projectId: project_id as ProjectId,
@@ -76,11 +76,11 @@ export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
     summary: 'One change, with its diff',
     tags,
     params: idParams,
-    querystring: z.strictObject({ files: z.enum(['all']).optional().describe('All of them, however many.') }),
+    querystring: query({ files: z.enum(['all']).optional().describe('All of them, however many.') }),
     response: { 200: change, ...problems('missing') },
   };
-  api.get('/changes/:id', { schema: show }, async ({ params, query }) => {
-    const most = query.files === 'all' ? Number.POSITIVE_INFINITY : MAX_FILES;
+  api.get('/changes/:id', { schema: show }, async ({ params, query: { files: wanted } }) => {
+    const most = wanted === 'all' ? Number.POSITIVE_INFINITY : MAX_FILES;
     const { files, ignored_files, actions, ...rest } = await getChange(longhaul, params.id as ChangeId, most);
     return { ...rest, files: [...files], ignored_files: [...ignored_files], actions: [...actions] };
   });

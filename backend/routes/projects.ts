@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { addProject, listProjects } from '../../client/projects.ts';
 import type { Api, RouteDeps } from '../deps.ts';
-import { definedOf, id, nullableText, pageOf, pageQuery, problems, text, time } from '../schemas.ts';
+import { definedOf, id, nullableText, pageOf, pageQuery, problems, query, text, time } from '../schemas.ts';
 
 const project = z.object({ id, name: nullableText, path: nullableText, created_at: time }).meta({ id: 'Project' });
 const newProject = z
@@ -38,7 +38,7 @@ export function projectRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): 
     operationId: 'listProjects',
     summary: 'Projects, newest first',
     tags,
-    querystring: z.strictObject(pageQuery),
+    querystring: query(pageQuery),
     response: { 200: pageOf(project), ...problems() },
   };
   api.get('/projects', { schema: list }, async ({ query: { limit, cursor } }) => {

@@ -12,6 +12,7 @@ import {
   pageOf,
   pageQuery,
   problems,
+  query,
   text,
   time,
 } from '../schemas.ts';
@@ -103,7 +104,7 @@ export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {
     operationId: 'listSessions',
     summary: 'Sessions, newest first',
     tags,
-    querystring: z.strictObject({ ...pageQuery, project_id: id.optional() }),
+    querystring: query({ ...pageQuery, project_id: id.optional() }),
     response: { 200: pageOf(listed), ...problems() },
   };
   api.get('/sessions', { schema: list }, async ({ query: { limit, cursor, project_id } }) => {
@@ -117,7 +118,7 @@ export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {
     summary: 'One session, with its timeline: the newest page of its messages, or an older one',
     tags,
     params: idParams,
-    querystring: z.strictObject(timelineQuery),
+    querystring: query(timelineQuery),
     response: { 200: timeline, ...problems('missing') },
   };
   api.get('/sessions/:id', { schema: show }, async ({ params, query: { limit, before } }) =>

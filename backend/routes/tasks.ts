@@ -6,7 +6,7 @@ import { submitOnce } from '../../client/submit-once.ts';
 import { describe, pageOfTasks, type TaskDescription } from '../../client/tasks.ts';
 import { type ProjectId, type SessionId, TASK_STATES, type TaskId } from '../../workflows/contract.ts';
 import type { Api, RouteDeps } from '../deps.ts';
-import { definedOf, id, idParams, pageOf, pageQuery, problems, text } from '../schemas.ts';
+import { definedOf, id, idParams, pageOf, pageQuery, problems, query, text } from '../schemas.ts';
 import { cancelled, newTask, task } from './task-schemas.ts';
 
 const idempotency = z.object({
@@ -16,7 +16,7 @@ const idempotency = z.object({
     .optional()
     .describe('The same key with the same body, within a day, is the same task and the same answer.'),
 });
-const filter = z.strictObject({
+const filter = query({
   ...pageQuery,
   project_id: id.optional(),
   session_id: id.optional(),
@@ -57,8 +57,8 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
     querystring: filter,
     response: { 200: pageOf(task), ...problems() },
   };
-  api.get('/tasks', { schema: list }, async ({ query }) => {
-    const { limit, cursor, project_id, session_id, state } = query;
+  api.get('/tasks', { schema: list }, async (request) => {
+    const { limit, cursor, project_id, session_id, state } = request.query;
     const wanted = definedOf({ projectId: project_id as ProjectId, sessionId: session_id as SessionId, state });
     const { items, next_cursor } = await pageOfTasks(deps, wanted, { limit, ...definedOf({ cursor }) });
     return { items: items.map((one) => ({ ...one, actions: [...one.actions] })), next_cursor };

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { inject } from 'vitest';
 import type { AccessOptions } from '../../backend/access.ts';
 import type { ConnectionLimits } from '../../backend/connections.ts';
+import type { Timeouts } from '../../backend/http-server.ts';
 import { makeServer } from '../../backend/server.ts';
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
 import type { Sql } from '../../store/sql.ts';
@@ -48,6 +49,7 @@ export interface LabServer {
 export interface LabServerOptions {
   readonly patienceMs?: number;
   readonly connections?: ConnectionLimits;
+  readonly timeouts?: Partial<Timeouts>;
   /** Default: 127.0.0.1. */
   readonly listenAt?: string;
   /** Before it listens. */
@@ -102,6 +104,7 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     projectRoots: options.projectRoots ?? [],
     ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
     ...(options.connections === undefined ? {} : { connections: options.connections }),
+    ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     log: pino({ level: 'debug' }, { write: (line) => void log.push(line) }),
   });
   options.prepare?.(server);

@@ -168,7 +168,7 @@ describe('a handshake', () => {
 
 describe('a target with a host in it', () => {
   test('is served by its path', async () => {
-    const answer = await onlyAnswer(requestText('GET http://localhost:1/api/agents?x=1 HTTP/1.1', [HOST, bearer(), 'Connection: close'])); // prettier-ignore
+    const answer = await onlyAnswer(requestText('GET http://localhost:1/api/tasks?limit=1 HTTP/1.1', [HOST, bearer(), 'Connection: close'])); // prettier-ignore
     expect(answer.status).toBe(200);
   });
 
