@@ -81,7 +81,9 @@ test('records of what runs that were removed or changed are found out anew, and 
     const shown = statusOf(await longhaul(['status', '--json']));
     expect(shown.parts.map(({ name, pid }) => [name, pid])).toEqual(before.parts.map(({ name, pid }) => [name, pid]));
     expect(shown).toMatchObject({ database_url: before.database_url, temporal_address: before.temporal_address });
-    expect(statusOf(await longhaul(['up', '-d', '--json']))).toEqual(before);
+    // A program tells its version once, as it starts: that was in its record.
+    const parts = before.parts.map((part) => ({ ...part, version: part.name === 'supervisor' ? part.version : null }));
+    expect(statusOf(await longhaul(['up', '-d', '--json']))).toEqual({ ...before, parts });
   }
   expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: expect.stringContaining('postgres') as string });
   for (const { pid } of before.parts) expect(identifyRunning(pid ?? 0)).toBeUndefined();
