@@ -25,7 +25,7 @@ export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
   z.strictObject(shape, {
     error: ({ code, keys }) =>
       code === 'unrecognized_keys'
-        ? `unknown parameter ${(keys as string[]).map((key) => JSON.stringify(key.slice(0, 40))).join(', ')}; known: ${Object.keys(shape).join(', ') || 'none'}`
+        ? `unknown parameter ${keys.map((key) => JSON.stringify(key.slice(0, 40))).join(', ')}; known: ${Object.keys(shape).join(', ') || 'none'}`
         : undefined,
   });
 
