@@ -98,7 +98,7 @@ function serverFor(
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
     socket.on('error', () => {});
     const refused = new LonghaulError('method_not_allowed', `This is no proxy: it takes no ${request.method ?? 'CONNECT'}.`); // prettier-ignore
-    socket.write(problemMessage(refused, log, { allow: 'DELETE, GET, HEAD, POST' }));
+    socket.write(problemMessage(refused, log, { allow: 'GET, HEAD, POST' }));
     linger(socket);
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {

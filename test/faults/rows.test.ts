@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endAttempts } from '../../store/attempts.ts';
+import { sessionPage } from '../../store/sessions.ts';
 import { type SessionId, type TaskId, taskWorkflowId, WORKFLOW_QUEUE } from '../../workflows/contract.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
@@ -130,6 +131,15 @@ test('the worktree removed in mid-turn by another program: the task fails and sa
   await gate.open();
   expect(await lab.ended(task)).toMatchObject({ state: 'failed', error_code: 'worktree_replaced' });
   expect(await lab.changes(task)).toEqual([]);
+});
+
+test('a task whose agent reports no tokens has none, and so has its session', async () => {
+  const task = await insert({ mode_id: 'no-such-mode' });
+  const { session_id } = await lab.ended(task);
+  const [row] = await lab.sql`SELECT cost_tokens FROM tasks WHERE id = ${task}`;
+  expect(row).toEqual({ cost_tokens: null });
+  const { items } = await sessionPage(lab.sql, {}, { limit: 100 });
+  expect(items.find(({ id }) => id === session_id)).toMatchObject({ cost_tokens: null });
 });
 
 /** As any SQL program would. */
