@@ -18,8 +18,8 @@ export default defineConfig({
     env: { LONGHAUL_FAULTS_VICTIMS: 'worker,all' },
     globalSetup: ['test/global-setup.ts'],
     // Real processes on two cores: a test waits for events, these bounds only end what hangs.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
   },
