@@ -2,10 +2,12 @@
  * Step 2, create worktree: the first step that holds an agent slot at Temporal, so this is where a task starts to run.
  * Where other workers of the host have all slots it waits for one: a task that waits has cost no checkout. It takes none;
  * a turn does.
- * Run twice it finds the same worktree on the same base: the row keeps what the first one chose.
+ * Run twice it finds the same worktree on the same base: the row keeps what the first one chose. A path in another home, from
+ * which the database was copied, is not used: the turn starts over in a worktree of this home.
  */
 import path from 'node:path';
 import { appendKeyed } from '../frames/append.ts';
+import { forgetAttempts } from '../store/forget-open-turns.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import type { Sql, Tx } from '../store/sql.ts';
 import type { CreatedWorktree, SessionId, StepInput, TaskId } from '../workflows/contract.ts';
@@ -31,7 +33,8 @@ interface Place {
   readonly waitedS: number | null;
 }
 
-export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots, slots, hurry }: StepDeps) {
+export function makeCreateWorktree(deps: StepDeps) {
+  const { sql, worktrees, projectRoots, slots, hurry } = deps;
   return async function createWorktree({ taskId }: StepInput): Promise<CreatedWorktree> {
     if (!slots.isOneFree()) {
       await withHeartbeat(async (signal) => {
@@ -40,7 +43,7 @@ export function makeCreateWorktree({ sql, worktrees, worktreesDir, projectRoots,
       });
     }
     if (projectRoots.length > 0) await refuseProjectOutside(sql, taskId, projectRoots);
-    const place = await sql.begin((tx) => beginTask(tx, taskId, worktreesDir));
+    const place = await sql.begin((tx) => beginTask(tx, taskId, deps));
     if (place.waitedS !== null) countQueueWait(place.waitedS);
     const made = await withHeartbeat((signal) =>
       makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, hurry]) }),
@@ -94,7 +97,7 @@ async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly st
   if (commonDir !== undefined) await refuseOutside(commonDir, roots);
 }
 
-async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<Place> {
+async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: StepDeps): Promise<Place> {
   const [task] = await tx<
     {
       state: string;
@@ -112,9 +115,11 @@ async function beginTask(tx: Tx, taskId: TaskId, worktreesDir: string): Promise<
   if (task.state !== 'pending' && task.state !== 'running') {
     throw new LonghaulError('superseded', `task ${taskId} is ${task.state}: expected pending or running`);
   }
-  const { session_id: sessionId } = task;
+  const { session_id: sessionId, worktree_path: named } = task;
+  const isElsewhere = named !== null && !worktrees.isOwn(named);
+  if (isElsewhere) await forgetAttempts(tx, [taskId]);
   const [worktreePath, bases] = await Promise.all([
-    task.worktree_path ?? pathFor(tx, { taskId, sessionId, worktreesDir }),
+    named === null || isElsewhere ? pathFor(tx, { taskId, sessionId, worktreesDir }) : named,
     task.base_commit === null ? results(tx, sessionId) : [task.base_commit],
   ]);
   await Promise.all([

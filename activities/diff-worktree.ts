@@ -41,7 +41,7 @@ export function makeDiffWorktree(deps: StepDeps) {
     await endTask(taskId, { home: deps.env['LONGHAUL_HOME'] });
     const place = row ?? (await orphan(deps, taskId));
     const { worktree_path: worktreePath, base_commit: base } = place ?? {};
-    if (!place || !worktreePath || !base) return { kind: 'none' };
+    if (!place || !worktreePath || !base || !worktrees.isOwn(worktreePath)) return { kind: 'none' };
     const owner = worktrees.ownerOf(worktreePath);
     const isOthers = owner !== undefined && owner !== taskId;
     if (isOthers || !(await isThere(worktreePath))) return goneDiff(deps, place, taskId);

@@ -59,10 +59,10 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
 const CANNOT_LOAD = 'the turn was interrupted and the agent cannot load its session';
 const FILES_GONE = 'the turn was interrupted and its worktree was removed: what the agent had written there is gone';
 
-/** Whether the folder in which that attempt worked is gone. False where it is not known. */
+/** Whether the folder in which that attempt worked does not exist any more. False where it is not known. */
 function isElsewhere({ deps, task }: AgentStart, { worktree }: EarlierAttempt): boolean {
   const now = deps.worktrees.folderAt(task.worktree_path);
-  return worktree !== null && now !== undefined && now !== worktree;
+  return now === 'none' || (worktree !== null && now !== undefined && now !== worktree);
 }
 
 /** Undefined, and the agent is gone, if it cannot load its session. */

@@ -38,6 +38,6 @@ export function makeRemoveWorktree(deps: StepDeps) {
 
 /** A record that was being written as the machine lost power says nothing; while its task is open the path is its own. */
 function unrecorded(place: Place | undefined, worktrees: StepDeps['worktrees']): string | undefined {
-  if (!place?.unended || place.worktree_path === null) return undefined;
+  if (!place?.unended || place.worktree_path === null || !worktrees.isOwn(place.worktree_path)) return undefined;
   return worktrees.ownerOf(place.worktree_path) === undefined ? place.worktree_path : undefined;
 }

@@ -9,6 +9,7 @@
  * An aborted call throws its signal's reason, once its git processes are gone.
  */
 import { lstatSync } from 'node:fs';
+import path from 'node:path';
 import { LonghaulError } from '../workflows/errors.ts';
 import { type Collected, collectChange } from './collect.ts';
 import {
@@ -20,6 +21,7 @@ import {
   resetWorktree,
 } from './create.ts';
 import { git, tryGit } from './git.ts';
+import { replaced } from './identity.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
 import type { CollectRequest } from './job.ts';
 import { deleteRef } from './refs.ts';
@@ -51,13 +53,18 @@ export interface Worktrees {
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
   /** The worktree that is this task's by now, for a task whose row is gone; undefined: it has none. */
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;
-  /** Throws `worktree_replaced` if what is at the path is not the folder that was made there. Without a record it says nothing. */
+  /** Throws `worktree_replaced` if what is at the path is not the folder that was made there, or is another home's. */
   refuseReplaced(worktreePath: string): void;
   /**
    * Which folder the worktree at this path is: another one once it was made anew; `none` if it is gone or not whole.
    * undefined: our records do not say.
    */
   folderAt(worktreePath: string): string | undefined;
+  /**
+   * Whether this home may work at the path: it lies in the home's worktrees folder, or a record says that this home made it.
+   * False: the row names a worktree of another home, from which the database was copied.
+   */
+  isOwn(worktreePath: string): boolean;
   /** Whose task's the worktree at this path is by now; undefined: nobody's, as far as our records say. */
   ownerOf(worktreePath: string): string | undefined;
   /** The commit that `ref` names; undefined: there is no such ref. */
@@ -72,6 +79,10 @@ export interface Worktrees {
 export const taskRef = (taskId: string): string => `refs/longhaul/tasks/${taskId}`;
 
 export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
+  const isOwn = (worktreePath: string): boolean => {
+    const at = canonical(worktreePath);
+    return root === undefined || isWithin(root, at) || readRecord(locksDir, at) !== undefined;
+  };
   return {
     inspect: (projectPath, signal) => inspect(projectPath, { ...(signal && { signal }) }),
     create: (request) => createWorktree(locksDir, request),
@@ -84,10 +95,12 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     remove: (request) => removeWorktree({ locksDir, ...(root !== undefined && { root }) }, request),
     findOwned: (owner) => findOwned(locksDir, owner),
     refuseReplaced(worktreePath) {
+      if (!isOwn(worktreePath)) throw replaced(`${worktreePath} is expected in ${root}, and this home has not made it`);
       const record = readRecord(locksDir, canonical(worktreePath));
       if (record !== undefined && record.state !== 'making') refuseReplaced(record);
     },
     folderAt: (worktreePath) => folderOf(readRecord(locksDir, canonical(worktreePath))),
+    isOwn,
     ownerOf: (worktreePath) => readRecord(locksDir, canonical(worktreePath))?.owner,
     resultCommit: async ({ projectPath, ref, signal }) => {
       checkRef(ref);
@@ -120,6 +133,10 @@ function folderOf(record: WorktreeRecord | undefined): string | undefined {
 async function repositoryOf(projectPath: string): Promise<string> {
   return commonDirOf(projectPath) ?? (await inspect(projectPath)).commonDir;
 }
+
+/** `root` may be a link to another disk: a worktree's path has the links in its parents resolved. */
+const isWithin = (root: string, at: string): boolean =>
+  at.startsWith(`${path.dirname(canonical(path.join(root, 'any')))}${path.sep}`);
 
 /** Refs outside refs/longhaul are the user's. */
 function checkRef(ref: string): void {

@@ -1,12 +1,12 @@
 /** A home is backed up while it works, and lost: what comes back, and what becomes of tasks that were open. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { taskRef } from '../../worktrees/worktrees.ts';
-import { type LabHome, startHome } from '../lab/home.ts';
+import { LabHome, startHome } from '../lab/home.ts';
 import { longhaul } from '../lab/longhaul.ts';
 import { isWaiting } from '../lab/observer.ts';
 import { expectWhole } from '../lab/whole.ts';
@@ -90,3 +90,51 @@ test('a stopped home is backed up too; restore refuses a home with a database, a
   });
   await lab.up();
 });
+
+test('restored beside its original, which is stopped: each works in a worktree of its own, and both complete', async () => {
+  const gate = lab.seen.gate();
+  const task = await lab.seen.submit({
+    input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
+  });
+  await lab.seen.untilFrame(task, 'the agent waits', isWaiting);
+  const { worktree_path: worktree, session_id: session } = await lab.seen.task(task);
+  const third = path.join(aside, 'third.tar.gz');
+  expect(await lab.command('backup', third)).toMatchObject({ code: 0, stderr: '' });
+  expect(await lab.command('down')).toMatchObject({ code: 0 });
+  const before = await contentOf(worktree ?? '');
+  expect([...before.keys()]).toContain('first.txt');
+  await rm(gate.path);
+  await gate.open(); // a file from here on: no agent waits at it
+
+  const copy = new LabHome(
+    path.join(aside, 'copy'),
+    { XDG_STATE_HOME: path.join(aside, 'agent-state') },
+    lab.repository,
+  );
+  expect(await copy.command('restore', third)).toMatchObject({ code: 0, stderr: '' });
+  onTestFinished(() => copy.close());
+  await copy.up();
+  expect(await copy.seen.ended(task)).toMatchObject({
+    state: 'completed',
+    worktree_path: path.join(copy.home, 'worktrees', session ?? ''),
+  });
+  expect(await copy.seen.inChange(task, 'first.txt')).toBe('first');
+  expect(await copy.seen.inChange(task, 'second.txt')).toBe('second');
+  expect(await contentOf(worktree ?? '')).toEqual(before);
+  expect(await copy.command('down')).toMatchObject({ code: 0 });
+
+  await lab.up();
+  expect(await lab.seen.ended(task)).toMatchObject({ worktree_path: worktree });
+  await expectWhole(lab.seen, task, { files: { 'first.txt': 'first', 'second.txt': 'second' } });
+});
+
+/** Of each file and folder: which one it is, when it was written, what is in it. */
+async function contentOf(folder: string): Promise<Map<string, readonly [number, number, string]>> {
+  const names = ['.', ...(await readdir(folder, { recursive: true }))];
+  const each = names.map(async (name) => {
+    const found = path.join(folder, name);
+    const status = await lstat(found);
+    return [name, [status.ino, status.mtimeMs, status.isFile() ? await readFile(found, 'utf8') : '']] as const;
+  });
+  return new Map(await Promise.all(each));
+}

@@ -50,7 +50,7 @@ test('replaced before an attempt that follows a crash: no agent starts in it', a
   expect(await readdir(ended.worktree_path ?? '')).toEqual(['late.txt']);
 });
 
-test.each(['and its run is known', 'and its run is lost'])(
+test.each(['and its run is known', 'and its run is lost', 'and its attempt is of an earlier version'])(
   'removed while no worker runs, %s: the turn starts over, says why, and its change holds all that the agent wrote',
   async (what) => {
     const gate = lab.gate();
@@ -61,6 +61,7 @@ test.each(['and its run is known', 'and its run is lost'])(
     worker.kill('SIGKILL');
     await worker.exited;
     await rm((await lab.task(task)).worktree_path ?? '', { recursive: true });
+    if (what.endsWith('version')) await lab.sql`UPDATE attempts SET worktree = NULL WHERE task_id = ${task}`;
     if (what.endsWith('lost')) await lab.loseTemporal();
     worker = await lab.startWorker();
     const opened = gate.open();

@@ -1,7 +1,9 @@
 /** What programs do to rows while a task runs. Its work is not lost, and its session goes on. */
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { endAttempts } from '../../store/attempts.ts';
 import { sessionPage } from '../../store/sessions.ts';
 import { type SessionId, type TaskId, taskWorkflowId, WORKFLOW_QUEUE } from '../../workflows/contract.ts';
@@ -28,6 +30,26 @@ test('a running task put back to pending: refused', async () => {
   await goOn();
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
   expect(await lab.changes(task)).toHaveLength(1);
+});
+
+test("a worktree path in another home, as in a copied database: nothing at that path is touched, the turn starts over in this home's worktree", async () => {
+  const other = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-other-')));
+  onTestFinished(() => rm(other, { recursive: true, force: true }));
+  const worktree = path.join(other, 'theirs');
+  await lab.repository.git('worktree', 'add', '--quiet', '--detach', '--lock', '--reason', 'Longhaul', worktree);
+  onTestFinished(async () => void (await lab.repository.git('worktree', 'remove', '--force', '--force', worktree)));
+  await writeFile(path.join(worktree, 'theirs.txt'), 'theirs');
+  const base = (await lab.repository.git('rev-parse', 'HEAD')).trim();
+  const [row] = await lab.sql<{ id: TaskId }[]>`
+    INSERT INTO tasks (project_id, input, agent, worktree_path, base_commit)
+    VALUES (${lab.projectId}, 'write ours.txt with ours', 'demo', ${worktree}, ${base}) RETURNING id`;
+  const task = row?.id as TaskId;
+  const { state, session_id, worktree_path } = await lab.ended(task);
+  expect([state, worktree_path]).toEqual(['completed', path.join(lab.home, 'worktrees', session_id ?? '')]);
+  expect(await lab.inChange(task, 'ours.txt')).toBe('ours');
+  await expect(lab.inChange(task, 'theirs.txt')).rejects.toThrow();
+  expect(await readFile(path.join(worktree, 'theirs.txt'), 'utf8')).toBe('theirs');
+  expect(await readdir(worktree)).not.toContain('ours.txt');
 });
 
 test('a final state written by a program: the work is queued, the next task of the session starts', async () => {
