@@ -2,6 +2,7 @@
  * Tells followers that the checkout holds edits which the agent does not see. Looked at while the agent starts: on a
  * large checkout git takes a second, and nobody need wait for it. Run again it says nothing twice.
  */
+import { taskBefore } from '../store/diffs.ts';
 import type { SessionId, TaskId } from '../workflows/contract.ts';
 import { appendWarnings } from './append-warnings.ts';
 import type { StepDeps } from './step.ts';
@@ -13,9 +14,12 @@ export async function warnOfEdits(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const [task] = await sql<{ session_id: SessionId; path: string }[]>`
-      SELECT t.session_id, p.path FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
-    const message = task && (await worktrees.uncommittedEdits(task.path, signal));
+    const [task] = await sql<{ session_id: SessionId; path: string; base_commit: string | null }[]>`
+      SELECT t.session_id, p.path, t.base_commit FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
+    if (!task) return;
+    const before = task.base_commit === null ? undefined : await taskBefore(sql, taskId, task.base_commit);
+    const startsFrom = before && `the result of task ${before.slice(0, 8)}`;
+    const message = await worktrees.uncommittedEdits(task.path, { ...(startsFrom && { startsFrom }), signal });
     if (!message) return;
     await appendWarnings(sql, { sessionId: task.session_id, taskId, kind: 'uncommitted-edits' }, [message]);
   } catch (error) {

@@ -4,8 +4,9 @@
  */
 import type { Command } from 'commander';
 import type { Longhaul } from '../client/connection.ts';
+import { findId, missing } from '../client/short-ids.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
-import { describe, getDiff, getPatch } from '../client/tasks.ts';
+import { describe, getDiff, getPatch, listTasks, taskBelow } from '../client/tasks.ts';
 import { sessionDiff } from '../maintenance/session-diff.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
@@ -21,6 +22,8 @@ interface DiffOptions {
 
 /** A change, as it is asked for. */
 interface Found extends Omit<PatchSource, 'patch'> {
+  /** The task whose result it is on top of. */
+  readonly before?: TaskId | undefined;
   /** Of `--json`. */
   readonly facts: object;
   /** Read only where it is printed: it may have 100 MB. */
@@ -30,13 +33,13 @@ interface Found extends Omit<PatchSource, 'patch'> {
 export function registerDiff(program: Command): void {
   const command = program
     .command('diff')
-    .argument('<task>', 'id, or the beginning of one')
+    .argument('<task>', 'id, or the beginning of one; with --session also that of the session')
     .option('--session', 'what all tasks of its session changed together')
     .option('--json', 'for programs')
     .action((text: string, options: DiffOptions) =>
       runCommand(options, () =>
         withLonghaul(async ({ longhaul }) => {
-          const taskId = await resolveTaskId(longhaul.sql, text);
+          const taskId = await (options.session ? taskOfSession(longhaul, text) : resolveTaskId(longhaul.sql, text));
           const found = await (options.session ? ofSession(longhaul, taskId) : ofTask(longhaul, taskId));
           if (options.json) {
             process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
@@ -44,9 +47,7 @@ export function registerDiff(program: Command): void {
           }
           if (!found) return sayNone(longhaul, taskId);
           if (!process.stdout.isTTY) return printPatch({ ...found, patch: await found.patch() });
-          process.stdout.write(
-            readText(found, `longhaul diff ${options.session ? '--session ' : ''}${taskId.slice(0, 8)}`),
-          );
+          process.stdout.write(readText(found, takeLines(taskId, found.before, options)));
         }),
       ),
     );
@@ -54,20 +55,41 @@ export function registerDiff(program: Command): void {
     command,
     ['longhaul diff 1a2b3c4d'],
     [`longhaul diff 1a2b3c4d | ${APPLY}`, 'into your checkout'],
-    ['longhaul diff --session 1a2b3c4d', 'with the tasks before it in the session'],
+    ['longhaul diff --session 1a2b3c4d', 'all tasks of its session'],
   );
+}
+
+/** The newest task of the session that the text names; or the task that it names. */
+async function taskOfSession(longhaul: Longhaul, text: string): Promise<TaskId> {
+  const { sql } = longhaul;
+  const sessionId = await findId(sql, 'session', text);
+  if (sessionId === undefined) return resolveTaskId(sql, text);
+  const [newest] = await listTasks(longhaul, { sessionId, limit: 1 });
+  if (!newest) throw missing('task', text);
+  return newest.id;
 }
 
 async function ofTask(longhaul: Longhaul, taskId: TaskId): Promise<Found | undefined> {
   const diff = await getDiff(longhaul, taskId);
-  return diff && { ...diff, commits: diff.result_commit, facts: diff, patch: () => getPatch(longhaul, diff) };
+  if (!diff) return undefined;
+  return {
+    ...diff,
+    before: await taskBelow(longhaul, taskId, diff),
+    commits: diff.result_commit,
+    facts: diff,
+    patch: () => getPatch(longhaul, diff),
+  };
 }
 
 async function ofSession(longhaul: Longhaul, taskId: TaskId): Promise<Found | undefined> {
   const found = await sessionDiff(longhaul, taskId);
   if (!found) return undefined;
   const { patch, ...facts } = found;
-  if (facts.earlier_changes > 0) {
+  if (facts.begins_after_removed_task) {
+    process.stderr.write(
+      `longhaul: a task before these was removed: its change is not in this sum, which begins at its result ${facts.base_commit}.\n`,
+    );
+  } else if (facts.earlier_changes > 0) {
     const count = `${facts.earlier_changes} earlier ${facts.earlier_changes === 1 ? 'change' : 'changes'}`;
     process.stderr.write(`longhaul: the session began anew after ${count}, not in this sum.\n`);
   }
@@ -80,10 +102,28 @@ async function sayNone(longhaul: Longhaul, taskId: TaskId): Promise<void> {
   process.stderr.write(`task ${taskId.slice(0, 8)} ${soFar}\n`);
 }
 
-function readText({ diff, diff_truncated }: Found, command: string): string {
+/** How to take a change, the whole of it first. On top of another it does not apply to a checkout without that one. */
+export function takeLines(
+  taskId: TaskId,
+  before: TaskId | undefined,
+  { session }: Pick<DiffOptions, 'session'>,
+): { readonly whole: string; readonly lines: readonly string[] } {
+  const id = taskId.slice(0, 8);
+  const whole = `longhaul diff ${session ? '--session ' : ''}${id}`;
+  if (before === undefined) return { whole, lines: [`into your checkout: ${whole} | ${APPLY}`] };
+  return {
+    whole,
+    lines: [
+      `on top of the change of task ${before.slice(0, 8)}, into a checkout that has it: ${whole} | ${APPLY}`,
+      `into a checkout that does not have it, all changes of the session: longhaul diff --session ${id} | ${APPLY}`,
+    ],
+  };
+}
+
+function readText({ diff, diff_truncated }: Found, { whole, lines }: ReturnType<typeof takeLines>): string {
   const paint = painter(process.stdout);
-  const last = [`\ninto your checkout: ${command} | ${APPLY}\n`];
-  if (diff_truncated) last.unshift(`\nThis is the beginning of a long change. All of it: ${command} > change.patch\n`);
+  const last = [`\n${lines.join('\n')}\n`];
+  if (diff_truncated) last.unshift(`\nThis is the beginning of a long change. All of it: ${whole} > change.patch\n`);
   return coloured(diff, paint) + last.map((line) => paint('dim', line)).join('');
 }
 

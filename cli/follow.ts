@@ -1,7 +1,7 @@
 /** What `run` and `watch` share: follow a task to its end, or until Ctrl-C detaches. */
 import type { Longhaul } from '../client/connection.ts';
 import { framesBeside, followTask } from '../client/follow-task.ts';
-import { describe, type TaskDescription } from '../client/tasks.ts';
+import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
 import { EXIT, sayIfReaderLeaves } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
@@ -42,7 +42,7 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
     if (!options.json) print(detachedLines(taskId));
     return EXIT.done;
   }
-  if (!options.json) print(endLines(task));
+  if (!options.json) print(endLines(task, await taskBelow(context.longhaul, taskId, task.change)));
   return exitCodeOfTask(task);
 }
 
@@ -148,7 +148,7 @@ function ending(task: TaskDescription): LiveLine {
   return { text: head.join(' · '), style };
 }
 
-function endLines(task: TaskDescription): LiveLine[] {
+export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
   if (!isFinal(task.state)) return [ending(task)];
   const more: string[] = [];
   // The summary of a completed task is the last paragraph of what was just shown.
@@ -160,7 +160,12 @@ function endLines(task: TaskDescription): LiveLine[] {
         .map((line) => `  ${line}`),
     );
   }
-  if (task.change) more.push(`  longhaul diff ${shortId(task)}`);
+  if (task.change && before) {
+    more.push(
+      `  longhaul diff ${shortId(task)}            on top of the change of task ${shortId({ id: before })}`,
+      `  longhaul diff --session ${shortId(task)}  all changes of the session`,
+    );
+  } else if (task.change) more.push(`  longhaul diff ${shortId(task)}`);
   else if (task.state === 'failed') more.push(`  longhaul show ${shortId(task)}`);
   return [{ text: '' }, ending(task), ...more.map((text) => ({ text }))];
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { CHANGE_STATES, type ChangeState } from '../client/changes.ts';
 import { findProjects } from '../client/projects.ts';
 import { findSessions } from '../client/sessions.ts';
 import { resolveId } from '../client/short-ids.ts';
@@ -11,14 +12,14 @@ import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { type CommandContext, withLonghaul } from './longhaul.ts';
 import { sessionTable } from './session-text.ts';
-import { notEmpty, wholeNumber } from './submission.ts';
+import { notEmpty, numberFromOne } from './submission.ts';
 import { tableText } from './task-text.ts';
 import { painter } from './terminal.ts';
 
 interface ListOptions {
   readonly sessions?: boolean;
   readonly state?: TaskState | Phase;
-  readonly change?: string;
+  readonly change?: ChangeState;
   readonly project?: string;
   readonly session?: string;
   readonly search?: string;
@@ -39,11 +40,11 @@ export function registerLs(program: Command): void {
     .addOption(
       new Option('--state <state>', 'only those; also a phase of tasks at work').choices([...TASK_STATES, ...PHASES]),
     )
-    .option('--change <state>', 'only tasks whose change is in this state, such as pending', notEmpty)
+    .addOption(new Option('--change <state>', 'only tasks whose change is in this state').choices(CHANGE_STATES))
     .option('--project <project>', 'only of this project: a folder in its repository, or its name', notEmpty)
     .option('--session <session>', 'only tasks of this session; id, or the beginning of one')
     .option('--search <text>', 'only those with this text in what was asked, or in the summary', notEmpty)
-    .option('--limit <count>', 'at most so many', wholeNumber, 20)
+    .option('--limit <count>', 'at most so many', numberFromOne, 20)
     .option('--json', 'for programs')
     .action((options: ListOptions) =>
       runCommand(options, () =>

@@ -28,7 +28,10 @@ export function registerRm(program: Command): void {
         withLonghaul(async ({ longhaul }) => {
           const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
           // One that has not ended is refused below; there is nothing to ask.
-          if (isFinal(task.state) && !options.yes && !(await confirmed(task))) return EXIT.cancelled;
+          if (isFinal(task.state) && !options.yes && !(await confirmed(task))) {
+            process.stdout.write('not removed\n');
+            return EXIT.cancelled;
+          }
           const removed = await removeTask(longhaul, task.id);
           process.stdout.write(
             options.json ? `${JSON.stringify(removedJson(task, removed))}\n` : removedText(task, removed),

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { onlyAgent } from '../client/agents.ts';
 import { resolveId } from '../client/short-ids.ts';
-import { submit, type SubmittedTask } from '../client/submit.ts';
+import { agentOfSession, submit, type SubmittedTask } from '../client/submit.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import type { CommandContext } from './longhaul.ts';
 import { unmarked } from './task-words.ts';
@@ -25,7 +25,11 @@ export function addSubmissionOptions(command: Command): Command {
   return command
     .argument('<input...>', "what the agent is to do; - reads it from stdin, and -- precedes one like '-x'")
     .option('--project <path>', 'a folder in the git repository (default: the current one)', notEmpty)
-    .option('--agent <name>', 'one of available_agents (default: the only one besides demo)', notEmpty)
+    .option(
+      '--agent <name>',
+      'one of available_agents (default: that of the session, else the only one besides demo)',
+      notEmpty,
+    )
     .option('--model <id>', "one of the agent's models", notEmpty)
     .option('--mode <id>', "one of the agent's modes", notEmpty)
     .option('--thinking <id>', "one of the agent's thinking options", notEmpty)
@@ -45,6 +49,12 @@ export function addSubmissionOptions(command: Command): Command {
 export function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError(`expected a whole number, found ${JSON.stringify(text)}.`);
   return Number(text);
+}
+
+export function numberFromOne(text: string): number {
+  const count = wholeNumber(text);
+  if (count < 1) throw new InvalidArgumentError('expected a number from 1, found 0.');
+  return count;
 }
 
 export function notEmpty(text: string): string {
@@ -69,18 +79,19 @@ export async function submitFrom(
   if (input.trim() === '') throw new LonghaulError('invalid_input', 'input is empty: say what the agent is to do.');
   // In a session the project is known; a path that is given is checked against it.
   const projectPath = options.project ?? (options.session === undefined ? '.' : undefined);
+  const { sql } = longhaul;
+  // First of all: a session that does not exist is no question of agents.
+  const sessionId = options.session === undefined ? undefined : await resolveId(sql, 'session', options.session);
   return submit(
-    { sql: longhaul.sql, projectRoots: services.settings.projectRoots },
+    { sql, projectRoots: services.settings.projectRoots },
     {
       input,
-      agent: options.agent ?? (await onlyAgent(longhaul.sql)),
+      agent: options.agent ?? (await agentOfSession(sql, sessionId)) ?? (await onlyAgent(sql)),
       ...(projectPath === undefined ? {} : { projectPath: resolve(projectPath) }),
       ...(options.model === undefined ? {} : { model: options.model }),
       ...(options.mode === undefined ? {} : { modeId: options.mode }),
       ...(options.thinking === undefined ? {} : { thinkingOptionId: options.thinking }),
-      ...(options.session === undefined
-        ? {}
-        : { sessionId: await resolveId(longhaul.sql, 'session', options.session) }),
+      ...(sessionId === undefined ? {} : { sessionId }),
       ...(options.priority === undefined ? {} : { priority: options.priority }),
       ...(options.policy === undefined ? {} : { permissionPolicy: options.policy }),
     },

@@ -12,6 +12,10 @@ import type { ChangeId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 
+/** Rows of an adopted table may have others; those are in the list without a filter. */
+export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
+export type ChangeState = (typeof CHANGE_STATES)[number];
+
 type WithActions<Change> = Change & {
   /** What can be asked of it now. So far nothing: a change cannot be applied or rejected yet. */
   readonly actions: readonly string[];

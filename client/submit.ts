@@ -9,8 +9,8 @@ import { idOf } from '../store/ids.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import { findProject } from '../store/projects.ts';
 import { insertTask } from '../store/queue.ts';
-import { addChat, addUserMessage, chatIsOf, findSession, newestOpenChat } from '../store/sessions.ts';
-import type { Sql, Tx } from '../store/sql.ts';
+import { addChat, addUserMessage, chatIsOf, findSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
+import type { Db, Sql, Tx } from '../store/sql.ts';
 import { refuseTaskValues } from '../store/task-limits.ts';
 import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
@@ -34,7 +34,7 @@ export interface Submission {
   readonly projectId?: string;
   readonly projectPath?: string;
   readonly input: string;
-  /** Name from `available_agents`. Needed: there is no native agent yet. */
+  /** Name from `available_agents`. Default: that of the session's newest task. Needed without a session. */
   readonly agent?: string;
   readonly model?: string;
   readonly modeId?: string;
@@ -68,7 +68,7 @@ export interface CheckedSubmission extends SubmittedTask {
 export async function checkSubmission(deps: SubmitDeps, given: Submission): Promise<CheckedSubmission> {
   const submission = { ...given, input: wellFormedText(given.input) };
   refuseValues(submission);
-  const agent = await agentOf(deps.sql, submission.agent);
+  const agent = await agentOf(deps.sql, submission.agent ?? (await agentOfSession(deps.sql, submission.sessionId)));
   const projectId = await projectOf(deps, submission);
   return { submission, agent, projectId, taskId: randomUUID() as TaskId };
 }
@@ -134,6 +134,19 @@ async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent>
   );
 }
 
+/** A session continues with the agent of its newest task. Fails with `session_not_found`. */
+export async function agentOfSession(sql: Sql, sessionId: string | undefined): Promise<string | undefined> {
+  if (sessionId === undefined) return undefined;
+  await knownSession(sql, sessionId);
+  return newestAgent(sql, sessionId as SessionId);
+}
+
+async function knownSession(db: Db, sessionId: string): Promise<{ readonly projectId: ProjectId | null }> {
+  const session = isUuid(sessionId) ? await findSession(db, sessionId as SessionId) : undefined;
+  if (!session) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
+  return session;
+}
+
 async function projectOf(deps: SubmitDeps, { projectId, projectPath, sessionId }: Submission): Promise<ProjectId> {
   if (projectPath !== undefined && projectId !== undefined) throw invalid('Give project_id or project_path, not both.');
   if (projectPath !== undefined) {
@@ -161,8 +174,7 @@ async function knownProject({ sql, projectRoots = [] }: SubmitDeps, id: string):
 }
 
 async function projectOfSession(sql: Sql, sessionId: string): Promise<ProjectId> {
-  const session = isUuid(sessionId) ? await findSession(sql, sessionId as SessionId) : undefined;
-  if (!session) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
+  const session = await knownSession(sql, sessionId);
   if (session.projectId) return session.projectId;
   throw invalid(`Session ${sessionId} has no project: give the project, too.`);
 }
@@ -182,10 +194,10 @@ async function placeOf(
     if (chatId !== undefined) throw invalid('chat_id needs the session_id that the chat is of.');
     return undefined;
   }
-  const session = isUuid(sessionId) ? await findSession(tx, sessionId as SessionId) : undefined;
-  if (!session) throw new LonghaulError('session_not_found', `There is no session ${sessionId}.`);
+  const session = await knownSession(tx, sessionId);
   if (session.projectId && session.projectId !== projectId) {
-    throw invalid(`Session ${sessionId} belongs to project ${session.projectId}, the task to ${projectId}.`);
+    const [its, other] = [await placeName(tx, session.projectId), await placeName(tx, projectId)];
+    throw invalid(`Session ${sessionId} belongs to the project ${its}, the task to ${other}: leave the project out.`);
   }
   const place = { sessionId: sessionId as SessionId };
   if (chatId === undefined) return place;
@@ -193,6 +205,12 @@ async function placeOf(
     throw invalid(`Chat ${chatId} is not a chat of session ${sessionId}.`);
   }
   return { ...place, chatId: chatId as ChatId };
+}
+
+/** As a user knows a project: by its path. */
+async function placeName(db: Db, id: ProjectId): Promise<string> {
+  const project = await findProject(db, id);
+  return project?.path ?? project?.name ?? id;
 }
 
 /** In a given session the user message is written with the task, in one transaction. */

@@ -1,5 +1,5 @@
 /** What can be asked about tasks. */
-import { type DiffView, findDiff, findPatch } from '../store/diffs.ts';
+import { type DiffView, findDiff, findPatch, taskBefore } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
 import {
   findTask,
@@ -44,6 +44,15 @@ export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDesc
   const task = await findTask(deps.sql, parseId('task', taskId));
   if (!task) throw missing('task', taskId);
   return withLinks(deps, task);
+}
+
+/** The task of the same session whose result the task's change is on top of. */
+export async function taskBelow(
+  deps: ReadDeps,
+  taskId: TaskId,
+  change: { readonly base_commit: string | null } | null,
+): Promise<TaskId | undefined> {
+  return change?.base_commit ? taskBefore(deps.sql, taskId, change.base_commit) : undefined;
 }
 
 export async function listTasks(deps: ReadDeps, filter: TaskFilter): Promise<TaskDescription[]> {

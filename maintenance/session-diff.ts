@@ -6,12 +6,13 @@
  * that began from the project's commit, is not in the sum, and is counted.
  */
 import { describe, type ReadDeps } from '../client/tasks.ts';
-import { type SessionChange, sessionChanges } from '../store/diffs.ts';
+import { isResult, type SessionChange, sessionChanges } from '../store/diffs.ts';
 import type { SessionId, TaskId } from '../workflows/contract.ts';
 import { LonghaulError } from '../workflows/errors.ts';
 import { DIFF_CUT_LINE } from '../workflows/vocabulary.ts';
-import { tryGit } from '../worktrees/git.ts';
+import { gitText, tryGit } from '../worktrees/git.ts';
 import { inspect } from '../worktrees/repository.ts';
+import { AUTHOR } from '../worktrees/store.ts';
 import { type ChangedFile, diffTrees, PATCH_LIMIT_BYTES, readableDiff } from '../worktrees/tree-diff.ts';
 
 export interface SessionDiff {
@@ -21,6 +22,8 @@ export interface SessionDiff {
   /** How many changes are in the sum, and how many older ones are not. */
   readonly changes: number;
   readonly earlier_changes: number;
+  /** The sum begins at the result of a task that is no longer in the database: that change is not in it. */
+  readonly begins_after_removed_task: boolean;
   readonly partial: boolean;
   readonly files: readonly ChangedFile[];
   readonly additions: number;
@@ -53,6 +56,7 @@ export async function sessionDiff(deps: ReadDeps, taskId: TaskId): Promise<Sessi
     result_commit: result,
     changes: chain.length,
     earlier_changes: all.length - chain.length,
+    begins_after_removed_task: (await isOurs(commonDir, base)) && !(await isResult(deps.sql, base)),
     partial: last.partial,
     files,
     additions: files.reduce((sum, file) => sum + file.additions, 0),
@@ -67,6 +71,12 @@ function newestChain(changes: readonly SessionChange[]): readonly SessionChange[
   const isBreak = (at: number): boolean => changes[at]?.base_commit !== changes[at - 1]?.result_commit;
   const start = changes.findLastIndex((_, at) => at === 0 || isBreak(at));
   return changes.slice(Math.max(0, start));
+}
+
+/** Whether a task made the commit. Its ref says nothing: the user may have removed it. */
+async function isOurs(commonDir: string, commit: string): Promise<boolean> {
+  const author = await gitText(['log', '-1', '--format=%ae', commit, '--'], { cwd: commonDir });
+  return author.trim() === AUTHOR.email;
 }
 
 async function expectCommit(commonDir: string, commit: string): Promise<void> {

@@ -39,6 +39,21 @@ export async function findPatch(db: Db, change: ChangeId): Promise<Buffer | null
   return row?.patch ?? null;
 }
 
+/** The other task of its session whose result is the commit that the task started from. */
+export async function taskBefore(db: Db, taskId: TaskId, base: string): Promise<TaskId | undefined> {
+  const [row] = await db<{ task_id: TaskId }[]>`
+    SELECT c.task_id FROM tasks t JOIN pending_changes c ON c.session_id = t.session_id
+     WHERE t.id = ${taskId} AND c.task_id <> t.id AND c.result_commit = ${base}
+     ORDER BY c.created_at DESC, c.id LIMIT 1`;
+  return row?.task_id;
+}
+
+/** Whether a change, of whichever session, has this commit as its result. */
+export async function isResult(db: Db, commit: string): Promise<boolean> {
+  const rows = await db`SELECT FROM pending_changes WHERE result_commit = ${commit} LIMIT 1`;
+  return rows.length > 0;
+}
+
 export interface SessionChange {
   readonly task_id: TaskId | null;
   readonly partial: boolean;

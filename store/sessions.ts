@@ -12,6 +12,14 @@ export async function findSession(
   return row;
 }
 
+/** Of the session's newest task that names one. */
+export async function newestAgent(db: Db, id: SessionId): Promise<string | undefined> {
+  const [row] = await db<{ agent: string }[]>`
+    SELECT agent FROM tasks WHERE session_id = ${id} AND agent IS NOT NULL
+     ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;
+  return row?.agent;
+}
+
 export async function chatIsOf(db: Db, chatId: ChatId, sessionId: SessionId): Promise<boolean> {
   const rows = await db`SELECT FROM chats WHERE id = ${chatId} AND session_id = ${sessionId}`;
   return rows.length > 0;

@@ -20,7 +20,8 @@ import { openQuarantine, publish, quarantineEnv } from './quarantine.ts';
 import { deleteRef, type RefPlace, writeRef } from './refs.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
-const AUTHOR = { name: 'Longhaul', email: 'longhaul@localhost' } as const;
+/** Of the commits that hold the results of tasks. */
+export const AUTHOR = { name: 'Longhaul', email: 'longhaul@localhost' } as const;
 const ATTEMPTS = 8;
 const ADD_ATTEMPTS = 3;
 const ADD_PAUSE_MS = 100;

@@ -27,7 +27,7 @@ import type { CollectRequest } from './job.ts';
 import { deleteRef } from './refs.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
 import { type Repository, canonical, commonDirOf, ifThere, inspect } from './repository.ts';
-import { uncommittedEdits } from './uncommitted-edits.ts';
+import { type EditsRequest, uncommittedEdits } from './uncommitted-edits.ts';
 
 export interface WorktreesOptions {
   /** Locks and records of worktrees, ours alone; made if missing. All processes of a host share it. */
@@ -47,7 +47,7 @@ export interface Worktrees {
   inspect(projectPath: string | undefined, signal?: AbortSignal): Promise<Repository>;
   create(request: CreateRequest): Promise<MadeWorktree>;
   /** What the user's checkout holds beyond its commit, as a sentence. */
-  uncommittedEdits(projectPath: string, signal?: AbortSignal): Promise<string | undefined>;
+  uncommittedEdits(projectPath: string, request?: EditsRequest): Promise<string | undefined>;
   reset(request: ResetRequest): Promise<{ warnings: string[] }>;
   collect(request: CollectRequest): Promise<Collected>;
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;

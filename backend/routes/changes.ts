@@ -1,6 +1,6 @@
 /** Changes: what tasks left, to be reviewed. */
 import { z } from 'zod';
-import { getChange, getChangePatch, listChanges } from '../../client/changes.ts';
+import { CHANGE_STATES, getChange, getChangePatch, listChanges } from '../../client/changes.ts';
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../workflows/contract.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, query, time } from '../schemas.ts';
@@ -37,8 +37,6 @@ const change = z
     diff_truncated: z.boolean().describe('The diff was cut.'),
   })
   .meta({ id: 'Change' });
-/** Rows of an adopted table may have others; those are in the list without a filter. */
-const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
 const filter = query({
   ...pageQuery,
   state: z.enum(CHANGE_STATES).optional(),

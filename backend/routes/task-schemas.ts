@@ -8,7 +8,9 @@ export const newTask = z
     project_id: id.optional(),
     project_path: text(4_096).optional().describe('A folder in a git repository; the project is added if it is new.'),
     input: z.string().min(1).max(1_000_000).describe('What the agent is to do.'),
-    agent: text(200).optional().describe('A name of GET /api/agents. Needed: a task without one could not start yet.'),
+    agent: text(200)
+      .optional()
+      .describe("A name of GET /api/agents. Default: that of the session's newest task; needed without a session."),
     model: text(200).optional(),
     mode_id: text(200).optional(),
     thinking_option_id: text(200).optional(),

@@ -64,11 +64,17 @@ async function unpack(file: string, folder: string): Promise<Manifest> {
     await run('tar', ['-xzf', file, '-C', folder, '--no-same-owner']);
     return manifest.parse(JSON.parse(await readFile(contentsOf(folder).manifest, 'utf8')));
   } catch (error) {
-    const why = error instanceof Error ? (error.message.split('\n').at(-2) ?? error.message) : String(error);
-    throw new LonghaulError('invalid_input', `${file}: expected a file that \`longhaul backup\` made, found: ${why}`, {
-      cause: error,
-    });
+    const message = `${file}: expected a file that \`longhaul backup\` made, found ${whatIsWrong(error)}.`;
+    throw new LonghaulError('invalid_input', message, { cause: error });
   }
+}
+
+/** The last line of tar says only that it ends; the first one says why. */
+function whatIsWrong(error: unknown): string {
+  const { code, stderr } = error as { code?: unknown; stderr?: unknown };
+  if (typeof stderr !== 'string') return code === 'ENOENT' ? 'no manifest in it' : 'a manifest that cannot be read';
+  if (stderr.includes('not in gzip format')) return 'no compressed tar file';
+  return `what tar cannot unpack (${stderr.split('\n', 1)[0] ?? ''})`;
 }
 
 /** The cluster comes last: with it the home has a database. */

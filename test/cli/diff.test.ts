@@ -1,6 +1,10 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { takeLines } from '../../cli/diff.ts';
+import { endLines } from '../../cli/follow.ts';
+import { APPLY } from '../../cli/patch-output.ts';
+import { describe, taskBelow } from '../../client/tasks.ts';
 import { gitIn, makeRepository, writeFiles } from '../lab/repositories.ts';
 import {
   type ChangeLab,
@@ -180,6 +184,48 @@ test('--session leaves out what came before the session began anew, and says so'
     stderr: 'longhaul: the session began anew after 1 earlier change, not in this sum.\n',
   });
   expect(stdout.toString()).not.toContain('old.txt');
+});
+
+test('--session takes the id of the session, and says that a task before those of the sum was removed', async () => {
+  const project = await newProject({ 'a.txt': 'a\n' });
+  const first = await changed(project, (worktree) => writeFiles(worktree, { 'removed.txt': 'removed\n' }));
+  const second = await changed(project, (worktree) => writeFiles(worktree, { 'b.txt': 'B\n' }), first);
+  const whole = await jsonOf('--session', first.sessionId.slice(0, 8));
+  expect(whole).toMatchObject({ base_commit: first.base, changes: 2, begins_after_removed_task: false });
+  expect(await lab.longhaul(lab.root, 'rm', first.taskId, '--yes')).toMatchObject({ code: 0 });
+  const { code, stderr } = await lab.longhaul(lab.root, 'diff', '--session', second.taskId);
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: `longhaul: a task before these was removed: its change is not in this sum, which begins at its result ${first.commit}.\n`,
+  });
+  expect(await jsonOf('--session', second.taskId)).toMatchObject({ changes: 1, begins_after_removed_task: true });
+});
+
+test('under a change on top of another, diff and run name the other and the sum that applies without it', async () => {
+  const project = await newProject({ 'a.txt': 'a\n' });
+  const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n' }));
+  const second = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'AA\n' }), first);
+  const { sql } = lab.database;
+  const below = async ({ taskId, base }: QueuedTask) => taskBelow({ sql }, taskId, { base_commit: base });
+  expect([await below(first), await below(second)]).toEqual([undefined, first.taskId]);
+  const [id, other] = [second.taskId.slice(0, 8), first.taskId.slice(0, 8)];
+  expect(takeLines(second.taskId, first.taskId, {}).lines.join('\n')).toMatch(
+    new RegExp(
+      `^on top of the change of task ${other}, .*: longhaul diff ${id} .*\n.*: longhaul diff --session ${id} `,
+    ),
+  );
+  expect(takeLines(first.taskId, undefined, {}).lines).toEqual([
+    `into your checkout: longhaul diff ${other} | ${APPLY}`,
+  ]);
+  const ended = endLines(await describe({ sql }, second.taskId), first.taskId).map(({ text }) => text);
+  expect(ended.slice(-2)).toEqual([
+    expect.stringContaining(`on top of the change of task ${other}`),
+    expect.stringContaining(`longhaul diff --session ${id}`),
+  ]);
+  // What the hint says is so.
+  const mine = await checkout(project, first.base);
+  expect((await lab.take(mine, second.taskId)).code).not.toBe(0);
+  expect(await lab.take(mine, '--session', second.taskId)).toMatchObject({ code: 0, stderr: '' });
 });
 
 test('a submodule that moved, which git apply passes over, is refused with nothing printed', async () => {

@@ -118,9 +118,14 @@ test('ls --sessions lists sessions by their newest task, and run takes the begin
     [''],
   ]);
   expect((await longhaul('ls', '--sessions', '--search', 'SECOND')).stdout).not.toContain(newer.slice(0, 8));
-  const ran = await longhaul('submit', '--agent', 'demo', '--project', shop, '--session', newer.slice(0, 6), 'go on');
+  await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('mine', true)`;
+  const ran = await longhaul('submit', '--project', shop, '--session', newer.slice(0, 6), 'go on');
   expect(ran.stderr).toBe('');
-  expect(await sql`SELECT session_id FROM tasks WHERE id = ${ran.stdout.trim()}`).toEqual([{ session_id: newer }]);
+  expect(await sql`SELECT session_id, agent FROM tasks WHERE id = ${ran.stdout.trim()}`).toEqual([
+    { session_id: newer, agent: 'demo' },
+  ]);
+  await sql`DELETE FROM available_agents WHERE name = 'mine'`;
+  expect((await longhaul('submit', '--session', '00000000', 'x')).stderr).toContain('There is no session 00000000.');
   await sql`DELETE FROM tasks`;
   await sql`DELETE FROM sessions`;
 });

@@ -31,6 +31,11 @@ test.each([
   [['lss'], "unknown command 'lss' (Did you mean ls?). See `longhaul --help`."],
   [['ls', '--limt', '3'], "unknown option '--limt' (Did you mean --limit?). See `longhaul ls --help`."],
   [['ls', '--limit', 'x'], '--limit: expected a whole number, found "x". See `longhaul ls --help`.'],
+  [['ls', '--limit', '0'], '--limit: expected a number from 1, found 0. See `longhaul ls --help`.'],
+  [
+    ['ls', '--change', 'foo'],
+    '--change: expected one of pending, applied, undone, rejected, found "foo". See `longhaul ls --help`.',
+  ],
   [['run', '--policy', 'x', 'y'], '--policy: expected one of allow, deny, ask, found "x". See `longhaul run --help`.'],
   [
     ['run', '-x'],

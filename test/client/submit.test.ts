@@ -106,6 +106,23 @@ test('in a session the user message comes with the task, and one chat serves two
   expect(snapshot).toMatchObject({ seq: 2, tasks: [{ state: 'pending' }, { state: 'pending' }] });
 });
 
+test('a session goes on with the agent of its newest task; another project than its own is named by path', async () => {
+  const [session] = await sql<{ id: SessionId }[]>`INSERT INTO sessions (name) VALUES ('agents') RETURNING id`;
+  const sessionId = session?.id ?? '';
+  await expect(submitHere({ sessionId, agent: undefined })).rejects.toThrow(/found none/);
+  const { projectId } = await submitHere({ sessionId, agent: 'claude' });
+  await sql`UPDATE sessions SET project_id = ${projectId} WHERE id = ${sessionId}`;
+  const { taskId } = await submit({ sql }, { sessionId, input: 'and the docs' });
+  expect((await describeTask({ sql }, taskId)).agent).toBe('claude');
+  await expect(submit({ sql }, { sessionId: randomUUID(), input: 'x' })).rejects.toThrow(/no session/);
+  const elsewhere = join(dir, 'elsewhere');
+  await mkdir(join(elsewhere, '.git'), { recursive: true });
+  await writeFile(join(elsewhere, '.git', 'HEAD'), 'ref: refs/heads/main\n');
+  await expect(submitHere({ sessionId, projectPath: elsewhere })).rejects.toThrow(
+    `belongs to the project ${repository}, the task to ${elsewhere}`,
+  );
+});
+
 test('a task is found by any unique beginning of its id', async () => {
   const { taskId } = await submitHere();
   expect(await resolveTaskId(sql, taskId.toUpperCase())).toBe(taskId);
