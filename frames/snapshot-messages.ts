@@ -3,6 +3,7 @@ import { cutPage, isAfter, type PageKey, type PageWish, pageColumn, pageEnd } fr
 import type { Db } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import { planIn, segmentsIn, toolCallsIn } from './message-json.ts';
 import { foldMessage } from './read-message.ts';
 
 export interface SnapshotMessage {
@@ -15,7 +16,7 @@ export interface SnapshotMessage {
   readonly reasoning: string;
   readonly tool_calls: readonly ToolCall[];
   readonly plan: readonly PlanEntry[] | null;
-  /** All of that in the order of arrival; null: a user's message, or one from before the order was stored. */
+  /** All of that in the order of arrival; null: a user's message, or the row has no well-formed list. */
   readonly segments: readonly MessageSegment[] | null;
   /** UTF-16 units of text that arrived: more than `content` has, if it was cut. */
   readonly total_chars: number | null;
@@ -32,9 +33,9 @@ interface MessageRow {
   readonly status: string | null;
   readonly content: string | null;
   readonly reasoning: string | null;
-  readonly tool_calls: ToolCall[] | null;
-  readonly plan: PlanEntry[] | null;
-  readonly segments: MessageSegment[] | null;
+  readonly tool_calls: unknown;
+  readonly plan: unknown;
+  readonly segments: unknown;
   readonly total_chars: number | null;
   readonly tokens_used: number | null;
   readonly created_at: Date | null;
@@ -93,9 +94,9 @@ async function shown(db: Db, sessionId: SessionId, rows: readonly MessageRow[]):
       status: row.status ?? 'complete',
       content: streamed?.content ?? row.content ?? '',
       reasoning: streamed?.reasoning ?? row.reasoning ?? '',
-      tool_calls: streamed ? [...streamed.toolCalls.values()] : listed(row.tool_calls),
-      plan: streamed ? (streamed.plan ?? null) : row.plan && listed(row.plan),
-      segments: streamed?.segments ?? (row.segments && listed(row.segments)),
+      tool_calls: streamed ? [...streamed.toolCalls.values()] : toolCallsIn(row.tool_calls),
+      plan: streamed ? (streamed.plan ?? null) : planIn(row.plan),
+      segments: streamed?.segments ?? segmentsIn(row.segments),
       total_chars: streamed?.totalChars ?? row.total_chars,
       tokens_used: row.tokens_used,
       created_at: iso(row.created_at),
@@ -105,7 +106,6 @@ async function shown(db: Db, sessionId: SessionId, rows: readonly MessageRow[]):
   return messages;
 }
 
-// Any program may write any time and any JSON: a value that cannot be shown here counts as absent.
+// Any program may write any time: a value that cannot be shown here counts as absent.
 export const iso = (date: Date | null): string | null =>
   date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();
-const listed = <Item>(value: readonly Item[] | null): readonly Item[] => (Array.isArray(value) ? value : []);

@@ -8,6 +8,7 @@ import type { ChangeId, PermissionId, Phase, ProjectId, SessionId, TaskId, TaskS
 import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../workflows/vocabulary.ts';
 import type { PageKey, PageWish } from '../store/pages.ts';
 import type { FrameEnvelope } from './frame.ts';
+import { toolCallIn } from './message-json.ts';
 import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 
 export interface SnapshotTask {
@@ -162,11 +163,10 @@ async function changesOf(db: Db, sessionId: SessionId, limit: number | null = nu
 }
 
 async function permissionsOf(db: Db, sessionId: SessionId): Promise<SnapshotPermission[]> {
-  return [
-    ...(await db<SnapshotPermission[]>`
-      SELECT id AS permission_id, task_id, options, tool_call
-        FROM permissions WHERE session_id = ${sessionId} AND state = 'pending' ORDER BY requested_at, id`),
-  ];
+  const rows = await db<SnapshotPermission[]>`
+    SELECT id AS permission_id, task_id, options, tool_call
+      FROM permissions WHERE session_id = ${sessionId} AND state = 'pending' ORDER BY requested_at, id`;
+  return rows.map((row) => ({ ...row, tool_call: toolCallIn(row.tool_call) }));
 }
 
 async function latestOf(db: Db, sessionId: SessionId): Promise<Pick<SnapshotFrame, 'commands' | 'usage'>> {

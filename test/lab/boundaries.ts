@@ -44,7 +44,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   },
   worktrees: { ours: ['contract', 'processes'], packages: ['zod'], builtins: true },
   store: { ours: ['contract'], packages: ['postgres'], builtins: true },
-  frames: { ours: ['contract', 'store'], packages: [], builtins: true },
+  frames: { ours: ['contract', 'store'], packages: ['zod'], builtins: true },
   client: {
     ours: ['contract', 'store', 'frames'],
     packages: ['@temporalio/client', '@temporalio/common', 'zod'],
