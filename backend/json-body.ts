@@ -12,6 +12,10 @@ export function acceptJsonOnly(server: FastifyInstance): void {
     if (encoding !== undefined && encoding !== 'identity') {
       return done(new LonghaulError('unsupported_media_type', `Content-Encoding: expected none, found ${JSON.stringify(encoding)}.`)); // prettier-ignore
     }
+    const charset = charsetOf(request.headers['content-type'] ?? '');
+    if (charset !== undefined && charset !== 'utf-8') {
+      return done(new LonghaulError('unsupported_media_type', `Content-Type: expected charset utf-8 or none, found ${JSON.stringify(charset)}.`)); // prettier-ignore
+    }
     let text: string;
     try {
       text = utf8.decode(body);
@@ -23,3 +27,7 @@ export function acceptJsonOnly(server: FastifyInstance): void {
     return parseJson(request, text, done);
   });
 }
+
+/** In lower case; of two the first counts, as for every parameter of a media type. */
+const charsetOf = (type: string): string | undefined =>
+  /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(type)?.[1]?.toLowerCase();

@@ -74,9 +74,8 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     return503OnClosing: false,
     rewriteUrl: targetOf,
     genReqId: requestId,
-    // What is no path at all meets no hook and no handler.
-    frameworkErrors: (error, request, reply) =>
-      void handleError(error, request as FastifyRequest, reply as FastifyReply),
+    // The router answers a longer one itself, before every hook. The bound of the headers is the bound here.
+    routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
   }) as unknown as FastifyInstance;
   const methodsOf = methodsByPath(server);
   // A route that names no parameters takes none.
@@ -158,10 +157,24 @@ function answerWithin(ms: number): preHandlerHookHandler {
 
 /** Of a target in absolute form (`GET http://host/path`) the path; its host counts, whatever the header says (RFC 9112, 3.2.2). */
 function targetOf({ url = '/', headers }: IncomingMessage): string {
-  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) return url;
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) return decodable(url);
   const { host, pathname, search, username } = new URL(url);
   headers.host = username === '' ? host : `${username}@${host}`;
-  return `${pathname}${search}`;
+  return decodable(`${pathname}${search}`);
+}
+
+/**
+ * A target whose path has a malformed percent escape, with each `%` of that path taken literally. The router answers such a path
+ * itself, before the hooks that check token and Host and set the headers.
+ */
+function decodable(target: string): string {
+  const path = pathOf(target);
+  try {
+    decodeURIComponent(path);
+    return target;
+  } catch {
+    return `${path.replaceAll('%', '%25')}${target.slice(path.length)}`;
+  }
 }
 
 /** The caller's own, if it is one that can stand in a log. */

@@ -58,7 +58,7 @@ describe('a refusal is in the log under its request id:', () => {
     ['no Host', 'invalid_input', () => requestText('GET /healthz HTTP/1.1', ['Connection: close'])],
     ['no token', 'unauthorized', () => requestText('GET /api/tasks HTTP/1.1', ['Host: localhost', 'Connection: close'])],
     ['a malformed handshake', 'invalid_input', () => requestText(`GET /api/sessions/${randomUUID()}/frames HTTP/1.1`, ['Host: localhost', `Authorization: Bearer ${server.token}`, 'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 99'])],
-    ['a path that cannot be read', 'invalid_input', () => requestText('GET /% HTTP/1.1', ['Host: localhost', 'Connection: close'])],
+    ['a path that cannot be read', 'unauthorized', () => requestText('GET /% HTTP/1.1', ['Host: localhost', 'Connection: close'])],
     ['a body that is no JSON', 'invalid_input', () => requestText('POST /api/tasks HTTP/1.1', ['Host: localhost', `Authorization: Bearer ${server.token}`, 'Content-Type: application/json', 'Content-Length: 1', 'Connection: close'], '{')],
   ]; // prettier-ignore
   test.each(raw)('%s', async (_name, error_code, bytes) => {

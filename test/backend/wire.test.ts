@@ -181,11 +181,28 @@ describe('a target with a host in it', () => {
   );
 });
 
+describe('a path that the router cannot read', () => {
+  const paths = ['/%', '/api/tasks/%zz', '/api/tasks/%ff', '/api/tasks/%c3%28?limit=%zz', `/api/tasks/${'x'.repeat(5_000)}`, 'http://localhost/api/%E0%A4%A', '/%zz;a#%']; // prettier-ignore
+  test.each(paths)('%s is refused as any other path', async (path) => {
+    const get = (...headers: string[]) =>
+      onlyAnswer(requestText(`GET ${path} HTTP/1.1`, ['Connection: close', ...headers]));
+    const secure = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+    const stranger = await get(HOST);
+    expect([stranger.status, problemIn(stranger)['error_code']]).toEqual([401, 'unauthorized']);
+    expect(stranger.headers).toMatchObject(secure);
+    if (!path.startsWith('http')) expect((await get('Host: evil.example', bearer())).status).toBe(403);
+    const ours = await get(HOST, bearer());
+    expect([400, 404]).toContain(ours.status);
+    expect(server.log.join('')).toContain(problemIn(ours)['request_id']);
+    expect(ours.headers).toMatchObject(secure);
+  });
+});
+
 describe('bodies', () => {
   const send = (path: string, body: string | Buffer, ...headers: string[]) =>
     onlyAnswer(requestText(`POST ${path} HTTP/1.1`, [HOST, bearer(), 'Connection: close', `Content-Length: ${Buffer.from(body).length}`, ...headers], body)); // prettier-ignore
 
-  test.each([[[]], [[JSON_TYPE]], [[`${JSON_TYPE}; charset=utf-8`]]])(
+  test.each([[[]], [[JSON_TYPE]], [[`${JSON_TYPE}; charset=utf-8`]], [[`${JSON_TYPE};Charset="UTF-8"`]]])(
     'a cancel needs none, whatever type it names: %j',
     async (headers) => {
       const answer = await send(`/api/tasks/${randomUUID()}/cancel`, '', ...headers);
@@ -200,6 +217,10 @@ describe('bodies', () => {
   test('that are compressed, or no UTF-8, are refused and not read as something else', async () => {
     const compressed = await send('/api/tasks', '{}', JSON_TYPE, 'Content-Encoding: gzip');
     expect([compressed.status, problemIn(compressed)['error_code']]).toEqual([415, 'unsupported_media_type']);
+    for (const charset of ['utf-16', '"UTF-16"', 'latin1', '']) {
+      const other = await send('/api/tasks', '{}', `${JSON_TYPE}; charset=${charset}`);
+      expect([charset, other.status, problemIn(other)['error_code']]).toEqual([charset, 415, 'unsupported_media_type']);
+    }
     const text = JSON.stringify({ project_path: server.repository, agent: 'demo', input: 'caf\u00e9' });
     const latin1 = await send('/api/tasks', Buffer.from(text, 'latin1'), JSON_TYPE);
     expect([latin1.status, problemIn(latin1)['detail']]).toEqual([400, expect.stringContaining('UTF-8')]);
