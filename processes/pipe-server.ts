@@ -1,7 +1,8 @@
 /**
  * Where the pipes of programs that the runner starts come in: a socket in Linux' abstract namespace, which is
  * no file and is gone with this process. Any local user can connect to it; only who knows the token, made for
- * one program, is heard.
+ * one program, is heard. Connections that have not sent a token yet are bounded in time and number, so that another user
+ * cannot use up the file descriptors of this process. Not covered: a user who connects faster than this process can read.
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -18,11 +19,28 @@ export interface Pipes {
 }
 
 const GREETING_LIMIT_BYTES = 100;
+/** The runner sends the token as soon as it connects. The rest is for a machine under load. */
+const GREETING_TIMEOUT_MS = 10_000;
+/** The oldest is closed for one more: the runner's connections are among these for milliseconds only. */
+const MAX_UNPROVEN = 200;
+
+export interface PipeLimits {
+  readonly greetingTimeoutMs: number;
+  readonly maxUnproven: number;
+}
 
 export class PipeServer {
   readonly #address = `\0longhaul-${randomUUID()}`;
   #server: Promise<Server> | undefined;
   readonly #expected = new Map<string, (fd: number, socket: Socket) => void>();
+  /** Connections that have not sent a token, oldest first. */
+  readonly #unproven = new Set<Socket>();
+  readonly #limits: PipeLimits;
+
+  /** Only tests have other limits. */
+  constructor(limits: Partial<PipeLimits> = {}) {
+    this.#limits = { greetingTimeoutMs: GREETING_TIMEOUT_MS, maxUnproven: MAX_UNPROVEN, ...limits };
+  }
 
   async expect(): Promise<Pipes> {
     await (this.#server ??= this.#listen());
@@ -56,6 +74,7 @@ export class PipeServer {
   #greet(socket: Socket): void {
     let heard = Buffer.alloc(0);
     socket.on('error', () => {}); // a broken pipe of a process that is going
+    const settle = this.#limitGreeting(socket);
     // By `readable` and not by `data`: whoever gets it finds it neither flowing nor paused.
     const listen = (): void => {
       const chunk: unknown = socket.read();
@@ -63,6 +82,7 @@ export class PipeServer {
       const end = heard.indexOf('\n');
       if (end === -1 && heard.length <= GREETING_LIMIT_BYTES) return;
       socket.off('readable', listen);
+      settle();
       const [, token = '', fd] = /^(\S+) ([012])$/.exec(heard.toString('latin1', 0, end)) ?? [];
       const admit = this.#expected.get(token);
       if (admit === undefined) {
@@ -74,5 +94,25 @@ export class PipeServer {
       admit(Number(fd), socket);
     };
     socket.on('readable', listen);
+  }
+
+  /** Returns the function that ends the limits. */
+  #limitGreeting(socket: Socket): () => void {
+    // A greeting that arrived while this process was busy is read before the connection is closed.
+    const timer = setTimeout(() => {
+      setImmediate(() => {
+        if (this.#unproven.has(socket)) socket.destroy();
+      });
+    }, this.#limits.greetingTimeoutMs);
+    timer.unref();
+    const settle = (): void => {
+      clearTimeout(timer);
+      this.#unproven.delete(socket);
+    };
+    socket.once('close', settle);
+    this.#unproven.add(socket);
+    const [oldest] = this.#unproven;
+    if (this.#unproven.size > this.#limits.maxUnproven) oldest?.destroy();
+    return settle;
   }
 }

@@ -205,6 +205,36 @@ test('a stranger who connects in place of a program is sent away, and the progra
   for (const socket of own) socket.destroy();
 });
 
+test('strangers who connect and send nothing are sent away, and the program is served', async () => {
+  const server = new PipeServer({ greetingTimeoutMs: 200, maxUnproven: 3 });
+  const pipes = await server.expect();
+  const ends: Promise<unknown>[] = [];
+  const opened = performance.now();
+  for (let count = 0; count < 10; count += 1) {
+    const stranger = connect(pipes.address);
+    await once(stranger, 'connect');
+    ends.push(once(stranger.resume(), 'close'));
+  }
+  // The first ones are too many, the others say nothing for too long.
+  await Promise.all(ends);
+  expect(performance.now() - opened).toBeGreaterThanOrEqual(190);
+  const own = [0, 1, 2].map((fd) => connect(pipes.address).end(`${pipes.token} ${fd}\nhello ${fd}`));
+  const arrived = await pipes.connected;
+  expect(await Promise.all(arrived.map((socket) => textOf(socket)))).toEqual(['hello 0', 'hello 1', 'hello 2']);
+  for (const socket of own) socket.destroy();
+});
+
+test('of more strangers than are allowed the oldest is sent away at once', async () => {
+  const server = new PipeServer({ greetingTimeoutMs: 3_600_000, maxUnproven: 1 });
+  const pipes = await server.expect();
+  const oldest = connect(pipes.address);
+  await once(oldest, 'connect');
+  const newest = connect(pipes.address);
+  await once(oldest.resume(), 'close');
+  expect(newest.destroyed).toBe(false);
+  newest.destroy();
+});
+
 test('a runner that is killed loses what it ran, leaves none of it behind, and the next program runs', async () => {
   startRunner();
   await runnerReady();
