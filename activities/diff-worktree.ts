@@ -117,7 +117,9 @@ function keptDiff(kept: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): C
     const { code, message } = replaced(reason);
     return { kind: 'kept', reason: 'what is there is not what was made for the task.', failure: { code, message } };
   }
-  return { kind: 'kept', reason: commit ? `${reason} What could be stored is ${taskRef(taskId)}.` : reason };
+  const ref = taskRef(taskId);
+  if (!commit || reason.includes(ref)) return { kind: 'kept', reason };
+  return { kind: 'kept', reason: `${reason}${/[.!?]$/.test(reason) ? '' : '.'} What could be stored is ${ref}.` };
 }
 
 async function isThere(folder: string): Promise<boolean> {

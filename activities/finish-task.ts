@@ -73,6 +73,14 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
   const frames = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
   await writeEnd(tx, task, input, summary);
   if (task.session_id) {
+    const kept = keptText(task, input);
+    if (kept !== undefined) {
+      frames.push({
+        key: `${input.taskId}:kept-worktree`,
+        taskId: input.taskId,
+        body: { type: 'warning', message: kept },
+      });
+    }
     const error_code = input.end.state === 'failed' ? { error_code: input.end.code } : {};
     frames.push({
       key: `${input.taskId}:end`,
@@ -173,6 +181,17 @@ async function summaryOf(tx: Tx, task: TaskRow, { taskId, end, keptWorktree }: F
       : ` The worktree was kept at ${task.worktree_path}: ${keptWorktree}`;
   const said = await headline(tx, task, taskId, end);
   return cut(said, MAX_SUMMARY_CHARS - Math.min(kept.length, MAX_SUMMARY_CHARS / 2)) + cut(kept, MAX_SUMMARY_CHARS / 2);
+}
+
+/** The whole reason, which the summary cuts, and what a person must do. */
+function keptText({ worktree_path: place }: TaskRow, { end, keptWorktree }: FinishInput): string | undefined {
+  if (keptWorktree === undefined || !place) return undefined;
+  const reason = keptWorktree.trimEnd();
+  const isOthers = end.state === 'failed' && end.code === 'worktree_replaced';
+  const next = isOthers
+    ? 'Look at what is there, and delete it by hand.'
+    : 'Take what you need from there; `longhaul gc --kept` then deletes the worktree with all that is in it.';
+  return wellFormedText(`The worktree was kept at ${place}: ${reason}${/[.!?]$/.test(reason) ? '' : '.'} ${next}`);
 }
 
 async function headline(tx: Tx, task: TaskRow, taskId: TaskId, end: TaskEnd): Promise<string> {

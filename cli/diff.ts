@@ -12,7 +12,8 @@ import { isFinal, type TaskId } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { APPLY, type PatchSource, printPatch } from './patch-output.ts';
+import { keptRefusal } from './kept-work.ts';
+import { APPLY, type PatchSource, printPatch, refuse } from './patch-output.ts';
 import { type Paint, painter, type Style, visible } from './terminal.ts';
 
 interface DiffOptions {
@@ -41,12 +42,14 @@ export function registerDiff(program: Command): void {
         withLonghaul(async ({ longhaul }) => {
           const taskId = await (options.session ? taskOfSession(longhaul, text) : resolveTaskId(longhaul.sql, text));
           const found = await (options.session ? ofSession(longhaul, taskId) : ofTask(longhaul, taskId));
-          if (options.json) {
-            process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
-            return;
+          if (options.json) process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
+          if (!found || found.diff === '') {
+            const kept = await keptRefusal(longhaul, taskId);
+            if (kept !== undefined) return refuse(kept);
           }
+          if (options.json) return;
           if (!found) return sayNone(longhaul, taskId);
-          if (!process.stdout.isTTY) return printPatch({ ...found, patch: await found.patch() });
+          if (!process.stdout.isTTY || found.diff === '') return printPatch({ ...found, patch: await found.patch() });
           process.stdout.write(readText(found, takeLines(taskId, found.before, options)));
         }),
       ),

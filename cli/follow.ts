@@ -94,8 +94,13 @@ async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen
   );
 }
 
-function exitCodeOfTask(task: Pick<TaskDescription, 'state'>): number {
+/** Its work could not be stored as a change: the task does not count as a success. */
+const isKept = ({ state, kept_worktree }: Pick<TaskDescription, 'state' | 'kept_worktree'>): boolean =>
+  state === 'completed' && kept_worktree !== null;
+
+function exitCodeOfTask(task: Pick<TaskDescription, 'state' | 'kept_worktree'>): number {
   if (task.state === 'cancelled') return EXIT.cancelled;
+  if (isKept(task)) return EXIT.taskFailed;
   return task.state === 'failed' ? EXIT.taskFailed : EXIT.done;
 }
 
@@ -139,13 +144,21 @@ export const endLine = (task: TaskDescription, paint: Paint): string => {
 
 function ending(task: TaskDescription): LiveLine {
   if (!isFinal(task.state)) return { text: `task ${shortId(task)} is ${task.state}` };
-  const [mark, style]: readonly [string, Style] = MARKS[task.state];
+  const [mark, style]: readonly [string, Style] = isKept(task) ? ['!', 'yellow'] : MARKS[task.state];
   const tookMs = Date.parse(task.ended_at ?? '') - Date.parse(task.created_at ?? '');
   const head = [`${mark} ${task.state}`];
   if (task.error_code) head.push(task.error_code);
   if (!Number.isNaN(tookMs)) head.push(seconds(tookMs));
-  head.push(changeText(task.change));
+  head.push(isKept(task) && !task.change ? 'its work is not in a change' : changeText(task.change));
   return { text: head.join(' · '), style };
+}
+
+/** The reason is in the warning that precedes it in the timeline. */
+function keptLines(task: TaskDescription): string[] {
+  return [
+    `  Its worktree was kept, with all that the agent wrote: ${harmless(task.kept_worktree ?? '')}`,
+    `  longhaul show ${shortId(task)}    why, and what to do`,
+  ];
 }
 
 export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
@@ -160,6 +173,7 @@ export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
         .map((line) => `  ${line}`),
     );
   }
+  if (isKept(task)) more.push(...keptLines(task));
   if (task.change && before) {
     more.push(
       `  longhaul diff ${shortId(task)}            on top of the change of task ${shortId({ id: before })}`,

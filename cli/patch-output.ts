@@ -21,16 +21,21 @@ export interface PatchSource {
 /** Returns the exit code. */
 export async function printPatch(source: PatchSource): Promise<number> {
   const refusal = refusalOf(source);
-  if (refusal !== undefined) {
-    process.stderr.write(`longhaul: ${harmless(refusal)}\n`);
-    return EXIT.taskFailed;
-  }
+  if (refusal !== undefined) return refuse(refusal);
   await written(source.patch ?? Buffer.from(source.diff));
   return EXIT.done;
 }
 
+export function refuse(sentence: string): number {
+  process.stderr.write(`longhaul: ${harmless(sentence)}\n`);
+  return EXIT.taskFailed;
+}
+
 function refusalOf({ patch, diff, diff_truncated, files, commits }: PatchSource): string | undefined {
   const otherwise = commits === null ? '' : ` Take it from its commit: git cherry-pick --no-commit ${commits}`;
+  if (patch === null && diff === '') {
+    return `The change was stored without its patch and its text: nothing was printed.${otherwise}`;
+  }
   if (patch === null && (diff_truncated || diff.includes('\uFFFD') || /^Binary files .* differ$/m.test(diff))) {
     return `The change was stored without its patch, and its text is not all of it: nothing was printed.${otherwise}`;
   }

@@ -10,7 +10,7 @@ import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { changeText, firstLine, shortId } from './task-text.ts';
-import { fit } from './terminal.ts';
+import { fit, harmless } from './terminal.ts';
 
 interface RemoveOptions {
   readonly yes?: boolean;
@@ -76,6 +76,10 @@ function removedText(task: TaskDescription, { resultCommit, projectPath }: Remov
     lines.push('  The commit of its result stays in the repository. To remove it, too:');
     lines.push(`  git ${where}update-ref -d ${resultRef(task)}`);
   }
-  if (task.kept_worktree !== null) lines.push('  Its worktree was kept; `longhaul gc --kept` stores and removes it.');
+  if (task.kept_worktree !== null)
+    lines.push(
+      `  Its worktree was kept: ${harmless(task.kept_worktree)}`,
+      '  `longhaul gc --kept` deletes it, with work that is in no commit.',
+    );
   return `${lines.join('\n')}\n`;
 }

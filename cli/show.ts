@@ -60,6 +60,7 @@ function taskText(task: TaskDescription, { attempts, retentionDays }: Known, pai
     ],
     ['tokens', task.cost_tokens],
     ['worktree', task.kept_worktree],
+    ['warnings', task.warnings?.join('\n') ?? null],
     ['change', task.change && `${changeText(task.change)}, ${task.change.state}`],
     ['workflow', task.workflow_url ?? workflowText(task, retentionDays)],
   ];

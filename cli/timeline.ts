@@ -96,7 +96,7 @@ export class Timeline {
         this.#line(`↺ starting over: ${oneLine(frame.reason)}`, 'yellow');
         break;
       case 'warning':
-        this.#line(`! ${oneLine(frame.message)}`, 'yellow');
+        this.#line(`! ${inOneLine(frame.message)}`, 'yellow');
         break;
       case 'usage':
         this.#tokens = frame.usage.total_tokens ?? this.#tokens;
@@ -251,6 +251,12 @@ function planLine({ status, content }: PlanEntry): string {
 }
 
 const planStyle = ({ status }: PlanEntry): Style => (status === 'in_progress' ? 'bold' : 'dim');
+
+/** Uncut: the end of a warning says what to do. */
+const inOneLine = (text: string): string =>
+  harmless(text)
+    .trim()
+    .replaceAll(/\s*\n\s*/g, ' ');
 
 function oneLine(text: string): string {
   return harmless(text).trim().split('\n')[0] ?? '';

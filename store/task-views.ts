@@ -45,6 +45,8 @@ export interface TaskView {
   readonly started_at: string | null;
   readonly ended_at: string | null;
   readonly change: ChangeView | null;
+  /** Warnings of the task's steps: ignored files that are not in the change, a worktree that was kept, … Absent in lists. */
+  readonly warnings?: readonly string[];
 }
 
 export interface ChangeView {
@@ -84,9 +86,18 @@ const change = (db: Db) => changeWith(db, db`CASE jsonb_typeof(c.files) WHEN 'ar
 const shortChange = (db: Db) =>
   changeWith(db, db`CASE jsonb_typeof(c.files) WHEN 'array' THEN jsonb_array_length(c.files) ELSE 0 END`);
 
+const WARNING_CHARS = 20_000;
+const WARNINGS_LIMIT = 50;
+
+/** A session has few frames with keys, in an index of their own. */
+const warnings = (db: Db) => db`
+  ARRAY(SELECT left(coalesce(f.body ->> 'message', ''), ${WARNING_CHARS}) FROM frames f
+         WHERE f.session_id = t.session_id AND f.key IS NOT NULL AND f.task_id = t.id AND f.type = 'warning'
+         ORDER BY f.seq LIMIT ${WARNINGS_LIMIT}) AS warnings`;
+
 export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undefined> {
   const [row] = await db<TaskView[]>`
-    SELECT ${columns(db)}, ${input(db)}, ${change(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
+    SELECT ${columns(db)}, ${input(db)}, ${change(db)}, ${warnings(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
   return row;
 }
 
@@ -125,7 +136,7 @@ export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskVie
 }
 
 /** A task in a list that is read in pages; its text is cut so that a page has a size that can be sent. */
-export interface ListedTask extends Omit<TaskView, 'change'> {
+export interface ListedTask extends Omit<TaskView, 'change' | 'warnings'> {
   readonly change: (Omit<ChangeView, 'files'> & { readonly files: number }) | null;
 }
 

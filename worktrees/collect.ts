@@ -19,6 +19,7 @@ import { gitText } from './git.ts';
 import { type CollectRequest, copyIndex, type Job, survey } from './job.ts';
 import { putBack } from './nested.ts';
 import { replacement } from './identity.ts';
+import { noteOnIgnored } from './ignored-files.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, ifThere, orAbsent, ownCommonDirOf } from './repository.ts';
@@ -30,7 +31,7 @@ import { listSubmodules, strandedWork } from './submodules.ts';
 export interface CollectedChange extends StoredChange {
   /** Names of ignored files and folders that the agent left, at most 200. */
   readonly ignored: string[];
-  /** Sentences about what the agent did with git. */
+  /** Sentences about what the agent did with git, and about files that are not in the change. */
   readonly notes: string[];
 }
 
@@ -123,6 +124,7 @@ async function collect(job: Job): Promise<Collected> {
     const notes = async (): Promise<string[]> => [
       ...(await notesOn(job)),
       ...noteOnSpecial(await special, status.ignored),
+      ...noteOnIgnored(status.ignored),
     ];
     const ignored = status.ignored.slice(0, IGNORED_LIMIT);
     if (status.clean && (await standsOn(job)) === job.request.base && stranded === undefined) {

@@ -66,6 +66,12 @@ export const task = z
     started_at: time,
     ended_at: time,
     change: change.nullable(),
+    warnings: z
+      .array(z.string())
+      .optional()
+      .describe(
+        'Warnings of its steps, e.g. ignored files that are not in the change, a worktree that was kept. Absent in lists.',
+      ),
     workflow_id: z.string(),
     workflow_url: nullableText.describe("Where Temporal's Web UI shows the run."),
     actions: z.array(z.enum(TASK_ACTIONS)).describe('What can be asked of it now.'),

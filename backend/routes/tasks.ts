@@ -112,6 +112,11 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
 }
 
 /** Its files are listed with the change itself. */
-function taskBody({ change, ...rest }: TaskDescription): z.output<typeof task> {
-  return { ...rest, actions: [...rest.actions], change: change && { ...change, files: change.files.length } };
+function taskBody({ change, warnings = [], ...rest }: TaskDescription): z.output<typeof task> {
+  return {
+    ...rest,
+    warnings: [...warnings],
+    actions: [...rest.actions],
+    change: change && { ...change, files: change.files.length },
+  };
 }

@@ -144,6 +144,46 @@ test('a link that was renamed below the folder that took its place is applied', 
   expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
 });
 
+const EMPTY_PATCH = { patch: null, diff: null };
+
+test.each(['no row of a change', 'a change without diff and patch'])(
+  'a task whose worktree was kept, with %s: exit code 1, and a sentence that says where its work is',
+  async (what) => {
+    const project = await newProject();
+    const task = await changed(project, (worktree) => writeFiles(worktree, { 'new.txt': 'new\n' }));
+    const { sql } = lab.database;
+    if (what.startsWith('no')) await sql`DELETE FROM pending_changes WHERE task_id = ${task.taskId}`;
+    else await sql`UPDATE pending_changes SET ${sql(EMPTY_PATCH)} WHERE task_id = ${task.taskId}`;
+    await sql`UPDATE tasks SET kept_worktree = '/home/me/kept' WHERE id = ${task.taskId}`;
+    const id = task.taskId.slice(0, 8);
+    const ref = `refs/longhaul/tasks/${task.taskId}`;
+    const { path: folder } = project.repository;
+    const start = `longhaul: The work of task ${id} is not in a change: its worktree was kept at /home/me/kept.`;
+    const end = `longhaul show ${id} says why it was kept.\n`;
+    const diff = async (...more: string[]): Promise<object> => {
+      const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', task.taskId, ...more);
+      return { code, stdout: stdout.toString(), stderr };
+    };
+    const stored = `What could be stored is ${ref} in ${folder}: take it with git cherry-pick --no-commit ${ref} and compare it with the worktree.`;
+    expect(await diff()).toEqual({ code: 1, stdout: '', stderr: `${start} ${stored} ${end}` });
+    expect(await diff('--json')).toMatchObject({ code: 1, stderr: `${start} ${stored} ${end}` });
+    await project.repository.git('update-ref', '-d', ref);
+    expect(await diff()).toEqual({ code: 1, stdout: '', stderr: `${start} Copy what you need from there. ${end}` });
+  },
+);
+
+test('a change that was stored without its text and its patch is refused, with its commit', async () => {
+  const project = await newProject();
+  const task = await changed(project, (worktree) => writeFiles(worktree, { 'new.txt': 'new\n' }));
+  const { sql } = lab.database;
+  await sql`UPDATE pending_changes SET ${sql(EMPTY_PATCH)} WHERE task_id = ${task.taskId}`;
+  const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', task.taskId);
+  expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toBe(
+    `longhaul: The change was stored without its patch and its text: nothing was printed. Take it from its commit: git cherry-pick --no-commit ${task.commit}\n`,
+  );
+});
+
 test('--session is the sum of the tasks of a session, and takes its tree out of the first base', async () => {
   const project = await newProject({ 'a.txt': 'a\n', 'b.txt': 'b\n' });
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n', 'new.txt': 'new\n' }));

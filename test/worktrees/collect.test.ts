@@ -208,7 +208,11 @@ test('ignored files are left out and listed, folders as one, at most 200', async
   const { create } = await openLab();
   const tree = await create();
   await tree.write({ 'a.log': 'a', 'node_modules/x/index.js': 'x', 'node_modules/y/index.js': 'y' });
-  expect(await tree.collect()).toEqual({ kind: 'none', ignored: ['a.log', 'node_modules/'], notes: [] });
+  expect(await tree.collect()).toEqual({
+    kind: 'none',
+    ignored: ['a.log', 'node_modules/'],
+    notes: ['1 ignored file and 1 ignored folder were left out of the change: a.log, node_modules/.'],
+  });
   await tree.write(Object.fromEntries(Array.from({ length: 250 }, (_, at) => [`many/${at}.log`, 'x'])));
   await tree.write({ 'new.txt': 'new\n' });
   const change = await tree.change();
@@ -401,12 +405,13 @@ test('named pipes and sockets are named, because no change can hold them', async
   for (const folder of ['alone', 'ignored']) await mkdir(tree.file(folder));
   for (const name of ['1', '2', '3', '4', 'alone/5', 'ignored/pipe']) execFileSync('mkfifo', [tree.file(name)]);
   const sentence = 'Named pipes, sockets and devices cannot be stored and are not in the change: 1, 2, 3, 4, alone/5';
-  expect(await tree.collect()).toMatchObject({ kind: 'none', notes: [`${sentence}.`] });
+  const ignored = '1 ignored folder was left out of the change: ignored/.';
+  expect(await tree.collect()).toMatchObject({ kind: 'none', notes: [`${sentence}.`, ignored] });
   const server = createServer().listen(tree.file('b.sock'));
   await once(server, 'listening');
   await tree.write({ 'a.txt': 'b\n' });
   const { notes, files } = await tree.change();
   server.close();
   expect(files).toMatchObject([{ path: 'a.txt' }]);
-  expect(notes).toEqual([`${sentence} and 1 more.`]);
+  expect(notes).toEqual([`${sentence} and 1 more.`, ignored]);
 });
