@@ -170,7 +170,7 @@ async function writeEnd(
        SET state = ${end.state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
            error_code = ${end.state === 'failed' ? end.code : null}, waits_until = NULL, withheld = NULL,
            kept_worktree = ${keptWorktree === undefined ? null : task.worktree_path},
-           cost_tokens = (SELECT CASE WHEN tokens_used IS NOT NULL THEN least(tokens_used, 9007199254740991) END FROM messages WHERE id = ${task.message_id})
+           cost_tokens = (SELECT CASE WHEN tokens_used IS NOT NULL THEN least(greatest(tokens_used, 0), 9007199254740991) END FROM messages WHERE id = ${task.message_id})
      WHERE id = ${taskId}`;
 }
 

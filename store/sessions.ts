@@ -72,7 +72,7 @@ export async function sessionPage(
   const rows = await db<(SessionView & { readonly page_at: number })[]>`
     SELECT t.id, t.project_id, ${shownText(db, 't', 'name', 'model', 'status')} t.seq, ${isoTime(db, 'created_at')}, ${pageColumn(db)},
            (SELECT count(*) FROM tasks o WHERE o.session_id = t.id AND o.state IN ('pending', 'running')) AS open_tasks,
-           (SELECT CASE WHEN count(m.tokens_used) > 0 THEN least(sum(m.tokens_used), 9007199254740991)::bigint END
+           (SELECT CASE WHEN count(m.tokens_used) > 0 THEN least(greatest(sum(m.tokens_used), 0), 9007199254740991)::bigint END
               FROM messages m WHERE m.session_id = t.id) AS cost_tokens
       FROM sessions t
      WHERE ${isAfter(db, wish)} AND ${projectId ? db`t.project_id = ${projectId}` : db`true`}
