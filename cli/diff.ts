@@ -6,13 +6,13 @@ import type { Command } from 'commander';
 import type { Longhaul } from '../client/connection.ts';
 import { findId, missing } from '../client/short-ids.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
+import { keptRefusal } from '../maintenance/kept-work.ts';
 import { describe, getDiff, getPatch, listTasks, taskBelow } from '../client/tasks.ts';
 import { sessionDiff } from '../maintenance/session-diff.ts';
 import { isFinal, type TaskId } from '../workflows/contract.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { keptRefusal } from './kept-work.ts';
 import { APPLY, type PatchSource, printPatch, refuse } from './patch-output.ts';
 import { type Paint, painter, type Style, visible } from './terminal.ts';
 

@@ -143,6 +143,8 @@ async function compact({ sessionId }: LabMessage): Promise<void> {
   await sql`UPDATE frames SET at = at - interval '1 hour' WHERE session_id = ${sessionId}`;
   await sql`UPDATE messages SET finished_at = finished_at - interval '1 hour' WHERE session_id = ${sessionId}`;
   await compactFrames(sql);
+  // What compaction left, such as all of a turn without a word, has the times that its readers saw.
+  await sql`UPDATE frames SET at = at + interval '1 hour' WHERE session_id = ${sessionId}`;
 }
 
 type Held = Pick<SnapshotMessage, 'segments' | 'content' | 'reasoning' | 'tool_calls' | 'plan'>;

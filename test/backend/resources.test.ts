@@ -223,12 +223,17 @@ describe('paths', () => {
   });
 
   test('that are no paths', async () => {
-    for (const path of ['/api/tasks/%E0%A4%A', '/%', `/api/tasks/${'x'.repeat(3_000)}`]) {
+    const paths = [
+      ['/api/tasks/%E0%A4%A', 'invalid_input'],
+      ['/%', 'route_not_found'],
+      [`/api/tasks/${'x'.repeat(3_000)}`, 'invalid_input'],
+    ] as const;
+    for (const [path, code] of paths) {
       const answer = await server.get(path);
       expect(answer.status).toBeGreaterThanOrEqual(400);
       expect(answer.status).toBeLessThan(500);
       expect(answer.headers.get('content-type')).toBe('application/problem+json');
-      expect(answer.body['error_code']).toBe('invalid_input');
+      expect(answer.body['error_code']).toBe(code);
     }
   });
 });

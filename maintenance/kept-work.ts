@@ -5,14 +5,13 @@ import type { TaskId } from '../workflows/contract.ts';
 import { tryGit } from '../worktrees/git.ts';
 import { commonDirOf } from '../worktrees/repository.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
-import { shortId } from './task-text.ts';
 
 /** Why there is nothing to print, and what to do. `undefined`: the task's worktree was not kept. */
 export async function keptRefusal(longhaul: Longhaul, taskId: TaskId): Promise<string | undefined> {
   const task = await describe(longhaul, taskId);
   const { kept_worktree: worktree, project_path: project } = task;
   if (worktree === null) return undefined;
-  const id = shortId(task);
+  const id = taskId.slice(0, 8);
   const sentences = [`The work of task ${id} is not in a change: its worktree was kept at ${worktree}.`];
   if (project !== null && (await hasCommit(project, taskRef(taskId)))) {
     sentences.push(
