@@ -12,6 +12,8 @@ const LOOK_MS = 200;
 /** A log that is cut before `<log>.1` exists has it after this many looks, or a person has cut it. */
 const CUT_LOOKS = 10;
 const BLOCK_BYTES = 64 * 1024;
+/** More than a line has in common with the line of another moment. */
+const TAIL_BYTES = 512;
 
 /** Until the signal. `print` gets text as it is in the file, and a line with the file's name where there are several. */
 export async function followLogs(
@@ -45,24 +47,28 @@ interface FileFacts {
 
 class FollowedLog {
   readonly file: string;
-  /** As it was at the last look. */
-  #known: FileFacts;
+  #ino: number;
   /** The inode of `<log>.1`, which a rotation replaces. */
   #rotated: number | undefined;
   /** Bytes of the file that were printed, or passed over. */
   #position: number;
+  /** The bytes before the position. Where others are there, the file's beginning was taken out. */
+  #tail: Buffer;
   #cutLooks = 0;
 
-  private constructor(file: string, known: FileFacts, rotated: number | undefined) {
+  private constructor(file: string, known: FileFacts, rotated: number | undefined, tail: Buffer) {
     this.file = file;
-    this.#known = known;
+    this.#ino = known.ino;
     this.#rotated = rotated;
     this.#position = known.size;
+    this.#tail = tail;
   }
 
   static async open(file: string): Promise<FollowedLog> {
     const rotated = await factsOf(`${file}.1`);
-    return new FollowedLog(file, (await factsOf(file)) ?? { ino: 0, size: 0 }, rotated?.ino);
+    const known = (await factsOf(file)) ?? { ino: 0, size: 0 };
+    const tail = await readRange(file, Math.max(0, known.size - TAIL_BYTES), known.size);
+    return new FollowedLog(file, known, rotated?.ino, tail);
   }
 
   /** Of what was there when it was opened. */
@@ -80,26 +86,46 @@ class FollowedLog {
   async added(): Promise<string> {
     const now = await factsOf(this.file);
     if (!now) return '';
-    let moved = '';
-    if (now.ino !== this.#known.ino || now.size < this.#known.size) {
-      const rotated = await factsOf(`${this.file}.1`);
-      if (rotated && rotated.ino !== this.#rotated) moved = await this.#followInto(rotated);
-      else if (++this.#cutLooks < CUT_LOOKS) return '';
-      else this.#position = 0;
+    const text = now.ino === this.#ino ? await this.#readOn(now.size) : undefined;
+    if (text !== undefined) {
       this.#cutLooks = 0;
+      this.#passOver(text);
+      return text.toString();
     }
-    this.#known = now;
-    const text = await readRange(this.file, this.#position, now.size);
+    const rotated = await factsOf(`${this.file}.1`);
+    if (rotated && rotated.ino !== this.#rotated) return this.#followInto(rotated, now.ino);
+    if (++this.#cutLooks >= CUT_LOOKS) this.#startAt(now.ino, 0);
+    return '';
+  }
+
+  /** What follows the position. `undefined`: the bytes before it are not those that were printed. */
+  async #readOn(size: number): Promise<Buffer | undefined> {
+    const { length } = this.#tail;
+    const read = await readRange(this.file, this.#position - length, Math.max(size, this.#position));
+    if (!read.subarray(0, length).equals(this.#tail)) return undefined;
+    // A rotation while it was read may have shifted what came after the tail.
+    const later = await factsOf(this.file);
+    return later && later.ino === this.#ino && later.size >= size ? read.subarray(length) : undefined;
+  }
+
+  #passOver(text: Buffer): void {
     this.#position += text.length;
-    return moved + text.toString();
+    this.#tail = Buffer.from(Buffer.concat([this.#tail, text]).subarray(-TAIL_BYTES));
   }
 
   /** What moved to `<log>.1` and was not printed yet; the position is that of the same line in the rest. */
-  async #followInto(rotated: FileFacts): Promise<string> {
-    this.#rotated = rotated.ino;
+  async #followInto(rotated: FileFacts, ino: number): Promise<string> {
     const text = await readRange(`${this.file}.1`, this.#position, rotated.size);
-    this.#position = Math.max(0, this.#position - rotated.size);
+    this.#rotated = rotated.ino;
+    this.#startAt(ino, Math.max(0, this.#position - rotated.size));
     return text.toString();
+  }
+
+  #startAt(ino: number, position: number): void {
+    this.#ino = ino;
+    this.#position = position;
+    this.#tail = position === 0 ? Buffer.alloc(0) : this.#tail.subarray(-position);
+    this.#cutLooks = 0;
   }
 }
 
