@@ -28,7 +28,7 @@ export function describeSources(root) {
   const paths = FOLDERS.flatMap((folder) =>
     readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
       .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.path, entry.name)),
+      .map((entry) => join(entry.parentPath, entry.name)),
   );
   const described = [...paths.toSorted((a, b) => (a < b ? -1 : 1)), ...FILES.map((name) => join(root, name))].map(
     (path) => {
