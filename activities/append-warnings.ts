@@ -1,7 +1,7 @@
 /** Warnings of a step in its session's log. A step that runs again adds none twice: each has the key of its place. */
 import { appendKeyed } from '../frames/append.ts';
 import type { Sql } from '../store/sql.ts';
-import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
 
 export interface WarningsOf {
   readonly sessionId: SessionId;

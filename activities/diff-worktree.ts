@@ -7,16 +7,11 @@ import { endTask } from '../agents/process/end.ts';
 import { appendKeyed } from '../frames/append.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { storeDiff } from '../store/collected-diffs.ts';
-import {
-  type CollectedDiff,
-  isFinal,
-  type SessionId,
-  type StepInput,
-  type TaskId,
-  type TaskState,
-} from '../workflows/contract.ts';
-import { head } from '../workflows/cut-text.ts';
-import { isErrno } from '../workflows/errors.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
+import type { CollectedDiff, StepInput } from '../contract/steps.ts';
+import { isFinal, type TaskState } from '../contract/task.ts';
+import { head } from '../contract/cut-text.ts';
+import { isErrno } from '../contract/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
 import { replaced } from '../worktrees/identity.ts';
 import { taskRef } from '../worktrees/worktrees.ts';

@@ -9,14 +9,11 @@ import type { Slot } from '../agents/slots.ts';
 import { isAlive } from '../processes/identity.ts';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
 import { isRunning, turnTask } from '../store/turn-task.ts';
-import {
-  AGENT_PROGRESS,
-  type AgentProgress,
-  type DispatchInput,
-  type DispatchResult,
-  type TaskId,
-} from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { AGENT_PROGRESS } from '../contract/names.ts';
+import type { DispatchInput, DispatchResult } from '../contract/steps.ts';
+import type { AgentProgress } from '../contract/task.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { ProgressPacer } from './progress-pacer.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 import { startTurn } from './turn.ts';

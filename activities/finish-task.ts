@@ -10,19 +10,11 @@ import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, streamingChat } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
 import { wellFormedText } from '../store/well-formed.ts';
-import {
-  type FinalState,
-  type FinishInput,
-  isFinal,
-  type MessageId,
-  type SessionId,
-  type TaskEnd,
-  type TaskId,
-  type TaskResult,
-  type TaskState,
-} from '../workflows/contract.ts';
-import { shorten } from '../workflows/cut-text.ts';
-import { isErrorCode } from '../workflows/errors.ts';
+import type { MessageId, SessionId, TaskId } from '../contract/ids.ts';
+import type { FinishInput } from '../contract/steps.ts';
+import { type FinalState, isFinal, type TaskEnd, type TaskResult, type TaskState } from '../contract/task.ts';
+import { shorten } from '../contract/cut-text.ts';
+import { isErrorCode } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
 import { withSentences } from './withhold.ts';
 

@@ -2,7 +2,7 @@
 import { foldSegments } from '../frames/read-message.ts';
 import { finishMessage } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
-import type { MessageId, SessionId } from '../workflows/contract.ts';
+import type { MessageId, SessionId } from '../contract/ids.ts';
 import type { TurnRecorder } from './recorder.ts';
 
 export interface EndedMessage {

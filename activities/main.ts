@@ -1,5 +1,5 @@
 /** The steps as the worker registers them, by the queue that serves them. */
-import type { Steps } from '../workflows/contract.ts';
+import type { Steps } from '../contract/steps.ts';
 import { makeCreateWorktree } from './create-worktree.ts';
 import { makeDiffWorktree } from './diff-worktree.ts';
 import { makeDispatchAgent } from './dispatch-agent.ts';

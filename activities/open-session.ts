@@ -7,20 +7,11 @@ import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
 import { idOf } from '../store/ids.ts';
 import type { Tx } from '../store/sql.ts';
 import { MAX_INPUT_CHARS, refuseProjectPath, refuseTaskValues } from '../store/task-limits.ts';
-import {
-  type ChatId,
-  type ExecutionPath,
-  isFinal,
-  type MessageId,
-  type OpenedSession,
-  type ProjectId,
-  type SessionId,
-  type StepInput,
-  type TaskId,
-  type TaskState,
-} from '../workflows/contract.ts';
-import { head } from '../workflows/cut-text.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import type { OpenedSession, StepInput } from '../contract/steps.ts';
+import { type ExecutionPath, isFinal, type TaskState } from '../contract/task.ts';
+import { head } from '../contract/cut-text.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
 
 interface TaskRow {

@@ -3,7 +3,7 @@
  * not too many of them; anything else soon at first, then ever more seldom: 8 signals in ten minutes, 18 in an
  * hour, fewer than 200 in thirty days. So the history of a turn of any length stays small.
  */
-import type { AgentProgress } from '../workflows/contract.ts';
+import type { AgentProgress } from '../contract/task.ts';
 
 /** That the agent starts is news only where it takes longer: the workflow knows that it has scheduled the step. */
 const SLOW_START_MS = 1_000;

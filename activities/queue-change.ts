@@ -1,8 +1,9 @@
 /** Step 5, queue change: one `pending_changes` row a task, for a person to apply or reject. */
 import { appendKeyed } from '../frames/append.ts';
 import { queueCollected } from '../store/collected-diffs.ts';
-import type { QueueChangeInput, QueuedChange, SessionId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { SessionId } from '../contract/ids.ts';
+import type { QueueChangeInput, QueuedChange } from '../contract/steps.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
 
 export function makeQueueChange({ sql }: StepDeps) {

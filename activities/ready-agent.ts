@@ -13,8 +13,8 @@ import { driverFor } from '../agents/select-driver.ts';
 import type { FrameStream } from '../frames/stream.ts';
 import type { EarlierAttempt, TakenTurn } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
-import type { AgentSessionId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { AgentSessionId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import type { TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
 

@@ -14,8 +14,8 @@ import {
 } from '../frames/fold.ts';
 import type { FrameBody } from '../frames/frame.ts';
 import { wellFormed } from '../store/well-formed.ts';
-import type { ChatId, MessageId } from '../workflows/contract.ts';
-import type { ToolCall, Usage } from '../workflows/vocabulary.ts';
+import type { ChatId, MessageId } from '../contract/ids.ts';
+import type { ToolCall, Usage } from '../contract/vocabulary.ts';
 import { Paragraphs } from './paragraphs.ts';
 
 /** A reader of the live stream gets this much beyond what the message keeps; then a warning, once. */

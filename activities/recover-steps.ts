@@ -15,7 +15,7 @@ import { isAlive } from '../processes/identity.ts';
 import { openAttempts, recordAttemptFailure } from '../store/attempts.ts';
 import type { Sql } from '../store/sql.ts';
 import { startedTasks } from '../store/task-runs.ts';
-import { settleWorkflowId, taskWorkflowId } from '../workflows/contract.ts';
+import { settleWorkflowId, taskWorkflowId } from '../contract/names.ts';
 import { workerLost } from './step.ts';
 import { isDeadWorker } from './worker-identity.ts';
 

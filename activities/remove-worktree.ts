@@ -2,7 +2,8 @@
  * Step 6, remove worktree: scheduled only after what it held is a commit. Failing here never fails the
  * task: the directory is found again by its path.
  */
-import type { RemovedWorktree, SessionId, StepInput } from '../workflows/contract.ts';
+import type { SessionId } from '../contract/ids.ts';
+import type { RemovedWorktree, StepInput } from '../contract/steps.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 

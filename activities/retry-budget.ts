@@ -2,7 +2,7 @@
  * How often and how long a failing agent is tried again. Lost workers and a database that is away are not the agent's
  * failures: those attempts are retried without end (workflows/steps.ts).
  */
-import { ERRORS, type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+import { ERRORS, type ErrorCode, LonghaulError } from '../contract/errors.ts';
 
 /** Attempts that may fail by the agent's, its provider's or our own fault before the task does. */
 const MAX_FAILED_ATTEMPTS = 3;

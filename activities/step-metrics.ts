@@ -1,6 +1,6 @@
 /** What steps count. The SDK adds the labels namespace, task_queue and activity_type; without a meter nothing happens. */
 import { Context } from '@temporalio/activity';
-import type { ErrorCode } from '../workflows/errors.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 
 const BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 7_200];
 const STEP_DURATION = 'longhaul_step_duration_seconds';

@@ -9,9 +9,9 @@ import type { FrameWriter } from '../frames/writer.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
 import type { Worktrees } from '../worktrees/worktrees.ts';
-import { shorten } from '../workflows/cut-text.ts';
-import type { TemporalContent } from '../workflows/contract.ts';
-import { type ErrorCode, isErrorCode, LonghaulError } from '../workflows/errors.ts';
+import { shorten } from '../contract/cut-text.ts';
+import type { TemporalContent } from '../contract/task.ts';
+import { type ErrorCode, isErrorCode, LonghaulError } from '../contract/errors.ts';
 import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
 

@@ -1,6 +1,6 @@
 /** What the workflow is told of a turn that is at work. */
-import type { AgentProgress, Phase } from '../workflows/contract.ts';
-import { head } from '../workflows/cut-text.ts';
+import type { AgentProgress, Phase } from '../contract/task.ts';
+import { head } from '../contract/cut-text.ts';
 import type { TurnRecorder } from './recorder.ts';
 
 const MAX_CHARS = 120;

@@ -25,8 +25,10 @@ import {
 } from '../store/attempts.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import type { TurnTask } from '../store/turn-task.ts';
-import type { AgentProgress, AgentSessionId, DispatchHeartbeat, DispatchResult, Phase } from '../workflows/contract.ts';
-import { ERRORS, LonghaulError } from '../workflows/errors.ts';
+import type { AgentSessionId } from '../contract/ids.ts';
+import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
+import type { AgentProgress, Phase } from '../contract/task.ts';
+import { ERRORS, LonghaulError } from '../contract/errors.ts';
 import { keepMessage } from './keep-message.ts';
 import { waitUntil } from './limit-wait.ts';
 import { readyAgent } from './ready-agent.ts';

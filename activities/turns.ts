@@ -1,6 +1,8 @@
 /** The turns that live in this worker process, by task. At most one a task. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AgentProgress, DispatchHeartbeat, DispatchResult, TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
+import type { AgentProgress } from '../contract/task.ts';
 
 /** A question to a database that does not answer must not keep the next one, on another connection, from being asked. */
 const HANGS_MS = 30_000;

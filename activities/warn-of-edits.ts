@@ -3,7 +3,7 @@
  * large checkout git takes a second, and nobody need wait for it. Run again it says nothing twice.
  */
 import { taskBefore } from '../store/diffs.ts';
-import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
 import { appendWarnings } from './append-warnings.ts';
 import type { StepDeps } from './step.ts';
 

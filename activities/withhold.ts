@@ -4,7 +4,8 @@
  */
 import { ApplicationFailure } from '@temporalio/common';
 import { withhold } from '../store/withheld.ts';
-import { type AgentProgress, type StepInput, WITHHELD, withheldBy } from '../workflows/contract.ts';
+import type { StepInput } from '../contract/steps.ts';
+import { type AgentProgress, WITHHELD, withheldBy } from '../contract/task.ts';
 import type { StepDeps } from './step.ts';
 
 /** Wraps a step. `full`: the step as it is. */

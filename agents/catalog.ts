@@ -1,7 +1,7 @@
 /** The agents that Longhaul knows by name: how each is started and what of the environment it may see. */
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { findCommand } from './process/find-command.ts';
 
 /** How to run one agent. */

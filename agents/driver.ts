@@ -5,8 +5,8 @@
  * Every method fails with a LonghaulError whose message a person can act on.
  */
 import type { ProcessIdentity } from '../processes/identity.ts';
-import type { AgentSessionId, TaskId } from '../workflows/contract.ts';
-import type { ErrorCode } from '../workflows/errors.ts';
+import type { AgentSessionId, TaskId } from '../contract/ids.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 import type {
   AgentCommand,
   PermissionOption,
@@ -14,7 +14,7 @@ import type {
   ToolCall,
   ToolCallContent,
   Usage,
-} from '../workflows/vocabulary.ts';
+} from '../contract/vocabulary.ts';
 import type { AgentProfile } from './catalog.ts';
 
 export type { AgentCommand, PermissionOption, PlanEntry, ToolCall, ToolCallContent, Usage };

@@ -1,5 +1,5 @@
-import type { ExecutionPath } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { ExecutionPath } from '../contract/task.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { acpDriver } from './acp/driver.ts';
 import type { AgentDriver } from './driver.ts';
 

@@ -16,8 +16,8 @@ import { closeSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import type { TaskId } from '../workflows/contract.ts';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
 
 /** Other workers do not tell when they give one back. */

@@ -8,7 +8,7 @@
 import { lookup } from 'node:dns/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { Connections, type ConnectionLimits } from './connections.ts';
 import { problemMessage, type ProblemLog } from './problem.ts';
 

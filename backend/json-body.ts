@@ -1,6 +1,6 @@
 /** Bodies are JSON in UTF-8, or nothing: what else comes is refused, not changed on the way. */
 import type { FastifyInstance } from 'fastify';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 

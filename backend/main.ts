@@ -10,10 +10,10 @@ import { homePaths, prepareHome } from '../services/home.ts';
 import { listenText } from '../services/listen-host.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
-import { announceReady, READY_FD } from '../services/ready.ts';
+import { announceReady, READY_FD } from '../services/supervisor/ready.ts';
 import { type ListenAddress, readSettings, type Settings } from '../services/settings.ts';
 import { keepAuthHeader, readOrMakeToken, tokenAtHand, tokenFileFor } from '../services/token.ts';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { makeServer } from './server.ts';
 
 /** The supervisor allows 10 s from SIGTERM to the end. */

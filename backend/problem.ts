@@ -5,7 +5,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } fr
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { namedFailure } from '../client/outage.ts';
-import { type ErrorCode, ERRORS, LonghaulError } from '../workflows/errors.ts';
+import { type ErrorCode, ERRORS, LonghaulError } from '../contract/errors.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

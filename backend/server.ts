@@ -13,7 +13,7 @@ import {
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import { isLoopback } from '../services/listen-host.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { type AccessOptions, makeAccess } from './access.ts';
 import { type ConnectionLimits, connectionLimits } from './connections.ts';
 import type { RouteDeps } from './deps.ts';

@@ -8,8 +8,8 @@
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyBaseLogger } from 'fastify';
 import type { Delivery, Longhaul } from '../client/connection.ts';
-import type { SessionId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { SessionId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 export interface SocketLimits {
   /** Between two pings; a client that has not answered one by the next is gone. */

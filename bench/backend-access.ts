@@ -1,7 +1,7 @@
 /** How to reach the backend of a stage. */
 import { readFile } from 'node:fs/promises';
 import { homePaths, readState } from '../services/home.ts';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 import type { Stage } from './stage.ts';
 
 export interface BackendAccess {

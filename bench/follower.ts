@@ -4,7 +4,7 @@
  */
 import { openLonghaul } from '../client/connection.ts';
 import { followTask } from '../client/follow-task.ts';
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 
 export interface FollowRequest {
   readonly databaseUrl: string;

@@ -16,7 +16,9 @@ import { endProcess, type RunningProcess, spawnDetached } from '../services/proc
 import { listen, type Listener } from '../store/listen.ts';
 import { connect, type Sql } from '../store/sql.ts';
 import { makeRepository, type SampleRepository } from '../test/lab/repositories.ts';
-import { isFinal, type ProjectId, type TaskId, type TaskState, taskWorkflowId } from '../workflows/contract.ts';
+import type { ProjectId, TaskId } from '../contract/ids.ts';
+import { taskWorkflowId } from '../contract/names.ts';
+import { isFinal, type TaskState } from '../contract/task.ts';
 
 const AGENTS = ['trivial', 'token-stream'];
 const STOP_MS = 60_000;

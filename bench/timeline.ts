@@ -1,7 +1,8 @@
 /** The moments of a task, collected from its row, its attempt, its frames and Temporal's history. */
 import { z } from 'zod';
 import type { Stage } from './stage.ts';
-import { type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { taskWorkflowId } from '../contract/names.ts';
 
 /** A moment, in ms since the task's row was made. */
 export interface Mark {

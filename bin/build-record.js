@@ -11,6 +11,7 @@ const FOLDERS = [
   'bin',
   'cli',
   'client',
+  'contract',
   'frames',
   'maintenance',
   'processes',

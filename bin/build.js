@@ -26,7 +26,7 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 
 cpSync(join(root, 'store', 'migrations'), join(dist, 'store', 'migrations'), { recursive: true });
 
-const { makeBundle } = await import(pathToFileURL(join(dist, 'services', 'workflow-bundle.js')).href);
+const { makeBundle } = await import(pathToFileURL(join(dist, 'services', 'temporal', 'workflow-bundle.js')).href);
 writeFileSync(join(dist, 'workflow-bundle.js'), withoutMap(await makeBundle()));
 
 recordBuild(dist, sources);

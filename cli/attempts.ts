@@ -1,7 +1,7 @@
 /** The attempts at a task's turn, and why one was followed by another. */
 import type { Longhaul } from '../client/connection.ts';
-import type { TaskId } from '../workflows/contract.ts';
-import type { ErrorCode } from '../workflows/errors.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 
 const LOST = 'the worker was stopped or lost';
 const REASONS: Partial<Record<ErrorCode, string>> = {

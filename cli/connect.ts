@@ -1,8 +1,8 @@
 /** Where a command finds the services: the settings, and what the supervisor of the home wrote down. */
 import { readSettings, type Settings } from '../services/settings.ts';
 import { readFacts } from '../services/status.ts';
-import type { TemporalTarget } from '../services/temporal-connection.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { TemporalTarget } from '../services/temporal/connection.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 export interface Services {
   readonly settings: Settings;

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { prepareHome } from '../services/home.ts';
-import { makeParts } from '../services/parts.ts';
+import { makeParts } from '../services/supervisor/parts.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 import { stopHome } from '../services/stop-home.ts';

@@ -1,5 +1,5 @@
 /** How commands end: exit codes, and one way to say what went wrong. */
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 
 /** `readerGone`: what a shell reports of a program that SIGPIPE ended, as of `yes | head`. */
 export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4, readerGone: 141 } as const;

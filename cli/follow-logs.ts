@@ -1,12 +1,12 @@
 /**
- * Follows logs that are rotated while their writers have them open (services/rotate-logs.ts): the beginning of a log moves to
+ * Follows logs that are rotated while their writers have them open (services/supervisor/rotate-logs.ts): the beginning of a log moves to
  * `<log>.1`, and the rest to the front of the file. `tail -F` takes that for a new file and prints the rest again.
  *
  * Never: a line twice or none, over one rotation between two looks. Two take 32 MB within 200 ms.
  */
 import { open, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 
 const LOOK_MS = 200;
 /** A log that is cut before `<log>.1` exists has it after this many looks, or a person has cut it. */

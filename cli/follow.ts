@@ -2,7 +2,8 @@
 import type { Longhaul } from '../client/connection.ts';
 import { framesBeside, followTask } from '../client/follow-task.ts';
 import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
-import { isFinal, type TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { isFinal } from '../contract/task.ts';
 import { EXIT, sayIfReaderLeaves } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
 import { lineColumns, type LiveLine, liveScreen, plainScreen, type Screen } from './screen.ts';

@@ -6,7 +6,7 @@ import { asPlanned, type Collected, findLeftovers, removeLeftovers, withGcLock }
 import type { GcOptions } from '../maintenance/gc/leftover.ts';
 import { refuseMovedHome } from '../maintenance/moved-home.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { findServices } from './connect.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';

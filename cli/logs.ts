@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Argument, type Command } from 'commander';
 import { homePaths } from '../services/home.ts';
 import { readSettings } from '../services/settings.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { followLogs } from './follow-logs.ts';
 import { withExamples } from './help.ts';

@@ -7,7 +7,7 @@ import { findProjects } from '../client/projects.ts';
 import { findSessions } from '../client/sessions.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { listTasks, type TaskFilter } from '../client/tasks.ts';
-import { type Phase, PHASES, TASK_STATES, type TaskState } from '../workflows/contract.ts';
+import { type Phase, PHASES, TASK_STATES, type TaskState } from '../contract/task.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { type CommandContext, withLonghaul } from './longhaul.ts';

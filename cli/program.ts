@@ -3,7 +3,7 @@
  * them together take several times as long to load as Node takes to start.
  */
 import { Command } from 'commander';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { printError } from './exit.ts';
 import { withExamples } from './help.ts';
 import { packageVersion } from '../processes/package-version.ts';

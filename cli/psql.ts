@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Command } from 'commander';
-import { passwordOf, withoutPassword } from '../services/database-password.ts';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { passwordOf, withoutPassword } from '../services/postgres/password.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { findDatabase } from './connect.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';

@@ -1,7 +1,7 @@
 /** A task's story out of a snapshot: the frames that a reader of the log would have had, in their order. */
 import type { FollowedFrame } from '../client/follow-task.ts';
-import type { TaskId } from '../workflows/contract.ts';
-import type { MessageSegment, ToolCall } from '../workflows/vocabulary.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { MessageSegment, ToolCall } from '../contract/vocabulary.ts';
 
 type Snapshot = Extract<FollowedFrame, { type: 'snapshot' }>;
 type Message = Snapshot['messages'][number];

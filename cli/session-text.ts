@@ -1,6 +1,6 @@
 /** Sessions as lines of text. */
 import type { SessionSummary } from '../client/sessions.ts';
-import { type TaskState, TASK_STATES } from '../workflows/contract.ts';
+import { type TaskState, TASK_STATES } from '../contract/task.ts';
 import { type Cell, type Column, tableLines } from './table.ts';
 import { ageText, firstLine, shortId, STATE_STYLES } from './task-text.ts';
 import { harmless, type Paint } from './terminal.ts';

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, historyKeptUntil, type TaskDescription } from '../client/tasks.ts';
-import { isFinal } from '../workflows/contract.ts';
+import { isFinal } from '../contract/task.ts';
 import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';

@@ -1,10 +1,10 @@
 /** `longhaul status`: what runs, and where. */
 import { type Command, Option } from 'commander';
 import { headline } from '../services/ensure-up.ts';
-import { withoutPassword } from '../services/database-password.ts';
+import { withoutPassword } from '../services/postgres/password.ts';
 import { readSettings } from '../services/settings.ts';
 import { partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 

@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { onlyAgent } from '../client/agents.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { agentOfSession, submit, type SubmittedTask } from '../client/submit.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import type { CommandContext } from './longhaul.ts';
 import { unmarked } from './task-words.ts';
 

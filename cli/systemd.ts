@@ -1,7 +1,7 @@
 /** `longhaul systemd`: a user unit that keeps the services of a home running. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { readSettings } from '../services/settings.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';

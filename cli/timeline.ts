@@ -1,7 +1,8 @@
 /** Tells a task's frames as a story: text as it streams, tool calls with how they went, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
-import type { Phase, TaskId } from '../workflows/contract.ts';
-import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { Phase } from '../contract/task.ts';
+import type { PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { reasonText } from './attempts.ts';
 import { type LogFrame, replayed } from './replay.ts';
 import type { LiveLine, Screen } from './screen.ts';

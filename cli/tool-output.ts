@@ -1,5 +1,5 @@
 /** What a tool call has said, as far as a reader wants it. */
-import type { ToolCall } from '../workflows/vocabulary.ts';
+import type { ToolCall } from '../contract/vocabulary.ts';
 import { harmless } from './terminal.ts';
 
 /** Of a command that ran; the rest is counted. */

@@ -1,7 +1,7 @@
 /** The agents that tasks may name, and which a task goes to when nobody said. */
 import { type AgentRow, listAgents } from '../store/available-agents.ts';
 import type { Db } from '../store/sql.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 /** The demo agent has no model behind it: it is never chosen for anybody. */
 const DEMO = 'demo';

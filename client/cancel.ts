@@ -6,8 +6,10 @@ import type { Client } from '@temporalio/client';
 import { appendKeyed } from '../frames/append.ts';
 import { cancelUnclaimed, type EndedUnstarted, requestCancel } from '../store/queue.ts';
 import type { Sql, Tx } from '../store/sql.ts';
-import { CANCEL_TASK, type CancelTask, type TaskId, type TaskState, taskWorkflowId } from '../workflows/contract.ts';
-import { head } from '../workflows/cut-text.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { CANCEL_TASK, taskWorkflowId } from '../contract/names.ts';
+import type { CancelTask, TaskState } from '../contract/task.ts';
+import { head } from '../contract/cut-text.ts';
 import { missing, parseId } from './short-ids.ts';
 import { isRunMissing, isTemporalAway } from './temporal.ts';
 

@@ -8,8 +8,8 @@ import {
 } from '../store/change-views.ts';
 import { findPatch } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
-import type { ChangeId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { ChangeId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 
 /** Rows of an adopted table may have others; those are in the list without a filter. */

@@ -6,7 +6,9 @@
 import type { Client } from '@temporalio/client';
 import { openTasks } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
-import { type Phase, SEARCH_ATTRIBUTES, type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { SEARCH_ATTRIBUTES, taskWorkflowId } from '../contract/names.ts';
+import type { Phase } from '../contract/task.ts';
 import { signalCancel } from './cancel.ts';
 import { isUuid } from './short-ids.ts';
 

@@ -9,7 +9,8 @@ import { keptFrames } from '../frames/kept-frames.ts';
 import type { SnapshotFrame } from '../frames/snapshot.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import { taskProgress, type TaskProgress } from '../store/task-views.ts';
-import { isFinal, type TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { isFinal } from '../contract/task.ts';
 import { missing, parseId } from './short-ids.ts';
 
 /** Until the task has its session. */

@@ -9,5 +9,6 @@ export { type Submission, type SubmitDeps, submit, type SubmittedTask } from './
 export { resolveTaskId, taskId } from './task-ids.ts';
 export { describe, getDiff, listTasks, type ReadDeps, type TaskDescription } from './tasks.ts';
 export type { TemporalTarget } from './temporal.ts';
-export type { TaskId, TaskState } from '../workflows/contract.ts';
-export { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+export type { TaskId } from '../contract/ids.ts';
+export type { TaskState } from '../contract/task.ts';
+export { type ErrorCode, LonghaulError } from '../contract/errors.ts';

@@ -21,8 +21,9 @@ import {
   takeStaleClaims,
 } from '../store/queue.ts';
 import { isConnectionLoss, type Sql } from '../store/sql.ts';
-import type { TaskId, TemporalContent } from '../workflows/contract.ts';
-import { shorten } from '../workflows/cut-text.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { TemporalContent } from '../contract/task.ts';
+import { shorten } from '../contract/cut-text.ts';
 import { cancelBeforeStart, deliverCancel, sayEnded } from './cancel.ts';
 import { Doorbell } from './doorbell.ts';
 import { settleLostRuns } from './settle-lost-runs.ts';

@@ -1,7 +1,7 @@
 /** For whoever starts the services: brings a database to this version's schema. */
 import { migrate } from '../store/migrate.ts';
 import { connect, sqlCode } from '../store/sql.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 // Only a person can change these: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const INSUFFICIENT_PRIVILEGE = '42501';

@@ -1,6 +1,6 @@
 /** Failures of the services that a client stands on, in our words. */
 import { isConnectionLoss } from '../store/sql.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { isTemporalAway } from './temporal.ts';
 
 /** `undefined`: it is no outage. */

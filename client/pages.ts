@@ -1,6 +1,6 @@
 /** Pages of lists as programs see them: items, and a cursor for what comes after. */
 import type { Page, PageKey, PageWish } from '../store/pages.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { isUuid } from './short-ids.ts';
 
 export interface PageRequest {

@@ -4,8 +4,8 @@ import { basename, dirname, isAbsolute, join } from 'node:path';
 import { refuseOutside } from '../store/project-roots.ts';
 import { findOrAddProject, findProjectView, projectIdsOf, projectPage, type ProjectView } from '../store/projects.ts';
 import type { Db, Sql } from '../store/sql.ts';
-import type { ProjectId } from '../workflows/contract.ts';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import type { ProjectId } from '../contract/ids.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { isBare } from './repository-check.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 

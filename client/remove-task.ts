@@ -1,8 +1,8 @@
 /** Removing a task that has ended. */
 import { removeTaskRow, type TaskRemoval } from '../store/remove-task.ts';
 import type { Sql } from '../store/sql.ts';
-import type { TaskId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { missing, parseId } from './short-ids.ts';
 
 export type RemovedTask = Omit<Extract<TaskRemoval, { kind: 'removed' }>, 'kind'>;

@@ -4,7 +4,7 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 
 /** Throws `empty_repository`; `not_a_repository` where its `.git` cannot be read. */
 export async function refuseWithoutCommit(topLevel: string): Promise<void> {

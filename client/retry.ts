@@ -1,8 +1,9 @@
 /** The same task once more. */
 import { idOf } from '../store/ids.ts';
 import { findTask } from '../store/task-views.ts';
-import { isFinal, type TaskId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { isFinal } from '../contract/task.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { missing, parseId } from './short-ids.ts';
 import { submit, type Submission, type SubmitDeps, type SubmittedTask } from './submit.ts';
 

@@ -3,8 +3,8 @@ import { type SnapshotFrame, takeBoundedSnapshot } from '../frames/snapshot.ts';
 import { listSessionSummaries, type SessionFilter, type SessionSummary } from '../store/session-list.ts';
 import { sessionPage, type SessionView } from '../store/sessions.ts';
 import type { Sql } from '../store/sql.ts';
-import type { ProjectId, SessionId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { ProjectId, SessionId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { cursorOf, listPage, type ListPage, type PageRequest, pageWish, wishBefore } from './pages.ts';
 
 export type { SessionFilter, SessionSummary };

@@ -9,17 +9,10 @@
 import type { Client } from '@temporalio/client';
 import { failUnstarted, forgetRun, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
-import {
-  COMMANDS,
-  type SettleInput,
-  settleWorkflowId,
-  type TaskEnd,
-  type TaskId,
-  taskWorkflowId,
-  WORKFLOW_QUEUE,
-  WORKFLOW_TASK_TIMEOUT,
-} from '../workflows/contract.ts';
-import { shorten } from '../workflows/cut-text.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { settleWorkflowId, taskWorkflowId, WORKFLOW_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../contract/names.ts';
+import { COMMANDS, type SettleInput, type TaskEnd } from '../contract/task.ts';
+import { shorten } from '../contract/cut-text.ts';
 import { sayEnded } from './cancel.ts';
 import { endLostWaits } from './end-lost-waits.ts';
 import { isRefusedByTemporal, isRunAlreadyStarted, isRunMissing, isTemporalAway } from './temporal.ts';

@@ -1,8 +1,8 @@
 /** Ids as people type them: whole, or the beginning as far as it is unique. */
 import { type IdCandidate, type IdKind, idsByPrefix } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
-import type { ChangeId, PermissionId, SessionId, TaskId } from '../workflows/contract.ts';
-import { type ErrorCode, LonghaulError } from '../workflows/errors.ts';
+import type { ChangeId, PermissionId, SessionId, TaskId } from '../contract/ids.ts';
+import { type ErrorCode, LonghaulError } from '../contract/errors.ts';
 
 const MIN_PREFIX = 4;
 const SHOWN = 5;

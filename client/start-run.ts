@@ -7,16 +7,9 @@ import {
   TypedSearchAttributes,
 } from '@temporalio/common';
 import type { ClaimedTask } from '../store/queue.ts';
-import {
-  COMMANDS,
-  SEARCH_ATTRIBUTES,
-  type TaskInput,
-  type TemporalContent,
-  taskWorkflowId,
-  WORKFLOW_QUEUE,
-  WORKFLOW_TASK_TIMEOUT,
-} from '../workflows/contract.ts';
-import { head } from '../workflows/cut-text.ts';
+import { SEARCH_ATTRIBUTES, taskWorkflowId, WORKFLOW_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../contract/names.ts';
+import { COMMANDS, type TaskInput, type TemporalContent } from '../contract/task.ts';
+import { head } from '../contract/cut-text.ts';
 import { isRunAlreadyStarted } from './temporal.ts';
 
 /** A call that has no answer by then counts as lost; below the age at which a claim is taken over. */

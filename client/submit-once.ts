@@ -1,7 +1,7 @@
 /** A submission under a key of the caller's: sent again, however often and to whichever backend, it is one task. */
 import { createHash } from 'node:crypto';
 import { findKey, type OnceKey, storeAnswer, takeKey } from '../store/idempotency-keys.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { checkSubmission, insertSubmission, type Submission, type SubmitDeps } from './submit.ts';
 import { describe, type ReadDeps, type TaskDescription } from './tasks.ts';
 

@@ -13,9 +13,9 @@ import { addChat, addUserMessage, chatIsOf, findSession, newestAgent, newestOpen
 import type { Db, Sql, Tx } from '../store/sql.ts';
 import { refuseTaskValues } from '../store/task-limits.ts';
 import { wellFormedText } from '../store/well-formed.ts';
-import type { ChatId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
-import { head } from '../workflows/cut-text.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import { head } from '../contract/cut-text.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { refuseWithoutCommit } from './repository-check.ts';
 import { isUuid } from './short-ids.ts';

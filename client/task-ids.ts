@@ -1,7 +1,7 @@
 /** Ids of tasks, as programs and people write them. */
 import { taskOf } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import { findId, missing, parseId } from './short-ids.ts';
 
 /** A text as the id that `describe`, `followTask` and `cancel` take. Fails with `invalid_input` for what is no uuid. */

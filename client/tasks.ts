@@ -10,7 +10,9 @@ import {
   type TaskPageFilter,
   type TaskView,
 } from '../store/task-views.ts';
-import { isFinal, type TaskId, taskWorkflowId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { taskWorkflowId } from '../contract/names.ts';
+import { isFinal } from '../contract/task.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 import { missing, parseId } from './short-ids.ts';
 

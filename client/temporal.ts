@@ -1,8 +1,8 @@
 /** The connection to Temporal as clients hold it: made without waiting, alive over outages, quick to say that the server is away. */
 import { createRequire } from 'node:module';
 import type { Client, Connection, ConnectionOptions } from '@temporalio/client';
-import { SEARCH_ATTRIBUTES } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { SEARCH_ATTRIBUTES } from '../contract/names.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 /** Temporal's client, loaded on first use: that takes four times as long as Node itself takes to start, and most commands only need Postgres. */
 const temporalClient = (): typeof import('@temporalio/client') =>

@@ -4,7 +4,7 @@
  */
 import { logEnd } from '../store/log-end.ts';
 import type { Tx } from '../store/sql.ts';
-import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
 import { type FrameBody, FRAMES_CHANNEL } from './frame.ts';
 import { storedBody } from './stored-body.ts';
 

@@ -11,7 +11,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sql } from '../store/sql.ts';
-import type { SessionId } from '../workflows/contract.ts';
+import type { SessionId } from '../contract/ids.ts';
 
 const ADVISORY_LOCK = 4_706_004;
 /** How long frames stay after the end of their message. */

@@ -2,8 +2,8 @@
  * The content of a message, rebuilt from its frames. The turn that writes, the attempt that resumes and the
  * snapshot that a reader gets use this one fold, so they cannot disagree.
  */
-import { head } from '../workflows/cut-text.ts';
-import type { PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import { head } from '../contract/cut-text.ts';
+import type { PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import type { FrameBody } from './frame.ts';
 
 export const MAX_CONTENT_CHARS = 50_000;

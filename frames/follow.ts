@@ -10,8 +10,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { listen, type Listener } from '../store/listen.ts';
 import type { Sql } from '../store/sql.ts';
-import type { SessionId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import type { SessionId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { FRAMES_CHANNEL } from './frame.ts';
 import { type FollowedFrame, type LogPage, snapshotPage } from './page.ts';
 import { PageReader } from './page-reader.ts';

@@ -1,16 +1,8 @@
 /** One entry of a session's log, as readers get it and as it is stored (`body` contains the fields of its type). */
-import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../workflows/vocabulary.ts';
-import type {
-  ChangeId,
-  ChatId,
-  MessageId,
-  PermissionId,
-  Phase,
-  SessionId,
-  TaskId,
-  TaskState,
-} from '../workflows/contract.ts';
-import type { ErrorCode } from '../workflows/errors.ts';
+import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../contract/vocabulary.ts';
+import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from '../contract/ids.ts';
+import type { Phase, TaskState } from '../contract/task.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 
 interface OfMessage {
   readonly message_id: MessageId;

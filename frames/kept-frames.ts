@@ -1,6 +1,6 @@
 /** Frames of a task that stay in the log and that a snapshot's messages do not contain: warnings, states, questions. */
 import type { Db } from '../store/sql.ts';
-import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
 import { STREAMED } from './compact.ts';
 import type { Frame } from './frame.ts';
 

@@ -7,7 +7,7 @@
  * not stored, and the reader shows the message without its order.
  */
 import { z } from 'zod';
-import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 
 const seq = z.int().nonnegative();
 const at = z.string().refine((text) => !Number.isNaN(Date.parse(text)));

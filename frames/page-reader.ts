@@ -1,6 +1,6 @@
 /** Reads the pages that several readers request at the same moment with one statement, as one statement writes twenty turns. */
 import type { Sql } from '../store/sql.ts';
-import type { SessionId } from '../workflows/contract.ts';
+import type { SessionId } from '../contract/ids.ts';
 import { type PageRead, type PageWanted, readPages } from './page.ts';
 
 /** Few enough that their pages do not delay each other. */

@@ -3,7 +3,7 @@
  * parsing and writing JSON again changes numbers.
  */
 import type { Sql } from '../store/sql.ts';
-import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
 import type { Frame } from './frame.ts';
 import type { SnapshotFrame } from './snapshot.ts';
 

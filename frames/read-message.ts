@@ -1,7 +1,7 @@
 /** The content of an unfinished message, from the session's log. Compaction stays below its first frame, so the log has all of it. */
 import type { Db } from '../store/sql.ts';
-import type { MessageId, SessionId, TaskId } from '../workflows/contract.ts';
-import type { MessageSegment } from '../workflows/vocabulary.ts';
+import type { MessageId, SessionId, TaskId } from '../contract/ids.ts';
+import type { MessageSegment } from '../contract/vocabulary.ts';
 import type { MessageView } from './fold.ts';
 import type { Frame } from './frame.ts';
 import { SegmentFold } from './segments.ts';

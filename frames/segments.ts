@@ -6,8 +6,8 @@
  * The bounds are those of the message (frames/fold.ts): text and reasoning keep their beginning, tool calls and plans
  * the newest. A segment counts the part of it that is not kept.
  */
-import type { MessageId, TaskId } from '../workflows/contract.ts';
-import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { MessageId, TaskId } from '../contract/ids.ts';
+import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { emptyMessage, foldFrame, isOpenCall, MAX_TOOL_CALLS, type MessageView } from './fold.ts';
 import type { Frame } from './frame.ts';
 

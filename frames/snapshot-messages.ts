@@ -1,8 +1,8 @@
 /** Messages in the form of a snapshot. */
 import { cutPage, isAfter, type PageKey, type PageWish, pageColumn, pageEnd } from '../store/pages.ts';
 import type { Db } from '../store/sql.ts';
-import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
-import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
+import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { planIn, segmentsIn, toolCallsIn } from './message-json.ts';
 import { foldMessage } from './read-message.ts';
 

@@ -4,8 +4,9 @@
  * written only when the turn ends.
  */
 import type { Db, Sql } from '../store/sql.ts';
-import type { ChangeId, PermissionId, Phase, ProjectId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
-import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../workflows/vocabulary.ts';
+import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import type { Phase, TaskState } from '../contract/task.ts';
+import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contract/vocabulary.ts';
 import type { PageKey, PageWish } from '../store/pages.ts';
 import type { FrameEnvelope } from './frame.ts';
 import { toolCallIn } from './message-json.ts';

@@ -5,9 +5,9 @@
  * Must never happen: frames are written in another order than they were appended, or are counted twice.
  */
 import type { Tx } from '../store/sql.ts';
-import type { ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
-import { head } from '../workflows/cut-text.ts';
-import type { LonghaulError } from '../workflows/errors.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
+import { head } from '../contract/cut-text.ts';
+import type { LonghaulError } from '../contract/errors.ts';
 import { type FrameBody, MAX_DELTA_CHARS } from './frame.ts';
 import { storedBody, type StoredBody } from './stored-body.ts';
 

@@ -8,7 +8,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, sqlCode } from '../store/sql.ts';
-import type { SessionId } from '../workflows/contract.ts';
+import type { SessionId } from '../contract/ids.ts';
 import type { LogPage, PageRead } from './page.ts';
 import type { PageReader } from './page-reader.ts';
 import { Waker } from './waker.ts';

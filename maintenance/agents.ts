@@ -11,7 +11,7 @@ import {
   unlistMissing,
 } from '../store/available-agents.ts';
 import type { Db, Sql } from '../store/sql.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 /** Names end up in search attributes, command lines and file names. */
 const NAME = /^[\w][\w.-]{0,59}$/;

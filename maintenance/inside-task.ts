@@ -1,7 +1,7 @@
 /** A shell that an agent has opened: what is started from it is the task's, and ends with its turn. */
 import { realpathSync } from 'node:fs';
 import { belongsTo, MARKER } from '../agents/process/environment.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 /** Throws `invalid_input` in a task of this very home; its folder is there. */
 export function refuseInsideTask(home: string, env: NodeJS.ProcessEnv): void {

@@ -1,7 +1,7 @@
 /** A task whose work could not be stored as a change: `longhaul diff` says where the work is, instead of "no change". */
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import { tryGit } from '../worktrees/git.ts';
 import { commonDirOf } from '../worktrees/repository.ts';
 import { taskRef } from '../worktrees/worktrees.ts';

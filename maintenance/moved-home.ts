@@ -4,7 +4,7 @@ import path from 'node:path';
 import { forgetFormerPaths, formerPaths } from '../services/home-identity.ts';
 import { movePaths } from '../store/moved-home.ts';
 import type { Sql } from '../store/sql.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { moveWorktrees } from '../worktrees/moved-home.ts';
 import { withLock } from '../worktrees/repository-lock.ts';
 

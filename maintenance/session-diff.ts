@@ -7,9 +7,9 @@
  */
 import { describe, type ReadDeps } from '../client/tasks.ts';
 import { isResult, type SessionChange, sessionChanges } from '../store/diffs.ts';
-import type { SessionId, TaskId } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
-import { DIFF_CUT_LINE } from '../workflows/vocabulary.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { DIFF_CUT_LINE } from '../contract/vocabulary.ts';
 import { gitText, tryGit } from '../worktrees/git.ts';
 import { inspect } from '../worktrees/repository.ts';
 import { AUTHOR } from '../worktrees/store.ts';

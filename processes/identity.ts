@@ -7,7 +7,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 
 /** A process that can be told from a later one with the same pid. */
 export interface ProcessIdentity {

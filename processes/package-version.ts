@@ -1,7 +1,7 @@
 /** Which Longhaul this is. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 
 /** From the package's manifest, which lies one folder higher for the build. */
 export function packageVersion(): string {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { identify, type ProcessIdentity } from './identity.ts';
 import { type NotStarted, notStarted, signalGroup } from './run.ts';
 

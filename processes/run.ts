@@ -3,8 +3,8 @@
  * own that is gone once the run is over, however it ended. Not covered: a caller that is killed itself.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { decodeTail } from '../workflows/cut-text.ts';
-import { isErrno } from '../workflows/errors.ts';
+import { decodeTail } from '../contract/cut-text.ts';
+import { isErrno } from '../contract/errors.ts';
 
 export interface Run {
   /** A path, or a name on the PATH of `env`. */

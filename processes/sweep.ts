@@ -9,7 +9,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 import { parseEnvironment } from './environment.ts';
 import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } from './identity.ts';
 

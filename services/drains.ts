@@ -2,7 +2,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 import type { HomePaths } from './home.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';

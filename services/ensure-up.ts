@@ -4,13 +4,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { readState, type HomePaths, type HomeState, type PartRecord } from './home.ts';
 import { parseOrNothing } from './json-file.ts';
 import { lockHolder } from './lock.ts';
 import { lastLines, sendSignal, type RunningProcess } from './processes.ts';
 import { isSame, liveSupervisor } from './status.ts';
-import { REPAIR_SIGNAL } from './supervise-home.ts';
+import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 
 const POLL_MS = 50;
 /** How a process ended is known a moment after it is gone. */

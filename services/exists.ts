@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 
 /** Rejects where that cannot be said (no permission, a disk that does not answer). */
 export async function exists(path: string): Promise<boolean> {

@@ -2,8 +2,8 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { LonghaulError } from '../workflows/errors.ts';
-import { keepPassword, withoutPassword, withPassword } from './database-password.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { keepPassword, withoutPassword, withPassword } from './postgres/password.ts';
 import { readRecord, writeJson } from './json-file.ts';
 import { placeOf, processIdentity } from './lock.ts';
 import { closeHome } from './private-folder.ts';

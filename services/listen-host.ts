@@ -1,5 +1,5 @@
 /** Who can get to where we listen. */
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import type { ListenAddress } from './settings.ts';
 
 /** Whether only this machine gets there. Any name but localhost may be an address of the network. */

@@ -5,8 +5,8 @@
  * What waiting may mend is waited for without end and told of; what a person must change fails at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LonghaulError } from '../workflows/errors.ts';
-import { checkTemporal, type TemporalTarget } from './temporal-connection.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { checkTemporal, type TemporalTarget } from './temporal/connection.ts';
 
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2_000;

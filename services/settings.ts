@@ -8,9 +8,9 @@ import { createRequire } from 'node:module';
 import { availableParallelism, devNull, homedir, hostname } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { z } from 'zod';
-import type { TemporalContent } from '../workflows/contract.ts';
-import { LonghaulError } from '../workflows/errors.ts';
-import type { TemporalTarget } from './temporal-connection.ts';
+import type { TemporalContent } from '../contract/task.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import type { TemporalTarget } from './temporal/connection.ts';
 
 const DEFAULT_LISTEN = '127.0.0.1:4700';
 const DEFAULT_NAMESPACE = 'default';

@@ -1,13 +1,13 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
 import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
-import { passwordOf } from './database-password.ts';
+import { passwordOf } from './postgres/password.ts';
 import { drainingWorkers } from './drains.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { lockHolderAs } from './lock.ts';
-import type { FoundPart } from './part.ts';
-import { makeParts } from './parts.ts';
-import { UNRECORDED } from './program-part.ts';
+import type { FoundPart } from './supervisor/part.ts';
+import { makeParts } from './supervisor/parts.ts';
+import { UNRECORDED } from './supervisor/program-part.ts';
 import type { Settings } from './settings.ts';
 
 /** Printed by `longhaul status --json`; other programs rely on these names. */

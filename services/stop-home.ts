@@ -1,9 +1,9 @@
 /** Stops everything of a home in order, whether or not its supervisor still lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { readState, writeState, type HomePaths } from './home.ts';
 import { type BusyLock, type HeldLock, lockHolder, takeLock } from './lock.ts';
-import type { Part } from './part.ts';
+import type { Part } from './supervisor/part.ts';
 import { endProcess } from './processes.ts';
 import { liveSupervisor } from './status.ts';
 

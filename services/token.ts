@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, link, open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { homePaths } from './home.ts';
 import { refuseWithoutToken } from './listen-host.ts';
 import { readOwnFile, writePrivately } from './private-file.ts';

@@ -1,7 +1,8 @@
 /** Attempts: an attempt is one execution of the dispatch step. The fence accepts writes of the newest attempt only. */
 import { randomUUID } from 'node:crypto';
-import type { AgentSessionId, DispatchResult, SessionId, TaskId, TurnSoFar } from '../workflows/contract.ts';
-import type { ErrorCode } from '../workflows/errors.ts';
+import type { AgentSessionId, SessionId, TaskId } from '../contract/ids.ts';
+import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 import { logEnd } from './log-end.ts';
 import type { Db, Sql } from './sql.ts';
 import { wellFormed } from './well-formed.ts';

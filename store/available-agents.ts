@@ -3,7 +3,7 @@
  * `user`; any other belongs to another program. Must never happen: a row of another owner is changed or deleted without
  * a request. If a user or program sets install_path in one of our rows, the row is theirs from then on.
  */
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
 export interface ListedAgent {

@@ -1,5 +1,5 @@
 /** Changes as the API and the CLI show them. */
-import type { ChangeId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { ChangeId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { diffTruncated, filesList } from './diffs.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';

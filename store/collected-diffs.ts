@@ -1,5 +1,5 @@
 /** The result of the diff step, until it is queued as a change. */
-import type { ChangeId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { ChangeId, SessionId, TaskId } from '../contract/ids.ts';
 import { idOf } from './ids.ts';
 import type { Db, Tx } from './sql.ts';
 import { wellFormedText } from './well-formed.ts';

@@ -1,6 +1,6 @@
 /** A change as text to read, and as the patch to apply. */
-import type { ChangeId, SessionId, TaskId } from '../workflows/contract.ts';
-import { DIFF_CUT_LINE } from '../workflows/vocabulary.ts';
+import type { ChangeId, SessionId, TaskId } from '../contract/ids.ts';
+import { DIFF_CUT_LINE } from '../contract/vocabulary.ts';
 import type { Db } from './sql.ts';
 
 export interface DiffView {

@@ -1,5 +1,5 @@
 /** A turn starts over: its next attempt works in a new worktree, because the files of the former one do not exist in this home. */
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { Sql, Tx } from './sql.ts';
 
 /**

@@ -1,5 +1,5 @@
 /** Machines with worktrees. One for now: a second name on the same database is refused. */
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import type { Sql } from './sql.ts';
 
 const ADVISORY_LOCK = 4_706_002;

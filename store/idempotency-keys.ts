@@ -1,5 +1,5 @@
 /** Keys of requests that make a task once, however often they are sent. A key is valid for a day. */
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { Db, Tx } from './sql.ts';
 
 const GOOD_FOR = '24 hours';

@@ -1,6 +1,6 @@
 /** Ids that a step makes: the same task and role always give the same id, so a step run twice makes one row. */
 import { createHash } from 'node:crypto';
-import type { ChangeId, ChatId, MessageId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { ChangeId, ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 
 /** RFC 9562 version 5: SHA-1 of the namespace's bytes and the name. */
 function uuidv5(namespace: string, name: string): string {

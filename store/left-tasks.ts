@@ -1,5 +1,6 @@
 /** The state of the tasks to which leftovers on the machine belong. */
-import type { TaskId, TaskState } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { TaskState } from '../contract/task.ts';
 import type { Db } from './sql.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

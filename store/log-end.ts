@@ -1,5 +1,5 @@
 /** Where a session's log ends. */
-import type { SessionId } from '../workflows/contract.ts';
+import type { SessionId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** Messages: the assistant's is `streaming` until its turn's, or its task's, last transaction. */
-import type { ChatId, MessageId } from '../workflows/contract.ts';
-import type { MessageSegment, PlanEntry, ToolCall } from '../workflows/vocabulary.ts';
+import type { ChatId, MessageId } from '../contract/ids.ts';
+import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import type { Tx } from './sql.ts';
 import { wellFormed, wellFormedText } from './well-formed.ts';
 

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import type { Db, Sql } from './sql.ts';
 
 /** Any fixed number: all Longhaul migrators of one database wait for each other on it. */

@@ -1,7 +1,7 @@
 /** Where projects may lie (LONGHAUL_PROJECT_ROOTS). All code that is about to use a project's folder checks it here, for every way to submit a task. */
 import { realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 
 /** Fails with `project_outside_roots`. Compares real paths, so a link cannot lead outside. No roots: anywhere. */
 export async function refuseOutside(path: string, roots: readonly string[]): Promise<void> {

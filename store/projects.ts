@@ -1,5 +1,5 @@
 /** Projects: git repositories on a host. */
-import type { ProjectId } from '../workflows/contract.ts';
+import type { ProjectId } from '../contract/ids.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 

@@ -2,7 +2,8 @@
  * Task rows as the queue that intake serves. `claimed_at` means that a process is starting the task's run,
  * `run_id` that it was started. The unique index on a session's open claim keeps its tasks one after another.
  */
-import type { ChatId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
+import type { ChatId, SessionId, TaskId } from '../contract/ids.ts';
+import type { TaskState } from '../contract/task.ts';
 import { type Db, sqlCode } from './sql.ts';
 
 /** A claim this old without a run belongs to a process that died, or whose call to Temporal was lost. */

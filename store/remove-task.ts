@@ -1,5 +1,5 @@
 /** Removes a task that has ended from the database, with everything that belongs to it alone. */
-import type { SessionId, TaskId } from '../workflows/contract.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
 import type { Tx } from './sql.ts';
 
 export type TaskRemoval =

@@ -1,5 +1,5 @@
 /** Sessions for a user who looks for one: the one with the newest task first. */
-import type { ProjectId, SessionId } from '../workflows/contract.ts';
+import type { ProjectId, SessionId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
 export interface SessionSummary {

@@ -1,5 +1,5 @@
 /** Sessions and their chats, as submitting a task needs them. */
-import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../workflows/contract.ts';
+import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 

@@ -1,5 +1,5 @@
 /** Rows by the beginning of their id. */
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
 /** The kinds of rows whose ids a user types, with their tables and the text that distinguishes one row from another. */

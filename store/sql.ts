@@ -1,6 +1,6 @@
 /** The connection to Postgres, with the types that the tables use. */
 import postgres from 'postgres';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 export type Sql = postgres.Sql<{ bigint: number }>;
 export type Tx = postgres.TransactionSql<{ bigint: number }>;

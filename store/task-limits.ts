@@ -2,8 +2,8 @@
  * The limits of a task's values. The client refuses a task beyond them before it is made; a row of another program fails
  * in its first step, with the same message.
  */
-import { shorten } from '../workflows/cut-text.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { shorten } from '../contract/cut-text.ts';
+import { LonghaulError } from '../contract/errors.ts';
 
 export const MAX_INPUT_CHARS = 1_000_000;
 const MAX_NAME_CHARS = 200;

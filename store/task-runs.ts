@@ -1,5 +1,5 @@
 /** Tasks by their runs in Temporal. */
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
 /** Tasks that are not final and have a run in Temporal. */

@@ -1,5 +1,6 @@
 /** Tasks as the API and the CLI show them. */
-import type { ChangeId, ChatId, Phase, ProjectId, SessionId, TaskId, TaskState } from '../workflows/contract.ts';
+import type { ChangeId, ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import type { Phase, TaskState } from '../contract/task.ts';
 import {
   cutPage,
   isAfter,

@@ -1,5 +1,6 @@
 /** The columns of a task's row that the dispatch step needs. */
-import type { ChatId, ExecutionPath, MessageId, TaskId } from '../workflows/contract.ts';
+import type { ChatId, MessageId, TaskId } from '../contract/ids.ts';
+import type { ExecutionPath } from '../contract/task.ts';
 import type { Db } from './sql.ts';
 
 export interface TurnTask {

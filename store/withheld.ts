@@ -1,5 +1,5 @@
 /** Text that Temporal must not get, on its way from one step to the last. */
-import type { TaskId } from '../workflows/contract.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 import { wellFormedText } from './well-formed.ts';
 

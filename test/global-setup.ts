@@ -7,9 +7,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { startPostgres, stopPostgres } from '../services/postgres.ts';
-import { startTemporal, stopTemporal } from '../services/temporal.ts';
-import { findTemporal } from '../services/temporal-binary.ts';
+import { startPostgres, stopPostgres } from '../services/postgres/postgres.ts';
+import { startTemporal, stopTemporal } from '../services/temporal/temporal.ts';
+import { findTemporal } from '../services/temporal/binary.ts';
 import { build } from './lab/build.ts';
 
 declare module 'vitest' {

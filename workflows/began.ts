@@ -6,7 +6,7 @@
  * attributes: 3 to 5 ms before the agent starts, and 5 ms of the server's CPU (two cores, server 1.29.1).
  */
 import { patched } from '@temporalio/workflow';
-import { COMMANDS, type TaskInput } from './contract.ts';
+import { COMMANDS, type TaskInput } from '../contract/task.ts';
 
 /** Marks some of the first runs. */
 const LOCAL_DATABASE_STEPS = 'local-database-steps';

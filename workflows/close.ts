@@ -1,5 +1,7 @@
 /** The steps that run at every end, good or bad: diff, queue change, remove worktree, finish. */
-import type { CollectedDiff, TaskEnd, TaskId, TaskResult } from './contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { CollectedDiff } from '../contract/steps.ts';
+import type { TaskEnd, TaskResult } from '../contract/task.ts';
 import { endOf, messageOf } from './end.ts';
 import type { LiveTask } from './live.ts';
 import type { TaskSteps } from './steps.ts';

@@ -1,6 +1,6 @@
 /** How a run ends in Temporal: its list of workflows, its alerts and its search then say what became of the task. */
 import { ApplicationFailure, CancelledFailure, condition, workflowInfo } from '@temporalio/workflow';
-import type { TaskResult } from './contract.ts';
+import type { TaskResult } from '../contract/task.ts';
 
 /** The finish step has asked for the run's cancel; it comes with the next workflow task. */
 const CANCEL_COMES_WITHIN = '10s';

@@ -6,8 +6,8 @@ import {
   TemporalFailure,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import type { TaskEnd } from './contract.ts';
-import { isErrorCode } from './errors.ts';
+import type { TaskEnd } from '../contract/task.ts';
+import { isErrorCode } from '../contract/errors.ts';
 
 /**
  * Only a cancel that a user asked for ends a task as cancelled. A failure that came after such a wish

@@ -13,20 +13,17 @@ import {
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
+import type { TaskId } from '../contract/ids.ts';
+import { AGENT_PROGRESS, CANCEL_TASK, SEARCH_ATTRIBUTES, TASK_STATUS } from '../contract/names.ts';
+import type { PublishInput } from '../contract/steps.ts';
 import {
-  AGENT_PROGRESS,
   type AgentProgress,
-  CANCEL_TASK,
   type CancelTask,
   type Phase,
   PHASES,
-  type PublishInput,
-  SEARCH_ATTRIBUTES,
-  TASK_STATUS,
   type TaskEnd,
-  type TaskId,
   type TaskStatus,
-} from './contract.ts';
+} from '../contract/task.ts';
 import type { Commands } from './began.ts';
 import type { TaskSteps } from './steps.ts';
 

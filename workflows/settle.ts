@@ -4,7 +4,7 @@
  */
 import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';
-import type { SettleInput, TaskResult } from './contract.ts';
+import type { SettleInput, TaskResult } from '../contract/task.ts';
 import { openTask } from './live.ts';
 import { steps } from './steps.ts';
 

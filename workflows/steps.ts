@@ -7,15 +7,9 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Commands } from './began.ts';
-import { head } from './cut-text.ts';
-import {
-  agentQueue,
-  type DispatchInput,
-  type DispatchResult,
-  hostQueue,
-  type Steps,
-  WORKFLOW_QUEUE,
-} from './contract.ts';
+import { head } from '../contract/cut-text.ts';
+import { agentQueue, hostQueue, WORKFLOW_QUEUE } from '../contract/names.ts';
+import type { DispatchInput, DispatchResult, Steps } from '../contract/steps.ts';
 
 /** The steps as the workflow calls them: the Web UI names the agent that works. */
 export type TaskSteps = Omit<Steps, 'dispatchAgent'> & {

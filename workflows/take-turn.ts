@@ -1,7 +1,8 @@
 /** The turn: dispatched, and again each time that a provider's usage limit has been waited for. */
 import { sleep } from '@temporalio/workflow';
 import type { Commands } from './began.ts';
-import type { DispatchResult, TaskId, TurnSoFar } from './contract.ts';
+import type { TaskId } from '../contract/ids.ts';
+import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
 import type { LiveTask } from './live.ts';
 import { short, type TaskSteps } from './steps.ts';
 

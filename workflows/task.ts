@@ -6,7 +6,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';
 import { concluded } from './conclude.ts';
-import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from './contract.ts';
+import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from '../contract/task.ts';
 import { endOf } from './end.ts';
 import { openTask } from './live.ts';
 import { steps } from './steps.ts';

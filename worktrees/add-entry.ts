@@ -24,7 +24,7 @@ import {
 } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { git } from './git.ts';
 import { pause } from './pause.ts';
 import { LOCK_REASON, type Repository, type WorktreeEntry, adminDirOf, ifThere, isOurs } from './repository.ts';

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 import { isOwnUnplaced, removeEntry, sweepStaged } from './add-entry.ts';
 import { listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import type { WorktreeEntry } from './repository.ts';

@@ -14,7 +14,7 @@
 import { lstatSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { gitText } from './git.ts';
 import { type CollectRequest, copyIndex, type Job, survey } from './job.ts';
 import { putBack } from './nested.ts';

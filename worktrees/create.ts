@@ -8,7 +8,7 @@
  */
 import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { addEntry } from './add-entry.ts';
 import { clearWorktree } from './clear.ts';
 import { git, gitError, tryGit } from './git.ts';

@@ -8,7 +8,7 @@
  * (repository-lock.ts).
  */
 import { runProgram } from '../processes/runner.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { missingFilterSettings } from './lfs.ts';
 import { OWNER_VARIABLE, ownIdentity } from './git-owner.ts';
 import { pause } from './pause.ts';

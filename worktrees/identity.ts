@@ -8,7 +8,7 @@
  */
 import { lstatSync } from 'node:fs';
 import { z } from 'zod';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { adminDirOf, ifThere } from './repository.ts';
 
 export const identitySchema = z.object({

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { copyFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 import { type GitOptions, git, gitError, tryGit } from './git.ts';
 import { moveAside } from './nested.ts';
 import type { Quarantine } from './quarantine.ts';

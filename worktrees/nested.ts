@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 import { asideOf } from './clear.ts';
 import { filePath } from './file-path.ts';
 import { orAbsent } from './repository.ts';

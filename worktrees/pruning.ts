@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import { identifyRunning, isAlive, readProc } from '../processes/identity.ts';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { type GitOptions, tryGit } from './git.ts';
 import { pause } from './pause.ts';
 import { orAbsent } from './repository.ts';

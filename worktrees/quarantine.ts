@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { isErrno } from '../workflows/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 
 export interface Quarantine {
   readonly folder: string;

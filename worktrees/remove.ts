@@ -6,7 +6,7 @@
  */
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { clearWorktree } from './clear.ts';
 import { refuseReplaced } from './create.ts';
 import { deleteRecord, readRecord, writeRecord } from './records.ts';

@@ -16,7 +16,7 @@ import { readFile, readdir, rm, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
 import { pause } from './pause.ts';
 

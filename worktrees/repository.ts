@@ -8,7 +8,7 @@
 import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { isErrno, LonghaulError } from '../workflows/errors.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { type GitOutcome, gitError, tryGit } from './git.ts';
 
 export interface Repository {

@@ -10,7 +10,7 @@
  * fail. A step that is killed before it has looked runs again, and stores and looks again.
  */
 import path from 'node:path';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
 import { copyIndex, type Job, NESTING_LIMIT, survey } from './job.ts';
 import { moveAside } from './nested.ts';

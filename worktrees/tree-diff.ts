@@ -3,9 +3,9 @@
  * git's own list (git-diff-tree, "RAW OUTPUT" and --numstat), never from reading a patch. The plumbing
  * command and its options keep the user's diff settings out.
  */
-import { LonghaulError } from '../workflows/errors.ts';
-import { decodeHead } from '../workflows/cut-text.ts';
-import { DIFF_CUT_LINE } from '../workflows/vocabulary.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { decodeHead } from '../contract/cut-text.ts';
+import { DIFF_CUT_LINE } from '../contract/vocabulary.ts';
 import { type FilePath, filePath } from './file-path.ts';
 import { type GitOptions, git, gitError, tryGit } from './git.ts';
 import { quoteHeaders } from './patch-headers.ts';

@@ -10,7 +10,7 @@
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
-import { LonghaulError } from '../workflows/errors.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { type Collected, collectChange } from './collect.ts';
 import {
   type CreateRequest,

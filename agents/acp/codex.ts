@@ -3,7 +3,7 @@
  * request, codex ends the turn as `end_turn` with the error as its last text: only the thread's status tells
  * that from an answer. (Measured with codex-acp 2.6.0.)
  */
-import { head } from '../../workflows/cut-text.ts';
+import { head } from '../../contract/cut-text.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanText } from './text.ts';
 

@@ -1,5 +1,5 @@
 /** One agent's side of a conversation: its updates as events, in order, and its questions as permission requests. */
-import { head } from '../../workflows/cut-text.ts';
+import { head } from '../../contract/cut-text.ts';
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
 import { codexNews } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';

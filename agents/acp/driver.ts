@@ -1,7 +1,7 @@
 /** Agents that speak ACP v1 on stdin and stdout. */
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
-import type { AgentSessionId } from '../../workflows/contract.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import type { AgentSessionId } from '../../contract/ids.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import { packageVersion } from '../../processes/package-version.ts';
 import type { AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';

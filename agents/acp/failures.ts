@@ -1,7 +1,7 @@
 /** What an agent's error answers and endings mean in our words. The agent's own words stay in the message. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
-import { LonghaulError, type ErrorCode } from '../../workflows/errors.ts';
-import { head } from '../../workflows/cut-text.ts';
+import { LonghaulError, type ErrorCode } from '../../contract/errors.ts';
+import { head } from '../../contract/cut-text.ts';
 import type { AgentProfile } from '../catalog.ts';
 import type { OpenAgent } from '../driver.ts';
 import { resetTime } from '../reset-time.ts';

@@ -8,7 +8,7 @@ import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { isErrno } from '../../workflows/errors.ts';
+import { isErrno } from '../../contract/errors.ts';
 
 const READ_LIMIT_BYTES = 16 * 1024 * 1024;
 

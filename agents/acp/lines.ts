@@ -4,8 +4,8 @@
  *
  * Holds at most one line (16 MB) in memory and reads no further than its consumer asks.
  */
-import { head } from '../../workflows/cut-text.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import { head } from '../../contract/cut-text.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

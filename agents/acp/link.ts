@@ -11,7 +11,7 @@ import {
 } from '@agentclientprotocol/sdk/unstable';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LonghaulError } from '../../workflows/errors.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import type { AgentProfile } from '../catalog.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import { crashed, saidBesides } from './failures.ts';

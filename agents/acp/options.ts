@@ -3,9 +3,9 @@
  * both; a model is a config option of category `model`, thinking one of category `thought_level`. Models may
  * come in `models` as well, which ACP had before (gemini still does).
  */
-import { head } from '../../workflows/cut-text.ts';
+import { head } from '../../contract/cut-text.ts';
 import type { SessionChoices } from '../driver.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanText } from './text.ts';
 

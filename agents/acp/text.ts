@@ -1,5 +1,5 @@
 /** Text as Postgres and UTF-8 can carry it, cut to size at the edge. */
-import { decodeHead, head, tail } from '../../workflows/cut-text.ts';
+import { decodeHead, head, tail } from '../../contract/cut-text.ts';
 
 /** U+0000 and lone surrogates, which Postgres refuses, become U+FFFD. */
 export function cleanText(text: string): string {

@@ -2,7 +2,7 @@
  * Tool calls as complete snapshots. Agents send a call and then partial updates, sometimes updates alone;
  * readers get the whole object each time, cut to a size that fits a frame.
  */
-import { head } from '../../workflows/cut-text.ts';
+import { head } from '../../contract/cut-text.ts';
 import type { ToolCall, ToolCallContent } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanJson, cleanText, cutText } from './text.ts';

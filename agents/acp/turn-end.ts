@@ -1,5 +1,5 @@
 /** What a prompt's result means. Only `end_turn` is success. */
-import { head } from '../../workflows/cut-text.ts';
+import { head } from '../../contract/cut-text.ts';
 import type { TurnEnd } from '../driver.ts';
 import { type NamedAgent, providerFailure } from './failures.ts';
 import { isObject } from './lines.ts';

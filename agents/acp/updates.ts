@@ -1,5 +1,5 @@
 /** `session/update` notifications as the driver's events. Reads the raw JSON: the SDK hides kinds that it does not know. */
-import { head, PairJoiner, pieces } from '../../workflows/cut-text.ts';
+import { head, PairJoiner, pieces } from '../../contract/cut-text.ts';
 import type { AgentEvent, PlanEntry, Usage } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { readOptions, type ConfigOption, type SessionSettings } from './options.ts';

@@ -9,8 +9,8 @@ import {
   type ToolCall,
 } from '@agentclientprotocol/sdk/unstable';
 import { signalGroup } from '../../processes/run.ts';
-import { tail } from '../../workflows/cut-text.ts';
-import { isErrno } from '../../workflows/errors.ts';
+import { tail } from '../../contract/cut-text.ts';
+import { isErrno } from '../../contract/errors.ts';
 import type { Instruction } from './instructions.ts';
 import type { Performance } from './performance.ts';
 import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';

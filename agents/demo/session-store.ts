@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { isErrno } from '../../workflows/errors.ts';
+import { isErrno } from '../../contract/errors.ts';
 
 const KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 

@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, PromptResponse, StopReason } from '@agentclientprotocol/sdk/unstable';
-import { head } from '../../workflows/cut-text.ts';
+import { head } from '../../contract/cut-text.ts';
 import { askBefore, changeFile, flood, run, type Stage } from './actions.ts';
 import { describe, parseInstructions, type Instruction } from './instructions.ts';
 import { Performance } from './performance.ts';

@@ -18,8 +18,8 @@ import {
   sweep,
   untilGone,
 } from '../../processes/sweep.ts';
-import type { TaskId } from '../../workflows/contract.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import { belongsTo, MARKER, SPAWN_MARKER } from './environment.ts';
 
 /** Between SIGTERM and SIGKILL. */

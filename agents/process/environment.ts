@@ -3,7 +3,7 @@
  * with a shell would have our credentials. What the profile names cannot widen that.
  */
 import { statSync } from 'node:fs';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import type { AgentProfile } from '../catalog.ts';
 
 /** Every process of a task's agent inherits this variable; the sweep finds them by it. */

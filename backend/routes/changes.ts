@@ -1,7 +1,7 @@
 /** Changes: what tasks left, to be reviewed. */
 import { z } from 'zod';
 import { CHANGE_STATES, getChange, getChangePatch, listChanges } from '../../client/changes.ts';
-import type { ChangeId, ProjectId, SessionId, TaskId } from '../../workflows/contract.ts';
+import type { ChangeId, ProjectId, SessionId, TaskId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, query, time } from '../schemas.ts';
 

@@ -1,7 +1,7 @@
 /** Sessions: conversations on a project, and what has happened in them. */
 import { z } from 'zod';
 import { getSession, listSessions, type SessionTimeline } from '../../client/sessions.ts';
-import type { ProjectId, SessionId } from '../../workflows/contract.ts';
+import type { ProjectId, SessionId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import {
   definedOf,

@@ -1,6 +1,6 @@
 /** The size of a task's history in Temporal: the limit is 51,200 events, and each one is stored and replayed. */
 import { ProgressPacer } from '../../activities/progress-pacer.ts';
-import type { AgentProgress } from '../../workflows/contract.ts';
+import type { AgentProgress } from '../../contract/task.ts';
 import type { Bench } from '../bench.ts';
 import { historyOf } from '../timeline.ts';
 

@@ -1,5 +1,5 @@
 /** From the kill -9 of any part to the agent's next word in the log. */
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { cancel } from '../../client/cancel.ts';
 import { identifyRunning } from '../../processes/identity.ts';
 import { isConnectionLoss } from '../../store/sql.ts';

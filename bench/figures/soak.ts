@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeRepository } from '../../test/lab/repositories.ts';
-import type { ProjectId, TaskId } from '../../workflows/contract.ts';
+import type { ProjectId, TaskId } from '../../contract/ids.ts';
 import { type Bench, type BenchOptions, times } from '../bench.ts';
 import { descriptorsOf, rssKb, runnerPid, supervisorPid } from '../processes.ts';
 import type { Line, Outcome } from '../report.ts';

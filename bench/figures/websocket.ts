@@ -6,7 +6,7 @@ import type { Line, Outcome } from '../report.ts';
 import type { SocketRequest, SocketResult } from '../socket-reader.ts';
 import { percentile } from '../statistics.ts';
 import { pause, type Stage } from '../stage.ts';
-import type { SessionId, TaskId } from '../../workflows/contract.ts';
+import type { SessionId, TaskId } from '../../contract/ids.ts';
 
 /** Agents that start together keep the processors busy, so their output during the start is not counted. */
 const SETTLE_S = 5;

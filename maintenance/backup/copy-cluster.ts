@@ -8,7 +8,7 @@
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Sql } from '../../store/sql.ts';
-import { isErrno } from '../../workflows/errors.ts';
+import { isErrno } from '../../contract/errors.ts';
 
 /** Of the server that runs, or made anew at a start. The folders are needed, empty; of pg_wal the ones in it, too. */
 const EMPTY_FOLDERS =

@@ -6,12 +6,12 @@ import { promisify } from 'node:util';
 import { exists } from '../../services/exists.ts';
 import { type HomePaths, prepareHome } from '../../services/home.ts';
 import { takeLock } from '../../services/lock.ts';
-import { findPostgresBinaries } from '../../services/postgres-binaries.ts';
-import { choosePostgresUser } from '../../services/postgres-user.ts';
-import { startPostgres, stopPostgres } from '../../services/postgres.ts';
+import { findPostgresBinaries } from '../../services/postgres/binaries.ts';
+import { choosePostgresUser } from '../../services/postgres/user.ts';
+import { startPostgres, stopPostgres } from '../../services/postgres/postgres.ts';
 import { forgetOpenTurns } from '../../store/forget-open-turns.ts';
 import { connect } from '../../store/sql.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import { contentsOf, type Manifest, manifest } from './contents.ts';
 import { restoreResults } from './results.ts';
 

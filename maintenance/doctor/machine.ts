@@ -5,12 +5,12 @@ import { access, constants, link, rm, stat, statfs, writeFile } from 'node:fs/pr
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { fileOrNull, homePaths } from '../../services/home.ts';
-import { findPostgresBinaries } from '../../services/postgres-binaries.ts';
-import { planPostgresUser } from '../../services/postgres-user.ts';
+import { findPostgresBinaries } from '../../services/postgres/binaries.ts';
+import { planPostgresUser } from '../../services/postgres/user.ts';
 import type { Settings } from '../../services/settings.ts';
-import { locateTemporal, which } from '../../services/temporal-binary.ts';
+import { locateTemporal, which } from '../../services/temporal/binary.ts';
 import { tokenAtHand, tokenFileFor } from '../../services/token.ts';
-import { isErrno } from '../../workflows/errors.ts';
+import { isErrno } from '../../contract/errors.ts';
 import { type Check, ok, problem, textOf, warning } from './check.ts';
 
 const run = promisify(execFile);

@@ -5,7 +5,7 @@ import type { Longhaul } from '../../client/connection.ts';
 import { findLostRuns } from '../../client/settle-lost-runs.ts';
 import { endedFor } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { hasRun } from '../gc/task-states.ts';
 import { type Check, ok, warning } from './check.ts';
 import { ids } from './tasks.ts';

@@ -4,12 +4,12 @@ import type { Health, PartHealth } from '../../client/health.ts';
 import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
 import { headline } from '../../services/ensure-up.ts';
 import { homePaths, readState } from '../../services/home.ts';
-import { isPortFree } from '../../services/ports.ts';
+import { isPortFree } from '../../services/supervisor/ports.ts';
 import type { Settings } from '../../services/settings.ts';
 import { partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';
 import { hostNames } from '../../store/hosts.ts';
 import { workerSilence } from '../../store/worker-metrics.ts';
-import { agentQueue } from '../../workflows/contract.ts';
+import { agentQueue } from '../../contract/names.ts';
 import { differingVariables } from '../worker-environment.ts';
 import { type Check, ok, problem, textOf, unreachable, warning } from './check.ts';
 

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { AGENT_SLOTS, freeStaleSlot, staleSlots } from '../../agents/slots.ts';
 import type { HomePaths } from '../../services/home.ts';
 import { lockHolder } from '../../services/lock.ts';
-import { isErrno } from '../../workflows/errors.ts';
+import { isErrno } from '../../contract/errors.ts';
 import { releaseStale, staleLocks, withLock } from '../../worktrees/repository-lock.ts';
 import { DAY_MS, HOUR_MS, type Leftover, REMOVED } from './leftover.ts';
 

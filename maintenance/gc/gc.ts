@@ -8,7 +8,7 @@ import { homePaths } from '../../services/home.ts';
 import { takeLock } from '../../services/lock.ts';
 import type { Settings } from '../../services/settings.ts';
 import { projectPaths } from '../../store/left-tasks.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import path from 'node:path';
 import { leftFiles } from './files.ts';
 import type { GcOptions, Leftover } from './leftover.ts';

@@ -7,7 +7,7 @@ import { familyDuring, sweep } from '../../processes/sweep.ts';
 import { endProcess } from '../../services/processes.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
 import { reasonOf, type TaskKnowledge, whereTasksAre } from './task-states.ts';
-import { shorten } from '../../workflows/cut-text.ts';
+import { shorten } from '../../contract/cut-text.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const SHOWN_CHARS = 60;

@@ -8,7 +8,9 @@ import { isAlive } from '../../processes/identity.ts';
 import { openAttempts } from '../../store/attempts.ts';
 import { findTasks, type LeftTask } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
-import { isFinal, settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
+import { isFinal } from '../../contract/task.ts';
 
 const ASK_MS = 5_000;
 

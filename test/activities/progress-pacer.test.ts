@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ProgressPacer } from '../../activities/progress-pacer.ts';
-import type { AgentProgress, Phase } from '../../workflows/contract.ts';
+import type { AgentProgress, Phase } from '../../contract/task.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

@@ -12,8 +12,8 @@ import {
 } from '../../frames/fold.ts';
 import type { FrameBody } from '../../frames/frame.ts';
 import { storedBody } from '../../frames/stored-body.ts';
-import type { ChatId, MessageId } from '../../workflows/contract.ts';
-import type { ToolCall } from '../../workflows/vocabulary.ts';
+import type { ChatId, MessageId } from '../../contract/ids.ts';
+import type { ToolCall } from '../../contract/vocabulary.ts';
 
 const OF = { message_id: randomUUID() as MessageId, chat_id: randomUUID() as ChatId };
 

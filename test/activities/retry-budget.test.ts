@@ -1,7 +1,7 @@
 /** Which failures are tried again, after which pause, and when that ends. */
 import { expect, test } from 'vitest';
 import { pauseBeforeRetry } from '../../activities/retry-budget.ts';
-import { type ErrorCode, ERRORS } from '../../workflows/errors.ts';
+import { type ErrorCode, ERRORS } from '../../contract/errors.ts';
 
 const HOUR_MS = 3_600_000;
 const NONE = { count: 0, sinceFirstMs: 0 };

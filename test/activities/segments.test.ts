@@ -17,7 +17,7 @@ import { SegmentFold } from '../../frames/segments.ts';
 import type { SnapshotMessage } from '../../frames/snapshot-messages.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { ToolCall } from '../../workflows/vocabulary.ts';
+import type { ToolCall } from '../../contract/vocabulary.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, labSession, type LabMessage } from '../lab/log.ts';
 import { streamOf, takeLabTurn } from '../lab/turn.ts';

@@ -4,7 +4,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { patiently, step, withHeartbeat } from '../../activities/step.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 
 const environment = () => new MockActivityEnvironment({ attempt: 3 }, { logger: new DefaultLogger('ERROR', () => {}) });
 const withCode = (code: string): Error => Object.assign(new Error(`it said ${code}`), { code });

@@ -8,7 +8,7 @@ import { eventsOf, speechStreams } from '../../agents/acp/updates.ts';
 import { parseInstructions } from '../../agents/demo/instructions.ts';
 import type { PermissionAsk, PermissionOption, ToolCall } from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
-import { pieces } from '../../workflows/cut-text.ts';
+import { pieces } from '../../contract/cut-text.ts';
 
 const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 

@@ -1,6 +1,6 @@
 /** How an agent comes to where it can be prompted, or does not. */
 import { expect, test } from 'vitest';
-import type { AgentSessionId } from '../../workflows/contract.ts';
+import type { AgentSessionId } from '../../contract/ids.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { driverFor } from '../../agents/select-driver.ts';
 import { failure, makeLab, PATIENT, scriptedProfile, scriptedSession } from './lab.ts';

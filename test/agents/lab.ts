@@ -19,8 +19,8 @@ import type {
 import { decide } from '../../agents/permission-policy.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import type { ProcessIdentity } from '../../processes/identity.ts';
-import type { TaskId } from '../../workflows/contract.ts';
-import { LonghaulError } from '../../workflows/errors.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import type { ScriptedStart, Step } from './scripted-agent.ts';
 
 export interface Lab {

@@ -21,7 +21,7 @@ import { agentEnvironment } from '../../agents/process/environment.ts';
 import { identify, isAlive } from '../../processes/identity.ts';
 import { spawnAgent } from '../../agents/process/spawn.ts';
 import { descendantsOf } from '../../processes/sweep.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { makeRepository } from '../lab/repositories.ts';
 import { demoProfile, failure, scriptedProfile, until } from './lab.ts';
 

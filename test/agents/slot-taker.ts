@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { AgentSlots } from '../../agents/slots.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { withLock } from '../../worktrees/repository-lock.ts';
 
 const [folder = '', locksDir = '', count = '', wanted = ''] = process.argv.slice(2);

@@ -18,7 +18,7 @@ import {
   takeStaleClaims,
 } from '../../store/queue.ts';
 import { taskProgress } from '../../store/task-views.ts';
-import type { SessionId, TaskId } from '../../workflows/contract.ts';
+import type { SessionId, TaskId } from '../../contract/ids.ts';
 import { type Answer, type LabServer, startServer } from './lab.ts';
 
 /** LONGHAUL_FUZZ_RUNS makes it longer; a failure prints its seed. */

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { FollowedFrame } from '../../frames/follow.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { SessionId } from '../../workflows/contract.ts';
+import type { SessionId } from '../../contract/ids.ts';
 import { type BackendProcess, freePort, startBackendProcess } from '../lab/backend-process.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { FrameReader } from '../lab/frame-socket.ts';

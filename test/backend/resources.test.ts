@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { append, delta, labSession } from '../lab/log.ts';
-import { DIFF_CUT_LINE } from '../../workflows/vocabulary.ts';
+import { DIFF_CUT_LINE } from '../../contract/vocabulary.ts';
 import { type LabServer, startServer } from './lab.ts';
 
 let server: LabServer;

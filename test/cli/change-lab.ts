@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { inject } from 'vitest';
 import { APPLY } from '../../cli/patch-output.ts';
 import { queueCollected, storeDiff } from '../../store/collected-diffs.ts';
-import type { SessionId, TaskId } from '../../workflows/contract.ts';
+import type { SessionId, TaskId } from '../../contract/ids.ts';
 import { makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
 import { builtModule } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { Sql } from '../../store/sql.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { builtModule } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { until } from '../lab/until.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { followLogs } from '../../cli/follow-logs.ts';
-import { rotateLogs } from '../../services/rotate-logs.ts';
+import { rotateLogs } from '../../services/supervisor/rotate-logs.ts';
 import { until } from '../lab/until.ts';
 
 let folder: string;

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { FrameHub } from '../../frames/follow.ts';
 import { idOf } from '../../store/ids.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { SessionId, TaskId } from '../../workflows/contract.ts';
+import type { SessionId, TaskId } from '../../contract/ids.ts';
 import { builtCommand } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta } from '../lab/log.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { which } from '../../services/temporal-binary.ts';
+import { which } from '../../services/temporal/binary.ts';
 import { builtCommand } from '../lab/built.ts';
 import { longhaul } from '../lab/longhaul.ts';
 

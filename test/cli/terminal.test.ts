@@ -6,7 +6,7 @@ import { tableText } from '../../cli/task-text.ts';
 import { Timeline } from '../../cli/timeline.ts';
 import type { TaskDescription } from '../../client/tasks.ts';
 import type { FrameBody } from '../../frames/frame.ts';
-import type { ChatId, MessageId, SessionId, TaskId } from '../../workflows/contract.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../../contract/ids.ts';
 
 const plain = painter({ isTTY: false });
 

@@ -4,7 +4,7 @@ import { type FollowedFrame, followTask } from '../../client/follow-task.ts';
 import { FrameHub } from '../../frames/follow.ts';
 import type { FrameBody } from '../../frames/frame.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta, labSession } from '../lab/log.ts';
 

@@ -7,7 +7,8 @@ import { settleLostRuns } from '../../client/settle-lost-runs.ts';
 import { connectTemporal, type TemporalLink } from '../../client/temporal.ts';
 import { claimTasks } from '../../store/queue.ts';
 import { connect, type Sql } from '../../store/sql.ts';
-import { settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { type LabTemporal, labTemporal } from '../lab/temporal.ts';
 

@@ -13,7 +13,7 @@ import { FrameHub } from '../../frames/follow.ts';
 import { takeSnapshot } from '../../frames/snapshot.ts';
 import { claimTasks } from '../../store/queue.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { SessionId, TaskId } from '../../workflows/contract.ts';
+import type { SessionId, TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 
 let database: LabDatabase;

@@ -8,9 +8,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { CATALOG } from '../../agents/catalog.ts';
-import { READY_FD } from '../../services/ready.ts';
+import { READY_FD } from '../../services/supervisor/ready.ts';
 import { readSettings } from '../../services/settings.ts';
-import { DYNAMIC_CONFIG } from '../../services/temporal.ts';
+import { DYNAMIC_CONFIG } from '../../services/temporal/temporal.ts';
 import { type ComposeFile, readCompose, readRaw, readText, ROOT, type Service, VARIABLES } from './compose-file.ts';
 
 const run = promisify(execFile);
@@ -69,7 +69,7 @@ test('every image is one version, and every named volume is declared and used', 
 });
 
 test('the server is the version that the tests and the embedded server run', async () => {
-  const source = await readFile(path.join(ROOT, 'services/temporal-binary.ts'), 'utf8');
+  const source = await readFile(path.join(ROOT, 'services/temporal/binary.ts'), 'utf8');
   // CLI 1.5.1 is built from server 1.29.1; a newer CLI asks for another look at these tags.
   expect(source).toMatch(/'v1\.5\.1'/);
   const tags = ['temporal', 'temporal-schema', 'temporal-namespace'].map((name) => serviceOf(name).image.split(':')[1]);

@@ -9,9 +9,9 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { z } from 'zod';
-import { linkLibraries } from '../../services/postgres-binaries.ts';
-import { choosePostgresUser, commandAs } from '../../services/postgres-user.ts';
-import { freePort } from '../../services/ports.ts';
+import { linkLibraries } from '../../services/postgres/binaries.ts';
+import { choosePostgresUser, commandAs } from '../../services/postgres/user.ts';
+import { freePort } from '../../services/supervisor/ports.ts';
 import { until } from '../lab/until.ts';
 import { ROOT, VARIABLES } from './compose-file.ts';
 

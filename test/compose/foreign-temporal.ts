@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { connectTemporal, probeTemporal } from '../../client/temporal.ts';
-import { findTemporal } from '../../services/temporal-binary.ts';
+import { findTemporal } from '../../services/temporal/binary.ts';
 import { until } from '../lab/until.ts';
 
 export interface ForeignTemporal {

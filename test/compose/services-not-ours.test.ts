@@ -7,7 +7,7 @@ import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { migrateDatabase } from '../../client/migrate-database.ts';
-import { freePort } from '../../services/ports.ts';
+import { freePort } from '../../services/supervisor/ports.ts';
 import { connect, type Sql } from '../../store/sql.ts';
 import { longhaul, type Ran } from '../lab/longhaul.ts';
 import { makeRepository, type SampleRepository } from '../lab/repositories.ts';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { statusOf } from '../../backend/problem.ts';
-import { isErrorCode } from '../../workflows/errors.ts';
+import { isErrorCode } from '../../contract/errors.ts';
 import { labSession } from '../lab/log.ts';
 import { type LabServer, startServer } from '../backend/lab.ts';
 

@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import type { ScriptedStart, Step } from '../agents/scripted-agent.ts';
 import { text } from '../agents/scripts.ts';
 import { expectEnd, expectHalf, FailingAgents, HALF, startFailingAgents, WHOLE_MS } from './lab.ts';

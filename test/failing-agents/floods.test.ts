@@ -1,7 +1,7 @@
 /** Agents that send far more than anybody reads: bounded memory, and neighbours that go on speaking. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MAX_CONTENT_CHARS, MAX_TOOL_CALLS } from '../../frames/fold.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import type { Step } from '../agents/scripted-agent.ts';
 import { expectEnd, FailingAgents, HALF, startFailingAgents, WHOLE_MS } from './lab.ts';
 

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import type { ScriptedStart, Step } from '../agents/scripted-agent.ts';
 import { text } from '../agents/scripts.ts';
 import { type Lab, type LabOptions, type LabWorker, startLab } from '../lab/lab.ts';

@@ -3,7 +3,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sessionPage } from '../../store/sessions.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import type { ScriptedStart, Step } from '../agents/scripted-agent.ts';
 import { permission, text } from '../agents/scripts.ts';
 import { expectEnd, FailingAgents, HALF, startFailingAgents, WHOLE_MS } from './lab.ts';

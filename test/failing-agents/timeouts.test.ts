@@ -1,6 +1,6 @@
 /** Agents that hang: how long they may is a setting. */
 import { afterAll, beforeAll, test } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { text } from '../agents/scripts.ts';
 import { expectEnd, expectHalf, FailingAgents, HALF, startFailingAgents, WHOLE_MS } from './lab.ts';
 

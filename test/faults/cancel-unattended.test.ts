@@ -1,6 +1,6 @@
 /** A cancel while nobody is there to carry it out: the worker is dead. The next one ends the task and starts no agent for it. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { taskWorkflowId } from '../../workflows/contract.ts';
+import { taskWorkflowId } from '../../contract/names.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
 import { attemptsOf, expectWhole } from '../lab/whole.ts';

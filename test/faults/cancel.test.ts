@@ -1,6 +1,7 @@
 /** A task can be cancelled at any moment, and what the agent wrote until then is kept. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
 import { heldGit, type HeldGit } from '../lab/held-git.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ProjectId, TaskId } from '../../workflows/contract.ts';
+import type { ProjectId, TaskId } from '../../contract/ids.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting, Observer } from '../lab/observer.ts';
 import { makeRepository } from '../lab/repositories.ts';

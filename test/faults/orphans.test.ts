@@ -8,7 +8,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findMarked } from '../../agents/process/end.ts';
 import { identifyRunning, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { type Lab, type LabWorker, startLab } from '../lab/lab.ts';
 import { runnersOf } from '../lab/runners.ts';
 import { until } from '../lab/until.ts';

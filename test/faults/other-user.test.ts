@@ -11,7 +11,7 @@ import postgres from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { homePaths } from '../../services/home.ts';
 import type { Status } from '../../services/status.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { builtCommand } from '../lab/built.ts';
 import { type LabHome, startHome } from '../lab/home.ts';
 import { isWaiting } from '../lab/observer.ts';

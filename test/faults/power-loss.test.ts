@@ -5,7 +5,7 @@
  * Not covered: what agents and git had written and the kernel had not; a copy of the database stands for the loss.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { type LabHome, startHome } from '../lab/home.ts';
 import { hold } from '../lab/until.ts';
 import { attemptsOf, expectWhole } from '../lab/whole.ts';

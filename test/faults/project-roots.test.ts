@@ -2,7 +2,7 @@
 import { mkdir, realpath, rename, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ProjectId } from '../../workflows/contract.ts';
+import type { ProjectId } from '../../contract/ids.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { makeRepository, type SampleRepository } from '../lab/repositories.ts';
 

@@ -6,7 +6,8 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { endAttempts } from '../../store/attempts.ts';
 import { sessionPage } from '../../store/sessions.ts';
-import { type SessionId, type TaskId, taskWorkflowId, WORKFLOW_QUEUE } from '../../workflows/contract.ts';
+import type { SessionId, TaskId } from '../../contract/ids.ts';
+import { taskWorkflowId, WORKFLOW_QUEUE } from '../../contract/names.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
 

@@ -4,7 +4,7 @@ import { open, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { type LabHome, startHome } from '../lab/home.ts';
 import { isWaiting } from '../lab/observer.ts';
 import { expectWhole } from '../lab/whole.ts';

@@ -1,6 +1,7 @@
 /** The run is terminated in the Web UI, in each phase, with the worker alive or dead: the closing steps run all the same. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { settleWorkflowId, type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
 import { heldGit, type HeldGit } from '../lab/held-git.ts';
 import { type Lab, type LabWorker, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';

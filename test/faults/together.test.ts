@@ -1,6 +1,6 @@
 /** Many tasks at once on one repository. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
 

@@ -1,6 +1,7 @@
 /** A backend that sleeps between its claim of a task and the start of its run, long enough for another to take over. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type TaskId, taskWorkflowId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { taskWorkflowId } from '../../contract/names.ts';
 import { type BackendProcess, freePort, startBackendProcess } from '../lab/backend-process.ts';
 import { type Held, holdStatement } from '../lab/holds.ts';
 import { type Lab, startLab } from '../lab/lab.ts';

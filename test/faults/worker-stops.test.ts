@@ -1,7 +1,7 @@
 /** The worker is told to stop with tasks in several steps; and it is killed before it has stopped. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { heldGit, type HeldGit } from '../lab/held-git.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';

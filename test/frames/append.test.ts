@@ -4,7 +4,7 @@ import { appendKeyed, type KeyedFrame } from '../../frames/append.ts';
 import { FRAMES_CHANNEL } from '../../frames/frame.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { SessionId } from '../../workflows/contract.ts';
+import type { SessionId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { delta, labSession, type LabMessage } from '../lab/log.ts';
 import { expectNoHoles, logOf, openStream, textOf } from '../lab/turn.ts';

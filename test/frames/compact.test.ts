@@ -11,7 +11,7 @@ import { type SnapshotFrame, takeSnapshot } from '../../frames/snapshot.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import { finishMessage } from '../../store/messages.ts';
 import { connect, type Sql } from '../../store/sql.ts';
-import type { MessageId } from '../../workflows/contract.ts';
+import type { MessageId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta, labSession, type LabMessage } from '../lab/log.ts';
 import { logOf, openStream } from '../lab/turn.ts';

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FollowedFrame, FrameHub, followFrames, type FollowOptions } from '../../frames/follow.ts';
 import { FRAMES_CHANNEL } from '../../frames/frame.ts';
-import { startPostgres, stopPostgres } from '../../services/postgres.ts';
+import { startPostgres, stopPostgres } from '../../services/postgres/postgres.ts';
 import { migrate } from '../../store/migrate.ts';
 import { connect, isConnectionLoss, type Sql } from '../../store/sql.ts';
-import type { SessionId } from '../../workflows/contract.ts';
+import type { SessionId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta, labSession } from '../lab/log.ts';
 

@@ -7,7 +7,7 @@ import { plainScreen } from '../../cli/screen.ts';
 import { Timeline } from '../../cli/timeline.ts';
 import { planIn, segmentsIn, toolCallsIn } from '../../frames/message-json.ts';
 import { type SnapshotFrame, takeSnapshot } from '../../frames/snapshot.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta, labSession } from '../lab/log.ts';
 

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest';
 import { MAX_CONTENT_CHARS, MAX_TOOL_CALLS } from '../../frames/fold.ts';
 import type { Frame, FrameBody } from '../../frames/frame.ts';
 import { SegmentFold } from '../../frames/segments.ts';
-import type { ChatId, MessageId, SessionId, TaskId } from '../../workflows/contract.ts';
-import type { MessageSegment, ToolCall } from '../../workflows/vocabulary.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../../contract/ids.ts';
+import type { MessageSegment, ToolCall } from '../../contract/vocabulary.ts';
 
 const messageId = randomUUID() as MessageId;
 const taskId = randomUUID() as TaskId;

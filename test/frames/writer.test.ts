@@ -5,7 +5,7 @@ import type { FrameBody } from '../../frames/frame.ts';
 import { MAX_BUFFERED_BYTES } from '../../frames/stream.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { append, delta, labSession, type LabMessage } from '../lab/log.ts';
 import { expectNoHoles, logOf, openStream, streamOf, takeLabTurn, textOf } from '../lab/turn.ts';

@@ -11,9 +11,6 @@ interface Rule {
   readonly builtins: boolean;
 }
 
-/** Files of workflows/ that are the shared words; they are an area of their own. */
-const CONTRACT = ['workflows/contract.ts', 'workflows/cut-text.ts', 'workflows/errors.ts', 'workflows/vocabulary.ts'];
-
 const all = [
   'contract',
   'processes',
@@ -84,7 +81,6 @@ export const RULES: Readonly<Record<string, Rule>> = {
 
 /** The area of a file; for a file at the root its name. */
 export function areaOf(file: string): string {
-  if (CONTRACT.includes(file)) return 'contract';
   return file.split('/', 1)[0] ?? file;
 }
 

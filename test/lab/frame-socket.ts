@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import { acceptSockets, frameSockets } from '../../backend/frames-socket.ts';
 import type { SocketLimits, SocketMetrics } from '../../backend/stream-frames.ts';
 import type { FollowedFrame, FrameHub } from '../../frames/follow.ts';
-import type { SessionId } from '../../workflows/contract.ts';
+import type { SessionId } from '../../contract/ids.ts';
 import { until } from './until.ts';
 
 export interface LabSocketServer {

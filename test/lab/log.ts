@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { appendKeyed } from '../../frames/append.ts';
 import type { FrameBody } from '../../frames/frame.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { ChatId, MessageId, SessionId, TaskId } from '../../workflows/contract.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../../contract/ids.ts';
 
 export interface LabMessage {
   readonly sessionId: SessionId;

@@ -9,8 +9,10 @@ import { findMarked } from '../../agents/process/end.ts';
 import { cancel } from '../../client/cancel.ts';
 import { isTemporalAway } from '../../client/temporal.ts';
 import type { Sql } from '../../store/sql.ts';
-import { type ProjectId, type TaskId, type TaskStatus, taskWorkflowId } from '../../workflows/contract.ts';
-import type { MessageSegment } from '../../workflows/vocabulary.ts';
+import type { ProjectId, TaskId } from '../../contract/ids.ts';
+import { taskWorkflowId } from '../../contract/names.ts';
+import type { TaskStatus } from '../../contract/task.ts';
+import type { MessageSegment } from '../../contract/vocabulary.ts';
 import type { SampleRepository } from './repositories.ts';
 
 /** Bounds what hangs; a test waits for its event, not for this. Real agents are given longer, on a busy machine. */

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { isErrno } from '../../workflows/errors.ts';
+import { isErrno } from '../../contract/errors.ts';
 
 export interface SmallDisk {
   readonly folder: string;

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TemporalTarget } from '../../client/temporal.ts';
-import { startTemporal, stopTemporal, type RunningTemporal } from '../../services/temporal.ts';
-import { findTemporal } from '../../services/temporal-binary.ts';
+import { startTemporal, stopTemporal, type RunningTemporal } from '../../services/temporal/temporal.ts';
+import { findTemporal } from '../../services/temporal/binary.ts';
 
 export interface LabTemporal {
   readonly target: TemporalTarget;

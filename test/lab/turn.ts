@@ -4,7 +4,7 @@ import { FrameWriter } from '../../frames/writer.ts';
 import type { Frame } from '../../frames/frame.ts';
 import { takeTurn, type TakenTurn } from '../../store/attempts.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { SessionId } from '../../workflows/contract.ts';
+import type { SessionId } from '../../contract/ids.ts';
 import type { LabMessage } from './log.ts';
 
 export type Taken = Extract<TakenTurn, { kind: 'taken' }>;

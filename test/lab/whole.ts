@@ -6,7 +6,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect } from 'vitest';
-import { settleWorkflowId, type TaskId, type FinalState, type TaskState, taskWorkflowId } from '../../workflows/contract.ts'; // prettier-ignore
+import type { TaskId } from '../../contract/ids.ts';
+import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
+import type { FinalState, TaskState } from '../../contract/task.ts'; // prettier-ignore
 import { type LabChange, type Observer, streamedText, type TaskFacts } from './observer.ts';
 
 export interface Whole {

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkRuns } from '../../maintenance/doctor/runs.ts';
-import { type TaskId, taskWorkflowId, WORKFLOW_QUEUE } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { taskWorkflowId, WORKFLOW_QUEUE } from '../../contract/names.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 
 let lab: Lab;

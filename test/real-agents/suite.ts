@@ -4,8 +4,8 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { TaskId } from '../../workflows/contract.ts';
-import type { ToolCall } from '../../workflows/vocabulary.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import type { ToolCall } from '../../contract/vocabulary.ts';
 import { type LabFrame, streamedText } from '../lab/observer.ts';
 import type { RealAgent } from './agents.ts';
 import { type Answer, Gate, inOrder } from './fake-model.ts';

@@ -8,9 +8,9 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { homePaths, prepareHome, readState } from '../../services/home.ts';
 import { writeJson } from '../../services/json-file.ts';
-import type { Part } from '../../services/part.ts';
+import type { Part } from '../../services/supervisor/part.ts';
 import { stopHome } from '../../services/stop-home.ts';
-import { Supervisor } from '../../services/supervisor.ts';
+import { Supervisor } from '../../services/supervisor/supervisor.ts';
 
 /** No file system that is full can be had without being root: what writes to this folder is told so. */
 const full = vi.hoisted(() => ({ folder: '' }));

@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { withoutPassword, withPassword } from '../../services/database-password.ts';
+import { withoutPassword, withPassword } from '../../services/postgres/password.ts';
 import { homePaths, prepareHome, readState, writeState } from '../../services/home.ts';
 import { refuseWritableByOthers } from '../../services/private-folder.ts';
 import { keepAuthHeader, readToken } from '../../services/token.ts';

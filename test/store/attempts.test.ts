@@ -14,7 +14,7 @@ import {
   takeTurn,
 } from '../../store/attempts.ts';
 import { connect, type Sql } from '../../store/sql.ts';
-import type { AgentSessionId, TaskId } from '../../workflows/contract.ts';
+import type { AgentSessionId, TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { delta, labSession, type LabMessage } from '../lab/log.ts';
 import { LAB_TURN, openStream, streamOf, takeLabTurn, type Taken } from '../lab/turn.ts';

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { startPostgres, stopPostgres } from '../../services/postgres.ts';
+import { startPostgres, stopPostgres } from '../../services/postgres/postgres.ts';
 import { listen } from '../../store/listen.ts';
 import { connect } from '../../store/sql.ts';
 

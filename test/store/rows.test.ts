@@ -5,7 +5,7 @@ import { claimHost } from '../../store/hosts.ts';
 import { idOf } from '../../store/ids.ts';
 import { finishMessage, streamingChat } from '../../store/messages.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { TaskId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { labSession } from '../lab/log.ts';
 

@@ -6,7 +6,8 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ProgressPacer } from '../../activities/progress-pacer.ts';
-import { AGENT_PROGRESS, type AgentProgress, type Phase, taskWorkflowId } from '../../workflows/contract.ts';
+import { AGENT_PROGRESS, taskWorkflowId } from '../../contract/names.ts';
+import type { AgentProgress, Phase } from '../../contract/task.ts';
 import { FailingAgents, HALF, startFailingAgents, WHOLE_MS } from '../failing-agents/lab.ts';
 
 const HOURS = 6;

@@ -2,9 +2,11 @@
 import path from 'node:path';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { makeBundle } from '../../services/workflow-bundle.ts';
+import { makeBundle } from '../../services/temporal/workflow-bundle.ts';
 import { packageVersion } from '../../processes/package-version.ts';
-import { COMMANDS, type TaskId, type TaskInput, settleWorkflowId, taskWorkflowId } from '../../workflows/contract.ts';
+import type { TaskId } from '../../contract/ids.ts';
+import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
+import { COMMANDS, type TaskInput } from '../../contract/task.ts';
 import { startFailingAgents } from '../failing-agents/lab.ts';
 import { keepHistory, keptHistories, readHistory } from '../lab/histories.ts';
 

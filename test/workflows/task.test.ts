@@ -1,8 +1,9 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { ProjectId, TaskId, TaskStatus } from '../../workflows/contract.ts';
-import { taskWorkflowId } from '../../workflows/contract.ts';
+import type { ProjectId, TaskId } from '../../contract/ids.ts';
+import type { TaskStatus } from '../../contract/task.ts';
+import { taskWorkflowId } from '../../contract/names.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { isWaiting, streamedText } from '../lab/observer.ts';
 

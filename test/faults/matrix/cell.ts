@@ -4,7 +4,7 @@
  */
 import { expect } from 'vitest';
 import { isConnectionLoss } from '../../../store/sql.ts';
-import type { TaskId } from '../../../workflows/contract.ts';
+import type { TaskId } from '../../../contract/ids.ts';
 import { isWaiting } from '../../lab/observer.ts';
 import type { Held } from '../../lab/holds.ts';
 import type { PartName } from '../../lab/home.ts';

@@ -1,7 +1,7 @@
 /** The moments of a task at which a part is killed, each in the variants that there are of being there. */
 import { existsSync } from 'node:fs';
 import { isAlive } from '../../../processes/identity.ts';
-import type { TaskId } from '../../../workflows/contract.ts';
+import type { TaskId } from '../../../contract/ids.ts';
 import { type Held, holdGit, holdLocks, holdStatement, NOTHING_HELD, type Statement } from '../../lab/holds.ts';
 import type { LabFrame } from '../../lab/observer.ts';
 import type { World } from './world.ts';

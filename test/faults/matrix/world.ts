@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findMarked } from '../../../agents/process/end.ts';
 import { sendSignal } from '../../../services/processes.ts';
-import type { TaskId } from '../../../workflows/contract.ts';
+import type { TaskId } from '../../../contract/ids.ts';
 import { type HeldGit, heldGit } from '../../lab/held-git.ts';
 import { type LabHome, startHome } from '../../lab/home.ts';
 import { Observer } from '../../lab/observer.ts';

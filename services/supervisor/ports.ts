@@ -1,0 +1,53 @@
+/** Free TCP ports of 127.0.0.1 for the embedded services. */
+import { randomInt } from 'node:crypto';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { isErrno, LonghaulError } from '../../contract/errors.ts';
+
+// Below the ports that kernels hand to outgoing connections (Linux: from 32768, macOS: from 49152). A
+// client that reconnects to a service's port while the service is away could else be given that very
+// port as its own, connect to itself, and keep the service from coming back on it.
+const FIRST_PORT = 20_000;
+const LAST_PORT = 31_999;
+const TRIES = 50;
+/** A server that was just killed may hold its port for a moment. */
+const PATIENCE_MS = 1_000;
+const POLL_MS = 50;
+
+/** Of a record: anything else would not even be tried. */
+export const portNumber = z.number().int().min(1).max(65_535);
+
+export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error) => {
+      if (isErrno(error, 'EADDRINUSE', 'EACCES')) resolve(false);
+      else reject(error);
+    });
+    server.listen(port, host, () => server.close(() => resolve(true)));
+  });
+}
+
+/** A port that nobody listens on now; it is not reserved, so who starts a server on it may have to try again. */
+export async function freePort(): Promise<number> {
+  for (let i = 0; i < TRIES; i++) {
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1);
+    if (await isPortFree(port)) return port;
+  }
+  throw new LonghaulError(
+    'service_unreachable',
+    `No free port found on 127.0.0.1 in ${TRIES} tries between ${FIRST_PORT} and ${LAST_PORT}: end what listens there.`,
+  );
+}
+
+/** The wished port if it is free or becomes so in a moment, else another one. */
+export async function portOr(wished: number | undefined): Promise<number> {
+  if (wished === undefined) return freePort();
+  const deadline = Date.now() + PATIENCE_MS;
+  while (Date.now() < deadline) {
+    if (await isPortFree(wished)) return wished;
+    await sleep(POLL_MS);
+  }
+  return freePort();
+}

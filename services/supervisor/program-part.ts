@@ -1,0 +1,175 @@
+/**
+ * A program of ours (worker, backend) as a part: Node in a session of its own, which says on a pipe that
+ * it is ready. `<run>/<name>.json` remembers it, so that a later supervisor attaches to it.
+ *
+ * Never: two of one program in a home. One whose record is missing is found in the process table; one that is not known to be ready, or was started with other settings, is replaced.
+ */
+import { createHash } from 'node:crypto';
+import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import type { ProcessIdentity } from '../../processes/identity.ts';
+import { loaderArguments } from '../../processes/own-module.ts';
+import { LonghaulError } from '../../contract/errors.ts';
+import { findHomeProgram } from '../find-process.ts';
+import type { Facts, HomePaths } from '../home.ts';
+import { readRecord, writeJson } from '../json-file.ts';
+import { processIdentity } from '../lock.ts';
+import type { Part, PartContext, StartedPart } from './part.ts';
+import { attachTo, endProcess, lastLines, spawnDetached, type RunningProcess } from '../processes.ts';
+import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
+
+/** Of a program whose version did not announce itself. */
+export const UNRECORDED = 'older';
+/** A worker compiles its workflows first; on a busy machine with two cores that has taken 20 s. */
+const READY_MS = 90_000;
+
+export interface Program {
+  readonly name: string;
+  readonly needs: readonly string[];
+  /** Absolute path of the module to run. */
+  readonly entry: string;
+  readonly paths: HomePaths;
+  /** From SIGTERM to SIGKILL. */
+  readonly graceMs: number;
+  /** Environment of the program. What was announced last time is given, so that a port can be kept. */
+  env(facts: Facts, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
+  /** What of `env` and elsewhere, once changed, makes a running program outdated. */
+  fingerprint(facts: Facts): string;
+  /** Looks whether a program that was ready before still serves. Without it, being alive is enough. */
+  check?(announced: Announcement): Promise<boolean>;
+  tell(announced: Announcement): { detail: string; facts: Facts };
+}
+
+const recordFile = z.object({
+  process: processIdentity,
+  fingerprint: z.string(),
+  announced: announcement.nullable(),
+});
+type RecordFile = z.infer<typeof recordFile>;
+
+export function programPart(program: Program): Part {
+  const logFile = join(program.paths.logs, `${program.name}.log`);
+  return {
+    name: program.name,
+    needs: program.needs,
+    logFile,
+    start: async (context) => (await attach(program, context)) ?? launch(program, context, logFile),
+    find: async () => {
+      const record = await recordOf(program);
+      const running = await findRunning(program, record);
+      if (!running) return undefined;
+      const announced = record?.process.pid === running.pid ? record.announced : null;
+      return announced
+        ? { process: running, ...program.tell(announced), version: announced.version ?? UNRECORDED }
+        : { process: running, detail: null, facts: {} };
+    },
+    stop: async (hurry) => {
+      const running = await findRunning(program, await recordOf(program));
+      if (running) await end(program, running, hurry);
+    },
+  };
+}
+
+async function attach(program: Program, context: PartContext): Promise<StartedPart | undefined> {
+  const record = await recordOf(program);
+  const running = await findRunning(program, record);
+  if (!running) return undefined;
+  const known = record?.process.pid === running.pid && record.fingerprint === digest(program, context.facts);
+  const announced = known ? record.announced : null;
+  if (announced && (!program.check || (await program.check(announced)))) {
+    return { ...startedPart(program, attachTo(running), announced), attached: true };
+  }
+  context.say(`${program.name}: replacing process ${running.pid}, which is outdated or not ready`);
+  await end(program, running);
+  return undefined;
+}
+
+async function launch(program: Program, context: PartContext, logFile: string): Promise<StartedPart> {
+  const last = (await recordOf(program))?.announced ?? undefined;
+  let announcement: Promise<Announcement | undefined> = Promise.resolve(undefined);
+  const started = await spawnDetached({
+    command: process.execPath,
+    args: [...loaderArguments(program.entry), program.entry, ...tagOf(program)],
+    env: { ...(await program.env(context.facts, last)), [READY_FD]: '3' },
+    cwd: program.paths.home,
+    logFile,
+    onFd3: (pipe) => {
+      announcement = readAnnouncement(pipe);
+    },
+  });
+  const record: RecordFile = {
+    process: started.identity,
+    fingerprint: digest(program, context.facts),
+    announced: null,
+  };
+  try {
+    await writeJson(recordPath(program), record);
+    const announced = await untilAnnounced(announcement, started, context.signal);
+    await writeJson(recordPath(program), { ...record, announced });
+    return { ...startedPart(program, started, announced), attached: false };
+  } catch (error) {
+    await end(program, started.identity);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LonghaulError('service_unreachable', `${program.name} ${reason}. ${logFile} ends with:\n${await lastLines(logFile)}`, { cause: error }); // prettier-ignore
+  }
+}
+
+async function untilAnnounced(
+  announcement: Promise<Announcement | undefined>,
+  started: RunningProcess,
+  signal: AbortSignal,
+): Promise<Announcement> {
+  const timer = new AbortController();
+  const stop = AbortSignal.any([signal, timer.signal]);
+  try {
+    const outcome = await Promise.race([
+      announcement,
+      sleep(READY_MS, 'late' as const, { signal: stop }).catch(() => 'stopped' as const),
+    ]);
+    if (outcome === 'late') throw new Error(`was not ready within ${READY_MS / 1000} s`);
+    if (outcome === 'stopped') throw new Error('was stopped while starting');
+    if (outcome === undefined) throw new Error(`ended before it was ready (${await started.exited})`);
+    return outcome;
+  } finally {
+    timer.abort();
+  }
+}
+
+function startedPart(
+  program: Program,
+  running: RunningProcess,
+  announced: Announcement,
+): Omit<StartedPart, 'attached'> {
+  return { ...running, process: running.identity, ...program.tell(announced) };
+}
+
+async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {
+  const { home } = program.paths;
+  // Of any checkout or installation: two workers of one home must not run because they are of two versions.
+  const after = new RegExp(`(^|[/\\0])${basename(program.entry).replace(/\.[jt]s$/, '\\.[jt]s')}$`);
+  return findHomeProgram({ args: ['--home'], after, named: home, folder: home }, record?.process);
+}
+
+async function end(program: Program, identity: ProcessIdentity, hurry?: AbortSignal): Promise<void> {
+  const steps = [
+    { signal: 'SIGTERM', withinMs: program.graceMs },
+    { signal: 'SIGKILL', withinMs: 5_000 },
+  ] as const;
+  await endProcess(identity, steps, hurry);
+}
+
+/** Shows in the process list whose program it is, and lets it be found again. */
+const tagOf = (program: Program): string[] => ['--home', program.paths.home];
+const recordPath = (program: Program): string => join(program.paths.run, `${program.name}.json`);
+
+async function recordOf(program: Program): Promise<RecordFile | undefined> {
+  return readRecord(recordPath(program), recordFile);
+}
+
+/** A fingerprint may hold passwords; only its digest is kept. */
+function digest(program: Program, facts: Facts): string {
+  return createHash('sha256')
+    .update(`${program.entry}\n${program.fingerprint(facts)}`)
+    .digest('hex');
+}

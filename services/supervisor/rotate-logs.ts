@@ -1,0 +1,148 @@
+/**
+ * Keeps the logs of a home bounded while their writers have them open: what a log has too much moves to `<log>.1`, older
+ * files move on to `.2` and `.3`, and the oldest goes. The writer notices nothing: it appends to the same file.
+ *
+ * Never: a line that is in no file, where the file system can take the beginning out of a file (ext4, xfs). Elsewhere what
+ * is written in the moment between the last copy and the truncation is lost. A crash in between leaves lines twice.
+ */
+import { execFile } from 'node:child_process';
+import { constants, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFile, open, readdir, rename, rm, stat, statfs, truncate } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { isErrno } from '../../contract/errors.ts';
+
+const run = promisify(execFile);
+const LIMIT_BYTES = 16 * 1024 * 1024;
+/** Besides the log itself. */
+const KEPT_FILES = 3;
+const LOOK_MS = 10_000;
+
+export interface LogLimits {
+  readonly limitBytes?: number;
+  readonly keptFiles?: number;
+}
+
+/** Until the signal; `onTrouble` hears why a log could not be rotated. It is tried again. */
+export async function keepLogsBounded(
+  folder: string,
+  { signal, onTrouble }: { readonly signal: AbortSignal; readonly onTrouble: (line: string) => void },
+): Promise<void> {
+  let last = '';
+  while (!signal.aborted) {
+    const trouble = await rotateLogs(folder).then(
+      () => '',
+      (error: unknown) => `logs: not rotated: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    if (trouble !== '' && trouble !== last) onTrouble(trouble);
+    last = trouble;
+    // Rejects only because it was cut short.
+    await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}
+
+/** Each log of the folder that is longer than allowed. */
+export async function rotateLogs(folder: string, limits: LogLimits = {}): Promise<void> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT')) return [];
+    throw error;
+  });
+  for (const name of names.filter((one) => one.endsWith('.log'))) await rotateOpenLog(join(folder, name), limits);
+}
+
+/** Before a writer starts: the whole file moves. */
+export function rotateUnusedLog(file: string): void {
+  try {
+    if (statSync(file).size <= LIMIT_BYTES) return;
+    for (let number = KEPT_FILES - 1; number >= 1; number--) {
+      try {
+        renameSync(`${file}.${number}`, `${file}.${number + 1}`);
+      } catch (error) {
+        if (!isErrno(error, 'ENOENT')) throw error;
+      }
+    }
+    rmSync(`${file}.1`, { force: true });
+    renameSync(file, `${file}.1`);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+}
+
+async function rotateOpenLog(
+  file: string,
+  { limitBytes = LIMIT_BYTES, keptFiles = KEPT_FILES }: LogLimits,
+): Promise<void> {
+  const { size, isFile } = await stat(file).then((found) => ({ size: found.size, isFile: found.isFile() }));
+  if (!isFile || size <= limitBytes) return;
+  // Only whole blocks can be taken out of a file.
+  const { bsize } = await statfs(file);
+  const length = size - (size % bsize);
+  const copy = join(dirname(file), `.${basename(file)}.rotating`);
+  try {
+    await copyFile(file, copy, constants.COPYFILE_FICLONE);
+    if (length > 0 && (await canTakeOut(file))) {
+      await truncate(copy, length);
+      await shift(file, copy, keptFiles);
+      await takeOut(file, length);
+      return;
+    }
+    await copyRest(file, copy);
+    await truncate(file, 0);
+    await shift(file, copy, keptFiles);
+  } finally {
+    await rm(copy, { force: true });
+  }
+}
+
+async function shift(file: string, copy: string, keptFiles: number): Promise<void> {
+  for (let number = keptFiles - 1; number >= 1; number--) {
+    await rename(`${file}.${number}`, `${file}.${number + 1}`).catch((error: unknown) => {
+      if (!isErrno(error, 'ENOENT')) throw error;
+    });
+  }
+  await rename(copy, `${file}.1`);
+}
+
+/** Tried on a file of its own: a log must not be changed to find out. */
+async function canTakeOut(file: string): Promise<boolean> {
+  const probe = join(dirname(file), `.${basename(file)}.probe`);
+  try {
+    const { bsize } = await statfs(file);
+    const handle = await open(probe, 'w', 0o600);
+    try {
+      await handle.writeFile(Buffer.alloc(2 * bsize, 'x'));
+    } finally {
+      await handle.close();
+    }
+    await takeOut(probe, bsize);
+    return true;
+  } catch {
+    // No fallocate(1), or a file system without it: both mean no.
+    return false;
+  } finally {
+    await rm(probe, { force: true });
+  }
+}
+
+/** The first bytes of the file, a whole number of blocks; what is appended meanwhile stays. fallocate(2), COLLAPSE_RANGE. */
+async function takeOut(file: string, length: number): Promise<void> {
+  await run('fallocate', ['--collapse-range', '--offset', '0', '--length', String(length), file], { cwd: '/' });
+}
+
+/** Appends to the copy what the file has more. */
+async function copyRest(file: string, copy: string): Promise<void> {
+  const [from, to] = [await open(file, 'r'), await open(copy, 'a')];
+  try {
+    let at = (await to.stat()).size;
+    const buffer = Buffer.alloc(64 * 1024);
+    for (;;) {
+      const { bytesRead } = await from.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) return;
+      await to.writeFile(buffer.subarray(0, bytesRead));
+      at += bytesRead;
+    }
+  } finally {
+    await Promise.all([from.close(), to.close()]);
+  }
+}

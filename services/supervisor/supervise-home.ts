@@ -1,0 +1,97 @@
+/**
+ * The supervisor as a process: one for each home, told by signals to stop, to hurry, to repair. It stops, too, when its
+ * home is removed: what runs would go on in a folder that is nobody's, and no command would find it.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ProcessIdentity } from '../../processes/identity.ts';
+import { readState, type HomePaths } from '../home.ts';
+import { type HeldLock, type LockResult, takeLock } from '../lock.ts';
+import { keepLogsBounded } from './rotate-logs.ts';
+import { liveSupervisor } from '../status.ts';
+import { Supervisor, type SupervisorOptions } from './supervisor.ts';
+
+/** Asks a supervisor to try at once what waits for its next try. */
+export const REPAIR_SIGNAL = 'SIGUSR2';
+
+export interface SuperviseHome extends SupervisorOptions {
+  /** All parts are ready for the first time. */
+  readonly onReady: () => Promise<void>;
+}
+
+export type SupervisionEnd =
+  | { readonly kind: 'stopped' }
+  /** A supervisor is at work in this home already; nothing was touched. */
+  | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
+
+/** Runs until SIGINT, SIGTERM or SIGHUP; a second SIGINT leaves out the patience with parts that are slow to stop. */
+export async function superviseHome(options: SuperviseHome): Promise<SupervisionEnd> {
+  surviveLostOutput();
+  const stop = new AbortController();
+  const hurry = new AbortController();
+  const supervisor = new Supervisor(options);
+  let atWork = false;
+  const signals: [NodeJS.Signals, () => void][] = [
+    ['SIGINT', () => (stop.signal.aborted ? hurry : stop).abort()],
+    ['SIGTERM', () => stop.abort()],
+    ['SIGHUP', () => stop.abort()],
+    [REPAIR_SIGNAL, () => atWork && supervisor.repair()],
+  ];
+  // Before the lock is taken: whoever sees the lock may signal.
+  for (const [signal, listener] of signals) process.on(signal, listener);
+  try {
+    const lock = await lockOrSupervisor(options.paths, stop.signal);
+    if (!lock) return { kind: 'stopped' };
+    if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
+    try {
+      atWork = true;
+      void keepLogsBounded(options.paths.logs, { signal: stop.signal, onTrouble: options.say });
+      void stopWhenLost(lock, { options, supervisor, stop });
+      const ran = supervisor.run(stop.signal, hurry.signal);
+      await supervisor.ready(stop.signal);
+      if (!stop.signal.aborted) await options.onReady();
+      await ran;
+      return { kind: 'stopped' };
+    } finally {
+      stop.abort();
+      await lock.release();
+    }
+  } finally {
+    for (const [signal, listener] of signals) process.off(signal, listener);
+  }
+}
+
+interface Supervision {
+  readonly options: SuperviseHome;
+  readonly supervisor: Supervisor;
+  readonly stop: AbortController;
+}
+
+/** A supervisor that came since has the parts by now, and they are its own to stop. */
+async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
+  const { paths, say } = options;
+  const holder = await lock.untilLost(stop.signal);
+  if (stop.signal.aborted) return;
+  if (holder) supervisor.abandon();
+  const whose = holder ? `its parts are left to the supervisor ${holder.pid}` : 'everything in it is stopped';
+  say(`${paths.home} or its run/ was removed while it was at work: ${whose}`);
+  stop.abort();
+}
+
+/** The lock, or that a supervisor has it. A `down` at work is waited for. */
+async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<LockResult | undefined> {
+  while (!stop.aborted) {
+    const lock = await takeLock(paths.lock, 'supervisor');
+    if (lock.kind === 'held' || (await liveSupervisor(paths, await readState(paths)))) return lock;
+    await sleep(100);
+  }
+  return undefined;
+}
+
+/** A full disk or a closed terminal takes what is said, never the supervisor before it has stopped its parts. */
+function surviveLostOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    // Also none of those that end a command whose reader has left.
+    stream.removeAllListeners('error');
+    stream.on('error', () => {});
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Keeps the parts of a home running: starts each when what it needs is ready, starts it again when it
+ * ended, writes down what runs. The parts outlive it: one that comes later attaches to them.
+ *
+ * Never: two supervisors in a home (who runs this holds the home's lock). Not covered: a part that is
+ * alive but does nothing; only what has ended is repaired.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { identifySelf } from '../../processes/identity.ts';
+import { LonghaulError } from '../../contract/errors.ts';
+import type { Facts, HomePaths, HomeState, PartRecord } from '../home.ts';
+import type { Part, StartedPart } from './part.ts';
+import { StateRecord } from './state-record.ts';
+
+const FIRST_PAUSE_MS = 200;
+const LAST_PAUSE_MS = 5_000;
+/** A part that ran this long is taken for healthy: its next restart is quick again. */
+const STEADY_MS = 10_000;
+
+export interface SupervisorOptions {
+  readonly parts: readonly Part[];
+  readonly paths: HomePaths;
+  readonly say: (line: string) => void;
+  /** Fingerprint of the settings, for those who come later with others. */
+  readonly settings?: string;
+  /** Of the program that supervises. */
+  readonly version?: string;
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #records: Map<string, PartRecord>;
+  readonly #facts = new Map<string, Facts>();
+  #repairs = 0;
+  /** Aborted to end every pause between two starts. */
+  #wake = new AbortController();
+  /** Called at every change of a record. */
+  readonly #watchers = new Set<() => void>();
+  readonly #record: StateRecord;
+  #isAbandoned = false;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    const { paths, say } = options;
+    this.#record = new StateRecord({ paths, say, state: () => this.#state() });
+    this.#records = new Map(
+      options.parts.map(({ name, logFile }) => [
+        name,
+        { name, state: 'waiting', process: null, detail: null, failures: 0, hopeless: false, logFile },
+      ]),
+    );
+  }
+
+  /** Until `stop` is aborted; then the parts are stopped in the opposite order. An aborted `hurry` shortens that. */
+  async run(stop: AbortSignal, hurry?: AbortSignal): Promise<void> {
+    const { parts, say } = this.#options;
+    this.#record.write();
+    this.#record.keep();
+    await Promise.all(parts.map((part) => this.#keep(part, stop)));
+    if (this.#isAbandoned) return;
+    for (const part of parts.toReversed()) {
+      try {
+        await part.stop(hurry);
+        this.#set(part, { state: 'stopped', process: null, detail: null });
+        say(`${part.name}: stopped`);
+      } catch (error) {
+        // The others must still be stopped.
+        this.#set(part, { state: 'failed', detail: messageOf(error) });
+        say(`${part.name}: ${messageOf(error)}`);
+      }
+    }
+    // From here on the file may belong to another supervisor.
+    await this.#record.close();
+  }
+
+  /** Parts and record are somebody else's from here on: nothing of either is touched any more. */
+  abandon(): void {
+    this.#isAbandoned = true;
+    this.#record.abandon();
+  }
+
+  /** Starts at once what waits for its next try. */
+  repair(): void {
+    this.#repairs += 1;
+    for (const part of this.#options.parts) this.#set(part, { failures: 0, hopeless: false });
+    const waking = this.#wake;
+    this.#wake = new AbortController();
+    waking.abort();
+  }
+
+  #state(): HomeState {
+    const { settings, version } = this.#options;
+    return {
+      supervisor: identifySelf(),
+      repairs: this.#repairs,
+      ...(settings === undefined ? {} : { settings }),
+      ...(version === undefined ? {} : { version }),
+      facts: this.facts(),
+      parts: [...this.#records.values()],
+    };
+  }
+
+  /** What all ready parts have told. */
+  facts(): Facts {
+    return Object.assign({}, ...this.#facts.values());
+  }
+
+  /** Resolves once all parts are ready and that is written down. */
+  async ready(stop: AbortSignal): Promise<void> {
+    const names = this.#options.parts.map((part) => part.name);
+    await this.#until(() => this.#allReady(names), stop);
+    await this.#record.written();
+  }
+
+  async #keep(part: Part, stop: AbortSignal): Promise<void> {
+    let pauseMs = FIRST_PAUSE_MS;
+    while (!stop.aborted) {
+      await this.#until(() => this.#allReady(part.needs), stop);
+      if (stop.aborted) return;
+      const needed = this.#factsOf(part.needs);
+      const started = await this.#start(part, needed, stop);
+      if (started) {
+        const since = Date.now();
+        const how = await this.#untilOver(part, started, needed, stop);
+        if (this.#isAbandoned) started.release();
+        if (stop.aborted) return;
+        if (Date.now() - since > STEADY_MS) pauseMs = FIRST_PAUSE_MS;
+        this.#set(part, { state: 'waiting', process: null, detail: how });
+        this.#options.say(`${part.name}: ${how}, starting it again`);
+      }
+      await this.#pause(pauseMs, stop);
+      pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
+    }
+  }
+
+  async #start(part: Part, facts: Facts, stop: AbortSignal): Promise<StartedPart | undefined> {
+    const record = this.#records.get(part.name);
+    this.#set(part, { state: 'starting', process: null, detail: record?.detail ?? null });
+    const say = (line: string): void => {
+      this.#set(part, { detail: line });
+      this.#options.say(line);
+    };
+    try {
+      const started = await part.start({ facts, say, signal: stop });
+      this.#facts.set(part.name, started.facts);
+      const { process, detail } = started;
+      this.#set(part, { state: 'ready', process, detail, failures: 0, hopeless: false });
+      const pid = process ? ` (pid ${process.pid})` : '';
+      this.#options.say(`${part.name}: ${started.attached ? 'attached' : 'started'}, ${detail}${pid}`);
+      return started;
+    } catch (error) {
+      if (stop.aborted) return undefined;
+      this.#fail(part, error);
+      return undefined;
+    }
+  }
+
+  #fail(part: Part, error: unknown): void {
+    const detail = messageOf(error);
+    const hopeless = error instanceof LonghaulError && error.code === 'invalid_input';
+    const failures = (this.#records.get(part.name)?.failures ?? 0) + 1;
+    this.#set(part, { state: 'failed', detail, failures, hopeless });
+    this.#options.say(`${part.name}: ${detail}`);
+  }
+
+  /** Until the part has ended, or must end because what it was told is no longer true (a service on another port). */
+  async #untilOver(part: Part, started: StartedPart, told: Facts, stop: AbortSignal): Promise<string> {
+    const over = new AbortController();
+    const ended = AbortSignal.any([stop, over.signal]);
+    const outdated = () => JSON.stringify(this.#factsOf(part.needs)) !== JSON.stringify(told);
+    const how = await Promise.race([started.exited, this.#until(outdated, ended).then(() => undefined)]);
+    over.abort();
+    if (how !== undefined || stop.aborted) return how ?? 'stopped';
+    await part.stop();
+    return 'what it needs has moved';
+  }
+
+  #allReady(names: readonly string[]): boolean {
+    return names.every((name) => this.#records.get(name)?.state === 'ready');
+  }
+
+  #factsOf(names: readonly string[]): Facts {
+    return Object.assign({}, ...names.map((name) => this.#facts.get(name)));
+  }
+
+  /** Resolves when the condition holds, or at once when the signal is aborted. */
+  async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || condition()) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#watchers.delete(look);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const look = (): void => {
+        if (condition()) done();
+      };
+      this.#watchers.add(look);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  async #pause(ms: number, stop: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([stop, this.#wake.signal]);
+    // Rejects only because it was cut short.
+    await sleep(ms, undefined, { signal }).catch(() => undefined);
+  }
+
+  #set(part: Part, change: Partial<PartRecord>): void {
+    const record = this.#records.get(part.name);
+    if (!record) throw new TypeError(`unknown part ${part.name}`);
+    this.#records.set(part.name, { ...record, ...change });
+    this.#record.write();
+    for (const look of this.#watchers) look();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

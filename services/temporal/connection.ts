@@ -1,0 +1,55 @@
+/** Talking to a Temporal server long enough to know that it serves our namespace and knows our search attributes. */
+import type { Connection, ConnectionOptions } from '@temporalio/client';
+import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
+import { LonghaulError } from '../../contract/errors.ts';
+
+const CALL_MS = 5_000;
+
+export interface TemporalTarget {
+  readonly namespace: string;
+  /** Address, TLS, API key. */
+  readonly connection: ConnectionOptions;
+}
+
+/**
+ * Makes sure of server, namespace and search attributes, all idempotently. Fails with what is missing;
+ * one call answers within seconds, so who waits for a starting server calls again.
+ */
+export async function checkTemporal(target: TemporalTarget): Promise<void> {
+  // Loaded when it is needed: it takes several times as long to load as Node takes to start.
+  const { Connection } = await import('@temporalio/client');
+  // No retries inside: closing a connection while a call is being retried ends the process.
+  const connection = await Connection.connect({
+    ...target.connection,
+    interceptors: [],
+    connectTimeout: CALL_MS,
+    channelArgs: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 500 },
+  });
+  try {
+    await connection.withDeadline(Date.now() + CALL_MS, async () => {
+      await connection.workflowService.describeNamespace({ namespace: target.namespace });
+      await registerSearchAttributes(connection, target.namespace);
+    });
+  } finally {
+    await connection.close();
+  }
+}
+
+async function registerSearchAttributes(connection: Connection, namespace: string): Promise<void> {
+  const { operatorService } = connection;
+  const { customAttributes } = await operatorService.listSearchAttributes({ namespace });
+  const missing = Object.values(SEARCH_ATTRIBUTES).filter((name) => !Object.hasOwn(customAttributes, name));
+  if (missing.length === 0) return;
+  const { default: proto } = await import('@temporalio/proto');
+  const keyword = proto.temporal.api.enums.v1.IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD;
+  const searchAttributes = Object.fromEntries(missing.map((name) => [name, keyword]));
+  try {
+    await operatorService.addSearchAttributes({ namespace, searchAttributes });
+  } catch (error) {
+    throw new LonghaulError(
+      'service_unreachable',
+      `The Temporal namespace ${namespace} has no search attributes ${missing.join(', ')} (type Keyword) and does not let us add them: ${error instanceof Error ? error.message : String(error)}. Add them with \`temporal operator search-attribute create\`.`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What the embedded server said of its database file when it did not start. A file that holds no tables is set aside: the
+ * server would refuse it forever, and tasks continue without it, from their rows in Postgres.
+ *
+ * Never: a file is removed, or one that may hold anything is set aside without its user.
+ */
+import { open, rename, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { isErrno } from '../../contract/errors.ts';
+
+// SQLite's own words (sqlite.org/rescode.html), which consider the -wal, too. The server makes its tables only in a file
+// that did not exist: of an empty file, and of one whose first start was killed, it says that a table is missing.
+const USELESS = /file is not a database \(26\)|no such table: namespaces/;
+const DAMAGED = /database disk image is malformed|SQL logic error|disk I\/O error/;
+/** Of what the server wrote; its first error is its last line. */
+const READ_BYTES = 256 * 1024;
+
+export type DatabaseVerdict = 'useless' | 'damaged' | undefined;
+
+export async function sizeOf(file: string): Promise<number> {
+  try {
+    return (await stat(file)).size;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return 0;
+    throw error;
+  }
+}
+
+/** By what the log has from this byte on. */
+export async function databaseVerdict(logFile: string, from: number): Promise<DatabaseVerdict> {
+  const said = await readFrom(logFile, from);
+  if (USELESS.test(said)) return 'useless';
+  return DAMAGED.test(said) ? 'damaged' : undefined;
+}
+
+async function readFrom(file: string, from: number): Promise<string> {
+  const size = await sizeOf(file);
+  const start = Math.max(size < from ? 0 : from, size - READ_BYTES);
+  const buffer = Buffer.alloc(size - start);
+  if (buffer.length === 0) return '';
+  const handle = await open(file, 'r');
+  try {
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, start);
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Under a name that SQLite opens together with its -wal. Returns the new path of the database. */
+export async function setAside(databaseFile: string): Promise<string> {
+  const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
+  const aside = join(dirname(databaseFile), `${basename(databaseFile)}.damaged-${time}`);
+  for (const suffix of ['-wal', '-shm', '']) {
+    await rename(`${databaseFile}${suffix}`, `${aside}${suffix}`).catch((error: unknown) => {
+      if (!isErrno(error, 'ENOENT')) throw error;
+    });
+  }
+  return aside;
+}
+
+/** What a person does about a database that may hold something. */
+export function adviceOnDamaged(databaseFile: string): string {
+  const aside = join(dirname(databaseFile), 'damaged');
+  return (
+    `The database of the embedded Temporal is damaged: ${databaseFile}. Restore it, or continue without it (open tasks continue ` +
+    `from their rows in Postgres, histories of ended tasks are lost): longhaul down && mkdir ${aside} && mv ${databaseFile}* ${aside} && longhaul up -d`
+  );
+}

@@ -1,0 +1,32 @@
+/** How long the embedded Temporal keeps the histories of tasks that have ended; `start-dev` keeps them for a day. */
+import { LonghaulError } from '../../contract/errors.ts';
+
+const DAY_SECONDS = 86_400;
+const CALL_MS = 5_000;
+
+/** Of a home that is there already, too. Histories of tasks that ended before keep the time that they were given. */
+export async function keepHistories(where: { address: string; namespace: string; days: number }): Promise<void> {
+  const { address, namespace, days } = where;
+  // Loaded when it is needed: it takes several times as long to load as Node takes to start.
+  const { Connection } = await import('@temporalio/client');
+  const connection = await Connection.connect({ address, interceptors: [], connectTimeout: CALL_MS });
+  try {
+    await connection.withDeadline(Date.now() + CALL_MS, async () => {
+      const { workflowService } = connection;
+      const { config } = await workflowService.describeNamespace({ namespace });
+      const ttl = config?.workflowExecutionRetentionTtl?.seconds;
+      if (Number(ttl ?? 0) === days * DAY_SECONDS) return;
+      await workflowService.updateNamespace({
+        namespace,
+        config: { workflowExecutionRetentionTtl: { seconds: days * DAY_SECONDS } as never },
+      });
+    });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LonghaulError('service_unreachable', `Temporal at ${address} does not take the retention: ${why}`, {
+      cause: error,
+    });
+  } finally {
+    await connection.close();
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * The embedded Temporal server of a home: `temporal server start-dev` on a database file, tuned. It
+ * listens on 127.0.0.1 only, outlives who started it, and who comes later attaches.
+ *
+ * Never: two servers on one database file. `<dir>/server.json` names the ports before the start and the
+ * process after it; a server whose starter died between the two is found by its command line.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
+import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
+import { LonghaulError } from '../../contract/errors.ts';
+import { argumentAfter, findHomeProgram } from '../find-process.ts';
+import { readRecord, writeJson } from '../json-file.ts';
+import { processIdentity } from '../lock.ts';
+import { portNumber, portOr } from '../supervisor/ports.ts';
+import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../processes.ts';
+import { checkTemporal } from './connection.ts';
+import { adviceOnDamaged, databaseVerdict, setAside, sizeOf } from './database.ts';
+
+const READY_MS = 60_000;
+const READY_POLL_MS = 50;
+const STARTS = 3;
+/** The command that serves. */
+const START = ['server', 'start-dev'];
+
+// start-dev has one history shard, so its default limits per shard bind: 50 ms before every dispatch,
+// 250 to 440 seven-step tasks a minute instead of 1,000 and more (two cores, server 1.29.1, SDK 1.24).
+export const DYNAMIC_CONFIG: Readonly<Record<string, string>> = {
+  'history.transferProcessorMaxPollRPS': '2000',
+  'history.timerProcessorMaxPollRPS': '2000',
+  'history.visibilityProcessorMaxPollRPS': '2000',
+  // Its default of 1 s makes every shorter timer and retry take about 1 s.
+  'history.timerProcessorMaxTimeShift': '"50ms"',
+  // Without it task priority is silently ignored.
+  'matching.enableFairness': 'true',
+  // First come, first served: four partitions keep that only roughly.
+  'matching.numTaskqueueReadPartitions': '1',
+  'matching.numTaskqueueWritePartitions': '1',
+  'system.enableActivityEagerExecution': 'true',
+};
+// With synchronous=NORMAL a power cut may take the last commits back; steps are idempotent.
+const SQLITE = ['journal_mode=WAL', 'synchronous=NORMAL'];
+
+export interface TemporalOptions {
+  /** Absolute folder of its own, made if it is missing. */
+  readonly dir: string;
+  readonly logFile: string;
+  /** Default: `default`. */
+  readonly namespace?: string;
+  /** Wished ports, default: those of the last start. One that is taken is replaced. */
+  readonly port?: number;
+  readonly uiPort?: number;
+  /** Default: true. A server that runs is not changed: it has its Web UI, or none, until it is started again. */
+  readonly ui?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Path of the `temporal` program; asked for only if no server runs. */
+  readonly findProgram: () => Promise<string>;
+}
+
+export interface RunningTemporal extends RunningProcess {
+  readonly address: string;
+  readonly port: number;
+  readonly uiPort: number;
+  /** None: it was started without a Web UI. */
+  readonly uiUrl?: string;
+  readonly attached: boolean;
+  /** The database that was set aside at this start, as it held no tables. */
+  readonly formerDatabase?: string;
+}
+
+const serverFile = z.object({
+  port: portNumber,
+  uiPort: portNumber,
+  headless: z.boolean().optional(),
+  process: processIdentity.optional(),
+});
+type ServerFile = z.infer<typeof serverFile>;
+
+/** Attaches to the server of this folder or starts one; resolves when it serves the namespace. */
+export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
+  const found = await attachTemporal(options);
+  if (found) return found;
+  // One whose record is lost serves on ports that nobody knows.
+  const unknown = await findTemporalServer(options.dir);
+  if (unknown) await stopTemporal(unknown);
+  const program = await options.findProgram();
+  await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  let formerDatabase: string | undefined;
+  for (let tries = 1; ; tries++) {
+    const logged = await sizeOf(options.logFile);
+    try {
+      return { ...(await launch(options, program)), ...(formerDatabase !== undefined && { formerDatabase }) };
+    } catch (error) {
+      const verdict = await databaseVerdict(options.logFile, logged);
+      if (tries >= STARTS) throw verdict === undefined ? error : withAdvice(error, options.dir);
+      if (verdict === 'useless') formerDatabase = await setAside(databaseFileOf(options.dir));
+      else await sleep(200 * tries);
+    }
+  }
+}
+
+function withAdvice(error: unknown, dir: string): LonghaulError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new LonghaulError('service_unreachable', `${message}\n${adviceOnDamaged(databaseFileOf(dir))}`, {
+    cause: error,
+  });
+}
+
+/** The server of this folder if it runs; waits until it serves. */
+export async function attachTemporal(options: TemporalOptions): Promise<RunningTemporal | undefined> {
+  const identity = await findTemporalServer(options.dir);
+  const known = identity && (await portsOf(identity, options.dir));
+  if (!identity || !known) return undefined;
+  const running = attachTo(identity);
+  await untilReady(running, known.port, options);
+  return { ...running, ...placeOf(known), attached: true };
+}
+
+/** The process that serves the database of this folder. */
+export async function findTemporalServer(dir: string): Promise<ProcessIdentity | undefined> {
+  const known = await readServerFile(dir);
+  const args = [...START, '--db-filename'];
+  return findHomeProgram({ args, named: databaseFileOf(dir), folder: dir }, known?.process);
+}
+
+/** Where the server of this folder serves, if it runs. */
+export async function locateTemporalServer(
+  dir: string,
+): Promise<{ identity: ProcessIdentity; address: string; uiUrl?: string } | undefined> {
+  const identity = await findTemporalServer(dir);
+  const known = identity && (await portsOf(identity, dir));
+  return identity && known && { identity, ...placeOf(known) };
+}
+
+/** By its record, or where that is missing or another server's, by its arguments. */
+async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFile | undefined> {
+  const known = await readServerFile(dir);
+  if (known?.process?.pid === identity.pid) return known;
+  const flags = ['--port', '--ui-port', HEADLESS];
+  const [port, uiPort, next] = await Promise.all(flags.map((flag) => argumentAfter(identity.pid, flag)));
+  const headless = next !== undefined; // never the last argument
+  const told = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort), ...(headless && { headless }) });
+  return told.success ? told.data : undefined;
+}
+
+export async function stopTemporal(identity: ProcessIdentity): Promise<void> {
+  await endProcess(identity, [
+    { signal: 'SIGTERM', withinMs: 10_000 },
+    { signal: 'SIGKILL', withinMs: 5_000 },
+  ]);
+}
+
+const databaseFileOf = (dir: string): string => join(dir, 'temporal.db');
+const HEADLESS = '--headless';
+const serverFileOf = (dir: string): string => join(dir, 'server.json');
+
+async function readServerFile(dir: string): Promise<ServerFile | undefined> {
+  return readRecord(serverFileOf(dir), serverFile);
+}
+
+function placeOf({ port, uiPort, headless }: ServerFile) {
+  return { port, uiPort, address: `127.0.0.1:${port}`, ...(!headless && { uiUrl: `http://127.0.0.1:${uiPort}` }) };
+}
+
+async function launch(options: TemporalOptions, program: string): Promise<RunningTemporal> {
+  // Clients reconnect to the address that they know, so a restarted server takes its old ports if it can.
+  const before = await readServerFile(options.dir);
+  const port = await portOr(options.port ?? before?.port);
+  const uiPort = await portOr(options.uiPort ?? before?.uiPort);
+  const place: ServerFile = { port, uiPort, ...(options.ui === false && { headless: true }) };
+  await writeJson(serverFileOf(options.dir), place satisfies ServerFile);
+  const started = await spawnDetached({
+    command: program,
+    args: argumentsOf(options, port, uiPort),
+    // TEMPORAL_* would be taken for options of the command.
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LC_ALL: 'C', ...options.env },
+    cwd: options.dir,
+    umask: 0o077,
+    logFile: options.logFile,
+  });
+  try {
+    await writeJson(serverFileOf(options.dir), { ...place, process: started.identity } satisfies ServerFile);
+    await untilReady(started, port, options);
+  } catch (error) {
+    await stopTemporal(started.identity);
+    throw error;
+  }
+  return { ...started, ...placeOf(place), attached: false };
+}
+
+function argumentsOf(options: TemporalOptions, port: number, uiPort: number): string[] {
+  const args = [...START, '--db-filename', databaseFileOf(options.dir), '--ip', '127.0.0.1'];
+  args.push('--port', String(port), '--ui-port', String(uiPort), '--log-level', 'warn', '--log-format', 'json');
+  if (options.ui === false) args.push(HEADLESS);
+  if (options.namespace !== undefined) args.push('--namespace', options.namespace);
+  for (const name of Object.values(SEARCH_ATTRIBUTES)) args.push('--search-attribute', `${name}=Keyword`);
+  for (const pragma of SQLITE) args.push('--sqlite-pragma', pragma);
+  for (const [key, value] of Object.entries(DYNAMIC_CONFIG)) args.push('--dynamic-config-value', `${key}=${value}`);
+  return args;
+}
+
+async function untilReady(
+  { identity, exited }: Pick<RunningTemporal, 'identity' | 'exited'>,
+  port: number,
+  options: TemporalOptions,
+): Promise<void> {
+  const deadline = Date.now() + READY_MS;
+  const target = {
+    namespace: options.namespace ?? 'default',
+    connection: { address: `127.0.0.1:${port}`, tls: false },
+  };
+  // A server that has ended leaves the check waiting for its own bound.
+  const gone = exited.then(() => new Error('it ended'));
+  for (;;) {
+    const checked = checkTemporal(target).then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
+    );
+    const problem = await Promise.race([checked, gone]);
+    if (problem === undefined) return;
+    if (!isAlive(identity)) {
+      throw new LonghaulError('service_unreachable', `Temporal ended while starting. ${options.logFile} ends with:\n${await lastLines(options.logFile)}`); // prettier-ignore
+    }
+    if (Date.now() > deadline) {
+      throw new LonghaulError('service_unreachable', `Temporal runs (pid ${identity.pid}) but does not serve: ${problem.message}. See ${options.logFile}.`, { cause: problem }); // prettier-ignore
+    }
+    await sleep(READY_POLL_MS);
+  }
+}
