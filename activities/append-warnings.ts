@@ -1,5 +1,5 @@
 /** Warnings of a step in its session's log. A step that runs again adds none twice: each has the key of its place. */
-import { appendKeyed } from '../frames/append.ts';
+import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
 

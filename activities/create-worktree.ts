@@ -6,7 +6,7 @@
  * which the database was copied, is not used: the turn starts over in a worktree of this home.
  */
 import path from 'node:path';
-import { appendKeyed } from '../frames/append.ts';
+import { appendKeyed } from '../store/append-frames.ts';
 import { forgetAttempts } from '../store/forget-open-turns.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import type { Sql, Tx } from '../store/sql.ts';

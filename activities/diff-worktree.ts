@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { endTask } from '../agents/process/end.ts';
-import { appendKeyed } from '../frames/append.ts';
+import { appendKeyed } from '../store/append-frames.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { storeDiff } from '../store/collected-diffs.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';

@@ -3,7 +3,7 @@
  * later change. Run twice it returns what the first run wrote.
  */
 import { Context } from '@temporalio/activity';
-import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
+import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';
 import { isOpenCall } from '../frames/fold.ts';
 import { foldMessage, foldSegments } from '../frames/read-message.ts';
 import { endAttempts } from '../store/attempts.ts';

@@ -3,7 +3,7 @@
  * the task needs. Run twice it finds what it made: ids derive from the task's, and the row says it is open.
  */
 import { Context } from '@temporalio/activity';
-import { appendKeyed, type KeyedFrame } from '../frames/append.ts';
+import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';
 import { idOf } from '../store/ids.ts';
 import type { Tx } from '../store/sql.ts';
 import { MAX_INPUT_CHARS, refuseProjectPath, refuseTaskValues } from '../store/task-limits.ts';

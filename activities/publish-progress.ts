@@ -1,6 +1,6 @@
 /** The workflow's relay: what phase the turn is in, for the row and for those who watch. */
 import { Context } from '@temporalio/activity';
-import { appendKeyed } from '../frames/append.ts';
+import { appendKeyed } from '../store/append-frames.ts';
 import type { SessionId } from '../contract/ids.ts';
 import type { PublishInput } from '../contract/steps.ts';
 import type { StepDeps } from './step.ts';

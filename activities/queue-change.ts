@@ -1,5 +1,5 @@
 /** Step 5, queue change: one `pending_changes` row a task, for a person to apply or reject. */
-import { appendKeyed } from '../frames/append.ts';
+import { appendKeyed } from '../store/append-frames.ts';
 import { queueCollected } from '../store/collected-diffs.ts';
 import type { SessionId } from '../contract/ids.ts';
 import type { QueueChangeInput, QueuedChange } from '../contract/steps.ts';

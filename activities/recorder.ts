@@ -12,7 +12,7 @@ import {
   MAX_TOOL_CALLS,
   type MessageView,
 } from '../frames/fold.ts';
-import type { FrameBody } from '../frames/frame.ts';
+import type { FrameBody } from '../contract/frame.ts';
 import { wellFormed } from '../store/well-formed.ts';
 import type { ChatId, MessageId } from '../contract/ids.ts';
 import type { ToolCall, Usage } from '../contract/vocabulary.ts';

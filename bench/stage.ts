@@ -9,7 +9,7 @@ import { devNull, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connectTemporal, type TemporalLink } from '../client/temporal.ts';
-import { TASKS_CHANNEL } from '../frames/frame.ts';
+import { TASKS_CHANNEL } from '../store/channels.ts';
 import { ensureUp } from '../services/ensure-up.ts';
 import { type HomePaths, prepareHome, readState } from '../services/home.ts';
 import { endProcess, type RunningProcess, spawnDetached } from '../services/processes.ts';

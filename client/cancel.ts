@@ -3,7 +3,7 @@
  * wishes that nobody has delivered.
  */
 import type { Client } from '@temporalio/client';
-import { appendKeyed } from '../frames/append.ts';
+import { appendKeyed } from '../store/append-frames.ts';
 import { cancelUnclaimed, type EndedUnstarted, requestCancel } from '../store/queue.ts';
 import type { Sql, Tx } from '../store/sql.ts';
 import type { TaskId } from '../contract/ids.ts';

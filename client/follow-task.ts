@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FollowedFrame, FrameHub } from '../frames/follow.ts';
-import type { Frame } from '../frames/frame.ts';
+import type { Frame } from '../contract/frame.ts';
 import { keptFrames } from '../frames/kept-frames.ts';
 import type { SnapshotFrame } from '../frames/snapshot.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';

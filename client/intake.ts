@@ -7,7 +7,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
-import { TASKS_CHANNEL } from '../frames/frame.ts';
+import { TASKS_CHANNEL } from '../store/channels.ts';
 import { listen, type Listener } from '../store/listen.ts';
 import {
   cancelsBeforeStart,

@@ -3,7 +3,7 @@
  * rest, as for a row that any other program inserts.
  */
 import { randomUUID } from 'node:crypto';
-import { appendKeyed } from '../frames/append.ts';
+import { appendKeyed } from '../store/append-frames.ts';
 import { type ListedAgent, listAgents } from '../store/available-agents.ts';
 import { idOf } from '../store/ids.ts';
 import { refuseOutside } from '../store/project-roots.ts';

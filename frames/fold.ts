@@ -4,7 +4,7 @@
  */
 import { head } from '../contract/cut-text.ts';
 import type { PlanEntry, ToolCall } from '../contract/vocabulary.ts';
-import type { FrameBody } from './frame.ts';
+import type { FrameBody } from '../contract/frame.ts';
 
 export const MAX_CONTENT_CHARS = 50_000;
 export const MAX_REASONING_CHARS = 200_000;

@@ -12,7 +12,7 @@ import { listen, type Listener } from '../store/listen.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { FRAMES_CHANNEL } from './frame.ts';
+import { FRAMES_CHANNEL } from '../store/channels.ts';
 import { type FollowedFrame, type LogPage, snapshotPage } from './page.ts';
 import { PageReader } from './page-reader.ts';
 import { takeSnapshot } from './snapshot.ts';

@@ -2,7 +2,7 @@
 import type { Db } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import { STREAMED } from './compact.ts';
-import type { Frame } from './frame.ts';
+import type { Frame } from '../contract/frame.ts';
 
 /** Types that belong to the session and have no place in the history of a task. */
 const COUNTED = ['usage', 'agent_commands'];

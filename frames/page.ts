@@ -4,7 +4,7 @@
  */
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
-import type { Frame } from './frame.ts';
+import type { Frame } from '../contract/frame.ts';
 import type { SnapshotFrame } from './snapshot.ts';
 
 const PAGE_FRAMES = 500;

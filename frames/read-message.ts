@@ -3,7 +3,7 @@ import type { Db } from '../store/sql.ts';
 import type { MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment } from '../contract/vocabulary.ts';
 import type { MessageView } from './fold.ts';
-import type { Frame } from './frame.ts';
+import type { Frame } from '../contract/frame.ts';
 import { SegmentFold } from './segments.ts';
 
 /** Rows folded at once, so that a long turn does not need much memory. */

@@ -9,7 +9,7 @@
 import type { MessageId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { emptyMessage, foldFrame, isOpenCall, MAX_TOOL_CALLS, type MessageView } from './fold.ts';
-import type { Frame } from './frame.ts';
+import type { Frame } from '../contract/frame.ts';
 
 /** Of text and reasoning together. Further text is added to the newest segment of its kind: its position is lost, but no text. */
 const MAX_SPOKEN_SEGMENTS = 5_000;

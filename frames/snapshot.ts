@@ -8,7 +8,7 @@ import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../co
 import type { Phase, TaskState } from '../contract/task.ts';
 import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contract/vocabulary.ts';
 import type { PageKey, PageWish } from '../store/pages.ts';
-import type { FrameEnvelope } from './frame.ts';
+import type { FrameEnvelope } from '../contract/frame.ts';
 import { toolCallIn } from './message-json.ts';
 import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 

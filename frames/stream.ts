@@ -8,8 +8,8 @@ import type { Tx } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import { head } from '../contract/cut-text.ts';
 import type { LonghaulError } from '../contract/errors.ts';
-import { type FrameBody, MAX_DELTA_CHARS } from './frame.ts';
-import { storedBody, type StoredBody } from './stored-body.ts';
+import { type FrameBody, MAX_DELTA_CHARS } from '../contract/frame.ts';
+import { storedBody, type StoredBody } from '../store/stored-body.ts';
 
 /** The size that a turn may have in memory before its agent's stdout is paused. */
 export const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;

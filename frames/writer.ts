@@ -12,8 +12,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, type Sql, sqlCode, type Tx } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { type FrameBody, FRAMES_CHANNEL } from './frame.ts';
-import type { StoredBody } from './stored-body.ts';
+import type { FrameBody } from '../contract/frame.ts';
+import { FRAMES_CHANNEL } from '../store/channels.ts';
+import type { StoredBody } from '../store/stored-body.ts';
 import { type FrameStream, Stream, type StreamOptions } from './stream.ts';
 
 /**

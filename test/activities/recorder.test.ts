@@ -10,8 +10,8 @@ import {
   MAX_REASONING_CHARS,
   type MessageView,
 } from '../../frames/fold.ts';
-import type { FrameBody } from '../../frames/frame.ts';
-import { storedBody } from '../../frames/stored-body.ts';
+import type { FrameBody } from '../../contract/frame.ts';
+import { storedBody } from '../../store/stored-body.ts';
 import type { ChatId, MessageId } from '../../contract/ids.ts';
 import type { ToolCall } from '../../contract/vocabulary.ts';
 

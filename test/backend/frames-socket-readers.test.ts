@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { FrameBody } from '../../frames/frame.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import { FrameHub } from '../../frames/follow.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import { connect, type Sql } from '../../store/sql.ts';

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import type { FrameBody } from '../../frames/frame.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { builtModule } from '../lab/built.ts';

@@ -5,7 +5,7 @@ import { makeTeller } from '../../cli/service-watch.ts';
 import { tableText } from '../../cli/task-text.ts';
 import { Timeline } from '../../cli/timeline.ts';
 import type { TaskDescription } from '../../client/tasks.ts';
-import type { FrameBody } from '../../frames/frame.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../../contract/ids.ts';
 
 const plain = painter({ isTTY: false });

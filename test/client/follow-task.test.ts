@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FollowedFrame, followTask } from '../../client/follow-task.ts';
 import { FrameHub } from '../../frames/follow.ts';
-import type { FrameBody } from '../../frames/frame.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { emptyMessage, foldFrame } from '../../frames/fold.ts';
 import { followFrames, type FollowedFrame } from '../../frames/follow.ts';
-import type { FrameBody } from '../../frames/frame.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import { takeSnapshot } from '../../frames/snapshot.ts';
 import type { Sql } from '../../store/sql.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type FollowedFrame, FrameHub, followFrames, type FollowOptions } from '../../frames/follow.ts';
-import { FRAMES_CHANNEL } from '../../frames/frame.ts';
+import { FRAMES_CHANNEL } from '../../store/channels.ts';
 import { startPostgres, stopPostgres } from '../../services/postgres/postgres.ts';
 import { migrate } from '../../store/migrate.ts';
 import { connect, isConnectionLoss, type Sql } from '../../store/sql.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { MAX_CONTENT_CHARS, MAX_TOOL_CALLS } from '../../frames/fold.ts';
-import type { Frame, FrameBody } from '../../frames/frame.ts';
+import type { Frame, FrameBody } from '../../contract/frame.ts';
 import { SegmentFold } from '../../frames/segments.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../../contract/ids.ts';
 import type { MessageSegment, ToolCall } from '../../contract/vocabulary.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import type { FrameBody } from '../../frames/frame.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import { recordOutcome } from '../../store/attempts.ts';
 import { connect, type Sql } from '../../store/sql.ts';

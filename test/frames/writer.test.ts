@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { FrameBody } from '../../frames/frame.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import { MAX_BUFFERED_BYTES } from '../../frames/stream.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import type { Sql } from '../../store/sql.ts';

@@ -1,7 +1,7 @@
 /** Sessions and frames that a test writes by itself, as steps and the frame writer do. */
 import { randomUUID } from 'node:crypto';
-import { appendKeyed } from '../../frames/append.ts';
-import type { FrameBody } from '../../frames/frame.ts';
+import { appendKeyed } from '../../store/append-frames.ts';
+import type { FrameBody } from '../../contract/frame.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../../contract/ids.ts';
 

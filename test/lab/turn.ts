@@ -1,7 +1,7 @@
 /** A turn's way into the log, taken as the dispatch step takes it. */
 import type { FrameStream } from '../../frames/stream.ts';
 import { FrameWriter } from '../../frames/writer.ts';
-import type { Frame } from '../../frames/frame.ts';
+import type { Frame } from '../../contract/frame.ts';
 import { takeTurn, type TakenTurn } from '../../store/attempts.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { SessionId } from '../../contract/ids.ts';

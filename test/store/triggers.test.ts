@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { TASKS_CHANNEL } from '../../frames/frame.ts';
+import { TASKS_CHANNEL } from '../../store/channels.ts';
 import type { Sql } from '../../store/sql.ts';
 import { FINAL_STATES, TASK_STATES, type TaskState } from '../../contract/task.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';

@@ -1,8 +1,8 @@
 /** A frame's body as the log stores it: JSON that Postgres accepts, with a size limit that every reader can rely on. */
-import { wellFormed } from '../store/well-formed.ts';
+import { wellFormed } from './well-formed.ts';
 import { head } from '../contract/cut-text.ts';
 import type { ToolCall } from '../contract/vocabulary.ts';
-import { type FrameBody, MAX_FRAME_BYTES } from './frame.ts';
+import { type FrameBody, MAX_FRAME_BYTES } from '../contract/frame.ts';
 
 /** Room for the fields of every frame beside its body: type, ids, number, time. */
 const ENVELOPE_BYTES = 512;

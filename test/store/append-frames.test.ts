@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { appendKeyed, type KeyedFrame } from '../../frames/append.ts';
-import { FRAMES_CHANNEL } from '../../frames/frame.ts';
+import { appendKeyed, type KeyedFrame } from '../../store/append-frames.ts';
+import { FRAMES_CHANNEL } from '../../store/channels.ts';
 import { FrameWriter } from '../../frames/writer.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { SessionId } from '../../contract/ids.ts';

@@ -2,10 +2,11 @@
  * Frames of steps. Each carries a key: a step that runs again finds its frames and adds none. Agents'
  * frames go through the writer instead, which is fenced by attempt.
  */
-import { logEnd } from '../store/log-end.ts';
-import type { Tx } from '../store/sql.ts';
+import { logEnd } from './log-end.ts';
+import type { Tx } from './sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
-import { type FrameBody, FRAMES_CHANNEL } from './frame.ts';
+import type { FrameBody } from '../contract/frame.ts';
+import { FRAMES_CHANNEL } from './channels.ts';
 import { storedBody } from './stored-body.ts';
 
 export interface KeyedFrame {

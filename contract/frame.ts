@@ -1,8 +1,8 @@
 /** One entry of a session's log, as readers get it and as it is stored (`body` contains the fields of its type). */
-import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from '../contract/vocabulary.ts';
-import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from '../contract/ids.ts';
-import type { Phase, TaskState } from '../contract/task.ts';
-import type { ErrorCode } from '../contract/errors.ts';
+import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
+import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
+import type { Phase, TaskState } from './task.ts';
+import type { ErrorCode } from './errors.ts';
 
 interface OfMessage {
   readonly message_id: MessageId;
@@ -70,7 +70,3 @@ export type Frame = FrameBody & FrameEnvelope;
 export const MAX_FRAME_BYTES = 64 * 1024;
 /** Worst case in JSON is six bytes a character (\u001b), so a delta of this many characters fits a frame. */
 export const MAX_DELTA_CHARS = 8 * 1024;
-/** NOTIFY channel of new frames; payload `<session id> <last seq>`. */
-export const FRAMES_CHANNEL = 'longhaul_frames';
-/** NOTIFY channel of task rows that intake should check; payload the task's id. */
-export const TASKS_CHANNEL = 'longhaul_tasks';
