@@ -35,7 +35,7 @@ import { workflowBundle } from './services/temporal/workflow-bundle.ts';
 import { claimHost } from './store/hosts.ts';
 import { connect, type Sql } from './store/sql.ts';
 import { agentQueue, hostQueue, WORKFLOW_QUEUE } from './contract/names.ts';
-import { LonghaulError } from './contract/errors.ts';
+import { LonghaulError, messageOf } from './contract/errors.ts';
 import { withLock } from './worktrees/repository-lock.ts';
 import { makeWorktrees } from './worktrees/worktrees.ts';
 
@@ -243,7 +243,7 @@ async function connectNative({
       ...(metadata ? { metadata } : {}),
     });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new LonghaulError('service_unreachable', `The worker cannot connect to Temporal at ${address}: ${why}`, {
       cause: error,
     });

@@ -6,6 +6,7 @@ import type { SessionId } from '../contract/ids.ts';
 import type { RemovedWorktree, StepInput } from '../contract/steps.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
+import { messageOf } from '../contract/errors.ts';
 
 interface Place {
   readonly session_id: SessionId | null;
@@ -29,7 +30,7 @@ export function makeRemoveWorktree(deps: StepDeps) {
       const projectPath = place?.path ? { projectPath: place.path } : {};
       return await withHeartbeat((signal) => worktrees.remove({ ...projectPath, worktreePath, signal }));
     } catch (error) {
-      const warning = `The worktree ${worktreePath} could not be removed: ${error instanceof Error ? error.message : String(error)}`;
+      const warning = `The worktree ${worktreePath} could not be removed: ${messageOf(error)}`;
       const sessionId = place?.session_id;
       if (sessionId) await appendWarnings(sql, { sessionId, taskId, kind: 'remove-warning' }, [warning]);
       throw error;

@@ -2,7 +2,7 @@
  * How often and how long a failing agent is tried again. Lost workers and a database that is away are not the agent's
  * failures: those attempts are retried without end (workflows/steps.ts).
  */
-import { ERRORS, type ErrorCode, LonghaulError } from '../contract/errors.ts';
+import { ERRORS, type ErrorCode, LonghaulError, messageOf } from '../contract/errors.ts';
 
 /** Attempts that may fail by the agent's, its provider's or our own fault before the task does. */
 const MAX_FAILED_ATTEMPTS = 3;
@@ -23,7 +23,7 @@ export const UNCOUNTED: readonly ErrorCode[] = ['worker_lost', 'superseded', 'se
 /** What nobody has named is a fault of ours. */
 export function turnFailure(error: unknown): LonghaulError {
   if (error instanceof LonghaulError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new LonghaulError('internal_error', `the turn failed by a fault of Longhaul's: ${message}`, { cause: error });
 }
 

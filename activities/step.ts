@@ -11,7 +11,7 @@ import type { WorkerIdentity } from '../store/attempts.ts';
 import type { Worktrees } from '../worktrees/worktrees.ts';
 import { shorten } from '../contract/cut-text.ts';
 import type { TemporalContent } from '../contract/task.ts';
-import { type ErrorCode, isErrorCode, LonghaulError } from '../contract/errors.ts';
+import { type ErrorCode, isErrorCode, LonghaulError, messageOf } from '../contract/errors.ts';
 import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
 
@@ -95,10 +95,11 @@ function asFailure(error: unknown): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
   if (error instanceof LonghaulError && error.code === 'worker_lost') return workerLost(error.message);
   if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable);
-  if (isNoSpace(error)) return failure('disk_full', `The disk is full: ${text(error)}. Free some space.`, false, error);
+  if (isNoSpace(error))
+    return failure('disk_full', `The disk is full: ${messageOf(error)}. Free some space.`, false, error);
   if (isConnectionLoss(error))
-    return failure('service_unreachable', `Postgres is not answering: ${text(error)}`, false, error);
-  return failure('internal_error', text(error), false, error);
+    return failure('service_unreachable', `Postgres is not answering: ${messageOf(error)}`, false, error);
+  return failure('internal_error', messageOf(error), false, error);
 }
 
 /** A failure for a retry that begins after this pause, whatever the step's policy says. */
@@ -120,10 +121,6 @@ function failure(type: ErrorCode, said: string, nonRetryable: boolean, cause?: u
 function isNoSpace(error: unknown): boolean {
   const code = sqlCode(error);
   return code === 'ENOSPC' || code === '53100'; // 53100: Postgres' own disk_full
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 const PATIENCE_MS = 1_000;

@@ -19,6 +19,7 @@ import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identi
 import type { TaskId } from '../contract/ids.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
+import { orAbort } from '../contract/promises.ts';
 
 /** Other workers do not tell when they give one back. */
 const LOOK_MS = 250;
@@ -98,7 +99,7 @@ export class AgentSlots {
         this.#change = undefined;
         this.#bell = new AbortController();
       });
-    await Promise.race([this.#change, aborted(AbortSignal.any([signal, this.#closed.signal]))]);
+    await orAbort(this.#change, AbortSignal.any([signal, this.#closed.signal]));
   }
 
   /** Ends what agents of dead workers left, and frees what they had. */
@@ -226,12 +227,4 @@ function explained(error: unknown, folder: string): unknown {
   if (!('code' in error) || isErrno(error, 'ENOSPC', 'EDQUOT')) return error;
   const message = `agents are counted in ${folder}, which the worker must be able to read and write: ${error.message}`;
   return new LonghaulError('internal_error', message, { cause: error });
-}
-
-async function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise<never>((_, reject) => {
-    const stop = (): void => reject(signal.reason as Error);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });
 }

@@ -13,7 +13,7 @@ import { prepareServices } from '../services/prepare.ts';
 import { announceReady, READY_FD } from '../services/supervisor/ready.ts';
 import { type ListenAddress, readSettings, type Settings } from '../services/settings.ts';
 import { keepAuthHeader, readOrMakeToken, tokenAtHand, tokenFileFor } from '../services/token.ts';
-import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import { makeServer } from './server.ts';
 
 /** The supervisor allows 10 s from SIGTERM to the end. */
@@ -113,8 +113,6 @@ function open(settings: Settings): Opened {
     prepare: (say, signal) => prepareServices({ databaseUrl, temporal, migrate: migrateDatabase, say, signal }),
   };
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 main().catch((error: unknown) => {
   log.fatal({ err: error }, messageOf(error));

@@ -13,6 +13,7 @@ import { endProcess, type RunningProcess } from '../services/processes.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
 import { down } from './down.ts';
 import { spawnSupervisor, supervisorLogOf } from './up.ts';
+import { orAbort } from '../contract/promises.ts';
 
 const run = promisify(execFile);
 
@@ -56,7 +57,7 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
         supervisor = spawnSupervisor(paths, env);
         return supervisor;
       };
-      await unlessAborted(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say }), signal);
+      await orAbort(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say }), signal);
     },
     async remove() {
       // By its identity first: one that was spawned a moment ago has no lock yet by which `down` would find it.
@@ -97,19 +98,4 @@ async function makeProject(folder: string): Promise<void> {
   await git('add', '--all');
   const author = ['-c', 'user.name=Longhaul demo', '-c', 'user.email=demo@longhaul.invalid'];
   await git(...author, 'commit', '--quiet', '--message', 'A program that greets');
-}
-
-/** Rejects with the signal's reason as soon as it is aborted; what was begun is for the caller to end. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(signal.reason);
-  });
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -1,6 +1,6 @@
 /** `longhaul down`: stops everything of a home in order, whether or not its supervisor still lives. */
-import { access } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { exists } from '../services/exists.ts';
 import { prepareHome } from '../services/home.ts';
 import { makeParts } from '../services/supervisor/parts.ts';
 import { readSettings, type Settings } from '../services/settings.ts';
@@ -33,11 +33,4 @@ export async function down(settings: Settings): Promise<string[]> {
   const ran = (await readStatus(settings)).parts.filter((part) => part.pid !== null).map((part) => part.name);
   await stopHome(paths, makeParts({ settings, paths, migrate: async () => {} }));
   return ran;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,5 +1,5 @@
 /** How commands end: exit codes, and one way to say what went wrong. */
-import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 
 /** `readerGone`: what a shell reports of a program that SIGPIPE ended, as of `yes | head`. */
 export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4, readerGone: 141 } as const;
@@ -31,7 +31,7 @@ export function exitCodeOf(error: unknown): number {
 /** On stderr: for people a line (more if the message has more), for programs an RFC 9457 problem in one line. */
 export function printError(error: unknown, options: { readonly json?: boolean | undefined } = {}): void {
   const known = asKnown(error);
-  const detail = known instanceof Error ? known.message : String(known);
+  const detail = messageOf(known);
   if (!options.json) {
     process.stderr.write(`longhaul: ${detail}\n`);
     if (!(known instanceof LonghaulError) && known instanceof Error) process.stderr.write(`${known.stack ?? ''}\n`);
@@ -55,8 +55,6 @@ function asKnown(error: unknown): unknown {
   }
   return error;
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /**
  * Runs a command's work and sets the exit code. The process then ends by itself once nothing is open, so

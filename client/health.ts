@@ -4,6 +4,7 @@ import { unappliedMigrations } from '../store/migrate.ts';
 import { isConnectionLoss, type Sql } from '../store/sql.ts';
 import type { Longhaul } from './connection.ts';
 import { probeTemporal } from './temporal.ts';
+import { messageOf } from '../contract/errors.ts';
 
 const WITHIN_MS = 3_000;
 /** A server that starts or is overloaded is asked this often. */
@@ -80,9 +81,7 @@ async function healthOf(work: PromiseLike<unknown>): Promise<PartHealth> {
     await inTime(work);
     return { ok: true };
   } catch (error) {
-    // A refused connection (AggregateError) has an empty message and a code.
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed';
-    return { ok: false, detail: error instanceof Error ? error.message || code : String(error) };
+    return { ok: false, detail: messageOf(error) };
   }
 }
 

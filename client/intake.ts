@@ -29,6 +29,7 @@ import { Doorbell } from './doorbell.ts';
 import { settleLostRuns } from './settle-lost-runs.ts';
 import { startRun } from './start-run.ts';
 import { isRefusedByTemporal, isTemporalAway, plainly, probeTemporal } from './temporal.ts';
+import { messageOf } from '../contract/errors.ts';
 
 const SWEEP_MS = 5_000;
 const AUTHORITY_MS = 60_000;
@@ -209,7 +210,7 @@ class RunningIntake {
 
   async #refuse(task: ClaimedTask, error: unknown): Promise<void> {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const summary = shorten(`Temporal refuses to start this task: ${text(cause)}`, 500);
+    const summary = shorten(`Temporal refuses to start this task: ${messageOf(cause)}`, 500);
     await this.#options.sql.begin(async (tx) => {
       const ended = await failUnstarted(tx, { taskId: task.id, code: 'internal_error', summary });
       if (ended) await sayEnded(tx, { taskId: task.id, ended, state: 'failed', summary });
@@ -298,7 +299,7 @@ class RunningIntake {
         await probeTemporal(temporal, PROBE_MS);
         return true;
       } catch (error) {
-        this.#temporalTrouble = text(error);
+        this.#temporalTrouble = messageOf(error);
         return false;
       }
     };
@@ -324,7 +325,7 @@ class RunningIntake {
       return;
     }
     if (this.#temporalTrouble === undefined) log.warn({ err: error }, `Temporal is away: ${what}`);
-    this.#temporalTrouble ??= `Temporal does not answer: ${plainly(text(error))}`;
+    this.#temporalTrouble ??= `Temporal does not answer: ${plainly(messageOf(error))}`;
   }
 
   #postgresIs(error: unknown, more: boolean): boolean {
@@ -336,11 +337,7 @@ class RunningIntake {
       return more;
     }
     if (this.#postgresTrouble === undefined) log.warn({ err: error }, 'Postgres does not answer');
-    this.#postgresTrouble = `Postgres does not answer: ${text(error)}`;
+    this.#postgresTrouble = `Postgres does not answer: ${messageOf(error)}`;
     return false;
   }
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

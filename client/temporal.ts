@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import type { Client, Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../contract/names.ts';
-import { LonghaulError } from '../contract/errors.ts';
+import { LonghaulError, messageOf } from '../contract/errors.ts';
 
 /** Temporal's client, loaded on first use: that takes four times as long as Node itself takes to start, and most commands only need Postgres. */
 const temporalClient = (): typeof import('@temporalio/client') =>
@@ -83,7 +83,7 @@ export async function probeTemporal(client: Client, withinMs: number): Promise<v
   try {
     await client.withDeadline(Date.now() + withinMs, () => client.workflowService.describeNamespace({ namespace }));
   } catch (error) {
-    const why = plainly(error instanceof Error ? error.message : String(error));
+    const why = plainly(messageOf(error));
     throw new LonghaulError('service_unreachable', `Temporal's namespace ${namespace} does not answer: ${why}`, {
       cause: error,
     });

@@ -17,6 +17,7 @@ import { type FollowedFrame, type LogPage, snapshotPage } from './page.ts';
 import { PageReader } from './page-reader.ts';
 import { takeSnapshot } from './snapshot.ts';
 import { isOutage, RETRY_MS, type Seat, Tail, type TailReader } from './tail.ts';
+import { unlessAborted } from '../contract/promises.ts';
 
 export type { FollowedFrame };
 
@@ -220,19 +221,6 @@ async function liveFrom(seat: Seat, signal: AbortSignal | undefined): Promise<De
 function retryLater(error: unknown): Read {
   if (isOutage(error)) return { kind: 'away' };
   throw error;
-}
-
-/** Resolves with the work, or when the signal is aborted. */
-async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work;
-  let done = (): void => {};
-  const aborted = new Promise<void>((resolve) => {
-    done = resolve;
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', done);
-  });
-  await Promise.race([work, aborted]);
-  signal.removeEventListener('abort', done);
 }
 
 function noSuchSession(sessionId: SessionId): LonghaulError {

@@ -11,7 +11,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, type Sql, sqlCode, type Tx } from '../store/sql.ts';
-import { LonghaulError } from '../contract/errors.ts';
+import { LonghaulError, messageOf } from '../contract/errors.ts';
 import type { FrameBody } from '../contract/frame.ts';
 import { FRAMES_CHANNEL } from '../store/channels.ts';
 import type { StoredBody } from '../store/stored-body.ts';
@@ -192,7 +192,7 @@ async function insertFrames(db: Sql | Tx, batches: readonly Batch[]): Promise<Ma
 
 function asLonghaulError(error: unknown): LonghaulError {
   if (error instanceof LonghaulError) return error;
-  const cause = `${sqlCode(error) ?? ''} ${error instanceof Error ? error.message : String(error)}`.trim();
+  const cause = `${sqlCode(error) ?? ''} ${messageOf(error)}`.trim();
   return new LonghaulError('internal_error', `the database refused this turn's output: ${cause}`, { cause: error });
 }
 

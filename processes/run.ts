@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { decodeTail } from '../contract/cut-text.ts';
-import { isErrno } from '../contract/errors.ts';
+import { isErrno, messageOf } from '../contract/errors.ts';
 
 export interface Run {
   /** A path, or a name on the PATH of `env`. */
@@ -83,7 +83,7 @@ export async function run(wanted: Run, { signal, onSpawn }: RunHooks = {}): Prom
 }
 
 export function notStarted(error: unknown): NotStarted {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return { kind: 'not_started', notFound: isErrno(error, 'ENOENT'), message };
 }
 

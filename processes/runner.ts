@@ -18,6 +18,7 @@ import { PipeServer, type Pipes } from './pipe-server.ts';
 import { type Exit, type Program, type ProgramStart, startHere, type StartedProgram } from './program.ts';
 import { type NotStarted, type Run, type RunEnd, run, signalGroup } from './run.ts';
 import { descendantsOf, sweep } from './sweep.ts';
+import { deferred } from '../contract/promises.ts';
 
 /** To the runner. */
 export type RunnerCommand =
@@ -125,10 +126,7 @@ class Runner {
   async start(program: Program): Promise<ProgramStart> {
     const id = this.#nextId();
     const pipes = await this.#pipes.expect();
-    let exit = (_how: Exit): void => undefined;
-    const exited = new Promise<Exit>((resolve) => {
-      exit = resolve;
-    });
+    const { promise: exited, resolve: exit } = deferred<Exit>();
     const begun = await new Promise<ProcessIdentity | NotStarted>((resolve) => {
       this.#expect(id, {
         lose: () => {

@@ -2,7 +2,7 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { LonghaulError } from '../contract/errors.ts';
+import { LonghaulError, messageOf } from '../contract/errors.ts';
 import { keepPassword, withoutPassword, withPassword } from './postgres/password.ts';
 import { readRecord, writeJson } from './json-file.ts';
 import { placeOf, processIdentity } from './lock.ts';
@@ -55,7 +55,7 @@ export async function prepareHome(home: string): Promise<HomePaths> {
     for (const folder of [paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     if (error instanceof LonghaulError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new LonghaulError(
       'invalid_input',
       `LONGHAUL_HOME ${home}: expected a folder that can be made and written, found: ${why}`,

@@ -5,7 +5,7 @@
  * What waiting may mend is waited for without end and told of; what a person must change fails at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LonghaulError } from '../contract/errors.ts';
+import { LonghaulError, messageOf } from '../contract/errors.ts';
 import { checkTemporal, type TemporalTarget } from './temporal/connection.ts';
 
 const FIRST_PAUSE_MS = 100;
@@ -63,16 +63,9 @@ async function untilDone(
       return;
     } catch (error) {
       if (error instanceof LonghaulError && error.code === 'invalid_input') throw error;
-      hear(reason(error));
+      hear(messageOf(error));
     }
     // Rejects only because it was cut short.
     await sleep(pauseMs, undefined, { ...(signal && { signal }) }).catch(() => undefined);
   }
-}
-
-/** A refused connection (AggregateError) has an empty message and a code. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.message !== '') return error.message;
-  return 'code' in error ? String(error.code) : error.name;
 }

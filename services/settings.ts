@@ -9,7 +9,7 @@ import { availableParallelism, devNull, homedir, hostname } from 'node:os';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { z } from 'zod';
 import type { TemporalContent } from '../contract/task.ts';
-import { LonghaulError } from '../contract/errors.ts';
+import { LonghaulError, messageOf } from '../contract/errors.ts';
 import type { TemporalTarget } from './temporal/connection.ts';
 
 const DEFAULT_LISTEN = '127.0.0.1:4700';
@@ -219,7 +219,7 @@ function temporalSetting(
     const connection = { ...config.connectionOptions, address };
     return { kind: 'server', address, target: { namespace: config.namespace ?? namespace, connection } };
   } catch (error) {
-    throw new LonghaulError('invalid_input', `TEMPORAL_*: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new LonghaulError('invalid_input', `TEMPORAL_*: ${messageOf(error)}`, {
       cause: error,
     });
   }

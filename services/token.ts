@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, link, open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import { homePaths } from './home.ts';
 import { refuseWithoutToken } from './listen-host.ts';
 import { readOwnFile, writePrivately } from './private-file.ts';
@@ -29,7 +29,7 @@ export async function readToken(file: string): Promise<string | undefined> {
     text = read.trim();
   } catch (error) {
     if (error instanceof LonghaulError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new LonghaulError('invalid_input', `The token file ${file} cannot be read: ${why}`, { cause: error });
   }
   if (text.length >= MIN_CHARS && TOKEN.test(text)) return text;

@@ -8,6 +8,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import type { Sql } from './sql.ts';
+import { deferred, unlessAborted } from '../contract/promises.ts';
 
 const RETRY_FIRST_MS = 50;
 const RETRY_MAX_MS = 1_000;
@@ -28,26 +29,20 @@ export interface Listener {
 /** Listens with a connection of its own, made with the settings of `sql`. */
 export function listen(sql: Sql, options: ListenOptions): Listener {
   const closed = new AbortController();
-  const closing = aborted(closed.signal);
-  let lost = (): void => {};
-  let first = (): void => {};
-  const listening = new Promise<void>((resolve) => {
-    first = resolve;
-  });
-  const connection = connectionLike(sql, options, () => lost());
+  const { promise: listening, resolve: first } = deferred();
+  let lost = deferred();
+  const connection = connectionLike(sql, options, () => lost.resolve());
   const statement = options.channels.map((channel) => `LISTEN "${channel.replaceAll('"', '""')}"`).join('; ');
 
   const run = async (): Promise<void> => {
     for (let failures = 0; !closed.signal.aborted; failures += 1) {
-      const gone = new Promise<void>((resolve) => {
-        lost = resolve;
-      });
+      lost = deferred();
       try {
         await connection.unsafe(statement).simple();
         failures = 0;
         first();
         options.onListening();
-        await Promise.race([gone, closing]);
+        await unlessAborted(lost.promise, closed.signal);
       } catch {
         // Postgres is unavailable: the queries that read its tables report that.
       }
@@ -83,10 +78,4 @@ function connectionLike(sql: Sql, options: ListenOptions, onclose: () => void): 
     onnotify: (channel: string, payload: string) => options.onNotify(channel, payload),
   };
   return postgres(settings as unknown as postgres.Options<Record<string, postgres.PostgresType>>);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -19,6 +19,7 @@ import { z } from 'zod';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
 import { pause } from './pause.ts';
+import { deferred } from '../contract/promises.ts';
 
 export interface LockOptions {
   /** Created if missing. Not within a user's repository. */
@@ -57,10 +58,7 @@ export async function withLock<T>(options: LockOptions, work: () => Promise<T>):
   const file = path.join(options.locksDir, `${nameOf(options.subject)}.lock`);
   const deadline = performance.now() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
   const before = queues.get(file);
-  let endTurn = (): void => undefined;
-  const turn = new Promise<void>((resolve) => {
-    endTurn = resolve;
-  });
+  const { promise: turn, resolve: endTurn } = deferred();
   const mine = (before ?? Promise.resolve()).then(() => turn);
   queues.set(file, mine);
   try {

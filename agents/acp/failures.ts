@@ -1,6 +1,6 @@
 /** What an agent's error answers and endings mean in our words. The agent's own words stay in the message. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
-import { LonghaulError, type ErrorCode } from '../../contract/errors.ts';
+import { LonghaulError, type ErrorCode, messageOf } from '../../contract/errors.ts';
 import { head } from '../../contract/cut-text.ts';
 import type { AgentProfile } from '../catalog.ts';
 import type { OpenAgent } from '../driver.ts';
@@ -48,7 +48,7 @@ const sentence = (words: string): string => {
 
 /** The agent's own words: the error's message and what its data adds. */
 export function agentWords(error: unknown): string {
-  if (!(error instanceof RequestError)) return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof RequestError)) return messageOf(error);
   const { data } = error;
   // Without one of these an object is the agent's own bookkeeping.
   const inner = isObject(data) ? (data['details'] ?? data['message'] ?? data['error']) : data;

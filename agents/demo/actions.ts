@@ -10,7 +10,7 @@ import {
 } from '@agentclientprotocol/sdk/unstable';
 import { signalGroup } from '../../processes/run.ts';
 import { tail } from '../../contract/cut-text.ts';
-import { isErrno } from '../../contract/errors.ts';
+import { isErrno, messageOf } from '../../contract/errors.ts';
 import type { Instruction } from './instructions.ts';
 import type { Performance } from './performance.ts';
 import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
@@ -106,7 +106,7 @@ export async function changeFile(stage: Stage, title: string, instruction: FileC
     await show.endCall(callId, 'completed', { type: 'diff', ...(await change(stage, instruction)) });
   } catch (error) {
     if (stage.signal.aborted) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     await show.endCall(callId, 'failed', reason);
     await show.say(`That did not work: ${reason}.\n`);
   }

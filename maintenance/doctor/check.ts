@@ -1,4 +1,5 @@
 import { plainly } from '../../client/temporal.ts';
+import { messageOf } from '../../contract/errors.ts';
 
 /** One thing that was looked at. */
 export interface Check {
@@ -33,8 +34,4 @@ export const unreachable = (name: string, detail: string, advice: string): Check
   unreachable: true,
 });
 
-export const textOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error);
-  // A refused connection (AggregateError) has an empty message and a code.
-  return plainly(error.message) || ('code' in error ? String(error.code) : error.name);
-};
+export const textOf = (error: unknown): string => plainly(messageOf(error));

@@ -8,7 +8,7 @@ import { homePaths } from '../../services/home.ts';
 import { takeLock } from '../../services/lock.ts';
 import type { Settings } from '../../services/settings.ts';
 import { projectPaths } from '../../store/left-tasks.ts';
-import { LonghaulError } from '../../contract/errors.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import path from 'node:path';
 import { leftFiles } from './files.ts';
 import type { GcOptions, Leftover } from './leftover.ts';
@@ -38,7 +38,7 @@ export async function findLeftovers(
     try {
       return await find();
     } catch (error) {
-      skipped.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      skipped.push(`${what}: ${messageOf(error)}`);
       return [];
     }
   };
@@ -77,7 +77,7 @@ export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGen
       if (removal.kind === 'kept') yield { ...told, outcome: 'kept', detail: removal.why };
       else yield { ...told, outcome: 'removed', detail: removal.note ?? null };
     } catch (error) {
-      yield { ...told, outcome: 'failed', detail: error instanceof Error ? error.message : String(error) };
+      yield { ...told, outcome: 'failed', detail: messageOf(error) };
     }
   }
 }

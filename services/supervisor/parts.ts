@@ -1,7 +1,7 @@
 /** The four parts of a home: Postgres, Temporal, worker, backend. */
 import { join } from 'node:path';
 import postgres from 'postgres';
-import { isErrno, LonghaulError } from '../../contract/errors.ts';
+import { isErrno, LonghaulError, messageOf } from '../../contract/errors.ts';
 import { keepHistories } from '../temporal/history-retention.ts';
 import type { Facts, HomePaths } from '../home.ts';
 import { listenText } from '../listen-host.ts';
@@ -144,7 +144,7 @@ async function checkDatabase(url: string): Promise<void> {
   try {
     await sql`SELECT 1`;
   } catch (error) {
-    const reason = error instanceof Error ? error.message || error.name : String(error);
+    const reason = messageOf(error);
     throw new LonghaulError('service_unreachable', `The Postgres of DATABASE_URL (${new URL(url).host}) cannot be used: ${reason}`, { cause: error }); // prettier-ignore
   } finally {
     await sql.end({ timeout: 1 });
@@ -170,7 +170,7 @@ export async function refuseTakenPort(listen: ListenAddress): Promise<void> {
     if (!isErrno(error, 'ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EINVAL')) throw error;
     throw new LonghaulError(
       'invalid_input',
-      `LONGHAUL_LISTEN is ${listenText(listen)}, but ${listen.host} is no address of this machine (${error instanceof Error ? error.message : ''}): set it to 127.0.0.1:4700 or to an address that \`ip address\` lists, or unset it.`,
+      `LONGHAUL_LISTEN is ${listenText(listen)}, but ${listen.host} is no address of this machine (${messageOf(error)}): set it to 127.0.0.1:4700 or to an address that \`ip address\` lists, or unset it.`,
     );
   });
   if (isFree) return;

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import { loaderArguments } from '../../processes/own-module.ts';
-import { LonghaulError } from '../../contract/errors.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { findHomeProgram } from '../find-process.ts';
 import type { Facts, HomePaths } from '../home.ts';
 import { readRecord, writeJson } from '../json-file.ts';
@@ -110,7 +110,7 @@ async function launch(program: Program, context: PartContext, logFile: string): 
     return { ...startedPart(program, started, announced), attached: false };
   } catch (error) {
     await end(program, started.identity);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new LonghaulError('service_unreachable', `${program.name} ${reason}. ${logFile} ends with:\n${await lastLines(logFile)}`, { cause: error }); // prettier-ignore
   }
 }

@@ -11,7 +11,7 @@ import { copyFile, open, readdir, rename, rm, stat, statfs, truncate } from 'nod
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { isErrno } from '../../contract/errors.ts';
+import { isErrno, messageOf } from '../../contract/errors.ts';
 
 const run = promisify(execFile);
 const LIMIT_BYTES = 16 * 1024 * 1024;
@@ -33,7 +33,7 @@ export async function keepLogsBounded(
   while (!signal.aborted) {
     const trouble = await rotateLogs(folder).then(
       () => '',
-      (error: unknown) => `logs: not rotated: ${error instanceof Error ? error.message : String(error)}`,
+      (error: unknown) => `logs: not rotated: ${messageOf(error)}`,
     );
     if (trouble !== '' && trouble !== last) onTrouble(trouble);
     last = trouble;

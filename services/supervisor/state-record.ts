@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeState, type HomePaths, type HomeState } from '../home.ts';
+import { messageOf } from '../../contract/errors.ts';
 
 const LOOK_MS = 1_000;
 
@@ -91,7 +92,7 @@ export class StateRecord {
       this.#trouble = undefined;
     } catch (error) {
       this.#written = undefined;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       const trouble = `supervisor: cannot write ${paths.stateFile}: ${why}`;
       if (this.#trouble === undefined) say(trouble);
       this.#trouble = trouble;

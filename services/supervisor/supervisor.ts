@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf } from '../../processes/identity.ts';
-import { LonghaulError } from '../../contract/errors.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import type { Facts, HomePaths, HomeState, PartRecord } from '../home.ts';
 import type { Part, StartedPart } from './part.ts';
 import { StateRecord } from './state-record.ts';
@@ -213,8 +213,4 @@ export class Supervisor {
     this.#record.write();
     for (const look of this.#watchers) look();
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -11,7 +11,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tail } from '../../contract/cut-text.ts';
-import { LonghaulError } from '../../contract/errors.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { takeLock } from '../lock.ts';
 import { refuseWritableByOthers } from '../private-folder.ts';
 
@@ -107,7 +107,7 @@ async function make(workshop: string, path: string, options: FindTemporal): Prom
     return await download(workshop, options);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    reason = error instanceof Error ? error.message : String(error);
+    reason = messageOf(error);
     options.onProgress(`temporal: no download (${reason})`);
   }
   const go = await which('go', path);

@@ -1,7 +1,7 @@
 /** Talking to a Temporal server long enough to know that it serves our namespace and knows our search attributes. */
 import type { Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
-import { LonghaulError } from '../../contract/errors.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
 
 const CALL_MS = 5_000;
 
@@ -48,7 +48,7 @@ async function registerSearchAttributes(connection: Connection, namespace: strin
   } catch (error) {
     throw new LonghaulError(
       'service_unreachable',
-      `The Temporal namespace ${namespace} has no search attributes ${missing.join(', ')} (type Keyword) and does not let us add them: ${error instanceof Error ? error.message : String(error)}. Add them with \`temporal operator search-attribute create\`.`,
+      `The Temporal namespace ${namespace} has no search attributes ${missing.join(', ')} (type Keyword) and does not let us add them: ${messageOf(error)}. Add them with \`temporal operator search-attribute create\`.`,
       { cause: error },
     );
   }

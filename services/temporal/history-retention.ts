@@ -1,5 +1,5 @@
 /** How long the embedded Temporal keeps the histories of tasks that have ended; `start-dev` keeps them for a day. */
-import { LonghaulError } from '../../contract/errors.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
 
 const DAY_SECONDS = 86_400;
 const CALL_MS = 5_000;
@@ -22,7 +22,7 @@ export async function keepHistories(where: { address: string; namespace: string;
       });
     });
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new LonghaulError('service_unreachable', `Temporal at ${address} does not take the retention: ${why}`, {
       cause: error,
     });

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
-import { LonghaulError } from '../../contract/errors.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { argumentAfter, findHomeProgram } from '../find-process.ts';
 import { readRecord, writeJson } from '../json-file.ts';
 import { processIdentity } from '../lock.ts';
@@ -103,7 +103,7 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
 }
 
 function withAdvice(error: unknown, dir: string): LonghaulError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new LonghaulError('service_unreachable', `${message}\n${adviceOnDamaged(databaseFileOf(dir))}`, {
     cause: error,
   });

@@ -1,0 +1,48 @@
+/** Promises that are settled from elsewhere, and waits that end with an abort. */
+
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** What `Promise.withResolvers` returns, which Node 20 does not have. */
+export function deferred<T = void>(): Deferred<T> {
+  let resolve: Deferred<T>['resolve'] = () => {};
+  let reject: Deferred<T>['reject'] = () => {};
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
+
+/** Resolves with the work, or with `undefined` as soon as the signal is aborted. The work itself is not ended. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
+  if (!signal) return work;
+  const aborted = deferred<undefined>();
+  return race(work, { signal, promise: aborted.promise, onAbort: () => aborted.resolve(undefined) });
+}
+
+/** Resolves with the work, or rejects with the signal's reason as soon as it is aborted. The work itself is not ended. */
+export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = deferred<never>();
+  return race(work, { signal, promise: aborted.promise, onAbort: () => aborted.reject(signal.reason) });
+}
+
+interface Abort<T> {
+  readonly signal: AbortSignal;
+  readonly promise: Promise<T>;
+  readonly onAbort: () => void;
+}
+
+/** Leaves no listener on the signal: a signal that lives long is waited for many times. */
+async function race<T, A>(work: Promise<T>, { signal, promise, onAbort }: Abort<A>): Promise<T | A> {
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
