@@ -8,6 +8,7 @@ import { findId, missing } from '../client/short-ids.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { keptRefusal } from '../maintenance/kept-work.ts';
 import { describe, getDiff, getPatch, listTasks, taskBelow } from '../client/tasks.ts';
+import { unfollowableIn } from '../maintenance/patch-check.ts';
 import { sessionDiff } from '../maintenance/session-diff.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
@@ -23,7 +24,8 @@ interface DiffOptions {
 }
 
 /** A change, as it is asked for. */
-interface Found extends Omit<PatchSource, 'patch'> {
+interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks'> {
+  readonly base_commit: string | null;
   /** The task whose result it is on top of. */
   readonly before?: TaskId | undefined;
   /** Of `--json`. */
@@ -50,7 +52,7 @@ export function registerDiff(program: Command): void {
           }
           if (options.json) return;
           if (!found) return sayNone(longhaul, taskId);
-          if (!process.stdout.isTTY || found.diff === '') return printPatch({ ...found, patch: await found.patch() });
+          if (!process.stdout.isTTY || found.diff === '') return printPatch(await sourceOf(longhaul, taskId, found));
           process.stdout.write(readText(found, takeLines(taskId, found.before, options)));
         }),
       ),
@@ -98,6 +100,11 @@ async function ofSession(longhaul: Longhaul, taskId: TaskId): Promise<Found | un
     process.stderr.write(`longhaul: the session began anew after ${count}, not in this sum.\n`);
   }
   return { ...facts, commits: `${facts.base_commit}..${facts.result_commit}`, facts, patch: async () => patch };
+}
+
+async function sourceOf(longhaul: Longhaul, taskId: TaskId, found: Found): Promise<PatchSource> {
+  const [patch, links] = await Promise.all([found.patch(), unfollowableIn(longhaul, taskId, found)]);
+  return { ...found, patch, unfollowableLinks: links };
 }
 
 async function sayNone(longhaul: Longhaul, taskId: TaskId): Promise<void> {

@@ -1,6 +1,6 @@
 /**
- * A change on its way to git: the bytes of its patch, or a refusal. What git applies must be the change; what
- * `git apply` would pass over without a word is never printed.
+ * A change for `git apply`: the bytes of its patch, or a refusal. What git applies must be the whole change, so a patch of
+ * which git would skip a part, or which it would refuse, is never printed.
  */
 import { EXIT } from './exit.ts';
 import { harmless } from './terminal.ts';
@@ -14,6 +14,8 @@ export interface PatchSource {
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly files: readonly unknown[];
+  /** Symbolic links that the change replaces by folders, and that git cannot follow. */
+  readonly unfollowableLinks: readonly string[];
   /** What `git cherry-pick` takes for the same change. */
   readonly commits: string | null;
 }
@@ -31,20 +33,29 @@ export function refuse(sentence: string): number {
   return EXIT.taskFailed;
 }
 
-function refusalOf({ patch, diff, diff_truncated, files, commits }: PatchSource): string | undefined {
-  const otherwise = commits === null ? '' : ` Take it from its commit: git cherry-pick --no-commit ${commits}`;
-  if (patch === null && diff === '') {
-    return `The change was stored without its patch and its text: nothing was printed.${otherwise}`;
-  }
+function refusalOf(source: PatchSource): string | undefined {
+  const reason = reasonAgainst(source);
+  if (reason === undefined) return undefined;
+  const { commits } = source;
+  const recipe = commits === null ? '' : ` To take the change, run: git cherry-pick --no-commit ${commits}`;
+  return `${reason} Nothing was printed.${recipe}`;
+}
+
+function reasonAgainst({ patch, diff, diff_truncated, files, unfollowableLinks }: PatchSource): string | undefined {
+  if (patch === null && diff === '') return 'The change was stored without its patch and without its text.';
   if (patch === null && (diff_truncated || diff.includes('\uFFFD') || /^Binary files .* differ$/m.test(diff))) {
-    return `The change was stored without its patch, and its text is not all of it: nothing was printed.${otherwise}`;
+    return 'The change was stored without its patch, and its text is incomplete.';
+  }
+  if (unfollowableLinks.length > 0) {
+    const links = `the symbolic link ${unfollowableLinks.join(', ')} by a folder, and git cannot follow that link`;
+    return `git apply would refuse this change: it replaces ${links}.`;
   }
   if (!movesSubmodule(patch ?? Buffer.from(diff))) return undefined;
   const names = submodulesIn(files).join(', ') || 'a submodule';
-  return `The change moves ${names} to another commit, which git apply passes over: nothing was printed.${otherwise}`;
+  return `The change moves ${names} to another commit, and git apply would skip that without a message.`;
 }
 
-/** Lines of content begin with a blank, + or -; these stand in a header only. */
+/** Lines of content begin with a blank, + or -, so these lines are in headers only. */
 const GITLINK = /(?:^|\n)(?:index [0-9a-f]+\.\.[0-9a-f]+|(?:new file|deleted file|old|new) mode) 160000\n/;
 
 function movesSubmodule(patch: Buffer): boolean {

@@ -92,9 +92,9 @@ function hidesLink(files: readonly ChangedFile[]): boolean {
   );
 }
 
-const bytesOf = ({ path, path_bytes: bytes }: FilePath): Buffer =>
+export const bytesOf = ({ path, path_bytes: bytes }: FilePath): Buffer =>
   bytes === undefined ? Buffer.from(path) : Buffer.from(bytes, 'base64');
-const oldPathOf = ({ old_path: path = '', old_path_bytes: bytes }: ChangedFile): Buffer =>
+export const oldPathOf = ({ old_path: path = '', old_path_bytes: bytes }: ChangedFile): Buffer =>
   bytesOf({ path, ...(bytes !== undefined && { path_bytes: bytes }) });
 const asFolder = (path: Buffer): Buffer => Buffer.concat([path, Buffer.from('/')]);
 
@@ -114,7 +114,7 @@ const STATUS: Readonly<Record<string, ChangedFile['status']>> = {
   T: 'type_changed',
 };
 const GITLINK = '160000';
-const LINK = '120000';
+export const LINK = '120000';
 const NO_FILE = '000000';
 
 interface RawEntry {

@@ -5,7 +5,7 @@ import { takeLines } from '../../cli/diff.ts';
 import { endLines } from '../../cli/follow.ts';
 import { APPLY } from '../../cli/patch-output.ts';
 import { describe, taskBelow } from '../../client/tasks.ts';
-import { gitIn, makeRepository, writeFiles } from '../lab/repositories.ts';
+import { type Files, gitIn, makeRepository, writeFiles } from '../lab/repositories.ts';
 import {
   type ChangeLab,
   type ChangeProject,
@@ -144,6 +144,51 @@ test('a link that was renamed below the folder that took its place is applied', 
   expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
 });
 
+test.each([
+  ['leads to itself', { 'below/there': { link: 'there' } }],
+  ['leads to itself by another link', { 'below/there': { link: '../back' }, back: { link: 'below/there' } }],
+  [
+    'leads to a folder, in which another link leads to itself',
+    { 'below/there': { link: '../a' }, 'a/b': { link: 'b' } },
+  ],
+  ['leads to a name that is too long for a file', { 'below/there': { link: 'long'.repeat(70) } }],
+])(
+  'a folder in the place of a link that %s, which git apply refuses: nothing is printed, and the recipe that is named works',
+  async (_, links: Files) => {
+    const project = await newProject({ ...links, 'a.txt': 'a\n' });
+    const task = await changed(project, async (worktree) => {
+      await rm(path.join(worktree, 'below/there'));
+      await writeFiles(worktree, { 'below/there/b/new.txt': 'new\n', 'a.txt': 'b\n' });
+    });
+    const mine = await checkout(project, task.base);
+    const { code, stdout, stderr } = await lab.longhaul(mine, 'diff', task.taskId);
+    expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toBe(
+      `longhaul: git apply would refuse this change: it replaces the symbolic link below/there by a folder, and git cannot follow that link. Nothing was printed. To take the change, run: git cherry-pick --no-commit ${task.commit}\n`,
+    );
+    const session = await lab.longhaul(mine, 'diff', '--session', task.taskId);
+    expect(session).toMatchObject({ code: 1, stderr: stderr.replace(task.commit, `${task.base}..${task.commit}`) });
+    await gitIn(mine, 'cherry-pick', '--no-commit', task.commit);
+    expect(await gitIn(mine, 'write-tree')).toBe(await treeOf(project, task.commit));
+  },
+);
+
+test.each([
+  ['to a folder', { there: { link: 'folder' }, 'folder/x': 'x\n' }],
+  ['to a file', { there: { link: 'a.txt' } }],
+  ['through a folder that does not exist', { there: { link: 'nowhere/../there' } }],
+  ['out of the repository', { there: { link: '../../somewhere' } }],
+])('a folder in the place of a link %s, which git applies, is applied', async (_, files: Files) => {
+  const project = await newProject({ 'a.txt': 'a\n', ...files });
+  const task = await changed(project, async (worktree) => {
+    await rm(path.join(worktree, 'there'));
+    await writeFiles(worktree, { 'there/b/new.txt': 'new\n' });
+  });
+  const mine = await checkout(project, task.base);
+  expect(await lab.take(mine, task.taskId)).toMatchObject({ code: 0, stderr: '' });
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
+});
+
 const EMPTY_PATCH = { patch: null, diff: null };
 
 test.each(['no row of a change', 'a change without diff and patch'])(
@@ -180,7 +225,7 @@ test('a change that was stored without its text and its patch is refused, with i
   const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', task.taskId);
   expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toBe(
-    `longhaul: The change was stored without its patch and its text: nothing was printed. Take it from its commit: git cherry-pick --no-commit ${task.commit}\n`,
+    `longhaul: The change was stored without its patch and without its text. Nothing was printed. To take the change, run: git cherry-pick --no-commit ${task.commit}\n`,
   );
 });
 
@@ -284,7 +329,7 @@ test('a submodule that moved, which git apply passes over, is refused with nothi
   const { code, stdout, stderr } = await lab.longhaul(mine, 'diff', task.taskId);
   expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toBe(
-    `longhaul: The change moves vendor to another commit, which git apply passes over: nothing was printed. Take it from its commit: git cherry-pick --no-commit ${task.commit}\n`,
+    `longhaul: The change moves vendor to another commit, and git apply would skip that without a message. Nothing was printed. To take the change, run: git cherry-pick --no-commit ${task.commit}\n`,
   );
   await gitIn(mine, 'cherry-pick', '--no-commit', task.commit);
   expect(await gitIn(mine, 'write-tree')).toBe(await treeOf(project, task.commit));

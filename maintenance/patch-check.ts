@@ -1,0 +1,20 @@
+/** What `git apply` would refuse in a change, looked for in the project's repository. */
+import type { Longhaul } from '../client/connection.ts';
+import { describe } from '../client/tasks.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { commonDirOf } from '../worktrees/repository.ts';
+import type { ChangedFile } from '../worktrees/tree-diff.ts';
+import { unfollowableLinks } from '../worktrees/unfollowable-links.ts';
+
+interface Change {
+  readonly base_commit: string | null;
+  readonly files: readonly unknown[];
+}
+
+/** The symbolic links that the change replaces by folders and that git cannot follow. Without the repository: none. */
+export async function unfollowableIn(longhaul: Longhaul, taskId: TaskId, change: Change): Promise<string[]> {
+  const { project_path: project } = await describe(longhaul, taskId);
+  const cwd = project === null ? undefined : commonDirOf(project);
+  if (change.base_commit === null || cwd === undefined) return [];
+  return unfollowableLinks(change.base_commit, change.files as readonly ChangedFile[], { cwd });
+}
