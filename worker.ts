@@ -14,6 +14,8 @@ import { untilServedElsewhere } from './activities/runs-elsewhere.ts';
 import { HISTOGRAM_BUCKETS } from './activities/step-metrics.ts';
 import { TurnRegistry } from './activities/turns.ts';
 import { workerIdentity } from './activities/worker-identity.ts';
+import { launchAcp } from './agents/launch/acp.ts';
+import { makeAgentRegistry } from './agents/launch/registry.ts';
 import { requireProc } from './agents/process/end.ts';
 import { AGENT_SLOTS, AgentSlots } from './agents/slots.ts';
 import { migrateDatabase } from './client/migrate-database.ts';
@@ -176,6 +178,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is tried again')),
     worktrees: makeWorktrees({ locksDir: path.join(settings.home, 'locks'), root: worktreesDir }),
+    agents: makeAgentRegistry({ acp: launchAcp }),
     worktreesDir,
     projectRoots: settings.projectRoots,
     temporal,

@@ -40,7 +40,7 @@ interface Route {
   readonly warning?: string;
 }
 
-export function makeOpenSession({ sql, host, temporalContent }: StepDeps) {
+export function makeOpenSession({ sql, agents, host, temporalContent }: StepDeps) {
   return async function openSession({ taskId }: StepInput): Promise<OpenedSession> {
     const runId = Context.current().info.workflowExecution?.runId ?? null;
     const place = await sql.begin(async (tx): Promise<OpenedSession> => {
@@ -69,6 +69,8 @@ export function makeOpenSession({ sql, host, temporalContent }: StepDeps) {
       await appendKeyed(tx, place.sessionId, frames);
       return opened(task, { ...place, path: route.path });
     });
+    // Once the session exists: its log says why the task has failed.
+    if (place.kind === 'opened') agents.requirePath(place.path, place.agent);
     return temporalContent === 'none' ? withoutAgent(place) : place;
   };
 }
@@ -83,7 +85,7 @@ function opened(
   task: TaskRow,
   { sessionId, messageId, path }: { sessionId: SessionId; messageId: MessageId; path: ExecutionPath },
 ): OpenedSession {
-  return { kind: 'opened', sessionId, messageId, path, ...(task.agent ? { agent: task.agent } : {}) };
+  return { kind: 'opened', sessionId, messageId, path, hasProgram: true, ...(task.agent ? { agent: task.agent } : {}) };
 }
 
 async function lockTask(tx: Tx, taskId: TaskId): Promise<TaskRow> {

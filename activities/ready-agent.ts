@@ -5,11 +5,10 @@
  * Must never happen: a prompt for an agent that does not know what it has done in the worktree, or that believes to have
  * done what is not there, since the worktree was made anew; a silent change from one conversation to another.
  */
-import { profileFor } from '../agents/catalog.ts';
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
 import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
+import type { AgentLaunch } from '../agents/launch/launch.ts';
 import { resumePrompt } from '../agents/resume.ts';
-import { driverFor } from '../agents/select-driver.ts';
 import type { FrameStream } from '../frames/stream.ts';
 import type { EarlierAttempt, TakenTurn } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
@@ -21,6 +20,7 @@ import type { StepDeps } from './step.ts';
 export interface AgentStart extends Pick<OpenAgent, 'signal' | 'onSpawn' | 'onEvent'> {
   readonly deps: StepDeps;
   readonly task: TurnTask;
+  readonly launch: AgentLaunch;
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
   readonly stream: FrameStream;
   readonly recorder: TurnRecorder;
@@ -100,9 +100,9 @@ async function goOn(start: AgentStart, conversation: AgentSessionId): Promise<Ag
   return { agent, session: await agent.newSession(choicesOf(start.task)) };
 }
 
-function warnOfLostConversation({ task, recorder }: AgentStart): void {
+function warnOfLostConversation({ launch, recorder }: AgentStart): void {
   const message =
-    `${task.agent} could not go on with the session's earlier conversation: ` +
+    `${launch.name} could not go on with the session's earlier conversation: ` +
     'it starts a new one and knows the files only.';
   recorder.record({ kind: 'warning', message });
 }
@@ -114,10 +114,9 @@ async function startOver({ deps, task, stream, recorder }: AgentStart, why: stri
   await deps.worktrees.reset({ worktreePath: task.worktree_path, base: task.base_commit });
 }
 
-function openAgent({ deps, task, recorder, signal, onSpawn, onEvent }: AgentStart): Promise<RunningAgent> {
-  const profile = profileFor({ name: task.agent, supportsAcp: task.path === 'acp', installPath: task.install_path });
-  return driverFor(task.path).open({
-    profile,
+function openAgent({ deps, task, launch, recorder, signal, onSpawn, onEvent }: AgentStart): Promise<RunningAgent> {
+  return deps.agents.open({
+    launch,
     taskId: task.id,
     cwd: task.worktree_path,
     env: deps.env,

@@ -4,6 +4,7 @@ import { CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { AgentTimeouts } from '../agents/driver.ts';
+import type { AgentRegistry } from '../agents/launch/registry.ts';
 import type { AgentSlots } from '../agents/slots.ts';
 import type { FrameWriter } from '../frames/writer.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
@@ -19,6 +20,7 @@ export interface StepDeps {
   readonly sql: Sql;
   readonly frames: FrameWriter;
   readonly worktrees: Worktrees;
+  readonly agents: AgentRegistry;
   /** Folders that projects must lie under; none: anywhere. */
   readonly projectRoots: readonly string[];
   /** Where worktrees are made, one folder a session. */

@@ -7,8 +7,8 @@
  * the attempt's own row); an agent that outlives its turn.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { usageOf } from '../agents/catalog.ts';
 import type { AgentEvent, TurnEnd } from '../agents/driver.ts';
+import type { AgentLaunch } from '../agents/launch/launch.ts';
 import { endTask } from '../agents/process/end.ts';
 import { foldMessage } from '../frames/read-message.ts';
 import type { FrameStream } from '../frames/stream.ts';
@@ -68,6 +68,7 @@ class Turn implements LiveTurn {
   #phase: Phase = 'starting';
   readonly #listeners = new Set<() => void>();
   #recorder: TurnRecorder | undefined;
+  #launch: AgentLaunch | undefined;
   #agentSessionId: AgentSessionId | undefined;
   #pid: number | undefined;
 
@@ -166,9 +167,12 @@ class Turn implements LiveTurn {
     // A reader is told what ended the attempt before.
     this.#stream.append(why ? { ...starting, error_code: why } : starting);
     const cutOff = recorder.closeDangling();
+    const launch = launchOf(this.#deps, this.#task);
+    this.#launch = launch;
     const { agent, session, prompt } = await readyAgent({
       deps: this.#deps,
       task: this.#task,
+      launch,
       taken: this.#taken,
       stream: this.#stream,
       recorder,
@@ -275,7 +279,7 @@ class Turn implements LiveTurn {
   /** A count over the agent's session, less what its earlier turns had. One that falls is not such a count. */
   async #tokensOfTurn(reported: number | undefined): Promise<number | undefined> {
     const id = this.#agentSessionId;
-    if (reported === undefined || id === undefined || usageOf(this.#task.agent) !== 'session') return reported;
+    if (reported === undefined || id === undefined || this.#launch?.usageOf !== 'session') return reported;
     const before = await tokensReportedIn(this.#deps.sql, { agentSessionId: id, taskId: this.taskId });
     return reported >= before ? reported - before : reported;
   }
@@ -307,4 +311,8 @@ class Turn implements LiveTurn {
   #stopped(): LonghaulError {
     return new LonghaulError('worker_lost', `the turn was stopped: ${this.#stopReason ?? 'unknown reason'}`);
   }
+}
+
+function launchOf({ agents, env }: StepDeps, { path, agent, install_path: installPath }: TurnTask): AgentLaunch {
+  return agents.launch({ path, env, ...(path !== 'native' && { agent: { name: agent, installPath } }) });
 }

@@ -15,7 +15,7 @@ import type {
   ToolCallContent,
   Usage,
 } from '../contract/vocabulary.ts';
-import type { AgentProfile } from './catalog.ts';
+import type { AgentLaunch } from './launch/launch.ts';
 
 export type { AgentCommand, PermissionOption, PlanEntry, ToolCall, ToolCallContent, Usage };
 
@@ -49,7 +49,7 @@ export interface AgentTimeouts {
 }
 
 export interface OpenAgent {
-  readonly profile: AgentProfile;
+  readonly launch: AgentLaunch;
   readonly taskId: TaskId;
   /** Absolute real path of the worktree: the agent's cwd and the root of its file requests. */
   readonly cwd: string;

@@ -38,6 +38,8 @@ export type OpenedSession =
       readonly sessionId: SessionId;
       readonly messageId: MessageId;
       readonly path: ExecutionPath;
+      /** The step has not refused the path. Absent in results of older workers, which had a program for `acp` only. */
+      readonly hasProgram?: true;
       readonly agent?: string;
       /** The task names an agent whose name is kept out of Temporal. */
       readonly agentWithheld?: true;

@@ -1,5 +1,5 @@
 /** Which agents there are: what the catalogue knows, what is installed, what `available_agents` lists. */
-import { CATALOG } from '../agents/catalog.ts';
+import { CATALOG, knownProfile } from '../agents/profiles/catalog.ts';
 import { findCommand } from '../agents/process/find-command.ts';
 import {
   type AgentRow,
@@ -28,9 +28,9 @@ export interface FoundAgents {
 export async function listFoundAgents(db: Db, path: string | undefined): Promise<FoundAgents> {
   const listed: string[] = [];
   const unlisted: string[] = [];
-  for (const [name, { command, kind }] of Object.entries(CATALOG)) {
-    const found = findCommand(command, path) !== undefined;
-    if (found && (await listAgent(db, { name, supports_acp: kind === 'acp' }))) listed.push(name);
+  for (const [name, { acp }] of Object.entries(CATALOG)) {
+    const found = acp !== undefined && findCommand(acp.command, path) !== undefined;
+    if (found && (await listAgent(db, { name, supports_acp: true }))) listed.push(name);
     if (!found && (await unlistMissing(db, name))) unlisted.push(name);
   }
   return { listed, unlisted };
@@ -68,10 +68,10 @@ export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentI
 export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
   const names = new Set([...Object.keys(CATALOG), ...rows.map((row) => row.name)]);
   return [...names].sort().map((name) => {
-    const known = Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined;
+    const known = knownProfile(name);
     const row = rows.find((candidate) => candidate.name === name);
-    const command = row?.install_path || known?.command || name;
-    const acp = row ? row.supports_acp === true : known?.kind !== 'pty';
+    const command = row?.install_path || known?.acp?.command || name;
+    const acp = row ? row.supports_acp === true : known?.acp !== undefined;
     const program = findCommand(command, paths.worker ?? paths.shell) ?? null;
     return {
       name,
@@ -81,7 +81,7 @@ export function describeAgents(rows: readonly AgentRow[], removed: readonly stri
       listed: row !== undefined,
       listed_by: row?.listed_by ?? null,
       removed: !row && removed.includes(name),
-      install_hint: known?.installHint ?? null,
+      install_hint: known?.acp?.installHint ?? null,
     };
   });
 }
@@ -120,7 +120,7 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
 }
 
 function programOf(name: string, path: string | undefined, paths: SearchPaths) {
-  const known = Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined;
+  const known = knownProfile(name)?.acp;
   const command = path ?? known?.command ?? name;
   const ofWorker = path === undefined ? findCommand(command, paths.worker ?? paths.shell) : undefined;
   if (ofWorker) return { program: ofWorker, installPath: null };

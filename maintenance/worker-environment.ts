@@ -2,7 +2,7 @@
  * The environment in which agents start: the worker's, which is that of the shell whose `longhaul up` started the
  * supervisor. Whoever changed a key or installed a program since is told.
  */
-import { CATALOG } from '../agents/catalog.ts';
+import { CATALOG } from '../agents/profiles/catalog.ts';
 import { readEnvironment } from '../processes/environment.ts';
 import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';

@@ -24,7 +24,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
       live.enter('open session', 'queued');
       const place = await run.openSession({ taskId });
       if (place.kind === 'closed') return;
-      const refusal = refusalOf(place);
+      const refusal = place.hasProgram ? undefined : refusalOf(place);
       if (refusal) {
         end = refusal;
         return;
@@ -46,7 +46,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
   return commands.truthfulEnd ? concluded(result) : result;
 }
 
-/** Paths that have no driver yet end before anything is checked out for them. */
+/** Of a run whose session an older worker opened: its history continues with the closing steps. Now the step itself refuses. */
 function refusalOf(place: { path: ExecutionPath; agent?: string; agentWithheld?: true }): TaskEnd | undefined {
   const agent = place.agentWithheld ? "The task's agent" : `Agent "${place.agent ?? 'none'}"`;
   switch (place.path) {

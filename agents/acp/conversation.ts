@@ -92,7 +92,7 @@ export class Conversation implements LinkHandlers {
     if (news?.kind === 'works') this.failure = undefined;
     if (news?.kind !== 'retries' || this.#toldOfRetries) return;
     this.#toldOfRetries = true;
-    await this.#emit({ kind: 'warning', message: `${this.#options.profile.name} tries again: ${news.message}` });
+    await this.#emit({ kind: 'warning', message: `${this.#options.launch.name} tries again: ${news.message}` });
   }
 
   /** The tool call that is asked about is shown before the question; some agents send it nowhere else. */

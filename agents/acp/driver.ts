@@ -71,7 +71,7 @@ class AcpAgent implements RunningAgent {
     this.#options = options;
     this.#agent = agent;
     this.#conversation = new Conversation(options);
-    this.#link = openLink(options.profile, agent, this.#conversation);
+    this.#link = openLink(options.launch, agent, this.#conversation);
     this.#startBudgetMs = options.timeouts.startMs;
   }
 
@@ -85,14 +85,14 @@ class AcpAgent implements RunningAgent {
   }
 
   async initialize(): Promise<void> {
-    const { profile } = this.#options;
-    const offered = profile.offersFileSystem;
+    const { launch } = this.#options;
+    const offered = launch.offersFileSystem;
     const response = await this.#startRequest(methods.agent.initialize, {
       protocolVersion: PROTOCOL_VERSION,
       clientInfo: { name: 'longhaul', title: 'Longhaul', version: packageVersion() },
       clientCapabilities: { fs: { readTextFile: offered, writeTextFile: offered }, terminal: false },
     }).catch((error: unknown) => this.#startFailed(error));
-    this.#introduction = readIntroduction(profile.name, response);
+    this.#introduction = readIntroduction(launch.name, response);
   }
 
   /** An agent that cannot give a session is of no use: it is ended. */
@@ -111,7 +111,7 @@ class AcpAgent implements RunningAgent {
   }
 
   get #name(): string {
-    return this.#options.profile.name;
+    return this.#options.launch.name;
   }
 
   async #newSession(choices: SessionChoices): Promise<AgentSession> {
@@ -139,7 +139,7 @@ class AcpAgent implements RunningAgent {
         return await this.#ready(id, response, choices);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        const failure = startFailure(this.#options.profile, error, this.#introduction.loginMethods);
+        const failure = startFailure(this.#options.launch, error, this.#introduction.loginMethods);
         if (failure.code === 'agent_needs_login') throw failure;
         failures.push(`${method}: ${agentWords(error)}`);
       }
@@ -210,7 +210,7 @@ class AcpAgent implements RunningAgent {
   /** The errors of initialize and session/new in our words. */
   #startFailed(error: unknown): never {
     if (!(error instanceof RequestError)) throw error;
-    throw startFailure(this.#options.profile, error, this.#introduction.loginMethods);
+    throw startFailure(this.#options.launch, error, this.#introduction.loginMethods);
   }
 
   /** A request on the way to the session: bounded by the start timeout, ended by a stop. */

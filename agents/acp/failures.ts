@@ -2,7 +2,7 @@
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { LonghaulError, type ErrorCode, messageOf } from '../../contract/errors.ts';
 import { head } from '../../contract/cut-text.ts';
-import type { AgentProfile } from '../catalog.ts';
+import type { AgentLaunch } from '../launch/launch.ts';
 import type { OpenAgent } from '../driver.ts';
 import { resetTime } from '../reset-time.ts';
 import type { Exit } from '../../processes/program.ts';
@@ -23,7 +23,7 @@ const LIMIT_WORDS =
 const OUTAGE_WORDS =
   /\b(ECONN(RESET|REFUSED|ABORTED)|E(TIMEDOUT|NETUNREACH|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)|UND_ERR_\w+)\b|socket hang up|fetch failed|network error|connection (error|reset|refused|closed|lost|timed out)|stream (disconnected|closed)|overloaded|service unavailable|internal server error|bad gateway|gateway time-?out|\b(500|502|503|504|529)\b/i;
 
-export type NamedAgent = Pick<AgentProfile, 'name' | 'loginHint'>;
+export type NamedAgent = Pick<AgentLaunch, 'name' | 'loginHint'>;
 
 /** Some agents pass on a provider's answer as it came: JSON. Its message is what a person can read. */
 function unwrapped(words: string): string {
@@ -149,10 +149,10 @@ export function crashed(
   return new LonghaulError('agent_crashed', message);
 }
 
-export function startTimeout({ profile, timeouts }: OpenAgent, method: string, said: string): LonghaulError {
+export function startTimeout({ launch, timeouts }: OpenAgent, method: string, said: string): LonghaulError {
   const seconds = Math.round(timeouts.startMs / 1_000);
   const message =
-    `${profile.name} was not ready within ${seconds} s: ${method} had no answer. See whether ${profile.command} starts by hand ` +
+    `${launch.name} was not ready within ${seconds} s: ${method} had no answer. See whether ${launch.command} starts by hand ` +
     `and speaks ACP when started so; if it is only slow, set LONGHAUL_AGENT_START_TIMEOUT.${said}`;
   return new LonghaulError('agent_start_timeout', message);
 }

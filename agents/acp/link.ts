@@ -12,7 +12,7 @@ import {
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../../contract/errors.ts';
-import type { AgentProfile } from '../catalog.ts';
+import type { AgentLaunch } from '../launch/launch.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import { crashed, saidBesides } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
@@ -107,15 +107,15 @@ const asLonghaulError = (error: unknown): LonghaulError =>
   error instanceof LonghaulError ? error : new LonghaulError('internal_error', String(error), { cause: error });
 
 async function endOf(
-  profile: AgentProfile,
+  launch: AgentLaunch,
   { agent, garbage, started }: { agent: AgentProcess; garbage: Garbage; started: boolean },
 ): Promise<LonghaulError> {
   const exit = await Promise.race([agent.exited, sleep(EXIT_DETAILS_MS, undefined)]);
   await Promise.race([agent.closed, sleep(EXIT_DETAILS_MS)]);
-  return crashed(profile, { exit, said: saidBesides(agent.stderrTail(), garbage), started });
+  return crashed(launch, { exit, said: saidBesides(agent.stderrTail(), garbage), started });
 }
 
-export function openLink(profile: AgentProfile, agent: AgentProcess, handlers: LinkHandlers): Link {
+export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: LinkHandlers): Link {
   const garbage: Garbage = { lines: [], dropped: 0 };
   let activity = 0;
   let busy = false;
@@ -160,7 +160,7 @@ export function openLink(profile: AgentProfile, agent: AgentProcess, handlers: L
     garbage,
   );
   pump(source, inOrder, pass).then(
-    async () => fail(await endOf(profile, { agent, garbage, started: handlers.started() })),
+    async () => fail(await endOf(launch, { agent, garbage, started: handlers.started() })),
     (error: unknown) => fail(asLonghaulError(error)),
   );
 

@@ -47,7 +47,7 @@ function watchForStall({ options, link, conversation }: Turn): () => void {
     silentMs = active ? 0 : silentMs + tickMs;
     const tool = conversation.openCall()?.title;
     if (silentMs >= (tool === undefined ? stallMs : Math.max(stallMs, toolMs))) {
-      link.fail(stalled(options.profile.name, { silentMs, tool, said: link.said() }));
+      link.fail(stalled(options.launch.name, { silentMs, tool, said: link.said() }));
     }
   }, tickMs);
   return () => clearInterval(timer);
@@ -73,18 +73,18 @@ async function stop({ link, agent, sessionId }: Turn, answer: Promise<Outcome>):
 }
 
 async function conclude(turn: Turn, outcome: Outcome, answer: Promise<Outcome>): Promise<TurnEnd> {
-  const { profile } = turn.options;
+  const { launch } = turn.options;
   const { refused } = turn.conversation;
   switch (outcome.kind) {
     case 'aborted':
       return stop(turn, answer);
     case 'answered':
       await turn.link.drain(ANSWERED_SILENCE_MS, DRAIN_BOUND_MS);
-      return turnEnd(outcome.result, { agent: profile, refused, failure: turn.conversation.failure });
+      return turnEnd(outcome.result, { agent: launch, refused, failure: turn.conversation.failure });
     case 'error':
       if (!(outcome.error instanceof RequestError)) throw outcome.error;
       await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
-      return { kind: 'failed', ...promptFailure(profile, outcome.error) };
+      return { kind: 'failed', ...promptFailure(launch, outcome.error) };
   }
 }
 

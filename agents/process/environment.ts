@@ -1,10 +1,10 @@
 /**
  * What an agent sees of the worker's environment. The database and Temporal are never in it: an agent
- * with a shell would have our credentials. What the profile names cannot widen that.
+ * with a shell would have our credentials. What the launch names cannot widen that.
  */
 import { statSync } from 'node:fs';
 import type { TaskId } from '../../contract/ids.ts';
-import type { AgentProfile } from '../catalog.ts';
+import type { AgentLaunch } from '../launch/launch.ts';
 
 /** Every process of a task's agent inherits this variable; the sweep finds them by it. */
 export const MARKER = 'LONGHAUL_TASK';
@@ -36,17 +36,17 @@ const matches = (pattern: string, name: string): boolean =>
 export interface AgentEnvironment {
   /** The worker's own. */
   readonly env: NodeJS.ProcessEnv;
-  readonly profile: Pick<AgentProfile, 'envKeys' | 'env'>;
+  readonly launch: Pick<AgentLaunch, 'envKeys' | 'env'>;
   readonly taskId: TaskId;
   /** Unique to this start of the agent. */
   readonly spawnId: string;
 }
 
-export function agentEnvironment({ env, profile, taskId, spawnId }: AgentEnvironment): Record<string, string> {
-  const passed = [...PASSED, ...profile.envKeys];
+export function agentEnvironment({ env, launch, taskId, spawnId }: AgentEnvironment): Record<string, string> {
+  const passed = [...PASSED, ...launch.envKeys];
   const inherited = Object.entries(env).filter(([name]) => passed.some((pattern) => matches(pattern, name)));
   const result: Record<string, string> = {};
-  for (const [name, value] of [...inherited, ...Object.entries(profile.env)]) {
+  for (const [name, value] of [...inherited, ...Object.entries(launch.env)]) {
     if (value === undefined || NEVER.some((pattern) => matches(pattern, name))) continue;
     result[name] = value;
   }

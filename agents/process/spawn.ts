@@ -13,7 +13,7 @@ import { Family, FAMILY_ENDING_MS, FAMILY_MS } from '../../processes/sweep.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { decodeTail } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
-import type { AgentProfile } from '../catalog.ts';
+import type { AgentLaunch } from '../launch/launch.ts';
 import { endProcessGroup, requireProc, spawnMarkOf, sweepSpawn } from './end.ts';
 import { agentEnvironment } from './environment.ts';
 import { findCommand } from './find-command.ts';
@@ -40,15 +40,15 @@ export interface AgentProcess {
 }
 
 export interface SpawnAgent {
-  readonly profile: AgentProfile;
+  readonly launch: AgentLaunch;
   readonly taskId: TaskId;
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
-export function notInstalled(profile: AgentProfile, detail: string): LonghaulError {
-  const hint = profile.installHint ?? 'Install it, or correct install_path in available_agents.';
-  return new LonghaulError('agent_not_installed', `The agent ${profile.name} cannot be started: ${detail}. ${hint}`);
+export function notInstalled(launch: AgentLaunch, detail: string): LonghaulError {
+  const hint = launch.installHint ?? 'Install it, or correct install_path in available_agents.';
+  return new LonghaulError('agent_not_installed', `The agent ${launch.name} cannot be started: ${detail}. ${hint}`);
 }
 
 /** Keeps the end of a stream. */
@@ -62,15 +62,15 @@ function keepTail(stream: Readable, bytes: number): () => string {
   return () => decodeTail(tail);
 }
 
-async function start({ profile, taskId, cwd, env }: SpawnAgent, spawnId: string): Promise<StartedProgram> {
-  const environment = agentEnvironment({ env, profile, taskId, spawnId });
-  const file = findCommand(profile.command, environment['PATH']);
-  if (file === undefined) throw notInstalled(profile, `${profile.command} is not a program on this machine`);
+async function start({ launch, taskId, cwd, env }: SpawnAgent, spawnId: string): Promise<StartedProgram> {
+  const environment = agentEnvironment({ env, launch, taskId, spawnId });
+  const file = findCommand(launch.command, environment['PATH']);
+  if (file === undefined) throw notInstalled(launch, `${launch.command} is not a program on this machine`);
   if (!existsSync(cwd)) {
-    throw new LonghaulError('internal_error', `The agent ${profile.name} was to start in ${cwd}, which is not there.`);
+    throw new LonghaulError('internal_error', `The agent ${launch.name} was to start in ${cwd}, which is not there.`);
   }
-  const start = await startProgram({ file, args: profile.args, cwd, env: environment, mark: spawnMarkOf(spawnId) });
-  if (start.kind === 'not_started') throw notInstalled(profile, start.message);
+  const start = await startProgram({ file, args: launch.args, cwd, env: environment, mark: spawnMarkOf(spawnId) });
+  if (start.kind === 'not_started') throw notInstalled(launch, start.message);
   return start.program;
 }
 

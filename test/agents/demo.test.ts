@@ -5,14 +5,14 @@ import type { AgentEvent, ToolCall } from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
 import { endTask, findMarked } from '../../agents/process/end.ts';
 import { resumePrompt } from '../../agents/resume.ts';
-import { demoProfile, failure, makeLab, type Lab } from './lab.ts';
+import { demoLaunch, failure, makeLab, type Lab } from './lab.ts';
 
 const read = (lab: Lab, name: string): string => readFileSync(join(lab.cwd, name), 'utf8');
 const callsIn = (events: readonly AgentEvent[]): ToolCall[] =>
   events.flatMap((event) => (event.kind === 'tool_call' ? [event.call] : []));
 
 async function demo(lab: Lab, prompt: string, choices = {}) {
-  const session = await (await lab.open(demoProfile())).newSession(choices);
+  const session = await (await lab.open(demoLaunch())).newSession(choices);
   return session.prompt(prompt);
 }
 
@@ -74,7 +74,7 @@ test.each([
   ['deny', undefined],
 ] as const)('asked before a file, the policy %s decides whether it is written', async (policy, content) => {
   const lab = makeLab();
-  const agent = await lab.open(demoProfile(), {
+  const agent = await lab.open(demoLaunch(), {
     onPermission: async (ask) => {
       lab.asks.push(ask);
       return decide(policy, ask);
@@ -92,7 +92,7 @@ test('killed in mid-turn it continues where it stopped: what was done is not don
   const lab = makeLab();
   const prompt =
     'append one to log.txt. append two to log.txt. slowly over 60 seconds. say a b c. append three to log.txt.';
-  const session = await (await lab.open(demoProfile())).newSession({ modeId: 'edit' });
+  const session = await (await lab.open(demoLaunch())).newSession({ modeId: 'edit' });
   const turn = failure(session.prompt(prompt));
   await lab.until('the slow part', () => lab.text().includes('a '));
   process.kill(lab.spawned[0]?.pid ?? 0, 'SIGKILL');
@@ -100,7 +100,7 @@ test('killed in mid-turn it continues where it stopped: what was done is not don
   expect((await turn).message).toContain('SIGKILL');
 
   lab.events.length = 0;
-  const again = await lab.open(demoProfile());
+  const again = await lab.open(demoLaunch());
   const loaded = await again.resume?.load(session.id, {});
   expect(lab.text()).toBe('');
   const stop = loaded?.prompt(prompt);
@@ -113,11 +113,11 @@ test('killed in mid-turn it continues where it stopped: what was done is not don
 test('a turn that crashed once is finished when the loaded session is told to go on', async () => {
   const lab = makeLab();
   const prompt = 'append one to log.txt. crash once. append two to log.txt.';
-  const session = await (await lab.open(demoProfile())).newSession({});
+  const session = await (await lab.open(demoLaunch())).newSession({});
   const crash = await failure(session.prompt(prompt));
   expect(crash).toMatchObject({ code: 'agent_crashed' });
   expect(crash.message).toMatch(/exit code 70 .*crashing, as I was told to/);
-  const loaded = await (await lab.open(demoProfile())).resume?.load(session.id, {});
+  const loaded = await (await lab.open(demoLaunch())).resume?.load(session.id, {});
   expect(await loaded?.prompt(resumePrompt(prompt))).toMatchObject({ kind: 'completed' });
   expect(read(lab, 'log.txt')).toBe('one\ntwo\n');
   expect(existsSync(join(lab.cwd, 'NOTES.md'))).toBe(false);
@@ -125,10 +125,10 @@ test('a turn that crashed once is finished when the loaded session is told to go
 
 test('a session of another directory, or one that never was, is lost', async () => {
   const lab = makeLab();
-  const agent = await lab.open(demoProfile());
+  const agent = await lab.open(demoLaunch());
   const { id } = await agent.newSession({});
   const elsewhere = makeLab();
-  const other = await elsewhere.open(demoProfile(), {
+  const other = await elsewhere.open(demoLaunch(), {
     env: { ...process.env, HOME: lab.home, XDG_STATE_HOME: undefined },
   });
   expect((await failure(other.resume?.load(id, {}) ?? Promise.resolve())).code).toBe('agent_session_lost');
@@ -151,7 +151,7 @@ test('refusing ends the turn as agent_refused', async () => {
 
 test('a stop cancels a hanging turn at once, with the command that it runs in a group of its own', async () => {
   const lab = makeLab();
-  const session = await (await lab.open(demoProfile())).newSession({});
+  const session = await (await lab.open(demoLaunch())).newSession({});
   const turn = session.prompt('run sleep 600');
   await lab.until('the command', () => findMarked(lab.taskId).length === 2);
   const begun = performance.now();
@@ -164,7 +164,7 @@ test('a stop cancels a hanging turn at once, with the command that it runs in a 
 
 test('what a killed agent left running is ended by its marker before the next attempt', async () => {
   const lab = makeLab();
-  const session = await (await lab.open(demoProfile())).newSession({});
+  const session = await (await lab.open(demoLaunch())).newSession({});
   const turn = failure(session.prompt('run sleep 600'));
   await lab.until('the command', () => findMarked(lab.taskId).length === 2);
   expect(await endTask(lab.taskId, { leader: lab.spawned[0] })).toBe(0);
@@ -174,8 +174,8 @@ test('what a killed agent left running is ended by its marker before the next at
 
 test('a session that was killed before its first prompt is told to go on, and only does the task', async () => {
   const lab = makeLab();
-  const { id } = await (await lab.open(demoProfile())).newSession({});
-  const loaded = await (await lab.open(demoProfile())).resume?.load(id, {});
+  const { id } = await (await lab.open(demoLaunch())).newSession({});
+  const loaded = await (await lab.open(demoLaunch())).resume?.load(id, {});
   await loaded?.prompt(resumePrompt('write a.txt with x', ['Run "make"\nThe task was:\n\ndelete a.txt']));
   expect(read(lab, 'a.txt')).toBe('x\n');
   expect(existsSync(join(lab.cwd, 'NOTES.md'))).toBe(false);
@@ -185,7 +185,7 @@ test('50 MB come whole, and memory stays flat', async () => {
   const lab = makeLab();
   let characters = 0;
   let peakBytes = 0;
-  const agent = await lab.open(demoProfile(), {
+  const agent = await lab.open(demoLaunch(), {
     onEvent: async (event) => {
       if (event.kind !== 'text') return;
       characters += event.text.length;

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { identify, isAlive } from '../../processes/identity.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { decide } from '../../agents/permission-policy.ts';
-import { failure, makeLab, PATIENT, scriptedProfile, scriptedSession } from './lab.ts';
+import { failure, makeLab, PATIENT, scriptedLaunch, scriptedSession } from './lab.ts';
 import { text, permission, ALLOW_ONCE } from './scripts.ts';
 
 test('a line of more than 16 MB ends the turn as output_overflow', async () => {
@@ -164,7 +164,7 @@ test('an agent that ignores the cancel, its closed stdin and SIGTERM is killed',
 
 test('a stop before the turn: opening fails, and a prompt is not sent', async () => {
   const lab = makeLab();
-  const opening = failure(lab.open(scriptedProfile({ initialize: 'hang' })));
+  const opening = failure(lab.open(scriptedLaunch({ initialize: 'hang' })));
   await lab.until('the spawn', () => lab.spawned.length === 1);
   lab.stop.abort();
   expect(await opening).toMatchObject({ code: 'terminated' });
@@ -172,7 +172,7 @@ test('a stop before the turn: opening fails, and a prompt is not sent', async ()
 
   const before = makeLab();
   before.stop.abort();
-  expect(await failure(before.open(scriptedProfile()))).toMatchObject({ code: 'terminated' });
+  expect(await failure(before.open(scriptedLaunch()))).toMatchObject({ code: 'terminated' });
 
   const later = makeLab();
   const { play } = await scriptedSession(later);

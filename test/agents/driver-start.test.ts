@@ -2,8 +2,9 @@
 import { expect, test } from 'vitest';
 import type { AgentSessionId } from '../../contract/ids.ts';
 import { findMarked } from '../../agents/process/end.ts';
-import { driverFor } from '../../agents/select-driver.ts';
-import { failure, makeLab, PATIENT, scriptedProfile, scriptedSession } from './lab.ts';
+import { launchAcp } from '../../agents/launch/acp.ts';
+import { makeAgentRegistry } from '../../agents/launch/registry.ts';
+import { demoLaunch, failure, makeLab, PATIENT, scriptedLaunch, scriptedSession } from './lab.ts';
 import type { ScriptedStart } from './scripted-agent.ts';
 import { text } from './scripts.ts';
 
@@ -52,7 +53,7 @@ test.each<[string, ScriptedStart, string, RegExp]>([
 
 test('a program that is not there is agent_not_installed, with what to install', async () => {
   const error = await failure(
-    makeLab().open(scriptedProfile({}, { command: 'no-such-agent', installHint: 'Run: npm i it' })),
+    makeLab().open(scriptedLaunch({}, { command: 'no-such-agent', installHint: 'Run: npm i it' })),
   );
   expect(error).toMatchObject({ code: 'agent_not_installed' });
   expect(error.message).toMatch(/no-such-agent is not a program.*npm i it/);
@@ -90,7 +91,7 @@ const OPTIONS = {
 
 test('choices are made by category, by id and by mode, and only where they change something', async () => {
   const lab = makeLab();
-  const agent = await lab.open(scriptedProfile({ newSession: { result: OPTIONS } }));
+  const agent = await lab.open(scriptedLaunch({ newSession: { result: OPTIONS } }));
   const session = await agent.newSession({ model: 'b', thinkingOptionId: 'high', modeId: 'ask' });
   await session.prompt(JSON.stringify([{ echo: 'received' }, { stop: 'end_turn' }]));
   const received = JSON.parse(lab.text()) as { method: string; params: object }[];
@@ -110,7 +111,7 @@ test.each([
 ])(
   'a choice that the agent does not offer %o is option_not_available, naming what it offers',
   async (choices, message) => {
-    const agent = await makeLab().open(scriptedProfile({ newSession: { result: OPTIONS } }));
+    const agent = await makeLab().open(scriptedLaunch({ newSession: { result: OPTIONS } }));
     const error = await failure(agent.newSession(choices));
     expect(error).toMatchObject({ code: 'option_not_available' });
     expect(error.message).toMatch(message);
@@ -118,10 +119,10 @@ test.each([
 );
 
 test('an agent that offers no choice at all says so, and one that refuses a mode is quoted', async () => {
-  const plain = await makeLab().open(scriptedProfile());
+  const plain = await makeLab().open(scriptedLaunch());
   expect((await failure(plain.newSession({ model: 'x' }))).message).toContain('it offers no choice of model');
   const setMode = { error: { code: -32603, message: 'mode is locked' } };
-  const locked = await makeLab().open(scriptedProfile({ newSession: { result: OPTIONS }, setMode }));
+  const locked = await makeLab().open(scriptedLaunch({ newSession: { result: OPTIONS }, setMode }));
   expect((await failure(locked.newSession({ modeId: 'code' }))).message).toContain('mode is locked');
 });
 
@@ -133,13 +134,13 @@ const REPLAY = [
 
 test('session/load emits nothing of the replay, and resume is preferred to it', async () => {
   const lab = makeLab();
-  const loading = await lab.open(scriptedProfile({ load: { replay: REPLAY } }));
+  const loading = await lab.open(scriptedLaunch({ load: { replay: REPLAY } }));
   const session = await loading.resume?.load(SESSION, {});
   await session?.prompt(JSON.stringify([{ update: text('new words') }, { stop: 'end_turn' }]));
   expect(lab.events).toEqual([{ kind: 'text', text: 'new words' }]);
 
   const both = makeLab();
-  const resuming = await both.open(scriptedProfile({ load: { replay: REPLAY }, resume: {} }));
+  const resuming = await both.open(scriptedLaunch({ load: { replay: REPLAY }, resume: {} }));
   const resumed = await resuming.resume?.load(SESSION, {});
   await resumed?.prompt(JSON.stringify([{ echo: 'received' }, { stop: 'end_turn' }]));
   expect(both.text()).toContain('session/resume');
@@ -148,19 +149,19 @@ test('session/load emits nothing of the replay, and resume is preferred to it', 
 
 test('a session that cannot be loaded is agent_session_lost; an agent that cannot load has no resume', async () => {
   const error = { code: -32603, message: 'No previous sessions found' };
-  const agent = await makeLab().open(scriptedProfile({ load: { error } }));
+  const agent = await makeLab().open(scriptedLaunch({ load: { error } }));
   const lost = await failure(agent.resume?.load(SESSION, {}) ?? Promise.resolve());
   expect(lost).toMatchObject({ code: 'agent_session_lost' });
   expect(lost.message).toContain('No previous sessions found');
   expect(await (await agent.newSession({})).prompt('[{"stop":"end_turn"}]')).toEqual({ kind: 'completed' });
-  expect((await makeLab().open(scriptedProfile())).resume).toBeUndefined();
+  expect((await makeLab().open(scriptedLaunch())).resume).toBeUndefined();
 });
 
 test('nothing of a session that could not be loaded is emitted in the new one that follows in the same process', async () => {
   const lab = makeLab();
   const error = { code: -32603, message: 'The session file is damaged' };
   // `early`: the agent goes on replaying while the new session is made.
-  const agent = await lab.open(scriptedProfile({ load: { replay: REPLAY, error }, early: REPLAY }));
+  const agent = await lab.open(scriptedLaunch({ load: { replay: REPLAY, error }, early: REPLAY }));
   expect(await failure(agent.resume?.load(SESSION, {}) ?? Promise.resolve())).toMatchObject({
     code: 'agent_session_lost',
   });
@@ -172,11 +173,17 @@ test('nothing of a session that could not be loaded is emitted in the new one th
 test('opening that fails in onSpawn leaves nothing', async () => {
   const lab = makeLab();
   const onSpawn = () => Promise.reject(new Error('no database'));
-  await expect(lab.open(scriptedProfile(), { onSpawn })).rejects.toThrow('no database');
+  await expect(lab.open(scriptedLaunch(), { onSpawn })).rejects.toThrow('no database');
   expect(findMarked(lab.taskId)).toEqual([]);
 });
 
-test('pty and native are not supported yet', () => {
-  expect(() => driverFor('pty')).toThrow(expect.objectContaining({ code: 'not_supported_yet' }));
-  expect(() => driverFor('native')).toThrow(expect.objectContaining({ code: 'not_supported_yet' }));
+test('a registry refuses a path that it has no launcher for, and launches what it has one for', () => {
+  const registry = makeAgentRegistry({ acp: launchAcp });
+  const refused = { code: 'not_supported_yet', message: expect.stringContaining('`longhaul agents`') as string };
+  for (const path of ['pty', 'native'] as const) {
+    expect(() => registry.requirePath(path, undefined)).toThrow(expect.objectContaining(refused));
+    expect(() => registry.launch({ path, env: process.env })).toThrow(expect.objectContaining(refused));
+  }
+  expect(() => registry.requirePath('acp', 'demo')).not.toThrow();
+  expect(registry.launch({ path: 'acp', agent: { name: 'demo' }, env: process.env })).toEqual(demoLaunch());
 });

@@ -1,7 +1,7 @@
 /** One turn with an agent that does what it is told, right or wrong. */
 import { expect, test } from 'vitest';
 import { decide } from '../../agents/permission-policy.ts';
-import { failure, makeLab, scriptedProfile, scriptedSession } from './lab.ts';
+import { failure, makeLab, scriptedLaunch, scriptedSession } from './lab.ts';
 import { text, block, permission, ALLOW_ONCE, ALLOW_ALWAYS, REJECT } from './scripts.ts';
 
 test.each([
@@ -220,8 +220,8 @@ test('a permission that cannot be asked fails the turn with that error', async (
 
 test('unknown requests are answered with -32601 and file requests are served though not offered', async () => {
   const lab = makeLab();
-  const profile = scriptedProfile({}, { offersFileSystem: false });
-  const { play } = await scriptedSession(lab, {}, { profile });
+  const launch = scriptedLaunch({}, { offersFileSystem: false });
+  const { play } = await scriptedSession(lab, {}, { launch });
   const path = `${lab.cwd}/new/file.txt`;
   await play(
     { ask: 'terminal/create', params: { command: 'ls' } },

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect } from 'vitest';
 import { acpDriver } from '../../agents/acp/driver.ts';
-import { CATALOG, type AgentProfile } from '../../agents/catalog.ts';
+import { launchAcp } from '../../agents/launch/acp.ts';
+import type { AgentLaunch } from '../../agents/launch/launch.ts';
 import type {
   AgentEvent,
   AgentSession,
@@ -31,7 +32,7 @@ export interface Lab {
   readonly asks: PermissionAsk[];
   readonly spawned: ProcessIdentity[];
   readonly stop: AbortController;
-  open(profile: AgentProfile, options?: Partial<OpenAgent>): Promise<RunningAgent>;
+  open(launch: AgentLaunch, options?: Partial<OpenAgent>): Promise<RunningAgent>;
   text(): string;
   until(what: string, condition: () => boolean): Promise<void>;
 }
@@ -71,9 +72,9 @@ export function makeLab(): Lab {
     asks: [],
     spawned: [],
     stop: new AbortController(),
-    async open(profile, options = {}) {
+    async open(launch, options = {}) {
       const agent = await acpDriver.open({
-        profile,
+        launch,
         taskId,
         cwd: lab.cwd,
         env: { ...process.env, HOME: lab.home, XDG_STATE_HOME: undefined },
@@ -97,27 +98,23 @@ export function makeLab(): Lab {
   return lab;
 }
 
-export function demoProfile(): AgentProfile {
-  const profile = CATALOG['demo'];
-  if (profile === undefined) throw new Error('the catalogue has no demo agent');
-  return profile;
-}
+export const demoLaunch = (): AgentLaunch => launchAcp({ path: 'acp', agent: { name: 'demo' }, env: process.env });
 
 const SCRIPTED = fileURLToPath(new URL('./scripted-agent.ts', import.meta.url));
 
-export function scriptedProfile(start: ScriptedStart = {}, rest: Partial<AgentProfile> = {}): AgentProfile {
-  const [flag = '', loader = ''] = demoProfile().args;
+export function scriptedLaunch(start: ScriptedStart = {}, rest: Partial<AgentLaunch> = {}): AgentLaunch {
+  const [flag = '', loader = ''] = demoLaunch().args;
   const args = [flag, loader, SCRIPTED, JSON.stringify(start)];
-  return { ...demoProfile(), name: 'scripted', args, ...rest };
+  return { ...demoLaunch(), name: 'scripted', args, ...rest };
 }
 
 /** Opens a scripted agent and runs one turn of these steps. */
 export async function scriptedSession(
   lab: Lab,
   start: ScriptedStart = {},
-  options: Partial<OpenAgent> & { profile?: AgentProfile } = {},
+  options: Partial<OpenAgent> = {},
 ): Promise<{ agent: RunningAgent; session: AgentSession; play: (...steps: Step[]) => Promise<TurnEnd> }> {
-  const agent = await lab.open(options.profile ?? scriptedProfile(start), options);
+  const agent = await lab.open(options.launch ?? scriptedLaunch(start), options);
   const session = await agent.newSession({});
   return { agent, session, play: (...steps) => session.prompt(JSON.stringify(steps)) };
 }

@@ -15,7 +15,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { profileFor } from '../../agents/catalog.ts';
+import { launchAcp } from '../../agents/launch/acp.ts';
+import type { ListedAgent } from '../../agents/launch/launch.ts';
 import { endProcessGroup, endTask, findMarked } from '../../agents/process/end.ts';
 import { agentEnvironment } from '../../agents/process/environment.ts';
 import { identify, isAlive } from '../../processes/identity.ts';
@@ -23,7 +24,7 @@ import { spawnAgent } from '../../agents/process/spawn.ts';
 import { descendantsOf } from '../../processes/sweep.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { makeRepository } from '../lab/repositories.ts';
-import { demoProfile, failure, scriptedProfile, until } from './lab.ts';
+import { demoLaunch, failure, scriptedLaunch, until } from './lab.ts';
 
 const newTask = (): TaskId => randomUUID() as string as TaskId;
 const started: number[] = [];
@@ -69,9 +70,7 @@ test('one home ends no process of another, also where a copy has the same task a
     homes.map((home, index) => {
       mkdirSync(home);
       const env = { LONGHAUL_HOME: home };
-      return sleeper(
-        agentEnvironment({ env, profile: { envKeys: [], env: {} }, taskId: task, spawnId: String(index) }),
-      );
+      return sleeper(agentEnvironment({ env, launch: { envKeys: [], env: {} }, taskId: task, spawnId: String(index) }));
     }),
   );
   const [original, copy] = agents.map(({ identity }) => identity);
@@ -129,7 +128,7 @@ test('the sweep spares the process that sweeps, though it carries the marker', a
   const task = newTask();
   const url = new URL('../../agents/process/end.ts', import.meta.url).href;
   const code = `import(${JSON.stringify(url)}).then(async (m) => console.log('left', await m.endTask(process.env.LONGHAUL_TASK)))`;
-  const [flag = '', loader = ''] = demoProfile().args;
+  const [flag = '', loader = ''] = demoLaunch().args;
   const child = spawn(process.execPath, [flag, loader, '-e', code], { env: { ...process.env, LONGHAUL_TASK: task } });
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
@@ -179,7 +178,7 @@ test('a tool that was started without an environment, and has lost its parents, 
   folders.push(folder);
   const tool = `env -i /bin/sh -c 'echo $$ > ${folder}/pid; exec setsid sleep 600'`;
   const agent = await spawnAgent({
-    profile: scriptedProfile(
+    launch: scriptedLaunch(
       {},
       { command: 'sh', args: ['-c', `read -r line; ( ${tool} & read -r line ); read -r line`] },
     ),
@@ -223,7 +222,7 @@ test('an agent sees the allowlist, its own keys and the markers; never the datab
   };
   const env = { ...passed, ...kept };
   const taskId = newTask();
-  const seen = agentEnvironment({ env, profile: { envKeys: ['OPENAI_*'], env: { SET: '1' } }, taskId, spawnId: 's' });
+  const seen = agentEnvironment({ env, launch: { envKeys: ['OPENAI_*'], env: { SET: '1' } }, taskId, spawnId: 's' });
   expect(seen).toEqual({
     ...passed,
     SET: '1',
@@ -232,7 +231,7 @@ test('an agent sees the allowlist, its own keys and the markers; never the datab
     LONGHAUL_TASK_HOME: '/home/of/tasks',
   });
   const greedy = { envKeys: ['*'], env: { TEMPORAL_ADDRESS: 'x', DATABASE_URL: 'x' } };
-  const names = Object.keys(agentEnvironment({ env, profile: greedy, taskId, spawnId: 's' }));
+  const names = Object.keys(agentEnvironment({ env, launch: greedy, taskId, spawnId: 's' }));
   expect(names.filter((name) => /^(DATABASE_URL|TEMPORAL_|LONGHAUL_)/.test(name))).toEqual([
     'LONGHAUL_TASK',
     'LONGHAUL_SPAWN',
@@ -243,8 +242,8 @@ test('an agent sees the allowlist, its own keys and the markers; never the datab
 
 test('much on stderr does not block an agent, and its end is kept', async () => {
   const code = `process.stderr.write('first ' + 'x'.repeat(300000) + ' last'); setTimeout(() => process.exit(4), 50)`;
-  const profile = scriptedProfile({}, { args: ['-e', code] });
-  const agent = await spawnAgent({ profile, taskId: newTask(), cwd: tmpdir(), env: process.env });
+  const launch = scriptedLaunch({}, { args: ['-e', code] });
+  const agent = await spawnAgent({ launch, taskId: newTask(), cwd: tmpdir(), env: process.env });
   expect(await agent.exited).toEqual({ code: 4, signal: null });
   await agent.end();
   expect(agent.stderrTail()).toHaveLength(64 * 1024);
@@ -259,25 +258,24 @@ test('a listed agent is its profile, at its install path; an unknown one is its 
     chmodSync(join(folder, name), 0o755);
   }
   const env = { PATH: folder };
-  expect(profileFor({ name: 'gemini', supportsAcp: true }, env)).toMatchObject({
-    kind: 'acp',
+  const launch = (agent: ListedAgent) => launchAcp({ path: 'acp', agent, env });
+  expect(launch({ name: 'gemini' })).toMatchObject({
     command: join(folder, 'gemini'),
     args: ['--acp', '--skip-trust'],
     offersFileSystem: false,
   });
   const path = join(folder, 'my-agent');
-  expect(profileFor({ name: 'gemini', supportsAcp: true, installPath: path }, env).command).toBe(path);
-  expect(profileFor({ name: 'mine', supportsAcp: true, installPath: 'my-agent' }, env)).toMatchObject({
+  expect(launch({ name: 'gemini', installPath: path }).command).toBe(path);
+  expect(launch({ name: 'mine', installPath: 'my-agent' })).toMatchObject({
     name: 'mine',
     command: path,
     args: [],
     envKeys: [],
   });
-  expect(profileFor({ name: 'mine', supportsAcp: false, installPath: path }, env).kind).toBe('pty');
-  expect(profileFor({ name: 'demo', supportsAcp: true, installPath: null }, env).command).toBe(process.execPath);
-  const missing = failure(Promise.resolve().then(() => profileFor({ name: 'codex', supportsAcp: true }, env)));
+  expect(launch({ name: 'demo', installPath: null }).command).toBe(process.execPath);
+  const missing = failure(Promise.resolve().then(() => launch({ name: 'codex' })));
   expect(await missing).toMatchObject({ code: 'agent_not_installed' });
   expect((await missing).message).toContain('npm install -g @agentclientprotocol/codex-acp');
-  const removed = { name: 'mine', supportsAcp: true, installPath: join(folder, 'removed') };
-  expect(() => profileFor(removed, env)).toThrow(/removed is not a program/);
+  const removed = { name: 'mine', installPath: join(folder, 'removed') };
+  expect(() => launch(removed)).toThrow(/removed is not a program/);
 });

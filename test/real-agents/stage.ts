@@ -1,7 +1,7 @@
 /** A whole Longhaul with one real agent in it, in a home of its own, and the model that it talks to. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { CATALOG } from '../../agents/catalog.ts';
+import { CATALOG } from '../../agents/profiles/catalog.ts';
 import { type Lab, type LabWorker, startLab } from '../lab/lab.ts';
 import type { RealAgent } from './agents.ts';
 import { FakeModel } from './fake-model.ts';

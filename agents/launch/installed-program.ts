@@ -1,0 +1,22 @@
+/** The program of a listed agent on this host. */
+import { LonghaulError } from '../../contract/errors.ts';
+import { findCommand } from '../process/find-command.ts';
+import type { ListedAgent } from './launch.ts';
+
+export interface InstalledProgram {
+  readonly agent: ListedAgent;
+  /** Command of the agent's profile. */
+  readonly usual: string | undefined;
+  readonly installHint: string | undefined;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Its absolute path: by install_path, else by the profile's command, else by the agent's name. Throws `agent_not_installed`. */
+export function installedProgram({ agent, usual, installHint, env }: InstalledProgram): string {
+  const wanted = agent.installPath || usual || agent.name;
+  const found = findCommand(wanted, env['PATH']);
+  if (found !== undefined) return found;
+  const hint = installHint ?? 'Install it, or correct install_path in available_agents.';
+  const message = `The agent ${agent.name} is not installed: ${wanted} is not a program on this machine. ${hint}`;
+  throw new LonghaulError('agent_not_installed', message);
+}

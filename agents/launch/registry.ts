@@ -1,0 +1,45 @@
+/**
+ * The agents that a worker can run: a launcher for each execution path, and the one driver. worker.ts makes the registry
+ * and passes it to the steps; a test or a bench passes another one. A path without a launcher is refused here only.
+ */
+import type { ExecutionPath } from '../../contract/task.ts';
+import { LonghaulError } from '../../contract/errors.ts';
+import { acpDriver } from '../acp/driver.ts';
+import type { AgentDriver } from '../driver.ts';
+import type { AgentLaunch, Launcher, LaunchRequest } from './launch.ts';
+
+export type Launchers = Readonly<Partial<Record<ExecutionPath, Launcher>>>;
+
+export interface AgentRegistry extends AgentDriver {
+  /** Throws `not_supported_yet` if no launcher serves the path. `named`: the agent that the task names. */
+  requirePath(path: ExecutionPath, named: string | undefined): void;
+  /** Throws `not_supported_yet`, or what the path's launcher throws. */
+  launch(request: LaunchRequest): AgentLaunch;
+}
+
+export function makeAgentRegistry(launchers: Launchers, driver: AgentDriver = acpDriver): AgentRegistry {
+  const launcherOf = (path: ExecutionPath, named: string | undefined): Launcher => {
+    const launcher = launchers[path];
+    if (launcher) return launcher;
+    const advice = 'Name an agent that supports ACP; `longhaul agents` lists them.';
+    throw new LonghaulError('not_supported_yet', `${reasonOf(path, named)}, which is not supported yet. ${advice}`);
+  };
+  return {
+    requirePath: (path, named) => void launcherOf(path, named),
+    launch: (request) => launcherOf(request.path, request.agent?.name)(request),
+    open: (options) => driver.open(options),
+  };
+}
+
+function reasonOf(path: ExecutionPath, named: string | undefined): string {
+  switch (path) {
+    case 'acp':
+      return `Agent "${named}" runs as a program that speaks ACP`;
+    case 'pty':
+      return `Agent "${named}" runs in a terminal`;
+    case 'native':
+      return named === undefined
+        ? 'The task names no agent, so it takes the native path'
+        : `Agent "${named}" is not listed in available_agents, so the task takes the native path`;
+  }
+}
