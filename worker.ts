@@ -52,7 +52,7 @@ const DRAIN_SIGNAL = 'SIGUSR2';
 const GIT_STEPS_AT_ONCE = 16;
 
 async function main(): Promise<void> {
-  const settings = readSettings();
+  const settings = readSettings(process.env);
   const log = makeLog('worker');
   startRunner();
   const databaseUrl = settings.databaseUrl;
@@ -113,7 +113,7 @@ async function work(parts: WorkerParts): Promise<void> {
   const recovery = { sql, temporal, host, log, exclusively: lockOf(settings, 'lost steps') };
   await recoverSteps(recovery);
   void recoverFromOthers(recovery, signal);
-  announceReady();
+  announceReady(process.env);
   log.info({ host, slots: settings.agentSlots }, 'worker ready');
   await running;
   await turns.stopAll('shutdown');

@@ -22,7 +22,7 @@ const CLOSE_MS = 8_000;
 const log = makeLog('backend');
 
 async function main(): Promise<void> {
-  const settings = readSettings();
+  const settings = readSettings(process.env);
   const { longhaul, prepare } = open(settings);
   const stop = new AbortController();
   let trouble: string | undefined = 'Postgres and Temporal were not looked at yet';
@@ -66,7 +66,7 @@ async function main(): Promise<void> {
   intake = startIntake({ ...longhaul, host: hostName, temporalContent, log, signal: stop.signal });
   compacting = keepCompacting({ sql: longhaul.sql, log, signal: stop.signal });
   await intake.working;
-  announceReady({ url: address });
+  announceReady(process.env, { url: address });
 }
 
 /** A supervisor has chosen the port and chooses another one next time; else it is for a person to change. */

@@ -1,9 +1,9 @@
 /** `longhaul backup`: a home in one file. */
 import type { Command } from 'commander';
 import { backUp } from '../maintenance/backup/backup.ts';
-import { readSettings } from '../services/settings.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
+import { shellSettings } from './settings.ts';
 
 export function registerBackup(program: Command): void {
   const command = program
@@ -12,7 +12,7 @@ export function registerBackup(program: Command): void {
     .option('--json', 'for programs')
     .action((file: string, options: { json?: boolean }) =>
       runCommand(options, async () => {
-        const { projects } = await backUp(readSettings(), file);
+        const { projects } = await backUp(shellSettings(), file);
         const results = projects.reduce((sum, { refs }) => sum + Object.keys(refs).length, 0);
         if (options.json) process.stdout.write(`${JSON.stringify({ file, projects: projects.length, results })}\n`);
         else

@@ -1,8 +1,9 @@
 /** Where a command finds the services: the settings, and what the supervisor of the home wrote down. */
-import { readSettings, type Settings } from '../services/settings.ts';
+import type { Settings } from '../services/settings.ts';
 import { readFacts } from '../services/status.ts';
 import type { TemporalTarget } from '../services/temporal/connection.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { shellSettings } from './settings.ts';
 
 export interface Services {
   readonly settings: Settings;
@@ -16,14 +17,14 @@ export interface Services {
 }
 
 /** The database alone, with its password. Fails like `findServices`. */
-export async function findDatabase(settings: Settings = readSettings()): Promise<string> {
+export async function findDatabase(settings: Settings = shellSettings()): Promise<string> {
   const { databaseUrl } = await readFacts(settings);
   if (databaseUrl === undefined) throw unknownService('Postgres', settings);
   return databaseUrl;
 }
 
 /** Fails with `service_unreachable` if nothing was ever started here. Whether it still runs shows when it is used. */
-export async function findServices(settings: Settings = readSettings()): Promise<Services> {
+export async function findServices(settings: Settings = shellSettings()): Promise<Services> {
   const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = await readFacts(settings);
   if (databaseUrl === undefined || temporalAddress === undefined) {
     throw unknownService(databaseUrl === undefined ? 'Postgres' : 'Temporal', settings);

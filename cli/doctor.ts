@@ -12,7 +12,7 @@ export function registerDoctor(program: Command): void {
     .option('--json', 'for programs')
     .action((options: { json?: boolean }) =>
       runCommand(options, async () => {
-        const checks = await examine();
+        const checks = await examine(process.env);
         const paint = painter(process.stdout);
         process.stdout.write(
           options.json ? `${JSON.stringify({ checks }, undefined, 2)}\n` : doctorText(checks, paint),

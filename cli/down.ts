@@ -2,12 +2,13 @@
 import type { Command } from 'commander';
 import { exists } from '../services/exists.ts';
 import { prepareHome } from '../services/home.ts';
-import { makeParts } from '../services/supervisor/parts.ts';
-import { readSettings, type Settings } from '../services/settings.ts';
+import { findableParts } from '../services/supervisor/parts.ts';
+import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 import { stopHome } from '../services/stop-home.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
+import { shellSettings } from './settings.ts';
 
 export function registerDown(program: Command): void {
   const command = program
@@ -15,7 +16,7 @@ export function registerDown(program: Command): void {
     .option('--json', 'for programs')
     .action((options: { json?: boolean }) =>
       runCommand(options, async () => {
-        const stopped = await down(readSettings());
+        const stopped = await down(shellSettings());
         process.stdout.write(options.json ? `${JSON.stringify({ stopped })}\n` : `${sentence(stopped)}\n`);
       }),
     );
@@ -31,6 +32,6 @@ export async function down(settings: Settings): Promise<string[]> {
   if (!(await exists(settings.home))) return [];
   const paths = await prepareHome(settings.home);
   const ran = (await readStatus(settings)).parts.filter((part) => part.pid !== null).map((part) => part.name);
-  await stopHome(paths, makeParts({ settings, paths, migrate: async () => {} }));
+  await stopHome(paths, findableParts({ settings, paths }));
   return ran;
 }

@@ -5,12 +5,13 @@ import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { asPlanned, type Collected, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
 import type { GcOptions } from '../maintenance/gc/leftover.ts';
 import { refuseMovedHome } from '../maintenance/moved-home.ts';
-import { readSettings, type Settings } from '../services/settings.ts';
+import type { Settings } from '../services/settings.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { findServices } from './connect.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
+import { shellSettings } from './settings.ts';
 
 interface GcCommand {
   readonly dryRun?: boolean;
@@ -43,7 +44,7 @@ function days(text: string): number {
 }
 
 async function collect(options: GcCommand): Promise<number> {
-  const settings = readSettings();
+  const settings = shellSettings();
   await refuseMovedHome(settings.home);
   const longhaul = await connectIfThere(settings);
   try {

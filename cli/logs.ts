@@ -5,12 +5,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, type Command } from 'commander';
 import { homePaths } from '../services/home.ts';
-import { readSettings } from '../services/settings.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { followLogs } from './follow-logs.ts';
 import { withExamples } from './help.ts';
 import { wholeNumber } from './submission.ts';
+import { shellSettings } from './settings.ts';
 
 const PARTS = ['supervisor', 'worker', 'backend', 'temporal', 'postgres'] as const;
 type Part = (typeof PARTS)[number];
@@ -36,7 +36,7 @@ export function registerLogs(program: Command): void {
 }
 
 async function showLogs(part: Part | undefined, { follow = false, lines }: LogOptions): Promise<number> {
-  const { home } = readSettings();
+  const { home } = shellSettings();
   const { logs } = homePaths(home);
   const all = (part === undefined ? PARTS : [part]).map((name) => join(logs, `${name}.log`));
   const files = all.filter((file) => existsSync(file));

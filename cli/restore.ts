@@ -1,9 +1,9 @@
 /** `longhaul restore`: a home out of a backup. */
 import type { Command } from 'commander';
 import { restore } from '../maintenance/backup/restore.ts';
-import { readSettings } from '../services/settings.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
+import { shellSettings } from './settings.ts';
 
 export function registerRestore(program: Command): void {
   const command = program
@@ -12,7 +12,7 @@ export function registerRestore(program: Command): void {
     .option('--json', 'for programs')
     .action((file: string, options: { json?: boolean }) =>
       runCommand(options, async () => {
-        const { home } = readSettings();
+        const { home } = shellSettings();
         const { made, lost } = await restore(home, file);
         if (options.json) {
           process.stdout.write(`${JSON.stringify({ home, made_at: made.madeAt, lost_results: lost })}\n`);

@@ -2,11 +2,11 @@
 import { type Command, Option } from 'commander';
 import { headline } from '../services/ensure-up.ts';
 import { withoutPassword } from '../services/postgres/password.ts';
-import { readSettings } from '../services/settings.ts';
 import { partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
+import { shellSettings } from './settings.ts';
 
 export function registerStatus(program: Command): void {
   const command = program
@@ -15,8 +15,8 @@ export function registerStatus(program: Command): void {
     .addOption(new Option('--get <field>', 'one value of --json, for scripts').choices(FIELDS))
     .action((options: { json?: boolean; get?: Field }) =>
       runCommand(options, async () => {
-        if (options.get) return printField(await readStatus(readSettings()), options.get);
-        const status = await readStatus(readSettings());
+        if (options.get) return printField(await readStatus(shellSettings()), options.get);
+        const status = await readStatus(shellSettings());
         process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : statusText(status));
         return status.parts.every((part) => part.state === 'ready') ? EXIT.done : EXIT.unreachable;
       }),

@@ -9,7 +9,7 @@ import { makeParts, refuseTakenPort } from '../services/supervisor/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/processes.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
-import { readSettings, type Settings, settingsFingerprint } from '../services/settings.ts';
+import { type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervisor/supervise-home.ts';
 import { tokenAtHand } from '../services/token.ts';
@@ -19,6 +19,7 @@ import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { watchTerminal } from './lost-terminal.ts';
 import { placesText, versionNote } from './status.ts';
+import { shellSettings } from './settings.ts';
 
 export function registerUp(program: Command): void {
   const command = program
@@ -27,7 +28,7 @@ export function registerUp(program: Command): void {
     .option('--json', 'print the status as JSON when all are ready')
     .action((options: { detach?: boolean; json?: boolean }) =>
       runCommand(options, async () => {
-        const settings = readSettings();
+        const settings = shellSettings();
         if (options.detach) await upInBackground(settings, sayOnStderr);
         else if ((await upInForeground(settings)) === 'supervised') return;
         else process.stdout.write('a supervisor is at work here already; `longhaul down` stops it\n');
@@ -107,7 +108,7 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   await claimHome(settings.home);
   await tokenAtHand(settings);
   await refuseForeignPort(settings);
-  const parts = makeParts({ settings, paths, migrate: migrateDatabase });
+  const parts = makeParts({ settings, paths, env: process.env, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>
     say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all of it`);
   const leaveTerminal = watchTerminal();

@@ -148,7 +148,7 @@ function isHost(host: string): boolean {
 }
 
 /** Fails with `invalid_input`, one line for each wrong value. An empty variable counts as unset. */
-export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = environment.safeParse(given);
   if (!parsed.success) {

@@ -6,7 +6,7 @@ import { buildVersion } from '../processes/package-version.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { lockHolderAs } from './lock.ts';
 import type { FoundPart } from './supervisor/part.ts';
-import { makeParts } from './supervisor/parts.ts';
+import { findableParts } from './supervisor/parts.ts';
 import { UNRECORDED } from './supervisor/program-part.ts';
 import type { Settings } from './settings.ts';
 
@@ -86,7 +86,7 @@ function wholeFacts(settings: Settings, state: HomeState | undefined): Facts | u
 }
 
 async function findParts(settings: Settings, paths: HomePaths): Promise<Map<string, FoundPart>> {
-  const parts = makeParts({ settings, paths, migrate: async () => {} });
+  const parts = findableParts({ settings, paths });
   const found = await Promise.all(parts.map(async (part) => [part.name, await part.find()] as const));
   return new Map(found.flatMap(([name, part]) => (part ? [[name, part] as const] : [])));
 }

@@ -41,7 +41,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
     startTemporal({
       dir: join(home, 'temporal'),
       logFile: join(home, 'temporal.log'),
-      findProgram: () => findTemporal({ cacheDir, onProgress: (line) => process.stderr.write(`${line}\n`) }),
+      findProgram: () =>
+        findTemporal({ cacheDir, env: process.env, onProgress: (line) => process.stderr.write(`${line}\n`) }),
     }),
     build(built),
   ]);

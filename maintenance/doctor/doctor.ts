@@ -15,7 +15,7 @@ import { checkRuns } from './runs.ts';
 import { checkAnswers, checkEnvironment, checkParts, isPolled, oughtToRun, type Running } from './services.ts';
 import { checkLeftovers, checkTasks, countOpen } from './tasks.ts';
 
-export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Check[]> {
+export async function examine(env: NodeJS.ProcessEnv): Promise<Check[]> {
   const machine = await checkMachine();
   let settings: Settings;
   try {
@@ -29,10 +29,10 @@ export async function examine(env: NodeJS.ProcessEnv = process.env): Promise<Che
     ...machine,
     checkSettings(env),
     ...(await checkFolders(settings)),
-    ...(await checkPrograms(settings)),
+    ...(await checkPrograms(settings, env['PATH'] ?? '')),
     ...(settings.temporal.kind === 'embedded' ? [checkPeople(await readMachine())] : []),
   ];
-  return [...checks, ...(await guarded('services', () => checkRunning(settings)))];
+  return [...checks, ...(await guarded('services', () => checkRunning(settings, env)))];
 }
 
 /** Names only: values may be secrets. */
@@ -41,7 +41,7 @@ function checkSettings(env: NodeJS.ProcessEnv): Check {
   return ok('settings', names.length === 0 ? 'none are set' : names.sort().join(', '));
 }
 
-async function checkRunning(settings: Settings): Promise<Check[]> {
+async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise<Check[]> {
   const status = await readStatus(settings);
   const longhaul = (await isWorthAsking(settings, status)) ? connect(settings, status) : undefined;
   try {
@@ -53,10 +53,8 @@ async function checkRunning(settings: Settings): Promise<Check[]> {
     return [
       ...(await guarded('services', async () => checkParts(running, await openTasks(running, usable)))),
       ...answers,
-      ...checkEnvironment(worker),
-      ...(await guarded('agents', () =>
-        checkAgents(usable?.sql, { worker: worker?.['PATH'], shell: process.env['PATH'] }),
-      )),
+      ...checkEnvironment(worker, env),
+      ...(await guarded('agents', () => checkAgents(usable?.sql, { worker: worker?.['PATH'], shell: env['PATH'] }))),
       ...(usable ? await guarded('tasks', () => checkTasks(usable.sql)) : []),
       ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
       ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),

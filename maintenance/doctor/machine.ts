@@ -136,10 +136,10 @@ function bytes(count: number): string {
   return count < 1024 * MB ? `${Math.floor(count / MB)} MB` : `${(count / (1024 * MB)).toFixed(1)} GB`;
 }
 
-export async function checkPrograms(settings: Settings): Promise<Check[]> {
+export async function checkPrograms(settings: Settings, path: string): Promise<Check[]> {
   const checks: Check[] = [];
   if (settings.databaseUrl === undefined) checks.push(await checkPostgres(settings));
-  if (settings.temporal.kind === 'embedded') checks.push(await checkTemporalProgram(settings.cacheDir));
+  if (settings.temporal.kind === 'embedded') checks.push(await checkTemporalProgram(settings.cacheDir, path));
   return checks;
 }
 
@@ -156,11 +156,11 @@ async function checkPostgres({ home }: Settings): Promise<Check> {
   }
 }
 
-async function checkTemporalProgram(cacheDir: string): Promise<Check> {
+async function checkTemporalProgram(cacheDir: string, path: string): Promise<Check> {
   const name = 'temporal program';
-  const found = await locateTemporal(cacheDir);
+  const found = await locateTemporal(cacheDir, path);
   if (found) return ok(name, found);
-  const go = await which('go', process.env['PATH'] ?? '');
+  const go = await which('go', path);
   if (go)
     return ok(
       name,

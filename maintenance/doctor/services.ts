@@ -206,9 +206,9 @@ async function checkBackend({ backend_url: url }: Status, health: Health): Promi
   }
 }
 
-export function checkEnvironment(worker: NodeJS.ProcessEnv | undefined): Check[] {
+export function checkEnvironment(worker: NodeJS.ProcessEnv | undefined, shell: NodeJS.ProcessEnv): Check[] {
   if (!worker) return [];
-  const names = differingVariables(worker, process.env);
+  const names = differingVariables(worker, shell);
   if (names.length === 0) return [ok('environment', 'agents start with what this shell has')];
   const detail = `agents start with the worker's environment, which differs from this shell's in ${names.join(', ')}`;
   return [warning('environment', detail, '`longhaul down && longhaul up -d` here takes this shell’s.')];

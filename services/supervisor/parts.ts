@@ -25,6 +25,8 @@ const CHECK_MS = 10_000;
 export interface PartsOptions {
   readonly settings: Settings;
   readonly paths: HomePaths;
+  /** The environment that worker and backend inherit; programs are looked for on its PATH. */
+  readonly env: NodeJS.ProcessEnv;
   /** Brings the database to the newest schema; run each time that Postgres has started. */
   readonly migrate: (databaseUrl: string) => Promise<void>;
 }
@@ -32,6 +34,11 @@ export interface PartsOptions {
 /** In the order in which they start; they stop in the opposite one. */
 export function makeParts(options: PartsOptions): Part[] {
   return [postgresPart(options), temporalPart(options), workerPart(options), backendPart(options)];
+}
+
+/** The same, to find and stop them: none of these is ever started. */
+export function findableParts({ settings, paths }: Pick<PartsOptions, 'settings' | 'paths'>): Part[] {
+  return makeParts({ settings, paths, env: {}, migrate: async () => {} });
 }
 
 export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
@@ -62,7 +69,7 @@ export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
   return { name: 'postgres', needs: [], logFile, start, find, stop };
 }
 
-export function temporalPart({ settings, paths }: PartsOptions): Part {
+export function temporalPart({ settings, paths, env }: PartsOptions): Part {
   const logFile = join(paths.logs, 'temporal.log');
   const start = async ({ say, signal }: PartContext): Promise<StartedPart> => {
     if (settings.temporal.kind === 'server') {
@@ -75,7 +82,7 @@ export function temporalPart({ settings, paths }: PartsOptions): Part {
       logFile,
       namespace: settings.temporal.namespace,
       ui: settings.temporalUi,
-      findProgram: () => findTemporal({ cacheDir: settings.cacheDir, onProgress: say, signal }),
+      findProgram: () => findTemporal({ cacheDir: settings.cacheDir, env, onProgress: say, signal }),
     });
     const { identity, address, uiUrl, formerDatabase } = running;
     await keepHistories({ address, namespace: settings.temporal.namespace, days: settings.historyRetentionDays });
@@ -104,20 +111,22 @@ function temporalPlace(address: string, uiUrl: string | undefined): { detail: st
     : { detail: `${address}, Web UI ${uiUrl}`, facts: { temporalAddress: address, temporalUiUrl: uiUrl } };
 }
 
-export function workerPart({ settings, paths }: PartsOptions): Part {
+export function workerPart(options: PartsOptions): Part {
+  const { settings, paths } = options;
   return programPart({
     name: 'worker',
     needs: ['postgres', 'temporal'],
     entry: moduleOfOurs('worker'),
     paths,
     graceMs: WORKER_GRACE_MS,
-    env: async (facts) => ({ ...commonEnv(settings, paths, facts), LONGHAUL_LISTEN: listenText(settings.listen) }),
+    env: async (facts) => ({ ...commonEnv(options, facts), LONGHAUL_LISTEN: listenText(settings.listen) }),
     fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
     tell: () => ({ detail: `${settings.agentSlots} agent slots`, facts: {} }),
   });
 }
 
-export function backendPart({ settings, paths }: PartsOptions): Part {
+export function backendPart(options: PartsOptions): Part {
+  const { settings, paths } = options;
   return programPart({
     name: 'backend',
     needs: ['postgres', 'temporal'],
@@ -125,7 +134,7 @@ export function backendPart({ settings, paths }: PartsOptions): Part {
     paths,
     graceMs: BACKEND_GRACE_MS,
     env: async (facts, last) => ({
-      ...commonEnv(settings, paths, facts),
+      ...commonEnv(options, facts),
       LONGHAUL_LISTEN: listenText(await chooseListen(settings.listen, last)),
     }),
     fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
@@ -188,9 +197,9 @@ async function answersReady({ url }: Announcement): Promise<boolean> {
   );
 }
 
-/** Our own environment with every setting spelled out; agents get only what their driver passes on. */
-function commonEnv(settings: Settings, paths: HomePaths, facts: Facts): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(
+/** The inherited environment with every setting spelled out; agents get only what their driver passes on. */
+function commonEnv({ settings, paths, env }: PartsOptions, facts: Facts): NodeJS.ProcessEnv {
+  const inherited = Object.entries(env).filter(
     ([name]) => settings.temporal.kind === 'server' || !name.startsWith('TEMPORAL_'),
   );
   return {

@@ -18,9 +18,9 @@ export type Announcement = z.infer<typeof announcement>;
  * Called once by a part when it can do its work, with what others need to know, such as its `url`.
  * Without a supervisor, and with one that is gone by now, nothing happens.
  */
-export function announceReady(detail: Readonly<Record<string, unknown>> = {}): void {
-  const fd = Number(process.env[READY_FD]);
-  delete process.env[READY_FD];
+export function announceReady(env: NodeJS.ProcessEnv, detail: Readonly<Record<string, unknown>> = {}): void {
+  const fd = Number(env[READY_FD]);
+  delete env[READY_FD]; // Programs that this process starts must not inherit it.
   if (!Number.isInteger(fd) || fd < 3) return;
   try {
     writeSync(fd, `${JSON.stringify({ ...detail, version: buildVersion(), ready: true })}\n`);

@@ -26,7 +26,9 @@ const BUILD_DISK = '3 GB';
 export interface FindTemporal {
   /** Folder for what we fetch or build; shared between homes. */
   readonly cacheDir: string;
-  /** Search path; default: PATH. */
+  /** For the programs that fetch or build it. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Where `temporal` and `go` are looked for; default: PATH of `env`. */
   readonly path?: string;
   /** Where the release archives are; default: the project's own. */
   readonly releases?: string;
@@ -36,7 +38,7 @@ export interface FindTemporal {
 }
 
 export async function findTemporal(options: FindTemporal): Promise<string> {
-  const path = options.path ?? process.env['PATH'] ?? '';
+  const path = options.path ?? options.env['PATH'] ?? '';
   const folder = join(options.cacheDir, 'temporal', TEMPORAL_VERSION);
   const cached = join(folder, 'temporal');
   const found = await locateTemporal(options.cacheDir, path);
@@ -63,7 +65,7 @@ export async function findTemporal(options: FindTemporal): Promise<string> {
 }
 
 /** Where it is found without getting it; undefined: nowhere. */
-export async function locateTemporal(cacheDir: string, path = process.env['PATH'] ?? ''): Promise<string | undefined> {
+export async function locateTemporal(cacheDir: string, path: string): Promise<string | undefined> {
   const onPath = await which('temporal', path);
   if (onPath) return onPath;
   const cached = join(cacheDir, 'temporal', TEMPORAL_VERSION, 'temporal');
@@ -145,10 +147,10 @@ async function download(workshop: string, options: FindTemporal): Promise<string
   } finally {
     clearTimeout(timer);
   }
-  await execute('tar', ['-xzf', archive, '-C', workshop, 'temporal'], process.env, options);
+  await execute('tar', ['-xzf', archive, '-C', workshop, 'temporal'], options.env, options);
   const made = join(workshop, 'temporal');
   await chmod(made, 0o755);
-  await execute(made, ['--version'], process.env, options);
+  await execute(made, ['--version'], options.env, options);
   return made;
 }
 
@@ -167,7 +169,7 @@ async function build(go: string, workshop: string, options: FindTemporal): Promi
     options.onProgress(`temporal: still building, ${lines} modules and packages done, ${seconds} s`);
   }, PROGRESS_MS);
   const env = {
-    ...process.env,
+    ...options.env,
     GOBIN: join(workshop, 'bin'),
     GOCACHE: join(workshop, 'cache'),
     GOMODCACHE: join(workshop, 'modules'),

@@ -13,7 +13,7 @@ export interface ForeignTemporal {
 
 /** Not started. */
 export async function foreignTemporal(dir: string, port: number, cacheDir: string): Promise<ForeignTemporal> {
-  const program = await findTemporal({ cacheDir, onProgress: () => {} });
+  const program = await findTemporal({ cacheDir, env: process.env, onProgress: () => {} });
   let child: ChildProcess | undefined;
   return {
     async start() {

@@ -98,7 +98,7 @@ export class Lab extends Observer {
     const temporal = await startTemporal({
       dir: path.join(home, 'temporal'),
       logFile: path.join(home, 'temporal.log'),
-      findProgram: () => findTemporal({ cacheDir, onProgress: () => {} }),
+      findProgram: () => findTemporal({ cacheDir, env: process.env, onProgress: () => {} }),
     });
     await checkTemporal({ namespace: 'default', connection: { address: temporal.address } });
     return temporal;

@@ -24,7 +24,7 @@ export async function labTemporal(): Promise<LabTemporal> {
   const options = {
     dir,
     logFile: join(dir, 'log'),
-    findProgram: () => findTemporal({ cacheDir, onProgress: () => {} }),
+    findProgram: () => findTemporal({ cacheDir, env: process.env, onProgress: () => {} }),
   };
   let running: RunningTemporal | undefined = await startTemporal(options);
   const stop = async (): Promise<void> => {

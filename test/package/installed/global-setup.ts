@@ -56,7 +56,7 @@ async function prepare(place: string): Promise<void> {
 function temporal(): Promise<string> {
   const cacheDir =
     process.env['LONGHAUL_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'longhaul');
-  return findTemporal({ cacheDir, onProgress: (line) => process.stderr.write(`${line}\n`) });
+  return findTemporal({ cacheDir, env: process.env, onProgress: (line) => process.stderr.write(`${line}\n`) });
 }
 
 async function npm(cwd: string, ...args: string[]): Promise<string> {

@@ -28,6 +28,7 @@ const cachedProgram = (): string => join(cacheOf(), 'temporal', TEMPORAL_VERSION
 const find = (options: { releases?: string; signal?: AbortSignal } = {}) =>
   findTemporal({
     cacheDir: cacheOf(),
+    env: process.env,
     path: join(folder, 'bin'),
     // Nobody listens on port 9: refused at once.
     releases: 'http://127.0.0.1:9',

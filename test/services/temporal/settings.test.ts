@@ -25,7 +25,7 @@ test('the embedded server without its Web UI, and how long it keeps histories', 
     dir,
     logFile: join(dir, 'log'),
     ui: false,
-    findProgram: () => findTemporal({ cacheDir, onProgress: () => {} }),
+    findProgram: () => findTemporal({ cacheDir, env: process.env, onProgress: () => {} }),
   };
   const running = await startTemporal(options);
   try {
