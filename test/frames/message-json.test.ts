@@ -114,10 +114,11 @@ test('any JSON becomes values that replay and the timeline can show', () => {
     { requiredKeys: ['type'] },
   );
   const column = fc.oneof(odd, fc.array(near, { maxLength: 3 }), fc.array(odd, { maxLength: 3 }));
+  const whole = [{ type: 'text', seq: 1, at: AT, ended_seq: 2, ended_at: AT, text: 'x' }];
   const taskId = randomUUID() as TaskId;
   let ordered = 0;
   fc.assert(
-    fc.property(column, column, column, (segments, calls, plan) => {
+    fc.property(fc.oneof(column, fc.constant(whole)), column, column, (segments, calls, plan) => {
       const message = {
         ...none,
         role: 'assistant',

@@ -209,7 +209,7 @@ try {
 
 /** In a namespace where our files belong to a user id that has no account, as in a container that was given one. */
 async function tryWithoutAccount(env: NodeJS.ProcessEnv): Promise<unknown> {
-  const node = [process.execPath, '--input-type=module', '-e', TRY, builtModule('services/postgres')];
+  const node = [process.execPath, '--input-type=module', '-e', TRY, builtModule('services/postgres/postgres')];
   const args = ['-U', '--map-user=4242', '--map-group=4242', ...node, join(home, 'postgres'), join(home, 'log')];
   const { stdout } = await promisify(execFile)('/usr/bin/unshare', args, { env });
   return JSON.parse(stdout);

@@ -14,7 +14,7 @@ import { spawnDetached, waitGone, type RunningProcess } from '../../../services/
 import { stopHome } from '../../../services/stop-home.ts';
 import { fixtureParts } from '../fixtures/parts.ts';
 
-const SUPERVISE = fileURLToPath(new URL('fixtures/supervise.ts', import.meta.url));
+const SUPERVISE = fileURLToPath(new URL('../fixtures/supervise.ts', import.meta.url));
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
 let home: string;
