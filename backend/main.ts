@@ -6,7 +6,7 @@ import { keepCompacting } from '../client/compact-frames.ts';
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
 import { type Intake, startIntake } from '../client/intake.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
-import { homePaths, prepareHome } from '../services/home.ts';
+import { homePaths, prepareHome } from '../services/home/home.ts';
 import { listenText } from '../services/listen-host.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';

@@ -1,6 +1,6 @@
 /** How to reach the backend of a stage. */
 import { readFile } from 'node:fs/promises';
-import { homePaths, readState } from '../services/home.ts';
+import { homePaths, readState } from '../services/home/home.ts';
 import { isErrno } from '../contract/errors.ts';
 import type { Stage } from './stage.ts';
 

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { readProc } from '../processes/identity.ts';
-import { homePaths, readState } from '../services/home.ts';
+import { homePaths, readState } from '../services/home/home.ts';
 import { PARTS, type Stage } from './stage.ts';
 
 const TICK_MS = 1_000 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));

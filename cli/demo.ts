@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { openLonghaul } from '../client/connection.ts';
 import { submit } from '../client/submit.ts';
 import { describe, getDiff } from '../client/tasks.ts';
-import { lastLines } from '../services/processes.ts';
+import { lastLines } from '../services/supervisor/detached.ts';
 import { taskWorkflowId } from '../contract/names.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { findServices } from './connect.ts';

@@ -1,7 +1,7 @@
 /** `longhaul down`: stops everything of a home in order, whether or not its supervisor still lives. */
 import type { Command } from 'commander';
-import { exists } from '../services/exists.ts';
-import { prepareHome } from '../services/home.ts';
+import { exists } from '../services/home/exists.ts';
+import { prepareHome } from '../services/home/home.ts';
 import { findableParts } from '../services/supervisor/parts.ts';
 import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';

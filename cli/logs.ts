@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Argument, type Command } from 'commander';
-import { homePaths } from '../services/home.ts';
+import { homePaths } from '../services/home/home.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { followLogs } from './follow-logs.ts';

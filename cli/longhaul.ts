@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { checkDatabase, waitWhileBusy } from '../client/health.ts';
-import { homePaths } from '../services/home.ts';
+import { homePaths } from '../services/home/home.ts';
 import { locatePostgres } from '../services/postgres/postgres.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { findServices, type Services } from './connect.ts';

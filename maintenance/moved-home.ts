@@ -1,7 +1,7 @@
 /** A home that was moved: rows, records and git name its worktrees by a former path until a worker has changed that. */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { forgetFormerPaths, formerPaths } from '../services/home-identity.ts';
+import { forgetFormerPaths, formerPaths } from '../services/home/identity.ts';
 import { movePaths } from '../store/moved-home.ts';
 import type { Sql } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';

@@ -5,10 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { readState, type HomePaths, type HomeState, type PartRecord } from './home.ts';
-import { parseOrNothing } from './json-file.ts';
-import { lockHolder } from './lock.ts';
-import { lastLines, sendSignal, type RunningProcess } from './processes.ts';
+import { readState, type HomePaths, type HomeState, type PartRecord } from './home/home.ts';
+import { parseOrNothing } from './home/json-file.ts';
+import { lockHolder } from './home/lock.ts';
+import { lastLines, sendSignal, type RunningProcess } from './supervisor/detached.ts';
 import { isSame, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 

@@ -1,10 +1,10 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
-import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home.ts'; // prettier-ignore
+import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home/home.ts'; // prettier-ignore
 import { passwordOf } from './postgres/password.ts';
-import { drainingWorkers } from './drains.ts';
+import { drainingWorkers } from './home/drains.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
-import { lockHolderAs } from './lock.ts';
+import { lockHolderAs } from './home/lock.ts';
 import type { FoundPart } from './supervisor/part.ts';
 import { findableParts } from './supervisor/parts.ts';
 import { UNRECORDED } from './supervisor/program-part.ts';

@@ -1,10 +1,10 @@
 /** Stops everything of a home in order, whether or not its supervisor still lives. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { readState, writeState, type HomePaths } from './home.ts';
-import { type BusyLock, type HeldLock, lockHolder, takeLock } from './lock.ts';
+import { readState, writeState, type HomePaths } from './home/home.ts';
+import { type BusyLock, type HeldLock, lockHolder, takeLock } from './home/lock.ts';
 import type { Part } from './supervisor/part.ts';
-import { endProcess } from './processes.ts';
+import { endProcess } from './supervisor/detached.ts';
 import { liveSupervisor } from './status.ts';
 
 /** The supervisor stops backend (10 s), worker (45 s), Temporal (15 s) and Postgres (40 s) one after the other. */

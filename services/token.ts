@@ -6,9 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { chmod, link, open, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
-import { homePaths } from './home.ts';
+import { homePaths } from './home/home.ts';
 import { refuseWithoutToken } from './listen-host.ts';
-import { readOwnFile, writePrivately } from './private-file.ts';
+import { readOwnFile, writePrivately } from './home/private-file.ts';
 import type { Settings } from './settings.ts';
 
 /** Guessing one is hopeless: 256 bits in what we make, and no shorter than this in what we are given. */

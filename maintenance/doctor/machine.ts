@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { access, constants, link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { fileOrNull, homePaths } from '../../services/home.ts';
+import { fileOrNull, homePaths } from '../../services/home/home.ts';
 import { findPostgresBinaries } from '../../services/postgres/binaries.ts';
 import { planPostgresUser } from '../../services/postgres/user.ts';
 import type { Settings } from '../../services/settings.ts';

@@ -3,7 +3,7 @@ import type { Longhaul } from '../../client/connection.ts';
 import type { Health, PartHealth } from '../../client/health.ts';
 import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
 import { headline } from '../../services/ensure-up.ts';
-import { homePaths, readState } from '../../services/home.ts';
+import { homePaths, readState } from '../../services/home/home.ts';
 import { isPortFree } from '../../services/supervisor/ports.ts';
 import type { Settings } from '../../services/settings.ts';
 import { partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';

@@ -3,9 +3,9 @@
  * run: a thing goes only if neither rows, nor attempts, nor runs call its task at work, and under the locks that steps
  * take, too. Another home's things are never looked at.
  */
-import { exists } from '../../services/exists.ts';
-import { homePaths } from '../../services/home.ts';
-import { takeLock } from '../../services/lock.ts';
+import { exists } from '../../services/home/exists.ts';
+import { homePaths } from '../../services/home/home.ts';
+import { takeLock } from '../../services/home/lock.ts';
 import type { Settings } from '../../services/settings.ts';
 import { projectPaths } from '../../store/left-tasks.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';

@@ -3,7 +3,7 @@ import { access, chmod, constants, mkdir, readdir, rm, symlink } from 'node:fs/p
 import { basename, delimiter, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
-import { readJson } from '../json-file.ts';
+import { readJson } from '../home/json-file.ts';
 
 export interface PostgresBinaries {
   readonly initdb: string;

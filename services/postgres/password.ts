@@ -5,7 +5,7 @@
  * Not covered: a password that the driver takes from PGPASSWORD. It is in no address, so it is never written.
  */
 import { rm } from 'node:fs/promises';
-import { readOwnFile, writePrivately } from '../private-file.ts';
+import { readOwnFile, writePrivately } from '../home/private-file.ts';
 
 /** What libpq takes for a port where the address names none. */
 const DEFAULT_PORT = '5432';

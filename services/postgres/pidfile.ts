@@ -11,8 +11,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { identifyRunning, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno } from '../../contract/errors.ts';
-import { pidsWithArguments } from '../find-process.ts';
-import { endProcess, waitGone } from '../processes.ts';
+import { pidsWithArguments } from '../../processes/find-program.ts';
+import { endProcess, waitGone } from '../supervisor/detached.ts';
 
 const run = promisify(execFile);
 /** Its children end by themselves within milliseconds of the postmaster's death; a busy one may take longer. */

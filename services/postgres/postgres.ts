@@ -16,13 +16,13 @@ import postgres from 'postgres';
 import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
-import { exists } from '../exists.ts';
-import { readRecord, writeJson } from '../json-file.ts';
+import { exists } from '../home/exists.ts';
+import { readRecord, writeJson } from '../home/json-file.ts';
 import { portNumber, portOr } from '../supervisor/ports.ts';
 import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { findPostmaster, repairPidFile } from './pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './user.ts';
-import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../processes.ts';
+import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 
 const run = promisify(execFile);
 const ROLE = 'longhaul';

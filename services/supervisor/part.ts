@@ -1,6 +1,6 @@
 /** What the supervisor keeps running: a service or a program of ours. */
 import type { ProcessIdentity } from '../../processes/identity.ts';
-import type { Facts } from '../home.ts';
+import type { Facts } from '../home/home.ts';
 
 export interface Part {
   readonly name: string;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { isErrno, LonghaulError, messageOf } from '../../contract/errors.ts';
 import { keepHistories } from '../temporal/history-retention.ts';
-import type { Facts, HomePaths } from '../home.ts';
+import type { Facts, HomePaths } from '../home/home.ts';
 import { listenText } from '../listen-host.ts';
 import type { FoundPart, Part, PartContext, StartedPart } from './part.ts';
 import { isPortFree, portOr } from './ports.ts';

@@ -11,12 +11,12 @@ import { z } from 'zod';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import { loaderArguments } from '../../processes/own-module.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
-import { findHomeProgram } from '../find-process.ts';
-import type { Facts, HomePaths } from '../home.ts';
-import { readRecord, writeJson } from '../json-file.ts';
-import { processIdentity } from '../lock.ts';
+import { findHomeProgram } from '../../processes/find-program.ts';
+import type { Facts, HomePaths } from '../home/home.ts';
+import { readRecord, writeJson } from '../home/json-file.ts';
+import { processIdentity } from '../home/lock.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
-import { attachTo, endProcess, lastLines, spawnDetached, type RunningProcess } from '../processes.ts';
+import { attachTo, endProcess, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
 import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
 /** Of a program whose version did not announce itself. */

@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeState, type HomePaths, type HomeState } from '../home.ts';
+import { writeState, type HomePaths, type HomeState } from '../home/home.ts';
 import { messageOf } from '../../contract/errors.ts';
 
 const LOOK_MS = 1_000;

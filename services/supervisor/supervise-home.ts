@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
-import { readState, type HomePaths } from '../home.ts';
-import { type HeldLock, type LockResult, takeLock } from '../lock.ts';
+import { readState, type HomePaths } from '../home/home.ts';
+import { type HeldLock, type LockResult, takeLock } from '../home/lock.ts';
 import { keepLogsBounded } from './rotate-logs.ts';
 import { liveSupervisor } from '../status.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';

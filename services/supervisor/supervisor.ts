@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf } from '../../processes/identity.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
-import type { Facts, HomePaths, HomeState, PartRecord } from '../home.ts';
+import type { Facts, HomePaths, HomeState, PartRecord } from '../home/home.ts';
 import type { Part, StartedPart } from './part.ts';
 import { StateRecord } from './state-record.ts';
 

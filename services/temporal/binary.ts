@@ -12,8 +12,8 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tail } from '../../contract/cut-text.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
-import { takeLock } from '../lock.ts';
-import { refuseWritableByOthers } from '../private-folder.ts';
+import { takeLock } from '../home/lock.ts';
+import { refuseWritableByOthers } from '../home/private-folder.ts';
 
 /** The newest version that `go install` accepts: later ones have a `replace` in their go.mod. */
 export const TEMPORAL_VERSION = 'v1.5.1';

@@ -12,11 +12,11 @@ import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
-import { argumentAfter, findHomeProgram } from '../find-process.ts';
-import { readRecord, writeJson } from '../json-file.ts';
-import { processIdentity } from '../lock.ts';
+import { argumentAfter, findHomeProgram } from '../../processes/find-program.ts';
+import { readRecord, writeJson } from '../home/json-file.ts';
+import { processIdentity } from '../home/lock.ts';
 import { portNumber, portOr } from '../supervisor/ports.ts';
-import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../processes.ts';
+import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 import { checkTemporal } from './connection.ts';
 import { adviceOnDamaged, databaseVerdict, setAside, sizeOf } from './database.ts';
 

@@ -9,8 +9,8 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { exists } from '../exists.ts';
-import { refuseWritableByOthers } from '../private-folder.ts';
+import { exists } from '../home/exists.ts';
+import { refuseWritableByOthers } from '../home/private-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PREBUILT = path.join(ROOT, 'workflow-bundle.js');

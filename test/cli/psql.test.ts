@@ -3,7 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { homePaths, prepareHome, writeState } from '../../services/home.ts';
+import { homePaths, prepareHome, writeState } from '../../services/home/home.ts';
 import { placesText } from '../../cli/status.ts';
 import type { Status } from '../../services/status.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';

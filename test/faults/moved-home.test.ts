@@ -3,7 +3,7 @@ import { cp, mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { formerPaths } from '../../services/home-identity.ts';
+import { formerPaths } from '../../services/home/identity.ts';
 import { startHome } from '../lab/home.ts';
 import { startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';

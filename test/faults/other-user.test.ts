@@ -9,7 +9,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { homePaths } from '../../services/home.ts';
+import { homePaths } from '../../services/home/home.ts';
 import type { Status } from '../../services/status.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { builtCommand } from '../lab/built.ts';

@@ -11,7 +11,7 @@ import { examine } from '../../maintenance/doctor/doctor.ts';
 import { checkPeople } from '../../maintenance/doctor/people.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
 import { moduleOfOurs } from '../../processes/own-module.ts';
-import { type Facts, homePaths, prepareHome, writeState } from '../../services/home.ts';
+import { type Facts, homePaths, prepareHome, writeState } from '../../services/home/home.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { until } from '../lab/until.ts';
 

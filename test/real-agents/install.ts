@@ -9,7 +9,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { takeLock } from '../../services/lock.ts';
+import { takeLock } from '../../services/home/lock.ts';
 import { PACKAGES } from './packages.ts';
 
 const run = promisify(execFile);

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identifyRunning } from '../../processes/identity.ts';
-import { claimHome } from '../../services/home-identity.ts';
+import { claimHome } from '../../services/home/identity.ts';
 import { readSettings } from '../../services/settings.ts';
 import { readStatus, type Status } from '../../services/status.ts';
 import { DAMAGES } from '../lab/damage.ts';

@@ -6,16 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { homePaths, prepareHome, readState } from '../../services/home.ts';
-import { writeJson } from '../../services/json-file.ts';
+import { homePaths, prepareHome, readState } from '../../services/home/home.ts';
+import { writeJson } from '../../services/home/json-file.ts';
 import type { Part } from '../../services/supervisor/part.ts';
 import { stopHome } from '../../services/stop-home.ts';
 import { Supervisor } from '../../services/supervisor/supervisor.ts';
 
 /** No file system that is full can be had without being root: what writes to this folder is told so. */
 const full = vi.hoisted(() => ({ folder: '' }));
-vi.mock('../../services/json-file.ts', async (original) => {
-  const real = await original<typeof import('../../services/json-file.ts')>();
+vi.mock('../../services/home/json-file.ts', async (original) => {
+  const real = await original<typeof import('../../services/home/json-file.ts')>();
   const writeJson: typeof real.writeJson = (path, value) =>
     full.folder !== '' && path.startsWith(full.folder)
       ? Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }))

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { withoutPassword, withPassword } from '../../services/postgres/password.ts';
-import { homePaths, prepareHome, readState, writeState } from '../../services/home.ts';
-import { refuseWritableByOthers } from '../../services/private-folder.ts';
+import { homePaths, prepareHome, readState, writeState } from '../../services/home/home.ts';
+import { refuseWritableByOthers } from '../../services/home/private-folder.ts';
 import { keepAuthHeader, readToken } from '../../services/token.ts';
 
 const OTHER_UID = 4242;

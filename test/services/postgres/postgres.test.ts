@@ -10,7 +10,7 @@ import { linkLibraries } from '../../../services/postgres/binaries.ts';
 import { findPostmaster } from '../../../services/postgres/pidfile.ts';
 import { startPostgres, stopPostgres, type RunningPostgres } from '../../../services/postgres/postgres.ts';
 import { isAlive } from '../../../processes/identity.ts';
-import { waitGone } from '../../../services/processes.ts';
+import { waitGone } from '../../../services/supervisor/detached.ts';
 import { builtModule } from '../../lab/built.ts';
 
 let home: string;

@@ -7,10 +7,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensureUp, headline } from '../../../services/ensure-up.ts';
-import { homePaths, readState, type HomeState } from '../../../services/home.ts';
-import { lockHolder } from '../../../services/lock.ts';
+import { homePaths, readState, type HomeState } from '../../../services/home/home.ts';
+import { lockHolder } from '../../../services/home/lock.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../../processes/identity.ts';
-import { spawnDetached, waitGone, type RunningProcess } from '../../../services/processes.ts';
+import { spawnDetached, waitGone, type RunningProcess } from '../../../services/supervisor/detached.ts';
 import { stopHome } from '../../../services/stop-home.ts';
 import { fixtureParts } from '../fixtures/parts.ts';
 
@@ -142,7 +142,7 @@ describe('a home of its own', () => {
     // As if it had been killed right after each spawn.
     await rm(join(paths.run, 'worker.json'));
     const { port, uiPort } = JSON.parse(await readFile(join(paths.temporal, 'server.json'), 'utf8'));
-    const { writeJson } = await import('../../../services/json-file.ts');
+    const { writeJson } = await import('../../../services/home/json-file.ts');
     await writeJson(join(paths.temporal, 'server.json'), { port, uiPort });
     const after = await up();
     expect(processOf(after, 'temporal')).toEqual(processOf(before, 'temporal'));

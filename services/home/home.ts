@@ -2,8 +2,8 @@
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { LonghaulError, messageOf } from '../contract/errors.ts';
-import { keepPassword, withoutPassword, withPassword } from './postgres/password.ts';
+import { LonghaulError, messageOf } from '../../contract/errors.ts';
+import { keepPassword, withoutPassword, withPassword } from '../postgres/password.ts';
 import { readRecord, writeJson } from './json-file.ts';
 import { placeOf, processIdentity } from './lock.ts';
 import { closeHome } from './private-folder.ts';

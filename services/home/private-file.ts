@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { FileHandle } from 'node:fs/promises';
-import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
 export async function writePrivately(file: string, text: string): Promise<void> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);

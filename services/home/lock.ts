@@ -15,8 +15,8 @@ import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { isErrno } from '../contract/errors.ts';
+import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
+import { isErrno } from '../../contract/errors.ts';
 import { exists } from './exists.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
 

@@ -10,10 +10,10 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identifyRunning, isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
-import { decodeTail } from '../contract/cut-text.ts';
-import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { rotateUnusedLog } from './supervisor/rotate-logs.ts';
+import { identifyRunning, isAlive, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
+import { decodeTail } from '../../contract/cut-text.ts';
+import { isErrno, LonghaulError } from '../../contract/errors.ts';
+import { rotateUnusedLog } from './rotate-logs.ts';
 
 const POLL_MS = 50;
 const ATTACHED_POLL_MS = 200;

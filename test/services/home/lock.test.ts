@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lockHolder, lockHolderAs, takeLock } from '../../services/lock.ts';
-import { identify, identifySelf } from '../../processes/identity.ts';
-import { DAMAGES } from '../lab/damage.ts';
-import { until } from '../lab/until.ts';
+import { lockHolder, lockHolderAs, takeLock } from '../../../services/home/lock.ts';
+import { identify, identifySelf } from '../../../processes/identity.ts';
+import { DAMAGES } from '../../lab/damage.ts';
+import { until } from '../../lab/until.ts';
 
 const TSX = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-const HOLD = fileURLToPath(new URL('fixtures/hold-lock.ts', import.meta.url));
+const HOLD = fileURLToPath(new URL('../fixtures/hold-lock.ts', import.meta.url));
 
 let folder: string;
 let noLonger: AbortController;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identify } from '../../processes/identity.ts';
-import { findHomeProgram } from '../../services/find-process.ts';
+import { findHomeProgram } from '../../processes/find-program.ts';
 import { STRANGER } from '../lab/damage.ts';
 
 let root: string;

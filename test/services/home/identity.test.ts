@@ -2,9 +2,9 @@ import { cp, mkdtemp, readdir, readFile, realpath, rename, rm, symlink } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { refuseMovedHome } from '../../maintenance/moved-home.ts';
-import { claimHome, forgetFormerPaths, formerPaths } from '../../services/home-identity.ts';
-import { DAMAGES } from '../lab/damage.ts';
+import { refuseMovedHome } from '../../../maintenance/moved-home.ts';
+import { claimHome, forgetFormerPaths, formerPaths } from '../../../services/home/identity.ts';
+import { DAMAGES } from '../../lab/damage.ts';
 
 let root: string;
 let home: string;

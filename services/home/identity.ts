@@ -12,7 +12,7 @@ import { randomUUID } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { LonghaulError } from '../contract/errors.ts';
+import { LonghaulError } from '../../contract/errors.ts';
 import { readRecord, writeJson } from './json-file.ts';
 
 const identity = z.object({

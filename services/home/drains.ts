@@ -1,8 +1,8 @@
 /** Which workers of a home drain: a file for each, which counts while its process lives. */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
-import { isErrno } from '../contract/errors.ts';
+import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
+import { isErrno } from '../../contract/errors.ts';
 import type { HomePaths } from './home.ts';
 import { readJson, writeJson } from './json-file.ts';
 import { processIdentity } from './lock.ts';

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { z } from 'zod';
-import { isErrno } from '../contract/errors.ts';
+import { isErrno } from '../../contract/errors.ts';
 
 /** Readable by us alone. A crash leaves the old file, perhaps with a hidden temporary one beside it. */
 export async function writeJson(path: string, value: unknown): Promise<void> {

@@ -8,7 +8,7 @@
 import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { identifyRunning, isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import { identifyRunning, isAlive, type ProcessIdentity } from './identity.ts';
 
 const run = promisify(execFile);
 

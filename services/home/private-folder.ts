@@ -6,7 +6,7 @@
  */
 import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { isErrno, LonghaulError } from '../../contract/errors.ts';
 import { foreignOwner, isOurs } from './private-file.ts';
 
 /** Of a home. Files that are right in it are made readable by us alone. */
