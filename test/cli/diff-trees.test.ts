@@ -31,7 +31,7 @@ test(
     const { path: folder } = project.repository;
     await gitIn(folder, 'config', 'apply.whitespace', 'fix');
     let changes = 0;
-    const refused: string[] = [];
+    const refused: TaskId[] = [];
     await fc.assert(
       fc.asyncProperty(twoTrees, async ({ before, after }) => {
         await writeTree(folder, before);
@@ -45,8 +45,10 @@ test(
         if (code === 0) {
           expect(stderr).toBe('');
         } else {
-          expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(REFUSAL) as string });
-          refused.push(stderr);
+          const command = await lab.longhaul(folder, 'diff', task.taskId);
+          expect({ code: command.code, printed: command.stdout.length }).toEqual({ code: 1, printed: 0 });
+          expect(command.stderr).toMatch(REFUSAL);
+          refused.push(task.taskId);
           // Not more is refused than git refuses.
           const patch = path.join(lab.root, 'refused.patch');
           await writeFile(patch, await storedPatch(task.taskId));
