@@ -54,8 +54,8 @@ function registerAdd(agents: Command): void {
       return runCommand(options, () =>
         withLonghaul(async (context) => {
           const { path, terminal = false } = options;
-          const wish = { name, terminal, ...(path === undefined ? {} : { path: resolve(path) }) };
-          const added = await addAgent(context.longhaul.sql, wish, await pathsOf(context));
+          const profile = { name, terminal, ...(path === undefined ? {} : { path: resolve(path) }) };
+          const added = await addAgent(context.longhaul.sql, profile, await pathsOf(context));
           const how = added.talks === 'acp' ? '' : ' in a terminal';
           print(options, added, `${name} is listed; tasks that name it run ${added.program}${how}`);
         }),

@@ -81,7 +81,7 @@ export async function showTimeline(
   } finally {
     clearTimeout(explaining);
     watch.stop();
-    timeline.end({ goesOn: signal.aborted });
+    timeline.end({ continues: signal.aborted });
   }
 }
 

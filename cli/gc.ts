@@ -73,11 +73,11 @@ async function connectIfThere(settings: Settings): Promise<Longhaul | undefined>
 async function findAndRemove(settings: Settings, longhaul: Longhaul | undefined, options: GcCommand): Promise<number> {
   const { sql, temporal } = longhaul ?? {};
   const knowledge = sql && temporal ? { sql, temporal, host: settings.hostName } : undefined;
-  const wishes: GcOptions = {
+  const scope: GcOptions = {
     removeKept: options.kept === true,
     ...(options.refs === undefined ? {} : { refsOlderThanDays: options.refs === true ? REF_DAYS : options.refs }),
   };
-  const { leftovers, skipped } = await findLeftovers(settings, knowledge, wishes);
+  const { leftovers, skipped } = await findLeftovers(settings, knowledge, scope);
   const paint = painter(process.stdout);
   const done: Collected[] = [];
   for await (const item of options.dryRun ? leftovers.map(asPlanned) : removeLeftovers(leftovers)) {

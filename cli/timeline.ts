@@ -55,7 +55,7 @@ export class Timeline {
   /** Of the text that comes now: see `splitBegun`. */
   #begun = '';
   #plan: readonly PlanEntry[] = [];
-  #planTold: readonly string[] = [];
+  #printedPlan: readonly string[] = [];
   #tokens: number | undefined;
   #attempt = 1;
   /** Of the last frame that was shown; and how much of what the message holds was, in UTF-16 units. */
@@ -118,10 +118,10 @@ export class Timeline {
   }
 
   /** What is open is told as it stands: cut short if the task has ended, still at work if only the reader leaves. */
-  end({ goesOn = false }: { goesOn?: boolean } = {}): void {
+  end({ continues = false }: { continues?: boolean } = {}): void {
     const { screen } = this.#options;
     for (const { title } of this.#tools.values()) {
-      if (goesOn) screen.line(`  ▸ ${title} (still at work)`, 'dim');
+      if (continues) screen.line(`  ▸ ${title} (still at work)`, 'dim');
       else screen.line(`  ✗ ${title} (not finished)`, 'red');
     }
     this.#tools.clear();
@@ -169,9 +169,9 @@ export class Timeline {
 
   #showPlan(entries: readonly PlanEntry[]): void {
     this.#plan = entries;
-    const told = entries.map(planLine);
-    const news = told.filter((line) => !this.#planTold.includes(line));
-    this.#planTold = told;
+    const lines = entries.map(planLine);
+    const news = lines.filter((line) => !this.#printedPlan.includes(line));
+    this.#printedPlan = lines;
     const { screen } = this.#options;
     if (news.length === 0 || !screen.planned) return;
     this.#open = undefined;

@@ -3,7 +3,7 @@ import { violations } from './lab/boundaries.ts';
 import { importsOf } from './lab/imports.ts';
 import { readSources } from './lab/sources.ts';
 
-/** Imports that stand though the table does not allow them. One that is gone must go from here. */
+/** Imports that the table does not allow, and why they exist. The test fails for an entry without such an import. */
 const EXCEPTIONS: readonly { readonly of: RegExp; readonly why: string }[] = [
   { of: /^services\/postgres\/binaries\.ts → \?/, why: "a package of Postgres' programs is named after the platform" },
 ];

@@ -72,7 +72,7 @@ export async function addEntry(options: AddEntry): Promise<void> {
     writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
   } catch (error) {
     rmSync(staged, { recursive: true, force: true });
-    throw isErrno(error, 'ENOENT') ? takenAway(staged) : error;
+    throw isErrno(error, 'ENOENT') ? removedFolderError(staged) : error;
   }
 }
 
@@ -125,7 +125,7 @@ function homeOf(locksDir: string): string {
   return `home-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
 }
 
-function takenAway(folder: string): LonghaulError {
+function removedFolderError(folder: string): LonghaulError {
   return new LonghaulError('repository_locked', `Somebody removed ${folder} as it was being made. Try again.`);
 }
 

@@ -16,7 +16,7 @@ import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { gitText } from './git.ts';
-import { type CollectRequest, copyIndex, type Job, survey } from './job.ts';
+import { type CollectRequest, copyIndex, type Collection, survey } from './collection.ts';
 import { putBack } from './nested.ts';
 import { replacement } from './identity.ts';
 import { noteOnIgnored } from './ignored-files.ts';
@@ -106,34 +106,34 @@ function sharedFolder(
   throw new LonghaulError('not_a_repository', `${worktreePath} is no worktree of ${what}.`);
 }
 
-async function collect(job: Job): Promise<Collected> {
-  const { worktreePath, signal } = job.request;
+async function collect(collection: Collection): Promise<Collected> {
+  const { worktreePath, signal } = collection.request;
   try {
     const special = specialFiles(worktreePath, signal);
-    await copyIndex(job);
-    const [{ status, unreadable }, base] = await Promise.all([survey(job), readBase(job)]);
+    await copyIndex(collection);
+    const [{ status, unreadable }, base] = await Promise.all([survey(collection), readBase(collection)]);
     const submodules = await listSubmodules(worktreePath, signal);
     const stranded =
       (await strandedWork({
         worktreePath,
-        source: { gitDir: job.commonDir, checkout: job.topLevel },
+        source: { gitDir: collection.commonDir, checkout: collection.topLevel },
         submodules,
         states: status.gitlinks,
         ...(signal && { signal }),
       })) ?? unreadable;
     const notes = async (): Promise<string[]> => [
-      ...(await notesOn(job)),
+      ...(await notesOn(collection)),
       ...noteOnSpecial(await special, status.ignored),
       ...noteOnIgnored(status.ignored),
     ];
     const ignored = status.ignored.slice(0, IGNORED_LIMIT);
-    if (status.clean && (await standsOn(job)) === job.request.base && stranded === undefined) {
-      if (job.again) await dropRef(job);
+    if (status.clean && (await standsOn(collection)) === collection.request.base && stranded === undefined) {
+      if (collection.again) await dropRef(collection);
       return { kind: 'none', ignored, notes: await notes() };
     }
-    const stored = await store(job, base, new Set(submodules.map((one) => one.path)));
+    const stored = await store(collection, base, new Set(submodules.map((one) => one.path)));
     if (stored.kind === 'kept') {
-      if (stored.commit === undefined) await dropBrokenRef(job);
+      if (stored.commit === undefined) await dropBrokenRef(collection);
       return stored;
     }
     if (stranded !== undefined)
@@ -141,32 +141,32 @@ async function collect(job: Job): Promise<Collected> {
     const rest = { ignored, notes: await notes() };
     return stored.kind === 'none' ? { kind: 'none', ...rest } : { ...stored, ...rest };
   } catch (error) {
-    await dropBrokenRef(job);
+    await dropBrokenRef(collection);
     throw error;
   } finally {
-    await rm(job.index, { force: true });
-    closeQuarantine(job.quarantine);
+    await rm(collection.index, { force: true });
+    closeQuarantine(collection.quarantine);
     await putBack(worktreePath);
   }
 }
 
-async function readBase(job: Job): Promise<Base> {
-  const commit = await gitText(['cat-file', 'commit', job.request.base], job.at);
+async function readBase(collection: Collection): Promise<Base> {
+  const commit = await gitText(['cat-file', 'commit', collection.request.base], collection.at);
   const tree = /^tree ([0-9a-f]+)$/m.exec(commit)?.[1];
   const date = /^committer .*> (\d+ [+-]\d{4})$/m.exec(commit)?.[1];
   if (tree === undefined)
-    throw new LonghaulError('git_failed', `${job.request.base} is no commit: expected the base of a worktree.`);
+    throw new LonghaulError('git_failed', `${collection.request.base} is no commit: expected the base of a worktree.`);
   return { tree, date: `@${date ?? '0 +0000'}` };
 }
 
 /** The commit of a detached HEAD; undefined on a branch. */
-async function standsOn(job: Job): Promise<string | undefined> {
-  const head = (await readFile(path.join(job.adminDir, 'HEAD'), 'utf8')).trim();
+async function standsOn(collection: Collection): Promise<string | undefined> {
+  const head = (await readFile(path.join(collection.adminDir, 'HEAD'), 'utf8')).trim();
   return head.startsWith('ref: ') ? undefined : head;
 }
 
-async function notesOn(job: Job): Promise<string[]> {
-  const head = (await orAbsent(readFile(path.join(job.adminDir, 'HEAD'), 'utf8')))?.trim() ?? '';
+async function notesOn(collection: Collection): Promise<string[]> {
+  const head = (await orAbsent(readFile(path.join(collection.adminDir, 'HEAD'), 'utf8')))?.trim() ?? '';
   if (!head.startsWith('ref: refs/heads/')) return [];
   return [
     `The agent left its worktree on branch ${head.slice('ref: refs/heads/'.length)}, which stays in the repository.`,

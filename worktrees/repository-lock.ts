@@ -78,9 +78,9 @@ export async function withLock<T>(options: LockOptions, work: () => Promise<T>):
 async function waitFor(before: Promise<void> | undefined, deadline: number, options: LockOptions): Promise<void> {
   options.signal?.throwIfAborted();
   if (before === undefined) return;
-  const bell = new AbortController();
+  const freed = new AbortController();
   const patience = sleep(deadline - performance.now(), 'out of time' as const, {
-    signal: options.signal === undefined ? bell.signal : AbortSignal.any([bell.signal, options.signal]),
+    signal: options.signal === undefined ? freed.signal : AbortSignal.any([freed.signal, options.signal]),
   });
   try {
     if ((await Promise.race([before, patience])) === 'out of time') throw lockedBy(options, 'an earlier step');
@@ -89,7 +89,7 @@ async function waitFor(before: Promise<void> | undefined, deadline: number, opti
     throw error;
   } finally {
     patience.catch(() => undefined);
-    bell.abort();
+    freed.abort();
   }
 }
 

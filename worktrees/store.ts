@@ -12,7 +12,7 @@
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
-import { copyIndex, type Job, NESTING_LIMIT, survey } from './job.ts';
+import { copyIndex, type Collection, NESTING_LIMIT, survey } from './collection.ts';
 import { moveAside } from './nested.ts';
 import { pause } from './pause.ts';
 import { untilPruned } from './pruning.ts';
@@ -51,81 +51,81 @@ export interface Base {
 }
 
 /** `submodules`: paths where a pointer to a commit is right. Throws `git_failed` if something goes missing each time. */
-export async function store(job: Job, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
-  openQuarantine(job.quarantine);
+export async function store(collection: Collection, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
+  openQuarantine(collection.quarantine);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await storeOnce(job, base, submodules);
+      return await storeOnce(collection, base, submodules);
     } catch (error) {
       if (!isGitFailed(error) || attempt === ATTEMPTS) throw error;
     }
     // The index may call stored what is gone, file by file and in whole folders.
-    await copyIndex(job, { readAll: true });
+    await copyIndex(collection, { readAll: true });
   }
 }
 
 const isGitFailed = (error: unknown): boolean => error instanceof LonghaulError && error.code === 'git_failed';
 
-async function storeOnce(job: Job, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
+async function storeOnce(collection: Collection, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
   for (let depth = 0; ; depth += 1) {
-    const unstorable = await addAll(job);
+    const unstorable = await addAll(collection);
     if (unstorable !== undefined) return { kind: 'kept', reason: unstorable.message };
-    const tree = await gitText(['write-tree'], aside(job));
+    const tree = await gitText(['write-tree'], aside(collection));
     if (tree === base.tree) {
-      await dropRef(job);
+      await dropRef(collection);
       return { kind: 'none' };
     }
-    const commit = await commitTree(job, tree, base);
-    const diff = await keep(job, commit);
+    const commit = await commitTree(collection, tree, base);
+    const diff = await keep(collection, commit);
     const pointers = diff?.newGitlinks.filter((one) => !submodules.has(one.toString('utf8'))) ?? [];
     if (pointers.length > 0 && depth < NESTING_LIMIT) {
-      await dropRef(job);
-      await unlinkNested(job, pointers);
+      await dropRef(collection);
+      await unlinkNested(collection, pointers);
       continue;
     }
     if (diff === undefined) {
       const megabytes = PATCH_LIMIT_BYTES / 1024 / 1024;
-      const reason = `the change is larger than ${megabytes} MB: it is stored as ${job.request.ref}`;
+      const reason = `the change is larger than ${megabytes} MB: it is stored as ${collection.request.ref}`;
       return { kind: 'kept', reason, commit };
     }
-    return changed(job, commit, diff);
+    return changed(collection, commit, diff);
   }
 }
 
 /** A file that git cannot store is for a person to look at; a lock or a full disk, which is thrown, is for the next attempt. */
-async function addAll(job: Job): Promise<LonghaulError | undefined> {
+async function addAll(collection: Collection): Promise<LonghaulError | undefined> {
   for (let attempt = 1; ; attempt += 1) {
-    const added = await tryGit(['add', '--all', '--sparse'], aside(job));
+    const added = await tryGit(['add', '--all', '--sparse'], aside(collection));
     if (added.exitCode === 0) return undefined;
-    const error = gitError(['add'], job.request.worktreePath, added);
+    const error = gitError(['add'], collection.request.worktreePath, added);
     if (!isGitFailed(error)) throw error;
     // It may be a gc that moved what git was reading.
     if (attempt === ADD_ATTEMPTS) return error;
-    await pause(ADD_PAUSE_MS, job.at.signal);
+    await pause(ADD_PAUSE_MS, collection.at.signal);
   }
 }
 
 /** Under its ref, and whole there; else it throws, and there is no ref. undefined: it is too large for a patch. */
-async function keep(job: Job, commit: string): Promise<TreeDiff | undefined> {
-  const { base } = job.request;
-  await name(job, commit);
+async function keep(collection: Collection, commit: string): Promise<TreeDiff | undefined> {
+  const { base } = collection.request;
+  await name(collection, commit);
   try {
-    await untilPruned(job.commonDir, job.at);
-    publish(job.quarantine);
-    const diff = await diffTrees(base, commit, withoutIndex(job));
-    if (diff === undefined) await git(['rev-list', '--objects', '--quiet', commit, `^${base}`], job.at);
+    await untilPruned(collection.commonDir, collection.at);
+    publish(collection.quarantine);
+    const diff = await diffTrees(base, commit, withoutIndex(collection));
+    if (diff === undefined) await git(['rev-list', '--objects', '--quiet', commit, `^${base}`], collection.at);
     return diff;
   } catch (error) {
-    await deleteRef(cleaningUp(job));
+    await deleteRef(cleaningUp(collection));
     throw error;
   }
 }
 
-async function name(job: Job, commit: string): Promise<void> {
+async function name(collection: Collection, commit: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    publish(job.quarantine);
+    publish(collection.quarantine);
     try {
-      await writeRef(refOf(job), commit);
+      await writeRef(refOf(collection), commit);
       return;
     } catch (error) {
       // A gc took the commit before it had a ref.
@@ -135,38 +135,46 @@ async function name(job: Job, commit: string): Promise<void> {
 }
 
 /** An earlier run stored a commit, and the change was undone since. */
-export const dropRef = (job: Job): Promise<void> => deleteRef(refOf(job));
+export const dropRef = (collection: Collection): Promise<void> => deleteRef(refOf(collection));
 
 /** For a run that does not come to storing: what is under the ref may be of an earlier one, killed before it had looked. */
-export async function dropBrokenRef(job: Job): Promise<void> {
-  const place = cleaningUp(job);
-  const whole = await tryGit(['rev-list', '--objects', '--quiet', place.ref, `^${job.request.base}`], place.at);
+export async function dropBrokenRef(collection: Collection): Promise<void> {
+  const place = cleaningUp(collection);
+  const whole = await tryGit(['rev-list', '--objects', '--quiet', place.ref, `^${collection.request.base}`], place.at);
   if (whole.exitCode === 128) await deleteRef(place);
 }
 
 /** New objects go into the quarantine. */
-const aside = ({ at, quarantine }: Job): GitOptions => ({ ...at, env: { ...at.env, ...quarantineEnv(quarantine) } });
+const aside = ({ at, quarantine }: Collection): GitOptions => ({
+  ...at,
+  env: { ...at.env, ...quarantineEnv(quarantine) },
+});
 
-const refOf = ({ locksDir, commonDir, request, at }: Job): RefPlace => ({ locksDir, commonDir, ref: request.ref, at });
+const refOf = ({ locksDir, commonDir, request, at }: Collection): RefPlace => ({
+  locksDir,
+  commonDir,
+  ref: request.ref,
+  at,
+});
 
 /** To clean up after an abort, too: without the signal. */
-const cleaningUp = (job: Job): RefPlace => ({
-  ...refOf(job),
-  at: { cwd: job.at.cwd, ...(job.at.env && { env: job.at.env }) },
+const cleaningUp = (collection: Collection): RefPlace => ({
+  ...refOf(collection),
+  at: { cwd: collection.at.cwd, ...(collection.at.env && { env: collection.at.env }) },
 });
 
 /** Repositories that the agent staged or committed as pointers: taken out of the index, so that their files go in. */
-async function unlinkNested(job: Job, pointers: readonly Buffer[]): Promise<void> {
+async function unlinkNested(collection: Collection, pointers: readonly Buffer[]): Promise<void> {
   const input = Buffer.concat(pointers.flatMap((one) => [one, Buffer.of(0)]));
-  await git(['update-index', '--force-remove', '-z', '--stdin'], { ...job.at, input });
-  for (const folder of pointers) await moveAside(job.request.worktreePath, folder);
-  await survey(job);
+  await git(['update-index', '--force-remove', '-z', '--stdin'], { ...collection.at, input });
+  for (const folder of pointers) await moveAside(collection.request.worktreePath, folder);
+  await survey(collection);
 }
 
-async function commitTree(job: Job, tree: string, base: Base): Promise<string> {
-  const { date } = job.request;
+async function commitTree(collection: Collection, tree: string, base: Base): Promise<string> {
+  const { date } = collection.request;
   const when = date === undefined ? base.date : `@${Math.floor(date.getTime() / 1000)} +0000`;
-  const options = aside(job);
+  const options = aside(collection);
   const env = {
     ...options.env,
     GIT_AUTHOR_NAME: AUTHOR.name,
@@ -176,16 +184,19 @@ async function commitTree(job: Job, tree: string, base: Base): Promise<string> {
     GIT_COMMITTER_EMAIL: AUTHOR.email,
     GIT_COMMITTER_DATE: when,
   };
-  const input = `${job.request.message.replaceAll('\0', '\uFFFD').trimEnd()}\n`;
-  return gitText(['commit-tree', tree, '-p', job.request.base, '-F', '-'], { ...options, env, input });
+  const input = `${collection.request.message.replaceAll('\0', '\uFFFD').trimEnd()}\n`;
+  return gitText(['commit-tree', tree, '-p', collection.request.base, '-F', '-'], { ...options, env, input });
 }
 
 /** With an index that calls a file unchanged, git reads the file instead of the stored blob: not what the commit holds, if it changes now. */
-function withoutIndex(job: Job): GitOptions {
-  return { ...job.at, env: { ...job.at.env, GIT_INDEX_FILE: path.join(job.adminDir, 'longhaul-no-index') } };
+function withoutIndex(collection: Collection): GitOptions {
+  return {
+    ...collection.at,
+    env: { ...collection.at.env, GIT_INDEX_FILE: path.join(collection.adminDir, 'longhaul-no-index') },
+  };
 }
 
-async function changed(job: Job, commit: string, diff: TreeDiff): Promise<StoredChange> {
+async function changed(collection: Collection, commit: string, diff: TreeDiff): Promise<StoredChange> {
   const { files, patch } = diff;
   return {
     kind: 'changed',
@@ -193,7 +204,7 @@ async function changed(job: Job, commit: string, diff: TreeDiff): Promise<Stored
     files,
     additions: files.reduce((sum, file) => sum + file.additions, 0),
     deletions: files.reduce((sum, file) => sum + file.deletions, 0),
-    diff: await readableDiff(diff, withoutIndex(job)),
+    diff: await readableDiff(diff, withoutIndex(collection)),
     patch,
   };
 }

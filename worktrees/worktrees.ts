@@ -23,7 +23,7 @@ import {
 import { git, tryGit } from './git.ts';
 import { replaced } from './identity.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
-import type { CollectRequest } from './job.ts';
+import type { CollectRequest } from './collection.ts';
 import { deleteRef } from './refs.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
 import { type Repository, canonical, commonDirOf, ifThere, inspect } from './repository.ts';

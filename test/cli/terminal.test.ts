@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { liveScreen, plainScreen } from '../../cli/screen.ts';
 import { fit, harmless, painter, seconds, widthOf, wrap } from '../../cli/terminal.ts';
-import { makeTeller } from '../../cli/service-watch.ts';
+import { makeChangeNotifier } from '../../cli/service-watch.ts';
 import { tableText } from '../../cli/task-text.ts';
 import { Timeline } from '../../cli/timeline.ts';
 import type { TaskDescription } from '../../client/tasks.ts';
@@ -95,7 +95,7 @@ test('on a terminal the bottom is drawn again and only what stays remains', () =
 const taskId = 'task' as TaskId;
 const of = { message_id: 'm' as MessageId, chat_id: 'c' as ChatId };
 
-function story(bodies: readonly FrameBody[], { verbose = false, goesOn = false } = {}): string[] {
+function story(bodies: readonly FrameBody[], { verbose = false, continues = false } = {}): string[] {
   let written = '';
   const timeline = new Timeline({
     taskId,
@@ -108,7 +108,7 @@ function story(bodies: readonly FrameBody[], { verbose = false, goesOn = false }
     const at = new Date(1_000 * index).toISOString();
     timeline.show({ ...body, session_id: 's' as SessionId, seq: index + 1, task_id: taskId, at });
   });
-  timeline.end({ goesOn });
+  timeline.end({ continues });
   return written.trimEnd().split('\n');
 }
 
@@ -229,12 +229,12 @@ test('a task at work whose cancel was asked for is stopping, until its changes a
 });
 
 test('who leaves does not see the tool fail that goes on', () => {
-  expect(story([tool('in_progress')], { goesOn: true })).toEqual(['  ▸ Edit t', '  ▸ Edit t (still at work)']);
+  expect(story([tool('in_progress')], { continues: true })).toEqual(['  ▸ Edit t', '  ▸ Edit t (still at work)']);
 });
 
 test('a service that goes away is told of once, and when it is back', () => {
   const said: string[] = [];
-  const tell = makeTeller((text) => said.push(text));
+  const tell = makeChangeNotifier((text) => said.push(text));
   for (const reached of [true, true, false, false, true, true]) tell('the database', reached);
   tell('the worker', false);
   expect(said).toEqual(['waiting for the database …', 'the database is back', 'waiting for the worker …']);

@@ -5,23 +5,13 @@ import { fileURLToPath } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 /** Not the program: tests and benchmarks may import anything; the starters in bin/ are JavaScript. */
-const OUTSIDE = new Set([
-  'node_modules',
-  'dist',
-  'test',
-  'bench',
-  'docs',
-  'vitest.config.ts',
-  'vitest.agents.config.ts',
-  'vitest.faults.config.ts',
-  'vitest.package.config.ts',
-]);
+const OUTSIDE = /^(?:node_modules|dist|test|bench|docs|vitest\..*|\..*)$/;
 
 /** The text of each, by its path relative to the root, with slashes. */
 export function readSources(): Map<string, string> {
   const sources = new Map<string, string>();
   for (const top of readdirSync(ROOT, { withFileTypes: true })) {
-    if (OUTSIDE.has(top.name) || top.name.startsWith('.')) continue;
+    if (OUTSIDE.test(top.name)) continue;
     const below = top.isDirectory()
       ? readdirSync(path.join(ROOT, top.name), { recursive: true, encoding: 'utf8' })
       : [''];

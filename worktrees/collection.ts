@@ -27,7 +27,7 @@ export interface CollectRequest {
 /** Nested repositories can hold nested ones; deeper than this is an accident. */
 export const NESTING_LIMIT = 20;
 
-export interface Job {
+export interface Collection {
   readonly request: CollectRequest;
   readonly locksDir: string;
   readonly commonDir: string;
@@ -48,7 +48,7 @@ export interface Job {
  * not older than the index. `readAll`: the copy is older than any file, so that git reads all of them again, and writes
  * what it does not have.
  */
-export async function copyIndex({ index, adminDir, request, at }: Job, { readAll = false } = {}): Promise<void> {
+export async function copyIndex({ index, adminDir, request, at }: Collection, { readAll = false } = {}): Promise<void> {
   await rm(`${index}.lock`, { force: true });
   const original = path.join(adminDir, 'index');
   try {
@@ -62,16 +62,18 @@ export async function copyIndex({ index, adminDir, request, at }: Job, { readAll
 }
 
 /** What is there, after all nested repositories are moved aside. `unreadable`: a folder that git could not look into. */
-export async function survey(job: Job): Promise<{ status: WorktreeStatus; unreadable: string | undefined }> {
+export async function survey(
+  collection: Collection,
+): Promise<{ status: WorktreeStatus; unreadable: string | undefined }> {
   const args = ['status', '--porcelain=v2', '-z', '--no-renames', '--untracked-files=all', '--ignored=matching'];
   for (let depth = 0; ; depth += 1) {
-    const outcome = await tryGit([...args, '--ignore-submodules=none'], job.at);
-    if (outcome.exitCode !== 0) throw gitError(args, job.request.worktreePath, outcome);
+    const outcome = await tryGit([...args, '--ignore-submodules=none'], collection.at);
+    if (outcome.exitCode !== 0) throw gitError(args, collection.request.worktreePath, outcome);
     const status = parseStatus(outcome.stdout);
     // Git cuts a warning at 4096 bytes: for a folder too deep to open, the quote at the end is missing.
     const folder = /could not open directory '([^'\n]{1,200})/.exec(outcome.stderr)?.[1];
     const unreadable = folder === undefined ? undefined : `the folder ${folder} cannot be read`;
     if (status.nested.length === 0 || depth > NESTING_LIMIT) return { status, unreadable };
-    for (const nested of status.nested) await moveAside(job.request.worktreePath, nested);
+    for (const nested of status.nested) await moveAside(collection.request.worktreePath, nested);
   }
 }
