@@ -35,7 +35,7 @@ interface Place {
 }
 
 export function makeCreateWorktree(deps: StepDeps) {
-  const { sql, worktrees, projectRoots, slots, hurry } = deps;
+  const { sql, worktrees, projectRoots, slots, forceShutdown } = deps;
   return async function createWorktree({ taskId }: StepInput): Promise<CreatedWorktree> {
     if (!slots.isOneFree()) {
       await withHeartbeat(async (signal) => {
@@ -47,7 +47,7 @@ export function makeCreateWorktree(deps: StepDeps) {
     const place = await sql.begin((tx) => beginTask(tx, taskId, deps));
     if (place.waitedS !== null) countQueueWait(place.waitedS);
     const made = await withHeartbeat((signal) =>
-      makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, hurry]) }),
+      makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, forceShutdown]) }),
     );
     await sql`
       UPDATE tasks SET worktree_path = ${made.worktreePath}, base_commit = coalesce(base_commit, ${made.base})

@@ -32,7 +32,7 @@ export interface StepDeps {
   readonly turns: TurnRegistry;
   readonly slots: AgentSlots;
   /** Aborted with `worker_lost` when this worker must end: a checkout that is being made is begun again elsewhere. */
-  readonly hurry: AbortSignal;
+  readonly forceShutdown: AbortSignal;
   readonly agentTimeouts: AgentTimeouts;
   /** The worker's environment, of which agents see a part. */
   readonly env: NodeJS.ProcessEnv;

@@ -17,6 +17,7 @@ const FOLDERS = [
   'processes',
   'services',
   'store',
+  'worker',
   'workflows',
   'worktrees',
 ];

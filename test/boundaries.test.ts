@@ -26,7 +26,7 @@ test('no source is read in vain: each one of more than a few lines that names a 
 describe('the checker', () => {
   const OTHERS = [
     'contract/task.ts contract/errors.ts workflows/task.ts activities/a.ts agents/driver.ts agents/acp/x.ts',
-    'processes/identity.ts worktrees/git.ts store/sql.ts frames/writer.ts client/submit.ts backend/server.ts cli/main.ts services/home/home.ts worker.ts',
+    'processes/identity.ts worktrees/git.ts store/sql.ts frames/writer.ts client/submit.ts backend/server.ts cli/main.ts services/home/home.ts worker/run.ts worker.ts',
   ].flatMap((line) => line.split(' '));
 
   /** What it says of one file among others. */
@@ -59,6 +59,7 @@ describe('the checker', () => {
     ['services/home/home.ts', "import { submit } from '../../client/submit.ts';", 'services may not import client'],
     ['worker.ts', "import { server } from './backend/server.ts';", 'worker.ts may not import backend'],
     ['activities/a.ts', "import '../worker.ts';", 'activities may not import worker.ts'],
+    ['activities/a.ts', "import '../worker/run.ts';", 'activities may not import worker'],
     ['activities/a.ts', "import { submit } from '../client/submit.ts';", 'activities may not import client'],
     ['client/submit.ts', "import { readFile } from 'fs';", 'built-in modules are imported as node:'],
     ['client/submit.ts', "import { connect } from '../store/sql';", 'there is no such source'],
@@ -78,7 +79,8 @@ describe('the checker', () => {
     ['frames/writer.ts', "import { connect } from '../store/sql.ts';\nimport { E } from '../contract/errors.ts';"],
     ['backend/server.ts', "import ws from '@fastify/websocket';\nimport { submit } from '../client/submit.ts';"],
     ['cli/main.ts', "import { Command } from 'commander';\nimport { home } from '../services/home/home.ts';"],
-    ['worker.ts', "import { a } from './activities/a.ts';\nimport { Worker } from '@temporalio/worker';"],
+    ['worker/run.ts', "import { a } from '../activities/a.ts';\nimport { Worker } from '@temporalio/worker';"],
+    ['worker.ts', "import { a } from './activities/a.ts';\nimport { run } from './worker/run.ts';"],
   ])('lets %s import what it may', (file, source) => {
     expect(check(file, source)).toEqual([]);
   });

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const read = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
-const TOP = ['activities', 'agents', 'backend', 'cli', 'client', 'contract', 'frames', 'maintenance', 'processes', 'services', 'store', 'workflows', 'worktrees']; // prettier-ignore
+const TOP = ['activities', 'agents', 'backend', 'cli', 'client', 'contract', 'frames', 'maintenance', 'processes', 'services', 'store', 'worker', 'workflows', 'worktrees']; // prettier-ignore
 /** Paths from the root. */
 function filesBelow(folder: string, ending: string): string[] {
   const names = readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' });

@@ -19,7 +19,7 @@ beforeAll(async () => {
   const sources = ['bin', 'cli', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'worker.ts'];
   for (const name of sources) await cp(join(ROOT, name), join(checkout, name), { recursive: true });
   const others =
-    'activities agents backend client contract frames maintenance processes services store workflows worktrees';
+    'activities agents backend client contract frames maintenance processes services store worker workflows worktrees';
   for (const name of others.split(' ')) await mkdir(join(checkout, name));
   await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
   await writeFile(join(checkout, 'cli/main.ts'), "const which: string = 'sources';\nconsole.log(which);\n");

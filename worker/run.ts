@@ -1,0 +1,233 @@
+/**
+ * Runs a worker: three Temporal workers share one connection. One runs workflows and database steps, one the steps on this host's
+ * disk, one the steps that hold an agent slot. It lasts until a signal ends it.
+ */
+import { mkdirSync, realpathSync } from 'node:fs';
+import path from 'node:path';
+import { type NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { exportMetrics } from '../activities/export-metrics.ts';
+import { makeSteps } from '../activities/main.ts';
+import { endLostAttempts, recoverFromOthers, recoverSteps } from '../activities/recover-steps.ts';
+import { TurnRegistry } from '../activities/turns.ts';
+import { workerIdentity } from '../activities/worker-identity.ts';
+import type { AgentRegistry } from '../agents/launch/registry.ts';
+import { requireProc } from '../agents/process/end.ts';
+import { AGENT_SLOTS, AgentSlots } from '../agents/slots.ts';
+import { migrateDatabase } from '../client/migrate-database.ts';
+import { connectTemporal } from '../client/temporal.ts';
+import { FrameWriter } from '../frames/writer.ts';
+import { listFoundAgents } from '../maintenance/agents.ts';
+import { followMovedHome } from '../maintenance/moved-home.ts';
+import { identifySelf } from '../processes/identity.ts';
+import { startRunner } from '../processes/runner.ts';
+import { claimHome } from '../services/home/identity.ts';
+import { homePaths } from '../services/home/home.ts';
+import { makeLog } from '../services/log.ts';
+import { prepareServices } from '../services/prepare.ts';
+import { announceReady } from '../services/supervisor/ready.ts';
+import { readSettings, type Settings } from '../services/settings.ts';
+import { workflowBundle } from '../services/temporal/workflow-bundle.ts';
+import { claimHost } from '../store/hosts.ts';
+import { connect, type Sql } from '../store/sql.ts';
+import { agentQueue, hostQueue, WORKFLOW_QUEUE } from '../contract/names.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { withLock } from '../worktrees/repository-lock.ts';
+import type { Worktrees, WorktreesOptions } from '../worktrees/worktrees.ts';
+import { connectNative, installRuntime } from './connect.ts';
+import {
+  SHUTDOWN_FORCE_MS,
+  SHUTDOWN_GRACE_MS,
+  shutDown,
+  stopOnSignals,
+  type StoppedParts,
+  type Workers,
+} from './stop.ts';
+
+/** A worker that drains waits for the end of its turns, without a limit. */
+const DRAIN_GRACE = '20 days';
+/** The disk limits git; more at once take longer. */
+const GIT_STEPS_AT_ONCE = 16;
+
+/** What worker.ts chooses for the steps. */
+export interface WorkerChoices {
+  readonly agents: (settings: Settings) => AgentRegistry;
+  readonly worktrees: (options: WorktreesOptions) => Worktrees;
+}
+
+interface WorkerParts extends StoppedParts {
+  readonly choices: WorkerChoices;
+  readonly sql: Sql;
+  readonly connection: NativeConnection;
+  readonly bundle: string;
+  /** Where Temporal's core serves its metrics; undefined: nowhere. */
+  readonly metricsAddress: string | undefined;
+}
+
+/** Ends the process: with exit code 0 when a signal has ended the worker and its steps have finished, else with 1. */
+export async function runWorkerProcess(choices: WorkerChoices): Promise<never> {
+  try {
+    await runWorker(choices);
+    process.exit(0);
+  } catch (error) {
+    const said = error instanceof LonghaulError ? error.message : String((error as Error)?.stack ?? error);
+    process.stderr.write(`${said}\n`);
+    process.exit(1);
+  }
+}
+
+async function runWorker(choices: WorkerChoices): Promise<void> {
+  const settings = readSettings(process.env);
+  const log = makeLog('worker');
+  startRunner();
+  const databaseUrl = settings.databaseUrl;
+  if (databaseUrl === undefined || settings.temporal.kind === 'embedded') {
+    throw new LonghaulError(
+      'invalid_input',
+      'The worker needs DATABASE_URL and TEMPORAL_ADDRESS. `longhaul up` starts it with both.',
+    );
+  }
+  const { target } = settings.temporal;
+  await claimHome(settings.home); // before anything in it or in the database is touched: in a container no `up` has
+  const say = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are available');
+  const [bundle] = await Promise.all([
+    workflowBundle(settings.cacheDir),
+    prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, say }),
+  ]);
+  // Last: once the runtime is installed, a signal no longer ends the process by itself.
+  const metricsAddress = await installRuntime(log);
+  const sql = connect(databaseUrl, { max: settings.agentSlots + 10, applicationName: 'longhaul worker' });
+  const [connection] = await Promise.all([
+    connectNative(target),
+    claimHost(sql, settings.hostName),
+    listFoundAgents(sql, process.env['PATH']),
+  ]);
+  const moved = await followMovedHome(settings.home, sql);
+  if (moved.length > 0) log.info({ from: moved }, 'the home was moved; its worktrees are known by their new paths');
+  const temporal = connectTemporal(target);
+  await work({
+    choices,
+    settings,
+    sql,
+    log,
+    temporal: temporal.client,
+    turns: new TurnRegistry(),
+    slots: openSlots(settings),
+    forceShutdown: new AbortController(),
+    connection,
+    bundle,
+    metricsAddress,
+  });
+  await Promise.allSettled([connection.close(), temporal.close(), sql.end({ timeout: 5 })]);
+}
+
+/** Resolves when the workers have ended. */
+async function work(parts: WorkerParts): Promise<void> {
+  const { settings, sql, log, temporal, turns, slots, metricsAddress } = parts;
+  const host = settings.hostName;
+  const workers = await createWorkers(parts);
+  // Before this worker takes any step.
+  await Promise.all([slots.freeStale(), endLostAttempts({ sql, host })]);
+  const beside = new AbortController();
+  const { signal } = beside;
+  stopOnSignals(workers, parts, signal);
+  const turnsOver = workers.agents.run().then(() => shutDown(workers.runs, workers.disk));
+  const running = Promise.all([turnsOver, workers.runs.run(), workers.disk.run()]);
+  if (metricsAddress !== undefined) {
+    void exportMetrics({ sql, worker: `${host}/${process.pid}`, address: metricsAddress, log, signal });
+  }
+  const recovery = { sql, temporal, host, log, exclusively: lockOf(settings, 'lost steps') };
+  await recoverSteps(recovery);
+  void recoverFromOthers(recovery, signal);
+  announceReady(process.env);
+  log.info({ host, slots: settings.agentSlots }, 'worker ready');
+  await running;
+  await turns.stopAll('shutdown');
+  beside.abort();
+}
+
+/** Between the workers of this home. */
+function lockOf({ home }: Settings, subject: string): <T>(work: () => Promise<T>) => Promise<T> {
+  return (work) => withLock({ locksDir: path.join(home, 'locks'), subject }, work);
+}
+
+function openSlots(settings: Settings): AgentSlots {
+  const meter = Runtime.instance().metricMeter;
+  const held = meter.createGauge(
+    'longhaul_agent_slots_held',
+    'int',
+    undefined,
+    'Slots that turns of this worker have.',
+  );
+  held.set(0);
+  return new AgentSlots({
+    home: realpathSync(settings.home),
+    folder: homePaths(settings.home).slots,
+    count: settings.agentSlots,
+    exclusively: lockOf(settings, AGENT_SLOTS),
+    onUse: (count) => held.set(count),
+  });
+}
+
+async function createWorkers(parts: WorkerParts): Promise<Workers> {
+  const { choices, settings, sql, log, temporal, turns, slots, forceShutdown, connection, bundle } = parts;
+  requireProc();
+  const me = identifySelf();
+  // Its real path: rows, git and processes of agents name it by that.
+  const home = realpathSync(settings.home);
+  const worktreesDir = path.join(home, 'worktrees');
+  mkdirSync(worktreesDir, { recursive: true, mode: 0o700 }); // git would let other users in
+  const steps = makeSteps({
+    sql,
+    frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is retried')),
+    worktrees: choices.worktrees({ locksDir: path.join(settings.home, 'locks'), root: worktreesDir }),
+    agents: choices.agents(settings),
+    worktreesDir,
+    projectRoots: settings.projectRoots,
+    temporal,
+    temporalContent: settings.temporalContent,
+    host: settings.hostName,
+    worker: me,
+    turns,
+    slots,
+    forceShutdown: forceShutdown.signal,
+    agentTimeouts: settings.agentTimeouts,
+    env: { ...process.env, LONGHAUL_HOME: home },
+    log,
+  });
+  const shared = {
+    connection,
+    namespace: temporal.options.namespace,
+    identity: workerIdentity(settings.hostName, me),
+    shutdownGraceTime: SHUTDOWN_GRACE_MS,
+    shutdownForceTime: SHUTDOWN_FORCE_MS,
+    // A cancel reaches a step with the answer to a heartbeat.
+    maxHeartbeatThrottleInterval: '1s',
+    defaultHeartbeatThrottleInterval: '1s',
+  } as const;
+  const [runs, disk, agents] = await Promise.all([
+    Worker.create({
+      ...shared,
+      taskQueue: WORKFLOW_QUEUE,
+      workflowBundle: { codePath: bundle },
+      activities: { ...steps.workflow },
+      // The workflows of a dead worker wait this long on its sticky queue, unless another worker resets it.
+      stickyQueueScheduleToStartTimeout: '1s',
+    }),
+    Worker.create({
+      ...shared,
+      taskQueue: hostQueue(settings.hostName),
+      activities: { ...steps.host },
+      maxConcurrentActivityTaskExecutions: GIT_STEPS_AT_ONCE,
+    }),
+    Worker.create({
+      ...shared,
+      taskQueue: agentQueue(settings.hostName),
+      activities: { ...steps.agents },
+      maxConcurrentActivityTaskExecutions: settings.agentSlots,
+      // `stopOnSignals` ends turns; Temporal's own limits must not.
+      shutdownGraceTime: DRAIN_GRACE,
+      shutdownForceTime: DRAIN_GRACE,
+    }),
+  ]);
+  return { runs, disk, agents };
+}

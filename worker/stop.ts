@@ -1,0 +1,95 @@
+/**
+ * The two ways in which a worker exits. A stop (SIGTERM, SIGINT) ends its turns, and the next worker continues them. A drain
+ * (SIGUSR2) begins no turn and waits for the end of its turns; a drain can be followed by a stop.
+ */
+import type { Client } from '@temporalio/client';
+import type { Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { untilServedElsewhere } from '../activities/runs-elsewhere.ts';
+import type { TurnRegistry } from '../activities/turns.ts';
+import { workerIdentity } from '../activities/worker-identity.ts';
+import type { AgentSlots } from '../agents/slots.ts';
+import { pollersOf } from '../client/temporal.ts';
+import { identifySelf } from '../processes/identity.ts';
+import { drainingWorkers, recordDrain } from '../services/home/drains.ts';
+import { homePaths } from '../services/home/home.ts';
+import type { Settings } from '../services/settings.ts';
+import { WORKFLOW_QUEUE } from '../contract/names.ts';
+import { LonghaulError } from '../contract/errors.ts';
+
+/** Steps that are running get this long after a SIGTERM; turns are stopped at once and resumed by the next worker. */
+export const SHUTDOWN_GRACE_MS = 8_000;
+export const SHUTDOWN_FORCE_MS = 12_000;
+const DRAIN_SIGNAL = 'SIGUSR2';
+
+export interface Workers {
+  /** Workflows, and steps that need the database only. */
+  readonly runs: Worker;
+  /** Steps on this host's disk. */
+  readonly disk: Worker;
+  /** Steps that hold an agent slot. */
+  readonly agents: Worker;
+}
+
+export interface StoppedParts {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly temporal: Client;
+  readonly turns: TurnRegistry;
+  readonly slots: AgentSlots;
+  /** Aborted when steps must give up because this process exits. */
+  readonly forceShutdown: AbortController;
+}
+
+/** They finish what they have begun and poll for nothing more. */
+export function shutDown(...workers: readonly Worker[]): void {
+  for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+/** `over` is aborted once all three workers have ended. */
+export function stopOnSignals({ runs, disk, agents }: Workers, parts: StoppedParts, over: AbortSignal): void {
+  const { turns, slots, forceShutdown, log } = parts;
+  let ending: 'not' | 'draining' | 'stopping' = 'not';
+  const beginNoTurn = (): void => {
+    slots.close();
+    shutDown(agents);
+  };
+  const drain = (): void => {
+    if (ending !== 'not') return;
+    ending = 'draining';
+    log.info({ turns: turns.size }, 'worker drains: it begins no turn and ends with the last of its turns');
+    beginNoTurn();
+    void leaveRuns(parts, over).then(() => shutDown(runs, disk));
+  };
+  const stop = (signal: string): void => {
+    if (ending === 'stopping') return;
+    ending = 'stopping';
+    log.info({ signal, turns: turns.size }, 'worker stops; the next worker continues its turns');
+    // First no new steps, then the turns: otherwise a stopped turn would return to this worker.
+    beginNoTurn();
+    shutDown(runs, disk);
+    void turns.stopAll('shutdown');
+    const lost = new LonghaulError('worker_lost', 'the worker was shut down');
+    setTimeout(() => forceShutdown.abort(lost), SHUTDOWN_GRACE_MS).unref();
+    setTimeout(() => {
+      log.error({ turns: turns.size }, 'the worker exits before its steps have finished');
+      process.exit(1);
+    }, SHUTDOWN_FORCE_MS).unref();
+  };
+  process.on(DRAIN_SIGNAL, drain);
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+}
+
+/**
+ * Leaves the runs to another worker, because a newer one may have begun runs in a way that this one does not know. Without
+ * another worker this one serves them: otherwise no process would receive a cancel or store what a turn has made.
+ */
+async function leaveRuns({ settings, temporal, log }: StoppedParts, over: AbortSignal): Promise<void> {
+  const paths = homePaths(settings.home);
+  await recordDrain(paths).catch((err: unknown) => log.warn({ err }, 'the drain of this worker could not be recorded'));
+  const { hostName: host } = settings;
+  const identity = workerIdentity(host, identifySelf());
+  const pollers = () => pollersOf(temporal, WORKFLOW_QUEUE, 'workflow');
+  await untilServedElsewhere({ host, identity, pollers, draining: () => drainingWorkers(paths), log }, over);
+}
