@@ -6,11 +6,12 @@
  * which the database was copied, is not used: the turn starts over in a worktree of this home.
  */
 import path from 'node:path';
-import { appendKeyed } from '../store/append-frames.ts';
 import { forgetAttempts } from '../store/forget-open-turns.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import type { Sql, Tx } from '../store/sql.ts';
-import type { SessionId, TaskId } from '../contract/ids.ts';
+import { isKeptWorktree, lockTaskToBegin, pendingResults, projectPathOf } from '../store/task-worktrees.ts';
+import { begin, storeWorktree } from '../store/tasks.ts';
+import { type SessionId, shortId, type TaskId } from '../contract/ids.ts';
 import type { CreatedWorktree, StepInput } from '../contract/steps.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { MadeWorktree } from '../worktrees/create.ts';
@@ -49,9 +50,8 @@ export function makeCreateWorktree(deps: StepDeps) {
     const made = await withHeartbeat((signal) =>
       makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, forceShutdown]) }),
     );
-    await sql`
-      UPDATE tasks SET worktree_path = ${made.worktreePath}, base_commit = coalesce(base_commit, ${made.base})
-       WHERE id = ${taskId} AND state = 'running'`;
+    // Superseded: another program ended the task meanwhile. The dispatch step looks at the row again.
+    await storeWorktree(sql, { taskId, worktreePath: made.worktreePath, base: made.base });
     await appendWarnings(sql, { sessionId: place.sessionId, taskId, kind: 'worktree-warning' }, made.warnings);
     return { worktree: made.worktreePath, base: made.base };
   };
@@ -90,28 +90,15 @@ function withoutThese(missing: readonly string[], base: string | undefined): str
 
 /** Any program may insert any project: here is the first that goes to it. Its repository may lie elsewhere than its folder. */
 async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly string[]): Promise<void> {
-  const [project] = await sql<{ path: string | null }[]>`
-    SELECT p.path FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
-  if (!project?.path) return;
-  await refuseOutside(project.path, roots);
-  const commonDir = commonDirOf(project.path);
+  const projectPath = await projectPathOf(sql, taskId);
+  if (!projectPath) return;
+  await refuseOutside(projectPath, roots);
+  const commonDir = commonDirOf(projectPath);
   if (commonDir !== undefined) await refuseOutside(commonDir, roots);
 }
 
 async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: StepDeps): Promise<Place> {
-  const [task] = await tx<
-    {
-      state: string;
-      session_id: SessionId;
-      path: string;
-      base_commit: string | null;
-      worktree_path: string | null;
-      waited_s: number | null;
-    }[]
-  >`
-    SELECT t.state, t.session_id, p.path, t.base_commit, t.worktree_path,
-           CASE WHEN t.started_at IS NULL AND isfinite(t.created_at) THEN extract(epoch FROM clock_timestamp() - t.created_at)::float8 END AS waited_s
-      FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId} FOR UPDATE OF t`;
+  const task = await lockTaskToBegin(tx, taskId);
   if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row or its project's was deleted`);
   if (task.state !== 'pending' && task.state !== 'running') {
     throw new LonghaulError('superseded', `task ${taskId} is ${task.state}: expected pending or running`);
@@ -119,19 +106,13 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
   const { session_id: sessionId, worktree_path: named } = task;
   const isElsewhere = named !== null && !worktrees.isOwn(named);
   if (isElsewhere) await forgetAttempts(tx, [taskId]);
+  // A session continues from its newest result, unless that was rejected or is in the project already.
   const [worktreePath, bases] = await Promise.all([
     named === null || isElsewhere ? pathFor(tx, { taskId, sessionId, worktreesDir }) : named,
-    task.base_commit === null ? results(tx, sessionId) : [task.base_commit],
+    task.base_commit === null ? pendingResults(tx, sessionId, MAX_BASES) : [task.base_commit],
   ]);
-  await Promise.all([
-    tx`
-      UPDATE tasks SET state = 'running', phase = 'preparing', worktree_path = ${worktreePath},
-             started_at = coalesce(started_at, clock_timestamp())
-       WHERE id = ${taskId}`,
-    appendKeyed(tx, sessionId, [
-      { key: `${taskId}:preparing`, taskId, body: { type: 'task_state', state: 'running', phase: 'preparing' } },
-    ]),
-  ]);
+  // The row is locked and open, so this transition cannot be superseded.
+  await begin(tx, { taskId, worktreePath });
   return {
     sessionId,
     projectPath: task.path,
@@ -148,15 +129,5 @@ async function pathFor(
   { taskId, sessionId, worktreesDir }: { taskId: TaskId; sessionId: SessionId; worktreesDir: string },
 ): Promise<string> {
   const usual = path.join(worktreesDir, sessionId);
-  const kept = await tx`SELECT FROM tasks WHERE session_id = ${sessionId} AND kept_worktree = ${usual}`;
-  return kept.length === 0 ? usual : `${usual}-${taskId.slice(0, 8)}`;
-}
-
-/** A session goes on from its newest result, unless that was rejected or is in the project already. Newest first. */
-async function results(tx: Tx, sessionId: SessionId): Promise<string[]> {
-  const rows = await tx<{ result_commit: string }[]>`
-    SELECT result_commit FROM pending_changes
-     WHERE session_id = ${sessionId} AND state = 'pending' AND result_commit ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'
-     ORDER BY created_at DESC, id DESC LIMIT ${MAX_BASES}`;
-  return [...new Set(rows.map((row) => row.result_commit))];
+  return (await isKeptWorktree(tx, sessionId, usual)) ? `${usual}-${shortId(taskId)}` : usual;
 }

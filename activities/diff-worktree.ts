@@ -4,12 +4,13 @@
  */
 import { stat } from 'node:fs/promises';
 import { endTask } from '../agents/process/end.ts';
-import { appendKeyed } from '../store/append-frames.ts';
 import { endAttempts } from '../store/attempts.ts';
-import { storeDiff } from '../store/collected-diffs.ts';
-import type { SessionId, TaskId } from '../contract/ids.ts';
+import { hasDiff, storeDiff } from '../store/collected-diffs.ts';
+import { lockTaskToCollect, type TaskToCollect } from '../store/task-worktrees.ts';
+import { enterCollecting } from '../store/tasks.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { CollectedDiff, StepInput } from '../contract/steps.ts';
-import { isFinal, type TaskState } from '../contract/task.ts';
+import { isFinal } from '../contract/task.ts';
 import { head } from '../contract/cut-text.ts';
 import { isErrno } from '../contract/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
@@ -18,15 +19,8 @@ import { taskRef } from '../worktrees/worktrees.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
-interface Place {
-  /** Absent: its row was deleted. */
-  readonly state?: TaskState;
-  readonly session_id: SessionId | null;
-  readonly input: string;
-  readonly project_path: string | null;
-  readonly worktree_path: string | null;
-  readonly base_commit: string | null;
-}
+/** A task whose row was deleted has no state. */
+type Place = Omit<TaskToCollect, 'state'> & Partial<Pick<TaskToCollect, 'state'>>;
 
 export function makeDiffWorktree(deps: StepDeps) {
   const { sql, turns, worktrees } = deps;
@@ -89,10 +83,7 @@ async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | 
  */
 async function goneDiff(deps: StepDeps, place: Place, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
-  const queued = await deps.sql`
-    SELECT FROM pending_changes WHERE task_id = ${taskId}
-     UNION ALL SELECT FROM collected_diffs WHERE task_id = ${taskId}`;
-  if (queued.length > 0) return { kind: 'none' };
+  if (await hasDiff(deps.sql, taskId)) return { kind: 'none' };
   const gone = `the worktree's folder ${place.worktree_path} was removed while the task was at work`;
   const record = await deps.worktrees.findOwned(taskId);
   // Our own removal says so in the record before the first file goes, and comes after all is stored.
@@ -138,19 +129,11 @@ async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: read
  */
 async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
   return sql.begin(async (tx) => {
-    const [place] = await tx<(Place & Required<Pick<Place, 'state'>>)[]>`
-      SELECT t.state, t.session_id, t.input, p.path AS project_path, t.worktree_path, t.base_commit
-        FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
-       WHERE t.id = ${taskId} FOR UPDATE OF t`;
+    const place = await lockTaskToCollect(tx, taskId);
     if (!place) return undefined;
     if (place.session_id) await endAttempts(tx, taskId, place.session_id);
-    if (isFinal(place.state)) return place;
-    await tx`UPDATE tasks SET phase = 'collecting' WHERE id = ${taskId}`;
-    if (place.session_id) {
-      await appendKeyed(tx, place.session_id, [
-        { key: `${taskId}:collecting`, taskId, body: { type: 'task_state', state: 'running', phase: 'collecting' } },
-      ]);
-    }
+    // Superseded: the task has ended. Its worktree is collected nevertheless.
+    await enterCollecting(tx, taskId);
     return place;
   });
 }

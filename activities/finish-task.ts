@@ -7,12 +7,13 @@ import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';
 import { isOpenCall } from '../frames/fold.ts';
 import { foldMessage, foldSegments } from '../frames/read-message.ts';
 import { endAttempts } from '../store/attempts.ts';
-import { finishMessage, streamingChat } from '../store/messages.ts';
+import { finishMessage, messageText, streamingChat } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
+import { end, lockTaskToEnd, type TaskEnding, type TaskToEnd } from '../store/tasks.ts';
 import { wellFormedText } from '../store/well-formed.ts';
-import type { MessageId, SessionId, TaskId } from '../contract/ids.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { FinishInput } from '../contract/steps.ts';
-import { type FinalState, isFinal, type TaskEnd, type TaskResult, type TaskState } from '../contract/task.ts';
+import { type FinalState, isFinal, type TaskEnd, type TaskResult } from '../contract/task.ts';
 import { shorten } from '../contract/cut-text.ts';
 import { isErrorCode } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
@@ -21,17 +22,6 @@ import { withSentences } from './withhold.ts';
 /** What people read in a list: §3 of the design bounds it. */
 const MAX_SUMMARY_CHARS = 500;
 const CANCEL_MS = 5_000;
-
-interface TaskRow {
-  readonly state: TaskState;
-  readonly session_id: SessionId | null;
-  readonly message_id: MessageId | null;
-  readonly worktree_path: string | null;
-  readonly output_summary: string | null;
-  readonly error_code: string | null;
-  readonly withheld: unknown;
-  readonly cancel_reason: string | null;
-}
 
 export function makeFinishTask({ sql, temporal, temporalContent, log }: StepDeps) {
   return async function finishTask(input: FinishInput): Promise<TaskResult> {
@@ -54,44 +44,22 @@ async function cancelRun(temporal: StepDeps['temporal'], log: StepDeps['log']): 
 }
 
 async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
-  const [task] = await tx<TaskRow[]>`
-    SELECT state, session_id, message_id, worktree_path, output_summary, error_code, withheld, left(cancel_reason, 400) AS cancel_reason
-      FROM tasks WHERE id = ${given.taskId} FOR UPDATE`;
+  const task = await lockTaskToEnd(tx, given.taskId);
   if (!task) return { state: 'failed', code: 'task_gone', summary: 'The task was deleted while it ran.' };
   if (isFinal(task.state)) return afterEnd(tx, task, given.taskId);
   const input = withWords(given, task);
   if (task.session_id) await endAttempts(tx, input.taskId, task.session_id);
   const summary = await summaryOf(tx, task, input);
-  const frames = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
-  await writeEnd(tx, task, input, summary);
-  if (task.session_id) {
-    const kept = keptText(task, input);
-    if (kept !== undefined) {
-      frames.push({
-        key: `${input.taskId}:kept-worktree`,
-        taskId: input.taskId,
-        body: { type: 'warning', message: kept },
-      });
-    }
-    const error_code = input.end.state === 'failed' ? { error_code: input.end.code } : {};
-    frames.push({
-      key: `${input.taskId}:end`,
-      taskId: input.taskId,
-      body: {
-        type: 'task_state',
-        state: input.end.state,
-        phase: 'cleaning',
-        output_summary: summary,
-        ...error_code,
-      },
-    });
-    await appendKeyed(tx, task.session_id, frames);
-  }
-  return resultOf(input.end.state, summary, input.end.state === 'failed' ? input.end.code : null);
+  const before = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
+  const { state } = input.end;
+  const code = input.end.state === 'failed' ? input.end.code : undefined;
+  // The row is locked and not final, so this transition cannot be superseded.
+  await end(tx, { taskId: input.taskId, state, code, summary, kept: keptWorktree(task, input), before });
+  return resultOf(state, summary, code ?? null);
 }
 
 /** What Temporal was not given comes from the row: sentences of steps, and why a person cancelled. */
-function withWords(given: FinishInput, task: TaskRow): FinishInput {
+function withWords(given: FinishInput, task: TaskToEnd): FinishInput {
   const { end, keptWorktree: kept } = given;
   return {
     ...given,
@@ -100,7 +68,7 @@ function withWords(given: FinishInput, task: TaskRow): FinishInput {
   };
 }
 
-function endWithWords(end: TaskEnd, { withheld, cancel_reason }: TaskRow): TaskEnd {
+function endWithWords(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd): TaskEnd {
   if (end.state === 'failed') return { ...end, message: withSentences(end.message, withheld) };
   if (end.state === 'cancelled') {
     const reason = end.reason ?? cancel_reason;
@@ -110,7 +78,7 @@ function endWithWords(end: TaskEnd, { withheld, cancel_reason }: TaskRow): TaskE
 }
 
 /** Some program ended the row while the task ran, or this step runs again: what it left open is closed. */
-async function afterEnd(tx: Tx, task: TaskRow, taskId: TaskId): Promise<TaskResult> {
+async function afterEnd(tx: Tx, task: TaskToEnd, taskId: TaskId): Promise<TaskResult> {
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
   const frames = await finishStreaming(tx, task, { taskId, state });
   if (task.session_id && frames.length > 0) await appendKeyed(tx, task.session_id, frames);
@@ -124,7 +92,7 @@ function resultOf(state: TaskResult['state'], summary: string, code: string | nu
 /** A turn that was stopped or lost left its message streaming: what the log has of it is kept. */
 async function finishStreaming(
   tx: Tx,
-  task: TaskRow,
+  task: TaskToEnd,
   { taskId, state }: { taskId: TaskId; state: FinalState },
 ): Promise<KeyedFrame[]> {
   const { session_id: sessionId, message_id: messageId } = task;
@@ -151,22 +119,7 @@ async function finishStreaming(
   return [{ key: `${taskId}:message-complete`, taskId, body }];
 }
 
-async function writeEnd(
-  tx: Tx,
-  task: TaskRow,
-  { taskId, end, keptWorktree }: FinishInput,
-  summary: string,
-): Promise<void> {
-  await tx`
-    UPDATE tasks
-       SET state = ${end.state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
-           error_code = ${end.state === 'failed' ? end.code : null}, waits_until = NULL, withheld = NULL,
-           kept_worktree = ${keptWorktree === undefined ? null : task.worktree_path},
-           cost_tokens = (SELECT CASE WHEN tokens_used IS NOT NULL THEN least(greatest(tokens_used, 0), 9007199254740991) END FROM messages WHERE id = ${task.message_id})
-     WHERE id = ${taskId}`;
-}
-
-async function summaryOf(tx: Tx, task: TaskRow, { taskId, end, keptWorktree }: FinishInput): Promise<string> {
+async function summaryOf(tx: Tx, task: TaskToEnd, { taskId, end, keptWorktree }: FinishInput): Promise<string> {
   const kept =
     keptWorktree === undefined || !task.worktree_path
       ? ''
@@ -175,23 +128,27 @@ async function summaryOf(tx: Tx, task: TaskRow, { taskId, end, keptWorktree }: F
   return cut(said, MAX_SUMMARY_CHARS - Math.min(kept.length, MAX_SUMMARY_CHARS / 2)) + cut(kept, MAX_SUMMARY_CHARS / 2);
 }
 
-/** The whole reason, which the summary cuts, and what a person must do. */
-function keptText({ worktree_path: place }: TaskRow, { end, keptWorktree }: FinishInput): string | undefined {
-  if (keptWorktree === undefined || !place) return undefined;
-  const reason = keptWorktree.trimEnd();
-  const isOthers = end.state === 'failed' && end.code === 'worktree_replaced';
+/** With the whole reason, which the summary cuts, and what the user must do. */
+function keptWorktree(
+  { worktree_path: worktree }: TaskToEnd,
+  { end: ended, keptWorktree: why }: FinishInput,
+): TaskEnding['kept'] {
+  if (why === undefined || !worktree) return undefined;
+  const reason = why.trimEnd();
+  const isOthers = ended.state === 'failed' && ended.code === 'worktree_replaced';
   const next = isOthers
     ? 'Look at what is there, and delete it by hand.'
     : 'Take what you need from there; `longhaul gc --kept` then deletes the worktree with all that is in it.';
-  return wellFormedText(`The worktree was kept at ${place}: ${reason}${/[.!?]$/.test(reason) ? '' : '.'} ${next}`);
+  const warning = `The worktree was kept at ${worktree}: ${reason}${/[.!?]$/.test(reason) ? '' : '.'} ${next}`;
+  return { worktree, warning: wellFormedText(warning) };
 }
 
-async function headline(tx: Tx, task: TaskRow, taskId: TaskId, end: TaskEnd): Promise<string> {
+async function headline(tx: Tx, task: TaskToEnd, taskId: TaskId, end: TaskEnd): Promise<string> {
   if (end.state === 'failed') return end.message;
   if (end.state === 'cancelled') return end.reason ? `Cancelled: ${end.reason}` : 'Cancelled.';
-  const [message] = await tx<{ content: string }[]>`SELECT content FROM messages WHERE id = ${task.message_id}`;
-  const lastParagraph = message?.content
-    .trim()
+  const text = task.message_id ? await messageText(tx, task.message_id) : undefined;
+  const lastParagraph = text
+    ?.trim()
     .split(/\n\s*\n/)
     .at(-1)
     ?.trim();

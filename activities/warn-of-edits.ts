@@ -3,7 +3,8 @@
  * large checkout git takes a second, and nobody need wait for it. Run again it says nothing twice.
  */
 import { taskBefore } from '../store/diffs.ts';
-import type { SessionId, TaskId } from '../contract/ids.ts';
+import { findCheckout } from '../store/task-worktrees.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 import { appendWarnings } from './append-warnings.ts';
 import type { StepDeps } from './step.ts';
 
@@ -14,11 +15,10 @@ export async function warnOfEdits(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    const [task] = await sql<{ session_id: SessionId; path: string; base_commit: string | null }[]>`
-      SELECT t.session_id, p.path, t.base_commit FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
+    const task = await findCheckout(sql, taskId);
     if (!task) return;
     const before = task.base_commit === null ? undefined : await taskBefore(sql, taskId, task.base_commit);
-    const startsFrom = before && `the result of task ${before.slice(0, 8)}`;
+    const startsFrom = before && `the result of task ${shortId(before)}`;
     const message = await worktrees.uncommittedEdits(task.path, { ...(startsFrom && { startsFrom }), signal });
     if (!message) return;
     await appendWarnings(sql, { sessionId: task.session_id, taskId, kind: 'uncommitted-edits' }, [message]);

@@ -1,5 +1,6 @@
 /** The attempts at a task's turn, and why one was followed by another. */
 import type { Longhaul } from '../client/connection.ts';
+import { type AttemptView, listAttempts } from '../client/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 
@@ -21,19 +22,7 @@ export function reasonText(code: ErrorCode | null): string {
 }
 
 /** Printed by `longhaul show --json`. */
-interface Attempt {
-  readonly number: number;
-  readonly worker_pid: number;
-  readonly spawned_at: Date | null;
-  readonly ended_at: Date | null;
-  readonly error_code: ErrorCode | null;
-}
-
-interface AttemptRow extends Attempt {
-  readonly outcome: string | null;
-  /** The next attempt took the agent over as it was. */
-  readonly adopted: boolean;
-}
+type Attempt = Omit<AttemptView, 'outcome' | 'adopted'>;
 
 export interface Attempts {
   readonly list: readonly Attempt[];
@@ -41,11 +30,8 @@ export interface Attempts {
   readonly text: string | undefined;
 }
 
-export async function attemptsOf(sql: Longhaul['sql'], taskId: TaskId): Promise<Attempts> {
-  const rows = await sql<AttemptRow[]>`
-    SELECT attempt AS number, worker_pid, spawned_at, ended_at, error_code, outcome ->> 'kind' AS outcome,
-           coalesce((pid, pid_start) = (lead(pid) OVER next, lead(pid_start) OVER next), false) AS adopted
-      FROM attempts WHERE task_id = ${taskId} WINDOW next AS (ORDER BY attempt) ORDER BY attempt`;
+export async function attemptsOf(longhaul: Longhaul, taskId: TaskId): Promise<Attempts> {
+  const rows = await listAttempts(longhaul, taskId);
   const reasons = rows.slice(0, -1).map((row) => `${row.number}: ${whyAnother(row)}`);
   return {
     list: rows.map(({ outcome: _outcome, adopted: _adopted, ...attempt }) => attempt),
@@ -53,7 +39,7 @@ export async function attemptsOf(sql: Longhaul['sql'], taskId: TaskId): Promise<
   };
 }
 
-function whyAnother({ adopted, outcome, error_code: code }: AttemptRow): string {
+function whyAnother({ adopted, outcome, error_code: code }: AttemptView): string {
   if (adopted) return 'Temporal did not hear of it in time, its agent went on';
   return reasonText(outcome === 'waiting' ? 'usage_limit' : code);
 }

@@ -8,7 +8,7 @@ import { assertNever } from '../contract/errors.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { shortId } from './task-text.ts';
+import { shortId } from '../contract/ids.ts';
 
 export function registerCancel(program: Command): void {
   const command = program
@@ -33,7 +33,7 @@ export function registerCancel(program: Command): void {
 
 /** With the row as it is now: one that was about to start may have ended since the wish was written. */
 function sentence(task: TaskDescription, outcome: CancelOutcome): string {
-  const id = shortId(task);
+  const id = shortId(task.id);
   switch (outcome.kind) {
     case 'cancelled':
       return `task ${id} is cancelled; it had not started`;
@@ -49,7 +49,7 @@ function sentence(task: TaskDescription, outcome: CancelOutcome): string {
 }
 
 function recordedText(task: TaskDescription): string {
-  const id = shortId(task);
+  const id = shortId(task.id);
   if (task.state === 'cancelled') return `task ${id} is cancelled${task.run_id === null ? '; it had not started' : ''}`;
   if (isFinal(task.state)) return `task ${id} is ${task.state}; it ended before it was told`;
   if (task.run_id === null)

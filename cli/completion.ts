@@ -11,7 +11,7 @@ import { agentNames } from '../client/agents.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { shortId } from './task-text.ts';
+import { shortId } from '../contract/ids.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const WORDS = ['tasks', 'sessions', 'agents'] as const;
@@ -49,7 +49,7 @@ async function sayWords(kind: Words): Promise<void> {
 async function wordsOf(longhaul: Longhaul, kind: Words): Promise<string[]> {
   if (kind === 'agents') return agentNames(longhaul.sql);
   const list = kind === 'tasks' ? listTasks : findSessions;
-  return (await list(longhaul, { limit: WORDS_SHOWN })).map(shortId);
+  return (await list(longhaul, { limit: WORDS_SHOWN })).map(({ id }) => shortId(id));
 }
 
 /** One command as completions see it. */

@@ -10,7 +10,7 @@ import { keptRefusal } from '../maintenance/kept-work.ts';
 import { describe, getDiff, getPatch, listTasks, taskBelow } from '../client/tasks.ts';
 import { unfollowableIn } from '../maintenance/patch-check.ts';
 import { sessionDiff } from '../maintenance/session-diff.ts';
-import type { TaskId } from '../contract/ids.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
@@ -110,7 +110,7 @@ async function sourceOf(longhaul: Longhaul, taskId: TaskId, found: Found): Promi
 async function sayNone(longhaul: Longhaul, taskId: TaskId): Promise<void> {
   const { state } = await describe(longhaul, taskId);
   const soFar = isFinal(state) ? 'left no change' : `is ${state} and has left no change yet`;
-  process.stderr.write(`task ${taskId.slice(0, 8)} ${soFar}\n`);
+  process.stderr.write(`task ${shortId(taskId)} ${soFar}\n`);
 }
 
 /** How to take a change, the whole of it first. On top of another it does not apply to a checkout without that one. */
@@ -119,13 +119,13 @@ export function takeLines(
   before: TaskId | undefined,
   { session }: Pick<DiffOptions, 'session'>,
 ): { readonly whole: string; readonly lines: readonly string[] } {
-  const id = taskId.slice(0, 8);
+  const id = shortId(taskId);
   const whole = `longhaul diff ${session ? '--session ' : ''}${id}`;
   if (before === undefined) return { whole, lines: [`into your checkout: ${whole} | ${APPLY}`] };
   return {
     whole,
     lines: [
-      `on top of the change of task ${before.slice(0, 8)}, into a checkout that has it: ${whole} | ${APPLY}`,
+      `on top of the change of task ${shortId(before)}, into a checkout that has it: ${whole} | ${APPLY}`,
       `into a checkout that does not have it, all changes of the session: longhaul diff --session ${id} | ${APPLY}`,
     ],
   };

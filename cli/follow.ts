@@ -2,13 +2,13 @@
 import type { Longhaul } from '../client/connection.ts';
 import { framesBeside, followTask } from '../client/follow-task.ts';
 import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
-import type { TaskId } from '../contract/ids.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { EXIT, sayIfReaderLeaves } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
 import { lineColumns, type LiveLine, liveScreen, plainScreen, type Screen } from './screen.ts';
 import { watchServices } from './service-watch.ts';
-import { changeText, shortId } from './task-text.ts';
+import { changeText } from './task-text.ts';
 import { hang, harmless, type Paint, painter, seconds, type Style } from './terminal.ts';
 import { Timeline } from './timeline.ts';
 
@@ -116,11 +116,11 @@ function print(lines: readonly LiveLine[]): void {
 
 function headerLines(task: TaskDescription): LiveLine[] {
   const facts = [task.agent ?? 'no agent', task.project_path ?? task.project_name ?? 'no project'];
-  return [{ text: `task ${shortId(task)} ${facts.map(harmless).join(' · ')}`, style: 'bold' }];
+  return [{ text: `task ${shortId(task.id)} ${facts.map(harmless).join(' · ')}`, style: 'bold' }];
 }
 
 function detachedLines(taskId: TaskId): LiveLine[] {
-  const id = shortId({ id: taskId });
+  const id = shortId(taskId);
   const lines = [
     '',
     'Detached; the task continues.',
@@ -131,7 +131,7 @@ function detachedLines(taskId: TaskId): LiveLine[] {
 }
 
 function leftText(taskId: TaskId): string {
-  const id = shortId({ id: taskId });
+  const id = shortId(taskId);
   return `longhaul: the reader of the output is gone; task ${id} continues: longhaul watch ${id}`;
 }
 
@@ -144,7 +144,7 @@ export const endLine = (task: TaskDescription, paint: Paint): string => {
 };
 
 function ending(task: TaskDescription): LiveLine {
-  if (!isFinal(task.state)) return { text: `task ${shortId(task)} is ${task.state}` };
+  if (!isFinal(task.state)) return { text: `task ${shortId(task.id)} is ${task.state}` };
   const [mark, style]: readonly [string, Style] = isKept(task) ? ['!', 'yellow'] : MARKS[task.state];
   const tookMs = Date.parse(task.ended_at ?? '') - Date.parse(task.created_at ?? '');
   const head = [`${mark} ${task.state}`];
@@ -158,7 +158,7 @@ function ending(task: TaskDescription): LiveLine {
 function keptLines(task: TaskDescription): string[] {
   return [
     `  Its worktree was kept, with all that the agent wrote: ${harmless(task.kept_worktree ?? '')}`,
-    `  longhaul show ${shortId(task)}    why, and what to do`,
+    `  longhaul show ${shortId(task.id)}    why, and what to do`,
   ];
 }
 
@@ -177,10 +177,10 @@ export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
   if (isKept(task)) more.push(...keptLines(task));
   if (task.change && before) {
     more.push(
-      `  longhaul diff ${shortId(task)}            on top of the change of task ${shortId({ id: before })}`,
-      `  longhaul diff --session ${shortId(task)}  all changes of the session`,
+      `  longhaul diff ${shortId(task.id)}            on top of the change of task ${shortId(before)}`,
+      `  longhaul diff --session ${shortId(task.id)}  all changes of the session`,
     );
-  } else if (task.change) more.push(`  longhaul diff ${shortId(task)}`);
-  else if (task.state === 'failed') more.push(`  longhaul show ${shortId(task)}`);
+  } else if (task.change) more.push(`  longhaul diff ${shortId(task.id)}`);
+  else if (task.state === 'failed') more.push(`  longhaul show ${shortId(task.id)}`);
   return [{ text: '' }, ending(task), ...more.map((text) => ({ text }))];
 }

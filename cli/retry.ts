@@ -6,7 +6,7 @@ import { describe } from '../client/tasks.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { shortId } from './task-text.ts';
+import { shortId } from '../contract/ids.ts';
 
 export function registerRetry(program: Command): void {
   const command = program
@@ -22,7 +22,7 @@ export function registerRetry(program: Command): void {
           const shown = options.json ? JSON.stringify(await describe(longhaul, taskId)) : taskId;
           process.stdout.write(`${shown}\n`);
           if (!options.json && process.stdout.isTTY) {
-            process.stdout.write(`  longhaul watch ${shortId({ id: taskId })}    see how it goes\n`);
+            process.stdout.write(`  longhaul watch ${shortId(taskId)}    see how it goes\n`);
           }
         }),
       ),

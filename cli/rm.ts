@@ -9,8 +9,9 @@ import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { changeText, firstLine, shortId } from './task-text.ts';
+import { changeText, firstLine } from './task-text.ts';
 import { fit, harmless } from './terminal.ts';
+import { shortId } from '../contract/ids.ts';
 
 interface RemoveOptions {
   readonly yes?: boolean;
@@ -52,7 +53,7 @@ async function confirmed(task: TaskDescription): Promise<boolean> {
   }
   const lines = createInterface({ input: process.stdin, output: process.stdout });
   try {
-    const what = `${shortId(task)} "${fit(firstLine(task.input), 40)}"`;
+    const what = `${shortId(task.id)} "${fit(firstLine(task.input), 40)}"`;
     const answer = await lines.question(
       `Remove task ${what} with its messages and its change (${changeText(task.change)})? [y/N] `,
     );
@@ -70,7 +71,7 @@ function removedJson(task: TaskDescription, { session, resultCommit, projectPath
 }
 
 function removedText(task: TaskDescription, { resultCommit, projectPath }: RemovedTask): string {
-  const lines = [`task ${shortId(task)} is removed`];
+  const lines = [`task ${shortId(task.id)} is removed`];
   if (resultCommit !== null) {
     const where = projectPath === null ? '' : `-C ${projectPath} `;
     lines.push('  The commit of its result stays in the repository. To remove it, too:');

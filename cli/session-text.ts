@@ -2,8 +2,9 @@
 import type { SessionSummary } from '../client/sessions.ts';
 import { type TaskState, TASK_STATES } from '../contract/task.ts';
 import { type Cell, type Column, tableLines } from './table.ts';
-import { ageText, firstLine, shortId, STATE_STYLES } from './task-text.ts';
+import { ageText, firstLine, STATE_STYLES } from './task-text.ts';
 import { harmless, type Paint } from './terminal.ts';
+import { shortId } from '../contract/ids.ts';
 
 const HEADER: readonly Column[] = [
   { title: 'SESSION' },
@@ -23,7 +24,7 @@ export function sessionTable(
   const rows = sessions.map((session): Cell[] => {
     const state = TASK_STATES.find((one): one is TaskState => one === session.last_state);
     return [
-      { text: shortId(session) },
+      { text: shortId(session.id) },
       { text: String(session.open_tasks) },
       { text: String(session.tasks) },
       { text: session.last_state ?? '-', ...(state && { style: STATE_STYLES[state] }) },

@@ -7,8 +7,9 @@ import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { changeText, isStopping, leftText, shortId, STATE_STYLES } from './task-text.ts';
+import { changeText, isStopping, leftText, STATE_STYLES } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
+import { shortId } from '../contract/ids.ts';
 
 export function registerShow(program: Command): void {
   const command = program
@@ -19,7 +20,7 @@ export function registerShow(program: Command): void {
       runCommand(options, () =>
         withLonghaul(async ({ longhaul }) => {
           const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
-          const attempts = await attemptsOf(longhaul.sql, task.id);
+          const attempts = await attemptsOf(longhaul, task.id);
           const shown = options.json
             ? JSON.stringify({ ...task, attempts: attempts.list }, undefined, 2)
             : taskText(task, { attempts, retentionDays: longhaul.historyRetentionDays }, painter(process.stdout));
@@ -68,10 +69,10 @@ function taskText(task: TaskDescription, { attempts, retentionDays }: Known, pai
     .filter(([, value]) => value !== null && value !== '')
     .map(([name, value]) => `${paint('dim', name.padEnd(9))} ${harmlessFact(String(value))}`);
   const next = task.change
-    ? `longhaul diff ${shortId(task)}`
+    ? `longhaul diff ${shortId(task.id)}`
     : isFinal(task.state)
       ? undefined
-      : `longhaul watch ${shortId(task)}`;
+      : `longhaul watch ${shortId(task.id)}`;
   return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
 }
 

@@ -5,7 +5,7 @@ import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { addSubmissionOptions, submitFrom, type SubmissionOptions } from './submission.ts';
-import { shortId } from './task-text.ts';
+import { shortId } from '../contract/ids.ts';
 
 export function registerSubmit(program: Command): void {
   const submit = addSubmissionOptions(program.command('submit'))
@@ -17,7 +17,7 @@ export function registerSubmit(program: Command): void {
           const task = await describe(context.longhaul, taskId);
           process.stdout.write(`${options.json ? JSON.stringify(task) : taskId}\n`);
           if (!options.json && process.stdout.isTTY) {
-            process.stdout.write(`  longhaul watch ${shortId(task)}    see how it goes\n`);
+            process.stdout.write(`  longhaul watch ${shortId(task.id)}    see how it goes\n`);
           }
         }),
       ),

@@ -2,11 +2,9 @@
 import type { TaskDescription } from '../client/tasks.ts';
 import { type Cell, type Column, tableLines } from './table.ts';
 import { harmless, type Paint, seconds, type Style } from './terminal.ts';
+import { shortId } from '../contract/ids.ts';
 
 const DAY_MS = 86_400_000;
-
-/** Enough to be unique among what a person sees; commands take any unique beginning. */
-export const shortId = (task: { readonly id: string }): string => task.id.slice(0, 8);
 
 /** Rows of an adopted table may have states of their own. */
 export const STATE_STYLES: Partial<Record<string, Style>> = {
@@ -82,9 +80,9 @@ export function tableText(
     { title: 'INPUT' },
   ];
   const rows = tasks.map((task): Cell[] => [
-    { text: shortId(task) },
+    { text: shortId(task.id) },
     { text: stateText(task, now), style: STATE_STYLES[task.state] },
-    { text: task.session_id ? shortId({ id: task.session_id }) : '-' },
+    { text: task.session_id ? shortId(task.session_id) : '-' },
     { text: harmless(task.agent ?? '-') },
     { text: harmless(task.project_name ?? '-') },
     { text: ageText(task.created_at, now) },

@@ -3,15 +3,14 @@
  * wishes that nobody has delivered.
  */
 import type { Client } from '@temporalio/client';
-import { appendKeyed } from '../store/append-frames.ts';
-import { cancelUnclaimed, type EndedUnstarted, requestCancel } from '../store/queue.ts';
-import type { Sql, Tx } from '../store/sql.ts';
+import type { Sql } from '../store/sql.ts';
+import { cancelUnstarted, requestCancel } from '../store/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { CANCEL_TASK, taskWorkflowId } from '../contract/names.ts';
 import type { CancelTask, TaskState } from '../contract/task.ts';
 import { head } from '../contract/cut-text.ts';
 import { missing, parseId } from './short-ids.ts';
-import { isRunMissing, isTemporalAway } from './temporal.ts';
+import { isRunMissing, isTemporalUnavailable } from './temporal.ts';
 
 const SIGNAL_MS = 5_000;
 
@@ -36,9 +35,11 @@ export type CancelOutcome =
 /** May be called again. Fails with `task_not_found`, or with `invalid_input` for what is no task id. */
 export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Promise<CancelOutcome> {
   const taskId = parseId('task', id);
-  const state = await requestCancel(deps.sql, taskId, reason);
-  if (state === undefined) throw missing('task', taskId);
-  if (state !== 'pending' && state !== 'running') return { kind: 'already_ended', state: state as TaskState };
+  const request = await requestCancel(deps.sql, taskId, reason);
+  if (request.kind === 'superseded') {
+    if (request.state === undefined) throw missing('task', taskId);
+    return { kind: 'already_ended', state: request.state as TaskState };
+  }
   if (await cancelBeforeStart(deps.sql, taskId, reason)) return { kind: 'cancelled' };
   if (!deps.temporal) return { kind: 'recorded' };
   return { kind: (await signalCancel(deps.temporal, taskId)) ? 'requested' : 'recorded' };
@@ -46,29 +47,9 @@ export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Pro
 
 /** Ends a task that nobody has claimed and that has no run. False: it has a run, or somebody is starting one. */
 export async function cancelBeforeStart(sql: Sql, taskId: TaskId, reason: string | undefined): Promise<boolean> {
-  return sql.begin(async (tx) => {
-    const summary = `Cancelled before it started${reason ? `: ${head(reason, 400)}` : '.'}`;
-    const ended = await cancelUnclaimed(tx, taskId, summary);
-    if (!ended) return false;
-    await sayEnded(tx, { taskId, ended, state: 'cancelled', summary });
-    return true;
-  });
-}
-
-/** In a session the followers of its log hear of the end, too. */
-export async function sayEnded(
-  tx: Tx,
-  end: { taskId: TaskId; ended: EndedUnstarted; state: 'cancelled' | 'failed'; summary: string },
-): Promise<void> {
-  const { taskId, ended, state, summary } = end;
-  if (!ended.sessionId) return;
-  await appendKeyed(tx, ended.sessionId, [
-    {
-      key: `${taskId}:finished`,
-      taskId,
-      body: { type: 'task_state', state, phase: 'queued', output_summary: summary },
-    },
-  ]);
+  const summary = `Cancelled before it started${reason ? `: ${head(reason, 400)}` : '.'}`;
+  const { kind } = await sql.begin((tx) => cancelUnstarted(tx, { taskId, summary }));
+  return kind === 'moved';
 }
 
 /** False: the signal is not delivered, because Temporal is away or the run is not there (yet, or any more). */
@@ -76,7 +57,7 @@ export async function signalCancel(client: Client, taskId: TaskId): Promise<bool
   try {
     return await deliverCancel(client, taskId);
   } catch (error) {
-    if (isTemporalAway(error)) return false;
+    if (isTemporalUnavailable(error)) return false;
     throw error;
   }
 }

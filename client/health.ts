@@ -1,7 +1,7 @@
 /** Whether what a client needs is there, each within a bound. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unappliedMigrations } from '../store/migrate.ts';
-import { isConnectionLoss, type Sql } from '../store/sql.ts';
+import { isConnectionLoss, ping, type Sql } from '../store/sql.ts';
 import type { Longhaul } from './connection.ts';
 import { probeTemporal } from './temporal.ts';
 import { messageOf } from '../contract/errors.ts';
@@ -28,7 +28,7 @@ export async function checkHealth({ sql, temporal }: Pick<Longhaul, 'sql' | 'tem
 /** Without Temporal, whose client takes long to load. */
 export async function checkDatabase(sql: Sql): Promise<Omit<Health, 'temporal'>> {
   const [postgres, migrations] = await Promise.all([
-    healthOf(sql`SELECT 1`),
+    healthOf(ping(sql)),
     healthOf(unappliedMigrations(sql).then(refuseUnapplied)),
   ]);
   return { postgres, migrations };

@@ -1,12 +1,12 @@
 /** Failures of the services that a client stands on, in our words. */
 import { isConnectionLoss } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { isTemporalAway } from './temporal.ts';
+import { isTemporalUnavailable } from './temporal.ts';
 
 /** `undefined`: it is no outage. */
 export function namedFailure(error: unknown): LonghaulError | undefined {
   if (error instanceof LonghaulError) return error;
-  const who = isConnectionLoss(error) ? 'Postgres' : isTemporalAway(error) ? 'Temporal' : undefined;
+  const who = isConnectionLoss(error) ? 'Postgres' : isTemporalUnavailable(error) ? 'Temporal' : undefined;
   if (who === undefined) return undefined;
   return new LonghaulError('service_unreachable', `${who} does not answer. Try again later.`, { cause: error });
 }

@@ -1,7 +1,7 @@
 /** Removing a task that has ended. */
 import { removeTaskRow, type TaskRemoval } from '../store/remove-task.ts';
 import type { Sql } from '../store/sql.ts';
-import type { TaskId } from '../contract/ids.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { missing, parseId } from './short-ids.ts';
 
@@ -21,7 +21,7 @@ export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Pr
   }
   const why =
     removal.why === 'task_open'
-      ? `is ${removal.state}: only a task that has ended can be removed. \`longhaul cancel ${taskId.slice(0, 8)}\` ends it.`
+      ? `is ${removal.state}: only a task that has ended can be removed. \`longhaul cancel ${shortId(taskId)}\` ends it.`
       : 'belongs to a session in which another task is at work: remove it when that one has ended.';
   throw new LonghaulError('invalid_input', `Task ${taskId} ${why}`);
 }

@@ -1,7 +1,7 @@
 /** The same task once more. */
 import { idOf } from '../store/ids.ts';
 import { findTask } from '../store/task-views.ts';
-import type { TaskId } from '../contract/ids.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { missing, parseId } from './short-ids.ts';
@@ -18,7 +18,7 @@ export async function retry(deps: SubmitDeps, id: TaskId): Promise<SubmittedTask
   if (!isFinal(task.state)) {
     throw new LonghaulError(
       'invalid_input',
-      `Task ${taskId} is ${task.state}: only a task that has ended can be retried. \`longhaul cancel ${taskId.slice(0, 8)}\` ends it.`,
+      `Task ${taskId} is ${task.state}: only a task that has ended can be retried. \`longhaul cancel ${shortId(taskId)}\` ends it.`,
     );
   }
   const given = task.session_id !== null && task.session_id !== idOf(taskId, 'session');

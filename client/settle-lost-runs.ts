@@ -7,17 +7,17 @@
  * looks, under an advisory lock.
  */
 import type { Client } from '@temporalio/client';
-import { failUnstarted, forgetRun, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
+import { tryLock } from '../store/advisory-lock.ts';
+import { forgetRun, isOpen, type OpenRun, openRuns, runningWithoutRun } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
+import { failUnstarted } from '../store/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { settleWorkflowId, taskWorkflowId, WORKFLOW_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../contract/names.ts';
 import { COMMANDS, type SettleInput, type TaskEnd } from '../contract/task.ts';
 import { shorten } from '../contract/cut-text.ts';
-import { sayEnded } from './cancel.ts';
 import { endLostWaits } from './end-lost-waits.ts';
-import { isRefusedByTemporal, isRunAlreadyStarted, isRunMissing, isTemporalAway } from './temporal.ts';
+import { isRefusedByTemporal, isRunAlreadyStarted, isRunMissing, isTemporalUnavailable } from './temporal.ts';
 
-const ADVISORY_LOCK = 4_706_003;
 const CALL_MS = 5_000;
 const AT_ONCE = 10;
 
@@ -35,8 +35,7 @@ export interface SettleDeps extends Services {
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
   return deps.sql.begin(async (tx) => {
-    const [lock] = await tx<{ taken: boolean }[]>`SELECT pg_try_advisory_xact_lock(${ADVISORY_LOCK}) AS taken`;
-    if (!lock?.taken) return 0;
+    if (!(await tryLock(tx, 'settle_lost_runs'))) return 0;
     const rest = await openRuns(tx);
     let settled = 0;
     for (const taskId of await runningWithoutRun(tx)) if (await tryToEndWithoutRun(deps, taskId)) settled += 1;
@@ -53,7 +52,7 @@ async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   try {
     return await settleIfLost(deps, run);
   } catch (error) {
-    if (isTemporalAway(error)) throw error;
+    if (isTemporalUnavailable(error)) throw error;
     deps.log.error({ err: error, task_id: run.id, run_id: run.runId }, 'a task could not be compared with its run');
     return false;
   }
@@ -62,11 +61,8 @@ async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {
 async function tryToEndWithoutRun({ sql, log }: SettleDeps, taskId: TaskId): Promise<boolean> {
   const summary = 'The task said that it was running, and had no run: insert tasks as pending.';
   try {
-    return await sql.begin(async (tx) => {
-      const ended = await failUnstarted(tx, { taskId, code: 'terminated', summary });
-      if (ended) await sayEnded(tx, { taskId, ended, state: 'failed', summary });
-      return ended !== undefined;
-    });
+    const { kind } = await sql.begin((tx) => failUnstarted(tx, { taskId, code: 'terminated', summary }));
+    return kind === 'moved';
   } catch (error) {
     log.error({ err: error, task_id: taskId }, 'a task that never had a run could not be ended');
     return false;
@@ -76,7 +72,7 @@ async function tryToEndWithoutRun({ sql, log }: SettleDeps, taskId: TaskId): Pro
 async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   const status = await lostStatus(deps, run);
   if (status === undefined) return false;
-  if (status === 'UNKNOWN' && (await forgetRun(deps.sql, run.id, run.runId))) return true;
+  if (status === 'UNKNOWN' && (await forgetRun(deps.sql, run.id, run.runId)).kind === 'moved') return true;
   const input: SettleInput = { taskId: run.id, host: deps.host, commands: COMMANDS, end: endOf(run, status) };
   try {
     await deps.temporal.withDeadline(Date.now() + CALL_MS, () =>

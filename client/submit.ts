@@ -6,22 +6,20 @@ import { randomUUID } from 'node:crypto';
 import { appendKeyed } from '../store/append-frames.ts';
 import { type ListedAgent, listAgents } from '../store/available-agents.ts';
 import { idOf } from '../store/ids.ts';
+import { addUserMessage } from '../store/messages.ts';
+import { userMessageFrame } from '../store/open-task.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import { findProject } from '../store/projects.ts';
-import { insertTask } from '../store/queue.ts';
-import { addChat, addUserMessage, chatIsOf, findSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
+import { addChat, chatIsOf, findSession, lockSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
 import type { Db, Sql, Tx } from '../store/sql.ts';
 import { refuseTaskValues } from '../store/task-limits.ts';
+import { insertTask } from '../store/tasks.ts';
 import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
-import { head } from '../contract/cut-text.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { refuseWithoutCommit } from './repository-check.ts';
 import { isUuid } from './short-ids.ts';
-
-/** The row has the whole text; a frame is at most 64 KB. */
-const FRAME_INPUT_CHARS = 8_000;
 
 export interface SubmitDeps {
   readonly sql: Sql;
@@ -77,7 +75,7 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
   const { taskId, projectId, submission, agent } = task;
   const { input, model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
   const place = await placeOf(tx, submission, projectId);
-  const chatId = place ? await sayInSession(tx, { taskId, input, agent, ...place }) : undefined;
+  const chatId = place ? await addToSession(tx, { taskId, input, agent, ...place }) : undefined;
   await insertTask(tx, {
     id: taskId,
     projectId,
@@ -214,27 +212,18 @@ async function placeName(db: Db, id: ProjectId): Promise<string> {
 }
 
 /** In a given session the user message is written with the task, in one transaction. */
-async function sayInSession(
+async function addToSession(
   tx: Tx,
   at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent },
 ): Promise<ChatId> {
   const { taskId, sessionId, input } = at;
-  // Two submissions at once into a session without a chat make one chat, not two.
-  await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
+  await lockSession(tx, sessionId);
   const known = at.chatId ?? (await newestOpenChat(tx, sessionId));
   const chatId = known ?? idOf(taskId, 'chat');
   if (!known) {
     await addChat(tx, { id: chatId, sessionId, name: 'External agent execution' });
   }
-  const messageId = idOf(taskId, 'user-message');
-  await addUserMessage(tx, { id: messageId, sessionId, chatId, taskId, content: input });
-  const content = head(input, FRAME_INPUT_CHARS);
-  await appendKeyed(tx, sessionId, [
-    {
-      key: `${taskId}:user-message`,
-      taskId,
-      body: { type: 'message', message_id: messageId, chat_id: chatId, role: 'user', content, status: 'complete' },
-    },
-  ]);
+  await addUserMessage(tx, { id: idOf(taskId, 'user-message'), sessionId, chatId, taskId, content: input });
+  await appendKeyed(tx, sessionId, [userMessageFrame(taskId, { chatId, input })]);
   return chatId;
 }

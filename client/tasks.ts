@@ -1,4 +1,5 @@
 /** What can be asked about tasks. */
+import { type AttemptView, attemptViews } from '../store/attempt-views.ts';
 import { type DiffView, findDiff, findPatch, taskBefore } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
 import {
@@ -16,7 +17,7 @@ import { isFinal } from '../contract/task.ts';
 import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
 import { missing, parseId } from './short-ids.ts';
 
-export type { TaskFilter };
+export type { AttemptView, TaskFilter };
 
 export interface ReadDeps {
   readonly sql: Db;
@@ -47,6 +48,10 @@ export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDesc
   if (!task) throw missing('task', taskId);
   return withLinks(deps, task);
 }
+
+/** The attempts at its turn, oldest first. */
+export const listAttempts = ({ sql }: Pick<ReadDeps, 'sql'>, taskId: TaskId): Promise<AttemptView[]> =>
+  attemptViews(sql, taskId);
 
 /** The task of the same session whose result the task's change is on top of. */
 export async function taskBelow(

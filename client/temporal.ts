@@ -55,7 +55,7 @@ function grpcCode(error: unknown): number | undefined {
 const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 
 /** Whether the server was away or overloaded: the call may have had its effect, and may succeed later. */
-export const isTemporalAway = (error: unknown): boolean => AWAY.includes(grpcCode(error));
+export const isTemporalUnavailable = (error: unknown): boolean => AWAY.includes(grpcCode(error));
 
 /** Whether Temporal knows no such run, or only a closed one where an open one was asked for. */
 export const isRunMissing = (error: unknown): boolean => error instanceof temporalClient().WorkflowNotFoundError;

@@ -10,3 +10,6 @@ export type ChangeId = Id<'ChangeId'>;
 export type PermissionId = Id<'PermissionId'>;
 /** The agent's own conversation id. */
 export type AgentSessionId = Id<'AgentSessionId'>;
+
+/** The beginning of an id, as commands and messages show it. A command accepts it where it is unique. */
+export const shortId = (id: string): string => id.slice(0, 8);

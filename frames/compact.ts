@@ -10,10 +10,10 @@
  * Killed at any moment it has removed whole batches only. Two at once do no harm; the lock only avoids double work.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { tryLock } from '../store/advisory-lock.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../contract/ids.ts';
 
-const ADVISORY_LOCK = 4_706_004;
 /** How long frames stay after the end of their message. */
 const KEEP_SECONDS = 60;
 /** Frames read in one statement: about 20 ms, in which the session's row is locked only at the end. */
@@ -31,8 +31,7 @@ export interface Compaction {
 export async function compactFrames(sql: Sql, signal?: AbortSignal): Promise<Compaction | undefined> {
   // A transaction, not a reserved connection, which would never respond again if Postgres stopped meanwhile.
   return sql.begin(async (tx) => {
-    const [lock] = await tx<{ taken: boolean }[]>`SELECT pg_try_advisory_xact_lock(${ADVISORY_LOCK}) AS taken`;
-    if (!lock?.taken) return undefined;
+    if (!(await tryLock(tx, 'compact_frames'))) return undefined;
     let sessions = 0;
     let frames = 0;
     for (const sessionId of await sessionsToCompact(sql)) {

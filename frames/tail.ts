@@ -11,7 +11,7 @@ import { isConnectionLoss, sqlCode } from '../store/sql.ts';
 import type { SessionId } from '../contract/ids.ts';
 import type { LogPage, PageRead } from './page.ts';
 import type { PageReader } from './page-reader.ts';
-import { Waker } from './waker.ts';
+import { Notifier } from './notifier.ts';
 
 const POLL_MS = 2_000;
 export const RETRY_MS = 250;
@@ -41,7 +41,7 @@ export interface Seat {
 export class Tail {
   readonly #reader: PageReader;
   readonly #sessionId: SessionId;
-  readonly #waker = new Waker();
+  readonly #notifier = new Notifier();
   readonly #stop = new AbortController();
   readonly #seated = new Set<Seated>();
   #pages: LogPage[] = [];
@@ -71,7 +71,7 @@ export class Tail {
   }
 
   wake(seq: number): void {
-    this.#waker.wake(seq);
+    this.#notifier.notify(seq);
   }
 
   /** For a position that the tail reaches. The tail ends with its last reader. */
@@ -113,14 +113,14 @@ export class Tail {
     const { signal } = this.#stop;
     let behind = false;
     while (!signal.aborted) {
-      this.#waker.reset();
+      this.#notifier.reset();
       const read = await this.#look(behind);
       if (read === 'away') await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
       else if (read?.kind !== 'read') return;
       else {
         if (read.page) this.#add(read.page);
         behind = read.more;
-        if (!read.more) await this.#waker.wait(this.#to, POLL_MS, signal);
+        if (!read.more) await this.#notifier.wait({ above: this.#to, timeoutMs: POLL_MS, signal });
       }
     }
   }

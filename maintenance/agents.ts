@@ -12,6 +12,7 @@ import {
 } from '../store/available-agents.ts';
 import type { Db, Sql } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { shortId } from '../contract/ids.ts';
 
 /** Names end up in search attributes, command lines and file names. */
 const NAME = /^[\w][\w.-]{0,59}$/;
@@ -144,7 +145,7 @@ export async function removeAgent(sql: Sql, name: string): Promise<AgentRow> {
       throw invalid(`${name} is not listed. Listed: ${names}.`);
     }
     case 'in_use': {
-      const ids = gone.tasks.slice(0, SHOWN_TASKS).map((id) => id.slice(0, 8));
+      const ids = gone.tasks.slice(0, SHOWN_TASKS).map((id) => shortId(id));
       const more = gone.tasks.length > ids.length ? ` and ${gone.tasks.length - ids.length} more` : '';
       throw invalid(
         `${name} has open tasks: ${ids.join(', ')}${more}. Wait for their end, or \`longhaul cancel\` them.`,

@@ -2,6 +2,7 @@
 import { realpathSync } from 'node:fs';
 import { belongsTo, MARKER } from '../agents/process/environment.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { shortId } from '../contract/ids.ts';
 
 /** Throws `invalid_input` in a task of this very home; its folder is there. */
 export function refuseInsideTask(home: string, env: NodeJS.ProcessEnv): void {
@@ -9,6 +10,6 @@ export function refuseInsideTask(home: string, env: NodeJS.ProcessEnv): void {
   if (task === undefined || belongsTo(realpathSync(home), env) !== 'this_home') return;
   throw new LonghaulError(
     'invalid_input',
-    `This shell belongs to task ${task.slice(0, 8)} of ${home}, and all that it starts ends with the task's turn. Start Longhaul from a shell of your own, or set LONGHAUL_HOME to another folder.`,
+    `This shell belongs to task ${shortId(task)} of ${home}, and all that it starts ends with the task's turn. Start Longhaul from a shell of your own, or set LONGHAUL_HOME to another folder.`,
   );
 }

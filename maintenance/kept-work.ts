@@ -1,7 +1,7 @@
 /** A task whose work could not be stored as a change: `longhaul diff` says where the work is, instead of "no change". */
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
-import type { TaskId } from '../contract/ids.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 import { tryGit } from '../worktrees/git.ts';
 import { commonDirOf } from '../worktrees/repository.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
@@ -11,7 +11,7 @@ export async function keptRefusal(longhaul: Longhaul, taskId: TaskId): Promise<s
   const task = await describe(longhaul, taskId);
   const { kept_worktree: worktree, project_path: project } = task;
   if (worktree === null) return undefined;
-  const id = taskId.slice(0, 8);
+  const id = shortId(taskId);
   const sentences = [`The work of task ${id} is not in a change: its worktree was kept at ${worktree}.`];
   if (project !== null && (await hasCommit(project, taskRef(taskId)))) {
     sentences.push(

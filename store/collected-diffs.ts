@@ -1,5 +1,6 @@
 /** The result of the diff step, until it is queued as a change. */
 import type { ChangeId, SessionId, TaskId } from '../contract/ids.ts';
+import { appendKeyed } from './append-frames.ts';
 import { idOf } from './ids.ts';
 import type { Db, Tx } from './sql.ts';
 import { wellFormedText } from './well-formed.ts';
@@ -25,29 +26,50 @@ export async function storeDiff(db: Db, taskId: TaskId, base: string, found: Dif
           deletions = EXCLUDED.deletions, ignored_files = EXCLUDED.ignored_files`;
 }
 
-export interface QueuedRow {
-  readonly id: ChangeId;
+/** Whether the task's diff is stored, as its change or until the next step. */
+export async function hasDiff(db: Db, taskId: TaskId): Promise<boolean> {
+  const rows = await db`
+    SELECT FROM pending_changes WHERE task_id = ${taskId}
+     UNION ALL SELECT FROM collected_diffs WHERE task_id = ${taskId}`;
+  return rows.length > 0;
+}
+
+interface QueuedRow {
   readonly files: number;
   readonly additions: number;
   readonly deletions: number;
   readonly partial: boolean;
 }
 
-/** Makes the collected diff the task's change. Run again it returns the same row; undefined: there is no diff. */
+export type QueuedDiff =
+  | { readonly kind: 'queued'; readonly changeId: ChangeId }
+  /** The task's row was deleted. */
+  | { readonly kind: 'superseded'; readonly state: undefined }
+  | { readonly kind: 'no_diff' };
+
+/** Makes the collected diff the task's change, and reports it to followers. Run again it returns the same change. */
 export async function queueCollected(
   tx: Tx,
-  change: { taskId: TaskId; sessionId: SessionId; projectPath: string | null; partial: boolean },
-): Promise<QueuedRow | undefined> {
-  const id = idOf(change.taskId, 'change');
+  { taskId, partial }: { taskId: TaskId; partial: boolean },
+): Promise<QueuedDiff> {
+  const [task] = await tx<{ session_id: SessionId; path: string | null }[]>`
+    SELECT t.session_id, p.path FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
+     WHERE t.id = ${taskId} FOR UPDATE OF t`;
+  if (!task) return { kind: 'superseded', state: undefined };
+  const id = idOf(taskId, 'change');
   await tx`
     INSERT INTO pending_changes (id, session_id, task_id, file_path, operation, diff, patch, partial, base_commit,
                                  result_commit, files, additions, deletions, ignored_files)
-    SELECT ${id}, ${change.sessionId}, task_id, ${change.projectPath}, 'edit', diff, patch, ${change.partial},
+    SELECT ${id}, ${task.session_id}, task_id, ${task.path}, 'edit', diff, patch, ${partial},
            base_commit, result_commit, files, additions, deletions, ignored_files
-      FROM collected_diffs WHERE task_id = ${change.taskId}
+      FROM collected_diffs WHERE task_id = ${taskId}
     ON CONFLICT (id) DO NOTHING`;
-  await tx`DELETE FROM collected_diffs WHERE task_id = ${change.taskId}`;
+  await tx`DELETE FROM collected_diffs WHERE task_id = ${taskId}`;
   const [row] = await tx<QueuedRow[]>`
-    SELECT id, jsonb_array_length(files) AS files, additions, deletions, partial FROM pending_changes WHERE id = ${id}`;
-  return row;
+    SELECT jsonb_array_length(files) AS files, additions, deletions, partial FROM pending_changes WHERE id = ${id}`;
+  if (!row) return { kind: 'no_diff' };
+  await appendKeyed(tx, task.session_id, [
+    { key: `${taskId}:change`, taskId, body: { type: 'change_queued', change_id: id, ...row } },
+  ]);
+  return { kind: 'queued', changeId: id };
 }

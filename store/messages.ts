@@ -1,7 +1,7 @@
 /** Messages: the assistant's is `streaming` until its turn's, or its task's, last transaction. */
-import type { ChatId, MessageId } from '../contract/ids.ts';
+import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
-import type { Tx } from './sql.ts';
+import type { Db, Tx } from './sql.ts';
 import { wellFormed, wellFormedText } from './well-formed.ts';
 
 export interface FinishedMessage {
@@ -36,4 +36,31 @@ export async function streamingChat(tx: Tx, id: MessageId): Promise<ChatId | und
   const [row] = await tx<{ chat_id: ChatId }[]>`
     SELECT chat_id FROM messages WHERE id = ${id} AND status = 'streaming' FOR UPDATE`;
   return row?.chat_id;
+}
+
+export async function addUserMessage(
+  db: Db,
+  message: { id: MessageId; sessionId: SessionId; chatId: ChatId; taskId: TaskId; content: string },
+): Promise<void> {
+  await db`
+    INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at, finished_at)
+    VALUES (${message.id}, ${message.sessionId}, ${message.chatId}, ${message.taskId}, 'user', ${message.content},
+            'complete', clock_timestamp(), clock_timestamp())
+    ON CONFLICT (id) DO NOTHING`;
+}
+
+/** Empty, until the turn's or the task's last transaction. */
+export async function addAssistantMessage(
+  db: Db,
+  message: { id: MessageId; sessionId: SessionId; chatId: ChatId; taskId: TaskId },
+): Promise<void> {
+  await db`
+    INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at)
+    VALUES (${message.id}, ${message.sessionId}, ${message.chatId}, ${message.taskId}, 'assistant', '', 'streaming', clock_timestamp())
+    ON CONFLICT (id) DO NOTHING`;
+}
+
+export async function messageText(db: Db, id: MessageId): Promise<string | undefined> {
+  const [row] = await db<{ content: string | null }[]>`SELECT content FROM messages WHERE id = ${id}`;
+  return row?.content ?? undefined;
 }

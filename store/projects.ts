@@ -25,6 +25,14 @@ export async function projectIdsOf(
   return rows.map((row) => row.id);
 }
 
+/** Each folder once. */
+export async function projectFolders(db: Db): Promise<{ readonly id: ProjectId; readonly path: string }[]> {
+  return [
+    ...(await db<{ id: ProjectId; path: string }[]>`
+      SELECT DISTINCT ON (path) id, path FROM projects WHERE path LIKE '/%' ORDER BY path, id`),
+  ];
+}
+
 export interface FoundProject {
   readonly id: ProjectId;
   readonly added: boolean;

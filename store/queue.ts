@@ -2,9 +2,10 @@
  * Task rows as the queue that intake serves. `claimed_at` means that a process is starting the task's run,
  * `run_id` that it was started. The unique index on a session's open claim keeps its tasks one after another.
  */
-import type { ChatId, SessionId, TaskId } from '../contract/ids.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
 import type { TaskState } from '../contract/task.ts';
 import { type Db, sqlCode } from './sql.ts';
+import { type Transition, transitionOf } from './transition.ts';
 
 /** A claim this old without a run belongs to a process that died, or whose call to Temporal was lost. */
 const STALE_CLAIM = '10 seconds';
@@ -107,13 +108,18 @@ export async function takeStaleClaims(db: Db, limit: number): Promise<ClaimedTas
   ];
 }
 
-export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<void> {
-  await db`UPDATE tasks SET run_id = ${runId} WHERE id = ${taskId} AND run_id IS NULL`;
+/** The run exists. Superseded: the row has a run already, also if it is this one. */
+export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<Transition> {
+  const rows = await db<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET run_id = ${runId} WHERE id = ${taskId} AND run_id IS NULL RETURNING session_id`;
+  return transitionOf(db, taskId, rows);
 }
 
 /** Releases a claim that led to no run, as far as is known. */
-export async function releaseClaim(db: Db, taskId: TaskId): Promise<void> {
-  await db`UPDATE tasks SET claimed_at = NULL WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL`;
+export async function releaseClaim(db: Db, taskId: TaskId): Promise<Transition> {
+  const rows = await db<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET claimed_at = NULL WHERE id = ${taskId} AND state = 'pending' AND run_id IS NULL RETURNING session_id`;
+  return transitionOf(db, taskId, rows);
 }
 
 /** Of any length in the row; a signal's payload and a summary are bounded. */
@@ -149,42 +155,16 @@ export async function cancelsToSignal(db: Db): Promise<CancelWish[]> {
   ];
 }
 
-export interface EndedUnstarted {
-  readonly sessionId: SessionId | null;
-}
-
-/** Compare-and-set from open without a claim or a run to cancelled. `undefined`: it was claimed or ended before. */
-export async function cancelUnclaimed(db: Db, taskId: TaskId, summary: string): Promise<EndedUnstarted | undefined> {
-  const [row] = await db<EndedUnstarted[]>`
-    UPDATE tasks SET state = 'cancelled', ended_at = clock_timestamp(), output_summary = ${summary},
-                     cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-     WHERE id = ${taskId} AND state IN ('pending', 'running') AND claimed_at IS NULL AND run_id IS NULL
-    RETURNING session_id AS "sessionId"`;
-  return row;
-}
-
-/** Ends a task that has no run and gets none. `undefined`: it has one, or ended before. */
-export async function failUnstarted(
-  db: Db,
-  { taskId, code, summary }: { taskId: TaskId; code: string; summary: string },
-): Promise<EndedUnstarted | undefined> {
-  const [row] = await db<EndedUnstarted[]>`
-    UPDATE tasks SET state = 'failed', ended_at = clock_timestamp(), error_code = ${code}, output_summary = ${summary}
-     WHERE id = ${taskId} AND state IN ('pending', 'running') AND run_id IS NULL
-    RETURNING session_id AS "sessionId"`;
-  return row;
-}
-
 /**
- * Makes an open task's claim a stale one, so that the next check of any intake starts a new run. False: the task has ended,
- * or has another run, or a cancel was requested.
+ * Makes an open task's claim a stale one, so that the next check of any intake starts a new run. Superseded: the task has
+ * ended, or has another run, or a cancel was requested.
  */
-export async function forgetRun(db: Db, taskId: TaskId, runId: string): Promise<boolean> {
-  const rows = await db`
+export async function forgetRun(db: Db, taskId: TaskId, runId: string): Promise<Transition> {
+  const rows = await db<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET run_id = NULL, claimed_at = clock_timestamp() - ${STALE_CLAIM}::interval
      WHERE id = ${taskId} AND run_id = ${runId} AND state IN ('pending', 'running') AND cancel_requested_at IS NULL
-    RETURNING id`;
-  return rows.length > 0;
+    RETURNING session_id`;
+  return transitionOf(db, taskId, rows);
 }
 
 export interface OpenRun {
@@ -223,38 +203,4 @@ export async function openTasks(db: Db, ids: readonly TaskId[]): Promise<TaskId[
   const rows = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks WHERE id = ANY (${[...ids]}::uuid[]) AND state IN ('pending', 'running')`;
   return rows.map(({ id }) => id);
-}
-
-export interface NewTask {
-  readonly id: TaskId;
-  readonly projectId: string;
-  readonly input: string;
-  readonly agent?: string;
-  readonly model?: string;
-  readonly modeId?: string;
-  readonly thinkingOptionId?: string;
-  readonly sessionId?: SessionId;
-  readonly chatId?: ChatId;
-  readonly priority?: number;
-  readonly permissionPolicy?: string;
-}
-
-export async function insertTask(db: Db, task: NewTask): Promise<void> {
-  await db`
-    INSERT INTO tasks (id, project_id, input, agent, model, mode_id, thinking_option_id, session_id, chat_id, priority, permission_policy)
-    VALUES (${task.id}, ${task.projectId}, ${task.input}, ${task.agent ?? null}, ${task.model ?? null}, ${task.modeId ?? null},
-            ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.chatId ?? null}, ${task.priority ?? null},
-            ${task.permissionPolicy ?? null})`;
-}
-
-/** Stores the cancel request. Time and reason of the first request stay. `undefined`: there is no such task. */
-export async function requestCancel(db: Db, taskId: TaskId, reason: string | undefined): Promise<string | undefined> {
-  const [row] = await db<{ state: string }[]>`
-    UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
-                     cancel_reason = CASE WHEN cancel_requested_at IS NULL THEN ${reason ?? null} ELSE cancel_reason END
-     WHERE id = ${taskId} AND state IN ('pending', 'running')
-    RETURNING state`;
-  if (row) return row.state;
-  const [ended] = await db<{ state: string }[]>`SELECT state FROM tasks WHERE id = ${taskId}`;
-  return ended?.state;
 }

@@ -1,7 +1,9 @@
 /** Sessions and their chats, as submitting a task needs them. */
-import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import type { ChatId, ProjectId, SessionId } from '../contract/ids.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
-import type { Db } from './sql.ts';
+import type { Db, Tx } from './sql.ts';
+import { tokenCount } from './token-count.ts';
+import { wellFormedText } from './well-formed.ts';
 
 export async function findSession(
   db: Db,
@@ -32,21 +34,25 @@ export async function newestOpenChat(db: Db, sessionId: SessionId): Promise<Chat
   return row?.id;
 }
 
+export async function addSession(
+  db: Db,
+  session: { id: SessionId; projectId: ProjectId | null; name: string; model: string | null },
+): Promise<void> {
+  await db`
+    INSERT INTO sessions (id, project_id, name, model, status)
+    VALUES (${session.id}, ${session.projectId}, ${wellFormedText(session.name)}, ${session.model}, 'open')
+    ON CONFLICT (id) DO NOTHING`;
+}
+
+/** Until the transaction ends. Two transactions that both find no chat in the session make one chat, not two. */
+export async function lockSession(tx: Tx, id: SessionId): Promise<void> {
+  await tx`SELECT FROM sessions WHERE id = ${id} FOR UPDATE`;
+}
+
 export async function addChat(db: Db, chat: { id: ChatId; sessionId: SessionId; name: string }): Promise<void> {
   await db`
     INSERT INTO chats (id, session_id, name, status, created_at)
     VALUES (${chat.id}, ${chat.sessionId}, ${chat.name}, 'open', clock_timestamp()) ON CONFLICT (id) DO NOTHING`;
-}
-
-export async function addUserMessage(
-  db: Db,
-  message: { id: MessageId; sessionId: SessionId; chatId: ChatId; taskId: TaskId; content: string },
-): Promise<void> {
-  await db`
-    INSERT INTO messages (id, session_id, chat_id, task_id, role, content, status, created_at, finished_at)
-    VALUES (${message.id}, ${message.sessionId}, ${message.chatId}, ${message.taskId}, 'user', ${message.content},
-            'complete', clock_timestamp(), clock_timestamp())
-    ON CONFLICT (id) DO NOTHING`;
 }
 
 export interface SessionView {
@@ -72,8 +78,7 @@ export async function sessionPage(
   const rows = await db<(SessionView & { readonly page_at: number })[]>`
     SELECT t.id, t.project_id, ${shownText(db, 't', 'name', 'model', 'status')} t.seq, ${isoTime(db, 'created_at')}, ${pageColumn(db)},
            (SELECT count(*) FROM tasks o WHERE o.session_id = t.id AND o.state IN ('pending', 'running')) AS open_tasks,
-           (SELECT CASE WHEN count(m.tokens_used) > 0 THEN least(greatest(sum(m.tokens_used), 0), 9007199254740991)::bigint END
-              FROM messages m WHERE m.session_id = t.id) AS cost_tokens
+           (SELECT ${tokenCount(db, db`sum(m.tokens_used)`)} FROM messages m WHERE m.session_id = t.id) AS cost_tokens
       FROM sessions t
      WHERE ${isAfter(db, wish)} AND ${projectId ? db`t.project_id = ${projectId}` : db`true`}
      ${pageEnd(db, wish)}`;

@@ -46,6 +46,17 @@ export function refuseUnmended(driver: object): void {
   );
 }
 
+/** Resolves when the database responds to a statement. */
+export async function ping(sql: Sql): Promise<void> {
+  await sql`SELECT 1`;
+}
+
+export async function serverVersion(sql: Sql): Promise<{ readonly version: string; readonly number: number }> {
+  const [row] = await sql<{ version: string; number: number }[]>`
+    SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`;
+  return row ?? { version: '', number: 0 };
+}
+
 /** SQLSTATE of a failed statement, or the driver's code of a failed connection (CONNECTION_CLOSED, ECONNREFUSED, …). */
 export function sqlCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;

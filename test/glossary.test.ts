@@ -31,9 +31,9 @@ function readGlossary(): Entry[] {
 
 /** Names that have an avoided word. The test fails for an entry that no source declares any more; the list shrinks to empty. */
 const REMAINING: readonly string[] = [
-  'AWAY CancelWish Doorbell PageWish Seat Stage Told Waker away bell doorbell doorbell.ts goOn goesOn',
-  'hear hearCodex hurry isTemporalAway letGo lives pageWish patiently seat stage told toldOfRetries',
-  'waker waker.ts wish wishBefore',
+  'AWAY CancelWish PageWish Seat Stage Told away bell goOn goesOn',
+  'hear hearCodex hurry letGo lives pageWish patiently seat stage told toldOfRetries',
+  'wish wishBefore',
 ].flatMap((line) => line.split(' '));
 
 /** An avoided word may be several: `data dir` is found in `dataDirOf`. A plural counts as its singular. */

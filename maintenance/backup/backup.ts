@@ -14,6 +14,7 @@ import { prepareHome } from '../../services/home/home.ts';
 import { takeLock } from '../../services/home/lock.ts';
 import { attachPostgres, startPostgres, stopPostgres } from '../../services/postgres/postgres.ts';
 import type { Settings } from '../../services/settings.ts';
+import { projectFolders } from '../../store/projects.ts';
 import { connect, type Sql } from '../../store/sql.ts';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 import { contentsOf, FORMAT, type Manifest } from './contents.ts';
@@ -93,8 +94,7 @@ async function collect(sql: Sql, home: string, folder: string): Promise<Manifest
   await copyFile(join(home, 'postgres', 'password'), to.password);
   if (await exists(join(home, 'token'))) await copyFile(join(home, 'token'), to.token);
   // After the rows: a ref that a row names is in the bundle.
-  const rows = await sql<{ id: string; path: string }[]>`
-    SELECT DISTINCT ON (path) id, path FROM projects WHERE path LIKE '/%' ORDER BY path, id`;
+  const rows = await projectFolders(sql);
   const projects: Manifest['projects'] = [];
   for (const { id, path } of rows) {
     const results = await bundleResults(path, to.bundle(id));

@@ -4,6 +4,7 @@ import { checkHealth, type Health } from '../../client/health.ts';
 import { readSettings, type Settings } from '../../services/settings.ts';
 import { readStatus, type Status } from '../../services/status.ts';
 import type { TemporalTarget } from '../../services/temporal/connection.ts';
+import { countOpen } from '../../store/task-counts.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { findLeftovers } from '../gc/gc.ts';
 import { workerEnvironment } from '../worker-environment.ts';
@@ -13,7 +14,7 @@ import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
 import { checkPeople, readMachine } from './people.ts';
 import { checkRuns } from './runs.ts';
 import { checkAnswers, checkEnvironment, checkParts, isPolled, oughtToRun, type Running } from './services.ts';
-import { checkLeftovers, checkTasks, countOpen } from './tasks.ts';
+import { checkLeftovers, checkTasks } from './tasks.ts';
 
 export async function examine(env: NodeJS.ProcessEnv): Promise<Check[]> {
   const machine = await checkMachine();

@@ -8,6 +8,7 @@ import { isPortFree } from '../../services/supervisor/ports.ts';
 import type { Settings } from '../../services/settings.ts';
 import { partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';
 import { hostNames } from '../../store/hosts.ts';
+import { serverVersion } from '../../store/sql.ts';
 import { workerSilence } from '../../store/worker-metrics.ts';
 import { agentQueue } from '../../contract/names.ts';
 import { differingVariables } from '../worker-environment.ts';
@@ -98,12 +99,13 @@ async function checkDatabase(running: Running, longhaul: Longhaul, health: Healt
   const advice = settings.databaseUrl === undefined ? adviceOn(running, 'postgres') : 'Start it, or correct DATABASE_URL.'; // prettier-ignore
   if (!health.postgres.ok) return [unreachable(name, health.postgres.detail, advice)];
   try {
-    const [row] = await longhaul.sql<{ version: string; number: number }[]>`
-      SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`;
-    if (row && row.number < MIN_POSTGRES) {
-      return [problem(name, `expected Postgres 15 or newer, found ${row.version}`, 'Set DATABASE_URL to a newer one.')];
+    const server = await serverVersion(longhaul.sql);
+    if (server.number < MIN_POSTGRES) {
+      return [
+        problem(name, `expected Postgres 15 or newer, found ${server.version}`, 'Set DATABASE_URL to a newer one.'),
+      ];
     }
-    const found = `Postgres ${row?.version ?? ''}`;
+    const found = `Postgres ${server.version}`;
     if (!health.migrations.ok)
       return [problem(name, `${found}, schema ${health.migrations.detail}`, 'longhaul up -d brings it up to date.')];
     const more = [...(await checkHost(longhaul, settings)), ...(await checkSilence(longhaul, running))];

@@ -3,6 +3,7 @@ import type { Sql } from '../../store/sql.ts';
 import { waitingTasks } from '../../store/left-tasks.ts';
 import type { FoundLeftovers } from '../gc/gc.ts';
 import { type Check, ok, warning } from './check.ts';
+import { shortId } from '../../contract/ids.ts';
 
 const LONG_SECONDS = 60;
 const SILENT_SECONDS = 15 * 60;
@@ -29,16 +30,10 @@ export async function checkTasks(sql: Sql): Promise<Check[]> {
   return checks.length > 0 ? checks : [ok('tasks', `${waiting.open} open, none waits for long`)];
 }
 
-export async function countOpen(sql: Sql): Promise<number> {
-  const [row] = await sql<{ open: number }[]>`
-    SELECT count(*)::int AS open FROM tasks WHERE state IN ('pending', 'running')`;
-  return row?.open ?? 0;
-}
-
 export const ids = (tasks: readonly string[]): string =>
   tasks
     .slice(0, SHOWN)
-    .map((id) => id.slice(0, 8))
+    .map((id) => shortId(id))
     .join(', ') + (tasks.length > SHOWN ? ', …' : '');
 
 const shown = (tasks: readonly string[]): string =>

@@ -8,7 +8,7 @@ import { isAlive } from '../../processes/identity.ts';
 import { openAttempts } from '../../store/attempts.ts';
 import { findTasks, type LeftTask } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
-import type { TaskId } from '../../contract/ids.ts';
+import { shortId, type TaskId } from '../../contract/ids.ts';
 import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
 import { isFinal } from '../../contract/task.ts';
 
@@ -64,7 +64,7 @@ export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
   return false;
 }
 
-export const shortTask = (id: string): string => `task ${id.slice(0, 8)}`;
+export const shortTask = (id: string): string => `task ${shortId(id)}`;
 
 export function reasonOf(id: string, where: Exclude<TaskWhere, { kind: 'at_work' }>): string {
   return where.kind === 'gone'

@@ -6,6 +6,7 @@ import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { findTasks } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
+import { newestTaskAt } from '../../store/task-worktrees.ts';
 import { head } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { listRecords, type WorktreeRecord } from '../../worktrees/records.ts';
@@ -102,10 +103,8 @@ function asKept(error: unknown): { kind: 'kept'; reason: string } {
 async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePlaces, folder: string): Promise<Leftover[]> {
   // One that was begun after the records were read has one by now.
   if ((await listRecords(locksDir)).some((record) => record.worktreePath === folder)) return [];
-  const [row] = await sql<
-    { id: string }[]
-  >`SELECT id FROM tasks WHERE worktree_path = ${folder} ORDER BY created_at DESC LIMIT 1`;
-  const [task] = row ? await findTasks(sql, [row.id]) : [];
+  const id = await newestTaskAt(sql, folder);
+  const [task] = id ? await findTasks(sql, [id]) : [];
   const kept = `no record says what it was made from: look, and remove it by hand`;
   const reason = task ? `${shortTask(task.id)} once had it` : `in ${root}, but no worktree of ours`;
   return [{ kind: 'worktree', name: folder, reason, kept, remove: async () => ({ kind: 'kept', why: kept }) }];

@@ -118,7 +118,7 @@ async function openProject(
         INSERT INTO tasks (id, project_id, session_id, input, state, ended_at)
         VALUES (${taskId}, ${project?.id ?? null}, ${sessionId}, 'Do it', 'completed', now())`;
       await storeDiff(sql, taskId, base, found);
-      await sql.begin((tx) => queueCollected(tx, { taskId, sessionId, projectPath: repository.path, partial: false }));
+      await sql.begin((tx) => queueCollected(tx, { taskId, partial: false }));
       return { taskId, sessionId, base, commit: found.commit };
     },
   };

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
 import { findMarked } from '../../agents/process/end.ts';
 import { cancel } from '../../client/cancel.ts';
-import { isTemporalAway } from '../../client/temporal.ts';
+import { isTemporalUnavailable } from '../../client/temporal.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { ProjectId, TaskId } from '../../contract/ids.ts';
 import { taskWorkflowId } from '../../contract/names.ts';
@@ -160,7 +160,7 @@ export class Observer {
       try {
         return await ask();
       } catch (error) {
-        if (isTemporalAway(error)) return undefined;
+        if (isTemporalUnavailable(error)) return undefined;
         throw error;
       }
     });

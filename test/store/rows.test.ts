@@ -8,6 +8,7 @@ import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { labSession } from '../lab/log.ts';
+import { logOf } from '../lab/turn.ts';
 
 let database: LabDatabase;
 let sql: Sql;
@@ -79,15 +80,17 @@ const FOUND = {
 
 test('a collected diff becomes one change, however often the steps run, with the bytes of its patch', async () => {
   const { taskId, sessionId } = await labSession(sql);
-  const change = { taskId, sessionId, projectPath: '/srv/p', partial: true };
-  const queue = () => sql.begin((tx) => queueCollected(tx, change));
-  expect(await queue()).toBeUndefined();
+  await sql`
+    WITH p AS (INSERT INTO projects (name, path) VALUES ('p', '/srv/p') RETURNING id)
+    UPDATE tasks SET project_id = p.id FROM p WHERE tasks.id = ${taskId}`;
+  const queue = (partial = true) => sql.begin((tx) => queueCollected(tx, { taskId, partial }));
+  expect(await queue()).toEqual({ kind: 'no_diff' });
   await storeDiff(sql, taskId, 'base', { ...FOUND, commit: 'c0', additions: 100 });
   await storeDiff(sql, taskId, 'base', FOUND);
-  const expected = { id: idOf(taskId, 'change'), files: 2, additions: 3, deletions: 1, partial: true };
-  expect(await queue()).toEqual(expected);
+  const changeId = idOf(taskId, 'change');
+  expect(await queue()).toEqual({ kind: 'queued', changeId });
   await storeDiff(sql, taskId, 'base', { ...FOUND, additions: 7 }); // a late repeat of the step before
-  expect(await sql.begin((tx) => queueCollected(tx, { ...change, partial: false }))).toEqual(expected);
+  expect(await queue(false)).toEqual({ kind: 'queued', changeId });
   const rows = await sql`SELECT * FROM pending_changes WHERE task_id = ${taskId}`;
   expect(rows).toMatchObject([
     {
@@ -100,8 +103,13 @@ test('a collected diff becomes one change, however often the steps run, with the
       result_commit: 'c1',
       files: FOUND.files,
       ignored_files: ['dist/'],
+      additions: 3,
+      partial: true,
     },
   ]);
+  const log = await logOf(sql, sessionId);
+  const counts = { files: 2, additions: 3, deletions: 1, partial: true };
+  expect(log.map(({ body }) => body)).toMatchObject([{ type: 'change_queued', change_id: changeId, ...counts }]);
   expect(await sql`SELECT FROM collected_diffs WHERE task_id = ${taskId}`).toHaveLength(0);
 });
 

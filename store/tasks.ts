@@ -1,0 +1,233 @@
+/**
+ * The transitions of a task's row after it was opened, and its end. A final state never changes: a trigger refuses it.
+ * `open-task.ts` has the first transition, `queue.ts` the claims, `attempts.ts` the phase `starting`, which belongs to the fence.
+ */
+import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
+import type { FrameBody } from '../contract/frame.ts';
+import type { ErrorCode } from '../contract/errors.ts';
+import type { FinalState, Phase, TaskState } from '../contract/task.ts';
+import { appendKeyed, type KeyedFrame } from './append-frames.ts';
+import type { Db, Tx } from './sql.ts';
+import { tokenCount } from './token-count.ts';
+import { isNotFinal, type Transition, transitionOf } from './transition.ts';
+
+export interface NewTask {
+  readonly id: TaskId;
+  readonly projectId: string;
+  readonly input: string;
+  readonly agent?: string;
+  readonly model?: string;
+  readonly modeId?: string;
+  readonly thinkingOptionId?: string;
+  readonly sessionId?: SessionId;
+  readonly chatId?: ChatId;
+  readonly priority?: number;
+  readonly permissionPolicy?: string;
+}
+
+export async function insertTask(db: Db, task: NewTask): Promise<void> {
+  await db`
+    INSERT INTO tasks (id, project_id, input, agent, model, mode_id, thinking_option_id, session_id, chat_id, priority, permission_policy)
+    VALUES (${task.id}, ${task.projectId}, ${task.input}, ${task.agent ?? null}, ${task.model ?? null}, ${task.modeId ?? null},
+            ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.chatId ?? null}, ${task.priority ?? null},
+            ${task.permissionPolicy ?? null})`;
+}
+
+const OPEN = ['pending', 'running'];
+
+/** The task runs: a worker makes its worktree. */
+export async function begin(
+  tx: Tx,
+  { taskId, worktreePath }: { taskId: TaskId; worktreePath: string },
+): Promise<Transition> {
+  const rows = await tx<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET state = 'running', phase = 'preparing', worktree_path = ${worktreePath},
+           started_at = coalesce(started_at, clock_timestamp())
+     WHERE id = ${taskId} AND state = ANY (${OPEN})
+    RETURNING session_id`;
+  const transition = await transitionOf(tx, taskId, rows);
+  await appendPhase(tx, transition, { taskId, key: 'preparing', phase: 'preparing' });
+  return transition;
+}
+
+/** The worktree exists. The first base stays: a step that runs again finds the same one. Adds no frame: the phase stays. */
+export async function storeWorktree(
+  db: Db,
+  { taskId, worktreePath, base }: { taskId: TaskId; worktreePath: string; base: string },
+): Promise<Transition> {
+  const rows = await db<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET worktree_path = ${worktreePath}, base_commit = coalesce(base_commit, ${base})
+     WHERE id = ${taskId} AND state = 'running'
+    RETURNING session_id`;
+  return transitionOf(db, taskId, rows);
+}
+
+/** The turn is over: its files are collected. */
+export async function enterCollecting(tx: Tx, taskId: TaskId): Promise<Transition> {
+  const rows = await tx<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET phase = 'collecting' WHERE id = ${taskId} AND ${isNotFinal(tx)} RETURNING session_id`;
+  const transition = await transitionOf(tx, taskId, rows);
+  await appendPhase(tx, transition, { taskId, key: 'collecting', phase: 'collecting' });
+  return transition;
+}
+
+/** The worktree is removed. Adds no frame: the end follows at once, with one. */
+export async function enterCleaning(db: Db, taskId: TaskId): Promise<Transition> {
+  const rows = await db<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET phase = 'cleaning' WHERE id = ${taskId} AND state = ANY (${OPEN}) RETURNING session_id`;
+  return transitionOf(db, taskId, rows);
+}
+
+/** Phases that the dispatch step reports. A report that arrives after that step has ended changes nothing. */
+const TURN_PHASES: readonly Phase[] = ['starting', 'working', 'waiting_permission', 'waiting_limit'];
+
+export interface TurnPhase {
+  readonly taskId: TaskId;
+  readonly phase: Phase;
+  readonly attempt?: number | undefined;
+  /** In phase waiting_limit: when the task continues, ISO 8601. */
+  readonly waitsUntil?: string | undefined;
+  /** Of this report, unique among those of the task. */
+  readonly key: string;
+}
+
+export async function enterTurnPhase(tx: Tx, turn: TurnPhase): Promise<Transition> {
+  const { taskId, phase, waitsUntil, key, attempt } = turn;
+  const rows = await tx<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET phase = ${phase}, waits_until = ${waitsUntil ?? null}
+     WHERE id = ${taskId} AND state = 'running' AND phase = ANY (${[...TURN_PHASES]})
+    RETURNING session_id`;
+  const transition = await transitionOf(tx, taskId, rows);
+  const more = { ...(attempt !== undefined && { attempt }), ...(waitsUntil && { waits_until: waitsUntil }) };
+  await appendPhase(tx, transition, { taskId, key, phase, ...more });
+  return transition;
+}
+
+type PhaseFrame = Omit<Extract<FrameBody, { type: 'task_state' }>, 'type' | 'state'> & {
+  readonly taskId: TaskId;
+  readonly key: string;
+};
+
+async function appendPhase(tx: Tx, transition: Transition, { taskId, key, ...body }: PhaseFrame): Promise<void> {
+  if (transition.kind !== 'moved' || transition.sessionId === null) return;
+  await appendKeyed(tx, transition.sessionId, [
+    { key: `${taskId}:${key}`, taskId, body: { type: 'task_state', state: 'running', ...body } },
+  ]);
+}
+
+/** Stores the cancel request. Time and reason of the first request stay. Adds no frame: intake and the workflow act on it. */
+export async function requestCancel(db: Db, taskId: TaskId, reason: string | undefined): Promise<Transition> {
+  const rows = await db<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
+                     cancel_reason = CASE WHEN cancel_requested_at IS NULL THEN ${reason ?? null} ELSE cancel_reason END
+     WHERE id = ${taskId} AND state = ANY (${OPEN})
+    RETURNING session_id`;
+  return transitionOf(db, taskId, rows);
+}
+
+/** From open without a claim or a run to cancelled. */
+export async function cancelUnstarted(
+  tx: Tx,
+  { taskId, summary }: { taskId: TaskId; summary: string },
+): Promise<Transition> {
+  const rows = await tx<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET state = 'cancelled', ended_at = clock_timestamp(), output_summary = ${summary},
+                     cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
+     WHERE id = ${taskId} AND state = ANY (${OPEN}) AND claimed_at IS NULL AND run_id IS NULL
+    RETURNING session_id`;
+  const transition = await transitionOf(tx, taskId, rows);
+  await appendEnd(tx, transition, { taskId, state: 'cancelled', phase: 'queued', summary });
+  return transition;
+}
+
+/** From open without a run to failed. A task with a claim that led to no run may end this way. */
+export async function failUnstarted(
+  tx: Tx,
+  { taskId, code, summary }: { taskId: TaskId; code: ErrorCode; summary: string },
+): Promise<Transition> {
+  const rows = await tx<{ session_id: SessionId | null }[]>`
+    UPDATE tasks SET state = 'failed', ended_at = clock_timestamp(), error_code = ${code}, output_summary = ${summary}
+     WHERE id = ${taskId} AND state = ANY (${OPEN}) AND run_id IS NULL
+    RETURNING session_id`;
+  const transition = await transitionOf(tx, taskId, rows);
+  await appendEnd(tx, transition, { taskId, state: 'failed', phase: 'queued', summary });
+  return transition;
+}
+
+export interface TaskToEnd {
+  readonly state: TaskState;
+  readonly session_id: SessionId | null;
+  readonly message_id: MessageId | null;
+  readonly worktree_path: string | null;
+  readonly output_summary: string | null;
+  readonly error_code: string | null;
+  /** Sentences that were kept out of Temporal (`withheld.ts`). */
+  readonly withheld: unknown;
+  readonly cancel_reason: string | null;
+}
+
+/** Locks the task's row. `undefined`: it was deleted. */
+export async function lockTaskToEnd(tx: Tx, taskId: TaskId): Promise<TaskToEnd | undefined> {
+  const [task] = await tx<TaskToEnd[]>`
+    SELECT state, session_id, message_id, worktree_path, output_summary, error_code, withheld, left(cancel_reason, 400) AS cancel_reason
+      FROM tasks WHERE id = ${taskId} FOR UPDATE`;
+  return task;
+}
+
+export interface TaskEnding {
+  readonly taskId: TaskId;
+  readonly state: FinalState;
+  /** Of a failed task. */
+  readonly code?: ErrorCode | undefined;
+  readonly summary: string;
+  /** Where the worktree stays, and the warning that says so. */
+  readonly kept?: { readonly worktree: string; readonly warning: string } | undefined;
+  /** Frames that end what the turn left open, before the task's own. */
+  readonly before: readonly KeyedFrame[];
+}
+
+/** The end of a task that was opened: its row, and the last frames of the task. */
+export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
+  const { taskId, state, code, summary, kept } = ending;
+  const rows = await tx<{ session_id: SessionId | null }[]>`
+    UPDATE tasks
+       SET state = ${state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
+           error_code = ${code ?? null}, waits_until = NULL, withheld = NULL, kept_worktree = ${kept?.worktree ?? null},
+           cost_tokens = (SELECT ${tokenCount(tx, tx`tokens_used`)} FROM messages WHERE id = tasks.message_id)
+     WHERE id = ${taskId} AND ${isNotFinal(tx)}
+    RETURNING session_id`;
+  const transition = await transitionOf(tx, taskId, rows);
+  const warning: KeyedFrame[] = kept
+    ? [{ key: `${taskId}:kept-worktree`, taskId, body: { type: 'warning', message: kept.warning } }]
+    : [];
+  await appendEnd(tx, transition, {
+    taskId,
+    state,
+    phase: 'cleaning',
+    code,
+    summary,
+    before: [...ending.before, ...warning],
+  });
+  return transition;
+}
+
+type EndFrame = Pick<TaskEnding, 'taskId' | 'state' | 'code' | 'summary'> & {
+  readonly phase: Phase;
+  readonly before?: readonly KeyedFrame[];
+};
+
+async function appendEnd(
+  tx: Tx,
+  transition: Transition,
+  { taskId, state, phase, code, summary, before = [] }: EndFrame,
+): Promise<void> {
+  if (transition.kind !== 'moved' || transition.sessionId === null) return;
+  const body = {
+    type: 'task_state',
+    state,
+    phase,
+    output_summary: summary,
+    ...(code !== undefined && { error_code: code }),
+  } as const;
+  await appendKeyed(tx, transition.sessionId, [...before, { key: `${taskId}:end`, taskId, body }]);
+}
