@@ -25,7 +25,7 @@ import { homePaths } from '../services/home/home.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
 import { announceReady } from '../services/supervisor/ready.ts';
-import { readSettings, type Settings } from '../services/settings.ts';
+import type { Settings } from '../services/settings.ts';
 import { workflowBundle } from '../services/temporal/workflow-bundle.ts';
 import { claimHost } from '../store/hosts.ts';
 import { connect, type Sql } from '../store/sql.ts';
@@ -48,10 +48,12 @@ const DRAIN_GRACE = '20 days';
 /** The disk limits git; more at once take longer. */
 const GIT_STEPS_AT_ONCE = 16;
 
-/** What worker.ts chooses for the steps. */
+/** What worker.ts gives: its environment, and what the steps work with. */
 export interface WorkerChoices {
-  readonly agents: (settings: Settings) => AgentRegistry;
-  readonly worktrees: (options: WorktreesOptions) => Worktrees;
+  readonly env: NodeJS.ProcessEnv;
+  readonly settings: Settings;
+  readonly agents: AgentRegistry;
+  readonly makeWorktrees: (options: WorktreesOptions) => Worktrees;
 }
 
 interface WorkerParts extends StoppedParts {
@@ -64,9 +66,9 @@ interface WorkerParts extends StoppedParts {
 }
 
 /** Ends the process: with exit code 0 when a signal has ended the worker and its steps have finished, else with 1. */
-export async function runWorkerProcess(choices: WorkerChoices): Promise<never> {
+export async function runWorkerProcess(choose: () => WorkerChoices): Promise<never> {
   try {
-    await runWorker(choices);
+    await runWorker(choose());
     process.exit(0);
   } catch (error) {
     const said = error instanceof LonghaulError ? error.message : String((error as Error)?.stack ?? error);
@@ -76,7 +78,7 @@ export async function runWorkerProcess(choices: WorkerChoices): Promise<never> {
 }
 
 async function runWorker(choices: WorkerChoices): Promise<void> {
-  const settings = readSettings(process.env);
+  const { env, settings } = choices;
   const log = makeLog('worker');
   startRunner();
   const databaseUrl = settings.databaseUrl;
@@ -99,7 +101,7 @@ async function runWorker(choices: WorkerChoices): Promise<void> {
   const [connection] = await Promise.all([
     connectNative(target),
     claimHost(sql, settings.hostName),
-    listFoundAgents(sql, process.env['PATH']),
+    listFoundAgents(sql, env['PATH']),
   ]);
   const moved = await followMovedHome(settings.home, sql);
   if (moved.length > 0) log.info({ from: moved }, 'the home was moved; its worktrees are known by their new paths');
@@ -138,7 +140,7 @@ async function work(parts: WorkerParts): Promise<void> {
   const recovery = { sql, temporal, host, log, exclusively: lockOf(settings, 'lost steps') };
   await recoverSteps(recovery);
   void recoverFromOthers(recovery, signal);
-  announceReady(process.env);
+  announceReady(parts.choices.env);
   log.info({ host, slots: settings.agentSlots }, 'worker ready');
   await running;
   await turns.stopAll('shutdown');
@@ -179,8 +181,8 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
   const steps = makeSteps({
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is retried')),
-    worktrees: choices.worktrees({ locksDir: path.join(settings.home, 'locks'), root: worktreesDir }),
-    agents: choices.agents(settings),
+    worktrees: choices.makeWorktrees({ locksDir: path.join(settings.home, 'locks'), root: worktreesDir }),
+    agents: choices.agents,
     worktreesDir,
     projectRoots: settings.projectRoots,
     temporal,
@@ -191,7 +193,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     slots,
     forceShutdown: forceShutdown.signal,
     agentTimeouts: settings.agentTimeouts,
-    env: { ...process.env, LONGHAUL_HOME: home },
+    env: { ...choices.env, LONGHAUL_HOME: home },
     log,
   });
   const shared = {
