@@ -112,7 +112,8 @@ async function newTurn(deps: StepDeps, input: DispatchInput): Promise<Found> {
     runId: info.workflowExecution?.runId ?? '',
     host: deps.host,
     worker: deps.worker,
-    lives: (worker) => (worker.pid === deps.worker.pid ? deps.turns.get(taskId) !== undefined : isAlive(worker)),
+    isWorkerAlive: (worker) =>
+      worker.pid === deps.worker.pid ? deps.turns.get(taskId) !== undefined : isAlive(worker),
   });
   switch (taken.kind) {
     case 'cancel_requested':

@@ -64,10 +64,10 @@ export async function signalCancel(client: Client, taskId: TaskId): Promise<bool
 
 /** Without the reason: the row has it. False: the run is not there (yet, or any more). Fails while Temporal is away. */
 export async function deliverCancel(client: Client, taskId: TaskId): Promise<boolean> {
-  const wish: CancelTask = {};
+  const payload: CancelTask = {};
   try {
     const handle = client.workflow.getHandle(taskWorkflowId(taskId));
-    await client.withDeadline(Date.now() + SIGNAL_MS, () => handle.signal(CANCEL_TASK, wish));
+    await client.withDeadline(Date.now() + SIGNAL_MS, () => handle.signal(CANCEL_TASK, payload));
     return true;
   } catch (error) {
     if (isRunMissing(error)) return false;

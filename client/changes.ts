@@ -10,7 +10,7 @@ import { findPatch } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChangeId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
+import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
 /** Rows of an adopted table may have others; those are in the list without a filter. */
 export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
@@ -27,7 +27,7 @@ export async function listChanges(
   filter: ChangeFilter,
   page: PageRequest,
 ): Promise<ListPage<WithActions<ListedChange>>> {
-  return listPage(await changePage(sql, filter, pageWish(page)), withActions);
+  return listPage(await changePage(sql, filter, pageRange(page)), withActions);
 }
 
 export interface ShownChange extends WithActions<WholeChange> {

@@ -20,11 +20,11 @@ const PREFIX = taskWorkflowId('' as TaskId);
 export async function endLostWaits({ sql, temporal }: { sql: Sql; temporal: Client }): Promise<number> {
   const waiting = await temporal.withDeadline(Date.now() + LIST_MS, () => waitingTasks(temporal));
   const open = new Set(await openTasks(sql, waiting));
-  let told = 0;
+  let signalled = 0;
   for (const taskId of waiting.filter((id) => !open.has(id))) {
-    if (await signalCancel(temporal, taskId)) told += 1;
+    if (await signalCancel(temporal, taskId)) signalled += 1;
   }
-  return told;
+  return signalled;
 }
 
 async function waitingTasks(temporal: Client): Promise<TaskId[]> {

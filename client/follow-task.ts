@@ -84,9 +84,9 @@ async function untilOpened(
   const stopped = (): boolean => signal?.aborted === true;
   for (let waitMs = LOOK_FIRST_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, LOOK_MAX_MS)) {
     const found = await look(sql, taskId);
-    onLook?.(found !== 'away');
+    onLook?.(found !== 'unavailable');
     if (found === 'gone') throw missing('task', taskId);
-    if (found !== 'away') {
+    if (found !== 'unavailable') {
       // A session that was given to the task has a log before the task has its turn.
       if (found.session_id && found.first_seq !== null) return found;
       if (isFinal(found.state)) return found.session_id ? found : undefined;
@@ -110,7 +110,7 @@ function watchRow(sql: Sql, taskId: TaskId, signal: AbortSignal): WatchedRow {
     const stopped = (): boolean => signal.aborted;
     while (!stopped()) {
       const found = await look(sql, taskId);
-      if (found === 'gone' || (found !== 'away' && isFinal(found.state))) {
+      if (found === 'gone' || (found !== 'unavailable' && isFinal(found.state))) {
         lastSeq = found === 'gone' ? 0 : found.session_seq;
         tell(lastSeq);
       }
@@ -127,11 +127,11 @@ function watchRow(sql: Sql, taskId: TaskId, signal: AbortSignal): WatchedRow {
   };
 }
 
-async function look(sql: Sql, taskId: TaskId): Promise<TaskProgress | 'gone' | 'away'> {
+async function look(sql: Sql, taskId: TaskId): Promise<TaskProgress | 'gone' | 'unavailable'> {
   try {
     return (await taskProgress(sql, taskId)) ?? 'gone';
   } catch (error) {
-    if (isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED') return 'away';
+    if (isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED') return 'unavailable';
     throw error;
   }
 }

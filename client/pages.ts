@@ -1,5 +1,5 @@
 /** Pages of lists as programs see them: items, and a cursor for what comes after. */
-import type { Page, PageKey, PageWish } from '../store/pages.ts';
+import type { Page, PageKey, PageRange } from '../store/pages.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isUuid } from './short-ids.ts';
 
@@ -16,7 +16,7 @@ export interface ListPage<Item> {
 }
 
 /** Fails with `invalid_input` for what is no cursor of ours. */
-export function pageWish({ limit, cursor }: PageRequest): PageWish {
+export function pageRange({ limit, cursor }: PageRequest): PageRange {
   return {
     limit,
     ...(cursor === undefined ? {} : { after: keyOf(cursor, 'cursor', 'next_cursor of an earlier page') }),
@@ -24,7 +24,7 @@ export function pageWish({ limit, cursor }: PageRequest): PageWish {
 }
 
 /** For parts of an answer that have names of their own. */
-export function wishBefore(limit: number, before: string | undefined, from: string): PageWish {
+export function rangeBefore(limit: number, before: string | undefined, from: string): PageRange {
   return { limit, ...(before === undefined ? {} : { after: keyOf(before, 'before', `${from} of an earlier answer`) }) };
 }
 

@@ -7,7 +7,7 @@ import type { Db, Sql } from '../store/sql.ts';
 import type { ProjectId } from '../contract/ids.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { isBare } from './repository-check.ts';
-import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
+import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
 export interface ProjectPlace {
   readonly id: ProjectId;
@@ -57,7 +57,7 @@ export async function addProject(
 
 /** Newest first. */
 export async function listProjects({ sql }: { readonly sql: Sql }, page: PageRequest): Promise<ListPage<ProjectView>> {
-  return listPage(await projectPage(sql, pageWish(page)), (project) => project);
+  return listPage(await projectPage(sql, pageRange(page)), (project) => project);
 }
 
 /**

@@ -5,7 +5,7 @@ import { sessionPage, type SessionView } from '../store/sessions.ts';
 import type { Sql } from '../store/sql.ts';
 import type { ProjectId, SessionId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { cursorOf, listPage, type ListPage, type PageRequest, pageWish, wishBefore } from './pages.ts';
+import { cursorOf, listPage, type ListPage, type PageRequest, pageRange, rangeBefore } from './pages.ts';
 
 export type { SessionFilter, SessionSummary };
 
@@ -20,7 +20,7 @@ export async function listSessions(
   filter: { readonly projectId?: ProjectId },
   page: PageRequest,
 ): Promise<ListPage<SessionView>> {
-  return listPage(await sessionPage(sql, filter, pageWish(page)), (session) => session);
+  return listPage(await sessionPage(sql, filter, pageRange(page)), (session) => session);
 }
 
 /** A session as it stands at the frame `seq`: whoever follows its log from there misses nothing. */
@@ -45,7 +45,7 @@ export async function getSession(
   id: SessionId,
   { limit, before }: TimelineRequest,
 ): Promise<SessionTimeline> {
-  const bounded = await takeBoundedSnapshot(sql, id, wishBefore(limit, before, 'messages_before'));
+  const bounded = await takeBoundedSnapshot(sql, id, rangeBefore(limit, before, 'messages_before'));
   if (!bounded) throw new LonghaulError('session_not_found', `There is no session ${id}.`);
   const { type: _type, session_id: _id, task_id: _task, ...timeline } = bounded.snapshot;
   return {

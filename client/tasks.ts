@@ -14,7 +14,7 @@ import {
 import type { TaskId } from '../contract/ids.ts';
 import { taskWorkflowId } from '../contract/names.ts';
 import { isFinal } from '../contract/task.ts';
-import { listPage, type ListPage, type PageRequest, pageWish } from './pages.ts';
+import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 import { missing, parseId } from './short-ids.ts';
 
 export type { AttemptView, TaskFilter };
@@ -72,7 +72,7 @@ export async function pageOfTasks(
   filter: TaskPageFilter,
   page: PageRequest,
 ): Promise<ListPage<Linked<ListedTask>>> {
-  return listPage(await taskPage(deps.sql, filter, pageWish(page)), (task) => withLinks(deps, task));
+  return listPage(await taskPage(deps.sql, filter, pageRange(page)), (task) => withLinks(deps, task));
 }
 
 /** The task's change as text. `undefined`: it left none (so far). Fails with `task_not_found` or `invalid_input`. */

@@ -43,7 +43,12 @@ const INVALID_ARGUMENT = 3;
 const DEADLINE_EXCEEDED = 4;
 const RESOURCE_EXHAUSTED = 8;
 const UNAVAILABLE = 14;
-const AWAY: readonly (number | undefined)[] = [CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE];
+const UNAVAILABLE_CODES: readonly (number | undefined)[] = [
+  CANCELLED,
+  DEADLINE_EXCEEDED,
+  RESOURCE_EXHAUSTED,
+  UNAVAILABLE,
+];
 
 function grpcCode(error: unknown): number | undefined {
   const { ServiceError, isGrpcServiceError } = temporalClient();
@@ -55,7 +60,7 @@ function grpcCode(error: unknown): number | undefined {
 const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 
 /** Whether the server was away or overloaded: the call may have had its effect, and may succeed later. */
-export const isTemporalUnavailable = (error: unknown): boolean => AWAY.includes(grpcCode(error));
+export const isTemporalUnavailable = (error: unknown): boolean => UNAVAILABLE_CODES.includes(grpcCode(error));
 
 /** Whether Temporal knows no such run, or only a closed one where an open one was asked for. */
 export const isRunMissing = (error: unknown): boolean => error instanceof temporalClient().WorkflowNotFoundError;

@@ -16,7 +16,7 @@ import { FRAMES_CHANNEL } from '../store/channels.ts';
 import { type FollowedFrame, type LogPage, snapshotPage } from './page.ts';
 import { PageReader } from './page-reader.ts';
 import { takeSnapshot } from './snapshot.ts';
-import { isOutage, RETRY_MS, type Seat, Tail, type TailReader } from './tail.ts';
+import { isOutage, RETRY_MS, type Subscription, Tail, type TailReader } from './tail.ts';
 import { unlessAborted } from '../contract/promises.ts';
 
 export type { FollowedFrame };
@@ -87,23 +87,23 @@ export class FrameHub {
     let caughtUp = false;
     const stopped = (): boolean => signal?.aborted === true;
     while (!stopped()) {
-      const seat = this.#seat(options, position, caughtUp);
-      if (seat) {
+      const subscription = this.#subscribe(options, position, caughtUp);
+      if (subscription) {
         try {
-          for (let next = await liveFrom(seat, signal); next; next = await liveFrom(seat, signal)) {
+          for (let next = await liveFrom(subscription, signal); next; next = await liveFrom(subscription, signal)) {
             position = next.last;
             yield next;
           }
         } finally {
-          seat.leave();
+          subscription.leave();
         }
         caughtUp = false;
         known = true;
         continue;
       }
       const read = await this.#read(sessionId, position).catch(retryLater);
-      onLook?.(read.kind !== 'away');
-      if (read.kind === 'away') await delay(RETRY_MS, undefined, signal && { signal }).catch(() => undefined);
+      onLook?.(read.kind !== 'unavailable');
+      if (read.kind === 'unavailable') await delay(RETRY_MS, undefined, signal && { signal }).catch(() => undefined);
       else if (read.kind === 'gone' && known) return;
       else if (read.kind === 'gone') throw noSuchSession(sessionId);
       else {
@@ -135,7 +135,7 @@ export class FrameHub {
   }
 
   /** Absent: the reader must read the log itself. `caughtUp`: it just did, and its position was the log's end. */
-  #seat(options: FollowOptions, position: number | undefined, caughtUp: boolean): Seat | undefined {
+  #subscribe(options: FollowOptions, position: number | undefined, caughtUp: boolean): Subscription | undefined {
     if (position === undefined) return undefined;
     const { sessionId, onLook, onOvertaken } = options;
     const tail = this.#tails.get(sessionId) ?? (caughtUp ? this.#makeTail(sessionId, position) : undefined);
@@ -211,15 +211,15 @@ class Snapshots {
 type Read =
   | { readonly kind: 'read'; readonly delivery: Delivery | undefined; readonly more: boolean }
   | { readonly kind: 'gone' }
-  | { readonly kind: 'away' };
+  | { readonly kind: 'unavailable' };
 
-async function liveFrom(seat: Seat, signal: AbortSignal | undefined): Promise<Delivery | undefined> {
-  const page = await seat.next(signal);
+async function liveFrom(subscription: Subscription, signal: AbortSignal | undefined): Promise<Delivery | undefined> {
+  const page = await subscription.next(signal);
   return page && new Delivery(page, true);
 }
 
 function retryLater(error: unknown): Read {
-  if (isOutage(error)) return { kind: 'away' };
+  if (isOutage(error)) return { kind: 'unavailable' };
   throw error;
 }
 

@@ -1,5 +1,5 @@
 /** Messages in the form of a snapshot. */
-import { cutPage, isAfter, type PageKey, type PageWish, pageColumn, pageEnd } from '../store/pages.ts';
+import { cutPage, isAfter, type PageKey, type PageRange, pageColumn, pageEnd } from '../store/pages.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
@@ -63,17 +63,17 @@ export interface MessagePage {
   readonly next: PageKey | undefined;
 }
 
-/** The newest messages, or those before `wish.after`: as many as requested, fewer if they are large, at least one. */
-export async function messagePage(db: Db, sessionId: SessionId, wish: PageWish): Promise<MessagePage> {
+/** The newest messages, or those before `range.after`: as many as requested, fewer if they are large, at least one. */
+export async function messagePage(db: Db, sessionId: SessionId, range: PageRange): Promise<MessagePage> {
   const found = await db<{ id: MessageId; bytes: number; page_at: number }[]>`
     WITH page AS MATERIALIZED (
       SELECT t.id, ${pageColumn(db)} FROM messages t
-       WHERE t.session_id = ${sessionId} AND ${isAfter(db, wish)} ${pageEnd(db, wish)})
+       WHERE t.session_id = ${sessionId} AND ${isAfter(db, range)} ${pageEnd(db, range)})
     SELECT id, page_at, octet_length(concat(m.content, m.reasoning, m.tool_calls, m.plan, m.segments)) AS bytes
       FROM page JOIN messages m USING (id) ORDER BY page_at DESC, id DESC`;
   let bytes = 0;
   const fitting = found.findIndex((row, index) => (bytes += row.bytes) > PAGE_BYTES && index > 0);
-  const limit = fitting < 0 ? wish.limit : Math.min(wish.limit, fitting);
+  const limit = fitting < 0 ? range.limit : Math.min(range.limit, fitting);
   const { items, next } = cutPage(found, { limit });
   const ids = items.map(({ id }) => id).toReversed();
   const rows = await db<MessageRow[]>`SELECT ${columns(db)} FROM messages WHERE id = ANY(${ids})`;

@@ -7,7 +7,7 @@ import type { Db, Sql } from '../store/sql.ts';
 import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import type { Phase, TaskState } from '../contract/task.ts';
 import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contract/vocabulary.ts';
-import type { PageKey, PageWish } from '../store/pages.ts';
+import type { PageKey, PageRange } from '../store/pages.ts';
 import type { FrameEnvelope } from '../contract/frame.ts';
 import { toolCallIn } from './message-json.ts';
 import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
@@ -89,10 +89,10 @@ export interface BoundedSnapshot {
 export function takeBoundedSnapshot(
   sql: Sql,
   sessionId: SessionId,
-  wish: PageWish,
+  range: PageRange,
 ): Promise<BoundedSnapshot | undefined> {
   return ofSession(sql, sessionId, async (tx, head) => {
-    const { messages, next } = await messagePage(tx, sessionId, wish);
+    const { messages, next } = await messagePage(tx, sessionId, range);
     const tasks = await tasksOf(tx, sessionId, MAX_ROWS + 1);
     const changes = await changesOf(tx, sessionId, MAX_ROWS + 1);
     return {

@@ -25,14 +25,14 @@ export interface TailReader {
   readonly onOvertaken?: (() => void) | undefined;
 }
 
-interface Seated extends TailReader {
+interface TailFollower extends TailReader {
   /** Number of the last frame that it got. */
   position: number;
   wake?: (() => void) | undefined;
 }
 
 /** A reader's place at the tail. */
-export interface Seat {
+export interface Subscription {
   /** The next page; `undefined`: the tail has no more for this reader, or `signal` is aborted. */
   next(signal: AbortSignal | undefined): Promise<LogPage | undefined>;
   leave(): void;
@@ -43,7 +43,7 @@ export class Tail {
   readonly #sessionId: SessionId;
   readonly #notifier = new Notifier();
   readonly #stop = new AbortController();
-  readonly #seated = new Set<Seated>();
+  readonly #followers = new Set<TailFollower>();
   #pages: LogPage[] = [];
   #from: number;
   #to: number;
@@ -75,30 +75,30 @@ export class Tail {
   }
 
   /** For a position that the tail reaches. The tail ends with its last reader. */
-  join(position: number, reader: TailReader): Seat {
-    const seated: Seated = { ...reader, position };
-    this.#seated.add(seated);
+  join(position: number, reader: TailReader): Subscription {
+    const follower: TailFollower = { ...reader, position };
+    this.#followers.add(follower);
     // The reader's own read was newer than the tail's.
     if (position > this.#to) this.wake(position);
     return {
-      next: (signal) => this.#next(seated, signal),
+      next: (signal) => this.#next(follower, signal),
       leave: () => {
-        this.#seated.delete(seated);
-        if (this.#seated.size === 0) this.#finish();
+        this.#followers.delete(follower);
+        if (this.#followers.size === 0) this.#finish();
       },
     };
   }
 
-  async #next(seated: Seated, signal: AbortSignal | undefined): Promise<LogPage | undefined> {
+  async #next(follower: TailFollower, signal: AbortSignal | undefined): Promise<LogPage | undefined> {
     for (;;) {
-      if (signal?.aborted || seated.position < this.#from) return undefined;
-      const page = this.#above(seated.position);
+      if (signal?.aborted || follower.position < this.#from) return undefined;
+      const page = this.#above(follower.position);
       if (page) {
-        seated.position = page.last;
+        follower.position = page.last;
         return page;
       }
       if (this.#ended) return undefined;
-      await rung(seated, signal);
+      await notified(follower, signal);
     }
   }
 
@@ -115,7 +115,7 @@ export class Tail {
     while (!signal.aborted) {
       this.#notifier.reset();
       const read = await this.#look(behind);
-      if (read === 'away') await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
+      if (read === 'unavailable') await delay(RETRY_MS, undefined, { signal }).catch(() => undefined);
       else if (read?.kind !== 'read') return;
       else {
         if (read.page) this.#add(read.page);
@@ -126,22 +126,22 @@ export class Tail {
   }
 
   /** `behind`: the page may be large, and must not delay those of other sessions. */
-  async #look(behind: boolean): Promise<PageRead | 'away' | undefined> {
+  async #look(behind: boolean): Promise<PageRead | 'unavailable' | undefined> {
     const reader = this.#reader;
-    let read: PageRead | 'away' | undefined;
+    let read: PageRead | 'unavailable' | undefined;
     try {
       read = await (behind ? reader.alone(this.#sessionId, this.#to) : reader.together(this.#sessionId, this.#to));
     } catch (error) {
-      if (isOutage(error)) read = 'away';
+      if (isOutage(error)) read = 'unavailable';
     }
-    for (const { onLook } of this.#seated) onLook?.(read !== 'away');
+    for (const { onLook } of this.#followers) onLook?.(read !== 'unavailable');
     return read;
   }
 
   #add(page: LogPage): void {
     this.#pages.push(page);
     this.#to = page.last;
-    const taken = Math.min(...Array.from(this.#seated, ({ position }) => position));
+    const taken = Math.min(...Array.from(this.#followers, ({ position }) => position));
     let size = this.#pages.reduce((sum, one) => sum + one.size, 0);
     for (const oldest of this.#pages.slice(0, -1)) {
       if (oldest.last > taken && size <= WINDOW_CHARS) break;
@@ -149,8 +149,8 @@ export class Tail {
       this.#from = oldest.last;
       size -= oldest.size;
     }
-    for (const seated of this.#seated) if (seated.position < this.#from) seated.onOvertaken?.();
-    this.#wakeSeated();
+    for (const follower of this.#followers) if (follower.position < this.#from) follower.onOvertaken?.();
+    this.#wakeFollowers();
   }
 
   #finish(): void {
@@ -158,11 +158,11 @@ export class Tail {
     this.#ended = true;
     this.#stop.abort();
     this.#onEnd();
-    this.#wakeSeated();
+    this.#wakeFollowers();
   }
 
-  #wakeSeated(): void {
-    for (const { wake } of this.#seated) wake?.();
+  #wakeFollowers(): void {
+    for (const { wake } of this.#followers) wake?.();
   }
 }
 
@@ -171,14 +171,14 @@ export function isOutage(error: unknown): boolean {
   return isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED';
 }
 
-async function rung(seated: Seated, signal: AbortSignal | undefined): Promise<void> {
+async function notified(follower: TailFollower, signal: AbortSignal | undefined): Promise<void> {
   await new Promise<void>((resolve) => {
     const done = (): void => {
       signal?.removeEventListener('abort', done);
-      seated.wake = undefined;
+      follower.wake = undefined;
       resolve();
     };
     signal?.addEventListener('abort', done);
-    seated.wake = done;
+    follower.wake = done;
   });
 }

@@ -23,7 +23,7 @@ export interface TakeTurn {
   readonly host: string;
   readonly worker: WorkerIdentity;
   /** Whether this worker works on the turn, or is another live worker: then its attempt remains valid. */
-  readonly lives: (worker: WorkerIdentity) => boolean;
+  readonly isWorkerAlive: (worker: WorkerIdentity) => boolean;
 }
 
 /** The result of an attempt's request for the turn. */
@@ -115,7 +115,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
          ORDER BY a.started_at DESC LIMIT 1`,
     ]);
     if (!session) return { kind: 'gone' };
-    const outcome = unheardOutcome(attempts, turn.waits ?? 0);
+    const outcome = outcomeToRepeat(attempts, turn.waits ?? 0);
     if (outcome) return { kind: 'done', outcome };
     if (task.cancel_requested) return { kind: 'cancel_requested' };
     const attempt = numberOf(turn, attempts.at(-1));
@@ -148,7 +148,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
 }
 
 /** A turn may be suspended as often as it waits for a limit, and ends once permanently. */
-function unheardOutcome(attempts: readonly EarlierAttempt[], waits: number): DispatchResult | undefined {
+function outcomeToRepeat(attempts: readonly EarlierAttempt[], waits: number): DispatchResult | undefined {
   const outcomes = attempts.flatMap(({ outcome }) => outcome ?? []);
   return outcomes.find(({ kind }) => kind !== 'waiting') ?? outcomes[waits];
 }
@@ -161,7 +161,7 @@ function unheardOutcome(attempts: readonly EarlierAttempt[], waits: number): Dis
 function numberOf(turn: TakeTurn, newest: KnownAttempt | undefined): number | undefined {
   if (!newest || (newest.run_id === turn.runId && newest.attempt <= turn.attempt)) return turn.attempt;
   const worker = { bootId: newest.boot_id, pid: newest.worker_pid, startTime: newest.worker_start };
-  return newest.ended_at === null && turn.lives(worker) ? undefined : newest.attempt + 1;
+  return newest.ended_at === null && turn.isWorkerAlive(worker) ? undefined : newest.attempt + 1;
 }
 
 function superseded(reason: string): TakenTurn {

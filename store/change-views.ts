@@ -1,7 +1,7 @@
 /** Changes as the API and the CLI show them. */
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { diffTruncated, filesList } from './diffs.ts';
-import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 
 export interface ListedChange {
@@ -47,19 +47,19 @@ const columns = (db: Db) => db`
 const source = (db: Db) => db`
   pending_changes t LEFT JOIN tasks k ON k.id = t.task_id LEFT JOIN sessions s ON s.id = t.session_id`;
 
-export async function changePage(db: Db, filter: ChangeFilter, wish: PageWish): Promise<Page<ListedChange>> {
+export async function changePage(db: Db, filter: ChangeFilter, range: PageRange): Promise<Page<ListedChange>> {
   const { state, taskId, sessionId, projectId } = filter;
   const rows = await db<(ListedChange & { readonly page_at: number })[]>`
     SELECT ${columns(db)}, CASE jsonb_typeof(t.files) WHEN 'array' THEN jsonb_array_length(t.files) ELSE 0 END AS files,
            ${pageColumn(db)}
       FROM ${source(db)}
-     WHERE ${isAfter(db, wish)}
+     WHERE ${isAfter(db, range)}
        AND ${state === undefined ? db`true` : db`t.state = ${state}`}
        AND ${taskId ? db`t.task_id = ${taskId}` : db`true`}
        AND ${sessionId ? db`t.session_id = ${sessionId}` : db`true`}
        AND ${projectId ? db`coalesce(k.project_id, s.project_id) = ${projectId}` : db`true`}
-     ${pageEnd(db, wish)}`;
-  return cutPage(rows, wish);
+     ${pageEnd(db, range)}`;
+  return cutPage(rows, range);
 }
 
 export async function findChange(db: Db, id: ChangeId): Promise<WholeChange | undefined> {

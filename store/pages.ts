@@ -11,7 +11,7 @@ export interface PageKey {
   readonly id: string;
 }
 
-export interface PageWish {
+export interface PageRange {
   readonly limit: number;
   /** Absent: from the newest. */
   readonly after?: PageKey;
@@ -32,7 +32,7 @@ const age = (db: Db) => db`
 export const pageColumn = (db: Db) => db`(extract(epoch FROM ${age(db)}) * 1000000)::bigint AS page_at`;
 
 /** A condition for WHERE. */
-export function isAfter(db: Db, { after }: PageWish) {
+export function isAfter(db: Db, { after }: PageRange) {
   if (!after) return db`true`;
   return db`(${age(db)}, t.id) < ('epoch'::timestamptz + ${after.at}::bigint * interval '1 microsecond', ${after.id}::uuid)`;
 }
@@ -40,7 +40,7 @@ export function isAfter(db: Db, { after }: PageWish) {
 export const newestFirst = (db: Db) => db`ORDER BY ${age(db)} DESC, t.id DESC`;
 
 /** The end of the statement: one row more than asked for tells whether there is a next page. */
-export const pageEnd = (db: Db, { limit }: PageWish) => db`${newestFirst(db)} LIMIT ${limit + 1}`;
+export const pageEnd = (db: Db, { limit }: PageRange) => db`${newestFirst(db)} LIMIT ${limit + 1}`;
 
 /** A time of `t` as ISO 8601 in UTC, as in frames. Null also for a time that ISO 8601 cannot express (`infinity`, 44 BC). */
 export const isoTime = (db: Db, column: string) => db`
@@ -56,7 +56,7 @@ export const shownText = (db: Db, from: string, ...columns: readonly string[]) =
 
 export function cutPage<Row extends { readonly id: string; readonly page_at: number }>(
   rows: readonly Row[],
-  { limit }: PageWish,
+  { limit }: PageRange,
 ): Page<Omit<Row, 'page_at'>> {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);

@@ -1,6 +1,6 @@
 /** Projects: git repositories on a host. */
 import type { ProjectId } from '../contract/ids.ts';
-import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
 
 export interface ProjectRow {
@@ -70,9 +70,9 @@ export async function findProjectView(db: Db, id: ProjectId): Promise<ProjectVie
   return row;
 }
 
-export async function projectPage(db: Db, wish: PageWish): Promise<Page<ProjectView>> {
+export async function projectPage(db: Db, range: PageRange): Promise<Page<ProjectView>> {
   const rows = await db<(ProjectView & { readonly page_at: number })[]>`
     SELECT t.id, ${shownText(db, 't', 'name', 'path')} ${isoTime(db, 'created_at')}, ${pageColumn(db)}
-      FROM projects t WHERE ${isAfter(db, wish)} ${pageEnd(db, wish)}`;
-  return cutPage(rows, wish);
+      FROM projects t WHERE ${isAfter(db, range)} ${pageEnd(db, range)}`;
+  return cutPage(rows, range);
 }

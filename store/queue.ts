@@ -125,7 +125,7 @@ export async function releaseClaim(db: Db, taskId: TaskId): Promise<Transition> 
 /** Of any length in the row; a signal's payload and a summary are bounded. */
 const reason = (db: Db) => db`left(cancel_reason, 400)`;
 
-export interface CancelWish {
+export interface CancelRequest {
   readonly id: TaskId;
   readonly reason: string | null;
 }
@@ -134,9 +134,9 @@ export interface CancelWish {
  * Cancel requests for tasks without a claim: such a task can end at once. If its row is `running`, another program wrote
  * that, or the row is older than Longhaul.
  */
-export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
+export async function cancelsBeforeStart(db: Db): Promise<CancelRequest[]> {
   return [
-    ...(await db<CancelWish[]>`
+    ...(await db<CancelRequest[]>`
       SELECT id, ${reason(db)} AS reason FROM tasks
        WHERE state IN ('pending', 'running') AND claimed_at IS NULL AND run_id IS NULL
          AND cancel_requested_at IS NOT NULL ORDER BY created_at`),
@@ -144,9 +144,9 @@ export async function cancelsBeforeStart(db: Db): Promise<CancelWish[]> {
 }
 
 /** Cancel requests for tasks that have a run, or are about to. */
-export async function cancelsToSignal(db: Db): Promise<CancelWish[]> {
+export async function cancelsToSignal(db: Db): Promise<CancelRequest[]> {
   return [
-    ...(await db<CancelWish[]>`
+    ...(await db<CancelRequest[]>`
       SELECT id, ${reason(db)} AS reason FROM tasks
        WHERE state IN ('pending', 'running') AND (claimed_at IS NOT NULL OR run_id IS NOT NULL)
          AND cancel_requested_at

@@ -1,6 +1,6 @@
 /** Sessions and their chats, as submitting a task needs them. */
 import type { ChatId, ProjectId, SessionId } from '../contract/ids.ts';
-import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageWish, shownText } from './pages.ts';
+import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
 import type { Db, Tx } from './sql.ts';
 import { tokenCount } from './token-count.ts';
 import { wellFormedText } from './well-formed.ts';
@@ -73,14 +73,14 @@ export interface SessionView {
 export async function sessionPage(
   db: Db,
   { projectId }: { readonly projectId?: ProjectId },
-  wish: PageWish,
+  range: PageRange,
 ): Promise<Page<SessionView>> {
   const rows = await db<(SessionView & { readonly page_at: number })[]>`
     SELECT t.id, t.project_id, ${shownText(db, 't', 'name', 'model', 'status')} t.seq, ${isoTime(db, 'created_at')}, ${pageColumn(db)},
            (SELECT count(*) FROM tasks o WHERE o.session_id = t.id AND o.state IN ('pending', 'running')) AS open_tasks,
            (SELECT ${tokenCount(db, db`sum(m.tokens_used)`)} FROM messages m WHERE m.session_id = t.id) AS cost_tokens
       FROM sessions t
-     WHERE ${isAfter(db, wish)} AND ${projectId ? db`t.project_id = ${projectId}` : db`true`}
-     ${pageEnd(db, wish)}`;
-  return cutPage(rows, wish);
+     WHERE ${isAfter(db, range)} AND ${projectId ? db`t.project_id = ${projectId}` : db`true`}
+     ${pageEnd(db, range)}`;
+  return cutPage(rows, range);
 }

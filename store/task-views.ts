@@ -9,7 +9,7 @@ import {
   type Page,
   pageColumn,
   pageEnd,
-  type PageWish,
+  type PageRange,
   shownText,
 } from './pages.ts';
 import type { Db } from './sql.ts';
@@ -147,16 +147,16 @@ export interface TaskPageFilter {
   readonly state?: TaskState;
 }
 
-export async function taskPage(db: Db, filter: TaskPageFilter, wish: PageWish): Promise<Page<ListedTask>> {
+export async function taskPage(db: Db, filter: TaskPageFilter, range: PageRange): Promise<Page<ListedTask>> {
   const rows = await db<(ListedTask & { readonly page_at: number })[]>`
     SELECT ${columns(db)}, ${shortInput(db)}, ${shortChange(db)}, ${pageColumn(db)}
       FROM tasks t LEFT JOIN projects p ON p.id = t.project_id
-     WHERE ${isAfter(db, wish)}
+     WHERE ${isAfter(db, range)}
        AND ${filter.projectId ? db`t.project_id = ${filter.projectId}` : db`true`}
        AND ${filter.sessionId ? db`t.session_id = ${filter.sessionId}` : db`true`}
        AND ${filter.state ? db`t.state = ${filter.state}` : db`true`}
-     ${pageEnd(db, wish)}`;
-  return cutPage(rows, wish);
+     ${pageEnd(db, range)}`;
+  return cutPage(rows, range);
 }
 
 export interface TaskProgress {

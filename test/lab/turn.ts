@@ -12,7 +12,7 @@ export const LAB_TURN = {
   runId: 'run-1',
   host: 'lab',
   worker: { bootId: 'boot', pid: 4242, startTime: '1' },
-  lives: () => true,
+  isWorkerAlive: () => true,
 };
 
 export async function takeLabTurn(sql: Sql, message: LabMessage, attempt = 1): Promise<Taken> {

@@ -73,14 +73,17 @@ test('an attempt that Temporal counts again, after it forgot newer ones, comes a
   const message = await labSession(sql);
   await takeLabTurn(sql, message, 1);
   await takeLabTurn(sql, message, 2);
-  const forgotten = { ...LAB_TURN, taskId: message.taskId, attempt: 1, lives: () => false };
+  const forgotten = { ...LAB_TURN, taskId: message.taskId, attempt: 1, isWorkerAlive: () => false };
   expect(await takeTurn(sql, forgotten)).toMatchObject({ kind: 'taken', attempt: 3, earlier: [{}, {}] });
   // Of a run that Temporal began anew, as it had forgotten the first.
   const anew = { ...forgotten, runId: 'run-2' };
   expect(await takeTurn(sql, anew)).toMatchObject({ kind: 'taken', attempt: 4 });
   // One that has ended is nobody's any more.
   await recordAttemptFailure(sql, { taskId: message.taskId, attempt: 4, code: 'agent_crashed' });
-  expect(await takeTurn(sql, { ...anew, attempt: 2, lives: () => true })).toMatchObject({ kind: 'taken', attempt: 5 });
+  expect(await takeTurn(sql, { ...anew, attempt: 2, isWorkerAlive: () => true })).toMatchObject({
+    kind: 'taken',
+    attempt: 5,
+  });
 });
 
 test('a task whose cancel was asked for gives nobody its turn; an outcome is found all the same', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { changePage } from '../../store/change-views.ts';
-import type { Page, PageWish } from '../../store/pages.ts';
+import type { Page, PageRange } from '../../store/pages.ts';
 import { projectPage } from '../../store/projects.ts';
 import { sessionPage } from '../../store/sessions.ts';
 import type { Db, Sql } from '../../store/sql.ts';
@@ -17,12 +17,12 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-type Lister = (db: Db, wish: PageWish) => Promise<Page<{ readonly id: string }>>;
+type Lister = (db: Db, range: PageRange) => Promise<Page<{ readonly id: string }>>;
 const LISTS: readonly [string, Lister][] = [
-  ['tasks', (db, wish) => taskPage(db, {}, wish)],
-  ['sessions', (db, wish) => sessionPage(db, {}, wish)],
-  ['projects', (db, wish) => projectPage(db, wish)],
-  ['pending_changes', (db, wish) => changePage(db, {}, wish)],
+  ['tasks', (db, range) => taskPage(db, {}, range)],
+  ['sessions', (db, range) => sessionPage(db, {}, range)],
+  ['projects', (db, range) => projectPage(db, range)],
+  ['pending_changes', (db, range) => changePage(db, {}, range)],
 ];
 
 test.each(LISTS)('a page deep in a long list of %s is read by its index', async (table, list) => {
@@ -57,7 +57,7 @@ test('rows of one microsecond, and rows without a time, are each on one page', a
   ];
   for (const at of rows) await sql`INSERT INTO tasks (project_id) VALUES (${project}) RETURNING id`.then(([row]) => sql`UPDATE tasks SET created_at = ${at} WHERE id = ${row?.['id'] as string}`); // prettier-ignore
   const seen: string[] = [];
-  let after: PageWish['after'];
+  let after: PageRange['after'];
   do {
     const page: Page<{ readonly id: string }> = await taskPage(
       sql,
