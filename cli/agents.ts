@@ -43,10 +43,10 @@ export function registerAgents(program: Command): void {
 function registerAdd(agents: Command): void {
   const add = agents
     .command('add')
-    .description('list an agent, so that tasks may name it')
-    .argument('<name>', 'of the catalogue, or any other with --path')
-    .option('--path <file>', 'its program; run without arguments unless the catalogue knows the name')
-    .option('--terminal', 'it works in a terminal and does not speak ACP')
+    .description('add an agent to the list, so that tasks may name it')
+    .argument('<name>', 'a name of the catalogue, or any other with --path')
+    .option('--path <file>', 'its program; started without arguments unless the catalogue has the name')
+    .option('--terminal', 'the agent needs a terminal and does not speak ACP')
     .option('--json', 'for programs')
     .action((name: string, _options: unknown, command: Command) => {
       // `--json` may stand before or after `add`.
@@ -67,7 +67,7 @@ function registerAdd(agents: Command): void {
 function registerRemove(agents: Command): void {
   const remove = agents
     .command('remove')
-    .description('take an agent off the list; refused while open tasks name it')
+    .description('remove an agent from the list; refused while open tasks name it')
     .argument('<name>')
     .option('--json', 'for programs')
     .action((name: string, _options: unknown, command: Command) => {
@@ -75,7 +75,11 @@ function registerRemove(agents: Command): void {
       return runCommand(options, () =>
         withLonghaul(async ({ longhaul }) => {
           const row = await removeAgent(longhaul.sql, name);
-          print(options, { removed: row }, `${name} is off the list until \`longhaul agents add ${name}\``);
+          print(
+            options,
+            { removed: row },
+            `${name} is removed from the list; \`longhaul agents add ${name}\` adds it again`,
+          );
         }),
       );
     });
@@ -101,8 +105,9 @@ async function show(context: CommandContext, { json }: JsonOption): Promise<void
     process.stdout.write(`${JSON.stringify(agents, undefined, 2)}\n`);
     return;
   }
-  for (const name of found.listed) process.stdout.write(`${name} is new: it is listed now\n`);
-  for (const name of found.unlisted) process.stdout.write(`${name} is off the list: its program is gone\n`);
+  for (const name of found.listed) process.stdout.write(`${name} was found and added to the list\n`);
+  for (const name of found.unlisted)
+    process.stdout.write(`${name} was removed from the list: its program does not exist any more\n`);
   process.stdout.write(`${agentsText(agents, painter(process.stdout))}\n`);
 }
 
@@ -130,4 +135,4 @@ const missingText = (agent: AgentInfo): string => agent.install_hint ?? 'not fou
 
 const elsewhereText = ({ name, program_here: program }: AgentInfo): string =>
   `! ${harmless(name)} is on this shell's PATH (${harmless(program ?? '')}), not on the worker's: ` +
-  `\`longhaul agents add ${harmless(name)}\` lists it with its whole path, or \`longhaul down && longhaul up -d\` takes this PATH.`;
+  `\`longhaul agents add ${harmless(name)}\` adds it with its whole path, or \`longhaul down && longhaul up -d\` uses this PATH.`;

@@ -8,12 +8,12 @@ const LOST = 'the worker was stopped or lost';
 const REASONS: Partial<Record<ErrorCode, string>> = {
   worker_lost: LOST,
   agent_crashed: 'the agent crashed',
-  agent_stalled: 'the agent said nothing for too long',
+  agent_stalled: 'the agent sent nothing for too long',
   agent_start_timeout: 'the agent did not start in time',
-  llm_unavailable: "the model's provider was not there",
-  usage_limit: 'the limit is lifted',
+  llm_unavailable: "the model's provider was unavailable",
+  usage_limit: 'the limit was lifted',
   disk_full: 'the disk was full',
-  service_unreachable: 'a service did not answer',
+  service_unreachable: 'a service did not respond',
 };
 
 /** Of an attempt that another followed. One that says nothing, or `worker_lost`, ended with its worker: in order or not. */
@@ -40,6 +40,6 @@ export async function attemptsOf(longhaul: Longhaul, taskId: TaskId): Promise<At
 }
 
 function whyAnother({ adopted, outcome, error_code: code }: AttemptView): string {
-  if (adopted) return 'Temporal did not hear of it in time, its agent went on';
+  if (adopted) return 'its heartbeat reached Temporal too late, its agent continued';
   return reasonText(outcome === 'waiting' ? 'usage_limit' : code);
 }

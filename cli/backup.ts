@@ -8,7 +8,7 @@ import { shellSettings } from './settings.ts';
 export function registerBackup(program: Command): void {
   const command = program
     .command('backup')
-    .argument('<file>', 'where to write it; must not exist')
+    .argument('<file>', 'the file to write; it must not exist')
     .option('--json', 'for programs')
     .action((file: string, options: { json?: boolean }) =>
       runCommand(options, async () => {
@@ -18,9 +18,9 @@ export function registerBackup(program: Command): void {
         else
           process.stdout.write(
             `${file}: the database, the token, ${results} ${results === 1 ? 'result' : 'results'} of ${projects.length} ${projects.length === 1 ? 'project' : 'projects'}. ` +
-              'It holds secrets: keep it as you keep the home.\n',
+              'It holds secrets: protect it as you protect the home.\n',
           );
       }),
     );
-  withExamples(command, ['longhaul backup ~/longhaul.tar.gz', 'at work or stopped']);
+  withExamples(command, ['longhaul backup ~/longhaul.tar.gz', 'the services may run or be stopped']);
 }

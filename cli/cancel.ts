@@ -14,7 +14,7 @@ export function registerCancel(program: Command): void {
   const command = program
     .command('cancel')
     .argument('<task>', 'id, or the beginning of one')
-    .option('--reason <text>', 'said in its summary')
+    .option('--reason <text>', 'shown in the summary of the task')
     .option('--json', 'for programs')
     .action((text: string, options: { reason?: string; json?: boolean }) =>
       runCommand(options, () =>
@@ -38,11 +38,11 @@ function sentence(task: TaskDescription, outcome: CancelOutcome): string {
     case 'cancelled':
       return `task ${id} is cancelled; it had not started`;
     case 'requested':
-      return `task ${id} is being stopped; longhaul watch ${id} shows its end`;
+      return `task ${id} is being cancelled; \`longhaul watch ${id}\` shows how it ends`;
     case 'recorded':
       return recordedText(task);
     case 'already_ended':
-      return `task ${id} is ${outcome.state} already; nothing to cancel`;
+      return `task ${id} is already ${outcome.state}; nothing to cancel`;
     default:
       return assertNever(outcome);
   }
@@ -51,8 +51,8 @@ function sentence(task: TaskDescription, outcome: CancelOutcome): string {
 function recordedText(task: TaskDescription): string {
   const id = shortId(task.id);
   if (task.state === 'cancelled') return `task ${id} is cancelled${task.run_id === null ? '; it had not started' : ''}`;
-  if (isFinal(task.state)) return `task ${id} is ${task.state}; it ended before it was told`;
+  if (isFinal(task.state)) return `task ${id} is ${task.state}; it ended before the cancel request reached it`;
   if (task.run_id === null)
-    return `the wish is written; task ${id} has not started, and no agent starts for it any more`;
-  return `the wish is written; task ${id} is told as soon as Temporal answers`;
+    return `the cancel request is stored; task ${id} has not started, and no agent will start for it`;
+  return `the cancel request is stored; it reaches task ${id} as soon as Temporal responds`;
 }

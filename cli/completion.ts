@@ -22,7 +22,7 @@ export function registerCompletion(program: Command): void {
   const completion = program
     .command('completion')
     .addArgument(new Argument('[shell]', 'the shell').choices(SHELLS))
-    .addOption(new Option('--words <kind>', 'what the script asks for').choices(WORDS).hideHelp())
+    .addOption(new Option('--words <kind>', 'the kind of words that the script requests').choices(WORDS).hideHelp())
     .action(async (shell: (typeof SHELLS)[number] | undefined, { words }: { words?: Words }) => {
       if (words) return sayWords(words);
       if (shell === undefined) return completion.error('error: expected a shell: bash, zsh or fish, found none');

@@ -39,5 +39,5 @@ export async function findServices(settings: Settings = shellSettings()): Promis
 const unknownService = (what: 'Postgres' | 'Temporal', { home }: Settings): LonghaulError =>
   new LonghaulError(
     'service_unreachable',
-    `No ${what} is known for the home ${home}: run \`longhaul up -d\`, or set LONGHAUL_HOME to the home that you mean.`,
+    `The home ${home} has no record of ${what}: run \`longhaul up -d\`, or set LONGHAUL_HOME to another home.`,
   );

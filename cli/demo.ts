@@ -32,7 +32,7 @@ Say "That is all: three files changed, one of them new, and your checkout is as 
 export function registerDemo(program: Command): void {
   const command = program
     .command('demo')
-    .option('--keep', 'leave everything running at the end, and say how to stop it')
+    .option('--keep', 'keep everything running at the end, and print how to stop it')
     .action((options: { keep?: boolean }) => runCommand({}, () => demo(options.keep === true)));
   withExamples(command, ['longhaul demo'], ['longhaul demo --keep', 'look at it in the Web UI']);
 }
@@ -56,7 +56,7 @@ async function demo(keep: boolean): Promise<number> {
     }
     interruption.dispose();
   }
-  if (!kept) say(`${interruption.signal.aborted ? 'Interrupted' : 'Done'} after ${secondsSince(started)}. Nothing is left of it.`); // prettier-ignore
+  if (!kept) say(`${interruption.signal.aborted ? 'Interrupted' : 'Done'} after ${secondsSince(started)}. Everything of the demo is removed.`); // prettier-ignore
   return interruption.exitCode();
 }
 
@@ -70,7 +70,7 @@ const secondsSince = (then: number): string => `${((Date.now() - then) / 1000).t
 async function showDemo(home: DemoHome, options: DemoOptions): Promise<void> {
   const { keep, signal } = options;
   const started = Date.now();
-  say(`A throwaway home: ${home.path}\n`);
+  say(`A temporary home: ${home.path}\n`);
   await home.start(signal);
   const services = await findServices(home.settings);
   say(`\nReady after ${secondsSince(started)}. Temporal's Web UI: ${services.temporalUiUrl ?? 'none'}`);
@@ -112,19 +112,19 @@ async function showTask(context: CommandContext, home: DemoHome, { keep, signal 
 }
 
 function whereText(workflowId: string, url: string | null, keep: boolean): string {
-  const place = `Web UI tells it step by step, as workflow ${workflowId}`;
+  const place = `Web UI shows it step by step, as workflow ${workflowId}`;
   if (keep) return `Temporal's ${place}:\n  ${url ?? 'no Web UI'}`;
-  return `Temporal's ${place}.\nThis demo takes the Web UI away with it; \`longhaul demo --keep\` leaves it for you to look at.`;
+  return `Temporal's ${place}.\nThe demo ends with its Web UI; \`longhaul demo --keep\` keeps it running.`;
 }
 
 /** Commands of this very program, which need not be on PATH. */
 function keptText({ path, project }: DemoHome): string {
   const program = `LONGHAUL_HOME=${path} node ${process.argv[1] ?? 'longhaul'}`;
   return [
-    '\nAll of it goes on running.',
+    '\nEverything continues to run.',
     `  ${program} status`,
     `  ${program} run --agent demo --project ${project} 'write a.txt with hi'`,
-    'To stop it and leave nothing:',
+    'To stop and remove everything:',
     `  ${program} down && rm -rf ${path}`,
   ].join('\n');
 }

@@ -37,8 +37,8 @@ interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks'> {
 export function registerDiff(program: Command): void {
   const command = program
     .command('diff')
-    .argument('<task>', 'id, or the beginning of one; with --session also that of the session')
-    .option('--session', 'what all tasks of its session changed together')
+    .argument('<task>', 'id, or the beginning of one; with --session also the id of a session')
+    .option('--session', 'the sum of the changes of its session')
     .option('--json', 'for programs')
     .action((text: string, options: DiffOptions) =>
       runCommand(options, () =>
@@ -60,7 +60,7 @@ export function registerDiff(program: Command): void {
   withExamples(
     command,
     ['longhaul diff 1a2b3c4d'],
-    [`longhaul diff 1a2b3c4d | ${APPLY}`, 'into your checkout'],
+    [`longhaul diff 1a2b3c4d | ${APPLY}`, 'apply it to your checkout'],
     ['longhaul diff --session 1a2b3c4d', 'all tasks of its session'],
   );
 }
@@ -93,11 +93,13 @@ async function ofSession(longhaul: Longhaul, taskId: TaskId): Promise<Found | un
   const { patch, ...facts } = found;
   if (facts.begins_after_removed_task) {
     process.stderr.write(
-      `longhaul: a task before these was removed: its change is not in this sum, which begins at its result ${facts.base_commit}.\n`,
+      `longhaul: an earlier task of the session was removed; this sum does not include its change and begins at its result ${facts.base_commit}.\n`,
     );
   } else if (facts.earlier_changes > 0) {
     const count = `${facts.earlier_changes} earlier ${facts.earlier_changes === 1 ? 'change' : 'changes'}`;
-    process.stderr.write(`longhaul: the session began anew after ${count}, not in this sum.\n`);
+    process.stderr.write(
+      `longhaul: the session started again from the project after ${count}; this sum does not include ${facts.earlier_changes === 1 ? 'it' : 'them'}.\n`,
+    );
   }
   return { ...facts, commits: `${facts.base_commit}..${facts.result_commit}`, facts, patch: async () => patch };
 }
@@ -134,7 +136,8 @@ export function takeLines(
 function readText({ diff, diff_truncated }: Found, { whole, lines }: ReturnType<typeof takeLines>): string {
   const paint = painter(process.stdout);
   const last = [`\n${lines.join('\n')}\n`];
-  if (diff_truncated) last.unshift(`\nThis is the beginning of a long change. All of it: ${whole} > change.patch\n`);
+  if (diff_truncated)
+    last.unshift(`\nThe change is long: this is its beginning. The whole change: ${whole} > change.patch\n`);
   return coloured(diff, paint) + last.map((line) => paint('dim', line)).join('');
 }
 

@@ -48,5 +48,5 @@ function summary(checks: readonly Check[], paint: Paint): string {
     ...(problems > 0 ? [paint('red', `${problems} ${problems === 1 ? 'problem' : 'problems'}`)] : []),
     ...(warnings > 0 ? [paint('yellow', `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`)] : []),
   ];
-  return said.length === 0 ? paint('green', 'All is well.') : said.join(', ');
+  return said.length === 0 ? paint('green', 'No problems found.') : said.join(', ');
 }

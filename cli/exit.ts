@@ -50,7 +50,7 @@ function asKnown(error: unknown): unknown {
   if (isErrno(error, 'EACCES', 'EPERM', 'EROFS')) {
     return new LonghaulError(
       'invalid_input',
-      `Not permitted (${messageOf(error)}): \`longhaul doctor\` looks at the folders.`,
+      `Permission denied (${messageOf(error)}): \`longhaul doctor\` checks the folders.`,
     );
   }
   return error;

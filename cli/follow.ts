@@ -90,7 +90,7 @@ async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen
   const task = await describe(longhaul, taskId).catch(() => undefined);
   if (task?.state !== 'pending' || task.run_id !== null) return;
   screen.line(
-    '! not started yet: it waits for its turn in the session, or for the services (longhaul status)',
+    '! not started yet: the task waits for an earlier task of its session, or for the services (longhaul status)',
     'yellow',
   );
 }
@@ -124,15 +124,15 @@ function detachedLines(taskId: TaskId): LiveLine[] {
   const lines = [
     '',
     'Detached; the task continues.',
-    `  longhaul watch ${id}    see how it goes`,
-    `  longhaul cancel ${id}   stop it`,
+    `  longhaul watch ${id}    follow it`,
+    `  longhaul cancel ${id}   cancel it`,
   ];
   return lines.map((text) => ({ text }));
 }
 
 function leftText(taskId: TaskId): string {
   const id = shortId(taskId);
-  return `longhaul: the reader of the output is gone; task ${id} continues: longhaul watch ${id}`;
+  return `longhaul: the reader of the output has closed the pipe; task ${id} continues: longhaul watch ${id}`;
 }
 
 const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;
@@ -157,7 +157,7 @@ function ending(task: TaskDescription): LiveLine {
 /** The reason is in the warning that precedes it in the timeline. */
 function keptLines(task: TaskDescription): string[] {
   return [
-    `  Its worktree was kept, with all that the agent wrote: ${harmless(task.kept_worktree ?? '')}`,
+    `  Its worktree was kept, with all edits of the agent: ${harmless(task.kept_worktree ?? '')}`,
     `  longhaul show ${shortId(task.id)}    why, and what to do`,
   ];
 }

@@ -25,16 +25,16 @@ const REF_DAYS = 30;
 export function registerGc(program: Command): void {
   const gc = program
     .command('gc')
-    .option('-n, --dry-run', 'only say what would be removed')
-    .option('--kept', 'also worktrees that were kept because they hold work that is in no commit')
+    .option('-n, --dry-run', 'only print what would be removed')
+    .option('--kept', 'also kept worktrees: they hold edits that are in no commit')
     .option(
       '--refs [days]',
-      `also results of tasks that no row knows, if they are that old (default: ${REF_DAYS})`,
+      `also results of tasks that have no row any more, from this age on (default: ${REF_DAYS})`,
       days,
     )
     .option('--json', 'for programs')
     .action((options: GcCommand) => runCommand(options, () => collect(options)));
-  withExamples(gc, ['longhaul gc --dry-run', 'look first'], ['longhaul gc'], ['longhaul gc --refs 90']);
+  withExamples(gc, ['longhaul gc --dry-run', 'print what it would remove'], ['longhaul gc'], ['longhaul gc --refs 90']);
 }
 
 function days(text: string): number {
@@ -109,7 +109,7 @@ function endText(done: readonly Collected[], skipped: readonly string[], paint: 
   const counts = (Object.keys(OUTCOMES) as Collected['outcome'][])
     .filter((outcome) => count(outcome) > 0)
     .map((outcome) => `${OUTCOMES[outcome][0]} ${count(outcome)}`);
-  const lines = skipped.map((line) => paint('yellow', `! not looked at: ${harmless(line)}`));
+  const lines = skipped.map((line) => paint('yellow', `! not checked: ${harmless(line)}`));
   lines.push(counts.length === 0 ? 'nothing to remove' : counts.join(', '));
   return `${done.length > 0 ? '\n' : ''}${lines.join('\n')}\n`;
 }

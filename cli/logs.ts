@@ -23,9 +23,9 @@ interface LogOptions {
 export function registerLogs(program: Command): void {
   const command = program
     .command('logs')
-    .addArgument(new Argument('[part]', 'of one part only').choices(PARTS))
-    .option('-f, --follow', 'go on with what is added, until Ctrl-C')
-    .option('-n, --lines <count>', 'begin with the last so many', wholeNumber, 20)
+    .addArgument(new Argument('[part]', 'only the log of this part').choices(PARTS))
+    .option('-f, --follow', 'also print new lines, until Ctrl-C')
+    .option('-n, --lines <count>', 'number of last lines to begin with', wholeNumber, 20)
     .action((part: Part | undefined, options: LogOptions) => runCommand({}, () => showLogs(part, options)));
   withExamples(
     command,
@@ -44,7 +44,7 @@ async function showLogs(part: Part | undefined, { follow = false, lines }: LogOp
     const what = part === undefined ? 'There are no logs' : `The ${part} has no log`;
     throw new LonghaulError(
       'invalid_input',
-      `${what} in ${logs}: nothing was started in this home. \`longhaul up -d\` starts it; LONGHAUL_HOME names another home.`,
+      `${what} in ${logs}: no part was started in this home. Run \`longhaul up -d\`, or set LONGHAUL_HOME to another home.`,
     );
   }
   return follow ? followUntilStopped(files, lines) : showLast(files, lines);

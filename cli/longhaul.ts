@@ -38,12 +38,12 @@ async function refuseUnready({ sql }: Longhaul, { databaseUrl, settings }: Servi
   const busy = await waitWhileBusy(sql, {
     findServer: async () =>
       settings.databaseUrl === undefined ? (await locatePostgres(paths.postgres))?.identity.pid : undefined,
-    onBusy: (pid) => process.stderr.write(`Postgres (pid ${pid}) is busy: waiting for its answer\n`),
+    onBusy: (pid) => process.stderr.write(`Postgres (pid ${pid}) is busy: waiting for its response\n`),
   });
   if (busy !== undefined) {
     throw new LonghaulError(
       'service_unreachable',
-      `Postgres runs at ${host} (pid ${busy}), but is too busy to answer within 30 s. See what keeps this machine busy (top), ` +
+      `Postgres runs at ${host} (pid ${busy}), but did not respond within 30 s. Find what keeps this machine busy (top), read ` +
         `${join(paths.logs, 'postgres.log')} and \`longhaul status\`, then try again.`,
     );
   }
@@ -52,7 +52,7 @@ async function refuseUnready({ sql }: Longhaul, { databaseUrl, settings }: Servi
   if (!postgres.ok) {
     throw new LonghaulError(
       'service_unreachable',
-      `Postgres does not answer at ${host} (${postgres.detail}). ${start}`,
+      `Postgres does not respond at ${host} (${postgres.detail}). ${start}`,
     );
   }
   if (!migrations.ok) {

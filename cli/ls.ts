@@ -31,20 +31,23 @@ export function registerLs(program: Command): void {
   const command = program
     .command('ls')
     .addOption(
-      new Option('--sessions', 'list sessions instead, the one with the newest task first').conflicts([
+      new Option('--sessions', 'list sessions, the one with the newest task first').conflicts([
         'state',
         'change',
         'session',
       ]),
     )
     .addOption(
-      new Option('--state <state>', 'only those; also a phase of tasks at work').choices([...TASK_STATES, ...PHASES]),
+      new Option('--state <state>', 'only tasks in this state, or in this phase of a running task').choices([
+        ...TASK_STATES,
+        ...PHASES,
+      ]),
     )
     .addOption(new Option('--change <state>', 'only tasks whose change is in this state').choices(CHANGE_STATES))
-    .option('--project <project>', 'only of this project: a folder in its repository, or its name', notEmpty)
+    .option('--project <project>', 'only tasks of this project: a folder in its repository, or its name', notEmpty)
     .option('--session <session>', 'only tasks of this session; id, or the beginning of one')
-    .option('--search <text>', 'only those with this text in what was asked, or in the summary', notEmpty)
-    .option('--limit <count>', 'at most so many', numberFromOne, 20)
+    .option('--search <text>', 'only tasks with this text in the input or in the summary', notEmpty)
+    .option('--limit <count>', 'maximum number', numberFromOne, 20)
     .option('--json', 'for programs')
     .action((options: ListOptions) =>
       runCommand(options, () =>
@@ -54,7 +57,7 @@ export function registerLs(program: Command): void {
   withExamples(
     command,
     ['longhaul ls'],
-    ['longhaul ls --project . --change pending', 'what there is to review here'],
+    ['longhaul ls --project . --change pending', 'changes of this project that wait for review'],
     ['longhaul ls --state failed --limit 5'],
     ['longhaul ls --sessions', 'to continue one: longhaul run --session 1a2b3c4d …'],
   );
@@ -74,7 +77,7 @@ async function showTasks({ longhaul }: CommandContext, options: ListOptions): Pr
   const tasks = await listTasks(longhaul, filter);
   if (options.json) process.stdout.write(`${JSON.stringify(tasks, undefined, 2)}\n`);
   else if (tasks.length === 0)
-    process.stdout.write(isFiltered ? 'no such tasks\n' : 'no tasks; `longhaul run` makes one\n');
+    process.stdout.write(isFiltered ? 'no such tasks\n' : 'no tasks; `longhaul run` submits one\n');
   else process.stdout.write(`${tableText(tasks, tableOptions())}\n`);
 }
 
@@ -83,7 +86,7 @@ async function showSessions({ longhaul }: CommandContext, options: ListOptions):
   const project = await projectFilter({ longhaul }, options);
   const sessions = await findSessions(longhaul, { limit, ...project, ...(search !== undefined && { text: search }) });
   if (json) process.stdout.write(`${JSON.stringify(sessions, undefined, 2)}\n`);
-  else if (sessions.length === 0) process.stdout.write('no such sessions; the first task that runs makes one\n');
+  else if (sessions.length === 0) process.stdout.write('no such sessions; a task creates its session when it starts\n');
   else process.stdout.write(`${sessionTable(sessions, tableOptions())}\n`);
 }
 

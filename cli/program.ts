@@ -30,28 +30,28 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'status',
-    description: 'show what runs and where; exit code 4 if not all of it is ready',
+    description: 'show the parts and their addresses; exit code 4 unless all parts are ready',
     load: async () => (await import('./status.ts')).registerStatus,
   },
   {
     name: 'doctor',
     description:
-      'look at everything that could keep Longhaul from working; exit code 1 for a problem, 4 for a service that does not answer',
+      'check machine, home, services and agents; exit code 1 for a problem, 4 for a service that does not respond',
     load: async () => (await import('./doctor.ts')).registerDoctor,
   },
   {
     name: 'run',
-    description: 'hand over a task and follow it; Ctrl-C detaches, the task goes on',
+    description: 'submit a task and follow it; Ctrl-C detaches, the task continues',
     load: async () => (await import('./run.ts')).registerRun,
   },
   {
     name: 'submit',
-    description: 'hand over a task and leave; prints its id',
+    description: 'submit a task and print its id',
     load: async () => (await import('./submit.ts')).registerSubmit,
   },
   {
     name: 'watch',
-    description: 'follow a task from its beginning; Ctrl-C leaves, the task goes on',
+    description: 'follow a task from its beginning; Ctrl-C detaches, the task continues',
     load: async () => (await import('./watch.ts')).registerWatch,
   },
   {
@@ -66,52 +66,52 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'cancel',
-    description: 'stop a task; what it has written so far is kept as a partial change',
+    description: 'cancel a task; its edits so far are kept as a partial change',
     load: async () => (await import('./cancel.ts')).registerCancel,
   },
   {
     name: 'diff',
-    description: 'print the change that a task left, as a patch',
+    description: 'print the change of a task as a patch',
     load: async () => (await import('./diff.ts')).registerDiff,
   },
   {
     name: 'retry',
-    description: 'hand over the task of one that has ended once more, as a new task; prints its id',
+    description: 'submit the input of an ended task again, as a new task; prints its id',
     load: async () => (await import('./retry.ts')).registerRetry,
   },
   {
     name: 'rm',
-    description: 'remove a task that has ended, with its messages and its change',
+    description: 'remove an ended task with its messages and its change',
     load: async () => (await import('./rm.ts')).registerRm,
   },
   {
     name: 'logs',
-    description: 'show what the parts have logged: supervisor, worker, backend, temporal, postgres',
+    description: 'print the logs of the parts: supervisor, worker, backend, temporal, postgres',
     load: async () => (await import('./logs.ts')).registerLogs,
   },
   {
     name: 'agents',
-    description: "show the agents; those that are found on the worker's PATH are listed, as at its start",
+    description: "show the agents; adds those found on the worker's PATH to the list, as the worker does at its start",
     load: async () => (await import('./agents.ts')).registerAgents,
   },
   {
     name: 'gc',
-    description: 'remove what lost processes, rows or files left: worktrees, processes, locks, temporary files',
+    description: 'remove leftovers: worktrees, processes, locks, temporary files that no task needs',
     load: async () => (await import('./gc.ts')).registerGc,
   },
   {
     name: 'psql',
-    description: 'open the database with psql; what follows is an argument of psql',
+    description: 'open the database with psql; further arguments are passed to psql',
     load: async () => (await import('./psql.ts')).registerPsql,
   },
   {
     name: 'backup',
-    description: 'write database, token and results into one file; at work or stopped',
+    description: 'write database, token and results into one file; the services may run or be stopped',
     load: async () => (await import('./backup.ts')).registerBackup,
   },
   {
     name: 'restore',
-    description: 'make the home out of a backup',
+    description: 'create the home from a backup',
     load: async () => (await import('./restore.ts')).registerRestore,
   },
   {
@@ -121,12 +121,12 @@ const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'demo',
-    description: 'show one task from beginning to end: a throwaway home, a sample project, an agent without a model',
+    description: 'run one task from beginning to end: a temporary home, a sample project, an agent without a model',
     load: async () => (await import('./demo.ts')).registerDemo,
   },
   {
     name: 'completion',
-    description: "print a script that completes commands, options, tasks and agents in your shell's command line",
+    description: 'print a completion script for your shell: commands, options, tasks, agents',
     load: async () => (await import('./completion.ts')).registerCompletion,
   },
 ];
@@ -193,7 +193,7 @@ function wrongUsage(text: string, words: readonly string[]): LonghaulError {
   );
   const dash =
     COMMANDS_WITH_TEXT.includes(words[0] ?? '') && message.startsWith('unknown option')
-      ? ` A text that begins with a dash stands after --: \`longhaul ${words[0]} -- '-x …'\`.`
+      ? ` Put -- before a text that begins with a dash: \`longhaul ${words[0]} -- '-x …'\`.`
       : '';
   return new LonghaulError('invalid_input', `${message.replace(/\.?$/, '.')}${dash} See \`${help}\`.`);
 }

@@ -41,7 +41,7 @@ async function psql(args: readonly string[]): Promise<number> {
     if (!isErrno(error, 'ENOENT')) throw error;
     throw new LonghaulError(
       'invalid_input',
-      'There is no psql on PATH: install the client of Postgres (Debian: postgresql-client). Other clients find the password by PGPASSFILE; `longhaul status --get pgpass_file` names the file.',
+      'psql is not on PATH: install the client of Postgres (Debian: postgresql-client). For other clients, set PGPASSFILE: `longhaul status --get pgpass_file` names the file.',
       { cause: error },
     );
   } finally {

@@ -20,9 +20,11 @@ export function registerRestore(program: Command): void {
         }
         for (const [project, refs] of Object.entries(lost))
           process.stderr.write(
-            `note: ${project} lacks the repository or the commits of ${refs.length} ${refs.length === 1 ? 'result' : 'results'}; their diffs are in the database\n`,
+            `note: in ${project} the repository or the commits are missing for ${refs.length} ${refs.length === 1 ? 'result' : 'results'}; their diffs are in the database\n`,
           );
-        process.stdout.write(`${home} is as of ${made.madeAt}. \`longhaul up -d\` starts it; open tasks start over.\n`);
+        process.stdout.write(
+          `${home} is restored as of ${made.madeAt}. \`longhaul up -d\` starts it; open tasks start again.\n`,
+        );
       }),
     );
   withExamples(command, ['longhaul restore ~/longhaul.tar.gz', 'into LONGHAUL_HOME, which has no database yet']);

@@ -11,7 +11,7 @@ import { shortId } from '../contract/ids.ts';
 export function registerRetry(program: Command): void {
   const command = program
     .command('retry')
-    .argument('<task>', 'one that has ended; id, or the beginning of one')
+    .argument('<task>', 'an ended task; id, or the beginning of one')
     .option('--json', 'print the new task as JSON')
     .action((text: string, options: { json?: boolean }) =>
       runCommand(options, () =>
@@ -22,7 +22,7 @@ export function registerRetry(program: Command): void {
           const shown = options.json ? JSON.stringify(await describe(longhaul, taskId)) : taskId;
           process.stdout.write(`${shown}\n`);
           if (!options.json && process.stdout.isTTY) {
-            process.stdout.write(`  longhaul watch ${shortId(taskId)}    see how it goes\n`);
+            process.stdout.write(`  longhaul watch ${shortId(taskId)}    follow it\n`);
           }
         }),
       ),

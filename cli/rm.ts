@@ -21,7 +21,7 @@ interface RemoveOptions {
 export function registerRm(program: Command): void {
   const command = program
     .command('rm')
-    .argument('<task>', 'one that has ended; id, or the beginning of one')
+    .argument('<task>', 'an ended task; id, or the beginning of one')
     .option('--yes', 'do not ask')
     .option('--json', 'for programs')
     .action((text: string, options: RemoveOptions) =>
@@ -48,7 +48,7 @@ async function confirmed(task: TaskDescription): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
     throw new LonghaulError(
       'invalid_input',
-      'There is no terminal to ask in: `longhaul rm --yes` removes without asking.',
+      '`longhaul rm` asks before it removes, and stdin or stdout is no terminal: use `longhaul rm --yes`.',
     );
   }
   const lines = createInterface({ input: process.stdin, output: process.stdout });
@@ -74,13 +74,13 @@ function removedText(task: TaskDescription, { resultCommit, projectPath }: Remov
   const lines = [`task ${shortId(task.id)} is removed`];
   if (resultCommit !== null) {
     const where = projectPath === null ? '' : `-C ${projectPath} `;
-    lines.push('  The commit of its result stays in the repository. To remove it, too:');
+    lines.push('  The commit of its result remains in the repository. To remove it, too:');
     lines.push(`  git ${where}update-ref -d ${resultRef(task)}`);
   }
   if (task.kept_worktree !== null)
     lines.push(
       `  Its worktree was kept: ${harmless(task.kept_worktree)}`,
-      '  `longhaul gc --kept` deletes it, with work that is in no commit.',
+      '  `longhaul gc --kept` deletes it, with edits that are in no commit.',
     );
   return `${lines.join('\n')}\n`;
 }

@@ -8,7 +8,7 @@ import { addSubmissionOptions, submitFrom, type SubmissionOptions } from './subm
 
 export function registerRun(program: Command): void {
   const run = addSubmissionOptions(program.command('run'))
-    .option('--verbose', 'show all of what tools printed')
+    .option('--verbose', 'show the whole output of tools')
     .option('--json', 'print each frame as a line of JSON')
     .action((words: string[], options: SubmissionOptions & { verbose?: boolean }) =>
       runCommand(options, () =>

@@ -61,8 +61,8 @@ export function versionNote(status: Status): string | undefined {
   if (parts.length === 0) return undefined;
   const running = parts.map(({ name, version }) => `${name} ${version}`).join(', ');
   return (
-    `note: other versions run than that of this command, ${status.version}: ${running}; \`longhaul down && longhaul up -d\` ` +
-    'replaces them (agents at work are interrupted and continue)'
+    `note: these parts run another version than this command (${status.version}): ${running}; \`longhaul down && longhaul up -d\` ` +
+    'replaces them (running agents are interrupted and continue)'
   );
 }
 

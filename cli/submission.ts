@@ -23,7 +23,7 @@ export interface SubmissionOptions {
 
 export function addSubmissionOptions(command: Command): Command {
   return command
-    .argument('<input...>', "what the agent is to do; - reads it from stdin, and -- precedes one like '-x'")
+    .argument('<input...>', "the task for the agent; - reads it from stdin; put -- before a text like '-x'")
     .option('--project <path>', 'a folder in the git repository (default: the current one)', notEmpty)
     .option(
       '--agent <name>',
@@ -33,15 +33,12 @@ export function addSubmissionOptions(command: Command): Command {
     .option('--model <id>', "one of the agent's models", notEmpty)
     .option('--mode <id>', "one of the agent's modes", notEmpty)
     .option('--thinking <id>', "one of the agent's thinking options", notEmpty)
-    .option(
-      '--session <session>',
-      'continue this session, after the tasks that wait in it; id, or the beginning of one',
-    )
+    .option('--session <session>', 'continue this session, after its queued tasks; id, or the beginning of one')
     .option('--priority <1-5>', '1 starts first (default: 3)', priorityNumber)
     .addOption(
       new Option(
         '--policy <policy>',
-        'what to answer when the agent asks for a permission (default: allow; ask is not there yet)',
+        'the answer when the agent asks for a permission (default: allow; ask is not implemented yet)',
       ).choices(['allow', 'deny', 'ask']),
     );
 }
@@ -76,7 +73,8 @@ export async function submitFrom(
 ): Promise<SubmittedTask> {
   const words = typed.map(unmarked);
   const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');
-  if (input.trim() === '') throw new LonghaulError('invalid_input', 'input is empty: say what the agent is to do.');
+  if (input.trim() === '')
+    throw new LonghaulError('invalid_input', 'The input is empty: expected the task for the agent.');
   // In a session the project is known; a path that is given is checked against it.
   const projectPath = options.project ?? (options.session === undefined ? '.' : undefined);
   const { sql } = longhaul;

@@ -17,7 +17,7 @@ export function registerSubmit(program: Command): void {
           const task = await describe(context.longhaul, taskId);
           process.stdout.write(`${options.json ? JSON.stringify(task) : taskId}\n`);
           if (!options.json && process.stdout.isTTY) {
-            process.stdout.write(`  longhaul watch ${shortId(task.id)}    see how it goes\n`);
+            process.stdout.write(`  longhaul watch ${shortId(task.id)}    follow it\n`);
           }
         }),
       ),
@@ -25,6 +25,6 @@ export function registerSubmit(program: Command): void {
   withExamples(
     submit,
     ["longhaul submit 'Update the changelog'", 'prints the id'],
-    ["longhaul submit --session 5e6f… 'And now the docs'", 'after the tasks of a session'],
+    ["longhaul submit --session 5e6f… 'And now the docs'", 'after the queued tasks of the session'],
   );
 }

@@ -16,7 +16,7 @@ const PLAN_LINES = 6;
 const USER_LINES = 3;
 
 const PHASES: Record<Phase, string> = {
-  queued: 'waiting for its turn',
+  queued: 'queued',
   preparing: 'preparing the worktree',
   starting: 'starting the agent',
   working: 'working',
@@ -121,7 +121,7 @@ export class Timeline {
   end({ continues = false }: { continues?: boolean } = {}): void {
     const { screen } = this.#options;
     for (const { title } of this.#tools.values()) {
-      if (continues) screen.line(`  ▸ ${title} (still at work)`, 'dim');
+      if (continues) screen.line(`  ▸ ${title} (still running)`, 'dim');
       else screen.line(`  ✗ ${title} (not finished)`, 'red');
     }
     this.#tools.clear();

@@ -24,19 +24,23 @@ import { shellSettings } from './settings.ts';
 export function registerUp(program: Command): void {
   const command = program
     .command('up')
-    .option('-d, --detach', 'return when all are ready; they go on in the background')
-    .option('--json', 'print the status as JSON when all are ready')
+    .option('-d, --detach', 'return when all parts are ready; they continue in the background')
+    .option('--json', 'print the status as JSON when all parts are ready')
     .action((options: { detach?: boolean; json?: boolean }) =>
       runCommand(options, async () => {
         const settings = shellSettings();
         if (options.detach) await upInBackground(settings, sayOnStderr);
         else if ((await upInForeground(settings)) === 'supervised') return;
-        else process.stdout.write('a supervisor is at work here already; `longhaul down` stops it\n');
+        else process.stdout.write('a supervisor runs in this home already; `longhaul down` stops it\n');
         const status = await readStatus(settings);
         process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${placesText(status)}\n`);
       }),
     );
-  withExamples(command, ['longhaul up -d', 'in the background'], ['longhaul up', 'here; Ctrl-C stops all of it']);
+  withExamples(
+    command,
+    ['longhaul up -d', 'in the background'],
+    ['longhaul up', 'in the foreground; Ctrl-C stops all parts'],
+  );
 }
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -58,7 +62,7 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   if (supervisor && state?.settings !== undefined && state.settings !== settingsFingerprint(settings)) {
     onNews(
       `note: supervisor ${supervisor.pid} was started with other settings (DATABASE_URL, TEMPORAL_*, LONGHAUL_*) and keeps them; ` +
-        '`longhaul down` first to use those of this shell',
+        'run `longhaul down` first to use those of this shell',
     );
   }
   await noteOtherEnvironment(settings, onNews);
@@ -73,8 +77,8 @@ async function noteOtherEnvironment(settings: Settings, onNews: (line: string) =
   const names = worker ? differingVariables(worker, process.env) : [];
   if (names.length === 0) return;
   onNews(
-    `note: the worker, and so its agents, keep the environment that they were started with; this shell differs in ${names.join(', ')}; ` +
-      '`longhaul down && longhaul up -d` takes that of this shell',
+    `note: the worker and its agents keep the environment in which the worker was started; this shell differs in ${names.join(', ')}; ` +
+      '`longhaul down && longhaul up -d` uses that of this shell',
   );
 }
 
@@ -110,7 +114,7 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   await refuseForeignPort(settings);
   const parts = makeParts({ settings, paths, env: process.env, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>
-    say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all of it`);
+    say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all parts`);
   const leaveTerminal = watchTerminal();
   const outcome = await superviseHome({
     parts,

@@ -10,7 +10,7 @@ export function registerWatch(program: Command): void {
   const command = program
     .command('watch')
     .argument('<task>', 'id, or the beginning of one')
-    .option('--verbose', 'show all of what tools printed')
+    .option('--verbose', 'show the whole output of tools')
     .option('--json', 'print each frame as a line of JSON')
     .action((text: string, options: { json?: boolean; verbose?: boolean }) =>
       runCommand(options, () =>

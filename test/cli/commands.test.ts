@@ -117,7 +117,7 @@ test('run whose reader leaves ends as SIGPIPE would end it, and says that the ta
     return run.child.exitCode !== null;
   });
   const id = taskId.slice(0, 8);
-  const err = `longhaul: the reader of the output is gone; task ${id} continues: longhaul watch ${id}\n`;
+  const err = `longhaul: the reader of the output has closed the pipe; task ${id} continues: longhaul watch ${id}\n`;
   expect(await run.result).toMatchObject({ code: 141, err });
   expect(await sql`SELECT state FROM tasks WHERE id = ${taskId}`).toEqual([{ state: 'running' }]);
 });
@@ -201,7 +201,7 @@ test('a task that went on after crashes is shown with its attempts, and as stopp
   await attempt(5, { pid: 9, pid_start: '3' });
   const { out } = await longhaul('show', id);
   expect(out).toContain(
-    'attempts  5 (1: the worker was stopped or lost; 2: the agent crashed; 3: the limit is lifted; 4: Temporal did not hear of it in time, its agent went on)',
+    'attempts  5 (1: the worker was stopped or lost; 2: the agent crashed; 3: the limit was lifted; 4: its heartbeat reached Temporal too late, its agent continued)',
   );
   expect(out).toContain('state     running, working');
   expect(out).toMatch(/waits +until \d{4}-\d\d-\d\dT[\d:.]+Z, \d\d min \d+ s left/);
@@ -240,7 +240,7 @@ test('cancelled while Temporal is away, each is told what holds for it', async (
   expect(await cancelled('waits', {})).toEqual({ code: 0, out: 'task ID is cancelled; it had not started' });
   expect(await cancelled('about to start', { claimed: true })).toEqual({
     code: 0,
-    out: 'the wish is written; task ID has not started, and no agent starts for it any more',
+    out: 'the cancel request is stored; task ID has not started, and no agent will start for it',
   });
   expect(await cancelled('not started after all', { claimed: true, ends: true })).toEqual({
     code: 0,
@@ -248,7 +248,7 @@ test('cancelled while Temporal is away, each is told what holds for it', async (
   });
   expect(await cancelled('at work', { claimed: true, run: 'a-run' })).toEqual({
     code: 0,
-    out: 'the wish is written; task ID is told as soon as Temporal answers',
+    out: 'the cancel request is stored; it reaches task ID as soon as Temporal responds',
   });
 });
 

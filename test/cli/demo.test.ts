@@ -92,7 +92,7 @@ const supervisorIsThere = async (): Promise<boolean> =>
   (await processes()).some((command) => command.endsWith('main.js up'));
 
 test.each([
-  ['before anything is started', 'SIGHUP', 129, hasSaid('A throwaway home')],
+  ['before anything is started', 'SIGHUP', 129, hasSaid('A temporary home')],
   ['when the supervisor is there but has no lock yet', 'SIGINT', 130, supervisorIsThere],
   ['while the worker starts', 'SIGTERM', 143, hasSaid('worker    starting')],
   ['in the middle of the task', 'SIGINT', 130, hasSaid('▸ Write goodbye.js')],

@@ -266,7 +266,8 @@ test('--session leaves out what came before the session began anew, and says so'
   const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', '--session', anew.taskId);
   expect({ code, stderr }).toEqual({
     code: 0,
-    stderr: 'longhaul: the session began anew after 1 earlier change, not in this sum.\n',
+    stderr:
+      'longhaul: the session started again from the project after 1 earlier change; this sum does not include it.\n',
   });
   expect(stdout.toString()).not.toContain('old.txt');
 });
@@ -281,7 +282,7 @@ test('--session takes the id of the session, and says that a task before those o
   const { code, stderr } = await lab.longhaul(lab.root, 'diff', '--session', second.taskId);
   expect({ code, stderr }).toEqual({
     code: 0,
-    stderr: `longhaul: a task before these was removed: its change is not in this sum, which begins at its result ${first.commit}.\n`,
+    stderr: `longhaul: an earlier task of the session was removed; this sum does not include its change and begins at its result ${first.commit}.\n`,
   });
   expect(await jsonOf('--session', second.taskId)).toMatchObject({ changes: 1, begins_after_removed_task: true });
 });
@@ -300,7 +301,7 @@ test('under a change on top of another, diff and run name the other and the sum 
     ),
   );
   expect(takeLines(first.taskId, undefined, {}).lines).toEqual([
-    `into your checkout: longhaul diff ${other} | ${APPLY}`,
+    `apply it to your checkout: longhaul diff ${other} | ${APPLY}`,
   ]);
   const ended = endLines(await describe({ sql }, second.taskId), first.taskId).map(({ text }) => text);
   expect(ended.slice(-2)).toEqual([

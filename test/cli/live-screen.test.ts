@@ -143,7 +143,7 @@ test('Ctrl-C in a terminal leaves: the tool is still at work, the task continues
   expect(await terminal.exited).toBe(0);
   const id = message.taskId.slice(0, 8);
   const rows = (await terminal.rows()).join('\n');
-  expect(rows).toContain('So far\n  ▸ Run the whole test suite of the\n  project with coverage (still at work)\n');
+  expect(rows).toContain('So far\n  ▸ Run the whole test suite of the\n  project with coverage (still running)\n');
   expect(rows).toContain(`  longhaul cancel ${id}`);
   expect(rows).not.toMatch(/✗|◌|\^C/);
   expect(await terminal.lines()).toEqual(await terminal.rows());

@@ -55,7 +55,7 @@ test('psql gets the password by its environment, and all that was typed after it
 test('where there is no psql, one sentence says what to install and where the password is', async () => {
   const { code, stderr } = await longhaul(path.join(dir, 'home'), ['psql'], { PATH: path.join(dir, 'none') });
   expect(code).toBe(2);
-  expect(stderr).toMatch(/^longhaul: There is no psql on PATH: .*PGPASSFILE[^\n]*\n$/);
+  expect(stderr).toMatch(/^longhaul: psql is not on PATH: .*PGPASSFILE[^\n]*\n$/);
 });
 
 test('where no database is known, psql says what to start', async () => {

@@ -229,7 +229,7 @@ test('a task at work whose cancel was asked for is stopping, until its changes a
 });
 
 test('who leaves does not see the tool fail that goes on', () => {
-  expect(story([tool('in_progress')], { continues: true })).toEqual(['  ▸ Edit t', '  ▸ Edit t (still at work)']);
+  expect(story([tool('in_progress')], { continues: true })).toEqual(['  ▸ Edit t', '  ▸ Edit t (still running)']);
 });
 
 test('a service that goes away is told of once, and when it is back', () => {

@@ -39,7 +39,7 @@ test.each([
   [['run', '--policy', 'x', 'y'], '--policy: expected one of allow, deny, ask, found "x". See `longhaul run --help`.'],
   [
     ['run', '-x'],
-    "unknown option '-x'. A text that begins with a dash stands after --: `longhaul run -- '-x …'`. See `longhaul run --help`.",
+    "unknown option '-x'. Put -- before a text that begins with a dash: `longhaul run -- '-x …'`. See `longhaul run --help`.",
   ],
   [['run', '--model', '', 'x'], '--model: expected a value, found an empty text. See `longhaul run --help`.'],
   [

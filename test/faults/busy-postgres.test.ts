@@ -25,7 +25,7 @@ test('a command waits while Postgres is suspended, and is answered after that', 
   });
   try {
     expect(await once(command, 'exit')).toEqual([0, null]);
-    expect(said).toBe(`Postgres (pid ${pid}) is busy: waiting for its answer\n`);
+    expect(said).toBe(`Postgres (pid ${pid}) is busy: waiting for its response\n`);
   } finally {
     process.kill(pid, 'SIGCONT');
   }
@@ -37,7 +37,9 @@ test('a command says that Postgres is busy if it does not answer within 30 s', a
   try {
     const { code, stderr } = await lab.command('ls');
     expect(code).toBe(4);
-    expect(stderr).toMatch(new RegExp(`longhaul: Postgres runs at 127.* \\(pid ${pid}\\), but is too busy to answer`));
+    expect(stderr).toMatch(
+      new RegExp(`longhaul: Postgres runs at 127.* \\(pid ${pid}\\), but did not respond within 30 s`),
+    );
     expect(stderr).not.toContain('Start the services');
   } finally {
     process.kill(pid, 'SIGCONT');

@@ -28,7 +28,7 @@ test('it is shown, a cancel is carried out meanwhile, and the next worker follow
   await lab.seen.until('it to be shown', async () => (await partState('worker')) === 'draining');
   const doctor = await lab.command('doctor');
   expect(doctor.stdout).toMatch(/worker +draining/);
-  expect(doctor.stdout).not.toContain('All is well');
+  expect(doctor.stdout).not.toContain('No problems found');
 
   await lab.seen.cancel(unwanted);
   expect(await lab.seen.ended(unwanted)).toMatchObject({ state: 'cancelled' });

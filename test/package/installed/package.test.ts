@@ -76,7 +76,7 @@ test('an install has none of our development tools, and links to no file of the 
 
 test('in an empty folder `npx longhaul demo` shows one task from beginning to end', async () => {
   const shown = await ok(run('npx', ['longhaul', 'demo'], join(place, 'app')));
-  expect(shown).toContain('Nothing is left of it.');
+  expect(shown).toContain('Everything of the demo is removed.');
 });
 
 describe('installed by somebody else, without install scripts, in a folder that cannot be written', () => {
