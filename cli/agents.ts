@@ -98,7 +98,7 @@ async function pathsOf({ services }: CommandContext): Promise<SearchPaths> {
 async function show(context: CommandContext, { json }: JsonOption): Promise<void> {
   const { sql } = context.longhaul;
   const paths = await pathsOf(context);
-  // Without a worker nobody knows what its PATH will be.
+  // Without a worker its PATH is unknown.
   const found = paths.worker === undefined ? { listed: [], unlisted: [] } : await listFoundAgents(sql, paths.worker);
   const agents = await surveyAgents(sql, paths);
   if (json) {

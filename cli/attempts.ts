@@ -16,7 +16,7 @@ const REASONS: Partial<Record<ErrorCode, string>> = {
   service_unreachable: 'a service did not respond',
 };
 
-/** Of an attempt that another followed. One that says nothing, or `worker_lost`, ended with its worker: in order or not. */
+/** Why another attempt followed. Without a code, or with `worker_lost`, the attempt ended with its worker, stopped or lost. */
 export function reasonText(code: ErrorCode | null): string {
   return code === null ? LOST : (REASONS[code] ?? code.replaceAll('_', ' '));
 }
@@ -26,7 +26,7 @@ type Attempt = Omit<AttemptView, 'outcome' | 'adopted'>;
 
 export interface Attempts {
   readonly list: readonly Attempt[];
-  /** `undefined`: there was no second one. */
+  /** `undefined`: there was one attempt only. */
   readonly text: string | undefined;
 }
 

@@ -31,7 +31,7 @@ export function registerCancel(program: Command): void {
   withExamples(command, ['longhaul cancel 1a2b3c4d'], ['longhaul cancel 1a2b3c4d --reason "wrong branch"']);
 }
 
-/** With the row as it is now: one that was about to start may have ended since the wish was written. */
+/** Reads the row again: a task that was about to start may have ended since the cancel request was stored. */
 function sentence(task: TaskDescription, outcome: CancelOutcome): string {
   const id = shortId(task.id);
   switch (outcome.kind) {

@@ -1,7 +1,7 @@
 /**
- * `longhaul completion`: a script for the user's shell, made from the commands themselves. Commands, options and their
- * values are in the script; ids of tasks and names of agents are asked for with `longhaul completion --words`, which
- * says nothing where the services do not run.
+ * `longhaul completion`: a script for the user's shell, generated from the definitions of the commands. Commands, options
+ * and their values are in the script; it requests ids of tasks and names of agents with `longhaul completion --words`, which
+ * prints nothing where the services do not run.
  */
 import { Argument, type Command, Option } from 'commander';
 import type { Longhaul } from '../client/connection.ts';
@@ -37,7 +37,7 @@ export function registerCompletion(program: Command): void {
   );
 }
 
-/** A shell that completes is never told of an error. */
+/** Prints nothing where it fails: a shell that completes must not show an error. */
 async function sayWords(kind: Words): Promise<void> {
   await runCommand({}, async () => {
     const said = await withLonghaul(async ({ longhaul }) => wordsOf(longhaul, kind)).catch(() => []);
@@ -52,7 +52,7 @@ async function wordsOf(longhaul: Longhaul, kind: Words): Promise<string[]> {
   return (await list(longhaul, { limit: WORDS_SHOWN })).map(({ id }) => shortId(id));
 }
 
-/** One command as completions see it. */
+/** One command, as completion needs it. */
 interface Completed {
   /** `run`, `agents add`; empty: none yet. */
   readonly path: readonly string[];

@@ -1,4 +1,4 @@
-/** Where a command finds the services: the settings, and what the supervisor of the home wrote down. */
+/** Where a command finds the services: the settings, and the record of the home's supervisor. */
 import type { Settings } from '../services/settings.ts';
 import { readFacts } from '../services/status.ts';
 import type { TemporalTarget } from '../services/temporal/connection.ts';
@@ -23,7 +23,7 @@ export async function findDatabase(settings: Settings = shellSettings()): Promis
   return databaseUrl;
 }
 
-/** Fails with `service_unreachable` if nothing was ever started here. Whether it still runs shows when it is used. */
+/** Fails with `service_unreachable` if no part was ever started in this home. It does not check that the services run. */
 export async function findServices(settings: Settings = shellSettings()): Promise<Services> {
   const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = await readFacts(settings);
   if (databaseUrl === undefined || temporalAddress === undefined) {

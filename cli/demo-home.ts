@@ -1,6 +1,6 @@
 /**
- * The throwaway home of `longhaul demo`: services of its own on free ports, so that a running Longhaul and the
- * user's settings neither matter nor notice. Only the cache (the Temporal server) is shared.
+ * The temporary home of `longhaul demo`: services of its own on free ports, independent of a running Longhaul and of the
+ * user's settings. Only the cache (the Temporal server) is shared.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
@@ -60,7 +60,7 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
       await orAbort(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say }), signal);
     },
     async remove() {
-      // By its identity first: one that was spawned a moment ago has no lock yet by which `down` would find it.
+      // By its identity first: a supervisor that was just started holds no lock yet, so `down` would not find it.
       const spawned = await supervisor?.catch(() => undefined);
       if (spawned) {
         await endProcess(spawned.identity, [
@@ -74,7 +74,7 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
   };
 }
 
-/** Ours without what points at the user's services. The demo agent keeps its sessions in the home, too. */
+/** Our environment without variables that name the user's services. The demo agent keeps its sessions in the home, too. */
 function demoEnvironment(home: string): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) => name === 'LONGHAUL_CACHE' || !/^(DATABASE_URL$|DEFAULT_MODEL$|TEMPORAL_|LONGHAUL_)/.test(name),
@@ -91,7 +91,7 @@ function demoEnvironment(home: string): NodeJS.ProcessEnv {
 async function makeProject(folder: string): Promise<void> {
   await mkdir(folder);
   for (const [name, text] of Object.entries(SAMPLE)) await writeFile(join(folder, name), text);
-  // Without the user's settings: no signing, no templates, no hooks.
+  // Without the user's settings: git neither signs nor uses templates or hooks.
   const env = { PATH: process.env['PATH'], HOME: folder, GIT_CONFIG_NOSYSTEM: '1', LC_ALL: 'C' };
   const git = (...args: string[]) => run('git', args, { cwd: folder, env });
   await git('-c', 'init.defaultBranch=main', 'init', '--quiet');

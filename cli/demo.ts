@@ -1,4 +1,4 @@
-/** `longhaul demo`: one task from beginning to end, with nothing of the user's touched and nothing left. */
+/** `longhaul demo`: one task from beginning to end. It changes nothing of the user's and removes everything it created. */
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -17,7 +17,7 @@ import { endLine, showTimeline } from './follow.ts';
 import type { CommandContext } from './longhaul.ts';
 import { painter } from './terminal.ts';
 
-/** A few times what a slow machine needs; who waits longer waits for something that does not come. */
+/** A few times what a slow machine needs: after that the task will not end. */
 const TASK_MS = 120_000;
 
 const INPUT = `\
@@ -117,7 +117,7 @@ function whereText(workflowId: string, url: string | null, keep: boolean): strin
   return `Temporal's ${place}.\nThe demo ends with its Web UI; \`longhaul demo --keep\` keeps it running.`;
 }
 
-/** Commands of this very program, which need not be on PATH. */
+/** Commands by the path of this program, which may not be on PATH. */
 function keptText({ path, project }: DemoHome): string {
   const program = `LONGHAUL_HOME=${path} node ${process.argv[1] ?? 'longhaul'}`;
   return [
@@ -145,12 +145,12 @@ const indented = (text: string): string =>
 
 interface Interruption {
   readonly signal: AbortSignal;
-  /** As shells have it: 128 and the signal's number. A reader that left is no failure. */
+  /** As in shells: 128 and the signal's number. A closed output is no failure. */
   exitCode(): number;
   dispose(): void;
 }
 
-/** The first signal, or a reader that left, ends the demo; what comes after must not keep it from tidying up. */
+/** The first signal, or a closed output, ends the demo; later ones must not interrupt the removal. */
 function watchForInterruption(): Interruption {
   const interruption = new AbortController();
   let exitCode: number = EXIT.done;

@@ -1,4 +1,4 @@
-/** `longhaul down`: stops everything of a home in order, whether or not its supervisor still lives. */
+/** `longhaul down`: stops all parts of a home in order, with or without a running supervisor. */
 import type { Command } from 'commander';
 import { exists } from '../services/home/exists.ts';
 import { prepareHome } from '../services/home/home.ts';
@@ -27,7 +27,7 @@ function sentence(stopped: readonly string[]): string {
   return stopped.length === 0 ? 'nothing was running' : `stopped: ${stopped.join(', ')}`;
 }
 
-/** Names of what ran and is now stopped. */
+/** Returns the names of the parts that ran and are now stopped. */
 export async function down(settings: Settings): Promise<string[]> {
   if (!(await exists(settings.home))) return [];
   const paths = await prepareHome(settings.home);

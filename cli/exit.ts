@@ -1,21 +1,21 @@
-/** How commands end: exit codes, and one way to say what went wrong. */
+/** How commands end: exit codes, and one way to print an error. */
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 
-/** `readerGone`: what a shell reports of a program that SIGPIPE ended, as of `yes | head`. */
+/** `readerGone`: the code that a shell reports when SIGPIPE ended a program, as in `yes | head`. */
 export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4, readerGone: 141 } as const;
 
-let lastWords = '';
+let messageWithoutReader = '';
 
-/** What stderr says if the reader of stdout leaves from now on. */
-export function sayIfReaderLeaves(text: string): void {
-  lastWords = text;
+/** Sets the text that is printed on stderr if the reader of stdout closes it from now on. */
+export function setMessageWithoutReader(text: string): void {
+  messageWithoutReader = text;
 }
 
-/** `longhaul watch … | head -1`: the reader of the output may leave at any time. That is no fault. */
+/** `longhaul watch … | head -1`: the reader may close the output at any time. That is no error. */
 export function endWithoutReader(): void {
   const leave = (error: Error): void => {
     const gone = isErrno(error, 'EPIPE');
-    if (gone && lastWords !== '') process.stderr.write(`${lastWords}\n`);
+    if (gone && messageWithoutReader !== '') process.stderr.write(`${messageWithoutReader}\n`);
     process.exit(gone ? EXIT.readerGone : EXIT.taskFailed);
   };
   process.stdout.on('error', leave);
@@ -42,7 +42,7 @@ export function printError(error: unknown, options: { readonly json?: boolean | 
   process.stderr.write(`${JSON.stringify(problem)}\n`);
 }
 
-/** What the machine refuses is told as such, not as a fault of ours. */
+/** A full disk or a missing permission is reported as such, not as an internal error. */
 function asKnown(error: unknown): unknown {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
     return new LonghaulError('disk_full', `The disk is full (${messageOf(error)}): free some space and try again.`);
@@ -57,8 +57,8 @@ function asKnown(error: unknown): unknown {
 }
 
 /**
- * Runs a command's work and sets the exit code. The process then ends by itself once nothing is open, so
- * that output to a pipe is not cut off.
+ * Runs a command's work and sets the exit code. The process then exits by itself when nothing is open, so
+ * that output to a pipe is complete.
  */
 export async function runCommand(
   options: { readonly json?: boolean | undefined },

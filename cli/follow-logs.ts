@@ -1,18 +1,18 @@
 /**
  * Follows logs that are rotated while their writers have them open (services/supervisor/rotate-logs.ts): the beginning of a log moves to
- * `<log>.1`, and the rest to the front of the file. `tail -F` takes that for a new file and prints the rest again.
+ * `<log>.1`, and the rest to the front of the file. `tail -F` treats that as a new file and prints the rest again.
  *
- * Never: a line twice or none, over one rotation between two looks. Two take 32 MB within 200 ms.
+ * Never: a line printed twice or not at all, over one rotation between two checks. Two rotations need 32 MB within 200 ms.
  */
 import { open, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../contract/errors.ts';
 
-const LOOK_MS = 200;
-/** A log that is cut before `<log>.1` exists has it after this many looks, or a person has cut it. */
-const CUT_LOOKS = 10;
+const CHECK_MS = 200;
+/** A log may be cut before `<log>.1` exists; if that does not exist after this many checks, a user has cut the log. */
+const CUT_CHECKS = 10;
 const BLOCK_BYTES = 64 * 1024;
-/** More than a line has in common with the line of another moment. */
+/** More than two lines of different times have in common. */
 const TAIL_BYTES = 512;
 
 /** Until the signal. `print` gets text as it is in the file, and a line with the file's name where there are several. */
@@ -36,7 +36,7 @@ export async function followLogs(
   while (!signal.aborted) {
     for (const log of logs) show(log.file, await log.added());
     // Rejects only because it was aborted.
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    await sleep(CHECK_MS, undefined, { signal }).catch(() => undefined);
   }
 }
 
@@ -50,11 +50,11 @@ class FollowedLog {
   #ino: number;
   /** The inode of `<log>.1`, which a rotation replaces. */
   #rotated: number | undefined;
-  /** Bytes of the file that were printed, or passed over. */
+  /** Bytes of the file that were printed or skipped. */
   #position: number;
-  /** The bytes before the position. Where others are there, the file's beginning was taken out. */
+  /** The bytes before the position. If the file has others there, its beginning was removed. */
   #tail: Buffer;
-  #cutLooks = 0;
+  #cutChecks = 0;
 
   private constructor(file: string, known: FileFacts, rotated: number | undefined, tail: Buffer) {
     this.file = file;
@@ -71,7 +71,7 @@ class FollowedLog {
     return new FollowedLog(file, known, rotated?.ino, tail);
   }
 
-  /** Of what was there when it was opened. */
+  /** The last lines of what the file had when it was opened. */
   async last(lines: number): Promise<string> {
     let text = Buffer.alloc(0);
     for (let from = this.#position; from > 0 && countLines(text) <= lines;) {
@@ -88,13 +88,13 @@ class FollowedLog {
     if (!now) return '';
     const text = now.ino === this.#ino ? await this.#readOn(now.size) : undefined;
     if (text !== undefined) {
-      this.#cutLooks = 0;
-      this.#passOver(text);
+      this.#cutChecks = 0;
+      this.#advance(text);
       return text.toString();
     }
     const rotated = await factsOf(`${this.file}.1`);
     if (rotated && rotated.ino !== this.#rotated) return this.#followInto(rotated, now.ino);
-    if (++this.#cutLooks >= CUT_LOOKS) this.#startAt(now.ino, 0);
+    if (++this.#cutChecks >= CUT_CHECKS) this.#startAt(now.ino, 0);
     return '';
   }
 
@@ -108,12 +108,12 @@ class FollowedLog {
     return later && later.ino === this.#ino && later.size >= size ? read.subarray(length) : undefined;
   }
 
-  #passOver(text: Buffer): void {
+  #advance(text: Buffer): void {
     this.#position += text.length;
     this.#tail = Buffer.from(Buffer.concat([this.#tail, text]).subarray(-TAIL_BYTES));
   }
 
-  /** What moved to `<log>.1` and was not printed yet; the position is that of the same line in the rest. */
+  /** Returns what moved to `<log>.1` and was not printed yet; then the position is that of the same line in the rest. */
   async #followInto(rotated: FileFacts, ino: number): Promise<string> {
     const text = await readRange(`${this.file}.1`, this.#position, rotated.size);
     this.#rotated = rotated.ino;
@@ -125,7 +125,7 @@ class FollowedLog {
     this.#ino = ino;
     this.#position = position;
     this.#tail = position === 0 ? Buffer.alloc(0) : this.#tail.subarray(-position);
-    this.#cutLooks = 0;
+    this.#cutChecks = 0;
   }
 }
 
@@ -138,7 +138,7 @@ async function factsOf(file: string): Promise<FileFacts | undefined> {
   }
 }
 
-/** Shorter, if the file ends before; empty, if it is gone. */
+/** Shorter if the file ends before; empty if it does not exist. */
 async function readRange(file: string, start: number, end: number): Promise<Buffer> {
   if (end <= start) return Buffer.alloc(0);
   try {

@@ -1,10 +1,10 @@
-/** What `run` and `watch` share: follow a task to its end, or until Ctrl-C detaches. */
+/** `run` and `watch`: follow a task to its end, or until Ctrl-C detaches. */
 import type { Longhaul } from '../client/connection.ts';
 import { framesBeside, followTask } from '../client/follow-task.ts';
 import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
-import { EXIT, sayIfReaderLeaves } from './exit.ts';
+import { EXIT, setMessageWithoutReader } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
 import { lineColumns, type LiveLine, liveScreen, plainScreen, type Screen } from './screen.ts';
 import { watchServices } from './service-watch.ts';
@@ -12,19 +12,19 @@ import { changeText } from './task-text.ts';
 import { hang, harmless, type Paint, painter, seconds, type Style } from './terminal.ts';
 import { Timeline } from './timeline.ts';
 
-const PATIENCE_MS = 5_000;
+const EXPLAIN_AFTER_MS = 5_000;
 
 export interface FollowOptions {
   readonly json?: boolean;
-  /** The task was not handed over by this command. */
+  /** Set by `watch`: `run` has the input already. */
   readonly showsInput: boolean;
-  /** All of what tools printed. */
+  /** Show the whole output of tools. */
   readonly verbose?: boolean;
 }
 
 /** Returns the exit code: of the task, or 0 when detached. */
 export async function followToEnd(context: CommandContext, taskId: TaskId, options: FollowOptions): Promise<number> {
-  if (!options.json && !options.showsInput) sayIfReaderLeaves(leftText(taskId));
+  if (!options.json && !options.showsInput) setMessageWithoutReader(leftText(taskId));
   const detach = new AbortController();
   const onSignal = (): void => detach.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
@@ -35,7 +35,7 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
   }
   const task = await describe(context.longhaul, taskId).catch((error: unknown) => {
-    // Who leaves while the database is away has left all the same.
+    // After Ctrl-C an unavailable database is no failure.
     if (detach.signal.aborted) return undefined;
     throw error;
   });
@@ -69,7 +69,7 @@ export async function showTimeline(
   const since = task.created_at ? Date.parse(task.created_at) : Date.now();
   const timeline = new Timeline({ taskId, screen, since, showsInput, verbose });
   const watch = watchServices(services.settings, (text) => timeline.note(text));
-  const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), PATIENCE_MS);
+  const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), EXPLAIN_AFTER_MS);
   try {
     const onLook = watch.databaseLooked;
     for await (const page of followTask(longhaul, { taskId, signal, onLook })) {
@@ -85,7 +85,7 @@ export async function showTimeline(
   }
 }
 
-/** Intake takes milliseconds; whoever still waits then should know for what. */
+/** Intake takes milliseconds: a user who waits longer is shown the reason. */
 async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen): Promise<void> {
   const task = await describe(longhaul, taskId).catch(() => undefined);
   if (task?.state !== 'pending' || task.run_id !== null) return;
@@ -95,7 +95,7 @@ async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen
   );
 }
 
-/** Its work could not be stored as a change: the task does not count as a success. */
+/** Its work could not be stored as a change, so the command does not report success. */
 const isKept = ({ state, kept_worktree }: Pick<TaskDescription, 'state' | 'kept_worktree'>): boolean =>
   state === 'completed' && kept_worktree !== null;
 
@@ -137,7 +137,7 @@ function leftText(taskId: TaskId): string {
 
 const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;
 
-/** How it ended, in one line. */
+/** How the task ended, in one line. */
 export const endLine = (task: TaskDescription, paint: Paint): string => {
   const { text, style } = ending(task);
   return style ? paint(style, text) : text;

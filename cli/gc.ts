@@ -1,4 +1,4 @@
-/** `longhaul gc`: removes what lost machine state left. */
+/** `longhaul gc`: removes leftovers of lost machine state. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { checkHealth } from '../client/health.ts';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
@@ -55,7 +55,7 @@ async function collect(options: GcCommand): Promise<number> {
   }
 }
 
-/** Undefined: the services are not there, so that only files are looked at. */
+/** Undefined: the services are unavailable, so that only files are checked. */
 async function connectIfThere(settings: Settings): Promise<Longhaul | undefined> {
   const services = await findServices(settings).catch((error: unknown) => {
     if (error instanceof LonghaulError && error.code === 'service_unreachable') return undefined;

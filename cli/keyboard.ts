@@ -1,6 +1,6 @@
 /**
- * While lines are drawn again and again, a key that the terminal echoes would stand among them, and Enter would move them.
- * So nothing is echoed, and what the terminal does with Ctrl-C, Ctrl-\\ and Ctrl-Z is done here.
+ * While lines are redrawn, a key that the terminal echoes would appear among them, and Enter would move them. So echo is off,
+ * and this module does what the terminal does with Ctrl-C, Ctrl-\\ and Ctrl-Z.
  */
 import { readFileSync } from 'node:fs';
 
@@ -18,14 +18,14 @@ export interface KeyboardEvents {
   readonly continued: () => void;
 }
 
-/** Does nothing where no person types, or another job has the terminal. */
+/** Does nothing where stdin is no terminal, or another job has the terminal. */
 export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   const { stdin } = process;
   if (!stdin.isTTY) return { end: () => {} };
   const mute = (): void => {
     // A job in the background that reads from the terminal, or sets its mode, is stopped by that.
     if (!isInForeground()) return void stdin.pause();
-    // libuv takes a mode that it has set before for set, though a shell has changed it since.
+    // libuv skips a mode that it has set before, although a shell has changed it since.
     stdin.setRawMode(false);
     stdin.setRawMode(true);
     stdin.off('data', read).on('data', read).resume();
@@ -37,7 +37,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   const read = (keys: Buffer): void => {
     for (const key of keys) {
       const signal = SIGNALS.get(key);
-      // As the terminal would: the whole job.
+      // To the whole job, as the terminal does.
       if (signal) process.kill(0, signal);
       if (key !== CTRL_Z) continue;
       stdin.setRawMode(false);
@@ -46,7 +46,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
       setTimeout(restart, STOPPED_MS).unref();
     }
   };
-  // A terminal that is gone ends the command by SIGHUP.
+  // SIGHUP ends the command if the terminal is closed.
   const ignore = (): void => {};
   process.on('SIGCONT', restart);
   stdin.on('error', ignore);
@@ -62,7 +62,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   };
 }
 
-/** Node does not tell; /proc does. */
+/** Node has no function for it; /proc has the value. */
 function isInForeground(): boolean {
   try {
     const fields = readFileSync('/proc/self/stat', 'utf8')

@@ -1,4 +1,4 @@
-/** `longhaul logs`: what the parts of this home have written. Reading is left to `tail`. */
+/** `longhaul logs`: the logs of this home's parts. `tail` reads them. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What most commands do around their work: find the services, connect, and say it plainly if they are not there. */
+/** Around the work of most commands: find the services, connect, and report it if they are unavailable. */
 import { join } from 'node:path';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { checkDatabase, waitWhileBusy } from '../client/health.ts';
@@ -12,7 +12,7 @@ export interface CommandContext {
   readonly services: Services;
 }
 
-/** Fails with `service_unreachable`, naming `longhaul up -d`, if Postgres or Temporal does not answer. */
+/** Fails with `service_unreachable`, naming `longhaul up -d`, if Postgres or Temporal is unavailable. */
 export async function withLonghaul<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
   const services = await findServices();
   const { settings } = services;

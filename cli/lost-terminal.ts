@@ -1,7 +1,7 @@
 /**
- * A terminal that was closed while a command ran. Node gives each terminal its settings back as the process exits, and
- * aborts (SIGABRT) where that fails: on a terminal that hung up (src/node.cc, ResetStdio; seen with Node 20). A
- * descriptor that is another file by then is left out.
+ * A terminal that was closed while a command ran. Node restores the settings of each terminal when the process exits, and
+ * aborts (SIGABRT) where that fails: on a terminal that hung up (src/node.cc, ResetStdio; seen with Node 20). Node skips a
+ * descriptor that is another file by then.
  */
 import { closeSync, openSync } from 'node:fs';
 import { devNull } from 'node:os';

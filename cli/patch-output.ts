@@ -9,7 +9,7 @@ import { harmless } from './terminal.ts';
 export const APPLY = 'git -C "$(git rev-parse --show-toplevel)" apply --whitespace=nowarn';
 
 export interface PatchSource {
-  /** Null: none was stored. */
+  /** Null: the change was stored without one. */
   readonly patch: Buffer | null;
   readonly diff: string;
   readonly diff_truncated: boolean;

@@ -1,6 +1,6 @@
 /**
- * All commands, and how wrong usage is reported. The module of a command is loaded when its command line needs it: all of
- * them together take several times as long to load as Node takes to start.
+ * All commands, and how wrong usage is reported. The module of a command is loaded only when its command line needs it: all
+ * of them together take several times as long to load as Node takes to start.
  */
 import { Command } from 'commander';
 import { LonghaulError } from '../contract/errors.ts';
@@ -181,7 +181,7 @@ export async function parseWords(program: Command, words: readonly string[] = pr
   await program.parseAsync(markTexts(program, words), { from: 'user' });
 }
 
-/** Commander says what was found, and what was meant if that is near; which help to read is for us to say. */
+/** Commander's message has the word that was found and a similar one; we add which help to read. */
 function wrongUsage(text: string, words: readonly string[]): LonghaulError {
   const known = COMMANDS.find(({ name }) => name === words[0]);
   const help = known ? `longhaul ${known.name} --help` : 'longhaul --help';
@@ -203,7 +203,7 @@ const print =
   (error) =>
     printError(error, { json: words.includes('--json') });
 
-/** A value that is wrong: what was expected, what was found. */
+/** For a wrong value: what was expected and what was found. */
 function inOurWords(message: string): string {
   const wrong =
     /^option '(?<what>[^']+)' argument '(?<found>.*)' is invalid\. (?<rest>.*)$/.exec(message) ??

@@ -27,7 +27,7 @@ export function registerPsql(program: Command): void {
 async function psql(args: readonly string[]): Promise<number> {
   const databaseUrl = await findDatabase();
   const password = passwordOf(databaseUrl);
-  // Ctrl-C in psql ends a statement, and must not end us before it.
+  // Ctrl-C in psql ends a statement, and must not end this process before psql.
   const ignore = (): void => {};
   process.on('SIGINT', ignore);
   try {

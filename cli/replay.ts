@@ -1,4 +1,4 @@
-/** A task's story out of a snapshot: the frames that a reader of the log would have had, in their order. */
+/** Frames from a snapshot: those that a reader of the log would have got, in order. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { MessageSegment, ToolCall } from '../contract/vocabulary.ts';
@@ -7,13 +7,13 @@ type Snapshot = Extract<FollowedFrame, { type: 'snapshot' }>;
 type Message = Snapshot['messages'][number];
 export type LogFrame = Exclude<FollowedFrame, Snapshot>;
 
-interface Story {
+interface Source {
   readonly taskId: TaskId;
   /** The task's frames that the log still has, without what its messages hold. */
   readonly beside: readonly LogFrame[];
 }
 
-export function replayed(snapshot: Snapshot, { taskId, beside }: Story): LogFrame[] {
+export function replayed(snapshot: Snapshot, { taskId, beside }: Source): LogFrame[] {
   const known = new Set(beside.map(({ seq }) => seq));
   const frames = snapshot.messages
     .filter((message) => message.task_id === taskId)
@@ -22,10 +22,10 @@ export function replayed(snapshot: Snapshot, { taskId, beside }: Story): LogFram
   return [...frames, ...beside].sort((a, b) => a.seq - b.seq);
 }
 
-/** These stay in the log, too. */
+/** The log keeps these, too. */
 const isBorder = ({ type }: LogFrame): boolean => type === 'task_state' || type === 'message_reset';
 
-function framesOf(message: Message, { snapshot, taskId, beside }: Story & { snapshot: Snapshot }): LogFrame[] {
+function framesOf(message: Message, { snapshot, taskId, beside }: Source & { snapshot: Snapshot }): LogFrame[] {
   const { message_id, chat_id } = message;
   const of = { session_id: snapshot.session_id, task_id: taskId, message_id, chat_id };
   const first = beside.find((frame) => 'message_id' in frame && frame.message_id === message_id);
@@ -94,7 +94,7 @@ function framesOfCall(
   return ended_seq === seq ? [ended] : [begun, ended];
 }
 
-/** Of a message from before orders were kept: thoughts, calls and plan, then the text. */
+/** For a message without segments (of an earlier version): reasoning, calls and plan, then the text. */
 function unordered({ reasoning, tool_calls, plan, content }: Message, of: OfMessage & Place): LogFrame[] {
   const frames: LogFrame[] = tool_calls.map((call) => ({ type: 'tool_call', ...of, call }));
   if (reasoning) frames.unshift({ type: 'reasoning_delta', ...of, content: reasoning });

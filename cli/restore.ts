@@ -1,4 +1,4 @@
-/** `longhaul restore`: a home out of a backup. */
+/** `longhaul restore`: a home from a backup. */
 import type { Command } from 'commander';
 import { restore } from '../maintenance/backup/restore.ts';
 import { runCommand } from './exit.ts';

@@ -1,4 +1,4 @@
-/** `longhaul retry`: the same task once more. */
+/** `longhaul retry`: submit the input of an ended task again. */
 import type { Command } from 'commander';
 import { retry } from '../client/retry.ts';
 import { resolveTaskId } from '../client/task-ids.ts';

@@ -1,4 +1,4 @@
-/** `longhaul rm`: take a task that has ended out of the database. */
+/** `longhaul rm`: remove an ended task from the database. */
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { type RemovedTask, removeTask } from '../client/remove-task.ts';
@@ -28,7 +28,7 @@ export function registerRm(program: Command): void {
       runCommand(options, () =>
         withLonghaul(async ({ longhaul }) => {
           const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
-          // One that has not ended is refused below; there is nothing to ask.
+          // A task that has not ended is refused below, without a question.
           if (isFinal(task.state) && !options.yes && !(await confirmed(task))) {
             process.stdout.write('not removed\n');
             return EXIT.cancelled;

@@ -1,4 +1,4 @@
-/** `longhaul run`: hand over a task and follow it to its end. */
+/** `longhaul run`: submit a task and follow it to its end. */
 import type { Command } from 'commander';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';

@@ -1,4 +1,4 @@
-/** `longhaul show`: one task with all that is known of it. */
+/** `longhaul show`: everything about one task. */
 import type { Command } from 'commander';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, historyKeptUntil, type TaskDescription } from '../client/tasks.ts';
@@ -76,7 +76,7 @@ function taskText(task: TaskDescription, { attempts, retentionDays }: Known, pai
   return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
 }
 
-/** Without a link: Temporal has no Web UI that we know of, or may have removed the run's history. */
+/** Without a link: no Web UI of Temporal is known, or Temporal may have removed the run's history. */
 function workflowText({ workflow_id: id, ended_at }: TaskDescription, retentionDays?: number): string {
   const until = historyKeptUntil(ended_at, retentionDays);
   if (until === undefined || until.getTime() > Date.now()) return id;

@@ -24,7 +24,7 @@ export function registerStatus(program: Command): void {
   withExamples(command, ['longhaul status'], ['longhaul status --json'], ['longhaul status --get backend_url']);
 }
 
-/** Of `--json`, but not the address that holds a password: it would be typed into arguments. */
+/** Fields of `--json` without the address that contains a password: users would type it into arguments. */
 const FIELDS = [
   'backend_url',
   'temporal_address',
@@ -49,13 +49,13 @@ function statusText(status: Status): string {
     const pid = part.pid === null ? '' : String(part.pid);
     return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${headline(part.detail ?? '')}`.trimEnd();
   });
-  // Addresses of what has stopped would only look usable.
+  // Addresses of stopped parts would look usable.
   const down = status.parts.every((part) => part.pid === null);
   const note = versionNote(status);
   return `${[...parts, '', ...(note === undefined ? [] : [note, '']), down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
 }
 
-/** What runs is of another build than this command. */
+/** A note if parts run another build than this command. */
 export function versionNote(status: Status): string | undefined {
   const parts = partsOfOtherVersion(status);
   if (parts.length === 0) return undefined;
@@ -66,7 +66,7 @@ export function versionNote(status: Status): string | undefined {
   );
 }
 
-/** The addresses that a person wants after a start. */
+/** The addresses that a user needs after a start. */
 export function placesText(status: Status): string {
   const places: [string, string | null][] = [
     ['Backend', status.backend_url],

@@ -1,4 +1,4 @@
-/** The options of `run` and `submit`, and the task that they make. */
+/** The options of `run` and `submit`, and the task that they submit. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -75,10 +75,10 @@ export async function submitFrom(
   const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');
   if (input.trim() === '')
     throw new LonghaulError('invalid_input', 'The input is empty: expected the task for the agent.');
-  // In a session the project is known; a path that is given is checked against it.
+  // A session has its project; a path that is given is checked against it.
   const projectPath = options.project ?? (options.session === undefined ? '.' : undefined);
   const { sql } = longhaul;
-  // First of all: a session that does not exist is no question of agents.
+  // First: for a session that does not exist, a missing agent must not be reported.
   const sessionId = options.session === undefined ? undefined : await resolveId(sql, 'session', options.session);
   return submit(
     { sql, projectRoots: services.settings.projectRoots },

@@ -1,4 +1,4 @@
-/** `longhaul submit`: hand over a task and leave. */
+/** `longhaul submit`: submit a task and print its id. */
 import type { Command } from 'commander';
 import { describe } from '../client/tasks.ts';
 import { runCommand } from './exit.ts';

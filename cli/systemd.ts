@@ -8,7 +8,7 @@ import { withExamples } from './help.ts';
 
 /** Longer than the supervisor takes at most to stop its parts one after the other (130 s). */
 const STOP_SECONDS = 150;
-/** May hold passwords or keys: they go into a file that only its owner reads, never into a unit. */
+/** These may contain passwords or keys: they belong in a file that only its owner reads, never in a unit. */
 const SECRET = /^(DATABASE_URL$|TEMPORAL_)/;
 
 export function registerSystemd(program: Command): void {
@@ -21,7 +21,7 @@ export function registerSystemd(program: Command): void {
     command,
     ['longhaul systemd > ~/.config/systemd/user/longhaul.service', 'with the PATH and LONGHAUL_* of this shell'],
     ['systemctl --user daemon-reload && systemctl --user enable --now longhaul'],
-    ['loginctl enable-linger', 'so that it starts with the machine and stays after you log out'],
+    ['loginctl enable-linger', 'start it with the machine, and keep it running after you log out'],
   );
 }
 

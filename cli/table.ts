@@ -1,4 +1,4 @@
-/** Columns that line up, by what a terminal shows. */
+/** Aligned columns, by the widths on a terminal. */
 import { fit, type Paint, pad, type Style, widthOf } from './terminal.ts';
 
 export interface Cell {
@@ -6,7 +6,7 @@ export interface Cell {
   readonly style?: Style;
 }
 
-/** A header in capitals, then the rows; the last column is as long as it is. */
+/** A header in capitals, then the rows; the last column is not cut. */
 export function columnsText(header: readonly string[], rows: readonly (readonly Cell[])[], paint: Paint): string {
   return tableLines(
     header.map((title) => ({ title })),
@@ -17,9 +17,9 @@ export function columnsText(header: readonly string[], rows: readonly (readonly 
 
 export interface Column {
   readonly title: string;
-  /** On a terminal at most so wide; a longer cell is cut. */
+  /** Maximum width on a terminal; a longer cell is cut. */
   readonly most?: number;
-  /** Left out where the terminal is too narrow, the highest number first. None: it stays. */
+  /** Left out where the terminal is too narrow, the highest number first. Absent: always shown. */
   readonly dropped?: number;
 }
 
@@ -30,7 +30,7 @@ export interface TableOptions {
 }
 
 const GAP = 2;
-/** What the last column has at least before another one is left out for it. */
+/** Minimum width of the last column: another column is left out for it. */
 const LAST_COLUMNS = 24;
 
 /** No line is wider than the terminal. */

@@ -31,7 +31,7 @@ export function ageText(iso: string | null, now: number): string {
   return seconds < 86_400 ? `${Math.floor(seconds / 3_600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** Until when a task waits, as a clock on the wall here shows it. */
+/** Until when a task waits, in local time. */
 export function clockText(iso: string, now: number): string {
   const at = new Date(iso);
   const two = (part: number): string => String(part).padStart(2, '0');
@@ -40,7 +40,7 @@ export function clockText(iso: string, now: number): string {
   return `until ${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
 }
 
-/** How long a task still waits; `undefined`: a day or more, or not any longer. */
+/** How much longer a task waits; `undefined`: a day or more, or the time is over. */
 export function leftText(iso: string, now: number): string | undefined {
   const leftMs = Date.parse(iso) - now;
   return leftMs > 0 && leftMs < DAY_MS ? `${seconds(leftMs)} left` : undefined;
@@ -49,11 +49,11 @@ export function leftText(iso: string, now: number): string | undefined {
 /** Beside times that are durations, too. */
 export const waitText = (iso: string, now: number): string => leftText(iso, now) ?? clockText(iso, now);
 
-/** Whether a cancel is on its way to a task at work: its agent is being stopped, whatever it did last. */
+/** Whether the agent of a running task is being stopped by a cancel request, whatever its phase is. */
 export const isStopping = ({ state, phase, cancel_requested_at: asked }: TaskDescription): boolean =>
   state === 'running' && asked !== null && phase !== 'collecting' && phase !== 'cleaning';
 
-/** A phase says more than that it runs; of one that waits, how long. */
+/** For a running task its phase; for a waiting one also how long. */
 function stateText(task: TaskDescription, now: number): string {
   const { state, phase, waits_until: until } = task;
   if (state !== 'running') return harmless(state);
@@ -61,11 +61,11 @@ function stateText(task: TaskDescription, now: number): string {
   return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : harmless(phase);
 }
 
-/** Half of the terminal's width at most, so that one long state leaves room for the rest. */
+/** At most half of the terminal's width, so that a long state does not take the room of the other columns. */
 const mostOf = (columns: number | undefined): { most?: number } =>
   columns === undefined ? {} : { most: Math.max(10, Math.floor(columns / 2)) };
 
-/** No line is wider than the terminal; `columns` undefined: all of each. */
+/** No line is wider than the terminal; `columns` undefined: no line is cut. */
 export function tableText(
   tasks: readonly TaskDescription[],
   { columns, now, paint }: { columns: number | undefined; now: number; paint: Paint },

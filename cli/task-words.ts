@@ -1,7 +1,7 @@
 /**
- * A task's text may begin with a dash ("- fix the list"). Commander takes such a word for an option; no option has a blank
- * in its name, so a word with one is text. It is marked before commander reads the words, and the mark is taken off again
- * where the text is read.
+ * A task's text may begin with a dash ("- fix the list"). Commander treats such a word as an option; no option has a space
+ * in its name, so a word with one is text. It is marked before commander reads the words, and the mark is removed where the
+ * text is read.
  */
 import type { Command } from 'commander';
 
@@ -23,7 +23,7 @@ export function markTexts(program: Command, words: readonly string[]): string[] 
 
 export const unmarked = (word: string): string => (word.startsWith(MARK) ? word.slice(MARK.length) : word);
 
-/** `--name=value` of an option that exists is none, whatever the value. */
+/** `--name=value` of an existing option is no text, whatever the value is. */
 function isText(command: Command, word: string): boolean {
   const [name = ''] = word.split('=', 1);
   return word.startsWith('-') && /\s/.test(word) && !command.options.some((option) => option.long === name);

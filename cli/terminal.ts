@@ -1,4 +1,4 @@
-/** Text on a terminal: colours, widths, and nothing of an agent's text that could steer it. */
+/** Text on a terminal: colours, widths, and removal of what could control the terminal. */
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 
@@ -7,7 +7,7 @@ export type Style = keyof typeof NAMES;
 
 export type Paint = (style: Style, text: string) => string;
 
-/** Colours are for terminals: https://no-color.org, https://force-color.org. NO_COLOR has the last word. */
+/** Colours are for terminals: https://no-color.org, https://force-color.org. NO_COLOR wins. */
 export function painter(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Paint {
   const on = wantsColour(stream.isTTY === true, env);
   return (style, text) => (on && text !== '' ? `\u001b[${NAMES[style]}m${text}\u001b[0m` : text);
@@ -21,23 +21,23 @@ function wantsColour(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
 }
 
 /**
- * Text to be read: without the sequences that colour it or steer a terminal. An agent must not move the cursor, set titles
+ * Text for reading: without the sequences that colour it or control a terminal. An agent must not move the cursor, set titles
  * or clear the screen.
  */
 export const harmless = (text: string): string => visible(stripVTControlCharacters(text.replace(STRINGS, '')));
 
-/** Sequences that carry a text, such as a window's title: Node's function leaves those with a blank in it. */
+/** Sequences that contain a text, such as a window's title: Node's function keeps those with a space in it. */
 // oxlint-disable-next-line no-control-regex -- finding them is the point
 const STRINGS = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
 
-/** Text that comes in pieces: what may be the beginning of a sequence, or of a line's end, waits for the next piece. */
+/** For text in pieces: splits off what may be the beginning of a sequence or of a line's end, which needs the next piece. */
 export function splitBegun(text: string): [whole: string, begun: string] {
   // oxlint-disable-next-line no-control-regex -- a sequence that sets a colour, or a title of some length
   const at = /(?:\r|\u001b(?:\[[\d;:?]*|\][^\u0007\u001b]{0,200}\u001b?)?)$/.exec(text)?.index ?? text.length;
   return [text.slice(0, at), text.slice(at)];
 }
 
-/** The same where each character counts, as in a diff: what steers a terminal is shown as \ufffd. */
+/** For text in which each character counts, as in a diff: what controls a terminal becomes \ufffd. */
 export function visible(text: string): string {
   return (
     text
@@ -75,8 +75,8 @@ export function fit(text: string, columns: number): string {
 }
 
 /**
- * Lines of at most `columns`, broken between words; a word that is longer than a line is broken where the line ends. The
- * last one may still grow.
+ * Lines of at most `columns`, broken between words; a word that is longer than a line is broken at the line's end. More text
+ * may be added to the last line.
  */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
@@ -97,7 +97,7 @@ export function wrap(text: string, columns: number): string[] {
   return [...lines, line];
 }
 
-/** Before its last word, unless that is all there is. */
+/** Before the last word, unless the line has one word only. */
 function breakLine(line: string): [full: string, begun: string] {
   const blank = line.lastIndexOf(' ');
   return line.slice(0, blank + 1).trim() === '' ? [line, ''] : [line.slice(0, blank), line.slice(blank + 1)];

@@ -1,4 +1,4 @@
-/** Tells a task's frames as a story: text as it streams, tool calls with how they went, plan, warnings, the end. */
+/** Shows a task's frames in order: streamed text, tool calls with their results, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { Phase } from '../contract/task.ts';
@@ -37,31 +37,31 @@ interface OpenTool {
 export interface TimelineOptions {
   readonly taskId: TaskId;
   readonly screen: Screen;
-  /** When the task was handed over, in milliseconds since the epoch. */
+  /** When the task was submitted, in milliseconds since the epoch. */
   readonly since: number;
-  /** Lines of what was asked are shown, too. */
+  /** Show the first lines of the input. */
   readonly showsInput: boolean;
-  /** All of what tools printed. */
+  /** Show the whole output of tools. */
   readonly verbose?: boolean;
 }
 
 export class Timeline {
   readonly #options: TimelineOptions;
   readonly #tools = new Map<string, OpenTool>();
-  /** What was shown of the end of each call. */
+  /** What was printed at the end of each call. */
   readonly #ended = new Map<string, string>();
   #phase: Phase = 'queued';
   #until: string | undefined;
-  /** Of the text that comes now: see `splitBegun`. */
+  /** The incomplete end of the streamed text: see `splitBegun`. */
   #begun = '';
   #plan: readonly PlanEntry[] = [];
   #printedPlan: readonly string[] = [];
   #tokens: number | undefined;
   #attempt = 1;
-  /** Of the last frame that was shown; and how much of what the message holds was, in UTF-16 units. */
+  /** The number of the last frame that was shown; and how much of the message's text, in UTF-16 units. */
   #position = -1;
   #shown = { delta: 0, reasoning_delta: 0 };
-  /** What text continues; undefined: it begins below a line. */
+  /** The kind of text that the last output was; undefined: new text begins below a line. */
   #open: 'delta' | 'reasoning_delta' | undefined;
 
   constructor(options: TimelineOptions) {
@@ -112,12 +112,12 @@ export class Timeline {
     }
   }
 
-  /** About what is around the task: services that go away and come back. */
+  /** A note beside the task, such as a service that is unavailable. */
   note(text: string): void {
     this.#line(`! ${oneLine(text)}`, 'yellow');
   }
 
-  /** What is open is told as it stands: cut short if the task has ended, still at work if only the reader leaves. */
+  /** Open tool calls are shown as unfinished if the task has ended, as running if only the reader detaches. */
   end({ continues = false }: { continues?: boolean } = {}): void {
     const { screen } = this.#options;
     for (const { title } of this.#tools.values()) {
@@ -137,7 +137,7 @@ export class Timeline {
     this.#line(`↺ attempt ${attempt}: ${reasonText(code ?? null)}`, 'yellow');
   }
 
-  /** The line stays when the time is over: with the clock's time beside how long it is. */
+  /** The line stays on the screen when the time is over, so it has the clock's time beside the duration. */
   #waits(until: string, now: number): void {
     const left = leftText(until, now);
     this.#line(`⏸ waits ${clockText(until, now)}${left === undefined ? '' : ` (${left})`}`, 'yellow');
@@ -158,7 +158,7 @@ export class Timeline {
     this.#tools.delete(call.tool_call_id);
     const mark = call.status === 'completed' ? '✓' : '✗';
     const output = outputLines(call, this.#options.verbose === true);
-    // Some agents report a call that has ended again and again.
+    // Some agents report the end of a call several times.
     const end = [mark, title, ...output].join('\n');
     if (!open && this.#ended.get(call.tool_call_id) === end) return;
     this.#ended.set(call.tool_call_id, end);
@@ -189,7 +189,7 @@ export class Timeline {
     this.#options.screen.line(text, style);
   }
 
-  /** The empty lines before a paragraph are not shown where it begins below a line of another kind. */
+  /** Empty lines before a paragraph are not shown where it begins below a line of another kind. */
   #say(type: 'delta' | 'reasoning_delta', content: string): void {
     const [whole, begun] = splitBegun(this.#open === type ? this.#begun + content : content.replace(/^\s*\n/, ''));
     this.#begun = begun;
@@ -199,7 +199,7 @@ export class Timeline {
     this.#options.screen.text(text, ...(type === 'delta' ? [] : (['dim'] as const)));
   }
 
-  /** Shows what is new in the session as it stands; `beside`: the task's frames that the log still has of that. */
+  /** Shows what a snapshot has beyond the frames that were shown; `beside`: the task's frames that remain in the log. */
   catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
     const { taskId } = this.#options;
     const begin = this.#position;
@@ -233,7 +233,7 @@ export class Timeline {
     return [...tools, ...this.#planShown(), { text: `${spin} ${facts.join(' · ')}`, style: 'dim' }];
   }
 
-  /** Around the entry that is being done, if the plan is long. */
+  /** Of a long plan the entries around the current one. */
   #planShown(): LiveLine[] {
     const current = Math.max(
       0,
@@ -253,7 +253,7 @@ function planLine({ status, content }: PlanEntry): string {
 
 const planStyle = ({ status }: PlanEntry): Style => (status === 'in_progress' ? 'bold' : 'dim');
 
-/** Uncut: the end of a warning says what to do. */
+/** Not cut: the end of a warning says what to do. */
 const inOneLine = (text: string): string =>
   harmless(text)
     .trim()

@@ -1,8 +1,8 @@
-/** What a tool call has said, as far as a reader wants it. */
+/** The output of a tool call, as `run` and `watch` show it. */
 import type { ToolCall } from '../contract/vocabulary.ts';
 import { harmless } from './terminal.ts';
 
-/** Of a command that ran; the rest is counted. */
+/** Shown of a command's output; other lines are counted. */
 const SHOWN_LINES = 5;
 
 /** Lines to show below a call that has ended: what a command printed, and of any other call only why it failed. */
@@ -10,7 +10,7 @@ export function outputLines(call: ToolCall, verbose: boolean): string[] {
   if (call.kind !== 'execute' && call.status !== 'failed' && !verbose) return [];
   const lines = outputOf(call);
   if (verbose || lines.length <= SHOWN_LINES + 1) return lines;
-  // A command says at its end how it went.
+  // The end of the output says how the command went.
   const left = lines.length - SHOWN_LINES;
   return [`… ${left} more lines (--verbose shows all)`, ...lines.slice(-SHOWN_LINES)];
 }
@@ -25,7 +25,7 @@ function outputOf({ content, raw_output: raw }: ToolCall): string[] {
   return inner.length === 1 && inner[0] === '' ? [] : inner.map((line) => line.trimEnd());
 }
 
-/** A line that a progress bar wrote again and again is what it was last. */
+/** Of a line that a progress bar redrew, the last version counts. */
 function overwritten(text: string): string {
   if (!text.includes('\r')) return text;
   const last = (line: string): string => line.split('\r').findLast((part) => part.trim() !== '') ?? '';

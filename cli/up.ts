@@ -46,11 +46,11 @@ export function registerUp(program: Command): void {
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** Returns when all parts are ready, whoever keeps them. */
+/** Returns when all parts are ready, whether this or another supervisor keeps them running. */
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const paths = await prepareHome(settings.home);
   const startSupervisor = async (): Promise<RunningProcess> => {
-    // Before anything starts: the backend would refuse it, too, and be started again and again.
+    // Checked before anything starts: the backend would refuse to run, and the supervisor would restart it repeatedly.
     refuseInsideTask(settings.home, process.env);
     await claimHome(settings.home);
     await tokenAtHand(settings);
@@ -71,7 +71,7 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   if (note !== undefined) onNews(note);
 }
 
-/** Agents start in the worker's environment: who has set a key or installed a program since is told. */
+/** Agents start in the worker's environment: a key that was set, or a program that was installed since, is not in it. */
 async function noteOtherEnvironment(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const worker = await workerEnvironment(settings);
   const names = worker ? differingVariables(worker, process.env) : [];
@@ -84,7 +84,7 @@ async function noteOtherEnvironment(settings: Settings, onNews: (line: string) =
 
 export const supervisorLogOf = (paths: HomePaths): string => join(paths.logs, 'supervisor.log');
 
-/** A supervisor that outlives us, for the home that `env` names. */
+/** A supervisor that outlives this process, for the home that `env` names. */
 export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv): Promise<RunningProcess> {
   const entry = moduleOfOurs('cli/main');
   const supervisor = await spawnDetached({
@@ -98,14 +98,14 @@ export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv):
   return supervisor;
 }
 
-/** With no supervisor and no backend of ours, whoever holds a port that the user set is a stranger. */
+/** Without a supervisor and a backend of this home, a port of the settings that is taken belongs to another program. */
 async function refuseForeignPort(settings: Settings): Promise<void> {
   const { parts } = await readStatus(settings);
   const ours = parts.some((part) => (part.name === 'supervisor' || part.name === 'backend') && part.pid !== null);
   if (!ours) await refuseTakenPort(settings.listen);
 }
 
-/** Runs the supervisor here until it is told to stop, or finds that somebody else runs it. */
+/** Runs the supervisor in this process until a signal stops it, or finds that another process runs it. */
 async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
   refuseInsideTask(settings.home, process.env);

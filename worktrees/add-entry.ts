@@ -53,7 +53,7 @@ export interface AddEntry {
 
 /**
  * The caller holds the repository's lock. Killed midway it leaves what `sweepStaged` removes. Throws `repository_locked`
- * if somebody took away what it was making.
+ * if another process removed what it was creating.
  */
 export async function addEntry(options: AddEntry): Promise<void> {
   const { locksDir, repository, worktreePath, base } = options;
@@ -100,12 +100,12 @@ export async function removeEntry(held: Held, adminDir: string): Promise<void> {
     if (isErrno(error, 'ENOENT')) return;
     throw error;
   }
-  // What is old and has no place is anybody's to remove (leftovers.ts): this is not old.
+  // Any home may remove an old entry without a worktree path (leftovers.ts): the new time protects this one.
   utimesSync(staged, new Date(), new Date());
   await rm(staged, { recursive: true, force: true });
 }
 
-/** Removes what was coming or going as its process was killed: with this home's lock held, nobody else of it is at it. */
+/** Removes half-made and half-removed entries of killed processes. The caller holds this home's lock, so no other process of the home uses them. */
 export async function sweepStaged(held: Held): Promise<void> {
   const own = `${STAGED}${homeOf(held.locksDir)}-`;
   const names = (await readdir(held.commonDir)).filter((name) => name.startsWith(own));
@@ -126,7 +126,7 @@ function homeOf(locksDir: string): string {
 }
 
 function removedFolderError(folder: string): LonghaulError {
-  return new LonghaulError('repository_locked', `Somebody removed ${folder} as it was being made. Try again.`);
+  return new LonghaulError('repository_locked', `Another process removed ${folder} while git created it. Try again.`);
 }
 
 /** Refs in tables, settings for each worktree, sparse checkouts. */

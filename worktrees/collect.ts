@@ -55,7 +55,10 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
     const record = readRecord(locksDir, subject);
     if (request.owner !== undefined && record?.owner !== request.owner) {
-      throw new LonghaulError('worktree_in_use', `${worktreePath} is no longer task ${request.owner}'s.`);
+      throw new LonghaulError(
+        'worktree_in_use',
+        `The worktree ${worktreePath} no longer belongs to task ${request.owner}.`,
+      );
     }
     const commonDir = sharedFolder(request.projectPath, record, subject);
     const entry = findEntry(commonDir, subject);
@@ -63,10 +66,10 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
     if (entry === undefined || status === undefined || record?.state === 'making') {
       throw new LonghaulError(
         'git_failed',
-        `The worktree ${worktreePath} is gone or was never finished: nothing to collect.`,
+        `The worktree ${worktreePath} does not exist or is incomplete: there is nothing to collect.`,
       );
     }
-    // What is at the path now is somebody else's: a link that an agent put there, a clone, a folder made anew.
+    // The folder at the path is not the one that was created: a link, a clone or a new folder replaced it.
     const why = replacement({ ...record, worktreePath: subject }, entry.adminDir);
     if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
     const index = path.join(entry.adminDir, 'longhaul-index');
@@ -103,7 +106,7 @@ function sharedFolder(
   const commonDir = projectPath === undefined ? (known ?? ownCommonDirOf(worktreePath)) : commonDirOf(projectPath);
   if (commonDir !== undefined && commonDir === (known ?? commonDir)) return commonDir;
   const what = projectPath === undefined ? 'a known project' : `the project in ${projectPath}`;
-  throw new LonghaulError('not_a_repository', `${worktreePath} is no worktree of ${what}.`);
+  throw new LonghaulError('not_a_repository', `${worktreePath} is not a worktree of ${what}.`);
 }
 
 async function collect(collection: Collection): Promise<Collected> {
@@ -155,7 +158,10 @@ async function readBase(collection: Collection): Promise<Base> {
   const tree = /^tree ([0-9a-f]+)$/m.exec(commit)?.[1];
   const date = /^committer .*> (\d+ [+-]\d{4})$/m.exec(commit)?.[1];
   if (tree === undefined)
-    throw new LonghaulError('git_failed', `${collection.request.base} is no commit: expected the base of a worktree.`);
+    throw new LonghaulError(
+      'git_failed',
+      `${collection.request.base} is not a commit: expected the base of a worktree.`,
+    );
   return { tree, date: `@${date ?? '0 +0000'}` };
 }
 

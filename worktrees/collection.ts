@@ -9,7 +9,7 @@ import type { Quarantine } from './quarantine.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
 
 export interface CollectRequest {
-  /** Absent if nobody knows it any more: our record says whose the worktree is, else its `.git`. */
+  /** Absent if the project is not known any more: then the worktree's record names the repository, else its `.git`. */
   readonly projectPath?: string;
   readonly worktreePath: string;
   /** Full id of the commit that the change is against; the new commit's parent. */

@@ -25,7 +25,7 @@ export interface CreateRequest {
   readonly worktreePath: string;
   /** Commit to start from; default: what the project's checkout stands on. */
   readonly base?: string;
-  /** Whose it is, a task's id: a worktree of another owner is refused. Default: nobody asks. */
+  /** The task that owns it: a worktree of another owner is refused. Default: the owner is not checked. */
   readonly owner?: string;
   /** Its owner knows that it was made before: our record of it may have gone with the machine's power, the work has not. */
   readonly madeBefore?: boolean;
@@ -166,7 +166,7 @@ function removeLocks(folder: string): void {
 /** What holds the path, where we have no record: in words if it is not ours. */
 function occupant(commonDir: string, worktreePath: string): string {
   const entry = findEntry(commonDir, worktreePath);
-  if (entry !== undefined) return isOurs(entry) ? 'ours' : 'it is a worktree that git has for somebody else';
+  if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git lists it as a worktree that Longhaul did not create';
   const status = ifThere(() => lstatSync(worktreePath));
   if (status === undefined) return 'nothing';
   if (!status.isDirectory()) return 'a file is there';
@@ -174,7 +174,7 @@ function occupant(commonDir: string, worktreePath: string): string {
 }
 
 function inUse(worktreePath: string, why: string): LonghaulError {
-  const what = `The worktree's path ${worktreePath} is in use: ${why}. Nothing there was changed.`;
+  const what = `The worktree's path ${worktreePath} is in use: ${why}. Nothing in it was changed.`;
   return new LonghaulError('worktree_in_use', `${what} Move it away or remove it, and try again.`);
 }
 

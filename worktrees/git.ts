@@ -3,8 +3,8 @@
  * gone once the call has ended, however it ended.
  *
  * What must never happen: a hook runs, a prompt waits, a user's index is refreshed behind their back,
- * or a git process goes on writing after the caller was told that it stopped. Not covered: a caller
- * that is killed itself; its orphans carry OWNER_VARIABLE and are ended by whoever takes over its lock
+ * or a git process continues to write after the call has returned. Not covered: a caller that is killed
+ * itself; its orphans carry OWNER_VARIABLE, and the process that takes over its lock ends them
  * (repository-lock.ts).
  */
 import { runProgram } from '../processes/runner.ts';
@@ -85,7 +85,7 @@ function environment(options: GitOptions): NodeJS.ProcessEnv {
     GIT_CONFIG_COUNT: String(settings.length),
     LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
-    // Empty: ask nobody. The group has no terminal and no display either, so that ssh cannot ask.
+    // Empty: git does not ask. The process group has no terminal and no display either, so that ssh cannot ask.
     GIT_ASKPASS: '',
     GIT_OPTIONAL_LOCKS: '0',
     GIT_EDITOR: 'true',
@@ -132,7 +132,7 @@ export function gitError(args: readonly string[], cwd: string, outcome: GitOutco
   if (lock !== undefined) {
     return new LonghaulError(
       'repository_locked',
-      `${name} in ${cwd} waited ${LOCK_PATIENCE_MS / 1000} s for ${lock}. If no git is running there, a crash left that file: delete it.`,
+      `${name} in ${cwd} waited ${LOCK_PATIENCE_MS / 1000} s for ${lock}. If no git process runs there, the file is left from a crash: delete it.`,
     );
   }
   const end = outcome.exitCode === null ? 'was ended by a signal' : `failed with exit code ${outcome.exitCode}`;
@@ -191,6 +191,6 @@ function tookTooLong(args: readonly string[], { cwd, deadlineMs = DEFAULT_DEADLI
   const seconds = Math.round(deadlineMs / 1000);
   return new LonghaulError(
     'step_timeout',
-    `git ${args[0] ?? ''} in ${cwd} took longer than ${seconds} s and was ended.`,
+    `git ${args[0] ?? ''} in ${cwd} did not exit within ${seconds} s and was ended.`,
   );
 }

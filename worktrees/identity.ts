@@ -1,7 +1,7 @@
 /**
  * Which folder a worktree is. Its path does not tell: a user or an agent may remove the folder and another one may come to
  * be in its place, by one more file that is written there, by a clone or a link. Collected, that would be a change that
- * deletes every file; removed or reset, it would be somebody's work.
+ * deletes every file; removed or reset, the work of a user would be lost.
  *
  * A folder is told by its inode number and its time of birth, since an inode number is used again at once. Not by its
  * device's number, which may be another one after a reboot. What is inside, its `.git` too, is the agent's to change.
@@ -57,6 +57,6 @@ export function replaced(why: string): LonghaulError {
   const what = `${why[0]?.toUpperCase() ?? ''}${why.slice(1)}`;
   return new LonghaulError(
     'worktree_replaced',
-    `${what}. Nothing in it was collected, changed or removed; what the agent wrote is lost unless it is in there or its folder was moved. Hand over the task again.`,
+    `${what}. Nothing in it was collected, changed or removed; the agent's edits are lost unless they are in it or its folder was moved. Submit the task again.`,
   );
 }

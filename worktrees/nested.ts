@@ -1,6 +1,6 @@
 /**
  * Repositories that an agent made or cloned inside its worktree. Git would store such a folder as a bare
- * pointer to a commit that nobody else has; moved aside, its `.git` lets the files in it be stored.
+ * pointer to a commit that no other repository has; moved aside, its `.git` lets the files in it be stored.
  *
  * They are moved beside the worktree, so that a move is one rename and nothing of them can get into the
  * change. The list is written before a move: after a crash the next run puts back what it finds.

@@ -1,5 +1,5 @@
 /**
- * Writing the refs that hold results. A power cut within `git update-ref` leaves the ref's lock file for good: nobody but
+ * Writing the refs that hold results. A power cut within `git update-ref` leaves the ref's lock file permanently: nothing but
  * the one step of the one task writes that ref, so a lock that is not new is taken for such a one. A new one may be that of a
  * killed worker's git, or of the user's `git pack-refs`, which holds each for a moment.
  */

@@ -23,7 +23,7 @@ import {
 import { withLock } from './repository-lock.ts';
 
 export interface RemoveRequest {
-  /** Absent if nobody knows it any more: our record says whose the worktree is, else its `.git`. */
+  /** Absent if the project is not known any more: then the worktree's record names the repository, else its `.git`. */
   readonly projectPath?: string;
   readonly worktreePath: string;
   /** Only if it is still this task's: another may have one at the same path by now. */
@@ -64,19 +64,19 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
   });
 }
 
-/** What is there, where we have no record; in words if it is not ours to remove. */
+/** What is at the path, without a record of ours; a reason if Longhaul must not remove it. */
 async function look(worktreePath: string, commonDir: string | undefined): Promise<string> {
   const entry = commonDir === undefined ? undefined : findEntry(commonDir, worktreePath);
-  if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git has it as a worktree of somebody else';
+  if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git lists it as a worktree that Longhaul did not create';
   const status = await orAbsent(lstat(worktreePath));
   if (status === undefined) return 'nothing';
   if (!status.isDirectory()) return 'it is not a folder';
   if ((await readdir(worktreePath)).length === 0) return 'ours';
-  if (commonDir === undefined) return 'neither a project, nor a record of ours, nor its own .git says whose it is';
+  if (commonDir === undefined) return 'no project, no record of this home and no .git file names its owner';
   // Git's entry is gone, but the folder still says whose worktree it was.
   const adminDir = adminDirOf(worktreePath);
   const wasOurs = adminDir !== undefined && path.dirname(adminDir) === path.join(commonDir, 'worktrees');
-  return wasOurs && (await orAbsent(lstat(adminDir))) === undefined ? 'ours' : 'it is no worktree of this project';
+  return wasOurs && (await orAbsent(lstat(adminDir))) === undefined ? 'ours' : 'it is not a worktree of this project';
 }
 
 function refused(worktreePath: string, why: string): LonghaulError {

@@ -3,7 +3,7 @@
  * concurrent commands on one repository fail; this makes them wait.
  *
  * What must never happen: two holders at once, also while several processes find the same dead holder;
- * a lock that outlives its holder for good; a file of ours in the user's repository. A lock file appears
+ * a lock that remains permanently after its holder died; a file of ours in the user's repository. A lock file appears
  * with its content in one step (link), and is removed by its holder, or by the one process that holds
  * the takeover lock of just that holder. Not covered: a home on a file system that has no hard links.
  *
@@ -53,7 +53,7 @@ const queues = new Map<string, Promise<void>>();
 
 export const nameOf = (subject: string): string => createHash('sha256').update(subject).digest('hex').slice(0, 32);
 
-/** Runs `work` while nobody else, here or in another process, runs under the same subject. */
+/** Runs `work` while no other caller, in this or another process, runs under the same subject. */
 export async function withLock<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
   const file = path.join(options.locksDir, `${nameOf(options.subject)}.lock`);
   const deadline = performance.now() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
@@ -125,7 +125,7 @@ function place(file: string, subject: string): boolean {
   }
 }
 
-/** undefined: nobody holds it now. A file that says nothing (the machine lost power as it was written) has a dead holder. */
+/** undefined: the lock is free. An unreadable file (the machine lost power while it was written) has a dead holder. */
 async function readHolder(file: string): Promise<Holder | undefined> {
   try {
     const text = await readFile(file, 'utf8');
@@ -165,7 +165,7 @@ async function takeOver(file: string, dead: Holder, deadline: number, options: L
   }
 }
 
-/** Files of locks that nobody holds any more: their holders died. The next who wants one takes it over just so. */
+/** Lock files of dead holders. The next caller that needs one takes it over in the same way. */
 export async function staleLocks(locksDir: string): Promise<string[]> {
   const stale: string[] = [];
   for (const name of (await orNone(readdir(locksDir))).filter(
@@ -178,7 +178,7 @@ export async function staleLocks(locksDir: string): Promise<string[]> {
   return stale;
 }
 
-/** Takes it over and lets it go, ending git processes that its dead holder left. Somebody else may have done so: fine. */
+/** Takes the lock over and releases it; ends git processes that its dead holder left. Does nothing if another process already did. */
 export async function releaseStale(locksDir: string, file: string): Promise<void> {
   const holder = await readHolder(file);
   if (holder === undefined || !(await isStale(file, holder))) return;

@@ -65,7 +65,7 @@ export interface Worktrees {
    * False: the row names a worktree of another home, from which the database was copied.
    */
   isOwn(worktreePath: string): boolean;
-  /** Whose task's the worktree at this path is by now; undefined: nobody's, as far as our records say. */
+  /** The task that owns the worktree at this path now; undefined: the records name no owner. */
   ownerOf(worktreePath: string): string | undefined;
   /** The commit that `ref` names; undefined: there is no such ref. */
   resultCommit(request: RefRequest): Promise<string | undefined>;

@@ -152,7 +152,7 @@ test('without its tables it is up but not ready, and says which migrations are m
   }
 });
 
-test('its token is made at the first start, kept at the next, and stands in no log', async () => {
+test('its token is made at the first start, kept at the next, and is in no log', async () => {
   const first = await startBackend();
   const file = join(home, 'token');
   const token = (await readFile(file, 'utf8')).trim();
