@@ -179,7 +179,7 @@ test('a task can be submitted, listed, shown, cancelled twice, and has no diff',
   expect((await longhaul('show', task.id.slice(0, 8))).out).toContain('state     pending, queued');
   const cancelled = await longhaul('cancel', task.id, '--reason', 'no need', '--json');
   expect(JSON.parse(cancelled.out)).toEqual({ task_id: task.id, kind: 'cancelled' });
-  expect((await longhaul('cancel', task.id)).out).toContain('is cancelled already');
+  expect((await longhaul('cancel', task.id)).out).toContain('is already cancelled');
   const diff = await longhaul('diff', task.id);
   expect(diff).toMatchObject({ code: 0, out: '', err: expect.stringContaining('left no change') as string });
   expect((await longhaul('watch', task.id)).code).toBe(3);

@@ -197,7 +197,7 @@ test('a task that waits for a limit says how long, or until when by the clock he
   const starting = { ...waiting, phase: 'starting', attempt: 2, error_code: 'usage_limit' } as const;
   expect(story([{ ...waiting, attempt: 1, waits_until: until.toISOString() }, starting])).toEqual([
     '⏸ waits until 2030-01-02 15:04:05',
-    '↺ attempt 2: the limit is lifted',
+    '↺ attempt 2: the limit was lifted',
   ]);
   const soon = new Date(Date.now() + 25_500).toISOString();
   expect(story([{ ...waiting, attempt: 1, waits_until: soon }])[0]).toMatch(/until [\d: -]+:\d\d \(2\d s left\)$/);
