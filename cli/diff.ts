@@ -123,7 +123,7 @@ export function takeLines(
 ): { readonly whole: string; readonly lines: readonly string[] } {
   const id = shortId(taskId);
   const whole = `longhaul diff ${session ? '--session ' : ''}${id}`;
-  if (before === undefined) return { whole, lines: [`into your checkout: ${whole} | ${APPLY}`] };
+  if (before === undefined) return { whole, lines: [`apply it to your checkout: ${whole} | ${APPLY}`] };
   return {
     whole,
     lines: [
