@@ -12,10 +12,11 @@
  * The few calls are synchronous: in the usual case, one worker, they take some 0.2 ms for a turn.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
+import { identifySelf, type ProcessIdentity } from '../processes/identity.ts';
+import { identityOfParts, liveFiles, nameParts } from '../processes/live-files.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
@@ -138,8 +139,7 @@ export class AgentSlots {
   }
 
   #announce({ taskId, attempt }: Claim): string {
-    const { pid, startTime, bootId } = this.#self;
-    const name = [taskId, attempt, pid, startTime, bootId, randomBytes(4).toString('hex')].join('.');
+    const name = [taskId, attempt, ...nameParts(this.#self), randomBytes(4).toString('hex')].join('.');
     closeSync(openSync(path.join(this.#options.folder, name), 'wx', 0o600));
     return name;
   }
@@ -178,24 +178,18 @@ interface SlotFile {
   readonly isAlive: boolean;
 }
 
-/** What is not named as ours is none. */
+/** Files with other names are ignored. */
 function slotsIn(folder: string): SlotFile[] {
-  return namesIn(folder).flatMap((name) => {
-    const { task, attempt, pid, start, boot } = NAME.exec(name)?.groups ?? {};
-    if (task === undefined || start === undefined || boot === undefined) return [];
-    const holder = { pid: Number(pid), startTime: start, bootId: boot };
-    const alive = holder.pid !== process.pid && isAlive(holder);
-    return [{ name, task: task as TaskId, attempt: Number(attempt), isAlive: alive }];
+  return liveFiles(folder, holderOf).flatMap(({ name, holder, isAlive }) => {
+    const { task, attempt } = NAME.exec(name)?.groups ?? {};
+    if (task === undefined) return [];
+    return [{ name, task: task as TaskId, attempt: Number(attempt), isAlive: isAlive && holder.pid !== process.pid }];
   });
 }
 
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return [];
-    throw error;
-  }
+function holderOf(name: string): ProcessIdentity | undefined {
+  const { pid, start, boot } = NAME.exec(name)?.groups ?? {};
+  return identityOfParts(pid, start, boot);
 }
 
 /** Slots of dead workers. The next worker that counts takes them away just so. */

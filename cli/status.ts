@@ -1,8 +1,7 @@
 /** `longhaul status`: what runs, and where. */
 import { type Command, Option } from 'commander';
-import { headline } from '../services/ensure-up.ts';
 import { withoutPassword } from '../services/postgres/password.ts';
-import { partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
+import { headline, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';

@@ -2,9 +2,7 @@
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
-import { tryGit } from '../worktrees/git.ts';
-import { commonDirOf } from '../worktrees/repository.ts';
-import { taskRef } from '../worktrees/worktrees.ts';
+import { resultCommit, taskRef } from '../worktrees/worktrees.ts';
 
 /** Why there is nothing to print, and what to do. `undefined`: the task's worktree was not kept. */
 export async function keptRefusal(longhaul: Longhaul, taskId: TaskId): Promise<string | undefined> {
@@ -13,7 +11,7 @@ export async function keptRefusal(longhaul: Longhaul, taskId: TaskId): Promise<s
   if (worktree === null) return undefined;
   const id = shortId(taskId);
   const sentences = [`The work of task ${id} is not in a change: its worktree was kept at ${worktree}.`];
-  if (project !== null && (await hasCommit(project, taskRef(taskId)))) {
+  if (project !== null && (await isStored(project, taskRef(taskId)))) {
     sentences.push(
       `What could be stored is ${taskRef(taskId)} in ${project}: take it with git cherry-pick --no-commit ${taskRef(taskId)}`,
       `and compare it with the worktree.`,
@@ -25,12 +23,10 @@ export async function keptRefusal(longhaul: Longhaul, taskId: TaskId): Promise<s
   return sentences.join(' ');
 }
 
-async function hasCommit(project: string, ref: string): Promise<boolean> {
-  try {
-    const cwd = commonDirOf(project);
-    if (cwd === undefined) return false;
-    return (await tryGit(['rev-parse', '--verify', '--quiet', `${ref}^{commit}`], { cwd })).exitCode === 0;
-  } catch {
-    return false; // The project cannot be read now: the sentence names the worktree only.
-  }
+/** False as well if the project cannot be read now: the sentence then names the worktree only. */
+async function isStored(project: string, ref: string): Promise<boolean> {
+  return resultCommit({ projectPath: project, ref }).then(
+    (commit) => commit !== undefined,
+    () => false,
+  );
 }

@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { LonghaulError } from '../contract/errors.ts';
 import { identify, type ProcessIdentity } from './identity.ts';
-import { type NotStarted, notStarted, signalGroup } from './run.ts';
+import { signalGroup } from './end.ts';
+import { type NotStarted, notStarted } from './run.ts';
 
 export interface Program {
   /** A path, or a name on the PATH of `env`. */

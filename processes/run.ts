@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { decodeTail } from '../contract/cut-text.ts';
 import { isErrno, messageOf } from '../contract/errors.ts';
+import { signalGroup } from './end.ts';
 
 export interface Run {
   /** A path, or a name on the PATH of `env`. */
@@ -106,15 +107,6 @@ function stopper(child: ChildProcess): { now: () => void; done: () => void } {
       send('SIGKILL');
     },
   };
-}
-
-/** A group that is gone is what was asked for. */
-export function signalGroup(leader: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-leader, signal);
-  } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
-  }
 }
 
 function endOf(child: ChildProcess, { input, maxStdoutBytes }: Run, stop: () => void): Promise<RunEnd> {

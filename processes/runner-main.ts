@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { isAlive, type ProcessIdentity } from './identity.ts';
 import { identityOf, type Program } from './program.ts';
-import { notStarted, type Run, run, signalGroup } from './run.ts';
+import { notStarted, type Run, run } from './run.ts';
+import { signalGroup, untilGone } from './end.ts';
 import type { Guarded, RunnerCommand, RunnerReport } from './runner.ts';
-import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep, TERM_BOUND_MS, untilGone } from './sweep.ts';
+import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep, TERM_BOUND_MS } from './sweep.ts';
 
 const ENDED_KEPT = 100;
 
@@ -102,7 +103,7 @@ async function endPrograms(): Promise<void> {
     const alive = left.map(({ guarded }) => guarded.process).filter((program) => isAlive(program));
     for (const { family } of left) family.follow(FAMILY_ENDING_MS);
     for (const { pid } of alive) signalGroup(pid, 'SIGTERM');
-    await untilGone(alive, TERM_BOUND_MS);
+    await untilGone(alive, { withinMs: TERM_BOUND_MS });
     const stubborn = alive.filter((program) => isAlive(program));
     for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave a child that nobody knows
     const families = left.flatMap(({ family }) => family.stop());

@@ -16,7 +16,8 @@ import { identify, isAlive, type ProcessIdentity } from './identity.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from './own-module.ts';
 import { PipeServer, type Pipes } from './pipe-server.ts';
 import { type Exit, type Program, type ProgramStart, startHere, type StartedProgram } from './program.ts';
-import { type NotStarted, type Run, type RunEnd, run, signalGroup } from './run.ts';
+import { type NotStarted, type Run, type RunEnd, run } from './run.ts';
+import { signalGroup } from './end.ts';
 import { descendantsOf, sweep } from './sweep.ts';
 import { deferred } from '../contract/promises.ts';
 

@@ -11,10 +11,9 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../contract/errors.ts';
 import { parseEnvironment } from './environment.ts';
+import { KILL_BOUND_MS, signalProcess, untilGone } from './end.ts';
 import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } from './identity.ts';
 
-/** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
-export const KILL_BOUND_MS = 5_000;
 const POLL_MS = 10;
 /** Between SIGTERM and SIGKILL. */
 export const TERM_BOUND_MS = 500;
@@ -24,30 +23,6 @@ const STOP_BOUND_MS = 500;
 export const FAMILY_ENDING_MS = 50;
 /** Between two looks at the family of a program at work. */
 export const FAMILY_MS = 500;
-
-/** False if there is nobody to signal, or if it is somebody else's. */
-export function signalProcess(target: number, name: NodeJS.Signals): boolean {
-  try {
-    process.kill(target, name);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ESRCH', 'EPERM')) return false;
-    throw error;
-  }
-}
-
-/** Until they are gone, or `boundMs` are over. `meanwhile` is called at each look. */
-export async function untilGone(
-  processes: readonly ProcessIdentity[],
-  boundMs: number,
-  meanwhile?: () => void,
-): Promise<void> {
-  const deadline = performance.now() + boundMs;
-  while (performance.now() < deadline && processes.some((one) => isAlive(one))) {
-    await sleep(POLL_MS);
-    meanwhile?.();
-  }
-}
 
 /** Whether the environment (NUL-separated) has exactly this entry. */
 function hasEntry(environ: Buffer, entry: Buffer): boolean {
@@ -207,7 +182,7 @@ async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
   for (const { pid } of seen) signalProcess(pid, 'SIGTERM');
   // What is started meanwhile may lose its parent in the next moment.
-  await untilGone(seen, TERM_BOUND_MS, () => seen.push(...descendantsOf(seen)));
+  await untilGone(seen, { withinMs: TERM_BOUND_MS, meanwhile: () => seen.push(...descendantsOf(seen)) });
   return seen;
 }
 

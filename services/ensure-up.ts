@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { readState, type HomePaths, type HomeState, type PartRecord } from './home/home.ts';
-import { parseOrNothing } from './home/json-file.ts';
 import { lockHolder } from './home/lock.ts';
-import { lastLines, sendSignal, type RunningProcess } from './supervisor/detached.ts';
-import { isSame, liveSupervisor } from './status.ts';
+import { sendSignal } from '../processes/end.ts';
+import { lastLines, type RunningProcess } from './supervisor/detached.ts';
+import { headline, isSame, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 
 const POLL_MS = 50;
@@ -126,20 +126,6 @@ function news(parts: readonly PartRecord[], told: Told): string[] {
     const shown = state === 'starting' && last?.detail === detail ? '' : detail;
     return state === 'waiting' && detail === '' ? [] : [`${name.padEnd(10)}${state}${shown && `  ${shown}`}`];
   });
-}
-
-/** A part's detail in one line: of one that quotes a log the last of it, which says most. */
-export function headline(detail: string): string {
-  const [first = '', ...quoted] = detail.split('\n');
-  const what = first.replace(/\.? \/.* ends with:$/, '');
-  const last = quoted.findLast((line) => line.trim() !== '');
-  return what === first || last === undefined ? what : `${what}: ${spoken(last.trim())}`;
-}
-
-/** Of a line of our programs' logs what it says. */
-function spoken(line: string): string {
-  const { msg } = (parseOrNothing(line) ?? {}) as { readonly msg?: unknown };
-  return typeof msg === 'string' ? (msg.split('\n')[0] ?? '') : line;
 }
 
 async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<LonghaulError> {

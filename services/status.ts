@@ -4,6 +4,7 @@ import { passwordOf } from './postgres/password.ts';
 import { drainingWorkers } from './home/drains.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
+import { parseOrNothing } from './home/json-file.ts';
 import { lockHolderAs } from './home/lock.ts';
 import type { FoundPart } from './supervisor/part.ts';
 import { findableParts } from './supervisor/parts.ts';
@@ -162,4 +163,18 @@ function partStatus(
   if (!supervised) return { name, state: 'stopped', pid: null, detail: null };
   // It ended a moment ago and the supervisor has not noticed yet.
   return { name, state: process && state === 'ready' ? 'waiting' : state, pid: null, detail };
+}
+
+/** A part's detail in one line: of a detail that quotes a log, the log's last line, which says most. */
+export function headline(detail: string): string {
+  const [first = '', ...quoted] = detail.split('\n');
+  const what = first.replace(/\.? \/.* ends with:$/, '');
+  const last = quoted.findLast((line) => line.trim() !== '');
+  return what === first || last === undefined ? what : `${what}: ${messageOfLine(last.trim())}`;
+}
+
+/** The message of a line of our programs' logs. */
+function messageOfLine(line: string): string {
+  const { msg } = (parseOrNothing(line) ?? {}) as { readonly msg?: unknown };
+  return typeof msg === 'string' ? (msg.split('\n')[0] ?? '') : line;
 }

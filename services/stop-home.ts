@@ -4,7 +4,7 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { readState, writeState, type HomePaths } from './home/home.ts';
 import { type BusyLock, type HeldLock, lockHolder, takeLock } from './home/lock.ts';
 import type { Part } from './supervisor/part.ts';
-import { endProcess } from './supervisor/detached.ts';
+import { endProcess } from '../processes/end.ts';
 import { liveSupervisor } from './status.ts';
 
 /** The supervisor stops backend (10 s), worker (45 s), Temporal (15 s) and Postgres (40 s) one after the other. */

@@ -15,9 +15,3 @@ export async function countTasks(db: Db): Promise<TaskCounts> {
   ]);
   return { states: [...states], oldestPendingS: oldest?.age ?? 0 };
 }
-
-export async function countOpen(db: Db): Promise<number> {
-  const [row] = await db<{ open: number }[]>`
-    SELECT count(*)::int AS open FROM tasks WHERE state IN ('pending', 'running')`;
-  return row?.open ?? 0;
-}

@@ -6,6 +6,7 @@
 import { readlinkSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { signalProcess } from '../processes/end.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 
 /** In the environment of every git that we start; its value is the starter's identity. */
@@ -47,7 +48,7 @@ export async function endOrphansOf(owner: string): Promise<void> {
     if (pids.length === 0) return;
     // Asked first: git then removes its lock files.
     const signal = performance.now() - started < ORPHAN_GRACE_MS ? 'SIGTERM' : 'SIGKILL';
-    for (const pid of pids) sendSignal(pid, signal);
+    for (const pid of pids) signalProcess(pid, signal);
     await sleep(10);
   }
 }
@@ -62,14 +63,6 @@ async function pidsWith(marker: Buffer): Promise<number[]> {
     }),
   );
   return found.flat();
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // Gone meanwhile, which is what was asked for.
-  }
 }
 
 function pidNamespace(): string {

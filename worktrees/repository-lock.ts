@@ -17,6 +17,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { processIdentity } from '../processes/live-files.ts';
 import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
 import { pause } from './pause.ts';
 import { deferred } from '../contract/promises.ts';
@@ -37,12 +38,9 @@ const RELEASE_MS = 10_000;
 /** A holder in another container cannot be asked whether it lives; no step of ours takes this long. */
 const UNKNOWN_HOLDER_MS = 20 * 60_000;
 
-const holderSchema = z.object({
+const holderSchema = processIdentity.extend({
   token: z.string(),
   subject: z.string(),
-  pid: z.number(),
-  startTime: z.string(),
-  bootId: z.string(),
   pidNamespace: z.string(),
   text: z.string(),
 });

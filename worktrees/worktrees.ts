@@ -102,12 +102,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     folderAt: (worktreePath) => folderOf(readRecord(locksDir, canonical(worktreePath))),
     isOwn,
     ownerOf: (worktreePath) => readRecord(locksDir, canonical(worktreePath))?.owner,
-    resultCommit: async ({ projectPath, ref, signal }) => {
-      checkRef(ref);
-      const args = ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`];
-      const outcome = await tryGit(args, { cwd: await repositoryOf(projectPath), ...(signal && { signal }) });
-      return outcome.exitCode === 0 ? outcome.stdout.toString('utf8').trim() : undefined;
-    },
+    resultCommit,
     async hasCommit(projectPath, commit) {
       const cwd = await repositoryOf(projectPath);
       if (!/^[0-9a-f]{4,64}$/.test(commit)) return false;
@@ -128,6 +123,14 @@ function folderOf(record: WorktreeRecord | undefined): string | undefined {
   const { worktreePath, state, identity } = record;
   if (state === 'making' || ifThere(() => lstatSync(worktreePath)) === undefined) return 'none';
   return identity && `${identity.ino}:${identity.birth ?? ''}`;
+}
+
+/** The commit that `ref` names; undefined: there is no such ref. */
+export async function resultCommit({ projectPath, ref, signal }: RefRequest): Promise<string | undefined> {
+  checkRef(ref);
+  const args = ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`];
+  const outcome = await tryGit(args, { cwd: await repositoryOf(projectPath), ...(signal && { signal }) });
+  return outcome.exitCode === 0 ? outcome.stdout.toString('utf8').trim() : undefined;
 }
 
 async function repositoryOf(projectPath: string): Promise<string> {

@@ -8,7 +8,7 @@ import {
   type RequestPermissionRequest,
   type ToolCall,
 } from '@agentclientprotocol/sdk/unstable';
-import { signalGroup } from '../../processes/run.ts';
+import { signalGroup } from '../../processes/end.ts';
 import { tail } from '../../contract/cut-text.ts';
 import { isErrno, messageOf } from '../../contract/errors.ts';
 import type { Instruction } from './instructions.ts';

@@ -8,22 +8,15 @@
  * Not covered: see processes/sweep.ts.
  */
 import { readEnvironment } from '../../processes/environment.ts';
-import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
-import {
-  findByMark,
-  familyDuring,
-  KILL_BOUND_MS,
-  type Mark,
-  signalProcess,
-  sweep,
-  untilGone,
-} from '../../processes/sweep.ts';
+import type { ProcessIdentity } from '../../processes/identity.ts';
+import { endProcessGroup } from '../../processes/end.ts';
+import { familyDuring, findByMark, type Mark, sweep } from '../../processes/sweep.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { belongsTo, MARKER, SPAWN_MARKER } from './environment.ts';
 
 /** Between SIGTERM and SIGKILL. */
-const TERM_GRACE_MS = 2_000;
+export const TERM_GRACE_MS = 2_000;
 
 /** Fails where the environments of other processes cannot be read, so that nothing could be swept. */
 export function requireProc(): void {
@@ -32,28 +25,6 @@ export function requireProc(): void {
     'not_supported_yet',
     `Running agents needs /proc to find what they leave running, so Linux; this is ${process.platform}.`,
   );
-}
-
-/** SIGKILL to a process group that the caller knows to be its own, as of now. */
-function killGroup(leaderPid: number): void {
-  signalProcess(-leaderPid, 'SIGKILL');
-}
-
-/** SIGTERM to the group; false if its leader is gone or is another process by now. */
-export function terminateGroup(leader: ProcessIdentity): boolean {
-  return isAlive(leader) && signalProcess(-leader.pid, 'SIGTERM');
-}
-
-/**
- * Ends the group that this process leads: SIGTERM, a short wait, SIGKILL. Does nothing if the identity no
- * longer matches, members of the group included: the sweep for the marker finds those.
- */
-export async function endProcessGroup(leader: ProcessIdentity, graceMs: number = TERM_GRACE_MS): Promise<void> {
-  if (!terminateGroup(leader)) return;
-  await untilGone([leader], graceMs);
-  // The group id cannot have been given to others in the moment since: pids are handed out in turn.
-  killGroup(leader.pid);
-  await untilGone([leader], KILL_BOUND_MS);
 }
 
 /** Without a home: in all homes. */
@@ -90,7 +61,7 @@ export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentit
 export async function endTask(taskId: TaskId, { home, leader }: EndTask = {}): Promise<number> {
   const marks = [markOf(taskId, home)];
   if (leader === undefined || isOfAnotherHome(leader, home)) return sweep(marks);
-  return sweep(marks, await familyDuring(leader, () => endProcessGroup(leader)));
+  return sweep(marks, await familyDuring(leader, () => endProcessGroup(leader, TERM_GRACE_MS)));
 }
 
 function isOfAnotherHome({ pid }: ProcessIdentity, home: string | undefined): boolean {

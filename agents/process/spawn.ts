@@ -14,7 +14,8 @@ import type { TaskId } from '../../contract/ids.ts';
 import { decodeTail } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
-import { endProcessGroup, requireProc, spawnMarkOf, sweepSpawn } from './end.ts';
+import { endProcessGroup } from '../../processes/end.ts';
+import { requireProc, spawnMarkOf, sweepSpawn, TERM_GRACE_MS } from './end.ts';
 import { agentEnvironment } from './environment.ts';
 import { findCommand } from './find-command.ts';
 
@@ -109,7 +110,7 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
     family.follow(FAMILY_ENDING_MS);
     stdin.end();
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
-    await endProcessGroup(identity);
+    await endProcessGroup(identity, TERM_GRACE_MS);
     const tree = family.stop();
     // Once is enough: with the agent gone and nothing marked left, nobody is there to start another.
     if (hasExited) await swept;

@@ -4,7 +4,6 @@ import { checkHealth, type Health } from '../../client/health.ts';
 import { readSettings, type Settings } from '../../services/settings.ts';
 import { readStatus, type Status } from '../../services/status.ts';
 import type { TemporalTarget } from '../../services/temporal/connection.ts';
-import { countOpen } from '../../store/task-counts.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { findLeftovers } from '../gc/gc.ts';
 import { workerEnvironment } from '../worker-environment.ts';
@@ -13,8 +12,16 @@ import { type Check, ok, problem, textOf } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
 import { checkPeople, readMachine } from './people.ts';
 import { checkRuns } from './runs.ts';
-import { checkAnswers, checkEnvironment, checkParts, isPolled, oughtToRun, type Running } from './services.ts';
-import { checkLeftovers, checkTasks } from './tasks.ts';
+import {
+  checkAnswers,
+  checkEnvironment,
+  checkParts,
+  isPolled,
+  oughtToRun,
+  polledAgo,
+  type Running,
+} from './services.ts';
+import { checkLeftovers, checkTasks, findWaitingTasks } from './tasks.ts';
 
 export async function examine(env: NodeJS.ProcessEnv): Promise<Check[]> {
   const machine = await checkMachine();
@@ -47,16 +54,19 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
   const longhaul = (await isWorthAsking(settings, status)) ? connect(settings, status) : undefined;
   try {
     const health = longhaul && (await checkHealth(longhaul));
-    const running: Running = { settings, status, longhaul, health };
+    const polledAgoMs =
+      health?.temporal.ok && longhaul ? polledAgo(longhaul, settings.hostName) : Promise.resolve(undefined);
+    polledAgoMs.catch(() => {}); // Each check that needs it reports the failure.
+    const running: Running = { settings, status, longhaul, health, polledAgoMs };
     const answers = await guarded('services', () => checkAnswers(running));
     const worker = await workerEnvironment(settings);
     const usable = longhaul && health?.postgres.ok && health.migrations.ok ? longhaul : undefined;
     return [
-      ...(await guarded('services', async () => checkParts(running, await openTasks(running, usable)))),
+      ...(await guarded('services', async () => checkParts(running, await unattended(running, usable)))),
       ...answers,
       ...checkEnvironment(worker, env),
       ...(await guarded('agents', () => checkAgents(usable?.sql, { worker: worker?.['PATH'], shell: env['PATH'] }))),
-      ...(usable ? await guarded('tasks', () => checkTasks(usable.sql)) : []),
+      ...(usable ? await guarded('tasks', async () => checkTasks(await findWaitingTasks(usable.sql))) : []),
       ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
       ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),
     ];
@@ -65,9 +75,10 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
   }
 }
 
-async function openTasks({ settings, health }: Running, usable: Longhaul | undefined): Promise<number | undefined> {
-  if (!usable || (health?.temporal.ok && (await isPolled(usable, settings.hostName)))) return undefined;
-  return countOpen(usable.sql);
+/** How many open tasks no worker can take. Undefined: not known, or a worker polls. */
+async function unattended(running: Running, usable: Longhaul | undefined): Promise<number | undefined> {
+  if (!usable || (await isPolled(running))) return undefined;
+  return (await findWaitingTasks(usable.sql)).open;
 }
 
 async function look(settings: Settings, longhaul: Longhaul | undefined, health: Health | undefined): Promise<Check> {

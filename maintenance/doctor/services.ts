@@ -2,11 +2,10 @@
 import type { Longhaul } from '../../client/connection.ts';
 import type { Health, PartHealth } from '../../client/health.ts';
 import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
-import { headline } from '../../services/ensure-up.ts';
 import { homePaths, readState } from '../../services/home/home.ts';
 import { isPortFree } from '../../services/supervisor/ports.ts';
 import type { Settings } from '../../services/settings.ts';
-import { partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';
+import { headline, partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';
 import { hostNames } from '../../store/hosts.ts';
 import { serverVersion } from '../../store/sql.ts';
 import { workerSilence } from '../../store/worker-metrics.ts';
@@ -28,6 +27,8 @@ export interface Running {
   /** Undefined: no database or no Temporal is known. */
   readonly longhaul: Longhaul | undefined;
   readonly health: Health | undefined;
+  /** How long ago a worker asked for tasks of this host, in milliseconds. Undefined: none has, or Temporal is unavailable. */
+  readonly polledAgoMs: Promise<number | undefined>;
 }
 
 /** Anything of it runs, or ought to: services that are not ours always do. */
@@ -38,7 +39,7 @@ export async function oughtToRun({ settings, status }: Pick<Running, 'settings' 
   return state?.parts.some((part) => part.state === 'ready' && part.process !== null) === true;
 }
 
-/** `open`: tasks that nobody else works on; `undefined`: that cannot be known while nothing runs. */
+/** `open`: tasks that no other worker can take; `undefined`: that is not known while nothing runs. */
 export async function checkParts({ settings, status }: Running, open: number | undefined): Promise<Check[]> {
   if (!(await oughtToRun({ settings, status }))) {
     const idle = open
@@ -129,7 +130,8 @@ async function checkHost({ sql }: Longhaul, { hostName }: Settings): Promise<Che
   return [problem('host', detail, `Set LONGHAUL_HOST_NAME=${others[0] ?? ''}, or use another database.`)];
 }
 
-async function checkTemporal({ settings, status }: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
+async function checkTemporal(running: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
+  const { settings, status } = running;
   const name = 'temporal server';
   const given = settings.temporal.kind === 'server';
   const advice = given
@@ -150,7 +152,7 @@ async function checkTemporal({ settings, status }: Running, longhaul: Longhaul, 
           ),
     );
     if (status.parts.some((part) => part.name === 'worker' && part.state === 'ready')) {
-      checks.push(await checkPolls(longhaul, settings.hostName));
+      checks.push(await checkPolls(running));
     }
   } catch (error) {
     checks.push(unreachable(name, textOf(error), advice));
@@ -168,24 +170,30 @@ async function checkSilence({ sql }: Longhaul, { settings, status }: Running): P
   return [warning('worker answers', detail, 'longhaul down && longhaul up -d; tasks go on then.')];
 }
 
-/** How long ago a worker has asked for tasks of this host, in milliseconds. */
-async function polledAgo({ temporal }: Longhaul, hostName: string): Promise<number | undefined> {
+/** How long ago a worker asked for tasks of this host, in milliseconds. */
+export async function polledAgo({ temporal }: Longhaul, hostName: string): Promise<number | undefined> {
   const polls = await pollersOf(temporal, agentQueue(hostName), 'activity');
   return polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
 }
 
-/** Whether one is at work, though it need not be of this home. */
-export async function isPolled(longhaul: Longhaul, hostName: string): Promise<boolean> {
-  const ago = await polledAgo(longhaul, hostName);
+/** Whether a worker polls the host's queue; it may be of another home. */
+export async function isPolled({ polledAgoMs }: Pick<Running, 'polledAgoMs'>): Promise<boolean> {
+  const ago = await polledAgoMs;
   return ago !== undefined && ago < POLL_MS;
 }
 
-/** A worker that hangs is alive, but asks for nothing. */
-async function checkPolls(longhaul: Longhaul, hostName: string): Promise<Check> {
-  const ago = await polledAgo(longhaul, hostName);
-  if (ago !== undefined && ago < POLL_MS) return ok('worker polls', `asks for tasks of host ${hostName}`);
-  const since = ago === undefined ? 'nobody has asked' : `nobody has asked for ${Math.round(ago / 1000)} s`;
-  return unreachable('worker polls', `${since} for tasks of host ${hostName}`, 'longhaul down && longhaul up -d');
+/** A worker that hangs is alive, but polls nothing. */
+async function checkPolls(running: Running): Promise<Check> {
+  const { settings } = running;
+  const ago = await running.polledAgoMs;
+  if (await isPolled(running)) return ok('worker polls', `polls for tasks of host ${settings.hostName}`);
+  return unreachable(
+    'worker polls',
+    ago === undefined
+      ? `no worker polls for tasks of host ${settings.hostName}`
+      : `the last poll for tasks of host ${settings.hostName} was ${Math.round(ago / 1000)} s ago`,
+    'longhaul down && longhaul up -d',
+  );
 }
 
 async function checkBackend({ backend_url: url }: Status, health: Health): Promise<Check> {

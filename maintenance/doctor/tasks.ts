@@ -1,6 +1,6 @@
 /** Tasks that wait, and what is left of those that ended. */
 import type { Sql } from '../../store/sql.ts';
-import { waitingTasks } from '../../store/left-tasks.ts';
+import { type WaitingTasks, waitingTasks } from '../../store/left-tasks.ts';
 import type { FoundLeftovers } from '../gc/gc.ts';
 import { type Check, ok, warning } from './check.ts';
 import { shortId } from '../../contract/ids.ts';
@@ -9,8 +9,10 @@ const LONG_SECONDS = 60;
 const SILENT_SECONDS = 15 * 60;
 const SHOWN = 3;
 
-export async function checkTasks(sql: Sql): Promise<Check[]> {
-  const waiting = await waitingTasks(sql, { longSeconds: LONG_SECONDS, silentSeconds: SILENT_SECONDS });
+export const findWaitingTasks = (sql: Sql): Promise<WaitingTasks> =>
+  waitingTasks(sql, { longSeconds: LONG_SECONDS, silentSeconds: SILENT_SECONDS });
+
+export function checkTasks(waiting: WaitingTasks): Check[] {
   const checks: Check[] = [];
   if (waiting.unstarted.length > 0) {
     const detail = `${shown(waiting.unstarted)} for over a minute without a run`;

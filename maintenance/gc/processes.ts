@@ -4,7 +4,7 @@ import { belongsTo, MARKER } from '../../agents/process/environment.ts';
 import { readEnvironment } from '../../processes/environment.ts';
 import { identifyRunning, type ProcessIdentity, readProc } from '../../processes/identity.ts';
 import { familyDuring, sweep } from '../../processes/sweep.ts';
-import { endProcess } from '../../services/supervisor/detached.ts';
+import { endProcess } from '../../processes/end.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
 import { reasonOf, type TaskKnowledge, whereTasksAre } from './task-states.ts';
 import { shorten } from '../../contract/cut-text.ts';

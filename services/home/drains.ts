@@ -1,30 +1,34 @@
-/** Which workers of a home drain: a file for each, which counts while its process lives. */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+/** Which workers of a home drain: a file for each, which counts while its process is alive. */
+import { readFileSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno } from '../../contract/errors.ts';
+import { identifySelf, type ProcessIdentity } from '../../processes/identity.ts';
+import { liveFiles, processIdentity } from '../../processes/live-files.ts';
 import type { HomePaths } from './home.ts';
-import { readJson, writeJson } from './json-file.ts';
-import { processIdentity } from './lock.ts';
+import { parseOrNothing, writeJson } from './json-file.ts';
 
-/** This process drains from now on. */
+/** Of an identity in a file that says nothing usable: no process has it. */
+const NONE: ProcessIdentity = { pid: 0, startTime: '', bootId: '' };
+
+/** Records that this process drains from now on. */
 export async function recordDrain({ drains }: HomePaths): Promise<void> {
   await mkdir(drains, { recursive: true, mode: 0o700 });
   await writeJson(join(drains, `${process.pid}.json`), identifySelf());
 }
 
-/** Removes what dead ones have left. */
+/** Removes the files of dead workers. */
 export async function drainingWorkers({ drains }: HomePaths): Promise<ProcessIdentity[]> {
-  const names = await readdir(drains).catch((error: unknown) => {
-    if (isErrno(error, 'ENOENT')) return [];
+  const files = liveFiles(drains, (name) => (name.endsWith('.json') ? holderIn(join(drains, name)) : undefined));
+  for (const { name, isAlive } of files) if (!isAlive) await rm(join(drains, name), { force: true });
+  return files.flatMap(({ holder, isAlive }) => (isAlive ? [holder] : []));
+}
+
+function holderIn(file: string): ProcessIdentity | undefined {
+  try {
+    return processIdentity.safeParse(parseOrNothing(readFileSync(file, 'utf8'))).data ?? NONE;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
-  });
-  const draining: ProcessIdentity[] = [];
-  for (const name of names.filter((one) => one.endsWith('.json'))) {
-    const file = join(drains, name);
-    const said = processIdentity.safeParse(await readJson(file));
-    if (said.success && isAlive(said.data)) draining.push(said.data);
-    else await rm(file, { force: true });
   }
-  return draining;
 }

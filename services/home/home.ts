@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { keepPassword, withoutPassword, withPassword } from '../postgres/password.ts';
 import { readRecord, writeJson } from './json-file.ts';
-import { placeOf, processIdentity } from './lock.ts';
+import { processIdentity } from '../../processes/live-files.ts';
+import { placeOf } from './lock.ts';
 import { closeHome } from './private-folder.ts';
 
 export interface HomePaths {

@@ -16,11 +16,10 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
+import { identityOfParts, nameParts, processIdentity } from '../../processes/live-files.ts';
 import { isErrno } from '../../contract/errors.ts';
 import { exists } from './exists.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
-
-export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
 
 export interface HeldLock {
   readonly kind: 'held';
@@ -101,8 +100,8 @@ async function madePlace(folder: string): Promise<string> {
   return placeOf(folder);
 }
 
-const nameOf = ({ pid, startTime, bootId }: ProcessIdentity, place: string, role: LockRole, token: string): string =>
-  [pid, encodeURIComponent(startTime), bootId, place, role, token].join('+');
+const nameOf = (self: ProcessIdentity, place: string, role: LockRole, token: string): string =>
+  [...nameParts(self), place, role, token].join('+');
 
 interface Holding {
   readonly folder: string;
@@ -169,10 +168,11 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
 async function announcedBy(folder: string, name: string, text: string): Promise<Announced | undefined> {
   const said = announced.safeParse(parseOrNothing(text)).data;
   const [pid, startTime, bootId, place, role] = name.split('+');
-  if (startTime === undefined || bootId === undefined) return said && { ...said, role: undefined };
+  const process = identityOfParts(pid, startTime, bootId);
+  if (!process) return said && { ...said, role: undefined };
   if (place !== (await placeOf(folder).catch(() => undefined))) return undefined;
   return {
-    process: { pid: Number(pid), startTime: decodeURIComponent(startTime), bootId },
+    process,
     // An announcement appears whole. Where it was damaged since, its process is taken for the holder.
     holds: said?.holds ?? true,
     role: role === 'supervisor' ? role : 'other',

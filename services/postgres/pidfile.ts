@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { identifyRunning, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno } from '../../contract/errors.ts';
 import { pidsWithArguments } from '../../processes/find-program.ts';
-import { endProcess, waitGone } from '../supervisor/detached.ts';
+import { endProcess, untilGone } from '../../processes/end.ts';
 
 const run = promisify(execFile);
 /** Its children end by themselves within milliseconds of the postmaster's death; a busy one may take longer. */
@@ -96,7 +96,8 @@ async function endOrphans(dataDir: string): Promise<void> {
     const identity = (await cwdOf(pid)) === real ? identifyRunning(pid) : undefined;
     // A person's shell may stand in the data directory; only Postgres itself is ended.
     if (!identity || !(await readComm(pid)).startsWith('postgres')) continue;
-    if (!(await waitGone(identity, ORPHANS_MS))) await endProcess(identity, [{ signal: 'SIGKILL', withinMs: 5_000 }]);
+    if (!(await untilGone([identity], { withinMs: ORPHANS_MS })))
+      await endProcess(identity, [{ signal: 'SIGKILL', withinMs: 5_000 }]);
   }
 }
 

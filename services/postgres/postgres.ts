@@ -22,7 +22,8 @@ import { portNumber, portOr } from '../supervisor/ports.ts';
 import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { findPostmaster, repairPidFile } from './pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './user.ts';
-import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
+import { endProcess } from '../../processes/end.ts';
+import { attachTo, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 
 const run = promisify(execFile);
 const ROLE = 'longhaul';

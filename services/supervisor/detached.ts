@@ -1,8 +1,6 @@
 /**
- * Long-running processes that outlive whoever started them: spawned in a session of their own with a
- * log file, found again by identity, ended by signals that grow harsher until the process is gone. Watching one keeps our own program alive.
- *
- * Never: a signal to a pid whose identity was not checked just before.
+ * Long-running processes that outlive their starter: spawned in a session of their own with a log file, found again by
+ * identity. Watching one keeps our own program alive.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
@@ -10,12 +8,11 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identifyRunning, isAlive, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
+import { identifyRunning, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { decodeTail } from '../../contract/cut-text.ts';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 import { rotateUnusedLog } from './rotate-logs.ts';
 
-const POLL_MS = 50;
 const ATTACHED_POLL_MS = 200;
 
 export interface RunningProcess {
@@ -97,49 +94,6 @@ export function attachTo(identity: ProcessIdentity): RunningProcess {
       ref = false;
     },
   };
-}
-
-export interface EndStep {
-  readonly signal: NodeJS.Signals;
-  readonly withinMs: number;
-}
-
-/**
- * Sends one signal after the other until the process is gone. Returns the signal that did it, `undefined`
- * if it was gone before. An aborted `hurry` goes straight to the last signal.
- */
-export async function endProcess(
-  identity: ProcessIdentity,
-  steps: readonly EndStep[],
-  hurry?: AbortSignal,
-): Promise<NodeJS.Signals | undefined> {
-  for (const step of steps) {
-    if (!isAlive(identity)) return undefined;
-    if (hurry?.aborted && step !== steps.at(-1)) continue;
-    sendSignal(identity.pid, step.signal);
-    // One that is suspended would hear of it only later.
-    if (isSuspended(identity)) sendSignal(identity.pid, 'SIGCONT');
-    if (await waitGone(identity, step.withinMs, step === steps.at(-1) ? undefined : hurry)) return step.signal;
-  }
-  throw new LonghaulError('internal_error', `Process ${identity.pid} did not end, not even by SIGKILL.`);
-}
-
-/** Signals a process whose identity the caller has just checked; that it went away meanwhile is fine. */
-export function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
-  }
-}
-
-export async function waitGone(identity: ProcessIdentity, withinMs: number, hurry?: AbortSignal): Promise<boolean> {
-  const deadline = Date.now() + withinMs;
-  while (isAlive(identity)) {
-    if (Date.now() > deadline || hurry?.aborted) return false;
-    await sleep(POLL_MS);
-  }
-  return true;
 }
 
 /** The last lines of a log, for messages. */

@@ -14,9 +14,10 @@ import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { findHomeProgram } from '../../processes/find-program.ts';
 import type { Facts, HomePaths } from '../home/home.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { processIdentity } from '../home/lock.ts';
+import { processIdentity } from '../../processes/live-files.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
-import { attachTo, endProcess, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
+import { endProcess } from '../../processes/end.ts';
+import { attachTo, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
 import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
 /** Of a program whose version did not announce itself. */

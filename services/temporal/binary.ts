@@ -12,6 +12,7 @@ import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tail } from '../../contract/cut-text.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
+import { signalGroup } from '../../processes/end.ts';
 import { takeLock } from '../home/lock.ts';
 import { refuseWritableByOthers } from '../home/private-folder.ts';
 
@@ -196,7 +197,7 @@ async function execute(
   options.signal?.throwIfAborted();
   const child = spawn(command, [...args], { cwd: '/', env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
   const endGroup = (): void => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+    if (child.pid !== undefined && child.exitCode === null) signalGroup(child.pid, 'SIGKILL');
   };
   options.signal?.addEventListener('abort', endGroup, { once: true });
   let said = '';

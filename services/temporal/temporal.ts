@@ -14,9 +14,10 @@ import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { argumentAfter, findHomeProgram } from '../../processes/find-program.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { processIdentity } from '../home/lock.ts';
+import { processIdentity } from '../../processes/live-files.ts';
 import { portNumber, portOr } from '../supervisor/ports.ts';
-import { attachTo, endProcess, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
+import { endProcess } from '../../processes/end.ts';
+import { attachTo, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 import { checkTemporal } from './connection.ts';
 import { adviceOnDamaged, databaseVerdict, setAside, sizeOf } from './database.ts';
 

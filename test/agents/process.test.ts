@@ -17,7 +17,8 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { launchAcp } from '../../agents/launch/acp.ts';
 import type { ListedAgent } from '../../agents/launch/launch.ts';
-import { endProcessGroup, endTask, findMarked } from '../../agents/process/end.ts';
+import { endTask, findMarked } from '../../agents/process/end.ts';
+import { endProcessGroup } from '../../processes/end.ts';
 import { agentEnvironment } from '../../agents/process/environment.ts';
 import { identify, isAlive } from '../../processes/identity.ts';
 import { spawnAgent } from '../../agents/process/spawn.ts';
@@ -54,10 +55,10 @@ const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 
 
 test('a pid that now belongs to somebody else is not signalled', async () => {
   const { identity } = await sleeper({});
-  await endProcessGroup({ ...identity, startTime: `${Number(identity.startTime) - 1}` });
+  await endProcessGroup({ ...identity, startTime: `${Number(identity.startTime) - 1}` }, 2_000);
   await endTask(newTask(), { leader: { ...identity, bootId: 'another boot' } });
   expect(isAlive(identity)).toBe(true);
-  await endProcessGroup(identity);
+  await endProcessGroup(identity, 2_000);
   expect(isAlive(identity)).toBe(false);
 });
 

@@ -27,7 +27,7 @@ const all = [
 export const RULES: Readonly<Record<string, Rule>> = {
   contract: { ours: [], packages: [], builtins: false },
   /** Who a process is, and what of ours can be started as one. */
-  processes: { ours: ['contract'], packages: [], builtins: true },
+  processes: { ours: ['contract'], packages: ['zod'], builtins: true },
   workflows: { ours: ['contract'], packages: ['@temporalio/workflow', '@temporalio/common'], builtins: false },
   activities: {
     ours: ['contract', 'processes', 'agents', 'worktrees', 'frames', 'store'],

@@ -7,7 +7,7 @@ import { connectTemporal, type TemporalLink } from '../../client/temporal.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { homePaths, type HomeState, readState } from '../../services/home/home.ts';
-import { sendSignal } from '../../services/supervisor/detached.ts';
+import { sendSignal } from '../../processes/end.ts';
 import type { Status } from '../../services/status.ts';
 import { REPAIR_SIGNAL } from '../../services/supervisor/supervise-home.ts';
 import { connect, type Sql } from '../../store/sql.ts';

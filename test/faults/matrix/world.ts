@@ -3,7 +3,7 @@ import { mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findMarked } from '../../../agents/process/end.ts';
-import { sendSignal } from '../../../services/supervisor/detached.ts';
+import { sendSignal } from '../../../processes/end.ts';
 import type { TaskId } from '../../../contract/ids.ts';
 import { type HeldGit, heldGit } from '../../lab/held-git.ts';
 import { type LabHome, startHome } from '../../lab/home.ts';

@@ -10,7 +10,7 @@ import { linkLibraries } from '../../../services/postgres/binaries.ts';
 import { findPostmaster } from '../../../services/postgres/pidfile.ts';
 import { startPostgres, stopPostgres, type RunningPostgres } from '../../../services/postgres/postgres.ts';
 import { isAlive } from '../../../processes/identity.ts';
-import { waitGone } from '../../../services/supervisor/detached.ts';
+import { untilGone } from '../../../processes/end.ts';
 import { builtModule } from '../../lab/built.ts';
 
 let home: string;
@@ -43,7 +43,7 @@ async function query<Row>(url: string, text: string): Promise<Row[]> {
 
 async function killed(server: RunningPostgres): Promise<void> {
   process.kill(server.identity.pid, 'SIGKILL');
-  await waitGone(server.identity, 5_000);
+  await untilGone([server.identity], { withinMs: 5_000 });
 }
 
 test('a killed server keeps what was committed and comes back on its port; a live one is attached to', async () => {

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ensureUp, headline } from '../../../services/ensure-up.ts';
+import { ensureUp } from '../../../services/ensure-up.ts';
+import { headline } from '../../../services/status.ts';
 import { homePaths, readState, type HomeState } from '../../../services/home/home.ts';
 import { lockHolder } from '../../../services/home/lock.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../../processes/identity.ts';
-import { spawnDetached, waitGone, type RunningProcess } from '../../../services/supervisor/detached.ts';
+import { untilGone } from '../../../processes/end.ts';
+import { spawnDetached, type RunningProcess } from '../../../services/supervisor/detached.ts';
 import { stopHome } from '../../../services/stop-home.ts';
 import { fixtureParts } from '../fixtures/parts.ts';
 
@@ -72,7 +74,7 @@ const processesOf = (from: HomeState): ProcessIdentity[] => from.parts.map((part
 
 function kill(identity: ProcessIdentity): Promise<boolean> {
   process.kill(identity.pid, 'SIGKILL');
-  return waitGone(identity, 5_000);
+  return untilGone([identity], { withinMs: 5_000 });
 }
 
 async function select(databaseUrl: string | undefined): Promise<unknown> {
@@ -118,7 +120,7 @@ describe('a home of its own', () => {
     const other = join(lock, 'other');
     await writeFile(other, JSON.stringify({ process: identifySelf(), holds: true }));
     await rm(join(lock, own));
-    expect(await waitGone(before.supervisor, 30_000)).toBe(true);
+    expect(await untilGone([before.supervisor], { withinMs: 30_000 })).toBe(true);
     for (const identity of processesOf(before)) expect(isAlive(identity)).toBe(true);
     expect(await state()).toEqual(before);
 
@@ -154,7 +156,7 @@ describe('a home of its own', () => {
   test('SIGTERM stops the parts in order and leaves nothing', async () => {
     const before = await up();
     process.kill(before.supervisor.pid, 'SIGTERM');
-    expect(await waitGone(before.supervisor, 30_000)).toBe(true);
+    expect(await untilGone([before.supervisor], { withinMs: 30_000 })).toBe(true);
     for (const identity of processesOf(before)) expect(isAlive(identity)).toBe(false);
     const log = await readFile(join(homePaths(home).logs, 'supervisor.log'), 'utf8');
     expect(log.match(/\w+(?=: stopped)/g)).toEqual(['backend', 'worker', 'temporal', 'postgres']);
@@ -171,7 +173,7 @@ describe('a home of its own', () => {
     const now = await state();
     expect(now.supervisor).toEqual(before.supervisor);
     process.kill(now.supervisor.pid, 'SIGTERM');
-    expect(await waitGone(now.supervisor, 30_000)).toBe(true);
+    expect(await untilGone([now.supervisor], { withinMs: 30_000 })).toBe(true);
     for (const identity of processesOf(now)) expect(isAlive(identity)).toBe(false);
   });
 

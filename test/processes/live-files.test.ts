@@ -1,0 +1,36 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { identifySelf } from '../../processes/identity.ts';
+import { identityOfParts, liveFiles, nameParts } from '../../processes/live-files.ts';
+
+test('a file counts while exactly the process that it names is alive', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'longhaul-live-files-'));
+  try {
+    const self = identifySelf();
+    const beforeReboot = { ...self, bootId: 'another-boot' };
+    const laterPid = { ...self, startTime: `${Number(self.startTime) - 1}` };
+    for (const [at, identity] of [self, beforeReboot, laterPid].entries())
+      await writeFile(path.join(folder, [at, ...nameParts(identity)].join('+')), '');
+    await writeFile(path.join(folder, 'anything else'), '');
+    const found = liveFiles(folder, (name) => {
+      const [, pid, startTime, bootId] = name.split('+');
+      return identityOfParts(pid, startTime, bootId);
+    });
+    expect(found.map(({ holder, isAlive }) => ({ holder, isAlive }))).toEqual(
+      expect.arrayContaining([
+        { holder: self, isAlive: true },
+        { holder: beforeReboot, isAlive: false },
+        { holder: laterPid, isAlive: false },
+      ]),
+    );
+    expect(found).toHaveLength(3);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('a folder that does not exist has no files', () => {
+  expect(liveFiles('/nonexistent', () => identifySelf())).toEqual([]);
+});
