@@ -96,7 +96,7 @@ async function tokenOf(settings: Settings): Promise<string> {
 interface Opened {
   readonly longhaul: Longhaul;
   /** Until both services are as this version needs them: else a first task could meet a table that is not there yet. */
-  readonly prepare: (say: (trouble: string | undefined) => void, signal: AbortSignal) => Promise<void>;
+  readonly prepare: (report: (trouble: string | undefined) => void, signal: AbortSignal) => Promise<void>;
 }
 
 function open(settings: Settings): Opened {
@@ -110,7 +110,7 @@ function open(settings: Settings): Opened {
   const temporal = settings.temporal.target;
   return {
     longhaul: openLonghaul({ databaseUrl, temporal, applicationName: 'longhaul backend' }),
-    prepare: (say, signal) => prepareServices({ databaseUrl, temporal, migrate: migrateDatabase, say, signal }),
+    prepare: (report, signal) => prepareServices({ databaseUrl, temporal, migrate: migrateDatabase, report, signal }),
   };
 }
 

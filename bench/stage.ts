@@ -191,7 +191,7 @@ export async function onStage<T>(options: StageOptions, use: (stage: Stage) => P
     supervisor = spawnDetached({ command: process.execPath, args, env, cwd: home, logFile: supervisorLog });
     return supervisor;
   };
-  const up = (): Promise<void> => ensureUp({ paths, startSupervisor, supervisorLog, say: () => {} });
+  const up = (): Promise<void> => ensureUp({ paths, startSupervisor, supervisorLog, report: () => {} });
   const work = async (): Promise<T> => {
     await unlessAborted(up(), signal);
     const stage = await openStage({ paths, env, signal, up });

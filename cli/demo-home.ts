@@ -58,7 +58,7 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
         supervisor = spawnSupervisor(paths, env);
         return supervisor;
       };
-      await orAbort(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say }), signal);
+      await orAbort(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), report: say }), signal);
     },
     async remove() {
       // By its identity first: a supervisor that was just started holds no lock yet, so `down` would not find it.

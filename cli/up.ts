@@ -66,7 +66,7 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
     );
   }
   await noteOtherEnvironment(settings, onNews);
-  await ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), say: onNews });
+  await ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), report: onNews });
   const note = versionNote(await readStatus(settings));
   if (note !== undefined) onNews(note);
 }
@@ -119,7 +119,7 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   const outcome = await superviseHome({
     parts,
     paths,
-    say,
+    report: say,
     onReady,
     settings: settingsFingerprint(settings),
     version: buildVersion(),

@@ -1,7 +1,7 @@
 /**
  * Where the pipes of programs that the runner starts come in: a socket in Linux' abstract namespace, which is
  * no file and is gone with this process. Any local user can connect to it; only who knows the token, made for
- * one program, is heard. Connections that have not sent a token yet are bounded in time and number, so that another user
+ * one program, is greeting. Connections that have not sent a token yet are bounded in time and number, so that another user
  * cannot use up the file descriptors of this process. Not covered: a user who connects faster than this process can read.
  */
 import { randomUUID } from 'node:crypto';
@@ -72,24 +72,24 @@ export class PipeServer {
 
   /** The first line says whose it is; what follows it is the program's. */
   #greet(socket: Socket): void {
-    let heard = Buffer.alloc(0);
+    let greeting = Buffer.alloc(0);
     socket.on('error', () => {}); // a broken pipe of a process that is going
     const settle = this.#limitGreeting(socket);
     // By `readable` and not by `data`: whoever gets it finds it neither flowing nor paused.
     const listen = (): void => {
       const chunk: unknown = socket.read();
-      if (chunk instanceof Buffer) heard = Buffer.concat([heard, chunk]);
-      const end = heard.indexOf('\n');
-      if (end === -1 && heard.length <= GREETING_LIMIT_BYTES) return;
+      if (chunk instanceof Buffer) greeting = Buffer.concat([greeting, chunk]);
+      const end = greeting.indexOf('\n');
+      if (end === -1 && greeting.length <= GREETING_LIMIT_BYTES) return;
       socket.off('readable', listen);
       settle();
-      const [, token = '', fd] = /^(\S+) ([012])$/.exec(heard.toString('latin1', 0, end)) ?? [];
+      const [, token = '', fd] = /^(\S+) ([012])$/.exec(greeting.toString('latin1', 0, end)) ?? [];
       const admit = this.#expected.get(token);
       if (admit === undefined) {
         socket.destroy();
         return;
       }
-      const rest = heard.subarray(end + 1);
+      const rest = greeting.subarray(end + 1);
       if (rest.length > 0) socket.unshift(rest);
       admit(Number(fd), socket);
     };

@@ -48,7 +48,7 @@ export type RunOutcome = RunEnd | { readonly kind: 'lost' };
 
 interface Pending {
   process?: ProcessIdentity | undefined;
-  hear(report: RunnerReport): void;
+  onReport(report: RunnerReport): void;
   lose(): void;
 }
 
@@ -93,7 +93,7 @@ class Runner {
     const guarded: Guarded = { process: identity, ...(mark && { mark }) };
     this.#here.add(guarded);
     void exited.then(() => this.#here.delete(guarded));
-    if (this.#ready) this.#tell({ guard: guarded });
+    if (this.#ready) this.#send({ guard: guarded });
   }
 
   /** Undefined while there is none that is ready; one that was lost is started again. */
@@ -104,18 +104,18 @@ class Runner {
 
   async run(wanted: Run, signal?: AbortSignal): Promise<RunOutcome> {
     const id = this.#nextId();
-    const stop = (): void => this.#tell({ id, stop: true });
+    const stop = (): void => this.#send({ id, stop: true });
     signal?.addEventListener('abort', stop, { once: true });
     try {
       return await new Promise<RunOutcome>((resolve) => {
         this.#expect(id, {
           lose: () => resolve({ kind: 'lost' }),
-          hear(report) {
+          onReport(report) {
             if ('pid' in report) this.process = identify(report.pid);
             else if ('end' in report) resolve(withBuffer(report.end));
           },
         });
-        this.#tell({ id, run: wanted });
+        this.#send({ id, run: wanted });
         if (signal?.aborted) stop();
       });
     } finally {
@@ -134,14 +134,14 @@ class Runner {
           resolve({ kind: 'not_started', notFound: false, message: 'the process that was to start it has ended' });
           exit({ code: null, signal: 'SIGKILL', runnerLost: true });
         },
-        hear(report) {
+        onReport(report) {
           if ('exit' in report) exit(report.exit);
           if (!('started' in report)) return;
           if (!('kind' in report.started)) this.process = report.started;
           resolve(report.started);
         },
       });
-      this.#tell({ id, start: program, pipes: pipes.address, token: pipes.token });
+      this.#send({ id, start: program, pipes: pipes.address, token: pipes.token });
     });
     void exited.then(() => this.#forget(id));
     if ('kind' in begun) {
@@ -166,7 +166,7 @@ class Runner {
     this.#child = child;
     child.on('message', (report: RunnerReport) => {
       if ('ready' in report) this.#begin();
-      else this.#pending.get(report.id)?.hear(report);
+      else this.#pending.get(report.id)?.onReport(report);
     });
     for (const event of ['error', 'disconnect', 'exit']) child.on(event, () => this.#lose(child));
     child.unref();
@@ -175,7 +175,7 @@ class Runner {
 
   #begin(): void {
     this.#ready = true;
-    for (const guarded of this.#here) this.#tell({ guard: guarded });
+    for (const guarded of this.#here) this.#send({ guard: guarded });
   }
 
   #nextId(): number {
@@ -195,7 +195,7 @@ class Runner {
   }
 
   /** A message that cannot be sent belongs to a runner that is lost: `#lose` answers for it. */
-  #tell(command: RunnerCommand): void {
+  #send(command: RunnerCommand): void {
     const child = this.#child;
     if (child?.connected) child.send(command, () => {});
     else if (child) this.#lose(child);

@@ -27,28 +27,28 @@ export interface EnsureUp {
   /** Starts a supervisor in the background. */
   readonly startSupervisor: () => Promise<RunningProcess>;
   readonly supervisorLog: string;
-  readonly say: (line: string) => void;
+  readonly report: (line: string) => void;
 }
 
 /** Fails with `service_unreachable` and what the failing part said last. */
 export async function ensureUp(options: EnsureUp): Promise<void> {
-  const { paths, say } = options;
+  const { paths, report } = options;
   let own: RunningProcess | undefined;
   let repairs = await askForRepair(paths);
-  const told: Told = new Map();
+  const reported: Reported = new Map();
   let quietSince = Date.now();
   for (;;) {
     const state = await readState(paths);
     const supervisor = await liveSupervisor(paths, state);
-    continueSuspended(state, supervisor, say);
+    continueSuspended(state, supervisor, report);
     if (supervisor && !isSame(state?.supervisor, supervisor)) {
       if (Date.now() - quietSince > RECORD_MS) throw noRecord(options, supervisor);
     } else if (supervisor && state) {
       if (allReady(state)) return;
       if (state.repairs >= repairs) failIfHopeless(state.parts, await logOf(state.parts));
-      for (const line of news(state.parts, told)) {
+      for (const line of changedLines(state.parts, reported)) {
         quietSince = Date.now();
-        say(line);
+        report(line);
       }
     } else if (!(await lockHolder(paths.lock))) {
       if (own && !isAlive(own.identity)) throw await supervisorEnded(options, own);
@@ -74,13 +74,13 @@ async function askForRepair(paths: HomePaths): Promise<number> {
 function continueSuspended(
   state: HomeState | undefined,
   supervisor: ProcessIdentity | undefined,
-  say: (line: string) => void,
+  report: (line: string) => void,
 ): void {
   const parts = state?.parts.map(({ name, process }) => ({ name, process })) ?? [];
   for (const { name, process } of [{ name: 'supervisor', process: supervisor }, ...parts]) {
     if (!process || !isSuspended(process)) continue;
     sendSignal(process.pid, 'SIGCONT');
-    say(`${name.padEnd(10)} was suspended by a signal and goes on`);
+    report(`${name.padEnd(10)} was suspended by a signal and goes on`);
   }
 }
 
@@ -113,15 +113,15 @@ async function logOf(parts: readonly PartRecord[]): Promise<string> {
 }
 
 /** What was said last of each part. */
-type Told = Map<string, { readonly state: string; readonly detail: string }>;
+type Reported = Map<string, { readonly state: string; readonly detail: string }>;
 
 /** One line for each part whose state or detail has changed. */
-function news(parts: readonly PartRecord[], told: Told): string[] {
+function changedLines(parts: readonly PartRecord[], reported: Reported): string[] {
   return parts.flatMap(({ name, state, detail: whole }) => {
     const detail = headline(whole ?? '');
-    const last = told.get(name);
+    const last = reported.get(name);
     if (last?.state === state && last.detail === detail) return [];
-    told.set(name, { state, detail });
+    reported.set(name, { state, detail });
     // A part that is tried again keeps the detail of its failure until there is another one.
     const shown = state === 'starting' && last?.detail === detail ? '' : detail;
     return state === 'waiting' && detail === '' ? [] : [`${name.padEnd(10)}${state}${shown && `  ${shown}`}`];

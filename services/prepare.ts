@@ -17,34 +17,34 @@ export interface Preparation {
   /** Brings the database to the newest schema. Fails with `invalid_input` where trying again is of no use. */
   readonly migrate: (databaseUrl: string) => Promise<void>;
   /** Told each time that the trouble is another one; `undefined`: that there is none any more. */
-  readonly say: (trouble: string | undefined) => void;
+  readonly report: (trouble: string | undefined) => void;
   /** Aborted: gives up, without a word. */
   readonly signal?: AbortSignal;
 }
 
 /** Resolves when both are ready, or when `signal` is aborted. */
-export async function prepareServices({ databaseUrl, temporal, migrate, say, signal }: Preparation): Promise<void> {
+export async function prepareServices({ databaseUrl, temporal, migrate, report, signal }: Preparation): Promise<void> {
   const troubles = new Map<string, string>();
-  let told: string | undefined;
-  const hear = (service: string, trouble: string | undefined): void => {
+  let reported: string | undefined;
+  const update = (service: string, trouble: string | undefined): void => {
     if (trouble === undefined) troubles.delete(service);
     else troubles.set(service, `waiting for ${service}: ${trouble}`);
     const now = troubles.size === 0 ? undefined : [...troubles.values()].join('; ');
-    if (now === told) return;
-    told = now;
-    say(now);
+    if (now === reported) return;
+    reported = now;
+    report(now);
   };
   const { host } = new URL(databaseUrl);
   const { address } = temporal.connection;
   await Promise.all([
     untilDone(
       () => migrate(databaseUrl),
-      (trouble) => hear(`Postgres at ${host}`, trouble),
+      (trouble) => update(`Postgres at ${host}`, trouble),
       signal,
     ),
     untilDone(
       () => checkTemporal(temporal),
-      (trouble) => hear(`Temporal at ${address}`, trouble),
+      (trouble) => update(`Temporal at ${address}`, trouble),
       signal,
     ),
   ]);
@@ -52,18 +52,18 @@ export async function prepareServices({ databaseUrl, temporal, migrate, say, sig
 
 async function untilDone(
   work: () => Promise<void>,
-  hear: (trouble: string | undefined) => void,
+  update: (trouble: string | undefined) => void,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const stopped = (): boolean => signal?.aborted === true;
   for (let pauseMs = FIRST_PAUSE_MS; !stopped(); pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
     try {
       await work();
-      hear(undefined);
+      update(undefined);
       return;
     } catch (error) {
       if (error instanceof LonghaulError && error.code === 'invalid_input') throw error;
-      hear(messageOf(error));
+      update(messageOf(error));
     }
     // Rejects only because it was cut short.
     await sleep(pauseMs, undefined, { ...(signal && { signal }) }).catch(() => undefined);

@@ -93,7 +93,7 @@ async function runWorker(choices: WorkerChoices): Promise<void> {
   const say = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are available');
   const [bundle] = await Promise.all([
     workflowBundle(settings.cacheDir),
-    prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, say }),
+    prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, report: say }),
   ]);
   // Last: once the runtime is installed, a signal no longer ends the process by itself.
   const metricsAddress = await installRuntime(log);

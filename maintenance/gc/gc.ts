@@ -67,17 +67,17 @@ export interface Collected {
 export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<Collected> {
   for (const leftover of leftovers) {
     const { kind, name, reason, kept } = leftover;
-    const told = { kind, name, reason };
+    const thing = { kind, name, reason };
     if (kept !== undefined) {
-      yield { ...told, outcome: 'kept', detail: kept };
+      yield { ...thing, outcome: 'kept', detail: kept };
       continue;
     }
     try {
       const removal = await leftover.remove();
-      if (removal.kind === 'kept') yield { ...told, outcome: 'kept', detail: removal.why };
-      else yield { ...told, outcome: 'removed', detail: removal.note ?? null };
+      if (removal.kind === 'kept') yield { ...thing, outcome: 'kept', detail: removal.why };
+      else yield { ...thing, outcome: 'removed', detail: removal.note ?? null };
     } catch (error) {
-      yield { ...told, outcome: 'failed', detail: messageOf(error) };
+      yield { ...thing, outcome: 'failed', detail: messageOf(error) };
     }
   }
 }

@@ -11,8 +11,8 @@ export interface Part {
   start(context: PartContext): Promise<StartedPart>;
   /** What runs of it, as the process table shows it. `undefined`: nothing, or it is not ours. */
   find(): Promise<FoundPart | undefined>;
-  /** Ends what runs, whoever started it; nothing there is fine. An aborted `hurry` leaves out the patience. */
-  stop(hurry?: AbortSignal): Promise<void>;
+  /** Ends what runs, whoever started it; nothing there is fine. An aborted `forceShutdown` leaves out the patience. */
+  stop(forceShutdown?: AbortSignal): Promise<void>;
 }
 
 export interface FoundPart {
@@ -26,7 +26,7 @@ export interface FoundPart {
 export interface PartContext {
   readonly facts: Facts;
   /** A line for a person who waits. */
-  readonly say: (line: string) => void;
+  readonly report: (line: string) => void;
   readonly signal: AbortSignal;
 }
 

@@ -71,7 +71,7 @@ export function postgresPart({ settings, paths, migrate }: PartsOptions): Part {
 
 export function temporalPart({ settings, paths, env }: PartsOptions): Part {
   const logFile = join(paths.logs, 'temporal.log');
-  const start = async ({ say, signal }: PartContext): Promise<StartedPart> => {
+  const start = async ({ report, signal }: PartContext): Promise<StartedPart> => {
     if (settings.temporal.kind === 'server') {
       const { address, target } = settings.temporal;
       await checkTemporal(target);
@@ -82,15 +82,15 @@ export function temporalPart({ settings, paths, env }: PartsOptions): Part {
       logFile,
       namespace: settings.temporal.namespace,
       ui: settings.temporalUi,
-      findProgram: () => findTemporal({ cacheDir: settings.cacheDir, env, onProgress: say, signal }),
+      findProgram: () => findTemporal({ cacheDir: settings.cacheDir, env, onProgress: report, signal }),
     });
     const { identity, address, uiUrl, formerDatabase } = running;
     await keepHistories({ address, namespace: settings.temporal.namespace, days: settings.historyRetentionDays });
     const place = temporalPlace(address, uiUrl);
     if (formerDatabase === undefined) return { ...running, process: identity, ...place };
-    const news = `began a new database; the former one held no tables and is now ${formerDatabase}`;
-    say(`temporal: ${news}`);
-    return { ...running, process: identity, ...place, detail: `${place.detail}; ${news}` };
+    const note = `began a new database; the former one held no tables and is now ${formerDatabase}`;
+    report(`temporal: ${note}`);
+    return { ...running, process: identity, ...place, detail: `${place.detail}; ${note}` };
   };
   const find = async (): Promise<FoundPart | undefined> => {
     const found = settings.temporal.kind === 'embedded' ? await locateTemporalServer(paths.temporal) : undefined;
@@ -121,7 +121,7 @@ export function workerPart(options: PartsOptions): Part {
     graceMs: WORKER_GRACE_MS,
     env: async (facts) => ({ ...commonEnv(options, facts), LONGHAUL_LISTEN: listenText(settings.listen) }),
     fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
-    tell: () => ({ detail: `${settings.agentSlots} agent slots`, facts: {} }),
+    describe: () => ({ detail: `${settings.agentSlots} agent slots`, facts: {} }),
   });
 }
 
@@ -139,7 +139,7 @@ export function backendPart(options: PartsOptions): Part {
     }),
     fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
     check: answersReady,
-    tell: ({ url }) => ({ detail: url ?? 'no address', facts: url === undefined ? {} : { backendUrl: url } }),
+    describe: ({ url }) => ({ detail: url ?? 'no address', facts: url === undefined ? {} : { backendUrl: url } }),
   });
 }
 

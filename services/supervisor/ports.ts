@@ -41,12 +41,12 @@ export async function freePort(): Promise<number> {
   );
 }
 
-/** The wished port if it is free or becomes so in a moment, else another one. */
-export async function portOr(wished: number | undefined): Promise<number> {
-  if (wished === undefined) return freePort();
+/** The preferred port if it is free or becomes so in a moment, else another one. */
+export async function portOr(preferred: number | undefined): Promise<number> {
+  if (preferred === undefined) return freePort();
   const deadline = Date.now() + PATIENCE_MS;
   while (Date.now() < deadline) {
-    if (await isPortFree(wished)) return wished;
+    if (await isPortFree(preferred)) return preferred;
     await sleep(POLL_MS);
   }
   return freePort();

@@ -39,7 +39,7 @@ export interface Program {
   fingerprint(facts: Facts): string;
   /** Looks whether a program that was ready before still serves. Without it, being alive is enough. */
   check?(announced: Announcement): Promise<boolean>;
-  tell(announced: Announcement): { detail: string; facts: Facts };
+  describe(announced: Announcement): { detail: string; facts: Facts };
 }
 
 const recordFile = z.object({
@@ -62,12 +62,12 @@ export function programPart(program: Program): Part {
       if (!running) return undefined;
       const announced = record?.process.pid === running.pid ? record.announced : null;
       return announced
-        ? { process: running, ...program.tell(announced), version: announced.version ?? UNRECORDED }
+        ? { process: running, ...program.describe(announced), version: announced.version ?? UNRECORDED }
         : { process: running, detail: null, facts: {} };
     },
-    stop: async (hurry) => {
+    stop: async (forceShutdown) => {
       const running = await findRunning(program, await recordOf(program));
-      if (running) await end(program, running, hurry);
+      if (running) await end(program, running, forceShutdown);
     },
   };
 }
@@ -81,7 +81,7 @@ async function attach(program: Program, context: PartContext): Promise<StartedPa
   if (announced && (!program.check || (await program.check(announced)))) {
     return { ...startedPart(program, attachTo(running), announced), attached: true };
   }
-  context.say(`${program.name}: replacing process ${running.pid}, which is outdated or not ready`);
+  context.report(`${program.name}: replacing process ${running.pid}, which is outdated or not ready`);
   await end(program, running);
   return undefined;
 }
@@ -142,7 +142,7 @@ function startedPart(
   running: RunningProcess,
   announced: Announcement,
 ): Omit<StartedPart, 'attached'> {
-  return { ...running, process: running.identity, ...program.tell(announced) };
+  return { ...running, process: running.identity, ...program.describe(announced) };
 }
 
 async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {
@@ -152,12 +152,12 @@ async function findRunning(program: Program, record: RecordFile | undefined): Pr
   return findHomeProgram({ args: ['--home'], after, named: home, folder: home }, record?.process);
 }
 
-async function end(program: Program, identity: ProcessIdentity, hurry?: AbortSignal): Promise<void> {
+async function end(program: Program, identity: ProcessIdentity, forceShutdown?: AbortSignal): Promise<void> {
   const steps = [
     { signal: 'SIGTERM', withinMs: program.graceMs },
     { signal: 'SIGKILL', withinMs: 5_000 },
   ] as const;
-  await endProcess(identity, steps, hurry);
+  await endProcess(identity, steps, forceShutdown);
 }
 
 /** Shows in the process list whose program it is, and lets it be found again. */

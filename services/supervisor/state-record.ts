@@ -13,7 +13,7 @@ export interface StateRecordOptions {
   readonly paths: HomePaths;
   /** What is true now. */
   readonly state: () => HomeState;
-  readonly say: (line: string) => void;
+  readonly report: (line: string) => void;
 }
 
 export class StateRecord {
@@ -85,7 +85,7 @@ export class StateRecord {
   async #writeAfter(previous: Promise<void>): Promise<void> {
     await previous;
     if (this.#isAbandoned) return;
-    const { paths, state, say } = this.#options;
+    const { paths, state, report } = this.#options;
     try {
       await writeState(paths, state());
       this.#written = await this.#stamp();
@@ -94,7 +94,7 @@ export class StateRecord {
       this.#written = undefined;
       const why = messageOf(error);
       const trouble = `supervisor: cannot write ${paths.stateFile}: ${why}`;
-      if (this.#trouble === undefined) say(trouble);
+      if (this.#trouble === undefined) report(trouble);
       this.#trouble = trouble;
     }
   }

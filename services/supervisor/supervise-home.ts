@@ -1,5 +1,5 @@
 /**
- * The supervisor as a process: one for each home, told by signals to stop, to hurry, to repair. It stops, too, when its
+ * The supervisor as a process: one for each home, told by signals to stop, to forceShutdown, to repair. It stops, too, when its
  * home is removed: what runs would go on in a folder that is nobody's, and no command would find it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,11 +27,11 @@ export type SupervisionEnd =
 export async function superviseHome(options: SuperviseHome): Promise<SupervisionEnd> {
   surviveLostOutput();
   const stop = new AbortController();
-  const hurry = new AbortController();
+  const forceShutdown = new AbortController();
   const supervisor = new Supervisor(options);
   let atWork = false;
   const signals: [NodeJS.Signals, () => void][] = [
-    ['SIGINT', () => (stop.signal.aborted ? hurry : stop).abort()],
+    ['SIGINT', () => (stop.signal.aborted ? forceShutdown : stop).abort()],
     ['SIGTERM', () => stop.abort()],
     ['SIGHUP', () => stop.abort()],
     [REPAIR_SIGNAL, () => atWork && supervisor.repair()],
@@ -44,9 +44,9 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
     try {
       atWork = true;
-      void keepLogsBounded(options.paths.logs, { signal: stop.signal, onTrouble: options.say });
+      void keepLogsBounded(options.paths.logs, { signal: stop.signal, onTrouble: options.report });
       void stopWhenLost(lock, { options, supervisor, stop });
-      const ran = supervisor.run(stop.signal, hurry.signal);
+      const ran = supervisor.run(stop.signal, forceShutdown.signal);
       await supervisor.ready(stop.signal);
       if (!stop.signal.aborted) await options.onReady();
       await ran;
@@ -68,12 +68,12 @@ interface Supervision {
 
 /** A supervisor that came since has the parts by now, and they are its own to stop. */
 async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
-  const { paths, say } = options;
+  const { paths, report } = options;
   const holder = await lock.untilLost(stop.signal);
   if (stop.signal.aborted) return;
   if (holder) supervisor.abandon();
   const whose = holder ? `its parts are left to the supervisor ${holder.pid}` : 'everything in it is stopped';
-  say(`${paths.home} or its run/ was removed while it was at work: ${whose}`);
+  report(`${paths.home} or its run/ was removed while it was at work: ${whose}`);
   stop.abort();
 }
 

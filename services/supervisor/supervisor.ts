@@ -20,7 +20,7 @@ const STEADY_MS = 10_000;
 export interface SupervisorOptions {
   readonly parts: readonly Part[];
   readonly paths: HomePaths;
-  readonly say: (line: string) => void;
+  readonly report: (line: string) => void;
   /** Fingerprint of the settings, for those who come later with others. */
   readonly settings?: string;
   /** Of the program that supervises. */
@@ -41,8 +41,8 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    const { paths, say } = options;
-    this.#record = new StateRecord({ paths, say, state: () => this.#state() });
+    const { paths, report } = options;
+    this.#record = new StateRecord({ paths, report, state: () => this.#state() });
     this.#records = new Map(
       options.parts.map(({ name, logFile }) => [
         name,
@@ -51,22 +51,22 @@ export class Supervisor {
     );
   }
 
-  /** Until `stop` is aborted; then the parts are stopped in the opposite order. An aborted `hurry` shortens that. */
-  async run(stop: AbortSignal, hurry?: AbortSignal): Promise<void> {
-    const { parts, say } = this.#options;
+  /** Until `stop` is aborted; then the parts are stopped in the opposite order. An aborted `forceShutdown` shortens that. */
+  async run(stop: AbortSignal, forceShutdown?: AbortSignal): Promise<void> {
+    const { parts, report } = this.#options;
     this.#record.write();
     this.#record.keep();
     await Promise.all(parts.map((part) => this.#keep(part, stop)));
     if (this.#isAbandoned) return;
     for (const part of parts.toReversed()) {
       try {
-        await part.stop(hurry);
+        await part.stop(forceShutdown);
         this.#set(part, { state: 'stopped', process: null, detail: null });
-        say(`${part.name}: stopped`);
+        report(`${part.name}: stopped`);
       } catch (error) {
         // The others must still be stopped.
         this.#set(part, { state: 'failed', detail: messageOf(error) });
-        say(`${part.name}: ${messageOf(error)}`);
+        report(`${part.name}: ${messageOf(error)}`);
       }
     }
     // From here on the file may belong to another supervisor.
@@ -126,7 +126,7 @@ export class Supervisor {
         if (stop.aborted) return;
         if (Date.now() - since > STEADY_MS) pauseMs = FIRST_PAUSE_MS;
         this.#set(part, { state: 'waiting', process: null, detail: how });
-        this.#options.say(`${part.name}: ${how}, starting it again`);
+        this.#options.report(`${part.name}: ${how}, starting it again`);
       }
       await this.#pause(pauseMs, stop);
       pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
@@ -136,17 +136,17 @@ export class Supervisor {
   async #start(part: Part, facts: Facts, stop: AbortSignal): Promise<StartedPart | undefined> {
     const record = this.#records.get(part.name);
     this.#set(part, { state: 'starting', process: null, detail: record?.detail ?? null });
-    const say = (line: string): void => {
+    const report = (line: string): void => {
       this.#set(part, { detail: line });
-      this.#options.say(line);
+      this.#options.report(line);
     };
     try {
-      const started = await part.start({ facts, say, signal: stop });
+      const started = await part.start({ facts, report, signal: stop });
       this.#facts.set(part.name, started.facts);
       const { process, detail } = started;
       this.#set(part, { state: 'ready', process, detail, failures: 0, hopeless: false });
       const pid = process ? ` (pid ${process.pid})` : '';
-      this.#options.say(`${part.name}: ${started.attached ? 'attached' : 'started'}, ${detail}${pid}`);
+      this.#options.report(`${part.name}: ${started.attached ? 'attached' : 'started'}, ${detail}${pid}`);
       return started;
     } catch (error) {
       if (stop.aborted) return undefined;
@@ -160,14 +160,14 @@ export class Supervisor {
     const hopeless = error instanceof LonghaulError && error.code === 'invalid_input';
     const failures = (this.#records.get(part.name)?.failures ?? 0) + 1;
     this.#set(part, { state: 'failed', detail, failures, hopeless });
-    this.#options.say(`${part.name}: ${detail}`);
+    this.#options.report(`${part.name}: ${detail}`);
   }
 
   /** Until the part has ended, or must end because what it was told is no longer true (a service on another port). */
-  async #untilOver(part: Part, started: StartedPart, told: Facts, stop: AbortSignal): Promise<string> {
+  async #untilOver(part: Part, started: StartedPart, usedFacts: Facts, stop: AbortSignal): Promise<string> {
     const over = new AbortController();
     const ended = AbortSignal.any([stop, over.signal]);
-    const outdated = () => JSON.stringify(this.#factsOf(part.needs)) !== JSON.stringify(told);
+    const outdated = () => JSON.stringify(this.#factsOf(part.needs)) !== JSON.stringify(usedFacts);
     const how = await Promise.race([started.exited, this.#until(outdated, ended).then(() => undefined)]);
     over.abort();
     if (how !== undefined || stop.aborted) return how ?? 'stopped';

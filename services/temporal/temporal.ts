@@ -143,8 +143,8 @@ async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFi
   const flags = ['--port', '--ui-port', HEADLESS];
   const [port, uiPort, next] = await Promise.all(flags.map((flag) => argumentAfter(identity.pid, flag)));
   const headless = next !== undefined; // never the last argument
-  const told = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort), ...(headless && { headless }) });
-  return told.success ? told.data : undefined;
+  const parsed = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort), ...(headless && { headless }) });
+  return parsed.success ? parsed.data : undefined;
 }
 
 export async function stopTemporal(identity: ProcessIdentity): Promise<void> {

@@ -90,7 +90,7 @@ test('a supervisor that cannot write its state says so once, keeps its parts, an
   const said: string[] = [];
   const stop = new AbortController();
   full.folder = paths.run;
-  const supervisor = new Supervisor({ parts: [part('worker', stopped)], paths, say: (line) => said.push(line) });
+  const supervisor = new Supervisor({ parts: [part('worker', stopped)], paths, report: (line) => said.push(line) });
   const ran = supervisor.run(stop.signal);
   await supervisor.ready(stop.signal);
   expect(said.filter((line) => line.includes('cannot write'))).toHaveLength(1);

@@ -49,7 +49,7 @@ async function up(env: Record<string, string> = {}): Promise<HomeState> {
     started.push(supervisor);
     return supervisor;
   };
-  await ensureUp({ paths, startSupervisor, supervisorLog, say: (line) => said.push(line) });
+  await ensureUp({ paths, startSupervisor, supervisorLog, report: (line) => said.push(line) });
   return state();
 }
 
