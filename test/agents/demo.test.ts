@@ -1,8 +1,8 @@
+/** What is the demo agent's own; what holds for every agent is in conformance/. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AgentEvent, ToolCall } from '../../agents/driver.ts';
-import { decide } from '../../agents/permission-policy.ts';
 import { endTask, findMarked } from '../../agents/process/end.ts';
 import { resumePrompt } from '../../agents/resume.ts';
 import { demoLaunch, failure, makeLab, type Lab } from './lab.ts';
@@ -11,8 +11,8 @@ const read = (lab: Lab, name: string): string => readFileSync(join(lab.cwd, name
 const callsIn = (events: readonly AgentEvent[]): ToolCall[] =>
   events.flatMap((event) => (event.kind === 'tool_call' ? [event.call] : []));
 
-async function demo(lab: Lab, prompt: string, choices = {}) {
-  const session = await (await lab.open(demoLaunch())).newSession(choices);
+async function demo(lab: Lab, prompt: string) {
+  const session = await (await lab.open(demoLaunch())).newSession({});
   return session.prompt(prompt);
 }
 
@@ -69,25 +69,6 @@ test('what is no instruction is answered in words and kept in NOTES.md', async (
   expect(read(lab, 'NOTES.md')).toBe('- Add a health endpoint. It should answer quickly\n');
 });
 
-test.each([
-  ['allow', 'secret\n'],
-  ['deny', undefined],
-] as const)('asked before a file, the policy %s decides whether it is written', async (policy, content) => {
-  const lab = makeLab();
-  const agent = await lab.open(demoLaunch(), {
-    onPermission: async (ask) => {
-      lab.asks.push(ask);
-      return decide(policy, ask);
-    },
-  });
-  const session = await agent.newSession({});
-  const end = await session.prompt('ask before s.txt. write s.txt with secret. write free.txt with x.');
-  expect(end.kind).toBe('completed');
-  expect(lab.asks.map(({ toolCall }) => toolCall.title)).toEqual(['Change s.txt']);
-  expect(existsSync(join(lab.cwd, 's.txt')) ? read(lab, 's.txt') : undefined).toBe(content);
-  expect(read(lab, 'free.txt')).toBe('x\n');
-});
-
 test('killed in mid-turn it continues where it stopped: what was done is not done twice', async () => {
   const lab = makeLab();
   const prompt =
@@ -137,29 +118,8 @@ test('a session of another directory, or one that never was, is lost', async () 
   expect(await fresh.prompt('say hello')).toMatchObject({ kind: 'completed' });
 });
 
-test('mode, model and thinking are set through the options of the agent', async () => {
-  const lab = makeLab();
-  await demo(lab, 'write a.txt with x. say quiet please.', { modeId: 'look', model: 'loud', thinkingOptionId: 'on' });
-  expect(existsSync(join(lab.cwd, 'a.txt'))).toBe(false);
-  expect(lab.text()).toContain('QUIET PLEASE');
-  expect(lab.events.filter((event) => event.kind === 'reasoning')).toHaveLength(2);
-});
-
 test('refusing ends the turn as agent_refused', async () => {
   expect(await demo(makeLab(), 'refuse')).toMatchObject({ kind: 'failed', code: 'agent_refused' });
-});
-
-test('a stop cancels a hanging turn at once, with the command that it runs in a group of its own', async () => {
-  const lab = makeLab();
-  const session = await (await lab.open(demoLaunch())).newSession({});
-  const turn = session.prompt('run sleep 600');
-  await lab.until('the command', () => findMarked(lab.taskId).length === 2);
-  const begun = performance.now();
-  lab.stop.abort();
-  expect(await turn).toEqual({ kind: 'stopped' });
-  expect(performance.now() - begun).toBeLessThan(4_000);
-  expect(findMarked(lab.taskId)).toEqual([]);
-  expect(callsIn(lab.events).at(-1)).toMatchObject({ status: 'failed' });
 });
 
 test('what a killed agent left running is ended by its marker before the next attempt', async () => {

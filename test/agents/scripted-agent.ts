@@ -9,7 +9,12 @@ import { createInterface } from 'node:readline';
 export interface ScriptedStart {
   readonly initialize?: 'hang' | 'exit' | 'garbage-first' | { readonly result: unknown } | { readonly error: unknown };
   readonly newSession?: 'hang' | { readonly error: unknown } | { readonly result: unknown };
-  readonly load?: { readonly error?: unknown; readonly exit?: number; readonly replay?: readonly unknown[] };
+  readonly load?: {
+    readonly result?: unknown;
+    readonly error?: unknown;
+    readonly exit?: number;
+    readonly replay?: readonly unknown[];
+  };
   readonly resume?: { readonly error?: unknown };
   /** Updates sent before the answer to session/new. */
   readonly early?: readonly unknown[];
@@ -34,6 +39,10 @@ export type Step =
   | { readonly spawn: readonly string[]; readonly setsid: boolean }
   /** A file of the working directory. */
   | { readonly write: string; readonly content: string }
+  /** As a tool call; with `asks` only if a permission is granted. */
+  | { readonly edit: string; readonly content: string; readonly asks: boolean }
+  /** `sh -c`, in a process group of its own, to its end; as a tool call unless `silent`. */
+  | { readonly run: string; readonly silent?: true }
   /** The same; the name is bytes, in base64. */
   | { readonly writeBytes: string }
   /** Appends to a file until the disk is full, and says the code of the error. */
@@ -142,6 +151,8 @@ async function perform(step: Step): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 30)); // so that each part is a chunk of its own
     }
   } else if ('stderr' in step) process.stderr.write(step.stderr);
+  else if ('edit' in step) await edit(step);
+  else if ('run' in step) await run(step);
   else if ('ask' in step) say(JSON.stringify(await ask(step.ask, step.params)));
   else if ('echo' in step) say(JSON.stringify({ env: process.env, received, args: process.argv.slice(2) }[step.echo]));
   else if ('spawn' in step) {
@@ -159,6 +170,32 @@ async function perform(step: Step): Promise<void> {
   else if ('once' in step) await performOnce(step);
   else if ('sleepMs' in step) await new Promise((resolve) => setTimeout(resolve, step.sleepMs));
   else await new Promise(() => {});
+}
+
+async function edit({ edit: file, content, asks }: Extract<Step, { edit: string }>): Promise<void> {
+  const call = { toolCallId: `edit ${file}`, title: `Edit ${file}`, kind: 'edit', locations: [{ path: file }] };
+  update({ sessionUpdate: 'tool_call', ...call, status: 'pending' });
+  const options = [
+    { optionId: 'no', name: 'No', kind: 'reject_once' },
+    { optionId: 'yes', name: 'Yes', kind: 'allow_once' },
+  ];
+  const params = { sessionId: SESSION, toolCall: call, options };
+  const answer = asks ? JSON.stringify(await ask('session/request_permission', params)) : '"yes"';
+  const allowed = answer.includes('"yes"');
+  if (allowed) writeFileSync(file, content);
+  update({ sessionUpdate: 'tool_call_update', toolCallId: call.toolCallId, status: allowed ? 'completed' : 'failed' });
+}
+
+async function run({ run: script, silent }: Extract<Step, { run: string }>): Promise<void> {
+  const call = { toolCallId: 'run', title: `Run ${script}`, kind: 'execute' };
+  if (!silent) update({ sessionUpdate: 'tool_call', ...call, status: 'in_progress' });
+  const child = spawn('sh', ['-c', script], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
+  await new Promise((resolve) => child.once('close', resolve));
+  const content = [{ type: 'content', content: { type: 'text', text: output } }];
+  if (!silent) update({ sessionUpdate: 'tool_call_update', ...call, status: 'completed', content });
 }
 
 async function performOnce({ once, do: steps }: Extract<Step, { once: string }>): Promise<void> {
@@ -201,7 +238,7 @@ function newSession(id: unknown): void {
 interface Incoming {
   readonly id?: number;
   readonly method?: string;
-  readonly params: { prompt: { text: string }[]; configId: string; value: unknown };
+  readonly params: { sessionId: string; prompt: { text: string }[]; configId: string; value: unknown };
   readonly result?: unknown;
   readonly error?: unknown;
 }
@@ -218,7 +255,10 @@ function handle(message: Incoming): void {
     case 'session/load':
       for (const one of start.load?.replay ?? []) update(one);
       if (start.load?.exit !== undefined) process.exit(start.load.exit);
-      return send(start.load?.error === undefined ? { id, result: {} } : { id, error: start.load.error });
+      if (params.sessionId !== SESSION) return send({ id, error: { code: -32002, message: 'No such session' } });
+      return send(
+        start.load?.error === undefined ? { id, result: start.load?.result ?? {} } : { id, error: start.load.error },
+      );
     case 'session/resume':
       return send(start.resume?.error === undefined ? { id, result: {} } : { id, error: start.resume.error });
     case 'session/set_mode':
