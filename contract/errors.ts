@@ -43,6 +43,8 @@ export const ERRORS = {
   agent_start_timeout: { origin: 'agent', retryable: true },
   agent_stalled: { origin: 'agent', retryable: true },
   agent_crashed: { origin: 'agent', retryable: true },
+  /** Its program reported a failure by its exit code. */
+  agent_failed: { origin: 'agent', retryable: false },
   agent_protocol_error: { origin: 'agent', retryable: false },
   agent_session_lost: { origin: 'agent', retryable: false },
   agent_refused: { origin: 'agent', retryable: false },

@@ -1,6 +1,7 @@
 /** Which agents there are: what the catalogue knows, what is installed, what `available_agents` lists. */
 import { CATALOG, knownProfile } from '../agents/profiles/catalog.ts';
 import { findCommand } from '../agents/process/find-command.ts';
+import { terminalProfile } from '../agents/terminal/profiles/known.ts';
 import {
   type AgentRow,
   listAgent,
@@ -71,8 +72,9 @@ export function describeAgents(rows: readonly AgentRow[], removed: readonly stri
   return [...names].sort().map((name) => {
     const known = knownProfile(name);
     const row = rows.find((candidate) => candidate.name === name);
-    const command = row?.install_path || known?.acp?.command || name;
     const acp = row ? row.supports_acp === true : known?.acp !== undefined;
+    const usual = acp ? known?.acp : terminalProfile(name);
+    const command = row?.install_path || usual?.command || name;
     const program = findCommand(command, paths.worker ?? paths.shell) ?? null;
     return {
       name,
@@ -82,7 +84,7 @@ export function describeAgents(rows: readonly AgentRow[], removed: readonly stri
       listed: row !== undefined,
       listed_by: row?.listed_by ?? null,
       removed: !row && removed.includes(name),
-      install_hint: known?.acp?.installHint ?? null,
+      install_hint: usual?.installHint ?? null,
     };
   });
 }
@@ -109,7 +111,7 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
       `name: expected up to 60 letters, digits, dots, dashes or underscores, found ${JSON.stringify(name)}.`,
     );
   }
-  const { program, installPath } = programOf(name, path, paths);
+  const { program, installPath } = programOf({ name, path, terminal }, paths);
   await sql.begin(async (tx) => {
     // In one transaction: a refusal leaves what was.
     if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
@@ -120,8 +122,11 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
   return { name, talks: terminal ? 'terminal' : 'acp', program, install_path: installPath };
 }
 
-function programOf(name: string, path: string | undefined, paths: SearchPaths) {
-  const known = knownProfile(name)?.acp;
+function programOf(
+  { name, path, terminal }: { name: string; path: string | undefined; terminal: boolean },
+  paths: SearchPaths,
+) {
+  const known = terminal ? terminalProfile(name) : knownProfile(name)?.acp;
   const command = path ?? known?.command ?? name;
   const ofWorker = path === undefined ? findCommand(command, paths.worker ?? paths.shell) : undefined;
   if (ofWorker) return { program: ofWorker, installPath: null };

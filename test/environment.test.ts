@@ -7,7 +7,13 @@ import { areaOf } from './lab/boundaries.ts';
 import { readSources } from './lab/sources.ts';
 
 /** Where a program starts. The command line as a whole: it also reads what describes its terminal. */
-const ENTRY_POINTS = new Set(['worker.ts', 'backend/main.ts', 'cli', 'agents/demo/session-store.ts']);
+const ENTRY_POINTS = new Set([
+  'worker.ts',
+  'backend/main.ts',
+  'cli',
+  'agents/demo/session-store.ts',
+  'agents/terminal/main.ts',
+]);
 
 /** Modules that pass variables of the operating system on to the programs that they start: PATH, HOME, proxies. No settings. */
 const PASS_ON = [

@@ -10,7 +10,7 @@ import type { Garbage } from './lines.ts';
 import { isObject } from './lines.ts';
 import { cleanText, lastLines } from './text.ts';
 
-const AUTH_REQUIRED = -32000;
+export const AUTH_REQUIRED = -32000;
 /** A task's summary has 500 characters, and what to do comes after the agent's words. */
 const WORDS_LIMIT = 280;
 const NOTHING_SAID = 'it did not say why.';

@@ -9,6 +9,9 @@ import { LonghaulError } from '../../contract/errors.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanText } from './text.ts';
 
+/** In the `_meta` of an option of our own programs: see `takesAny`. */
+export const ANY_VALUE = 'longhaul/any_value';
+
 export interface ConfigOption {
   readonly id: string;
   readonly name: string;
@@ -17,6 +20,8 @@ export interface ConfigOption {
   readonly current: string;
   /** Of a boolean: `true` and `false`. */
   readonly values: readonly string[];
+  /** Values beside these may be chosen: the agent's program checks them. */
+  readonly takesAny: boolean;
 }
 
 interface Choice {
@@ -51,6 +56,7 @@ export function readOptions(value: unknown): ConfigOption[] {
       type,
       current: type === 'boolean' ? String(option['currentValue'] === true) : string(option['currentValue']),
       values: type === 'boolean' ? ['true', 'false'] : valuesOf(option['options']),
+      takesAny: isObject(option['_meta']) && option['_meta'][ANY_VALUE] === true,
     };
   });
 }
@@ -101,7 +107,8 @@ function chooseOption(
   what: string,
   wanted: string,
 ): Extract<Setting, { kind: 'option' }> | undefined {
-  if (option === undefined || !option.values.includes(wanted)) throw notAvailable(what, wanted, option?.values ?? []);
+  if (option === undefined || !(option.takesAny || option.values.includes(wanted)))
+    throw notAvailable(what, wanted, option?.values ?? []);
   if (option.current === wanted) return undefined;
   return { kind: 'option', configId: option.id, value: option.type === 'boolean' ? wanted === 'true' : wanted };
 }

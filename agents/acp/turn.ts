@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OpenAgent, TurnEnd } from '../driver.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import type { Conversation } from './conversation.ts';
-import { promptFailure, stalled } from './failures.ts';
+import { stalled } from './failures.ts';
 import type { Link } from './link.ts';
+import { turnFailure } from './program-end.ts';
 import { turnEnd } from './turn-end.ts';
 
 /** How long the agent may take to stop when asked to. */
@@ -84,7 +85,7 @@ async function conclude(turn: Turn, outcome: Outcome, answer: Promise<Outcome>):
     case 'error':
       if (!(outcome.error instanceof RequestError)) throw outcome.error;
       await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
-      return { kind: 'failed', ...promptFailure(launch, outcome.error) };
+      return { kind: 'failed', ...turnFailure(launch, outcome.error) };
   }
 }
 

@@ -4,6 +4,7 @@ import postgres from 'postgres';
 import { inject } from 'vitest';
 import { migrate } from '../../store/migrate.ts';
 import { connect, type Sql } from '../../store/sql.ts';
+import { bareTables } from './old-tables.ts';
 
 const TEMPLATE = 'longhaul_template';
 /** Test processes make the template one after the other. */
@@ -20,6 +21,14 @@ export interface LabDatabase {
 export async function freshDatabase(): Promise<LabDatabase> {
   await withAdmin(makeTemplate);
   return create(TEMPLATE);
+}
+
+/** That had exactly the tables of an old backend before it was migrated. */
+export async function adoptedDatabase(): Promise<LabDatabase> {
+  const database = await emptyDatabase();
+  await database.sql.unsafe(bareTables());
+  await migrate(database.sql);
+  return database;
 }
 
 /** Without any table. */

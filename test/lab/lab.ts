@@ -18,7 +18,7 @@ import { connect, type Sql } from '../../store/sql.ts';
 import type { ProjectId } from '../../contract/ids.ts';
 import type { TemporalContent } from '../../contract/task.ts';
 import { builtModule } from './built.ts';
-import { freshDatabase, type LabDatabase } from './database.ts';
+import { adoptedDatabase, freshDatabase, type LabDatabase } from './database.ts';
 import { Observer } from './observer.ts';
 import { makeRepository, type Files, type SampleRepository } from './repositories.ts';
 import { type TcpProxy, tcpProxy } from './tcp-proxy.ts';
@@ -39,13 +39,18 @@ export interface LabOptions {
   readonly repository?: string;
   /** Of intake and workers. */
   readonly temporalContent?: 'none';
+  /** The database had exactly the tables of an old backend before it was migrated. */
+  readonly oldTables?: boolean;
   /** Intake and workers reach the database by a proxy only (`lab.proxy`), the test directly. */
   readonly proxied?: boolean;
 }
 
 export async function startLab(options: LabOptions = {}): Promise<Lab> {
   const home = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-lab-')));
-  const [database, temporal] = await Promise.all([freshDatabase(), Lab.temporalIn(home)]);
+  const [database, temporal] = await Promise.all([
+    options.oldTables ? adoptedDatabase() : freshDatabase(),
+    Lab.temporalIn(home),
+  ]);
   const repository = await makeRepository(path.join(home, options.repository ?? 'project'), options.files);
   const [project] = await database.sql<{ id: ProjectId }[]>`
     INSERT INTO projects (name, path) VALUES ('lab', ${repository.path}) RETURNING id`;

@@ -144,11 +144,11 @@ test.each([
   ['no agent named', null, 'not_supported_yet', /native/],
   ['an agent that is not listed', 'nobody', 'not_supported_yet', /nobody/],
   ['an agent that is not installed', 'gone', 'agent_not_installed', /gone/],
-  ['an agent that only has a terminal', 'terminal-only', 'not_supported_yet', /terminal/],
+  ['an agent for a terminal that is not installed', 'no-terminal', 'agent_not_installed', /no-terminal/],
 ])('%s: the task fails with a code and a sentence', async (_title, agent, code, sentence) => {
   await lab.sql`
     INSERT INTO available_agents (name, supports_acp, install_path)
-    VALUES ('gone', true, '/nowhere/gone'), ('terminal-only', false, '/bin/true') ON CONFLICT DO NOTHING`;
+    VALUES ('gone', true, '/nowhere/gone'), ('no-terminal', false, '/nowhere/no-terminal') ON CONFLICT DO NOTHING`;
   const task = await lab.submit({ input: 'write a.txt with a', agent });
   const ended = await lab.ended(task);
   expect(ended).toMatchObject({ state: 'failed', error_code: code });

@@ -1,0 +1,79 @@
+/**
+ * Watches the screen for questions. One that stands at the cursor after a short silence is asked as a permission request, and
+ * the answer is typed. A question is asked once: the same words in the same row are the question that was answered.
+ */
+import type { AnswerOption, Question } from './profiles/profile.ts';
+import type { Screen } from './screen.ts';
+
+/** A program that asks waits; one that prints a pattern in passing writes on. */
+const SILENCE_MS = 200;
+const CONTEXT_LINES = 20;
+const PATTERN_LINES = 12;
+
+export interface AskedQuestion {
+  /** The question's own line. */
+  readonly title: string;
+  /** What stands above it on the screen, with it. */
+  readonly context: string;
+  readonly options: readonly AnswerOption[];
+}
+
+/** Undefined: cancelled. */
+export type AskPermission = (question: AskedQuestion) => Promise<AnswerOption | undefined>;
+
+export interface AskerParts {
+  readonly screen: Screen;
+  readonly ask: AskPermission;
+  readonly type: (keys: string) => void;
+}
+
+export class Asker {
+  readonly #questions: readonly Question[];
+  readonly #parts: AskerParts;
+  #timer: NodeJS.Timeout | undefined;
+  #isAsking = false;
+  #isClosed = false;
+  #answered: { readonly row: number; readonly text: string } | undefined;
+
+  constructor(questions: readonly Question[], parts: AskerParts) {
+    this.#questions = questions;
+    this.#parts = parts;
+  }
+
+  /** Called with each output. */
+  lookSoon(): void {
+    if (this.#isClosed || this.#questions.length === 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#look(), SILENCE_MS);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isAsking || this.#isClosed) return;
+    const { screen, ask, type } = this.#parts;
+    await screen.interpreted();
+    const text = withoutEnd(screen.lastLines(PATTERN_LINES));
+    const question = this.#questions.find(({ pattern }) => pattern.test(text));
+    const row = screen.cursorRow;
+    if (!question || (this.#answered?.row === row && this.#answered.text === text)) return;
+    this.#isAsking = true;
+    screen.settleAboveCursor();
+    this.#answered = { row, text };
+    const title = text.split('\n').at(-1)?.trim() ?? '';
+    const context = withoutEnd(screen.lastLines(CONTEXT_LINES));
+    const answer = await ask({ title, context, options: question.options }).catch(() => undefined);
+    this.#isAsking = false;
+    if (this.#isClosed) return;
+    // Without an answer the program would wait for ever.
+    const chosen = answer ?? question.options.find(({ kind }) => kind === 'reject_once');
+    if (chosen) type(chosen.keys);
+    // It may have written on while it was asked.
+    this.lookSoon();
+  }
+}
+
+const withoutEnd = (lines: readonly string[]): string => lines.join('\n').trimEnd();

@@ -1,0 +1,15 @@
+/** What a failed end of a program is answered with. */
+import { RequestError } from '@agentclientprotocol/sdk/unstable';
+import { constants } from 'node:os';
+import type { RunEnd } from './terminal-run.ts';
+
+/** The conversation that was to be continued does not exist for the agent. */
+export class WithoutConversation extends Error {}
+
+/** The driver reads `exit_code` and `signal` of the error's data (agents/acp/failures.ts). */
+export function failureOf({ exitCode, signal, lastOutput }: RunEnd, needsLogin: boolean): RequestError {
+  const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
+  const data = { ...(name === undefined ? { exit_code: exitCode } : { signal: name }), last_output: lastOutput };
+  if (needsLogin) return RequestError.authRequired({ ...data, details: lastOutput });
+  return RequestError.internalError(data, name === undefined ? `exited with code ${exitCode}` : `was ended by ${name}`);
+}

@@ -1,0 +1,31 @@
+/** What the terminal adapter is started with: one argument, JSON. */
+import { isAbsolute } from 'node:path';
+
+export interface TerminalLaunch {
+  /** The agent's name: it selects the profile. */
+  readonly agent: string;
+  /** The agent's program. */
+  readonly file: string;
+  /** Where recordings are written, in a folder a task; absent: none is made. */
+  readonly recordings?: string;
+}
+
+/** Fails with a sentence. */
+export function readLaunch(argument: string | undefined): TerminalLaunch {
+  const { agent, file, recordings } = parse(argument);
+  if (typeof agent === 'string' && typeof file === 'string' && isAbsolute(file)) {
+    return { agent, file, ...(typeof recordings === 'string' ? { recordings } : {}) };
+  }
+  throw new TypeError(
+    `the terminal adapter expects one argument such as {"agent":"codex","file":"/usr/bin/codex"}, found ${String(argument)}`,
+  );
+}
+
+function parse(argument: string | undefined): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(argument ?? '');
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {}; // the caller says what was expected
+  }
+}

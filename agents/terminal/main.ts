@@ -1,0 +1,85 @@
+/**
+ * The terminal adapter: a program that speaks ACP and runs a command-line agent in a pseudo-terminal for it, one process a
+ * turn. Its one argument says which (launch.ts). The pseudo-terminal and the screen are loaded once a session exists: a
+ * session is ready without them.
+ */
+import { Readable, Writable } from 'node:stream';
+import { agent, ndJsonStream, RequestError } from '@agentclientprotocol/sdk/unstable';
+import { packageVersion } from '../../processes/package-version.ts';
+import { optionsOf, choose } from './choices.ts';
+import { readLaunch } from './launch.ts';
+import { terminalProfile } from './profiles/known.ts';
+import { sessionStore, type StoredSession } from './session-store.ts';
+import type { LiveTurn } from './turn.ts';
+
+const launch = readLaunch(process.argv[2]);
+const profile = terminalProfile(launch.agent);
+const { env } = process;
+const store = sessionStore(env);
+const sessions = new Map<string, StoredSession>();
+const turns = new Map<string, LiveTurn>();
+const loadTurn = () => import('./turn.ts');
+
+function known(id: string): StoredSession {
+  const session = sessions.get(id);
+  if (session === undefined) throw RequestError.sessionNotFound(id);
+  return session;
+}
+
+/** The first turn begins at once then. */
+function prepare(session: StoredSession): { configOptions: ReturnType<typeof optionsOf> } {
+  sessions.set(session.id, session);
+  setImmediate(() => void loadTurn().catch(() => {})); // a failure shows at the prompt
+  return { configOptions: optionsOf(profile, session) };
+}
+
+const connection = agent({ name: 'longhaul-terminal' })
+  .onRequest('initialize', () => ({
+    protocolVersion: 1,
+    agentInfo: { name: 'longhaul-terminal', title: `${launch.agent} in a terminal`, version: packageVersion() },
+    agentCapabilities: profile.resume ? { sessionCapabilities: { resume: {} } } : {},
+  }))
+  .onRequest('session/new', ({ params }) => {
+    const session = store.create(launch.agent, params.cwd);
+    return { sessionId: session.id, ...prepare(session) };
+  })
+  .onRequest('session/resume', ({ params }) => {
+    const session = profile.resume && store.load(params.sessionId, { agent: launch.agent, cwd: params.cwd });
+    // Without a conversation of the agent there is nothing to continue.
+    if (!session?.conversation?.begun) throw RequestError.sessionNotFound(params.sessionId);
+    return prepare(session);
+  })
+  .onRequest('session/set_config_option', ({ params }) => {
+    const session = known(params.sessionId);
+    choose(profile, session, { id: params.configId, value: String(params.value) });
+    store.save(session);
+    return { configOptions: optionsOf(profile, session) };
+  })
+  .onRequest('session/prompt', async ({ params, client }) => {
+    const session = known(params.sessionId);
+    if (turns.has(session.id)) throw RequestError.invalidRequest(undefined, 'a turn of this session runs already');
+    const text = params.prompt.map((block) => (block.type === 'text' ? block.text : '')).join('\n');
+    const { startTurn } = await loadTurn();
+    const turn = startTurn({ client, session, store, profile, launch, env, text });
+    turns.set(session.id, turn);
+    return turn.result.finally(() => turns.delete(session.id));
+  })
+  .onRequest('_longhaul/terminal/resize', readResize, async ({ params: { sessionId, ...size } }) => {
+    await turns.get(sessionId)?.resize(size);
+    return {};
+  })
+  .onNotification('session/cancel', ({ params }) => turns.get(params.sessionId)?.cancel())
+  .connect(ndJsonStream(Writable.toWeb(process.stdout), Readable.toWeb(process.stdin)));
+
+await connection.closed;
+// The client is gone: what runs for it ends.
+await Promise.all([...turns.values()].map((turn) => turn.cancel()));
+process.exit(0);
+
+function readResize(params: unknown): { sessionId: string; cols: number; rows: number } {
+  const { sessionId, cols, rows } = (params ?? {}) as Record<string, unknown>;
+  const isSize = (value: unknown): value is number =>
+    Number.isInteger(value) && Number(value) > 0 && Number(value) <= 1_000;
+  if (typeof sessionId === 'string' && isSize(cols) && isSize(rows)) return { sessionId, cols, rows };
+  throw RequestError.invalidParams({ expected: 'sessionId, cols and rows (1 to 1000)' });
+}

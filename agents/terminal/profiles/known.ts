@@ -1,0 +1,172 @@
+/**
+ * The command-line agents that the terminal adapter knows. opencode 1.18.33, codex 0.146 and gemini-cli 0.61 were run
+ * (test/real-agents); the others follow their documentation.
+ *
+ * A prompt that begins with a dash must not become an option: it follows `--`, stands in `--option=prompt`, or is in a file.
+ */
+import { option, type Choice, type TerminalProfile } from './profile.ts';
+import { AIDER, GOOSE, YES_NO } from './questions.ts';
+
+const choice = (ids: readonly string[], rest: Omit<Choice, 'values'> = {}): Choice => ({
+  values: ids.map((id) => ({ id })),
+  ...rest,
+});
+const ANY: Choice = { values: [], any: true };
+
+const opencode: TerminalProfile = {
+  name: 'opencode',
+  command: 'opencode',
+  installHint: 'Install it with: npm install -g opencode-ai',
+  arguments: ({ prompt, model, mode, thinking }) => [
+    'run',
+    ...option('--model', model),
+    ...option('--agent', mode),
+    ...option('--variant', thinking),
+    '--',
+    prompt,
+  ],
+  models: ANY,
+  modes: choice(['build', 'plan'], { any: true }),
+  thinking: ANY,
+};
+
+const codex: TerminalProfile = {
+  name: 'codex',
+  command: 'codex',
+  installHint: 'Install it with: npm install -g @openai/codex',
+  arguments: ({ prompt, model, mode, thinking, conversation }) => [
+    'exec',
+    ...option('--sandbox', mode),
+    ...option('--model', model),
+    ...option('--config', thinking && `model_reasoning_effort="${thinking}"`),
+    ...(conversation?.begun ? ['resume', conversation.id] : []),
+    '--',
+    prompt,
+  ],
+  models: ANY,
+  // Its own default lets it read only, and it cannot ask.
+  modes: choice(['read-only', 'workspace-write', 'danger-full-access'], { default: 'workspace-write' }),
+  thinking: choice(['minimal', 'low', 'medium', 'high', 'xhigh']),
+  resume: {
+    id: /^session id: ([0-9a-f][0-9a-f-]{35})$/m,
+    lost: /no rollout found|session not found|no saved session|not found with id/i,
+  },
+};
+
+const gemini: TerminalProfile = {
+  name: 'gemini',
+  command: 'gemini',
+  installHint: 'Install it with: npm install -g @google/gemini-cli',
+  arguments: ({ prompt, model, mode }) => [
+    '--skip-trust',
+    ...option('--model', model),
+    ...option('--approval-mode', mode),
+    `--prompt=${prompt}`,
+  ],
+  models: ANY,
+  // It cannot ask here: in its own default it would refuse each edit.
+  modes: choice(['default', 'auto_edit', 'yolo', 'plan'], { default: 'auto_edit' }),
+  exits: { 41: 'needs_login', 53: 'turn_limit', 130: 'cancelled' },
+};
+
+const claude: TerminalProfile = {
+  name: 'claude',
+  command: 'claude',
+  installHint: 'Install it with: npm install -g @anthropic-ai/claude-code',
+  arguments: ({ prompt, model, mode, thinking, conversation }) => [
+    '--print',
+    ...option('--model', model),
+    ...option('--permission-mode', mode),
+    ...option('--effort', thinking),
+    ...option(conversation?.begun ? '--resume' : '--session-id', conversation?.id),
+    '--',
+    prompt,
+  ],
+  models: choice(['sonnet', 'opus', 'haiku'], { any: true }),
+  // It cannot ask here: in its own default it would refuse each edit.
+  modes: choice(['default', 'acceptEdits', 'plan', 'bypassPermissions'], { default: 'acceptEdits' }),
+  thinking: choice(['low', 'medium', 'high', 'max']),
+  exits: { 130: 'cancelled' },
+  resume: { id: 'ours', lost: /no conversation found/i },
+};
+
+const qwen: TerminalProfile = {
+  name: 'qwen',
+  command: 'qwen',
+  arguments: ({ prompt, model, mode }) => [
+    ...option('--model', model),
+    ...option('--approval-mode', mode),
+    `--prompt=${prompt}`,
+  ],
+  models: ANY,
+  modes: choice(['plan', 'default', 'auto-edit', 'yolo'], { default: 'auto-edit' }),
+  exits: { 41: 'needs_login', 53: 'turn_limit', 130: 'cancelled' },
+  envKeys: ['QWEN_*', 'OPENAI_*', 'DASHSCOPE_*', 'GEMINI_*'],
+  installHint: 'Install it with: npm install -g @qwen-code/qwen-code',
+  loginHint: 'Run `qwen` once and log in, or set OPENAI_API_KEY.',
+};
+
+const aider: TerminalProfile = {
+  name: 'aider',
+  command: 'aider',
+  arguments: ({ promptFile, model, mode, thinking }) => [
+    '--no-auto-commits',
+    '--no-gitignore',
+    '--no-check-update',
+    '--no-show-release-notes',
+    '--no-analytics',
+    ...option('--model', model),
+    ...option('--chat-mode', mode),
+    ...option('--reasoning-effort', thinking),
+    '--message-file',
+    promptFile(),
+  ],
+  models: ANY,
+  modes: choice(['code', 'architect', 'ask']),
+  thinking: choice(['low', 'medium', 'high']),
+  questions: [...AIDER, ...YES_NO],
+  envKeys: ['AIDER_*', 'OPENAI_*', 'ANTHROPIC_*', 'GEMINI_*', 'OPENROUTER_*', 'DEEPSEEK_*', 'OLLAMA_*'],
+  installHint: 'Install it with: python -m pip install aider-install && aider-install',
+  loginHint: "Set the provider's key (OPENAI_API_KEY, ANTHROPIC_API_KEY, …).",
+};
+
+const goose: TerminalProfile = {
+  name: 'goose',
+  command: 'goose',
+  arguments: ({ promptFile, conversation }) => [
+    'run',
+    ...option('--name', conversation?.id),
+    ...(conversation?.begun ? ['--resume'] : []),
+    '--instructions',
+    promptFile(),
+  ],
+  environment: ({ model, mode }) => ({
+    ...(model === undefined ? {} : { GOOSE_MODEL: model }),
+    ...(mode === undefined ? {} : { GOOSE_MODE: mode }),
+  }),
+  models: ANY,
+  modes: choice(['auto', 'approve', 'smart_approve', 'chat']),
+  questions: [...GOOSE, ...YES_NO],
+  resume: { id: 'ours', lost: /no session found|session .* not found|could not find session/i },
+  envKeys: ['GOOSE_*', 'OPENAI_*', 'ANTHROPIC_*', 'GOOGLE_*', 'OPENROUTER_*', 'OLLAMA_*', 'DATABRICKS_*'],
+  installHint: 'Install it as its documentation says (https://block.github.io/goose).',
+  loginHint: 'Run `goose configure` once.',
+};
+
+const KNOWN = { opencode, codex, gemini, claude, qwen, aider, goose } as const satisfies Record<
+  string,
+  TerminalProfile
+>;
+
+/** A program that has the prompt as its one argument. A space keeps a prompt with a dash from being an option. */
+const unknown = (name: string): TerminalProfile => ({
+  name,
+  command: name,
+  arguments: ({ prompt }) => [prompt.startsWith('-') ? ` ${prompt}` : prompt],
+});
+
+export function terminalProfile(name: string): TerminalProfile {
+  return Object.hasOwn(KNOWN, name) ? KNOWN[name as keyof typeof KNOWN] : unknown(name);
+}
+
+export const questionsOf = (profile: TerminalProfile) => profile.questions ?? YES_NO;

@@ -1,0 +1,290 @@
+/**
+ * Terminal output as the text that a person reads. The screen emits each line once, when the program can no longer change
+ * it; a spinner, a progress bar and a redraw therefore appear in their last state only.
+ *
+ * A line is emitted
+ * - when it scrolls out at the top, because the program cannot reach it any more;
+ * - by `settleQuiet`, while the program has only written forwards: the lines above the cursor of the previous call;
+ * - before the program enters the alternate screen, to keep the order;
+ * - at the end.
+ * A line that changes after it was emitted is emitted again, once, in its last state. Of an alternate screen the last state
+ * is emitted when the program leaves it, or at the end.
+ *
+ * The same output leads to the same text, however it is split. `settleQuiet` depends on time, and changes the text only
+ * of a program that begins to redraw lines that it left alone for two calls.
+ */
+import xterm, { type IBuffer, type IMarker } from '@xterm/headless';
+import { rowsOf, withoutBlankEnds, type ScreenLine } from './screen-lines.ts';
+import { TextPieces } from './text-pieces.ts';
+
+export interface Size {
+  readonly cols: number;
+  readonly rows: number;
+}
+
+export interface ScreenEvents {
+  /** Text to append to what was emitted before. */
+  readonly onText: (text: string) => void;
+  /** What a terminal answers to the program: its cursor position, its type. */
+  readonly onReply: (data: string) => void;
+}
+
+/** More than one piece (text-pieces.ts) can scroll out, so that nothing leaves the scrollback before it is emitted. */
+const SCROLLBACK = 20_000;
+/** More blank lines in a row say nothing more. */
+const BLANK_LINES_KEPT = 2;
+const ALTERNATE_MODES: readonly unknown[] = [47, 1047, 1049];
+/** CSI finals that move the cursor to another row, or change rows that it is not in. */
+const ADDRESSING_FINALS = ['A', 'F', 'H', 'f', 'd', 'J', 'L', 'M', 'S', 'T', 'r', 'u'];
+
+/** A line that was emitted while the program could still change it. */
+interface EmittedLine {
+  readonly at: IMarker;
+  readonly text: string;
+}
+
+export class Screen {
+  readonly #terminal: InstanceType<typeof xterm.Terminal>;
+  readonly #events: ScreenEvents;
+  /** The first line that has not scrolled out; undefined: the buffer's first. */
+  #border: IMarker | undefined;
+  #emitted: EmittedLine[] = [];
+  /** Where the cursor was at the previous `settleQuiet`. */
+  #quiet: IMarker | undefined;
+  #addressed = false;
+  #anyText = false;
+  #blankLines = 0;
+  /** The alternate screen before the program erased it; programs erase it right before they leave it. */
+  #erased: string[] = [];
+  /** Of the alternate screen, at the last cursor movement: its first line, which a line feed at the bottom pushes out. */
+  #top = '';
+  #feeds = 0;
+  #pending = 0;
+  readonly #pieces = new TextPieces();
+
+  constructor({ cols, rows }: Size, events: ScreenEvents) {
+    this.#events = events;
+    this.#terminal = new xterm.Terminal({
+      cols,
+      rows,
+      scrollback: SCROLLBACK,
+      allowProposedApi: true,
+      logLevel: 'off',
+    });
+    this.#terminal.onData((data) => events.onReply(data));
+    this.#terminal.onLineFeed(() => (this.#feeds += 1));
+    this.#listen();
+  }
+
+  /** Characters that were written and not interpreted yet. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Whether any text was emitted. */
+  get anyText(): boolean {
+    return this.#anyText;
+  }
+
+  write(text: string): void {
+    for (const piece of this.#pieces.add(text)) this.#interpret(piece);
+  }
+
+  /** Once everything that was written is interpreted. */
+  async interpreted(): Promise<void> {
+    this.#interpret(this.#pieces.end());
+    await new Promise<void>((resolve) => this.#terminal.write('', resolve));
+  }
+
+  /** In order with what was written before. */
+  async resize({ cols, rows }: Size): Promise<void> {
+    await this.interpreted();
+    this.#terminal.resize(cols, rows);
+    this.#settleScrolledOut();
+  }
+
+  /** Called at an interval while the program runs. */
+  settleQuiet(): void {
+    if (this.#isAlternate) return;
+    if (!this.#addressed && this.#quiet && !this.#quiet.isDisposed) this.#emitAbove(this.#quiet.line);
+    this.#quiet?.dispose();
+    this.#quiet = this.#terminal.registerMarker(0);
+  }
+
+  /** Emits the lines above the cursor now: something else is shown next. */
+  settleAboveCursor(): void {
+    if (!this.#isAlternate) this.#emitAbove(cursorRow(this.#terminal.buffer.normal));
+  }
+
+  /** The lines up to the cursor's, the last `count` of them, as they stand now. */
+  lastLines(count: number): string[] {
+    const buffer = this.#terminal.buffer.active;
+    const cursor = cursorRow(buffer);
+    const lines = this.#lines(buffer, { from: Math.max(0, cursor - 4 * count), to: cursor + 1 });
+    return lines.slice(-count).map(({ text }) => text);
+  }
+
+  /** The cursor's row, counted from the first of the log; equal numbers mean that no line was begun between. */
+  get cursorRow(): number {
+    return cursorRow(this.#terminal.buffer.active);
+  }
+
+  /** Emits the rest. */
+  async finish(): Promise<void> {
+    await this.interpreted();
+    const inAlternate = this.#isAlternate;
+    const buffer = this.#terminal.buffer.normal;
+    if (inAlternate) this.#leaveAlternate();
+    else this.#emitLines(this.#lines(buffer, { from: this.#borderRow, to: buffer.length }));
+    this.#terminal.dispose();
+  }
+
+  #interpret(piece: string): void {
+    if (piece === '') return;
+    this.#pending += piece.length;
+    this.#terminal.write(piece, () => {
+      this.#pending -= piece.length;
+      this.#settleScrolledOut();
+    });
+  }
+
+  get #isAlternate(): boolean {
+    return this.#terminal.buffer.active.type === 'alternate';
+  }
+
+  get #borderRow(): number {
+    return this.#border === undefined || this.#border.isDisposed ? 0 : this.#border.line;
+  }
+
+  #listen(): void {
+    const { parser } = this.#terminal;
+    for (const final of ADDRESSING_FINALS)
+      parser.registerCsiHandler({ final }, (params) => this.#address(final, params));
+    for (const final of ['M', '8']) parser.registerEscHandler({ final }, () => this.#address(final, []));
+    parser.registerCsiHandler({ prefix: '?', final: 'h' }, (params) => {
+      if (!this.#isAlternate && params.some((one) => ALTERNATE_MODES.includes(one))) this.#enterAlternate();
+      return false;
+    });
+    parser.registerCsiHandler({ prefix: '?', final: 'l' }, (params) => {
+      if (this.#isAlternate && params.some((one) => ALTERNATE_MODES.includes(one))) this.#leaveAlternate();
+      return false;
+    });
+    // A reset (RIS) forgets the scrollback.
+    parser.registerEscHandler({ final: 'c' }, () => {
+      if (this.#isAlternate) this.#leaveAlternate();
+      this.#settleScrolledOut();
+      this.#border?.dispose();
+      this.#border = undefined;
+      for (const { at } of this.#emitted) at.dispose();
+      this.#emitted = [];
+      this.#addressed = true;
+      return false;
+    });
+  }
+
+  /** Returns true for what must not be carried out: erasing the scrollback, which people would still remember. */
+  #address(final: string, params: readonly (number | number[])[]): boolean {
+    const { active } = this.#terminal.buffer;
+    const erasesScreen =
+      final === 'J' && (params[0] === 2 || (params[0] !== 1 && active.cursorX + active.cursorY === 0));
+    if (this.#isAlternate) this.#noteAlternate(erasesScreen);
+    // At the very top no line exists that could change.
+    if (!this.#isAlternate && cursorRow(active) > 0) this.#addressed = true;
+    return final === 'J' && params[0] === 3;
+  }
+
+  #noteAlternate(isErased: boolean): void {
+    if (isErased) this.#erased = withoutBlankEnds(this.#shown());
+    this.#top = this.#terminal.buffer.active.getLine(0)?.translateToString(true).trimEnd() ?? '';
+    this.#feeds = 0;
+  }
+
+  #enterAlternate(): void {
+    this.#settleScrolledOut();
+    this.settleAboveCursor();
+    this.#erased = [];
+  }
+
+  #leaveAlternate(): void {
+    const { cursorX, cursorY } = this.#terminal.buffer.active;
+    const shown = this.#shown();
+    // vim leaves with a line feed at the bottom.
+    const isFed = this.#feeds === 1 && cursorX === 0 && cursorY === this.#terminal.rows - 1 && shown.at(-1) === '';
+    const state = withoutBlankEnds(isFed ? [this.#top, ...shown] : shown);
+    const last = state.length > 0 ? state : this.#erased;
+    this.#erased = [];
+    for (const text of last) this.#emit(text);
+  }
+
+  /** The alternate screen's lines. */
+  #shown(): string[] {
+    const { active } = this.#terminal.buffer;
+    return this.#lines(active, { from: 0, to: active.length }).map(({ text }) => text);
+  }
+
+  #settleScrolledOut(): void {
+    if (this.#isAlternate) return; // the normal screen stands still meanwhile
+    const { normal } = this.#terminal.buffer;
+    const from = this.#borderRow;
+    if (normal.baseY <= from) return;
+    const lines = this.#lines(normal, { from, to: normal.baseY });
+    // The rest of a line that the terminal wrapped may still be on the screen.
+    const whole = normal.getLine(normal.baseY)?.isWrapped === true ? lines.slice(0, -1) : lines;
+    const last = whole.at(-1);
+    if (last === undefined) return;
+    this.#emitLines(whole);
+    this.#border?.dispose();
+    this.#border = this.#markerAt(last.to);
+    this.#emitted = this.#emitted.filter(({ at }) => {
+      const stays = !at.isDisposed && at.line >= last.to;
+      if (!stays) at.dispose();
+      return stays;
+    });
+  }
+
+  /** Emits what the program may still change, from the border to that row, and remembers it. */
+  #emitAbove(row: number): void {
+    const { normal } = this.#terminal.buffer;
+    const begun = startOfLine(normal, row);
+    const lines = this.#lines(normal, { from: this.#borderRow, to: begun });
+    const known = new Set(this.#emitted.map(({ at }) => at.line));
+    for (const line of lines.filter(({ from }) => !known.has(from))) {
+      const at = this.#markerAt(line.from);
+      if (at) this.#emitted.push({ at, text: line.text });
+      this.#emit(line.text);
+    }
+  }
+
+  #emitLines(lines: readonly ScreenLine[]): void {
+    const before = new Map(this.#emitted.map(({ at, text }) => [at.line, text]));
+    for (const { from, text } of lines) if (before.get(from) !== text) this.#emit(text);
+  }
+
+  #emit(line: string): void {
+    if (line === '') {
+      this.#blankLines += 1;
+      return;
+    }
+    const blank = this.#anyText ? Math.min(this.#blankLines, BLANK_LINES_KEPT) : 0;
+    this.#blankLines = 0;
+    this.#events.onText((this.#anyText ? '\n'.repeat(blank + 1) : '') + line);
+    this.#anyText = true;
+  }
+
+  #lines(buffer: IBuffer, rows: { from: number; to: number }): ScreenLine[] {
+    return rowsOf(buffer, { ...rows, cols: this.#terminal.cols });
+  }
+
+  /** Undefined in the alternate screen. */
+  #markerAt(row: number): IMarker | undefined {
+    return this.#terminal.registerMarker(row - cursorRow(this.#terminal.buffer.normal));
+  }
+}
+
+const cursorRow = ({ baseY, cursorY }: IBuffer): number => baseY + cursorY;
+
+function startOfLine(buffer: IBuffer, row: number): number {
+  let start = row;
+  while (start > 0 && buffer.getLine(start)?.isWrapped === true) start -= 1;
+  return start;
+}

@@ -1,0 +1,164 @@
+/**
+ * One run of a program in a pseudo-terminal, from its start to its end: its output as text, its questions, its recording. The
+ * program leads a session of its own, whose controlling terminal this is: job control and /dev/tty work.
+ *
+ * Standard output and standard error are the same terminal, as for a person; neither is preferred.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { spawn, type IPty } from 'node-pty';
+import { tail } from '../../contract/cut-text.ts';
+import { identify, type ProcessIdentity } from '../../processes/identity.ts';
+import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep } from '../../processes/sweep.ts';
+import { Asker, type AskPermission } from './asker.ts';
+import type { Question } from './profiles/profile.ts';
+import { TERM, type Recording } from './recording.ts';
+import { Screen, type Size } from './screen.ts';
+
+/** Two intervals in which a program only wrote forwards settle a line (screen.ts). */
+const SETTLE_MS = 1_000;
+/** Between an interrupt and the next one, and between that and the end of the program: the driver waits for 5 s. */
+const INTERRUPT_GRACES_MS = [1_500, 1_000];
+/** The reader pauses above this and continues below half of it; the parser takes several MB a second. */
+const PENDING_CHARS = 8 * 1024 * 1024;
+const LAST_LINES = 12;
+const LAST_CHARS = 2_000;
+
+export interface RunOptions {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly size: Size;
+  readonly questions: readonly Question[];
+  readonly interrupt: string;
+  readonly recording: Recording;
+  /** Aborted: the program is interrupted, then ended with everything that it started. */
+  readonly signal: AbortSignal;
+  readonly onText: (text: string) => void;
+  /** Output came, with or without text. */
+  readonly onActivity: () => void;
+  readonly ask: AskPermission;
+}
+
+export interface RunEnd {
+  readonly exitCode: number;
+  /** 0: no signal ended it. */
+  readonly signal: number;
+  readonly anyText: boolean;
+  /** The end of its output, as a person reads it. */
+  readonly lastOutput: string;
+}
+
+export class TerminalRun {
+  readonly result: Promise<RunEnd>;
+  readonly #options: RunOptions;
+  readonly #pty: IPty;
+  readonly #screen: Screen;
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  readonly #asker: Asker;
+  readonly #exited: Promise<{ exitCode: number; signal?: number }>;
+  #emitted = '';
+  #isPaused = false;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    const { file, args, cwd, env, size } = options;
+    this.#screen = new Screen(size, { onText: (text) => this.#emit(text), onReply: (data) => this.#pty.write(data) });
+    this.#pty = spawn(file, [...args], { name: TERM, ...size, cwd, env: { ...env }, encoding: null });
+    this.#asker = new Asker(options.questions, {
+      screen: this.#screen,
+      ask: options.ask,
+      type: (keys) => this.type(keys),
+    });
+    this.#exited = new Promise((resolve) => this.#pty.onExit(resolve));
+    // With `encoding: null` it is bytes; the declaration says text.
+    this.#pty.onData((data: string | Buffer) => this.#read(data as Buffer));
+    this.result = this.#run();
+  }
+
+  async resize(size: Size): Promise<void> {
+    this.#options.recording.resized(size);
+    await this.#screen.resize(size);
+    this.#pty.resize(size.cols, size.rows);
+  }
+
+  async #run(): Promise<RunEnd> {
+    const { signal, recording } = this.#options;
+    const leader = identify(this.#pty.pid);
+    const family = leader && new Family(leader);
+    family?.follow(FAMILY_MS);
+    const timer = setInterval(() => this.#screen.settleQuiet(), SETTLE_MS);
+    const ending = onceAborted(signal, () => this.#end(leader, family));
+    try {
+      const { exitCode, signal: endedBy } = await this.#exited;
+      this.#show(this.#decoder.decode());
+      this.#asker.close();
+      await ending.settled();
+      await this.#screen.interpreted();
+      const last = this.#screen.lastLines(LAST_LINES).join('\n');
+      await this.#screen.finish();
+      const lastOutput = tail(last.trim() || this.#emitted.trim(), LAST_CHARS);
+      return { exitCode, signal: endedBy ?? 0, anyText: this.#screen.anyText, lastOutput };
+    } finally {
+      clearInterval(timer);
+      family?.stop();
+      ending.off();
+      await recording.close();
+    }
+  }
+
+  #read(bytes: Buffer): void {
+    this.#show(this.#decoder.decode(bytes, { stream: true }));
+    this.#options.onActivity();
+    this.#asker.lookSoon();
+    if (this.#screen.pending < PENDING_CHARS || this.#isPaused) return;
+    void this.#pause();
+  }
+
+  async #pause(): Promise<void> {
+    this.#isPaused = true;
+    this.#pty.pause();
+    await this.#screen.interpreted();
+    this.#isPaused = false;
+    this.#pty.resume();
+  }
+
+  #show(text: string): void {
+    if (text === '') return;
+    this.#options.recording.output(text);
+    this.#screen.write(text);
+  }
+
+  #emit(text: string): void {
+    this.#emitted = tail(this.#emitted + text, LAST_CHARS);
+    this.#options.onText(text);
+  }
+
+  /** Types keys. */
+  type(keys: string): void {
+    this.#options.recording.typed(keys);
+    this.#pty.write(keys);
+  }
+
+  /** Asks twice, then ends the program and everything that descends from it. */
+  async #end(leader: ProcessIdentity | undefined, family: Family | undefined): Promise<void> {
+    family?.follow(FAMILY_ENDING_MS);
+    this.#asker.close();
+    for (const graceMs of INTERRUPT_GRACES_MS) {
+      this.type(this.#options.interrupt);
+      if (await Promise.race([this.#exited, sleep(graceMs)])) break;
+    }
+    await sweep([], [...(leader ? [leader] : []), ...(family?.stop() ?? [])]);
+  }
+}
+
+/** Calls back once the signal is aborted. `settled`: what was called back has ended, if it was. */
+function onceAborted(signal: AbortSignal, callback: () => Promise<void>) {
+  let called: Promise<void> = Promise.resolve();
+  const listener = (): void => {
+    called = callback();
+  };
+  if (signal.aborted) listener();
+  else signal.addEventListener('abort', listener, { once: true });
+  return { settled: () => called, off: () => signal.removeEventListener('abort', listener) };
+}

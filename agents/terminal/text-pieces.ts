@@ -1,0 +1,41 @@
+/**
+ * Text in pieces for the terminal's parser. It joins what belongs to one character (an accent, the parts of an emoji) only
+ * within one write, so no piece ends in the middle of a character that may continue.
+ */
+import { head } from '../../contract/cut-text.ts';
+
+const PIECE_UNITS = 4_096;
+/** No character that people write is longer; a program that sends nothing else is not held. */
+const HELD_UNITS = 64;
+/** The last character, unless it is ASCII: what follows it may be a part of it. */
+const LAST_CHARACTER = /[^\0-\x7f](?:\p{M}|\u200d|\p{Emoji_Modifier}|(?<=\u200d)[^\0-\x7f])*$/u;
+
+export class TextPieces {
+  #held = '';
+
+  /** What can be parsed now. */
+  *add(text: string): Generator<string> {
+    let rest = this.#held + text;
+    this.#held = '';
+    while (rest !== '') {
+      const piece = head(rest, PIECE_UNITS);
+      const held = LAST_CHARACTER.exec(piece)?.[0] ?? '';
+      const isHeld = held.length <= HELD_UNITS && (held.length < piece.length || piece.length === rest.length);
+      const whole = isHeld ? piece.slice(0, piece.length - held.length) : piece;
+      const isLast = piece.length === rest.length;
+      if (whole !== '') yield whole;
+      if (isLast) {
+        this.#held = isHeld ? held : '';
+        return;
+      }
+      rest = rest.slice(whole.length);
+    }
+  }
+
+  /** What was held, now that no more text is expected. */
+  end(): string {
+    const held = this.#held;
+    this.#held = '';
+    return held;
+  }
+}

@@ -1,0 +1,194 @@
+/** One turn of the terminal adapter: the profile's program, run once, and what its end means. */
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RequestError, type AgentContext, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
+import { tail } from '../../contract/cut-text.ts';
+import { MARKER } from '../process/environment.ts';
+import type { AskedQuestion } from './asker.ts';
+import { chosen } from './choices.ts';
+import { failureOf, WithoutConversation } from './ends.ts';
+import type { TerminalLaunch } from './launch.ts';
+import { questionsOf } from './profiles/known.ts';
+import type { AnswerOption, TerminalProfile, TurnArguments } from './profiles/profile.ts';
+import { Recording } from './recording.ts';
+import type { Size } from './screen.ts';
+import type { SessionStore, StoredSession } from './session-store.ts';
+import { TerminalRun, type RunEnd } from './terminal-run.ts';
+import { Updates } from './updates.ts';
+
+/** Wide enough for tables and diffs; what is wider is wrapped by the terminal and joined again. */
+const SIZE: Size = { cols: 120, rows: 30 };
+/** Linux takes 128 KiB an argument. */
+const ARGUMENT_BYTES = 120_000;
+/** Programs name their conversation at their start. */
+const SAID_CHARS = 20_000;
+const CTRL_C = '\u0003';
+const NO_OUTPUT = '(no output)';
+
+export interface TurnStart {
+  readonly client: AgentContext;
+  readonly session: StoredSession;
+  readonly profile: TerminalProfile;
+  readonly launch: TerminalLaunch;
+  readonly store: SessionStore;
+  /** The adapter's own: the program gets it. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly text: string;
+}
+
+export interface LiveTurn {
+  readonly result: Promise<PromptResponse>;
+  /** Resolves once the turn has ended. */
+  cancel(): Promise<void>;
+  resize(size: Size): Promise<void>;
+}
+
+export const startTurn = (start: TurnStart): LiveTurn => new Turn(start);
+
+class Turn implements LiveTurn {
+  readonly result: Promise<PromptResponse>;
+  readonly #start: TurnStart;
+  readonly #abort = new AbortController();
+  readonly #updates: Updates;
+  #run: TerminalRun | undefined;
+  #folder: string | undefined;
+  /** While the id of the agent's conversation is not known. */
+  #said = '';
+
+  constructor(start: TurnStart) {
+    this.#start = start;
+    this.#updates = new Updates(start.client, start.session.id);
+    this.result = this.#take().finally(() => this.#removeFolder());
+  }
+
+  async cancel(): Promise<void> {
+    this.#abort.abort();
+    await this.result.catch(() => {});
+  }
+
+  async resize(size: Size): Promise<void> {
+    await this.#run?.resize(size);
+  }
+
+  async #take(): Promise<PromptResponse> {
+    const end = await this.#runOnce().catch((error: unknown) => {
+      if (!(error instanceof WithoutConversation)) throw error;
+      // The agent does not have its conversation any more: the prompt says what it must know.
+      delete this.#start.session.conversation;
+      return this.#runOnce();
+    });
+    const isCancelled = this.#abort.signal.aborted;
+    if (!end.anyText && !isCancelled) this.#updates.text(NO_OUTPUT);
+    await this.#updates.sent();
+    return { stopReason: isCancelled ? 'cancelled' : this.#meaning(end) };
+  }
+
+  /** Fails unless the program's end means that the turn is over. */
+  #meaning(end: RunEnd): PromptResponse['stopReason'] {
+    const { profile } = this.#start;
+    const meaning = end.exitCode === 0 && end.signal === 0 ? 'completed' : profile.exits?.[end.exitCode];
+    if (end.signal === 0 && meaning === 'completed') return 'end_turn';
+    if (end.signal === 0 && meaning === 'turn_limit') return 'max_turn_requests';
+    if (end.signal === 0 && meaning === 'cancelled') return 'cancelled';
+    throw failureOf(end, meaning === 'needs_login');
+  }
+
+  async #runOnce(): Promise<RunEnd> {
+    const { profile, launch, session, env } = this.#start;
+    const args = this.#arguments();
+    const list = profile.arguments(args);
+    refuseLongArguments(list);
+    this.#begin(args);
+    const recording = new Recording(recordingsOf(launch, env), SIZE, launch.agent);
+    this.#run = new TerminalRun({
+      file: launch.file,
+      args: list,
+      cwd: session.cwd,
+      env: { ...environment(env), ...profile.environment?.(args) },
+      size: SIZE,
+      questions: questionsOf(profile),
+      interrupt: profile.interrupt ?? CTRL_C,
+      recording,
+      signal: this.#abort.signal,
+      onText: (text) => this.#say(text),
+      onActivity: () => this.#updates.alive(),
+      ask: (question) => this.#ask(question),
+    });
+    const end = await this.#run.result;
+    const isLost = args.conversation?.begun === true && end.exitCode !== 0 && profile.resume?.lost.test(end.lastOutput);
+    if (isLost && !this.#abort.signal.aborted) throw new WithoutConversation();
+    return end;
+  }
+
+  #arguments(): TurnArguments {
+    const { profile, session, text } = this.#start;
+    const { resume } = profile;
+    const conversation =
+      resume && (session.conversation ?? (resume.id === 'ours' ? { id: randomUUID(), begun: false } : undefined));
+    return {
+      prompt: text,
+      promptFile: () => this.#promptFile(text),
+      model: chosen(profile.models, session.model),
+      mode: chosen(profile.modes, session.mode),
+      thinking: chosen(profile.thinking, session.thinking),
+      conversation,
+    };
+  }
+
+  /** Before the program runs: a crash may come at any time after. */
+  #begin({ conversation }: TurnArguments): void {
+    if (!conversation) return;
+    this.#start.session.conversation = { ...conversation, begun: true };
+    this.#start.store.save(this.#start.session);
+  }
+
+  #say(text: string): void {
+    this.#updates.text(text);
+    const { profile, session, store } = this.#start;
+    const pattern = profile.resume?.id;
+    if (!(pattern instanceof RegExp) || session.conversation) return;
+    this.#said = tail(this.#said + text, SAID_CHARS);
+    const id = pattern.exec(this.#said)?.[1];
+    if (id === undefined) return;
+    session.conversation = { id, begun: true };
+    store.save(session);
+  }
+
+  async #ask({ title, context, options }: AskedQuestion): Promise<AnswerOption | undefined> {
+    return this.#updates.ask({ title, context, options }, this.#abort.signal);
+  }
+
+  #promptFile(text: string): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), 'longhaul-prompt-'));
+    const path = join(this.#folder, 'prompt.txt');
+    writeFileSync(path, text, { mode: 0o600 });
+    return path;
+  }
+
+  #removeFolder(): void {
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** One folder a task; an adapter that runs for none makes no recording. */
+function recordingsOf({ recordings }: TerminalLaunch, env: NodeJS.ProcessEnv): string | undefined {
+  const task = env[MARKER];
+  return recordings !== undefined && task ? join(recordings, task) : undefined;
+}
+
+/** A pager would wait for a key for ever. */
+function environment(env: NodeJS.ProcessEnv): Record<string, string> {
+  const own = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return { ...Object.fromEntries(own), PAGER: 'cat', GIT_PAGER: 'cat' };
+}
+
+function refuseLongArguments(list: readonly string[]): void {
+  const bytes = Math.max(...list.map((one) => Buffer.byteLength(one)));
+  if (bytes <= ARGUMENT_BYTES) return;
+  throw RequestError.invalidParams(
+    { bytes },
+    `the prompt has ${bytes} bytes; this agent takes it as an argument of its program, which has at most ${ARGUMENT_BYTES}`,
+  );
+}

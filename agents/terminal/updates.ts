@@ -1,0 +1,81 @@
+/** What the adapter tells its client during a turn, in order. */
+import type { AgentContext, RequestPermissionResponse, SessionUpdate } from '@agentclientprotocol/sdk/unstable';
+import type { AskedQuestion } from './asker.ts';
+import type { AnswerOption } from './profiles/profile.ts';
+
+/** Text in one turn. A message keeps far less; what is beyond is in the recording. */
+const KEPT_CHARS = 2_000_000;
+/** A program that redraws without a new line is at work, too. */
+const ALIVE_MS = 5_000;
+
+export class Updates {
+  readonly #client: AgentContext;
+  readonly #sessionId: string;
+  #sending: Promise<unknown> = Promise.resolve();
+  #left = KEPT_CHARS;
+  #omitted = 0;
+  #calls = 0;
+  #saidAt = performance.now();
+
+  constructor(client: AgentContext, sessionId: string) {
+    this.#client = client;
+    this.#sessionId = sessionId;
+  }
+
+  text(text: string): void {
+    if (text.length > this.#left) {
+      this.#omitted += text.length;
+      this.#left = 0;
+      return;
+    }
+    this.#left -= text.length;
+    this.#send({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
+  }
+
+  alive(): void {
+    if (performance.now() - this.#saidAt < ALIVE_MS) return;
+    this.#saidAt = performance.now();
+    this.#notify('_longhaul/terminal/alive', { sessionId: this.#sessionId });
+  }
+
+  /** Resolves once everything is written to the client. */
+  async sent(): Promise<void> {
+    if (this.#omitted > 0) {
+      const text = `\n[${this.#omitted} more characters of output were not kept; the recording has them]`;
+      this.#omitted = 0;
+      this.#send({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
+    }
+    await this.#sending;
+  }
+
+  /** Undefined: cancelled. */
+  async ask({ title, context, options }: AskedQuestion, signal: AbortSignal): Promise<AnswerOption | undefined> {
+    this.#calls += 1;
+    const toolCallId = `${this.#sessionId.slice(0, 8)}-question-${Date.now()}-${this.#calls}`;
+    const content = [{ type: 'content' as const, content: { type: 'text' as const, text: context } }];
+    const toolCall = { toolCallId, title, kind: 'other' as const, status: 'pending' as const, content };
+    this.#send({ sessionUpdate: 'tool_call', ...toolCall });
+    await this.#sending;
+    const { outcome } = await this.#client.request<RequestPermissionResponse>('session/request_permission', {
+      sessionId: this.#sessionId,
+      toolCall,
+      options: options.map(({ id: optionId, name, kind }) => ({ optionId, name, kind })),
+    });
+    const chosen = outcome.outcome === 'selected' ? options.find(({ id }) => id === outcome.optionId) : undefined;
+    const isAllowed = chosen?.kind.startsWith('allow') === true;
+    if (!signal.aborted) {
+      this.#send({ sessionUpdate: 'tool_call_update', toolCallId, status: isAllowed ? 'completed' : 'failed' });
+    }
+    return chosen;
+  }
+
+  #send(update: SessionUpdate): void {
+    this.#saidAt = performance.now();
+    this.#notify('session/update', { sessionId: this.#sessionId, update });
+  }
+
+  /** A client that is gone hears nothing; the end of the connection ends the turn. */
+  #notify(method: string, params: unknown): void {
+    this.#sending = this.#sending.then(() => this.#client.notify(method, params)).catch(() => {});
+  }
+}
