@@ -18,8 +18,8 @@ export type StageKind =
   | 'usual'
   /** With a slot for each of twenty agents. */
   | 'twenty slots'
-  /** git and agents are replaced (`stand-ins/`). */
-  | 'stand-ins'
+  /** With a worker that has no git and no agent processes (`engine/`). */
+  | 'engine'
   /** With opencode and the model that it is configured to use. */
   | 'opencode'
   | 'none';

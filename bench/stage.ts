@@ -30,6 +30,8 @@ export interface StageOptions {
   /** Folder of the compiled program. */
   readonly dist: string;
   readonly slots?: number;
+  /** The supervisor's program and its arguments; `longhaul up` of the build unless given. */
+  readonly supervisor?: readonly string[];
   /** Overrides the shell's environment; undefined removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
@@ -187,7 +189,7 @@ export async function onStage<T>(options: StageOptions, use: (stage: Stage) => P
   let supervisor: Promise<RunningProcess> | undefined;
   const startSupervisor = (): Promise<RunningProcess> => {
     signal.throwIfAborted();
-    const args = [entry, 'up'];
+    const args = [...(options.supervisor ?? [entry, 'up'])];
     supervisor = spawnDetached({ command: process.execPath, args, env, cwd: home, logFile: supervisorLog });
     return supervisor;
   };
@@ -252,7 +254,7 @@ async function openStage({
 export const agentPath = (name: string): string => fileURLToPath(new URL(`./agents/${name}.js`, import.meta.url));
 
 /** The shell's environment without the variables that point to the user's own Longhaul. Agents store their sessions in the home. */
-function environment(home: string, { slots, env }: StageOptions): NodeJS.ProcessEnv {
+function environment(home: string, { dist, slots, env }: StageOptions): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) =>
       name === 'LONGHAUL_CACHE' || !/^(DATABASE_URL$|DEFAULT_MODEL$|NODE_OPTIONS$|TEMPORAL_|LONGHAUL_|TSX_)/.test(name),
@@ -261,6 +263,7 @@ function environment(home: string, { slots, env }: StageOptions): NodeJS.Process
     ...Object.fromEntries(inherited),
     TEMPORAL_CONFIG_FILE: devNull,
     LONGHAUL_HOME: home,
+    BENCH_DIST: dist,
     LONGHAUL_LISTEN: '127.0.0.1:0',
     XDG_STATE_HOME: path.join(home, 'agent-state'),
     ...(slots === undefined ? {} : { LONGHAUL_AGENT_SLOTS: String(slots) }),

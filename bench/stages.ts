@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { REAL_AGENTS } from '../test/real-agents/agents.ts';
 import { FakeModel } from '../test/real-agents/fake-model.ts';
 import { cacheDir, install } from '../test/real-agents/install.ts';
@@ -26,15 +26,15 @@ export async function withStage(kind: Exclude<StageKind, 'none'>, options: Bench
     case 'twenty slots':
       await onStage({ dist, signal, slots: TWENTY_SLOTS }, use);
       return true;
-    case 'stand-ins':
-      await onStage({ dist, signal, env: { NODE_OPTIONS: `--import ${STAND_INS}` } }, use);
+    case 'engine':
+      await onStage({ dist, signal, supervisor: [ENGINE_SUPERVISOR] }, use);
       return true;
     case 'opencode':
       return withOpencode(options, use);
   }
 }
 
-const STAND_INS = pathToFileURL(fileURLToPath(new URL('./stand-ins/register.js', import.meta.url))).href;
+const ENGINE_SUPERVISOR = fileURLToPath(new URL('./engine/supervise.js', import.meta.url));
 
 const opencodeFolder = (): string => path.join(cacheDir(), 'agents', PACKAGES.opencode, 'node_modules', '.bin');
 

@@ -167,7 +167,7 @@ export const soak: Bench = {
   name: 'soak',
   about: 'many short tasks, one in twenty a complete one: memory, descriptors, databases, leftovers (-n 10000)',
   onlyByName: true,
-  stage: 'stand-ins',
+  stage: 'engine',
   async run(stage: Stage, options: BenchOptions): Promise<Outcome> {
     const total = times(options, { full: 1_000, quick: 60 });
     const warmUp = Math.ceil(total * WARM_UP);

@@ -53,7 +53,7 @@ export const throughput: Bench = {
 export const engine: Bench = {
   name: 'engine',
   about: 'finished tasks a minute with git and the agent left out',
-  stage: 'stand-ins',
+  stage: 'engine',
   async run(stage: Stage, options: BenchOptions): Promise<Outcome> {
     const lines = await measure(stage, {
       what: 'without git and process: finished tasks',
@@ -66,8 +66,8 @@ export const engine: Bench = {
       conditions: [
         PARALLEL,
         CPU,
-        'the usual worker, in which two modules are replaced by bench/stand-ins: worktrees are made, compared and removed by ' +
-          'saying so, and the agent answers at once; workflow, steps, rows, frames and the fence are real',
+        'a worker that is given other worktrees and agents (bench/engine): a worktree is an empty folder, its change is always ' +
+          'the same, and the agent answers at once; workflow, steps, rows, frames and the fence are real',
       ],
       lines,
     };

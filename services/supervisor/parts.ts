@@ -29,6 +29,8 @@ export interface PartsOptions {
   readonly env: NodeJS.ProcessEnv;
   /** Brings the database to the newest schema; run each time that Postgres has started. */
   readonly migrate: (databaseUrl: string) => Promise<void>;
+  /** Module of the worker process; ours unless given. */
+  readonly workerEntry?: string;
 }
 
 /** In the order in which they start; they stop in the opposite one. */
@@ -116,7 +118,7 @@ export function workerPart(options: PartsOptions): Part {
   return programPart({
     name: 'worker',
     needs: ['postgres', 'temporal'],
-    entry: moduleOfOurs('worker'),
+    entry: options.workerEntry ?? moduleOfOurs('worker'),
     paths,
     graceMs: WORKER_GRACE_MS,
     env: async (facts) => ({ ...commonEnv(options, facts), LONGHAUL_LISTEN: listenText(settings.listen) }),
