@@ -13,6 +13,7 @@ const ENTRY_POINTS = new Set([
   'cli',
   'agents/demo/session-store.ts',
   'agents/terminal/main.ts',
+  'agents/native/main.ts',
 ]);
 
 /** Modules that pass variables of the operating system on to the programs that they start: PATH, HOME, proxies. No settings. */

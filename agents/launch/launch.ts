@@ -33,6 +33,8 @@ export interface LaunchRequest {
   readonly path: ExecutionPath;
   /** Absent on the path `native`. */
   readonly agent?: ListedAgent | undefined;
+  /** The task has no working directory of a project: the agent gets no tools. Only on the path `native`. */
+  readonly answersOnly?: boolean;
   /** The worker's environment: programs are looked up on its PATH. */
   readonly env: NodeJS.ProcessEnv;
 }

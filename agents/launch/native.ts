@@ -1,0 +1,49 @@
+/** The path `native`: our own agent over a model API, for tasks that name no agent, or none that is listed. */
+import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
+import type { AgentLaunch, Launcher } from './launch.ts';
+
+const MAIN = moduleOfOurs('agents/native/main');
+
+/** What its providers' own tools read. */
+const PROVIDER_KEYS = [
+  'DEFAULT_MODEL',
+  'OPENAI_API_KEY',
+  'OPENAI_BASE_URL',
+  'ANTHROPIC_API_KEY',
+  'ANTHROPIC_BASE_URL',
+  'GEMINI_API_KEY',
+  'GOOGLE_API_KEY',
+  'GOOGLE_GENERATIVE_AI_API_KEY',
+  'GOOGLE_GEMINI_BASE_URL',
+];
+
+/** No agent gets variables of the name LONGHAUL_*: these go to it under another one. */
+const RENAMED = {
+  LONGHAUL_LOCAL_MODEL_URL: 'NATIVE_LOCAL_MODEL_URL',
+  LONGHAUL_LOCAL_MODEL_KEY: 'NATIVE_LOCAL_MODEL_KEY',
+} as const;
+
+const LOGIN_HINT =
+  'Set DEFAULT_MODEL=local/MODEL and LONGHAUL_LOCAL_MODEL_URL=http://127.0.0.1:8080/v1, or DEFAULT_MODEL=anthropic/MODEL and ' +
+  'ANTHROPIC_API_KEY (openai and google likewise). A variable counts once `longhaul down` and `longhaul up -d` have been run where it is set.';
+
+export interface NativeSettings {
+  /** Where its sessions' journals are. */
+  readonly sessionsFolder: string;
+}
+
+export function makeNativeLauncher({ sessionsFolder }: NativeSettings): Launcher {
+  return ({ env, answersOnly = false }): AgentLaunch => {
+    const renamed = Object.entries(RENAMED).flatMap(([from, to]) => (env[from] ? [[to, env[from]]] : []));
+    return {
+      name: 'native',
+      command: process.execPath,
+      args: [...loaderArguments(MAIN), MAIN, '--sessions', sessionsFolder, ...(answersOnly ? ['--answers-only'] : [])],
+      envKeys: PROVIDER_KEYS,
+      env: Object.fromEntries(renamed) as Record<string, string>,
+      offersFileSystem: false,
+      usageOf: 'turn',
+      loginHint: LOGIN_HINT,
+    };
+  };
+}

@@ -1,0 +1,113 @@
+/** What a session's journal says to a model, and where its turn stands. Pure. */
+import type { BeginRecord, JournalRecord, Reasoning, StepRecord, TokenUsage, ToolCall } from './records.ts';
+
+export type Entry =
+  | { readonly kind: 'user'; readonly text: string }
+  | {
+      readonly kind: 'assistant';
+      readonly model: string;
+      readonly text: string;
+      readonly reasoning: readonly Reasoning[];
+      readonly calls: readonly ToolCall[];
+      /** Absent: complete. A reply that failed or did not end is not shown to a model. */
+      readonly state?: 'failed' | 'streaming';
+    }
+  | { readonly kind: 'result'; readonly call: string; readonly ok: boolean; readonly output: string };
+
+const SUMMARY = 'The conversation so far was too long and is replaced by this summary:\n\n';
+
+/** In order, from the newest summary. */
+export function entriesOf(records: readonly JournalRecord[]): Entry[] {
+  const summary = records.findLast((record) => record.type === 'summary');
+  const rest = records.slice(summary?.replaces ?? 0).flatMap(entryOf);
+  return summary ? [{ kind: 'user', text: SUMMARY + summary.text }, ...rest] : rest;
+}
+
+export function entryOf(record: JournalRecord): Entry[] {
+  switch (record.type) {
+    case 'user':
+      return [{ kind: 'user', text: record.text }];
+    case 'step': {
+      const { model, text, reasoning, calls } = record;
+      return [{ kind: 'assistant', model, text, reasoning, calls }];
+    }
+    case 'result': {
+      const { call, ok, output } = record;
+      return [{ kind: 'result', call, ok, output }];
+    }
+    case 'session':
+    case 'settings':
+    case 'begin':
+    case 'summary':
+    case 'end':
+      return [];
+  }
+}
+
+export interface Turn {
+  readonly number: number;
+  readonly text: string;
+  readonly ended: boolean;
+  readonly steps: readonly StepRecord[];
+}
+
+export function lastTurn(records: readonly JournalRecord[]): Turn | undefined {
+  const user = records.findLast((record) => record.type === 'user');
+  if (user === undefined) return undefined;
+  const steps = records.filter((record) => record.type === 'step').filter(({ turn }) => turn === user.turn);
+  const ended = records.some((record) => record.type === 'end' && record.turn === user.turn);
+  return { number: user.turn, text: user.text, ended, steps };
+}
+
+export interface OpenCall {
+  readonly call: ToolCall;
+  /** There if the tool was started, or may have been. */
+  readonly begun?: BeginRecord;
+}
+
+/** Calls of all steps that have no result, in order. */
+export function openCalls(records: readonly JournalRecord[]): OpenCall[] {
+  const answered = new Set(records.flatMap((record) => (record.type === 'result' ? [record.call] : [])));
+  const begun = new Map(records.flatMap((record) => (record.type === 'begin' ? [[record.call, record] as const] : [])));
+  return records
+    .flatMap((record) => (record.type === 'step' ? record.calls : []))
+    .filter(({ id }) => !answered.has(id))
+    .map((call) => ({ call, ...(begun.has(call.id) ? { begun: begun.get(call.id) } : {}) }));
+}
+
+/** How often this call and those right before it in the session are the same, itself included. */
+export function timesInARow(records: readonly JournalRecord[], { id }: ToolCall): number {
+  const calls = records.flatMap((record) => (record.type === 'step' ? record.calls : []));
+  const at = calls.findIndex((call) => call.id === id);
+  const same = (call: ToolCall | undefined): boolean =>
+    call !== undefined && call.name === calls[at]?.name && call.input === calls[at]?.input;
+  let times = 0;
+  while (same(calls[at - times])) times += 1;
+  return times;
+}
+
+export function usageOf(records: readonly JournalRecord[], turn: number): TokenUsage {
+  let [input, output] = [0, 0];
+  for (const record of records) {
+    if ((record.type !== 'step' && record.type !== 'summary') || record.turn !== turn) continue;
+    input += record.usage.input;
+    output += record.usage.output;
+  }
+  return { input, output };
+}
+
+export interface Settings {
+  readonly mode?: string;
+  readonly model?: string;
+  readonly thinking?: string;
+}
+
+export function settingsOf(records: readonly JournalRecord[]): Settings {
+  const merged: { mode?: string; model?: string; thinking?: string } = {};
+  for (const record of records) {
+    if (record.type !== 'settings') continue;
+    const { type: _type, ...settings } = record;
+    Object.assign(merged, settings);
+  }
+  return merged;
+}

@@ -1,0 +1,137 @@
+/**
+ * A native session on disk: `<folder>/<session id>.jsonl`, append-only, one record a line.
+ *
+ * Must never happen: a record that the agent acts on and that a kill or a power cut takes back. So each record is synced
+ * before `append` returns. A kill in the middle of an append leaves a torn last line, which was never acted on: it is cut
+ * off. Not covered: two processes that append to one session; Longhaul ends an earlier agent before it starts the next.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { isErrno } from '../../contract/errors.ts';
+import type { JournalRecord } from './records.ts';
+
+const KEPT_MS = 30 * 24 * 60 * 60 * 1000;
+const SESSION_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const NEWLINE = 0x0a;
+
+export class Journal {
+  readonly id: string;
+  readonly cwd: string;
+  readonly #fd: number;
+  readonly #records: JournalRecord[];
+
+  private constructor(fd: number, records: JournalRecord[], { id, cwd }: { id: string; cwd: string }) {
+    this.#fd = fd;
+    this.#records = records;
+    this.id = id;
+    this.cwd = cwd;
+  }
+
+  get records(): readonly JournalRecord[] {
+    return this.#records;
+  }
+
+  static create(folder: string, cwd: string): Journal {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const id = randomUUID();
+    const journal = new Journal(openSync(fileOf(folder, id), 'ax', 0o600), [], { id, cwd });
+    journal.append({ type: 'session', version: 1, id, cwd, at: new Date().toISOString() });
+    syncFolder(folder);
+    return journal;
+  }
+
+  /** Undefined: there is no such session of this folder. Fails if the file is damaged before its last line. */
+  static open(folder: string, { id, cwd }: { id: string; cwd: string }): Journal | undefined {
+    if (!SESSION_ID.test(id)) return undefined;
+    const file = fileOf(folder, id);
+    let bytes: Buffer;
+    try {
+      bytes = readFileSync(file);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return undefined;
+      throw error;
+    }
+    const { records, length } = readRecords(bytes, file);
+    const [first] = records;
+    if (first?.type !== 'session' || first.cwd !== cwd) return undefined;
+    const fd = openSync(file, 'a');
+    if (length < fstatSync(fd).size) ftruncateSync(fd, length);
+    return new Journal(fd, records, { id, cwd });
+  }
+
+  /** Returns once the record is on disk. */
+  append(record: JournalRecord): void {
+    const line = Buffer.from(`${JSON.stringify(record)}\n`);
+    for (let written = 0; written < line.length;) written += writeSync(this.#fd, line, written);
+    fsyncSync(this.#fd);
+    this.#records.push(record);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+const fileOf = (folder: string, id: string): string => join(folder, `${id}.jsonl`);
+
+/** `length`: up to the end of the last whole line. */
+export function readRecords(bytes: Buffer, file: string): { records: JournalRecord[]; length: number } {
+  const records: JournalRecord[] = [];
+  let start = 0;
+  for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
+    const record = parse(bytes.toString('utf8', start, end));
+    if (record === undefined) {
+      // A power cut may leave zeros in the place of the last line.
+      if (bytes.indexOf(NEWLINE, end + 1) === -1) break;
+      throw new Error(
+        `${file}: expected a JSON record in line ${records.length + 1}, found none. The file is damaged.`,
+      );
+    }
+    records.push(record);
+    start = end + 1;
+  }
+  return { records, length: start };
+}
+
+function parse(line: string): JournalRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    const isRecord = typeof value === 'object' && value !== null && 'type' in value;
+    return isRecord ? (value as JournalRecord) : undefined;
+  } catch {
+    return undefined; // torn or damaged: the caller decides by its place
+  }
+}
+
+/** The name of a new file is on disk once its folder is. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Sessions that were not written to for 30 days. */
+export function removeOldJournals(folder: string, now: number = Date.now()): void {
+  for (const name of readdirSync(folder)) {
+    if (!name.endsWith('.jsonl')) continue;
+    const file = join(folder, name);
+    const { mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? { mtimeMs: now };
+    if (now - mtimeMs > KEPT_MS) rmSync(file, { force: true });
+  }
+}

@@ -1,0 +1,116 @@
+/** What the native agent shows its client. */
+import {
+  methods,
+  type AgentContext,
+  type SessionUpdate,
+  type ToolCallContent,
+  type ToolCallStatus,
+} from '@agentclientprotocol/sdk/unstable';
+import type { JournalRecord, ToolCall } from './records.ts';
+import type { AnyTool, Shown } from './tools/tool.ts';
+
+/** Output of a running command is shown at most this often. */
+const OUTPUT_MS = 100;
+
+const textContent = (text: string): ToolCallContent => ({ type: 'content', content: { type: 'text', text } });
+
+export class Presenter {
+  readonly client: AgentContext;
+  readonly sessionId: string;
+
+  constructor(client: AgentContext, sessionId: string) {
+    this.client = client;
+    this.sessionId = sessionId;
+  }
+
+  async update(update: SessionUpdate): Promise<void> {
+    await this.client.notify(methods.client.session.update, { sessionId: this.sessionId, update });
+  }
+
+  /** Text of one `messageId` is one message. */
+  async say(kind: 'text' | 'reasoning', text: string, messageId: string): Promise<void> {
+    const sessionUpdate = kind === 'text' ? 'agent_message_chunk' : 'agent_thought_chunk';
+    await this.update({ sessionUpdate, messageId, content: { type: 'text', text } });
+  }
+
+  async begin(call: ToolCall, tool: Pick<AnyTool, 'kind'> | undefined, shown: Shown): Promise<void> {
+    await this.update({ sessionUpdate: 'tool_call', ...this.describe(call, tool, shown), status: 'pending' });
+  }
+
+  describe(call: ToolCall, tool: Pick<AnyTool, 'kind'> | undefined, { title, paths, content }: Shown) {
+    return {
+      toolCallId: call.id,
+      title,
+      kind: tool?.kind ?? ('other' as const),
+      locations: paths.map((path) => ({ path })),
+      rawInput: rawInput(call),
+      ...(content === undefined ? {} : { content: [content] }),
+    };
+  }
+
+  async status(id: string, status: ToolCallStatus): Promise<void> {
+    await this.update({ sessionUpdate: 'tool_call_update', toolCallId: id, status });
+  }
+
+  /** The diff of an edit stays what is shown of it. */
+  async end(id: string, { ok, output, keepContent }: { ok: boolean; output: string; keepContent: boolean }) {
+    const content = keepContent ? {} : { content: [textContent(output)] };
+    await this.update({
+      sessionUpdate: 'tool_call_update',
+      toolCallId: id,
+      status: ok ? 'completed' : 'failed',
+      ...content,
+    });
+  }
+
+  /** `stop` waits until the last output was sent. */
+  outputOf(id: string): { show(text: string): void; stop(): Promise<void> } {
+    let newest: string | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    let sent: Promise<void> = Promise.resolve();
+    const send = (): void => {
+      timer = undefined;
+      if (newest === undefined) return;
+      const content = [textContent(newest)];
+      newest = undefined;
+      // A client that is gone is noticed by the next update that is awaited.
+      sent = sent
+        .then(() => this.update({ sessionUpdate: 'tool_call_update', toolCallId: id, content }))
+        .catch(() => {});
+    };
+    return {
+      show(text) {
+        newest = text;
+        timer ??= setTimeout(send, OUTPUT_MS);
+      },
+      async stop() {
+        clearTimeout(timer);
+        await sent;
+      },
+    };
+  }
+
+  /** The history, for session/load. */
+  async replay(records: readonly JournalRecord[]): Promise<void> {
+    for (const record of records) {
+      if (record.type === 'user') {
+        await this.update({ sessionUpdate: 'user_message_chunk', content: { type: 'text', text: record.text } });
+      } else if (record.type === 'step') {
+        const messageId = `${record.turn}-${records.indexOf(record)}`;
+        for (const { text } of record.reasoning) if (text !== '') await this.say('reasoning', text, messageId);
+        if (record.text !== '') await this.say('text', record.text, messageId);
+        for (const call of record.calls) await this.begin(call, undefined, { title: call.name, paths: [] });
+      } else if (record.type === 'result') {
+        await this.end(record.call, { ...record, keepContent: false });
+      }
+    }
+  }
+}
+
+function rawInput({ input }: ToolCall): unknown {
+  try {
+    return JSON.parse(input) as unknown;
+  } catch {
+    return input;
+  }
+}

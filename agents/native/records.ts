@@ -1,0 +1,69 @@
+/** What the journal of a native session consists of. One record a line; a record counts once it is synced to disk. */
+
+/** Provider metadata as the AI SDK gives it, such as the signature of a thinking block. */
+export type ProviderMetadata = Readonly<Record<string, Readonly<Record<string, never>>>>;
+
+export interface ToolCall {
+  /** Unique in the session. */
+  readonly id: string;
+  readonly name: string;
+  /** As the model wrote it; not always JSON. */
+  readonly input: string;
+  readonly metadata?: ProviderMetadata;
+}
+
+export interface Reasoning {
+  readonly text: string;
+  readonly metadata?: ProviderMetadata;
+}
+
+export interface TokenUsage {
+  readonly input: number;
+  readonly output: number;
+}
+
+export type TurnEndReason = 'end_turn' | 'cancelled' | 'refusal' | 'max_tokens' | 'max_turn_requests';
+
+/** One finished call of a model. */
+export interface StepRecord {
+  readonly type: 'step';
+  readonly turn: number;
+  /** `provider/model`. */
+  readonly model: string;
+  readonly text: string;
+  readonly reasoning: readonly Reasoning[];
+  readonly calls: readonly ToolCall[];
+  readonly usage: TokenUsage;
+  readonly finish: 'stop' | 'tool_calls' | 'length' | 'refusal';
+}
+
+/** Written before a tool that changes something starts. A hash of a file's content; null: the file did not exist. */
+export interface BeginRecord {
+  readonly type: 'begin';
+  readonly call: string;
+  readonly edit?: { readonly path: string; readonly before: string | null; readonly after: string };
+}
+
+export interface ResultRecord {
+  readonly type: 'result';
+  readonly call: string;
+  readonly ok: boolean;
+  readonly output: string;
+}
+
+export type JournalRecord =
+  | { readonly type: 'session'; readonly version: 1; readonly id: string; readonly cwd: string; readonly at: string }
+  | { readonly type: 'settings'; readonly mode?: string; readonly model?: string; readonly thinking?: string }
+  | { readonly type: 'user'; readonly turn: number; readonly text: string }
+  | StepRecord
+  | BeginRecord
+  | ResultRecord
+  /** Replaces what the first `replaces` records say to the model. */
+  | {
+      readonly type: 'summary';
+      readonly turn: number;
+      readonly replaces: number;
+      readonly text: string;
+      readonly usage: TokenUsage;
+    }
+  | { readonly type: 'end'; readonly turn: number; readonly reason: TurnEndReason };

@@ -1,0 +1,150 @@
+/**
+ * A conversation as a model's API accepts it. Pure: the same entries give the same prompt.
+ *
+ * Must never reach a model: a tool call without its result, or a result without its call; an assistant message that is
+ * empty, failed or unfinished; two messages of one role in a row; reasoning of another model; arguments that are no JSON
+ * object; an id twice. Providers answer such a history with 400, and with it every later request of the session.
+ */
+import type {
+  JSONObject,
+  LanguageModelV3Message,
+  LanguageModelV3Prompt,
+  LanguageModelV3ToolResultPart,
+} from '@ai-sdk/provider';
+import { head } from '../../contract/cut-text.ts';
+import type { Entry } from './conversation.ts';
+import type { ToolCall } from './records.ts';
+
+export const INTERRUPTED = 'Interrupted: the outcome is unknown. Look at the working directory before you repeat it.';
+const NO_BEGINNING = '(The beginning of this conversation is not available.)';
+const CONTINUE = 'Continue.';
+const NO_OUTPUT = '(no output)';
+/** What the providers under test accept as the name of a function. */
+const NAME_CHARS = 64;
+
+type Assistant = Extract<Entry, { kind: 'assistant' }>;
+type Result = Extract<Entry, { kind: 'result' }>;
+
+interface Answered {
+  readonly call: ToolCall;
+  readonly id: string;
+  readonly result: Result | undefined;
+}
+
+type Message =
+  | { readonly role: 'user'; readonly text: string }
+  | { readonly role: 'assistant'; readonly entry: Assistant; readonly calls: readonly Answered[] };
+
+/** `model`: `provider/model` that is asked. The system message is not part of it. */
+export function repairHistory(entries: readonly Entry[], model: string): LanguageModelV3Prompt {
+  const messages = merge(complete(answer(entries)));
+  const first: Message[] = messages[0]?.role === 'user' ? [] : [{ role: 'user', text: NO_BEGINNING }];
+  const last = messages.at(-1);
+  const after: Message[] =
+    last?.role === 'assistant' && last.calls.length === 0 ? [{ role: 'user', text: CONTINUE }] : [];
+  return [...first, ...messages, ...after].flatMap((message) => promptOf(message, model));
+}
+
+/** Gives each call its result, wherever that is, and an id of its own. */
+function answer(entries: readonly Entry[]): Message[] {
+  const results = new Map<string, Result[]>();
+  for (const entry of entries) {
+    if (entry.kind === 'result') results.set(entry.call, [...(results.get(entry.call) ?? []), entry]);
+  }
+  const used = new Set<string>();
+  const idFor = (wanted: string): string => {
+    const plain = wanted.replaceAll(/[^a-zA-Z0-9_-]/g, '_') || 'call';
+    let id = plain;
+    for (let copy = 2; used.has(id); copy += 1) id = `${plain}_${copy}`;
+    used.add(id);
+    return id;
+  };
+  return entries.flatMap((entry): Message[] => {
+    if (entry.kind === 'result') return [];
+    if (entry.kind === 'user') return entry.text.trim() === '' ? [] : [{ role: 'user', text: entry.text }];
+    // A reply that failed was never acted on: its calls have no results.
+    if (entry.state !== undefined) return [];
+    const calls = entry.calls.map((call) => ({ call, id: idFor(call.id), result: results.get(call.id)?.shift() }));
+    return [{ role: 'assistant', entry, calls }];
+  });
+}
+
+/** Calls without a result: stripped from the last message, elsewhere answered as interrupted. Empty messages go. */
+function complete(messages: readonly Message[]): Message[] {
+  return messages.flatMap((message, index): Message[] => {
+    if (message.role === 'user') return [message];
+    const isLast = index === messages.length - 1;
+    const calls = isLast ? message.calls.filter(({ result }) => result !== undefined) : message.calls;
+    return calls.length === 0 && message.entry.text.trim() === '' ? [] : [{ ...message, calls }];
+  });
+}
+
+function merge(messages: readonly Message[]): Message[] {
+  const merged: Message[] = [];
+  for (const message of messages) {
+    const before = merged.at(-1);
+    if (before?.role === 'user' && message.role === 'user') {
+      merged[merged.length - 1] = { role: 'user', text: `${before.text}\n\n${message.text}` };
+    } else if (before?.role === 'assistant' && before.calls.length === 0 && message.role === 'assistant') {
+      // Reasoning belongs to the reply that followed it, which is no longer alone.
+      const text = [before.entry.text, message.entry.text].filter((one) => one.trim() !== '').join('\n\n');
+      merged[merged.length - 1] = { ...message, entry: { ...message.entry, text, reasoning: [] } };
+    } else {
+      merged.push(message);
+    }
+  }
+  return merged;
+}
+
+function promptOf(message: Message, model: string): LanguageModelV3Message[] {
+  if (message.role === 'user') return [{ role: 'user', content: [{ type: 'text', text: plain(message.text) }] }];
+  const { entry, calls } = message;
+  const reasoning = entry.model === model ? entry.reasoning : [];
+  // A signature of another model is as foreign to this one as its thoughts.
+  const optionsOf = ({ metadata }: { readonly metadata?: unknown }) =>
+    metadata === undefined || entry.model !== model ? {} : { providerOptions: metadata as Record<string, JSONObject> };
+  const said: LanguageModelV3Message = {
+    role: 'assistant',
+    content: [
+      ...reasoning.map((one) => ({ type: 'reasoning' as const, text: plain(one.text), ...optionsOf(one) })),
+      ...(entry.text.trim() === '' ? [] : [{ type: 'text' as const, text: plain(entry.text) }]),
+      ...calls.map(({ call, id }) => ({
+        type: 'tool-call' as const,
+        toolCallId: id,
+        toolName: nameOf(call),
+        input: inputOf(call),
+        ...optionsOf(call),
+      })),
+    ],
+  };
+  if (calls.length === 0) return [said];
+  return [said, { role: 'tool', content: calls.map((one) => resultPart(one)) }];
+}
+
+function resultPart({ call, id, result }: Answered): LanguageModelV3ToolResultPart {
+  const value = plain(result?.output ?? INTERRUPTED) || NO_OUTPUT;
+  const type = result?.ok === true ? 'text' : 'error-text';
+  return { type: 'tool-result', toolCallId: id, toolName: nameOf(call), output: { type, value } };
+}
+
+const nameOf = ({ name }: ToolCall): string =>
+  head(name.replaceAll(/[^a-zA-Z0-9_-]/g, '_'), NAME_CHARS).replace(/^(?![a-zA-Z_])/, '_');
+
+/** A lone surrogate is no JSON for most servers. */
+const plain = (text: string): string => text.toWellFormed();
+
+function inputOf({ input }: ToolCall): JSONObject {
+  const value = parseObject(input);
+  return value ?? { invalid_arguments: plain(head(input, 500)) };
+}
+
+/** The arguments of a call; undefined if they are no JSON object. No arguments at all are an empty object. */
+export function parseObject(input: string): JSONObject | undefined {
+  if (input.trim() === '') return {};
+  try {
+    const value: unknown = JSON.parse(input.toWellFormed());
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JSONObject) : undefined;
+  } catch {
+    return undefined; // the model is told
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Models whose server does not separate reasoning put it in front of the reply as `<think>…</think>`. Only a tag at the
+ * very beginning of a reply counts: later it is text about tags.
+ */
+const OPEN = '<think>';
+const CLOSE = '</think>';
+
+export interface Separated {
+  readonly kind: 'text' | 'reasoning';
+  readonly text: string;
+}
+
+export class ThinkTags {
+  #state: 'start' | 'thinking' | 'after' | 'text' = 'start';
+  #held = '';
+
+  /** What is known to be text or reasoning by now. */
+  push(delta: string): Separated[] {
+    this.#held += delta;
+    const out: Separated[] = [];
+    if (this.#state === 'start') {
+      const trimmed = this.#held.trimStart();
+      if (trimmed.startsWith(OPEN)) {
+        this.#state = 'thinking';
+        this.#held = trimmed.slice(OPEN.length);
+      } else if (!OPEN.startsWith(trimmed)) {
+        this.#state = 'text';
+      }
+    }
+    if (this.#state === 'thinking') {
+      const end = this.#held.indexOf(CLOSE);
+      const known = end === -1 ? this.#held.length - overlap(this.#held, CLOSE) : end;
+      out.push({ kind: 'reasoning', text: this.#held.slice(0, known) });
+      this.#held = this.#held.slice(end === -1 ? known : end + CLOSE.length);
+      if (end !== -1) this.#state = 'after';
+    }
+    if (this.#state === 'after') {
+      this.#held = this.#held.trimStart();
+      if (this.#held !== '') this.#state = 'text';
+    }
+    if (this.#state === 'text') {
+      out.push({ kind: 'text', text: this.#held });
+      this.#held = '';
+    }
+    return out.filter(({ text }) => text !== '');
+  }
+
+  /** At the end of the reply: what was held back. */
+  end(): Separated[] {
+    const kind = this.#state === 'thinking' ? 'reasoning' : 'text';
+    const text = this.#held;
+    this.#held = '';
+    return text.trim() === '' ? [] : [{ kind, text }];
+  }
+}
+
+/** How much of the end of `text` may be the beginning of `tag`. */
+function overlap(text: string, tag: string): number {
+  for (let length = Math.min(tag.length - 1, text.length); length > 0; length -= 1) {
+    if (text.endsWith(tag.slice(0, length))) return length;
+  }
+  return 0;
+}

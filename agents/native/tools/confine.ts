@@ -1,0 +1,51 @@
+/**
+ * Paths that the model names, confined to the working directory by their real path: a link that leads out of it is
+ * refused, and so is `..`. Not covered: a link that another process makes between the check and the use, and what
+ * commands do that the model runs.
+ */
+import { realpathSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { isErrno } from '../../../contract/errors.ts';
+
+/** A sentence for the model: its call had no effect. */
+export class ToolRefusal extends Error {}
+
+export interface ConfinedPath {
+  /** Real path; the last parts may not exist. */
+  readonly path: string;
+  /** Relative to the working directory; `.` for itself. */
+  readonly shown: string;
+}
+
+/** `cwd` is a real path. */
+export function confine(cwd: string, named: string): ConfinedPath {
+  if (named.includes('\0')) throw new ToolRefusal('path: expected a path, found a NUL character in it.');
+  const path = realOf(resolve(cwd, named));
+  const inner = relative(cwd, path);
+  if (inner === '..' || inner.startsWith(`..${sep}`)) {
+    throw new ToolRefusal(`${named} is outside of the working directory ${cwd}. Name a path inside of it.`);
+  }
+  return { path, shown: inner === '' ? '.' : inner };
+}
+
+/** For what is written: not the folder itself, and nothing of git's own. */
+export function confineForWriting(cwd: string, named: string): ConfinedPath {
+  const confined = confine(cwd, named);
+  if (confined.shown === '.') throw new ToolRefusal(`${named}: expected a file, found the working directory.`);
+  if (confined.shown.split(sep).some((part) => part.toLowerCase() === '.git')) {
+    throw new ToolRefusal(`${named} belongs to git and is not written to.`);
+  }
+  return confined;
+}
+
+/** The real path of what exists of it, and the rest as it is. */
+function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (isErrno(error, 'ELOOP')) throw new ToolRefusal(`${path} is a loop of links.`);
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+    const parent = dirname(path);
+    return parent === path ? path : join(realOf(parent), basename(path));
+  }
+}

@@ -1,0 +1,66 @@
+/** Reading and replacing text files for the tools. */
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { isErrno } from '../../../contract/errors.ts';
+import { ToolRefusal } from './confine.ts';
+
+const MAX_BYTES = 2 * 1024 * 1024;
+
+export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+/** Undefined: there is no such file. */
+export function textOf(path: string, shown: string): string | undefined {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) return undefined;
+  if (!status.isFile()) throw new ToolRefusal(`${shown}: expected a file, found something else (a folder, perhaps).`);
+  if (status.size > MAX_BYTES)
+    throw new ToolRefusal(`${shown} has ${status.size} bytes; files up to ${MAX_BYTES} are read.`);
+  const bytes = readFileSync(path);
+  const text = bytes.toString('utf8');
+  if (bytes.includes(0) || !Buffer.from(text, 'utf8').equals(bytes)) {
+    throw new ToolRefusal(`${shown} is not a text file in UTF-8.`);
+  }
+  return text;
+}
+
+/** Of the whole content; null: there is no file. */
+export function fileHash(path: string): string | null {
+  try {
+    return createHash('sha256').update(readFileSync(path)).digest('hex');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return null;
+    throw error;
+  }
+}
+
+/** Beside the file, so that it can be renamed. A kill may leave it; the session's next start removes it. */
+export const draftOf = (path: string): string =>
+  join(dirname(path), `.${basename(path).slice(0, 200)}.longhaul-native`);
+
+/** Old or new content, never a part of it; the file's mode stays. */
+export function replaceFile(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const draft = draftOf(path);
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode;
+  const fd = openSync(draft, 'w');
+  try {
+    const bytes = Buffer.from(text);
+    for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  if (mode !== undefined) chmodSync(draft, mode & 0o7777);
+  renameSync(draft, path);
+}

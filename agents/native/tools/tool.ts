@@ -1,0 +1,89 @@
+/** What a tool of the native agent is. */
+import type { ToolCallContent, ToolKind } from '@agentclientprotocol/sdk/unstable';
+import type { z } from 'zod';
+
+export interface ToolContext {
+  /** Real path of the working directory. */
+  readonly cwd: string;
+  /** The agent's own: programs that a tool starts get it, without keys of providers. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly signal: AbortSignal;
+  /** Output so far, of a tool that takes long. */
+  readonly onOutput: (text: string) => void;
+}
+
+export interface ToolOutput {
+  readonly ok: boolean;
+  /** For the model. */
+  readonly text: string;
+}
+
+/** How a call is shown to a person before it is made: whole. */
+export interface Shown {
+  readonly title: string;
+  readonly paths: readonly string[];
+  readonly content?: ToolCallContent;
+}
+
+/** A change of one file that is known before it is made: hashes tell afterwards whether it was made. */
+export interface PlannedEdit {
+  readonly path: string;
+  readonly before: string | null;
+  readonly after: string;
+}
+
+export interface Tool<Input> {
+  readonly name: string;
+  readonly kind: ToolKind;
+  readonly description: string;
+  readonly input: z.ZodType<Input>;
+  /** Changes something: asks first, and is not offered in the modes `ask` and `plan`. */
+  readonly changes: boolean;
+  /** Fails with ToolRefusal. */
+  show(input: Input, context: ToolContext): Shown;
+  /** Of tools that edit one file. Fails with ToolRefusal. */
+  plan?(input: Input, context: ToolContext): PlannedEdit;
+  /** Fails with ToolRefusal. */
+  run(input: Input, context: ToolContext): Promise<ToolOutput>;
+}
+
+/** With the type of its input forgotten: `parse` comes before every other call. */
+export interface AnyTool {
+  readonly name: string;
+  readonly kind: ToolKind;
+  readonly description: string;
+  readonly changes: boolean;
+  readonly schema: z.ZodType;
+  /** A call with its arguments checked; a sentence for the model if they are wrong. */
+  prepare(input: unknown): PreparedCall | string;
+}
+
+export interface PreparedCall {
+  show(context: ToolContext): Shown;
+  plan(context: ToolContext): PlannedEdit | undefined;
+  run(context: ToolContext): Promise<ToolOutput>;
+}
+
+export function anyTool<Input>(tool: Tool<Input>): AnyTool {
+  const { name, kind, description, changes, input: schema } = tool;
+  return {
+    name,
+    kind,
+    description,
+    changes,
+    schema,
+    prepare(given) {
+      const parsed = schema.safeParse(given);
+      if (!parsed.success) {
+        const wrong = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'arguments'}: ${message}`);
+        return `The arguments of ${name} are wrong: ${wrong.join('; ')}. Call it again with correct arguments.`;
+      }
+      const { data } = parsed;
+      return {
+        show: (context) => tool.show(data, context),
+        plan: (context) => tool.plan?.(data, context),
+        run: (context) => tool.run(data, context),
+      };
+    },
+  };
+}

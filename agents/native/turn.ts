@@ -1,0 +1,100 @@
+/**
+ * A turn of the native agent: model calls and tool calls in turn. Where it stands is what its journal says, so that a turn
+ * continues after a kill as if it had not been cut: a finished step is not asked for again, a call without a
+ * result is made, unless it had begun.
+ */
+import { RequestError, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
+import { lastTurn, openCalls, timesInARow, type Turn, usageOf } from './conversation.ts';
+import { ModelFailure, requestError } from './model-failure.ts';
+import type { JournalRecord, TurnEndReason } from './records.ts';
+import { INTERRUPTED } from './repair-history.ts';
+import { nextStep } from './step.ts';
+import { type CallContext, executeCall, finishCall, REPEATED_TOO_OFTEN } from './tool-calls.ts';
+
+export interface PromptTurn extends CallContext {
+  readonly text: string;
+  /** The client says that this was begun before and was interrupted. */
+  readonly interrupted: boolean;
+}
+
+export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
+  const { session, signal } = prompt;
+  const { journal } = session;
+  const turn = await beginTurn(prompt);
+  try {
+    return endTurn(prompt, turn.number, turn.ended ? await repeatEnd(prompt, turn) : await work(prompt, turn.number));
+  } catch (error) {
+    if (signal.aborted) {
+      for (const { call } of openCalls(journal.records)) {
+        await finishCall(prompt, call, { ok: false, text: 'The user stopped the turn.' });
+      }
+      return endTurn(prompt, turn.number, 'cancelled');
+    }
+    // The turn stays open: it continues if the client prompts it again.
+    throw error instanceof ModelFailure ? requestError(error) : error;
+  }
+}
+
+/** The turn that was interrupted, if the prompt is about it; else a new one. */
+async function beginTurn(prompt: PromptTurn): Promise<Turn> {
+  const { session, text, interrupted } = prompt;
+  const { journal } = session;
+  const last = lastTurn(journal.records);
+  if (interrupted && last?.text === text) return last;
+  for (const { call } of openCalls(journal.records)) {
+    journal.append({ type: 'result', call: call.id, ok: false, output: INTERRUPTED });
+  }
+  const number = (last?.number ?? 0) + 1;
+  journal.append({ type: 'user', turn: number, text });
+  return { number, text, ended: false, steps: [] };
+}
+
+function endTurn({ session: { journal } }: PromptTurn, turn: number, reason: TurnEndReason): PromptResponse {
+  if (!lastTurn(journal.records)?.ended) journal.append({ type: 'end', turn, reason });
+  const { input, output } = usageOf(journal.records, turn);
+  const usage = { inputTokens: input, outputTokens: output, totalTokens: input + output };
+  return { stopReason: reason, usage };
+}
+
+/** It came to its end, but the client did not learn of it: its last words may be lost. */
+async function repeatEnd({ session, show }: PromptTurn, turn: Turn): Promise<TurnEndReason> {
+  const last = turn.steps.at(-1);
+  if (last && last.text !== '') await show.say('text', last.text, `${turn.number}-again`);
+  const end = session.journal.records.findLast((record) => record.type === 'end');
+  return end?.reason ?? 'end_turn';
+}
+
+async function work(prompt: PromptTurn, turn: number): Promise<TurnEndReason> {
+  const { session, show, signal } = prompt;
+  const { journal, environment } = session;
+  for (;;) {
+    signal.throwIfAborted();
+    for (const open of openCalls(journal.records)) {
+      refuseEndless(journal.records, open.call);
+      await executeCall(prompt, open);
+    }
+    const steps = lastTurn(journal.records)?.steps ?? [];
+    const last = steps.at(-1);
+    if (last !== undefined && last.calls.length === 0) return END_OF[last.finish];
+    if (steps.length >= environment.maxSteps) {
+      await show.say(
+        'text',
+        `\nStopped after ${steps.length} model calls in one turn, which is the limit.\n`,
+        `${turn}-limit`,
+      );
+      return 'max_turn_requests';
+    }
+    await nextStep(prompt, turn);
+  }
+}
+
+const END_OF = { stop: 'end_turn', tool_calls: 'end_turn', length: 'max_tokens', refusal: 'refusal' } as const;
+
+function refuseEndless(records: readonly JournalRecord[], call: Parameters<typeof timesInARow>[1]): void {
+  const times = timesInARow(records, call);
+  if (times < REPEATED_TOO_OFTEN) return;
+  throw RequestError.internalError(
+    { details: `the model made the same call of ${call.name} ${times} times in a row and did not act on its results` },
+    'the turn was ended',
+  );
+}

@@ -1,0 +1,108 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { resumePrompt } from '../../../agents/resume.ts';
+import { deferred } from '../../../contract/promises.ts';
+import { thoughtOf } from '../../lab/model-server/history-rules.ts';
+import { inOrder } from '../../lab/model-server/model-server.ts';
+import { until } from '../lab.ts';
+import { type NativeLab, nativeLab } from './lab.ts';
+
+const TASK = 'Write two files';
+const write = (path: string, content: string) => ({ tool: 'write', input: { path, content } });
+
+/** SIGKILL to the agent alone, as the kernel's out-of-memory killer does. */
+async function kill(lab: NativeLab, prompt: Promise<unknown>): Promise<void> {
+  process.kill(lab.spawned.at(-1)?.pid ?? 0, 'SIGKILL');
+  await expect(prompt).rejects.toMatchObject({ code: 'agent_crashed' });
+}
+
+test('killed between two edits and again in mid-stream: both edits once, no finished step asked twice', async () => {
+  const never = deferred();
+  const lab = await nativeLab(
+    inOrder(
+      { think: 'two', say: 'I write.', calls: [write('one.txt', 'one\n'), write('two.txt', 'two\n')] },
+      { say: 'It is nearly', hold: never.promise },
+      { say: 'Both are written.' },
+    ),
+  );
+  const asked = deferred();
+  const first = await lab.begin(
+    {},
+    {
+      onPermission: async (ask) => {
+        if (ask.toolCall.title === 'Create two.txt') {
+          asked.resolve();
+          await new Promise(() => {}); // the agent is killed while a person is asked
+        }
+        return { kind: 'selected', optionId: 'once' };
+      },
+    },
+  );
+  const one = first.session.prompt(TASK);
+  await asked.promise;
+  const firstWritten = readFileSync(join(lab.cwd, 'one.txt'), 'utf8');
+  // An edit that would be made again shows here.
+  writeFileSync(join(lab.cwd, 'one.txt'), `${firstWritten}and a line of a person\n`);
+  await kill(lab, one);
+
+  const second = await lab.resume(first.session.id);
+  const two = second.session.prompt(resumePrompt(TASK));
+  await until('the stream', () => lab.text().includes('nearly'));
+  await kill(lab, two);
+
+  const third = await lab.resume(first.session.id);
+  expect(await third.session.prompt(resumePrompt(TASK))).toMatchObject({
+    kind: 'completed',
+    usage: { input_tokens: 200, output_tokens: 20 },
+  });
+  expect(readFileSync(join(lab.cwd, 'one.txt'), 'utf8')).toBe('one\nand a line of a person\n');
+  expect(readFileSync(join(lab.cwd, 'two.txt'), 'utf8')).toBe('two\n');
+  // Three requests: the one that was cut in mid-stream was not finished, and is asked again.
+  expect(lab.model.requests.map(({ messages }) => messages.map(({ role }) => role))).toEqual([
+    ['user'],
+    ['user', 'assistant', 'tool'],
+    ['user', 'assistant', 'tool'],
+  ]);
+  expect(lab.model.requests[2]?.messages[1]?.reasoning).toEqual([thoughtOf('m', 'two')]);
+});
+
+test('a command that ran when its agent was killed is not started again', async () => {
+  const lab = await nativeLab(
+    inOrder({ calls: [{ tool: 'run', input: { command: 'echo ran >> ran.txt; sleep 1000' } }] }, { say: 'I look.' }),
+  );
+  const first = await lab.begin();
+  const one = first.session.prompt(TASK);
+  await until('the command', () => existsSync(join(lab.cwd, 'ran.txt')));
+  await kill(lab, one);
+  const second = await lab.resume(first.session.id);
+  expect(await second.session.prompt(resumePrompt(TASK))).toMatchObject({ kind: 'completed' });
+  expect(readFileSync(join(lab.cwd, 'ran.txt'), 'utf8')).toBe('ran\n');
+  expect(lab.model.requests[1]?.messages.at(-1)?.results[0]?.text).toMatch(/^Interrupted: the outcome is unknown/);
+});
+
+test('a turn that ended before its client knew is not begun anew', async () => {
+  const lab = await nativeLab(inOrder({ say: 'Done.' }));
+  const first = await lab.begin();
+  await first.session.prompt(TASK);
+  const second = await lab.resume(first.session.id);
+  const end = await second.session.prompt(resumePrompt(TASK));
+  expect(end).toMatchObject({ kind: 'completed', usage: { input_tokens: 100 } });
+  expect(lab.text()).toBe('Done.Done.');
+  expect(lab.model.requests).toHaveLength(1);
+});
+
+test("a session's next prompt continues its conversation, and calls that a stop left open are answered", async () => {
+  const lab = await nativeLab(
+    inOrder({ calls: [{ tool: 'run', input: { command: 'echo waits; sleep 1000' } }] }, { say: 'Yes.' }),
+  );
+  const first = await lab.begin();
+  const one = first.session.prompt('Run it');
+  await until('the command', () => lab.calls()[0]?.output.includes('waits') ?? false);
+  lab.stop.abort();
+  expect(await one).toEqual({ kind: 'stopped' });
+  const second = await lab.resume(first.session.id, { signal: new AbortController().signal });
+  expect(await second.session.prompt('Did it run?')).toMatchObject({ kind: 'completed' });
+  const [, said, result, user] = lab.model.requests[1]?.messages ?? [];
+  expect([said?.role, result?.results[0]?.text, user?.texts]).toEqual(['assistant', 'The user stopped the turn.', ['Did it run?']]); // prettier-ignore
+});
