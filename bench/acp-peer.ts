@@ -14,17 +14,43 @@ const message = z.looseObject({
 const newSession = z.looseObject({ sessionId: z.string() });
 const permission = z.looseObject({ options: z.array(z.looseObject({ optionId: z.string(), kind: z.string() })) });
 
-export interface PeerRun {
+export interface PeerStart {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
-  readonly prompt: string;
   readonly onSpawn?: () => void | Promise<void>;
 }
 
+export interface PeerRun extends PeerStart {
+  readonly prompt: string;
+}
+
+interface PeerSession {
+  readonly id: string;
+  readonly request: (method: string, params: object) => Promise<unknown>;
+  /** End of stdin, end of the process. */
+  readonly end: () => Promise<void>;
+}
+
 /** Spawn, initialize, session/new, session/prompt, end of stdin, end of the process. Returns the stop reason. */
-export async function runPeer({ command, args, cwd, env, prompt, onSpawn }: PeerRun): Promise<unknown> {
+export async function runPeer({ prompt, ...start }: PeerRun): Promise<unknown> {
+  const { id: sessionId, request, end } = await openPeer(start);
+  const result = await request('session/prompt', { sessionId, prompt: [{ type: 'text', text: prompt }] });
+  await end();
+  return z.looseObject({ stopReason: z.unknown() }).parse(result).stopReason;
+}
+
+/** From the spawn to the response of session/new. */
+export async function sessionReadyMs(start: PeerStart): Promise<number> {
+  const began = performance.now();
+  const { end } = await openPeer(start);
+  const ms = performance.now() - began;
+  await end();
+  return ms;
+}
+
+async function openPeer({ command, args, cwd, env, onSpawn }: PeerStart): Promise<PeerSession> {
   const child = spawn(command, args, { cwd, env, stdio: ['pipe', 'pipe', 'ignore'] });
   const exited = once(child, 'exit');
   await onSpawn?.();
@@ -49,10 +75,11 @@ export async function runPeer({ command, args, cwd, env, prompt, onSpawn }: Peer
   const fs = { readTextFile: false, writeTextFile: false };
   await request('initialize', { protocolVersion: 1, clientCapabilities: { fs, terminal: false } });
   const { sessionId } = newSession.parse(await request('session/new', { cwd, mcpServers: [] }));
-  const result = await request('session/prompt', { sessionId, prompt: [{ type: 'text', text: prompt }] });
-  child.stdin.end();
-  await exited;
-  return z.looseObject({ stopReason: z.unknown() }).parse(result).stopReason;
+  const end = async (): Promise<void> => {
+    child.stdin.end();
+    await exited;
+  };
+  return { id: sessionId, request, end };
 }
 
 function allow(params: unknown): object {

@@ -125,6 +125,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./demo.ts')).registerDemo,
   },
   {
+    name: 'native-agent',
+    description: 'run the native agent on stdin and stdout, for other clients of the Agent Client Protocol',
+    load: async () => (await import('./native-agent.ts')).registerNativeAgent,
+  },
+  {
     name: 'completion',
     description: 'print a completion script for your shell: commands, options, tasks, agents',
     load: async () => (await import('./completion.ts')).registerCompletion,

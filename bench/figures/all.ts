@@ -1,5 +1,6 @@
 /** Every bench, in the order in which they run; those of one stage are adjacent. */
 import type { Bench } from '../bench.ts';
+import { agentStart } from './agent-start.ts';
 import { opencode, trivial } from './bare.ts';
 import { commands } from './commands.ts';
 import { compaction } from './compaction.ts';
@@ -18,6 +19,7 @@ import { worktree } from './worktree.ts';
 export const BENCHES: readonly Bench[] = [
   worktree,
   commands,
+  agentStart,
   compaction,
   spawn,
   steps,
