@@ -24,6 +24,9 @@ import { countQueueWait } from './step-metrics.ts';
 /** Results that are missing cost two git processes each. */
 const MAX_BASES = 10;
 
+/** A native task without a project's path only answers: it has no worktree. */
+type Begun = Place | { readonly answersOnly: true; readonly waitedS: number | null };
+
 interface Place {
   readonly sessionId: SessionId;
   readonly projectPath: string;
@@ -47,6 +50,7 @@ export function makeCreateWorktree(deps: StepDeps) {
     if (projectRoots.length > 0) await refuseProjectOutside(sql, taskId, projectRoots);
     const place = await sql.begin((tx) => beginTask(tx, taskId, deps));
     if (place.waitedS !== null) countQueueWait(place.waitedS);
+    if ('answersOnly' in place) return {};
     const made = await withHeartbeat((signal) =>
       makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, forceShutdown]) }),
     );
@@ -97,13 +101,20 @@ async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly st
   if (commonDir !== undefined) await refuseOutside(commonDir, roots);
 }
 
-async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: StepDeps): Promise<Place> {
+async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: StepDeps): Promise<Begun> {
   const task = await lockTaskToBegin(tx, taskId);
   if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row or its project's was deleted`);
   if (task.state !== 'pending' && task.state !== 'running') {
     throw new LonghaulError('superseded', `task ${taskId} is ${task.state}: expected pending or running`);
   }
-  const { session_id: sessionId, worktree_path: named } = task;
+  const { session_id: sessionId, worktree_path: named, path: projectPath } = task;
+  if (projectPath === null) {
+    if (task.execution_path !== 'native') {
+      throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
+    }
+    await begin(tx, { taskId, worktreePath: null });
+    return { answersOnly: true, waitedS: task.waited_s };
+  }
   const isElsewhere = named !== null && !worktrees.isOwn(named);
   if (isElsewhere) await forgetAttempts(tx, [taskId]);
   // A session continues from its newest result, unless that was rejected or is in the project already.
@@ -115,7 +126,7 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
   await begin(tx, { taskId, worktreePath });
   return {
     sessionId,
-    projectPath: task.path,
+    projectPath,
     worktreePath,
     bases,
     madeBefore: task.base_commit !== null,

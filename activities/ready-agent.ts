@@ -16,12 +16,14 @@ import type { AgentSessionId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
+import type { TaskFolder } from './task-folder.ts';
 
 export interface AgentStart extends Pick<OpenAgent, 'signal' | 'onSpawn' | 'onEvent'> {
   readonly deps: StepDeps;
   readonly task: TurnTask;
   readonly launch: AgentLaunch;
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
+  readonly folder: TaskFolder;
   readonly stream: FrameStream;
   readonly recorder: TurnRecorder;
   /** Titles of the tool calls that an earlier attempt left open. */
@@ -39,7 +41,8 @@ export interface ReadyAgent extends AgentInSession {
 
 export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   const { input } = start.task;
-  start.deps.worktrees.refuseReplaced(start.task.worktree_path);
+  const { folder } = start;
+  if (folder.kind === 'worktree') start.deps.worktrees.refuseReplaced(folder.path);
   const { earlier, conversation } = start.taken;
   const worked = earlier.filter((attempt) => attempt.spawned_at !== null);
   const last = worked.findLast((attempt) => attempt.agent_session_id !== null);
@@ -60,8 +63,9 @@ const CANNOT_LOAD = 'the turn was interrupted and the agent cannot load its sess
 const FILES_GONE = 'the turn was interrupted and its worktree was removed: what the agent had written there is gone';
 
 /** Whether the folder in which that attempt worked does not exist any more. False where it is not known. */
-function isElsewhere({ deps, task }: AgentStart, { worktree }: EarlierAttempt): boolean {
-  const now = deps.worktrees.folderAt(task.worktree_path);
+function isElsewhere({ deps, folder }: AgentStart, { worktree }: EarlierAttempt): boolean {
+  if (folder.kind === 'scratch') return false;
+  const now = deps.worktrees.folderAt(folder.path);
   return now === 'none' || (worktree !== null && now !== undefined && now !== worktree);
 }
 
@@ -107,18 +111,27 @@ function warnOfLostConversation({ launch, recorder }: AgentStart): void {
   recorder.record({ kind: 'warning', message });
 }
 
-async function startOver({ deps, task, stream, recorder }: AgentStart, why: string): Promise<void> {
+async function startOver({ deps, folder, stream, recorder }: AgentStart, why: string): Promise<void> {
   recorder.startOver(why);
   // The fence first: an outdated attempt must not touch the worktree of a newer one.
   await stream.flush();
-  await deps.worktrees.reset({ worktreePath: task.worktree_path, base: task.base_commit });
+  if (folder.kind === 'worktree') await deps.worktrees.reset({ worktreePath: folder.path, base: folder.base });
 }
 
-function openAgent({ deps, task, launch, recorder, signal, onSpawn, onEvent }: AgentStart): Promise<RunningAgent> {
+function openAgent({
+  deps,
+  task,
+  folder,
+  launch,
+  recorder,
+  signal,
+  onSpawn,
+  onEvent,
+}: AgentStart): Promise<RunningAgent> {
   return deps.agents.open({
     launch,
     taskId: task.id,
-    cwd: task.worktree_path,
+    cwd: folder.path,
     env: deps.env,
     timeouts: deps.agentTimeouts,
     signal,

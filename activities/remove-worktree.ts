@@ -7,6 +7,7 @@ import { enterCleaning } from '../store/tasks.ts';
 import type { RemovedWorktree, StepInput } from '../contract/steps.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
+import { removeScratch } from './task-folder.ts';
 import { messageOf } from '../contract/errors.ts';
 
 export function makeRemoveWorktree(deps: StepDeps) {
@@ -16,7 +17,11 @@ export function makeRemoveWorktree(deps: StepDeps) {
     const place = await findTaskToClean(sql, taskId);
     // The record says whose a worktree is: by now the session's next task may have one at the same path.
     const worktreePath = (await worktrees.findOwned(taskId))?.worktreePath ?? unrecorded(place, worktrees);
-    if (!worktreePath) return { removed: false };
+    if (!worktreePath) {
+      const sessionId = place?.session_id;
+      if (sessionId && place.worktree_path === null) removeScratch({ worktreesDir: deps.worktreesDir, sessionId });
+      return { removed: false };
+    }
     try {
       const projectPath = place?.project_path ? { projectPath: place.project_path } : {};
       return await withHeartbeat((signal) => worktrees.remove({ ...projectPath, worktreePath, signal }));

@@ -35,6 +35,7 @@ import { readyAgent } from './ready-agent.ts';
 import { type RecordedMessage, TurnRecorder } from './recorder.ts';
 import { pauseBeforeRetry, turnFailure, UNCOUNTED } from './retry-budget.ts';
 import { retryIn, type StepDeps } from './step.ts';
+import { folderOf } from './task-folder.ts';
 import { progressOf } from './turn-progress.ts';
 import type { LiveTurn, StopReason } from './turns.ts';
 
@@ -168,11 +169,13 @@ class Turn implements LiveTurn {
     this.#stream.append(why ? { ...starting, error_code: why } : starting);
     const cutOff = recorder.closeDangling();
     const launch = launchOf(this.#deps, this.#task);
+    const folder = folderOf(this.#task, { worktreesDir: this.#deps.worktreesDir, sessionId });
     this.#launch = launch;
     const { agent, session, prompt } = await readyAgent({
       deps: this.#deps,
       task: this.#task,
       launch,
+      folder,
       taken: this.#taken,
       stream: this.#stream,
       recorder,
@@ -190,7 +193,7 @@ class Turn implements LiveTurn {
         taskId: this.taskId,
         attempt: this.attempt,
         agentSessionId: session.id,
-        worktree: this.#deps.worktrees.folderAt(this.#task.worktree_path),
+        worktree: folder.kind === 'worktree' ? this.#deps.worktrees.folderAt(folder.path) : undefined,
       });
       this.#enter('working');
       return await session.prompt(prompt);
@@ -313,6 +316,8 @@ class Turn implements LiveTurn {
   }
 }
 
-function launchOf({ agents, env }: StepDeps, { path, agent, install_path: installPath }: TurnTask): AgentLaunch {
-  return agents.launch({ path, env, ...(path !== 'native' && { agent: { name: agent, installPath } }) });
+function launchOf({ agents, env }: StepDeps, task: TurnTask): AgentLaunch {
+  const { path, agent, install_path: installPath, worktree_path: worktree } = task;
+  if (path !== 'native') return agents.launch({ path, env, agent: { name: agent, installPath } });
+  return agents.launch({ path, env, answersOnly: worktree === null });
 }

@@ -16,7 +16,7 @@ export async function warnOfEdits(
 ): Promise<void> {
   try {
     const task = await findCheckout(sql, taskId);
-    if (!task) return;
+    if (!task?.path) return;
     const before = task.base_commit === null ? undefined : await taskBefore(sql, taskId, task.base_commit);
     const startsFrom = before && `the result of task ${shortId(before)}`;
     const message = await worktrees.uncommittedEdits(task.path, { ...(startsFrom && { startsFrom }), signal });

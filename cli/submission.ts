@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { onlyAgent } from '../client/agents.ts';
+import { NATIVE, onlyAgent } from '../client/agents.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { agentOfSession, submit, type SubmittedTask } from '../client/submit.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -27,7 +27,7 @@ export function addSubmissionOptions(command: Command): Command {
     .option('--project <path>', 'a folder in the git repository (default: the current one)', notEmpty)
     .option(
       '--agent <name>',
-      'one of available_agents (default: that of the session, else the only one besides demo)',
+      'one of available_agents or native, which asks a model itself (default: that of the session, else the only one besides demo)',
       notEmpty,
     )
     .option('--model <id>', "one of the agent's models", notEmpty)
@@ -66,6 +66,17 @@ function priorityNumber(text: string): number {
   return Number(text);
 }
 
+/** Undefined: the native agent. */
+async function agentFor(
+  sql: CommandContext['longhaul']['sql'],
+  named: string | undefined,
+  sessionId: string | undefined,
+): Promise<string | undefined> {
+  if (named !== undefined) return named === NATIVE ? undefined : named;
+  if (sessionId !== undefined) return agentOfSession(sql, sessionId);
+  return onlyAgent(sql, Boolean(process.env['DEFAULT_MODEL']));
+}
+
 export async function submitFrom(
   { longhaul, services }: CommandContext,
   typed: readonly string[],
@@ -80,11 +91,12 @@ export async function submitFrom(
   const { sql } = longhaul;
   // First: for a session that does not exist, a missing agent must not be reported.
   const sessionId = options.session === undefined ? undefined : await resolveId(sql, 'session', options.session);
+  const agent = await agentFor(sql, options.agent, sessionId);
   return submit(
     { sql, projectRoots: services.settings.projectRoots },
     {
       input,
-      agent: options.agent ?? (await agentOfSession(sql, sessionId)) ?? (await onlyAgent(sql)),
+      ...(agent === undefined ? {} : { agent }),
       ...(projectPath === undefined ? {} : { projectPath: resolve(projectPath) }),
       ...(options.model === undefined ? {} : { model: options.model }),
       ...(options.mode === undefined ? {} : { modeId: options.mode }),

@@ -5,6 +5,8 @@ import { LonghaulError } from '../contract/errors.ts';
 
 /** The demo agent has no model behind it: it is never chosen for anybody. */
 const DEMO = 'demo';
+/** For a command line, which cannot name no agent. */
+export const NATIVE = 'native';
 
 export async function listedAgents(db: Db): Promise<AgentRow[]> {
   return listAgents(db);
@@ -14,10 +16,14 @@ export async function agentNames(db: Db): Promise<string[]> {
   return (await listAgents(db)).map((agent) => agent.name);
 }
 
-/** The one agent that is listed besides the demo. Fails with `invalid_input`, naming what can be chosen. */
-export async function onlyAgent(db: Db): Promise<string> {
+/**
+ * The one agent that is listed besides the demo; without one, and with a model for the native agent, undefined: that agent.
+ * Fails with `invalid_input`, naming what can be chosen.
+ */
+export async function onlyAgent(db: Db, hasModel: boolean): Promise<string | undefined> {
   const names = await agentNames(db);
   const [only, second] = names.filter((name) => name !== DEMO);
+  if (only === undefined && hasModel) return undefined;
   if (only !== undefined && second === undefined) return only;
   if (names.length === 0) {
     throw new LonghaulError(
@@ -25,7 +31,7 @@ export async function onlyAgent(db: Db): Promise<string> {
       'No agent is listed in available_agents: is the worker up (longhaul status)?',
     );
   }
-  const choice = names.map((name) => `--agent ${name}`).join(', ');
+  const choice = [...names, ...(hasModel ? [NATIVE] : [])].map((name) => `--agent ${name}`).join(', ');
   const demo = names.includes(DEMO) ? ' The demo agent has no model behind it; it shows how everything works.' : '';
   const hint = only === undefined ? `${demo} \`longhaul agents\` shows how to get others.` : demo;
   throw new LonghaulError('invalid_input', `Say which agent is to work: ${choice}.${hint}`);

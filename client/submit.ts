@@ -32,7 +32,7 @@ export interface Submission {
   readonly projectId?: string;
   readonly projectPath?: string;
   readonly input: string;
-  /** Name from `available_agents`. Default: that of the session's newest task. Needed without a session. */
+  /** Name from `available_agents`. Default: that of the session's newest task, else the native agent. */
   readonly agent?: string;
   readonly model?: string;
   readonly modeId?: string;
@@ -59,7 +59,8 @@ export async function submit(deps: SubmitDeps, submission: Submission): Promise<
 
 export interface CheckedSubmission extends SubmittedTask {
   readonly submission: Submission;
-  readonly agent: ListedAgent;
+  /** Absent: the native agent. */
+  readonly agent: ListedAgent | undefined;
 }
 
 /** Refuses what would fail later. Adds the project if it is new; makes no task yet. */
@@ -67,7 +68,7 @@ export async function checkSubmission(deps: SubmitDeps, given: Submission): Prom
   const submission = { ...given, input: wellFormedText(given.input) };
   refuseValues(submission);
   const agent = await agentOf(deps.sql, submission.agent ?? (await agentOfSession(deps.sql, submission.sessionId)));
-  const projectId = await projectOf(deps, submission);
+  const projectId = await projectOf(deps, submission, agent === undefined);
   return { submission, agent, projectId, taskId: randomUUID() as TaskId };
 }
 
@@ -80,7 +81,7 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
     id: taskId,
     projectId,
     input,
-    agent: agent.name,
+    ...(agent ? { agent: agent.name } : {}),
     ...(model ? { model } : {}),
     ...(modeId ? { modeId } : {}),
     ...(thinkingOptionId ? { thinkingOptionId } : {}),
@@ -119,13 +120,13 @@ function refuseValues(submission: Submission): void {
   refuseTaskValues(submission);
 }
 
-/** A task that names no agent would fail once it is started: there is no native agent yet. */
-async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent> {
+/** Undefined: the native agent, as the task names none. */
+async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent | undefined> {
+  if (name === undefined) return undefined;
   const listed = await listAgents(sql);
   const agent = listed.find((candidate) => candidate.name === name);
   if (agent) return agent;
   const names = listed.map((candidate) => candidate.name).join(', ') || 'none (is the worker up?)';
-  if (name === undefined) throw invalid(`agent: expected the name of a listed agent, found none. Listed: ${names}.`);
   throw new LonghaulError(
     'agent_unknown',
     `There is no agent ${JSON.stringify(name)}. Listed: ${names}. \`longhaul agents\` shows what can be added.`,
@@ -145,7 +146,12 @@ async function knownSession(db: Db, sessionId: string): Promise<{ readonly proje
   return session;
 }
 
-async function projectOf(deps: SubmitDeps, { projectId, projectPath, sessionId }: Submission): Promise<ProjectId> {
+/** `isNative`: the native agent answers also where the project has no path. */
+async function projectOf(
+  deps: SubmitDeps,
+  { projectId, projectPath, sessionId }: Submission,
+  isNative: boolean,
+): Promise<ProjectId> {
   if (projectPath !== undefined && projectId !== undefined) throw invalid('Give project_id or project_path, not both.');
   if (projectPath !== undefined) {
     const project = await projectAt(deps.sql, projectPath, deps.projectRoots);
@@ -154,14 +160,15 @@ async function projectOf(deps: SubmitDeps, { projectId, projectPath, sessionId }
   }
   if (projectId === undefined) {
     if (sessionId === undefined) throw invalid('Neither a project nor a session is given: the task needs a place.');
-    return knownProject(deps, await projectOfSession(deps.sql, sessionId));
+    return knownProject(deps, await projectOfSession(deps.sql, sessionId), isNative);
   }
-  return knownProject(deps, projectId);
+  return knownProject(deps, projectId, isNative);
 }
 
-async function knownProject({ sql, projectRoots = [] }: SubmitDeps, id: string): Promise<ProjectId> {
+async function knownProject({ sql, projectRoots = [] }: SubmitDeps, id: string, isNative: boolean): Promise<ProjectId> {
   const project = isUuid(id) ? await findProject(sql, id as ProjectId) : undefined;
   if (!project) throw new LonghaulError('project_not_found', `There is no project ${id}.`);
+  if (!project.path && isNative) return project.id;
   if (!project.path) {
     throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
   }
@@ -214,14 +221,14 @@ async function placeName(db: Db, id: ProjectId): Promise<string> {
 /** In a given session the user message is written with the task, in one transaction. */
 async function addToSession(
   tx: Tx,
-  at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent },
+  at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent | undefined },
 ): Promise<ChatId> {
   const { taskId, sessionId, input } = at;
   await lockSession(tx, sessionId);
   const known = at.chatId ?? (await newestOpenChat(tx, sessionId));
   const chatId = known ?? idOf(taskId, 'chat');
   if (!known) {
-    await addChat(tx, { id: chatId, sessionId, name: 'External agent execution' });
+    await addChat(tx, { id: chatId, sessionId, name: at.agent ? 'External agent execution' : 'Task execution' });
   }
   await addUserMessage(tx, { id: idOf(taskId, 'user-message'), sessionId, chatId, taskId, content: input });
   await appendKeyed(tx, sessionId, [userMessageFrame(taskId, { chatId, input })]);

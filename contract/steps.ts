@@ -45,9 +45,10 @@ export type OpenedSession =
       readonly agentWithheld?: true;
     };
 
+/** Empty: the task needs no worktree, because it has no project's path and only answers. */
 export interface CreatedWorktree {
-  readonly worktree: string;
-  readonly base: string;
+  readonly worktree?: string;
+  readonly base?: string;
 }
 
 /** What came of the turn. Failures that a retry may mend are thrown instead. */

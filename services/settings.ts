@@ -101,6 +101,13 @@ const environment = z.object({
   LONGHAUL_AGENT_START_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_STALL_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_TOOL_TIMEOUT: seconds.optional(),
+  // For the native agent, which reads them itself: a wrong address is found here, before a task needs it. Other programs may
+  // use a DEFAULT_MODEL of another form, so that any is accepted.
+  LONGHAUL_LOCAL_MODEL_URL: z
+    .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:8080/v1' })
+    .optional(),
+  LONGHAUL_LOCAL_MODEL_KEY: z.string().optional(),
+  DEFAULT_MODEL: z.string().optional(),
   LONGHAUL_HOST_NAME: z
     .string()
     .regex(/^[\w.-]{1,100}$/, 'expected 1 to 100 letters, digits, dots, dashes or underscores')

@@ -76,6 +76,7 @@ interface TaskToTake {
   readonly run_id: string | null;
   readonly session_id: SessionId | null;
   readonly agent: string | null;
+  readonly is_native: boolean;
 }
 
 /**
@@ -88,7 +89,7 @@ interface TaskToTake {
 export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   return sql.begin(async (tx) => {
     const [task] = await tx<TaskToTake[]>`
-      SELECT state, run_id, session_id, agent, cancel_requested_at IS NOT NULL AS cancel_requested
+      SELECT state, run_id, session_id, agent, execution_path IS NOT DISTINCT FROM 'native' AS is_native, cancel_requested_at IS NOT NULL AS cancel_requested
         FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
     if (!task) return { kind: 'gone' };
     if (task.state !== 'running') return superseded(`the task is ${task.state}`);
@@ -107,10 +108,12 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
         SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, worktree, spawned_at,
                ended_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
-      // A session's tasks run one after another: those that have attempts are earlier ones.
+      // A session's tasks run one after another: those that have attempts are earlier ones. The native path is one agent,
+      // whatever a task names.
       tx<{ agent_session_id: AgentSessionId }[]>`
         SELECT a.agent_session_id FROM attempts a JOIN tasks t ON t.id = a.task_id
-         WHERE t.session_id = ${task.session_id} AND t.id <> ${turn.taskId} AND t.agent = ${task.agent}
+         WHERE t.session_id = ${task.session_id} AND t.id <> ${turn.taskId}
+           AND (t.execution_path IS NOT DISTINCT FROM 'native') = ${task.is_native} AND (t.agent = ${task.agent} OR ${task.is_native})
            AND a.agent_session_id IS NOT NULL
          ORDER BY a.started_at DESC LIMIT 1`,
     ]);

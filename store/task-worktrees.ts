@@ -1,12 +1,14 @@
 /** The columns of a task's row, and of its project's, that the steps around its worktree need. */
 import type { SessionId, TaskId } from '../contract/ids.ts';
-import type { TaskState } from '../contract/task.ts';
+import type { ExecutionPath, TaskState } from '../contract/task.ts';
 import type { Db, Tx } from './sql.ts';
 
 export interface TaskToBegin {
   readonly state: string;
   readonly session_id: SessionId;
-  readonly path: string;
+  /** Of the project. */
+  readonly path: string | null;
+  readonly execution_path: ExecutionPath | null;
   readonly base_commit: string | null;
   readonly worktree_path: string | null;
   /** Since its row was inserted, in seconds. Null: an earlier run of the step began the task. */
@@ -16,7 +18,7 @@ export interface TaskToBegin {
 /** Locks the task's row. `undefined`: its row or its project's was deleted. */
 export async function lockTaskToBegin(tx: Tx, taskId: TaskId): Promise<TaskToBegin | undefined> {
   const [task] = await tx<TaskToBegin[]>`
-    SELECT t.state, t.session_id, p.path, t.base_commit, t.worktree_path,
+    SELECT t.state, t.session_id, p.path, t.execution_path, t.base_commit, t.worktree_path,
            CASE WHEN t.started_at IS NULL AND isfinite(t.created_at) THEN extract(epoch FROM clock_timestamp() - t.created_at)::float8 END AS waited_s
       FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId} FOR UPDATE OF t`;
   return task;
@@ -79,7 +81,9 @@ export async function findTaskToClean(db: Db, taskId: TaskId): Promise<TaskToCle
 
 export interface TaskCheckout {
   readonly session_id: SessionId;
-  readonly path: string;
+  /** Of the project. */
+  readonly path: string | null;
+  readonly execution_path: ExecutionPath | null;
   readonly base_commit: string | null;
 }
 

@@ -35,10 +35,10 @@ export async function insertTask(db: Db, task: NewTask): Promise<void> {
 
 const OPEN = ['pending', 'running'];
 
-/** The task runs: a worker makes its worktree. */
+/** The task runs: a worker makes its worktree. Null: it has none. */
 export async function begin(
   tx: Tx,
-  { taskId, worktreePath }: { taskId: TaskId; worktreePath: string },
+  { taskId, worktreePath }: { taskId: TaskId; worktreePath: string | null },
 ): Promise<Transition> {
   const rows = await tx<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET state = 'running', phase = 'preparing', worktree_path = ${worktreePath},

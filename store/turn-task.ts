@@ -15,8 +15,9 @@ export interface TurnTask {
   readonly permission_policy: 'allow' | 'deny';
   readonly message_id: MessageId;
   readonly chat_id: ChatId;
-  readonly worktree_path: string;
-  readonly base_commit: string;
+  /** Null: the task only answers, in an empty folder. */
+  readonly worktree_path: string | null;
+  readonly base_commit: string | null;
 }
 
 export async function turnTask(db: Db, taskId: TaskId): Promise<TurnTask | undefined> {

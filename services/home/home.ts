@@ -17,6 +17,8 @@ export interface HomePaths {
   readonly temporal: string;
   /** One file for each turn that has an agent. */
   readonly slots: string;
+  /** Journals of the native agent's sessions. */
+  readonly nativeSessions: string;
   /** Bearer token of the backend. */
   readonly tokenFile: string;
   /** The token as a header line, for `curl -H @file`: a token in an argument is in the process list. */
@@ -38,6 +40,7 @@ export function homePaths(home: string): HomePaths {
     postgres: join(home, 'postgres'),
     temporal: join(home, 'temporal'),
     slots: join(home, 'slots'),
+    nativeSessions: join(home, 'native'),
     tokenFile: join(home, 'token'),
     authHeaderFile: join(home, 'auth-header'),
     passfile: join(home, 'pgpass'),

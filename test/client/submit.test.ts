@@ -55,12 +55,6 @@ test.each([
   ['an unknown agent', { agent: 'gpt' }, 'agent_unknown', /no agent "gpt". Listed: claude, demo/],
   ['the policy ask', { permissionPolicy: 'ask' }, 'not_supported_yet', /"ask" is not supported yet/],
   ['another policy', { permissionPolicy: 'maybe' }, 'invalid_input', /expected "allow" or "deny", found "maybe"/],
-  [
-    'no agent',
-    { agent: undefined },
-    'invalid_input',
-    /expected the name of a listed agent, found none. Listed: claude/,
-  ],
   ['an empty model', { model: '' }, 'invalid_input', /^model: expected a value, found an empty text/],
   ['an empty mode', { modeId: ' ' }, 'invalid_input', /^mode_id: expected a value/],
   ['a priority out of range', { priority: 9 }, 'invalid_input', /from 1 \(first\) to 5, found 9/],
@@ -109,7 +103,6 @@ test('in a session the user message comes with the task, and one chat serves two
 test('a session goes on with the agent of its newest task; another project than its own is named by path', async () => {
   const [session] = await sql<{ id: SessionId }[]>`INSERT INTO sessions (name) VALUES ('agents') RETURNING id`;
   const sessionId = session?.id ?? '';
-  await expect(submitHere({ sessionId, agent: undefined })).rejects.toThrow(/found none/);
   const { projectId } = await submitHere({ sessionId, agent: 'claude' });
   await sql`UPDATE sessions SET project_id = ${projectId} WHERE id = ${sessionId}`;
   const { taskId } = await submit({ sql }, { sessionId, input: 'and the docs' });
@@ -196,10 +189,21 @@ test('lists are newest first, by state, with links to the Web UI; a diff is ther
   expect(await getDiff(deps, (await submitHere()).taskId)).toBeUndefined();
 });
 
+test('a task that names no agent is for the native one, also in a project without a path', async () => {
+  const { taskId } = await submitHere({ agent: undefined });
+  expect(await describeTask({ sql }, taskId)).toMatchObject({ agent: null });
+  const [project] = await sql<{ id: string }[]>`INSERT INTO projects (name) VALUES ('nowhere') RETURNING id`;
+  const nowhere = { input: 'What is a fence?', projectId: project?.id ?? '' };
+  await submit({ sql }, nowhere);
+  await expect(submit({ sql }, { ...nowhere, agent: 'claude' })).rejects.toMatchObject({ code: 'project_has_no_path' });
+});
+
 test('the demo agent is never chosen by itself', async () => {
-  expect(await onlyAgent(sql)).toBe('claude');
+  expect(await onlyAgent(sql, false)).toBe('claude');
+  expect(await onlyAgent(sql, true)).toBe('claude');
   await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('gemini', true)`;
-  await expect(onlyAgent(sql)).rejects.toThrow('--agent claude, --agent demo, --agent gemini');
+  await expect(onlyAgent(sql, true)).rejects.toThrow('--agent claude, --agent demo, --agent gemini, --agent native');
   await sql`DELETE FROM available_agents WHERE name <> 'demo'`;
-  await expect(onlyAgent(sql)).rejects.toThrow('--agent demo');
+  await expect(onlyAgent(sql, false)).rejects.toThrow('--agent demo');
+  expect(await onlyAgent(sql, true)).toBeUndefined();
 });

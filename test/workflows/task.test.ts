@@ -141,8 +141,7 @@ test('the query tells what the task is doing', async () => {
 });
 
 test.each([
-  ['no agent named', null, 'not_supported_yet', /native/],
-  ['an agent that is not listed', 'nobody', 'not_supported_yet', /nobody/],
+  ['no agent named, and no model configured', null, 'agent_needs_login', /No model is configured/],
   ['an agent that is not installed', 'gone', 'agent_not_installed', /gone/],
   ['an agent for a terminal that is not installed', 'no-terminal', 'agent_not_installed', /no-terminal/],
 ])('%s: the task fails with a code and a sentence', async (_title, agent, code, sentence) => {
