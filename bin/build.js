@@ -1,6 +1,6 @@
-// Makes dist/: JavaScript and types, the migrations, and the workflows as the one file that a worker loads. With a folder as
-// its argument, there: one that has node_modules. npm runs it after an install in a checkout (`prepare`), so that commands
-// need not compile. The build is made beside the old one and replaces it as a whole.
+// Makes dist/: JavaScript and types, the migrations, the workflows as the one file that a worker loads, and the
+// backend as one file. With a folder as its argument, there: one that has node_modules. npm runs it after an install in
+// a checkout (`prepare`), so that commands need not compile. The build is made beside the old one and replaces it as a whole.
 import { spawnSync } from 'node:child_process';
 import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -29,6 +29,9 @@ cpSync(join(root, 'store', 'migrations'), join(dist, 'store', 'migrations'), { r
 const { makeBundle } = await import(pathToFileURL(join(dist, 'services', 'temporal', 'workflow-bundle.js')).href);
 writeFileSync(join(dist, 'workflow-bundle.js'), withoutMap(await makeBundle()));
 
+// Loaded only here: without development dependencies there is no esbuild, and nothing is built.
+const { bundleBackend } = await import('./bundle-backend.js');
+await bundleBackend(dist);
 recordBuild(dist, sources);
 rmSync(target, { recursive: true, force: true });
 renameSync(dist, target);
