@@ -69,14 +69,19 @@ async function main(): Promise<void> {
   announceReady(process.env, { url: address });
 }
 
-/** A supervisor has chosen the port and chooses another one next time; else it is for a person to change. */
+/** The supervisor chose the port and chooses another one at the next start; without a supervisor the user has to. */
 function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
-  const byUser = listen.fixed && process.env[READY_FD] === undefined;
-  const why = isErrno(error, 'EADDRINUSE') ? 'the port is taken' : messageOf(error);
-  // Without the cause: the log would say it once more.
+  const isSupervised = process.env[READY_FD] !== undefined;
+  const isTaken = isErrno(error, 'EADDRINUSE');
+  // Another program may take the port between the supervisor's look and this call.
+  const next =
+    isSupervised && isTaken
+      ? '; the supervisor starts the backend again, on another port unless LONGHAUL_LISTEN names this one'
+      : '';
+  // Without the cause, which the log would repeat.
   return new LonghaulError(
-    byUser ? 'invalid_input' : 'service_unreachable',
-    `cannot listen on ${listenText(listen)}: ${why}`,
+    listen.fixed && !isSupervised ? 'invalid_input' : 'service_unreachable',
+    `cannot listen on ${listenText(listen)}: ${isTaken ? 'the port is taken' : messageOf(error)}${next}`,
   );
 }
 

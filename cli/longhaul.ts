@@ -5,6 +5,7 @@ import { checkDatabase, waitWhileBusy } from '../client/health.ts';
 import { homePaths } from '../services/home/home.ts';
 import { locatePostgres } from '../services/postgres/postgres.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { otherDatabaseNote } from '../services/status.ts';
 import { findServices, type Services } from './connect.ts';
 
 export interface CommandContext {
@@ -15,6 +16,8 @@ export interface CommandContext {
 /** Fails with `service_unreachable`, naming `longhaul up -d`, if Postgres or Temporal is unavailable. */
 export async function withLonghaul<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
   const services = await findServices();
+  const note = otherDatabaseNote(services.settings, services.databaseUrl);
+  if (note !== undefined) process.stderr.write(`note: ${note}\n`);
   const { settings } = services;
   const longhaul = openLonghaul({
     databaseUrl: services.databaseUrl,

@@ -1,7 +1,7 @@
 /** `longhaul status`: what runs, and where. */
 import { type Command, Option } from 'commander';
 import { withoutPassword } from '../services/postgres/password.ts';
-import { headline, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
+import { headline, otherDatabaseNote, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
@@ -15,8 +15,12 @@ export function registerStatus(program: Command): void {
     .action((options: { json?: boolean; get?: Field }) =>
       runCommand(options, async () => {
         if (options.get) return printField(await readStatus(shellSettings()), options.get);
-        const status = await readStatus(shellSettings());
-        process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : statusText(status));
+        const settings = shellSettings();
+        const status = await readStatus(settings);
+        const note = otherDatabaseNote(settings, status.database_url);
+        process.stdout.write(
+          options.json ? `${JSON.stringify(status, undefined, 2)}\n` : statusText(status, note && `note: ${note}`),
+        );
         return status.parts.every((part) => part.state === 'ready') ? EXIT.done : EXIT.unreachable;
       }),
     );
@@ -43,15 +47,15 @@ function printField(status: Status, field: Field): void {
   process.stdout.write(`${value}\n`);
 }
 
-function statusText(status: Status): string {
+function statusText(status: Status, databaseNote: string | undefined): string {
   const parts = status.parts.map((part) => {
     const pid = part.pid === null ? '' : String(part.pid);
     return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${headline(part.detail ?? '')}`.trimEnd();
   });
   // Addresses of stopped parts would look usable.
   const down = status.parts.every((part) => part.pid === null);
-  const note = versionNote(status);
-  return `${[...parts, '', ...(note === undefined ? [] : [note, '']), down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
+  const notes = [versionNote(status), databaseNote].filter((note) => note !== undefined);
+  return `${[...parts, '', ...notes.flatMap((note) => [note, '']), down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
 }
 
 /** A note if parts run another build than this command. */

@@ -44,7 +44,11 @@ export function registerUp(program: Command): void {
 }
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
+/** In a log (`up -d`, systemd) each report begins with the time. */
+const say = (line: string): void => {
+  const time = process.stdout.isTTY ? '' : `${new Date().toISOString()} `;
+  process.stdout.write(`${time}${line}\n`);
+};
 
 /** Returns when all parts are ready, whether this or another supervisor keeps them running. */
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {

@@ -1,6 +1,6 @@
 /** What runs in a home, checked against the process table: the record alone may be from before a crash. */
 import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home/home.ts'; // prettier-ignore
-import { passwordOf } from './postgres/password.ts';
+import { isSameDatabase, passwordOf, withoutPassword } from './postgres/password.ts';
 import { drainingWorkers } from './home/drains.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
@@ -130,6 +130,18 @@ function factsThatHold(settings: Settings, facts: Facts): Facts {
     ...(settings.temporal.kind === 'server' ? { temporalAddress: settings.temporal.address } : {}),
     ...facts,
   };
+}
+
+/** One line if the shell's DATABASE_URL names another database than the one that a command uses. */
+export function otherDatabaseNote(
+  { databaseUrl: wanted }: Settings,
+  used: string | null | undefined,
+): string | undefined {
+  if (wanted === undefined || !used || isSameDatabase(wanted, used)) return undefined;
+  return (
+    `DATABASE_URL of this shell is ${withoutPassword(wanted)}, but the services of this home were started with ` +
+    `${withoutPassword(used)}, which this command uses; \`longhaul down && longhaul up -d\` changes that`
+  );
 }
 
 /** Programs of ours that run and are of another version or build than the command. */

@@ -2,13 +2,13 @@
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
 import { checkHealth, type Health } from '../../client/health.ts';
 import { readSettings, type Settings } from '../../services/settings.ts';
-import { readStatus, type Status } from '../../services/status.ts';
+import { otherDatabaseNote, readStatus, type Status } from '../../services/status.ts';
 import type { TemporalTarget } from '../../services/temporal/connection.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { findLeftovers } from '../gc/gc.ts';
 import { workerEnvironment } from '../worker-environment.ts';
 import { checkAgents } from './agents.ts';
-import { type Check, ok, problem, textOf } from './check.ts';
+import { type Check, ok, problem, textOf, warning } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
 import { checkPeople, readMachine } from './people.ts';
 import { checkRuns } from './runs.ts';
@@ -43,6 +43,11 @@ export async function examine(env: NodeJS.ProcessEnv): Promise<Check[]> {
   return [...checks, ...(await guarded('services', () => checkRunning(settings, env)))];
 }
 
+function checkDatabaseOfShell(settings: Settings, { database_url: used }: Status): Check[] {
+  const note = otherDatabaseNote(settings, used);
+  return note === undefined ? [] : [warning('DATABASE_URL', note, 'Unset it here, or start the services with it.')];
+}
+
 /** Names only: values may be secrets. */
 function checkSettings(env: NodeJS.ProcessEnv): Check {
   const names = Object.keys(env).filter((name) => /^(LONGHAUL_|TEMPORAL_|DATABASE_URL$|DEFAULT_MODEL$)/.test(name));
@@ -63,6 +68,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
     const usable = longhaul && health?.postgres.ok && health.migrations.ok ? longhaul : undefined;
     return [
       ...(await guarded('services', async () => checkParts(running, await unattended(running, usable)))),
+      ...checkDatabaseOfShell(settings, status),
       ...answers,
       ...checkEnvironment(worker, env),
       ...(await guarded('agents', () => checkAgents(usable?.sql, { worker: worker?.['PATH'], shell: env['PATH'] }))),

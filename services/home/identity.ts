@@ -5,12 +5,13 @@
  * A home that was moved keeps the paths where it was until a worker has followed (maintenance/moved-home.ts).
  *
  * Never: a copy is started while its original exists. Both databases name the same open tasks, worktrees and results, so
- * both would work in the same folders and end each other's agents. Not covered: a copy on another machine or at the same
- * path in another container, and a copy of a home that was made before there was this file.
+ * both would work in the same folders and end each other's agents. An original on a disk that is not mounted counts as
+ * existing. Not covered: a copy on another machine or at the same path in another container, and a copy of a home that no
+ * version with this file has started.
  */
 import { randomUUID } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../../contract/errors.ts';
 import { readRecord, writeJson } from './json-file.ts';
@@ -18,9 +19,15 @@ import { readRecord, writeJson } from './json-file.ts';
 const identity = z.object({
   id: z.uuid(),
   path: z.string(),
+  /** Of the folder at that path: it is another one in a copy, but not after a rename or another mount. */
+  inode: z.number().optional(),
+  /** Where the disk of that path was mounted; absent: it is the root's disk. */
+  mount_point: z.string().optional(),
   /** Paths by which rows, records and git may still name its worktrees. */
   moved_from: z.array(z.string()).optional(),
 });
+
+type Identity = z.infer<typeof identity>;
 
 const fileOf = (home: string): string => join(home, 'home.json');
 
@@ -31,12 +38,11 @@ const fileOf = (home: string): string => join(home, 'home.json');
 export async function claimHome(folder: string): Promise<void> {
   const home = await realpath(folder);
   const known = await readRecord(fileOf(home), identity);
-  if (known?.path === home) return;
-  if (known && (await isOther(home, known))) {
-    throw new LonghaulError(
-      'invalid_input',
-      `${home} is a copy of the home ${known.path}, which still exists: both have the same open tasks and worktrees. Use LONGHAUL_HOME=${known.path}, or remove one of the two, or start with an empty folder.`,
-    );
+  const place = await placeOnDisk(home);
+  if (known?.path === home && known.inode === place.inode && known.mount_point === place.mount_point) return;
+  if (known && known.path !== home) {
+    await refuseWhileUnmounted(home, known, place.inode);
+    await refuseCopy(home, known);
   }
   const from = [...new Set([...(known?.moved_from ?? []), ...(known ? [known.path] : [])])].filter(
     (one) => one !== home,
@@ -44,8 +50,51 @@ export async function claimHome(folder: string): Promise<void> {
   await writeJson(fileOf(home), {
     id: known?.id ?? randomUUID(),
     path: home,
+    ...place,
     ...(from.length > 0 && { moved_from: from }),
   });
+}
+
+async function refuseCopy(home: string, known: Identity): Promise<void> {
+  if (await isOther(home, known)) {
+    throw new LonghaulError(
+      'invalid_input',
+      `${home} is a copy of the home ${known.path}, which still exists: both have the same open tasks and worktrees. Use LONGHAUL_HOME=${known.path}, or remove one of the two, or start with an empty folder.`,
+    );
+  }
+}
+
+/** A disk that is not mounted may have the original: only the very folder, mounted at another place, is started then. */
+async function refuseWhileUnmounted(
+  home: string,
+  { path, inode, mount_point: disk }: Identity,
+  now: number,
+): Promise<void> {
+  if (disk === undefined || inode === now || (await isMountPoint(disk))) return;
+  throw new LonghaulError(
+    'invalid_input',
+    `${home} was last started at ${path}, on the disk at ${disk}, which is not mounted now: the home there may still exist, and both would have the same open tasks and worktrees. Mount it and use LONGHAUL_HOME=${path}; or, if that home no longer exists, remove the line "mount_point" from ${fileOf(home)}.`,
+  );
+}
+
+interface PlaceOnDisk {
+  readonly inode: number;
+  readonly mount_point?: string;
+}
+
+async function placeOnDisk(folder: string): Promise<PlaceOnDisk> {
+  const { dev, ino } = await stat(folder);
+  let disk = folder;
+  while (disk !== '/' && (await stat(dirname(disk))).dev === dev) disk = dirname(disk);
+  return { inode: ino, ...(disk !== '/' && { mount_point: disk }) };
+}
+
+/** A folder that another file system begins at. */
+async function isMountPoint(folder: string): Promise<boolean> {
+  const [own, above] = await Promise.all(
+    [stat(folder), stat(dirname(folder))].map((found) => found.catch(() => undefined)),
+  );
+  return own !== undefined && above !== undefined && own.dev !== above.dev;
 }
 
 /** Where the home was, as long as its worktrees are known by these paths. Empty: in no other place, or there is no record. */
@@ -60,11 +109,13 @@ export async function formerPaths(folder: string): Promise<string[]> {
 export async function forgetFormerPaths(folder: string): Promise<void> {
   const file = fileOf(await realpath(folder));
   const known = await readRecord(file, identity);
-  if (known) await writeJson(file, { id: known.id, path: known.path });
+  if (!known) return;
+  const { moved_from: _former, ...now } = known;
+  await writeJson(file, now);
 }
 
 /** Whether the recorded path leads to another folder with the same id. */
-async function isOther(home: string, { id, path }: z.infer<typeof identity>): Promise<boolean> {
+async function isOther(home: string, { id, path }: Identity): Promise<boolean> {
   const there = await readRecord(fileOf(path), identity).catch(() => undefined);
   if (there?.id !== id) return false;
   const [one, other] = await Promise.all([stat(home), stat(path)]);

@@ -43,6 +43,13 @@ export async function withPassword(passfile: string, databaseUrl: string): Promi
   return url.href;
 }
 
+/** Whether two addresses lead to the same database: host, port and name are equal, whatever user and password are. */
+export function isSameDatabase(one: string, other: string): boolean {
+  const [a, b] = [parsed(one), parsed(other)];
+  if (!a || !b) return one === other;
+  return hostOf(a) === hostOf(b) && portOf(a) === portOf(b) && a.pathname === b.pathname;
+}
+
 /** The password in clear, for PGPASSWORD. */
 export function passwordOf(databaseUrl: string): string | undefined {
   const url = parsed(databaseUrl);

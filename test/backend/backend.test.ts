@@ -218,7 +218,8 @@ test('it says once that its port is taken; whose fault that is depends on who ch
     return JSON.parse(said.trim().split('\n').at(-1) ?? '');
   };
   const message = `cannot listen on ${LONGHAUL_LISTEN}: the port is taken`;
-  expect(await fatal({})).toMatchObject({ msg: message, err: { message, code: 'service_unreachable' } });
+  const supervised = `${message}; the supervisor starts the backend again, on another port unless LONGHAUL_LISTEN names this one`;
+  expect(await fatal({})).toMatchObject({ msg: supervised, err: { message: supervised, code: 'service_unreachable' } });
   expect(await fatal({ LONGHAUL_READY_FD: undefined })).toMatchObject({ err: { message, code: 'invalid_input' } });
   stranger.close();
 });

@@ -1,10 +1,12 @@
-import { cp, mkdtemp, readdir, readFile, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { refuseMovedHome } from '../../../maintenance/moved-home.ts';
 import { claimHome, forgetFormerPaths, formerPaths } from '../../../services/home/identity.ts';
 import { DAMAGES } from '../../lab/damage.ts';
+import { mountSmallDisk } from '../../lab/small-disk.ts';
 
 let root: string;
 let home: string;
@@ -36,6 +38,35 @@ test('a copy whose original is gone is the home from then on', async () => {
   await rm(home, { recursive: true });
   await claimHome(copy);
   expect(JSON.parse(await text(copy))).toMatchObject({ path: copy });
+});
+
+test('a copy whose original is on a disk that is not mounted is refused; the disk at another place is no copy', async () => {
+  const disk = mountSmallDisk(path.join(root, 'disk'), 1);
+  const original = path.join(disk.folder, 'home');
+  const elsewhere = path.join(root, 'elsewhere');
+  try {
+    await mkdir(original);
+    await claimHome(original);
+    await cp(original, copy, { recursive: true });
+    await mkdir(elsewhere);
+    execFileSync('mount', ['--bind', disk.folder, elsewhere]);
+    disk.unmount();
+    await expect(claimHome(copy)).rejects.toMatchObject({
+      code: 'invalid_input',
+      message: expect.stringContaining(`on the disk at ${disk.folder}, which is not mounted now`) as string,
+    });
+    await claimHome(path.join(elsewhere, 'home'));
+    expect(await formerPaths(path.join(elsewhere, 'home'))).toEqual([original]);
+
+    const record = JSON.parse(await text(copy)) as { mount_point?: string };
+    delete record.mount_point;
+    await writeFile(path.join(copy, 'home.json'), JSON.stringify(record));
+    await claimHome(copy);
+  } finally {
+    execFileSync('sh', ['-c', 'umount --lazy "$1" "$2" || true', 'sh', elsewhere, disk.folder], {
+      stdio: 'pipe',
+    });
+  }
 });
 
 test('a home that was renamed is the same one, and its copy at the old path is refused', async () => {
