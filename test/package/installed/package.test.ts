@@ -56,7 +56,9 @@ test('the tarball holds the whole program, compiled, and nothing of its making',
     name.endsWith('.ts') ? [name.replace(/ts$/, 'js'), name.replace(/ts$/, 'd.ts')] : [name],
   );
   const dist = inPackage.filter((name) => name.startsWith('dist/')).sort();
-  expect(dist).toEqual([...built, 'workflow-bundle.js', 'backend/BUNDLED-LICENSES.txt'].map((name) => `dist/${name}`).sort());
+  expect(dist).toEqual(
+    [...built, 'workflow-bundle.js', 'backend/BUNDLED-LICENSES.txt'].map((name) => `dist/${name}`).sort(),
+  );
 });
 
 test('an install has none of our development tools, and links to no file of the machine that built it', async () => {
