@@ -44,6 +44,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   method_not_allowed: 405,
   request_timeout: 408,
   idempotency_conflict: 409,
+  task_open: 409,
+  session_at_work: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   too_many_attempts: 429,
@@ -140,7 +142,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 
 /** An answer that did not come says nothing of whether the request was carried out. */
 function perhapsDone(failure: LonghaulError, { method, headers, routeOptions }: FastifyRequest): LonghaulError {
-  if (method !== 'POST' || failure.code === 'too_many_connections') return failure;
+  if ((method !== 'POST' && method !== 'DELETE') || failure.code === 'too_many_connections') return failure;
   const next = routeOptions.config.repeatable
     ? 'It may be sent again.'
     : headers['idempotency-key'] === undefined

@@ -29,6 +29,9 @@ export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
         : undefined,
   });
 
+/** Of a path that load balancers and scrapers request: they append parameters of their own, which change nothing here. */
+export const anyQuery = z.looseObject({});
+
 const MAX_LIMIT = 100;
 const DEFAULT_LIMIT = 20;
 export const pageLimit = (standard: number) => z.coerce.number().int().min(1).max(MAX_LIMIT).default(standard);
@@ -57,7 +60,11 @@ const anywhere = {
 
 const sometimes = {
   missing: { 404: problemDocument('There is no such thing.') },
-  conflict: { 409: problemDocument('The Idempotency-Key came with another request before.') },
+  conflict: {
+    409: problemDocument(
+      'The Idempotency-Key came with another request before, or the task or its session is at work.',
+    ),
+  },
   body: { 413: problemDocument('The body is too large.'), 415: problemDocument('The body is not JSON.') },
   refused: { 422: problemDocument('The request is well formed; what it asks for cannot be done as things stand.') },
 };

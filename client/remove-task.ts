@@ -8,8 +8,8 @@ import { missing, parseId } from './short-ids.ts';
 export type RemovedTask = Omit<Extract<TaskRemoval, { kind: 'removed' }>, 'kind'>;
 
 /**
- * Its row, messages, frames and change go; the commit of its result stays in the repository. Fails with `task_not_found`,
- * and with `invalid_input` for a task that has not ended or whose session is at work.
+ * Removes its row, messages, frames and change; the commit of its result stays in the repository. Fails with `task_not_found`,
+ * with `task_open` if it has not ended, and with `session_at_work` if another task of its session is at work.
  */
 export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Promise<RemovedTask> {
   const taskId = parseId('task', id);
@@ -22,6 +22,6 @@ export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Pr
   const why =
     removal.why === 'task_open'
       ? `is ${removal.state}: only a task that has ended can be removed. \`longhaul cancel ${shortId(taskId)}\` ends it.`
-      : 'belongs to a session in which another task is at work: remove it when that one has ended.';
-  throw new LonghaulError('invalid_input', `Task ${taskId} ${why}`);
+      : 'belongs to a session in which another task is at work: remove it after that task has ended.';
+  throw new LonghaulError(removal.why, `Task ${taskId} ${why}`);
 }

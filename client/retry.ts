@@ -5,25 +5,41 @@ import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { missing, parseId } from './short-ids.ts';
+import { submitOnce, type SubmittedOnce } from './submit-once.ts';
+import type { ReadDeps } from './tasks.ts';
 import { submit, type Submission, type SubmitDeps, type SubmittedTask } from './submit.ts';
+
+/** The same as `retry`, sent again under a key of the caller's: it is one task. Fails as `submitOnce` does. */
+export async function retryOnce(
+  deps: SubmitDeps & ReadDeps & Pick<SubmitDeps, 'sql'>,
+  id: TaskId,
+  key: string,
+): Promise<SubmittedOnce> {
+  return submitOnce(deps, await submissionOf(deps, id), key);
+}
 
 /**
  * A new task with the input, agent, model, mode, policy and priority of one that has ended. It continues the session that
- * the first one was given; where the first one began a session, the new one begins another. Fails as `submit` does.
+ * the first one was given; where the first one began a session, the new one begins another. Fails as `submit` does, and
+ * with `task_open` for a task that has not ended.
  */
 export async function retry(deps: SubmitDeps, id: TaskId): Promise<SubmittedTask> {
+  return submit(deps, await submissionOf(deps, id));
+}
+
+async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
   const taskId = parseId('task', id);
   const task = await findTask(deps.sql, taskId);
   if (!task) throw missing('task', taskId);
   if (!isFinal(task.state)) {
     throw new LonghaulError(
-      'invalid_input',
+      'task_open',
       `Task ${taskId} is ${task.state}: only a task that has ended can be retried. \`longhaul cancel ${shortId(taskId)}\` ends it.`,
     );
   }
   const given = task.session_id !== null && task.session_id !== idOf(taskId, 'session');
   const { priority } = task;
-  const submission: Submission = {
+  return {
     input: task.input,
     ...(task.project_id && { projectId: task.project_id }),
     ...(task.agent && { agent: task.agent }),
@@ -36,5 +52,4 @@ export async function retry(deps: SubmitDeps, id: TaskId): Promise<SubmittedTask
     ...(given && task.session_id && { sessionId: task.session_id }),
     ...(given && task.chat_id && { chatId: task.chat_id }),
   };
-  return submit(deps, submission);
 }

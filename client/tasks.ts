@@ -39,7 +39,7 @@ interface TaskLinks {
 export type Linked<Task> = Task & TaskLinks;
 export type TaskDescription = Linked<TaskView>;
 
-export const TASK_ACTIONS = ['cancel'] as const;
+export const TASK_ACTIONS = ['cancel', 'retry', 'remove'] as const;
 export type TaskAction = (typeof TASK_ACTIONS)[number];
 
 /** Fails with `task_not_found`, or with `invalid_input` for what is no task id. */
@@ -110,7 +110,8 @@ function withLinks<Task extends LinkedFacts>(
   return { ...task, workflow_id: workflowId, workflow_url: url, actions: actionsOf(task) };
 }
 
-/** A wish to cancel stands until the task ends; to ask again would change nothing. */
+/** A cancel request stays until the task ends; a second one changes nothing. */
 function actionsOf(task: Pick<TaskView, 'state' | 'cancel_requested_at'>): TaskAction[] {
-  return isFinal(task.state) || task.cancel_requested_at !== null ? [] : ['cancel'];
+  if (isFinal(task.state)) return ['retry', 'remove'];
+  return task.cancel_requested_at === null ? ['cancel'] : [];
 }

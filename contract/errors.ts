@@ -24,6 +24,8 @@ export const ERRORS = {
   body_too_large: { origin: 'caller', retryable: false },
   unsupported_media_type: { origin: 'caller', retryable: false },
   idempotency_conflict: { origin: 'caller', retryable: false },
+  task_open: { origin: 'caller', retryable: true },
+  session_at_work: { origin: 'caller', retryable: true },
   unauthorized: { origin: 'caller', retryable: false },
   host_refused: { origin: 'caller', retryable: false },
   too_many_connections: { origin: 'host', retryable: true },

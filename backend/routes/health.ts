@@ -4,7 +4,7 @@ import type { Longhaul } from '../../client/connection.ts';
 import { checkHealth } from '../../client/health.ts';
 import type { Intake } from '../../client/intake.ts';
 import type { Api } from '../deps.ts';
-import { problemDocument, problems } from '../schemas.ts';
+import { anyQuery, problemDocument, problems } from '../schemas.ts';
 
 export interface HealthDeps {
   readonly longhaul: Longhaul;
@@ -28,6 +28,7 @@ export function healthRoutes(api: Api, { longhaul, intake }: HealthDeps): void {
     summary: 'Whether the process runs',
     tags,
     security,
+    querystring: anyQuery,
     response: { 200: z.object({ status: z.literal('ok') }), ...always },
   };
   api.get('/healthz', { config: { open: true }, schema: alive }, () => ({ status: 'ok' as const }));
@@ -37,6 +38,7 @@ export function healthRoutes(api: Api, { longhaul, intake }: HealthDeps): void {
     summary: 'Whether it can do its work, part by part',
     tags,
     security,
+    querystring: anyQuery,
     response: {
       ...always,
       200: readiness.describe('It can.'),

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Api } from '../deps.ts';
 import type { BackendMetrics } from '../metrics.ts';
-import { problems } from '../schemas.ts';
+import { anyQuery, problems } from '../schemas.ts';
 
 export interface MetricsDeps {
   readonly metrics: BackendMetrics;
@@ -15,6 +15,7 @@ export function metricsRoute(api: Api, { metrics, open }: MetricsDeps): void {
     operationId: 'getMetrics',
     summary: "Metrics in Prometheus' text format",
     tags: ['service'],
+    querystring: anyQuery,
     ...(open ? { security: [] } : {}),
     response: {
       200: { description: 'One metric a line.', content: { 'text/plain': { schema: z.string() } } },

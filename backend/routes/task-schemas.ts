@@ -78,6 +78,17 @@ export const task = z
   })
   .meta({ id: 'Task' });
 
+export const removedTask = z
+  .object({
+    task_id: id,
+    session: z.enum(['none', 'kept', 'removed']).describe('removed: the session was empty without the task.'),
+    kept_result: z
+      .object({ ref: z.string(), commit: z.string(), project_path: nullableText })
+      .nullable()
+      .describe('The commit of its result, which stays in the repository. Null: the task left none.'),
+  })
+  .meta({ id: 'RemovedTask' });
+
 export const cancelled = z.object({
   outcome: z
     .enum(['cancelled', 'requested', 'recorded', 'already_ended'])

@@ -1,14 +1,16 @@
-/** Tasks: hand over, look, cancel. */
+/** Tasks: submit, read, cancel, retry, remove. */
 import { z } from 'zod';
 import { cancel } from '../../client/cancel.ts';
 import { submit, type Submission } from '../../client/submit.ts';
+import { removeTask } from '../../client/remove-task.ts';
+import { retry, retryOnce } from '../../client/retry.ts';
 import { submitOnce } from '../../client/submit-once.ts';
 import { describe, pageOfTasks, type TaskDescription } from '../../client/tasks.ts';
 import type { ProjectId, SessionId, TaskId } from '../../contract/ids.ts';
 import { TASK_STATES } from '../../contract/task.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, pageOf, pageQuery, problems, query, text } from '../schemas.ts';
-import { cancelled, newTask, task } from './task-schemas.ts';
+import { cancelled, newTask, removedTask, task } from './task-schemas.ts';
 
 const idempotency = z.object({
   'idempotency-key': z
@@ -43,11 +45,11 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
       const { taskId } = await submit(deps, submission);
       return reply
         .code(201)
-        .header('location', `/api/tasks/${taskId}`)
+        .header('location', pathOf(taskId))
         .send(taskBody(await describe(deps, taskId)));
     }
     const made = await submitOnce(deps, submission, key);
-    void reply.header('location', `/api/tasks/${made.task.id}`).header('idempotency-replayed', String(made.replayed));
+    void reply.header('idempotency-replayed', String(made.replayed)).header('location', pathOf(made.task.id));
     return reply.code(201).send(taskBody(made.task));
   });
 
@@ -93,6 +95,47 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
     const done = outcome === 'cancelled' || outcome === 'already_ended';
     return reply.code(done ? 200 : 202).send({ outcome, task: taskBody(await describe(deps, taskId)) });
   });
+
+  const again = {
+    operationId: 'retryTask',
+    summary: 'Retry a task that has ended',
+    description:
+      'A new task with the same input, agent, model, mode, policy and priority; in the same session if the first one was given a session.',
+    tags,
+    params: idParams,
+    headers: idempotency,
+    response: { 201: task, ...problems('missing', 'conflict', 'body', 'refused') },
+  };
+  api.post('/tasks/:id/retry', { schema: again }, async (request, reply) => {
+    const key = request.headers['idempotency-key'];
+    const id = request.params.id as TaskId;
+    if (key === undefined) {
+      const { taskId } = await retry(deps, id);
+      return reply
+        .code(201)
+        .header('location', pathOf(taskId))
+        .send(taskBody(await describe(deps, taskId)));
+    }
+    const made = await retryOnce(deps, id, key);
+    void reply.header('idempotency-replayed', String(made.replayed)).header('location', pathOf(made.task.id));
+    return reply.code(201).send(taskBody(made.task));
+  });
+
+  const remove = {
+    operationId: 'removeTask',
+    summary: 'Remove a task that has ended',
+    description:
+      'Its messages, frames and change are removed with it. The commit of its result stays in the repository.',
+    tags,
+    params: idParams,
+    response: { 200: removedTask, ...problems('missing', 'conflict', 'body') },
+  };
+  api.delete('/tasks/:id', { config: { repeatable: true }, schema: remove }, async ({ params }) => {
+    const id = params.id as TaskId;
+    const { session, resultCommit: commit, projectPath } = await removeTask(deps, id);
+    const kept = commit === null ? null : { ref: taskRefName(id), commit, project_path: projectPath };
+    return { task_id: id, session, kept_result: kept };
+  });
 }
 
 function submissionOf(body: z.output<typeof newTask>): Submission {
@@ -111,6 +154,9 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
   });
   return { ...rest, input };
 }
+
+const pathOf = (id: TaskId): string => `/api/tasks/${id}`;
+const taskRefName = (id: TaskId): string => `refs/longhaul/tasks/${id}`;
 
 /** Its files are listed with the change itself. */
 function taskBody({ change, warnings = [], ...rest }: TaskDescription): z.output<typeof task> {

@@ -46,9 +46,11 @@ test('it names what there is, each with the problems that it may answer with', (
       'get /healthz',
       'get /metrics',
       'get /readyz',
+      'delete /api/tasks/{id}',
       'post /api/projects',
       'post /api/tasks',
       'post /api/tasks/{id}/cancel',
+      'post /api/tasks/{id}/retry',
     ].sort(),
   );
   for (const [path, methods] of Object.entries(paths)) {
@@ -79,6 +81,7 @@ test('each operation has a name of its own, that stays', () => {
   );
   // Generated clients call their functions so: added to, never renamed.
   expect(Object.fromEntries(names)).toEqual({
+    'delete /api/tasks/{id}': 'removeTask',
     'get /api/agents': 'listAgents',
     'get /api/changes': 'listChanges',
     'get /api/changes/{id}': 'getChange',
@@ -95,6 +98,7 @@ test('each operation has a name of its own, that stays', () => {
     'post /api/projects': 'addProject',
     'post /api/tasks': 'createTask',
     'post /api/tasks/{id}/cancel': 'cancelTask',
+    'post /api/tasks/{id}/retry': 'retryTask',
   });
 });
 

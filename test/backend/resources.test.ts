@@ -244,3 +244,10 @@ test('a request keeps its id, unless that could not stand in a log', async () =>
   const other = await server.get('/api/agents', { 'x-request-id': 'a b' });
   expect(other.headers.get('x-request-id')).toMatch(/^[\da-f-]{36}$/);
 });
+
+test.each(['/healthz?x=1', '/readyz?x=1&x=2', '/metrics?collect[]=cpu'])(
+  '%s is answered: load balancers and scrapers append parameters',
+  async (path) => {
+    expect(await server.get(path)).toMatchObject({ status: 200 });
+  },
+);
