@@ -1,7 +1,7 @@
 /** Shows a task's frames in order: streamed text, tool calls with their results, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import type { TaskId } from '../contract/ids.ts';
-import type { Phase } from '../contract/task.ts';
+import type { Phase, ShownPhase } from '../contract/task.ts';
 import type { PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { reasonText } from './attempts.ts';
 import { type LogFrame, replayed } from './replay.ts';
@@ -15,6 +15,7 @@ const SPIN_MS = 100;
 const PLAN_LINES = 6;
 const USER_LINES = 3;
 
+const isPhase = (phase: ShownPhase): phase is Phase => Object.hasOwn(PHASES, phase);
 const PHASES: Record<Phase, string> = {
   queued: 'queued',
   preparing: 'preparing the worktree',
@@ -129,7 +130,7 @@ export class Timeline {
   }
 
   #enter({ phase, attempt, waits_until: until, error_code: code }: TaskStateFrame): void {
-    this.#phase = phase;
+    if (isPhase(phase)) this.#phase = phase;
     this.#until = until ?? undefined;
     if (until !== undefined) this.#waits(until, Date.now());
     if (attempt === undefined || attempt <= this.#attempt) return;
@@ -216,7 +217,7 @@ export class Timeline {
       }
     }
     const task = snapshot.tasks.find((candidate) => candidate.task_id === taskId);
-    if (task) this.#phase = task.phase;
+    if (task && isPhase(task.phase)) this.#phase = task.phase;
     this.#until = task?.phase === 'waiting_limit' ? (task.waits_until ?? undefined) : undefined;
   }
 

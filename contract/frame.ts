@@ -1,7 +1,7 @@
 /** One entry of a session's log, as readers get it and as it is stored (`body` contains the fields of its type). */
 import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
 import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
-import type { Phase, TaskState } from './task.ts';
+import type { ShownPhase, TaskState } from './task.ts';
 import type { ErrorCode } from './errors.ts';
 
 interface OfMessage {
@@ -37,7 +37,7 @@ export type FrameBody =
   | {
       readonly type: 'task_state';
       readonly state: TaskState;
-      readonly phase: Phase;
+      readonly phase: ShownPhase;
       readonly error_code?: ErrorCode;
       readonly output_summary?: string;
       readonly attempt?: number;

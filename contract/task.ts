@@ -22,6 +22,8 @@ export const TASK_STATES = ['pending', 'running', 'completed', 'failed', 'cancel
 export type TaskState = (typeof TASK_STATES)[number];
 export type FinalState = Extract<TaskState, 'completed' | 'failed' | 'cancelled'>;
 export const FINAL_STATES: readonly TaskState[] = ['completed', 'failed', 'cancelled'];
+/** The phase of a task as its row, REST and frames show it: after the end it is the final state. */
+export type ShownPhase = Phase | FinalState;
 export const isFinal = (state: TaskState): state is FinalState => FINAL_STATES.includes(state);
 
 export type ExecutionPath = 'acp' | 'pty' | 'native';

@@ -5,9 +5,10 @@
  */
 import type { Db, Sql } from '../store/sql.ts';
 import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
-import type { Phase, TaskState } from '../contract/task.ts';
+import type { ShownPhase, TaskState } from '../contract/task.ts';
 import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contract/vocabulary.ts';
 import type { PageKey, PageRange } from '../store/pages.ts';
+import { shownPhase } from '../store/task-views.ts';
 import type { FrameEnvelope } from '../contract/frame.ts';
 import { toolCallIn } from './message-json.ts';
 import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
@@ -16,7 +17,7 @@ export interface SnapshotTask {
   readonly task_id: TaskId;
   readonly agent: string | null;
   readonly state: TaskState;
-  readonly phase: Phase;
+  readonly phase: ShownPhase;
   /** In phase waiting_limit: when it continues. */
   readonly waits_until: string | null;
   readonly error_code: string | null;
@@ -135,7 +136,7 @@ const restOf = async (db: Db, sessionId: SessionId) => ({
 /** In their order. `limit`: the newest ones only. */
 async function tasksOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotTask[]> {
   const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`
-    SELECT id AS task_id, agent, coalesce(state, 'unknown') AS state, phase, waits_until, error_code, output_summary, created_at, started_at, ended_at
+    SELECT id AS task_id, agent, coalesce(state, 'unknown') AS state, ${shownPhase(db, 'tasks')}, waits_until, error_code, output_summary, created_at, started_at, ended_at
       FROM tasks WHERE session_id = ${sessionId} ORDER BY queue_position DESC, created_at DESC, id DESC LIMIT ${limit}`;
   return rows.toReversed().map((row) => ({
     ...row,

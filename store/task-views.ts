@@ -1,6 +1,6 @@
 /** Tasks as the API and the CLI show them. */
 import type { ChangeId, ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
-import type { Phase, TaskState } from '../contract/task.ts';
+import { FINAL_STATES, type Phase, type ShownPhase, type TaskState } from '../contract/task.ts';
 import {
   cutPage,
   isAfter,
@@ -28,7 +28,8 @@ export interface TaskView {
   readonly session_id: SessionId | null;
   readonly chat_id: ChatId | null;
   readonly state: TaskState;
-  readonly phase: Phase;
+  /** The final state, if the task has ended. */
+  readonly phase: ShownPhase;
   readonly error_code: string | null;
   readonly output_summary: string | null;
   readonly execution_path: string | null;
@@ -62,14 +63,18 @@ export interface ChangeView {
 }
 
 const TEXTS =
-  'agent model mode_id thinking_option_id phase error_code output_summary execution_path permission_policy run_id host kept_worktree cancel_reason'.split(
+  'agent model mode_id thinking_option_id error_code output_summary execution_path permission_policy run_id host kept_worktree cancel_reason'.split(
     ' ',
   );
 const NAME_CHARS = 5_000;
 
+/** Rows that another program ended, or that are older, have the last phase of the work. `from`: the table's name in the statement. */
+export const shownPhase = (db: Db, from: string) => db`
+  CASE WHEN ${db(from)}.state = ANY (${[...FINAL_STATES]}) THEN ${db(from)}.state ELSE left(${db(from)}.phase, ${NAME_CHARS}) END AS phase`;
+
 const columns = (db: Db) => db`
   t.id, t.project_id, left(p.name, ${NAME_CHARS}) AS project_name, left(p.path, ${NAME_CHARS}) AS project_path,
-  ${shownText(db, 't', ...TEXTS)}
+  ${shownText(db, 't', ...TEXTS)} ${shownPhase(db, 't')},
   t.session_id, t.chat_id, coalesce(left(t.state, ${NAME_CHARS}), 'unknown') AS state, t.priority, t.cost_tokens,
   ${isoTime(db, 'waits_until')}, ${isoTime(db, 'cancel_requested_at')}, ${isoTime(db, 'created_at')}, ${isoTime(db, 'started_at')}, ${isoTime(db, 'ended_at')}`;
 

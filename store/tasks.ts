@@ -131,12 +131,12 @@ export async function cancelUnstarted(
   { taskId, summary }: { taskId: TaskId; summary: string },
 ): Promise<Transition> {
   const rows = await tx<{ session_id: SessionId | null }[]>`
-    UPDATE tasks SET state = 'cancelled', ended_at = clock_timestamp(), output_summary = ${summary},
+    UPDATE tasks SET state = 'cancelled', phase = 'cancelled', ended_at = clock_timestamp(), output_summary = ${summary},
                      cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
      WHERE id = ${taskId} AND state = ANY (${OPEN}) AND claimed_at IS NULL AND run_id IS NULL
     RETURNING session_id`;
   const transition = await transitionOf(tx, taskId, rows);
-  await appendEnd(tx, transition, { taskId, state: 'cancelled', phase: 'queued', summary });
+  await appendEnd(tx, transition, { taskId, state: 'cancelled', summary });
   return transition;
 }
 
@@ -146,11 +146,11 @@ export async function failUnstarted(
   { taskId, code, summary }: { taskId: TaskId; code: ErrorCode; summary: string },
 ): Promise<Transition> {
   const rows = await tx<{ session_id: SessionId | null }[]>`
-    UPDATE tasks SET state = 'failed', ended_at = clock_timestamp(), error_code = ${code}, output_summary = ${summary}
+    UPDATE tasks SET state = 'failed', phase = 'failed', ended_at = clock_timestamp(), error_code = ${code}, output_summary = ${summary}
      WHERE id = ${taskId} AND state = ANY (${OPEN}) AND run_id IS NULL
     RETURNING session_id`;
   const transition = await transitionOf(tx, taskId, rows);
-  await appendEnd(tx, transition, { taskId, state: 'failed', phase: 'queued', summary });
+  await appendEnd(tx, transition, { taskId, state: 'failed', code, summary });
   return transition;
 }
 
@@ -191,7 +191,7 @@ export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
   const { taskId, state, code, summary, kept } = ending;
   const rows = await tx<{ session_id: SessionId | null }[]>`
     UPDATE tasks
-       SET state = ${state}, phase = 'cleaning', ended_at = clock_timestamp(), output_summary = ${summary},
+       SET state = ${state}, phase = ${state}, ended_at = clock_timestamp(), output_summary = ${summary},
            error_code = ${code ?? null}, waits_until = NULL, withheld = NULL, kept_worktree = ${kept?.worktree ?? null},
            cost_tokens = (SELECT ${tokenCount(tx, tx`tokens_used`)} FROM messages WHERE id = tasks.message_id)
      WHERE id = ${taskId} AND ${isNotFinal(tx)}
@@ -203,7 +203,6 @@ export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
   await appendEnd(tx, transition, {
     taskId,
     state,
-    phase: 'cleaning',
     code,
     summary,
     before: [...ending.before, ...warning],
@@ -212,20 +211,19 @@ export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
 }
 
 type EndFrame = Pick<TaskEnding, 'taskId' | 'state' | 'code' | 'summary'> & {
-  readonly phase: Phase;
   readonly before?: readonly KeyedFrame[];
 };
 
 async function appendEnd(
   tx: Tx,
   transition: Transition,
-  { taskId, state, phase, code, summary, before = [] }: EndFrame,
+  { taskId, state, code, summary, before = [] }: EndFrame,
 ): Promise<void> {
   if (transition.kind !== 'moved' || transition.sessionId === null) return;
   const body = {
     type: 'task_state',
     state,
-    phase,
+    phase: state,
     output_summary: summary,
     ...(code !== undefined && { error_code: code }),
   } as const;

@@ -58,7 +58,7 @@ const sessionTask = z.object({
   task_id: id,
   agent: nullableText,
   state: z.string(),
-  phase: z.string(),
+  phase: z.string().describe('After the end the final state.'),
   waits_until: time,
   error_code: nullableText,
   output_summary: nullableText,

@@ -49,7 +49,7 @@ export const task = z
     state: z.string().describe('pending, running, completed, failed or cancelled; the last three are final.'),
     phase: z
       .string()
-      .describe('queued, preparing, starting, working, waiting_permission, waiting_limit, collecting or cleaning.'),
+      .describe('queued, preparing, starting, working, waiting_permission, waiting_limit, collecting or cleaning; after the end the final state.'),
     error_code: nullableText,
     output_summary: nullableText,
     execution_path: nullableText,

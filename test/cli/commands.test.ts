@@ -75,7 +75,7 @@ async function open(taskId: TaskId): Promise<LabMessage> {
 
 async function end(message: LabMessage, state: 'completed' | 'failed' | 'cancelled'): Promise<void> {
   await sql`UPDATE tasks SET state = ${state}, ended_at = now(), output_summary = 'said why' WHERE id = ${message.taskId}`;
-  await append(sql, message, [{ type: 'task_state', state, phase: 'cleaning' }]);
+  await append(sql, message, [{ type: 'task_state', state, phase: state }]);
 }
 
 test.each([

@@ -58,7 +58,7 @@ async function run(input: string, size: { cols: number; rows: number }, shell?: 
   const say = (...bodies: FrameBody[]): Promise<void> => append(sql, message, bodies);
   const end = async (): Promise<void> => {
     await sql`UPDATE tasks SET state = 'completed', ended_at = now() WHERE id = ${task.id}`;
-    await say({ type: 'task_state', state: 'completed', phase: 'cleaning' });
+    await say({ type: 'task_state', state: 'completed', phase: 'completed' });
   };
   return { terminal, message, say, end };
 }

@@ -27,7 +27,7 @@ async function collect(taskId: TaskId): Promise<FollowedFrame[]> {
   return all;
 }
 
-const completed: FrameBody = { type: 'task_state', state: 'completed', phase: 'cleaning' };
+const completed: FrameBody = { type: 'task_state', state: 'completed', phase: 'completed' };
 
 test('a follower gets the frames of its task only, from the first to the end', async () => {
   const mine = await labSession(sql);

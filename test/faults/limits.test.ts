@@ -114,7 +114,7 @@ test('when it is lifted the turn goes on in its session and worktree, as often a
     ({ type, body }) => type === 'task_state' && body['phase'] !== 'working',
   );
   const waited = ['waiting_limit', 'queued', 'starting'];
-  const phases = ['preparing', 'starting', ...waited, ...waited, 'collecting', 'cleaning'];
+  const phases = ['preparing', 'starting', ...waited, ...waited, 'collecting', 'completed'];
   expect(told.map(({ body }) => body['phase'])).toEqual(phases);
   expect(told.map(({ body }) => body['error_code'])).toEqual(
     phases.map((phase, at) => (phase === 'starting' && at > 1 ? 'usage_limit' : undefined)),
