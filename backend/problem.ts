@@ -1,11 +1,11 @@
 /** Failures as HTTP says them: problem documents (RFC 9457) with our `error_code`. The one place that maps them. */
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
-import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { namedFailure } from '../client/outage.ts';
 import { type ErrorCode, ERRORS, LonghaulError } from '../contract/errors.ts';
+import { InvalidRequest } from './validation.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -129,7 +129,7 @@ export function problemMessage(
 
 /** Whatever a route throws. What we have no name for is logged; its message is not for strangers. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (hasZodFastifySchemaValidationErrors(error)) return sendProblem(reply, ...invalid(error));
+  if (error instanceof InvalidRequest) return sendProblem(reply, ...invalid(error));
   // Its connection broke while its body was read. That looks like one to Postgres that broke.
   const brokeOff = error !== null && error === request.raw.errored;
   const failure = brokeOff
@@ -152,19 +152,11 @@ function perhapsDone(failure: LonghaulError, { method, headers, routeOptions }: 
   return new LonghaulError(failure.code, text, { cause: failure });
 }
 
-type Invalid = Pick<FastifyError, 'validation' | 'validationContext'>;
-
-function invalid({ validation = [], validationContext: where }: Invalid): [LonghaulError, ProblemOptions] {
-  const errors = validation.map(({ instancePath, message }) => ({
-    pointer: instancePath === '/' ? '' : instancePath,
-    detail: message ?? 'is not as expected',
-  }));
-  const [first] = errors;
+function invalid({ parts, validationContext: where = 'request' }: InvalidRequest): [LonghaulError, ProblemOptions] {
+  const [first] = parts;
   const at = first?.pointer ? ` at ${first.pointer}` : '';
-  return [
-    new LonghaulError('invalid_input', `${where ?? 'request'}${at}: ${first?.detail ?? 'is not as expected'}`),
-    { errors },
-  ];
+  const failure = new LonghaulError('invalid_input', `${where}${at}: ${first?.detail ?? 'is not as expected'}`);
+  return [failure, { errors: [...parts] }];
 }
 
 /** Codes of Fastify's own refusals. */

@@ -10,7 +10,7 @@ import {
   LogController,
   type preHandlerHookHandler,
 } from 'fastify';
-import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import { isLoopback } from '../services/listen-host.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -32,6 +32,7 @@ import { projectRoutes } from './routes/projects.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { query } from './schemas.ts';
+import { validatorCompiler } from './validation.ts';
 
 /** More than the longest input takes, in any script, escaped where it must be. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;

@@ -239,7 +239,7 @@ describe('a task is cancelled', () => {
     const stopped = await server.post(`/api/tasks/${id}/cancel`, { reason: 'wrong' });
     expect(stopped).toMatchObject({
       status: 200,
-      body: { outcome: 'cancelled', task: { state: 'cancelled', actions: [] } },
+      body: { outcome: 'cancelled', task: { state: 'cancelled', actions: ['retry', 'remove'] } },
     });
     const again = await server.post(`/api/tasks/${id}/cancel`);
     expect(again).toMatchObject({ status: 200, body: { outcome: 'already_ended', task: { cancel_reason: 'wrong' } } });
