@@ -2,6 +2,7 @@
 import type { Db } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import { STREAMED } from './compact.ts';
+import { frameIn, frameTime } from './frame-in.ts';
 import type { Frame } from '../contract/frame.ts';
 
 /** Types that belong to the session and have no place in the history of a task. */
@@ -11,7 +12,7 @@ interface FrameRow {
   readonly seq: number;
   readonly at: Date;
   readonly type: string;
-  readonly body: object;
+  readonly body: unknown;
 }
 
 /** Oldest first, up to the number `upTo`. */
@@ -23,8 +24,7 @@ export async function keptFrames(
     SELECT seq, at, type, body FROM frames
      WHERE session_id = ${sessionId} AND task_id = ${taskId} AND seq <= ${upTo} AND type <> ALL (${[...STREAMED, ...COUNTED]})
      ORDER BY seq`;
-  return rows.map(
-    ({ seq, at, type, body }) =>
-      ({ session_id: sessionId, seq, type, task_id: taskId, at: at.toISOString(), ...body }) as Frame,
+  return rows.flatMap(
+    ({ at, ...row }) => frameIn({ ...row, session_id: sessionId, task_id: taskId, at: frameTime(at) }) ?? [],
   );
 }

@@ -7,7 +7,14 @@
  * not stored, and the reader shows the message without its order.
  */
 import { z } from 'zod';
-import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
+import type {
+  AgentCommand,
+  MessageSegment,
+  PermissionOption,
+  PlanEntry,
+  ToolCall,
+  Usage,
+} from '../contract/vocabulary.ts';
 
 const seq = z.int().nonnegative();
 const at = z.string().refine((text) => !Number.isNaN(Date.parse(text)));
@@ -97,4 +104,32 @@ export const planIn = (value: unknown): PlanEntry[] | null => (Array.isArray(val
 export function segmentsIn(value: unknown): MessageSegment[] | null {
   const parsed = z.array(segment).safeParse(value);
   return parsed.success ? (parsed.data as MessageSegment[]) : null;
+}
+
+const command = z.looseObject({ name: z.string(), description: z.string().catch('') });
+const option = z.looseObject({
+  option_id: z.string(),
+  name: z.string().catch(''),
+  kind: z.enum(['allow_once', 'allow_always', 'reject_once', 'reject_always']).catch('reject_once'),
+});
+const count = z.number().optional().catch(undefined);
+const usage = z.looseObject({
+  input_tokens: count,
+  output_tokens: count,
+  total_tokens: count,
+  context_used: count,
+  context_size: count,
+  cost: z.looseObject({ amount: z.number(), currency: z.string() }).optional().catch(undefined),
+});
+
+/** Without elements that have no `name`. */
+export const commandsIn = (value: unknown): AgentCommand[] => itemsOf(command, value);
+
+/** Without elements that have no `option_id`. */
+export const optionsIn = (value: unknown): PermissionOption[] => itemsOf(option, value);
+
+/** `null`: there is none. */
+export function usageIn(value: unknown): Usage | null {
+  const parsed = usage.safeParse(value);
+  return parsed.success ? (parsed.data as Usage) : null;
 }

@@ -5,6 +5,7 @@
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import type { Frame } from '../contract/frame.ts';
+import { frameIn, frameTime } from './frame-in.ts';
 import type { SnapshotFrame } from './snapshot.ts';
 
 const PAGE_FRAMES = 500;
@@ -44,13 +45,19 @@ function pageOf(first: Entry, entries: readonly Entry[]): LogPage {
     last: last.seq,
     writtenAt: last.at,
     size: entries.reduce((sum, { text }) => sum + text.length + 1, 1),
-    frames: () => (frames ??= entries.map(({ text }) => JSON.parse(text) as Frame)),
+    frames: () => (frames ??= entries.flatMap(frameOf)),
     json: () => (json ??= Buffer.from(`[${entries.map(({ text }) => text).join(',')}]`)),
     above: (seq) => {
       const rest = entries.filter((entry) => entry.seq > seq);
       return pageOf(rest[0] ?? first, rest);
     },
   };
+}
+
+function frameOf({ seq, text }: Entry): Frame[] {
+  const { session_id, type, task_id, at, ...body } = JSON.parse(text) as Frame;
+  const frame = frameIn({ session_id, seq, type, ...(task_id ? { task_id } : {}), at, body });
+  return frame ? [frame] : [];
 }
 
 export function snapshotPage(snapshot: SnapshotFrame): LogPage {
@@ -118,9 +125,9 @@ function pageRead(after: number, rows: readonly PageRow[]): PageRead {
 }
 
 function entryOf(seq: number, { session_id, type, task_id, at, body }: PageRow): Entry {
-  const envelope = { session_id, seq, type, ...(task_id ? { task_id } : {}), at: at.toISOString() };
+  const envelope = { session_id, seq, type, ...(task_id ? { task_id } : {}), at: frameTime(at) };
   // `{…}` and `{…}` become one object: the log's own text stays as it is.
-  const fields = body.slice(1);
+  const fields = body.startsWith('{') ? body.slice(1) : '}';
   const text = `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}`;
-  return { seq, at: at.getTime(), text };
+  return { seq, at: Date.parse(envelope.at), text };
 }

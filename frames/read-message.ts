@@ -3,6 +3,7 @@ import type { Db } from '../store/sql.ts';
 import type { MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment } from '../contract/vocabulary.ts';
 import type { MessageView } from './fold.ts';
+import { frameIn, frameTime } from './frame-in.ts';
 import type { Frame } from '../contract/frame.ts';
 import { SegmentFold } from './segments.ts';
 
@@ -45,7 +46,7 @@ interface FrameRow {
   readonly at: Date;
   readonly type: string;
   readonly task_id: TaskId | null;
-  readonly body: object;
+  readonly body: unknown;
 }
 
 /** Frames of the message and the others of its task, oldest first. */
@@ -63,9 +64,10 @@ async function* framesOf(
        WHERE f.session_id = ${sessionId} AND f.seq > ${after}
          AND (f.task_id = ${taskId}::uuid OR f.body ->> 'message_id' = ${messageId})
        ORDER BY f.seq LIMIT ${FOLD_PAGE}`;
-    for (const { seq, at, type, task_id, body: fields } of rows) {
+    for (const { at, task_id, ...row } of rows) {
       const of = task_id ? { task_id } : {};
-      yield { session_id: sessionId, seq, type, ...of, at: at.toISOString(), ...fields } as Frame;
+      const frame = frameIn({ ...row, ...of, session_id: sessionId, at: frameTime(at) });
+      if (frame) yield frame;
     }
     const last = rows.at(-1);
     if (!last || rows.length < FOLD_PAGE) return;

@@ -10,7 +10,7 @@ import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contrac
 import type { PageKey, PageRange } from '../store/pages.ts';
 import { shownPhase } from '../store/task-views.ts';
 import type { FrameEnvelope } from '../contract/frame.ts';
-import { toolCallIn } from './message-json.ts';
+import { commandsIn, optionsIn, toolCallIn, usageIn } from './message-json.ts';
 import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 
 export interface SnapshotTask {
@@ -168,14 +168,14 @@ async function permissionsOf(db: Db, sessionId: SessionId): Promise<SnapshotPerm
   const rows = await db<SnapshotPermission[]>`
     SELECT id AS permission_id, task_id, options, tool_call
       FROM permissions WHERE session_id = ${sessionId} AND state = 'pending' ORDER BY requested_at, id`;
-  return rows.map((row) => ({ ...row, tool_call: toolCallIn(row.tool_call) }));
+  return rows.map((row) => ({ ...row, options: optionsIn(row.options), tool_call: toolCallIn(row.tool_call) }));
 }
 
 async function latestOf(db: Db, sessionId: SessionId): Promise<Pick<SnapshotFrame, 'commands' | 'usage'>> {
   const newest = (type: string) => db`
     (SELECT body FROM frames WHERE session_id = ${sessionId} AND type = ${type} AND type IN ('agent_commands', 'usage')
       ORDER BY seq DESC LIMIT 1)`;
-  const [row] = await db<{ commands: { commands?: AgentCommand[] } | null; usage: { usage?: Usage } | null }[]>`
-    SELECT ${newest('agent_commands')} AS commands, ${newest('usage')} AS usage`;
-  return { commands: row?.commands?.commands ?? [], usage: row?.usage?.usage ?? null };
+  const [row] = await db<{ commands: unknown; usage: unknown }[]>`
+    SELECT ${newest('agent_commands')} -> 'commands' AS commands, ${newest('usage')} -> 'usage' AS usage`;
+  return { commands: commandsIn(row?.commands), usage: usageIn(row?.usage) };
 }

@@ -6,7 +6,11 @@ import { tableText } from '../../cli/task-text.ts';
 import { cancelBeforeStart } from '../../client/cancel.ts';
 import { listTasks } from '../../client/tasks.ts';
 import { compactFrames } from '../../frames/compact.ts';
+import { keptFrames } from '../../frames/kept-frames.ts';
 import { readPages } from '../../frames/page.ts';
+import { foldMessage } from '../../frames/read-message.ts';
+import { takeSnapshot } from '../../frames/snapshot.ts';
+import { newestCommands } from '../../store/commands.ts';
 import { waitingTasks } from '../../store/left-tasks.ts';
 import {
   cancelsBeforeStart,
@@ -18,7 +22,7 @@ import {
   takeStaleClaims,
 } from '../../store/queue.ts';
 import { taskProgress } from '../../store/task-views.ts';
-import type { SessionId, TaskId } from '../../contract/ids.ts';
+import type { MessageId, SessionId, TaskId } from '../../contract/ids.ts';
 import { type Answer, type LabServer, startServer } from './lab.ts';
 
 /** LONGHAUL_FUZZ_RUNS makes it longer; a failure prints its seed. */
@@ -31,7 +35,7 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const [GOOD_PROJECT, GOOD_SESSION] = [randomUUID(), randomUUID()];
-const [BAD_SESSION, BAD_TASK] = [randomUUID(), randomUUID()];
+const [BAD_SESSION, BAD_TASK, BAD_MESSAGE] = [randomUUID(), randomUUID(), randomUUID()];
 
 const time = fc.constantFrom(
   'infinity',
@@ -104,8 +108,14 @@ const session = fc.record({
   writer: id,
   compacted_seq: int8.map((value) => value ?? '0'),
 });
+const segments = fc.constantFrom<unknown>(
+  [{ type: 'text' }],
+  [{ type: 'x', seq: -1, at: 5 }],
+  [{ type: 'text', text: 5, seq: 1, at: 'x' }],
+  { 0: 1 },
+);
 const message = fc.record({
-  id: fc.uuid(),
+  id: fc.constantFrom(BAD_MESSAGE, randomUUID()),
   session_id: fc.constant(BAD_SESSION),
   chat_id: id,
   task_id: id,
@@ -119,6 +129,7 @@ const message = fc.record({
   finished_at: time,
   tool_calls: json,
   plan: json,
+  segments: fc.oneof(json, segments),
   truncated: fc.boolean(),
 });
 const change = fc.record({
@@ -148,11 +159,43 @@ const agent = fc.record({
 const frame = fc.record({
   session_id: fc.constant(BAD_SESSION),
   seq: fc.integer({ min: 1, max: 5 }),
-  type: fc.constantFrom('delta', 'x', 'usage'),
+  type: fc.constantFrom(
+    'delta',
+    'tool_call',
+    'plan',
+    'task_state',
+    'warning',
+    'agent_commands',
+    'usage',
+    'message',
+    'x',
+  ),
   task_id: id,
-  at: fc.constant('now'),
-  body: fc.constantFrom({}, { message_id: BAD_TASK }),
+  at: fc.constantFrom('now', 'infinity'),
+  body: fc.oneof(
+    json.map((value) => value ?? {}),
+    fc.record({
+      message_id: fc.constantFrom(BAD_MESSAGE, BAD_TASK, 5),
+      content: json,
+      call: json,
+      entries: json,
+      attempt: json,
+      commands: json,
+      usage: json,
+      seq: json,
+      message: json,
+    }),
+  ),
   key: fc.constant(null),
+});
+
+const permission = fc.record({
+  id: fc.uuid(),
+  task_id: fc.constant(BAD_TASK),
+  session_id: fc.constant(BAD_SESSION),
+  state: fc.constantFrom('pending', 'x'),
+  options: json.map((value) => value ?? 5),
+  tool_call: json,
 });
 
 const rows = fc.record({
@@ -161,17 +204,21 @@ const rows = fc.record({
   tables: fc.record({
     tasks: fc.uniqueArray(task, { minLength: 1, maxLength: 3, selector: (row) => row.id }),
     sessions: fc.uniqueArray(session, { maxLength: 2, selector: (row) => row.id }),
-    messages: fc.array(message, { maxLength: 2 }),
+    messages: fc.uniqueArray(message, { maxLength: 2, selector: (row) => row.id }),
     pending_changes: fc.array(change, { maxLength: 2 }),
     projects: fc.array(project, { maxLength: 1 }),
     available_agents: fc.array(agent, { maxLength: 1 }),
-    frames: fc.uniqueArray(frame, { maxLength: 2, selector: (row) => row.seq }),
+    permissions: fc.array(permission, { maxLength: 2 }),
+    frames: fc.uniqueArray(frame, { maxLength: 4, selector: (row) => row.seq }),
   }),
 });
 
+/** SQLSTATE of a row that breaks a constraint. */
+const REFUSED = ['23502', '23503', '23505', '23514'];
+
 async function write({ triggers, tables }: typeof rows extends fc.Arbitrary<infer T> ? T : never): Promise<void> {
   await server.sql.begin(async (tx) => {
-    await tx`TRUNCATE tasks, sessions, messages, pending_changes, projects, available_agents, frames CASCADE`;
+    await tx`TRUNCATE tasks, sessions, messages, pending_changes, projects, available_agents, permissions, frames CASCADE`;
     if (!triggers) await tx`SET LOCAL session_replication_role = replica`;
     for (const [table, list] of Object.entries(tables)) {
       for (const row of list) {
@@ -182,7 +229,7 @@ async function write({ triggers, tables }: typeof rows extends fc.Arbitrary<infe
               inner`INSERT INTO ${inner(table)} SELECT * FROM jsonb_populate_record(NULL::${inner(table)}, ${JSON.stringify(row)}::text::jsonb)`,
           )
           .catch((error: { code?: string }) => {
-            if (error.code !== '23514' && error.code !== '23505') throw error;
+            if (!REFUSED.includes(error.code ?? '')) throw error;
           });
       }
     }
@@ -228,7 +275,18 @@ async function everyReaderAnswers(): Promise<void> {
   await waitingTasks(sql, { longSeconds: 60, silentSeconds: 60 });
   for (const { id: one } of await sql<{ id: TaskId }[]>`SELECT id FROM tasks`) await taskProgress(sql, one);
   const [page] = await readPages(sql, [{ sessionId: BAD_SESSION as SessionId, after: 0 }]);
-  if (page?.kind === 'read' && page.page) page.page.frames();
+  if (page?.kind === 'read' && page.page) {
+    for (const { seq } of page.page.frames()) expect(Number.isInteger(seq)).toBe(true);
+    expect(JSON.parse(page.page.json().toString())).toBeInstanceOf(Array);
+  }
+  const snapshot = await takeSnapshot(sql, BAD_SESSION as SessionId);
+  for (const { id: one } of snapshot ? await sql<{ id: TaskId }[]>`SELECT id FROM tasks` : []) {
+    await keptFrames(sql, { sessionId: BAD_SESSION as SessionId, taskId: one, upTo: 10 });
+  }
+  await sql.begin(async (tx) => {
+    await foldMessage(tx, { sessionId: BAD_SESSION as SessionId, messageId: BAD_MESSAGE as MessageId });
+    await newestCommands(tx, BAD_SESSION as SessionId);
+  });
   await compactFrames(sql);
 }
 
