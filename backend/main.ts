@@ -114,7 +114,12 @@ function open(settings: Settings): Opened {
   const { databaseUrl } = settings;
   const temporal = settings.temporal.target;
   return {
-    longhaul: openLonghaul({ databaseUrl, temporal, applicationName: 'longhaul backend' }),
+    longhaul: openLonghaul({
+      databaseUrl,
+      temporal,
+      ...(settings.temporalUiUrl === undefined ? {} : { temporalUiUrl: settings.temporalUiUrl }),
+      applicationName: 'longhaul backend',
+    }),
     prepare: (report, signal) => prepareServices({ databaseUrl, temporal, migrate: migrateDatabase, report, signal }),
   };
 }

@@ -49,6 +49,8 @@ export interface Settings {
   readonly temporalContent: TemporalContent;
   /** Whether the embedded Temporal has its Web UI. */
   readonly temporalUi: boolean;
+  /** Where Temporal's Web UI is; undefined: no links to it. The supervisor sets it for the embedded Temporal. */
+  readonly temporalUiUrl?: string;
   /** How long the embedded Temporal keeps histories of tasks that have ended. */
   readonly historyRetentionDays: number;
 }
@@ -130,6 +132,10 @@ const environment = z.object({
     .optional(),
   LONGHAUL_TEMPORAL_CONTENT: z.enum(['full', 'none'], 'expected full or none').optional(),
   LONGHAUL_TEMPORAL_UI: z.enum(['on', 'off'], 'expected on or off').optional(),
+  LONGHAUL_TEMPORAL_UI_URL: z
+    .string()
+    .refine((text) => /^https?:/.test(text) && URL.canParse(text), 'expected http://… or https://…')
+    .optional(),
   LONGHAUL_HISTORY_RETENTION: z
     .string()
     .regex(/^\d{1,4}$/, 'expected a whole number of days')
@@ -180,6 +186,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     projectRoots: value.LONGHAUL_PROJECT_ROOTS ?? [],
     temporalContent: value.LONGHAUL_TEMPORAL_CONTENT ?? 'full',
     temporalUi: value.LONGHAUL_TEMPORAL_UI !== 'off',
+    ...(value.LONGHAUL_TEMPORAL_UI_URL === undefined ? {} : { temporalUiUrl: value.LONGHAUL_TEMPORAL_UI_URL }),
     historyRetentionDays: value.LONGHAUL_HISTORY_RETENTION ?? 30,
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
     ...(value.LONGHAUL_TOKEN_FILE === undefined ? {} : { tokenFile: value.LONGHAUL_TOKEN_FILE }),

@@ -12,8 +12,7 @@ import { quoteHeaders } from './patch-headers.ts';
 
 /** As `pending_changes.files` has it. */
 export interface ChangedFile extends FilePath {
-  /** Where it was, if it was renamed. `oldPath` is the same as `old_path`, for readers of earlier versions. */
-  readonly oldPath?: string;
+  /** Where it was, if it was renamed. Rows of earlier versions have it as `oldPath`, too. */
   readonly old_path?: string;
   readonly old_path_bytes?: string;
   /** Octal, as git has them: 100644, 100755 (executable), 120000 (link), 160000 (submodule). Absent where there is no file. */
@@ -161,7 +160,7 @@ function changedFile(entry: RawEntry, additions: string, deletions: string): Cha
   const old = letter === 'R' ? filePath(entry.oldPath) : undefined;
   return {
     ...filePath(entry.path),
-    ...(old && { oldPath: old.path, old_path: old.path }),
+    ...(old && { old_path: old.path }),
     ...(old?.path_bytes !== undefined && { old_path_bytes: old.path_bytes }),
     status: STATUS[letter] ?? 'modified',
     ...(oldMode !== NO_FILE && { old_mode: oldMode }),

@@ -139,7 +139,7 @@ export function backendPart(options: PartsOptions): Part {
       ...commonEnv(options, facts),
       LONGHAUL_LISTEN: listenText(await chooseListen(settings.listen, last)),
     }),
-    fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
+    fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress, facts.temporalUiUrl]),
     check: answersReady,
     describe: ({ url }) => ({ detail: url ?? 'no address', facts: url === undefined ? {} : { backendUrl: url } }),
   });
@@ -213,6 +213,7 @@ function commonEnv({ settings, paths, env }: PartsOptions, facts: Facts): NodeJS
       : { TEMPORAL_NAMESPACE: settings.temporal.target.namespace }),
     DATABASE_URL: facts.databaseUrl,
     TEMPORAL_ADDRESS: facts.temporalAddress,
+    ...(facts.temporalUiUrl === undefined ? {} : { LONGHAUL_TEMPORAL_UI_URL: facts.temporalUiUrl }),
     LONGHAUL_HOME: paths.home,
     LONGHAUL_CACHE: settings.cacheDir,
     LONGHAUL_HOST_NAME: settings.hostName,

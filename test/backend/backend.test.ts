@@ -67,6 +67,7 @@ function spawnBackend(env: NodeJS.ProcessEnv): ChildProcess {
       LONGHAUL_READY_FD: '3',
       TEMPORAL_ADDRESS: server.target.connection.address,
       TEMPORAL_CONFIG_FILE: '/dev/null',
+      LONGHAUL_TEMPORAL_UI_URL: 'http://ui',
       DATABASE_URL: database.url,
       ...env,
     },
@@ -113,6 +114,13 @@ test('a backend says when it is ready, starts tasks, and ends in order on SIGTER
   const run = async () =>
     (await sql`SELECT run_id FROM tasks WHERE id = ${task?.['id'] as string}`)[0]?.['run_id'] as unknown;
   await expect.poll(run).toBeTruthy();
+  const headers = {
+    authorization: `Bearer ${await readFile(join(home, 'token'), 'utf8').then((token) => token.trim())}`,
+  };
+  const shown = await fetch(`${url}/api/tasks/${task?.['id'] as string}`, { headers });
+  expect(await shown.json()).toMatchObject({
+    workflow_url: expect.stringMatching(/^http:\/\/ui\/namespaces\//) as string,
+  });
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
 });

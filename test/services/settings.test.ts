@@ -41,6 +41,7 @@ test('every setting can be given, and a given listen address is fixed', () => {
     LONGHAUL_ALLOWED_HOSTS: 'backend, tasks.example',
     LONGHAUL_TEMPORAL_CONTENT: 'none',
     LONGHAUL_TEMPORAL_UI: 'off',
+    LONGHAUL_TEMPORAL_UI_URL: 'http://ui:8233',
     LONGHAUL_HISTORY_RETENTION: '7',
   });
   expect(settings).toMatchObject({
@@ -56,6 +57,7 @@ test('every setting can be given, and a given listen address is fixed', () => {
     allowedHosts: ['backend', 'tasks.example'],
     temporalContent: 'none',
     temporalUi: false,
+    temporalUiUrl: 'http://ui:8233',
     historyRetentionDays: 7,
   });
   expect(settings.temporal).toMatchObject({

@@ -76,7 +76,6 @@ test('edits, new, deleted, renamed and binary files, modes, links and odd names 
   const file = (name: string): unknown => change.files.find((one) => one.path === name);
   expect(file('neuer Name – ü.txt')).toEqual({
     path: 'neuer Name – ü.txt',
-    oldPath: 'old name.txt',
     old_path: 'old name.txt',
     status: 'renamed',
     old_mode: '100644',
