@@ -9,7 +9,7 @@ import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { changeText, isStopping, leftText, STATE_STYLES } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
-import { shortId } from '../contract/ids.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 
 export function registerShow(program: Command): void {
   const command = program
@@ -35,6 +35,9 @@ interface Known {
   readonly attempts: Attempts;
   readonly retentionDays: number | undefined;
 }
+
+const onTopOf = (before: TaskId | null): string =>
+  before === null ? '' : `, on top of the change of task ${shortId(before)}`;
 
 function taskText(task: TaskDescription, { attempts, retentionDays }: Known, paint: Paint): string {
   const state = paint(STATE_STYLES[task.state] ?? 'dim', harmless(task.state));
@@ -62,7 +65,7 @@ function taskText(task: TaskDescription, { attempts, retentionDays }: Known, pai
     ['tokens', task.cost_tokens],
     ['worktree', task.kept_worktree],
     ['warnings', task.warnings?.join('\n') ?? null],
-    ['change', task.change && `${changeText(task.change)}, ${task.change.state}`],
+    ['change', task.change && `${changeText(task.change)}, ${task.change.state}${onTopOf(task.change.builds_on)}`],
     ['workflow', task.workflow_url ?? workflowText(task, retentionDays)],
   ];
   const lines = facts

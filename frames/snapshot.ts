@@ -7,6 +7,7 @@ import type { Db, Sql } from '../store/sql.ts';
 import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import type { ShownPhase, TaskState } from '../contract/task.ts';
 import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contract/vocabulary.ts';
+import { buildsOn } from '../store/diffs.ts';
 import type { PageKey, PageRange } from '../store/pages.ts';
 import { shownPhase } from '../store/task-views.ts';
 import type { FrameEnvelope } from '../contract/frame.ts';
@@ -35,6 +36,8 @@ export interface SnapshotChange {
   readonly additions: number | null;
   readonly deletions: number | null;
   readonly partial: boolean;
+  /** The task of the session whose change comes before this one. */
+  readonly builds_on: TaskId | null;
 }
 
 export interface SnapshotPermission {
@@ -157,7 +160,7 @@ interface TaskTimes {
 async function changesOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotChange[]> {
   return [
     ...(await db<SnapshotChange[]>`
-      SELECT id AS change_id, task_id, state, additions, deletions, partial,
+      SELECT id AS change_id, task_id, state, additions, deletions, partial, ${buildsOn(db, 'pending_changes')} AS builds_on,
              CASE jsonb_typeof(files) WHEN 'array' THEN jsonb_array_length(files) ELSE 0 END AS files
         FROM pending_changes WHERE session_id = ${sessionId} AND state = 'pending'
        ORDER BY created_at DESC, id DESC LIMIT ${limit}`),

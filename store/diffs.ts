@@ -39,6 +39,15 @@ export async function findPatch(db: Db, change: ChangeId): Promise<Buffer | null
   return row?.patch ?? null;
 }
 
+/**
+ * The task of the same session whose result the change `c` (its alias in the statement) is on top of: it is applied after that
+ * task's change.
+ */
+export const buildsOn = (db: Db, c: string) => db`
+  (SELECT b.task_id FROM pending_changes b
+    WHERE b.session_id = ${db(c)}.session_id AND b.task_id <> ${db(c)}.task_id AND b.result_commit = ${db(c)}.base_commit
+    ORDER BY b.created_at DESC, b.id LIMIT 1)`;
+
 /** The other task of its session whose result is the commit that the task started from. */
 export async function taskBefore(db: Db, taskId: TaskId, base: string): Promise<TaskId | undefined> {
   const [row] = await db<{ task_id: TaskId }[]>`

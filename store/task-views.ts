@@ -1,6 +1,7 @@
 /** Tasks as the API and the CLI show them. */
 import type { ChangeId, ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { FINAL_STATES, type Phase, type ShownPhase, type TaskState } from '../contract/task.ts';
+import { buildsOn } from './diffs.ts';
 import {
   cutPage,
   isAfter,
@@ -60,6 +61,8 @@ export interface ChangeView {
   readonly deletions: number | null;
   readonly base_commit: string | null;
   readonly result_commit: string | null;
+  /** The task of the same session whose change comes before this one. */
+  readonly builds_on: TaskId | null;
 }
 
 const TEXTS =
@@ -86,7 +89,8 @@ const shortInput = (db: Db) => db`left(coalesce(t.input, ''), ${LISTED_INPUT_CHA
 /** The task's newest change; `files` is its list of files. */
 const changeWith = (db: Db, files: ReturnType<typeof input>) => db`
   (SELECT jsonb_build_object('id', c.id, 'state', c.state, 'partial', c.partial, 'files', ${files}, 'additions', c.additions,
-            'deletions', c.deletions, 'base_commit', c.base_commit, 'result_commit', c.result_commit)
+            'deletions', c.deletions, 'base_commit', c.base_commit, 'result_commit', c.result_commit,
+            'builds_on', ${buildsOn(db, 'c')})
      FROM pending_changes c WHERE c.task_id = t.id ORDER BY c.created_at DESC, c.id LIMIT 1) AS change`;
 const change = (db: Db) => changeWith(db, db`CASE jsonb_typeof(c.files) WHEN 'array' THEN c.files ELSE '[]' END`);
 const shortChange = (db: Db) =>

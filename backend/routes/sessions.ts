@@ -74,6 +74,9 @@ const sessionChange = z.object({
   additions: z.int().nullable(),
   deletions: z.int().nullable(),
   partial: z.boolean(),
+  builds_on: id
+    .nullable()
+    .describe('The task of the same session whose change comes before this one: it is on top of that result.'),
 });
 const timeline = z
   .object({

@@ -30,6 +30,9 @@ const change = z.object({
   deletions: z.int().nullable(),
   base_commit: nullableText,
   result_commit: nullableText,
+  builds_on: id
+    .nullable()
+    .describe('The task of the same session whose change comes before this one: it is on top of that result.'),
 });
 
 // States are plain strings: rows of an adopted table may have some of their own.
@@ -49,7 +52,9 @@ export const task = z
     state: z.string().describe('pending, running, completed, failed or cancelled; the last three are final.'),
     phase: z
       .string()
-      .describe('queued, preparing, starting, working, waiting_permission, waiting_limit, collecting or cleaning; after the end the final state.'),
+      .describe(
+        'queued, preparing, starting, working, waiting_permission, waiting_limit, collecting or cleaning; after the end the final state.',
+      ),
     error_code: nullableText,
     output_summary: nullableText,
     execution_path: nullableText,

@@ -85,6 +85,21 @@ describe('agents', () => {
 });
 
 describe('sessions', () => {
+  test('a change that is on top of another names the task of the other', async () => {
+    const { sessionId, taskId: first } = await labSession(server.sql);
+    const second = randomUUID();
+    await server.sql`INSERT INTO tasks (id, project_id, input, session_id) VALUES (${second}, ${randomUUID()}, 'x', ${sessionId})`;
+    await server.sql`
+      INSERT INTO pending_changes (session_id, task_id, base_commit, result_commit, created_at)
+      VALUES (${sessionId}, ${first}, 'a', 'b', now() - interval '1 minute'), (${sessionId}, ${second}, 'b', 'c', now())`;
+    const { body } = await server.get(`/api/sessions/${sessionId}`);
+    expect(body['changes']).toMatchObject([
+      { task_id: first, builds_on: null },
+      { task_id: second, builds_on: first },
+    ]);
+    expect(await server.get(`/api/tasks/${second}`)).toMatchObject({ body: { change: { builds_on: first } } });
+  });
+
   test('are listed with how far their log is and what is open', async () => {
     const message = await labSession(server.sql);
     const project_id = randomUUID();
