@@ -86,7 +86,7 @@ function foundText(input: unknown): string {
   if (typeof input === 'number' && Number.isNaN(input)) return 'what is no number';
   if (Array.isArray(input)) return 'a list';
   if (typeof input === 'object' && input !== null) return 'an object';
-  if (typeof input !== 'string') return String(input);
+  if (typeof input !== 'string') return JSON.stringify(input) ?? typeof input;
   return input.length <= SHOWN_CHARS
     ? JSON.stringify(input)
     : `${JSON.stringify(input.slice(0, SHOWN_CHARS))}… (${input.length} characters)`;

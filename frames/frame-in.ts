@@ -13,11 +13,14 @@ const ofMessage = { message_id: text, chat_id: text.catch('') };
 const count = z.int().nonnegative().catch(0);
 const loose = z.looseObject;
 const optionalText = text.optional().catch(undefined);
-const toolCall = z.unknown().transform((value, context) => {
-  const call = toolCallIn(value);
-  if (call === null) context.addIssue({ code: 'custom', message: 'no tool call' });
-  return call;
-});
+const toolCall = z
+  .unknown()
+  .optional()
+  .transform((value, context) => {
+    const call = toolCallIn(value);
+    if (call === null) context.addIssue({ code: 'custom', message: 'no tool call' });
+    return call;
+  });
 
 const BODIES = new Map<string, z.ZodType<object>>(
   Object.entries({
@@ -25,15 +28,26 @@ const BODIES = new Map<string, z.ZodType<object>>(
     delta: loose({ ...ofMessage, content: text }),
     reasoning_delta: loose({ ...ofMessage, content: text }),
     tool_call: loose({ ...ofMessage, call: toolCall }),
-    plan: loose({ ...ofMessage, entries: z.unknown().transform((value) => planIn(value) ?? []) }),
+    plan: loose({
+      ...ofMessage,
+      entries: z
+        .unknown()
+        .optional()
+        .transform((value) => planIn(value) ?? []),
+    }),
     message_reset: loose({ ...ofMessage, reason: text.catch('') }),
     message_complete: loose({ ...ofMessage, status: text }),
     message: loose({ ...ofMessage, role: text, content: text, status: text.catch('complete') }),
-    agent_commands: loose({ commands: z.unknown().transform(commandsIn) }),
-    usage: loose({ usage: z.unknown().transform((value) => usageIn(value) ?? {}) }),
+    agent_commands: loose({ commands: z.unknown().optional().transform(commandsIn) }),
+    usage: loose({
+      usage: z
+        .unknown()
+        .optional()
+        .transform((value) => usageIn(value) ?? {}),
+    }),
     permission_requested: loose({
       permission_id: text,
-      options: z.unknown().transform(optionsIn),
+      options: z.unknown().optional().transform(optionsIn),
       tool_call: toolCall,
     }),
     permission_resolved: loose({ permission_id: text, chosen: optionalText }),

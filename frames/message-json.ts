@@ -34,8 +34,14 @@ const toolCall = z.looseObject({
   kind: z.string().catch('other'),
   // Not `pending`: a reader would wait for the end of a call that has none.
   status: z.enum(['pending', 'in_progress', 'completed', 'failed']).catch('failed'),
-  locations: z.unknown().transform((value) => itemsOf(location, value)),
-  content: z.unknown().transform((value) => itemsOf(content, value)),
+  locations: z
+    .unknown()
+    .optional()
+    .transform((value) => itemsOf(location, value)),
+  content: z
+    .unknown()
+    .optional()
+    .transform((value) => itemsOf(content, value)),
 });
 
 const planEntry = z.looseObject({
@@ -131,5 +137,5 @@ export const optionsIn = (value: unknown): PermissionOption[] => itemsOf(option,
 /** `null`: there is none. */
 export function usageIn(value: unknown): Usage | null {
   const parsed = usage.safeParse(value);
-  return parsed.success ? (parsed.data as Usage) : null;
+  return parsed.success ? parsed.data : null;
 }

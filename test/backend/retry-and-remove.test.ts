@@ -27,7 +27,9 @@ const remove = (id: string) => server.ask(`/api/tasks/${id}`, { method: 'DELETE'
 describe('a task is retried', () => {
   test('as a new task with its input, agent, model and priority', async () => {
     const id = await make('failed', { model: 'm', priority: 2 });
-    expect(await server.get(`/api/tasks/${id}`)).toMatchObject({ body: { phase: 'failed', actions: ['retry', 'remove'] } });
+    expect(await server.get(`/api/tasks/${id}`)).toMatchObject({
+      body: { phase: 'failed', actions: ['retry', 'remove'] },
+    });
     const made = await server.post(`/api/tasks/${id}/retry`);
     expect(made).toMatchObject({
       status: 201,

@@ -159,7 +159,11 @@ describe('once they run', () => {
     const { id } = (await made.json()) as { id: string };
     expect(await completed(id)).toMatch(/^completed\n[\s\S]*\+rest/);
     const shown = await fetch(`${url}/${id}`, { headers });
-    expect(await shown.json()).toMatchObject({ state: 'completed', change: { files: 1 }, actions: ['retry', 'remove'] });
+    expect(await shown.json()).toMatchObject({
+      state: 'completed',
+      change: { files: 1 },
+      actions: ['retry', 'remove'],
+    });
   });
 
   test('the command line works beside them with DATABASE_URL and TEMPORAL_ADDRESS alone', async () => {
