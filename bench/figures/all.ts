@@ -7,6 +7,7 @@ import { compaction } from './compaction.ts';
 import { follower } from './follower.ts';
 import { history } from './history.ts';
 import { memory } from './memory.ts';
+import { mirror } from './mirror.ts';
 import { recovery } from './recovery.ts';
 import { soak } from './soak.ts';
 import { spawn } from './spawn.ts';
@@ -32,6 +33,7 @@ export const BENCHES: readonly Bench[] = [
   soak,
   memory,
   follower,
+  mirror,
   websocket,
   atOnceWide,
   opencode,
