@@ -8,6 +8,7 @@ import { isOpenCall } from '../frames/fold.ts';
 import { foldMessage, foldSegments } from '../frames/read-message.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, messageText, streamingChat } from '../store/messages.ts';
+import { closePermissions } from '../store/permissions.ts';
 import type { Tx } from '../store/sql.ts';
 import { end, lockTaskToEnd, type TaskEnding, type TaskToEnd } from '../store/tasks.ts';
 import { wellFormedText } from '../store/well-formed.ts';
@@ -50,6 +51,10 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
   const input = withWords(given, task);
   if (task.session_id) await endAttempts(tx, input.taskId, task.session_id);
   const summary = await summaryOf(tx, task, input);
+  if (task.session_id) {
+    const state = input.end.state === 'cancelled' ? 'cancelled' : 'superseded';
+    await closePermissions(tx, { taskId: input.taskId, sessionId: task.session_id, state });
+  }
   const before = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
   const { state } = input.end;
   const code = input.end.state === 'failed' ? input.end.code : undefined;
@@ -80,6 +85,7 @@ function endWithWords(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd): Tas
 /** Some program ended the row while the task ran, or this step runs again: what it left open is closed. */
 async function afterEnd(tx: Tx, task: TaskToEnd, taskId: TaskId): Promise<TaskResult> {
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
+  if (task.session_id) await closePermissions(tx, { taskId, sessionId: task.session_id, state: 'cancelled' });
   const frames = await finishStreaming(tx, task, { taskId, state });
   if (task.session_id && frames.length > 0) await appendKeyed(tx, task.session_id, frames);
   return resultOf(state, cut(task.output_summary ?? '', MAX_SUMMARY_CHARS), task.error_code);

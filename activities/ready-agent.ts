@@ -6,7 +6,6 @@
  * done what is not there, since the worktree was made anew; a silent change from one conversation to another.
  */
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
-import { decide, type PermissionPolicy } from '../agents/permission-policy.ts';
 import type { AgentLaunch } from '../agents/launch/launch.ts';
 import { resumePrompt } from '../agents/resume.ts';
 import type { FrameStream } from '../frames/stream.ts';
@@ -18,7 +17,7 @@ import type { TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
 import type { TaskFolder } from './task-folder.ts';
 
-export interface AgentStart extends Pick<OpenAgent, 'signal' | 'onSpawn' | 'onEvent'> {
+export interface AgentStart extends Pick<OpenAgent, 'signal' | 'onSpawn' | 'onEvent' | 'onPermission'> {
   readonly deps: StepDeps;
   readonly task: TurnTask;
   readonly launch: AgentLaunch;
@@ -123,10 +122,10 @@ function openAgent({
   task,
   folder,
   launch,
-  recorder,
   signal,
   onSpawn,
   onEvent,
+  onPermission,
 }: AgentStart): Promise<RunningAgent> {
   return deps.agents.open({
     launch,
@@ -137,16 +136,7 @@ function openAgent({
     signal,
     onSpawn,
     onEvent,
-    onPermission: async (ask) => {
-      const policy = task.permission_policy satisfies PermissionPolicy;
-      const decision = decide(policy, ask);
-      if (policy === 'deny' || decision.kind === 'cancelled') {
-        // Some agents end their turn as if nothing had been forbidden: then only this tells.
-        const message = `Not allowed, as the task's permission policy is "${policy}": ${ask.toolCall.title}`;
-        recorder.record({ kind: 'warning', message });
-      }
-      return decision;
-    },
+    onPermission,
   });
 }
 

@@ -13,6 +13,7 @@ import type { Worktrees } from '../worktrees/worktrees.ts';
 import { shorten } from '../contract/cut-text.ts';
 import type { TemporalContent } from '../contract/task.ts';
 import { type ErrorCode, isErrorCode, LonghaulError, messageOf } from '../contract/errors.ts';
+import type { AnswerWatch } from './answer-watch.ts';
 import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
 
@@ -30,6 +31,8 @@ export interface StepDeps {
   readonly host: string;
   readonly worker: WorkerIdentity;
   readonly turns: TurnRegistry;
+  /** Of the permission requests that this worker's turns wait for. */
+  readonly answers: AnswerWatch;
   readonly slots: AgentSlots;
   /** Aborted with `worker_lost` when this worker must end: a checkout that is being made is begun again elsewhere. */
   readonly forceShutdown: AbortSignal;

@@ -29,6 +29,7 @@ import type { AgentSessionId } from '../contract/ids.ts';
 import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
 import type { AgentProgress, Phase } from '../contract/task.ts';
 import { ERRORS, LonghaulError } from '../contract/errors.ts';
+import { permissionAnswers } from './permissions.ts';
 import { keepMessage } from './keep-message.ts';
 import { waitUntil } from './limit-wait.ts';
 import { readyAgent } from './ready-agent.ts';
@@ -181,6 +182,15 @@ class Turn implements LiveTurn {
       recorder,
       cutOff,
       signal: this.#abort.signal,
+      onPermission: permissionAnswers({
+        deps: this.#deps,
+        task: this.#task,
+        taken: this.#taken,
+        stream: this.#stream,
+        recorder,
+        signal: this.#abort.signal,
+        enter: (phase) => this.#enter(phase),
+      }),
       onSpawn: (process) => this.#recordSpawn(process),
       onEvent: (event) => {
         if (!this.#isLeftOpen(event)) recorder.record(event);

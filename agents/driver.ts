@@ -34,6 +34,8 @@ export type AgentEvent =
 export interface PermissionAsk {
   readonly toolCall: ToolCall;
   readonly options: readonly PermissionOption[];
+  /** Equal for requests that ask for the same (SHA-256, hexadecimal). */
+  readonly hash: string;
 }
 
 export type PermissionDecision =

@@ -40,6 +40,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   task_not_found: 404,
   session_not_found: 404,
   change_not_found: 404,
+  permission_not_found: 404,
+  permission_answered: 409,
   route_not_found: 404,
   method_not_allowed: 405,
   request_timeout: 408,

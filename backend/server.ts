@@ -27,6 +27,7 @@ import { handleError, sendProblem } from './problem.ts';
 import { agentRoutes } from './routes/agents.ts';
 import { changeRoutes } from './routes/changes.ts';
 import { healthRoutes } from './routes/health.ts';
+import { permissionRoutes } from './routes/permissions.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -131,7 +132,8 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     (plain, _options, done) => {
       const api = plain.withTypeProvider<ZodTypeProvider>();
       api.get('/openapi.json', { schema: { hide: true } }, () => server.swagger());
-      for (const routes of [projectRoutes, taskRoutes, sessionRoutes, changeRoutes, agentRoutes]) routes(api, deps);
+      for (const routes of [projectRoutes, taskRoutes, sessionRoutes, changeRoutes, permissionRoutes, agentRoutes])
+        routes(api, deps);
       frameSockets(plain, deps);
       done();
     },

@@ -4,6 +4,7 @@ import { framesBeside, followTask } from '../client/follow-task.ts';
 import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
+import { AnswerKeys } from './answer-keys.ts';
 import { EXIT, setMessageWithoutReader } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
 import { lineColumns, type LiveLine, liveScreen, plainScreen, type Screen } from './screen.ts';
@@ -68,12 +69,15 @@ export async function showTimeline(
       : plainScreen(process.stdout);
   const since = task.created_at ? Date.parse(task.created_at) : Date.now();
   const timeline = new Timeline({ taskId, screen, since, showsInput, verbose });
+  const keys = new AnswerKeys(longhaul, { taskId, say: (text) => timeline.note(text) });
+  screen.onKey?.((key) => keys.press(key));
   const watch = watchServices(services.settings, (text) => timeline.note(text));
   const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), EXPLAIN_AFTER_MS);
   try {
     const onLook = watch.databaseLooked;
     for await (const page of followTask(longhaul, { taskId, signal, onLook })) {
       for (const frame of page) {
+        keys.see(frame);
         if (frame.type === 'snapshot') timeline.catchUp(frame, await framesBeside(longhaul.sql, taskId, frame));
         else timeline.show(frame);
       }

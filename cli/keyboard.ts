@@ -16,6 +16,8 @@ export interface KeyboardEvents {
   /** The process is about to be stopped by Ctrl-Z. */
   readonly stopping: () => void;
   readonly continued: () => void;
+  /** A printable key, as one character. */
+  readonly typed?: (key: string) => void;
 }
 
 /** Does nothing where stdin is no terminal, or another job has the terminal. */
@@ -39,6 +41,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
       const signal = SIGNALS.get(key);
       // To the whole job, as the terminal does.
       if (signal) process.kill(0, signal);
+      if (key >= 0x20 && key < 0x7f) events.typed?.(String.fromCharCode(key));
       if (key !== CTRL_Z) continue;
       stdin.setRawMode(false);
       events.stopping();

@@ -65,6 +65,16 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./show.ts')).registerShow,
   },
   {
+    name: 'prompts',
+    description: 'list the permission requests that wait for a person',
+    load: async () => (await import('./prompts.ts')).registerPrompts,
+  },
+  {
+    name: 'answer',
+    description: 'answer a permission request of an agent',
+    load: async () => (await import('./answer.ts')).registerAnswer,
+  },
+  {
     name: 'cancel',
     description: 'cancel a task; its edits so far are kept as a partial change',
     load: async () => (await import('./cancel.ts')).registerCancel,

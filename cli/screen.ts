@@ -20,6 +20,8 @@ export interface Screen {
   /** What a screen without a bottom says when it begins, and one with a bottom shows there. */
   started?(text: string): void;
   planned?(lines: readonly string[]): void;
+  /** Tells of printable keys; a screen without a keyboard has none. */
+  onKey?(listener: (key: string) => void): void;
   /** Leaves what stays. */
   end(): void;
 }
@@ -109,6 +111,7 @@ class LiveScreen implements Screen {
   readonly #leave = (): void => this.#clear();
   #bottom: () => readonly LiveLine[] = () => [];
   #hidden = false;
+  #typed: (key: string) => void = () => {};
   readonly #isXtermJs = XTERM_JS.includes(process.env['TERM_PROGRAM'] ?? '');
 
   constructor(out: Output, paint: Paint) {
@@ -123,6 +126,7 @@ class LiveScreen implements Screen {
         this.#hidden = false;
         this.#redraw();
       },
+      typed: (key) => this.#typed(key),
     });
     this.#ticking = setInterval(this.#redraw, REDRAW_MS);
     out.on?.('resize', this.#redraw);
@@ -140,6 +144,10 @@ class LiveScreen implements Screen {
   live(lines: () => readonly LiveLine[]): void {
     this.#bottom = lines;
     this.#redraw();
+  }
+
+  onKey(listener: (key: string) => void): void {
+    this.#typed = listener;
   }
 
   end(): void {

@@ -18,6 +18,8 @@ export interface SubmissionOptions {
   readonly session?: string;
   readonly priority?: number;
   readonly policy?: string;
+  readonly askTimeout?: number;
+  readonly askDefault?: string;
   readonly json?: boolean;
 }
 
@@ -38,8 +40,15 @@ export function addSubmissionOptions(command: Command): Command {
     .addOption(
       new Option(
         '--policy <policy>',
-        'the answer when the agent asks for a permission (default: allow; ask is not implemented yet)',
+        'what answers when the agent asks for a permission; ask: a person does (default: allow)',
       ).choices(['allow', 'deny', 'ask']),
+    )
+    .option('--ask-timeout <seconds>', 'how long a request waits for a person (default: without limit)', numberFromOne)
+    .addOption(
+      new Option('--ask-default <answer>', 'what answers a request after that time (default: deny)').choices([
+        'allow',
+        'deny',
+      ]),
     );
 }
 
@@ -104,6 +113,8 @@ export async function submitFrom(
       ...(sessionId === undefined ? {} : { sessionId }),
       ...(options.priority === undefined ? {} : { priority: options.priority }),
       ...(options.policy === undefined ? {} : { permissionPolicy: options.policy }),
+      ...(options.askTimeout === undefined ? {} : { permissionTimeoutS: options.askTimeout }),
+      ...(options.askDefault === undefined ? {} : { permissionDefault: options.askDefault }),
     },
   );
 }

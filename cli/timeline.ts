@@ -1,9 +1,10 @@
 /** Shows a task's frames in order: streamed text, tool calls with their results, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
-import type { TaskId } from '../contract/ids.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
 import type { Phase, ShownPhase } from '../contract/task.ts';
-import type { PlanEntry, ToolCall } from '../contract/vocabulary.ts';
+import type { PermissionOption, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { reasonText } from './attempts.ts';
+import { requestLines } from './request-lines.ts';
 import { type LogFrame, replayed } from './replay.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, splitBegun, type Style } from './terminal.ts';
@@ -21,12 +22,13 @@ const PHASES: Record<Phase, string> = {
   preparing: 'preparing the worktree',
   starting: 'starting the agent',
   working: 'working',
-  waiting_permission: 'waiting for a permission',
+  waiting_permission: 'waiting for an answer',
   waiting_limit: "waiting for the provider's limit to be lifted",
   collecting: 'collecting the changes',
   cleaning: 'cleaning up',
 };
 
+type Asked = Pick<Extract<FollowedFrame, { type: 'permission_requested' }>, 'permission_id' | 'options' | 'tool_call'>;
 type TaskStateFrame = Extract<FollowedFrame, { type: 'task_state' }>;
 
 interface OpenTool {
@@ -55,6 +57,8 @@ export class Timeline {
   #until: string | undefined;
   /** The incomplete end of the streamed text: see `splitBegun`. */
   #begun = '';
+  /** The options of each request that waits. */
+  readonly #asked = new Map<string, readonly PermissionOption[]>();
   #plan: readonly PlanEntry[] = [];
   #printedPlan: readonly string[] = [];
   #tokens: number | undefined;
@@ -107,7 +111,10 @@ export class Timeline {
         this.#enter(frame);
         break;
       case 'permission_requested':
-        this.#line(`? ${oneLine(frame.tool_call.title)}: waiting for a permission`, 'yellow');
+        this.#ask(frame);
+        break;
+      case 'permission_resolved':
+        this.#resolved(frame);
         break;
       default:
     }
@@ -179,6 +186,26 @@ export class Timeline {
     screen.planned(news);
   }
 
+  #ask({ permission_id: id, options, tool_call: call }: Asked): void {
+    this.#asked.set(id, options);
+    this.#line(`? ${inOneLine(call.title)}`, 'yellow');
+    for (const line of requestLines(call)) this.#line(`    ${harmless(line)}`, 'dim');
+    for (const [at, { name, option_id: optionId }] of options.entries()) {
+      this.#line(`  ${at + 1}  ${oneLine(name || optionId)}`, 'yellow');
+    }
+    const how = this.#options.screen.onKey ? 'press a number, or' : 'to answer:';
+    this.#line(`  ${how} longhaul answer ${shortId(id)} <number>`, 'dim');
+  }
+
+  #resolved({ permission_id: id, chosen }: Extract<FollowedFrame, { type: 'permission_resolved' }>): void {
+    const option = this.#asked.get(id)?.find(({ option_id: optionId }) => optionId === chosen);
+    if (!this.#asked.delete(id)) return;
+    this.#line(
+      chosen === undefined ? '  no answer is needed any more' : `  → ${oneLine(option?.name ?? chosen)}`,
+      'yellow',
+    );
+  }
+
   #input(content: string): void {
     const lines = harmless(content).trim().split('\n');
     for (const line of lines.slice(0, USER_LINES)) this.#line(`> ${line}`, 'cyan');
@@ -215,6 +242,9 @@ export class Timeline {
         this.#show(frame);
         if (frame.type === 'message_reset') shown = this.#shown;
       }
+    }
+    for (const { task_id: of, tool_call: call, ...asked } of snapshot.permissions) {
+      if (of === taskId && call && !this.#asked.has(asked.permission_id)) this.#ask({ ...asked, tool_call: call });
     }
     const task = snapshot.tasks.find((candidate) => candidate.task_id === taskId);
     if (task && isPhase(task.phase)) this.#phase = task.phase;

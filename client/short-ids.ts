@@ -20,7 +20,7 @@ const MISSING: Record<IdKind, { readonly code: ErrorCode; readonly hint: string 
   task: { code: 'task_not_found', hint: ' `longhaul ls` lists them.' },
   session: { code: 'session_not_found', hint: ' `longhaul ls --sessions` lists them.' },
   change: { code: 'change_not_found', hint: ' `longhaul ls --change pending` lists tasks with one.' },
-  permission: { code: 'invalid_input', hint: '' },
+  permission: { code: 'permission_not_found', hint: ' `longhaul prompts` lists those that wait.' },
 };
 
 export const isUuid = (text: string): boolean => UUID.test(text.toLowerCase());

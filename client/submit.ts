@@ -42,7 +42,12 @@ export interface Submission {
   readonly chatId?: string;
   /** 1 (first) to 5; default 3. */
   readonly priority?: number;
+  /** Who answers what the agent asks for: `allow` (default) and `deny` at once, `ask`: a person. */
   readonly permissionPolicy?: string;
+  /** Seconds that a request waits for a person. Default: without limit. */
+  readonly permissionTimeoutS?: number;
+  /** What answers then: `deny` (default) or `allow`. */
+  readonly permissionDefault?: string;
 }
 
 export interface SubmittedTask {
@@ -75,6 +80,7 @@ export async function checkSubmission(deps: SubmitDeps, given: Submission): Prom
 export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise<void> {
   const { taskId, projectId, submission, agent } = task;
   const { input, model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
+  const { permissionTimeoutS, permissionDefault } = submission;
   const place = await placeOf(tx, submission, projectId);
   const chatId = place ? await addToSession(tx, { taskId, input, agent, ...place }) : undefined;
   await insertTask(tx, {
@@ -87,6 +93,8 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
     ...(thinkingOptionId ? { thinkingOptionId } : {}),
     ...(priority === undefined ? {} : { priority }),
     ...(permissionPolicy ? { permissionPolicy } : {}),
+    ...(permissionTimeoutS === undefined ? {} : { permissionTimeoutS }),
+    ...(permissionDefault ? { permissionDefault } : {}),
     ...(place && chatId ? { sessionId: place.sessionId, chatId } : {}),
   });
 }

@@ -16,6 +16,8 @@ export const ERRORS = {
   project_not_found: { origin: 'caller', retryable: false },
   task_not_found: { origin: 'caller', retryable: false },
   session_not_found: { origin: 'caller', retryable: false },
+  permission_not_found: { origin: 'caller', retryable: false },
+  permission_answered: { origin: 'caller', retryable: false },
   change_not_found: { origin: 'caller', retryable: false },
   route_not_found: { origin: 'caller', retryable: false },
   method_not_allowed: { origin: 'caller', retryable: false },

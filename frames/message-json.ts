@@ -116,7 +116,8 @@ const command = z.looseObject({ name: z.string(), description: z.string().catch(
 const option = z.looseObject({
   option_id: z.string(),
   name: z.string().catch(''),
-  kind: z.enum(['allow_once', 'allow_always', 'reject_once', 'reject_always']).catch('reject_once'),
+  // No default: a person would choose an option whose effect is not known.
+  kind: z.enum(['allow_once', 'allow_always', 'reject_once', 'reject_always']),
 });
 const count = z.number().optional().catch(undefined);
 const usage = z.looseObject({
@@ -131,7 +132,7 @@ const usage = z.looseObject({
 /** Without elements that have no `name`. */
 export const commandsIn = (value: unknown): AgentCommand[] => itemsOf(command, value);
 
-/** Without elements that have no `option_id`. */
+/** Without elements that have no `option_id` or an unknown `kind`. */
 export const optionsIn = (value: unknown): PermissionOption[] => itemsOf(option, value);
 
 /** `null`: there is none. */

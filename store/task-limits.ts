@@ -10,6 +10,9 @@ const MAX_NAME_CHARS = 200;
 /** PATH_MAX of Linux: no system call takes a longer one. */
 const MAX_PATH_BYTES = 4_096;
 const SHOWN_CHARS = 80;
+const POLICIES = ['allow', 'deny', 'ask'];
+/** A year. */
+const MAX_TIMEOUT_S = 366 * 24 * 3_600;
 
 export interface TaskValues {
   readonly input: string;
@@ -19,13 +22,16 @@ export interface TaskValues {
   readonly thinkingOptionId?: string | null | undefined;
   readonly priority?: number | null | undefined;
   readonly permissionPolicy?: string | null | undefined;
+  /** Seconds. */
+  readonly permissionTimeoutS?: number | null | undefined;
+  readonly permissionDefault?: string | null | undefined;
 }
 
 function invalid(message: string): LonghaulError {
   return new LonghaulError('invalid_input', message);
 }
 
-/** Fails with `invalid_input` or `not_supported_yet`. */
+/** Fails with `invalid_input`. */
 export function refuseTaskValues(values: TaskValues): void {
   const { input, priority, permissionPolicy: policy } = values;
   if (input.length > MAX_INPUT_CHARS) {
@@ -40,14 +46,15 @@ export function refuseTaskValues(values: TaskValues): void {
   if (typeof priority === 'number' && !(Number.isInteger(priority) && priority >= 1 && priority <= 5)) {
     throw invalid(`priority: expected a whole number from 1 (first) to 5, found ${priority}.`);
   }
-  if (policy === 'ask') {
-    throw new LonghaulError(
-      'not_supported_yet',
-      'permission_policy "ask" is not supported yet: choose "allow" or "deny" for what the agent asks.',
-    );
+  if (typeof policy === 'string' && !POLICIES.includes(policy)) {
+    throw invalid(`permission_policy: expected "allow", "deny" or "ask", found ${shown(policy)}.`);
   }
-  if (typeof policy === 'string' && policy !== 'allow' && policy !== 'deny') {
-    throw invalid(`permission_policy: expected "allow" or "deny", found ${shown(policy)}.`);
+  const { permissionTimeoutS: timeout, permissionDefault: fallback } = values;
+  if (typeof timeout === 'number' && !(Number.isInteger(timeout) && timeout >= 1 && timeout <= MAX_TIMEOUT_S)) {
+    throw invalid(`permission_timeout_s: expected whole seconds from 1 to ${MAX_TIMEOUT_S}, found ${timeout}.`);
+  }
+  if (typeof fallback === 'string' && fallback !== 'allow' && fallback !== 'deny') {
+    throw invalid(`permission_default: expected "allow" or "deny", found ${shown(fallback)}.`);
   }
 }
 

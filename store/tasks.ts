@@ -23,14 +23,18 @@ export interface NewTask {
   readonly chatId?: ChatId;
   readonly priority?: number;
   readonly permissionPolicy?: string;
+  /** Seconds. */
+  readonly permissionTimeoutS?: number;
+  readonly permissionDefault?: string;
 }
 
 export async function insertTask(db: Db, task: NewTask): Promise<void> {
   await db`
-    INSERT INTO tasks (id, project_id, input, agent, model, mode_id, thinking_option_id, session_id, chat_id, priority, permission_policy)
+    INSERT INTO tasks (id, project_id, input, agent, model, mode_id, thinking_option_id, session_id, chat_id, priority, permission_policy,
+                       permission_timeout_s, permission_default)
     VALUES (${task.id}, ${task.projectId}, ${task.input}, ${task.agent ?? null}, ${task.model ?? null}, ${task.modeId ?? null},
             ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.chatId ?? null}, ${task.priority ?? null},
-            ${task.permissionPolicy ?? null})`;
+            ${task.permissionPolicy ?? null}, ${task.permissionTimeoutS ?? null}, ${task.permissionDefault ?? null})`;
 }
 
 const OPEN = ['pending', 'running'];

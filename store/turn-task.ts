@@ -12,7 +12,11 @@ export interface TurnTask {
   readonly model: string | null;
   readonly mode_id: string | null;
   readonly thinking_option_id: string | null;
-  readonly permission_policy: 'allow' | 'deny';
+  readonly permission_policy: 'allow' | 'deny' | 'ask';
+  /** Seconds that a request waits for a person. Null: without limit. */
+  readonly permission_timeout_s: number | null;
+  /** What answers then: `allow`, or anything else for no. */
+  readonly permission_default: string | null;
   readonly message_id: MessageId;
   readonly chat_id: ChatId;
   /** Null: the task only answers, in an empty folder. */
@@ -23,7 +27,8 @@ export interface TurnTask {
 export async function turnTask(db: Db, taskId: TaskId): Promise<TurnTask | undefined> {
   const [row] = await db<TurnTask[]>`
     SELECT t.id, t.input, coalesce(t.agent, '') AS agent, a.install_path, t.execution_path AS path, t.model, t.mode_id,
-           t.thinking_option_id, coalesce(t.permission_policy, 'allow') AS permission_policy, t.message_id, t.chat_id,
+           t.thinking_option_id, coalesce(t.permission_policy, 'allow') AS permission_policy,
+           t.permission_timeout_s, t.permission_default, t.message_id, t.chat_id,
            t.worktree_path, t.base_commit
       FROM tasks t LEFT JOIN available_agents a ON a.name = t.agent
      WHERE t.id = ${taskId}`;

@@ -8,6 +8,7 @@ import { type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { exportMetrics } from '../activities/export-metrics.ts';
 import { makeSteps } from '../activities/main.ts';
 import { endLostAttempts, recoverFromOthers, recoverSteps } from '../activities/recover-steps.ts';
+import { AnswerWatch } from '../activities/answer-watch.ts';
 import { TurnRegistry } from '../activities/turns.ts';
 import { workerIdentity } from '../activities/worker-identity.ts';
 import type { AgentRegistry } from '../agents/launch/registry.ts';
@@ -190,6 +191,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     host: settings.hostName,
     worker: me,
     turns,
+    answers: new AnswerWatch(sql),
     slots,
     forceShutdown: forceShutdown.signal,
     agentTimeouts: settings.agentTimeouts,

@@ -6,6 +6,7 @@ import { worktreeFiles, type WorktreeFiles } from './files.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import type { LinkHandlers } from './link.ts';
 import { readSettings, type SessionSettings } from './options.ts';
+import { requestHash } from './request-hash.ts';
 import { cleanText } from './text.ts';
 import { ToolCallLedger } from './tool-calls.ts';
 import { eventsOf, speechStreams } from './updates.ts';
@@ -105,7 +106,9 @@ export class Conversation implements LinkHandlers {
   async permission(params: JsonObject): Promise<string | undefined> {
     const { signal } = this.#options;
     const toolCall = this.#ledger.find(params['toolCall']);
-    const ask: PermissionAsk = { toolCall, options: readPermissionOptions(params['options']) };
+    const options = readPermissionOptions(params['options']);
+    const asked = isObject(params['toolCall']) ? params['toolCall'] : {};
+    const ask: PermissionAsk = { toolCall, options, hash: requestHash(toolCall, asked, options) };
     if (signal.aborted) return undefined;
     this.pendingAsks += 1;
     let answerStopped = (): void => {};

@@ -17,7 +17,16 @@ export const newTask = z
     session_id: id.optional().describe('Goes on in this session, after the tasks that wait in it.'),
     chat_id: id.optional(),
     priority: z.int().min(1).max(5).optional().describe('1 starts first; default 3.'),
-    permission_policy: z.enum(['allow', 'deny', 'ask']).optional().describe('"ask" is not supported yet.'),
+    permission_policy: z
+      .enum(['allow', 'deny', 'ask'])
+      .optional()
+      .describe('What answers requests of the agent; with "ask" a person: see /api/permissions. Default: allow.'),
+    permission_timeout_s: z
+      .int()
+      .min(1)
+      .optional()
+      .describe('Seconds that a request waits for a person; then permission_default answers. Default: without limit.'),
+    permission_default: z.enum(['allow', 'deny']).optional().describe('Default: deny.'),
   })
   .meta({ id: 'NewTask', description: 'One of project_id, project_path and session_id is needed.' });
 

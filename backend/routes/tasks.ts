@@ -151,6 +151,8 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
     chatId: body.chat_id,
     priority: body.priority,
     permissionPolicy: body.permission_policy,
+    permissionTimeoutS: body.permission_timeout_s,
+    permissionDefault: body.permission_default,
   });
   return { ...rest, input };
 }

@@ -100,6 +100,7 @@ const option = (kind: PermissionOption['kind']): PermissionOption => ({ option_i
 const askOf = (...kinds: PermissionOption['kind'][]): PermissionAsk => ({
   toolCall: snapshot({}),
   options: kinds.map(option),
+  hash: '',
 });
 
 test.each([

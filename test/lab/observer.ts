@@ -26,6 +26,8 @@ export interface LabTask {
   readonly thinkingOptionId?: string;
   readonly sessionId?: string;
   readonly permissionPolicy?: string;
+  readonly permissionTimeoutS?: number;
+  readonly permissionDefault?: string;
   readonly priority?: number;
   readonly projectId?: ProjectId;
 }
@@ -63,9 +65,11 @@ export class Observer {
   /** As any program would: a row. */
   async submit(task: LabTask): Promise<TaskId> {
     const [row] = await this.sql<{ id: TaskId }[]>`
-      INSERT INTO tasks (project_id, input, agent, model, mode_id, thinking_option_id, session_id, permission_policy, priority)
+      INSERT INTO tasks (project_id, input, agent, model, mode_id, thinking_option_id, session_id, permission_policy, priority,
+                         permission_timeout_s, permission_default)
       VALUES (${task.projectId ?? this.projectId}, ${task.input}, ${task.agent === undefined ? 'demo' : task.agent},
-              ${task.model ?? null}, ${task.modeId ?? null}, ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.permissionPolicy ?? null}, ${task.priority ?? null})
+              ${task.model ?? null}, ${task.modeId ?? null}, ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.permissionPolicy ?? null}, ${task.priority ?? null},
+              ${task.permissionTimeoutS ?? null}, ${task.permissionDefault ?? null})
       RETURNING id`;
     if (!row) throw new TypeError('no task');
     return row.id;

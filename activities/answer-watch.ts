@@ -1,0 +1,47 @@
+/**
+ * Finds the answers of the permission requests that this worker's turns wait for: one query for all of them, as long as
+ * there are any. A query every 300 ms needs no connection that listens, and finds an answer sooner than a person looks up.
+ */
+import { settledPermissions, type PermissionRow } from '../store/permissions.ts';
+import type { Db } from '../store/sql.ts';
+import type { PermissionId } from '../contract/ids.ts';
+
+const LOOK_MS = 300;
+
+export class AnswerWatch {
+  readonly #sql: Db;
+  readonly #waiting = new Map<PermissionId, (row: PermissionRow) => void>();
+  #looking = false;
+
+  constructor(sql: Db) {
+    this.#sql = sql;
+  }
+
+  /** The request's row once it is no longer pending, or once its time is over. Never settles after `signal` is aborted. */
+  settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow> {
+    return new Promise((resolve) => {
+      const leave = (): void => void this.#waiting.delete(id);
+      this.#waiting.set(id, (row) => {
+        leave();
+        signal.removeEventListener('abort', leave);
+        resolve(row);
+      });
+      signal.addEventListener('abort', leave, { once: true });
+      if (signal.aborted) leave();
+      void this.#look();
+    });
+  }
+
+  async #look(): Promise<void> {
+    if (this.#looking || this.#waiting.size === 0) return;
+    this.#looking = true;
+    try {
+      // While Postgres is unavailable there are no answers: the next query finds them.
+      const rows = await settledPermissions(this.#sql, [...this.#waiting.keys()]).catch(() => []);
+      for (const row of rows) this.#waiting.get(row.id)?.(row);
+    } finally {
+      this.#looking = false;
+    }
+    if (this.#waiting.size > 0) setTimeout(() => void this.#look(), LOOK_MS).unref();
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Answers an agent's permission requests: by the task's policy at once, or by a person. A request that waits for a person is
+ * a row, which any program may answer; it outlives this worker, and the attempt that follows finds it when its agent asks
+ * the same again.
+ */
+import type { PermissionAsk, PermissionDecision } from '../agents/driver.ts';
+import { decide, policyFor } from '../agents/permission-policy.ts';
+import type { FrameStream } from '../frames/stream.ts';
+import { deliverAnswer, expirePermission, openPermission, type PermissionRow } from '../store/permissions.ts';
+import type { TakenTurn } from '../store/attempts.ts';
+import type { TurnTask } from '../store/turn-task.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import type { PermissionId } from '../contract/ids.ts';
+import type { Phase } from '../contract/task.ts';
+import type { PermissionOption } from '../contract/vocabulary.ts';
+import type { TurnRecorder } from './recorder.ts';
+import type { StepDeps } from './step.ts';
+
+export interface Asking {
+  readonly deps: Pick<StepDeps, 'sql' | 'answers'>;
+  readonly task: TurnTask;
+  readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
+  readonly stream: FrameStream;
+  readonly recorder: TurnRecorder;
+  /** Aborted: the turn ends. The request stays as it is, for the attempt that follows or the closing steps. */
+  readonly signal: AbortSignal;
+  enter(phase: Phase): void;
+}
+
+export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promise<PermissionDecision> {
+  let open = 0;
+  return async (ask) => {
+    const { task, recorder, enter } = asking;
+    const policy = policyFor(task, ask);
+    if (policy !== 'ask') {
+      const decision = decide(policy, ask);
+      // Some agents end their turn as if nothing had been forbidden: then only this warning says so.
+      if (policy === 'deny' || decision.kind === 'cancelled') {
+        recorder.record({ kind: 'warning', message: `${notAllowed(task)}: ${titleOf(ask)}` });
+      }
+      return decision;
+    }
+    open += 1;
+    enter('waiting_permission');
+    try {
+      return await askPerson(asking, ask);
+    } finally {
+      open -= 1;
+      if (open === 0 && !asking.signal.aborted) enter('working');
+    }
+  };
+}
+
+const notAllowed = ({ permission_policy: policy, mode_id: mode }: TurnTask): string =>
+  policy === 'deny'
+    ? `Not allowed, because the task's permission policy is "${policy}"`
+    : `Not allowed, because the task's mode is ${mode ?? 'the default'} and the agent offers no way to allow once`;
+
+async function askPerson(asking: Asking, ask: PermissionAsk): Promise<PermissionDecision> {
+  const { deps, task, taken, stream, recorder, signal } = asking;
+  await stream.flush(); // the call that is asked about comes before the request
+  const fallback = decide(task.permission_default === 'allow' ? 'allow' : 'deny', ask);
+  const opened = await openPermission(deps.sql, {
+    taskId: task.id,
+    sessionId: taken.sessionId,
+    attempt: taken.attempt,
+    token: taken.token,
+    hash: ask.hash,
+    kind: ask.toolCall.kind === 'switch_mode' ? 'plan' : 'tool',
+    title: titleOf(ask),
+    toolCall: ask.toolCall,
+    options: shownOptions(ask),
+    timeoutS: task.permission_timeout_s ?? undefined,
+    defaultOption: fallback.kind === 'selected' ? fallback.optionId : undefined,
+  });
+  if (opened.kind === 'superseded')
+    throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
+  const answer = await answerOf(asking, opened.id);
+  if (signal.aborted || answer === undefined) return { kind: 'cancelled' };
+  const delivered = await deliverAnswer(deps.sql, { id: opened.id, sessionId: taken.sessionId, token: taken.token });
+  if (!delivered)
+    throw new LonghaulError('superseded', `task ${task.id}: permission ${opened.id} was answered elsewhere`);
+  const chosen = ask.options.find((option) => option.option_id === answer.chosen);
+  if (chosen === undefined) return { kind: 'cancelled' };
+  if (chosen.kind.startsWith('reject')) {
+    const by = answer.answered_by === 'timeout' ? 'no answer in time' : 'the answer was no';
+    recorder.record({ kind: 'warning', message: `Not allowed (${by}): ${titleOf(ask)}` });
+  }
+  return { kind: 'selected', optionId: chosen.option_id };
+}
+
+/** `undefined`: the request was cancelled, or there is nothing to choose. */
+async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<PermissionRow | undefined> {
+  const row = await deps.answers.settled(id, signal);
+  if (row.state === 'answered' || row.state === 'expired') return row;
+  if (row.state !== 'pending' || row.default_option === null) return undefined;
+  const expired = await expirePermission(deps.sql, id, row.default_option);
+  return expired.kind === 'answered' || expired.kind === 'superseded' ? expired.permission : undefined;
+}
+
+/** "Always" reaches beyond the task with some agents (codex writes it into its home), so "once" is preferred to it. */
+function shownOptions({ options }: PermissionAsk): readonly PermissionOption[] {
+  const once = options.some(({ kind }) => kind === 'allow_once');
+  return once ? options.filter(({ kind }) => kind !== 'allow_always') : options;
+}
+
+/** The command in full, where the call has one: a title alone may hide what matters. */
+function titleOf({ toolCall }: PermissionAsk): string {
+  const { raw_input: input, title } = toolCall;
+  const command = typeof input === 'object' && input !== null && 'command' in input ? input.command : undefined;
+  const words = Array.isArray(command) ? command.join(' ') : command;
+  return typeof words === 'string' && words !== '' && !title.includes(words) ? `${title}: ${words}` : title;
+}

@@ -1,0 +1,87 @@
+/** Permission requests: what agents ask of a person, and the answers. */
+import { z } from 'zod';
+import {
+  answerPermission,
+  getPermission,
+  listPermissions,
+  type Permission,
+  PERMISSION_STATES,
+} from '../../client/permissions.ts';
+import type { PermissionId, SessionId, TaskId } from '../../contract/ids.ts';
+import type { Api, RouteDeps } from '../deps.ts';
+import { definedOf, id, idParams, nullableText, problems, query, text, time } from '../schemas.ts';
+
+const permission = z
+  .object({
+    id,
+    task_id: id,
+    session_id: id,
+    state: z.string().describe('pending, answered, delivered, expired, cancelled or superseded.'),
+    kind: z.string().describe('tool or plan.'),
+    title: z.string().describe('What the agent wants to do, with the command in full where there is one.'),
+    options: z.array(z.looseObject({ option_id: z.string(), name: z.string(), kind: z.string() })),
+    tool_call: z.unknown().describe('The tool call that it is about, or null.'),
+    chosen: nullableText.describe('Id of the option that was chosen.'),
+    message: nullableText,
+    answered_by: nullableText.describe('Which way the answer came.'),
+    requested_at: time,
+    answered_at: time,
+    expires_at: time.describe('Then default_option answers. Null: it waits without limit.'),
+    default_option: nullableText,
+  })
+  .meta({ id: 'Permission' });
+const tags = ['permissions'];
+
+const bodyOf = ({ options, tool_call: call, ...rest }: Permission): z.output<typeof permission> => ({
+  ...rest,
+  options: options.map((option) => ({ ...option })),
+  tool_call: call ?? null,
+});
+
+export function permissionRoutes(api: Api, { longhaul }: RouteDeps): void {
+  const list = {
+    operationId: 'listPermissions',
+    summary: 'Permission requests, oldest first',
+    description: 'At most 500.',
+    tags,
+    querystring: query({
+      state: z.enum(PERMISSION_STATES).optional(),
+      task_id: id.optional(),
+      session_id: id.optional(),
+    }),
+    response: { 200: z.object({ items: z.array(permission) }), ...problems() },
+  };
+  api.get('/permissions', { schema: list }, async ({ query: { state, task_id, session_id } }) => {
+    const filter = definedOf({ state, taskId: task_id as TaskId, sessionId: session_id as SessionId });
+    return { items: (await listPermissions(longhaul, filter)).map(bodyOf) };
+  });
+
+  const show = {
+    operationId: 'getPermission',
+    summary: 'One permission request',
+    tags,
+    params: idParams,
+    response: { 200: permission, ...problems('missing') },
+  };
+  api.get('/permissions/:id', { schema: show }, async ({ params }) =>
+    bodyOf(await getPermission(longhaul, params.id as PermissionId)),
+  );
+
+  const answer = {
+    operationId: 'answerPermission',
+    summary: 'Answer a permission request',
+    description: 'The first answer counts; a later one gets 409 with what was answered.',
+    tags,
+    params: idParams,
+    body: z.strictObject({
+      answer: text(200).describe('The id of an offered option, or allow, or deny.'),
+      message: text(10_000).optional().describe('Stored with the answer.'),
+    }),
+    response: { 200: permission, ...problems('missing', 'conflict', 'body') },
+  };
+  api.post('/permissions/:id/answer', { schema: answer }, async ({ params, body }) => {
+    const { message } = body;
+    const given = { id: params.id as PermissionId, answer: body.answer, by: 'rest', ...definedOf({ message }) };
+    return bodyOf(await answerPermission(longhaul, given));
+  });
+}

@@ -1,0 +1,224 @@
+/**
+ * Permission requests of agents and their answers. The row is the authority: whichever way an answer comes, it is a
+ * compare-and-set from `pending`. An answer serves one request: `delivered` is written before the agent gets it.
+ *
+ * Must never happen: an answer that serves a request other than the one that the person saw; one that serves two.
+ * Not covered: an attempt that ends between `delivered` and the agent's receipt; its successor's agent asks again.
+ */
+import { randomUUID } from 'node:crypto';
+import type { PermissionId, SessionId, TaskId } from '../contract/ids.ts';
+import type { PermissionOption, ToolCall } from '../contract/vocabulary.ts';
+import { appendKeyed } from './append-frames.ts';
+import type { Db, Sql, Tx } from './sql.ts';
+import { wellFormed, wellFormedText } from './well-formed.ts';
+
+export const PERMISSION_STATES = ['pending', 'answered', 'delivered', 'expired', 'cancelled', 'superseded'] as const;
+
+export interface PermissionRequest {
+  readonly taskId: TaskId;
+  readonly sessionId: SessionId;
+  readonly attempt: number;
+  /** The attempt's fence token. */
+  readonly token: string;
+  /** SHA-256, hexadecimal. */
+  readonly hash: string;
+  readonly kind: string;
+  readonly title: string;
+  readonly toolCall: ToolCall;
+  readonly options: readonly PermissionOption[];
+  /** Seconds until `defaultOption` answers. */
+  readonly timeoutS?: number | undefined;
+  readonly defaultOption?: string | undefined;
+}
+
+export type OpenedPermission =
+  /** The attempt is outdated: nothing was written. */
+  | { readonly kind: 'superseded' }
+  | { readonly kind: 'opened'; readonly id: PermissionId }
+  /** An earlier attempt asked the same, and the request waits or has an answer that no agent has received. */
+  | { readonly kind: 'found'; readonly id: PermissionId };
+
+/**
+ * Finds the request that an earlier attempt left open, if it is equal, else opens a new one. Requests of earlier attempts
+ * that are not equal are superseded: their agent no longer waits for them.
+ */
+export async function openPermission(sql: Sql, request: PermissionRequest): Promise<OpenedPermission> {
+  const { taskId, sessionId, attempt } = request;
+  return sql.begin(async (tx) => {
+    const fence = await tx`SELECT FROM sessions WHERE id = ${sessionId} AND writer = ${request.token} FOR UPDATE`;
+    if (fence.length === 0) return { kind: 'superseded' };
+    const [left] = await tx<{ id: PermissionId }[]>`
+      UPDATE permissions SET attempt = ${attempt}
+       WHERE id = (SELECT id FROM permissions
+                    WHERE task_id = ${taskId} AND request_hash = ${request.hash} AND attempt < ${attempt}
+                      AND state IN ('pending', 'answered')
+                    ORDER BY requested_at, id LIMIT 1)
+      RETURNING id`;
+    if (left) return { kind: 'found', id: left.id };
+    await close(tx, { taskId, sessionId, state: 'superseded', before: attempt });
+    const id = randomUUID() as PermissionId;
+    const { title, kind, options, toolCall, timeoutS, defaultOption } = request;
+    await tx`
+      INSERT INTO permissions (id, task_id, session_id, attempt, request_hash, kind, title, options, tool_call, expires_at, default_option)
+      VALUES (${id}, ${taskId}, ${sessionId}, ${attempt}, ${request.hash}, ${kind}, ${wellFormedText(title)},
+              ${tx.json(wellFormed(options) as never)}, ${tx.json(wellFormed(toolCall) as never)},
+              clock_timestamp() + make_interval(secs => ${timeoutS ?? null}), ${defaultOption ?? null})`;
+    await appendKeyed(tx, sessionId, [
+      {
+        key: `permission:${id}`,
+        taskId,
+        body: { type: 'permission_requested', permission_id: id, options, tool_call: toolCall },
+      },
+    ]);
+    return { kind: 'opened', id };
+  });
+}
+
+interface Closing {
+  readonly taskId: TaskId;
+  readonly sessionId: SessionId;
+  readonly state: 'superseded' | 'cancelled';
+  /** Requests of attempts before this one only. */
+  readonly before?: number;
+}
+
+/** Ends the task's requests that no agent waits for any more. */
+async function close(tx: Tx, { taskId, sessionId, state, before }: Closing): Promise<void> {
+  await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`; // before the permissions, as everywhere here
+  const ended = await tx<{ id: PermissionId }[]>`
+    UPDATE permissions SET state = ${state}, resolved_at = clock_timestamp()
+     WHERE task_id = ${taskId} AND state IN ('pending', 'answered') AND attempt < ${before ?? 2 ** 31 - 1}
+    RETURNING id`;
+  const frames = ended.map(({ id }) => ({
+    key: `permission:${id}:resolved`,
+    taskId,
+    body: { type: 'permission_resolved', permission_id: id } as const,
+  }));
+  if (frames.length > 0) await appendKeyed(tx, sessionId, frames);
+}
+
+/** At the task's end. */
+export const closePermissions = (tx: Tx, of: Omit<Closing, 'before'>): Promise<void> => close(tx, of);
+
+export interface PermissionAnswer {
+  readonly id: PermissionId;
+  readonly optionId: string;
+  readonly message?: string | undefined;
+  /** Which way it came: `rest`, `cli`, `temporal`, `timeout`. */
+  readonly by: string;
+}
+
+export type AnsweredPermission =
+  | { readonly kind: 'missing' }
+  /** Nothing was written: it has an answer, or its agent no longer waits. */
+  | { readonly kind: 'superseded'; readonly permission: PermissionRow }
+  | { readonly kind: 'unknown_option'; readonly permission: PermissionRow }
+  | { readonly kind: 'answered'; readonly permission: PermissionRow };
+
+export interface PermissionRow {
+  readonly id: PermissionId;
+  readonly task_id: TaskId;
+  readonly session_id: SessionId;
+  readonly state: string;
+  readonly kind: string;
+  readonly title: string | null;
+  /** Any JSON: other programs may write rows. */
+  readonly options: unknown;
+  readonly tool_call: unknown;
+  readonly chosen: string | null;
+  readonly message: string | null;
+  readonly answered_by: string | null;
+  readonly requested_at: Date;
+  readonly answered_at: Date | null;
+  readonly expires_at: Date | null;
+  readonly default_option: string | null;
+}
+
+const columns = (db: Db) =>
+  db`id, task_id, session_id, state, kind, title, options, tool_call, chosen, message, answered_by, requested_at, answered_at, expires_at, default_option`;
+
+/** From pending to answered. */
+export function answerPermission(sql: Sql, answer: PermissionAnswer): Promise<AnsweredPermission> {
+  return settle(sql, answer, 'answered');
+}
+
+/** From pending to expired: the default answers. */
+export function expirePermission(sql: Sql, id: PermissionId, optionId: string): Promise<AnsweredPermission> {
+  return settle(sql, { id, optionId, by: 'timeout' }, 'expired');
+}
+
+function settle(sql: Sql, answer: PermissionAnswer, state: 'answered' | 'expired'): Promise<AnsweredPermission> {
+  const { id, optionId, message, by } = answer;
+  return sql.begin(async (tx) => {
+    const [known] = await tx<{ session_id: SessionId }[]>`SELECT session_id FROM permissions WHERE id = ${id}`;
+    if (!known) return { kind: 'missing' };
+    // The session before the permission, as in `openPermission`.
+    await tx`SELECT FROM sessions WHERE id = ${known.session_id} FOR UPDATE`;
+    const [row] = await tx<PermissionRow[]>`SELECT ${columns(tx)} FROM permissions WHERE id = ${id} FOR UPDATE`;
+    if (!row) return { kind: 'missing' };
+    if (row.state !== 'pending') return { kind: 'superseded', permission: row };
+    if (!optionIds(row.options).includes(optionId)) return { kind: 'unknown_option', permission: row };
+    const [now] = await tx<PermissionRow[]>`
+      UPDATE permissions
+         SET state = ${state}, chosen = ${optionId}, message = ${message === undefined ? null : wellFormedText(message)},
+             answered_by = ${by}, answered_at = clock_timestamp(), resolved_at = clock_timestamp()
+       WHERE id = ${id} RETURNING ${columns(tx)}`;
+    await appendKeyed(tx, row.session_id, [
+      {
+        key: `permission:${id}:resolved`,
+        taskId: row.task_id,
+        body: { type: 'permission_resolved', permission_id: id, chosen: optionId },
+      },
+    ]);
+    return { kind: 'answered', permission: now ?? row };
+  });
+}
+
+const optionIds = (options: unknown): string[] =>
+  (Array.isArray(options) ? options : []).flatMap((one: unknown) =>
+    typeof one === 'object' && one !== null && 'option_id' in one && typeof one.option_id === 'string'
+      ? [one.option_id]
+      : [],
+  );
+
+/** Before the agent gets the answer. False: the attempt is outdated, or another one delivered it. */
+export async function deliverAnswer(
+  sql: Sql,
+  { id, sessionId, token }: { id: PermissionId; sessionId: SessionId; token: string },
+): Promise<boolean> {
+  const rows = await sql`
+    WITH fence AS (SELECT id FROM sessions WHERE id = ${sessionId} AND writer = ${token} FOR SHARE)
+    UPDATE permissions p SET delivered_at = clock_timestamp(), state = CASE p.state WHEN 'expired' THEN p.state ELSE 'delivered' END
+      FROM fence WHERE p.id = ${id} AND p.state IN ('answered', 'expired') AND p.delivered_at IS NULL
+    RETURNING p.id`;
+  return rows.length > 0;
+}
+
+/** Those of `ids` that are no longer pending, and those whose time is over. */
+export async function settledPermissions(db: Db, ids: readonly PermissionId[]): Promise<PermissionRow[]> {
+  return db<PermissionRow[]>`
+    SELECT ${columns(db)} FROM permissions
+     WHERE id = ANY (${[...ids]}) AND (state <> 'pending' OR expires_at <= clock_timestamp())`;
+}
+
+export interface PermissionFilter {
+  readonly state?: string;
+  readonly taskId?: TaskId;
+  readonly sessionId?: SessionId;
+}
+
+/** Oldest first. */
+export async function listPermissions(db: Db, filter: PermissionFilter, limit: number): Promise<PermissionRow[]> {
+  const { state, taskId, sessionId } = filter;
+  return db<PermissionRow[]>`
+    SELECT ${columns(db)} FROM permissions
+     WHERE ${state === undefined ? db`true` : db`state = ${state}`}
+       AND ${taskId === undefined ? db`true` : db`task_id = ${taskId}`}
+       AND ${sessionId === undefined ? db`true` : db`session_id = ${sessionId}`}
+     ORDER BY requested_at, id LIMIT ${limit}`;
+}
+
+export async function findPermission(db: Db, id: PermissionId): Promise<PermissionRow | undefined> {
+  const [row] = await db<PermissionRow[]>`SELECT ${columns(db)} FROM permissions WHERE id = ${id}`;
+  return row;
+}
