@@ -1,5 +1,6 @@
 /** The steps as the worker registers them, by the queue that serves them. */
 import type { Steps } from '../contract/steps.ts';
+import { makeAnswerPermission } from './answer-permission.ts';
 import { makeCreateWorktree } from './create-worktree.ts';
 import { makeDiffWorktree } from './diff-worktree.ts';
 import { makeDispatchAgent } from './dispatch-agent.ts';
@@ -12,7 +13,7 @@ import { patiently, step, type StepDeps } from './step.ts';
 import { withholding } from './withhold.ts';
 
 export interface StepsByQueue {
-  readonly workflow: Pick<Steps, 'openSession' | 'queueChange' | 'finishTask' | 'publishProgress'>;
+  readonly workflow: Pick<Steps, 'openSession' | 'queueChange' | 'finishTask' | 'publishProgress' | 'answerPermission'>;
   readonly host: Pick<Steps, 'diffWorktree' | 'removeWorktree'>;
   readonly agents: Pick<Steps, 'createWorktree' | 'dispatchAgent'>;
 }
@@ -24,6 +25,11 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
       openSession: withholding(deps, 'openSession', step('openSession', log, makeOpenSession(deps))),
       queueChange: withholding(deps, 'queueChange', step('queueChange', log, makeQueueChange(deps))),
       finishTask: withholding(deps, 'finishTask', step('finishTask', log, makeFinishTask(deps))),
+      answerPermission: withholding(
+        deps,
+        'answerPermission',
+        step('answerPermission', log, makeAnswerPermission(deps)),
+      ),
       publishProgress: withholding(deps, 'publishProgress', step('publishProgress', log, makePublishProgress(deps))),
     },
     host: {

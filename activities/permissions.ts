@@ -24,7 +24,7 @@ export interface Asking {
   readonly recorder: TurnRecorder;
   /** Aborted: the turn ends. The request stays as it is, for the attempt that follows or the closing steps. */
   readonly signal: AbortSignal;
-  enter(phase: Phase): void;
+  readonly enter: (phase: Phase) => void;
 }
 
 export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promise<PermissionDecision> {

@@ -1,22 +1,14 @@
 /** Answers to permission requests without a person. Chosen by kind: ids and positions differ from agent to agent. */
-import type { PermissionAsk, PermissionDecision, PermissionOption } from './driver.ts';
+import { chosenOption } from '../contract/permission-answer.ts';
+import type { PermissionAsk, PermissionDecision } from './driver.ts';
 
 /** `ask`: a person answers. */
 export type PermissionPolicy = 'allow' | 'deny' | 'ask';
 
-/** In order of preference. `always` reaches further than one task: some agents write it into their home. */
-const KINDS: Readonly<Record<Exclude<PermissionPolicy, 'ask'>, readonly PermissionOption['kind'][]>> = {
-  allow: ['allow_once', 'allow_always'],
-  deny: ['reject_once', 'reject_always'],
-};
-
-/** Cancelled if the agent offers no option of the wanted kinds. */
+/** Cancelled if the agent offers no option of that kind. */
 export function decide(policy: Exclude<PermissionPolicy, 'ask'>, ask: PermissionAsk): PermissionDecision {
-  for (const kind of KINDS[policy]) {
-    const option = ask.options.find((one) => one.kind === kind);
-    if (option !== undefined) return { kind: 'selected', optionId: option.option_id };
-  }
-  return { kind: 'cancelled' };
+  const optionId = chosenOption(ask.options, policy);
+  return optionId === undefined ? { kind: 'cancelled' } : { kind: 'selected', optionId };
 }
 
 interface Chosen {

@@ -24,4 +24,5 @@ export const SEARCH_ATTRIBUTES = {
 
 export const CANCEL_TASK = 'cancelTask';
 export const AGENT_PROGRESS = 'agentProgress';
+export const ANSWER_PERMISSION = 'answerPermission';
 export const TASK_STATUS = 'taskStatus';

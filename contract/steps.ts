@@ -1,6 +1,6 @@
 /** The steps of a task: their arguments, results and heartbeats. */
 import type { ErrorCode } from './errors.ts';
-import type { ChangeId, MessageId, SessionId, TaskId } from './ids.ts';
+import type { ChangeId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
 import type { ExecutionPath, FinalState, Phase, TaskEnd, TaskResult } from './task.ts';
 
 /** What a dispatch step's heartbeat carries; the newest one reaches the next attempt as its heartbeat details. */
@@ -106,7 +106,15 @@ export interface PublishInput extends StepInput {
   readonly ordinal: number;
 }
 
-/** The seven steps and the relay, as the workflow sees them. */
+/** Update `answerPermission`, and the argument of the step that stores it. */
+export interface AnswerInput extends StepInput {
+  readonly permissionId: PermissionId;
+  /** The id of an offered option, or `allow`, or `deny`. */
+  readonly answer: string;
+  readonly message?: string;
+}
+
+/** The seven steps, the relay and the answer, as the workflow sees them. */
 export interface Steps {
   openSession(input: StepInput): Promise<OpenedSession>;
   createWorktree(input: StepInput): Promise<CreatedWorktree>;
@@ -116,4 +124,6 @@ export interface Steps {
   removeWorktree(input: StepInput): Promise<RemovedWorktree>;
   finishTask(input: FinishInput): Promise<TaskResult>;
   publishProgress(input: PublishInput): Promise<void>;
+  /** Returns the id of the chosen option. */
+  answerPermission(input: AnswerInput): Promise<string>;
 }

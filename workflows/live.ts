@@ -3,19 +3,23 @@
  * attributes. Holds no business of the steps.
  */
 import {
+  ActivityFailure,
   allHandlersFinished,
+  ApplicationFailure,
   CancellationScope,
   condition,
   defineQuery,
   defineSignal,
+  defineUpdate,
   setCurrentDetails,
   setHandler,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { TaskId } from '../contract/ids.ts';
-import { AGENT_PROGRESS, CANCEL_TASK, SEARCH_ATTRIBUTES, TASK_STATUS } from '../contract/names.ts';
-import type { PublishInput } from '../contract/steps.ts';
+import { AGENT_PROGRESS, ANSWER_PERMISSION, CANCEL_TASK, SEARCH_ATTRIBUTES, TASK_STATUS } from '../contract/names.ts';
+import type { ErrorCode } from '../contract/errors.ts';
+import type { AnswerInput, PublishInput } from '../contract/steps.ts';
 import {
   type AgentProgress,
   type CancelTask,
@@ -90,6 +94,10 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
     if (!changed || progress.phase === 'starting') return; // that it starts, the step has told
     await relay({ phase: progress.phase, attempt: progress.attempt });
   });
+  // A refusal comes before anything is in the history.
+  setHandler(defineUpdate<string, [unknown]>(ANSWER_PERMISSION), (given) => storeAnswer(run, taskId, given), {
+    validator: (given) => void answerIn(given),
+  });
   setHandler(defineQuery<TaskStatus>(TASK_STATUS), () => status);
   setCurrentDetails(describe(taskId, status));
 
@@ -124,6 +132,36 @@ function cancelOf(wish: unknown): CancelTask {
 
 function isProgress(said: unknown): said is AgentProgress {
   return isRecord(said) && Number.isSafeInteger(said['attempt']) && PHASES.some((phase) => phase === said['phase']);
+}
+
+type GivenAnswer = Omit<AnswerInput, 'taskId'>;
+
+function answerIn(given: unknown): GivenAnswer {
+  const { permissionId, answer, message } = isRecord(given) ? given : {};
+  if (typeof permissionId !== 'string' || typeof answer !== 'string') {
+    throw ApplicationFailure.nonRetryable(
+      'answerPermission: expected { permissionId, answer, message? } with texts, as `longhaul prompts --json` lists them.',
+      'invalid_input' satisfies ErrorCode,
+    );
+  }
+  return {
+    permissionId: permissionId as GivenAnswer['permissionId'],
+    answer,
+    ...(typeof message === 'string' && { message }),
+  };
+}
+
+/** Fails as the step does: an answer that is not accepted fails the update, never the task. */
+function storeAnswer(run: TaskSteps, taskId: TaskId, given: unknown): Promise<string> {
+  return CancellationScope.nonCancellable(() => run.answerPermission({ taskId, ...answerIn(given) })).catch(
+    (error: unknown) => {
+      const cause = error instanceof ActivityFailure ? error.cause : error;
+      throw ApplicationFailure.nonRetryable(
+        cause instanceof Error ? cause.message : 'the answer was not stored',
+        cause instanceof ApplicationFailure ? cause.type : undefined,
+      );
+    },
+  );
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;

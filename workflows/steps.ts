@@ -88,6 +88,10 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     ...DATABASE_STEP,
     summary: 'tell rows and followers until when the task waits',
   });
+  const { answerPermission } = proxyLocalActivities<Steps>({
+    ...DATABASE_STEP,
+    summary: 'store the answer to a permission request',
+  });
   return {
     openSession,
     createWorktree,
@@ -99,6 +103,7 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     finishTask,
     publishProgress,
     publishWait,
+    answerPermission,
   };
 }
 

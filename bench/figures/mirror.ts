@@ -181,7 +181,7 @@ async function measure(
   options: BenchOptions,
   label: string,
   fill: (project: string) => Promise<void>,
-  n: number,
+  { n, isTogether }: { n: number; isTogether: boolean },
 ): Promise<Line[]> {
   const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-bench-mirror-')));
   try {
@@ -191,7 +191,7 @@ async function measure(
     const made = await mirrors(site, label);
     await gitIn(site.project, 'clone', '-q', '--bare', site.project, site.mirror);
     options.signal.throwIfAborted();
-    return [...made, ...(await lives(site, label, n)), ...(n > 1 ? await together(site, label) : [])];
+    return [...made, ...(await lives(site, label, n)), ...(isTogether ? await together(site, label) : [])];
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -208,9 +208,9 @@ export const mirror: Bench = {
       const fill = async (project: string): Promise<void> =>
         void (await makeRepository(project, Object.fromEntries(filesOf(count))));
       const n = times(options, { full: count > 5_000 ? 5 : 9, quick: 2 });
-      lines.push(...(await measure(options, `${count} files`, fill, n)));
+      lines.push(...(await measure(options, `${count} files`, fill, { n, isTogether: count <= 2_000 })));
     }
-    if (!options.quick) lines.push(...(await measure(options, '1 GB', fillLarge, 1)));
+    if (!options.quick) lines.push(...(await measure(options, '1 GB', fillLarge, { n: 1, isTogether: false })));
     return {
       conditions: [
         'plain git, all objects in one pack, everything in the page cache; the forms take turns',

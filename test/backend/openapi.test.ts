@@ -37,6 +37,8 @@ test('it names what there is, each with the problems that it may answer with', (
       'get /api/changes',
       'get /api/changes/{id}',
       'get /api/changes/{id}/patch',
+      'get /api/permissions',
+      'get /api/permissions/{id}',
       'get /api/projects',
       'get /api/sessions',
       'get /api/sessions/{id}',
@@ -47,6 +49,7 @@ test('it names what there is, each with the problems that it may answer with', (
       'get /metrics',
       'get /readyz',
       'delete /api/tasks/{id}',
+      'post /api/permissions/{id}/answer',
       'post /api/projects',
       'post /api/tasks',
       'post /api/tasks/{id}/cancel',
@@ -86,6 +89,8 @@ test('each operation has a name of its own, that stays', () => {
     'get /api/changes': 'listChanges',
     'get /api/changes/{id}': 'getChange',
     'get /api/changes/{id}/patch': 'getChangePatch',
+    'get /api/permissions': 'listPermissions',
+    'get /api/permissions/{id}': 'getPermission',
     'get /api/projects': 'listProjects',
     'get /api/sessions': 'listSessions',
     'get /api/sessions/{id}': 'getSession',
@@ -95,6 +100,7 @@ test('each operation has a name of its own, that stays', () => {
     'get /healthz': 'getHealth',
     'get /metrics': 'getMetrics',
     'get /readyz': 'getReadiness',
+    'post /api/permissions/{id}/answer': 'answerPermission',
     'post /api/projects': 'addProject',
     'post /api/tasks': 'createTask',
     'post /api/tasks/{id}/cancel': 'cancelTask',
@@ -109,7 +115,7 @@ test('a body is required where a request without one is refused, and only there'
       requestBody ? [{ path, required: requestBody.required }] : [],
     ),
   );
-  expect(bodies).toHaveLength(3);
+  expect(bodies).toHaveLength(4);
   for (const { path, required } of bodies) {
     const { status } = await server.post(path.replace('{id}', '00000000-0000-4000-8000-000000000000'));
     expect([path, required]).toEqual([path, status === 400]);

@@ -35,6 +35,9 @@ test('each request of the page is answered as it says', async () => {
   const [change] = await server.sql<
     { id: string }[]
   >`INSERT INTO pending_changes (task_id, patch) VALUES (${message.taskId}, '') RETURNING id`;
+  const [permission] = await server.sql<{ id: string }[]>`
+    INSERT INTO permissions (id, task_id, session_id, options)
+    VALUES (gen_random_uuid(), ${message.taskId}, ${message.sessionId}, '[{"option_id":"o","name":"Yes","kind":"allow_once"}]') RETURNING id`;
   const { body: project } = await server.post('/api/projects', { path: server.repository });
   await server.sql`UPDATE sessions SET project_id = ${String(project['id'])}`;
   const values: Record<string, string> = {
@@ -42,6 +45,7 @@ test('each request of the page is answered as it says', async () => {
     $TASK: message.taskId,
     $SESSION: message.sessionId,
     $CHANGE: change?.id ?? '',
+    $PERMISSION: permission?.id ?? '',
     $PROJECT: String(project['id']),
     $MESSAGES_BEFORE: Buffer.from(`9000000000000000 ${message.messageId}`).toString('base64url'),
   };

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { answerPermission, getPermission, listPermissions, type Permission } from '../../client/permissions.ts';
 import type { TaskId } from '../../contract/ids.ts';
+import { ANSWER_PERMISSION, taskWorkflowId } from '../../contract/names.ts';
 import { type Lab, type LabWorker, startLab } from '../lab/lab.ts';
 
 let lab: Lab;
@@ -68,6 +69,19 @@ test('an answer that is not offered changes nothing', async () => {
   expect(await getPermission(lab, asked.id)).toMatchObject({ state: 'pending' });
   await answer(asked, 'o3');
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+});
+
+test('as a Temporal update: stored like any other, and refused with its code', async () => {
+  const task = await asking();
+  const asked = await waiting(task);
+  const update = (answer: string): Promise<unknown> =>
+    lab.client.workflow
+      .getHandle(taskWorkflowId(task))
+      .executeUpdate(ANSWER_PERMISSION, { args: [{ permissionId: asked.id, answer }] });
+  await expect(update('perhaps')).rejects.toMatchObject({ cause: { type: 'invalid_input' } });
+  expect(await update('allow')).toBe('o3');
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await requests(task)).toMatchObject([{ state: 'delivered', answered_by: 'temporal' }]);
 });
 
 test('a cancel while it waits ends request and task', async () => {

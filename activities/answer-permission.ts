@@ -1,0 +1,20 @@
+/** The answer to a permission request that came as a Temporal update. The row decides, as for every other way. */
+import { answerPermission, getPermission } from '../frames/permissions.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import type { AnswerInput } from '../contract/steps.ts';
+import type { StepDeps } from './step.ts';
+
+export function makeAnswerPermission({ sql }: Pick<StepDeps, 'sql'>) {
+  return async function answer({ taskId, permissionId, answer, message }: AnswerInput): Promise<string> {
+    const asked = await getPermission(sql, permissionId);
+    if (asked.task_id !== taskId) {
+      throw new LonghaulError(
+        'permission_not_found',
+        `Permission ${permissionId} is of task ${asked.task_id}, not of ${taskId}.`,
+      );
+    }
+    const given = { id: permissionId, answer, by: 'temporal', ...(message === undefined ? {} : { message }) };
+    const { chosen } = await answerPermission(sql, given);
+    return chosen ?? '';
+  };
+}

@@ -1,0 +1,108 @@
+/** Permission requests as readers see them, and their answers. An answer counts once, whichever way it comes. */
+import { optionsIn, toolCallIn } from './message-json.ts';
+import {
+  answerPermission as answerRow,
+  findPermission,
+  listPermissions as listRows,
+  type PermissionFilter,
+  type PermissionRow,
+} from '../store/permissions.ts';
+import type { Sql } from '../store/sql.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { chosenOption } from '../contract/permission-answer.ts';
+import { type PermissionId, shortId } from '../contract/ids.ts';
+import type { PermissionOption, ToolCall } from '../contract/vocabulary.ts';
+
+type Times = 'requested_at' | 'answered_at' | 'expires_at';
+
+/** A request as readers see it. Times are ISO 8601, UTC. */
+export interface Permission extends Omit<PermissionRow, Times | 'options' | 'tool_call' | 'title'> {
+  /** What the agent wants to do, with the command in full where there is one. */
+  readonly title: string;
+  readonly options: readonly PermissionOption[];
+  readonly tool_call: ToolCall | null;
+  readonly requested_at: string;
+  readonly answered_at: string | null;
+  /** Then `default_option` answers. */
+  readonly expires_at: string | null;
+}
+
+const MAX_LISTED = 500;
+
+/** Oldest first, at most 500. */
+export async function listPermissions(sql: Sql, filter: PermissionFilter = {}): Promise<Permission[]> {
+  return (await listRows(sql, filter, MAX_LISTED)).map(permissionOf);
+}
+
+/** Fails with `permission_not_found`. */
+export async function getPermission(sql: Sql, id: PermissionId): Promise<Permission> {
+  const row = await findPermission(sql, id);
+  if (!row) throw missing(id);
+  return permissionOf(row);
+}
+
+export interface PermissionAnswer {
+  readonly id: PermissionId;
+  /** The id of an offered option; or `allow`, `deny`: the first offered option that does so, once before always. */
+  readonly answer: string;
+  /** Stored with the answer. */
+  readonly message?: string;
+  /** Which way the answer came, e.g. `cli`. */
+  readonly by: string;
+}
+
+/**
+ * Fails with `permission_not_found`, with `permission_answered` (it has an answer, or its agent no longer waits), or with
+ * `invalid_input` for an answer that the agent does not offer.
+ */
+export async function answerPermission(sql: Sql, { id, answer, message, by }: PermissionAnswer): Promise<Permission> {
+  const asked = await getPermission(sql, id);
+  const optionId = chosenOption(asked.options, answer);
+  if (optionId === undefined) throw notOffered(asked, answer);
+  const outcome = await answerRow(sql, { id, optionId, message, by });
+  switch (outcome.kind) {
+    case 'missing':
+      throw missing(id);
+    case 'unknown_option':
+      throw notOffered(asked, answer);
+    case 'superseded':
+      throw new LonghaulError('permission_answered', answeredText(permissionOf(outcome.permission)));
+    case 'answered':
+      return permissionOf(outcome.permission);
+  }
+}
+
+function missing(id: PermissionId): LonghaulError {
+  return new LonghaulError(
+    'permission_not_found',
+    `There is no permission ${id}. \`longhaul prompts\` lists those that wait.`,
+  );
+}
+
+function notOffered({ options }: Permission, answer: string): LonghaulError {
+  const offered = options.map(({ option_id: optionId, name }) => `${optionId} (${name})`).join(', ') || 'none';
+  return new LonghaulError(
+    'invalid_input',
+    `answer: expected allow, deny or one of the offered options ${offered}, found ${JSON.stringify(answer)}.`,
+  );
+}
+
+/** What became of a request that is no longer pending. */
+function answeredText({ id, state, chosen, options, answered_by: by }: Permission): string {
+  const name = options.find(({ option_id: optionId }) => optionId === chosen)?.name ?? chosen;
+  if (chosen === null) return `Permission ${shortId(id)} is ${state}: its agent no longer waits for an answer.`;
+  return `Permission ${shortId(id)} has its answer already: ${name} (by ${by ?? 'another program'}).`;
+}
+
+function permissionOf(row: PermissionRow): Permission {
+  const toolCall = toolCallIn(row.tool_call);
+  return {
+    ...row,
+    title: row.title ?? toolCall?.title ?? '',
+    options: optionsIn(row.options),
+    tool_call: toolCall,
+    requested_at: row.requested_at.toISOString(),
+    answered_at: row.answered_at?.toISOString() ?? null,
+    expires_at: row.expires_at?.toISOString() ?? null,
+  };
+}

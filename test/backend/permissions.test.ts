@@ -1,0 +1,88 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { PermissionId, SessionId, TaskId } from '../../contract/ids.ts';
+import { labSession } from '../lab/log.ts';
+import { type LabServer, startServer } from './lab.ts';
+
+let server: LabServer;
+let sessionId: SessionId;
+let taskId: TaskId;
+beforeAll(async () => {
+  server = await startServer();
+  ({ sessionId, taskId } = await labSession(server.sql));
+});
+afterAll(() => server.close());
+
+const OPTIONS = [
+  { option_id: 'deny', name: 'Yes, deny me nothing', kind: 'allow_once' },
+  { option_id: 'no', name: 'No', kind: 'reject_once' },
+];
+
+/** As a row of any program. */
+async function asked(options: unknown = OPTIONS): Promise<PermissionId> {
+  const id = randomUUID() as PermissionId;
+  await server.sql`
+    INSERT INTO permissions (id, task_id, session_id, options, title)
+    VALUES (${id}, ${taskId}, ${sessionId}, ${server.sql.json(options as never)}, 'Run make')`;
+  return id;
+}
+
+test('a request is listed, shown, answered once; the second answer gets the first', async () => {
+  const id = await asked();
+  const listed = await server.get(`/api/permissions?state=pending&task_id=${taskId}`);
+  expect(listed).toMatchObject({ status: 200, body: { items: [{ id, title: 'Run make', options: OPTIONS }] } });
+  const answer = (body: unknown) => server.post(`/api/permissions/${id}/answer`, body);
+  expect(await answer({ answer: 'no', message: 'not on Friday' })).toMatchObject({
+    status: 200,
+    body: { state: 'answered', chosen: 'no', message: 'not on Friday', answered_by: 'rest' },
+  });
+  expect(await answer({ answer: 'allow' })).toMatchObject({
+    status: 409,
+    body: { error_code: 'permission_answered', detail: expect.stringContaining('No (by rest)') as string },
+  });
+  expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ body: { chosen: 'no' } });
+});
+
+test('allow and deny go by the kind of an option, never by its id', async () => {
+  const id = await asked();
+  expect(await server.post(`/api/permissions/${id}/answer`, { answer: 'deny' })).toMatchObject({
+    status: 200,
+    body: { chosen: 'no' },
+  });
+});
+
+test('ten answers at once: one counts', async () => {
+  const id = await asked();
+  const answers = Array.from({ length: 10 }, (_, at) =>
+    server.post(`/api/permissions/${id}/answer`, { answer: at % 2 === 0 ? 'allow' : 'deny' }),
+  );
+  const codes = (await Promise.all(answers)).map(({ status }) => status).toSorted();
+  expect(codes).toEqual([200, ...Array.from({ length: 9 }, () => 409)]);
+});
+
+test.each([
+  ['an option that is not offered', { answer: 'perhaps' }],
+  ['no answer', {}],
+  ['an empty answer', { answer: '' }],
+  ['a key that is not known', { answer: 'allow', force: true }],
+])('%s is refused, and the request still waits', async (_name, body) => {
+  const id = await asked();
+  expect(await server.post(`/api/permissions/${id}/answer`, body)).toMatchObject({ status: 400 });
+  expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ body: { state: 'pending' } });
+});
+
+test('a request that does not exist', async () => {
+  const path = `/api/permissions/${randomUUID()}`;
+  expect(await server.get(path)).toMatchObject({ status: 404, body: { error_code: 'permission_not_found' } });
+  expect(await server.post(`${path}/answer`, { answer: 'allow' })).toMatchObject({ status: 404 });
+});
+
+test.each([['null'], [{}], ['x'], [[null, { option_id: 5 }, { option_id: 'a', kind: 'odd' }]]])(
+  'a row of another program with the options %j fails no list',
+  async (options) => {
+    const id = await asked(options);
+    expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ status: 200, body: { options: [] } });
+    expect(await server.get('/api/permissions')).toMatchObject({ status: 200 });
+    expect(await server.get(`/api/sessions/${sessionId}`)).toMatchObject({ status: 200 });
+  },
+);
