@@ -10,6 +10,6 @@ export function refuseInsideTask(home: string, env: NodeJS.ProcessEnv): void {
   if (task === undefined || belongsTo(realpathSync(home), env) !== 'this_home') return;
   throw new LonghaulError(
     'invalid_input',
-    `This shell belongs to task ${shortId(task)} of ${home}, and all that it starts ends with the task's turn. Start Longhaul from a shell of your own, or set LONGHAUL_HOME to another folder.`,
+    `This shell belongs to task ${shortId(task)} of ${home}, and all processes that it starts end with the task's turn. Start Longhaul from a shell of your own, or set LONGHAUL_HOME to another folder.`,
   );
 }

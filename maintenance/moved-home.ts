@@ -24,7 +24,7 @@ export async function followMovedHome(home: string, sql: Sql): Promise<string[]>
   });
 }
 
-/** Throws `invalid_input` while worktrees are known by a former path: they would be taken for lost, or be the original's. */
+/** Throws `invalid_input` while worktrees are known by a former path: they would count as lost, or as those of the original. */
 export async function refuseMovedHome(home: string): Promise<void> {
   const [former] = await formerPaths(home);
   if (former === undefined) return;

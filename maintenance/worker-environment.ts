@@ -1,13 +1,13 @@
 /**
  * The environment in which agents start: the worker's, which is that of the shell whose `longhaul up` started the
- * supervisor. Whoever changed a key or installed a program since is told.
+ * supervisor. Commands report where it differs from the shell's, for example after a key was changed.
  */
 import { CATALOG } from '../agents/profiles/catalog.ts';
 import { readEnvironment } from '../processes/environment.ts';
 import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 
-/** Of what agents get, what matters to whether they work; a terminal's own variables differ from shell to shell. */
+/** Variables that decide whether an agent works. A terminal's own variables differ from shell to shell and are not compared. */
 const WATCHED = [
   'PATH HOME',
   'http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY',
@@ -21,7 +21,7 @@ export async function workerEnvironment(settings: Settings): Promise<NodeJS.Proc
   return pid ? readEnvironment(pid) : undefined;
 }
 
-/** Names of the variables that the worker has otherwise, more, or not. No values: some are keys. */
+/** Names of the variables that differ, in either direction. No values, because some are keys. */
 export function differingVariables(worker: NodeJS.ProcessEnv, shell: NodeJS.ProcessEnv): string[] {
   const patterns = [...WATCHED, ...Object.values(CATALOG).flatMap((profile) => profile.envKeys)];
   const watched = (name: string): boolean =>

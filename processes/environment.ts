@@ -1,7 +1,7 @@
-/** What a process was started with, as the kernel keeps it. Linux only; elsewhere nothing is known. */
+/** The environment that a process was started with, as the kernel keeps it. Linux only. */
 import { readProc } from './identity.ts';
 
-/** Undefined: no such process, or somebody else's. A process that changed its own environment still shows the first. */
+/** Undefined: there is no such process, or it belongs to another user. Later changes by the process itself do not show. */
 export function readEnvironment(pid: number): Record<string, string> | undefined {
   if (process.platform !== 'linux') return undefined;
   const bytes = readProc(`/proc/${pid}/environ`);

@@ -78,7 +78,7 @@ async function isOurs(pid: number): Promise<boolean> {
   );
 }
 
-/** `undefined`: that cannot be said, because its folder was removed or may not be read. */
+/** `undefined`: not known, because its folder was removed or may not be read. */
 async function worksIn(pid: number, folder: string): Promise<boolean | undefined> {
   const link = `/proc/${pid}/cwd`;
   try {

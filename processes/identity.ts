@@ -1,20 +1,20 @@
 /**
- * Who a process is: boot id, pid and start time together tell it from a later one that got the same pid,
- * after a reboot or after enough processes. A bare pid is never trusted and never signalled.
+ * The identity of a process: boot id, pid and start time. Together they distinguish it from a later process with the same
+ * pid, after a reboot or after enough processes. A bare pid is never trusted and never signalled.
  *
- * Linux reads /proc; elsewhere `ps` and `sysctl` are asked. Not covered: containers, which share a boot id
- * but number their processes apart.
+ * On Linux it is read from /proc, elsewhere with `ps` and `sysctl`. Not covered: containers, which share a boot id but
+ * number their processes separately.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 
-/** A process that can be told from a later one with the same pid. */
+/** Distinguishes a process from a later one with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** As the kernel tells it. Linux: clock ticks since boot, /proc/PID/stat field 22; else what `ps` prints. */
+  /** As the kernel reports it. Linux: clock ticks since boot, /proc/PID/stat field 22; else what `ps` prints. */
   readonly startTime: string;
-  /** /proc/sys/kernel/random/boot_id, or what stands for it. */
+  /** /proc/sys/kernel/random/boot_id, or its equivalent. */
   readonly bootId: string;
 }
 
@@ -24,10 +24,10 @@ interface ProcessStat {
   readonly startTime: string;
 }
 
-/** What reading /proc/PID/… answers when the process is gone, ends just now, or belongs to somebody else. */
+/** Errors of reading /proc/PID/… when the process is gone, is ending, or belongs to another user. */
 const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'] as const;
 
-/** A file of /proc, or undefined if its process cannot be seen. Other errors are thrown on. */
+/** A file of /proc, or undefined if its process cannot be seen. Other errors are rethrown. */
 export function readProc(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
@@ -82,12 +82,12 @@ const identityOf = (pid: number, { startTime }: ProcessStat): ProcessIdentity =>
   bootId: currentBootId(),
 });
 
-/** Whether it lives but was stopped by a signal (SIGSTOP, Ctrl-Z): it does nothing until it is continued. */
+/** Whether a signal (SIGSTOP, Ctrl-Z) has suspended the process: it does nothing until it is continued. */
 export function isSuspended(identity: ProcessIdentity): boolean {
   return isAlive(identity) && statOf(identity.pid)?.state.startsWith('T') === true;
 }
 
-/** Undefined if no such process exists. A zombie still has its identity: its starter may ask who that was. */
+/** Undefined if no such process exists. A zombie still has its identity, because its parent may ask for it. */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = statOf(pid);
   return stat && identityOf(pid, stat);

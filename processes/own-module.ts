@@ -15,7 +15,7 @@ export function loaderArguments(entry: string): string[] {
   return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href];
 }
 
-/** tsx takes the compiler options of the folder it runs in unless told; ours are beside the source. */
+/** Without this variable tsx takes the compiler options of its working folder; ours are beside the source. */
 export function loaderEnv(): NodeJS.ProcessEnv {
   return fromSource ? { TSX_TSCONFIG_PATH: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) } : {};
 }

@@ -1,4 +1,4 @@
-/** Which Longhaul this is. */
+/** The version and build of this Longhaul. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isErrno } from '../contract/errors.ts';

@@ -1,7 +1,7 @@
 /**
- * Where the pipes of programs that the runner starts come in: a socket in Linux' abstract namespace, which is
- * no file and is gone with this process. Any local user can connect to it; only who knows the token, made for
- * one program, is greeting. Connections that have not sent a token yet are bounded in time and number, so that another user
+ * Receives the pipes of programs that the runner starts: a socket in Linux' abstract namespace, which is no file and
+ * disappears with this process. Any local user can connect to it; a connection is accepted only with the token of one
+ * program. Connections that have not sent a token yet are bounded in time and number, so that another user
  * cannot use up the file descriptors of this process. Not covered: a user who connects faster than this process can read.
  */
 import { randomUUID } from 'node:crypto';
@@ -14,7 +14,7 @@ export interface Pipes {
   readonly address: string;
   readonly token: string;
   readonly connected: Promise<Connected>;
-  /** Nobody is expected any more; who came is sent away. */
+  /** No connection is expected any more; open ones are closed. */
   close(): void;
 }
 
@@ -70,12 +70,12 @@ export class PipeServer {
     return server;
   }
 
-  /** The first line says whose it is; what follows it is the program's. */
+  /** The first line names the program; what follows belongs to it. */
   #greet(socket: Socket): void {
     let greeting = Buffer.alloc(0);
-    socket.on('error', () => {}); // a broken pipe of a process that is going
+    socket.on('error', () => {}); // a broken pipe of a process that ends
     const settle = this.#limitGreeting(socket);
-    // By `readable` and not by `data`: whoever gets it finds it neither flowing nor paused.
+    // `readable`, not `data`: the receiver gets the socket neither flowing nor paused.
     const listen = (): void => {
       const chunk: unknown = socket.read();
       if (chunk instanceof Buffer) greeting = Buffer.concat([greeting, chunk]);

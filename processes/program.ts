@@ -1,4 +1,4 @@
-/** A program that runs for long and is talked to through its pipes, an agent for example. In a process group of its own. */
+/** A long-running program that communicates through its pipes, such as an agent. It has a process group of its own. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -12,16 +12,16 @@ export interface Program {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** All that the program sees. */
+  /** The whole environment of the program. */
   readonly env: NodeJS.ProcessEnv;
-  /** The entry of `env` (`NAME=value`) that no other start has: what the program leaves is found by it. */
+  /** The entry of `env` (`NAME=value`) that no other start has: processes that the program leaves are found by it. */
   readonly mark?: string;
 }
 
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** It was ended because the runner, from which it was started, had ended: that tells nothing about the program. */
+  /** It was ended because the runner, from which it was started, had ended: that says nothing about the program. */
   readonly runnerLost?: true;
 }
 
@@ -32,7 +32,7 @@ export interface StartedProgram {
   readonly stderr: Readable;
   /** Its group is killed with it. */
   readonly exited: Promise<Exit>;
-  /** It has ended, and nobody holds its stdout and stderr any more. */
+  /** It has ended, and no process holds its stdout and stderr any more. */
   readonly closed: Promise<void>;
 }
 
@@ -47,10 +47,10 @@ export async function startHere({ file, args, cwd, env }: Program): Promise<Prog
       const [error]: unknown[] = await once(child, 'error').catch((error: unknown) => [error]);
       return notStarted(error);
     }
-    child.on('error', () => {}); // a signal that could not be sent; who sends one looks at the process itself
+    child.on('error', () => {}); // a signal that could not be sent; the sender checks the process itself
     const exited = new Promise<Exit>((resolve) => {
       child.once('exit', (code, signal) => {
-        signalGroup(pid, 'SIGKILL'); // at once: later the number might be somebody else's
+        signalGroup(pid, 'SIGKILL'); // at once: later another group may have the number
         resolve({ code, signal });
       });
     });

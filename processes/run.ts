@@ -12,7 +12,7 @@ export interface Run {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** All that the program sees. */
+  /** The whole environment of the program. */
   readonly env: NodeJS.ProcessEnv;
   readonly input?: string | Uint8Array;
   readonly timeoutMs: number;
@@ -35,7 +35,7 @@ export type RunEnd =
 
 export interface NotStarted {
   readonly kind: 'not_started';
-  /** There is no such program. */
+  /** The program does not exist. */
   readonly notFound: boolean;
   readonly message: string;
 }

@@ -13,7 +13,7 @@ const ENDED_KEPT = 100;
 
 const running = new Map<number, AbortController>();
 const programs = new Map<number, { readonly guarded: Guarded; readonly family: Family }>();
-/** Of the last programs that ended: who started us may die before it has looked for what they left. */
+/** Of the last programs that ended: the starter may die before it has swept what they left. */
 const endedMarks: string[] = [];
 let endedFamilies: ProcessIdentity[] = [];
 
@@ -40,7 +40,7 @@ async function runOne(id: number, wanted: Run): Promise<void> {
 async function startOne(id: number, program: Program, address: string, token: string): Promise<void> {
   try {
     const pipes = await Promise.all([0, 1, 2].map((fd) => openPipe(address, `${token} ${fd}\n`)));
-    if (!process.connected) return; // nobody is there to talk to it, and it would outlive us
+    if (!process.connected) return; // its starter is gone, and the program would outlive us
     const { file, args, cwd, env, mark } = program;
     const child = spawn(file, args, { cwd, env, detached: true, stdio: [pipes[0], pipes[1], pipes[2]] });
     const { pid } = child;
@@ -66,20 +66,20 @@ function watch(id: number, child: ChildProcess, guarded: Guarded): void {
     programs.delete(pid);
     if (guarded.mark !== undefined) endedMarks.push(guarded.mark);
     if (endedMarks.length > ENDED_KEPT) endedMarks.shift();
-    signalGroup(pid, 'SIGKILL'); // at once: later the number might be somebody else's
+    signalGroup(pid, 'SIGKILL'); // at once: later another group may have the number
     report({ id, exit: { code, signal } });
   });
   report({ id, started: guarded.process });
 }
 
-/** Also one that is no child of ours: of its end we are not told. */
+/** Also a program that is no child of ours: its end is not reported to us. */
 function guard(guarded: Guarded): void {
   const family = new Family(guarded.process);
   family.follow(FAMILY_MS);
   programs.set(guarded.process.pid, { guarded, family });
 }
 
-/** Not read here, so that nothing of it is taken from the program. */
+/** Paused, so that nothing is read here that belongs to the program. */
 async function openPipe(address: string, greeting: string): Promise<Socket> {
   const socket = connect(address);
   socket.pause();
@@ -88,7 +88,7 @@ async function openPipe(address: string, greeting: string): Promise<Socket> {
   return socket;
 }
 
-/** Whoever started us is gone: nobody waits for what runs. */
+/** The process that started this one is gone: what runs has no reader any more. */
 process.on('disconnect', () => {
   for (const stop of running.values()) stop.abort();
   void endPrograms().then(leaveIfDone, leaveIfDone);
@@ -105,7 +105,7 @@ async function endPrograms(): Promise<void> {
     for (const { pid } of alive) signalGroup(pid, 'SIGTERM');
     await untilGone(alive, { withinMs: TERM_BOUND_MS });
     const stubborn = alive.filter((program) => isAlive(program));
-    for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave a child that nobody knows
+    for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave an unknown child
     const families = left.flatMap(({ family }) => family.stop());
     for (const { pid } of stubborn) signalGroup(pid, 'SIGKILL');
     await sweep(marks, [...endedFamilies, ...families]);

@@ -8,8 +8,8 @@
  *
  * Until the runner is ready, and where it was lost, programs run from this process: slower, otherwise the
  * same. It ends with the process that started it, however that ends, after it has ended all programs of both: their
- * groups, their descendants, and what carries their marks. Not covered: both are killed at once; then somebody else has
- * to look for the marks.
+ * groups, their descendants, and what carries their marks. Not covered: both are killed at once; then another
+ * process has to sweep the marks.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
@@ -211,7 +211,7 @@ class Runner {
     this.#pending.clear();
     const alive = left.flatMap(({ process: program }) => (program && isAlive(program) ? [program] : []));
     // Before their groups: a child without a mark is known only as long as its parent lives.
-    for (const { pid } of alive) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave a child that nobody knows
+    for (const { pid } of alive) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave an unknown child
     const tree = descendantsOf(alive);
     for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
     if (tree.length > 0) void sweep([], tree).catch(() => {}); // of the others, who started them looks for the marks

@@ -4,8 +4,8 @@
  *
  * Never signalled: this process, and a pid whose start time is not the one that was seen.
  * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents have ended
- * before anybody looked (see `Family`): nothing tells then whose it was. (Its working folder does not: a person's shell
- * may stand in a worktree, too.)
+ * before the first look (see `Family`): nothing shows then whose it was. (Its working folder does not: a person's shell
+ * may have a worktree as its folder, too.)
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +17,7 @@ import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } fr
 const POLL_MS = 10;
 /** Between SIGTERM and SIGKILL. */
 export const TERM_BOUND_MS = 500;
-/** Whoever starts others faster than they are stopped is killed meanwhile. */
+/** A process that starts others faster than they are stopped is killed meanwhile. */
 const STOP_BOUND_MS = 500;
 /** Between two looks at the family of a program that is ending. */
 export const FAMILY_ENDING_MS = 50;
@@ -100,8 +100,8 @@ export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentit
 }
 
 /**
- * What descends from a process, remembered as long as it lives: who was started with an empty environment, and then lost
- * its parents, is known by having been seen with them.
+ * The descendants of a process, remembered as long as they are alive: a process that was started with an empty environment
+ * and then lost its parents is known because it was seen with them.
  */
 export class Family {
   readonly #root: ProcessIdentity;
@@ -125,7 +125,7 @@ export class Family {
       const alive = this.#known.filter((one) => isAlive(one));
       const fresh = descendantsOf([this.#root, ...alive]);
       this.#known = [...alive, ...fresh];
-      if (this.#known.length === 0 && !isAlive(this.#root)) clearInterval(this.#timer); // nobody can come any more
+      if (this.#known.length === 0 && !isAlive(this.#root)) clearInterval(this.#timer); // no descendant can appear any more
     } catch {
       return;
     }
@@ -153,8 +153,8 @@ export async function familyDuring(root: ProcessIdentity, end: () => Promise<unk
 
 /**
  * Ends everything that carries one of the marks, `known`, and what descends from either: SIGTERM, half a second, SIGKILL; the
- * latter again until none is left. They are stopped first: one that forks between look and kill would leave a child that
- * nobody knows. Answers how many could not be ended within the bound (5 s).
+ * latter again until none is left. They are suspended first: one that forks between look and kill would leave an unknown
+ * child. Returns how many could not be ended within the bound (5 s).
  */
 export async function sweep(marks: readonly Mark[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const asked = await askToEnd(marks, known);
@@ -165,7 +165,7 @@ export async function sweep(marks: readonly Mark[], known: readonly ProcessIdent
     try {
       stopAll(marks, before, found);
     } finally {
-      // Whatever comes between: what was stopped must not stay so.
+      // Also after an error: a suspended process must not remain so.
       for (const { pid } of found) signalProcess(pid, 'SIGKILL');
     }
     if (found.length === 0 || performance.now() > deadline) return found.length;
@@ -175,8 +175,8 @@ export async function sweep(marks: readonly Mark[], known: readonly ProcessIdent
 }
 
 /**
- * A git that is killed outright leaves its lock, in the user's repository, too: everybody may put away what is theirs first.
- * Answers whom it has seen.
+ * A git that is killed outright leaves its lock, in the user's repository, too: so each process may clean up first. Returns
+ * the processes that it has seen.
  */
 async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[]): Promise<ProcessIdentity[]> {
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
@@ -192,7 +192,7 @@ function withDescendants(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
   return [...all.values()];
 }
 
-/** Into `found`; looks until there is none that is new, since one that is stopped starts nobody. */
+/** Adds to `found`. Looks until no new process appears, because a suspended process starts no other. */
 function stopAll(marks: readonly Mark[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
   const deadline = performance.now() + STOP_BOUND_MS;
   const seen = new Set<number>();

@@ -1,6 +1,6 @@
 /**
- * Waits until everything in a home is ready, asking the supervisor to repair at once what has ended. It
- * starts a supervisor (as told) if there is none. Many may do this at the same time.
+ * Waits until all parts of a home are ready and asks the supervisor to repair at once what has ended. Starts a supervisor
+ * if there is none. Several processes may do this at the same time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
@@ -13,13 +13,13 @@ import { headline, isSame, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 
 const POLL_MS = 50;
-/** How a process ended is known a moment after it is gone. */
+/** The exit status of a process is known a moment after it is gone. */
 const EXIT_MS = 2_000;
-/** Without news from any part; a build of Temporal tells some every 15 s. */
+/** Without a change of any part; a build of Temporal reports progress every 15 s. */
 const SILENCE_MS = 120_000;
 /** A supervisor writes its record as it starts, and within a second after it was removed. */
 const RECORD_MS = 30_000;
-/** A part that failed this often in a row will not come up by itself soon. */
+/** A part that failed this often in a row will not start soon without help. */
 const FAILURES = 3;
 
 export interface EnsureUp {
@@ -30,7 +30,7 @@ export interface EnsureUp {
   readonly report: (line: string) => void;
 }
 
-/** Fails with `service_unreachable` and what the failing part said last. */
+/** Fails with `service_unreachable` and the last lines of the failing part's log. */
 export async function ensureUp(options: EnsureUp): Promise<void> {
   const { paths, report } = options;
   let own: RunningProcess | undefined;
@@ -61,7 +61,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
   }
 }
 
-/** Returns the number of repairs from which on the supervisor's record is news. */
+/** Returns the number of repairs from which on the supervisor's record reflects this request. */
 async function askForRepair(paths: HomePaths): Promise<number> {
   const state = await readState(paths);
   const supervisor = await liveSupervisor(paths, state);
@@ -70,7 +70,7 @@ async function askForRepair(paths: HomePaths): Promise<number> {
   return state.repairs + 1;
 }
 
-/** One that was stopped by a signal is alive, so nobody would start it again. */
+/** A suspended process is alive, so the supervisor would not start it again. */
 function continueSuspended(
   state: HomeState | undefined,
   supervisor: ProcessIdentity | undefined,
@@ -80,7 +80,7 @@ function continueSuspended(
   for (const { name, process } of [{ name: 'supervisor', process: supervisor }, ...parts]) {
     if (!process || !isSuspended(process)) continue;
     sendSignal(process.pid, 'SIGCONT');
-    report(`${name.padEnd(10)} was suspended by a signal and goes on`);
+    report(`${name.padEnd(10)} was suspended by a signal and continues`);
   }
 }
 
@@ -100,7 +100,7 @@ function failIfHopeless(parts: readonly PartRecord[], log: string): void {
   const lines = message.includes(part.logFile) ? '' : `\n${part.logFile} ends with:\n${log}`;
   throw new LonghaulError(
     'service_unreachable',
-    `${part.name} failed ${part.failures} times: ${message}${lines}\nThe supervisor goes on trying; \`longhaul down\` ends it.`,
+    `${part.name} failed ${part.failures} times: ${message}${lines}\nThe supervisor keeps trying; \`longhaul down\` stops it.`,
   );
 }
 
@@ -112,7 +112,7 @@ async function logOf(parts: readonly PartRecord[]): Promise<string> {
   return part ? lastLines(part.logFile) : '';
 }
 
-/** What was said last of each part. */
+/** What was reported last of each part. */
 type Reported = Map<string, { readonly state: string; readonly detail: string }>;
 
 /** One line for each part whose state or detail has changed. */
@@ -130,15 +130,15 @@ function changedLines(parts: readonly PartRecord[], reported: Reported): string[
 
 async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<LonghaulError> {
   const log = await lastLines(options.supervisorLog);
-  // Nothing else keeps this process alive: without a timer it would end here, without a word.
-  const how = await Promise.race([own.exited, sleep(EXIT_MS, 'how is unknown')]);
-  return new LonghaulError('service_unreachable', `The supervisor ended (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
+  // Nothing else keeps this process alive: without a timer it would exit here without a message.
+  const how = await Promise.race([own.exited, sleep(EXIT_MS, 'exit status unknown')]);
+  return new LonghaulError('service_unreachable', `The supervisor exited (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
 }
 
 function noRecord({ paths, supervisorLog }: EnsureUp, { pid }: ProcessIdentity): LonghaulError {
   return new LonghaulError(
     'service_unreachable',
-    `Supervisor ${pid} runs but has not written ${paths.stateFile} for ${RECORD_MS / 1000} s. ${supervisorLog} says why; \`longhaul down\` ends it.`,
+    `Supervisor ${pid} runs but has not written ${paths.stateFile} for ${RECORD_MS / 1000} s. ${supervisorLog} has the reason; \`longhaul down\` stops it.`,
   );
 }
 
@@ -146,6 +146,6 @@ function tooLong(state: HomeState | undefined): LonghaulError {
   const missing = state?.parts.filter((part) => part.state !== 'ready').map((part) => `${part.name} is ${part.state}`);
   return new LonghaulError(
     'service_unreachable',
-    `Nothing happened for ${SILENCE_MS / 1000} s: ${missing?.join(', ') ?? 'no supervisor has started'}. See \`longhaul status\` and the logs.`,
+    `No part has changed for ${SILENCE_MS / 1000} s: ${missing?.join(', ') ?? 'no supervisor has started'}. See \`longhaul status\` and the logs.`,
   );
 }

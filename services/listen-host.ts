@@ -1,8 +1,8 @@
-/** Who can get to where we listen. */
+/** Which machines can reach the address that the backend listens on. */
 import { LonghaulError } from '../contract/errors.ts';
 import type { ListenAddress } from './settings.ts';
 
-/** Whether only this machine gets there. Any name but localhost may be an address of the network. */
+/** Whether only this machine can reach it. Any name but localhost may be an address of the network. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase();
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
@@ -13,8 +13,8 @@ export function listenText({ host, port }: Pick<ListenAddress, 'host' | 'port'>)
 }
 
 /**
- * To listen beyond this machine is a decision, and so is the token that keeps strangers out: there must be one before,
- * it is not made on the way. Fails with `invalid_input`.
+ * An address that other machines can reach needs a token that the user has made before; none is made here. Fails with
+ * `invalid_input`.
  */
 export function refuseWithoutToken(listen: ListenAddress, token: string | undefined, tokenFile: string): void {
   if (token !== undefined || isLoopback(listen.host)) return;

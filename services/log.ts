@@ -1,6 +1,6 @@
 /**
- * The log of a program: a JSON line for each thing said, on stdout. A line that cannot be written is lost and nothing
- * else: pino's own destination ends the process on a full disk, and with it every turn.
+ * The log of a program: one JSON line for each entry, on stdout. A line that cannot be written is lost, and the program
+ * continues: pino's own destination ends the process on a full disk, and with it every turn.
  */
 import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
@@ -16,6 +16,6 @@ function writeOrLose(line: string): void {
   try {
     writeSync(STDOUT, line);
   } catch {
-    // A full disk, a reader that has gone: there is nobody to tell.
+    // A full disk, or a reader that is gone: there is no other place to report it.
   }
 }

@@ -1,8 +1,8 @@
 /**
- * What the worker and the backend do before anything else: wait for Postgres and Temporal, whichever comes later, and
- * bring both to what this version needs. Started beside a supervisor all of it is there already.
+ * What the worker and the backend do before anything else: wait until Postgres and Temporal are available, and prepare in
+ * both what this version needs. Under a supervisor all of it exists already.
  *
- * What waiting may mend is waited for without end and told of; what a person must change fails at once.
+ * An outage is waited for without limit and reported; what a person must change fails at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError, messageOf } from '../contract/errors.ts';
@@ -14,11 +14,11 @@ const LAST_PAUSE_MS = 2_000;
 export interface Preparation {
   readonly databaseUrl: string;
   readonly temporal: TemporalTarget;
-  /** Brings the database to the newest schema. Fails with `invalid_input` where trying again is of no use. */
+  /** Brings the database to the newest schema. Fails with `invalid_input` if another try cannot succeed. */
   readonly migrate: (databaseUrl: string) => Promise<void>;
-  /** Told each time that the trouble is another one; `undefined`: that there is none any more. */
+  /** Called each time that the trouble changes; `undefined`: there is none any more. */
   readonly report: (trouble: string | undefined) => void;
-  /** Aborted: gives up, without a word. */
+  /** Aborted: resolves without a report. */
   readonly signal?: AbortSignal;
 }
 

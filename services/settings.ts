@@ -1,6 +1,6 @@
 /**
- * Every setting that the environment may give, read once. All wrong values are reported together, one
- * line each, so that nobody has to fix them one start at a time.
+ * Every setting that the environment may give, parsed once. All wrong values are reported together, one line each, so that
+ * a user can correct all of them before the next start.
  */
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -18,7 +18,7 @@ const DEFAULT_NAMESPACE = 'default';
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
-  /** Chosen by the user: then another port will not do. */
+  /** Chosen by the user: no other port is used. */
   readonly fixed: boolean;
 }
 

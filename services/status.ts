@@ -171,7 +171,7 @@ function partStatus(
   if (process && draining.some(({ pid }) => pid === process.pid))
     return { name, state: 'draining', pid: process.pid, detail: DRAINS };
   if (process && isAlive(process)) return { name, state, pid: process.pid, detail };
-  // Nobody is going to start it, whatever was written last.
+  // Without a supervisor no process starts it, whatever the record says.
   if (!supervised) return { name, state: 'stopped', pid: null, detail: null };
   // It ended a moment ago and the supervisor has not noticed yet.
   return { name, state: process && state === 'ready' ? 'waiting' : state, pid: null, detail };

@@ -1,4 +1,4 @@
-/** Stops everything of a home in order, whether or not its supervisor still lives. */
+/** Stops all parts of a home in order, whether or not its supervisor is alive. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { readState, writeState, type HomePaths } from './home/home.ts';
@@ -14,7 +14,7 @@ const LOCK_MS = 140_000;
 /** `parts` in the order in which they start. */
 export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promise<void> {
   const lock = await takeFromSupervisor(paths);
-  // With the lock held nobody starts anything; what a killed supervisor left is stopped here.
+  // While the lock is held no other process starts a part; what a killed supervisor left is stopped here.
   try {
     for (const part of parts.toReversed()) await part.stop();
     await recordStop(paths);
@@ -23,7 +23,7 @@ export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promis
   }
 }
 
-/** What a killed supervisor wrote last says that its parts are ready: whoever looks later would miss them. */
+/** The last record of a killed supervisor says that its parts are ready: later commands would look for them. */
 async function recordStop(paths: HomePaths): Promise<void> {
   const state = await readState(paths);
   if (!state || state.parts.every((part) => part.state === 'stopped')) return;
@@ -48,13 +48,16 @@ async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promis
         { signal: 'SIGKILL', withinMs: 5_000 },
       ]);
     } else if (Date.now() > deadline) {
-      throw new LonghaulError('internal_error', `Process ${lock.holder.pid} holds ${paths.lock} and does not end.`);
+      throw new LonghaulError(
+        'internal_error',
+        `Process ${lock.holder.pid} holds ${paths.lock} and does not exit: end it, then run \`longhaul down\` again.`,
+      );
     }
     await sleep(100);
   }
 }
 
-/** On a full disk the lock cannot be written. Nobody else can write it either, so what runs may be stopped without. */
+/** On a full disk the lock cannot be written, by no other process either, so the parts may be stopped without it. */
 async function takeOrGoWithout(folder: string): Promise<Omit<HeldLock, 'untilLost'> | BusyLock> {
   try {
     return await takeLock(folder);

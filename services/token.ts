@@ -11,10 +11,10 @@ import { refuseWithoutToken } from './listen-host.ts';
 import { readOwnFile, writePrivately } from './home/private-file.ts';
 import type { Settings } from './settings.ts';
 
-/** Guessing one is hopeless: 256 bits in what we make, and no shorter than this in what we are given. */
+/** Long enough that guessing is hopeless: 256 bits in a token that we make, at least MIN_CHARS in one that we are given. */
 const TOKEN_BYTES = 32;
 const MIN_CHARS = 32;
-/** RFC 6750's token, and an HTTP token too: it can stand in a header and in a list of WebSocket protocols. */
+/** RFC 6750's token, and an HTTP token too: it is valid in a header and in a list of WebSocket protocols. */
 const TOKEN = /^[\w.~+-]+$/;
 
 /**
@@ -44,7 +44,7 @@ export const tokenFileFor = ({ home, tokenFile }: Pick<Settings, 'home' | 'token
 
 /**
  * The token that the backend will ask for; `undefined`: it makes one at its start. Fails with `invalid_input` where it
- * would not start. A file that was named is not made: whoever named it has made it.
+ * would not start. A file that LONGHAUL_TOKEN_FILE names is not made: the user has to make it.
  */
 export async function tokenAtHand(settings: Settings): Promise<string | undefined> {
   const file = tokenFileFor(settings);
@@ -54,14 +54,17 @@ export async function tokenAtHand(settings: Settings): Promise<string | undefine
   throw new LonghaulError('invalid_input', `LONGHAUL_TOKEN_FILE: there is no ${file}.`);
 }
 
-/** What is there stays, and is kept from others' eyes. */
+/** An existing token stays, and is made unreadable for other users. */
 export async function readOrMakeToken(file: string): Promise<string> {
   const known = await readToken(file);
   if (known === undefined) await makeToken(file);
   else if (((await stat(file)).mode & 0o077) !== 0) await chmod(file, 0o600);
   const token = known ?? (await readToken(file));
   if (token === undefined)
-    throw new LonghaulError('invalid_input', `The token file ${file} vanished while it was made.`);
+    throw new LonghaulError(
+      'invalid_input',
+      `The token file ${file} disappeared while it was made: start the backend again.`,
+    );
   return token;
 }
 

@@ -1,4 +1,4 @@
-/** Whether rows and runs agree: what one has lost and the other has not; and whether runs can go on. */
+/** Whether rows and runs agree: what one of them has lost; and whether a worker can continue each run. */
 import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
 import type { Longhaul } from '../../client/connection.ts';
@@ -10,12 +10,12 @@ import { hasRun } from '../gc/task-states.ts';
 import { type Check, ok, warning } from './check.ts';
 import { ids } from './tasks.ts';
 
-/** More than these are not asked for one by one. */
+/** At most this many are queried one by one. */
 const LOOKED_AT = 200;
 const ASK_MS = 10_000;
-/** As long may the closing steps of a task take whose row somebody ended. */
+/** The closing steps of a task whose row a program ended may take this long. */
 const CLOSING_SECONDS = 120;
-/** So many times in a row has a worker failed at a run, or not answered. Two that died one after the other are no sign. */
+/** A run at which workers failed this often in a row, or did not respond, is stuck. Two workers that died are no sign. */
 const FAILED_TIMES = 3;
 const NAME = 'runs';
 const TASK_OF_RUN = /^(?:task|settle)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
@@ -25,27 +25,27 @@ export async function checkRuns({ sql, temporal }: Pick<Longhaul, 'sql' | 'tempo
     Promise.all([findLostRuns({ sql, temporal }, LOOKED_AT), lookAtOpenRuns(sql, temporal)]),
   );
   if (stuck.length > 0) {
-    const detail = `${stuck.length} ${stuck.length === 1 ? 'run' : 'runs'} that no worker can go on with: ${ids(stuck)}`;
+    const detail = `${stuck.length} ${stuck.length === 1 ? 'run' : 'runs'} that no worker can continue: ${ids(stuck)}`;
     const advice =
-      'The worker’s log says why. It is tried again for ever, for a worker that can; terminated in the Web UI, the task ends with its work kept.';
+      'The worker’s log has the reason. Temporal retries without limit, for a worker that can continue it. If it is terminated in the Web UI, the task ends and its work is kept.';
     return warning(NAME, detail, advice);
   }
   if (lost.length > 0) {
     const detail = `${lost.length} open ${lost.length === 1 ? 'task has' : 'tasks have'} no open run in Temporal: ${ids(lost)}`;
     const advice =
-      'The backend ends them, or starts again what only waited, within a minute: see `backend answers` and its log.';
+      'The backend ends them within a minute, or starts them again if no agent had started: see `backend answers` and its log.';
     return warning(NAME, detail, advice);
   }
   if (stray.length > 0) {
     const detail = `${stray.length} ${stray.length === 1 ? 'run' : 'runs'} in Temporal of tasks that have ended or have no row: ${ids(stray)}`;
     const advice =
-      'They end as soon as a worker takes them up. If they are of another database, give each database a TEMPORAL_NAMESPACE of its own.';
+      'They end as soon as a worker continues them. If they belong to another database, give each database its own TEMPORAL_NAMESPACE.';
     return warning(NAME, detail, advice);
   }
   return ok(NAME, 'rows and runs agree');
 }
 
-/** Task ids: of runs that nobody needs, and of those that do not come from the spot. */
+/** Task ids: of runs that no open task needs (`stray`), and of runs that make no progress (`stuck`). */
 async function lookAtOpenRuns(sql: Sql, temporal: Client): Promise<{ stray: string[]; stuck: string[] }> {
   const query = `WorkflowType IN ('task', 'settle') AND ExecutionStatus = 'Running'`;
   const found = new Map<string, string>();

@@ -1,4 +1,4 @@
-/** The services: what runs, what ought to, and whether it answers. */
+/** The services: what runs, what should run, and whether it responds. */
 import type { Longhaul } from '../../client/connection.ts';
 import type { Health, PartHealth } from '../../client/health.ts';
 import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
@@ -15,9 +15,9 @@ import { type Check, ok, problem, textOf, unreachable, warning } from './check.t
 
 const REPAIR = 'longhaul up -d repairs it; the logs are in';
 const BACKEND_MS = 4_000;
-/** A poll is answered or given up after a minute. */
+/** A poll ends after a minute at most. */
 const POLL_MS = 90_000;
-/** A worker puts its metrics into the database every ten seconds. */
+/** A worker writes its metrics to the database every ten seconds. */
 const SILENT_MS = 60_000;
 const MIN_POSTGRES = 150_000;
 
@@ -31,10 +31,10 @@ export interface Running {
   readonly polledAgoMs: Promise<number | undefined>;
 }
 
-/** Anything of it runs, or ought to: services that are not ours always do. */
+/** Whether any part runs or should run. Services of the user always should. */
 export async function oughtToRun({ settings, status }: Pick<Running, 'settings' | 'status'>): Promise<boolean> {
   if (status.parts.some((part) => part.pid !== null)) return true;
-  // Killed, or the machine went down: nobody has said `down`.
+  // The services were killed, or the machine went down: there was no `longhaul down`.
   const state = await readState(homePaths(settings.home));
   return state?.parts.some((part) => part.state === 'ready' && part.process !== null) === true;
 }
@@ -63,7 +63,8 @@ function checkVersions(status: Status): Check[] {
 function checkPart({ name, state, pid, detail }: PartStatus, logs: string): Check {
   const shown = [state, pid === null ? '' : `pid ${pid}`, headline(detail ?? '')].filter(Boolean).join(', ');
   if (state === 'ready') return ok(name, shown);
-  if (state === 'draining') return warning(name, shown, 'longhaul down && longhaul up -d goes on at once.');
+  if (state === 'draining')
+    return warning(name, shown, 'longhaul down && longhaul up -d continues its turns in a new worker at once.');
   if (state === 'starting') return warning(name, shown, 'Wait a moment and look again.');
   return unreachable(name, shown, `${REPAIR} ${logs}`);
 }
@@ -116,7 +117,7 @@ async function checkDatabase(running: Running, longhaul: Longhaul, health: Healt
   }
 }
 
-/** A server that runs is busy: to start it again would not help. */
+/** A server whose process runs is busy: another start would not help. */
 function adviceOn({ status, settings }: Pick<Running, 'settings' | 'status'>, name: 'postgres' | 'temporal'): string {
   const part = status.parts.find((one) => one.name === name);
   if (part?.state !== 'ready' || part.pid === null) return 'longhaul up -d';
@@ -126,7 +127,7 @@ function adviceOn({ status, settings }: Pick<Running, 'settings' | 'status'>, na
 async function checkHost({ sql }: Longhaul, { hostName }: Settings): Promise<Check[]> {
   const others = (await hostNames(sql)).filter((name) => name !== hostName);
   if (others.length === 0) return [];
-  const detail = `the database serves host ${others.join(', ')}, this machine calls itself ${hostName}`;
+  const detail = `the database serves host ${others.join(', ')}, the name of this machine is ${hostName}`;
   return [problem('host', detail, `Set LONGHAUL_HOST_NAME=${others[0] ?? ''}, or use another database.`)];
 }
 
@@ -160,14 +161,14 @@ async function checkTemporal(running: Running, longhaul: Longhaul, health: Healt
   return checks;
 }
 
-/** A worker whose own code hangs still asks for tasks: the core of Temporal's SDK does. */
+/** A worker whose own code hangs still polls for tasks, because the core of Temporal's SDK does that. */
 async function checkSilence({ sql }: Longhaul, { settings, status }: Running): Promise<Check[]> {
   const worker = status.parts.find((part) => part.name === 'worker');
   if (worker?.state !== 'ready' || worker.pid === null) return [];
   const seconds = await workerSilence(sql, `${settings.hostName}/${worker.pid}`);
   if (seconds === undefined || seconds * 1000 < SILENT_MS) return [];
-  const detail = `pid ${worker.pid} has said nothing for ${Math.round(seconds)} s, and says something every ten`;
-  return [warning('worker answers', detail, 'longhaul down && longhaul up -d; tasks go on then.')];
+  const detail = `pid ${worker.pid} has written no metrics for ${Math.round(seconds)} s; a worker writes them every 10 s`;
+  return [warning('worker answers', detail, 'longhaul down && longhaul up -d; its tasks continue.')];
 }
 
 /** How long ago a worker asked for tasks of this host, in milliseconds. */
@@ -203,13 +204,17 @@ async function checkBackend({ backend_url: url }: Status, health: Health): Promi
     const response = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(BACKEND_MS) });
     if (response.ok) return ok(name, url);
     const { parts } = (await response.json()) as { parts?: Record<string, PartHealth> };
-    // What it waits for was found above: that is said once.
+    // The checks above report an unavailable service; it is not reported twice.
     const awaited = [...(health.postgres.ok ? [] : ['Postgres']), ...(health.temporal.ok ? [] : ['Temporal'])];
     if (awaited.length > 0) {
-      return unreachable(name, `${url} waits for ${awaited.join(' and ')}`, 'It goes on by itself when that answers.');
+      return unreachable(
+        name,
+        `${url} waits for ${awaited.join(' and ')}`,
+        'It continues without help when that responds.',
+      );
     }
     const ill = Object.entries(parts ?? {}).flatMap(([part, said]) => (said.ok ? [] : `${part}: ${said.detail}`));
-    return unreachable(name, `${url} says it is not ready (${ill.join('; ')})`, 'longhaul up -d');
+    return unreachable(name, `${url} reports that it is not ready (${ill.join('; ')})`, 'longhaul up -d');
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     return unreachable(name, `${url}: ${textOf(cause)}`, 'longhaul up -d');

@@ -1,4 +1,4 @@
-/** Tasks that wait, and what is left of those that ended. */
+/** Tasks that wait, and leftovers of tasks that ended. */
 import type { Sql } from '../../store/sql.ts';
 import { type WaitingTasks, waitingTasks } from '../../store/left-tasks.ts';
 import type { FoundLeftovers } from '../gc/gc.ts';
@@ -16,17 +16,17 @@ export function checkTasks(waiting: WaitingTasks): Check[] {
   const checks: Check[] = [];
   if (waiting.unstarted.length > 0) {
     const detail = `${shown(waiting.unstarted)} for over a minute without a run`;
-    checks.push(warning('tasks', detail, 'The backend starts them: see `backend answers` and its log.'));
+    checks.push(warning('tasks', detail, 'The backend starts them: see `backend answers` and the backend’s log.'));
   }
   if (waiting.queued.length > 0) {
     const detail = `${shown(waiting.queued)} for over a minute for an agent slot`;
-    checks.push(warning('tasks', detail, 'LONGHAUL_AGENT_SLOTS says how many agents work at once.'));
+    checks.push(warning('tasks', detail, 'LONGHAUL_AGENT_SLOTS sets how many agents work at once.'));
   }
   if (waiting.silent.length > 0) {
     const count = waiting.silent.length;
-    const detail = `${count} ${count === 1 ? 'task has' : 'tasks have'} said nothing for 15 minutes: ${ids(waiting.silent)}`;
+    const detail = `${count} ${count === 1 ? 'task has' : 'tasks have'} shown no progress for 15 minutes: ${ids(waiting.silent)}`;
     checks.push(
-      warning('tasks', detail, '`longhaul show ID` and the worker’s log say more; `longhaul cancel ID` ends one.'),
+      warning('tasks', detail, '`longhaul show ID` and the worker’s log have details; `longhaul cancel ID` ends one.'),
     );
   }
   return checks.length > 0 ? checks : [ok('tasks', `${waiting.open} open, none waits for long`)];
@@ -53,7 +53,7 @@ export function checkLeftovers({ leftovers }: FoundLeftovers): Check {
   const counts = [...kinds].map(([kind, count]) => `${count} × ${kind}`).join(', ');
   return warning(
     name,
-    `${counts}, of nobody${stay === '' ? '' : `; ${stay}`}`,
+    `${counts}, which no task needs${stay === '' ? '' : `; ${stay}`}`,
     'longhaul gc removes them; --dry-run says which.',
   );
 }

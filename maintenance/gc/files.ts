@@ -67,7 +67,7 @@ async function matching({ folder, name, olderThanMs, reason }: Pattern): Promise
   return left;
 }
 
-/** A build of Temporal that was killed leaves up to 3 GB. Who builds now holds the lock. */
+/** A build of Temporal that was killed leaves up to 3 GB. A build in progress holds the lock. */
 async function leftBuilds(cacheDir: string): Promise<Leftover[]> {
   const root = path.join(cacheDir, 'temporal');
   if (await lockHolder(path.join(root, 'lock'))) return [];
@@ -96,7 +96,7 @@ async function leftLocks({ home }: HomePaths): Promise<Leftover[]> {
   }));
 }
 
-/** A worker takes them away when it next counts; where none runs, nobody does. */
+/** A running worker removes them when it next counts slots; without a worker they remain. */
 function leftSlots({ home, slots }: HomePaths): Leftover[] {
   const lock = { locksDir: path.join(home, 'locks'), subject: AGENT_SLOTS };
   return staleSlots(slots).map(({ name }) => ({
@@ -125,7 +125,7 @@ function fileLeftover(file: string, reason: string): Leftover {
   };
 }
 
-/** Of what is gone by now: none. */
+/** 0 for a file that no longer exists. */
 async function ageMs(file: string): Promise<number> {
   try {
     return Date.now() - (await lstat(file)).mtimeMs;

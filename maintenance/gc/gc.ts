@@ -1,7 +1,7 @@
 /**
- * Garbage collection of a home: what was lost when processes, rows or files went away by themselves. Safe while tasks
- * run: a thing goes only if neither rows, nor attempts, nor runs call its task at work, and under the locks that steps
- * take, too. Another home's things are never looked at.
+ * Garbage collection of a home: what remained when processes, rows or files were lost. Safe while tasks run: a leftover is
+ * removed only if no row, attempt or run shows its task at work, and under the locks that steps take. Never: a thing of
+ * another home is examined.
  */
 import { exists } from '../../services/home/exists.ts';
 import { homePaths } from '../../services/home/home.ts';
@@ -19,11 +19,11 @@ import { leftEntries, leftWorktrees, placesOf, repositoriesOf } from './worktree
 
 export interface FoundLeftovers {
   readonly leftovers: readonly Leftover[];
-  /** What could not be looked at, and why. */
+  /** What could not be examined, and why. */
   readonly skipped: readonly string[];
 }
 
-/** Changes nothing. `knowledge` undefined: the services do not answer, so that only files are looked at. */
+/** Changes nothing. `knowledge` undefined: the services are unavailable, and only files are examined. */
 export async function findLeftovers(
   settings: Settings,
   knowledge: TaskKnowledge | undefined,
@@ -50,7 +50,7 @@ export async function findLeftovers(
     const entries = await leftEntries(places, repositories);
     return [...entries, ...(await leftRefs(places, { sql, repositories }, options))];
   });
-  // Processes first: one may still write into the worktree that goes next.
+  // Processes first: one of them may still write into a worktree that is removed next.
   return { leftovers: [...processes, ...worktrees, ...inRepositories, ...files], skipped };
 }
 
@@ -63,7 +63,7 @@ export interface Collected {
   readonly detail: string | null;
 }
 
-/** One after the other, each told as it is done. One that fails keeps no other from going. */
+/** One after the other; each is yielded when it is done. A failure does not stop the others. */
 export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<Collected> {
   for (const leftover of leftovers) {
     const { kind, name, reason, kept } = leftover;
@@ -86,7 +86,7 @@ export function asPlanned({ kind, name, reason, kept }: Leftover): Collected {
   return { kind, name, reason, outcome: kept === undefined ? 'would_remove' : 'kept', detail: kept ?? null };
 }
 
-/** One at a time in a home. Fails if another is at work. Where there is no home none is made, not even for the lock. */
+/** One collection at a time in a home; fails while another one runs. A home that does not exist is not made, not even for the lock. */
 export async function withGcLock<T>(home: string, work: () => Promise<T>): Promise<T> {
   if (!(await exists(home))) return work();
   const lock = await takeLock(path.join(homePaths(home).run, 'gc.lock'));

@@ -99,7 +99,7 @@ function asKept(error: unknown): { kind: 'kept'; reason: string } {
   throw error;
 }
 
-/** A folder among the worktrees that we have no record of: never touched, since nobody knows what is in it. */
+/** A folder among the worktrees without a record of ours: never touched, because its content is unknown. */
 async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePlaces, folder: string): Promise<Leftover[]> {
   // One that was begun after the records were read has one by now.
   if ((await listRecords(locksDir)).some((record) => record.worktreePath === folder)) return [];

@@ -72,7 +72,7 @@ export const PART_STATES = ['waiting', 'starting', 'ready', 'failed', 'stopped']
 
 const url = z.string().refine((text) => URL.canParse(text));
 
-/** What parts tell each other and the command line. */
+/** Addresses that parts announce to each other and to the command line. */
 const facts = z.object({
   databaseUrl: url.optional(),
   temporalAddress: z.string().regex(/:\d+$/).optional(),
@@ -87,9 +87,9 @@ const partRecord = z.object({
   /** Null: not running, or a service that is not ours. */
   process: processIdentity.nullable(),
   detail: z.string().nullable(),
-  /** Starts that failed one after the other since it was last ready or somebody asked for a repair. */
+  /** Failed starts in a row, since it was last ready or a repair was requested. */
   failures: z.number(),
-  /** Trying again is of no use: a person has to change something. */
+  /** Another try cannot succeed: a person has to change something. */
   hopeless: z.boolean(),
   logFile: z.string(),
 });
@@ -99,7 +99,7 @@ const homeState = z.object({
   /** The folder that it was written in: in a copy of the home it tells of another one's processes. */
   place: z.string().optional(),
   supervisor: processIdentity,
-  /** Grows with every request to repair: who asked can tell news from what was written before. */
+  /** Grows with every request for a repair: the requester can see whether the record is newer than its request. */
   repairs: z.number(),
   /** Of the settings that it was started with; two that are equal are the same settings. */
   settings: z.string().optional(),

@@ -38,7 +38,7 @@ export interface BusyLock {
 
 export type LockResult = HeldLock | BusyLock;
 
-/** Others are given this long to find out which of them holds the lock. */
+/** Other contenders get this long to find out which of them holds the lock. */
 const CONTEST_MS = 2_000;
 const LOST_LOOK_MS = 1_000;
 
@@ -46,7 +46,7 @@ export type LockRole = 'supervisor' | 'other';
 
 const announced = z.object({ process: processIdentity, holds: z.boolean() });
 type Announced = z.infer<typeof announced> & {
-  /** `undefined`: written by a version that did not say. */
+  /** `undefined`: written by a version that did not record it. */
   readonly role: LockRole | undefined;
 };
 
@@ -70,7 +70,7 @@ export async function takeLock(folder: string, role: LockRole = 'other'): Promis
   try {
     await announce(mine, self, true);
   } catch (error) {
-    // Else others would wait for us as long as we live.
+    // Else others would wait for us as long as this process is alive.
     await rm(mine, { force: true });
     throw error;
   }
@@ -89,7 +89,7 @@ export async function takeLock(folder: string, role: LockRole = 'other'): Promis
 const announce = (file: string, process: ProcessIdentity, holds: boolean): Promise<void> =>
   writeJson(file, { process, holds } satisfies z.infer<typeof announced>);
 
-/** Makes the folder where it is missing; a file that stands in its place is no lock and is removed. */
+/** Makes the folder if it does not exist. A file in its place is no lock and is removed. */
 async function madePlace(folder: string): Promise<string> {
   const make = (): Promise<unknown> => mkdir(folder, { recursive: true, mode: 0o700 });
   await make().catch(async (error: unknown) => {
@@ -123,7 +123,7 @@ async function untilLost(
         await writeAgain();
       }
     } catch {
-      // A full disk, a disk that does not answer: whether the lock is lost cannot be said now.
+      // A full disk, or one that does not respond: whether the lock is lost is not known now.
     }
     await sleep(LOST_LOOK_MS, undefined, { signal }).catch(() => undefined);
   }
@@ -135,7 +135,7 @@ async function saysThatItHolds(file: string): Promise<boolean> {
   return text !== undefined && announced.safeParse(parseOrNothing(text)).data?.holds === true;
 }
 
-/** Who holds the lock now, or is about to. */
+/** The process that holds the lock now, or is about to. */
 export async function lockHolder(folder: string): Promise<ProcessIdentity | undefined> {
   return (await liveOther(folder, ''))?.process;
 }

@@ -53,5 +53,5 @@ export const isOurs = (uid: number): boolean => uid === 0 || uid === process.get
 export const foreignOwner = (path: string, uid: number): LonghaulError =>
   new LonghaulError(
     'invalid_input',
-    `${path}: expected it to belong to the user of this process (uid ${process.getuid?.() ?? 'unknown'}), found uid ${uid}: look at why, then remove it or \`chown\` it.`,
+    `${path}: expected it to belong to the user of this process (uid ${process.getuid?.() ?? 'unknown'}), found uid ${uid}: find out why, then remove it or \`chown\` it.`,
   );

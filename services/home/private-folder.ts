@@ -2,7 +2,7 @@
  * Folders that other users of the machine may not use. A folder of ours that is open is closed; a folder of another
  * user is refused, because that user can replace everything in it.
  *
- * Not covered: access control lists, and the folders above: who may rename them can put another one in its place.
+ * Not covered: access control lists, and the folders above: a user who may rename them can put another one in its place.
  */
 import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -39,7 +39,7 @@ interface Link {
 /**
  * An npm package cannot hold symbolic links: its install script makes them from a list. Where scripts do not run
  * (npm 12, --ignore-scripts) the programs would miss libraries, so the links are made here: beside the libraries, or,
- * where the package cannot be written (installed by root, run by somebody else), in `dir`. Returns what the programs
+ * where the package cannot be written (installed by root, run by another user), in `dir`. Returns what the programs
  * need in their environment.
  */
 export async function linkLibraries(binaries: PostgresBinaries, dir: string): Promise<Record<string, string>> {

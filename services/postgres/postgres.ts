@@ -2,7 +2,7 @@
  * The embedded Postgres of a home: a real server over the programs of an npm package.
  *
  * `<dir>/data` is the cluster, `<dir>/password` its password (0600). It listens on 127.0.0.1 only and has
- * no unix socket. It outlives who started it; who comes later attaches. fsync stays on.
+ * no unix socket. It outlives its starter; later starts attach to it. fsync stays on.
  * Never: two servers on one data directory; a data directory that initdb did not finish.
  * Not covered: an upgrade of the data to another major version is refused, not made.
  */
@@ -54,7 +54,7 @@ export interface PostgresOptions {
   /** Folder of its own, made if it is missing. */
   readonly dir: string;
   readonly logFile: string;
-  /** Wished port, default: that of the last start. If it is taken another one is used. */
+  /** Preferred port, default: that of the last start. If it is taken, another one is used. */
   readonly port?: number;
   /** Added to the server's environment: what marks it as ours. */
   readonly env?: Readonly<Record<string, string>>;
@@ -74,7 +74,7 @@ interface Programs {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Attaches to the server of this folder or starts one; resolves when it answers. */
+/** Attaches to the server of this folder or starts one; resolves when it responds. */
 export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
   const found = await attachPostgres(options);
   if (found) return found;
@@ -96,7 +96,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   }
 }
 
-/** The server of this folder if it runs; waits until it answers. */
+/** The server of this folder if it runs; waits until it responds. */
 export async function attachPostgres(options: PostgresOptions): Promise<RunningPostgres | undefined> {
   const postmaster = await findPostmaster(dataDirOf(options.dir));
   if (!postmaster) return undefined;
@@ -140,7 +140,7 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
     return (await storedPassword(dir)) ?? replacePassword(dir, { binaries, user, env });
   await removeUnfinished(dir);
   const password = newPassword();
-  // As durable as the cluster, which initdb syncs: without it nobody gets in.
+  // As durable as the cluster, which initdb syncs: without the password no client can connect.
   await writeDurably(passwordFileOf(dir), password);
   const fresh = join(dir, `data.new-${randomBytes(4).toString('hex')}`);
   const passwordForInit = `${fresh}.password`;
@@ -166,7 +166,7 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
   return password;
 }
 
-/** An initdb that was killed leaves these; an empty `data` is somebody's mkdir. */
+/** An initdb that was killed leaves these. An empty `data` was made by the user. */
 async function removeUnfinished(dir: string): Promise<void> {
   for (const name of await readdir(dir)) {
     if (name.startsWith('data.new-')) await rm(join(dir, name), { recursive: true, force: true });

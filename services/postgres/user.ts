@@ -1,9 +1,9 @@
 /**
- * As whom Postgres runs. It refuses to run as root, so for root there are two ways:
+ * The user that Postgres runs as. It refuses to run as root, so for root there are two ways:
  * - an unprivileged account, where it can reach both the programs and the data directory;
  * - else (a home under a 0700 folder such as /root) a user namespace without a mapping: there the
  *   effective user id is the kernel's overflow id, which is not 0, while files of root still are ours.
- * Whoever owns an existing data directory decides; Postgres accepts no other owner.
+ * The owner of an existing data directory decides; Postgres accepts no other user.
  */
 import { execFile } from 'node:child_process';
 import { chmod, readFile, stat } from 'node:fs/promises';
@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
 const run = promisify(execFile);
+/** The account without rights that each Linux has. */
 const ACCOUNT = 'nobody';
 const OTHERS_MAY_ENTER = 0o001;
 
@@ -36,7 +37,7 @@ export async function planPostgresUser(
 ): Promise<{ user: PostgresUser; open: readonly string[] }> {
   if (process.getuid?.() !== 0) {
     if (hasAccount()) return { user: { kind: 'self' }, open: [] };
-    // There a user has the id of nobody, who is in /etc/passwd.
+    // In the namespace a user has the kernel's overflow id, for which /etc/passwd has an entry.
     if (await canUnshare()) return { user: { kind: 'namespace' }, open: [] };
     throw withoutAccount();
   }

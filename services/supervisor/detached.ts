@@ -31,9 +31,9 @@ export interface SpawnDetached {
   readonly logFile: string;
   readonly uid?: number;
   readonly gid?: number;
-  /** What the process takes from the rights of files that it makes. */
+  /** Rights that files of the process do not get. */
   readonly umask?: number;
-  /** Called with the process's fd 3, a pipe that it may say something on. */
+  /** Called with the process's fd 3, a pipe on which it may announce something. */
   readonly onFd3?: (pipe: Readable) => void;
 }
 
@@ -80,7 +80,7 @@ function openLog(file: string): number {
   return openSync(file, 'a', 0o600);
 }
 
-/** A process that somebody else started: its end is seen by looking. */
+/** A process that is no child of ours: its end is noticed by polling. */
 export function attachTo(identity: ProcessIdentity): RunningProcess {
   let ref = true;
   const watch = async (): Promise<string> => {

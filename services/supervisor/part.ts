@@ -1,4 +1,4 @@
-/** What the supervisor keeps running: a service or a program of ours. */
+/** A part: a process that the supervisor keeps running, a service or a program of ours. */
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { Facts } from '../home/home.ts';
 
@@ -11,7 +11,7 @@ export interface Part {
   start(context: PartContext): Promise<StartedPart>;
   /** What runs of it, as the process table shows it. `undefined`: nothing, or it is not ours. */
   find(): Promise<FoundPart | undefined>;
-  /** Ends what runs, whoever started it; nothing there is fine. An aborted `forceShutdown` leaves out the patience. */
+  /** Ends what runs, by whatever process it was started; nothing to end is no error. An aborted `forceShutdown` skips the grace. */
   stop(forceShutdown?: AbortSignal): Promise<void>;
 }
 

@@ -6,13 +6,13 @@ import { z } from 'zod';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
 // Below the ports that kernels hand to outgoing connections (Linux: from 32768, macOS: from 49152). A
-// client that reconnects to a service's port while the service is away could else be given that very
+// client that reconnects to a service's port while the service is down could else be given that very
 // port as its own, connect to itself, and keep the service from coming back on it.
 const FIRST_PORT = 20_000;
 const LAST_PORT = 31_999;
 const TRIES = 50;
 /** A server that was just killed may hold its port for a moment. */
-const PATIENCE_MS = 1_000;
+const TAKEN_PORT_WAIT_MS = 1_000;
 const POLL_MS = 50;
 
 /** Of a record: anything else would not even be tried. */
@@ -29,7 +29,7 @@ export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   });
 }
 
-/** A port that nobody listens on now; it is not reserved, so who starts a server on it may have to try again. */
+/** A port on which no process listens now. It is not reserved, so a server that starts on it may have to try again. */
 export async function freePort(): Promise<number> {
   for (let i = 0; i < TRIES; i++) {
     const port = randomInt(FIRST_PORT, LAST_PORT + 1);
@@ -41,10 +41,10 @@ export async function freePort(): Promise<number> {
   );
 }
 
-/** The preferred port if it is free or becomes so in a moment, else another one. */
+/** The preferred port if it is free or becomes free within a second, else another one. */
 export async function portOr(preferred: number | undefined): Promise<number> {
   if (preferred === undefined) return freePort();
-  const deadline = Date.now() + PATIENCE_MS;
+  const deadline = Date.now() + TAKEN_PORT_WAIT_MS;
   while (Date.now() < deadline) {
     if (await isPortFree(preferred)) return preferred;
     await sleep(POLL_MS);

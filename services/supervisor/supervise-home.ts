@@ -1,6 +1,6 @@
 /**
- * The supervisor as a process: one for each home, told by signals to stop, to forceShutdown, to repair. It stops, too, when its
- * home is removed: what runs would go on in a folder that is nobody's, and no command would find it.
+ * The supervisor as a process: one for each home. Signals make it stop, stop at once, or repair. It also stops when its
+ * home is removed: the parts would continue in a removed folder, where no command finds them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
@@ -23,7 +23,7 @@ export type SupervisionEnd =
   /** A supervisor is at work in this home already; nothing was touched. */
   | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
 
-/** Runs until SIGINT, SIGTERM or SIGHUP; a second SIGINT leaves out the patience with parts that are slow to stop. */
+/** Runs until SIGINT, SIGTERM or SIGHUP; a second SIGINT kills parts that are slow to stop. */
 export async function superviseHome(options: SuperviseHome): Promise<SupervisionEnd> {
   surviveLostOutput();
   const stop = new AbortController();
@@ -36,7 +36,7 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     ['SIGHUP', () => stop.abort()],
     [REPAIR_SIGNAL, () => atWork && supervisor.repair()],
   ];
-  // Before the lock is taken: whoever sees the lock may signal.
+  // Before the lock is taken: a process that sees the lock may send signals.
   for (const [signal, listener] of signals) process.on(signal, listener);
   try {
     const lock = await lockOrSupervisor(options.paths, stop.signal);
@@ -66,14 +66,14 @@ interface Supervision {
   readonly stop: AbortController;
 }
 
-/** A supervisor that came since has the parts by now, and they are its own to stop. */
+/** If another supervisor holds the lock by now, the parts are that one's, and it stops them. */
 async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
   const { paths, report } = options;
   const holder = await lock.untilLost(stop.signal);
   if (stop.signal.aborted) return;
   if (holder) supervisor.abandon();
-  const whose = holder ? `its parts are left to the supervisor ${holder.pid}` : 'everything in it is stopped';
-  report(`${paths.home} or its run/ was removed while it was at work: ${whose}`);
+  const whose = holder ? `supervisor ${holder.pid} takes over its parts` : 'all its parts are stopped';
+  report(`${paths.home} or its run/ was removed while its parts ran: ${whose}`);
   stop.abort();
 }
 
@@ -87,7 +87,7 @@ async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<Lo
   return undefined;
 }
 
-/** A full disk or a closed terminal takes what is said, never the supervisor before it has stopped its parts. */
+/** On a full disk or a closed terminal reports are lost, and the supervisor continues until it has stopped its parts. */
 function surviveLostOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     // Also none of those that end a command whose reader has left.

@@ -1,8 +1,8 @@
 /**
- * Keeps the parts of a home running: starts each when what it needs is ready, starts it again when it
- * ended, writes down what runs. The parts outlive it: one that comes later attaches to them.
+ * Keeps the parts of a home running: starts each part when what it needs is ready, starts it again when it has ended, and
+ * records what runs. The parts outlive it: a later supervisor attaches to them.
  *
- * Never: two supervisors in a home (who runs this holds the home's lock). Not covered: a part that is
+ * Never: two supervisors in a home (the caller holds the home's lock). Not covered: a part that is
  * alive but does nothing; only what has ended is repaired.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,14 +14,14 @@ import { StateRecord } from './state-record.ts';
 
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 5_000;
-/** A part that ran this long is taken for healthy: its next restart is quick again. */
+/** A part that ran this long counts as healthy: its next restart has the short pause again. */
 const STEADY_MS = 10_000;
 
 export interface SupervisorOptions {
   readonly parts: readonly Part[];
   readonly paths: HomePaths;
   readonly report: (line: string) => void;
-  /** Fingerprint of the settings, for those who come later with others. */
+  /** Fingerprint of the settings: a later command with other settings can report that. */
   readonly settings?: string;
   /** Of the program that supervises. */
   readonly version?: string;
@@ -73,7 +73,7 @@ export class Supervisor {
     await this.#record.close();
   }
 
-  /** Parts and record are somebody else's from here on: nothing of either is touched any more. */
+  /** Parts and record belong to another supervisor from here on: neither is touched any more. */
   abandon(): void {
     this.#isAbandoned = true;
     this.#record.abandon();
@@ -100,7 +100,7 @@ export class Supervisor {
     };
   }
 
-  /** What all ready parts have told. */
+  /** The facts of all ready parts. */
   facts(): Facts {
     return Object.assign({}, ...this.#facts.values());
   }
@@ -126,7 +126,7 @@ export class Supervisor {
         if (stop.aborted) return;
         if (Date.now() - since > STEADY_MS) pauseMs = FIRST_PAUSE_MS;
         this.#set(part, { state: 'waiting', process: null, detail: how });
-        this.#options.report(`${part.name}: ${how}, starting it again`);
+        this.#options.report(`${part.name}: ${how}, is started again`);
       }
       await this.#pause(pauseMs, stop);
       pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS);
@@ -163,7 +163,7 @@ export class Supervisor {
     this.#options.report(`${part.name}: ${detail}`);
   }
 
-  /** Until the part has ended, or must end because what it was told is no longer true (a service on another port). */
+  /** Until the part has ended, or must end because a fact that it was started with has changed (a service has another port). */
   async #untilOver(part: Part, started: StartedPart, usedFacts: Facts, stop: AbortSignal): Promise<string> {
     const over = new AbortController();
     const ended = AbortSignal.any([stop, over.signal]);
@@ -172,7 +172,7 @@ export class Supervisor {
     over.abort();
     if (how !== undefined || stop.aborted) return how ?? 'stopped';
     await part.stop();
-    return 'what it needs has moved';
+    return 'a service that it needs has another address';
   }
 
   #allReady(names: readonly string[]): boolean {

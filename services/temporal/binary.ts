@@ -1,7 +1,7 @@
 /**
  * Finds the `temporal` program, or gets it: PATH, our cache, the official download, and last a build
  * from source. What is fetched or built goes to a folder of its own and gets its final name by a rename,
- * under a lock: nobody ever sees half a program, and two builders do not work at once.
+ * under a lock: no process ever sees half a program, and two builds do not run at once.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -92,7 +92,7 @@ async function waitForLock(folder: string, options: FindTemporal): Promise<() =>
   for (let said = false; ; said = true) {
     const lock = await takeLock(folder);
     if (lock.kind === 'held') return () => lock.release();
-    if (!said) options.onProgress(`temporal: process ${lock.holder.pid} is getting it already, waiting`);
+    if (!said) options.onProgress(`temporal: process ${lock.holder.pid} is fetching or building it; waiting`);
     await sleep(300, undefined, { signal: options.signal });
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The embedded Temporal server of a home: `temporal server start-dev` on a database file, tuned. It
- * listens on 127.0.0.1 only, outlives who started it, and who comes later attaches.
+ * listens on 127.0.0.1 only and outlives its starter; later starts attach to it.
  *
  * Never: two servers on one database file. `<dir>/server.json` names the ports before the start and the
  * process after it; a server whose starter died between the two is found by its command line.
@@ -51,7 +51,7 @@ export interface TemporalOptions {
   readonly logFile: string;
   /** Default: `default`. */
   readonly namespace?: string;
-  /** Wished ports, default: those of the last start. One that is taken is replaced. */
+  /** Preferred ports, default: those of the last start. A port that is taken is replaced. */
   readonly port?: number;
   readonly uiPort?: number;
   /** Default: true. A server that runs is not changed: it has its Web UI, or none, until it is started again. */
@@ -84,7 +84,7 @@ type ServerFile = z.infer<typeof serverFile>;
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   const found = await attachTemporal(options);
   if (found) return found;
-  // One whose record is lost serves on ports that nobody knows.
+  // A server whose record is lost listens on unknown ports.
   const unknown = await findTemporalServer(options.dir);
   if (unknown) await stopTemporal(unknown);
   const program = await options.findProgram();

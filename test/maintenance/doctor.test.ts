@@ -178,7 +178,7 @@ test('a worker that is alive and says nothing any more is named', async () => {
   await spoke('5 min');
   expect(await silent()).toMatchObject({
     level: 'warning',
-    detail: expect.stringMatching(/^pid \d+ has said nothing for 3\d\d s/) as string,
+    detail: expect.stringMatching(/^pid \d+ has written no metrics for 3\d\d s/) as string,
   });
 });
 

@@ -27,7 +27,7 @@ test('it is named once it has failed three times in a row', async () => {
     const found = await look();
     return found.detail.includes('no worker') && found; // before that it is one without a row
   });
-  expect(check.detail).toBe(`1 run that no worker can go on with: ${taskId.slice(0, 8)}`);
+  expect(check.detail).toBe(`1 run that no worker can continue: ${taskId.slice(0, 8)}`);
   await run.terminate();
   await lab.until('nothing to be wrong any more', async () => (await look()).level === 'ok');
 });
