@@ -132,7 +132,7 @@ async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<
   const log = await lastLines(options.supervisorLog);
   // Nothing else keeps this process alive: without a timer it would exit here without a message.
   const how = await Promise.race([own.exited, sleep(EXIT_MS, 'exit status unknown')]);
-  return new LonghaulError('service_unreachable', `The supervisor exited (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
+  return new LonghaulError('service_unreachable', `The supervisor ended (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
 }
 
 function noRecord({ paths, supervisorLog }: EnsureUp, { pid }: ProcessIdentity): LonghaulError {

@@ -1,7 +1,7 @@
 /**
- * Backs up a home, at work or stopped, into one file. What is in it: contents.ts.
+ * Backs up a home, running or stopped, into one file. contents.ts lists what it contains.
  *
- * Never: a file under the wanted name that is not whole. It is made beside, and gets its name last.
+ * Never: an incomplete file under the given name. It is made beside it, and gets the name last.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -27,7 +27,7 @@ export async function backUp(settings: Settings, wanted: string): Promise<Manife
   if (settings.databaseUrl !== undefined) {
     throw new LonghaulError(
       'invalid_input',
-      'DATABASE_URL names a Postgres of yours, which has all that a backup is about: use pg_dump for it.',
+      'DATABASE_URL names your own Postgres, which has everything that a backup would contain: use pg_dump for it, or unset DATABASE_URL to back up the embedded one.',
     );
   }
   if (!(await exists(join(settings.home, 'postgres', 'data', 'PG_VERSION'))))
@@ -56,7 +56,7 @@ export async function backUp(settings: Settings, wanted: string): Promise<Manife
 const taken = (file: string): LonghaulError =>
   new LonghaulError('invalid_input', `${file} exists: name another file, or remove it.`);
 
-/** Of the running server, or of one that runs for as long as this takes. */
+/** With the running server, or with one that runs only for this. */
 async function withDatabase<T>(home: string, work: (sql: Sql) => Promise<T>): Promise<T> {
   const paths = await prepareHome(home);
   const options = { dir: paths.postgres, logFile: join(paths.logs, 'postgres.log') };
@@ -75,7 +75,10 @@ async function withDatabase<T>(home: string, work: (sql: Sql) => Promise<T>): Pr
   }
   const lock = await takeLock(paths.lock);
   if (lock.kind === 'busy')
-    throw new LonghaulError('service_unreachable', 'Postgres is not ready yet: `longhaul up -d`, then try again.');
+    throw new LonghaulError(
+      'service_unreachable',
+      'Postgres is not ready yet: run `longhaul up -d`, then back up again.',
+    );
   try {
     const started = await startPostgres(options);
     try {

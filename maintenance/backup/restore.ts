@@ -1,4 +1,4 @@
-/** Makes a home out of a backup. Never over one that has a database. */
+/** Makes a home from a backup. Never: a home that has a database is overwritten. */
 import { execFile } from 'node:child_process';
 import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -25,7 +25,7 @@ export interface Restored {
 
 export async function restore(home: string, given: string): Promise<Restored> {
   const file = resolve(given);
-  if (!(await exists(file))) throw new LonghaulError('invalid_input', `There is no ${file}.`);
+  if (!(await exists(file))) throw new LonghaulError('invalid_input', `The backup ${file} does not exist.`);
   if (await exists(join(home, 'postgres', 'data')))
     throw new LonghaulError(
       'invalid_input',
@@ -36,7 +36,7 @@ export async function restore(home: string, given: string): Promise<Restored> {
   if (lock.kind === 'busy')
     throw new LonghaulError(
       'invalid_input',
-      `Process ${lock.holder.pid} is at work in ${home}: \`longhaul down\` first.`,
+      `Process ${lock.holder.pid} uses ${home}: run \`longhaul down\`, then restore again.`,
     );
   const folder = join(home, 'restoring');
   try {
@@ -69,7 +69,7 @@ async function unpack(file: string, folder: string): Promise<Manifest> {
   }
 }
 
-/** The last line of tar says only that it ends; the first one says why. */
+/** The last line of tar says only that it exits; the first one has the reason. */
 function whatIsWrong(error: unknown): string {
   const { code, stderr } = error as { code?: unknown; stderr?: unknown };
   if (typeof stderr !== 'string') return code === 'ENOENT' ? 'no manifest in it' : 'a manifest that cannot be read';
