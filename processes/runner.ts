@@ -210,11 +210,11 @@ class Runner {
     const left = [...this.#pending.values()];
     this.#pending.clear();
     const alive = left.flatMap(({ process: program }) => (program && isAlive(program) ? [program] : []));
-    // Before their groups: a child without a mark is known only as long as its parent lives.
+    // Before their groups: a child without a mark is known only while its parent is alive.
     for (const { pid } of alive) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave an unknown child
     const tree = descendantsOf(alive);
     for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
-    if (tree.length > 0) void sweep([], tree).catch(() => {}); // of the others, who started them looks for the marks
+    if (tree.length > 0) void sweep([], tree).catch(() => {}); // the starter of the others sweeps their marks
     for (const pending of left) pending.lose();
     // Not only with the next program: what runs from here meanwhile is to be guarded.
     setTimeout(() => this.current(), RESTART_AFTER_MS).unref();

@@ -26,7 +26,7 @@ export async function bundleResults(project: string, bundle: string): Promise<Re
   return { refs, bundled: true };
 }
 
-/** Puts back the refs that are missing. Returns those that could not be, because their commits are not to be had. */
+/** Puts back the refs that are missing. Returns those whose commits are in neither the bundle nor the project. */
 export async function restoreResults(project: string, bundle: string, { refs, bundled }: Results): Promise<string[]> {
   const repository = await tryGit(['rev-parse', '--git-dir'], { cwd: project });
   if (repository.exitCode !== 0) return Object.keys(refs);

@@ -1,5 +1,5 @@
 /**
- * Who else can be at work on this machine: every user of it reaches Temporal's ports (docs/guarantees.md, "Other users of
+ * Other users of this machine: each of them reaches Temporal's ports (docs/guarantees.md, "Other users of
  * the machine"). Accounts are read from /etc/passwd; a person of a directory service shows as the owner of a process.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
@@ -34,7 +34,7 @@ export async function readMachine(): Promise<Machine> {
   return { passwd, processOwners: [...new Set(owners)], self: process.getuid?.() };
 }
 
-/** Only of an embedded Temporal: who reaches one of yours is for you to decide. */
+/** Only for an embedded Temporal: access to a server of their own is the user's decision. */
 export function checkPeople({ passwd, processOwners, self }: Machine): Check {
   const name = 'other users';
   const accounts = passwd.split('\n').flatMap((line) => {

@@ -1,4 +1,4 @@
-/** What lost machine state left: one thing each, with why it is taken for that, and how it goes. */
+/** One thing that lost machine state left, with the reason why it counts as a leftover, and its removal. */
 
 export interface Leftover {
   readonly kind: 'worktree' | 'entry' | 'ref' | 'process' | 'lock' | 'slot' | 'file';
@@ -8,7 +8,7 @@ export interface Leftover {
   readonly reason: string;
   /** Why it stays for now, and what to do about it; undefined: it goes. */
   readonly kept?: string;
-  /** Answers with what there is to say about it, or why it stays after all. */
+  /** Returns a note on the removal, or why the leftover stays after all. */
   remove(): Promise<Removal>;
 }
 

@@ -2,7 +2,7 @@
  * A lock held by a process: a folder in which every contender announces itself in a file of its own and
  * then looks for others. A dead holder's file counts for nothing and is removed by the next contender.
  *
- * The file's name says who it is: process, role and the folder that it was made in, by device and inode. So a file that
+ * The file's name identifies its contender: process, role and the folder that it was made in, by device and inode. So a file that
  * was emptied or overwritten still names its holder, and one in a copy of the folder names none.
  *
  * Never: two holders. Each announces before it looks, so of two at once at least one sees the other, and

@@ -25,7 +25,7 @@ export interface FoundPart {
 
 export interface PartContext {
   readonly facts: Facts;
-  /** A line for a person who waits. */
+  /** Reports one line to the waiting user. */
   readonly report: (line: string) => void;
   readonly signal: AbortSignal;
 }

@@ -33,7 +33,7 @@ export interface FindTemporal {
   readonly path?: string;
   /** Where the release archives are; default: the project's own. */
   readonly releases?: string;
-  /** Plain lines for a person who waits. */
+  /** Reports one line to the waiting user. */
   readonly onProgress: (line: string) => void;
   readonly signal?: AbortSignal;
 }

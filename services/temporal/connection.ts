@@ -13,7 +13,7 @@ export interface TemporalTarget {
 
 /**
  * Makes sure of server, namespace and search attributes, all idempotently. Fails with what is missing;
- * one call answers within seconds, so who waits for a starting server calls again.
+ * one call returns within seconds, so a caller that waits for a starting server calls again.
  */
 export async function checkTemporal(target: TemporalTarget): Promise<void> {
   // Loaded when it is needed: it takes several times as long to load as Node takes to start.

@@ -4,7 +4,7 @@ import { LonghaulError, messageOf } from '../../contract/errors.ts';
 const DAY_SECONDS = 86_400;
 const CALL_MS = 5_000;
 
-/** Of a home that is there already, too. Histories of tasks that ended before keep the time that they were given. */
+/** Also in a home that exists already. Histories of tasks that ended before keep the retention of that time. */
 export async function keepHistories(where: { address: string; namespace: string; days: number }): Promise<void> {
   const { address, namespace, days } = where;
   // Loaded when it is needed: it takes several times as long to load as Node takes to start.
