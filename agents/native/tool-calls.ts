@@ -11,6 +11,7 @@ import {
   type RequestPermissionRequest,
   type RequestPermissionResponse,
 } from '@agentclientprotocol/sdk/unstable';
+import { orAbort } from '../../contract/promises.ts';
 import { type OpenCall, timesInARow } from './conversation.ts';
 import type { Presenter } from './presenter.ts';
 import type { BeginRecord, ToolCall } from './records.ts';
@@ -158,15 +159,8 @@ async function isAllowed({ session, show, signal }: CallContext, { call, tool, s
     methods.client.session.requestPermission,
     request,
   );
-  const { outcome } = await Promise.race([answer, rejectedBy(signal)]);
+  const { outcome } = await orAbort(answer, signal);
   if (outcome.outcome !== 'selected') return false;
   if (outcome.optionId === 'always') session.allowed.add(reach);
   return outcome.optionId === 'once' || outcome.optionId === 'always';
 }
-
-const rejectedBy = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    const stop = (): void => reject(signal.reason as Error);
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
-  });

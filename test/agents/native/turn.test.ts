@@ -188,3 +188,17 @@ test('reasoning in tags is reasoning', async () => {
   await session.prompt('Why?');
   expect(lab.text()).toBe('An answer.');
 });
+
+test('a conversation longer than the context of the model is continued from a summary, made once', async () => {
+  const lab = await nativeLab(({ tools }) => ({ say: tools.length === 0 ? 'They said x.' : 'ok' }));
+  const { session } = await lab.begin();
+  // 50,000 tokens are taken for 112,500 characters of conversation.
+  for (let turn = 1; turn <= 9; turn += 1) {
+    expect(await session.prompt(`turn ${turn} ${'x'.repeat(14_000)}`)).toMatchObject({ kind: 'completed' });
+  }
+  const summaries = lab.model.requests.filter(({ tools }) => tools.length === 0);
+  expect(summaries).toHaveLength(1);
+  const [first, ...rest] = lab.model.requests.at(-1)?.messages.flatMap(({ texts }) => texts) ?? [];
+  expect(first).toBe('The conversation so far was too long and is replaced by this summary:\n\nThey said x.');
+  expect(rest.at(-1)).toMatch(/^turn 9 /);
+});

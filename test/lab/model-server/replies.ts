@@ -1,9 +1,12 @@
 /** What a model says, and how three kinds of API stream it. */
+import { pieces } from '../../../contract/cut-text.ts';
 import type { ApiName, Json } from './conversations.ts';
 
 export interface Said {
   readonly think?: string;
   readonly say?: string;
+  /** The text comes in one piece, where it is not long. */
+  readonly whole?: boolean;
   /** An input that is a text is sent as it is: no JSON, perhaps. */
   readonly calls?: readonly { readonly tool: string; readonly input: Json | string; readonly id?: string }[];
   /** After thoughts and text nothing comes until it resolves. */
@@ -31,15 +34,21 @@ export interface Streamed {
   readonly end: readonly string[];
 }
 
+const LONG_CHARS = 10_000;
+const LONG_PIECE_CHARS = 2_000;
+
 let calls = 0;
 const nextId = (): string => `call_${(calls += 1)}`;
 const event = (data: unknown, name?: string): string =>
   `${name === undefined ? '' : `event: ${name}\n`}data: ${JSON.stringify(data)}\n\n`;
-/** As models stream: a few characters at a time. */
-const words = (text: string | undefined): string[] => text?.match(/\s*\S+\s*/g) ?? [];
+/** As models stream: a few characters at a time; a long text in larger pieces, so that a test of it is not slow. */
+function words(text = '', whole = false): string[] {
+  if (whole && text !== '' && text.length <= LONG_CHARS) return [text];
+  return text.length > LONG_CHARS ? [...pieces(text, LONG_PIECE_CHARS)] : (text.match(/\s*\S+\s*/g) ?? []);
+}
 const raw = (input: Json | string): string => (typeof input === 'string' ? input : JSON.stringify(input));
 
-function chat({ think, say, calls = [], end, thoughtsIn = 'field' }: Said): Streamed {
+function chat({ think, say, whole, calls = [], end, thoughtsIn = 'field' }: Said): Streamed {
   const of = (choices: readonly unknown[], more: Json = {}): string =>
     event({ id: 'chat', object: 'chat.completion.chunk', created: 0, model: 'm', choices, ...more });
   const chunk = (delta: Json, finish: string | null = null): string => of([{ index: 0, delta, finish_reason: finish }]);
@@ -47,7 +56,7 @@ function chat({ think, say, calls = [], end, thoughtsIn = 'field' }: Said): Stre
   const spoken = isTagged ? `<think>${think}</think>\n\n${say ?? ''}` : say;
   const begin = [
     ...(isTagged ? [] : words(think).map((word) => chunk({ role: 'assistant', reasoning_content: word }))),
-    ...words(spoken).map((word) => chunk({ role: 'assistant', content: word })),
+    ...words(spoken, whole).map((word) => chunk({ role: 'assistant', content: word })),
   ];
   const made = calls.map(
     ({ tool, input, id }, index) =>
@@ -64,7 +73,7 @@ function chat({ think, say, calls = [], end, thoughtsIn = 'field' }: Said): Stre
   return { begin, end: [...made, chunk({}, finish), of([], { usage }), 'data: [DONE]\n\n'] };
 }
 
-function anthropic({ think, say, calls = [], end }: Said): Streamed {
+function anthropic({ think, say, whole, calls = [], end }: Said): Streamed {
   const of = (type: string, data: Json): string => event({ type, ...data }, type);
   let index = 0;
   const block = (start: Json, deltas: readonly Json[]): string[] => {
@@ -80,7 +89,7 @@ function anthropic({ think, say, calls = [], end }: Said): Streamed {
   const begin = [
     of('message_start', { message }),
     ...(think === undefined ? [] : block({ type: 'thinking', thinking: '' }, [...words(think).map((thinking) => ({ type: 'thinking_delta', thinking })), { type: 'signature_delta', signature: 'sig' }])), // prettier-ignore
-    ...(say === undefined ? [] : block({ type: 'text', text: '' }, words(say).map((text) => ({ type: 'text_delta', text })))), // prettier-ignore
+    ...(say === undefined ? [] : block({ type: 'text', text: '' }, words(say, whole).map((text) => ({ type: 'text_delta', text })))), // prettier-ignore
   ];
   const made = calls.flatMap(
     ({ tool, input, id }) =>
@@ -93,13 +102,13 @@ function anthropic({ think, say, calls = [], end }: Said): Streamed {
   return { begin, end: [...made, of('message_delta', delta), of('message_stop', {})] };
 }
 
-function google({ think, say, calls = [], end }: Said): Streamed {
+function google({ think, say, whole, calls = [], end }: Said): Streamed {
   const candidate = (parts: readonly Json[], finishReason?: string): Json => ({
     candidates: [{ index: 0, content: { role: 'model', parts }, ...(finishReason ? { finishReason } : {}) }],
   });
   const begin = [
     ...words(think).map((text) => event(candidate([{ text, thought: true }]))),
-    ...words(say).map((text) => event(candidate([{ text }]))),
+    ...words(say, whole).map((text) => event(candidate([{ text }]))),
   ];
   const made = calls.map(({ tool, input }) => {
     const args = typeof input === 'string' ? (JSON.parse(input) as Json) : input;
