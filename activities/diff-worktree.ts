@@ -17,6 +17,7 @@ import type { Collected } from '../worktrees/collect.ts';
 import { replaced } from '../worktrees/identity.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
 import { appendWarnings } from './append-warnings.ts';
+import { storeRecordings } from './store-recordings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
 /** A task whose row was deleted has no state. */
@@ -28,6 +29,7 @@ export function makeDiffWorktree(deps: StepDeps) {
     const row = await beginCollecting(deps, taskId);
     await turns.stop(taskId, 'closing');
     await endTask(taskId, { home: deps.env['LONGHAUL_HOME'] });
+    await storeRecordings(deps, taskId);
     const place = row ?? (await orphan(deps, taskId));
     const { worktree_path: worktreePath, base_commit: base } = place ?? {};
     if (!place || !worktreePath || !base || !worktrees.isOwn(worktreePath)) return { kind: 'none' };

@@ -42,6 +42,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   change_not_found: 404,
   permission_not_found: 404,
   permission_answered: 409,
+  recording_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,
   request_timeout: 408,

@@ -26,6 +26,7 @@ import { openapiOptions } from './openapi.ts';
 import { handleError, sendProblem } from './problem.ts';
 import { agentRoutes } from './routes/agents.ts';
 import { changeRoutes } from './routes/changes.ts';
+import { recordingRoutes } from './routes/recordings.ts';
 import { healthRoutes } from './routes/health.ts';
 import { permissionRoutes } from './routes/permissions.ts';
 import { metricsRoute } from './routes/metrics.ts';
@@ -132,7 +133,15 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     (plain, _options, done) => {
       const api = plain.withTypeProvider<ZodTypeProvider>();
       api.get('/openapi.json', { schema: { hide: true } }, () => server.swagger());
-      for (const routes of [projectRoutes, taskRoutes, sessionRoutes, changeRoutes, permissionRoutes, agentRoutes])
+      for (const routes of [
+        projectRoutes,
+        taskRoutes,
+        sessionRoutes,
+        changeRoutes,
+        permissionRoutes,
+        recordingRoutes,
+        agentRoutes,
+      ])
         routes(api, deps);
       frameSockets(plain, deps);
       done();

@@ -85,6 +85,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./diff.ts')).registerDiff,
   },
   {
+    name: 'replay',
+    description: "show what the terminal of a task's agent showed",
+    load: async () => (await import('./recording.ts')).registerReplay,
+  },
+  {
     name: 'retry',
     description: 'submit the input of an ended task again, as a new task; prints its id',
     load: async () => (await import('./retry.ts')).registerRetry,

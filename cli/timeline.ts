@@ -5,7 +5,7 @@ import type { Phase, ShownPhase } from '../contract/task.ts';
 import type { PermissionOption, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { reasonText } from './attempts.ts';
 import { requestLines } from './request-lines.ts';
-import { type LogFrame, replayed } from './replay.ts';
+import { type LogFrame, replayed } from './snapshot-story.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, splitBegun, type Style } from './terminal.ts';
 import { clockText, leftText, waitText } from './task-text.ts';

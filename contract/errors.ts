@@ -19,6 +19,7 @@ export const ERRORS = {
   permission_not_found: { origin: 'caller', retryable: false },
   permission_answered: { origin: 'caller', retryable: false },
   change_not_found: { origin: 'caller', retryable: false },
+  recording_not_found: { origin: 'caller', retryable: false },
   route_not_found: { origin: 'caller', retryable: false },
   method_not_allowed: { origin: 'caller', retryable: false },
   request_timeout: { origin: 'caller', retryable: true },

@@ -3,6 +3,8 @@
  * turn. Its one argument says which (launch.ts). The pseudo-terminal and the screen are loaded once a session exists: a
  * session is ready without them.
  */
+import { fstatSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { Readable, Writable } from 'node:stream';
 import { agent, ndJsonStream, RequestError } from '@agentclientprotocol/sdk/unstable';
 import { packageVersion } from '../../processes/package-version.ts';
@@ -69,12 +71,22 @@ const connection = agent({ name: 'longhaul-terminal' })
     return {};
   })
   .onNotification('session/cancel', ({ params }) => turns.get(params.sessionId)?.cancel())
-  .connect(ndJsonStream(Writable.toWeb(process.stdout), Readable.toWeb(process.stdin)));
+  .connect(ndJsonStream(Writable.toWeb(output()), Readable.toWeb(process.stdin)));
 
 await connection.closed;
 // The client is gone: what runs for it ends.
 await Promise.all([...turns.values()].map((turn) => turn.cancel()));
 process.exit(0);
+
+/**
+ * process.stdout writes to a pipe synchronously: a client that reads slowly would stop this process, which must go on
+ * reading the terminal.
+ */
+function output(): Writable {
+  return fstatSync(1).isFIFO() || fstatSync(1).isSocket()
+    ? new Socket({ fd: 1, readable: false, writable: true })
+    : process.stdout;
+}
 
 function readResize(params: unknown): { sessionId: string; cols: number; rows: number } {
   const { sessionId, cols, rows } = (params ?? {}) as Record<string, unknown>;

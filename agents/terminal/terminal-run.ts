@@ -13,9 +13,10 @@ import { Asker, type AskPermission } from './asker.ts';
 import type { Question } from './profiles/profile.ts';
 import { TERM, type Recording } from './recording.ts';
 import { Screen, type Size } from './screen.ts';
+import { readToTheEnd } from './whole-output.ts';
 
 /** Two intervals in which a program only wrote forwards settle a line (screen.ts). */
-const SETTLE_MS = 1_000;
+const SETTLE_MS = 500;
 /** Between an interrupt and the next one, and between that and the end of the program: the driver waits for 5 s. */
 const INTERRUPT_GRACES_MS = [1_500, 1_000];
 /** The reader pauses above this and continues below half of it; the parser takes several MB a second. */
@@ -65,6 +66,7 @@ export class TerminalRun {
     const { file, args, cwd, env, size } = options;
     this.#screen = new Screen(size, { onText: (text) => this.#emit(text), onReply: (data) => this.#pty.write(data) });
     this.#pty = spawn(file, [...args], { name: TERM, ...size, cwd, env: { ...env }, encoding: null });
+    readToTheEnd(this.#pty);
     this.#asker = new Asker(options.questions, {
       screen: this.#screen,
       ask: options.ask,

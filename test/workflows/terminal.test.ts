@@ -1,8 +1,10 @@
 /** The path `pty` from a row to its end, in a database that had exactly the tables of an old backend. */
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { getRecording } from '../../client/recordings.ts';
 import type { ProjectId, TaskId } from '../../contract/ids.ts';
+import { removeTaskRow } from '../../store/remove-task.ts';
 import { type Lab, startLab } from '../lab/lab.ts';
 import { streamedText } from '../lab/observer.ts';
 
@@ -108,6 +110,34 @@ test('a cancel ends the program and keeps what it wrote', async () => {
   expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
   expect(await lab.inChange(task, 'early.txt')).toBe('early');
   expect(await lab.leftovers(task)).toEqual([]);
+});
+
+test('the recording is stored with the task, read by number, and removed with it', async () => {
+  const agent = await listAgent(
+    'recorded',
+    'printf "one\\n"; printf "Continue? [y/N] "; read answer < /dev/tty; echo two',
+  );
+  const task = await lab.submit({ input: 'x', agent });
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  const { count, cast } = await getRecording(lab, task);
+  expect(count).toBe(1);
+  const [header, ...events] = cast
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown[]);
+  expect(header).toMatchObject({ version: 2, title: 'recorded' });
+  const of = (code: string): string =>
+    events
+      .filter((event) => event[1] === code)
+      .map((event) => event[2])
+      .join('');
+  expect(of('o')).toContain('one\r\nContinue? [y/N] ');
+  expect(of('i')).toBe('y\r');
+  expect((await getRecording(lab, task, 1)).cast).toBe(cast);
+  await expect(getRecording(lab, task, 2)).rejects.toMatchObject({ code: 'recording_not_found' });
+  expect(await readdir(path.join(lab.home, 'recordings'))).not.toContain(task);
+  await lab.sql.begin((tx) => removeTaskRow(tx, task));
+  expect(await lab.sql`SELECT FROM recordings WHERE task_id = ${task}`).toHaveLength(0);
 });
 
 test('a project without a path is refused with the words that backends know', async () => {

@@ -1,0 +1,35 @@
+/**
+ * Moves the recordings that the terminal adapter left in the home into the database: part of the step diff worktree, which
+ * runs on the task's host at each of its ends, once no process of the agent is alive.
+ *
+ * A recording never fails a task: one that cannot be read or stored is logged. A database that is unavailable is not such a
+ * failure; the step is then retried, and finds the files again.
+ */
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { recordingsFolder } from '../agents/launch/terminal.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { isErrno } from '../contract/errors.ts';
+import { storeRecording } from '../store/recordings.ts';
+import { isConnectionLoss } from '../store/sql.ts';
+import type { StepDeps } from './step.ts';
+
+/** A task whose agent was retried and resumed often: its last ones tell how it ended. */
+const KEPT = 20;
+
+export async function storeRecordings({ sql, env, log }: StepDeps, taskId: TaskId): Promise<void> {
+  const home = env['LONGHAUL_HOME'];
+  if (!home) return;
+  const folder = join(recordingsFolder(home), taskId);
+  try {
+    const names = (await readdir(folder)).filter((name) => name.endsWith('.cast.gz')).toSorted();
+    for (const name of names.slice(-KEPT)) {
+      await storeRecording(sql, taskId, { name, castGzip: await readFile(join(folder, name)) });
+    }
+    await rm(folder, { recursive: true, force: true });
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return; // no terminal was recorded
+    if (isConnectionLoss(error)) throw error;
+    log.warn({ err: error, task_id: taskId }, 'a recording of a terminal could not be stored');
+  }
+}
