@@ -129,7 +129,14 @@ test('any JSON becomes values that replay and the timeline can show', () => {
       };
       const parsed = { segments: segmentsIn(segments), tool_calls: toolCallsIn(calls), plan: planIn(plan) };
       const messages = [{ ...message, ...parsed }];
-      const snapshot = { type: 'snapshot', seq: 9, at: AT, messages, tasks: [] } as unknown as SnapshotFrame;
+      const snapshot = {
+        type: 'snapshot',
+        seq: 9,
+        at: AT,
+        messages,
+        tasks: [],
+        permissions: [],
+      } as unknown as SnapshotFrame;
       if (parsed.segments?.length) ordered += 1;
       for (const frame of replayed(snapshot, { taskId, beside: [] })) {
         expect([Number.isSafeInteger(frame.seq), Number.isNaN(Date.parse(frame.at))]).toEqual([true, false]);
