@@ -1,4 +1,4 @@
-/** Warnings of a step in its session's log. A step that runs again adds none twice: each has the key of its place. */
+/** Warnings of a step in its session's log. A step that runs again adds none twice: each has a key from its position. */
 import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
@@ -6,7 +6,7 @@ import type { SessionId, TaskId } from '../contract/ids.ts';
 export interface WarningsOf {
   readonly sessionId: SessionId;
   readonly taskId: TaskId;
-  /** Tells one step's warnings from another's, e.g. `diff-note`. */
+  /** Distinguishes the warnings of one step from another's, e.g. `diff-note`. */
   readonly kind: string;
 }
 

@@ -1,8 +1,7 @@
 /**
- * Step 2, create worktree: the first step that holds an agent slot at Temporal, so this is where a task starts to run.
- * Where other workers of the host have all slots it waits for one: a task that waits has cost no checkout. It takes none;
- * a turn does.
- * Run twice it finds the same worktree on the same base: the row keeps what the first one chose. A path in another home, from
+ * Step 2, create worktree: the first step that holds an agent slot at Temporal, so the task starts to run here.
+ * If other workers of the host have all slots it waits for one, so a waiting task has no checkout. It takes no slot; a turn does.
+ * Run twice it finds the same worktree on the same base: the row keeps the first choice. A path in another home, from
  * which the database was copied, is not used: the turn starts over in a worktree of this home.
  */
 import path from 'node:path';
@@ -21,7 +20,7 @@ import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 import { countQueueWait } from './step-metrics.ts';
 
-/** Results that are missing cost two git processes each. */
+/** Each missing result costs two git processes. */
 const MAX_BASES = 10;
 
 /** A native task without a project's path only answers: it has no worktree. */
@@ -31,7 +30,7 @@ interface Place {
   readonly sessionId: SessionId;
   readonly projectPath: string;
   readonly worktreePath: string;
-  /** Commits to start from, the best first; none is there: the project's HEAD. */
+  /** Commits to start from, the best first; if none exists, the project's HEAD. */
   readonly bases: readonly string[];
   readonly madeBefore: boolean;
   /** Since its row was inserted. Null: an earlier run of this step began the task. */
@@ -61,7 +60,7 @@ export function makeCreateWorktree(deps: StepDeps) {
   };
 }
 
-/** From the first base that the repository still has. Any program may write a result that never was, or remove one. */
+/** From the first base that the repository still has. Any program may write a result that never existed, or remove one. */
 async function makeFrom(
   worktrees: Worktrees,
   { projectPath, worktreePath, bases, madeBefore }: Place,
@@ -88,11 +87,11 @@ function withoutThese(missing: readonly string[], base: string | undefined): str
   return missing.length === 0
     ? []
     : [
-        `The repository has no commit ${missing.join(', ')}, which the session's newest change names as its result: the agent starts from ${from}, without what that change holds.`,
+        `The repository has no commit ${missing.join(', ')}, which the session's newest change names as its result: the agent starts from ${from}, without the edits of that change.`,
       ];
 }
 
-/** Any program may insert any project: here is the first that goes to it. Its repository may lie elsewhere than its folder. */
+/** Any program may insert any project: this is the first step that reads it. Its repository may be outside its folder. */
 async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly string[]): Promise<void> {
   const projectPath = await projectPathOf(sql, taskId);
   if (!projectPath) return;

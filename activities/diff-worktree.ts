@@ -1,6 +1,6 @@
 /**
- * Step 4, diff worktree: stores what the agent left as a commit, and the diff where the next step finds it.
- * Before that nothing of the agent may be alive and no attempt may write: what is collected is what is kept.
+ * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads.
+ * Before that the agent's processes must have ended and no attempt may write, so that the commit has all files.
  */
 import { stat } from 'node:fs/promises';
 import { endTask } from '../agents/process/end.ts';
@@ -49,7 +49,7 @@ export function makeDiffWorktree(deps: StepDeps) {
     if (found.kind === 'kept') return keptDiff(found, taskId);
     await warn(deps, place, taskId, found.notes);
     if (found.kind === 'none') return { kind: 'none' };
-    // Without its row a task has nobody to review it: what it wrote stays under its ref.
+    // A task without a row has no change to review: its files stay under its ref.
     if (!row) return { kind: 'none' };
     await storeDiff(sql, taskId, base, found);
     return {
@@ -67,7 +67,7 @@ const titleOf = (input: string): string => head(input.trim().split('\n', 1)[0] ?
 /** The worktree of a task whose row was deleted while it ran. */
 async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
   const owned = await worktrees.findOwned(taskId);
-  // One that was only being made has seen no agent.
+  // No agent has worked in a worktree that was only being made.
   if (!owned || owned.state === 'making') return undefined;
   const { worktreePath, base } = owned;
   return {
@@ -80,21 +80,21 @@ async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | 
 }
 
 /**
- * A run that had come past this step before, of which Temporal has forgotten it, or its settlement, finds nothing to
- * collect, or the worktree of the session's next task; else somebody removed it.
+ * A run that completed this step before (Temporal lost that result), or its settlement, finds nothing to collect, or the
+ * worktree of the session's next task. Otherwise another program removed the worktree.
  */
 async function goneDiff(deps: StepDeps, place: Place, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
   if (await hasDiff(deps.sql, taskId)) return { kind: 'none' };
   const gone = `the worktree's folder ${place.worktree_path} was removed while the task was at work`;
   const record = await deps.worktrees.findOwned(taskId);
-  // Our own removal says so in the record before the first file goes, and comes after all is stored.
+  // Our own removal marks the record before it deletes the first file, and runs after everything is stored.
   if (record?.state === 'ready') {
     const { code, message } = replaced(gone);
     return { kind: 'none', failure: { code, message } };
   }
   await warn(deps, place, taskId, [
-    `The worktree ${place.worktree_path} is gone: whatever the agent had written there could not be collected.`,
+    `The worktree ${place.worktree_path} does not exist: what the agent had written there was not collected.`,
   ]);
   return { kind: 'none' };
 }
@@ -103,11 +103,15 @@ function keptDiff(kept: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): C
   const { reason, commit } = kept;
   if (kept.replaced) {
     const { code, message } = replaced(reason);
-    return { kind: 'kept', reason: 'what is there is not what was made for the task.', failure: { code, message } };
+    return {
+      kind: 'kept',
+      reason: 'the folder is not the one that was made for the task.',
+      failure: { code, message },
+    };
   }
   const ref = taskRef(taskId);
   if (!commit || reason.includes(ref)) return { kind: 'kept', reason };
-  return { kind: 'kept', reason: `${reason}${/[.!?]$/.test(reason) ? '' : '.'} What could be stored is ${ref}.` };
+  return { kind: 'kept', reason: `${reason}${/[.!?]$/.test(reason) ? '' : '.'} The stored part is ${ref}.` };
 }
 
 async function isThere(folder: string): Promise<boolean> {
@@ -126,8 +130,8 @@ async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: read
 }
 
 /**
- * Whatever a program wrote to the row meanwhile, a worktree that is there is collected: only a row that is gone is
- * looked past. Undefined then.
+ * A worktree that exists is collected, whatever another program wrote to the row meanwhile. Undefined: the row was
+ * deleted.
  */
 async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
   return sql.begin(async (tx) => {

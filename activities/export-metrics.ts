@@ -1,7 +1,7 @@
 /**
- * What the worker process counts, on its way to the backend's /metrics. The SDK's core keeps the counters, its own and
- * ours, and shows them on a port of this machine; from there they go into the database, where any backend finds them,
- * on another machine too, behind its token.
+ * Exports the worker's metrics to the backend's /metrics. The SDK's core has the counters, its own and
+ * ours, and serves them on a port of this machine; this loop copies them to the database, where any backend reads them,
+ * also on another machine.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -15,13 +15,13 @@ export interface MetricsExport {
   readonly sql: Sql;
   /** Its name among the workers of the database. */
   readonly worker: string;
-  /** Where the core shows them. */
+  /** Where the core serves them. */
   readonly address: string;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Goes on until it is stopped. Resolves then; what fails is tried again with the next round. */
+/** Runs until `signal` is aborted. A failed export is repeated with the next round. */
 export async function exportMetrics({ sql, worker, address, log, signal }: MetricsExport): Promise<void> {
   let failing = false;
   while (!signal.aborted) {
@@ -30,7 +30,7 @@ export async function exportMetrics({ sql, worker, address, log, signal }: Metri
       await putWorkerMetrics(sql, worker, await answer.text());
       failing = false;
     } catch (error) {
-      if (!failing) log.warn({ err: error }, 'metrics could not be handed on; this is tried again');
+      if (!failing) log.warn({ err: error }, 'metrics were not exported; the next attempt follows');
       failing = true;
     }
     await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined);

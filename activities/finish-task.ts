@@ -1,5 +1,5 @@
 /**
- * Step 7, finish: the row's final state and, if the turn could not, the message's. A trigger refuses any
+ * Step 7, finish: the row's final state and the message's if the turn did not finish it. A trigger refuses any
  * later change. Run twice it returns what the first run wrote.
  */
 import { Context } from '@temporalio/activity';
@@ -20,7 +20,7 @@ import { isErrorCode } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
 import { withSentences } from './withhold.ts';
 
-/** What people read in a list: §3 of the design bounds it. */
+/** Users read it in lists. */
 const MAX_SUMMARY_CHARS = 500;
 const CANCEL_MS = 5_000;
 
@@ -32,14 +32,14 @@ export function makeFinishTask({ sql, temporal, temporalContent, log }: StepDeps
   };
 }
 
-/** Without it the run would end as failed. Failures are no reason to fail: the task has ended. */
+/** Without it the run would end as failed. A failure here must not fail the step: the task has ended. */
 async function cancelRun(temporal: StepDeps['temporal'], log: StepDeps['log']): Promise<void> {
   const { workflowId = '', runId } = Context.current().info.workflowExecution ?? {};
   try {
     const handle = temporal.workflow.getHandle(workflowId, runId);
     await temporal.withDeadline(Date.now() + CANCEL_MS, () => handle.cancel());
   } catch (error) {
-    // A person may have cancelled the run in the Web UI: that is refused a second time.
+    // A user may have cancelled the run in the Web UI: Temporal refuses a second cancel.
     log.debug({ err: error, workflow_id: workflowId }, 'the cancel of a run was not requested');
   }
 }
@@ -63,7 +63,7 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
   return resultOf(state, summary, code ?? null);
 }
 
-/** What Temporal was not given comes from the row: sentences of steps, and why a person cancelled. */
+/** Text that was kept out of Temporal comes from the row: sentences of steps, and the reason of a cancel. */
 function withWords(given: FinishInput, task: TaskToEnd): FinishInput {
   const { end, keptWorktree: kept } = given;
   return {
@@ -82,7 +82,7 @@ function endWithWords(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd): Tas
   return end;
 }
 
-/** Some program ended the row while the task ran, or this step runs again: what it left open is closed. */
+/** Another program ended the row while the task ran, or this step runs again: closes what is still open. */
 async function afterEnd(tx: Tx, task: TaskToEnd, taskId: TaskId): Promise<TaskResult> {
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
   if (task.session_id) await closePermissions(tx, { taskId, sessionId: task.session_id, state: 'cancelled' });
@@ -95,7 +95,7 @@ function resultOf(state: TaskResult['state'], summary: string, code: string | nu
   return { state, summary, ...(isErrorCode(code) ? { code } : {}) };
 }
 
-/** A turn that was stopped or lost left its message streaming: what the log has of it is kept. */
+/** A turn that was stopped or lost left its message streaming: the row gets what the log has of it. */
 async function finishStreaming(
   tx: Tx,
   task: TaskToEnd,
@@ -113,7 +113,7 @@ async function finishStreaming(
     taskId,
     body: { type: 'tool_call', message_id: messageId, chat_id: chatId, call: { ...call, status: 'failed' } },
   }));
-  // Before the message's end, so that readers of the log see these calls end as the row has it.
+  // Before the message's end, so that readers of the log see the same end of these calls as the row has.
   await appendKeyed(tx, sessionId, closed);
   const segments = await foldSegments(tx, of);
   const status = state === 'completed' ? 'complete' : state;

@@ -1,4 +1,4 @@
-/** The message of a turn that has come to its end, in the turn's last transaction: its frames are in the log by then. */
+/** Stores the message of a completed turn, in the turn's last transaction: its frames are in the log by then. */
 import { foldSegments } from '../frames/read-message.ts';
 import { finishMessage } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
@@ -9,7 +9,7 @@ export interface EndedMessage {
   readonly sessionId: SessionId;
   readonly messageId: MessageId;
   readonly status: 'complete' | 'failed';
-  /** None: the turn failed before it had an agent. */
+  /** Undefined: the turn failed before it had an agent. */
   readonly recorder: TurnRecorder | undefined;
   /** The turn's own. */
   readonly tokensUsed: number | undefined;

@@ -26,7 +26,7 @@ export function makeOpenSession({ sql, agents, host, temporalContent }: StepDeps
       const task = await lockTaskToOpen(tx, taskId);
       if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted before it began`);
       if (isFinal(task.state)) return { kind: 'closed', state: task.state };
-      // By us: any program may write these columns, but no other gives the message this id.
+      // Opened before: any program may write these columns, but only this step gives the message this id.
       if (task.session_id && task.message_id === idOf(taskId, 'assistant-message') && task.execution_path) {
         return opened(task, { sessionId: task.session_id, messageId: task.message_id, path: task.execution_path });
       }
@@ -59,7 +59,7 @@ function opened(
   return { kind: 'opened', sessionId, messageId, path, hasProgram: true, ...(task.agent ? { agent: task.agent } : {}) };
 }
 
-/** A program may insert any row; what our own API refuses beforehand ends here with the same words. */
+/** A program may insert any row: a row that our API would refuse fails here with the same message. */
 function refuse(task: TaskToOpen): void {
   if (!task.input?.trim()) throw new LonghaulError('invalid_input', 'The task has no input: say what is to be done.');
   refuseTaskValues({

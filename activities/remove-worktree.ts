@@ -1,6 +1,6 @@
 /**
- * Step 6, remove worktree: scheduled only after what it held is a commit. Failing here never fails the
- * task: the directory is found again by its path.
+ * Step 6, remove worktree: it is scheduled only after the worktree's files are a commit. A failure here never fails the
+ * task: `longhaul gc` finds the directory by its path.
  */
 import { findTaskToClean, type TaskToClean } from '../store/task-worktrees.ts';
 import { enterCleaning } from '../store/tasks.ts';
@@ -34,7 +34,7 @@ export function makeRemoveWorktree(deps: StepDeps) {
   };
 }
 
-/** A record that was being written as the machine lost power says nothing; while its task is open the path is its own. */
+/** A record that was being written when the machine lost power is empty; while the task is open its row names its worktree. */
 function unrecorded(place: TaskToClean | undefined, worktrees: StepDeps['worktrees']): string | undefined {
   if (!place?.unended || place.worktree_path === null || !worktrees.isOwn(place.worktree_path)) return undefined;
   return worktrees.ownerOf(place.worktree_path) === undefined ? place.worktree_path : undefined;

@@ -1,11 +1,11 @@
 /**
- * Who may talk to the backend: whoever has the token. Everything needs it but the routes that say `open`; what no route
- * serves needs it, too, so that no way of writing a path leads around.
+ * Access to the backend: every request needs the token, except for routes that are declared `open`. A path that no route serves needs it,
+ * too, so that no spelling of a path avoids the check.
  *
- * A browser is a way in for strangers: a page of theirs may send requests here, and with DNS rebinding under a name of
- * their own. So Host must be a name that we go by, and so must Origin where there is one.
+ * A browser lets foreign pages in: such a page may send requests here, and with DNS rebinding under a name of its own. So Host must be
+ * a name of this backend, and so must Origin if there is one.
  *
- * Not covered: TLS (a proxy's work), and who else can read the token file.
+ * Not covered: TLS (a proxy adds it), and other users who can read the token file.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -17,7 +17,7 @@ import { sendProblem } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Answers without a token. */
+    /** The route needs no token. */
     readonly open?: boolean;
   }
 }
@@ -26,7 +26,7 @@ export interface AccessOptions {
   readonly token: string;
   /** Where the backend listens. */
   readonly listenHost: string;
-  /** Further names that it is reached by, through a proxy for instance. */
+  /** Further names of the backend, for instance of a proxy in front of it. */
   readonly allowedHosts: readonly string[];
 }
 
@@ -41,7 +41,7 @@ export function bearerOf(headers: FastifyRequest['headers']): string | undefined
   return protocols.find((protocol) => protocol.startsWith(PROTOCOL_PREFIX))?.slice(PROTOCOL_PREFIX.length);
 }
 
-/** `prove`: told of each connection over which the right token has come; false: there are too many of them. */
+/** `prove` is called for each connection that has sent the right token; false: there are too many of them. */
 export function makeAccess(
   { token, listenHost, allowedHosts }: AccessOptions,
   prove: (socket: Socket) => boolean,
@@ -74,8 +74,8 @@ function refuseConnection(reply: FastifyReply): FastifyReply {
 }
 
 /**
- * Whether a request may name that host, by the address of ours at which it has arrived. A name must be known: DNS turns
- * any other one to wherever its owner likes. An address must be the one at which we were reached: the page of a stranger
+ * Whether a request may name that host, by the address of ours at which it has arrived. A name must be known, because
+ * the owner of another name can point it anywhere in DNS. An address must be the one at which the request arrived, because a foreign page
  * has an address, too. Behind a NAT or a published port of a container that is another one: LONGHAUL_ALLOWED_HOSTS.
  */
 export function hostRule({
@@ -104,7 +104,7 @@ function refusal(
   if (host === undefined || !isOurs(host, local)) {
     return new LonghaulError(
       'host_refused',
-      `Host: expected a name that the backend goes by, or the address at which it was reached (${addressOf(local) ?? 'none'}), found ${JSON.stringify(headers.host ?? '')}. LONGHAUL_ALLOWED_HOSTS adds names and addresses.`,
+      `Host: expected a name of the backend, or the address at which it was reached (${addressOf(local) ?? 'none'}), found ${JSON.stringify(headers.host ?? '')}. LONGHAUL_ALLOWED_HOSTS adds names and addresses.`,
     );
   }
   const { origin } = headers;
@@ -117,7 +117,7 @@ function refusal(
   );
 }
 
-/** A token that is right is never locked out: else any program with an old one could lock out everybody behind its address. */
+/** The right token is always accepted: otherwise a program with an old token could lock out every program at its address. */
 function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogins, hadOne: boolean): FastifyReply {
   const retryAfterS = failed.note(request.ip);
   if (retryAfterS !== undefined) {

@@ -1,5 +1,5 @@
 /**
- * How many connections there may be. Each one is a file descriptor, and Postgres, Temporal, git and the log need some,
+ * The limit of connections. Each one is a file descriptor, and Postgres, Temporal, git and the log need some,
  * too: the backend must never run out of them.
  *
  * A connection is *unproven* until a request with the right token has come over it. A part of the room is theirs alone;

@@ -1,4 +1,4 @@
-/** What routes work with, and the server as they see it. */
+/** The dependencies of routes, and the server's type for them. */
 import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
@@ -12,7 +12,7 @@ export interface RouteDeps {
   readonly metrics: BackendMetrics;
 }
 
-/** Routes with schemas: their requests and answers have the schemas' types. */
+/** Routes with schemas: their requests and responses have the schemas' types. */
 export type Api = FastifyInstance<
   RawServerDefault,
   IncomingMessage,

@@ -1,4 +1,4 @@
-/** Counts failed logins by address: after a few, further ones are told to wait, cheaply and without a line in the log. */
+/** Counts failed logins by address: after a few, further ones get 429, cheaply and without a line in the log. */
 
 const BURST = 10;
 const REFILL_MS = 6_000;
@@ -18,16 +18,16 @@ export class FailedLogins {
     this.#now = now;
   }
 
-  /** Notes one more. Seconds to wait before the next is heard, or `undefined` if this one still is. */
+  /** Notes one more. Seconds until the next one gets 401 again; `undefined`: this one does. */
   note(address: string): number | undefined {
     const now = this.#now();
     const known = this.#buckets.get(address) ?? { left: BURST, at: now };
     const left = Math.min(BURST, known.left + (now - known.at) / REFILL_MS);
-    const heard = left >= 1;
+    const counted = left >= 1;
     this.#buckets.delete(address);
-    this.#buckets.set(address, { left: heard ? left - 1 : left, at: now });
+    this.#buckets.set(address, { left: counted ? left - 1 : left, at: now });
     const [oldest] = this.#buckets.keys();
     if (this.#buckets.size > MAX_ADDRESSES && oldest !== undefined) this.#buckets.delete(oldest);
-    return heard ? undefined : Math.ceil(((1 - left) * REFILL_MS) / 1_000);
+    return counted ? undefined : Math.ceil(((1 - left) * REFILL_MS) / 1_000);
   }
 }

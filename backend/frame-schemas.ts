@@ -1,5 +1,5 @@
 /**
- * Frames as the OpenAPI document has them: what a WebSocket's messages hold. They describe only: frames leave as they are
+ * Frames as the OpenAPI document has them: the content of a WebSocket's messages. They only document: frames are sent as they are
  * stored. Objects may have further fields, and a reader skips types that it does not know.
  */
 import { z } from 'zod';
@@ -10,7 +10,7 @@ import { segment } from './segment-schema.ts';
 const loose = z.looseObject;
 const envelope = {
   session_id: id,
-  seq: z.int().describe('Grows by one per session, without holes.'),
+  seq: z.int().describe('Grows by one per session, without gaps.'),
   task_id: id.optional(),
   at: z.string().meta({ format: 'date-time' }),
 };
@@ -48,7 +48,7 @@ const bodies = {
   reasoning_delta: { ...ofMessage, content: z.string().describe("Append it to the message's reasoning.") },
   tool_call: { ...ofMessage, call: toolCall.describe('Replaces the call of that id.') },
   plan: { ...ofMessage, entries: z.array(planEntry).describe('Replace the plan.') },
-  message_reset: { ...ofMessage, reason: z.string().describe('What the message held is void.') },
+  message_reset: { ...ofMessage, reason: z.string().describe('The content of the message so far is void.') },
   message_complete: { ...ofMessage, status: z.enum(['complete', 'failed', 'cancelled']) },
   message: { ...ofMessage, role: z.string(), content: z.string(), status: z.string() },
   agent_commands: { commands: z.array(command) },
@@ -85,7 +85,7 @@ const snapshot = loose({
       role: z.string(),
       status: z.string(),
       content: z.string(),
-      segments: z.array(segment).nullable().describe('Null: no order was kept.'),
+      segments: z.array(segment).nullable().describe('Null: the order is not stored.'),
       created_at: time,
     }),
   ),

@@ -1,6 +1,6 @@
 /**
  * `WS /sessions/:id/frames?after=`: a session's log over a socket, each message a JSON array of frames. docs/frames.md
- * says what a client may rely on.
+ * describes the guarantees for clients.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -28,21 +28,21 @@ export interface FrameSocketDeps {
   readonly limits?: SocketLimits;
 }
 
-/** What a client asks for by name, beside what it may bring in a protocol's place. */
+/** The protocol's name. A client may send a token as a second protocol. */
 const PROTOCOL = 'longhaul.frames';
 
 const SOCKET_OPTIONS = {
-  /** Bytes. Nothing that a client says is read: a longer message ends its socket (1009). */
+  /** Bytes. Messages of a client are not read: a longer message ends its socket (1009). */
   maxPayload: 4 * 1024,
-  /** Pongs are ours to give: a client that pings and does not read must not fill our memory. */
+  /** This server sends pongs itself: a client that pings and does not read must not fill our memory. */
   autoPong: false,
-  /** Milliseconds for a client to take its last message and the closing frame behind it. The types do not know it yet. */
+  /** Milliseconds for a client to take its last message and the close frame after it. The types do not have it yet. */
   closeTimeout: 10_000,
-  /** A browser breaks off if none of its protocols is chosen. One that holds a secret is chosen only if it is alone. */
+  /** A browser disconnects if the server chooses none of its protocols. The one with the token is chosen only if it is the only one. */
   handleProtocols: (offered: Set<string>) => (offered.has(PROTOCOL) ? PROTOCOL : ([...offered].at(0) ?? false)),
 };
 /** For the clients' half of the closing handshake, when the backend stops. */
-const GOODBYE_MS = 1_000;
+const CLOSE_HANDSHAKE_MS = 1_000;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -57,10 +57,10 @@ declare module 'fastify' {
  */
 export function acceptSockets(server: FastifyInstance, handshakes?: Server): void {
   let stopping = false;
-  // Before the plugin's own hook, which would close without a word and not wait.
+  // Before the plugin's own hook, which would close without a reason and not wait.
   server.addHook('preClose', async () => {
     stopping = true;
-    await Promise.all([...server.websocketServer.clients].map(sayGoodbye));
+    await Promise.all([...server.websocketServer.clients].map(closeForStop));
   });
   void server.register(websocket, {
     options: { ...SOCKET_OPTIONS, ...(handshakes && { server: handshakes }) },
@@ -68,9 +68,9 @@ export function acceptSockets(server: FastifyInstance, handshakes?: Server): voi
   });
   server.addHook('onReady', async () => {
     server.websocketServer.on('connection', (socket: WebSocket) => {
-      if (stopping) void sayGoodbye(socket);
+      if (stopping) void closeForStop(socket);
     });
-    // What Fastify has let pass, but is no handshake: another version, no key.
+    // A request that Fastify accepts and that is no handshake: another version, no key.
     server.websocketServer.on('wsClientError', (error: Error, socket: Socket) => {
       const wrong = new LonghaulError('invalid_input', `This is no WebSocket handshake: ${error.message}.`);
       socket.end(problemMessage(wrong, server.log, { 'sec-websocket-version': '13' }));
@@ -89,7 +89,7 @@ export const refuseStrayHandshakes: onRequestHookHandler = (request, reply, done
   );
 };
 
-/** `ws` closes what broke its protocol by itself, with the code for it: a fault of the client, as a broken connection is. */
+/** `ws` closes a socket whose client violates the protocol, with the code for it: like a broken connection, that is no error of the backend. */
 function onSocketError(error: Error, socket: WebSocket, request: FastifyRequest): void {
   const code = 'code' in error ? String(error.code) : '';
   if (/^(WS_ERR_|ECONN|EPIPE|ETIMEDOUT)/.test(code)) return request.log.info({ code }, `socket: ${error.message}`);
@@ -97,18 +97,18 @@ function onSocketError(error: Error, socket: WebSocket, request: FastifyRequest)
   socket.terminate();
 }
 
-async function sayGoodbye(socket: WebSocket): Promise<void> {
+async function closeForStop(socket: WebSocket): Promise<void> {
   await new Promise<void>((resolve) => {
-    const late = setTimeout(() => socket.terminate(), GOODBYE_MS);
+    const late = setTimeout(() => socket.terminate(), CLOSE_HANDSHAKE_MS);
     socket.once('close', () => {
       clearTimeout(late);
       resolve();
     });
-    closeSocket(socket, CLOSES.stopping, 'the backend stops: come back with your cursor');
+    closeSocket(socket, CLOSES.stopping, 'the backend stops: reconnect with your cursor');
   });
 }
 
-/** OpenAPI has no words for sockets: the messages are said to be what 101 brings. */
+/** OpenAPI cannot describe sockets: the document has the messages as the response 101. */
 const socketSchema = {
   operationId: 'followFrames',
   summary: "A session's frames over a WebSocket",
@@ -140,7 +140,7 @@ export function frameSockets(
     method: 'GET',
     url: '/sessions/:id/frames',
     schema: socketSchema,
-    // It describes only: what is wrong in a handshake is said by a close code, which a browser can see.
+    // The schema only documents: a wrong handshake is reported by a close code, which a browser can read.
     validatorCompiler: () => (value: unknown) => ({ value }),
     serializerCompiler: () => (value) => JSON.stringify(value),
     config: { socket: true },
@@ -148,7 +148,7 @@ export function frameSockets(
       void reply.header('upgrade', 'websocket');
       return sendProblem(reply, new LonghaulError('invalid_input', 'This is a WebSocket: connect with ws://.'), { status: 426 }); // prettier-ignore
     },
-    // Listeners are attached before it gives way: a client may speak at once.
+    // Listeners are attached before the first await: a client may send at once.
     wsHandler: (socket, request) => {
       const after = cursorOf(request.query.after);
       const wrong = Object.keys(request.query).some((name) => name !== 'after')
@@ -164,7 +164,7 @@ export function frameSockets(
   });
 }
 
-/** A browser cannot see why a handshake was refused: what is wrong is told by a close code. */
+/** A browser cannot read why a handshake was refused: a close code reports it. */
 function cursorOf(text: string | readonly string[] | undefined): number | undefined | 'wrong' {
   if (text === undefined) return undefined;
   const cursor = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;

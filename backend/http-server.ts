@@ -2,8 +2,8 @@
  * Node's HTTP server as the backend needs it, below Fastify: what happens to a connection before there is a request, and
  * after the last answer.
  *
- * Must never happen: an answer that a client cannot read, since its connection was reset while it was still sending; an
- * answer that is no problem document; one that stands in the place of another request's.
+ * Must never happen: a client cannot read a response, because its connection was reset while it was still sending; a refusal
+ * is no problem document; a response is taken for that of another request.
  */
 import { lookup } from 'node:dns/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
@@ -23,17 +23,17 @@ export interface Timeouts {
 const TIMEOUTS: Timeouts = {
   /** Milliseconds until the headers of a first request are there. */
   headersTimeout: 10_000,
-  /** From a request's first byte to its last: nobody holds a connection by sending slowly. */
+  /** From a request's first byte to its last: a client cannot keep a connection by sending slowly. */
   requestTimeout: 60_000,
   /** Between two requests. Longer than the 60 s for which proxies keep theirs, or they would send into a closed one. */
   keepAliveTimeout: 72_000,
-  /** How often the first two are looked at. */
+  /** How often the first two are checked. */
   connectionsCheckingInterval: 2_000,
 };
-/** For a client that is still sending when it was answered: overall, and without a byte of it. */
+/** For a client that is still sending after the response: in total, and without a byte from it. */
 const LINGER_MS = 30_000;
 const LINGER_SILENCE_MS = 5_000;
-/** The same for a client that sends too slowly: long enough for what is on its way. */
+/** The same for a client that sends too slowly: long enough for bytes in transit. */
 const LINGER_SLOW_MS = 1_000;
 
 export interface HttpServerOptions {
@@ -62,7 +62,7 @@ export function makeHttpServer(handler: RequestListener, options: HttpServerOpti
     for (const other of found) {
       if (other.address === address) continue;
       const further = serverFor(handler, connections, options);
-      // It may be there in the hosts file only.
+      // The address may exist in the hosts file only.
       further.on('error', () => {});
       further.listen({ host: other.address, port });
       server.once('close', () => {
@@ -81,7 +81,7 @@ function serverFor(
 ): Server {
   /** The newest on each connection. */
   const responses = new WeakMap<Socket, ServerResponse>();
-  // A missing Host is refused by the handler, in the words of any other refusal.
+  // The handler refuses a missing Host, with a problem document.
   const server = createServer({ ...TIMEOUTS, ...timeouts, requireHostHeader: false });
   const onRequest: RequestListener = (request, response) => {
     connections.touch(request.socket);
@@ -119,8 +119,8 @@ function refuseConnection(socket: Socket, log: ProblemLog): void {
 }
 
 /**
- * Node closes a connection right after its last answer. If bytes of the client are unread then, the kernel resets the
- * connection, and the client may never see the answer. So where a request is not complete, we stop writing and read on.
+ * Node closes a connection right after its last response. If bytes of the client are unread then, the kernel resets the
+ * connection, and the client may never see the response. So if a request is not complete, the server stops writing and continues to read.
  */
 function lingerAtEnd(socket: Socket, isRequestComplete: () => boolean): void {
   const destroySoon = socket.destroySoon.bind(socket);
@@ -168,9 +168,9 @@ interface Refusal {
   readonly log: ProblemLog;
 }
 
-/** What the parser refuses, and what did not come in time. */
+/** Handles requests that the parser refuses, and those that are late. */
 function onClientError(error: NodeJS.ErrnoException, socket: Socket, { response, log }: Refusal): void {
-  // It is called again for each further piece of what is no HTTP.
+  // Node calls it again for each further piece of such a stream.
   if (socket.writableEnded || refused.has(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   refused.add(socket);
@@ -182,14 +182,14 @@ function onClientError(error: NodeJS.ErrnoException, socket: Socket, { response,
     end();
   };
   if (!response || response.req.complete) return afterAnswer(response, refuse);
-  // The body of that request is wrong or late. An answer that has begun cannot be another one any more, and a second one
-  // would be taken for that of another request.
+  // The body of that request is wrong or late. A response that has begun cannot be replaced, and the client would take a
+  // second one for that of another request.
   if (!response.headersSent) refuse();
   else if (response.closed) end();
   else socket.destroy();
 }
 
-/** What comes on a connection is answered in its order. */
+/** Responses on a connection are sent in the order of its requests. */
 function afterAnswer(response: ServerResponse | undefined, next: () => void): void {
   if (!response || response.closed) next();
   else response.once('close', next);

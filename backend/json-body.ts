@@ -1,4 +1,4 @@
-/** Bodies are JSON in UTF-8, or nothing: what else comes is refused, not changed on the way. */
+/** Bodies are JSON in UTF-8, or nothing: anything else is refused, not converted. */
 import type { FastifyInstance } from 'fastify';
 import { LonghaulError } from '../contract/errors.ts';
 
@@ -22,7 +22,7 @@ export function acceptJsonOnly(server: FastifyInstance): void {
     } catch {
       return done(new LonghaulError('invalid_input', 'body: expected UTF-8, found bytes that are none.'));
     }
-    // Several clients name the type of a body that they do not send. Where one is needed its schema says so.
+    // Several clients send a Content-Type without a body. If a body is required, its schema refuses the request.
     if (text === '') return done(null);
     return parseJson(request, text, done);
   });

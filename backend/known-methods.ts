@@ -1,7 +1,7 @@
-/** Which methods a path answers to, so that a wrong one is told from a wrong path. */
+/** The methods of each path, which distinguish a wrong method from a wrong path. */
 import type { FastifyInstance } from 'fastify';
 
-/** Call before the routes are there. */
+/** Call it before the routes are registered. */
 export function methodsByPath(server: FastifyInstance): (path: string) => readonly string[] {
   const known = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>();
   server.addHook('onRoute', ({ url, method }) => {

@@ -1,6 +1,6 @@
 /**
- * The backend process: HTTP and the intake. Postgres or Temporal away does not end it; /readyz says so, and what it
- * serves comes back with them.
+ * The backend process: HTTP and the intake. It survives outages of Postgres and Temporal: /readyz reports them, and it
+ * serves requests again once both are available.
  */
 import { keepCompacting } from '../client/compact-frames.ts';
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
@@ -25,7 +25,7 @@ async function main(): Promise<void> {
   const settings = readSettings(process.env);
   const { longhaul, prepare } = open(settings);
   const stop = new AbortController();
-  let trouble: string | undefined = 'Postgres and Temporal were not looked at yet';
+  let trouble: string | undefined = 'Postgres and Temporal were not checked yet';
   let intake: Intake | undefined;
   let compacting: Promise<void> | undefined;
   const { host, port } = settings.listen;
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   log.info({ address }, 'listening');
   const say = (news: string | undefined): void => {
     trouble = news;
-    log.info({}, news ?? 'Postgres and Temporal are there');
+    log.info({}, news ?? 'Postgres and Temporal are available');
   };
   await prepare(say, stop.signal);
   trouble = undefined;
@@ -91,7 +91,7 @@ async function tokenOf(settings: Settings): Promise<string> {
   const known = await tokenAtHand(settings);
   const token =
     settings.tokenFile !== undefined && known !== undefined ? known : await readOrMakeToken(tokenFileFor(settings));
-  // On containers the backend may have no home to write to; it serves all the same.
+  // In a container the backend may have no home to write to; it serves requests nevertheless.
   await keepAuthHeader(homePaths(settings.home).authHeaderFile, token).catch((error: unknown) =>
     log.warn({ err: error }, `no header file for curl: ${messageOf(error)}`),
   );

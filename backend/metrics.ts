@@ -1,10 +1,10 @@
-/** What the backend counts, in Prometheus' format, and beside it what the worker has counted. */
+/** The backend's metrics in Prometheus' format, with those of the workers. */
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { sharedMetrics } from '../client/metrics.ts';
 import type { Longhaul } from '../client/connection.ts';
 import type { Intake } from '../client/intake.ts';
 
-/** A scrape is answered without the database if that does not answer by then. */
+/** A scrape is answered without the database if that does not respond within this time. */
 const DATABASE_MS = 1_500;
 const LAG_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const REQUEST_BUCKETS_S = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -35,8 +35,12 @@ export function makeMetrics({ longhaul, intake }: MetricsSources): BackendMetric
     help: 'Age of the oldest pending task; 0: none waits.',
     registers,
   });
-  const postgres = new Gauge({ name: 'longhaul_postgres_up', help: '1: Postgres answered this scrape.', registers });
-  const intakeUp = new Gauge({ name: 'longhaul_intake_up', help: '1: nothing keeps intake from starting tasks.', registers }); // prettier-ignore
+  const postgres = new Gauge({
+    name: 'longhaul_postgres_up',
+    help: '1: Postgres responded to this scrape.',
+    registers,
+  });
+  const intakeUp = new Gauge({ name: 'longhaul_intake_up', help: '1: intake can start tasks.', registers }); // prettier-ignore
   const sockets = new Gauge({ name: 'longhaul_sockets', help: 'WebSockets that are open.', registers });
   const frameLag = new Histogram({
     name: 'longhaul_frame_lag_seconds',

@@ -3,7 +3,7 @@ import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { packageVersion } from '../processes/package-version.ts';
 
-/** zod says of each whole number how large it may be for JavaScript: no news to anybody. */
+/** zod adds the range of JavaScript's safe integers to each whole number; the document leaves it out. */
 const zodToJsonConfig = {
   override: ({ jsonSchema }: { jsonSchema: { minimum?: number; maximum?: number } }) => {
     if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
@@ -45,7 +45,7 @@ interface Operation {
   };
 }
 
-/** Each named schema is made twice, as it is sent to us and as we send it: those that nobody refers to go. */
+/** Each named schema is made twice, as it is sent to us and as we send it: the document leaves out those without a reference. */
 function withUsedComponents<Document extends object>(document: Document): Document {
   const { components, ...rest } = document as Document & { components?: { schemas?: Record<string, unknown> } };
   const used = new Set<string>();

@@ -1,4 +1,4 @@
-/** Failures as HTTP says them: problem documents (RFC 9457) with our `error_code`. The one place that maps them. */
+/** Failures as HTTP responses: problem documents (RFC 9457) with our `error_code`. The only place that maps them. */
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
@@ -31,7 +31,7 @@ export const problem = z
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof problem>;
 
-/** Of codes whose facts alone do not tell it. */
+/** For codes whose facts do not determine the status. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   invalid_input: 400,
   unauthorized: 401,
@@ -56,7 +56,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   internal_error: 500,
 };
 
-/** What the caller must change is 422; what waiting may mend is 503. */
+/** A failure that the caller must fix is 422; one that may pass is 503. */
 export function statusOf(code: ErrorCode): number {
   const { origin, retryable } = ERRORS[code];
   return STATUS[code] ?? (origin === 'caller' ? 422 : retryable ? 503 : 500);
@@ -64,7 +64,7 @@ export function statusOf(code: ErrorCode): number {
 
 export interface ProblemOptions {
   readonly errors?: Problem['errors'];
-  /** Where the code alone does not tell it. */
+  /** If the code does not determine it. */
   readonly status?: number;
   /** What went wrong, for the log. */
   readonly cause?: unknown;
@@ -96,10 +96,10 @@ export function sendProblem(reply: FastifyReply, failure: LonghaulError, options
     .send(body);
 }
 
-/** What a log must have, so that whoever was given a request id finds what became of it. */
+/** The log that has each refusal under its request id. */
 export type ProblemLog = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>;
 
-/** Of a refused request without what was found in it: that may be a secret in the wrong place. */
+/** Of a refused request without the values found in it, because one may be a secret in the wrong place. */
 function logProblem(log: ProblemLog, problem: Problem, more: object): void {
   const { request_id, status, error_code, detail } = problem;
   const facts = { request_id, status, error_code, ...more };
@@ -107,7 +107,7 @@ function logProblem(log: ProblemLog, problem: Problem, more: object): void {
   else log[status === 500 ? 'error' : 'warn'](facts, `${error_code}: ${detail}`);
 }
 
-/** For a connection on which there is no request that could be answered. The connection ends with it. */
+/** For a connection without a request to respond to. The connection ends with it. */
 export function problemMessage(
   failure: LonghaulError,
   log: ProblemLog,
@@ -130,10 +130,10 @@ export function problemMessage(
   return [`HTTP/1.1 ${problem.status} ${problem.title}`, ...lines, '', body].join('\r\n');
 }
 
-/** Whatever a route throws. What we have no name for is logged; its message is not for strangers. */
+/** Handles everything that a route throws. An unknown error is logged, and its message is not sent. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof InvalidRequest) return sendProblem(reply, ...invalid(error));
-  // Its connection broke while its body was read. That looks like one to Postgres that broke.
+  // The client's connection broke while its body was read. The error looks like that of a broken connection to Postgres.
   const brokeOff = error !== null && error === request.raw.errored;
   const failure = brokeOff
     ? new LonghaulError('invalid_input', 'The connection broke before the body was complete.')
@@ -143,7 +143,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   return sendProblem(reply, status === 503 ? perhapsDone(failure, request) : failure, cause);
 }
 
-/** An answer that did not come says nothing of whether the request was carried out. */
+/** After a 503 the caller does not know whether the request was carried out. */
 function perhapsDone(failure: LonghaulError, { method, headers, routeOptions }: FastifyRequest): LonghaulError {
   if ((method !== 'POST' && method !== 'DELETE') || failure.code === 'too_many_connections') return failure;
   const next = routeOptions.config.repeatable
@@ -151,7 +151,7 @@ function perhapsDone(failure: LonghaulError, { method, headers, routeOptions }: 
     : headers['idempotency-key'] === undefined
       ? 'Look for its task (GET /api/tasks) before it is sent again, and give each task an Idempotency-Key.'
       : 'Send it again with the same Idempotency-Key.';
-  const text = `${failure.message} The request may have been carried out all the same. ${next}`;
+  const text = `${failure.message} The request may have been carried out nevertheless. ${next}`;
   return new LonghaulError(failure.code, text, { cause: failure });
 }
 
@@ -180,6 +180,6 @@ function asLonghaulError(error: unknown): LonghaulError {
   }
   return new LonghaulError(
     'internal_error',
-    'Something went wrong here; the log of the backend has it by the request id.',
+    'A bug in Longhaul: the log of the backend has the error under the request id.',
   );
 }

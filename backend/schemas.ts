@@ -1,4 +1,4 @@
-/** What several resources share. Schemas are the one source of validation, types and the OpenAPI document. */
+/** Schemas that several resources share. Schemas are the one source of validation, types and the OpenAPI document. */
 import { z } from 'zod';
 import { problem } from './problem.ts';
 
@@ -10,7 +10,7 @@ export const text = (max: number) =>
     .max(max)
     .regex(/^[^\u0000]*$/, 'expected no U+0000'); // oxlint-disable-line no-control-regex
 
-/** Any uuid that Postgres takes: rows of other programs may have ids of no version. As Postgres writes it, whoever asks. */
+/** Any uuid that Postgres takes: rows of other programs may have ids without a version. In lower case, as Postgres writes it. */
 export const id = z.guid().toLowerCase();
 export const idParams = z.strictObject({ id });
 export const nullableText = z.string().nullable();
@@ -18,8 +18,8 @@ export const nullableText = z.string().nullable();
 export const time = z.string().meta({ format: 'date-time' }).nullable();
 
 /**
- * The parameters of a query string. A request with another one is refused, and the problem names those that there are: a
- * parameter that is ignored answers another question than the one asked.
+ * The parameters of a query string. A request with another one is refused, and the problem names the known ones: if a
+ * parameter were ignored, the response would be to another request.
  */
 export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
   z.strictObject(shape, {
@@ -52,21 +52,21 @@ export const problemDocument = (description: string) => ({
 const anywhere = {
   400: problemDocument('The request is not as expected.'),
   401: problemDocument('No token, or a wrong one.'),
-  403: problemDocument('Host or Origin is not one that the backend goes by.'),
+  403: problemDocument('Host or Origin is no name of the backend.'),
   429: problemDocument('Too many requests without the right token; see Retry-After.'),
-  500: problemDocument('A fault of the backend.'),
-  503: problemDocument('Postgres or Temporal is away; the same request may succeed later.'),
+  500: problemDocument('A bug in the backend.'),
+  503: problemDocument('Postgres or Temporal is unavailable; the same request may succeed later.'),
 };
 
 const sometimes = {
-  missing: { 404: problemDocument('There is no such thing.') },
+  missing: { 404: problemDocument('It does not exist.') },
   conflict: {
     409: problemDocument(
       'The Idempotency-Key came with another request before, or the task or its session is at work.',
     ),
   },
   body: { 413: problemDocument('The body is too large.'), 415: problemDocument('The body is not JSON.') },
-  refused: { 422: problemDocument('The request is well formed; what it asks for cannot be done as things stand.') },
+  refused: { 422: problemDocument('The request is well formed, but cannot be carried out now.') },
 };
 
 /** Those, and what else this route may answer with. */

@@ -12,7 +12,7 @@ export const segment = z
     z.object({
       type: z.enum(['text', 'reasoning']),
       text: z.string(),
-      omitted_chars: z.int().optional().describe('UTF-16 units that came and are not kept.'),
+      omitted_chars: z.int().optional().describe('UTF-16 units that arrived and are not stored.'),
       ...start,
       ...end,
     }),
@@ -28,12 +28,12 @@ export const segment = z
     z.object({
       type: z.literal('attempt').describe('From here on another attempt works.'),
       attempt: z.int(),
-      error_code: z.string().optional().describe('Why the attempt before ended, where that is known.'),
+      error_code: z.string().optional().describe('Why the attempt before ended, if that is known.'),
       ...start,
     }),
     z.object({ type: z.literal('reset').describe('The turn started over.'), reason: z.string(), ...start }),
     z.object({
-      type: z.literal('omitted').describe('How many segments are not kept, where the first of them was.'),
+      type: z.literal('omitted').describe('How many segments are not stored, at the place of the first of them.'),
       tool_calls: z.int(),
       plans: z.int(),
       ...start,

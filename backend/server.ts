@@ -1,4 +1,4 @@
-/** The HTTP face, put together. What a resource says and takes is in its file of routes/. */
+/** Builds the HTTP server. The requests and responses of a resource are in its file of routes/. */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
@@ -36,16 +36,16 @@ import { taskRoutes } from './routes/tasks.ts';
 import { query } from './schemas.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** More than the longest input takes, in any script, escaped where it must be. */
+/** More than the longest input takes, in any script, with escapes. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
-/** A Postgres that hangs answers nobody; whoever asked hears so after this long. */
-const PATIENCE_MS = 10_000;
+/** If Postgres hangs, a request gets 503 after this time. */
+const ANSWER_MS = 10_000;
 
 export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSources {
   readonly longhaul: RouteDeps['longhaul'];
   readonly access: AccessOptions;
   readonly log: Logger;
-  /** Only tests have less patience, shorter bounds and fewer connections. */
+  /** Only tests have shorter times and fewer connections. */
   readonly patienceMs?: number;
   readonly connections?: ConnectionLimits;
   readonly timeouts?: Partial<Timeouts>;
@@ -66,18 +66,18 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       });
       return http.server;
     },
-    // Those of ours come first.
+    // Our own handlers run first.
     clientErrorHandler: () => {},
     loggerInstance: options.log.child({}, { serializers: { req: requestInLog } }),
-    // Only those that were refused.
+    // The log has refused requests only.
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT_BYTES,
-    // A request that comes while the server stops is served: 503 would not say in our words why.
+    // A request that arrives while the server stops is served: Fastify's 503 is no problem document of ours.
     return503OnClosing: false,
     rewriteUrl: targetOf,
     genReqId: requestId,
-    // The router answers a longer one itself, before every hook. The bound of the headers is the bound here.
+    // The router refuses a longer one itself, before every hook. The limit of the headers is the limit here.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
   }) as unknown as FastifyInstance;
   const methodsOf = methodsByPath(server);
@@ -87,8 +87,8 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   });
   acceptJsonOnly(server);
   server.setValidatorCompiler(validatorCompiler);
-  // What is sent is held to its schema by types and tests, not again each time: a row of an adopted table that is not as
-  // expected is shown as it is, not answered with a fault.
+  // Types and tests check responses against their schemas, not the server at run time: an unexpected row of an adopted
+  // table is returned as it is, not answered with an error.
   server.setSerializerCompiler(() => (data) => JSON.stringify(data));
   server.setErrorHandler(handleError);
   server.setNotFoundHandler((request, reply) => refuseUnknown(request, reply, methodsOf(pathOf(request.url))));
@@ -114,10 +114,10 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   server.addHook('onListen', async () => {
     if (options.access.listenHost === 'localhost') await http?.listenAtOthers('localhost');
   });
-  server.addHook('preHandler', answerWithin(options.patienceMs ?? PATIENCE_MS));
+  server.addHook('preHandler', answerWithin(options.patienceMs ?? ANSWER_MS));
   server.addHook('onResponse', (request, reply, done) => {
     observe(metrics, request, reply);
-    // A handshake that was answered as a request: nobody else looks after its socket, and it would keep the server open.
+    // A handshake that got a plain response: without this its socket would stay open, and with it the server.
     if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
     done();
   });
@@ -153,13 +153,13 @@ export function makeServer(options: ServerOptions): FastifyInstance {
 
 /**
  * Fastify's own handlerTimeout does not do: it stops its clock when the request closes, which Node says as soon as a
- * body was read (5.12.8). What the handler comes to later is lost, but done.
+ * body was read (5.12.8). A later result of the handler is not sent, but its effect stays.
  */
 function answerWithin(ms: number): preHandlerHookHandler {
   return (request, reply, done) => {
     const timer = setTimeout(() => {
       if (reply.sent) return;
-      const late = new LonghaulError('service_unreachable', `Postgres or Temporal has not answered within ${ms / 1_000} s. Try again later.`); // prettier-ignore
+      const late = new LonghaulError('service_unreachable', `Postgres or Temporal did not respond within ${ms / 1_000} s. Try again later.`); // prettier-ignore
       handleError(late, request, reply);
     }, ms);
     reply.raw.once('close', () => clearTimeout(timer));
@@ -195,20 +195,27 @@ function requestId({ headers }: IncomingMessage): string {
   return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
 }
 
-/** Without what may hold secrets of somebody who put them there. */
+/** Without the query, which may contain a secret. */
 const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
 
-/** Headers are not for the log: one of them is the token. */
+/** The log has no headers: one of them is the token. */
 function requestInLog({ method, url, ip }: FastifyRequest): object {
   return { method, path: pathOf(url), ip };
 }
 
 function refuseUnknown(request: FastifyRequest, reply: FastifyReply, methods: readonly string[]): FastifyReply {
   const path = pathOf(request.url);
-  if (methods.length === 0) return sendProblem(reply, new LonghaulError('route_not_found', `There is no ${path}.`));
+  if (methods.length === 0)
+    return sendProblem(
+      reply,
+      new LonghaulError('route_not_found', `The path ${path} does not exist; see /api/openapi.json.`),
+    );
   const allow = methods.join(', ');
   void reply.header('allow', allow);
-  return sendProblem(reply, new LonghaulError('method_not_allowed', `${path} takes ${allow}, not ${request.method}.`));
+  return sendProblem(
+    reply,
+    new LonghaulError('method_not_allowed', `${path}: expected ${allow}, found ${request.method}.`),
+  );
 }
 
 function observe({ requests }: BackendMetrics, request: FastifyRequest, reply: FastifyReply): void {

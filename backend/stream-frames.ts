@@ -1,9 +1,9 @@
 /**
- * One reader of a session's log over a socket. It takes the next page only when the one before has left: so it has at
- * most one message in memory here, and waits for nobody but itself.
+ * One reader of a session's log over a socket. It takes the next page only when the previous one was sent: so it has at
+ * most one message in memory, and no other reader waits for it.
  *
- * Must never happen: a frame is left out or sent twice; a reader that does not read holds up a task or another reader.
- * One that falls too far behind, or takes no message for too long, is closed with `tooSlow` and comes back with its cursor.
+ * Must never happen: a frame is left out or sent twice; a reader that does not read delays a task or another reader.
+ * One that falls too far behind, or takes no message for too long, is closed with `tooSlow` and reconnects with its cursor.
  */
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyBaseLogger } from 'fastify';
@@ -12,7 +12,7 @@ import type { SessionId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
 export interface SocketLimits {
-  /** Between two pings; a client that has not answered one by the next is gone. */
+  /** Between two pings; a client that has not answered one by the next one is considered disconnected. */
   readonly pingMs: number;
   /** In which a client must take one message. */
   readonly takeMs: number;
@@ -20,7 +20,7 @@ export interface SocketLimits {
 
 export const SOCKET_LIMITS: SocketLimits = { pingMs: 20_000, takeMs: 60_000 };
 
-/** docs/frames.md says what a client does about each. */
+/** docs/frames.md describes how a client reacts to each. */
 export const CLOSES = {
   stopping: 1001,
   internalError: 1011,
@@ -69,7 +69,7 @@ export async function streamFrames(
   };
   const tooSlow = (): void => {
     const cursor = given === undefined ? '' : ` with after=${given}`;
-    end(CLOSES.tooSlow, `too_slow: this reader takes frames more slowly than they come, come back${cursor}`);
+    end(CLOSES.tooSlow, `too_slow: this reader takes frames more slowly than they come, reconnect${cursor}`);
   };
   const message = watch(socket, limits, tooSlow);
   metrics?.sockets.inc();
@@ -96,18 +96,18 @@ export async function streamFrames(
       return end(CLOSES.noSuchSession, `session_not_found: ${error.message}`);
     }
     log.error({ err: error, session: sessionId }, 'a reader of frames failed');
-    end(CLOSES.internalError, 'internal_error: come back with your cursor');
+    end(CLOSES.internalError, 'internal_error: reconnect with your cursor');
   }
 }
 
 /**
- * Pings and deadlines. Answers with the way to send: it resolves when the message has left, or the socket is closed. A
- * client at whose end a message waits cannot hear a ping: then the message's own deadline counts.
+ * Pings and deadlines. Returns a function that sends: it resolves when the message was sent, or the socket is closed. A
+ * client that has not taken a message cannot answer a ping: then the message's own deadline applies.
  */
 function watch(socket: WebSocket, limits: SocketLimits, tooSlow: () => void): (data: Buffer) => Promise<void> {
   let answered = true;
   let sending = false;
-  const heard = (): void => {
+  const markAlive = (): void => {
     answered = true;
   };
   const timer = setInterval(() => {
@@ -116,10 +116,10 @@ function watch(socket: WebSocket, limits: SocketLimits, tooSlow: () => void): (d
     answered = false;
     socket.ping();
   }, limits.pingMs);
-  socket.on('pong', heard);
+  socket.on('pong', markAlive);
   socket.on('ping', (data) => socket.bufferedAmount < PONG_BELOW_BYTES && socket.pong(data));
-  // What it says is not read; that it says something shows that it lives.
-  socket.on('message', heard);
+  // The content of its messages is not read; a message shows that the client is connected.
+  socket.on('message', markAlive);
   socket.on('error', () => {});
   socket.once('close', () => clearInterval(timer));
   return async (data) => {

@@ -1,9 +1,9 @@
-/** The agents that tasks may name, and which a task goes to when nobody said. */
+/** The agents that tasks may name, and the default of a task that names none. */
 import { type AgentRow, listAgents } from '../store/available-agents.ts';
 import type { Db } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
-/** The demo agent has no model behind it: it is never chosen for anybody. */
+/** The demo agent has no model: it is never the default. */
 const DEMO = 'demo';
 /** For a command line, which cannot name no agent. */
 export const NATIVE = 'native';
@@ -18,7 +18,7 @@ export async function agentNames(db: Db): Promise<string[]> {
 
 /**
  * The one agent that is listed besides the demo; without one, and with a model for the native agent, undefined: that agent.
- * Fails with `invalid_input`, naming what can be chosen.
+ * Fails with `invalid_input`, which names the choices.
  */
 export async function onlyAgent(db: Db, hasModel: boolean): Promise<string | undefined> {
   const names = await agentNames(db);

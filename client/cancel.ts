@@ -1,6 +1,6 @@
 /**
- * Cancel: the wish is a row first, so that it outlives every process, then a signal. Intake repeats the signal for
- * wishes that nobody has delivered.
+ * Cancel: the request is stored in the task's row first, so that it survives every process, and then signalled. Intake re-sends the
+ * signal until the workflow acknowledges it.
  */
 import type { Client } from '@temporalio/client';
 import type { Sql } from '../store/sql.ts';
@@ -16,18 +16,18 @@ const SIGNAL_MS = 5_000;
 
 export interface CancelDeps {
   readonly sql: Sql;
-  /** None: the wish is only written; intake delivers it. */
+  /** Absent: the request is only stored; intake delivers it. */
   readonly temporal?: Client;
 }
 
 export type CancelOutcome =
-  /** It had not started and never will. */
+  /** The task had not started, and ends without a run. */
   | { readonly kind: 'cancelled' }
-  /** The task was told; it ends as soon as its agent is stopped. */
+  /** The run has the signal; the task ends as soon as its agent is stopped. */
   | { readonly kind: 'requested' }
   /**
-   * The wish is written and will be carried out: Temporal could not be reached, or somebody was just starting the task.
-   * One that has no run yet may have ended when this is read.
+   * The request is stored and will be carried out: Temporal is unavailable, or a process is starting the task.
+   * A task without a run may have ended when the caller reads this.
    */
   | { readonly kind: 'recorded' }
   | { readonly kind: 'already_ended'; readonly state: TaskState };
@@ -45,14 +45,14 @@ export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Pro
   return { kind: (await signalCancel(deps.temporal, taskId)) ? 'requested' : 'recorded' };
 }
 
-/** Ends a task that nobody has claimed and that has no run. False: it has a run, or somebody is starting one. */
+/** Ends a task without a claim and without a run. False: it has a run, or a process is starting one. */
 export async function cancelBeforeStart(sql: Sql, taskId: TaskId, reason: string | undefined): Promise<boolean> {
   const summary = `Cancelled before it started${reason ? `: ${head(reason, 400)}` : '.'}`;
   const { kind } = await sql.begin((tx) => cancelUnstarted(tx, { taskId, summary }));
   return kind === 'moved';
 }
 
-/** False: the signal is not delivered, because Temporal is away or the run is not there (yet, or any more). */
+/** False: the signal is not delivered, because Temporal is unavailable, or the run does not exist (yet, or any more). */
 export async function signalCancel(client: Client, taskId: TaskId): Promise<boolean> {
   try {
     return await deliverCancel(client, taskId);
@@ -62,7 +62,7 @@ export async function signalCancel(client: Client, taskId: TaskId): Promise<bool
   }
 }
 
-/** Without the reason: the row has it. False: the run is not there (yet, or any more). Fails while Temporal is away. */
+/** Without the reason, which the row has. False: the run does not exist (yet, or any more). Fails while Temporal is unavailable. */
 export async function deliverCancel(client: Client, taskId: TaskId): Promise<boolean> {
   const payload: CancelTask = {};
   try {

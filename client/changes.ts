@@ -1,4 +1,4 @@
-/** What can be asked about changes. */
+/** Queries about changes. */
 import {
   type ChangeFilter,
   changePage,
@@ -12,12 +12,12 @@ import type { ChangeId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
-/** Rows of an adopted table may have others; those are in the list without a filter. */
+/** Rows of an adopted table may have others; the list without a filter has those. */
 export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
 export type ChangeState = (typeof CHANGE_STATES)[number];
 
 type WithActions<Change> = Change & {
-  /** What can be asked of it now. So far nothing: a change cannot be applied or rejected yet. */
+  /** Operations that it accepts now. None so far: a change cannot be applied or rejected yet. */
   readonly actions: readonly string[];
 };
 
@@ -50,7 +50,7 @@ export async function getChange({ sql }: { readonly sql: Db }, id: ChangeId, max
   };
 }
 
-/** What git applies, byte for byte. Fails with `change_not_found`; also where another program has stored no patch. */
+/** The patch, byte for byte. Fails with `change_not_found`, also if another program stored no patch. */
 export async function getChangePatch({ sql }: { readonly sql: Db }, id: ChangeId): Promise<Buffer> {
   const patch = await findPatch(sql, id);
   if (patch) return patch;

@@ -1,9 +1,9 @@
-/** Keeps the frame log small while a backend runs. Of several backends on one database one is at it at a time. */
+/** Keeps the frame log small while a backend runs. Of several backends on one database one compacts at a time. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { compactFrames } from '../frames/compact.ts';
 import { isConnectionLoss, type Sql } from '../store/sql.ts';
 
-/** What it removes is a minute old at least: nobody waits for it. */
+/** The removed frames are at least a minute old, so no reader waits for a compaction. */
 const INTERVAL_MS = 60_000;
 
 export interface CompactionDeps {
@@ -23,8 +23,8 @@ export async function keepCompacting({ sql, log, signal }: CompactionDeps): Prom
       const done = await compactFrames(sql, signal);
       if (done && done.frames > 0) log.info({ ...done }, 'frames of finished messages were removed');
     } catch (error) {
-      // An outage: the intake says so, and the next round finds what this one has left.
-      if (!isConnectionLoss(error)) log.error({ err: error }, 'the frame log could not be compacted');
+      // An outage: intake reports it, and the next round compacts what this one did not.
+      if (!isConnectionLoss(error)) log.error({ err: error }, 'the frame log was not compacted');
     }
     await delay(INTERVAL_MS, undefined, { signal }).catch(() => undefined);
   }

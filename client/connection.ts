@@ -1,4 +1,4 @@
-/** What a backend or a command holds while it works: the database, the way to Temporal, the hub of followers. */
+/** The connections of a backend or a command: to the database and to Temporal, and the hub of followers. */
 import type { Client } from '@temporalio/client';
 import { type Delivery, FrameHub } from '../frames/follow.ts';
 import { connect, type Sql } from '../store/sql.ts';
@@ -12,7 +12,7 @@ export interface Longhaul {
   readonly namespace: string;
   /** Of Temporal's Web UI. */
   readonly temporalUiUrl?: string;
-  /** How long Temporal keeps histories of tasks that have ended; none: not known. */
+  /** How long Temporal keeps histories of tasks that have ended; absent: not known. */
   readonly historyRetentionDays?: number;
   readonly frames: FrameHub;
   close(): Promise<void>;
@@ -22,7 +22,7 @@ export interface LonghaulPlaces {
   readonly databaseUrl: string;
   readonly temporal: TemporalTarget;
   readonly temporalUiUrl?: string;
-  /** How long Temporal keeps histories of tasks that have ended; none: not known. */
+  /** How long Temporal keeps histories of tasks that have ended; absent: not known. */
   readonly historyRetentionDays?: number;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
@@ -30,7 +30,7 @@ export interface LonghaulPlaces {
   readonly connections?: number;
 }
 
-/** Connects on first use: nothing fails here, and everything comes back after an outage. */
+/** Connects on first use: nothing fails here, and each connection recovers after an outage. */
 export function openLonghaul(places: LonghaulPlaces): Longhaul {
   const sql = connect(places.databaseUrl, {
     applicationName: places.applicationName,

@@ -1,6 +1,6 @@
 /**
- * Runs that wait for a provider's limit while no row says that their task is open: a program has ended or deleted it. While
- * an agent works its step looks at the row; a timer does not, and may take days. They are told to end: the closing
+ * Runs that wait for a provider's limit although their task's row is final or deleted: another program changed it. While
+ * an agent works, its step checks the row; a timer does not, and may take days. Such runs get a cancel signal: the closing
  * steps keep what was written and free the worktree.
  */
 import type { Client } from '@temporalio/client';
@@ -16,7 +16,7 @@ const LIST_MS = 10_000;
 const WAITING: Phase = 'waiting_limit';
 const PREFIX = taskWorkflowId('' as TaskId);
 
-/** Returns how many were told. */
+/** Returns how many were signalled. */
 export async function endLostWaits({ sql, temporal }: { sql: Sql; temporal: Client }): Promise<number> {
   const waiting = await temporal.withDeadline(Date.now() + LIST_MS, () => waitingTasks(temporal));
   const open = new Set(await openTasks(sql, waiting));

@@ -1,6 +1,6 @@
 /**
- * One task from its first frame to its end. A task has a session, and so a log, only once it was opened; and it may end
- * without ever having one. So its row is looked at, too.
+ * Follows one task from its first frame to its end. A task has a session, and so a log, only once it was opened, and it may end
+ * without one. So the follower reads its row, too.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FollowedFrame, FrameHub } from '../frames/follow.ts';
@@ -16,7 +16,7 @@ import { missing, parseId } from './short-ids.ts';
 /** Until the task has its session. */
 const LOOK_FIRST_MS = 40;
 const LOOK_MAX_MS = 1_000;
-/** The row is only the backup: the end is a frame. */
+/** The end is a frame; the row is read in case that frame is missing. */
 const ROW_POLL_MS = 2_000;
 
 export type { FollowedFrame };
@@ -26,7 +26,7 @@ export interface FollowTask {
   /** Last number of the session's log that the reader has; none: from the task's first frame. */
   readonly after?: number;
   readonly signal?: AbortSignal;
-  /** Told whether the database answered, at every look. */
+  /** Called after every read, with whether the database responded. */
   readonly onLook?: (reached: boolean) => void;
 }
 
@@ -63,8 +63,8 @@ export async function* followTask(
 }
 
 /**
- * What a person saw of a task beside what the messages of this snapshot hold, oldest first: warnings, states, questions. None
- * while the database is away.
+ * The frames of a task that are not in this snapshot's messages, oldest first: warnings, states, questions. None
+ * while the database is unavailable.
  */
 export async function framesBeside(sql: Sql, taskId: TaskId, snapshot: SnapshotFrame): Promise<readonly Frame[]> {
   try {
@@ -122,7 +122,7 @@ function watchRow(sql: Sql, taskId: TaskId, signal: AbortSignal): WatchedRow {
     onEnd: (listener) => {
       tell = listener;
     },
-    // What fails here for good fails in the follower, too, and is told there.
+    // A permanent failure here is one of the follower, too, which reports it.
     done: watch().catch(() => undefined),
   };
 }

@@ -1,4 +1,4 @@
-/** Whether what a client needs is there, each within a bound. */
+/** Whether the services that a client needs are available, each within a time limit. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unappliedMigrations } from '../store/migrate.ts';
 import { isConnectionLoss, ping, type Sql } from '../store/sql.ts';
@@ -7,9 +7,9 @@ import { probeTemporal } from './temporal.ts';
 import { messageOf } from '../contract/errors.ts';
 
 const WITHIN_MS = 3_000;
-/** A server that starts or is overloaded is asked this often. */
+/** Pause between two probes of a server that starts or is overloaded. */
 const ASK_AGAIN_MS = 200;
-/** A machine whose other processes keep its cores and its disk busy answers late, but within this. */
+/** A server on a busy machine responds late, but within this time. */
 const BUSY_MS = 30_000;
 
 export type PartHealth = { readonly ok: true } | { readonly ok: false; readonly detail: string };
@@ -64,7 +64,7 @@ export async function waitWhileBusy(
   }
 }
 
-/** Whether the same question may be answered later. */
+/** Whether the same request may succeed later. */
 async function isLate(question: PromiseLike<unknown>): Promise<boolean> {
   try {
     await inTime(question);

@@ -1,9 +1,9 @@
-/** What there is to count, beyond one process. */
+/** Metrics that are not of one process. */
 import type { Db } from '../store/sql.ts';
 import { countTasks, type TaskCounts } from '../store/task-counts.ts';
 import { freshWorkerMetrics } from '../store/worker-metrics.ts';
 
-/** A worker says what it has counted every 10 s; one that has been silent for this long is gone. */
+/** A worker exports its metrics every 10 s; after this time without an export it is considered gone. */
 const FRESH_S = 60;
 
 export interface SharedMetrics {
@@ -17,7 +17,7 @@ export async function sharedMetrics({ sql }: { readonly sql: Db }): Promise<Shar
   return { tasks, workers: merged(workers) };
 }
 
-/** The format wants the lines of one metric together, under one head. Which worker's a line is, its label says. */
+/** The format requires the lines of one metric together, under one header. The label of a line names its worker. */
 function merged(texts: readonly string[]): string {
   const metrics = new Map<string, string[]>();
   for (const text of texts) {

@@ -1,9 +1,9 @@
-/** For whoever starts the services: brings a database to this version's schema. */
+/** Brings a database to this version's schema; for the programs that start the services. */
 import { migrate } from '../store/migrate.ts';
 import { connect, sqlCode } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
-// Only a person can change these: https://www.postgresql.org/docs/current/errcodes-appendix.html
+// Only the user can fix these: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const INSUFFICIENT_PRIVILEGE = '42501';
 const REFUSED: Readonly<Record<string, string>> = {
   '28P01': 'Check the user name and the password in it.',
@@ -12,7 +12,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Safe to run by many starters at once, and again. Fails with `invalid_input` if the database has run migrations of a
+ * Several processes may call it at once, and again. Fails with `invalid_input` if the database has run migrations of a
  * newer version, refuses the role, or does not let it make or change tables that are needed.
  */
 export async function migrateDatabase(databaseUrl: string): Promise<void> {

@@ -1,11 +1,11 @@
-/** Pages of lists as programs see them: items, and a cursor for what comes after. */
+/** Pages of lists as callers get them: items, and a cursor for the next page. */
 import type { Page, PageKey, PageRange } from '../store/pages.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isUuid } from './short-ids.ts';
 
 export interface PageRequest {
   readonly limit: number;
-  /** `next_cursor` of the page before. Nobody should look into it. */
+  /** `next_cursor` of the previous page. Its content is not part of the interface. */
   readonly cursor?: string;
 }
 
@@ -23,7 +23,7 @@ export function pageRange({ limit, cursor }: PageRequest): PageRange {
   };
 }
 
-/** For parts of an answer that have names of their own. */
+/** For parts of a response whose cursors have names of their own. */
 export function rangeBefore(limit: number, before: string | undefined, from: string): PageRange {
   return { limit, ...(before === undefined ? {} : { after: keyOf(before, 'before', `${from} of an earlier answer`) }) };
 }

@@ -1,4 +1,4 @@
-/** The same task once more. */
+/** Retries a task that has ended, as a new one. */
 import { idOf } from '../store/ids.ts';
 import { findTask } from '../store/task-views.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
@@ -47,7 +47,7 @@ async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
     ...(task.mode_id && { modeId: task.mode_id }),
     ...(task.thinking_option_id && { thinkingOptionId: task.thinking_option_id }),
     ...(task.permission_policy && { permissionPolicy: task.permission_policy }),
-    // A row of another program may have one that is not accepted: it had no effect then.
+    // A row of another program may have one that is not accepted, which had no effect.
     ...(priority !== null && priority >= 1 && priority <= 5 && { priority }),
     ...(given && task.session_id && { sessionId: task.session_id }),
     ...(given && task.chat_id && { chatId: task.chat_id }),

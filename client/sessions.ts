@@ -23,7 +23,7 @@ export async function listSessions(
   return listPage(await sessionPage(sql, filter, pageRange(page)), (session) => session);
 }
 
-/** A session as it stands at the frame `seq`: whoever follows its log from there misses nothing. */
+/** A session as it stands at the frame `seq`: a follower of its log from there misses nothing. */
 export interface SessionTimeline extends Omit<SnapshotFrame, 'type' | 'session_id' | 'task_id'> {
   /** `before` of the page of older messages. Null: there are none. */
   readonly messages_before: string | null;
@@ -35,7 +35,7 @@ export interface SessionTimeline extends Omit<SnapshotFrame, 'type' | 'session_i
 export interface TimelineRequest {
   /** Of messages. */
   readonly limit: number;
-  /** `messages_before` of an earlier answer. */
+  /** `messages_before` of an earlier response. */
   readonly before?: string;
 }
 

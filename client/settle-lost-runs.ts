@@ -1,10 +1,9 @@
 /**
 /**
- * Rows that say a task is open while Temporal says that its run is closed or was never there. Closed: it was terminated by
- * hand, or the rows are an older copy; a `settle` workflow runs the closing steps. Never there: Temporal forgot it, as a
- * power cut takes the embedded server's last commits back, or its database was lost; a new run goes on from what the rows
- * have. A row that says it is running and never had a run has nothing to close: it ends at once. One process at a time
- * looks, under an advisory lock.
+ * Open tasks whose run is closed in Temporal, or unknown to it. Closed: the run was terminated by hand, or the rows are an older
+ * copy; a `settle` workflow runs the closing steps. Unknown: a power cut undid the embedded server's last commits, or its
+ * database was lost; a new run continues from the rows. A row in state `running` that never had a run has nothing to close:
+ * it ends at once. An advisory lock lets one process at a time compare.
  */
 import type { Client } from '@temporalio/client';
 import { tryLock } from '../store/advisory-lock.ts';
@@ -31,9 +30,9 @@ export interface SettleDeps extends Services {
   readonly log: { error(fields: object, message: string): void };
 }
 
-/** Returns of how many tasks: settled, given a new run, ended for having none; and of runs told to end that wait for nobody. */
+/** Returns the number of tasks that were settled, got a new run or ended without one, and of waiting runs that were signalled to end. */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
-  // A transaction, not a reserved connection: that one would never answer again if Postgres went away meanwhile.
+  // A transaction, not a reserved connection, which would never respond again if Postgres stopped meanwhile.
   return deps.sql.begin(async (tx) => {
     if (!(await tryLock(tx, 'settle_lost_runs'))) return 0;
     const rest = await openRuns(tx);
@@ -47,24 +46,24 @@ export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   });
 }
 
-/** One row that cannot be settled keeps no other from it. Without Temporal none can be. */
+/** A row that cannot be settled must not prevent others from being settled. Without Temporal none can be. */
 async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   try {
     return await settleIfLost(deps, run);
   } catch (error) {
     if (isTemporalUnavailable(error)) throw error;
-    deps.log.error({ err: error, task_id: run.id, run_id: run.runId }, 'a task could not be compared with its run');
+    deps.log.error({ err: error, task_id: run.id, run_id: run.runId }, 'a task was not compared with its run');
     return false;
   }
 }
 
 async function tryToEndWithoutRun({ sql, log }: SettleDeps, taskId: TaskId): Promise<boolean> {
-  const summary = 'The task said that it was running, and had no run: insert tasks as pending.';
+  const summary = 'The row was in state running, but the task had no run: insert tasks as pending.';
   try {
     const { kind } = await sql.begin((tx) => failUnstarted(tx, { taskId, code: 'terminated', summary }));
     return kind === 'moved';
   } catch (error) {
-    log.error({ err: error, task_id: taskId }, 'a task that never had a run could not be ended');
+    log.error({ err: error, task_id: taskId }, 'a task without a run was not ended');
     return false;
   }
 }
@@ -93,7 +92,7 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   }
 }
 
-/** Of the oldest open tasks, up to `limit`, those whose run does not go on. Changes nothing. */
+/** Of the oldest open tasks, up to `limit`, those whose run is closed or unknown. Changes nothing. */
 export async function findLostRuns(deps: Services, limit: number): Promise<TaskId[]> {
   const lost: TaskId[] = [];
   for (const run of (await openRuns(deps.sql)).slice(0, limit)) {
@@ -102,7 +101,7 @@ export async function findLostRuns(deps: Services, limit: number): Promise<TaskI
   return lost;
 }
 
-/** Undefined: the run goes on, or has ended together with its row. */
+/** Undefined: the run continues, or has ended together with its row. */
 async function lostStatus({ sql, temporal }: Services, run: OpenRun): Promise<string | undefined> {
   const status = await statusOf(temporal, run);
   // A run makes its row final before it closes, so a row that is open even now was left behind.
@@ -129,12 +128,12 @@ function endOf(run: OpenRun, status: string): TaskEnd {
 function whyLost({ id, runId }: OpenRun, status: string): string {
   switch (status) {
     case 'INVALID':
-      return `The task's run_id is "${shorten(runId, 80)}", which is no run of Temporal's.`;
+      return `The task's run_id is "${shorten(runId, 80)}": expected the id of a run in Temporal.`;
     case 'TERMINATED':
       return 'The task was terminated in Temporal before it ended.';
     default:
       return (
-        `Temporal says that the run of this task is ${status.toLowerCase()}, its row said that it goes on: the database seems ` +
+        `The run of this task is ${status.toLowerCase()} in Temporal, but its row was open: the database seems ` +
         `to be restored from an older copy. What the task had changed, if anything, is refs/longhaul/tasks/${id}.`
       );
   }

@@ -1,4 +1,4 @@
-/** Starts the workflow of a claimed task. The workflow id makes it happen once, whoever else tries. */
+/** Starts the workflow of a claimed task. Temporal accepts the workflow id once, so a second start finds the first run. */
 import type { Client } from '@temporalio/client';
 import {
   defineSearchAttributeKey,
@@ -12,7 +12,7 @@ import { COMMANDS, type TaskInput, type TemporalContent } from '../contract/task
 import { head } from '../contract/cut-text.ts';
 import { isRunAlreadyStarted } from './temporal.ts';
 
-/** A call that has no answer by then counts as lost; below the age at which a claim is taken over. */
+/** A call without a response after this time counts as lost; less than the age at which a claim is taken over. */
 const START_MS = 5_000;
 const SUMMARY_CHARS = 200;
 /** Temporal refuses a longer one (its default limit is 400 bytes, with the quotes). */
@@ -32,7 +32,7 @@ export interface RunPlace {
   readonly temporalContent?: TemporalContent;
 }
 
-/** Returns the run's id, also if the run was there before. */
+/** Returns the run's id, also if the run existed before. */
 export async function startRun(client: Client, claimed: ClaimedTask, place: RunPlace): Promise<string> {
   const { host, temporalContent = 'full' } = place;
   const task = temporalContent === 'none' ? { ...claimed, project: null, agent: null, input: null } : claimed;
@@ -71,7 +71,7 @@ function attributesOf(task: ClaimedTask): TypedSearchAttributes {
 
 const keyword = (text: string): string => head(text, KEYWORD_CHARS).toWellFormed();
 
-/** The first line with something on it, cut to what Temporal takes. */
+/** The first line that is not blank, cut to Temporal's limit. */
 function firstLine(input: string): string {
   const line = input.split('\n').find((candidate) => candidate.trim() !== '') ?? '';
   let cut = head(line.trim(), SUMMARY_CHARS);

@@ -1,4 +1,4 @@
-/** A submission under a key of the caller's: sent again, however often and to whichever backend, it is one task. */
+/** A submission under a key of the caller's: however often it is sent, and to which backend, it makes one task. */
 import { createHash } from 'node:crypto';
 import { findKey, type OnceKey, storeAnswer, takeKey } from '../store/idempotency-keys.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -6,7 +6,7 @@ import { checkSubmission, insertSubmission, type Submission, type SubmitDeps } f
 import { describe, type ReadDeps, type TaskDescription } from './tasks.ts';
 
 export interface SubmittedOnce {
-  /** As it was described to whoever asked first. */
+  /** As the first response described it. */
   readonly task: TaskDescription;
   readonly replayed: boolean;
 }
@@ -33,7 +33,7 @@ export async function submitOnce(
   if (other) return other;
   throw new LonghaulError(
     'service_unreachable',
-    `The Idempotency-Key ${key} was taken and is gone again: send it anew.`,
+    `The Idempotency-Key ${key} was used and has expired meanwhile: send the request again.`,
   );
 }
 

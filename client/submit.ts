@@ -1,6 +1,6 @@
 /**
- * The typed way to hand over a task: refuses beforehand what would fail later, then inserts the row. Intake does the
- * rest, as for a row that any other program inserts.
+ * Submits a task: refuses what would fail later, then inserts the row. Intake starts it, as it starts a row that any other
+ * program inserts.
  */
 import { randomUUID } from 'node:crypto';
 import { appendKeyed } from '../store/append-frames.ts';
@@ -103,7 +103,7 @@ function invalid(message: string): LonghaulError {
   return new LonghaulError('invalid_input', message);
 }
 
-/** What is left out has a default; an empty text is taken for a value that was lost on its way here. */
+/** An absent value has a default; an empty text is refused, because the caller probably lost a value. */
 const NOT_EMPTY = {
   projectId: 'project_id',
   projectPath: 'project_path',
@@ -167,7 +167,7 @@ async function projectOf(
     return project.id;
   }
   if (projectId === undefined) {
-    if (sessionId === undefined) throw invalid('Neither a project nor a session is given: the task needs a place.');
+    if (sessionId === undefined) throw invalid('Neither a project nor a session is given: give one of them.');
     return knownProject(deps, await projectOfSession(deps.sql, sessionId), isNative);
   }
   return knownProject(deps, projectId, isNative);

@@ -1,4 +1,4 @@
-/** What can be asked about tasks. */
+/** Queries about tasks. */
 import { type AttemptView, attemptViews } from '../store/attempt-views.ts';
 import { type DiffView, findDiff, findPatch, taskBefore } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
@@ -22,17 +22,17 @@ export type { AttemptView, TaskFilter };
 export interface ReadDeps {
   readonly sql: Db;
   readonly namespace?: string;
-  /** Of Temporal's Web UI; none: no links. */
+  /** Of Temporal's Web UI; absent: no links. */
   readonly temporalUiUrl?: string;
-  /** How long Temporal keeps histories of tasks that have ended; none: not known. */
+  /** How long Temporal keeps histories of tasks that have ended; absent: not known. */
   readonly historyRetentionDays?: number;
 }
 
 interface TaskLinks {
   readonly workflow_id: string;
-  /** Where Temporal's Web UI shows the run. Null: nowhere, or its history is not kept any more. */
+  /** Where Temporal's Web UI shows the run. Null: there is no Web UI, or it no longer has the history. */
   readonly workflow_url: string | null;
-  /** What can be asked of it now. */
+  /** Operations that it accepts now. */
   readonly actions: readonly TaskAction[];
 }
 
@@ -83,7 +83,7 @@ export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | un
   return diff;
 }
 
-/** What git applies, byte for byte. Null: the change is of another program, which has stored no patch. */
+/** The patch, byte for byte. Null: another program made the change and stored no patch. */
 export const getPatch = ({ sql }: ReadDeps, change: DiffView): Promise<Buffer | null> =>
   findPatch(sql, change.change_id);
 

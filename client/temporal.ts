@@ -1,4 +1,4 @@
-/** The connection to Temporal as clients hold it: made without waiting, alive over outages, quick to say that the server is away. */
+/** A client's connection to Temporal: made without waiting, it survives outages and reports them quickly. */
 import { createRequire } from 'node:module';
 import type { Client, Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../contract/names.ts';
@@ -20,8 +20,8 @@ export interface TemporalLink {
 }
 
 /**
- * Dials on first use. Calls are not retried inside: who calls decides, and closing a connection while a
- * call is being retried would end the process. The backoff between dials grows to a minute by default.
+ * Dials on first use. Calls are not retried here: the caller decides, and closing a connection during a retry
+ * would end the process. The backoff between dials grows to a minute by default.
  */
 export function connectTemporal({ namespace, connection: options }: TemporalTarget): TemporalLink {
   const { Client, Connection } = temporalClient();
@@ -59,20 +59,20 @@ function grpcCode(error: unknown): number | undefined {
 /** temporal.api.enums.v1.TaskQueueType */
 const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 
-/** Whether the server was away or overloaded: the call may have had its effect, and may succeed later. */
+/** Whether the server is unavailable or overloaded: the call may have had its effect, and may succeed later. */
 export const isTemporalUnavailable = (error: unknown): boolean => UNAVAILABLE_CODES.includes(grpcCode(error));
 
-/** Whether Temporal knows no such run, or only a closed one where an open one was asked for. */
+/** Whether the run does not exist in Temporal, or is closed and the call needs an open one. */
 export const isRunMissing = (error: unknown): boolean => error instanceof temporalClient().WorkflowNotFoundError;
 
 /** Whether a run of that workflow id exists, so that no other was started. */
 export const isRunAlreadyStarted = (error: unknown): boolean =>
   error instanceof temporalClient().WorkflowExecutionAlreadyStartedError;
 
-/** Whether the server will refuse this very call for ever. */
+/** Whether the server would refuse the same call again. */
 export const isRefusedByTemporal = (error: unknown): boolean => grpcCode(error) === INVALID_ARGUMENT;
 
-/** What gRPC says of a call that failed, for people: without its codes and what it looked up. */
+/** gRPC's message of a failed call for users: without codes and name resolution. */
 export function plainly(text: string): string {
   return text
     .replace(/\d+ DEADLINE_EXCEEDED: .*/, 'no answer in time')
@@ -89,7 +89,7 @@ export async function probeTemporal(client: Client, withinMs: number): Promise<v
     await client.withDeadline(Date.now() + withinMs, () => client.workflowService.describeNamespace({ namespace }));
   } catch (error) {
     const why = plainly(messageOf(error));
-    throw new LonghaulError('service_unreachable', `Temporal's namespace ${namespace} does not answer: ${why}`, {
+    throw new LonghaulError('service_unreachable', `Temporal's namespace ${namespace} does not respond: ${why}`, {
       cause: error,
     });
   }
@@ -97,7 +97,7 @@ export async function probeTemporal(client: Client, withinMs: number): Promise<v
 
 const ASK_MS = 3_000;
 
-/** Names of ours that the namespace does not know. */
+/** Our search attributes that the namespace does not have. */
 export async function missingSearchAttributes(client: Client): Promise<string[]> {
   const { namespace } = client.options;
   const { operatorService } = client.connection as Connection;
@@ -110,11 +110,11 @@ export async function missingSearchAttributes(client: Client): Promise<string[]>
 export interface Poller {
   /** Of the worker. */
   readonly identity: string;
-  /** When it last asked for work. */
+  /** Its last poll. */
   readonly at: Date;
 }
 
-/** Who has asked for work of a task queue in the last minutes. */
+/** The workers that polled a task queue in the last minutes. */
 export async function pollersOf(
   client: Client,
   taskQueue: string,

@@ -14,7 +14,7 @@ export async function claimHost(sql: Sql, name: string): Promise<void> {
       throw new LonghaulError(
         'invalid_input',
         `This database serves host "${other}", this worker calls itself "${name}". Several hosts are not supported yet: ` +
-          `set LONGHAUL_HOST_NAME=${other}, or delete the row from hosts if that machine is gone for good.`,
+          `set LONGHAUL_HOST_NAME=${other}, or delete the row from hosts if that machine no longer exists.`,
       );
     }
     await tx`INSERT INTO hosts (name) VALUES (${name})`;

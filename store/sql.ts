@@ -20,7 +20,7 @@ export interface ConnectOptions {
  * which can be written back, unlike the double that is nearest to the number.
  */
 export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql {
-  refuseUnmended(postgres);
+  refuseUnpatched(postgres);
   return postgres(databaseUrl, {
     max: options.max ?? 10,
     connect_timeout: 5,
@@ -38,11 +38,11 @@ const safeInteger = (text: string): number =>
   Math.min(Math.max(Number(text), Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 
 /** As published the driver ends the process, or never responds again, when a connection dies. */
-export function refuseUnmended(driver: object): void {
+export function refuseUnpatched(driver: object): void {
   if ('mendedByLonghaul' in driver) return;
   throw new LonghaulError(
     'invalid_input',
-    "The Postgres driver is expected to be the mended copy that comes with Longhaul, found one as published: run `node bin/patch-postgres.js` in Longhaul's folder, or install Longhaul anew.",
+    "The Postgres driver: expected the patched copy that comes with Longhaul, found the published one: run `node bin/patch-postgres.js` in Longhaul's folder, or reinstall Longhaul.",
   );
 }
 

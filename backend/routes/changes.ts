@@ -1,4 +1,4 @@
-/** Changes: what tasks left, to be reviewed. */
+/** Changes: results of tasks, for review. */
 import { z } from 'zod';
 import { CHANGE_STATES, getChange, getChangePatch, listChanges } from '../../client/changes.ts';
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../contract/ids.ts';
@@ -13,13 +13,13 @@ const facts = {
   file_path: nullableText.describe('Path of the project.'),
   operation: nullableText,
   state: z.string(),
-  partial: z.boolean().describe('The turn did not come to its end.'),
+  partial: z.boolean().describe('The turn did not complete.'),
   additions: z.int().nullable(),
   deletions: z.int().nullable(),
   base_commit: nullableText,
   result_commit: nullableText,
   created_at: time,
-  actions: z.array(z.string()).describe('What can be asked of it now.'),
+  actions: z.array(z.string()).describe('Operations that it accepts now.'),
 };
 const listed = z.object({ ...facts, files: z.int().describe('How many.') }).meta({ id: 'ListedChange' });
 const change = z

@@ -1,4 +1,4 @@
-/** Whether the process runs and can do its work: for supervisors, load balancers, people. */
+/** Whether the process runs and can do its work: for supervisors, load balancers and users. */
 import { z } from 'zod';
 import type { Longhaul } from '../../client/connection.ts';
 import { checkHealth } from '../../client/health.ts';
@@ -43,7 +43,7 @@ export function healthRoutes(api: Api, { longhaul, intake }: HealthDeps): void {
       ...always,
       200: readiness.describe('It can.'),
       503: {
-        description: 'One part cannot, and says why; or as for any other request.',
+        description: 'A part cannot do its work, with the reason; or as for any other request.',
         content: { 'application/json': { schema: readiness }, ...problemDocument('').content },
       },
     },

@@ -1,4 +1,4 @@
-/** For Prometheus. */
+/** The route for Prometheus. */
 import { z } from 'zod';
 import type { Api } from '../deps.ts';
 import type { BackendMetrics } from '../metrics.ts';
@@ -6,7 +6,7 @@ import { anyQuery, problems } from '../schemas.ts';
 
 export interface MetricsDeps {
   readonly metrics: BackendMetrics;
-  /** Answers without a token: counts only, and only where nobody but this machine gets to it. */
+  /** Needs no token: the metrics are counts, and only this machine can connect. */
   readonly open: boolean;
 }
 

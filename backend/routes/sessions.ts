@@ -1,4 +1,4 @@
-/** Sessions: conversations on a project, and what has happened in them. */
+/** Sessions: conversations on a project, with their timelines. */
 import { z } from 'zod';
 import { getSession, listSessions, type SessionTimeline } from '../../client/sessions.ts';
 import type { ProjectId, SessionId } from '../../contract/ids.ts';
@@ -30,7 +30,7 @@ const listed = session
   .extend({
     seq,
     open_tasks: z.int().describe('Tasks that wait or run.'),
-    cost_tokens: z.int().nullable().describe('Tokens of all its tasks, as far as their agents said.'),
+    cost_tokens: z.int().nullable().describe('Tokens of all its tasks, as their agents reported them.'),
     created_at: time,
   })
   .meta({ id: 'ListedSession' });
@@ -48,8 +48,11 @@ const message = z.object({
   segments: z
     .array(segment)
     .nullable()
-    .describe('All of that in the order in which it came. Null: no order was kept (messages of users, old ones).'),
-  total_chars: z.int().nullable().describe('UTF-16 units of text that came: more than content has, if that was cut.'),
+    .describe('All of that in the order of arrival. Null: the order is not stored (messages of users, old ones).'),
+  total_chars: z
+    .int()
+    .nullable()
+    .describe('UTF-16 units of text that arrived: more than content has, if that was cut.'),
   tokens_used: z.int().nullable(),
   created_at: time,
   finished_at: time,
@@ -81,7 +84,7 @@ const sessionChange = z.object({
 const timeline = z
   .object({
     session,
-    seq: seq.describe('The timeline stands at this frame: follow the log from there.'),
+    seq: seq.describe('The timeline is as of this frame: follow the log from there.'),
     at: z.string().meta({ format: 'date-time' }),
     messages: z.array(message).describe('A page of them, oldest first; without `before` the newest.'),
     messages_before: nullableText.describe('`before` of the page of older messages. Null: there are none.'),
@@ -93,13 +96,13 @@ const timeline = z
       .describe('There are older ones: GET /api/changes?state=pending&session_id= lists all.'),
     permissions: z.array(z.unknown()).describe('Those that wait for an answer.'),
     commands: z.array(z.unknown()).describe("The agent's commands."),
-    usage: z.unknown().describe('Tokens, as the agent said last; null: it has not.'),
+    usage: z.unknown().describe('Tokens, as the agent last reported them; null: it has not.'),
   })
   .meta({ id: 'Session' });
 const tags = ['sessions'];
 const timelineQuery = {
   limit: pageLimit(50).describe('Messages; fewer come where they are large (2 MB a page).'),
-  before: text(200).optional().describe('messages_before of an earlier answer: the messages before its own.'),
+  before: text(200).optional().describe('messages_before of an earlier response: the messages before its own.'),
 };
 
 export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {

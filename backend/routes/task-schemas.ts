@@ -1,4 +1,4 @@
-/** A task as it is handed over, and as it is shown. */
+/** A task as it is submitted, and as it is shown. */
 import { z } from 'zod';
 import { TASK_ACTIONS } from '../../client/tasks.ts';
 import { id, nullableText, text, time } from '../schemas.ts';
@@ -7,14 +7,14 @@ export const newTask = z
   .strictObject({
     project_id: id.optional(),
     project_path: text(4_096).optional().describe('A folder in a git repository; the project is added if it is new.'),
-    input: z.string().min(1).max(1_000_000).describe('What the agent is to do.'),
+    input: z.string().min(1).max(1_000_000).describe('The task for the agent.'),
     agent: text(200)
       .optional()
       .describe("A name of GET /api/agents. Default: that of the session's newest task; needed without a session."),
     model: text(200).optional(),
     mode_id: text(200).optional(),
     thinking_option_id: text(200).optional(),
-    session_id: id.optional().describe('Goes on in this session, after the tasks that wait in it.'),
+    session_id: id.optional().describe('Continues this session, after the tasks that wait in it.'),
     chat_id: id.optional(),
     priority: z.int().min(1).max(5).optional().describe('1 starts first; default 3.'),
     permission_policy: z
@@ -33,7 +33,7 @@ export const newTask = z
 const change = z.object({
   id,
   state: z.string(),
-  partial: z.boolean().describe('The turn did not come to its end.'),
+  partial: z.boolean().describe('The turn did not complete.'),
   files: z.int().describe('How many.'),
   additions: z.int().nullable(),
   deletions: z.int().nullable(),
@@ -73,7 +73,9 @@ export const task = z
     run_id: nullableText,
     host: nullableText,
     kept_worktree: nullableText,
-    waits_until: time.describe("In phase waiting_limit: when its provider's usage limit is lifted and it goes on."),
+    waits_until: time.describe(
+      "In phase waiting_limit: when the provider's usage limit is lifted and the task continues.",
+    ),
     cancel_requested_at: time,
     cancel_reason: nullableText,
     created_at: time,
@@ -88,7 +90,7 @@ export const task = z
       ),
     workflow_id: z.string(),
     workflow_url: nullableText.describe("Where Temporal's Web UI shows the run."),
-    actions: z.array(z.enum(TASK_ACTIONS)).describe('What can be asked of it now.'),
+    actions: z.array(z.enum(TASK_ACTIONS)).describe('Operations that it accepts now.'),
   })
   .meta({ id: 'Task' });
 
@@ -106,6 +108,8 @@ export const removedTask = z
 export const cancelled = z.object({
   outcome: z
     .enum(['cancelled', 'requested', 'recorded', 'already_ended'])
-    .describe('recorded: Temporal is away, or the run is about to start; the wish is written and will be delivered.'),
+    .describe(
+      'recorded: Temporal is unavailable, or the run is about to start; the request is stored and will be delivered.',
+    ),
   task,
 });

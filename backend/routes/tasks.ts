@@ -17,7 +17,7 @@ const idempotency = z.object({
     .string()
     .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters')
     .optional()
-    .describe('The same key with the same body, within a day, is the same task and the same answer.'),
+    .describe('The same key with the same body, within a day, is the same task and the same response.'),
 });
 const filter = query({
   ...pageQuery,
@@ -32,7 +32,7 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
 
   const handOver = {
     operationId: 'createTask',
-    summary: 'Hand over a task',
+    summary: 'Submit a task',
     tags,
     headers: idempotency,
     body: newTask,

@@ -186,7 +186,7 @@ test('a reader that does not read is closed with its cursor, holds up nobody, an
   slow.socket.resume();
   const { code, reason } = await slow.closed;
   expect(code).toBe(4408);
-  expect(reason).toMatch(/^too_slow: .*come back with after=\d+$/);
+  expect(reason).toMatch(/^too_slow: .*reconnect with after=\d+$/);
   expect(slow.last).toBeLessThan(written);
   expect(reason).toContain(`after=${slow.last}`);
   const again = new FrameReader(url, message.sessionId, { after: slow.last });

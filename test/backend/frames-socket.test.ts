@@ -193,7 +193,7 @@ test('a backend that stops says so to every reader, and waits for none that is g
   await own.close();
   expect(performance.now() - began).toBeLessThan(5_000);
   for (const reader of readers) {
-    expect(await reader.closed).toEqual({ code: 1001, reason: 'the backend stops: come back with your cursor' });
+    expect(await reader.closed).toEqual({ code: 1001, reason: 'the backend stops: reconnect with your cursor' });
   }
   deaf.socket.terminate();
 });

@@ -84,7 +84,7 @@ test('a 503 says that the request may have been carried out, and what to do', as
       server.get('/api/tasks'),
     ]);
     for (const answer of [withKey, without, cancelled, project, read]) expect(answer).toMatchObject(unreachable);
-    const perhaps = 'may have been carried out all the same';
+    const perhaps = 'may have been carried out nevertheless';
     expect(withKey.body['detail']).toMatch(new RegExp(`${perhaps}. Send it again with the same Idempotency-Key`));
     expect(without.body['detail']).toMatch(new RegExp(`${perhaps}. Look for its task`));
     expect(cancelled.body['detail']).toMatch(new RegExp(`${perhaps}. It may be sent again`));

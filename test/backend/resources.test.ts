@@ -228,7 +228,7 @@ describe('paths', () => {
   test('that nobody serves, and methods that a path does not take', async () => {
     expect(await server.get('/api/nothing?token=x')).toMatchObject({
       status: 404,
-      body: { error_code: 'route_not_found', detail: 'There is no /api/nothing.' },
+      body: { error_code: 'route_not_found', detail: 'The path /api/nothing does not exist; see /api/openapi.json.' },
     });
     const wrong = await server.ask('/api/tasks', { method: 'DELETE' });
     expect(wrong).toMatchObject({ status: 405, body: { error_code: 'method_not_allowed' } });

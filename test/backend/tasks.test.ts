@@ -54,7 +54,7 @@ describe('what cannot be done is refused before there is a row', () => {
     ['a NUL in a name', { model: 'a\0b' }, 400, 'invalid_input', /U\+0000/],
     ['an id that is none', { project_path: undefined, project_id: 'x' }, 400, 'invalid_input', /project_id/],
     ['two places', { project_id: randomUUID() }, 400, 'invalid_input', /not both/],
-    ['no place', { project_path: undefined }, 400, 'invalid_input', /place/],
+    ['no place', { project_path: undefined }, 400, 'invalid_input', /Neither a project nor a session/],
     ['a relative path', { project_path: 'here' }, 400, 'invalid_input', /absolute/],
     [
       'an unknown project',

@@ -61,7 +61,7 @@ test.each([
   ['an unknown session', { sessionId: randomUUID() }, 'session_not_found', /no session/],
   ['a chat without a session', { chatId: randomUUID() }, 'invalid_input', /needs the session_id/],
   ['an unknown project', { projectPath: undefined, projectId: randomUUID() }, 'project_not_found', /no project/],
-  ['no place at all', { projectPath: undefined }, 'invalid_input', /needs a place/],
+  ['no place at all', { projectPath: undefined }, 'invalid_input', /Neither a project nor a session is given/],
 ])('%s is refused before a row is made', async (_name, more, code, message) => {
   const before = await sql`SELECT FROM tasks`;
   const failure = await submitHere(more).catch((error: unknown) => error);

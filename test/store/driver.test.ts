@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { connect, isConnectionLoss, refuseUnmended, type Sql } from '../../store/sql.ts';
+import { connect, isConnectionLoss, refuseUnpatched, type Sql } from '../../store/sql.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { hold } from '../lab/until.ts';
 
@@ -65,5 +65,5 @@ test('a timeout that the database sets for statements and locks counts as an out
 });
 
 test('a driver as published is refused, with what to do', () => {
-  expect(() => refuseUnmended(Object.assign(() => {}, { PostgresError: Error }))).toThrow(/bin\/patch-postgres\.js/);
+  expect(() => refuseUnpatched(Object.assign(() => {}, { PostgresError: Error }))).toThrow(/bin\/patch-postgres\.js/);
 });
