@@ -1,6 +1,6 @@
 /**
- * The command-line agents that the terminal adapter knows. opencode 1.18.33, codex 0.146 and gemini-cli 0.61 were run
- * (test/real-agents); the others follow their documentation.
+ * The command-line agents that the terminal adapter knows. The options of opencode 1.18.33, codex and gemini-cli 0.61.0 are those of their
+ * `--help`; the others follow their documentation. Not covered: no turn of a real one was run in a terminal yet.
  *
  * A prompt that begins with a dash must not become an option: it follows `--`, stands in `--option=prompt`, or is in a file.
  */
