@@ -8,13 +8,14 @@ import type { Longhaul } from '../client/connection.ts';
 import { findSessions } from '../client/sessions.ts';
 import { listTasks } from '../client/tasks.ts';
 import { agentNames } from '../client/agents.ts';
+import { isFinal, TASK_STATES } from '../contract/task.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { shortId } from '../contract/ids.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
-const WORDS = ['tasks', 'sessions', 'agents'] as const;
+const WORDS = ['tasks', 'open-tasks', 'ended-tasks', 'sessions', 'agents'] as const;
 type Words = (typeof WORDS)[number];
 const WORDS_SHOWN = 50;
 
@@ -46,10 +47,20 @@ async function sayWords(kind: Words): Promise<void> {
   });
 }
 
+const OF_STATE = {
+  tasks: {},
+  'open-tasks': { states: TASK_STATES.filter((state) => !isFinal(state)) },
+  'ended-tasks': { states: TASK_STATES.filter(isFinal) },
+} as const;
+
 async function wordsOf(longhaul: Longhaul, kind: Words): Promise<string[]> {
   if (kind === 'agents') return agentNames(longhaul.sql);
-  const list = kind === 'tasks' ? listTasks : findSessions;
-  return (await list(longhaul, { limit: WORDS_SHOWN })).map(({ id }) => shortId(id));
+  const limit = WORDS_SHOWN;
+  const found =
+    kind === 'sessions'
+      ? await findSessions(longhaul, { limit })
+      : await listTasks(longhaul, { limit, ...OF_STATE[kind] });
+  return found.map(({ id }) => shortId(id));
 }
 
 /** One command, as completion needs it. */
@@ -96,11 +107,14 @@ function valueOf(option: Option): Value {
   return option.long === '--project' ? 'folders' : 'any';
 }
 
+/** Commands that refuse some of the tasks. */
+const TASKS_OF: Readonly<Record<string, Words>> = { cancel: 'open-tasks', retry: 'ended-tasks', rm: 'ended-tasks' };
+
 function argumentOf(command: Command): Value {
   const [first] = command.registeredArguments;
   if (!first) return 'none';
   if (first.argChoices) return first.argChoices;
-  if (first.name() === 'task') return 'tasks';
+  if (first.name() === 'task') return TASKS_OF[command.name()] ?? 'tasks';
   return command.parent?.name() === 'agents' ? 'agents' : 'any';
 }
 

@@ -10,13 +10,18 @@ import { keptRefusal } from '../maintenance/kept-work.ts';
 import { describe, getDiff, getPatch, listTasks, taskBelow } from '../client/tasks.ts';
 import { unfollowableIn } from '../maintenance/patch-check.ts';
 import { sessionDiff } from '../maintenance/session-diff.ts';
-import { shortId, type TaskId } from '../contract/ids.ts';
+import { type SessionId, shortId, type TaskId } from '../contract/ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import { isFinal } from '../contract/task.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { APPLY, type PatchSource, printPatch, refuse } from './patch-output.ts';
-import { type Paint, painter, type Style, visible } from './terminal.ts';
+import { isKept } from './task-text.ts';
+import { harmless, type Paint, painter, type Style, visible } from './terminal.ts';
+
+/** Of a session's tasks the newest so many are checked for kept work. */
+const SESSION_TASKS = 200;
 
 interface DiffOptions {
   readonly json?: boolean;
@@ -43,7 +48,7 @@ export function registerDiff(program: Command): void {
     .action((text: string, options: DiffOptions) =>
       runCommand(options, () =>
         withLonghaul(async ({ longhaul }) => {
-          const taskId = await (options.session ? taskOfSession(longhaul, text) : resolveTaskId(longhaul.sql, text));
+          const taskId = await (options.session ? taskOfSession(longhaul, text) : taskOf(longhaul, text));
           const found = await (options.session ? ofSession(longhaul, taskId) : ofTask(longhaul, taskId));
           if (options.json) process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
           if (!found || found.diff === '') {
@@ -63,6 +68,20 @@ export function registerDiff(program: Command): void {
     [`longhaul diff 1a2b3c4d | ${APPLY}`, 'apply it to your checkout'],
     ['longhaul diff --session 1a2b3c4d', 'all tasks of its session'],
   );
+}
+
+async function taskOf({ sql }: Longhaul, text: string): Promise<TaskId> {
+  try {
+    return await resolveTaskId(sql, text);
+  } catch (error) {
+    if (!(error instanceof LonghaulError) || error.code !== 'task_not_found') throw error;
+    if ((await findId(sql, 'session', text)) === undefined) throw error;
+    const sum = `\`longhaul diff --session ${text}\` prints the sum of its changes`;
+    throw new LonghaulError(
+      'task_not_found',
+      `${text} is a session, not a task: ${sum}, \`longhaul ls --session ${text}\` lists its tasks.`,
+    );
+  }
 }
 
 /** The newest task of the session that the text names; or the task that it names. */
@@ -91,6 +110,7 @@ async function ofSession(longhaul: Longhaul, taskId: TaskId): Promise<Found | un
   const found = await sessionDiff(longhaul, taskId);
   if (!found) return undefined;
   const { patch, ...facts } = found;
+  await noteKeptWork(longhaul, facts.session_id);
   if (facts.begins_after_removed_task) {
     process.stderr.write(
       `longhaul: an earlier task of the session was removed; this sum does not include its change and begins at its result ${facts.base_commit}.\n`,
@@ -102,6 +122,14 @@ async function ofSession(longhaul: Longhaul, taskId: TaskId): Promise<Found | un
     );
   }
   return { ...facts, commits: `${facts.base_commit}..${facts.result_commit}`, facts, patch: async () => patch };
+}
+
+/** Work that could not be stored as a change is in no sum. */
+async function noteKeptWork(longhaul: Longhaul, sessionId: SessionId): Promise<void> {
+  for (const task of (await listTasks(longhaul, { sessionId, limit: SESSION_TASKS })).filter(isKept)) {
+    const note = `the work of task ${shortId(task.id)} is not in this sum: its worktree was kept at ${harmless(task.kept_worktree ?? '')}`;
+    process.stderr.write(`longhaul: ${note}; longhaul show ${shortId(task.id)} says why.\n`);
+  }
 }
 
 async function sourceOf(longhaul: Longhaul, taskId: TaskId, found: Found): Promise<PatchSource> {

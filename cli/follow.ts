@@ -9,7 +9,7 @@ import { EXIT, setMessageWithoutReader } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
 import { lineColumns, type LiveLine, liveScreen, plainScreen, type Screen } from './screen.ts';
 import { watchServices } from './service-watch.ts';
-import { changeText } from './task-text.ts';
+import { changeText, isKept } from './task-text.ts';
 import { hang, harmless, type Paint, painter, seconds, type Style } from './terminal.ts';
 import { Timeline } from './timeline.ts';
 
@@ -76,11 +76,10 @@ export async function showTimeline(
   try {
     const onLook = watch.databaseLooked;
     for await (const page of followTask(longhaul, { taskId, signal, onLook })) {
-      for (const frame of page) {
-        keys.see(frame);
-        if (frame.type === 'snapshot') timeline.catchUp(frame, await framesBeside(longhaul.sql, taskId, frame));
-        else timeline.show(frame);
-      }
+      for (const frame of page) keys.see(frame);
+      const [first] = page; // A snapshot has a page of its own.
+      if (first?.type === 'snapshot') timeline.catchUp(first, await framesBeside(longhaul.sql, taskId, first));
+      else timeline.showPage(page);
     }
   } finally {
     clearTimeout(explaining);
@@ -99,12 +98,9 @@ async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen
   );
 }
 
-/** Its work could not be stored as a change, so the command does not report success. */
-const isKept = ({ state, kept_worktree }: Pick<TaskDescription, 'state' | 'kept_worktree'>): boolean =>
-  state === 'completed' && kept_worktree !== null;
-
 function exitCodeOfTask(task: Pick<TaskDescription, 'state' | 'kept_worktree'>): number {
   if (task.state === 'cancelled') return EXIT.cancelled;
+  // Its work is in no change: that is no success.
   if (isKept(task)) return EXIT.taskFailed;
   return task.state === 'failed' ? EXIT.taskFailed : EXIT.done;
 }

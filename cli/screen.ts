@@ -20,9 +20,11 @@ export interface Screen {
   /** What a screen without a bottom says when it begins, and one with a bottom shows there. */
   started?(text: string): void;
   planned?(lines: readonly string[]): void;
-  /** Tells of printable keys; a screen without a keyboard has none. */
+  /** Calls the listener with each printable key; a screen without a keyboard has none. */
   onKey?(listener: (key: string) => void): void;
-  /** Leaves what stays. */
+  /** Draws the live lines now, not at the next tick. */
+  redraw?(): void;
+  /** Removes the live lines. */
   end(): void;
 }
 
@@ -148,6 +150,10 @@ class LiveScreen implements Screen {
 
   onKey(listener: (key: string) => void): void {
     this.#typed = listener;
+  }
+
+  redraw(): void {
+    this.#redraw();
   }
 
   end(): void {

@@ -7,7 +7,7 @@ import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
 import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { changeText, isStopping, leftText, STATE_STYLES } from './task-text.ts';
+import { changeText, isStopping, leftText, STATE_STYLES, timeText } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 
@@ -54,14 +54,11 @@ function taskText(task: TaskDescription, { attempts, retentionDays }: Known, pai
     ['policy', task.permission_policy],
     ['project', task.project_path ?? task.project_name],
     ['session', task.session_id],
-    ['created', task.created_at],
-    ['started', task.started_at],
+    ['created', timeText(task.created_at)],
+    ['started', timeText(task.started_at)],
     ['attempts', attempts.text ?? null],
-    ['ended', task.ended_at],
-    [
-      'cancel',
-      task.cancel_requested_at && `asked for at ${task.cancel_requested_at} ${task.cancel_reason ?? ''}`.trim(),
-    ],
+    ['ended', timeText(task.ended_at)],
+    ['cancel', cancelText(task)],
     ['tokens', task.cost_tokens],
     ['worktree', task.kept_worktree],
     ['warnings', task.warnings?.join('\n') ?? null],
@@ -86,11 +83,16 @@ function workflowText({ workflow_id: id, ended_at }: TaskDescription, retentionD
   return `${id} (Temporal kept its history for ${retentionDays} days, until ${until.toISOString().slice(0, 10)})`;
 }
 
+function cancelText({ cancel_requested_at: requested, cancel_reason: reason }: TaskDescription): string | null {
+  if (requested === null) return null;
+  return `requested at ${timeText(requested)}${reason ? `: ${reason}` : ''}`;
+}
+
 /** In the form of the other times. */
 function waitsText(task: TaskDescription, now: number): string | null {
   const { state, waits_until: until } = task;
   if (until === null || isFinal(state) || isStopping(task)) return null;
-  return [`until ${until}`, leftText(until, now)].filter(Boolean).join(', ');
+  return [`until ${timeText(until)}`, leftText(until, now)].filter(Boolean).join(', ');
 }
 
 /** Our own colours stay. */

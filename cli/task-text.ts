@@ -34,11 +34,20 @@ export function ageText(iso: string | null, now: number): string {
 /** Until when a task waits, in local time. */
 export function clockText(iso: string, now: number): string {
   const at = new Date(iso);
-  const two = (part: number): string => String(part).padStart(2, '0');
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  if (new Date(now).toDateString() === at.toDateString()) return `until ${time}`;
-  return `until ${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`;
+  const isToday = new Date(now).toDateString() === at.toDateString();
+  return `until ${isToday ? timeOf(at) : `${dateOf(at)} ${timeOf(at)}`}`;
 }
+
+/** A time of a row, in local time. */
+export function timeText(iso: string | null): string | null {
+  if (iso === null) return null;
+  const at = new Date(iso);
+  return Number.isNaN(at.getTime()) ? iso : `${dateOf(at)} ${timeOf(at)}`;
+}
+
+const twoDigits = (part: number): string => String(part).padStart(2, '0');
+const dateOf = (at: Date): string => `${at.getFullYear()}-${twoDigits(at.getMonth() + 1)}-${twoDigits(at.getDate())}`;
+const timeOf = (at: Date): string => [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(':');
 
 /** How much longer a task waits; `undefined`: a day or more, or the time is over. */
 export function leftText(iso: string, now: number): string | undefined {
@@ -53,9 +62,14 @@ export const waitText = (iso: string, now: number): string => leftText(iso, now)
 export const isStopping = ({ state, phase, cancel_requested_at: asked }: TaskDescription): boolean =>
   state === 'running' && asked !== null && phase !== 'collecting' && phase !== 'cleaning';
 
+/** Whether the work of a completed task could not be stored as a change: its worktree was kept. */
+export const isKept = ({ state, kept_worktree }: Pick<TaskDescription, 'state' | 'kept_worktree'>): boolean =>
+  state === 'completed' && kept_worktree !== null;
+
 /** For a running task its phase; for a waiting one also how long. */
 function stateText(task: TaskDescription, now: number): string {
   const { state, phase, waits_until: until } = task;
+  if (isKept(task)) return `${state}, work kept`;
   if (state !== 'running') return harmless(state);
   if (isStopping(task)) return 'stopping';
   return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : harmless(phase);
@@ -81,7 +95,7 @@ export function tableText(
   ];
   const rows = tasks.map((task): Cell[] => [
     { text: shortId(task.id) },
-    { text: stateText(task, now), style: STATE_STYLES[task.state] },
+    { text: stateText(task, now), style: isKept(task) ? 'yellow' : STATE_STYLES[task.state] },
     { text: task.session_id ? shortId(task.session_id) : '-' },
     { text: harmless(task.agent ?? '-') },
     { text: harmless(task.project_name ?? '-') },

@@ -63,6 +63,7 @@ export class Timeline {
   #printedPlan: readonly string[] = [];
   #tokens: number | undefined;
   #attempt = 1;
+  #hidesBottom = false;
   /** The number of the last frame that was shown; and how much of the message's text, in UTF-16 units. */
   #position = -1;
   #shown = { delta: 0, reasoning_delta: 0 };
@@ -77,6 +78,12 @@ export class Timeline {
   show(frame: FollowedFrame): void {
     if (frame.type === 'snapshot') this.catchUp(frame, []);
     else this.#show(frame);
+  }
+
+  /** Frames that a follower got together: of an old task all of them. */
+  showPage(page: readonly FollowedFrame[]): void {
+    this.#withoutBottom(() => page.forEach((frame) => this.show(frame)));
+    this.#options.screen.redraw?.();
   }
 
   #show(frame: LogFrame): void {
@@ -177,7 +184,10 @@ export class Timeline {
 
   #showPlan(entries: readonly PlanEntry[]): void {
     this.#plan = entries;
-    const lines = entries.map(planLine);
+    // A started entry is not printed: its tool calls are.
+    const lines = entries.map((entry) =>
+      planLine(entry.status === 'in_progress' ? { ...entry, status: 'pending' } : entry),
+    );
     const news = lines.filter((line) => !this.#printedPlan.includes(line));
     this.#printedPlan = lines;
     const { screen } = this.#options;
@@ -229,6 +239,21 @@ export class Timeline {
 
   /** Shows what a snapshot has beyond the frames that were shown; `beside`: the task's frames that remain in the log. */
   catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
+    this.#withoutBottom(() => this.#catchUp(snapshot, beside));
+  }
+
+  /** While old frames are shown, the lines below would show how long ago they were written as durations. */
+  #withoutBottom(show: () => void): void {
+    const before = this.#hidesBottom;
+    this.#hidesBottom = true;
+    try {
+      show();
+    } finally {
+      this.#hidesBottom = before;
+    }
+  }
+
+  #catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
     const { taskId } = this.#options;
     const begin = this.#position;
     let shown = this.#shown;
@@ -252,6 +277,7 @@ export class Timeline {
   }
 
   #bottom(): LiveLine[] {
+    if (this.#hidesBottom) return [];
     const now = Date.now();
     const tools = [...this.#tools.values()].map(({ title, startedAt }): LiveLine => ({
       text: `  ◌ ${title}  ${seconds(now - startedAt)}`,

@@ -22,7 +22,7 @@ export interface SessionDiff {
   /** How many changes are in the sum, and how many older ones are not. */
   readonly changes: number;
   readonly earlier_changes: number;
-  /** The sum begins at the result of a task that is no longer in the database: that change is not in it. */
+  /** The sum begins at the result of a removed task, because git no longer has that task's base: that change is not in it. */
   readonly begins_after_removed_task: boolean;
   readonly partial: boolean;
   readonly files: readonly ChangedFile[];
@@ -41,8 +41,9 @@ export async function sessionDiff(deps: ReadDeps, taskId: TaskId): Promise<Sessi
   const [first, last] = [chain[0], chain.at(-1)];
   if (!sessionId || !first || !last) return undefined;
   const { commonDir } = await inspect(projectPath ?? undefined);
-  const [base, result] = [first.base_commit, last.result_commit];
-  for (const commit of [base, result]) await expectCommit(commonDir, commit);
+  const result = last.result_commit;
+  for (const commit of [first.base_commit, result]) await expectCommit(commonDir, commit);
+  const base = await baseBelowRemovedTasks(deps, commonDir, first.base_commit);
   const found = await diffTrees(base, result, { cwd: commonDir });
   if (!found) {
     const message = `The session's change is larger than ${PATCH_LIMIT_BYTES / 1024 / 1024} MB: take it from its commits, ${base}..${result}.`;
@@ -71,6 +72,20 @@ function newestChain(changes: readonly SessionChange[]): readonly SessionChange[
   const isBreak = (at: number): boolean => changes[at]?.base_commit !== changes[at - 1]?.result_commit;
   const start = changes.findLastIndex((_, at) => at === 0 || isBreak(at));
   return changes.slice(Math.max(0, start));
+}
+
+/**
+ * The commit that the first task of the session started from: the results of removed tasks below `base` are commits, each with
+ * its own base as parent. Where git has removed one of them, the result above it.
+ */
+async function baseBelowRemovedTasks({ sql }: ReadDeps, commonDir: string, base: string): Promise<string> {
+  let at = base;
+  while ((await isOurs(commonDir, at)) && !(await isResult(sql, at))) {
+    const parent = await tryGit(['rev-parse', '--verify', '--quiet', `${at}^1^{commit}`], { cwd: commonDir });
+    if (parent.exitCode !== 0) return at;
+    at = parent.stdout.toString().trim();
+  }
+  return at;
 }
 
 /** Whether a task made the commit. Its ref says nothing: the user may have removed it. */

@@ -180,6 +180,7 @@ test('a task can be submitted, listed, shown, cancelled twice, and has no diff',
   const cancelled = await longhaul('cancel', task.id, '--reason', 'no need', '--json');
   expect(JSON.parse(cancelled.out)).toEqual({ task_id: task.id, kind: 'cancelled' });
   expect((await longhaul('cancel', task.id)).out).toContain('is already cancelled');
+  expect((await longhaul('show', task.id)).out).toMatch(/^cancel +requested at [-\d]{10} [\d:]{8}: no need$/m);
   const diff = await longhaul('diff', task.id);
   expect(diff).toMatchObject({ code: 0, out: '', err: expect.stringContaining('left no change') as string });
   expect((await longhaul('watch', task.id)).code).toBe(3);
@@ -204,7 +205,8 @@ test('a task that went on after crashes is shown with its attempts, and as stopp
     'attempts  5 (1: the worker was stopped or lost; 2: the agent crashed; 3: the limit was lifted; 4: its heartbeat reached Temporal too late, its agent continued)',
   );
   expect(out).toContain('state     running, working');
-  expect(out).toMatch(/waits +until \d{4}-\d\d-\d\dT[\d:.]+Z, \d\d min \d+ s left/);
+  expect(out).toMatch(/waits +until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, \d\d min \d+ s left/);
+  expect(out).toMatch(/^created +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/m);
   const shown = JSON.parse((await longhaul('show', id, '--json')).out) as { attempts: unknown[] };
   expect(shown.attempts).toHaveLength(5);
   expect(shown.attempts[1]).toEqual({

@@ -272,19 +272,60 @@ test('--session leaves out what came before the session began anew, and says so'
   expect(stdout.toString()).not.toContain('old.txt');
 });
 
-test('--session takes the id of the session, and says that a task before those of the sum was removed', async () => {
+test('--session takes the id of the session; the change of a removed task is in the sum, by the parent of its commit', async () => {
   const project = await newProject({ 'a.txt': 'a\n' });
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'removed.txt': 'removed\n' }));
   const second = await changed(project, (worktree) => writeFiles(worktree, { 'b.txt': 'B\n' }), first);
   const whole = await jsonOf('--session', first.sessionId.slice(0, 8));
   expect(whole).toMatchObject({ base_commit: first.base, changes: 2, begins_after_removed_task: false });
   expect(await lab.longhaul(lab.root, 'rm', first.taskId, '--yes')).toMatchObject({ code: 0 });
+  const mine = await checkout(project, first.base);
+  expect(await lab.take(mine, '--session', second.taskId)).toMatchObject({ code: 0, stderr: '' });
+  expect(await treeIdOf(mine)).toBe(await treeOf(project, second.commit));
+  expect(await jsonOf('--session', second.taskId)).toMatchObject({
+    base_commit: first.base,
+    begins_after_removed_task: false,
+  });
+});
+
+test('--session where git no longer has the base of a removed task says that its change is not in the sum', async () => {
+  const project = await newProject({ 'a.txt': 'a\n' });
+  const first = await changed(project, (worktree) => writeFiles(worktree, { 'removed.txt': 'removed\n' }));
+  const second = await changed(project, (worktree) => writeFiles(worktree, { 'b.txt': 'B\n' }), first);
+  expect(await lab.longhaul(lab.root, 'rm', first.taskId, '--yes')).toMatchObject({ code: 0 });
+  const { path: folder } = project.repository;
+  await rm(path.join(folder, '.git/objects', first.base.slice(0, 2), first.base.slice(2)));
   const { code, stderr } = await lab.longhaul(lab.root, 'diff', '--session', second.taskId);
   expect({ code, stderr }).toEqual({
     code: 0,
     stderr: `longhaul: an earlier task of the session was removed; this sum does not include its change and begins at its result ${first.commit}.\n`,
   });
   expect(await jsonOf('--session', second.taskId)).toMatchObject({ changes: 1, begins_after_removed_task: true });
+});
+
+test('--session names a task whose work was kept and so is not in the sum; the id of a session alone says what to do', async () => {
+  const project = await newProject({ 'a.txt': 'a\n' });
+  const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n' }));
+  const { sql } = lab.database;
+  const [kept] = await sql<{ id: string }[]>`
+    INSERT INTO tasks (project_id, session_id, input, state, ended_at, kept_worktree)
+    SELECT project_id, session_id, 'more', 'completed', now(), '/home/me/kept' FROM tasks WHERE id = ${first.taskId}
+    RETURNING id`;
+  const id = kept?.id.slice(0, 8) ?? '';
+  const session = first.sessionId.slice(0, 8);
+  const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', '--session', session);
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: `longhaul: the work of task ${id} is not in this sum: its worktree was kept at /home/me/kept; longhaul show ${id} says why.\n`,
+  });
+  expect(stdout.toString()).toContain('+A');
+  expect((await lab.longhaul(lab.root, 'ls', '--session', session)).stdout.toString()).toMatch(
+    /^\w+ +completed, work kept /m,
+  );
+  expect(await lab.longhaul(lab.root, 'diff', session)).toMatchObject({
+    code: 2,
+    stderr: `longhaul: ${session} is a session, not a task: \`longhaul diff --session ${session}\` prints the sum of its changes, \`longhaul ls --session ${session}\` lists its tasks.\n`,
+  });
 });
 
 test('under a change on top of another, diff and run name the other and the sum that applies without it', async () => {

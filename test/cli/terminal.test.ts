@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { liveScreen, plainScreen } from '../../cli/screen.ts';
+import { type LiveLine, liveScreen, plainScreen } from '../../cli/screen.ts';
 import { fit, harmless, painter, seconds, widthOf, wrap } from '../../cli/terminal.ts';
 import { makeChangeNotifier } from '../../cli/service-watch.ts';
 import { tableText } from '../../cli/task-text.ts';
@@ -281,6 +281,36 @@ test('columns of wide names line up', () => {
   expect(new Set(starts).size).toBe(1);
 });
 
+test('while old frames are shown, no live line shows a duration: it would be how long ago they were written', () => {
+  let bottom: () => readonly unknown[] = () => [];
+  const seen: number[] = [];
+  const look = (): void => void seen.push(bottom().length);
+  const screen = {
+    text: look,
+    line: look,
+    end: () => {},
+    live: (lines: () => readonly LiveLine[]) => (bottom = lines),
+  };
+  const timeline = new Timeline({ taskId, screen, since: 0, showsInput: true });
+  const at = new Date(0).toISOString();
+  const bodies = [tool('in_progress'), { type: 'delta', ...of, content: 'hello' } as const, tool('in_progress', 'u')];
+  const frames = bodies.map((body, index) => ({
+    ...body,
+    session_id: 's' as SessionId,
+    seq: index + 1,
+    task_id: taskId,
+    at,
+  }));
+  timeline.showPage(frames);
+  expect(seen).toEqual([0]);
+  expect(bottom()).toHaveLength(3);
+});
+
+test('piped, an entry of a plan is printed when it is new and when it is done, not when it begins', () => {
+  const lines = [plan('pending', 'pending'), plan('in_progress', 'pending'), plan('completed', 'in_progress')];
+  expect(story([...lines, plan('completed', 'completed')])).toEqual(['  ☐ one', '  ☐ two', '  ☑ one', '  ☑ two']);
+});
+
 test('piped, a task reads as a story of plain lines', () => {
   expect(
     story([
@@ -307,7 +337,7 @@ test('piped, a task reads as a story of plain lines', () => {
     '· I think',
     'Sure',
     '  ▸ Edit t',
-    '  ◐ one',
+    '  ☐ one',
     '  ☐ two',
     '  ✓ Edit t  3.0 s',
     '  ✗ Edit u',

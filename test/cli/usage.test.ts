@@ -113,14 +113,17 @@ test('bash completes commands, options, values, agents and tasks', async () => {
   await symlink(builtCommand(), join(home, 'longhaul'));
   await database.sql`INSERT INTO available_agents (name, supports_acp) VALUES ('demo', true), ('dachshund', true)`;
   const [task] = await database.sql<{ id: string }[]>`INSERT INTO tasks (input) VALUES ('x') RETURNING id`;
+  const [ended] = await database.sql<{ id: string }[]>`
+    INSERT INTO tasks (input, state, created_at) VALUES ('y', 'completed', now() - interval '1 day') RETURNING id`;
   const [session] = await database.sql<{ id: string }[]>`INSERT INTO sessions (name) VALUES ('s') RETURNING id`;
   expect(await completions('do')).toEqual(['down', 'doctor']);
   expect(await completions('agents', '')).toEqual(['add', 'remove']);
   expect(await completions('ls', '--s')).toEqual(['--sessions', '--state', '--session', '--search']);
   expect(await completions('ls', '--state', 'c')).toEqual(['completed', 'cancelled', 'collecting', 'cleaning']);
   expect(await completions('run', '--agent', 'd')).toEqual(['dachshund', 'demo']);
-  expect(await completions('watch', '')).toEqual([task?.id.slice(0, 8)]);
-  expect(await completions('rm', '')).toEqual([task?.id.slice(0, 8)]);
+  expect(await completions('watch', '')).toEqual([task?.id.slice(0, 8), ended?.id.slice(0, 8)]);
+  expect(await completions('cancel', '')).toEqual([task?.id.slice(0, 8)]);
+  for (const command of ['rm', 'retry']) expect(await completions(command, '')).toEqual([ended?.id.slice(0, 8)]);
   expect(await completions('run', '--session', '')).toEqual([session?.id.slice(0, 8)]);
   expect(await completions('logs', 's')).toEqual(['supervisor']);
   expect(await completions('completion', 'b')).toEqual(['bash']);
