@@ -11,7 +11,6 @@ import {
 } from '../maintenance/agents.ts';
 import { workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { type CommandContext, withLonghaul } from './longhaul.ts';
 import { columnsText } from './table.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
@@ -20,71 +19,39 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
-export function registerAgents(program: Command): void {
-  const agents = program
-    .command('agents')
-    .option('--json', 'for programs')
-    .allowExcessArguments()
-    .action((options: JsonOption, command: Command) => {
-      const [word] = command.args;
-      if (word !== undefined) command.error(`error: unknown command '${word}': expected add, remove or nothing`);
-      return runCommand(options, () => withLonghaul((context) => show(context, options)));
-    });
-  withExamples(
-    agents,
-    ['longhaul agents'],
-    ['longhaul agents add mine --path ~/bin/my-agent', 'speaks the Agent Client Protocol'],
-    ['longhaul agents remove mine'],
+export const agentsAction = (options: JsonOption, command: Command): Promise<void> => {
+  const [word] = command.args;
+  if (word !== undefined) command.error(`error: unknown command '${word}': expected add, remove or nothing`);
+  return runCommand(options, () => withLonghaul((context) => show(context, options)));
+};
+
+export const agentsAddAction = (name: string, _options: unknown, command: Command): Promise<void> => {
+  // `--json` may stand before or after `add`.
+  const options: JsonOption & { path?: string; terminal?: boolean } = command.optsWithGlobals();
+  return runCommand(options, () =>
+    withLonghaul(async (context) => {
+      const { path, terminal = false } = options;
+      const profile = { name, terminal, ...(path === undefined ? {} : { path: resolve(path) }) };
+      const added = await addAgent(context.longhaul.sql, profile, await pathsOf(context));
+      const how = added.talks === 'acp' ? '' : ' in a terminal';
+      print(options, added, `${name} is listed; tasks that name it run ${added.program}${how}`);
+    }),
   );
-  registerAdd(agents);
-  registerRemove(agents);
-}
+};
 
-function registerAdd(agents: Command): void {
-  const add = agents
-    .command('add')
-    .description('add an agent to the list, so that tasks may name it')
-    .argument('<name>', 'a name of the catalogue, or any other with --path')
-    .option('--path <file>', 'its program; started without arguments unless the catalogue has the name')
-    .option('--terminal', 'the agent needs a terminal and does not speak ACP')
-    .option('--json', 'for programs')
-    .action((name: string, _options: unknown, command: Command) => {
-      // `--json` may stand before or after `add`.
-      const options: JsonOption & { path?: string; terminal?: boolean } = command.optsWithGlobals();
-      return runCommand(options, () =>
-        withLonghaul(async (context) => {
-          const { path, terminal = false } = options;
-          const profile = { name, terminal, ...(path === undefined ? {} : { path: resolve(path) }) };
-          const added = await addAgent(context.longhaul.sql, profile, await pathsOf(context));
-          const how = added.talks === 'acp' ? '' : ' in a terminal';
-          print(options, added, `${name} is listed; tasks that name it run ${added.program}${how}`);
-        }),
+export const agentsRemoveAction = (name: string, _options: unknown, command: Command): Promise<void> => {
+  const options: JsonOption = command.optsWithGlobals();
+  return runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const row = await removeAgent(longhaul.sql, name);
+      print(
+        options,
+        { removed: row },
+        `${name} is removed from the list; \`longhaul agents add ${name}\` adds it again`,
       );
-    });
-  withExamples(add, ['longhaul agents add opencode'], ['longhaul agents add mine --path ~/bin/my-agent']);
-}
-
-function registerRemove(agents: Command): void {
-  const remove = agents
-    .command('remove')
-    .description('remove an agent from the list; refused while open tasks name it')
-    .argument('<name>')
-    .option('--json', 'for programs')
-    .action((name: string, _options: unknown, command: Command) => {
-      const options: JsonOption = command.optsWithGlobals();
-      return runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const row = await removeAgent(longhaul.sql, name);
-          print(
-            options,
-            { removed: row },
-            `${name} is removed from the list; \`longhaul agents add ${name}\` adds it again`,
-          );
-        }),
-      );
-    });
-  withExamples(remove, ['longhaul agents remove gemini']);
-}
+    }),
+  );
+};
 
 function print({ json }: JsonOption, value: unknown, sentence: string): void {
   process.stdout.write(`${json ? JSON.stringify(value) : sentence}\n`);

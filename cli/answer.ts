@@ -1,41 +1,25 @@
 /** `longhaul answer`: the answer to a permission request. */
-import type { Command } from 'commander';
 import { answerPermission, getPermission, type Permission } from '../client/permissions.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { shortId } from '../contract/ids.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 
-export function registerAnswer(program: Command): void {
-  const command = program
-    .command('answer')
-    .argument('<permission>', 'id, or the beginning of one: `longhaul prompts` lists them')
-    .argument('<answer>', 'allow, deny, the number of an offered option, or its id')
-    .option('--message <text>', 'stored with the answer')
-    .option('--json', 'for programs')
-    .action((text: string, answer: string, options: { message?: string; json?: boolean }) =>
-      runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const id = await resolveId(longhaul.sql, 'permission', text);
-          const { message } = options;
-          const chosen = numbered(await getPermission(longhaul, id), answer);
-          const answered = await answerPermission(longhaul, {
-            id,
-            answer: chosen,
-            by: 'cli',
-            ...(message === undefined ? {} : { message }),
-          });
-          process.stdout.write(`${options.json ? JSON.stringify(answered) : answeredText(answered)}\n`);
-        }),
-      ),
-    );
-  withExamples(
-    command,
-    ['longhaul answer 1a2b3c4d allow'],
-    ['longhaul answer 1a2b3c4d 2', 'the second of the offered options'],
+export const answerAction = (text: string, answer: string, options: { message?: string; json?: boolean }) =>
+  runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const id = await resolveId(longhaul.sql, 'permission', text);
+      const { message } = options;
+      const chosen = numbered(await getPermission(longhaul, id), answer);
+      const answered = await answerPermission(longhaul, {
+        id,
+        answer: chosen,
+        by: 'cli',
+        ...(message === undefined ? {} : { message }),
+      });
+      process.stdout.write(`${options.json ? JSON.stringify(answered) : answeredText(answered)}\n`);
+    }),
   );
-}
 
 /** An id of an option that is a number counts before the number of an option. */
 export function numbered({ options }: Permission, answer: string): string {

@@ -1,26 +1,16 @@
 /** `longhaul backup`: a home in one file. */
-import type { Command } from 'commander';
 import { backUp } from '../maintenance/backup/backup.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { shellSettings } from './settings.ts';
 
-export function registerBackup(program: Command): void {
-  const command = program
-    .command('backup')
-    .argument('<file>', 'the file to write; it must not exist')
-    .option('--json', 'for programs')
-    .action((file: string, options: { json?: boolean }) =>
-      runCommand(options, async () => {
-        const { projects } = await backUp(shellSettings(), file);
-        const results = projects.reduce((sum, { refs }) => sum + Object.keys(refs).length, 0);
-        if (options.json) process.stdout.write(`${JSON.stringify({ file, projects: projects.length, results })}\n`);
-        else
-          process.stdout.write(
-            `${file}: the database, the token, ${results} ${results === 1 ? 'result' : 'results'} of ${projects.length} ${projects.length === 1 ? 'project' : 'projects'}. ` +
-              'It holds secrets: protect it as you protect the home.\n',
-          );
-      }),
-    );
-  withExamples(command, ['longhaul backup ~/longhaul.tar.gz', 'the services may run or be stopped']);
-}
+export const backupAction = (file: string, options: { json?: boolean }) =>
+  runCommand(options, async () => {
+    const { projects } = await backUp(shellSettings(), file);
+    const results = projects.reduce((sum, { refs }) => sum + Object.keys(refs).length, 0);
+    if (options.json) process.stdout.write(`${JSON.stringify({ file, projects: projects.length, results })}\n`);
+    else
+      process.stdout.write(
+        `${file}: the database, the token, ${results} ${results === 1 ? 'result' : 'results'} of ${projects.length} ${projects.length === 1 ? 'project' : 'projects'}. ` +
+          'It holds secrets: protect it as you protect the home.\n',
+      );
+  });

@@ -1,35 +1,24 @@
 /** `longhaul cancel`: stop a task, wherever it is. */
-import type { Command } from 'commander';
 import { cancel, type CancelOutcome } from '../client/cancel.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../contract/task.ts';
 import { assertNever } from '../contract/errors.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { shortId } from '../contract/ids.ts';
 
-export function registerCancel(program: Command): void {
-  const command = program
-    .command('cancel')
-    .argument('<task>', 'id, or the beginning of one')
-    .option('--reason <text>', 'shown in the summary of the task')
-    .option('--json', 'for programs')
-    .action((text: string, options: { reason?: string; json?: boolean }) =>
-      runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const taskId = await resolveTaskId(longhaul.sql, text);
-          const outcome = await cancel(longhaul, taskId, options.reason);
-          const shown = options.json
-            ? JSON.stringify({ task_id: taskId, ...outcome })
-            : sentence(await describe(longhaul, taskId), outcome);
-          process.stdout.write(`${shown}\n`);
-        }),
-      ),
-    );
-  withExamples(command, ['longhaul cancel 1a2b3c4d'], ['longhaul cancel 1a2b3c4d --reason "wrong branch"']);
-}
+export const cancelAction = (text: string, options: { reason?: string; json?: boolean }) =>
+  runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const taskId = await resolveTaskId(longhaul.sql, text);
+      const outcome = await cancel(longhaul, taskId, options.reason);
+      const shown = options.json
+        ? JSON.stringify({ task_id: taskId, ...outcome })
+        : sentence(await describe(longhaul, taskId), outcome);
+      process.stdout.write(`${shown}\n`);
+    }),
+  );
 
 /** Reads the row again: a task that was about to start may have ended since the cancel request was stored. */
 function sentence(task: TaskDescription, outcome: CancelOutcome): string {

@@ -3,65 +3,8 @@
  * and their values are in the script; it requests ids of tasks and names of agents with `longhaul completion --words`, which
  * prints nothing where the services do not run.
  */
-import { Argument, type Command, Option } from 'commander';
-import type { Longhaul } from '../client/connection.ts';
-import { findSessions } from '../client/sessions.ts';
-import { listTasks } from '../client/tasks.ts';
-import { agentNames } from '../client/agents.ts';
-import { isFinal, TASK_STATES } from '../contract/task.ts';
-import { EXIT, runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
-import { withLonghaul } from './longhaul.ts';
-import { shortId } from '../contract/ids.ts';
-
-const SHELLS = ['bash', 'zsh', 'fish'] as const;
-const WORDS = ['tasks', 'open-tasks', 'ended-tasks', 'sessions', 'agents'] as const;
-type Words = (typeof WORDS)[number];
-const WORDS_SHOWN = 50;
-
-export function registerCompletion(program: Command): void {
-  const completion = program
-    .command('completion')
-    .addArgument(new Argument('[shell]', 'the shell').choices(SHELLS))
-    .addOption(new Option('--words <kind>', 'the kind of words that the script requests').choices(WORDS).hideHelp())
-    .action(async (shell: (typeof SHELLS)[number] | undefined, { words }: { words?: Words }) => {
-      if (words) return sayWords(words);
-      if (shell === undefined) return completion.error('error: expected a shell: bash, zsh or fish, found none');
-      const { makeWholeProgram } = await import('./program.ts');
-      process.stdout.write(scriptFor(shell, await makeWholeProgram()));
-    });
-  withExamples(
-    completion,
-    ['source <(longhaul completion bash)', 'in ~/.bashrc'],
-    ['source <(longhaul completion zsh)', 'in ~/.zshrc, after compinit'],
-    ['longhaul completion fish | source', 'in ~/.config/fish/config.fish'],
-  );
-}
-
-/** Prints nothing where it fails: a shell that completes must not show an error. */
-async function sayWords(kind: Words): Promise<void> {
-  await runCommand({}, async () => {
-    const said = await withLonghaul(async ({ longhaul }) => wordsOf(longhaul, kind)).catch(() => []);
-    process.stdout.write(said.map((word) => `${word}\n`).join(''));
-    return EXIT.done;
-  });
-}
-
-const OF_STATE = {
-  tasks: {},
-  'open-tasks': { states: TASK_STATES.filter((state) => !isFinal(state)) },
-  'ended-tasks': { states: TASK_STATES.filter(isFinal) },
-} as const;
-
-async function wordsOf(longhaul: Longhaul, kind: Words): Promise<string[]> {
-  if (kind === 'agents') return agentNames(longhaul.sql);
-  const limit = WORDS_SHOWN;
-  const found =
-    kind === 'sessions'
-      ? await findSessions(longhaul, { limit })
-      : await listTasks(longhaul, { limit, ...OF_STATE[kind] });
-  return found.map(({ id }) => shortId(id));
-}
+import type { Command, Option } from 'commander';
+import { type SHELLS, WORDS, type Words } from './definitions/completion.ts';
 
 /** One command, as completion needs it. */
 interface Completed {

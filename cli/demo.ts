@@ -1,7 +1,6 @@
 /** `longhaul demo`: one task from beginning to end. It changes nothing of the user's and removes everything it created. */
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { openLonghaul } from '../client/connection.ts';
 import { submit } from '../client/submit.ts';
 import { describe, getDiff } from '../client/tasks.ts';
@@ -12,7 +11,6 @@ import { findServices } from './connect.ts';
 import { type DemoHome, makeDemoHome } from './demo-home.ts';
 import { coloured } from './diff.ts';
 import { EXIT, runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { endLine, showTimeline } from './follow.ts';
 import type { CommandContext } from './longhaul.ts';
 import { painter } from './terminal.ts';
@@ -29,13 +27,7 @@ Append "It says goodbye, too." to README.md.
 Run node hello.js.
 Say "That is all: three files changed, one of them new, and your checkout is as it was."`;
 
-export function registerDemo(program: Command): void {
-  const command = program
-    .command('demo')
-    .option('--keep', 'keep everything running at the end, and print how to stop it')
-    .action((options: { keep?: boolean }) => runCommand({}, () => demo(options.keep === true)));
-  withExamples(command, ['longhaul demo'], ['longhaul demo --keep', 'look at it in the Web UI']);
-}
+export const demoAction = (options: { keep?: boolean }) => runCommand({}, () => demo(options.keep === true));
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 

@@ -2,7 +2,6 @@
  * `longhaul diff`: the change that a task left, or all tasks of its session together. On a terminal it is a text to read;
  * anywhere else it is the stored patch, byte for byte.
  */
-import type { Command } from 'commander';
 import type { Longhaul } from '../client/connection.ts';
 import { findId, missing } from '../client/short-ids.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
@@ -14,9 +13,9 @@ import { type SessionId, shortId, type TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isFinal } from '../contract/task.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { APPLY, type PatchSource, printPatch, refuse } from './patch-output.ts';
+import { APPLY } from './apply-recipe.ts';
+import { type PatchSource, printPatch, refuse } from './patch-output.ts';
 import { isKept } from './task-text.ts';
 import { harmless, type Paint, painter, type Style, visible } from './terminal.ts';
 
@@ -39,36 +38,22 @@ interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks'> {
   patch(): Promise<Buffer | null>;
 }
 
-export function registerDiff(program: Command): void {
-  const command = program
-    .command('diff')
-    .argument('<task>', 'id, or the beginning of one; with --session also the id of a session')
-    .option('--session', 'the sum of the changes of its session')
-    .option('--json', 'for programs')
-    .action((text: string, options: DiffOptions) =>
-      runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const taskId = await (options.session ? taskOfSession(longhaul, text) : taskOf(longhaul, text));
-          const found = await (options.session ? ofSession(longhaul, taskId) : ofTask(longhaul, taskId));
-          if (options.json) process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
-          if (!found || found.diff === '') {
-            const kept = await keptRefusal(longhaul, taskId);
-            if (kept !== undefined) return refuse(kept);
-          }
-          if (options.json) return;
-          if (!found) return sayNone(longhaul, taskId);
-          if (!process.stdout.isTTY || found.diff === '') return printPatch(await sourceOf(longhaul, taskId, found));
-          process.stdout.write(readText(found, takeLines(taskId, found.before, options)));
-        }),
-      ),
-    );
-  withExamples(
-    command,
-    ['longhaul diff 1a2b3c4d'],
-    [`longhaul diff 1a2b3c4d | ${APPLY}`, 'apply it to your checkout'],
-    ['longhaul diff --session 1a2b3c4d', 'all tasks of its session'],
+export const diffAction = (text: string, options: DiffOptions) =>
+  runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const taskId = await (options.session ? taskOfSession(longhaul, text) : taskOf(longhaul, text));
+      const found = await (options.session ? ofSession(longhaul, taskId) : ofTask(longhaul, taskId));
+      if (options.json) process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
+      if (!found || found.diff === '') {
+        const kept = await keptRefusal(longhaul, taskId);
+        if (kept !== undefined) return refuse(kept);
+      }
+      if (options.json) return;
+      if (!found) return sayNone(longhaul, taskId);
+      if (!process.stdout.isTTY || found.diff === '') return printPatch(await sourceOf(longhaul, taskId, found));
+      process.stdout.write(readText(found, takeLines(taskId, found.before, options)));
+    }),
   );
-}
 
 async function taskOf({ sql }: Longhaul, text: string): Promise<TaskId> {
   try {

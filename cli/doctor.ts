@@ -1,28 +1,17 @@
 /** `longhaul doctor`: what works, what does not, and what to do about it. */
-import type { Command } from 'commander';
 import type { Check } from '../maintenance/doctor/check.ts';
 import { examine } from '../maintenance/doctor/doctor.ts';
 import { EXIT, runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { harmless, pad, type Paint, painter } from './terminal.ts';
 
-export function registerDoctor(program: Command): void {
-  const doctor = program
-    .command('doctor')
-    .option('--json', 'for programs')
-    .action((options: { json?: boolean }) =>
-      runCommand(options, async () => {
-        const checks = await examine(process.env);
-        const paint = painter(process.stdout);
-        process.stdout.write(
-          options.json ? `${JSON.stringify({ checks }, undefined, 2)}\n` : doctorText(checks, paint),
-        );
-        if (checks.some((check) => check.unreachable)) return EXIT.unreachable;
-        return checks.some((check) => check.level === 'problem') ? EXIT.taskFailed : EXIT.done;
-      }),
-    );
-  withExamples(doctor, ['longhaul doctor'], ['longhaul doctor --json']);
-}
+export const doctorAction = (options: { json?: boolean }) =>
+  runCommand(options, async () => {
+    const checks = await examine(process.env);
+    const paint = painter(process.stdout);
+    process.stdout.write(options.json ? `${JSON.stringify({ checks }, undefined, 2)}\n` : doctorText(checks, paint));
+    if (checks.some((check) => check.unreachable)) return EXIT.unreachable;
+    return checks.some((check) => check.level === 'problem') ? EXIT.taskFailed : EXIT.done;
+  });
 
 const MARKS = { ok: ['✓', 'green'], warning: ['!', 'yellow'], problem: ['✗', 'red'] } as const;
 

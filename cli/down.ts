@@ -1,5 +1,4 @@
 /** `longhaul down`: stops all parts of a home in order, with or without a running supervisor. */
-import type { Command } from 'commander';
 import { exists } from '../services/home/exists.ts';
 import { prepareHome } from '../services/home/home.ts';
 import { findableParts } from '../services/supervisor/parts.ts';
@@ -7,21 +6,13 @@ import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 import { stopHome } from '../services/stop-home.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { shellSettings } from './settings.ts';
 
-export function registerDown(program: Command): void {
-  const command = program
-    .command('down')
-    .option('--json', 'for programs')
-    .action((options: { json?: boolean }) =>
-      runCommand(options, async () => {
-        const stopped = await down(shellSettings());
-        process.stdout.write(options.json ? `${JSON.stringify({ stopped })}\n` : `${sentence(stopped)}\n`);
-      }),
-    );
-  withExamples(command, ['longhaul down']);
-}
+export const downAction = (options: { json?: boolean }) =>
+  runCommand(options, async () => {
+    const stopped = await down(shellSettings());
+    process.stdout.write(options.json ? `${JSON.stringify({ stopped })}\n` : `${sentence(stopped)}\n`);
+  });
 
 function sentence(stopped: readonly string[]): string {
   return stopped.length === 0 ? 'nothing was running' : `stopped: ${stopped.join(', ')}`;

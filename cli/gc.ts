@@ -1,5 +1,4 @@
 /** `longhaul gc`: removes leftovers of lost machine state. */
-import { type Command, InvalidArgumentError } from 'commander';
 import { checkHealth } from '../client/health.ts';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { asPlanned, type Collected, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
@@ -7,9 +6,9 @@ import type { GcOptions } from '../maintenance/gc/leftover.ts';
 import { refuseMovedHome } from '../maintenance/moved-home.ts';
 import type { Settings } from '../services/settings.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { REF_DAYS } from './definitions/gc.ts';
 import { findServices } from './connect.ts';
 import { EXIT, runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 import { shellSettings } from './settings.ts';
 
@@ -20,28 +19,7 @@ interface GcCommand {
   readonly json?: boolean;
 }
 
-const REF_DAYS = 30;
-
-export function registerGc(program: Command): void {
-  const gc = program
-    .command('gc')
-    .option('-n, --dry-run', 'only print what would be removed')
-    .option('--kept', 'also kept worktrees: they hold edits that are in no commit')
-    .option(
-      '--refs [days]',
-      `also results of tasks that have no row any more, from this age on (default: ${REF_DAYS})`,
-      days,
-    )
-    .option('--json', 'for programs')
-    .action((options: GcCommand) => runCommand(options, () => collect(options)));
-  withExamples(gc, ['longhaul gc --dry-run', 'print what it would remove'], ['longhaul gc'], ['longhaul gc --refs 90']);
-}
-
-function days(text: string): number {
-  if (!/^\d{1,5}$/.test(text))
-    throw new InvalidArgumentError(`expected a number of days, found ${JSON.stringify(text)}.`);
-  return Number(text);
-}
+export const gcAction = (options: GcCommand) => runCommand(options, () => collect(options));
 
 async function collect(options: GcCommand): Promise<number> {
   const settings = shellSettings();

@@ -3,37 +3,20 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Argument, type Command } from 'commander';
 import { homePaths } from '../services/home/home.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { type Part, PARTS } from './definitions/logs.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { followLogs } from './follow-logs.ts';
-import { withExamples } from './help.ts';
-import { wholeNumber } from './submission.ts';
 import { shellSettings } from './settings.ts';
-
-const PARTS = ['supervisor', 'worker', 'backend', 'temporal', 'postgres'] as const;
-type Part = (typeof PARTS)[number];
 
 interface LogOptions {
   readonly follow?: boolean;
   readonly lines: number;
 }
 
-export function registerLogs(program: Command): void {
-  const command = program
-    .command('logs')
-    .addArgument(new Argument('[part]', 'only the log of this part').choices(PARTS))
-    .option('-f, --follow', 'also print new lines, until Ctrl-C')
-    .option('-n, --lines <count>', 'number of last lines to begin with', wholeNumber, 20)
-    .action((part: Part | undefined, options: LogOptions) => runCommand({}, () => showLogs(part, options)));
-  withExamples(
-    command,
-    ['longhaul logs', 'the last lines of each part'],
-    ['longhaul logs worker -f'],
-    ['longhaul logs backend -n 1000 | grep error'],
-  );
-}
+export const logsAction = (part: Part | undefined, options: LogOptions) =>
+  runCommand({}, () => showLogs(part, options));
 
 async function showLogs(part: Part | undefined, { follow = false, lines }: LogOptions): Promise<number> {
   const { home } = shellSettings();

@@ -1,18 +1,15 @@
 /** `longhaul ls`: tasks, newest first, or sessions. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Command, Option } from 'commander';
-import { CHANGE_STATES, type ChangeState } from '../client/changes.ts';
+import type { ChangeState } from '../contract/vocabulary.ts';
 import { findProjects } from '../client/projects.ts';
 import { findSessions } from '../client/sessions.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { listTasks, type TaskFilter } from '../client/tasks.ts';
 import { type Phase, PHASES, TASK_STATES, type TaskState } from '../contract/task.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { type CommandContext, withLonghaul } from './longhaul.ts';
 import { sessionTable } from './session-text.ts';
-import { notEmpty, numberFromOne } from './submission.ts';
 import { tableText } from './task-text.ts';
 import { painter } from './terminal.ts';
 
@@ -27,41 +24,10 @@ interface ListOptions {
   readonly json?: boolean;
 }
 
-export function registerLs(program: Command): void {
-  const command = program
-    .command('ls')
-    .addOption(
-      new Option('--sessions', 'list sessions, the one with the newest task first').conflicts([
-        'state',
-        'change',
-        'session',
-      ]),
-    )
-    .addOption(
-      new Option('--state <state>', 'only tasks in this state, or in this phase of a running task').choices([
-        ...TASK_STATES,
-        ...PHASES,
-      ]),
-    )
-    .addOption(new Option('--change <state>', 'only tasks whose change is in this state').choices(CHANGE_STATES))
-    .option('--project <project>', 'only tasks of this project: a folder in its repository, or its name', notEmpty)
-    .option('--session <session>', 'only tasks of this session; id, or the beginning of one')
-    .option('--search <text>', 'only tasks with this text in the input or in the summary', notEmpty)
-    .option('--limit <count>', 'maximum number', numberFromOne, 20)
-    .option('--json', 'for programs')
-    .action((options: ListOptions) =>
-      runCommand(options, () =>
-        withLonghaul((context) => (options.sessions ? showSessions(context, options) : showTasks(context, options))),
-      ),
-    );
-  withExamples(
-    command,
-    ['longhaul ls'],
-    ['longhaul ls --project . --change pending', 'changes of this project that wait for review'],
-    ['longhaul ls --state failed --limit 5'],
-    ['longhaul ls --sessions', 'to continue one: longhaul run --session 1a2b3c4d …'],
+export const lsAction = (options: ListOptions) =>
+  runCommand(options, () =>
+    withLonghaul((context) => (options.sessions ? showSessions(context, options) : showTasks(context, options))),
   );
-}
 
 async function showTasks({ longhaul }: CommandContext, options: ListOptions): Promise<void> {
   const { state, limit, change, search, session } = options;

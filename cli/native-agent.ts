@@ -1,20 +1,10 @@
 /** `longhaul native-agent`: the native agent on stdin and stdout, for other clients of the Agent Client Protocol. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Command } from 'commander';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
-import { withExamples } from './help.ts';
 
-export function registerNativeAgent(program: Command): void {
-  const command = program
-    .command('native-agent')
-    .option('--sessions <folder>', 'where it keeps its sessions (default: longhaul-native-agent in XDG_STATE_HOME)')
-    .action(({ sessions }: { sessions?: string }) => run(sessions === undefined ? [] : ['--sessions', sessions]));
-  withExamples(command, [
-    'DEFAULT_MODEL=local/qwen3 LONGHAUL_LOCAL_MODEL_URL=http://127.0.0.1:8080/v1 longhaul native-agent',
-    'as an ACP client starts it',
-  ]);
-}
+export const nativeAgentAction = ({ sessions }: { sessions?: string }): Promise<void> =>
+  run(sessions === undefined ? [] : ['--sessions', sessions]);
 
 /** A process of its own: the commands of `longhaul` import no agent. */
 async function run(args: readonly string[]): Promise<void> {

@@ -5,9 +5,6 @@
 import { EXIT } from './exit.ts';
 import { harmless } from './terminal.ts';
 
-/** Works from any folder of the checkout; `nowarn` keeps a user's `apply.whitespace` from changing lines. */
-export const APPLY = 'git -C "$(git rev-parse --show-toplevel)" apply --whitespace=nowarn';
-
 export interface PatchSource {
   /** Null: the change was stored without one. */
   readonly patch: Buffer | null;

@@ -1,28 +1,19 @@
 /** `longhaul prompts`: the permission requests that wait for a person. */
-import type { Command } from 'commander';
 import { listPermissions, type Permission } from '../client/permissions.ts';
 import { shortId } from '../contract/ids.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { requestLines } from './request-lines.ts';
 import { harmless } from './terminal.ts';
 
-export function registerPrompts(program: Command): void {
-  const command = program
-    .command('prompts')
-    .option('--json', 'for programs')
-    .action((options: { json?: boolean }) =>
-      runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const waiting = await listPermissions(longhaul, { state: 'pending' });
-          const shown = options.json ? JSON.stringify(waiting, undefined, 2) : promptsText(waiting);
-          process.stdout.write(`${shown}\n`);
-        }),
-      ),
-    );
-  withExamples(command, ['longhaul prompts'], ['longhaul answer 1a2b3c4d allow', 'answers the one with this id']);
-}
+export const promptsAction = (options: { json?: boolean }) =>
+  runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const waiting = await listPermissions(longhaul, { state: 'pending' });
+      const shown = options.json ? JSON.stringify(waiting, undefined, 2) : promptsText(waiting);
+      process.stdout.write(`${shown}\n`);
+    }),
+  );
 
 function promptsText(waiting: readonly Permission[]): string {
   if (waiting.length === 0) return 'no agent waits for an answer';

@@ -1,27 +1,12 @@
 /** `longhaul psql`: a shell on the database. The password reaches psql by its environment, never by an argument. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Command } from 'commander';
 import { passwordOf, withoutPassword } from '../services/postgres/password.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { findDatabase } from './connect.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 
-export function registerPsql(program: Command): void {
-  const command = program
-    .command('psql')
-    .argument('[args...]', 'arguments of psql')
-    .allowUnknownOption()
-    .passThroughOptions()
-    .action((args: readonly string[]) => runCommand({}, () => psql(args)));
-  withExamples(
-    command,
-    ['longhaul psql'],
-    ["longhaul psql -c 'SELECT id, state FROM tasks'"],
-    ['longhaul psql < query.sql'],
-  );
-}
+export const psqlAction = (args: readonly string[]) => runCommand({}, () => psql(args));
 
 /** psql's own exit code. */
 async function psql(args: readonly string[]): Promise<number> {

@@ -1,13 +1,10 @@
 /** `longhaul replay`: shows what an agent's terminal showed. On a terminal it plays; anywhere else it prints the asciicast. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from 'commander';
 import { getRecording } from '../client/recordings.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { runCommand } from './exit.ts';
 import { HarmlessOutput } from './harmless-output.ts';
-import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
-import { wholeNumber } from './submission.ts';
 
 /** A person does not wait for an agent that waited for its model. */
 const MAX_PAUSE_S = 2;
@@ -19,31 +16,14 @@ interface ReplayOptions {
   readonly speed: number;
 }
 
-export function registerReplay(program: Command): void {
-  const command = program
-    .command('replay')
-    .argument('<task>', 'id, or the beginning of one')
-    .option(
-      '-n, --number <n>',
-      'which of its recordings, in the order of attempts; the default is the last',
-      wholeNumber,
-    )
-    .option('--speed <factor>', 'how many times as fast', wholeNumber, 1)
-    .action((text: string, { number, speed }: ReplayOptions) =>
-      runCommand({}, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const { cast } = await getRecording(longhaul, await resolveTaskId(longhaul.sql, text), number);
-          if (!process.stdout.isTTY) process.stdout.write(cast);
-          else await play(cast, Math.max(1, speed));
-        }),
-      ),
-    );
-  withExamples(
-    command,
-    ['longhaul replay 1a2b3c4d'],
-    ['longhaul replay 1a2b3c4d > task.cast', 'the asciicast, for other players'],
+export const replayAction = (text: string, { number, speed }: ReplayOptions) =>
+  runCommand({}, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const { cast } = await getRecording(longhaul, await resolveTaskId(longhaul.sql, text), number);
+      if (!process.stdout.isTTY) process.stdout.write(cast);
+      else await play(cast, Math.max(1, speed));
+    }),
   );
-}
 
 async function play(cast: string, speed: number): Promise<void> {
   const output = new HarmlessOutput();

@@ -1,13 +1,11 @@
 /** `longhaul rm`: remove an ended task from the database. */
 import { createInterface } from 'node:readline/promises';
-import type { Command } from 'commander';
 import { type RemovedTask, removeTask } from '../client/remove-task.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../contract/task.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { EXIT, runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { changeText, firstLine } from './task-text.ts';
 import { fit, harmless } from './terminal.ts';
@@ -18,31 +16,22 @@ interface RemoveOptions {
   readonly json?: boolean;
 }
 
-export function registerRm(program: Command): void {
-  const command = program
-    .command('rm')
-    .argument('<task>', 'an ended task; id, or the beginning of one')
-    .option('--yes', 'do not ask')
-    .option('--json', 'for programs')
-    .action((text: string, options: RemoveOptions) =>
-      runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
-          // A task that has not ended is refused below, without a question.
-          if (isFinal(task.state) && !options.yes && !(await confirmed(task))) {
-            process.stdout.write('not removed\n');
-            return EXIT.cancelled;
-          }
-          const removed = await removeTask(longhaul, task.id);
-          process.stdout.write(
-            options.json ? `${JSON.stringify(removedJson(task, removed))}\n` : removedText(task, removed),
-          );
-          return EXIT.done;
-        }),
-      ),
-    );
-  withExamples(command, ['longhaul rm 1a2b3c4d'], ['longhaul rm 1a2b3c4d --yes', 'without asking']);
-}
+export const rmAction = (text: string, options: RemoveOptions) =>
+  runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
+      // A task that has not ended is refused below, without a question.
+      if (isFinal(task.state) && !options.yes && !(await confirmed(task))) {
+        process.stdout.write('not removed\n');
+        return EXIT.cancelled;
+      }
+      const removed = await removeTask(longhaul, task.id);
+      process.stdout.write(
+        options.json ? `${JSON.stringify(removedJson(task, removed))}\n` : removedText(task, removed),
+      );
+      return EXIT.done;
+    }),
+  );
 
 async function confirmed(task: TaskDescription): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY) {

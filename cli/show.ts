@@ -1,35 +1,25 @@
 /** `longhaul show`: everything about one task. */
-import type { Command } from 'commander';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, historyKeptUntil, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../contract/task.ts';
 import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { withLonghaul } from './longhaul.ts';
 import { changeText, isStopping, leftText, STATE_STYLES, timeText } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 
-export function registerShow(program: Command): void {
-  const command = program
-    .command('show')
-    .argument('<task>', 'id, or the beginning of one')
-    .option('--json', 'for programs')
-    .action((text: string, options: { json?: boolean }) =>
-      runCommand(options, () =>
-        withLonghaul(async ({ longhaul }) => {
-          const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
-          const attempts = await attemptsOf(longhaul, task.id);
-          const shown = options.json
-            ? JSON.stringify({ ...task, attempts: attempts.list }, undefined, 2)
-            : taskText(task, { attempts, retentionDays: longhaul.historyRetentionDays }, painter(process.stdout));
-          process.stdout.write(`${shown}\n`);
-        }),
-      ),
-    );
-  withExamples(command, ['longhaul show 1a2b3c4d']);
-}
+export const showAction = (text: string, options: { json?: boolean }) =>
+  runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
+      const attempts = await attemptsOf(longhaul, task.id);
+      const shown = options.json
+        ? JSON.stringify({ ...task, attempts: attempts.list }, undefined, 2)
+        : taskText(task, { attempts, retentionDays: longhaul.historyRetentionDays }, painter(process.stdout));
+      process.stdout.write(`${shown}\n`);
+    }),
+  );
 
 interface Known {
   readonly attempts: Attempts;

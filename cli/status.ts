@@ -1,43 +1,22 @@
 /** `longhaul status`: what runs, and where. */
-import { type Command, Option } from 'commander';
 import { withoutPassword } from '../services/postgres/password.ts';
 import { headline, otherDatabaseNote, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import type { Field } from './definitions/status.ts';
 import { EXIT, runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { shellSettings } from './settings.ts';
 
-export function registerStatus(program: Command): void {
-  const command = program
-    .command('status')
-    .option('--json', 'for programs; the only output with the password of the database')
-    .addOption(new Option('--get <field>', 'one value of --json, for scripts').choices(FIELDS))
-    .action((options: { json?: boolean; get?: Field }) =>
-      runCommand(options, async () => {
-        if (options.get) return printField(await readStatus(shellSettings()), options.get);
-        const settings = shellSettings();
-        const status = await readStatus(settings);
-        const note = otherDatabaseNote(settings, status.database_url);
-        process.stdout.write(
-          options.json ? `${JSON.stringify(status, undefined, 2)}\n` : statusText(status, note && `note: ${note}`),
-        );
-        return status.parts.every((part) => part.state === 'ready') ? EXIT.done : EXIT.unreachable;
-      }),
+export const statusAction = (options: { json?: boolean; get?: Field }) =>
+  runCommand(options, async () => {
+    if (options.get) return printField(await readStatus(shellSettings()), options.get);
+    const settings = shellSettings();
+    const status = await readStatus(settings);
+    const note = otherDatabaseNote(settings, status.database_url);
+    process.stdout.write(
+      options.json ? `${JSON.stringify(status, undefined, 2)}\n` : statusText(status, note && `note: ${note}`),
     );
-  withExamples(command, ['longhaul status'], ['longhaul status --json'], ['longhaul status --get backend_url']);
-}
-
-/** Fields of `--json` without the address that contains a password: users would type it into arguments. */
-const FIELDS = [
-  'backend_url',
-  'temporal_address',
-  'temporal_ui_url',
-  'token_file',
-  'auth_header_file',
-  'pgpass_file',
-  'home',
-] as const satisfies readonly (keyof Status)[];
-type Field = (typeof FIELDS)[number];
+    return status.parts.every((part) => part.state === 'ready') ? EXIT.done : EXIT.unreachable;
+  });
 
 function printField(status: Status, field: Field): void {
   const value = status[field];

@@ -1,29 +1,18 @@
 /** `longhaul systemd`: a user unit that keeps the services of a home running. */
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
 import { LonghaulError } from '../contract/errors.ts';
 import { readSettings } from '../services/settings.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 
 /** Longer than the supervisor takes at most to stop its parts one after the other (130 s). */
 const STOP_SECONDS = 150;
 /** These may contain passwords or keys: they belong in a file that only its owner reads, never in a unit. */
 const SECRET = /^(DATABASE_URL$|TEMPORAL_)/;
 
-export function registerSystemd(program: Command): void {
-  const command = program.command('systemd').action(() =>
-    runCommand({}, async () => {
-      process.stdout.write(unitText(process.env));
-    }),
-  );
-  withExamples(
-    command,
-    ['longhaul systemd > ~/.config/systemd/user/longhaul.service', 'with the PATH and LONGHAUL_* of this shell'],
-    ['systemctl --user daemon-reload && systemctl --user enable --now longhaul'],
-    ['loginctl enable-linger', 'start it with the machine, and keep it running after you log out'],
-  );
-}
+export const systemdAction = () =>
+  runCommand({}, async () => {
+    process.stdout.write(unitText(process.env));
+  });
 
 export function unitText(env: NodeJS.ProcessEnv): string {
   const { home } = readSettings(env);

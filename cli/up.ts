@@ -1,6 +1,5 @@
 /** `longhaul up`: the supervisor, in the foreground or (-d) in the background. */
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
 import { type HomePaths, prepareHome, readState } from '../services/home/home.ts';
@@ -16,32 +15,19 @@ import { tokenAtHand } from '../services/token.ts';
 import { refuseInsideTask } from '../maintenance/inside-task.ts';
 import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
-import { withExamples } from './help.ts';
 import { watchTerminal } from './lost-terminal.ts';
 import { placesText, versionNote } from './status.ts';
 import { shellSettings } from './settings.ts';
 
-export function registerUp(program: Command): void {
-  const command = program
-    .command('up')
-    .option('-d, --detach', 'return when all parts are ready; they continue in the background')
-    .option('--json', 'print the status as JSON when all parts are ready')
-    .action((options: { detach?: boolean; json?: boolean }) =>
-      runCommand(options, async () => {
-        const settings = shellSettings();
-        if (options.detach) await upInBackground(settings, sayOnStderr);
-        else if ((await upInForeground(settings)) === 'supervised') return;
-        else process.stdout.write('a supervisor runs in this home already; `longhaul down` stops it\n');
-        const status = await readStatus(settings);
-        process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${placesText(status)}\n`);
-      }),
-    );
-  withExamples(
-    command,
-    ['longhaul up -d', 'in the background'],
-    ['longhaul up', 'in the foreground; Ctrl-C stops all parts'],
-  );
-}
+export const upAction = (options: { detach?: boolean; json?: boolean }) =>
+  runCommand(options, async () => {
+    const settings = shellSettings();
+    if (options.detach) await upInBackground(settings, sayOnStderr);
+    else if ((await upInForeground(settings)) === 'supervised') return;
+    else process.stdout.write('a supervisor runs in this home already; `longhaul down` stops it\n');
+    const status = await readStatus(settings);
+    process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${placesText(status)}\n`);
+  });
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
 /** In a log (`up -d`, systemd) each report begins with the time. */

@@ -12,10 +12,6 @@ import type { ChangeId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
-/** Rows of an adopted table may have others; the list without a filter has those. */
-export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
-export type ChangeState = (typeof CHANGE_STATES)[number];
-
 type WithActions<Change> = Change & {
   /** Operations that it accepts now. None so far: a change cannot be applied or rejected yet. */
   readonly actions: readonly string[];

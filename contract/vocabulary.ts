@@ -87,3 +87,7 @@ export interface PermissionOption {
 
 /** Last line of a change's readable diff that was cut. No line of a diff begins so. */
 export const DIFF_CUT_LINE = '[cut here: the rest is in the stored commit]';
+
+/** Of `pending_changes.state`. Rows of an adopted table may have others; the list without a filter has those. */
+export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
+export type ChangeState = (typeof CHANGE_STATES)[number];

@@ -1,6 +1,7 @@
 /** Changes: results of tasks, for review. */
+import { CHANGE_STATES } from '../../contract/vocabulary.ts';
 import { z } from 'zod';
-import { CHANGE_STATES, getChange, getChangePatch, listChanges } from '../../client/changes.ts';
+import { getChange, getChangePatch, listChanges } from '../../client/changes.ts';
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, query, time } from '../schemas.ts';

@@ -5,7 +5,7 @@ import { cp, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { inject } from 'vitest';
-import { APPLY } from '../../cli/patch-output.ts';
+import { APPLY } from '../../cli/apply-recipe.ts';
 import { queueCollected, storeDiff } from '../../store/collected-diffs.ts';
 import type { SessionId, TaskId } from '../../contract/ids.ts';
 import { makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { takeLines } from '../../cli/diff.ts';
 import { endLines } from '../../cli/follow.ts';
-import { APPLY } from '../../cli/patch-output.ts';
+import { APPLY } from '../../cli/apply-recipe.ts';
 import { describe, taskBelow } from '../../client/tasks.ts';
 import { type Files, gitIn, makeRepository, writeFiles } from '../lab/repositories.ts';
 import {

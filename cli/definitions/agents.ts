@@ -1,0 +1,42 @@
+/** The arguments and options of `longhaul agents` and its subcommands. */
+import type { Command } from 'commander';
+import { withExamples } from '../help.ts';
+import { lazily } from './lazily.ts';
+
+export function registerAgents(program: Command): void {
+  const agents = program
+    .command('agents')
+    .option('--json', 'for programs')
+    .allowExcessArguments()
+    .action(lazily(async () => (await import('../agents.ts')).agentsAction));
+  withExamples(
+    agents,
+    ['longhaul agents'],
+    ['longhaul agents add mine --path ~/bin/my-agent', 'speaks the Agent Client Protocol'],
+    ['longhaul agents remove mine'],
+  );
+  registerAdd(agents);
+  registerRemove(agents);
+}
+
+function registerAdd(agents: Command): void {
+  const add = agents
+    .command('add')
+    .description('add an agent to the list, so that tasks may name it')
+    .argument('<name>', 'a name of the catalogue, or any other with --path')
+    .option('--path <file>', 'its program; started without arguments unless the catalogue has the name')
+    .option('--terminal', 'the agent needs a terminal and does not speak ACP')
+    .option('--json', 'for programs')
+    .action(lazily(async () => (await import('../agents.ts')).agentsAddAction));
+  withExamples(add, ['longhaul agents add opencode'], ['longhaul agents add mine --path ~/bin/my-agent']);
+}
+
+function registerRemove(agents: Command): void {
+  const remove = agents
+    .command('remove')
+    .description('remove an agent from the list; refused while open tasks name it')
+    .argument('<name>')
+    .option('--json', 'for programs')
+    .action(lazily(async () => (await import('../agents.ts')).agentsRemoveAction));
+  withExamples(remove, ['longhaul agents remove gemini']);
+}

@@ -1,0 +1,26 @@
+/** The arguments and options of `longhaul status`. */
+import { type Command, Option } from 'commander';
+import type { Status } from '../../services/status.ts';
+import { withExamples } from '../help.ts';
+import { lazily } from './lazily.ts';
+
+/** Fields of `--json` without the address that contains a password: users would type it into arguments. */
+const FIELDS = [
+  'backend_url',
+  'temporal_address',
+  'temporal_ui_url',
+  'token_file',
+  'auth_header_file',
+  'pgpass_file',
+  'home',
+] as const satisfies readonly (keyof Status)[];
+export type Field = (typeof FIELDS)[number];
+
+export function registerStatus(program: Command): void {
+  const command = program
+    .command('status')
+    .option('--json', 'for programs; the only output with the password of the database')
+    .addOption(new Option('--get <field>', 'one value of --json, for scripts').choices(FIELDS))
+    .action(lazily(async () => (await import('../status.ts')).statusAction));
+  withExamples(command, ['longhaul status'], ['longhaul status --json'], ['longhaul status --get backend_url']);
+}
