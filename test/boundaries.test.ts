@@ -16,6 +16,17 @@ test('every import goes where the table lets it', () => {
   expect(EXCEPTIONS.filter(({ of }) => !found.some((line) => of.test(line)))).toEqual([]);
 });
 
+test('the definitions of commands load no action: completion and help need all of them', () => {
+  const allowed =
+    /^(?:commander|\.\/[\w-]+\.ts|\.\.\/help\.ts|\.\.\/apply-recipe\.ts|\.\.\/\.\.\/contract\/[\w-]+\.ts)$/;
+  const definitions = [...readSources()].filter(([file]) => file.startsWith('cli/definitions/'));
+  expect(definitions.length).toBeGreaterThan(20);
+  const loaded = definitions.flatMap(([file, source]) =>
+    [...source.matchAll(/^import (?!type )[^;]*? from '([^']+)';/gm)].map((match) => `${file} → ${match[1]}`),
+  );
+  expect(loaded.filter((line) => !allowed.test(line.split(' → ')[1] ?? ''))).toEqual([]);
+});
+
 test('no source is read in vain: each one of more than a few lines that names a module has imports', () => {
   for (const [file, source] of readSources()) {
     const plain = source.match(/^(?:import|export) .*from '|^\} from '|^import '/gm)?.length ?? 0;
