@@ -87,7 +87,11 @@ export function plainScreen(out: Output): Screen {
 const BEGIN = '\u001b[?2026h\u001b[?25l';
 const FINISH = '\u001b[?2026l';
 const SHOW_CURSOR = '\u001b[?25h';
-const CLEAR_BELOW = '\r\u001b[J';
+/**
+ * From the second column on, below a space in the first: tmux moves what a clear from the first row and column removes into
+ * its history, so that on a window of one or two rows each drawing would remain there.
+ */
+const CLEAR_BELOW = '\r \u001b[J\r';
 const NO_WRAP = '\u001b[?7l';
 const WRAP = '\u001b[?7h';
 /** Values of TERM_PROGRAM. */

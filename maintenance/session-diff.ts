@@ -90,8 +90,9 @@ async function baseBelowRemovedTasks({ sql }: ReadDeps, commonDir: string, base:
 
 /** Whether a task made the commit. Its ref says nothing: the user may have removed it. */
 async function isOurs(commonDir: string, commit: string): Promise<boolean> {
-  const author = await gitText(['log', '-1', '--format=%ae', commit, '--'], { cwd: commonDir });
-  return author.trim() === AUTHOR.email;
+  // Not `git log`, which fails where a parent is missing.
+  const text = await gitText(['cat-file', 'commit', commit], { cwd: commonDir });
+  return /^author .*<(.*)>/m.exec(text)?.[1] === AUTHOR.email;
 }
 
 async function expectCommit(commonDir: string, commit: string): Promise<void> {

@@ -153,6 +153,25 @@ test('Ctrl-C in a terminal leaves: the tool is still at work, the task continues
   await terminal.close();
 });
 
+test('a window that shrinks to two rows and grows again keeps no live line, and nothing is cleared from its first row', async () => {
+  const { terminal, say, end } = await run('small', { cols: 50, rows: 8 });
+  await say({ type: 'task_state', state: 'running', phase: 'starting', attempt: 1 });
+  await terminal.shows('starting the agent');
+  for (const size of [
+    { cols: 18, rows: 2 },
+    { cols: 18, rows: 1 },
+    { cols: 55, rows: 7 },
+  ]) {
+    terminal.resize(size);
+    await terminal.redrawn();
+  }
+  await end();
+  expect(await terminal.exited).toBe(0);
+  expect((await terminal.lines()).join('\n')).not.toMatch(/starting/);
+  expect(terminal.clearedFromTop).toBe(0);
+  await terminal.close();
+});
+
 test('Ctrl-Z stops the command, and fg shows the task again', async () => {
   const { terminal, message, say, end } = await run('pause me', { cols: 80, rows: 24 }, 'bash');
   await say(delta(message, 'Before'));

@@ -204,6 +204,7 @@ test('a task that waits for a limit says how long, or until when by the clock he
   const row = {
     id: 'abcdefgh',
     cancel_requested_at: null,
+    kept_worktree: null,
     ...waiting,
     waits_until: until.toISOString(),
     created_at: null,
@@ -250,6 +251,7 @@ test.each([40, 60, 80, 200])('on %d columns no line of ls is wider, and each sho
       project_name: '日本語のプロジェクト',
       created_at: new Date(0).toISOString(),
       cancel_requested_at: null,
+      kept_worktree: null,
       input:
         'Fix the login form: it must 日本語 accept everything that people type into it, however long that may be, in all \u001b[31mcolours',
       ...more,

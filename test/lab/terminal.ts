@@ -10,6 +10,8 @@ interface Size {
 
 export class LabTerminal {
   readonly exited: Promise<number>;
+  /** Clears of the whole screen from its first row and column: tmux moves what they remove into its history. */
+  clearedFromTop = 0;
   #chunks = 0;
   readonly #pty: IPty;
   readonly #screen: InstanceType<typeof xterm.Terminal>;
@@ -17,6 +19,11 @@ export class LabTerminal {
   constructor(file: string, args: string[], options: Size & { cwd: string; env: Record<string, string> }) {
     const { cols, rows, cwd, env } = options;
     this.#screen = new xterm.Terminal({ cols, rows, scrollback: 10_000, allowProposedApi: true });
+    this.#screen.parser.registerCsiHandler({ final: 'J' }, () => {
+      const { cursorX, cursorY } = this.#screen.buffer.active;
+      if (cursorX === 0 && cursorY === 0) this.clearedFromTop += 1;
+      return false;
+    });
     this.#pty = spawn(file, args, { name: 'xterm-256color', cols, rows, cwd, env });
     this.#pty.onData((data) => {
       this.#chunks += 1;
