@@ -75,7 +75,8 @@ test(
     await fc.assert(ask, { numRuns: RUNS, seed: SEED, endOnFailure: true });
     // It reaches what lies behind the schemas, too.
     const found = [...server.documented.seen].map((name) => name.split(' ').slice(0, 2).join(' '));
-    expect(new Set(found).size).toBe(18);
+    const operations = Object.values(server.documented.document.paths).flatMap((methods) => Object.keys(methods));
+    expect(new Set(found).size).toBe(operations.length);
     // One in fifty or so is 201 or 422: few requests may have none.
     for (const status of RUNS < 2_000 ? [200, 400, 404] : [200, 201, 400, 404, 409, 422])
       expect([status, statuses.get(status) ?? 0]).toEqual([status, expect.toSatisfy((count: number) => count > 0)]);
