@@ -5,7 +5,7 @@
  * which the database was copied, is not used: the turn starts over in a worktree of this home.
  */
 import path from 'node:path';
-import { forgetAttempts } from '../store/forget-open-turns.ts';
+import { forgetAttempts, forgetOutcome } from '../store/forget-open-turns.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import type { Sql, Tx } from '../store/sql.ts';
 import { isKeptWorktree, lockTaskToBegin, pendingResults, projectPathOf } from '../store/task-worktrees.ts';
@@ -50,6 +50,7 @@ export function makeCreateWorktree(deps: StepDeps) {
     const place = await sql.begin((tx) => beginTask(tx, taskId, deps));
     if (place.waitedS !== null) countQueueWait(place.waitedS);
     if ('answersOnly' in place) return {};
+    if (await lostFolder(worktrees, taskId)) await forgetOutcome(sql, taskId);
     const made = await withHeartbeat((signal) =>
       makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, forceShutdown]) }),
     );
@@ -58,6 +59,15 @@ export function makeCreateWorktree(deps: StepDeps) {
     await appendWarnings(sql, { sessionId: place.sessionId, taskId, kind: 'worktree-warning' }, made.warnings);
     return { worktree: made.worktreePath, base: made.base };
   };
+}
+
+/**
+ * Whether the task's worktree was removed by another program while it held work. Our own removal says so in the record
+ * before the first file goes, and comes after all is stored.
+ */
+async function lostFolder(worktrees: Worktrees, taskId: TaskId): Promise<boolean> {
+  const record = await worktrees.findOwned(taskId);
+  return record?.state === 'ready' && worktrees.folderAt(record.worktreePath) === 'none';
 }
 
 /** From the first base that the repository still has. Any program may write a result that never existed, or remove one. */

@@ -51,6 +51,7 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   if (resumed) return { ...resumed, prompt: resumePrompt(input, start.cutOff) };
   // No agent yet: the worktree's folder is made anew, and who stands in the old one stands in nothing.
   if (worked.length > 0) await startOver(start, filesAreGone ? FILES_GONE : CANNOT_LOAD);
+  else if (folderNow(start) === 'none') await remakeWorktree(start);
   // The turn's own session began from the conversation, or because that was lost: either way it is not tried again.
   if (conversation && !known) return { ...(await goOn(start, conversation)), prompt: input };
   if (known && known === conversation) warnOfLostConversation(start);
@@ -61,10 +62,13 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
 const CANNOT_LOAD = 'the turn was interrupted and the agent cannot load its session';
 const FILES_GONE = 'the turn was interrupted and its worktree was removed: what the agent had written there is gone';
 
+/** Undefined: not known, or a scratch folder. */
+const folderNow = ({ deps, folder }: AgentStart): string | undefined =>
+  folder.kind === 'worktree' ? deps.worktrees.folderAt(folder.path) : undefined;
+
 /** Whether the folder in which that attempt worked does not exist any more. False where it is not known. */
-function isElsewhere({ deps, folder }: AgentStart, { worktree }: EarlierAttempt): boolean {
-  if (folder.kind === 'scratch') return false;
-  const now = deps.worktrees.folderAt(folder.path);
+function isElsewhere(start: AgentStart, { worktree }: EarlierAttempt): boolean {
+  const now = folderNow(start);
   return now === 'none' || (worktree !== null && now !== undefined && now !== worktree);
 }
 
@@ -110,8 +114,13 @@ function warnOfLostConversation({ launch, recorder }: AgentStart): void {
   recorder.record({ kind: 'warning', message });
 }
 
-async function startOver({ deps, folder, stream, recorder }: AgentStart, why: string): Promise<void> {
-  recorder.startOver(why);
+async function startOver(start: AgentStart, why: string): Promise<void> {
+  start.recorder.startOver(why);
+  await remakeWorktree(start);
+}
+
+/** Made anew from its base: also if it was removed before any agent worked in it. */
+async function remakeWorktree({ deps, folder, stream }: AgentStart): Promise<void> {
   // The fence first: an outdated attempt must not touch the worktree of a newer one.
   await stream.flush();
   if (folder.kind === 'worktree') await deps.worktrees.reset({ worktreePath: folder.path, base: folder.base });

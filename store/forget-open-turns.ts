@@ -21,3 +21,8 @@ export async function forgetOpenTurns(sql: Sql): Promise<void> {
 export async function forgetAttempts(tx: Tx, taskIds: readonly TaskId[]): Promise<void> {
   await tx`UPDATE attempts SET agent_session_id = NULL, outcome = NULL WHERE task_id = ANY(${[...taskIds]})`;
 }
+
+/** What the turn left is gone before it was collected, so its outcome does not stand. Its agent session says which files it knew. */
+export async function forgetOutcome(sql: Sql, taskId: TaskId): Promise<void> {
+  await sql`UPDATE attempts SET outcome = NULL WHERE task_id = ${taskId} AND outcome->>'kind' <> 'waiting'`;
+}

@@ -1,6 +1,7 @@
 /** A worktree whose folder was removed or replaced while its task was at work is never taken for what the agent left. */
 import { readdir, rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { holdStatement } from '../lab/holds.ts';
 import { type Lab, type LabWorker, startLab } from '../lab/lab.ts';
 import { isWaiting } from '../lab/observer.ts';
 
@@ -80,3 +81,39 @@ test.each(['and its run is known', 'and its run is lost', 'and its attempt is of
     expect(await lab.inChange(task, 'second.txt')).toBe('second');
   },
 );
+
+test('removed before the first attempt: the worktree is made anew, and the task completes', async () => {
+  const held = await holdStatement(lab.databaseUrl, { on: 'attempts', event: 'INSERT' });
+  const task = await lab.submit({ input: 'write first.txt with first. say done' });
+  await lab.until('the dispatch step', async () => (await held.waiting()) > 0);
+  const { worktree_path: worktree } = await lab.task(task);
+  await rm(worktree ?? '', { recursive: true });
+  await held.release();
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed', error_code: null, kept_worktree: null });
+  expect(await lab.inChange(task, 'first.txt')).toBe('first');
+});
+
+test('removed after the agent has finished and before its files are collected, its run lost: the turn starts over', async () => {
+  const held = await holdStatement(lab.databaseUrl, {
+    on: 'tasks',
+    event: 'UPDATE',
+    when: "NEW.phase = 'collecting'",
+  });
+  const task = await lab.submit({ input: 'write first.txt with first. say done' });
+  await lab.until('the collecting step', async () => (await held.waiting()) > 0);
+  worker.kill('SIGKILL');
+  await worker.exited;
+  await rm((await lab.task(task)).worktree_path ?? '', { recursive: true });
+  await lab.loseTemporal();
+  await held.release();
+  worker = await lab.startWorker();
+  const ended = await lab.until('its end', async () => {
+    await lab.settleLost();
+    const facts = await lab.task(task);
+    return facts.ended_at !== null && facts;
+  });
+  expect(ended).toMatchObject({ state: 'completed', error_code: null, kept_worktree: null });
+  const resets = (await lab.frames(task)).filter(({ type }) => type === 'message_reset');
+  expect(resets.map(({ body }) => body)).toMatchObject([{ reason: expect.stringContaining('was removed') as string }]);
+  expect(await lab.inChange(task, 'first.txt')).toBe('first');
+});
