@@ -23,11 +23,16 @@ export const agentStart: Bench = {
     };
     try {
       const n = times(options, { full: 30, quick: 2 });
-      const native = await measurePairs(n, {
-        a: ready('native', '--sessions', path.join(folder, 'n')),
-        b: ready('demo'),
-      });
-      return { conditions: ['from the build; no model provider is configured'], lines: linesOf('native', native) };
+      const sessions = path.join(folder, 'n');
+      // The program of a turn is not started before its prompt, so that any file serves.
+      const launch = JSON.stringify({ agent: 'codex', file: process.execPath });
+      const agents = { native: ['--sessions', sessions], terminal: [launch] };
+      const lines: Line[] = [];
+      for (const [agent, args] of Object.entries(agents)) {
+        const pairs = await measurePairs(n, { a: ready(agent, ...args), b: ready('demo') });
+        lines.push(...linesOf(agent, pairs));
+      }
+      return { conditions: ['from the build; no model provider is configured'], lines };
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
@@ -39,7 +44,7 @@ function linesOf(agent: string, pairs: Parameters<typeof paired>[0]): Line[] {
   const n = pairs.length;
   return [
     { what: `${agent}: spawn → session/new`, n, unit: 'ms', figures: { ...a } },
-    { what: 'demo: the same', n, unit: 'ms', figures: { ...b } },
+    { what: `demo, beside ${agent}: the same`, n, unit: 'ms', figures: { ...b } },
     {
       what: `${agent} / demo, pair by pair`,
       n,
