@@ -6,12 +6,12 @@ import { settledPermissions, type PermissionRow } from '../store/permissions.ts'
 import type { Db } from '../store/sql.ts';
 import type { PermissionId } from '../contract/ids.ts';
 
-const LOOK_MS = 300;
+const POLL_INTERVAL_MS = 300;
 
 export class AnswerWatch {
   readonly #sql: Db;
   readonly #waiting = new Map<PermissionId, (row: PermissionRow) => void>();
-  #looking = false;
+  #polling = false;
 
   constructor(sql: Db) {
     this.#sql = sql;
@@ -20,28 +20,28 @@ export class AnswerWatch {
   /** The request's row once it is no longer pending, or once its time is over. Never settles after `signal` is aborted. */
   settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow> {
     return new Promise((resolve) => {
-      const leave = (): void => void this.#waiting.delete(id);
+      const remove = (): void => void this.#waiting.delete(id);
       this.#waiting.set(id, (row) => {
-        leave();
-        signal.removeEventListener('abort', leave);
+        remove();
+        signal.removeEventListener('abort', remove);
         resolve(row);
       });
-      signal.addEventListener('abort', leave, { once: true });
-      if (signal.aborted) leave();
-      void this.#look();
+      signal.addEventListener('abort', remove, { once: true });
+      if (signal.aborted) remove();
+      void this.#poll();
     });
   }
 
-  async #look(): Promise<void> {
-    if (this.#looking || this.#waiting.size === 0) return;
-    this.#looking = true;
+  async #poll(): Promise<void> {
+    if (this.#polling || this.#waiting.size === 0) return;
+    this.#polling = true;
     try {
       // While Postgres is unavailable there are no answers: the next query finds them.
       const rows = await settledPermissions(this.#sql, [...this.#waiting.keys()]).catch(() => []);
       for (const row of rows) this.#waiting.get(row.id)?.(row);
     } finally {
-      this.#looking = false;
+      this.#polling = false;
     }
-    if (this.#waiting.size > 0) setTimeout(() => void this.#look(), LOOK_MS).unref();
+    if (this.#waiting.size > 0) setTimeout(() => void this.#poll(), POLL_INTERVAL_MS).unref();
   }
 }

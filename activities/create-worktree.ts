@@ -24,9 +24,9 @@ import { countQueueWait } from './step-metrics.ts';
 const MAX_BASES = 10;
 
 /** A native task without a project's path only answers: it has no worktree. */
-type Begun = Place | { readonly answersOnly: true; readonly waitedS: number | null };
+type Begun = WorktreePlan | { readonly answersOnly: true; readonly waitedS: number | null };
 
-interface Place {
+interface WorktreePlan {
   readonly sessionId: SessionId;
   readonly projectPath: string;
   readonly worktreePath: string;
@@ -73,7 +73,7 @@ async function lostFolder(worktrees: Worktrees, taskId: TaskId): Promise<boolean
 /** From the first base that the repository still has. Any program may write a result that never existed, or remove one. */
 async function makeFrom(
   worktrees: Worktrees,
-  { projectPath, worktreePath, bases, madeBefore }: Place,
+  { projectPath, worktreePath, bases, madeBefore }: WorktreePlan,
   request: { owner: TaskId; signal: AbortSignal },
 ): Promise<MadeWorktree> {
   const missing: string[] = [];

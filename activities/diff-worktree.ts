@@ -21,7 +21,7 @@ import { storeRecordings } from './store-recordings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
 /** A task whose row was deleted has no state. */
-type Place = Omit<TaskToCollect, 'state'> & Partial<Pick<TaskToCollect, 'state'>>;
+type TaskWorktree = Omit<TaskToCollect, 'state'> & Partial<Pick<TaskToCollect, 'state'>>;
 
 export function makeDiffWorktree(deps: StepDeps) {
   const { sql, turns, worktrees } = deps;
@@ -30,12 +30,12 @@ export function makeDiffWorktree(deps: StepDeps) {
     await turns.stop(taskId, 'closing');
     await endTask(taskId, { home: deps.env['LONGHAUL_HOME'] });
     await storeRecordings(deps, taskId);
-    const place = row ?? (await orphan(deps, taskId));
+    const place = row ?? (await worktreeWithoutRow(deps, taskId));
     const { worktree_path: worktreePath, base_commit: base } = place ?? {};
     if (!place || !worktreePath || !base || !worktrees.isOwn(worktreePath)) return { kind: 'none' };
     const owner = worktrees.ownerOf(worktreePath);
     const isOthers = owner !== undefined && owner !== taskId;
-    if (isOthers || !(await isThere(worktreePath))) return goneDiff(deps, place, taskId);
+    if (isOthers || !(await exists(worktreePath))) return missingDiff(deps, place, taskId);
     const found = await withHeartbeat((signal) =>
       worktrees.collect({
         ...(place.project_path ? { projectPath: place.project_path } : {}),
@@ -65,7 +65,7 @@ export function makeDiffWorktree(deps: StepDeps) {
 const titleOf = (input: string): string => head(input.trim().split('\n', 1)[0] ?? '', 200);
 
 /** The worktree of a task whose row was deleted while it ran. */
-async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
+async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Promise<TaskWorktree | undefined> {
   const owned = await worktrees.findOwned(taskId);
   // No agent has worked in a worktree that was only being made.
   if (!owned || owned.state === 'making') return undefined;
@@ -83,7 +83,7 @@ async function orphan({ worktrees }: StepDeps, taskId: TaskId): Promise<Place | 
  * A run that completed this step before (Temporal lost that result), or its settlement, finds nothing to collect, or the
  * worktree of the session's next task. Otherwise another program removed the worktree.
  */
-async function goneDiff(deps: StepDeps, place: Place, taskId: TaskId): Promise<CollectedDiff> {
+async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
   if (await hasDiff(deps.sql, taskId)) return { kind: 'none' };
   const gone = `the worktree's folder ${place.worktree_path} was removed while the task was at work`;
@@ -114,7 +114,7 @@ function keptDiff(kept: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): C
   return { kind: 'kept', reason: `${reason}${/[.!?]$/.test(reason) ? '' : '.'} The stored part is ${ref}.` };
 }
 
-async function isThere(folder: string): Promise<boolean> {
+async function exists(folder: string): Promise<boolean> {
   try {
     await stat(folder);
     return true;
@@ -124,7 +124,7 @@ async function isThere(folder: string): Promise<boolean> {
   }
 }
 
-async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: readonly string[]): Promise<void> {
+async function warn({ sql }: StepDeps, place: TaskWorktree, taskId: TaskId, notes: readonly string[]): Promise<void> {
   const sessionId = place.session_id;
   if (sessionId) await appendWarnings(sql, { sessionId, taskId, kind: 'diff-note' }, notes);
 }
@@ -133,7 +133,7 @@ async function warn({ sql }: StepDeps, place: Place, taskId: TaskId, notes: read
  * A worktree that exists is collected, whatever another program wrote to the row meanwhile. Undefined: the row was
  * deleted.
  */
-async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<Place | undefined> {
+async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<TaskWorktree | undefined> {
   return sql.begin(async (tx) => {
     const place = await lockTaskToCollect(tx, taskId);
     if (!place) return undefined;

@@ -19,12 +19,12 @@ import { type StepDeps, withHeartbeat } from './step.ts';
 import { startTurn } from './turn.ts';
 import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
-import { withoutWords } from './withhold.ts';
+import { withoutText } from './withhold.ts';
 
 /** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
 const HEARTBEAT_MS = 1_000;
 /** Rows are the people's: a program may end or delete one while its agent works. */
-const ROW_LOOK_MS = 5_000;
+const ROW_POLL_MS = 5_000;
 /** A turn that no attempt watches any more is stopped after this, unless the next attempt adopts it. */
 const ADOPTION_GRACE_MS = 30_000;
 
@@ -92,7 +92,7 @@ async function slotFor({ slots, turns }: StepDeps, claim: { taskId: TaskId; atte
   return withHeartbeat(async (signal) => {
     for (;;) {
       // The attempt that would adopt that turn needs what this one has at Temporal.
-      if (turns.anyLeft)
+      if (turns.hasUnwatched)
         throw new LonghaulError('no_free_slot', 'every agent slot is taken, one by a turn to be adopted');
       await slots.untilChange(signal);
       const slot = await slots.tryTake(claim);
@@ -137,48 +137,48 @@ async function newTurn(deps: StepDeps, input: DispatchInput): Promise<Found> {
 async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   const context = Context.current();
   const workflow = deps.temporal.workflow.getHandle(context.info.workflowExecution?.workflowId ?? '');
-  const shown = (of: LiveTurn): AgentProgress =>
-    deps.temporalContent === 'none' ? withoutWords(of.progress()) : of.progress();
+  const reported = (of: LiveTurn): AgentProgress =>
+    deps.temporalContent === 'none' ? withoutText(of.progress()) : of.progress();
   const pacer = new ProgressPacer((progress) => workflow.signal(AGENT_PROGRESS, progress));
   const beat = (): void => {
     context.heartbeat(turn.heartbeat());
-    pacer.offer(shown(turn));
+    pacer.offer(reported(turn));
   };
   beat();
   const timer = setInterval(beat, HEARTBEAT_MS);
   let warned: Promise<void> | undefined;
-  const off = turn.onProgress(() => {
-    pacer.offer(shown(turn));
+  const unsubscribe = turn.onProgress(() => {
+    pacer.offer(reported(turn));
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
   // The attempt that follows may adopt the turn before this one hears that it is over.
   const { attempt } = turn;
-  let looking: NodeJS.Timeout | undefined;
+  let polling: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
-    const look = async (): Promise<void> => {
+    const poll = async (): Promise<void> => {
       if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return; // Postgres away: the next look tells
       // The closing steps stop the turn: what it has written is theirs to collect.
       const message = `task ${turn.taskId}: its row was ended or deleted while the agent worked`;
       reject(new LonghaulError('task_gone', message));
     };
-    looking = setInterval(() => void look(), ROW_LOOK_MS);
+    polling = setInterval(() => void poll(), ROW_POLL_MS);
   });
   try {
     return await Promise.race([turn.result, context.cancelled, ended]);
   } catch (error) {
     if (error instanceof CancelledFailure && context.cancellationSignal.aborted)
-      await letGo(deps, { turn, attempt, cancelled: error });
+      await handleCancellation(deps, { turn, attempt, cancelled: error });
     throw error;
   } finally {
     clearInterval(timer);
-    clearInterval(looking);
-    off();
+    clearInterval(polling);
+    unsubscribe();
     await warned;
   }
 }
 
 /** Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. */
-async function letGo(
+async function handleCancellation(
   { turns }: StepDeps,
   { turn, attempt, cancelled }: { turn: LiveTurn; attempt: number; cancelled: CancelledFailure },
 ): Promise<never> {
@@ -193,7 +193,7 @@ async function letGo(
   }
   // Timed out, paused, reset or unknown to the server: this process is well, so the turn goes on for the
   // attempt that follows, which may have adopted it already.
-  if (turn.attempt === attempt) turns.leave(turn);
+  if (turn.attempt === attempt) turns.unwatch(turn);
   setTimeout(() => {
     if (turn.attempt === attempt) void turn.stop('abandoned');
   }, ADOPTION_GRACE_MS).unref();

@@ -8,8 +8,8 @@ import type { Logger } from 'pino';
 import type { Sql } from '../store/sql.ts';
 import { putWorkerMetrics } from '../store/worker-metrics.ts';
 
-const EVERY_MS = 10_000;
-const ASK_MS = 5_000;
+const EXPORT_INTERVAL_MS = 10_000;
+const FETCH_TIMEOUT_MS = 5_000;
 
 export interface MetricsExport {
   readonly sql: Sql;
@@ -26,13 +26,13 @@ export async function exportMetrics({ sql, worker, address, log, signal }: Metri
   let failing = false;
   while (!signal.aborted) {
     try {
-      const answer = await fetch(`http://${address}/metrics`, { signal: AbortSignal.timeout(ASK_MS) });
-      await putWorkerMetrics(sql, worker, await answer.text());
+      const response = await fetch(`http://${address}/metrics`, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+      await putWorkerMetrics(sql, worker, await response.text());
       failing = false;
     } catch (error) {
       if (!failing) log.warn({ err: error }, 'metrics were not exported; the next attempt follows');
       failing = true;
     }
-    await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined);
+    await sleep(EXPORT_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -22,7 +22,7 @@ import { withSentences } from './withhold.ts';
 
 /** Users read it in lists. */
 const MAX_SUMMARY_CHARS = 500;
-const CANCEL_MS = 5_000;
+const CANCEL_TIMEOUT_MS = 5_000;
 
 export function makeFinishTask({ sql, temporal, temporalContent, log }: StepDeps) {
   return async function finishTask(input: FinishInput): Promise<TaskResult> {
@@ -37,7 +37,7 @@ async function cancelRun(temporal: StepDeps['temporal'], log: StepDeps['log']): 
   const { workflowId = '', runId } = Context.current().info.workflowExecution ?? {};
   try {
     const handle = temporal.workflow.getHandle(workflowId, runId);
-    await temporal.withDeadline(Date.now() + CANCEL_MS, () => handle.cancel());
+    await temporal.withDeadline(Date.now() + CANCEL_TIMEOUT_MS, () => handle.cancel());
   } catch (error) {
     // A user may have cancelled the run in the Web UI: Temporal refuses a second cancel.
     log.debug({ err: error, workflow_id: workflowId }, 'the cancel of a run was not requested');
@@ -48,7 +48,7 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
   const task = await lockTaskToEnd(tx, given.taskId);
   if (!task) return { state: 'failed', code: 'task_gone', summary: 'The task was deleted while it ran.' };
   if (isFinal(task.state)) return afterEnd(tx, task, given.taskId);
-  const input = withWords(given, task);
+  const input = withWithheldText(given, task);
   if (task.session_id) await endAttempts(tx, input.taskId, task.session_id);
   const summary = await summaryOf(tx, task, input);
   if (task.session_id) {
@@ -64,16 +64,16 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
 }
 
 /** Text that was kept out of Temporal comes from the row: sentences of steps, and the reason of a cancel. */
-function withWords(given: FinishInput, task: TaskToEnd): FinishInput {
+function withWithheldText(given: FinishInput, task: TaskToEnd): FinishInput {
   const { end, keptWorktree: kept } = given;
   return {
     ...given,
-    end: endWithWords(end, task),
+    end: endWithSentences(end, task),
     ...(kept === undefined ? {} : { keptWorktree: withSentences(kept, task.withheld) }),
   };
 }
 
-function endWithWords(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd): TaskEnd {
+function endWithSentences(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd): TaskEnd {
   if (end.state === 'failed') return { ...end, message: withSentences(end.message, withheld) };
   if (end.state === 'cancelled') {
     const reason = end.reason ?? cancel_reason;
@@ -130,8 +130,8 @@ async function summaryOf(tx: Tx, task: TaskToEnd, { taskId, end, keptWorktree }:
     keptWorktree === undefined || !task.worktree_path
       ? ''
       : ` The worktree was kept at ${task.worktree_path}: ${keptWorktree}`;
-  const said = await headline(tx, task, taskId, end);
-  return cut(said, MAX_SUMMARY_CHARS - Math.min(kept.length, MAX_SUMMARY_CHARS / 2)) + cut(kept, MAX_SUMMARY_CHARS / 2);
+  const text = await headline(tx, task, taskId, end);
+  return cut(text, MAX_SUMMARY_CHARS - Math.min(kept.length, MAX_SUMMARY_CHARS / 2)) + cut(kept, MAX_SUMMARY_CHARS / 2);
 }
 
 /** With the whole reason, which the summary cuts, and what the user must do. */

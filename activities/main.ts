@@ -9,7 +9,7 @@ import { makeOpenSession } from './open-session.ts';
 import { makePublishProgress } from './publish-progress.ts';
 import { makeQueueChange } from './queue-change.ts';
 import { makeRemoveWorktree } from './remove-worktree.ts';
-import { patiently, step, type StepDeps } from './step.ts';
+import { retryWhileDatabaseDown, step, type StepDeps } from './step.ts';
 import { withholding } from './withhold.ts';
 
 export interface StepsByQueue {
@@ -33,18 +33,22 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
       publishProgress: withholding(deps, 'publishProgress', step('publishProgress', log, makePublishProgress(deps))),
     },
     host: {
-      diffWorktree: withholding(deps, 'diffWorktree', step('diffWorktree', log, patiently(makeDiffWorktree(deps)))),
+      diffWorktree: withholding(
+        deps,
+        'diffWorktree',
+        step('diffWorktree', log, retryWhileDatabaseDown(makeDiffWorktree(deps))),
+      ),
       removeWorktree: withholding(
         deps,
         'removeWorktree',
-        step('removeWorktree', log, patiently(makeRemoveWorktree(deps))),
+        step('removeWorktree', log, retryWhileDatabaseDown(makeRemoveWorktree(deps))),
       ),
     },
     agents: {
       createWorktree: withholding(
         deps,
         'createWorktree',
-        step('createWorktree', log, patiently(makeCreateWorktree(deps))),
+        step('createWorktree', log, retryWhileDatabaseDown(makeCreateWorktree(deps))),
       ),
       dispatchAgent: withholding(deps, 'dispatchAgent', step('dispatchAgent', log, makeDispatchAgent(deps))),
     },

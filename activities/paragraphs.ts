@@ -4,7 +4,7 @@
  * of the streamed text, so a reader that only appends deltas has the same text as the row.
  */
 
-/** Of what was said last: the rest does not matter for a break. */
+/** Of what was earlier last: the rest does not matter for a break. */
 const TAIL_CHARS = 16;
 
 export class Paragraphs {
@@ -12,9 +12,9 @@ export class Paragraphs {
   #messageId: string | undefined;
   #broken: boolean;
 
-  /** `said`: by earlier attempts. What comes now is another paragraph than that. */
-  constructor(said = '') {
-    this.#tail = said.slice(-TAIL_CHARS);
+  /** `earlier`: by earlier attempts. What comes now is another paragraph than that. */
+  constructor(earlier = '') {
+    this.#tail = earlier.slice(-TAIL_CHARS);
     this.#broken = true;
   }
 

@@ -53,7 +53,7 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   if (worked.length > 0) await startOver(start, filesAreGone ? FILES_GONE : CANNOT_LOAD);
   else if (folderNow(start) === 'none') await remakeWorktree(start);
   // The turn's own session began from the conversation, or because that was lost: either way it is not tried again.
-  if (conversation && !known) return { ...(await goOn(start, conversation)), prompt: input };
+  if (conversation && !known) return { ...(await continueConversation(start, conversation)), prompt: input };
   if (known && known === conversation) warnOfLostConversation(start);
   const agent = await openAgent(start);
   return { agent, session: await agent.newSession(choicesOf(start.task)), prompt: input };
@@ -92,7 +92,7 @@ async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentIn
  * The session's next task in the conversation of its earlier ones. An agent that fails at loading it would fail at
  * each task to come: a new conversation begins then, in the same process if that lives, as some start slowly.
  */
-async function goOn(start: AgentStart, conversation: AgentSessionId): Promise<AgentInSession> {
+async function continueConversation(start: AgentStart, conversation: AgentSessionId): Promise<AgentInSession> {
   let agent = await openAgent(start);
   try {
     const session = await agent.resume?.load(conversation, choicesOf(start.task));

@@ -35,7 +35,7 @@ export class TurnRecorder {
   tool: string | undefined;
   #reasoningChars: number;
   #paragraphs: Readonly<Record<'text' | 'reasoning', Paragraphs>>;
-  #told = new Set<'text' | 'reasoning' | 'tool calls'>();
+  #warned = new Set<'text' | 'reasoning' | 'tool calls'>();
 
   /** `view` is what earlier attempts left of the message. */
   constructor(of: RecordedMessage, emit: (frame: FrameBody) => void, view: MessageView = emptyMessage()) {
@@ -51,9 +51,9 @@ export class TurnRecorder {
     this.#emit(frame);
   }
 
-  record(said: AgentEvent): void {
+  record(received: AgentEvent): void {
     // Here already, so that this view and what readers fold from the log are the same.
-    const event = wellFormed(said);
+    const event = wellFormed(received);
     switch (event.kind) {
       case 'text':
         return this.#text(this.#paragraphs.text.next(event.text, event.messageId));
@@ -80,32 +80,32 @@ export class TurnRecorder {
     if (this.view.totalChars <= MAX_CONTENT_CHARS + STREAMED_BEYOND_CHARS) {
       const before = this.view.totalChars;
       this.#add({ type: 'delta', ...this.#of, content: text });
-      return this.#tellCut('text', { before, after: this.view.totalChars, kept: MAX_CONTENT_CHARS });
+      return this.#warnIfCut('text', { before, after: this.view.totalChars, kept: MAX_CONTENT_CHARS });
     }
     this.view.totalChars += text.length;
-    this.#tell('text', 'written', MAX_CONTENT_CHARS);
+    this.#warnOfOverflow('text', 'written', MAX_CONTENT_CHARS);
   }
 
   #reasoning(text: string): void {
     if (this.#reasoningChars > MAX_REASONING_CHARS + STREAMED_BEYOND_CHARS) {
-      return this.#tell('reasoning', 'thought', MAX_REASONING_CHARS);
+      return this.#warnOfOverflow('reasoning', 'thought', MAX_REASONING_CHARS);
     }
     const before = this.#reasoningChars;
     this.#reasoningChars += text.length;
     this.#add({ type: 'reasoning_delta', ...this.#of, content: text });
-    this.#tellCut('reasoning', { before, after: this.#reasoningChars, kept: MAX_REASONING_CHARS });
+    this.#warnIfCut('reasoning', { before, after: this.#reasoningChars, kept: MAX_REASONING_CHARS });
   }
 
   /** Where the message ends and the stream does not. */
-  #tellCut(what: string, { before, after, kept }: { before: number; after: number; kept: number }): void {
+  #warnIfCut(what: string, { before, after, kept }: { before: number; after: number; kept: number }): void {
     if (before > kept || after <= kept) return;
     const message = `The message keeps the first ${kept} characters of the agent's ${what}: what follows is only streamed.`;
     this.#emit({ type: 'warning', message });
   }
 
-  #tell(what: 'text' | 'reasoning', verb: string, kept: number): void {
-    if (this.#told.has(what)) return;
-    this.#told.add(what);
+  #warnOfOverflow(what: 'text' | 'reasoning', verb: string, kept: number): void {
+    if (this.#warned.has(what)) return;
+    this.#warned.add(what);
     const message =
       `The agent has ${verb} more than ${kept + STREAMED_BEYOND_CHARS} characters: ` +
       `the rest is not shown, and the message keeps the first ${kept}.`;
@@ -114,8 +114,8 @@ export class TurnRecorder {
 
   #toolCall(call: ToolCall): void {
     const { toolCalls } = this.view;
-    if (toolCalls.size >= MAX_TOOL_CALLS && !toolCalls.has(call.tool_call_id) && !this.#told.has('tool calls')) {
-      this.#told.add('tool calls');
+    if (toolCalls.size >= MAX_TOOL_CALLS && !toolCalls.has(call.tool_call_id) && !this.#warned.has('tool calls')) {
+      this.#warned.add('tool calls');
       const message = `The agent has made more than ${MAX_TOOL_CALLS} tool calls: the message keeps the newest.`;
       this.#emit({ type: 'warning', message });
     }
@@ -145,7 +145,7 @@ export class TurnRecorder {
     this.tool = undefined;
     this.#reasoningChars = 0;
     this.#paragraphs = { text: new Paragraphs(), reasoning: new Paragraphs() };
-    this.#told.clear();
+    this.#warned.clear();
     this.#add({ type: 'message_reset', ...this.#of, reason });
   }
 

@@ -23,9 +23,9 @@ const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVIT
 /** Runs looked at together. */
 const CONCURRENCY = 16;
 /** A Temporal that hangs must not keep a worker from its work. */
-const RUN_MS = 5_000;
+const RUN_TIMEOUT_MS = 5_000;
 /** Between two looks for workers of the host that have died. */
-const LOOK_MS = 3_000;
+const POLL_INTERVAL_MS = 3_000;
 
 export interface Recovery {
   readonly sql: Sql;
@@ -77,7 +77,7 @@ async function recoverRuns(recovery: Recovery, runs: Iterable<string>): Promise<
  */
 export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    await sleep(POLL_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
     try {
       if (!signal.aborted && (await endLostAttempts(recovery)) > 0) await recoverSteps(recovery);
     } catch (error) {
@@ -94,7 +94,7 @@ async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
   const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle')";
   const ids: string[] = [];
   try {
-    await temporal.withDeadline(Date.now() + RUN_MS, async () => {
+    await temporal.withDeadline(Date.now() + RUN_TIMEOUT_MS, async () => {
       for await (const { workflowId } of temporal.workflow.list({ query })) ids.push(workflowId);
     });
   } catch (error) {
@@ -105,7 +105,7 @@ async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
 
 async function recoverRun({ temporal, host, log }: Recovery, workflowId: string): Promise<void> {
   try {
-    await temporal.withDeadline(Date.now() + RUN_MS, () => failLostSteps({ temporal, host, log }, workflowId));
+    await temporal.withDeadline(Date.now() + RUN_TIMEOUT_MS, () => failLostSteps({ temporal, host, log }, workflowId));
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return;
     log.warn({ workflow_id: workflowId, err: error }, 'a run waits for its timeouts: it could not be looked at');

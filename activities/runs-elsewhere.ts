@@ -4,9 +4,9 @@ import type { Logger } from 'pino';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { processOf } from './worker-identity.ts';
 
-const LOOK_MS = 1_000;
+const CHECK_INTERVAL_MS = 1_000;
 /** A poll is answered or given up after a minute; Temporal names a poller for five. */
-const POLL_MS = 75_000;
+const POLLER_EXPIRES_MS = 75_000;
 
 export interface RunsElsewhere {
   readonly host: string;
@@ -27,14 +27,14 @@ export async function untilServedElsewhere(of: RunsElsewhere, signal: AbortSigna
     } catch (error) {
       of.log.warn({ err: error }, 'other workers were not looked for; this is tried again');
     }
-    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    await sleep(CHECK_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
   }
 }
 
 async function isServedElsewhere({ host, identity, pollers, draining }: RunsElsewhere): Promise<boolean> {
   const [polling, drains] = await Promise.all([pollers(), draining()]);
   return polling.some((poller) => {
-    if (poller.identity === identity || Date.now() - poller.at.getTime() > POLL_MS) return false;
+    if (poller.identity === identity || Date.now() - poller.at.getTime() > POLLER_EXPIRES_MS) return false;
     const process = processOf(poller.identity, host);
     return !process || (isAlive(process) && !drains.some(({ pid }) => pid === process.pid));
   });

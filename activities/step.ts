@@ -112,14 +112,14 @@ export function retryIn(pauseMs: number, { code, message }: LonghaulError): Appl
   return ApplicationFailure.create({ type: code, message: shortened(message), nextRetryDelay: pauseMs });
 }
 
-function shortened(said: string): string {
-  return shorten(said.toWellFormed(), MAX_MESSAGE_CHARS);
+function shortened(text: string): string {
+  return shorten(text.toWellFormed(), MAX_MESSAGE_CHARS);
 }
 
 /** The cause, for its stack: of failures that we have no name for. */
-function failure(type: ErrorCode, said: string, nonRetryable: boolean, cause?: unknown): ApplicationFailure {
-  const message = shortened(said);
-  const whole = message === said;
+function failure(type: ErrorCode, text: string, nonRetryable: boolean, cause?: unknown): ApplicationFailure {
+  const message = shortened(text);
+  const whole = message === text;
   return ApplicationFailure.create({ type, message, nonRetryable, ...(whole && cause instanceof Error && { cause }) });
 }
 
@@ -128,13 +128,13 @@ function isNoSpace(error: unknown): boolean {
   return code === 'ENOSPC' || code === '53100'; // 53100: Postgres' own disk_full
 }
 
-const PATIENCE_MS = 1_000;
+const DATABASE_RETRY_MS = 1_000;
 
 /**
  * For a step whose retries are counted because git may fail for good: while Postgres is away it is begun again
  * here, which counts nothing. A step may be run twice; that is what steps are.
  */
-export function patiently<In, Out>(run: (input: In) => Promise<Out>): (input: In) => Promise<Out> {
+export function retryWhileDatabaseDown<In, Out>(run: (input: In) => Promise<Out>): (input: In) => Promise<Out> {
   return async (input) => {
     const context = Context.current();
     for (;;) {
@@ -143,7 +143,7 @@ export function patiently<In, Out>(run: (input: In) => Promise<Out>): (input: In
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
         context.heartbeat();
-        await context.sleep(PATIENCE_MS);
+        await context.sleep(DATABASE_RETRY_MS);
       }
     }
   };

@@ -54,10 +54,10 @@ export interface TurnStart {
 }
 
 export function startTurn(deps: StepDeps, start: TurnStart): LiveTurn {
-  return new Turn(deps, start);
+  return new RunningTurn(deps, start);
 }
 
-class Turn implements LiveTurn {
+class RunningTurn implements LiveTurn {
   readonly #deps: StepDeps;
   readonly #task: TurnTask;
   readonly #taken: Taken;
@@ -139,7 +139,7 @@ class Turn implements LiveTurn {
 
   async #run(): Promise<DispatchResult> {
     try {
-      const end = await this.#takeTurn();
+      const end = await this.#runAgent();
       if (end.kind === 'stopped') throw this.#stopped();
       return end.kind === 'failed' ? await this.#endedBadly(end) : await this.#finish(end);
     } catch (error) {
@@ -155,7 +155,7 @@ class Turn implements LiveTurn {
     }
   }
 
-  async #takeTurn(): Promise<TurnEnd> {
+  async #runAgent(): Promise<TurnEnd> {
     const { earlier, sessionId } = this.#taken;
     if (earlier.length > 0) await this.#endEarlier(earlier);
     const of = this.#message;
@@ -240,8 +240,8 @@ class Turn implements LiveTurn {
    * What a shutdown cuts off has not failed: it stays open until the next attempt, which tells its agent of it.
    */
   #isLeftOpen(event: AgentEvent): boolean {
-    const goesOn = this.#stopReason === 'shutdown' || this.#stopReason === 'abandoned';
-    return goesOn && event.kind === 'tool_call' && event.call.status === 'failed';
+    const continues = this.#stopReason === 'shutdown' || this.#stopReason === 'abandoned';
+    return continues && event.kind === 'tool_call' && event.call.status === 'failed';
   }
 
   /** The agent lives and says why it did not come to its end. */

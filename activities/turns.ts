@@ -5,7 +5,7 @@ import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
 import type { AgentProgress } from '../contract/task.ts';
 
 /** A question to a database that does not answer must not keep the next one, on another connection, from being asked. */
-const HANGS_MS = 30_000;
+const HUNG_AFTER_MS = 30_000;
 
 /** Why a turn is stopped. Only `cancel` is a person's wish. */
 export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing';
@@ -28,13 +28,13 @@ export interface LiveTurn {
 export class TurnRegistry {
   readonly #turns = new Map<TaskId, LiveTurn>();
   /** Turns that no attempt watches at the moment. */
-  readonly #left = new Set<LiveTurn>();
+  readonly #unwatched = new Set<LiveTurn>();
   readonly #queues = new Map<TaskId, Promise<unknown>>();
 
   /** Runs `work` once what was given before for this task has settled, or hangs. */
   async inOrder<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {
     const before = this.#queues.get(taskId);
-    const mine = (before === undefined ? Promise.resolve() : settledOrLate(before)).then(work);
+    const mine = (before === undefined ? Promise.resolve() : settledOrHung(before)).then(work);
     this.#queues.set(taskId, mine);
     try {
       return await mine;
@@ -51,7 +51,7 @@ export class TurnRegistry {
   add(turn: LiveTurn): void {
     this.#turns.set(turn.taskId, turn);
     const forget = (): void => {
-      this.#left.delete(turn);
+      this.#unwatched.delete(turn);
       if (this.#turns.get(turn.taskId) === turn) this.#turns.delete(turn.taskId);
     };
     turn.result.then(forget, forget);
@@ -62,17 +62,17 @@ export class TurnRegistry {
   }
 
   /** Its attempt is over: it lives on for the next one. */
-  leave(turn: LiveTurn): void {
-    if (this.#turns.get(turn.taskId) === turn) this.#left.add(turn);
+  unwatch(turn: LiveTurn): void {
+    if (this.#turns.get(turn.taskId) === turn) this.#unwatched.add(turn);
   }
 
   adopt(turn: LiveTurn, attempt: number): void {
-    this.#left.delete(turn);
+    this.#unwatched.delete(turn);
     turn.adopt(attempt);
   }
 
-  get anyLeft(): boolean {
-    return this.#left.size > 0;
+  get hasUnwatched(): boolean {
+    return this.#unwatched.size > 0;
   }
 
   async stop(taskId: TaskId, reason: StopReason): Promise<void> {
@@ -84,10 +84,10 @@ export class TurnRegistry {
   }
 }
 
-async function settledOrLate(work: Promise<unknown>): Promise<void> {
-  const late = new AbortController();
-  const bound = sleep(HANGS_MS, undefined, { signal: late.signal });
+async function settledOrHung(work: Promise<unknown>): Promise<void> {
+  const settled = new AbortController();
+  const bound = sleep(HUNG_AFTER_MS, undefined, { signal: settled.signal });
   await Promise.race([work, bound]).catch(() => {});
-  late.abort();
+  settled.abort();
   await bound.catch(() => {});
 }

@@ -16,27 +16,30 @@ export function withholding<In extends StepInput, Out>(
 ): (input: In) => Promise<Out> {
   if (temporalContent === 'full') return run;
   // Without the database the sentence is lost, not the task.
-  const leave = async ({ taskId }: In, text: string, as = step): Promise<string> => {
+  const replace = async ({ taskId }: In, text: string, as = step): Promise<string> => {
     await withhold(sql, { taskId, step: as, text }).catch(() => undefined);
     return withheldBy(as);
   };
   return async (input) => {
     try {
       const result = await run(input);
-      const said = sentenceOf(result);
-      const kept = said === undefined ? result : { ...result, [said.key]: await leave(input, said.text) };
+      const sentence = sentenceOf(result);
+      const kept = sentence === undefined ? result : { ...result, [sentence.key]: await replace(input, sentence.text) };
       const failure: unknown = typeof kept === 'object' && kept !== null ? Reflect.get(kept, 'failure') : undefined;
-      const why = sentenceOf(failure);
-      if (why === undefined) return kept;
+      const failureSentence = sentenceOf(failure);
+      if (failureSentence === undefined) return kept;
       return {
         ...kept,
-        failure: { ...(failure as object), [why.key]: await leave(input, why.text, `${step}Failure`) },
+        failure: {
+          ...(failure as object),
+          [failureSentence.key]: await replace(input, failureSentence.text, `${step}Failure`),
+        },
       };
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
       const { type, nonRetryable, nextRetryDelay } = error;
       throw ApplicationFailure.create({
-        message: await leave(input, error.message),
+        message: await replace(input, error.message),
         ...(type && { type }),
         ...(nonRetryable && { nonRetryable }),
         ...(nextRetryDelay !== undefined && nextRetryDelay !== null && { nextRetryDelay }),
@@ -58,12 +61,12 @@ function sentenceOf(result: unknown): { key: 'message' | 'reason'; text: string 
 /** For the finish step: the text with what steps had left. */
 export function withSentences(text: string, left: unknown): string {
   return text.replaceAll(WITHHELD, (mark, step: string) => {
-    const sentence: unknown = typeof left === 'object' && left !== null ? Reflect.get(left, step) : undefined;
-    return typeof sentence === 'string' ? sentence : `${mark}: the log of the worker has it`;
+    const stored: unknown = typeof left === 'object' && left !== null ? Reflect.get(left, step) : undefined;
+    return typeof stored === 'string' ? stored : `${mark}: the log of the worker has it`;
   });
 }
 
 /** What a turn is at, without its words. */
-export function withoutWords({ tool: _tool, plan, ...progress }: AgentProgress): AgentProgress {
+export function withoutText({ tool: _tool, plan, ...progress }: AgentProgress): AgentProgress {
   return { ...progress, ...(plan && { plan: { done: plan.done, total: plan.total } }) };
 }

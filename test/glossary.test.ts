@@ -30,9 +30,9 @@ function readGlossary(): Entry[] {
 }
 
 /** Names that have an avoided word. The test fails for an entry that no source declares any more; the list shrinks to empty. */
-const REMAINING: readonly string[] = [
-  'Stage away bell goOn goesOn hearCodex letGo patiently stage told toldOfRetries wish',
-].flatMap((line) => line.split(' '));
+const REMAINING: readonly string[] = ['Stage away bell hearCodex stage toldOfRetries'].flatMap((line) =>
+  line.split(' '),
+);
 
 /** An avoided word may be several: `data dir` is found in `dataDirOf`. A plural counts as its singular. */
 function avoidedWordIn(name: string, avoided: readonly string[]): string | undefined {

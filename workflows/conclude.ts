@@ -12,12 +12,12 @@ export async function concluded(result: TaskResult): Promise<TaskResult> {
     case 'completed':
       return result;
     case 'failed':
-      throw ApplicationFailure.create({ type: code, message: result.summary || elsewhere(), nonRetryable: true });
+      throw ApplicationFailure.create({ type: code, message: result.summary || seeShow(), nonRetryable: true });
     case 'cancelled':
       // A run whose cancel was not requested would end as failed. The request cancels this scope, which ends the wait.
       await condition(() => false, CANCEL_COMES_WITHIN);
-      throw new CancelledFailure(result.summary || elsewhere());
+      throw new CancelledFailure(result.summary || seeShow());
   }
 }
 
-const elsewhere = (): string => `\`longhaul show ${workflowInfo().workflowId.replace('task-', '')}\` says why.`;
+const seeShow = (): string => `\`longhaul show ${workflowInfo().workflowId.replace('task-', '')}\` says why.`;

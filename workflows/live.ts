@@ -40,15 +40,15 @@ export interface LiveTask {
   cancelReason(): { reason?: string } | undefined;
   enter(step: string, phase: Phase): void;
   /** The task waits for a provider's limit; resolves when rows and followers have been told until when. */
-  waits(attempt: number, until: string): Promise<void>;
+  enterLimitWait(attempt: number, until: string): Promise<void>;
   /** It waits no more but for a slot. */
-  goesOn(attempt: number): Promise<void>;
+  enterSlotWait(attempt: number): Promise<void>;
   ended(end: TaskEnd): void;
   /** Resolves when no message handler is at work. */
   drained(): Promise<void>;
 }
 
-export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Commands): LiveTask {
+export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Commands): LiveTask {
   const scope = new CancellationScope({ cancellable: true });
   const root = CancellationScope.current();
   let status: TaskStatus = { phase: 'queued', step: 'open session', cancelRequested: false };
@@ -80,8 +80,8 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
     await relayed;
   };
 
-  setHandler(defineSignal<[unknown]>(CANCEL_TASK), (wish) => {
-    cancel ??= cancelOf(wish);
+  setHandler(defineSignal<[unknown]>(CANCEL_TASK), (request) => {
+    cancel ??= cancelOf(request);
     show({ cancelRequested: true });
     scope.cancel();
   });
@@ -105,12 +105,12 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
     cancellable: (work) => scope.run(work),
     cancelReason: () => ((cancel ?? root.consideredCancelled) ? { ...cancel } : undefined),
     enter: (step, phase) => show({ step, phase }),
-    waits: async (attempt, until) => {
+    enterLimitWait: async (attempt, until) => {
       show({ step: 'wait for the limit', phase: 'waiting_limit', waitsUntil: until });
       search('waiting_limit');
       await relay({ phase: 'waiting_limit', attempt, waitsUntil: until });
     },
-    goesOn: async (attempt) => {
+    enterSlotWait: async (attempt) => {
       show({ step: 'wait for a slot', phase: 'queued' });
       search('queued');
       await relay({ phase: 'queued', attempt });
@@ -125,13 +125,13 @@ export function openTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: Comm
 
 // Whoever may speak to Temporal may send anything. What a run cannot take would fail its workflow task, again and again.
 
-function cancelOf(wish: unknown): CancelTask {
-  const reason = isRecord(wish) ? wish['reason'] : undefined;
+function cancelOf(request: unknown): CancelTask {
+  const reason = isRecord(request) ? request['reason'] : undefined;
   return typeof reason === 'string' ? { reason } : {};
 }
 
-function isProgress(said: unknown): said is AgentProgress {
-  return isRecord(said) && Number.isSafeInteger(said['attempt']) && PHASES.some((phase) => phase === said['phase']);
+function isProgress(value: unknown): value is AgentProgress {
+  return isRecord(value) && Number.isSafeInteger(value['attempt']) && PHASES.some((phase) => phase === value['phase']);
 }
 
 type GivenAnswer = Omit<AnswerInput, 'taskId'>;
@@ -175,11 +175,11 @@ function describe(taskId: TaskId, status: TaskStatus): string {
     lines.push(`The agent's provider has a usage limit, lifted at ${waitsUntil}: the task goes on then.`);
   if (cancelRequested && !end) lines.push('A cancel was asked for; the task is being stopped.');
   if (progress) {
-    const said = [`attempt ${progress.attempt}`];
-    if (progress.toolCalls) said.push(`${progress.toolCalls} tool ${progress.toolCalls === 1 ? 'call' : 'calls'}`);
-    if (progress.plan) said.push(`plan ${progress.plan.done}/${progress.plan.total}`);
-    if (progress.tokens) said.push(`${progress.tokens} tokens`);
-    lines.push(said.join(' · '));
+    const facts = [`attempt ${progress.attempt}`];
+    if (progress.toolCalls) facts.push(`${progress.toolCalls} tool ${progress.toolCalls === 1 ? 'call' : 'calls'}`);
+    if (progress.plan) facts.push(`plan ${progress.plan.done}/${progress.plan.total}`);
+    if (progress.tokens) facts.push(`${progress.tokens} tokens`);
+    lines.push(facts.join(' · '));
     if (progress.tool && phase !== 'ended') lines.push(`now: ${progress.tool}`);
     if (progress.plan?.current && phase !== 'ended') lines.push(`doing: ${progress.plan.current}`);
   }

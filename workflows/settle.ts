@@ -5,13 +5,13 @@
 import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';
 import type { SettleInput, TaskResult } from '../contract/task.ts';
-import { openTask } from './live.ts';
+import { makeLiveTask } from './live.ts';
 import { steps } from './steps.ts';
 
 export async function settle(input: SettleInput): Promise<TaskResult> {
   const { taskId, host, end } = input;
   const commands = commandsOf(input);
   const run = steps(host, commands);
-  const live = openTask(taskId, run, commands);
+  const live = makeLiveTask(taskId, run, commands);
   return closeTask({ taskId, run, live, end, partial: true, truthfulEnd: false });
 }

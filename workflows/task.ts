@@ -8,15 +8,15 @@ import { closeTask } from './close.ts';
 import { concluded } from './conclude.ts';
 import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from '../contract/task.ts';
 import { endOf } from './end.ts';
-import { openTask } from './live.ts';
+import { makeLiveTask } from './live.ts';
 import { steps } from './steps.ts';
-import { takeTurn } from './take-turn.ts';
+import { dispatchTurn } from './dispatch-turn.ts';
 
 export async function task(input: TaskInput): Promise<TaskResult> {
   const { taskId } = input;
   const commands = commandsOf(input);
   const run = steps(input.host, commands);
-  const live = openTask(taskId, run, commands); // message handlers, before the first await
+  const live = makeLiveTask(taskId, run, commands); // message handlers, before the first await
   let end: TaskEnd = { state: 'completed' };
   let partial = true;
   try {
@@ -31,7 +31,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
       }
       live.enter('create worktree', 'queued');
       await run.createWorktree({ taskId });
-      const turn = await takeTurn({ taskId, run, live, commands, agent: place.agent ?? 'the agent' });
+      const turn = await dispatchTurn({ taskId, run, live, commands, agent: place.agent ?? 'the agent' });
       if (turn.kind === 'failed') end = { state: 'failed', code: turn.code, message: turn.message };
       partial = turn.kind === 'failed';
     });

@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { patiently, step, withHeartbeat } from '../../activities/step.ts';
+import { retryWhileDatabaseDown, step, withHeartbeat } from '../../activities/step.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 
 const environment = () => new MockActivityEnvironment({ attempt: 3 }, { logger: new DefaultLogger('ERROR', () => {}) });
@@ -105,15 +105,15 @@ test('while Postgres is away a step that must not use up its attempts is begun a
     runs += 1;
     return runs < 3 ? Promise.reject(withCode('ECONNREFUSED')) : Promise.resolve('back');
   };
-  expect(await environment().run(patiently(work), undefined)).toBe('back');
+  expect(await environment().run(retryWhileDatabaseDown(work), undefined)).toBe('back');
   expect(runs).toBe(3);
-  const fails = patiently(() => Promise.reject(new LonghaulError('git_failed', 'no')));
+  const fails = retryWhileDatabaseDown(() => Promise.reject(new LonghaulError('git_failed', 'no')));
   await expect(environment().run(fails, undefined)).rejects.toMatchObject({ code: 'git_failed' });
 });
 
 test('a cancel ends the wait for Postgres', async () => {
   const env = environment();
-  const work = patiently(() => {
+  const work = retryWhileDatabaseDown(() => {
     env.cancel();
     return Promise.reject(withCode('CONNECTION_CLOSED'));
   });

@@ -6,7 +6,7 @@ import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
 import type { LiveTask } from './live.ts';
 import { short, type TaskSteps } from './steps.ts';
 
-export interface TurnToTake {
+export interface TurnToDispatch {
   readonly taskId: TaskId;
   readonly agent: string;
   readonly run: TaskSteps;
@@ -17,17 +17,17 @@ export interface TurnToTake {
 type TurnResult = Exclude<DispatchResult, { kind: 'waiting' }>;
 
 /** The step bounds how often it waits. A cancel ends a wait at once: the timer is in the cancellable scope. */
-export async function takeTurn({ taskId, agent, run, live, commands }: TurnToTake): Promise<TurnResult> {
+export async function dispatchTurn({ taskId, agent, run, live, commands }: TurnToDispatch): Promise<TurnResult> {
   let soFar: TurnSoFar | undefined = commands.limitWaits ? { waits: 0, attempt: 0 } : undefined;
   for (;;) {
     live.enter('dispatch agent', 'starting');
     const turn: DispatchResult = await run.dispatchAgent({ taskId, ...(soFar && { soFar }) }, agent);
     if (turn.kind !== 'waiting') return turn;
     soFar = { waits: (soFar?.waits ?? 0) + 1, attempt: turn.attempt };
-    await live.waits(turn.attempt, turn.until);
+    await live.enterLimitWait(turn.attempt, turn.until);
     // The workflow's own time, which is the same when it is replayed.
     const ms = Math.max(1, Date.parse(turn.until) - Date.now());
     await sleep(ms, { summary: `${short(agent)} has reached its provider's limit: goes on at ${turn.until}` });
-    await live.goesOn(turn.attempt);
+    await live.enterSlotWait(turn.attempt);
   }
 }
