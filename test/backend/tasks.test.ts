@@ -66,7 +66,14 @@ describe('what cannot be done is refused before there is a row', () => {
     ['an unknown session', { project_path: undefined, session_id: randomUUID() }, 404, 'session_not_found', /session/],
     ['a path that is not there', { project_path: '/nonexistent/x' }, 422, 'project_missing', /not exist/],
     ['an unknown agent', { agent: 'gpt' }, 422, 'agent_unknown', /demo/],
-    ['the policy ask', { permission_policy: 'ask' }, 422, 'not_supported_yet', /ask/],
+    ['a policy that there is not', { permission_policy: 'maybe' }, 400, 'invalid_input', /permission_policy/],
+    [
+      'a timeout of no time',
+      { permission_policy: 'ask', permission_timeout_s: 0 },
+      400,
+      'invalid_input',
+      /permission_timeout_s/,
+    ],
   ])('%s', async (_name, more, status, error_code, detail) => {
     const before = await tasksInTable();
     const answer = await submit(more);

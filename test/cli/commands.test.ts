@@ -262,7 +262,8 @@ test.each([
   ['an empty input', ['submit', '--agent', 'demo', ' ']],
   ['no agent to choose', ['submit', 'x']],
   ['an unknown agent', ['submit', '--agent', 'nobody', 'x']],
-  ['the policy ask', ['submit', '--agent', 'demo', '--policy', 'ask', 'x']],
+  ['an unknown policy', ['submit', '--agent', 'demo', '--policy', 'maybe', 'x']],
+  ['a timeout of no time', ['submit', '--agent', 'demo', '--policy', 'ask', '--ask-timeout', '0', 'x']],
   ['an unknown task', ['show', 'ffffffff']],
   ['a folder that is no repository', ['submit', '--agent', 'demo', '--project', '/', 'x']],
 ])('%s is wrong usage: exit 2 and a line on stderr', async (_name, args) => {
