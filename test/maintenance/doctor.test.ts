@@ -98,7 +98,7 @@ test('those that do not answer are unreachable, and their passwords stay secret'
   const env = envOf({ DATABASE_URL: 'postgres://u:sesame@127.0.0.1:9/x', TEMPORAL_ADDRESS: '127.0.0.1:9' });
   const checks = await examine(env);
   expect(named(checks, 'temporal server')?.detail).toBe(
-    "Temporal's namespace default does not answer: connect ECONNREFUSED 127.0.0.1:9",
+    "Temporal's namespace default does not respond: connect ECONNREFUSED 127.0.0.1:9",
   );
   const unreachable = checks.filter((check) => check.unreachable).map(({ name }) => name);
   expect(unreachable).toEqual(['database', 'temporal server']);
