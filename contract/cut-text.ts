@@ -1,35 +1,35 @@
 /**
- * The one way to cut text. A cut lies between code points: half a surrogate pair becomes U+FFFD in Postgres and in UTF-8,
- * and the character is lost. Bytes are cut and decoded by the same rule.
+ * The only functions that cut text. They cut between code points, because half a surrogate pair becomes U+FFFD in Postgres
+ * and in UTF-8, and the character is lost. `decodeHead` and `decodeTail` apply the same rule to bytes.
  *
- * `limit` counts UTF-16 units, as `length` does. This file is loaded inside the workflow sandbox: no Node built-ins.
+ * `limit` counts UTF-16 units, as `length` does. The workflow sandbox loads this file: it uses no Node built-ins.
  */
 
 const isHigh = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
 const isLow = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff;
 
-/** Whether a cut at `at` would separate the two halves of a pair. */
+/** Returns whether a cut at `at` separates the two halves of a pair. */
 const splitsPair = (text: string, at: number): boolean => isHigh(text.charCodeAt(at - 1)) && isLow(text.charCodeAt(at));
 
-/** The beginning: at most `limit` units. */
+/** Returns the beginning: at most `limit` units. */
 export function head(text: string, limit: number): string {
   if (text.length <= limit) return text;
   return text.slice(0, splitsPair(text, limit) ? limit - 1 : limit);
 }
 
-/** The end: at most `limit` units. */
+/** Returns the end: at most `limit` units. */
 export function tail(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const from = text.length - limit;
   return text.slice(splitsPair(text, from) ? from + 1 : from);
 }
 
-/** As `head`, with … for what is left out; at most `limit` units with it. */
+/** Returns the beginning, with … in place of the rest: at most `limit` units, including the … character. */
 export function shorten(text: string, limit: number): string {
   return text.length <= limit ? text : `${head(text, limit - 1)}…`;
 }
 
-/** Pieces of at most `limit` units, `limit` at least 2. */
+/** Yields pieces of at most `limit` units. `limit` must be at least 2, so that a pair fits into a piece. */
 export function* pieces(text: string, limit: number): Generator<string> {
   let rest = text;
   while (rest.length > limit) {
@@ -40,12 +40,12 @@ export function* pieces(text: string, limit: number): Generator<string> {
   if (rest !== '') yield rest;
 }
 
-/** UTF-8 whose end was cut off: a character that is not whole at the end is left out. */
+/** Decodes UTF-8 whose end was cut off. It omits an incomplete character at the end. */
 export function decodeHead(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes, { stream: true });
 }
 
-/** UTF-8 whose beginning was cut off: a character that is not whole at the beginning is left out. */
+/** Decodes UTF-8 whose beginning was cut off. It omits an incomplete character at the beginning. */
 export function decodeTail(bytes: Uint8Array): string {
   let from = 0;
   while (from < 3 && ((bytes[from] ?? 0) & 0xc0) === 0x80) from += 1;
@@ -53,13 +53,13 @@ export function decodeTail(bytes: Uint8Array): string {
 }
 
 /**
- * Joins what a sender cut in the middle of a pair: the first half is held until the text that follows it comes. One
- * for each stream of text.
+ * Joins a surrogate pair that a sender split between two texts: the joiner holds the first half until the next text
+ * arrives. Each stream of text needs its own joiner.
  */
 export class PairJoiner {
   #held = '';
 
-  /** What can be passed on now; perhaps nothing. */
+  /** Returns the text that can be forwarded now. The result may be empty. */
   join(text: string): string {
     const all = this.#held + text;
     this.#held = isHigh(all.charCodeAt(all.length - 1)) ? all.slice(-1) : '';

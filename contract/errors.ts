@@ -1,13 +1,13 @@
 /**
- * The one list of failures that Longhaul can name. A code is at once the Temporal failure type, the
- * `tasks.error_code` of a row and the API's `error_code`. Nobody parses messages.
+ * The list of all error codes. The Temporal failure type, `tasks.error_code` and the API's `error_code` are the same code.
+ * Programs read the code; they do not parse messages.
  *
- * This file is loaded inside the workflow sandbox: no Node built-ins, no imports.
+ * The workflow sandbox loads this file: it uses no Node built-ins and no imports.
  */
 export interface ErrorFacts {
-  /** Who can do something about it. */
+  /** The party that can fix the cause. */
   readonly origin: 'caller' | 'host' | 'agent' | 'provider' | 'operator';
-  /** May succeed later with nothing changed. */
+  /** The same request may succeed later, with nothing changed. */
   readonly retryable: boolean;
 }
 
@@ -48,7 +48,7 @@ export const ERRORS = {
   agent_start_timeout: { origin: 'agent', retryable: true },
   agent_stalled: { origin: 'agent', retryable: true },
   agent_crashed: { origin: 'agent', retryable: true },
-  /** Its program reported a failure by its exit code. */
+  /** The agent's program exited with a code other than 0. */
   agent_failed: { origin: 'agent', retryable: false },
   agent_protocol_error: { origin: 'agent', retryable: false },
   agent_session_lost: { origin: 'agent', retryable: false },
@@ -78,8 +78,8 @@ export function isErrorCode(value: unknown): value is ErrorCode {
 }
 
 /**
- * The one error class that crosses folders. `message` is a sentence a person can act on: what was
- * expected, what was found, what to do.
+ * The only error class that one folder throws and another one handles. `message` tells a user what was expected, what was
+ * found and what to do.
  */
 export class LonghaulError extends Error {
   readonly code: ErrorCode;
@@ -93,19 +93,19 @@ export class LonghaulError extends Error {
   }
 }
 
-/** Whether a system call failed with one of these codes (`ENOENT`, …). */
+/** Returns whether a system call failed with one of these codes (`ENOENT`, …). */
 export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
 }
 
-/** The text of a thrown value. A refused connection (AggregateError) has no message but a code. */
+/** Returns the text of a thrown value. A refused connection (AggregateError) has a code instead of a message. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message;
   return 'code' in error ? String(error.code) : error.name;
 }
 
-/** For the end of a `switch` over a closed union. */
+/** The default case of a `switch` over a closed union. */
 export function assertNever(value: never): never {
   throw new TypeError(`unexpected value: ${JSON.stringify(value)}`);
 }

@@ -1,4 +1,4 @@
-/** One entry of a session's log, as readers get it and as it is stored (`body` contains the fields of its type). */
+/** One entry of a session's log, as a reader receives it and as the table stores it (`body` has the fields of its type). */
 import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
 import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
 import type { ShownPhase, TaskState } from './task.ts';
@@ -16,7 +16,7 @@ export type FrameBody =
   | ({ readonly type: 'reasoning_delta'; readonly content: string } & OfMessage)
   | ({ readonly type: 'tool_call'; readonly call: ToolCall } & OfMessage)
   | ({ readonly type: 'plan'; readonly entries: readonly PlanEntry[] } & OfMessage)
-  /** The turn starts over: the content of this message so far is void. */
+  /** The turn starts over: a reader discards the content of this message so far. */
   | ({ readonly type: 'message_reset'; readonly reason: string } & OfMessage)
   | ({ readonly type: 'message_complete'; readonly status: 'complete' | 'failed' | 'cancelled' } & OfMessage)
   | ({
@@ -41,7 +41,7 @@ export type FrameBody =
       readonly error_code?: ErrorCode;
       readonly output_summary?: string;
       readonly attempt?: number;
-      /** In phase waiting_limit: when it continues, ISO 8601. */
+      /** In phase waiting_limit: when the task continues, ISO 8601. */
       readonly waits_until?: string;
     }
   | {
@@ -55,7 +55,7 @@ export type FrameBody =
   | { readonly type: 'change_state'; readonly change_id: ChangeId; readonly state: string }
   | { readonly type: 'warning'; readonly message: string };
 
-/** The fields of every stored frame beside its body. `seq` grows by one per session, without gaps. */
+/** The fields of every stored frame beside its body. `seq` increases by one with each frame of a session, without gaps. */
 export interface FrameEnvelope {
   readonly session_id: SessionId;
   readonly seq: number;
@@ -66,7 +66,7 @@ export interface FrameEnvelope {
 
 export type Frame = FrameBody & FrameEnvelope;
 
-/** Frames are at most this large, as JSON with all their fields. Drivers cut what they emit; the log cuts the rest. */
+/** The maximum size of a frame, as JSON with all its fields. A driver cuts what it emits; the log cuts the rest. */
 export const MAX_FRAME_BYTES = 64 * 1024;
-/** Worst case in JSON is six bytes a character (\u001b), so a delta of this many characters fits a frame. */
+/** A character takes at most six bytes in JSON (\u001b), so a delta of this many characters fits into a frame. */
 export const MAX_DELTA_CHARS = 8 * 1024;

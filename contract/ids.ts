@@ -1,4 +1,4 @@
-/** Ids, each with a type of its own. */
+/** Ids. Each kind has its own type, so that the compiler refuses one kind in place of another. */
 declare const brand: unique symbol;
 type Id<Name extends string> = string & { readonly [brand]: Name };
 export type TaskId = Id<'TaskId'>;
@@ -8,8 +8,8 @@ export type ChatId = Id<'ChatId'>;
 export type MessageId = Id<'MessageId'>;
 export type ChangeId = Id<'ChangeId'>;
 export type PermissionId = Id<'PermissionId'>;
-/** The agent's own conversation id. */
+/** The id that the agent gave to its own conversation. */
 export type AgentSessionId = Id<'AgentSessionId'>;
 
-/** The beginning of an id, as commands and messages show it. A command accepts it where it is unique. */
+/** Returns the beginning of an id, as commands and messages show it. A command accepts a beginning that is unique. */
 export const shortId = (id: string): string => id.slice(0, 8);

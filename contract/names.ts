@@ -1,15 +1,15 @@
-/** Names that Temporal knows: task queues, workflow ids, search attributes, signals and queries. */
+/** Names that Temporal stores: task queues, workflow ids, search attributes, signals and queries. */
 import type { TaskId } from './ids.ts';
 
 export const WORKFLOW_QUEUE = 'longhaul';
 /**
- * A worker that dies while it decides what comes next holds the run up for this long; Temporal's default of
- * 10 s was the longest wait after a `kill -9`. Histories are short, so deciding takes milliseconds.
+ * A worker that dies during a workflow task delays the run by this timeout. Temporal's default of 10 s was the longest wait
+ * after a `kill -9`. Histories are short, so a workflow task takes milliseconds.
  */
 export const WORKFLOW_TASK_TIMEOUT = '3s';
-/** Steps on a host's disk that need no agent slot: diff, remove. */
+/** The queue of the steps that work on a host's disk and need no agent slot: diff, remove. */
 export const hostQueue = (host: string): string => `longhaul-host-${host}`;
-/** Steps that hold an agent slot: create worktree, dispatch. */
+/** The queue of the steps that hold an agent slot: create worktree, dispatch. */
 export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
 
 export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
@@ -18,7 +18,7 @@ export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
 export const SEARCH_ATTRIBUTES = {
   project: 'LonghaulProject',
   agent: 'LonghaulAgent',
-  /** `queued`, `starting` if that takes long, `working`, `waiting_permission`, `waiting_limit`; then how the task ended. */
+  /** `queued`, `starting` if the start is slow, `working`, `waiting_permission`, `waiting_limit`; then the final state. */
   phase: 'LonghaulPhase',
 } as const;
 

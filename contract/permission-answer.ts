@@ -1,15 +1,15 @@
-/** Which of an agent's offered options an answer means. */
+/** Maps an answer to one of the options that the agent offers. */
 import type { PermissionOption } from './vocabulary.ts';
 
-/** In order of preference. `always` reaches further than one task: some agents write it into their home. */
+/** In order of preference. `always` is last because it affects later tasks: some agents store it in their home. */
 const KINDS: Readonly<Record<string, readonly PermissionOption['kind'][]>> = {
   allow: ['allow_once', 'allow_always'],
   deny: ['reject_once', 'reject_always'],
 };
 
 /**
- * The id of the option: for `allow` and `deny` the first one of a kind that does so, whatever its id or position; else the
- * option with that id. `undefined`: the agent does not offer it.
+ * Returns the id of the option. `allow` and `deny` select by the option's kind; its id and position do not matter. Any
+ * other answer is the id of an option. `undefined`: the agent does not offer such an option.
  */
 export function chosenOption(options: readonly PermissionOption[], answer: string): string | undefined {
   const kinds = Object.hasOwn(KINDS, answer) ? (KINDS[answer] ?? []) : [];

@@ -1,4 +1,4 @@
-/** Promises that are settled from elsewhere, and waits that end with an abort. */
+/** Promises that other code settles, and waits that an abort ends. */
 
 export interface Deferred<T> {
   readonly promise: Promise<T>;
@@ -6,7 +6,7 @@ export interface Deferred<T> {
   readonly reject: (reason: unknown) => void;
 }
 
-/** What `Promise.withResolvers` returns, which Node 20 does not have. */
+/** Returns what `Promise.withResolvers` returns. Node 20 does not have that function. */
 export function deferred<T = void>(): Deferred<T> {
   let resolve: Deferred<T>['resolve'] = () => {};
   let reject: Deferred<T>['reject'] = () => {};
@@ -17,14 +17,14 @@ export function deferred<T = void>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Resolves with the work, or with `undefined` as soon as the signal is aborted. The work itself is not ended. */
+/** Resolves with the work's result, or with `undefined` as soon as the signal is aborted. It does not end the work. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   if (!signal) return work;
   const aborted = deferred<undefined>();
   return race(work, { signal, promise: aborted.promise, onAbort: () => aborted.resolve(undefined) });
 }
 
-/** Resolves with the work, or rejects with the signal's reason as soon as it is aborted. The work itself is not ended. */
+/** Resolves with the work's result, or rejects with the signal's reason as soon as it is aborted. It does not end the work. */
 export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = deferred<never>();
   return race(work, { signal, promise: aborted.promise, onAbort: () => aborted.reject(signal.reason) });
@@ -36,7 +36,7 @@ interface Abort<T> {
   readonly onAbort: () => void;
 }
 
-/** Leaves no listener on the signal: a signal that lives long is waited for many times. */
+/** Removes its listener from the signal, because many waits may use the same signal. */
 async function race<T, A>(work: Promise<T>, { signal, promise, onAbort }: Abort<A>): Promise<T | A> {
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();

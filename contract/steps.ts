@@ -3,10 +3,10 @@ import type { ErrorCode } from './errors.ts';
 import type { ChangeId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
 import type { ExecutionPath, FinalState, Phase, TaskEnd, TaskResult } from './task.ts';
 
-/** What a dispatch step's heartbeat carries; the newest one reaches the next attempt as its heartbeat details. */
+/** The details of a dispatch step's heartbeat. The next attempt receives the newest one as its heartbeat details. */
 export interface DispatchHeartbeat {
   readonly attempt: number;
-  /** Last frame of the session that this attempt wrote, a decimal string (int8). */
+  /** The `seq` of the last frame that this attempt wrote to the session, a decimal string (int8). */
   readonly seq: string;
   readonly agent_session_id?: string;
   readonly pid?: number;
@@ -17,20 +17,20 @@ export interface StepInput {
   readonly taskId: TaskId;
 }
 
-/** Where a turn stands that has waited for a provider's limit to be lifted. */
+/** The progress of a turn that has waited for a provider's limit. */
 export interface TurnSoFar {
-  /** How often it has waited. */
+  /** The number of its waits. */
   readonly waits: number;
-  /** Its last attempt before this step: the step's own count on from there. */
+  /** The number of its last attempt before this step. The step's own attempts continue this count. */
   readonly attempt: number;
 }
 
 export interface DispatchInput extends StepInput {
-  /** Absent in runs that cannot wait for a limit. */
+  /** Absent in runs whose commands have no wait for a limit. */
   readonly soFar?: TurnSoFar;
 }
 
-/** Result of the step open session. `closed`: the task is final already and nothing is left to do. */
+/** Result of the step open session. `closed`: the task is final already, so no step remains. */
 export type OpenedSession =
   | { readonly kind: 'closed'; readonly state: FinalState }
   | {
@@ -38,27 +38,27 @@ export type OpenedSession =
       readonly sessionId: SessionId;
       readonly messageId: MessageId;
       readonly path: ExecutionPath;
-      /** The step has not refused the path. Absent in results of older workers, which had a program for `acp` only. */
+      /** The step accepted the path. Absent in results of older workers, which had a program for `acp` only. */
       readonly hasProgram?: true;
       readonly agent?: string;
-      /** The task names an agent whose name is kept out of Temporal. */
+      /** The task names an agent, and the settings exclude its name from Temporal. */
       readonly agentWithheld?: true;
     };
 
-/** Empty: the task needs no worktree, because it has no project's path and only answers. */
+/** Empty: the task needs no worktree, because its project has no path and the agent only answers. */
 export interface CreatedWorktree {
   readonly worktree?: string;
   readonly base?: string;
 }
 
-/** What came of the turn. Failures that a retry may mend are thrown instead. */
+/** The outcome of the turn. The step throws a failure that a retry may fix. */
 export type DispatchResult =
   | { readonly kind: 'completed'; readonly attempt: number }
-  /** Not over: the provider's usage limit is lifted then (ISO 8601), and the turn goes on with a further dispatch. */
+  /** The turn has not ended: the provider lifts its usage limit at `until` (ISO 8601). The next dispatch continues it. */
   | { readonly kind: 'waiting'; readonly until: string; readonly attempt: number }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
 
-/** Why a task whose turn was completed has failed all the same. */
+/** Why a task fails although its turn was completed. */
 export interface CollectFailure {
   readonly code: ErrorCode;
   readonly message: string;
@@ -73,11 +73,11 @@ export type CollectedDiff =
       readonly additions: number;
       readonly deletions: number;
     }
-  /** The worktree could not be stored for good, or holds what a commit cannot carry: it must stay. */
+  /** The worktree remains: the step could not store it permanently, or it has files that a commit cannot contain. */
   | { readonly kind: 'kept'; readonly reason: string; readonly failure?: CollectFailure };
 
 export interface QueueChangeInput extends StepInput {
-  /** The turn did not come to its end. */
+  /** The turn did not complete. */
   readonly partial: boolean;
 }
 
@@ -91,22 +91,22 @@ export interface RemovedWorktree {
 
 export interface FinishInput extends StepInput {
   readonly end: TaskEnd;
-  /** Said in the summary when the worktree stays: why, and where it is. */
+  /** Why the worktree remains. The summary contains this text and the worktree's path. */
   readonly keptWorktree?: string;
-  /** If the task ends as cancelled, Temporal is asked to cancel the run, too: only then may the run end as cancelled. */
+  /** The step also cancels the run if the task ends as cancelled, because only then can the run end as cancelled. */
   readonly cancelRun?: true;
 }
 
-/** Progress that the workflow relays to rows and frames. */
+/** Progress that the workflow forwards to rows and frames. */
 export interface PublishInput extends StepInput {
   readonly phase: Phase;
   readonly attempt: number;
   readonly waitsUntil?: string;
-  /** Grows by one per relay of a run: the frame's unique key. */
+  /** Increases by one with each publication of a run. The frame's unique key contains it. */
   readonly ordinal: number;
 }
 
-/** Update `answerPermission`, and the argument of the step that stores it. */
+/** The argument of the update `answerPermission`, and of the step that stores the answer. */
 export interface AnswerInput extends StepInput {
   readonly permissionId: PermissionId;
   /** The id of an offered option, or `allow`, or `deny`. */
@@ -114,7 +114,7 @@ export interface AnswerInput extends StepInput {
   readonly message?: string;
 }
 
-/** The seven steps, the relay and the answer, as the workflow sees them. */
+/** The seven steps, the publication of progress and the permission answer, as the workflow calls them. */
 export interface Steps {
   openSession(input: StepInput): Promise<OpenedSession>;
   createWorktree(input: StepInput): Promise<CreatedWorktree>;

@@ -1,6 +1,6 @@
 /**
- * A task's states and phases, how it ends, and the payloads of its workflow that Temporal's history carries. History
- * carries ids, cursors and short summaries; never prompts, agent text or diffs.
+ * A task's states and phases, its end, and the payloads that its workflow stores in Temporal's history. History contains
+ * ids, cursors and short summaries; it never contains prompts, agent text or diffs.
  */
 import type { ErrorCode } from './errors.ts';
 import type { TaskId } from './ids.ts';
@@ -11,7 +11,7 @@ export const PHASES = [
   'starting',
   'working',
   'waiting_permission',
-  /** A provider's usage limit is to be lifted first: no agent, no slot; the worktree stays. */
+  /** The task waits until a provider lifts its usage limit. It has no agent and no slot; the worktree remains. */
   'waiting_limit',
   'collecting',
   'cleaning',
@@ -22,28 +22,28 @@ export const TASK_STATES = ['pending', 'running', 'completed', 'failed', 'cancel
 export type TaskState = (typeof TASK_STATES)[number];
 export type FinalState = Extract<TaskState, 'completed' | 'failed' | 'cancelled'>;
 export const FINAL_STATES: readonly TaskState[] = ['completed', 'failed', 'cancelled'];
-/** The phase of a task as its row, REST and frames show it: after the end it is the final state. */
+/** The phase of a task as its row, REST and frames show it. After the end it is the final state. */
 export type ShownPhase = Phase | FinalState;
 export const isFinal = (state: TaskState): state is FinalState => FINAL_STATES.includes(state);
 
 export type ExecutionPath = 'acp' | 'pty' | 'native';
 
 /**
- * What runs are started with now. A change of the commands that workflows issue raises it, and adds a case to began.ts
- * and kept histories.
+ * The version of the commands that a new run issues. A change of the commands increases it, and adds a case to
+ * workflows/began.ts and kept histories.
  */
 export const COMMANDS = 4;
 
 /** Start argument of the workflow `task`. */
 export interface TaskInput {
-  /** Absent in runs from before there was a second version. */
+  /** Absent in runs of version 1. */
   readonly commands?: number;
   readonly taskId: TaskId;
-  /** The machine that has the project's repository. */
+  /** The host that has the project's repository. */
   readonly host: string;
 }
 
-/** Start argument of the workflow `settle`: the closing steps for a task whose own run is gone. */
+/** Start argument of the workflow `settle`: the closing steps for a task whose own run no longer exists. */
 export interface SettleInput extends TaskInput {
   readonly end: TaskEnd;
 }
@@ -55,16 +55,16 @@ export type TaskEnd =
   | { readonly state: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 /**
- * What stands in a failure or a result in the place of a sentence that is kept out of Temporal: which step left it in the
- * database. The finish step puts the sentence there again.
+ * Replaces a sentence, in a failure or a result, that the settings exclude from Temporal. It names the step that stored the
+ * sentence in the database. The finish step restores the sentence.
  */
 export const withheldBy = (step: string): string => `[withheld: ${step}]`;
 export const WITHHELD = /\[withheld: (\w+)\]/g;
 
-/** `none`: words of prompts, agents and projects stay out of Temporal. */
+/** `none`: Temporal stores no text of prompts, agents or projects. */
 export type TemporalContent = 'full' | 'none';
 
-/** Result of the finish step, and of a workflow whose task completed; else the workflow fails or is cancelled with it. */
+/** Result of the finish step, and of a run whose task completed. Any other run fails or is cancelled with its summary. */
 export interface TaskResult {
   readonly state: FinalState;
   readonly code?: ErrorCode;
@@ -76,15 +76,15 @@ export interface CancelTask {
   readonly reason?: string;
 }
 
-/** Signal `agentProgress`, from the dispatch step. One with an older `attempt` than the newest seen is ignored. */
+/** Signal `agentProgress`, from the dispatch step. The workflow ignores a signal of an `attempt` older than its newest. */
 export interface AgentProgress {
   readonly attempt: number;
   readonly phase: Phase;
-  /** Title of the tool call that runs now, ≤ 120 characters. */
+  /** Title of the running tool call, ≤ 120 characters. */
   readonly tool?: string;
   readonly plan?: { readonly done: number; readonly total: number; readonly current?: string };
   readonly tokens?: number;
-  /** Tool calls finished so far in this turn. */
+  /** The number of completed tool calls of this turn. */
   readonly toolCalls?: number;
 }
 
@@ -94,7 +94,7 @@ export interface TaskStatus {
   readonly step: string;
   readonly cancelRequested: boolean;
   readonly progress?: AgentProgress;
-  /** In phase `waiting_limit`: when it goes on, ISO 8601. */
+  /** In phase `waiting_limit`: when the task continues, ISO 8601. */
   readonly waitsUntil?: string;
   readonly end?: TaskEnd;
 }

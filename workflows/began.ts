@@ -1,28 +1,31 @@
 /**
- * Which commands a run's workflow issues: what it was started with, for as long as it runs. So runs that an older
- * backend or worker began go on as they began.
+ * Which commands a run issues. A run keeps the version that it was started with until it ends, so a run that an older
+ * backend or worker began replays with the same commands.
  *
- * `patched()` would say the same with a marker in history, but each comes with an event and an update of search
+ * `patched()` would record the same with a marker in history, but each marker adds an event and an update of search
  * attributes: 3 to 5 ms before the agent starts, and 5 ms of the server's CPU (two cores, server 1.29.1).
  */
 import { patched } from '@temporalio/workflow';
 import { COMMANDS, type TaskInput } from '../contract/task.ts';
 
-/** Marks some of the first runs. */
+/** The marker of some runs of version 1. */
 const LOCAL_DATABASE_STEPS = 'local-database-steps';
 
 export interface Commands {
-  /** Database steps run within the workflow task: short and idempotent, they save two hand-overs by the server each. */
+  /** Database steps run within the workflow task. They are short and idempotent, and each saves two round trips through the server. */
   readonly localDatabaseSteps: boolean;
-  /** `LonghaulPhase` is updated for phases that last and at the end, not for each of the short ones. */
+  /** The workflow updates `LonghaulPhase` for long phases and at the end, not for each short phase. */
   readonly lastingPhases: boolean;
-  /** A provider's usage limit whose end is known is waited for with a timer, and the turn dispatched again. */
+  /** If a provider's usage limit has a known end, the workflow waits with a timer and dispatches the turn again. */
   readonly limitWaits: boolean;
-  /** A run ends in Temporal as its task does: failed with the task's code and sentence, or cancelled. */
+  /** A run ends in Temporal with the state of its task: failed with the task's code and summary, or cancelled. */
   readonly truthfulEnd: boolean;
 }
 
-/** Call it before the first await. Of a run that is newer than this code it fails the workflow task: a newer worker takes it. */
+/**
+ * The workflow calls it before its first await. It fails the workflow task of a run that is newer than this code, so that a
+ * newer worker takes the run.
+ */
 export function commandsOf({ commands = 1 }: TaskInput): Commands {
   switch (commands) {
     case 1:
@@ -40,7 +43,7 @@ export function commandsOf({ commands = 1 }: TaskInput): Commands {
       return { localDatabaseSteps: true, lastingPhases: true, limitWaits: true, truthfulEnd: true };
     default:
       throw new Error(
-        `This worker knows runs up to version ${COMMANDS}, this one was started as ${commands}: start a worker of the backend's version.`,
+        `expected a run of version 1 to ${COMMANDS}, found version ${commands}: start a worker of the backend's version.`,
       );
   }
 }

@@ -1,4 +1,4 @@
-/** The steps that run at every end, good or bad: diff, queue change, remove worktree, finish. */
+/** The closing steps, which run at every end of a task: diff, queue change, remove worktree, finish. */
 import type { TaskId } from '../contract/ids.ts';
 import type { CollectedDiff } from '../contract/steps.ts';
 import type { TaskEnd, TaskResult } from '../contract/task.ts';
@@ -11,9 +11,9 @@ export interface Closing {
   readonly run: TaskSteps;
   readonly live: LiveTask;
   readonly end: TaskEnd;
-  /** The turn did not come to its end: what there is of a change is marked so. */
+  /** The turn did not complete: the change is marked as partial. */
   readonly partial: boolean;
-  /** Whether the run is to end as its task does. */
+  /** The run ends with the state of its task. */
   readonly truthfulEnd: boolean;
 }
 
@@ -34,11 +34,11 @@ export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }
   if (keep === undefined) {
     live.enter('remove worktree', 'cleaning');
     await run.removeWorktree({ taskId }).catch((error: unknown) => {
-      endOf(error); // a bug is thrown on; a failed removal never fails the task: gc finds the directory
+      endOf(error); // rethrows a bug; a failed removal never fails the task, because `longhaul gc` finds the folder
     });
   }
   live.enter('finish', 'cleaning');
-  // A cancel that came while the closing steps ran still counts.
+  // A cancel request that arrives during the closing steps still cancels the task.
   const reason = live.cancelReason();
   const finalEnd: TaskEnd =
     reason && end.state !== 'cancelled' ? { state: 'cancelled', ...reason } : withFailure(end, collected);
@@ -48,7 +48,7 @@ export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }
     ...(keep === undefined ? {} : { keptWorktree: keep }),
     ...(truthfulEnd && { cancelRun: true }),
   });
-  // Some program may have ended the row otherwise.
+  // Another program may have ended the row with another state.
   live.ended(truthfulEnd && result.state !== finalEnd.state ? endOfResult(result) : finalEnd);
   return result;
 }
@@ -57,7 +57,7 @@ function endOfResult({ state, code = 'internal_error', summary }: TaskResult): T
   return state === 'failed' ? { state, code, message: summary } : { state };
 }
 
-/** A turn that came to its end, and whose work is not there, has not completed the task. */
+/** A completed turn whose work cannot be collected fails the task. */
 function withFailure(end: TaskEnd, collected: CollectedDiff): TaskEnd {
   const failure = collected.kind === 'changed' ? undefined : collected.failure;
   return failure && end.state === 'completed' ? { state: 'failed', ...failure } : end;

@@ -1,4 +1,4 @@
-/** The turn: dispatched, and again each time that a provider's usage limit has been waited for. */
+/** Dispatches the turn, and dispatches it again after each wait for a provider's usage limit. */
 import { sleep } from '@temporalio/workflow';
 import type { Commands } from './began.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -16,7 +16,7 @@ export interface TurnToDispatch {
 
 type TurnResult = Exclude<DispatchResult, { kind: 'waiting' }>;
 
-/** The step bounds how often it waits. A cancel ends a wait at once: the timer is in the cancellable scope. */
+/** The dispatch step limits the number of waits. A cancel ends a wait at once, because the timer is in the cancellable scope. */
 export async function dispatchTurn({ taskId, agent, run, live, commands }: TurnToDispatch): Promise<TurnResult> {
   let soFar: TurnSoFar | undefined = commands.limitWaits ? { waits: 0, attempt: 0 } : undefined;
   for (;;) {
@@ -25,9 +25,9 @@ export async function dispatchTurn({ taskId, agent, run, live, commands }: TurnT
     if (turn.kind !== 'waiting') return turn;
     soFar = { waits: (soFar?.waits ?? 0) + 1, attempt: turn.attempt };
     await live.enterLimitWait(turn.attempt, turn.until);
-    // The workflow's own time, which is the same when it is replayed.
+    // In a workflow `Date.now()` is the workflow's time, which is the same in a replay.
     const ms = Math.max(1, Date.parse(turn.until) - Date.now());
-    await sleep(ms, { summary: `${short(agent)} has reached its provider's limit: goes on at ${turn.until}` });
+    await sleep(ms, { summary: `${short(agent)} has reached its provider's limit: continues at ${turn.until}` });
     await live.enterSlotWait(turn.attempt);
   }
 }

@@ -1,4 +1,4 @@
-/** From a failure that Temporal reports to how the task ends. */
+/** Maps a failure that Temporal reports to the end of the task. */
 import {
   ActivityFailure,
   ApplicationFailure,
@@ -10,9 +10,9 @@ import type { TaskEnd } from '../contract/task.ts';
 import { isErrorCode } from '../contract/errors.ts';
 
 /**
- * Only a cancel that a user asked for ends a task as cancelled. A failure that came after such a wish
- * (the step was being stopped) counts as the cancel. Anything but a TemporalFailure is a bug of ours and
- * thrown on, so that the workflow task is retried with mended code.
+ * Only a cancel that a user requested ends a task as cancelled. A failure after such a request counts as the cancel, because
+ * the step was being stopped. Any error that is not a TemporalFailure is a bug: it is rethrown, so that Temporal retries the
+ * workflow task until the code is fixed.
  */
 export function endOf(error: unknown, cancel?: { reason?: string }): TaskEnd {
   if (!(error instanceof TemporalFailure)) throw error;
@@ -25,7 +25,11 @@ export function endOf(error: unknown, cancel?: { reason?: string }): TaskEnd {
     return { state: 'failed', code, message: cause.message };
   }
   if (cause instanceof TimeoutFailure) {
-    return { state: 'failed', code: 'step_timeout', message: `${step} did not answer in time (${cause.timeoutType}).` };
+    return {
+      state: 'failed',
+      code: 'step_timeout',
+      message: `${step} did not respond in time (${cause.timeoutType}).`,
+    };
   }
   return { state: 'failed', code: 'internal_error', message: `${step} failed: ${cause?.message ?? error.message}` };
 }

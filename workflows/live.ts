@@ -1,6 +1,6 @@
 /**
- * What people see and can say while a task runs: its signals, its query, its current details and search
- * attributes. Holds no business of the steps.
+ * The messages and the visible state of a running task: its signals, its update, its query, its current details and its
+ * search attributes. This file runs no step of the task except the storage of an answer and the publication of progress.
  */
 import {
   ActivityFailure,
@@ -36,15 +36,15 @@ const PHASE_KEY = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, 'KEYWORD');
 export interface LiveTask {
   /** Runs `work` so that `cancelTask` and a cancel from the Web UI stop it. */
   cancellable(work: () => Promise<void>): Promise<void>;
-  /** Set once a user asked for the cancel, by either way. */
+  /** Defined after a user requested the cancel, by the signal or in the Web UI. */
   cancelReason(): { reason?: string } | undefined;
   enter(step: string, phase: Phase): void;
-  /** The task waits for a provider's limit; resolves when rows and followers have been told until when. */
+  /** The task begins to wait for a provider's limit. Resolves when rows and followers have the time of its end. */
   enterLimitWait(attempt: number, until: string): Promise<void>;
-  /** It waits no more but for a slot. */
+  /** The wait for the limit is over; the task waits for a slot. */
   enterSlotWait(attempt: number): Promise<void>;
   ended(end: TaskEnd): void;
-  /** Resolves when no message handler is at work. */
+  /** Resolves when no message handler runs. */
   drained(): Promise<void>;
 }
 
@@ -70,8 +70,8 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
     setCurrentDetails(describe(taskId, status));
   };
 
-  // One after the other, so that the log tells them in order. Lost ones are not missed: the row and the
-  // next frame say the same.
+  // Publications run one after another, so that the log has them in order. A lost publication does no harm, because the
+  // next one has the newer phase.
   const relay = async (news: Omit<PublishInput, 'taskId' | 'ordinal'>): Promise<void> => {
     ordinal += 1;
     const input = { taskId, ...news, ordinal };
@@ -91,10 +91,10 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
     const changed = progress.phase !== status.phase || progress.attempt !== status.progress?.attempt;
     show({ progress, phase: progress.phase });
     search(progress.phase);
-    if (!changed || progress.phase === 'starting') return; // that it starts, the step has told
+    if (!changed || progress.phase === 'starting') return; // the dispatch step itself has written the phase `starting`
     await relay({ phase: progress.phase, attempt: progress.attempt });
   });
-  // A refusal comes before anything is in the history.
+  // The validator refuses an update before Temporal writes an event to the history.
   setHandler(defineUpdate<string, [unknown]>(ANSWER_PERMISSION), (given) => storeAnswer(run, taskId, given), {
     validator: (given) => void answerIn(given),
   });
@@ -123,7 +123,7 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
   };
 }
 
-// Whoever may speak to Temporal may send anything. What a run cannot take would fail its workflow task, again and again.
+// Any client of Temporal may send any payload. A payload that the workflow cannot read would fail its workflow task at each retry.
 
 function cancelOf(request: unknown): CancelTask {
   const reason = isRecord(request) ? request['reason'] : undefined;
@@ -140,7 +140,7 @@ function answerIn(given: unknown): GivenAnswer {
   const { permissionId, answer, message } = isRecord(given) ? given : {};
   if (typeof permissionId !== 'string' || typeof answer !== 'string') {
     throw ApplicationFailure.nonRetryable(
-      'answerPermission: expected { permissionId, answer, message? } with texts, as `longhaul prompts --json` lists them.',
+      'answerPermission: expected { permissionId, answer, message? } with strings. `longhaul prompts --json` lists the ids and options.',
       'invalid_input' satisfies ErrorCode,
     );
   }
@@ -151,13 +151,13 @@ function answerIn(given: unknown): GivenAnswer {
   };
 }
 
-/** Fails as the step does: an answer that is not accepted fails the update, never the task. */
+/** Fails with the failure of the step. An answer that is not accepted fails the update, never the task. */
 function storeAnswer(run: TaskSteps, taskId: TaskId, given: unknown): Promise<string> {
   return CancellationScope.nonCancellable(() => run.answerPermission({ taskId, ...answerIn(given) })).catch(
     (error: unknown) => {
       const cause = error instanceof ActivityFailure ? error.cause : error;
       throw ApplicationFailure.nonRetryable(
-        cause instanceof Error ? cause.message : 'the answer was not stored',
+        cause instanceof Error ? cause.message : 'The answer was not stored. Try again.',
         cause instanceof ApplicationFailure ? cause.type : undefined,
       );
     },
@@ -166,14 +166,14 @@ function storeAnswer(run: TaskSteps, taskId: TaskId, given: unknown): Promise<st
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
-/** Markdown for the Web UI's current details; costs no history. */
+/** Returns Markdown for the Web UI's current details, which add no event to the history. */
 function describe(taskId: TaskId, status: TaskStatus): string {
   const { step, phase, cancelRequested, progress, waitsUntil, end } = status;
   const lines = [`**${phase === 'ended' ? (end?.state ?? 'ended') : phase}** · step: ${step}`];
   if (end?.state === 'failed') lines.push(`${end.code}: ${end.message}`);
   if (phase === 'waiting_limit')
-    lines.push(`The agent's provider has a usage limit, lifted at ${waitsUntil}: the task goes on then.`);
-  if (cancelRequested && !end) lines.push('A cancel was asked for; the task is being stopped.');
+    lines.push(`The agent's provider has a usage limit, lifted at ${waitsUntil}: the task continues then.`);
+  if (cancelRequested && !end) lines.push('A cancel was requested; the task is being stopped.');
   if (progress) {
     const facts = [`attempt ${progress.attempt}`];
     if (progress.toolCalls) facts.push(`${progress.toolCalls} tool ${progress.toolCalls === 1 ? 'call' : 'calls'}`);

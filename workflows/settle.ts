@@ -1,6 +1,6 @@
 /**
- * The closing steps for a task whose own run is gone (terminated in the Web UI): what the agent wrote is
- * kept and the row becomes final, as if the run had ended by itself.
+ * The closing steps for a task whose own run no longer exists (for example terminated in the Web UI). They store what the
+ * agent wrote and make the row final, as the run itself would have done.
  */
 import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';

@@ -1,4 +1,4 @@
-/** How each step is scheduled: its queue, its timeouts, how it is retried, and what the Web UI calls it. */
+/** How each step is scheduled: its queue, its timeouts, its retries, and its name in the Web UI. */
 import {
   ActivityCancellationType,
   type ActivityOptions,
@@ -11,20 +11,20 @@ import { head } from '../contract/cut-text.ts';
 import { agentQueue, hostQueue, WORKFLOW_QUEUE } from '../contract/names.ts';
 import type { DispatchInput, DispatchResult, Steps } from '../contract/steps.ts';
 
-/** The steps as the workflow calls them: the Web UI names the agent that works. */
+/** The steps as the workflow calls them. `dispatchAgent` takes the agent's name, so that the Web UI shows it. */
 export type TaskSteps = Omit<Steps, 'dispatchAgent'> & {
   dispatchAgent(input: DispatchInput, agent: string): Promise<DispatchResult>;
-  /** The same as publishProgress, for what stays true for long: tried until the rows say it. */
+  /** As `publishProgress`, for a phase that lasts long: it is retried until the rows have the phase. */
   publishWait: Steps['publishProgress'];
 };
 
-/** Postgres may be away for long; nothing is gained by giving up on it. */
+/** Without a limit of attempts, because Postgres may be unavailable for hours and a failed step would help no task. */
 const DATABASE_STEP = {
   startToCloseTimeout: '30s',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' },
 } as const;
 
-/** git on a large repository takes minutes; the heartbeat tells a slow step from a dead worker. */
+/** git on a large repository takes minutes. The heartbeat distinguishes a slow step from a dead worker. */
 const HOST_STEP = {
   startToCloseTimeout: '30m',
   heartbeatTimeout: '15s',
@@ -32,18 +32,18 @@ const HOST_STEP = {
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 6 },
 } as const;
 
-/** A turn has no limit of ours; an agent's silence has. */
+/** Longhaul does not limit the length of a turn; it limits how long an agent may be silent. */
 const TURN_TIMEOUT = '30 days';
 
-/** Temporal's priorities go from 1, the best, to 5; a task has 3 unless it says otherwise. */
+/** Temporal's priorities are 1, the highest, to 5. A task has 3 by default. */
 const DISPATCH_PRIORITY = 1;
 
-/** Below what has been prepared already, in the order that the tasks ask for. */
+/** One below the task's own priority, so that tasks which have a worktree are dispatched first. */
 function preparingPriority(): number {
   return Math.min(5, (workflowInfo().priority?.priorityKey ?? 3) + 1);
 }
 
-/** Temporal refuses a summary of more than 400 bytes, again and again. */
+/** Temporal refuses a summary of more than 400 bytes, at each retry. */
 export const short = (agent: string): string => head(agent, 60);
 
 export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps {
@@ -51,21 +51,21 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
   const { createWorktree } = proxyActivities<Steps>({
     ...HOST_STEP,
     taskQueue: agentQueue(host),
-    // It may wait for the turns of another worker of the host to end.
+    // The step may wait until the turns of another worker of the host have ended.
     startToCloseTimeout: TURN_TIMEOUT,
     priority: { priorityKey: preparingPriority() },
     summary: 'create git worktree',
   });
   const dispatch: ActivityOptions = {
     taskQueue: agentQueue(host),
-    // Better than create worktree: what has been prepared goes first, so few checkouts wait.
+    // Higher than create worktree: a task that has a worktree is dispatched first, so few worktrees wait.
     priority: { priorityKey: DISPATCH_PRIORITY },
     startToCloseTimeout: TURN_TIMEOUT,
-    // A Temporal outage of 20 s must not end turns; a starting worker does not wait for this timeout.
+    // A Temporal outage of 20 s must not end turns. A worker that starts does not wait for this timeout.
     heartbeatTimeout: '60s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    // The step itself counts the agent's failures and gives up after a few. This bounds lost workers and a
-    // Postgres that is away: a day and more.
+    // The step itself counts the agent's failures and gives up after a few. This limit is for lost workers and an
+    // unavailable Postgres: it is reached after more than a day.
     retry: { initialInterval: '300ms', backoffCoefficient: 1.5, maximumInterval: '10s', maximumAttempts: 10_000 },
   };
   const { dispatchAgent } = proxyActivities<Steps>(dispatch);
@@ -81,12 +81,12 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
   });
   const { publishProgress } = proxyLocalActivities<Steps>({
     startToCloseTimeout: '3s',
-    summary: 'tell rows and followers the phase',
+    summary: 'publish the phase to rows and followers',
     retry: { maximumAttempts: 2, initialInterval: '200ms' },
   });
   const { publishProgress: publishWait } = proxyLocalActivities<Steps>({
     ...DATABASE_STEP,
-    summary: 'tell rows and followers until when the task waits',
+    summary: 'publish the end of the wait to rows and followers',
   });
   const { answerPermission } = proxyLocalActivities<Steps>({
     ...DATABASE_STEP,

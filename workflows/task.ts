@@ -1,6 +1,6 @@
 /**
- * What happens to a task, in order. Each line is a step that Temporal retries; what a step does is in
- * activities/. Nothing here reads a clock, a file or a table.
+ * The steps of a task, in order. Temporal retries each step; the code of the steps is in activities/. This file reads no
+ * clock, no file and no table.
  */
 import { CancellationScope } from '@temporalio/workflow';
 import { commandsOf } from './began.ts';
@@ -38,7 +38,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
   } catch (error) {
     end = endOf(error, live.cancelReason());
   }
-  // A stop still keeps what was written and frees the directory.
+  // The closing steps also run after a cancel: they store what the agent wrote and remove the worktree.
   const result = await CancellationScope.nonCancellable(() =>
     closeTask({ taskId, run, live, end, partial, truthfulEnd: commands.truthfulEnd }),
   );
@@ -46,7 +46,10 @@ export async function task(input: TaskInput): Promise<TaskResult> {
   return commands.truthfulEnd ? concluded(result) : result;
 }
 
-/** Of a run whose session an older worker opened: its history continues with the closing steps. Now the step itself refuses. */
+/**
+ * The refusal of a path that has no program, for a run whose session an older worker opened: its history continues with the
+ * closing steps. In newer runs the step open session itself refuses.
+ */
 function refusalOf(place: { path: ExecutionPath; agent?: string; agentWithheld?: true }): TaskEnd | undefined {
   const agent = place.agentWithheld ? "The task's agent" : `Agent "${place.agent ?? 'none'}"`;
   switch (place.path) {
