@@ -1,4 +1,4 @@
-/** The answer to a permission request that came as a Temporal update. The row decides, as for every other way. */
+/** Stores an answer to a permission request that arrived as a Temporal update. The row decides, as for any other caller. */
 import { answerPermission, getPermission } from '../frames/permissions.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { AnswerInput } from '../contract/steps.ts';
@@ -10,7 +10,7 @@ export function makeAnswerPermission({ sql }: Pick<StepDeps, 'sql'>) {
     if (asked.task_id !== taskId) {
       throw new LonghaulError(
         'permission_not_found',
-        `Permission ${permissionId} is of task ${asked.task_id}, not of ${taskId}.`,
+        `Permission ${permissionId} belongs to task ${asked.task_id}, not to ${taskId}.`,
       );
     }
     const given = { id: permissionId, answer, by: 'temporal', ...(message === undefined ? {} : { message }) };

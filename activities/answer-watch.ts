@@ -1,6 +1,6 @@
 /**
- * Finds the answers of the permission requests that this worker's turns wait for: one query for all of them, as long as
- * there are any. A query every 300 ms needs no connection that listens, and finds an answer sooner than a person looks up.
+ * Finds the answers to the permission requests that this worker's turns wait for. One query reads all of them, and it runs
+ * only while there are any. A query every 300 ms needs no listening connection, and a user notices no delay.
  */
 import { settledPermissions, type PermissionRow } from '../store/permissions.ts';
 import type { Db } from '../store/sql.ts';
@@ -17,7 +17,7 @@ export class AnswerWatch {
     this.#sql = sql;
   }
 
-  /** The request's row once it is no longer pending, or once its time is over. Never settles after `signal` is aborted. */
+  /** Resolves with the request's row once it is not pending or has expired. Never settles after `signal` is aborted. */
   settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow> {
     return new Promise((resolve) => {
       const remove = (): void => void this.#waiting.delete(id);
@@ -36,7 +36,7 @@ export class AnswerWatch {
     if (this.#polling || this.#waiting.size === 0) return;
     this.#polling = true;
     try {
-      // While Postgres is unavailable there are no answers: the next query finds them.
+      // While Postgres is unavailable the query returns no answers. A later query finds them.
       const rows = await settledPermissions(this.#sql, [...this.#waiting.keys()]).catch(() => []);
       for (const row of rows) this.#waiting.get(row.id)?.(row);
     } finally {

@@ -1,4 +1,4 @@
-/** Warnings of a step in its session's log. A step that runs again adds none twice: each has a key from its position. */
+/** Appends the warnings of a step to its session's log. A repeated step adds no warning twice, because each has a key from its position. */
 import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
@@ -6,7 +6,7 @@ import type { SessionId, TaskId } from '../contract/ids.ts';
 export interface WarningsOf {
   readonly sessionId: SessionId;
   readonly taskId: TaskId;
-  /** Distinguishes the warnings of one step from another's, e.g. `diff-note`. */
+  /** Distinguishes the warnings of the steps, e.g. `diff-note`. */
   readonly kind: string;
 }
 

@@ -1,8 +1,10 @@
 /**
  * Step 2, create worktree: the first step that holds an agent slot at Temporal, so the task starts to run here.
- * If other workers of the host have all slots it waits for one, so a waiting task has no checkout. It takes no slot; a turn does.
- * Run twice it finds the same worktree on the same base: the row keeps the first choice. A path in another home, from
- * which the database was copied, is not used: the turn starts over in a worktree of this home.
+ * If other workers of the host have all slots, the step waits until one is free, so a waiting task has no worktree. The step
+ * takes no slot; a turn does.
+ *
+ * A second run finds the same worktree on the same base, because the row keeps the first choice. The step does not use a path
+ * in another home, from which the database was copied: the turn starts over in a worktree of this home.
  */
 import path from 'node:path';
 import { forgetAttempts, forgetOutcome } from '../store/forget-open-turns.ts';
@@ -20,20 +22,20 @@ import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 import { countQueueWait } from './step-metrics.ts';
 
-/** Each missing result costs two git processes. */
+/** Limited because each missing result costs two git processes. */
 const MAX_BASES = 10;
 
-/** A native task without a project's path only answers: it has no worktree. */
+/** A native task whose project has no path only answers, so it has no worktree. */
 type Begun = WorktreePlan | { readonly answersOnly: true; readonly waitedS: number | null };
 
 interface WorktreePlan {
   readonly sessionId: SessionId;
   readonly projectPath: string;
   readonly worktreePath: string;
-  /** Commits to start from, the best first; if none exists, the project's HEAD. */
+  /** Commits to start from, the preferred one first. If none exists, the worktree starts from the project's HEAD. */
   readonly bases: readonly string[];
   readonly madeBefore: boolean;
-  /** Since its row was inserted. Null: an earlier run of this step began the task. */
+  /** Seconds since its row was inserted. Null: an earlier run of this step began the task. */
   readonly waitedS: number | null;
 }
 
@@ -54,7 +56,7 @@ export function makeCreateWorktree(deps: StepDeps) {
     const made = await withHeartbeat((signal) =>
       makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, forceShutdown]) }),
     );
-    // Superseded: another program ended the task meanwhile. The dispatch step looks at the row again.
+    // Superseded: another program ended the task meanwhile. The dispatch step reads the row again.
     await storeWorktree(sql, { taskId, worktreePath: made.worktreePath, base: made.base });
     await appendWarnings(sql, { sessionId: place.sessionId, taskId, kind: 'worktree-warning' }, made.warnings);
     return { worktree: made.worktreePath, base: made.base };
@@ -62,15 +64,18 @@ export function makeCreateWorktree(deps: StepDeps) {
 }
 
 /**
- * Whether the task's worktree was removed by another program while it held work. Our own removal says so in the record
- * before the first file goes, and comes after all is stored.
+ * Returns whether another program removed the task's worktree while it had unstored work. The step remove worktree runs
+ * after everything is stored, and marks the record before it deletes the first file.
  */
 async function lostFolder(worktrees: Worktrees, taskId: TaskId): Promise<boolean> {
   const record = await worktrees.findOwned(taskId);
   return record?.state === 'ready' && worktrees.folderAt(record.worktreePath) === 'none';
 }
 
-/** From the first base that the repository still has. Any program may write a result that never existed, or remove one. */
+/**
+ * Makes the worktree from the first base that the repository has. Any program may write a result that never existed, or
+ * remove a commit.
+ */
 async function makeFrom(
   worktrees: Worktrees,
   { projectPath, worktreePath, bases, madeBefore }: WorktreePlan,
@@ -97,11 +102,11 @@ function withoutThese(missing: readonly string[], base: string | undefined): str
   return missing.length === 0
     ? []
     : [
-        `The repository has no commit ${missing.join(', ')}, which the session's newest change names as its result: the agent starts from ${from}, without the edits of that change.`,
+        `The repository has no commit ${missing.join(', ')}, which is the result of the session's newest change: the agent starts from ${from}, without the edits of that change.`,
       ];
 }
 
-/** Any program may insert any project: this is the first step that reads it. Its repository may be outside its folder. */
+/** This step is the first that reads the project, and any program may insert one. Its repository may be outside its folder. */
 async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly string[]): Promise<void> {
   const projectPath = await projectPathOf(sql, taskId);
   if (!projectPath) return;
@@ -112,7 +117,7 @@ async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly st
 
 async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: StepDeps): Promise<Begun> {
   const task = await lockTaskToBegin(tx, taskId);
-  if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row or its project's was deleted`);
+  if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row or the row of its project was deleted`);
   if (task.state !== 'pending' && task.state !== 'running') {
     throw new LonghaulError('superseded', `task ${taskId} is ${task.state}: expected pending or running`);
   }
@@ -126,7 +131,7 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
   }
   const isElsewhere = named !== null && !worktrees.isOwn(named);
   if (isElsewhere) await forgetAttempts(tx, [taskId]);
-  // A session continues from its newest result, unless that was rejected or is in the project already.
+  // A session continues from its newest result, unless that result was rejected or the project already contains it.
   const [worktreePath, bases] = await Promise.all([
     named === null || isElsewhere ? pathFor(tx, { taskId, sessionId, worktreesDir }) : named,
     task.base_commit === null ? pendingResults(tx, sessionId, MAX_BASES) : [task.base_commit],
@@ -143,7 +148,10 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
   };
 }
 
-/** One path a session, because agents key their own sessions by it; unless an earlier task's worktree had to stay there. */
+/**
+ * Returns the session's path. All tasks of a session have the same one, because agents find their own sessions by it. The
+ * exception is a path at which a kept worktree of an earlier task remains.
+ */
 async function pathFor(
   tx: Tx,
   { taskId, sessionId, worktreesDir }: { taskId: TaskId; sessionId: SessionId; worktreesDir: string },

@@ -1,6 +1,6 @@
 /**
- * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads.
- * Before that the agent's processes must have ended and no attempt may write, so that the commit has all files.
+ * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads. It first
+ * ends the agent's processes and all attempts, so that the commit has all files.
  */
 import { stat } from 'node:fs/promises';
 import { endTask } from '../agents/process/end.ts';
@@ -49,7 +49,7 @@ export function makeDiffWorktree(deps: StepDeps) {
     if (found.kind === 'kept') return keptDiff(found, taskId);
     await warn(deps, place, taskId, found.notes);
     if (found.kind === 'none') return { kind: 'none' };
-    // A task without a row has no change to review: its files stay under its ref.
+    // A task without a row has no change to review. Its ref keeps the commit.
     if (!row) return { kind: 'none' };
     await storeDiff(sql, taskId, base, found);
     return {
@@ -67,7 +67,7 @@ const titleOf = (input: string): string => head(input.trim().split('\n', 1)[0] ?
 /** The worktree of a task whose row was deleted while it ran. */
 async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Promise<TaskWorktree | undefined> {
   const owned = await worktrees.findOwned(taskId);
-  // No agent has worked in a worktree that was only being made.
+  // No agent has worked in a worktree that was not complete.
   if (!owned || owned.state === 'making') return undefined;
   const { worktreePath, base } = owned;
   return {
@@ -80,21 +80,22 @@ async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Prom
 }
 
 /**
- * A run that completed this step before (Temporal lost that result), or its settlement, finds nothing to collect, or the
- * worktree of the session's next task. Otherwise another program removed the worktree.
+ * The result if the worktree does not exist or belongs to another task. That is normal in a run that completed this step
+ * before, if Temporal lost its result, and in the workflow that settles such a run: the folder is removed or belongs to the
+ * session's next task. In any other case another program removed the worktree.
  */
 async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
   if (await hasDiff(deps.sql, taskId)) return { kind: 'none' };
-  const gone = `the worktree's folder ${place.worktree_path} was removed while the task was at work`;
+  const gone = `the worktree's folder ${place.worktree_path} was removed while the task was running`;
   const record = await deps.worktrees.findOwned(taskId);
-  // Our own removal marks the record before it deletes the first file, and runs after everything is stored.
+  // The step remove worktree runs after everything is stored, and marks the record before it deletes the first file.
   if (record?.state === 'ready') {
     const { code, message } = replaced(gone);
     return { kind: 'none', failure: { code, message } };
   }
   await warn(deps, place, taskId, [
-    `The worktree ${place.worktree_path} does not exist: what the agent had written there was not collected.`,
+    `The worktree ${place.worktree_path} does not exist: the agent's edits in it were not collected.`,
   ]);
   return { kind: 'none' };
 }
@@ -130,7 +131,7 @@ async function warn({ sql }: StepDeps, place: TaskWorktree, taskId: TaskId, note
 }
 
 /**
- * A worktree that exists is collected, whatever another program wrote to the row meanwhile. Undefined: the row was
+ * The step collects a worktree that exists, even if another program changed the row meanwhile. Undefined: the row was
  * deleted.
  */
 async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<TaskWorktree | undefined> {

@@ -1,7 +1,8 @@
 /**
- * Step 3, dispatch agent: one attempt at the turn. It adopts a turn that lives on in this process, or takes one of the
- * host's slots and the fence, finds an outcome that Temporal never heard of, or starts a turn, which has the slot as long
- * as it lives; then it watches: heartbeats to Temporal, progress to the workflow, and what a cancellation means.
+ * Step 3, dispatch agent: one attempt at the turn. The step adopts a turn that still runs in this process. Otherwise it takes
+ * one of the host's slots and the fence, then returns an outcome that Temporal did not receive, or starts a turn. The turn
+ * holds the slot until it ends. Meanwhile the step watches the turn: it sends heartbeats to Temporal and progress to the
+ * workflow, and handles a cancellation.
  */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
@@ -21,28 +22,28 @@ import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
 import { withoutText } from './withhold.ts';
 
-/** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
+/** The SDK throttles heartbeats to one a second (worker.ts). The response to a heartbeat carries a cancel. */
 const HEARTBEAT_MS = 1_000;
-/** Rows are the people's: a program may end or delete one while its agent works. */
+/** Any program may end or delete the task's row while its agent works. */
 const ROW_POLL_MS = 5_000;
-/** A turn that no attempt watches any more is stopped after this, unless the next attempt adopts it. */
+/** A turn that no attempt watches is stopped after this time, unless the next attempt adopts it. */
 const ADOPTION_GRACE_MS = 30_000;
 
 export function makeDispatchAgent(deps: StepDeps) {
   return async function dispatchAgent(input: DispatchInput): Promise<DispatchResult> {
-    // One after the other: an attempt whose question to the database hung may come back beside the next one.
+    // Attempts run in order: an attempt whose query hung may otherwise continue beside the next attempt.
     const turn = await deps.turns.inOrder(input.taskId, () => turnFor(deps, input));
     if ('outcome' in turn) return turn.outcome;
     return 'live' in turn ? watch(deps, turn.live) : untilCancelled();
   };
 }
 
-/** Attempts are numbered through the whole turn: each of its dispatches counts on from the one before. */
+/** Attempts are numbered through the whole turn: each dispatch continues the count of the previous one. */
 function attemptOf({ soFar }: DispatchInput): number {
   return (soFar?.attempt ?? 0) + Context.current().info.attempt;
 }
 
-/** The wish is in the row; intake signals it until it is heard. */
+/** The cancel request is stored in the task row. Intake re-sends the signal until the workflow cancels this step. */
 async function untilCancelled(): Promise<never> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
@@ -64,7 +65,7 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
   const attempt = attemptOf(input);
   const running = deps.turns.get(taskId);
   if (running) {
-    // Temporal may have forgotten attempts, and counts them again.
+    // Temporal may have lost attempts, and then repeats their numbers.
     const next = Math.max(attempt, running.attempt + 1);
     const adopted = await adoptTurn(deps.sql, { taskId, attempt: next, from: running.attempt });
     if (adopted) {
@@ -85,15 +86,21 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
   }
 }
 
-/** At once, unless another worker of this host has some of the slots, or a turn lives on that no attempt watches. */
+/**
+ * Takes a slot. It waits only if another worker of this host holds some of the slots, or if a turn runs that no attempt
+ * watches.
+ */
 async function slotFor({ slots, turns }: StepDeps, claim: { taskId: TaskId; attempt: number }): Promise<Slot> {
   const atOnce = await slots.tryTake(claim);
   if (atOnce) return atOnce;
   return withHeartbeat(async (signal) => {
     for (;;) {
-      // The attempt that would adopt that turn needs what this one has at Temporal.
+      // The attempt that adopts that turn needs the place that this attempt holds at Temporal.
       if (turns.hasUnwatched)
-        throw new LonghaulError('no_free_slot', 'every agent slot is taken, one by a turn to be adopted');
+        throw new LonghaulError(
+          'no_free_slot',
+          'every agent slot is in use, one by a turn that its next attempt will adopt',
+        );
       await slots.untilChange(signal);
       const slot = await slots.tryTake(claim);
       if (slot) return slot;
@@ -119,7 +126,7 @@ async function newTurn(deps: StepDeps, input: DispatchInput): Promise<Found> {
     case 'cancel_requested':
       return { cancelRequested: true };
     case 'gone':
-      throw new LonghaulError('task_gone', `task ${taskId}: its row or its session's was deleted`);
+      throw new LonghaulError('task_gone', `task ${taskId}: its row or the row of its session was deleted`);
     case 'superseded':
       throw new LonghaulError('superseded', `task ${taskId}, attempt ${attempt}: ${taken.reason}`);
     case 'done':
@@ -151,13 +158,13 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
     pacer.offer(reported(turn));
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
-  // The attempt that follows may adopt the turn before this one hears that it is over.
+  // The next attempt may adopt the turn before Temporal notifies this attempt that it is over.
   const { attempt } = turn;
   let polling: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
     const poll = async (): Promise<void> => {
-      if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return; // Postgres away: the next look tells
-      // The closing steps stop the turn: what it has written is theirs to collect.
+      if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return; // Postgres is unavailable: the next query decides
+      // The closing steps stop the turn and collect what it has written.
       const message = `task ${turn.taskId}: its row was ended or deleted while the agent worked`;
       reject(new LonghaulError('task_gone', message));
     };
@@ -177,7 +184,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   }
 }
 
-/** Temporal wants this attempt to end. Only a cancel that was asked for ends the turn for good. */
+/** Temporal cancelled this attempt. Only a requested cancel ends the turn permanently. */
 async function handleCancellation(
   { turns }: StepDeps,
   { turn, attempt, cancelled }: { turn: LiveTurn; attempt: number; cancelled: CancelledFailure },
@@ -189,10 +196,10 @@ async function handleCancellation(
   }
   if (details?.workerShutdown) {
     await turn.stop('shutdown');
-    throw new LonghaulError('worker_lost', 'the worker was shut down; the turn goes on elsewhere');
+    throw new LonghaulError('worker_lost', 'the worker was shut down; the next attempt continues the turn');
   }
-  // Timed out, paused, reset or unknown to the server: this process is well, so the turn goes on for the
-  // attempt that follows, which may have adopted it already.
+  // The attempt timed out, was paused or reset, or is unknown to the server. This process is healthy, so the turn continues
+  // for the next attempt, which may have adopted it already.
   if (turn.attempt === attempt) turns.unwatch(turn);
   setTimeout(() => {
     if (turn.attempt === attempt) void turn.stop('abandoned');

@@ -1,7 +1,7 @@
 /**
- * Exports the worker's metrics to the backend's /metrics. The SDK's core has the counters, its own and
- * ours, and serves them on a port of this machine; this loop copies them to the database, where any backend reads them,
- * also on another machine.
+ * Exports the worker's metrics to the backend's /metrics. The SDK's core has its own and Longhaul's counters, and serves them
+ * on a port of this machine. This loop copies them to the database, so that any backend can read them, also one on another
+ * machine.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -13,15 +13,15 @@ const FETCH_TIMEOUT_MS = 5_000;
 
 export interface MetricsExport {
   readonly sql: Sql;
-  /** Its name among the workers of the database. */
+  /** The worker's name, unique in the database. */
   readonly worker: string;
-  /** Where the core serves them. */
+  /** The address at which the core serves the metrics. */
   readonly address: string;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
 
-/** Runs until `signal` is aborted. A failed export is repeated with the next round. */
+/** Runs until `signal` is aborted. The next round repeats a failed export. */
 export async function exportMetrics({ sql, worker, address, log, signal }: MetricsExport): Promise<void> {
   let failing = false;
   while (!signal.aborted) {
@@ -30,7 +30,8 @@ export async function exportMetrics({ sql, worker, address, log, signal }: Metri
       await putWorkerMetrics(sql, worker, await response.text());
       failing = false;
     } catch (error) {
-      if (!failing) log.warn({ err: error }, 'metrics were not exported; the next attempt follows');
+      if (!failing)
+        log.warn({ err: error }, `metrics were not exported; retrying every ${EXPORT_INTERVAL_MS / 1_000} s`);
       failing = true;
     }
     await sleep(EXPORT_INTERVAL_MS, undefined, { signal }).catch(() => undefined);

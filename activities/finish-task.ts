@@ -1,6 +1,6 @@
 /**
- * Step 7, finish: the row's final state and the message's if the turn did not finish it. A trigger refuses any
- * later change. Run twice it returns what the first run wrote.
+ * Step 7, finish: writes the row's final state, and the message's if the turn did not finish it. A trigger refuses any later
+ * change. A second run returns what the first run wrote.
  */
 import { Context } from '@temporalio/activity';
 import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';
@@ -20,7 +20,7 @@ import { isErrorCode } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
 import { withSentences } from './withhold.ts';
 
-/** Users read it in lists. */
+/** Lists show the summary, so it is short. */
 const MAX_SUMMARY_CHARS = 500;
 const CANCEL_TIMEOUT_MS = 5_000;
 
@@ -32,7 +32,7 @@ export function makeFinishTask({ sql, temporal, temporalContent, log }: StepDeps
   };
 }
 
-/** Without it the run would end as failed. A failure here must not fail the step: the task has ended. */
+/** Without this request the run ends as failed. A failure here must not fail the step, because the task has ended. */
 async function cancelRun(temporal: StepDeps['temporal'], log: StepDeps['log']): Promise<void> {
   const { workflowId = '', runId } = Context.current().info.workflowExecution ?? {};
   try {
@@ -40,7 +40,7 @@ async function cancelRun(temporal: StepDeps['temporal'], log: StepDeps['log']): 
     await temporal.withDeadline(Date.now() + CANCEL_TIMEOUT_MS, () => handle.cancel());
   } catch (error) {
     // A user may have cancelled the run in the Web UI: Temporal refuses a second cancel.
-    log.debug({ err: error, workflow_id: workflowId }, 'the cancel of a run was not requested');
+    log.debug({ err: error, workflow_id: workflowId }, 'the cancel of a run could not be requested');
   }
 }
 
@@ -63,7 +63,7 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
   return resultOf(state, summary, code ?? null);
 }
 
-/** Text that was kept out of Temporal comes from the row: sentences of steps, and the reason of a cancel. */
+/** Restores from the row what the settings exclude from Temporal: sentences of steps, and the reason of a cancel. */
 function withWithheldText(given: FinishInput, task: TaskToEnd): FinishInput {
   const { end, keptWorktree: kept } = given;
   return {
@@ -82,7 +82,7 @@ function endWithSentences(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd):
   return end;
 }
 
-/** Another program ended the row while the task ran, or this step runs again: closes what is still open. */
+/** Closes what is still open if another program ended the row while the task ran, or if this step runs again. */
 async function afterEnd(tx: Tx, task: TaskToEnd, taskId: TaskId): Promise<TaskResult> {
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
   if (task.session_id) await closePermissions(tx, { taskId, sessionId: task.session_id, state: 'cancelled' });
@@ -95,7 +95,7 @@ function resultOf(state: TaskResult['state'], summary: string, code: string | nu
   return { state, summary, ...(isErrorCode(code) ? { code } : {}) };
 }
 
-/** A turn that was stopped or lost left its message streaming: the row gets what the log has of it. */
+/** Completes the message of a turn that was stopped or lost: the row gets the content that the log has. */
 async function finishStreaming(
   tx: Tx,
   task: TaskToEnd,
@@ -113,7 +113,7 @@ async function finishStreaming(
     taskId,
     body: { type: 'tool_call', message_id: messageId, chat_id: chatId, call: { ...call, status: 'failed' } },
   }));
-  // Before the message's end, so that readers of the log see the same end of these calls as the row has.
+  // These frames precede the message's end, so that readers of the log see the same end of these calls as the row has.
   await appendKeyed(tx, sessionId, closed);
   const segments = await foldSegments(tx, of);
   const status = state === 'completed' ? 'complete' : state;
@@ -134,7 +134,7 @@ async function summaryOf(tx: Tx, task: TaskToEnd, { taskId, end, keptWorktree }:
   return cut(text, MAX_SUMMARY_CHARS - Math.min(kept.length, MAX_SUMMARY_CHARS / 2)) + cut(kept, MAX_SUMMARY_CHARS / 2);
 }
 
-/** With the whole reason, which the summary cuts, and what the user must do. */
+/** Returns the warning with the whole reason, which the summary cuts, and with what the user must do. */
 function keptWorktree(
   { worktree_path: worktree }: TaskToEnd,
   { end: ended, keptWorktree: why }: FinishInput,
@@ -143,8 +143,8 @@ function keptWorktree(
   const reason = why.trimEnd();
   const isOthers = ended.state === 'failed' && ended.code === 'worktree_replaced';
   const next = isOthers
-    ? 'Look at what is there, and delete it by hand.'
-    : 'Take what you need from there; `longhaul gc --kept` then deletes the worktree with all that is in it.';
+    ? 'Inspect the files there, and delete them by hand.'
+    : 'Copy what you need from there; `longhaul gc --kept` then deletes the worktree with all files in it.';
   const warning = `The worktree was kept at ${worktree}: ${reason}${/[.!?]$/.test(reason) ? '' : '.'} ${next}`;
   return { worktree, warning: wellFormedText(warning) };
 }

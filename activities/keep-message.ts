@@ -1,4 +1,4 @@
-/** Stores the message of a completed turn, in the turn's last transaction: its frames are in the log by then. */
+/** Stores the message of an ended turn, in the turn's last transaction. The log has all frames of the message by then. */
 import { foldSegments } from '../frames/read-message.ts';
 import { finishMessage } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';
@@ -11,7 +11,7 @@ export interface EndedMessage {
   readonly status: 'complete' | 'failed';
   /** Undefined: the turn failed before it had an agent. */
   readonly recorder: TurnRecorder | undefined;
-  /** The turn's own. */
+  /** The tokens of this turn only. */
   readonly tokensUsed: number | undefined;
 }
 

@@ -1,26 +1,26 @@
-/** Whether a task waits for a provider's usage limit to be lifted, and until when. Pure: no clock, no connection. */
+/** Decides whether a task waits for the end of a provider's usage limit, and until when. Pure: no clock, no connection. */
 
-/** A task that was refused this often after its waits is refused for another reason. */
+/** A provider that refuses a task after this many waits has another reason than the limit. */
 export const MAX_WAITS = 10;
-/** Providers' longest windows are weeks. A day more: such a time may be said by another clock. */
+/** The longest windows of providers are a week. One day is added, because the time is of the provider's clock. */
 const LONGEST_MS = 8 * 24 * 60 * 60_000;
-/** Stale words are known to name a time of hours ago; what is older is a wrong clock or no such time. */
+/** Agents sometimes repeat an old message, whose time is hours ago. An older time is of a wrong clock, or not of a limit. */
 const STALE_MS = 24 * 60 * 60_000;
 const SHORTEST_MS = 1_000;
 const SHORTEST_GROWTH = 4;
 const LONGEST_SHORTEST_MS = 60 * 60_000;
 
 export interface LimitReached {
-  /** When it is lifted, in the agent's words. */
+  /** When the provider lifts the limit, as the agent reported it. */
   readonly resetsAt: Date;
   readonly now: Date;
-  /** How often the task has waited before. */
+  /** The number of earlier waits of the task. */
   readonly waits: number;
 }
 
 /**
- * Undefined: the task does not wait. A time that is past or near is waited for a little, each time longer, up to an hour:
- * limits are known to be lifted later than was said.
+ * Returns when the task continues. Undefined: the task does not wait. If the time is past or near, the task waits a minimum
+ * that grows with each wait, up to an hour, because providers sometimes lift a limit later than reported.
  */
 export function waitUntil({ resetsAt, now, waits }: LimitReached): Date | undefined {
   const aheadMs = resetsAt.getTime() - now.getTime();

@@ -1,4 +1,4 @@
-/** The steps as the worker registers them, by the queue that serves them. */
+/** The steps as the worker registers them, by their queue. */
 import type { Steps } from '../contract/steps.ts';
 import { makeAnswerPermission } from './answer-permission.ts';
 import { makeCreateWorktree } from './create-worktree.ts';

@@ -1,6 +1,7 @@
 /**
- * Step 1, open session: in one transaction that locks the task's row, the session, chat and messages that
- * the task needs. Run twice it finds what it made: ids derive from the task's, and the row says it is open.
+ * Step 1, open session: creates the session, chat and messages that the task needs, in one transaction that locks the task's
+ * row. A second run finds what the first one created, because the ids derive from the task's id and the row records the
+ * opening.
  */
 import { Context } from '@temporalio/activity';
 import { idOf } from '../store/ids.ts';
@@ -24,9 +25,9 @@ export function makeOpenSession({ sql, agents, host, temporalContent }: StepDeps
     const runId = Context.current().info.workflowExecution?.runId ?? null;
     const place = await sql.begin(async (tx): Promise<OpenedSession> => {
       const task = await lockTaskToOpen(tx, taskId);
-      if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted before it began`);
+      if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted before the task began`);
       if (isFinal(task.state)) return { kind: 'closed', state: task.state };
-      // Opened before: any program may write these columns, but only this step gives the message this id.
+      // The task was opened before. Any program may write these columns, but only this step gives the message this id.
       if (task.session_id && task.message_id === idOf(taskId, 'assistant-message') && task.execution_path) {
         return opened(task, { sessionId: task.session_id, messageId: task.message_id, path: task.execution_path });
       }
@@ -40,7 +41,7 @@ export function makeOpenSession({ sql, agents, host, temporalContent }: StepDeps
       await openTask(tx, { task, conversation, ...route, runId, host });
       return opened(task, { ...conversation, path: route.path });
     });
-    // Once the session exists: its log says why the task has failed.
+    // After the session exists, so that its log can show why the task has failed.
     if (place.kind === 'opened') agents.requirePath(place.path, place.agent);
     return temporalContent === 'none' ? withoutAgent(place) : place;
   };
@@ -59,9 +60,10 @@ function opened(
   return { kind: 'opened', sessionId, messageId, path, hasProgram: true, ...(task.agent ? { agent: task.agent } : {}) };
 }
 
-/** A program may insert any row: a row that our API would refuse fails here with the same message. */
+/** Refuses a row that the API would refuse, with the same message, because any program may insert a row. */
 function refuse(task: TaskToOpen): void {
-  if (!task.input?.trim()) throw new LonghaulError('invalid_input', 'The task has no input: say what is to be done.');
+  if (!task.input?.trim())
+    throw new LonghaulError('invalid_input', 'The task has no input: describe what the agent must do.');
   refuseTaskValues({
     ...task,
     modeId: task.mode_id,
@@ -69,7 +71,10 @@ function refuse(task: TaskToOpen): void {
     permissionPolicy: task.permission_policy,
   });
   if (task.project_id === null) {
-    throw new LonghaulError('project_not_found', 'The task has no project: give it the id of a row of projects.');
+    throw new LonghaulError(
+      'project_not_found',
+      'The task has no project: set project_id to the id of a row of projects.',
+    );
   }
   if (!task.project_found) {
     throw new LonghaulError(

@@ -1,10 +1,10 @@
 /**
- * Where a paragraph of an agent's text begins. Agents send their text in pieces, and no piece says that a message has
- * ended: the next message begins after a tool call, under another message id, or in another attempt. The break is part
- * of the streamed text, so a reader that only appends deltas has the same text as the row.
+ * Finds where a paragraph of an agent's text begins. Agents send their text in pieces, and no piece marks the end of a
+ * message: the next message begins after a tool call, under another message id, or in another attempt. The break is part of
+ * the streamed text, so a reader that only appends deltas has the same text as the row.
  */
 
-/** Of what was earlier last: the rest does not matter for a break. */
+/** The end of the text so far that a break depends on. */
 const TAIL_CHARS = 16;
 
 export class Paragraphs {
@@ -12,18 +12,18 @@ export class Paragraphs {
   #messageId: string | undefined;
   #broken: boolean;
 
-  /** `earlier`: by earlier attempts. What comes now is another paragraph than that. */
+  /** `earlier`: the text of earlier attempts. The next text begins another paragraph. */
   constructor(earlier = '') {
     this.#tail = earlier.slice(-TAIL_CHARS);
     this.#broken = true;
   }
 
-  /** The text that comes next begins a paragraph. */
+  /** The next text begins a paragraph. */
   break(): void {
     this.#broken = true;
   }
 
-  /** The text with the line ends before it that it needs to begin a paragraph where it has to. */
+  /** Returns the text. If it must begin a paragraph, the result begins with the missing line ends. */
   next(text: string, messageId?: string): string {
     if (text === '') return text;
     const isOther = messageId !== undefined && this.#messageId !== undefined && messageId !== this.#messageId;

@@ -1,7 +1,7 @@
 /**
- * Answers an agent's permission requests: by the task's policy at once, or by a person. A request that waits for a person is
- * a row, which any program may answer; it outlives this worker, and the attempt that follows finds it when its agent asks
- * the same again.
+ * Answers an agent's permission requests: at once by the task's policy, or with the answer of a user. A request that waits
+ * for a user is a row, which any program may answer. The row remains if this worker exits, and the next attempt finds it when
+ * its agent sends the same request again.
  */
 import type { PermissionAsk, PermissionDecision } from '../agents/driver.ts';
 import { decide, policyFor } from '../agents/permission-policy.ts';
@@ -22,7 +22,7 @@ export interface Asking {
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
   readonly stream: FrameStream;
   readonly recorder: TurnRecorder;
-  /** Aborted: the turn ends. The request stays as it is, for the attempt that follows or the closing steps. */
+  /** Aborted: the turn ends. The request remains as it is, for the next attempt or the closing steps. */
   readonly signal: AbortSignal;
   readonly enter: (phase: Phase) => void;
 }
@@ -34,7 +34,7 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
     const policy = policyFor(task, ask);
     if (policy !== 'ask') {
       const decision = decide(policy, ask);
-      // Some agents end their turn as if nothing had been forbidden: then only this warning says so.
+      // Some agents end their turn without a word about the refusal: then only this warning shows it.
       if (policy === 'deny' || decision.kind === 'cancelled') {
         recorder.record({ kind: 'warning', message: `${notAllowed(task)}: ${titleOf(ask)}` });
       }
@@ -58,7 +58,7 @@ const notAllowed = ({ permission_policy: policy, mode_id: mode }: TurnTask): str
 
 async function askPerson(asking: Asking, ask: PermissionAsk): Promise<PermissionDecision> {
   const { deps, task, taken, stream, recorder, signal } = asking;
-  await stream.flush(); // the call that is asked about comes before the request
+  await stream.flush(); // the log has the tool call before the request
   const fallback = decide(task.permission_default === 'allow' ? 'allow' : 'deny', ask);
   const opened = await openPermission(deps.sql, {
     taskId: task.id,
@@ -79,7 +79,10 @@ async function askPerson(asking: Asking, ask: PermissionAsk): Promise<Permission
   if (signal.aborted || answer === undefined) return { kind: 'cancelled' };
   const delivered = await deliverAnswer(deps.sql, { id: opened.id, sessionId: taken.sessionId, token: taken.token });
   if (!delivered)
-    throw new LonghaulError('superseded', `task ${task.id}: permission ${opened.id} was answered elsewhere`);
+    throw new LonghaulError(
+      'superseded',
+      `task ${task.id}: another attempt took the answer to permission ${opened.id}`,
+    );
   const chosen = ask.options.find((option) => option.option_id === answer.chosen);
   if (chosen === undefined) return { kind: 'cancelled' };
   if (chosen.kind.startsWith('reject')) {
@@ -89,7 +92,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk): Promise<Permission
   return { kind: 'selected', optionId: chosen.option_id };
 }
 
-/** `undefined`: the request was cancelled, or there is nothing to choose. */
+/** `undefined`: the request was cancelled, or it expired without a default option. */
 async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<PermissionRow | undefined> {
   const row = await deps.answers.settled(id, signal);
   if (row.state === 'answered' || row.state === 'expired') return row;
@@ -98,13 +101,13 @@ async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<Per
   return expired.kind === 'answered' || expired.kind === 'superseded' ? expired.permission : undefined;
 }
 
-/** "Always" reaches beyond the task with some agents (codex writes it into its home), so "once" is preferred to it. */
+/** Omits "always" if "once" is offered, because with some agents "always" affects later tasks (codex stores it in its home). */
 function shownOptions({ options }: PermissionAsk): readonly PermissionOption[] {
   const once = options.some(({ kind }) => kind === 'allow_once');
   return once ? options.filter(({ kind }) => kind !== 'allow_always') : options;
 }
 
-/** The command in full, where the call has one: a title alone may hide what matters. */
+/** Returns the title, with the full command if the call has one, because a title alone may omit the important part. */
 function titleOf({ toolCall }: PermissionAsk): string {
   const { raw_input: input, title } = toolCall;
   const command = typeof input === 'object' && input !== null && 'command' in input ? input.command : undefined;

@@ -1,18 +1,21 @@
 /**
- * When the workflow hears of a turn's progress. A change of phase or attempt is told at once, as long as there are
- * not too many of them; anything else soon at first, then ever more seldom: 8 signals in ten minutes, 18 in an
- * hour, fewer than 200 in thirty days. So the history of a turn of any length stays small.
+ * Decides when the workflow gets a signal about a turn's progress. A change of phase or attempt is sent at once, up to a
+ * maximum number. Any other progress is sent at intervals that grow: 8 signals in ten minutes, 18 in an hour, fewer than 200
+ * in thirty days. So the history of a turn of any length remains small.
  */
 import type { AgentProgress } from '../contract/task.ts';
 
-/** That the agent starts is news only where it takes longer: the workflow knows that it has scheduled the step. */
+/** The start of an agent is signalled only if it takes longer than this: the workflow itself has scheduled the step. */
 const SLOW_START_MS = 1_000;
 const FIRST_INTERVAL_MS = 3_000;
 const GROWTH = 2.2;
-/** Up to two hours an interval is at most this long, then at most this part of the time that the turn has taken. */
+/** In the first two hours of a turn this is the longest interval; after that the longest is this part of the turn's time. */
 const LONG_INTERVAL_MS = 5 * 60_000;
 const LONG_INTERVAL_PART = 1 / 25;
-/** An agent that asks for permission all the time changes its phase twice each time: beyond this it is paced, too. */
+/**
+ * Each permission request changes the phase twice. After this many immediate signals, changes of phase are sent at
+ * intervals, too.
+ */
 const MAX_AT_ONCE = 100;
 
 export class ProgressPacer {
@@ -31,7 +34,7 @@ export class ProgressPacer {
     this.#now = now;
   }
 
-  /** Called often; sends when it is time and there is something new. A signal that fails is offered again later. */
+  /** Called often. Sends the progress if the interval is over and the progress is new. A failed signal is sent again later. */
   offer(progress: AgentProgress): void {
     this.#offeredAt ??= this.#now();
     if (progress.phase === 'starting' && this.#now() < this.#offeredAt + SLOW_START_MS) return;

@@ -1,4 +1,4 @@
-/** Step 5, queue change: one `pending_changes` row a task, for a person to apply or reject. */
+/** Step 5, queue change: writes one `pending_changes` row for the task, which a user applies or rejects. */
 import { queueCollected } from '../store/collected-diffs.ts';
 import type { QueueChangeInput, QueuedChange } from '../contract/steps.ts';
 import { LonghaulError } from '../contract/errors.ts';

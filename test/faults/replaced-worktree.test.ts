@@ -34,7 +34,7 @@ test('removed in mid-turn: the task fails and says so, the next task of the sess
   const task = await lab.submit({ input: 'run sh -c "d=$PWD; cd /; rm -rf $d". say done.' });
   const ended = await lab.ended(task);
   expect(ended).toMatchObject({ state: 'failed', error_code: 'worktree_replaced', kept_worktree: null });
-  expect(ended.output_summary).toContain('was removed while the task was at work');
+  expect(ended.output_summary).toContain('was removed while the task was running');
   expect(await lab.changes(task)).toEqual([]);
 
   const next = await lab.submit({ input: 'write more.txt with more', sessionId: ended.session_id ?? '' });
