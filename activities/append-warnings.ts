@@ -1,4 +1,4 @@
-/** Appends the warnings of a step to its session's log. A repeated step adds no warning twice, because each has a key from its position. */
+/** Appends a step's warnings to its session's log. A repeated step adds none twice: each has a key from its position. */
 import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';

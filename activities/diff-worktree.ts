@@ -87,11 +87,11 @@ async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Prom
 async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
   if (await hasDiff(deps.sql, taskId)) return { kind: 'none' };
-  const gone = `the worktree's folder ${place.worktree_path} was removed while the task was running`;
+  const removed = `the worktree's folder ${place.worktree_path} was removed while the task was running`;
   const record = await deps.worktrees.findOwned(taskId);
   // The step remove worktree runs after everything is stored, and marks the record before it deletes the first file.
   if (record?.state === 'ready') {
-    const { code, message } = replaced(gone);
+    const { code, message } = replaced(removed);
     return { kind: 'none', failure: { code, message } };
   }
   await warn(deps, place, taskId, [

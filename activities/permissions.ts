@@ -81,7 +81,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk): Promise<Permission
   if (!delivered)
     throw new LonghaulError(
       'superseded',
-      `task ${task.id}: another attempt took the answer to permission ${opened.id}`,
+      `task ${task.id}: a newer attempt has the turn or the answer to permission ${opened.id}`,
     );
   const chosen = ask.options.find((option) => option.option_id === answer.chosen);
   if (chosen === undefined) return { kind: 'cancelled' };

@@ -1,9 +1,9 @@
 /**
- * From no agent to one that can be prompted: in the turn's own agent session where an earlier attempt left one,
- * else in the conversation that the session's earlier tasks had with this agent, else in a new one.
+ * Starts an agent and opens the session to prompt: the turn's own agent session if an earlier attempt has left one, else the
+ * conversation that the session's earlier tasks had with this agent, else a new session.
  *
- * Must never happen: a prompt for an agent that does not know what it has done in the worktree, or that believes to have
- * done what is not there, since the worktree was made anew; a silent change from one conversation to another.
+ * Must never happen: a prompt for an agent that does not know its own edits in the worktree, or that knows edits which the
+ * worktree lost because it was made anew; a change from one conversation to another without a warning.
  */
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
 import type { AgentLaunch } from '../agents/launch/launch.ts';
@@ -49,10 +49,10 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   const filesAreGone = last !== undefined && isElsewhere(start, last);
   const resumed = known && !filesAreGone ? await resume(start, known) : undefined;
   if (resumed) return { ...resumed, prompt: resumePrompt(input, start.cutOff) };
-  // No agent yet: the worktree's folder is made anew, and who stands in the old one stands in nothing.
+  // Before any agent starts, because the reset replaces the worktree's folder, and a process in the old folder loses it.
   if (worked.length > 0) await startOver(start, filesAreGone ? FILES_GONE : CANNOT_LOAD);
   else if (folderNow(start) === 'none') await remakeWorktree(start);
-  // The turn's own session began from the conversation, or because that was lost: either way it is not tried again.
+  // The turn's own session began from the conversation, or because that was lost. In both cases it is not loaded again.
   if (conversation && !known) return { ...(await continueConversation(start, conversation)), prompt: input };
   if (known && known === conversation) warnOfLostConversation(start);
   const agent = await openAgent(start);
@@ -60,19 +60,19 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
 }
 
 const CANNOT_LOAD = 'the turn was interrupted and the agent cannot load its session';
-const FILES_GONE = 'the turn was interrupted and its worktree was removed: what the agent had written there is gone';
+const FILES_GONE = "the turn was interrupted and its worktree was removed: the agent's edits are lost";
 
-/** Undefined: not known, or a scratch folder. */
+/** Undefined: the folder is not known, or it is a scratch folder. */
 const folderNow = ({ deps, folder }: AgentStart): string | undefined =>
   folder.kind === 'worktree' ? deps.worktrees.folderAt(folder.path) : undefined;
 
-/** Whether the folder in which that attempt worked does not exist any more. False where it is not known. */
+/** Returns whether the folder in which that attempt worked no longer exists. False if that is not known. */
 function isElsewhere(start: AgentStart, { worktree }: EarlierAttempt): boolean {
   const now = folderNow(start);
   return now === 'none' || (worktree !== null && now !== undefined && now !== worktree);
 }
 
-/** Undefined, and the agent is gone, if it cannot load its session. */
+/** Undefined: the agent could not load its session, and has ended. */
 async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentInSession | undefined> {
   const agent = await openAgent(start);
   try {
@@ -89,8 +89,8 @@ async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentIn
 }
 
 /**
- * The session's next task in the conversation of its earlier ones. An agent that fails at loading it would fail at
- * each task to come: a new conversation begins then, in the same process if that lives, as some start slowly.
+ * Loads the conversation of the session's earlier tasks. If the agent cannot load it, a new conversation begins, because the
+ * agent would fail at each later task. It begins in the same process if that is alive, because some agents start slowly.
  */
 async function continueConversation(start: AgentStart, conversation: AgentSessionId): Promise<AgentInSession> {
   let agent = await openAgent(start);
@@ -109,7 +109,7 @@ async function continueConversation(start: AgentStart, conversation: AgentSessio
 
 function warnOfLostConversation({ launch, recorder }: AgentStart): void {
   const message =
-    `${launch.name} could not go on with the session's earlier conversation: ` +
+    `${launch.name} could not continue the session's earlier conversation: ` +
     'it starts a new one and knows the files only.';
   recorder.record({ kind: 'warning', message });
 }
@@ -119,9 +119,9 @@ async function startOver(start: AgentStart, why: string): Promise<void> {
   await remakeWorktree(start);
 }
 
-/** Made anew from its base: also if it was removed before any agent worked in it. */
+/** Makes the worktree anew from its base, also if it was removed before any agent worked in it. */
 async function remakeWorktree({ deps, folder, stream }: AgentStart): Promise<void> {
-  // The fence first: an outdated attempt must not touch the worktree of a newer one.
+  // The flush checks the fence, because an outdated attempt must not change the worktree of a newer one.
   await stream.flush();
   if (folder.kind === 'worktree') await deps.worktrees.reset({ worktreePath: folder.path, base: folder.base });
 }

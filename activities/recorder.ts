@@ -1,6 +1,6 @@
 /**
- * From what an agent says to frames and to the message that is kept. Holds no connection and no clock:
- * the same events always give the same frames.
+ * Converts an agent's events to frames and to the stored message. It has no connection and no clock: the same events always
+ * give the same frames.
  */
 import type { AgentEvent } from '../agents/driver.ts';
 import {
@@ -18,7 +18,7 @@ import type { ChatId, MessageId } from '../contract/ids.ts';
 import type { ToolCall, Usage } from '../contract/vocabulary.ts';
 import { Paragraphs } from './paragraphs.ts';
 
-/** A reader of the live stream gets this much beyond what the message keeps; then a warning, once. */
+/** The live stream has this much text beyond the stored message; then one warning follows. */
 const STREAMED_BEYOND_CHARS = 1024 * 1024;
 
 export interface RecordedMessage {
@@ -31,13 +31,13 @@ export class TurnRecorder {
   readonly #emit: (frame: FrameBody) => void;
   readonly view: MessageView;
   usage: Usage | undefined;
-  /** Title of the tool call that runs now. */
+  /** Title of the running tool call. */
   tool: string | undefined;
   #reasoningChars: number;
   #paragraphs: Readonly<Record<'text' | 'reasoning', Paragraphs>>;
   #warned = new Set<'text' | 'reasoning' | 'tool calls'>();
 
-  /** `view` is what earlier attempts left of the message. */
+  /** `view`: the message as earlier attempts left it. */
   constructor(of: RecordedMessage, emit: (frame: FrameBody) => void, view: MessageView = emptyMessage()) {
     this.#of = of;
     this.#emit = emit;
@@ -52,7 +52,7 @@ export class TurnRecorder {
   }
 
   record(received: AgentEvent): void {
-    // Here already, so that this view and what readers fold from the log are the same.
+    // The text is made well-formed here, so that this view and the view that readers fold from the log are the same.
     const event = wellFormed(received);
     switch (event.kind) {
       case 'text':
@@ -71,7 +71,7 @@ export class TurnRecorder {
       case 'warning':
         return this.#emit({ type: 'warning', message: event.message });
       case 'note':
-        // A title or a mode that the agent gave itself: not part of the message.
+        // A title or a mode that the agent has set: the message does not contain it.
         return undefined;
     }
   }
@@ -96,10 +96,10 @@ export class TurnRecorder {
     this.#warnIfCut('reasoning', { before, after: this.#reasoningChars, kept: MAX_REASONING_CHARS });
   }
 
-  /** Where the message ends and the stream does not. */
+  /** Warns when the stored message has its maximum length and the stream continues. */
   #warnIfCut(what: string, { before, after, kept }: { before: number; after: number; kept: number }): void {
     if (before > kept || after <= kept) return;
-    const message = `The message keeps the first ${kept} characters of the agent's ${what}: what follows is only streamed.`;
+    const message = `The message keeps the first ${kept} characters of the agent's ${what}: the rest is only streamed.`;
     this.#emit({ type: 'warning', message });
   }
 
@@ -129,7 +129,7 @@ export class TurnRecorder {
   }
 
   /**
-   * Tool calls that a killed agent left open would stay so for ever: agents do not report them again. Answers
+   * Ends the tool calls that a killed agent left open, because agents do not report them again. Returns
    * their titles.
    */
   closeDangling(): string[] {

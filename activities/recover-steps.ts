@@ -1,11 +1,12 @@
 /**
- * What a worker does for those of its host that died, as it starts and then every few seconds: steps that a dead worker
- * had begun are failed for a retry, and their workflows taken off its sticky queue. Recovery then takes as long as the
- * start of a worker, or as such a look, not a heartbeat timeout (60 s) and a sticky one (10 s).
+ * Recovers the steps of dead workers of this host, at the start of a worker and then every few seconds: it fails the steps
+ * that a dead worker had begun, so that Temporal retries them, and takes their workflows off the worker's sticky queue.
+ * Recovery then takes as long as the start of a worker, or one check, instead of a heartbeat timeout (60 s) and a sticky
+ * timeout (10 s).
  *
- * Whose step it is stands in Temporal, by the worker's identity.
+ * Temporal has the identity of the worker that runs a step.
  *
- * Not covered: a step whose worker lives but hangs (SIGSTOP): the heartbeat timeout finds that one.
+ * Not covered: a step whose worker is alive but hangs (SIGSTOP). The heartbeat timeout finds it.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
@@ -20,11 +21,11 @@ import { workerLost } from './step.ts';
 import { isDeadWorker } from './worker-identity.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
-/** Runs looked at together. */
+/** The number of runs that are described at the same time. */
 const CONCURRENCY = 16;
-/** A Temporal that hangs must not keep a worker from its work. */
+/** A Temporal server that hangs must not block a worker. */
 const RUN_TIMEOUT_MS = 5_000;
-/** Between two looks for workers of the host that have died. */
+/** Between two checks for dead workers of the host. */
 const POLL_INTERVAL_MS = 3_000;
 
 export interface Recovery {
@@ -33,13 +34,13 @@ export interface Recovery {
   readonly host: string;
   readonly log: Logger;
   /**
-   * Runs `work` while no other worker of the host does: a step is failed by its name, so of two that had seen the same dead
-   * worker the later one would fail the attempt that came after.
+   * Runs `work` while no other worker of the host does. A step is failed by its activity id, which all its attempts share: of
+   * two workers that had found the same dead worker, the later one would fail the next attempt.
    */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-/** Attempts of dead workers are over: whoever follows them is told so. Answers how many there were. */
+/** Ends the attempts of dead workers, which notifies the followers of their sessions. Returns their number. */
 export async function endLostAttempts({ sql, host }: Pick<Recovery, 'sql' | 'host'>): Promise<number> {
   const lost = (await openAttempts(sql, host)).filter(
     (open) => !isAlive({ pid: open.worker_pid, startTime: open.worker_start, bootId: open.boot_id }),
@@ -50,7 +51,7 @@ export async function endLostAttempts({ sql, host }: Pick<Recovery, 'sql' | 'hos
   return lost.length;
 }
 
-/** Once this worker polls: steps that dead workers of this host had begun are failed for a retry. */
+/** Fails the steps that dead workers of this host had begun, so that they are retried. It runs after this worker polls. */
 export async function recoverSteps(recovery: Recovery): Promise<void> {
   await recovery.exclusively(async () => {
     const known = new Set(
@@ -72,8 +73,8 @@ async function recoverRuns(recovery: Recovery, runs: Iterable<string>): Promise<
 }
 
 /**
- * The same for workers that die while this one lives, until it is stopped. Their turns show it; of other steps the
- * heartbeat timeout is short.
+ * Recovers from workers that die while this worker runs, until `signal` is aborted. It finds them by their attempts at turns;
+ * the other steps have a short heartbeat timeout.
  */
 export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -81,14 +82,17 @@ export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal)
     try {
       if (!signal.aborted && (await endLostAttempts(recovery)) > 0) await recoverSteps(recovery);
     } catch (error) {
-      recovery.log.warn({ err: error }, 'dead workers of this host were not looked for; this is tried again');
+      recovery.log.warn(
+        { err: error },
+        `could not check for dead workers of this host; retrying in ${POLL_INTERVAL_MS / 1_000} s`,
+      );
     }
   }
 }
 
 /**
- * Those that rows do not tell of: of tasks whose rows were deleted, are not in the copy that the database was restored from,
- * or have ended, which Temporal forgot with the machine's power.
+ * Returns the open runs that no row names. Their rows were deleted, or are missing in the copy that the database was restored
+ * from, or have ended, while Temporal lost the end of the run in a power failure.
  */
 async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
   const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle')";
@@ -98,7 +102,10 @@ async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
       for await (const { workflowId } of temporal.workflow.list({ query })) ids.push(workflowId);
     });
   } catch (error) {
-    log.warn({ err: error }, 'runs that no open row tells of wait for their timeouts: Temporal did not list them all');
+    log.warn(
+      { err: error },
+      'Temporal did not list all open runs: those without an open row continue after their timeouts',
+    );
   }
   return ids;
 }
@@ -108,7 +115,10 @@ async function recoverRun({ temporal, host, log }: Recovery, workflowId: string)
     await temporal.withDeadline(Date.now() + RUN_TIMEOUT_MS, () => failLostSteps({ temporal, host, log }, workflowId));
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return;
-    log.warn({ workflow_id: workflowId, err: error }, 'a run waits for its timeouts: it could not be looked at');
+    log.warn(
+      { workflow_id: workflowId, err: error },
+      'a run could not be checked for steps of dead workers: such a step continues after its timeout',
+    );
   }
 }
 

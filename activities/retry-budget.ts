@@ -1,40 +1,42 @@
 /**
- * How often and how long a failing agent is tried again. Lost workers and a database that is away are not the agent's
- * failures: those attempts are retried without end (workflows/steps.ts).
+ * Limits how often and how long a failing agent is retried. A lost worker or an unavailable database is not a failure of the
+ * agent: such attempts are not counted here (see workflows/steps.ts for their limit).
  */
 import { ERRORS, type ErrorCode, LonghaulError, messageOf } from '../contract/errors.ts';
 
-/** Attempts that may fail by the agent's, its provider's or our own fault before the task does. */
+/** The task fails after this many attempts that failed because of the agent, its provider or Longhaul. */
 const MAX_FAILED_ATTEMPTS = 3;
 /**
  * No attempt begins later than this after the first failure. Three stalls of a silent tool take 6 hours with the default
- * timeouts: those get all their attempts. A task that fails for the second time half a day after the first is more
- * likely broken than unlucky, and costs money while nobody looks.
+ * timeouts, so they get all their attempts. A task that fails a second time half a day after the first probably has a
+ * permanent fault, and each attempt costs money while no user watches.
  */
 const MAX_RETRYING_MS = 12 * 60 * 60_000;
-/** Before the second and the third attempt. The slot is free meanwhile. */
+/** The pauses before the second and the third attempt. The slot is free during a pause. */
 const PAUSES_MS: readonly number[] = [1_000, 5_000];
-/** Agents have tried their provider again for half a minute and more by themselves: an outage needs more time. */
+/** Agents themselves retry their provider for half a minute and more, so after an outage these pauses are longer. */
 const PROVIDER_PAUSES_MS: readonly number[] = [5_000, 30_000];
 
-/** Failures that say nothing about the task: the machine or an operator ended the attempt. */
+/** Failures that are independent of the task: the machine or an operator ended the attempt. */
 export const UNCOUNTED: readonly ErrorCode[] = ['worker_lost', 'superseded', 'service_unreachable'];
 
-/** What nobody has named is a fault of ours. */
+/** An error without a code is a fault of Longhaul. */
 export function turnFailure(error: unknown): LonghaulError {
   if (error instanceof LonghaulError) return error;
   const message = messageOf(error);
-  return new LonghaulError('internal_error', `the turn failed by a fault of Longhaul's: ${message}`, { cause: error });
+  return new LonghaulError('internal_error', `the turn failed because of a fault in Longhaul: ${message}`, {
+    cause: error,
+  });
 }
 
-/** What the task's rows say of its earlier attempts, since it last waited for a limit. */
+/** The failed earlier attempts of the task since its last wait for a limit, from its rows. */
 export interface Failures {
   readonly count: number;
-  /** Since the first of them ended; none: 0. */
+  /** Milliseconds since the first of them ended. 0 if there is none. */
   readonly sinceFirstMs: number;
 }
 
-/** How long to wait before the next attempt, in milliseconds. Undefined: there is none, the failure is final. */
+/** Returns the pause before the next attempt, in milliseconds. Undefined: no attempt follows, the failure is final. */
 export function pauseBeforeRetry(code: ErrorCode, { count, sinceFirstMs }: Failures): number | undefined {
   const { retryable, origin } = ERRORS[code];
   if (retryable && UNCOUNTED.includes(code)) return PAUSES_MS[0];

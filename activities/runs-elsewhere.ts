@@ -1,31 +1,31 @@
-/** Whether runs go on without this worker: a drain leaves them to another one, and serves them as long as there is none. */
+/** Finds whether another worker polls for runs. A worker that drains serves runs until another one does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { processOf } from './worker-identity.ts';
 
 const CHECK_INTERVAL_MS = 1_000;
-/** A poll is answered or given up after a minute; Temporal names a poller for five. */
+/** A poll ends after at most a minute. Temporal lists a poller for five minutes after its last poll. */
 const POLLER_EXPIRES_MS = 75_000;
 
 export interface RunsElsewhere {
   readonly host: string;
-  /** As Temporal knows this worker. */
+  /** The identity of this worker in Temporal. */
   readonly identity: string;
-  /** Who polls for runs, as Temporal knows them, and when each last did. */
+  /** Returns the identities of the pollers for runs, and the time of each one's last poll. */
   readonly pollers: () => Promise<readonly { readonly identity: string; readonly at: Date }[]>;
-  /** Workers of this home that drain themselves. */
+  /** Returns the workers of this home that drain. */
   readonly draining: () => Promise<readonly ProcessIdentity[]>;
   readonly log: Logger;
 }
 
-/** Resolves once another worker polls for runs that does not drain itself, or at the signal. */
+/** Resolves when a worker that does not drain polls for runs, or when the signal is aborted. */
 export async function untilServedElsewhere(of: RunsElsewhere, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       if (await isServedElsewhere(of)) return;
     } catch (error) {
-      of.log.warn({ err: error }, 'other workers were not looked for; this is tried again');
+      of.log.warn({ err: error }, `could not check for other workers; retrying in ${CHECK_INTERVAL_MS / 1_000} s`);
     }
     await sleep(CHECK_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
   }

@@ -1,4 +1,4 @@
-/** What steps count. The SDK adds the labels namespace, task_queue and activity_type; without a meter nothing happens. */
+/** The metrics of steps. The SDK adds the labels namespace, task_queue and activity_type. Without a meter nothing is recorded. */
 import { Context } from '@temporalio/activity';
 import type { ErrorCode } from '../contract/errors.ts';
 
@@ -6,13 +6,13 @@ const BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 
 const STEP_DURATION = 'longhaul_step_duration_seconds';
 const QUEUE_WAIT = 'longhaul_task_queue_wait_seconds';
 
-/** For the runtime: what the names of our histograms are counted in. */
+/** The buckets of Longhaul's histograms, for the options of the runtime. */
 export const HISTOGRAM_BUCKETS = { [STEP_DURATION]: BUCKETS_S, [QUEUE_WAIT]: BUCKETS_S };
 
 export interface StepEnd {
   readonly step: string;
   readonly seconds: number;
-  /** None: it ended well. `cancelled` is no failure. */
+  /** Absent: the step succeeded. `cancelled` does not count as a failure. */
   readonly failure?: { readonly code: ErrorCode | 'cancelled'; readonly retryable: boolean };
 }
 
@@ -27,12 +27,12 @@ export function countStep({ step, seconds, failure }: StepEnd): void {
     .createCounter(
       'longhaul_step_failures',
       undefined,
-      'Failed attempts of steps; those that are retryable are tried again.',
+      'Failed attempts of steps. Temporal retries those with retryable="true".',
     )
     .add(1, { step, error_code: failure.code, retryable: failure.retryable });
 }
 
-/** From the task's row to the moment that it has a slot. */
+/** The time from the insertion of the task's row until its step create worktree begins the task. */
 export function countQueueWait(seconds: number): void {
   Context.current()
     .metricMeter.createHistogram(QUEUE_WAIT, 'float', undefined, 'How long tasks waited for their turn.')

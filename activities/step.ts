@@ -1,4 +1,4 @@
-/** What every step needs, and how its failures reach Temporal. */
+/** The dependencies of all steps, and the conversion of their failures to Temporal's. */
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
@@ -22,29 +22,29 @@ export interface StepDeps {
   readonly frames: FrameWriter;
   readonly worktrees: Worktrees;
   readonly agents: AgentRegistry;
-  /** Folders that projects must lie under; none: anywhere. */
+  /** Folders that projects must lie under. Empty: a project may be in any folder. */
   readonly projectRoots: readonly string[];
-  /** Where worktrees are made, one folder a session. */
+  /** The folder that contains the worktrees, one folder for each session. */
   readonly worktreesDir: string;
   readonly temporal: Client;
   readonly temporalContent: TemporalContent;
   readonly host: string;
   readonly worker: WorkerIdentity;
   readonly turns: TurnRegistry;
-  /** Of the permission requests that this worker's turns wait for. */
+  /** Finds the answers to the permission requests that this worker's turns wait for. */
   readonly answers: AnswerWatch;
   readonly slots: AgentSlots;
-  /** Aborted with `worker_lost` when this worker must end: a checkout that is being made is begun again elsewhere. */
+  /** Aborted with `worker_lost` when this worker must exit: another worker restarts a checkout that is not complete. */
   readonly forceShutdown: AbortSignal;
   readonly agentTimeouts: AgentTimeouts;
-  /** The worker's environment, of which agents see a part. */
+  /** The worker's environment. An agent gets a part of it. */
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
 }
 
 /**
- * The step's worker is gone, which says nothing about the step: the next attempt waits for nothing. With the usual pause,
- * which grows with each attempt to 10 s, a task that outlives ten workers would stand still for as long each time.
+ * The failure of a step whose worker exited. The next attempt begins at once, because the step itself has no fault. The usual
+ * pause grows with each attempt to 10 s: after ten lost workers a task would wait that long each time.
  */
 export function workerLost(message: string): ApplicationFailure {
   return ApplicationFailure.create({
@@ -54,12 +54,12 @@ export function workerLost(message: string): ApplicationFailure {
   });
 }
 
-/** Temporal's history keeps failures: it is not for what an agent or a command wrote. The log has all of it. */
+/** Temporal's history contains failures, so it gets only the beginning of what an agent or a command wrote. The log has all. */
 const MAX_MESSAGE_CHARS = 2_000;
 
 /**
- * Wraps a step: one log line when it ends, and its failure as a Temporal failure whose type is our error
- * code. What only says that Postgres is away for now is retried for as long as it takes.
+ * Wraps a step: it writes one log line when the step ends, and converts its failure to a Temporal failure whose type is the
+ * error code. A failure because Postgres is unavailable is retryable.
  */
 export function step<In, Out>(
   name: string,
@@ -101,13 +101,18 @@ function asFailure(error: unknown): Error {
   if (error instanceof LonghaulError && error.code === 'worker_lost') return workerLost(error.message);
   if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable);
   if (isNoSpace(error))
-    return failure('disk_full', `The disk is full: ${messageOf(error)}. Free some space.`, false, error);
+    return failure(
+      'disk_full',
+      `The disk is full: ${messageOf(error)}. Free some space; the step is retried.`,
+      false,
+      error,
+    );
   if (isConnectionLoss(error))
-    return failure('service_unreachable', `Postgres is not answering: ${messageOf(error)}`, false, error);
+    return failure('service_unreachable', `Postgres is unavailable: ${messageOf(error)}`, false, error);
   return failure('internal_error', messageOf(error), false, error);
 }
 
-/** A failure for a retry that begins after this pause, whatever the step's policy says. */
+/** Returns a failure that Temporal retries after this pause. The pause overrides the one of the step's retry policy. */
 export function retryIn(pauseMs: number, { code, message }: LonghaulError): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message: shortened(message), nextRetryDelay: pauseMs });
 }
@@ -116,7 +121,7 @@ function shortened(text: string): string {
   return shorten(text.toWellFormed(), MAX_MESSAGE_CHARS);
 }
 
-/** The cause, for its stack: of failures that we have no name for. */
+/** `cause`: for its stack, of a failure that has no error code. */
 function failure(type: ErrorCode, text: string, nonRetryable: boolean, cause?: unknown): ApplicationFailure {
   const message = shortened(text);
   const whole = message === text;
@@ -131,8 +136,8 @@ function isNoSpace(error: unknown): boolean {
 const DATABASE_RETRY_MS = 1_000;
 
 /**
- * For a step whose retries are counted because git may fail for good: while Postgres is away it is begun again
- * here, which counts nothing. A step may be run twice; that is what steps are.
+ * Repeats a step while Postgres is unavailable. It is for steps whose attempts Temporal counts because git may fail
+ * permanently; a repetition here counts as no attempt. Every step is safe to run twice.
  */
 export function retryWhileDatabaseDown<In, Out>(run: (input: In) => Promise<Out>): (input: In) => Promise<Out> {
   return async (input) => {
@@ -149,10 +154,10 @@ export function retryWhileDatabaseDown<In, Out>(run: (input: In) => Promise<Out>
   };
 }
 
-/** The SDK throttles heartbeats to one a second (worker.ts); an answer to one carries a cancel. */
+/** The SDK throttles heartbeats to one a second (worker.ts). The response to a heartbeat carries a cancel. */
 const HEARTBEAT_MS = 1_000;
 
-/** Heartbeats while `work` runs, so that a dead worker is told from a slow step, and hands it the cancel. */
+/** Sends heartbeats while `work` runs, so that Temporal distinguishes a dead worker from a slow step. `signal` is the cancel. */
 export async function withHeartbeat<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);

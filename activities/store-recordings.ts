@@ -1,9 +1,9 @@
 /**
- * Moves the recordings that the terminal adapter left in the home into the database: part of the step diff worktree, which
- * runs on the task's host at each of its ends, once no process of the agent is alive.
+ * Moves the recordings that the terminal adapter left in the home to the database. It is a part of the step diff worktree,
+ * which runs on the task's host at every end of a task, when no process of the agent is alive.
  *
- * A recording never fails a task: one that cannot be read or stored is logged. A database that is unavailable is not such a
- * failure; the step is then retried, and finds the files again.
+ * A recording never fails a task: if it cannot be read or stored, the step logs that. The exception is an unavailable
+ * database: then the step is retried, and finds the files again.
  */
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { storeRecording } from '../store/recordings.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import type { StepDeps } from './step.ts';
 
-/** A task whose agent was retried and resumed often: its last ones tell how it ended. */
+/** If an agent was retried and resumed often, the newest recordings show how the task ended. */
 const KEPT = 20;
 
 export async function storeRecordings({ sql, env, log }: StepDeps, taskId: TaskId): Promise<void> {

@@ -1,4 +1,4 @@
-/** What the workflow is told of a turn that is at work. */
+/** Builds the progress that the workflow receives about a running turn. */
 import type { AgentProgress, Phase } from '../contract/task.ts';
 import { head } from '../contract/cut-text.ts';
 import type { TurnRecorder } from './recorder.ts';

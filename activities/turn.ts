@@ -1,10 +1,10 @@
 /**
- * One turn of an agent, from what an older attempt left to the last transaction. It lives in the worker
- * process by itself, not in the activity that started it: when Temporal gives up on an attempt while this
- * process is well, the next attempt adopts the turn.
+ * One turn of an agent, from the state that an older attempt left to the last transaction. The turn belongs to the worker
+ * process, not to the activity that started it: if Temporal gives up on an attempt while this process is healthy, the next
+ * attempt adopts the turn.
  *
- * Must never happen: a write of an outdated attempt (every write goes through the fenced stream, or is to
- * the attempt's own row); an agent that outlives its turn.
+ * Must never happen: a write of an outdated attempt (every write is to the fenced stream or to the attempt's own row); an
+ * agent that still runs after its turn.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AgentEvent, TurnEnd } from '../agents/driver.ts';
@@ -40,7 +40,7 @@ import { folderOf } from './task-folder.ts';
 import { progressOf } from './turn-progress.ts';
 import type { LiveTurn, StopReason } from './turns.ts';
 
-/** A stop does not wait longer than this for a Postgres that is away. */
+/** The maximum time that a stop waits for an unavailable Postgres. */
 const FLUSH_BOUND_MS = 5_000;
 
 export type Taken = Extract<TakenTurn, { kind: 'taken' }>;
@@ -49,7 +49,7 @@ type FailedEnd = Extract<TurnEnd, { kind: 'failed' }>;
 export interface TurnStart {
   readonly task: TurnTask;
   readonly taken: Taken;
-  /** A usage limit whose end is known ends the turn only for now. */
+  /** The task may wait for a usage limit whose end is known. */
   readonly mayWait: boolean;
 }
 
@@ -89,7 +89,7 @@ class RunningTurn implements LiveTurn {
     });
     this.#stream.lost.addEventListener('abort', () => {
       const { message } = this.#stream.lost.reason as LonghaulError;
-      deps.log.warn({ task_id: task.id, attempt: this.attempt }, `a turn lost its log: ${message}`);
+      deps.log.warn({ task_id: task.id, attempt: this.attempt }, `a turn cannot write to its log: ${message}`);
       this.#abort.abort();
     });
     this.result = this.#run();
@@ -145,7 +145,7 @@ class RunningTurn implements LiveTurn {
     } catch (error) {
       if (this.#stream.lost.aborted) return await this.#failed(this.#stream.lost.reason);
       if (this.#stopReason !== undefined) {
-        // What the agent said is kept, also where the closing steps revoke the fence right after this.
+        // Stores the agent's output before the closing steps revoke the fence.
         await Promise.race([this.#stream.flush(), delay(FLUSH_BOUND_MS)]).catch(() => {});
         throw this.#stopped();
       }
@@ -166,7 +166,7 @@ class RunningTurn implements LiveTurn {
     const last = earlier.at(-1);
     const why = last?.outcome?.kind === 'waiting' ? 'usage_limit' : last?.error_code;
     const starting = { type: 'task_state', state: 'running', phase: 'starting', attempt: this.attempt } as const;
-    // A reader is told what ended the attempt before.
+    // The frame shows readers why the previous attempt ended.
     this.#stream.append(why ? { ...starting, error_code: why } : starting);
     const cutOff = recorder.closeDangling();
     const launch = launchOf(this.#deps, this.#task);
@@ -212,7 +212,7 @@ class RunningTurn implements LiveTurn {
     }
   }
 
-  /** The agent of a lost worker may live on and write: it is ended before this one begins. */
+  /** Ends the agent of a lost worker before this one begins, because it may still run and write. */
   async #endEarlier(earlier: readonly EarlierAttempt[]): Promise<void> {
     const last = earlier.findLast((attempt) => attempt.pid !== null && attempt.pid_start !== null);
     const leader =
@@ -236,15 +236,13 @@ class RunningTurn implements LiveTurn {
     this.#enter('starting');
   }
 
-  /**
-   * What a shutdown cuts off has not failed: it stays open until the next attempt, which tells its agent of it.
-   */
+  /** A tool call that a shutdown interrupts has not failed. It remains open until the next attempt, whose prompt names it. */
   #isLeftOpen(event: AgentEvent): boolean {
     const continues = this.#stopReason === 'shutdown' || this.#stopReason === 'abandoned';
     return continues && event.kind === 'tool_call' && event.call.status === 'failed';
   }
 
-  /** The agent lives and says why it did not come to its end. */
+  /** The agent is alive and has reported why the turn did not complete. */
   async #endedBadly(end: FailedEnd): Promise<DispatchResult> {
     const waits = this.#taken.earlier.filter(({ outcome }) => outcome?.kind === 'waiting').length;
     const { resetsAt } = end;
@@ -254,10 +252,10 @@ class RunningTurn implements LiveTurn {
     return this.#finish(end);
   }
 
-  /** The message stays open, the worktree as it is; the next attempt goes on from here. */
+  /** The message remains open and the worktree unchanged. The next attempt continues from there. */
   async #waitForLimit({ message }: FailedEnd, until: Date): Promise<DispatchResult> {
     const outcome: DispatchResult = { kind: 'waiting', until: until.toISOString(), attempt: this.attempt };
-    const warning = `${message} The task waits and goes on by itself at ${outcome.until}.`;
+    const warning = `${message} The task waits and continues by itself at ${outcome.until}.`;
     this.#recorder?.closeDangling();
     await this.#stream.commit([{ type: 'warning', message: warning }], (tx) =>
       recordOutcome(tx, { taskId: this.taskId, attempt: this.attempt, outcome }),
@@ -289,7 +287,10 @@ class RunningTurn implements LiveTurn {
     return outcome;
   }
 
-  /** A count over the agent's session, less what its earlier turns had. One that falls is not such a count. */
+  /**
+   * Returns the tokens of this turn. If the agent reports a total of its session, the total of the earlier turns is
+   * subtracted. A number below that total is a count of this turn.
+   */
   async #tokensOfTurn(reported: number | undefined): Promise<number | undefined> {
     const id = this.#agentSessionId;
     if (reported === undefined || id === undefined || this.#launch?.usageOf !== 'session') return reported;
@@ -297,9 +298,9 @@ class RunningTurn implements LiveTurn {
     return reported >= before ? reported - before : reported;
   }
 
-  /** What a retry may mend is thrown, a few times; everything else is the turn's end. */
+  /** Throws a failure that a retry may fix, a limited number of times. Any other failure ends the turn. */
   async #failed(error: unknown): Promise<DispatchResult> {
-    if (isConnectionLoss(error)) throw error; // says nothing about the turn
+    if (isConnectionLoss(error)) throw error; // a lost database connection is no failure of the turn
     const failure = turnFailure(error);
     const { code } = failure;
     if (code === 'superseded') throw failure;
@@ -315,7 +316,7 @@ class RunningTurn implements LiveTurn {
     const message =
       before.count === 0 ? failure.message : `${before.count + 1} attempts failed. The last: ${failure.message}`;
     if (!lost) return this.#finish({ kind: 'failed', code, message });
-    // The log does not take this turn's output: the outcome is recorded without it, the message is closed at the end.
+    // The log refuses this turn's output, so only the outcome is recorded. The finish step completes the message.
     const outcome: DispatchResult = { kind: 'failed', code, message, attempt: this.attempt };
     await recordOutcome(this.#deps.sql, { taskId: this.taskId, attempt: this.attempt, outcome });
     return outcome;

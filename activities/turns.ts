@@ -1,37 +1,37 @@
-/** The turns that live in this worker process, by task. At most one a task. */
+/** The turns that run in this worker process, by task. A task has at most one. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskId } from '../contract/ids.ts';
 import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
 import type { AgentProgress } from '../contract/task.ts';
 
-/** A question to a database that does not answer must not keep the next one, on another connection, from being asked. */
+/** A query to a database that does not respond must not block the next attempt, which queries on another connection. */
 const HUNG_AFTER_MS = 30_000;
 
-/** Why a turn is stopped. Only `cancel` is a person's wish. */
+/** Why a turn is stopped. A user requests only `cancel`. */
 export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing';
 
 export interface LiveTurn {
   readonly taskId: TaskId;
-  /** Of the newest attempt that supervises this turn. */
+  /** The number of the newest attempt that watches this turn. */
   readonly attempt: number;
-  /** Settles when the agent is gone and what can be written is written. Rejects for what a retry may mend. */
+  /** Settles when the agent has exited and all possible writes are done. Rejects with a failure that a retry may fix. */
   readonly result: Promise<DispatchResult>;
   progress(): AgentProgress;
   heartbeat(): DispatchHeartbeat;
-  /** Asks the turn to end and resolves when its agent is gone. */
+  /** Ends the turn and resolves when its agent has exited. */
   stop(reason: StopReason): Promise<void>;
   adopt(attempt: number): void;
-  /** Calls back when the agent's process is there and at each change of phase; returns how to stop that. */
+  /** Calls `listener` when the agent's process has started and at each change of phase. Returns the function that removes it. */
   onProgress(listener: () => void): () => void;
 }
 
 export class TurnRegistry {
   readonly #turns = new Map<TaskId, LiveTurn>();
-  /** Turns that no attempt watches at the moment. */
+  /** Turns that no attempt watches. */
   readonly #unwatched = new Set<LiveTurn>();
   readonly #queues = new Map<TaskId, Promise<unknown>>();
 
-  /** Runs `work` once what was given before for this task has settled, or hangs. */
+  /** Runs `work` when the previous work for this task has settled, or has hung for `HUNG_AFTER_MS`. */
   async inOrder<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {
     const before = this.#queues.get(taskId);
     const mine = (before === undefined ? Promise.resolve() : settledOrHung(before)).then(work);
@@ -61,7 +61,7 @@ export class TurnRegistry {
     return this.#turns.size;
   }
 
-  /** Its attempt is over: it lives on for the next one. */
+  /** Marks a turn whose attempt is over. The turn continues for the next attempt. */
   unwatch(turn: LiveTurn): void {
     if (this.#turns.get(turn.taskId) === turn) this.#unwatched.add(turn);
   }

@@ -1,6 +1,6 @@
 /**
- * Warns followers of edits in the checkout that the agent does not see. It runs while the agent starts, because git takes a
- * second on a large checkout. Run again it adds no second warning.
+ * Warns followers of uncommitted edits in the user's checkout, which the agent does not see. It runs while the agent starts,
+ * because git takes a second on a large checkout. A second run adds no second warning.
  */
 import { taskBefore } from '../store/diffs.ts';
 import { findCheckout } from '../store/task-worktrees.ts';
@@ -8,7 +8,7 @@ import { shortId, type TaskId } from '../contract/ids.ts';
 import { appendWarnings } from './append-warnings.ts';
 import type { StepDeps } from './step.ts';
 
-/** Never rejects: a missing warning does not fail a turn. */
+/** Never rejects, because a missing warning must not fail a turn. */
 export async function warnOfEdits(
   { sql, worktrees, log }: StepDeps,
   taskId: TaskId,
@@ -24,6 +24,6 @@ export async function warnOfEdits(
     await appendWarnings(sql, { sessionId: task.session_id, taskId, kind: 'uncommitted-edits' }, [message]);
   } catch (error) {
     if (!signal.aborted)
-      log.warn({ task_id: taskId, err: error }, 'the checkout was not checked for uncommitted edits');
+      log.warn({ task_id: taskId, err: error }, "could not check the user's checkout for uncommitted edits");
   }
 }

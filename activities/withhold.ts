@@ -1,6 +1,6 @@
 /**
- * Keeps words of prompts, agents and projects out of Temporal (LONGHAUL_TEMPORAL_CONTENT=none): in a step's result and in
- * its failure a sentence is replaced by a mark, and left in the database for the finish step, which puts it into the row.
+ * Excludes text of prompts, agents and projects from Temporal (LONGHAUL_TEMPORAL_CONTENT=none). In a step's result and in its
+ * failure a mark replaces a sentence; the sentence is stored in the database, and the finish step writes it to the row.
  */
 import { ApplicationFailure } from '@temporalio/common';
 import { withhold } from '../store/withheld.ts';
@@ -8,14 +8,14 @@ import type { StepInput } from '../contract/steps.ts';
 import { type AgentProgress, WITHHELD, withheldBy } from '../contract/task.ts';
 import type { StepDeps } from './step.ts';
 
-/** Wraps a step. `full`: the step as it is. */
+/** Wraps a step. With `full` it returns the step unchanged. */
 export function withholding<In extends StepInput, Out>(
   { sql, temporalContent }: Pick<StepDeps, 'sql' | 'temporalContent'>,
   step: string,
   run: (input: In) => Promise<Out>,
 ): (input: In) => Promise<Out> {
   if (temporalContent === 'full') return run;
-  // Without the database the sentence is lost, not the task.
+  // If the database is unavailable the sentence is lost, but the task does not fail.
   const replace = async ({ taskId }: In, text: string, as = step): Promise<string> => {
     await withhold(sql, { taskId, step: as, text }).catch(() => undefined);
     return withheldBy(as);
@@ -48,7 +48,7 @@ export function withholding<In extends StepInput, Out>(
   };
 }
 
-/** A turn that failed, a worktree that is kept. */
+/** Returns the sentence of a turn that failed, or of a worktree that is kept. */
 function sentenceOf(result: unknown): { key: 'message' | 'reason'; text: string } | undefined {
   if (typeof result !== 'object' || result === null) return undefined;
   for (const key of ['message', 'reason'] as const) {
@@ -58,15 +58,15 @@ function sentenceOf(result: unknown): { key: 'message' | 'reason'; text: string 
   return undefined;
 }
 
-/** For the finish step: the text with what steps had left. */
+/** For the finish step: returns the text with the sentences that the steps stored. */
 export function withSentences(text: string, left: unknown): string {
   return text.replaceAll(WITHHELD, (mark, step: string) => {
     const stored: unknown = typeof left === 'object' && left !== null ? Reflect.get(left, step) : undefined;
-    return typeof stored === 'string' ? stored : `${mark}: the log of the worker has it`;
+    return typeof stored === 'string' ? stored : `${mark}: the worker's log has this sentence`;
   });
 }
 
-/** What a turn is at, without its words. */
+/** Returns the progress of a turn without the agent's text. */
 export function withoutText({ tool: _tool, plan, ...progress }: AgentProgress): AgentProgress {
   return { ...progress, ...(plan && { plan: { done: plan.done, total: plan.total } }) };
 }

@@ -1,13 +1,16 @@
-/** Who a worker is, as Temporal keeps it: host and process, by boot and start time, so that a later process with the same pid is not taken for it. */
+/**
+ * The identity of a worker in Temporal: its host and its process. Boot id and start time belong to it, because a later
+ * process may get the same pid.
+ */
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
 
-/** As the Web UI shows it: `1234@host boot:… start:…`. */
+/** Returns the identity as the Web UI shows it: `1234@host boot:… start:…`. */
 export function workerIdentity(host: string, worker: WorkerIdentity): string {
   return `${worker.pid}@${host} boot:${worker.bootId} start:${worker.startTime}`;
 }
 
-/** Undefined: a worker of another host, or nobody of ours. */
+/** Undefined: the identity is of a worker of another host, or of another program. */
 export function processOf(identity: string | null | undefined, host: string): ProcessIdentity | undefined {
   const match = /^(?<pid>\d+)@(?<host>\S+) boot:(?<boot>\S+) start:(?<start>\S+)$/.exec(identity ?? '')?.groups;
   if (!match || match['host'] !== host) return undefined;

@@ -12,7 +12,7 @@ import { COMMANDS, type TaskInput } from '../contract/task.ts';
 const LOCAL_DATABASE_STEPS = 'local-database-steps';
 
 export interface Commands {
-  /** Database steps run within the workflow task. They are short and idempotent, and each saves two round trips through the server. */
+  /** Database steps run within the workflow task: they are short and idempotent, and each saves two hand-overs by the server. */
   readonly localDatabaseSteps: boolean;
   /** The workflow updates `LonghaulPhase` for long phases and at the end, not for each short phase. */
   readonly lastingPhases: boolean;

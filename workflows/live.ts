@@ -123,7 +123,7 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
   };
 }
 
-// Any client of Temporal may send any payload. A payload that the workflow cannot read would fail its workflow task at each retry.
+// Any client of Temporal may send any payload. One that the workflow cannot read would fail its workflow task at each retry.
 
 function cancelOf(request: unknown): CancelTask {
   const reason = isRecord(request) ? request['reason'] : undefined;

@@ -277,7 +277,7 @@ test("an agent that dies while it loads the session's earlier conversation begin
   expect(await agents.content(second)).toBe('new words');
   const frames = await lab.frames(second);
   expect(frames.filter(({ type }) => type === 'tool_call')).toEqual([]);
-  const lost = `${agent} could not go on with the session's earlier conversation`;
+  const lost = `${agent} could not continue the session's earlier conversation`;
   expect(frames.filter(({ type }) => type === 'warning').map(({ body }) => body['message'])).toEqual([expect.stringContaining(lost)]); // prettier-ignore
   expect(await lab.leftovers(second)).toEqual([]);
 });

@@ -121,7 +121,7 @@ test('when it is lifted the turn goes on in its session and worktree, as often a
   );
   const warnings = (await lab.frames(task)).filter(({ type }) => type === 'warning');
   expect(warnings).toMatchObject([{}, {}]);
-  expect(warnings[0]?.body['message']).toMatch(/reached a limit .* goes on by itself at 20\d\d-/);
+  expect(warnings[0]?.body['message']).toMatch(/reached a limit .* continues by itself at 20\d\d-/);
 });
 
 test('the worker is killed and Temporal restarted while it waits: it goes on', async () => {

@@ -170,7 +170,7 @@ function describeWork(scene: Scene): void {
     const [asked] = model.requests.slice(before);
     const remembers = asked?.text.includes('Remember the heron.') ?? false;
     if (agent.alwaysResumes) expect(remembers).toBe(true);
-    const lost = /^\w+ could not go on with the session's earlier conversation/;
+    const lost = /^\w+ could not continue the session's earlier conversation/;
     expect(await scene.warnings(second)).toEqual(remembers ? [] : [expect.stringMatching(lost)]);
     const tokens = await lab.sql`
       SELECT tokens_used::int AS tokens FROM messages

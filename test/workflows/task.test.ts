@@ -90,7 +90,7 @@ test("a session's task whose agent has lost the conversation begins a new one, w
   expect(after).toEqual([expect.any(String)]);
   expect(after).not.toEqual(before);
   const warning =
-    "demo could not go on with the session's earlier conversation: it starts a new one and knows the files only.";
+    "demo could not continue the session's earlier conversation: it starts a new one and knows the files only.";
   expect(await warnings(second)).toEqual([warning]);
   expect(await lab.leftovers(second)).toEqual([]);
 });
