@@ -55,7 +55,12 @@ test.each([
   ['an unknown agent', { agent: 'gpt' }, 'agent_unknown', /no agent "gpt". Listed: claude, demo/],
   ['a timeout of no time', { permissionTimeoutS: 0 }, 'invalid_input', /permission_timeout_s/],
   ['an unknown default answer', { permissionDefault: 'ask' }, 'invalid_input', /permission_default/],
-  ['another policy', { permissionPolicy: 'maybe' }, 'invalid_input', /expected "allow", "deny" or "ask", found "maybe"/],
+  [
+    'another policy',
+    { permissionPolicy: 'maybe' },
+    'invalid_input',
+    /expected "allow", "deny" or "ask", found "maybe"/,
+  ],
   ['an empty model', { model: '' }, 'invalid_input', /^model: expected a value, found an empty text/],
   ['an empty mode', { modeId: ' ' }, 'invalid_input', /^mode_id: expected a value/],
   ['a priority out of range', { priority: 9 }, 'invalid_input', /from 1 \(first\) to 5, found 9/],

@@ -188,7 +188,10 @@ test('rows that ask for what cannot be are failed with a sentence, in their firs
     [{ project_id: null }, /^The task has no project/],
     [{ agent: 'a'.repeat(300) }, /^agent: expected at most 200 characters, found 300: /],
     [{ model: 'm'.repeat(70_000) }, /^model: expected at most 200 characters, found 70000: /],
-    [{ permission_policy: 'p'.repeat(70_000) }, /^permission_policy: expected "allow", "deny" or "ask", found "p+…"\.$/],
+    [
+      { permission_policy: 'p'.repeat(70_000) },
+      /^permission_policy: expected "allow", "deny" or "ask", found "p+…"\.$/,
+    ],
     [{ input: 'i'.repeat(1_000_001) }, /^input: expected at most 1000000 characters/],
     [{ session_id: randomUUID() }, /^Session .* does not exist/],
   ];
