@@ -16,7 +16,7 @@ import type { MessageSegment } from '../../contract/vocabulary.ts';
 import type { SampleRepository } from './repositories.ts';
 
 /** Bounds what hangs; a test waits for its event, not for this. Real agents are given longer, on a busy machine. */
-const UNTIL_MS = Number(process.env['LAB_UNTIL_MS'] ?? 45_000);
+const UNTIL_MS = Number(process.env['LAB_UNTIL_MS'] ?? 90_000);
 
 export interface LabTask {
   readonly input: string;

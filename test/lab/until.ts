@@ -6,7 +6,7 @@ import type { Sql } from '../../store/sql.ts';
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false> | T | undefined | false,
-  boundMs = 20_000,
+  boundMs = 90_000,
 ): Promise<T> {
   const deadline = Date.now() + boundMs;
   for (;;) {

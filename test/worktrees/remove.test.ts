@@ -90,7 +90,7 @@ test('a folder that nothing says is a worktree is not removed, also without a pr
   await mkdir(worktreePath);
   await writeFile(path.join(worktreePath, 'notes.txt'), 'mine');
   const removed = worktrees.remove({ worktreePath });
-  await expect(removed).rejects.toThrow(/was not removed: neither a project, nor a record/);
+  await expect(removed).rejects.toThrow(/was not removed: no project, no record of this home/);
   await expect(removed).rejects.toMatchObject({ code: 'worktree_in_use' });
   expect(await readdir(worktreePath)).toEqual(['notes.txt']);
 });
