@@ -104,8 +104,8 @@ const dates: Form = ({ words, now, zone }) =>
     if (groups['year'] !== undefined) return at(Number(groups['year']));
     // In the year that brings it nearest: around New Year it may be the next one.
     const year = partsIn(inZone, now.getTime())[0];
-    const away = (one: number): number => Math.abs(at(one) - now.getTime());
-    return at(away(year + 1) < away(year) ? year + 1 : year);
+    const distance = (one: number): number => Math.abs(at(one) - now.getTime());
+    return at(distance(year + 1) < distance(year) ? year + 1 : year);
   });
 
 const clocks: Form = ({ words, now, zone }) =>

@@ -23,7 +23,7 @@ import { endTask } from './process/end.ts';
 import { orAbort } from '../contract/promises.ts';
 
 /** Other workers do not tell when they give one back. */
-const LOOK_MS = 250;
+const RECHECK_MS = 250;
 /** What the processes of a home that count them lock. */
 export const AGENT_SLOTS = 'agent slots';
 const NAME = /^(?<task>[0-9a-f-]{36})\.(?<attempt>\d+)\.(?<pid>\d+)\.(?<start>[^.]+)\.(?<boot>[^.]+)\.[0-9a-f]{8}$/;
@@ -55,7 +55,7 @@ export class AgentSlots {
   readonly #mine = new Set<string>();
   readonly #closed = new AbortController();
   #change: Promise<void> | undefined;
-  #bell = new AbortController();
+  #released = new AbortController();
 
   constructor(options: SlotsOptions) {
     this.#options = options;
@@ -72,7 +72,7 @@ export class AgentSlots {
       const simple = others.every((other) => other.task !== claim.taskId && other.isAlive);
       if (simple && others.length + this.#mine.size < count) return this.#keep(name);
       this.#remove(name);
-      return await exclusively(() => this.#settle(claim));
+      return await exclusively(() => this.#takeUnderLock(claim));
     } catch (error) {
       throw explained(error, folder);
     }
@@ -94,11 +94,11 @@ export class AgentSlots {
 
   /** Resolves when it may be worth to look again, for all who wait at once. */
   async untilChange(signal: AbortSignal): Promise<void> {
-    this.#change ??= sleep(LOOK_MS, undefined, { signal: this.#bell.signal })
+    this.#change ??= sleep(RECHECK_MS, undefined, { signal: this.#released.signal })
       .catch(() => undefined)
       .finally(() => {
         this.#change = undefined;
-        this.#bell = new AbortController();
+        this.#released = new AbortController();
       });
     await orAbort(this.#change, AbortSignal.any([signal, this.#closed.signal]));
   }
@@ -115,7 +115,7 @@ export class AgentSlots {
   }
 
   /** Under the lock: others announce themselves all the same, so this one does, too. */
-  async #settle(claim: Claim): Promise<Slot | undefined> {
+  async #takeUnderLock(claim: Claim): Promise<Slot | undefined> {
     const { count } = this.#options;
     const name = this.#announce(claim);
     try {
@@ -162,7 +162,7 @@ export class AgentSlots {
       // By `slotsIn` it is not alive any more: whoever counts next removes it, or names what is wrong with the folder.
     }
     this.#options.onUse?.(this.#mine.size);
-    this.#bell.abort();
+    this.#released.abort();
   }
 
   #remove(name: string): void {

@@ -48,7 +48,7 @@ export class Conversation implements LinkHandlers {
   #speech = speechStreams();
   readonly #ignored = new Map<string, number>();
   #emitted: Promise<void> = Promise.resolve();
-  #toldOfRetries = false;
+  #retriesReported = false;
 
   constructor(options: OpenAgent) {
     this.#options = options;
@@ -63,7 +63,7 @@ export class Conversation implements LinkHandlers {
     this.phase = 'turn';
     this.refused = undefined;
     this.failure = undefined;
-    this.#toldOfRetries = false;
+    this.#retriesReported = false;
     this.#speech = speechStreams();
   }
 
@@ -71,7 +71,7 @@ export class Conversation implements LinkHandlers {
     const update = params['update'];
     if (!isObject(update) || this.phase === 'over' || this.#isForeign(params)) return;
     const replayed = this.phase === 'replaying';
-    if (!replayed) await this.#hearCodex(update);
+    if (!replayed) await this.#handleCodexNews(update);
     const events = eventsOf(update, { ledger: this.#ledger, settings: this, speech: this.#speech, replayed });
     if (events === undefined) {
       const kind = head(String(update['sessionUpdate']), 60);
@@ -87,12 +87,12 @@ export class Conversation implements LinkHandlers {
     }
   }
 
-  async #hearCodex(update: JsonObject): Promise<void> {
+  async #handleCodexNews(update: JsonObject): Promise<void> {
     const news = codexNews(update);
     if (news?.kind === 'failed') this.failure = '';
     if (news?.kind === 'works') this.failure = undefined;
-    if (news?.kind !== 'retries' || this.#toldOfRetries) return;
-    this.#toldOfRetries = true;
+    if (news?.kind !== 'retries' || this.#retriesReported) return;
+    this.#retriesReported = true;
     await this.#emit({ kind: 'warning', message: `${this.#options.launch.name} tries again: ${news.message}` });
   }
 

@@ -47,7 +47,7 @@ function readIntroduction(agent: string, response: unknown): Introduction {
   };
 }
 
-function wordsOf(setting: Setting): string {
+function describeSetting(setting: Setting): string {
   switch (setting.kind) {
     case 'mode':
       return `the mode ${setting.modeId}`;
@@ -166,7 +166,7 @@ class AcpAgent implements RunningAgent {
     const { modes, options } = conversation.settings;
     const refused = (error: unknown): never => {
       if (!(error instanceof RequestError)) throw error;
-      const message = `${this.#name} refused ${wordsOf(setting)}: ${agentWords(error)}.`;
+      const message = `${this.#name} refused ${describeSetting(setting)}: ${agentWords(error)}.`;
       throw new LonghaulError('option_not_available', message);
     };
     if (setting.kind === 'model') {

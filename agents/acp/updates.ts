@@ -113,7 +113,7 @@ function spoken(kind: keyof SpeechStreams, update: JsonObject, streams: SpeechSt
   return [...pieces(text, TEXT_EVENT_LIMIT)].map((piece) => ({ kind, text: piece, ...of }));
 }
 
-interface Hearing {
+interface UpdateContext {
   readonly ledger: ToolCallLedger;
   readonly settings: SettingsHolder;
   readonly speech: SpeechStreams;
@@ -123,7 +123,7 @@ interface Hearing {
 /** The events of one update; undefined for a kind that we do not know. */
 export function eventsOf(
   update: JsonObject,
-  { ledger, settings, speech, replayed }: Hearing,
+  { ledger, settings, speech, replayed }: UpdateContext,
 ): AgentEvent[] | undefined {
   switch (update['sessionUpdate']) {
     case 'user_message_chunk':

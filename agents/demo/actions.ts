@@ -20,7 +20,7 @@ const OUTPUT_SHOWN = 8 * 1024;
 /** From SIGTERM to SIGKILL: a git puts away its lock. */
 const STOP_MS = 200;
 
-export interface Stage {
+export interface InstructionContext {
   readonly client: AgentContext;
   readonly session: StoredSession;
   readonly turn: StoredTurn;
@@ -49,7 +49,7 @@ async function textOf(path: string): Promise<string | undefined> {
 }
 
 /** Appends once: a killed append left either nothing or, found by the length before, the whole line. */
-async function append({ session, turn }: Stage, path: string, text: string): Promise<string> {
+async function append({ session, turn }: InstructionContext, path: string, text: string): Promise<string> {
   const now = (await textOf(path)) ?? '';
   const before = turn.lengthBefore;
   const resumed = before !== undefined && before <= now.length;
@@ -67,8 +67,8 @@ interface Outcome {
   readonly newText: string;
 }
 
-async function change(stage: Stage, instruction: FileChange): Promise<Outcome> {
-  const { cwd } = stage.session;
+async function change(context: InstructionContext, instruction: FileChange): Promise<Outcome> {
+  const { cwd } = context.session;
   if (instruction.kind === 'rename') {
     const [from, to] = [inside(cwd, instruction.from), inside(cwd, instruction.to)];
     const text = (await textOf(from)) ?? (await textOf(to));
@@ -86,7 +86,7 @@ async function change(stage: Stage, instruction: FileChange): Promise<Outcome> {
   }
   await mkdir(dirname(path), { recursive: true });
   if (instruction.kind === 'append') {
-    return { path, oldText: before ?? null, newText: await append(stage, path, instruction.text) };
+    return { path, oldText: before ?? null, newText: await append(context, path, instruction.text) };
   }
   await writeFile(path, instruction.text);
   return { path, oldText: before ?? null, newText: instruction.text };
@@ -94,8 +94,8 @@ async function change(stage: Stage, instruction: FileChange): Promise<Outcome> {
 
 const KINDS = { write: 'edit', append: 'edit', delete: 'delete', rename: 'move' } as const;
 
-export async function changeFile(stage: Stage, title: string, instruction: FileChange): Promise<void> {
-  const { session, turn, show, callId } = stage;
+export async function changeFile(context: InstructionContext, title: string, instruction: FileChange): Promise<void> {
+  const { session, turn, show, callId } = context;
   const files = instruction.kind === 'rename' ? [instruction.from, instruction.to] : [instruction.file];
   const denied = files.find((file) => turn.denied.includes(file));
   if (denied !== undefined) return show.say(`I leave ${denied} as it is: that was not allowed.\n`);
@@ -103,9 +103,9 @@ export async function changeFile(stage: Stage, title: string, instruction: FileC
   await show.beginCall(callId, { title, kind: KINDS[instruction.kind], paths });
   if (session.mode === 'look') return show.endCall(callId, 'completed', 'Not done: in mode look nothing is changed.');
   try {
-    await show.endCall(callId, 'completed', { type: 'diff', ...(await change(stage, instruction)) });
+    await show.endCall(callId, 'completed', { type: 'diff', ...(await change(context, instruction)) });
   } catch (error) {
-    if (stage.signal.aborted) throw error;
+    if (context.signal.aborted) throw error;
     const reason = messageOf(error);
     await show.endCall(callId, 'failed', reason);
     await show.say(`That did not work: ${reason}.\n`);
@@ -113,8 +113,8 @@ export async function changeFile(stage: Stage, title: string, instruction: FileC
 }
 
 /** Asks at once; the answer holds for what follows in this turn. */
-export async function askBefore(stage: Stage, file: string): Promise<void> {
-  const { client, session, turn, show, signal, callId } = stage;
+export async function askBefore(context: InstructionContext, file: string): Promise<void> {
+  const { client, session, turn, show, signal, callId } = context;
   if (session.allowed.includes(file)) return;
   const title = `Change ${file}`;
   const locations = [{ path: resolve(session.cwd, file) }];
@@ -146,8 +146,8 @@ export async function askBefore(stage: Stage, file: string): Promise<void> {
 }
 
 /** Really runs it, in a process group of its own as agents' shell tools do. */
-export async function run(stage: Stage, command: string, words: readonly string[]): Promise<void> {
-  const { session, show, signal, callId } = stage;
+export async function run(context: InstructionContext, command: string, words: readonly string[]): Promise<void> {
+  const { session, show, signal, callId } = context;
   const [program, ...args] = words;
   await show.beginCall(callId, { title: `Run ${command}`, kind: 'execute', paths: [], input: { command: words } });
   if (program === undefined || session.mode === 'look') return show.endCall(callId, 'completed', 'Not run.');
@@ -155,10 +155,10 @@ export async function run(stage: Stage, command: string, words: readonly string[
   const signalAll = (name: NodeJS.Signals): void => {
     if (child.pid !== undefined) signalGroup(child.pid, name);
   };
-  let patience: NodeJS.Timeout | undefined;
+  let killTimer: NodeJS.Timeout | undefined;
   const stop = (): void => {
     signalAll('SIGTERM');
-    patience = setTimeout(() => signalAll('SIGKILL'), STOP_MS);
+    killTimer = setTimeout(() => signalAll('SIGKILL'), STOP_MS);
   };
   signal.addEventListener('abort', stop);
   let output = '';
@@ -175,7 +175,7 @@ export async function run(stage: Stage, command: string, words: readonly string[
     child.once('error', (error) => done(error.message));
     child.once('close', (code, killer) => done(killer === null ? `exit code ${code}` : `ended by ${killer}`));
   });
-  clearTimeout(patience);
+  clearTimeout(killTimer);
   signal.removeEventListener('abort', stop);
   await shown;
   signal.throwIfAborted();
@@ -183,7 +183,7 @@ export async function run(stage: Stage, command: string, words: readonly string[
 }
 
 /** Distinct lines: the reader can tell what is missing. */
-export async function flood({ show }: Stage, megabytes: number): Promise<void> {
+export async function flood({ show }: InstructionContext, megabytes: number): Promise<void> {
   const total = megabytes * 1024 * 1024;
   for (let sent = 0; sent < total; sent += FLOOD_CHUNK) {
     const size = Math.min(FLOOD_CHUNK, total - sent);

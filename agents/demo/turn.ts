@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, PromptResponse, StopReason } from '@agentclientprotocol/sdk/unstable';
 import { head } from '../../contract/cut-text.ts';
-import { askBefore, changeFile, flood, run, type Stage } from './actions.ts';
+import { askBefore, changeFile, flood, run, type InstructionContext } from './actions.ts';
 import { describe, parseInstructions, type Instruction } from './instructions.ts';
 import { Performance } from './performance.ts';
 import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
@@ -20,22 +20,22 @@ function turnFor({ session, text, interrupted }: PromptTurn): { turn: StoredTurn
   const last = session.turn;
   const same =
     last !== undefined && (text.includes(last.text) || /^\s*(please )?(continue|go on|carry on)\b/i.test(text));
-  const unheard = interrupted && last?.text === text;
-  if (last !== undefined && same && (!last.ended || unheard)) return { turn: last, resumed: true };
+  const unreported = interrupted && last?.text === text;
+  if (last !== undefined && same && (!last.ended || unreported)) return { turn: last, resumed: true };
   return { turn: { text, number: (last?.number ?? 0) + 1, done: 0, ended: false, denied: [] }, resumed: false };
 }
 
-async function answer(stage: Stage, text: string): Promise<void> {
-  await stage.show.say(
+async function answer(context: InstructionContext, text: string): Promise<void> {
+  await context.show.say(
     `You wrote: "${head(text, 500)}". I have no model to think about it, so I keep it in NOTES.md.\n`,
   );
-  await changeFile(stage, 'Write NOTES.md', { kind: 'append', file: 'NOTES.md', text: `- ${text}\n` });
+  await changeFile(context, 'Write NOTES.md', { kind: 'append', file: 'NOTES.md', text: `- ${text}\n` });
 }
 
-function crash(stage: Stage, once: boolean): never {
+function crash(context: InstructionContext, once: boolean): never {
   if (once) {
-    stage.turn.done += 1;
-    saveSession(stage.session);
+    context.turn.done += 1;
+    saveSession(context.session);
   }
   writeSync(2, 'demo agent: crashing, as I was told to\n');
   process.exit(70);
@@ -43,17 +43,17 @@ function crash(stage: Stage, once: boolean): never {
 
 /** `refusal` ends the turn. */
 async function perform(
-  stage: Stage,
+  context: InstructionContext,
   instruction: Instruction,
   rest: readonly Instruction[],
 ): Promise<'refusal' | void> {
-  const { show, turn, signal } = stage;
+  const { show, turn, signal } = context;
   switch (instruction.kind) {
     case 'write':
     case 'append':
     case 'delete':
     case 'rename':
-      return changeFile(stage, describe(instruction), instruction);
+      return changeFile(context, describe(instruction), instruction);
     case 'say':
       return show.say(`${instruction.text}\n`);
     case 'think':
@@ -61,15 +61,15 @@ async function perform(
     case 'plan':
       return show.showPlan(rest, turn.done + 1);
     case 'ask':
-      return askBefore(stage, instruction.file);
+      return askBefore(context, instruction.file);
     case 'run':
-      return run(stage, instruction.command, instruction.words);
+      return run(context, instruction.command, instruction.words);
     case 'slowly':
       return show.slowDown(instruction.seconds, rest);
     case 'flood':
-      return flood(stage, instruction.megabytes);
+      return flood(context, instruction.megabytes);
     case 'crash':
-      return crash(stage, instruction.once);
+      return crash(context, instruction.once);
     case 'hang':
       // Until it is cancelled; the timer keeps the process alive.
       await sleep(2 ** 31 - 1, undefined, { signal });
@@ -77,12 +77,15 @@ async function perform(
     case 'refuse':
       return 'refusal';
     case 'answer':
-      return answer(stage, instruction.text);
+      return answer(context, instruction.text);
   }
 }
 
-async function performAll(stage: Omit<Stage, 'callId'>, instructions: readonly Instruction[]): Promise<StopReason> {
-  const { session, turn, show } = stage;
+async function performAll(
+  context: Omit<InstructionContext, 'callId'>,
+  instructions: readonly Instruction[],
+): Promise<StopReason> {
+  const { session, turn, show } = context;
   // What only sets how the rest is shown holds for the rest, also after a kill.
   for (const [index, instruction] of instructions.slice(0, turn.done).entries()) {
     const rest = instructions.slice(turn.done);
@@ -96,7 +99,7 @@ async function performAll(stage: Omit<Stage, 'callId'>, instructions: readonly I
     await show.mark(index, 'in_progress');
     if (session.thinking === 'on') await show.think(`Next: ${describe(instruction)}.\n`);
     const callId = `${session.id.slice(0, 8)}-${turn.number}-${index + 1}`;
-    if ((await perform({ ...stage, callId }, instruction, instructions.slice(index + 1))) === 'refusal')
+    if ((await perform({ ...context, callId }, instruction, instructions.slice(index + 1))) === 'refusal')
       return 'refusal';
     turn.done = index + 1;
     delete turn.lengthBefore;
