@@ -1,5 +1,6 @@
 /** One agent's side of a conversation: its updates as events, in order, and its questions as permission requests. */
 import { head } from '../../contract/cut-text.ts';
+import { deferred } from '../../contract/promises.ts';
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
 import { codexNews } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';
@@ -111,15 +112,13 @@ export class Conversation implements LinkHandlers {
     const ask: PermissionAsk = { toolCall, options, hash: requestHash(toolCall, asked, options) };
     if (signal.aborted) return undefined;
     this.pendingAsks += 1;
-    let answerStopped = (): void => {};
     // A stop answers what is still asked with `cancelled`, as ACP demands, after session/cancel was sent:
     // else the agent would take it for a refusal and go on.
-    const stopped = new Promise<undefined>((resolve) => {
-      answerStopped = () => void setImmediate(resolve, undefined);
-    });
+    const stopped = deferred<undefined>();
+    const answerStopped = (): void => void setImmediate(stopped.resolve, undefined);
     signal.addEventListener('abort', answerStopped);
     try {
-      const decision = await Promise.race([this.#options.onPermission(ask), stopped]);
+      const decision = await Promise.race([this.#options.onPermission(ask), stopped.promise]);
       const chosen =
         decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
       if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;

@@ -2,6 +2,7 @@
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { AgentSessionId } from '../../contract/ids.ts';
 import { LonghaulError } from '../../contract/errors.ts';
+import { deferred } from '../../contract/promises.ts';
 import { packageVersion } from '../../processes/package-version.ts';
 import type { AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
@@ -217,19 +218,16 @@ class AcpAgent implements RunningAgent {
   async #startRequest(method: string, params: unknown): Promise<unknown> {
     const { signal } = this.#options;
     const begun = performance.now();
-    let giveUp: (error: LonghaulError) => void = () => {};
-    const given = new Promise<never>((_, reject) => {
-      giveUp = reject;
-    });
+    const ended = deferred<never>();
     const onAbort = (): void =>
-      giveUp(new LonghaulError('terminated', `${this.#name} was stopped before its turn began.`));
+      ended.reject(new LonghaulError('terminated', `${this.#name} was stopped before its turn began.`));
     const timer = setTimeout(() => {
-      giveUp(startTimeout(this.#options, method, this.#link.said()));
+      ended.reject(startTimeout(this.#options, method, this.#link.said()));
     }, this.#startBudgetMs);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();
     try {
-      return await Promise.race([given, this.#link.request(method, params)]);
+      return await Promise.race([ended.promise, this.#link.request(method, params)]);
     } catch (error) {
       if (error instanceof LonghaulError) await this.#agent.end();
       throw error;

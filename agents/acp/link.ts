@@ -12,6 +12,7 @@ import {
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError } from '../../contract/errors.ts';
+import { deferred } from '../../contract/promises.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import { crashed, saidBesides } from './failures.ts';
@@ -149,12 +150,11 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
   const writable = new WritableStream<AnyMessage>({ write: (message) => writeLine(agent, message) });
   const connection = connect({ readable, writable }, inOrder);
 
-  const failed = new Promise<LonghaulError>((resolve) => {
-    fail = (error) => {
-      resolve(error);
-      connection.close(error);
-    };
-  });
+  const { promise: failed, resolve: resolveFailed } = deferred<LonghaulError>();
+  fail = (error) => {
+    resolveFailed(error);
+    connection.close(error);
+  };
   const source = messages(
     counted(agent.stdout, () => (activity += 1)),
     garbage,

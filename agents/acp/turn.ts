@@ -1,6 +1,7 @@
 /** One turn: the prompt, its end, and the three ways in which it may not come: a stop, a stall, a crash. */
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unlessAborted } from '../../contract/promises.ts';
 import type { OpenAgent, TurnEnd } from '../driver.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import type { Conversation } from './conversation.ts';
@@ -54,13 +55,6 @@ function watchForStall({ options, link, conversation }: Turn): () => void {
   return () => clearInterval(timer);
 }
 
-/** Calls back once; answers how to stop listening. */
-function onAbort(signal: AbortSignal, listener: () => void): () => void {
-  if (signal.aborted) listener();
-  else signal.addEventListener('abort', listener, { once: true });
-  return () => signal.removeEventListener('abort', listener);
-}
-
 async function stop({ link, agent, sessionId }: Turn, answer: Promise<Outcome>): Promise<TurnEnd> {
   agent.noteFamily();
   await Promise.race([link.notify(methods.agent.session.cancel, { sessionId }), sleep(STOP_GRACE_MS)]);
@@ -98,13 +92,10 @@ export async function runTurn(turn: Turn): Promise<TurnEnd> {
     (result): Outcome => ({ kind: 'answered', result }),
     (error: unknown): Outcome => ({ kind: 'error', error }),
   );
-  let removeListener = (): void => {};
-  const aborted = new Promise<Outcome>((resolve) => {
-    removeListener = onAbort(options.signal, () => resolve({ kind: 'aborted' }));
-  });
   const stopWatching = watchForStall(turn);
   try {
-    const end = await conclude(turn, await Promise.race([answer, aborted]), answer);
+    const outcome = (await unlessAborted(answer, options.signal)) ?? { kind: 'aborted' as const };
+    const end = await conclude(turn, outcome, answer);
     await conversation.endTurn();
     return end;
   } catch (error) {
@@ -113,6 +104,5 @@ export async function runTurn(turn: Turn): Promise<TurnEnd> {
     throw error;
   } finally {
     stopWatching();
-    removeListener();
   }
 }
