@@ -1,8 +1,8 @@
 /**
- * How Longhaul talks to an agent, whatever its kind. A driver knows a protocol; it knows no task, no
- * database and no Temporal. The dispatch step reads: open, load or start a session, prompt, close.
+ * The interface between the dispatch step and an agent of any kind. A driver implements a protocol; it has no access to
+ * tasks, the database or Temporal. The dispatch step calls: open, load or start a session, prompt, close.
  *
- * Every method fails with a LonghaulError whose message a person can act on.
+ * Every method fails with a LonghaulError whose message says what a person can do.
  */
 import type { ProcessIdentity } from '../processes/identity.ts';
 import type { AgentSessionId, TaskId } from '../contract/ids.ts';
@@ -20,21 +20,21 @@ import type { AgentLaunch } from './launch/launch.ts';
 export type { AgentCommand, PermissionOption, PlanEntry, ToolCall, ToolCallContent, Usage };
 
 export type AgentEvent =
-  /** `messageId`, where the agent gives one: text of another id is another message of its. */
+  /** `messageId`, if the agent gives one: text with another id belongs to another of its messages. */
   | { readonly kind: 'text'; readonly text: string; readonly messageId?: string }
   | { readonly kind: 'reasoning'; readonly text: string; readonly messageId?: string }
   | { readonly kind: 'tool_call'; readonly call: ToolCall }
   | { readonly kind: 'plan'; readonly entries: readonly PlanEntry[] }
   | { readonly kind: 'commands'; readonly commands: readonly AgentCommand[] }
   | { readonly kind: 'usage'; readonly usage: Usage }
-  /** Mode or model that the agent switched to by itself, or a title it gave: for the record. */
+  /** A mode or a model that the agent switched to by itself, or a title that it gave. Kept for information. */
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'warning'; readonly message: string };
 
 export interface PermissionAsk {
   readonly toolCall: ToolCall;
   readonly options: readonly PermissionOption[];
-  /** Equal for requests that ask for the same (SHA-256, hexadecimal). */
+  /** SHA-256, hexadecimal. Equal for requests that ask for the same. */
   readonly hash: string;
 }
 
@@ -42,11 +42,11 @@ export type PermissionDecision =
   { readonly kind: 'selected'; readonly optionId: string } | { readonly kind: 'cancelled' };
 
 export interface AgentTimeouts {
-  /** From its start until it can be prompted: only waiting for the agent counts. */
+  /** From the agent's start until it can be prompted. Only the time in which the driver waits for the agent counts. */
   readonly startMs: number;
-  /** No sign of life for this long in the middle of a turn: the agent has stalled. */
+  /** An agent that sends nothing for this long during a turn has stalled. */
   readonly stallMs: number;
-  /** The same while a tool call is open: a build or a test run may be silent for long. */
+  /** The same while a tool call is open, because a build or a test run may be silent for long. */
   readonly toolMs: number;
 }
 
@@ -55,19 +55,19 @@ export interface OpenAgent {
   readonly taskId: TaskId;
   /** Absolute real path of the worktree: the agent's cwd and the root of its file requests. */
   readonly cwd: string;
-  /** The worker's environment; the driver passes on only what agents may see. */
+  /** The worker's environment. The driver passes on only the variables that agents may see. */
   readonly env: NodeJS.ProcessEnv;
   readonly timeouts: AgentTimeouts;
-  /** Aborted: the turn is asked to stop (session/cancel), then the process is ended. */
+  /** Aborted: the driver cancels the turn (session/cancel), then ends the process. */
   readonly signal: AbortSignal;
-  /** Called once, right after the spawn and before anything is sent: the identity is stored first. */
+  /** Called once, right after the spawn. The driver sends nothing before it resolves, so that the identity is stored first. */
   onSpawn(process: ProcessIdentity): Promise<void>;
-  /** In order. While a returned promise is pending the agent's stdout is not read (backpressure). */
+  /** Called in order. While a returned promise is pending the driver does not read the agent's stdout (backpressure). */
   onEvent(event: AgentEvent): void | Promise<void>;
   onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
 }
 
-/** What the person chose; `undefined` leaves the agent's default. */
+/** What the person chose. `undefined`: the agent's default. */
 export interface SessionChoices {
   readonly model?: string;
   readonly modeId?: string;
@@ -75,22 +75,22 @@ export interface SessionChoices {
 }
 
 export interface AgentDriver {
-  /** Spawns the agent and brings it to where a session can be made. Nothing of it is left if this fails. */
+  /** Spawns the agent and initializes it, so that it can make a session. If this fails, no process of the agent remains. */
   open(options: OpenAgent): Promise<RunningAgent>;
 }
 
 export interface RunningAgent {
   readonly process: ProcessIdentity;
-  /** There if the agent says that it can load sessions. Replayed history is not emitted again. Fails with `agent_session_lost`. */
+  /** Present if the agent can load sessions. Replayed history is not emitted again. Fails with `agent_session_lost`. */
   readonly resume?: { load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> };
   newSession(choices: SessionChoices): Promise<AgentSession>;
-  /** Ends the process, its group and everything that carries its marker. Never fails, may be called twice. */
+  /** Ends the process, its group and all processes with its marker. Never fails; may be called twice. */
   close(): Promise<void>;
 }
 
 export interface AgentSession {
   readonly id: AgentSessionId;
-  /** One turn. Throws LonghaulError for what a retry may mend (crash, stall). */
+  /** Runs one turn. Throws LonghaulError for failures that a retry may fix (crash, stall). */
   prompt(text: string): Promise<TurnEnd>;
 }
 
@@ -102,6 +102,6 @@ export type TurnEnd =
       readonly kind: 'failed';
       readonly code: ErrorCode;
       readonly message: string;
-      /** Of a provider's usage limit, where the agent says when it is lifted. */
+      /** When a provider's usage limit is lifted, if the agent reports it. */
       readonly resetsAt?: Date;
     };

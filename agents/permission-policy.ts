@@ -1,4 +1,4 @@
-/** Answers to permission requests without a person. Chosen by kind: ids and positions differ from agent to agent. */
+/** Answers permission requests without a person. Chooses by kind, because ids and positions differ from agent to agent. */
 import { chosenOption } from '../contract/permission-answer.ts';
 import type { PermissionAsk, PermissionDecision } from './driver.ts';
 
@@ -16,7 +16,7 @@ interface Chosen {
   readonly mode_id: string | null;
 }
 
-/** A request to leave the mode that the task chose is not one that the policy `allow` answers: the mode stays. */
+/** The policy `allow` does not allow a request to leave the mode that the task chose: the mode stays. */
 export function policyFor(
   { permission_policy: policy, mode_id: mode }: Chosen,
   { toolCall }: PermissionAsk,

@@ -1,14 +1,15 @@
 /**
- * When a provider's usage limit is lifted, by what an agent says of it. Pure: words, the time and a zone in, a time out.
+ * Reads from an agent's words when a provider's usage limit is lifted. Pure: it maps words, the current time and a zone to a
+ * time.
  *
- * Must never happen: a time that the words do not say. Only forms that agents and providers are known to use are
- * read, the most exact first; of a form that says two different times none is taken.
+ * Must never happen: a time that the words do not contain. It reads only forms that agents and providers are known to use,
+ * the most exact first. If a form occurs with two different times, it returns none.
  */
 export interface Said {
-  /** All that is known of the failure: sentences, JSON, headers. */
+  /** All text of the failure: sentences, JSON, headers. */
   readonly words: string;
   readonly now: Date;
-  /** IANA name: of wall-clock times that name none. */
+  /** IANA name of the zone for wall-clock times that name none. */
   readonly zone: string;
 }
 
@@ -19,14 +20,14 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Whoever passes on a whole page says the time early, if at all. */
+/** Length that is read. A long text, such as a whole page, has the time near its beginning, if at all. */
 const READ_CHARS = 20_000;
-/** Wall-clock times this far back are meant: the words were made a moment before they were read. */
+/** A wall-clock time that is past by up to this is taken as it is, because the words were written before they are read. */
 const JUST_PAST = 15 * MINUTE;
-/** The same time, said with more or fewer digits. */
+/** Two times this close are one time, written with more or fewer digits. */
 const SAME = 2 * MINUTE;
 
-/** Undefined: they do not say it, or not clearly. It may be past, or far away: that is for the caller to judge. */
+/** Undefined: the words contain no time, or an ambiguous one. The time may be past or far in the future; the caller decides. */
 export function resetTime(said: Said): Date | undefined {
   // JSON within JSON has its quotes escaped.
   const plain = { ...said, words: said.words.slice(0, READ_CHARS).replaceAll('\\', '') };
@@ -78,7 +79,7 @@ const durations: Form = ({ words, now }) =>
     if (soon !== undefined) return now.getTime() + MINUTE;
     const read = groupsOf(PART, parts).map(({ count, unit = '' }) => [Number(count), unit.toLowerCase()] as const);
     const total = read.reduce((sum, [count, unit]) => sum + count * (UNITS[unit] ?? 0), 0);
-    // Without seconds it was cut to whole minutes: waking up too early would cost one more wait.
+    // Without seconds the duration was cut to whole minutes. One is added, because to wake too early would cost one more wait.
     return now.getTime() + total + (read.some(([, unit]) => unit === 's') ? 0 : MINUTE);
   });
 
@@ -102,7 +103,7 @@ const dates: Form = ({ words, now, zone }) =>
     const day = Number(groups['day']);
     const at = (year: number): number => instantOf([year, month, day, ...time], inZone);
     if (groups['year'] !== undefined) return at(Number(groups['year']));
-    // In the year that brings it nearest: around New Year it may be the next one.
+    // The year that brings the time nearest to now: around New Year it may be the next one.
     const year = partsIn(inZone, now.getTime())[0];
     const distance = (one: number): number => Math.abs(at(one) - now.getTime());
     return at(distance(year + 1) < distance(year) ? year + 1 : year);
@@ -115,7 +116,7 @@ const clocks: Form = ({ words, now, zone }) =>
     if (time === undefined || inZone === undefined) return undefined;
     const [year, month, day] = partsIn(inZone, now.getTime());
     const on = (offset: number): number => instantOf([year, month, day + offset, ...time], inZone);
-    // Yesterday, too: a moment before midnight is just past after it.
+    // Yesterday is tried, too: a time shortly before midnight is just past after it.
     return [-1, 0, 1].map(on).find((one) => one >= now.getTime() - JUST_PAST);
   });
 
@@ -124,13 +125,13 @@ type Groups = Record<string, string | undefined>;
 function timeOf({ hour, minute, half }: Groups): [number, number] | undefined {
   const [hours, minutes] = [Number(hour), Number(minute ?? 0)];
   if (minutes > 59) return undefined;
-  // A bare number could be anything.
+  // A number without minutes and without am or pm is no time.
   if (half === undefined) return minute === undefined || hours > 23 ? undefined : [hours, minutes];
   if (hours < 1 || hours > 12) return undefined;
   return [(hours % 12) + (half.toLowerCase().startsWith('p') ? 12 : 0), minutes];
 }
 
-/** Undefined: it names one that nobody knows. */
+/** Undefined: the words name an unknown zone. */
 function zoneOf({ zone, utc }: Groups, own: string): string | undefined {
   const name = zone ?? utc;
   if (name === undefined) return own;
@@ -152,7 +153,7 @@ function partsIn(zone: string, instant: number): WallClock {
   return [part('year'), part('month') - 1, part('day'), part('hour'), part('minute')];
 }
 
-/** Of two that daylight saving makes of one wall-clock time, one of them; of a time that it leaves out, one beside it. */
+/** Daylight saving makes two instants of some wall-clock times: one of them is returned. For a time that it skips, one near it. */
 function instantOf(wall: WallClock, zone: string): number {
   const asUtc = Date.UTC(...wall);
   const offsetAt = (instant: number): number =>

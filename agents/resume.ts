@@ -1,7 +1,7 @@
-/** What an agent is told when it goes on with a turn that was cut off. No agent continues by itself. */
+/** The prompt that makes an agent continue an interrupted turn. No agent continues without a prompt. */
 const NOTICE =
   'You were interrupted before you finished this task. What you had done so far is in the working directory: ' +
-  'look at it, do not do finished work again, and go on from there.';
+  'look at it, do not repeat finished work, and continue from there.';
 const THE_TASK = 'The task was:\n\n';
 const NAMED_LIMIT = 5;
 
@@ -11,8 +11,8 @@ export function resumePrompt(input: string, cutOff: readonly string[] = []): str
   const warning =
     names.length === 0
       ? ''
-      : ` Cut off in the middle, so that it is not known how far it came: ${names.join(', ')}. ` +
-        'See what it has done before you do it again.';
+      : ` These tool calls were interrupted, and their outcome is unknown: ${names.join(', ')}. ` +
+        'Check what they have done before you repeat them.';
   return `${NOTICE}${warning} ${THE_TASK}${input}`;
 }
 

@@ -1,15 +1,17 @@
 /**
- * How many agents work at once on this host: a slot is an empty file in the home, one for each turn, so that all workers of
- * the home are counted together. Its name says everything: task, attempt, and which process holds it.
+ * Limits how many agents run at once on this host. A slot is an empty file in the home, one for each turn, so that all workers
+ * of the home count together. The file's name contains the task, the attempt, and the process that holds the slot.
  *
- * Never: more turns with a slot than there are slots, also while several workers ask; a slot that outlives its worker for
- * good. Each announces itself by its file before it counts, so of two that ask for the last one at least one sees the
- * other. Who is not sure of his by that goes on under a lock. A dead worker's agents may live on: its slot counts until they
- * are ended, and only a newer attempt at the same task, which ends them itself, takes it as it is. No two slots ever have
- * the same name: giving one back cannot hit another. Not covered: workers in containers of their own, which cannot see each
- * other's processes: a slot from elsewhere is taken for a dead worker's.
+ * Must never happen: more turns hold a slot than there are slots, also while several workers ask; a slot outlives its worker
+ * permanently. A worker creates its file before it counts, so of two workers that ask for the last slot at least one sees the
+ * other. If the result is ambiguous, the worker retries under a lock. A dead worker's agents may still run: its slot counts
+ * until they are ended. Only a newer attempt at the same task takes such a slot over at once, because it ends the agents
+ * itself. No two slots ever have the same name, so that the release of one cannot remove another.
  *
- * The few calls are synchronous: in the usual case, one worker, they take some 0.2 ms for a turn.
+ * Not covered: workers in separate containers, which cannot see each other's processes. A worker takes a slot from another
+ * container for that of a dead worker.
+ *
+ * The few file operations are synchronous: in the usual case, one worker, they take some 0.2 ms for a turn.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
@@ -22,9 +24,9 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
 import { orAbort } from '../contract/promises.ts';
 
-/** Other workers do not tell when they give one back. */
+/** How often a waiting worker counts again, because other workers do not notify it of a release. */
 const RECHECK_MS = 250;
-/** What the processes of a home that count them lock. */
+/** Name of the lock that the processes of a home hold while they count slots. */
 export const AGENT_SLOTS = 'agent slots';
 const NAME = /^(?<task>[0-9a-f-]{36})\.(?<attempt>\d+)\.(?<pid>\d+)\.(?<start>[^.]+)\.(?<boot>[^.]+)\.[0-9a-f]{8}$/;
 
@@ -33,9 +35,9 @@ interface SlotsOptions {
   readonly home: string;
   readonly folder: string;
   readonly count: number;
-  /** Runs `work` while no other process of the host does. */
+  /** Runs `work` under the lock: no other process of the host runs its own meanwhile. */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Told how many this process holds. */
+  /** Called with the number of slots that this process holds, after each change. */
   readonly onUse?: (held: number) => void;
 }
 
@@ -61,7 +63,7 @@ export class AgentSlots {
     this.#options = options;
   }
 
-  /** Undefined: none is free. What an older attempt at the task has is taken over: it is outdated. */
+  /** Undefined: no slot is free. Takes over the slot of an older attempt at the task, because that attempt is outdated. */
   async tryTake(claim: Claim): Promise<Slot | undefined> {
     this.#closed.signal.throwIfAborted();
     const { folder, count, exclusively } = this.#options;
@@ -79,7 +81,7 @@ export class AgentSlots {
   }
 
   /**
-   * Whether a turn that begins now would get one. A worker alone need not ask: Temporal gives it no more steps at once
+   * Whether a turn that begins now would get a slot. A single worker need not ask: Temporal gives it no more steps at once
    * than there are slots.
    */
   isOneFree(): boolean {
@@ -92,7 +94,7 @@ export class AgentSlots {
     }
   }
 
-  /** Resolves when it may be worth to look again, for all who wait at once. */
+  /** Resolves when a slot may be free. All waiting turns of this process share one wait. */
   async untilChange(signal: AbortSignal): Promise<void> {
     this.#change ??= sleep(RECHECK_MS, undefined, { signal: this.#released.signal })
       .catch(() => undefined)
@@ -103,18 +105,18 @@ export class AgentSlots {
     await orAbort(this.#change, AbortSignal.any([signal, this.#closed.signal]));
   }
 
-  /** Ends what agents of dead workers left, and frees what they had. */
+  /** Ends the processes that agents of dead workers left, and frees their slots. */
   async freeStale(): Promise<void> {
     for (const { name } of staleSlots(this.#options.folder)) await freeStaleSlot(this.#options, name);
   }
 
-  /** From now on nobody here gets one: who waits and who comes fails with `worker_lost`. Turns keep theirs. */
+  /** From now on this worker gives no slot: waiting and later callers fail with `worker_lost`. Running turns keep their slots. */
   close(): void {
-    const message = 'the worker begins no more turns; the task goes to the next one';
+    const message = 'this worker is exiting and begins no more turns; the next worker runs the task';
     this.#closed.abort(new LonghaulError('worker_lost', message));
   }
 
-  /** Under the lock: others announce themselves all the same, so this one does, too. */
+  /** Called under the lock. Other workers create their files without it, so this one creates its file first here, too. */
   async #takeUnderLock(claim: Claim): Promise<Slot | undefined> {
     const { count } = this.#options;
     const name = this.#announce(claim);
@@ -122,7 +124,7 @@ export class AgentSlots {
       let used = this.#mine.size;
       for (const other of this.#others(name)) {
         if (other.task === claim.taskId) {
-          // Of a dead worker it may be a later one that Temporal has forgotten, after a power cut.
+          // A dead worker's slot may have a higher attempt: after a power cut Temporal may have lost that attempt.
           if (other.isAlive && other.attempt > claim.attempt)
             throw new LonghaulError('superseded', `attempt ${other.attempt} has the slot`);
           this.#remove(other.name);
@@ -159,7 +161,7 @@ export class AgentSlots {
     try {
       this.#remove(name);
     } catch {
-      // By `slotsIn` it is not alive any more: whoever counts next removes it, or names what is wrong with the folder.
+      // `slotsIn` no longer counts the slot as alive. The next worker that counts removes it, or reports the folder's error.
     }
     this.#options.onUse?.(this.#mine.size);
     this.#released.abort();
@@ -174,7 +176,7 @@ interface SlotFile {
   readonly name: string;
   readonly task: TaskId;
   readonly attempt: number;
-  /** One of this very process that the caller does not know has been given back. */
+  /** False also for a slot of this process that the caller does not hold: it was released. */
   readonly isAlive: boolean;
 }
 
@@ -192,10 +194,10 @@ function holderOf(name: string): ProcessIdentity | undefined {
   return identityOfParts(pid, start, boot);
 }
 
-/** Slots of dead workers. The next worker that counts takes them away just so. */
+/** Slots of dead workers. The next worker that counts removes them. */
 export const staleSlots = (folder: string): SlotFile[] => slotsIn(folder).filter((slot) => !slot.isAlive);
 
-/** Ends what is left of its agent and frees it. Somebody else may have done so, or taken it over: fine. */
+/** Ends what is left of the slot's agent and frees the slot. Does nothing if another process has freed it or taken it over. */
 export async function freeStaleSlot(
   options: Pick<SlotsOptions, 'home' | 'folder' | 'exclusively'>,
   name: string,
@@ -206,7 +208,7 @@ export async function freeStaleSlot(
   });
 }
 
-/** Under the lock: while its file is there no newer attempt has begun, so all that carries the marker is the dead worker's. */
+/** Called under the lock. While the file exists no newer attempt has begun, so all marked processes are the dead worker's. */
 async function endAndFree(
   { home, folder }: Pick<SlotsOptions, 'home' | 'folder'>,
   { name, task }: SlotFile,
@@ -215,10 +217,10 @@ async function endAndFree(
   rmSync(path.join(folder, name), { force: true });
 }
 
-/** A full disk has its own code; it is no fault of the folder. */
+/** Names the folder in an error of the file system, except for a full disk, which has its own code. */
 function explained(error: unknown, folder: string): unknown {
   if (!(error instanceof Error) || error instanceof LonghaulError) return error;
   if (!('code' in error) || isErrno(error, 'ENOSPC', 'EDQUOT')) return error;
-  const message = `agents are counted in ${folder}, which the worker must be able to read and write: ${error.message}`;
+  const message = `the worker counts agents in the folder ${folder} and must be able to read and write it: ${error.message}`;
   return new LonghaulError('internal_error', message, { cause: error });
 }

@@ -1,4 +1,4 @@
-/** One agent's side of a conversation: its updates as events, in order, and its questions as permission requests. */
+/** Turns what one agent sends into events, in order, and into permission requests. */
 import { head } from '../../contract/cut-text.ts';
 import { deferred } from '../../contract/promises.ts';
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
@@ -13,14 +13,14 @@ import { ToolCallLedger } from './tool-calls.ts';
 import { eventsOf, speechStreams } from './updates.ts';
 
 /**
- * `replaying`: from session/load or resume until the prompt; history is not emitted again. `over`: after a
- * turn's last event; what still comes belongs to no message.
+ * `replaying`: from session/load or resume until the prompt. History is not emitted again. `over`: after a
+ * turn's last event. Later updates are dropped, because they belong to no message.
  */
 export type ConversationPhase = 'starting' | 'replaying' | 'turn' | 'over';
 
 const OPTION_KINDS = ['allow_once', 'allow_always', 'reject_once', 'reject_always'] as const;
 
-/** Options of a kind that we do not know are left out: nothing could be said of what they do. */
+/** Leaves out options of an unknown kind, because Longhaul could not say what they do. */
 function readPermissionOptions(value: unknown): PermissionOption[] {
   const entries = Array.isArray(value) ? value.filter((entry) => isObject(entry)) : [];
   return entries.flatMap((entry) => {
@@ -38,9 +38,9 @@ export class Conversation implements LinkHandlers {
   sessionId: string | undefined;
   /** Permission requests that wait for an answer. */
   pendingAsks = 0;
-  /** Title of the tool call that was last not allowed in this turn. */
+  /** Title of the last tool call of this turn that was not allowed. */
   refused: string | undefined;
-  /** Why the turn failed, in the agent's words, where it says so and ends as if it had not. */
+  /** Why the turn failed, in the agent's words. Set only if the agent reports a failure and then ends the turn as a success. */
   failure: string | undefined;
   settings: SessionSettings = readSettings(undefined);
 
@@ -81,7 +81,7 @@ export class Conversation implements LinkHandlers {
     }
     for (const event of events) {
       if (replayed && event.kind !== 'commands') continue;
-      // Before the prompt there is nothing to answer: gemini says so that its mode was set as it was asked to.
+      // Text before the prompt answers nothing: gemini reports in such a text that it has set its mode as requested.
       if (this.phase === 'starting' && (event.kind === 'text' || event.kind === 'reasoning')) continue;
       if (event.kind === 'text' && this.failure !== undefined) this.failure += event.text;
       await this.#emit(event);
@@ -94,10 +94,10 @@ export class Conversation implements LinkHandlers {
     if (news?.kind === 'works') this.failure = undefined;
     if (news?.kind !== 'retries' || this.#retriesReported) return;
     this.#retriesReported = true;
-    await this.#emit({ kind: 'warning', message: `${this.#options.launch.name} tries again: ${news.message}` });
+    await this.#emit({ kind: 'warning', message: `${this.#options.launch.name} retries: ${news.message}` });
   }
 
-  /** The tool call that is asked about is shown before the question; some agents send it nowhere else. */
+  /** Emits the tool call of a permission request before the request. Some agents send the call nowhere else. */
   async announce(params: JsonObject): Promise<void> {
     if (this.phase === 'turn' && isObject(params['toolCall'])) {
       await this.update({ update: { ...params['toolCall'], sessionUpdate: 'tool_call_update' } });
@@ -112,8 +112,8 @@ export class Conversation implements LinkHandlers {
     const ask: PermissionAsk = { toolCall, options, hash: requestHash(toolCall, asked, options) };
     if (signal.aborted) return undefined;
     this.pendingAsks += 1;
-    // A stop answers what is still asked with `cancelled`, as ACP demands, after session/cancel was sent:
-    // else the agent would take it for a refusal and go on.
+    // A stop answers open requests with `cancelled`, as ACP requires. The answer follows session/cancel, because otherwise
+    // the agent would take it for a refusal and continue.
     const stopped = deferred<undefined>();
     const answerStopped = (): void => void setImmediate(stopped.resolve, undefined);
     signal.addEventListener('abort', answerStopped);
@@ -134,7 +134,7 @@ export class Conversation implements LinkHandlers {
     return this.#ledger.openCall();
   }
 
-  /** Ends the turn's record: open tool calls are closed as failed, and what was ignored is noted. */
+  /** Closes open tool calls as failed, and emits a note on the updates that were ignored. */
   async endTurn(): Promise<void> {
     this.phase = 'over';
     for (const call of this.#ledger.closeOpen()) await this.#emit({ kind: 'tool_call', call });
@@ -149,7 +149,7 @@ export class Conversation implements LinkHandlers {
     return this.sessionId !== undefined && typeof id === 'string' && id !== this.sessionId;
   }
 
-  /** The reader and the turn's end both emit: one event at a time, in order. */
+  /** Emits one event at a time, in order, because the reader and the turn's end both emit. */
   #emit(event: AgentEvent): Promise<void> {
     const next = this.#emitted.then(() => this.#options.onEvent(event));
     this.#emitted = next.catch(() => {});

@@ -15,9 +15,9 @@ import { cleanText } from './text.ts';
 import { runTurn } from './turn.ts';
 
 const PROTOCOL_VERSION = 1;
-/** Gone from ACP's first version, and from the SDK; gemini has no other way to its models. */
+/** ACP version 1 and the SDK no longer have this method; gemini has no other way to set its model. */
 const SET_MODEL = 'session/set_model';
-/** Agents may go on replaying for a moment after they have answered session/load. */
+/** Agents may continue to replay for a moment after they have answered session/load. */
 const REPLAY_SILENCE_MS = 100;
 const REPLAY_BOUND_MS = 2_000;
 
@@ -33,7 +33,10 @@ function readIntroduction(agent: string, response: unknown): Introduction {
   const body = isObject(response) ? response : {};
   if (body['protocolVersion'] !== PROTOCOL_VERSION) {
     const found = JSON.stringify(body['protocolVersion']) ?? 'none';
-    throw new LonghaulError('agent_protocol_error', `${agent} was to speak ACP version 1, but offers ${found}.`);
+    throw new LonghaulError(
+      'agent_protocol_error',
+      `${agent}: expected ACP protocol version ${PROTOCOL_VERSION}, the agent offers ${found}.`,
+    );
   }
   const capabilities = isObject(body['agentCapabilities']) ? body['agentCapabilities'] : {};
   const sessions = isObject(capabilities['sessionCapabilities']) ? capabilities['sessionCapabilities'] : {};
@@ -64,7 +67,7 @@ class AcpAgent implements RunningAgent {
   readonly #agent: AgentProcess;
   readonly #link: Link;
   readonly #conversation: Conversation;
-  /** What is left of the start timeout: only waiting for the agent counts. */
+  /** The rest of the start timeout. Only the time in which the driver waits for the agent counts. */
   #startBudgetMs: number;
   #introduction: Introduction = { loadMethods: [], loginMethods: [] };
 
@@ -96,7 +99,7 @@ class AcpAgent implements RunningAgent {
     this.#introduction = readIntroduction(launch.name, response);
   }
 
-  /** An agent that cannot give a session is of no use: it is ended. */
+  /** Ends the agent if it cannot make a session, because no turn can run without one. */
   async newSession(choices: SessionChoices): Promise<AgentSession> {
     try {
       return await this.#newSession(choices);
@@ -117,7 +120,7 @@ class AcpAgent implements RunningAgent {
 
   async #newSession(choices: SessionChoices): Promise<AgentSession> {
     this.#conversation.sessionId = undefined;
-    // After a load that failed the phase stays `replaying`: what comes late of the lost session is not told either.
+    // After a load that failed the phase stays `replaying`: late updates of the lost session are not emitted either.
     const params = { cwd: this.#options.cwd, mcpServers: [] };
     const response = await this.#startRequest(methods.agent.session.new, params).catch((error: unknown) =>
       this.#startFailed(error),
@@ -176,7 +179,7 @@ class AcpAgent implements RunningAgent {
     }
     if (setting.kind === 'mode') {
       const { modeId } = setting;
-      // Known before it is told: the agent's own update about it is no news.
+      // The settings have the new mode before the request is sent, so that the agent's update about it makes no note.
       conversation.settings = {
         ...conversation.settings,
         modes: { available: modes?.available ?? [], current: modeId },
@@ -196,7 +199,7 @@ class AcpAgent implements RunningAgent {
   async #prompt(sessionId: AgentSessionId, text: string) {
     if (this.#options.signal.aborted) return { kind: 'stopped' } as const;
     if (this.#conversation.phase === 'turn') {
-      throw new LonghaulError('internal_error', `${this.#name} was given a second prompt while a turn runs.`);
+      throw new LonghaulError('internal_error', `${this.#name} got a second prompt while its turn runs.`);
     }
     return runTurn({
       options: this.#options,
@@ -208,13 +211,13 @@ class AcpAgent implements RunningAgent {
     });
   }
 
-  /** The errors of initialize and session/new in our words. */
+  /** Throws our error for an error answer to initialize or session/new. */
   #startFailed(error: unknown): never {
     if (!(error instanceof RequestError)) throw error;
     throw startFailure(this.#options.launch, error, this.#introduction.loginMethods);
   }
 
-  /** A request on the way to the session: bounded by the start timeout, ended by a stop. */
+  /** Sends a request that precedes the first prompt. The start timeout bounds it, and a stop ends it. */
   async #startRequest(method: string, params: unknown): Promise<unknown> {
     const { signal } = this.#options;
     const begun = performance.now();
@@ -240,7 +243,7 @@ class AcpAgent implements RunningAgent {
 }
 
 export const acpDriver: AgentDriver = {
-  /** A stop before the turn fails with `terminated`; look at the signal to tell it from the operator's. */
+  /** A stop before the turn fails with `terminated`. The caller reads the signal to tell it from an operator's termination. */
   async open(options) {
     const agent = await spawnAgent(options);
     try {

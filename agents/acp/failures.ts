@@ -1,4 +1,4 @@
-/** What an agent's error answers and endings mean in our words. The agent's own words stay in the message. */
+/** Failures for the error answers and the ends of agents. The message keeps the agent's own words. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { LonghaulError, type ErrorCode, messageOf } from '../../contract/errors.ts';
 import { head } from '../../contract/cut-text.ts';
@@ -11,21 +11,21 @@ import { isObject } from './lines.ts';
 import { cleanText, lastLines } from './text.ts';
 
 export const AUTH_REQUIRED = -32000;
-/** A task's summary has 500 characters, and what to do comes after the agent's words. */
+/** A task's summary has 500 characters, and the advice follows the agent's words. */
 const WORDS_LIMIT = 280;
-const NOTHING_SAID = 'it did not say why.';
+const NOTHING_SAID = 'it gave no reason.';
 
 const LOGIN_WORDS =
   /authentication required|not (logged|signed) in|please (log|sign) ?in|log ?in (again|first)|unauthori[sz]ed|(invalid|missing|incorrect|no) api[ _]key|api[ _]key (is )?(missing|required|not)|\b401\b/i;
 const LIMIT_WORDS =
   /usage limit|hit your (\w+ )?limit|(hour|session|daily|weekly|monthly|opus|sonnet) limit reached|limit will reset|exhausted your capacity|rate.?limit|too many requests|quota|insufficient.?(quota|funds|credits?)|credit balance|billing|\b429\b|\b402\b/i;
-/** It was not there, or had no room: waiting may help. */
+/** The provider is unavailable or overloaded: waiting may help. */
 const OUTAGE_WORDS =
   /\b(ECONN(RESET|REFUSED|ABORTED)|E(TIMEDOUT|NETUNREACH|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)|UND_ERR_\w+)\b|socket hang up|fetch failed|network error|connection (error|reset|refused|closed|lost|timed out)|stream (disconnected|closed)|overloaded|service unavailable|internal server error|bad gateway|gateway time-?out|\b(500|502|503|504|529)\b/i;
 
 export type NamedAgent = Pick<AgentLaunch, 'name' | 'loginHint'>;
 
-/** Some agents pass on a provider's answer as it came: JSON. Its message is what a person can read. */
+/** Some agents pass on a provider's answer unchanged, as JSON. Its message is what a person can read. */
 function unwrapped(words: string): string {
   const text = words.trim();
   if (!text.startsWith('{')) return text;
@@ -40,17 +40,17 @@ function unwrapped(words: string): string {
   }
 }
 
-/** As a sentence of its own: with a full stop, unless it is empty or has its end. */
+/** Adds a full stop, unless the text is empty or ends with a punctuation mark. */
 const sentence = (words: string): string => {
   const text = head(words.trim(), WORDS_LIMIT);
   return text === '' || /[.!?…]$/.test(text) ? text : `${text}.`;
 };
 
-/** The agent's own words: the error's message and what its data adds. */
+/** The agent's own words: the error's message and the details in its data. */
 export function agentWords(error: unknown): string {
   if (!(error instanceof RequestError)) return messageOf(error);
   const { data } = error;
-  // Without one of these an object is the agent's own bookkeeping.
+  // An object without one of these fields has no text for a person.
   const inner = isObject(data) ? (data['details'] ?? data['message'] ?? data['error']) : data;
   const detail = inner === undefined || inner === null ? '' : typeof inner === 'string' ? inner : JSON.stringify(inner);
   const said = unwrapped(error.message.replace(/^Internal error: (?=.)/, ''));
@@ -61,21 +61,21 @@ export function agentWords(error: unknown): string {
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
-  /** Of a usage limit, where it is said. */
+  /** When a usage limit is lifted, if the agent reports it. */
   readonly resetsAt?: Date;
 }
 
-/** What an error answer to the prompt means. */
+/** The failure that an error answer to the prompt means. */
 export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
   const words = agentWords(error);
   if (error.code === AUTH_REQUIRED && !LIMIT_WORDS.test(words)) return needsLogin(agent, words);
   const { message, data } = error;
-  // A time may stand in what is bookkeeping otherwise, or beyond the words that a list has room for.
+  // The reset time may be in a field that `agentWords` leaves out, or in text that it cuts.
   const all = `${message} ${typeof data === 'string' ? data : (JSON.stringify(data) ?? '')}`;
   return providerFailure(agent, words, all);
 }
 
-/** What the agent's words about its provider mean; `all` is what they were taken from. */
+/** The failure that the agent's words about its provider mean. `all`: the whole text that the words were taken from. */
 export function providerFailure({ name, loginHint }: NamedAgent, said: string, all = said): Failure {
   const words = sentence(unwrapped(said));
   if (LIMIT_WORDS.test(words)) {
@@ -87,11 +87,11 @@ export function providerFailure({ name, loginHint }: NamedAgent, said: string, a
   }
   if (LOGIN_WORDS.test(words)) return needsLogin({ name, loginHint }, words);
   if (OUTAGE_WORDS.test(words)) {
-    const message = `${name} could not go on, as its model's provider was not there: ${words} If it stays so, hand the task in again later.`;
+    const message = `${name} could not continue: its model's provider is unavailable: ${words} If this persists, submit the task again later.`;
     return { code: 'llm_unavailable', message };
   }
-  const advice = 'If it looks like an outage, hand the task in again later; else check the model and the settings.';
-  const message = `${name} could not go on, as its model's provider did not answer as it should: ${words || NOTHING_SAID} ${advice}`;
+  const advice = 'If it looks like an outage, submit the task again later; otherwise check the model and the settings.';
+  const message = `${name} could not continue: its model's provider returned an error: ${words || NOTHING_SAID} ${advice}`;
   return { code: 'llm_error', message };
 }
 
@@ -102,7 +102,7 @@ export function needsLogin({ name, loginHint }: NamedAgent, words: string, metho
   return { code: 'agent_needs_login', message };
 }
 
-/** What an error answer to initialize or session/new means. */
+/** The failure that an error answer to initialize or session/new means. */
 export function startFailure(agent: NamedAgent, error: RequestError, methods: readonly string[]): LonghaulError {
   const words = agentWords(error);
   const { code, message } =
@@ -110,50 +110,58 @@ export function startFailure(agent: NamedAgent, error: RequestError, methods: re
       ? needsLogin(agent, words, methods)
       : {
           code: 'agent_protocol_error' as const,
-          message: `${agent.name} could not start a session: ${sentence(words) || NOTHING_SAID} Check its own configuration.`,
+          message: `${agent.name} could not start a session: ${sentence(words) || NOTHING_SAID} Check the configuration of the agent.`,
         };
   return new LonghaulError(code, message, { cause: error });
 }
 
-/** What the agent said outside the protocol, for a message; empty if nothing. */
+/** What the agent printed outside the protocol, as a sentence for a message; empty if it printed nothing. */
 export function saidBesides(stderr: string, garbage: Garbage): string {
   const said = lastLines(stderr) || lastLines(garbage.lines.join('\n'));
   return said === '' ? '' : ` It said: ${said}`;
 }
 
 function howItEnded(exit: Exit | undefined): string {
-  if (exit === undefined) return 'closed its output but went on running';
+  if (exit === undefined) return 'closed its output but did not exit';
   if (exit.runnerLost) {
     return 'was ended because the runner, the process of Longhaul that starts programs, was killed (out of memory, perhaps)';
   }
-  if (exit.signal === null) return `ended with exit code ${exit.code}`;
+  if (exit.signal === null) return `exited with code ${exit.code}`;
   const guess = exit.signal === 'SIGKILL' ? ' (out of memory, perhaps)' : '';
   return `was ended by ${exit.signal}${guess}`;
 }
 
-/** An agent whose output ended. `started`: it had a session. */
+/** Advice to start the program by hand. If the launch names a `program`, a program of ours speaks ACP for it. */
+function checkByHand({ program, command, args }: AgentLaunch): string {
+  return program === undefined
+    ? `Check that \`${[command, ...args].join(' ')}\` starts by hand and speaks ACP`
+    : `Check that \`${program}\` starts by hand`;
+}
+
+/** The failure of an agent whose output ended. `started`: the agent had a session. */
 export function crashed(
-  { name, command, loginHint }: NamedAgent & { readonly command: string },
+  launch: AgentLaunch,
   { exit, said, started }: { readonly exit: Exit | undefined; readonly said: string; readonly started: boolean },
 ): LonghaulError {
+  const { name, loginHint } = launch;
   const how = howItEnded(exit);
   if (started) {
-    const message = `${name} ${how} in the middle of its turn. What it had written until then is kept.${said}`;
+    const message = `${name} ${how} during its turn. What it had written until then is kept.${said}`;
     return new LonghaulError('agent_crashed', message);
   }
   if (LOGIN_WORDS.test(said)) {
     const { code, message } = needsLogin({ name, loginHint }, `it ${how} at its start.${said}`);
     return new LonghaulError(code, message);
   }
-  const message = `${name} ${how} before it could be given the task. See whether ${command} starts by hand, and whether it speaks ACP when started so.${said}`;
+  const message = `${name} ${how} before it had a session. ${checkByHand(launch)}.${said}`;
   return new LonghaulError('agent_crashed', message);
 }
 
 export function startTimeout({ launch, timeouts }: OpenAgent, method: string, said: string): LonghaulError {
   const seconds = Math.round(timeouts.startMs / 1_000);
   const message =
-    `${launch.name} was not ready within ${seconds} s: ${method} had no answer. See whether ${launch.command} starts by hand ` +
-    `and speaks ACP when started so; if it is only slow, set LONGHAUL_AGENT_START_TIMEOUT.${said}`;
+    `${launch.name} was not ready within ${seconds} s: it did not answer ${method}. ${checkByHand(launch)}; ` +
+    `if it is only slow, increase LONGHAUL_AGENT_START_TIMEOUT.${said}`;
   return new LonghaulError('agent_start_timeout', message);
 }
 
@@ -168,9 +176,9 @@ export function stalled(name: string, { silentMs, tool, said }: Silence): Longha
   const seconds = Math.round(silentMs / 1_000);
   const message =
     tool === undefined
-      ? `${name} has given no sign of life for ${seconds} s in the middle of its turn. Its model may be out of reach; ` +
-        `if it is only slow, set LONGHAUL_AGENT_STALL_TIMEOUT.${said}`
-      : `${name} has given no sign of life for ${seconds} s while its tool "${head(tool, 100)}" was at work. ` +
-        `If it may take that long, set LONGHAUL_AGENT_TOOL_TIMEOUT.${said}`;
+      ? `${name} sent nothing for ${seconds} s during its turn. Its model may be unreachable; ` +
+        `if it is only slow, increase LONGHAUL_AGENT_STALL_TIMEOUT.${said}`
+      : `${name} sent nothing for ${seconds} s while its tool "${head(tool, 100)}" was running. ` +
+        `If the tool may take that long, increase LONGHAUL_AGENT_TOOL_TIMEOUT.${said}`;
   return new LonghaulError('agent_stalled', message);
 }

@@ -1,8 +1,8 @@
 /**
- * The agent's file requests, confined to its worktree by real path: a link inside that leads outside is
- * outside. `.git` is read-only: a hook or config written there would run as the user.
+ * The agent's file requests, confined to its worktree by real path: a link that leads out of the worktree is
+ * outside. `.git` is read-only, because a hook or a config that an agent wrote there would run as the user.
  *
- * Not covered: an agent that swaps a directory for a link between our look and our write. It has a shell.
+ * Not covered: an agent that replaces a directory by a link between the check and the write. It has a shell anyway.
  */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { randomUUID } from 'node:crypto';
@@ -25,7 +25,7 @@ const refused = (why: string): RequestError => new RequestError(-32602, `Refused
 function assertInside(root: string, real: string, asked: string): void {
   const inner = relative(root, real);
   if (inner === '..' || inner.startsWith(`..${sep}`) || isAbsolute(inner)) {
-    throw refused(`${asked} lies outside the worktree ${root}`);
+    throw refused(`${asked} is outside of the worktree ${root}`);
   }
 }
 
@@ -66,7 +66,7 @@ function cutLines(text: string, line: number, limit: number): string {
   return lines.slice(Math.max(0, line - 1), Math.max(0, line - 1) + limit).join('');
 }
 
-/** Readers see the old file or the new one, never half of it; the mode stays. */
+/** Readers see the old file or the new one, never a part of it. The mode of the file stays. */
 async function replaceFile(path: string, content: string): Promise<void> {
   const before = await stat(path).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return undefined;
@@ -91,7 +91,7 @@ async function replaceFile(path: string, content: string): Promise<void> {
 /** `root` is the real path of the worktree. */
 export function worktreeFiles(root: string): WorktreeFiles {
   const locate = async (asked: string): Promise<{ real: string; missing: string[] }> => {
-    if (asked === '' || asked.includes('\0')) throw refused('a path was expected');
+    if (asked === '' || asked.includes('\0')) throw refused('expected a path, found an empty one or a NUL character');
     const target = await realTarget(resolve(root, asked));
     assertInside(root, target.real, asked);
     return target;

@@ -1,8 +1,8 @@
 /**
- * The agent's stdout as messages: one JSON object a line, and whatever else a program prints. Sits in
- * front of the SDK's stream, which answers garbage with error responses and cannot be slowed down.
+ * The agent's stdout as messages: one JSON object a line; other output of the program is garbage. This reader precedes the
+ * SDK's stream, because that answers garbage with error responses and has no backpressure.
  *
- * Holds at most one line (16 MB) in memory and reads no further than its consumer asks.
+ * It holds at most one line (16 MB) in memory and reads no further than its consumer asks.
  */
 import { head } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
@@ -14,7 +14,7 @@ const KEPT_GARBAGE_LINES = 20;
 const KEPT_GARBAGE_CHARACTERS = 300;
 const NEWLINE = 0x0a;
 
-/** The first lines that were no messages: often the agent's own words about why it does not start. */
+/** The first lines that were no messages. They often say why the agent does not start. */
 export interface Garbage {
   lines: string[];
   dropped: number;
@@ -33,14 +33,14 @@ function parse(text: string): JsonObject | undefined {
   }
 }
 
-/** A message, if the line is or ends with one: some agents print before it without a newline. */
+/** The message that the line is or ends with. Some agents print other text in front of a message, without a newline. */
 export function parseLine(line: string): JsonObject | undefined {
   const text = line.replaceAll('\0', '\uFFFD');
   const start = text.startsWith('{') ? 0 : text.indexOf('{"jsonrpc"');
   return start === -1 ? undefined : parse(text.slice(start));
 }
 
-/** Lines without their end. A character split between chunks stays whole: only whole lines are decoded. */
+/** Lines without their end. Only whole lines are decoded, so that a character split between chunks stays whole. */
 async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder(); // drops a byte order mark; invalid bytes become U+FFFD
   let pending: Uint8Array[] = [];
@@ -49,8 +49,8 @@ async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string>
     pendingBytes += part.length;
     if (pendingBytes > LINE_LIMIT_BYTES) {
       const message =
-        'The agent sent a line of more than 16 MB, which no message may have; its turn was ended. What it had written ' +
-        'until then is kept. That is a fault of the agent: narrow the task down, or give it to another agent.';
+        'The agent sent a line of more than 16 MB, the limit for a message; Longhaul ended its turn. What it had written ' +
+        'until then is kept. This is a fault of the agent: narrow the task down, or name another agent.';
       throw new LonghaulError('output_overflow', message);
     }
     if (part.length > 0) pending.push(part);
@@ -73,7 +73,7 @@ async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string>
   if (pendingBytes > 0) yield take();
 }
 
-/** The messages in order; other lines go to `garbage`. Fails with output_overflow. */
+/** Yields the messages in order; other lines are added to `garbage`. Fails with output_overflow. */
 export async function* messages(chunks: AsyncIterable<Uint8Array>, garbage: Garbage): AsyncGenerator<JsonObject> {
   for await (const line of lines(chunks)) {
     if (line === '') continue;

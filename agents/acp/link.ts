@@ -1,6 +1,6 @@
 /**
- * The wire to one agent: our reader in front of the SDK's connection. Updates are handled one at a time and
- * in order, and while one is being handled stdout is not read. Requests and answers go through the SDK.
+ * The connection to one agent: our reader in front of the SDK's connection. The reader handles updates one at a time and
+ * in order, and does not read stdout while it handles one. Requests and answers pass through the SDK.
  */
 import {
   client,
@@ -19,35 +19,35 @@ import { crashed, saidBesides } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
 import { isObject, messages, type Garbage, type JsonObject } from './lines.ts';
 
-/** How long a crash may wait for the exit code and the last of stderr. */
+/** How long the report of a crash waits for the exit code and the end of stderr. */
 const EXIT_DETAILS_MS = 1_000;
 
 export interface LinkHandlers {
-  /** The params of a `session/update`. */
+  /** Handles the params of a `session/update`. */
   update(params: JsonObject): Promise<void>;
-  /** The params of a permission request, in order with the updates, before it is answered. */
+  /** Handles the params of a permission request, in order with the updates, before `permission` answers it. */
   announce(params: JsonObject): Promise<void>;
-  /** Answers it. Option id, or undefined for the outcome `cancelled`. */
+  /** Returns the option's id, or undefined for the outcome `cancelled`. */
   permission(params: JsonObject): Promise<string | undefined>;
   readonly files: WorktreeFiles;
-  /** Whether a session could be made or loaded: what an agent's end means depends on it. */
+  /** Whether the agent made or loaded a session. The meaning of its end depends on it. */
   started(): boolean;
 }
 
 export interface Link {
   request(method: string, params: unknown): Promise<unknown>;
   notify(method: string, params: unknown): Promise<void>;
-  /** Resolves, with the reason, once no answer can come any more. */
+  /** Resolves with the reason once no more answers can arrive. */
   readonly failed: Promise<LonghaulError>;
   /** Ends the link with this reason. */
   fail(error: LonghaulError): void;
-  /** Grows with every chunk that was read and every update that was handled. */
+  /** A counter of the chunks that were read and the updates that were handled. */
   activity(): number;
   /** An update is being handled, so stdout is not being read. */
   busy(): boolean;
-  /** What the agent said outside the protocol, for a message. */
+  /** What the agent printed outside the protocol, for a message. */
   said(): string;
-  /** Waits until nothing has come for `silenceMs`, at most `boundMs`. */
+  /** Waits until the agent has sent nothing for `silenceMs`, at most `boundMs`. */
   drain(silenceMs: number, boundMs: number): Promise<void>;
 }
 
@@ -73,7 +73,7 @@ function connect(stream: Stream, handlers: LinkHandlers): ClientConnection {
     .connect(stream);
 }
 
-/** Never rejects: an agent that does not read any more shows in its exit or its silence. */
+/** Never rejects: the exit or the silence of an agent shows that it no longer reads. */
 function writeLine(agent: AgentProcess, message: AnyMessage): Promise<void> {
   return new Promise((resolve) => {
     agent.stdin.write(`${JSON.stringify(message)}\n`, () => resolve());
@@ -87,11 +87,11 @@ async function* counted(stdout: Readable, count: () => void): AsyncGenerator<Uin
       yield chunk;
     }
   } catch {
-    // A pipe that broke or that we closed: no more output. Why, the process's exit tells.
+    // The pipe broke, or we closed it: no more output follows. The process's exit has the reason.
   }
 }
 
-/** Only one reader, so that updates before an answer are handled before it. */
+/** One reader for all messages, so that updates that precede an answer are handled before it. */
 async function pump(source: AsyncIterable<JsonObject>, handlers: LinkHandlers, pass: (message: JsonObject) => void) {
   for await (const message of source) {
     const params = asObject(message['params']);
@@ -135,7 +135,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
     announce: (params) => tracked(handlers.announce(params)),
     permission: (params) =>
       handlers.permission(params).catch((error: unknown) => {
-        fail(asLonghaulError(error)); // no answer to give: the turn cannot go on as if it were a refusal
+        fail(asLonghaulError(error)); // there is no answer, and the turn must not continue as after a refusal
         throw error;
       }),
   };
@@ -168,7 +168,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
     async request(method, params) {
       const failure = failed.then((error) => Promise.reject(error));
       const answer = connection.agent.request(method, params).catch((error: unknown) => {
-        // Once the connection is closed its errors only say so; `failed` has the reason.
+        // Errors of a closed connection say only that it is closed. `failed` has the reason.
         if (connection.signal.aborted) return failure;
         throw error;
       });

@@ -20,7 +20,7 @@ export interface ConfigOption {
   readonly current: string;
   /** Of a boolean: `true` and `false`. */
   readonly values: readonly string[];
-  /** Values beside these may be chosen: the agent's program checks them. */
+  /** Other values may be chosen, too: the agent's program checks them. */
   readonly takesAny: boolean;
 }
 
@@ -67,7 +67,7 @@ function readChoice(value: unknown, names: { current: string; available: string;
   return { current: string(value[names.current]), available };
 }
 
-/** What the answer to session/new, load or resume says can be chosen. */
+/** The settings that the answer to session/new, load or resume offers. */
 export function readSettings(response: unknown): SessionSettings {
   const body = isObject(response) ? response : {};
   return {
@@ -82,7 +82,7 @@ export type Setting =
   | { readonly kind: 'model'; readonly modelId: string }
   | { readonly kind: 'option'; readonly configId: string; readonly value: string | boolean };
 
-/** Ids that agents give the option where its category is missing. */
+/** Ids of the option in agents that give it no category. */
 const OPTION_IDS: Readonly<Record<'model' | 'mode' | 'thought_level', readonly string[]>> = {
   model: ['model'],
   mode: ['mode'],
@@ -113,7 +113,7 @@ function chooseOption(
   return { kind: 'option', configId: option.id, value: option.type === 'boolean' ? wanted === 'true' : wanted };
 }
 
-/** Whether it has to be set; fails if it cannot be. */
+/** Whether the wanted value must be set. Fails if it is not available. */
 function listed(choice: Choice, what: string, wanted: string): boolean {
   if (!choice.available.includes(wanted)) throw notAvailable(what, wanted, choice.available);
   return choice.current !== wanted;
@@ -122,7 +122,7 @@ function listed(choice: Choice, what: string, wanted: string): boolean {
 /** In this order: another model may bring other thinking levels. */
 export const CHOICES = ['model', 'thinkingOptionId', 'modeId'] as const satisfies (keyof SessionChoices)[];
 
-/** The request that makes this choice; undefined if the agent is set so already. Fails with option_not_available. */
+/** The request that makes this choice. Undefined: the agent has the value already. Fails with option_not_available. */
 export function settingFor(
   choice: (typeof CHOICES)[number],
   wanted: string,

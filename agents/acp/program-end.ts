@@ -1,6 +1,6 @@
 /**
- * The failed end of a program that the terminal adapter ran for an agent (agents/terminal/ends.ts). Its exit code says only
- * that it failed; its last output may say why.
+ * The failed end of a program that the terminal adapter ran for an agent (agents/terminal/ends.ts). The exit code says only
+ * that the program failed; its last output may give the reason.
  */
 import type { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { tail } from '../../contract/cut-text.ts';
@@ -19,7 +19,7 @@ interface ProgramEnd {
   readonly lastOutput: string;
 }
 
-/** From an error's data; undefined: the error is about something else. */
+/** Reads an error's data. Undefined: the error is not about the end of a program. */
 function programEnd(data: unknown): ProgramEnd | undefined {
   if (!isObject(data) || typeof data['last_output'] !== 'string') return undefined;
   const { signal, exit_code: exitCode, last_output: lastOutput } = data;
@@ -29,7 +29,7 @@ function programEnd(data: unknown): ProgramEnd | undefined {
     : undefined;
 }
 
-/** A limit, a missing login or an outage where the last lines say so. */
+/** A limit, a missing login or an outage if the last lines of the output name one; otherwise the failure of the program. */
 function programFailure(agent: NamedAgent, { how, isSignal, lastOutput }: ProgramEnd): Failure {
   const lines = cleanText(lastOutput)
     .split('\n')
@@ -41,7 +41,7 @@ function programFailure(agent: NamedAgent, { how, isSignal, lastOutput }: Progra
   return { code: isSignal ? 'agent_crashed' : 'agent_failed', message: `${agent.name} ${how}. ${output}` };
 }
 
-/** What an error answer to the prompt means. */
+/** The failure that an error answer to the prompt means. */
 export function turnFailure(agent: NamedAgent, error: RequestError): Failure {
   const end = error.code === AUTH_REQUIRED ? undefined : programEnd(error.data);
   return end ? programFailure(agent, end) : promptFailure(agent, error);

@@ -1,4 +1,4 @@
-/** Text as Postgres and UTF-8 can carry it, cut to size at the edge. */
+/** Text of agents as Postgres and UTF-8 can store it, cut to a limit. */
 import { decodeHead, head, tail } from '../../contract/cut-text.ts';
 
 /** U+0000 and lone surrogates, which Postgres refuses, become U+FFFD. */
@@ -6,7 +6,7 @@ export function cleanText(text: string): string {
   return text.replaceAll('\0', '\uFFFD').replace(/\p{Cs}/gu, '\uFFFD');
 }
 
-/** The same in everything that a parsed JSON value holds, keys included. */
+/** The same for all strings in a parsed JSON value, keys included. */
 export function cleanJson(value: unknown): unknown {
   if (typeof value === 'string') return cleanText(value);
   if (Array.isArray(value)) return value.map(cleanJson);
@@ -16,7 +16,7 @@ export function cleanJson(value: unknown): unknown {
   return value;
 }
 
-/** At most `limitBytes` of UTF-8, and says so if something is missing. */
+/** At most `limitBytes` of UTF-8, with a note at the end if the text was longer. */
 export function cutText(text: string, limitBytes: number): string {
   if (text.length * 3 <= limitBytes || Buffer.byteLength(text) <= limitBytes) return text;
   const note = `\n… (cut: ${text.length} characters in all)`;

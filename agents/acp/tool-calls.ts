@@ -1,22 +1,22 @@
 /**
- * Tool calls as complete snapshots. Agents send a call and then partial updates, sometimes updates alone;
- * readers get the whole object each time, cut to a size that fits a frame.
+ * Tool calls as complete snapshots. An agent sends a call and then partial updates, or updates only.
+ * Readers get the whole object each time, cut to a size that fits a frame.
  */
 import { head } from '../../contract/cut-text.ts';
 import type { ToolCall, ToolCallContent } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanJson, cleanText, cutText } from './text.ts';
 
-/** A snapshot's JSON: a frame is ≤ 64 KB and carries more than the snapshot. */
+/** Limit of a snapshot's JSON. A frame is ≤ 64 KB and contains more than the snapshot. */
 const SNAPSHOT_LIMIT_BYTES = 48 * 1024;
-/** Bytes of one text; halved until the whole snapshot fits. */
+/** Limit of one text. It is halved until the whole snapshot fits. */
 const TEXT_LIMIT_BYTES = 16 * 1024;
 const TEXT_FLOOR_BYTES = 64;
 const TITLE_LIMIT = 300;
 const LIST_LIMIT = 100;
-/** Finished calls that an update may still follow; older ones are forgotten. */
+/** How many finished calls are kept, because an update may still follow. Older ones are forgotten. */
 const KEPT_FINISHED = 200;
-/** Open or not: an agent that never ends its calls must not fill our memory. */
+/** How many calls are kept in all. An agent that never ends its calls must not fill the worker's memory. */
 const KEPT = 1_000;
 
 const STATUSES = ['pending', 'in_progress', 'completed', 'failed'] as const;
@@ -25,7 +25,7 @@ const isFinished = (call: ToolCall): boolean => call.status === 'completed' || c
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? cleanText(value) : undefined);
 
-/** What is shown of a content block that is not text: a link, or what it would have been. */
+/** The text of a content block. A block that is not text becomes a link or the name of its type. */
 export function blockText(block: unknown): string {
   if (!isObject(block)) return '';
   const mime = text(block['mimeType']);
@@ -88,7 +88,7 @@ function cutJson(value: unknown, limit: number): unknown {
 }
 
 function cutCall(call: ToolCall, limit: number): ToolCall {
-  // Of many entries the newest say most about where the call stands.
+  // Of many entries the newest are kept, because they say most about the state of the call.
   const count = Math.max(1, Math.floor((LIST_LIMIT * limit) / TEXT_LIMIT_BYTES));
   return {
     ...call,
@@ -100,7 +100,7 @@ function cutCall(call: ToolCall, limit: number): ToolCall {
   };
 }
 
-/** The call with its texts cut so that its JSON fits a frame. */
+/** Cuts the call's texts so that its JSON fits a frame. */
 export function fitCall(call: ToolCall): ToolCall {
   for (let limit = TEXT_LIMIT_BYTES; ; limit /= 2) {
     const cut = cutCall(call, limit);
@@ -130,7 +130,7 @@ export class ToolCallLedger {
   /** Ids of calls that were open when a turn began or were opened since. */
   readonly #open = new Set<string>();
 
-  /** The whole call after this `tool_call` or `tool_call_update`; undefined if it names no id. */
+  /** Returns the whole call after this `tool_call` or `tool_call_update`. Undefined: the update names no id. */
   update(update: JsonObject, replayed = false): ToolCall | undefined {
     const id = head(text(update['toolCallId']) ?? '', 200);
     if (id === '') return undefined;
@@ -143,7 +143,7 @@ export class ToolCallLedger {
     return call;
   }
 
-  /** The call that a permission request is about, as it stands. */
+  /** The current state of the call that a permission request is about. */
   find(asked: unknown): ToolCall {
     const update = isObject(asked) ? asked : {};
     const id = head(text(update['toolCallId']) ?? '', 200);
@@ -156,7 +156,7 @@ export class ToolCallLedger {
     return id === undefined ? undefined : this.#calls.get(id);
   }
 
-  /** The calls that the turn left open, closed as failed. Those that a replay left open are not of this turn. */
+  /** Closes the calls that the turn left open as failed, and returns them. Calls that a replay left open are not of this turn. */
   closeOpen(): ToolCall[] {
     const left = [...this.#open].flatMap((id) => this.#calls.get(id) ?? []);
     const closed = left.map((call): ToolCall => ({ ...call, status: 'failed' }));

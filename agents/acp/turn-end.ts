@@ -6,31 +6,31 @@ import { isObject } from './lines.ts';
 import { cleanText } from './text.ts';
 import { quotaUsage, turnUsage } from './updates.ts';
 
-const AFTER_REFUSAL = 'Its last words may say why; word the task in another way, or give it to another agent.';
-const AFTER_LIMIT = 'What it had written until then is kept; a further task in the same session can go on from it.';
+const AFTER_REFUSAL = 'Its last text may give the reason. Rephrase the task, or name another agent.';
+const AFTER_LIMIT = 'What it had written until then is kept; a further task in the same session can continue from it.';
 
 export interface TurnFacts {
   readonly agent: NamedAgent;
-  /** Why it failed, in the agent's words, though it ends as if it had not. */
+  /** Why the turn failed, in the agent's words, though it ends as a success. */
   readonly failure: string | undefined;
-  /** Title of the tool call that was last not allowed in this turn. */
+  /** Title of the last tool call of this turn that was not allowed. */
   readonly refused: string | undefined;
 }
 
 /**
- * Some agents (codex) end the turn as `cancelled` when a permission is not given. The person did not stop the
- * task but forbade a step of it, and the agent gave up: the task has failed, what was written is kept, and
- * the message says which answer led to it.
+ * Some agents (codex) end the turn as `cancelled` when a permission is not given. The task has then failed: the person did
+ * not stop it, but refused one of its steps, and the agent ended the turn. What was written is kept, and the message names
+ * the answer that led to the end.
  */
 function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   const message =
     refused === undefined
-      ? `${agent.name} cancelled its turn by itself, without being asked to. What it had written until then is kept.`
-      : `${agent.name} gave up its turn because "${refused}" was not allowed. What it had written until then is kept.`;
+      ? `${agent.name} cancelled its turn without a request to do so. What it had written until then is kept.`
+      : `${agent.name} ended its turn because "${refused}" was not allowed. What it had written until then is kept.`;
   return { kind: 'failed', code: 'agent_refused', message };
 }
 
-/** The end of a turn that nobody stopped. */
+/** The end of a turn without a stop. */
 export function turnEnd(result: unknown, facts: TurnFacts): TurnEnd {
   const { name } = facts.agent;
   const body = isObject(result) ? result : {};
@@ -46,19 +46,19 @@ export function turnEnd(result: unknown, facts: TurnFacts): TurnEnd {
       return {
         kind: 'failed',
         code: 'turn_limit',
-        message: `${name} ran into its limit of tokens in one turn. ${AFTER_LIMIT}`,
+        message: `${name} reached its limit of tokens for one turn. ${AFTER_LIMIT}`,
       };
     case 'max_turn_requests':
       return {
         kind: 'failed',
         code: 'turn_limit',
-        message: `${name} ran into its limit of model requests in one turn. ${AFTER_LIMIT}`,
+        message: `${name} reached its limit of model requests for one turn. ${AFTER_LIMIT}`,
       };
     case 'cancelled':
       return cancelledEnd(facts);
     default: {
       const found = JSON.stringify(stopReason) ?? 'none';
-      const message = `${name} ended its turn with a stop reason that ACP does not have: ${head(cleanText(found), 200)}. That is a fault of the agent, or it is newer than this Longhaul.`;
+      const message = `${name} ended its turn: expected a stop reason of ACP, found ${head(cleanText(found), 200)}. The agent has a fault, or it is newer than this Longhaul.`;
       return { kind: 'failed', code: 'agent_protocol_error', message };
     }
   }

@@ -1,4 +1,4 @@
-/** One turn: the prompt, its end, and the three ways in which it may not come: a stop, a stall, a crash. */
+/** One turn: the prompt, and its end: an answer, a stop, a stall or a crash. */
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unlessAborted } from '../../contract/promises.ts';
@@ -10,11 +10,11 @@ import type { Link } from './link.ts';
 import { turnFailure } from './program-end.ts';
 import { turnEnd } from './turn-end.ts';
 
-/** How long the agent may take to stop when asked to. */
+/** How long the agent may take to end its turn after session/cancel. */
 const STOP_GRACE_MS = 5_000;
-/** Some agents send updates after the prompt's result: so much silence ends the turn. */
+/** Some agents send updates after the prompt's result, so the turn ends after a silence of this length. */
 const DRAIN_SILENCE_MS = 100;
-/** After a good answer: what agents send after it, they send with it, as far as was seen; each task waits this long. */
+/** The same after a successful answer. It is shorter because each task waits for it; no agent that was tried sends updates later. */
 const ANSWERED_SILENCE_MS = 30;
 const DRAIN_BOUND_MS = 1_000;
 
@@ -33,15 +33,15 @@ type Outcome =
   | { readonly kind: 'aborted' };
 
 /**
- * Fails the link if nothing comes from the agent for the stall timeout; while a tool call is open, for the tool
- * timeout, since a build says nothing for long. Time in which we do not read (an event is being handled) or in
- * which the agent waits for a person does not count.
+ * Fails the link if the agent sends nothing for the stall timeout. While a tool call is open the tool timeout applies,
+ * because a build may print nothing for long. Time does not count in which the driver does not read (it handles an event),
+ * or in which the agent waits for a person.
  */
 function watchForStall({ options, link, conversation }: Turn): () => void {
   const { stallMs, toolMs } = options.timeouts;
   const tickMs = Math.max(10, Math.min(1_000, stallMs / 10));
   let seen = link.activity();
-  // Counted in ticks, not by the clock: a worker that was stopped for a while finds one tick, not a stall.
+  // The silence is counted in ticks, not by the clock: a worker that was suspended finds one tick, not a stall.
   let silentMs = 0;
   const timer = setInterval(() => {
     const active = link.activity() !== seen || link.busy() || conversation.pendingAsks > 0;
@@ -83,7 +83,7 @@ async function conclude(turn: Turn, outcome: Outcome, answer: Promise<Outcome>):
   }
 }
 
-/** Throws LonghaulError if the agent crashes, stalls or overflows; it is ended then, and after a stop. */
+/** Throws LonghaulError if the agent crashes, stalls or overflows. Ends the agent in these cases and after a stop. */
 export async function runTurn(turn: Turn): Promise<TurnEnd> {
   const { options, agent, link, conversation, sessionId, text } = turn;
   conversation.beginTurn();
@@ -100,7 +100,7 @@ export async function runTurn(turn: Turn): Promise<TurnEnd> {
     return end;
   } catch (error) {
     await agent.end();
-    await conversation.endTurn().catch(() => {}); // whoever handles events may be why we are here
+    await conversation.endTurn().catch(() => {}); // the handler of events may be what failed
     throw error;
   } finally {
     stopWatching();

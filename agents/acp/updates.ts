@@ -1,4 +1,4 @@
-/** `session/update` notifications as the driver's events. Reads the raw JSON: the SDK hides kinds that it does not know. */
+/** Turns `session/update` notifications into the driver's events. Reads the raw JSON, because the SDK hides kinds that it does not know. */
 import { head, PairJoiner, pieces } from '../../contract/cut-text.ts';
 import type { AgentEvent, PlanEntry, Usage } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
@@ -6,14 +6,14 @@ import { readOptions, type ConfigOption, type SessionSettings } from './options.
 import { cleanText } from './text.ts';
 import { blockText, type ToolCallLedger } from './tool-calls.ts';
 
-/** Characters of one text event: its JSON fits a frame even if each were escaped. */
+/** Characters of one text event. Its JSON fits a frame even if each character is escaped. */
 const TEXT_EVENT_LIMIT = 8 * 1024;
 const NOTE_LIMIT = 1_000;
 const LIST_LIMIT = 200;
 
 const number = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isFinite(value) ? value : undefined;
-/** Tokens are whole and not negative, whatever an agent says: rows count them. */
+/** A count of tokens as rows store it: whole and not negative, whatever the agent sends. */
 const count = (value: unknown): number | undefined => {
   const tokens = number(value);
   return tokens !== undefined && tokens >= 0 && tokens <= Number.MAX_SAFE_INTEGER ? Math.round(tokens) : undefined;
@@ -23,7 +23,7 @@ const string = (value: unknown, fallback = ''): string =>
 const list = (value: unknown): JsonObject[] =>
   Array.isArray(value) ? value.slice(0, LIST_LIMIT).filter((entry) => isObject(entry)) : [];
 
-/** Leaves out what is undefined. */
+/** Leaves out fields that are undefined. */
 function present<T extends object>(value: { [Key in keyof T]: T[Key] | undefined }): T {
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
 }
@@ -57,7 +57,7 @@ export function turnUsage(value: unknown): Usage | undefined {
   });
 }
 
-/** Tokens of a turn where the result has no `usage`: gemini's way to tell them. */
+/** Tokens of a turn as gemini reports them: in `_meta.quota` of a result that has no `usage`. */
 export function quotaUsage(meta: unknown): Usage | undefined {
   const quota = isObject(meta) && isObject(meta['quota']) ? meta['quota'] : {};
   const tokens = quota['token_count'];
@@ -71,12 +71,12 @@ export function quotaUsage(meta: unknown): Usage | undefined {
 
 const note = (text: string): AgentEvent[] => (text === '' ? [] : [{ kind: 'note', text: head(text, NOTE_LIMIT) }]);
 
-/** Where the session's settings are kept, as far as the agent has told them. */
+/** Holds the session's settings, as far as the agent has reported them. */
 export interface SettingsHolder {
   settings: SessionSettings;
 }
 
-/** Notes on what the agent set by itself: what we asked for is known before it is told. */
+/** Notes on options that the agent set by itself. The settings have what the driver asked for before the agent reports it. */
 function changedOptions(holder: SettingsHolder, options: readonly ConfigOption[]): AgentEvent[] {
   const known = holder.settings.options;
   holder.settings = { ...holder.settings, options };
@@ -100,7 +100,7 @@ function notice(update: JsonObject): AgentEvent[] {
   return grave ? [{ kind: 'warning', message }] : note(message);
 }
 
-/** What an agent says and thinks: a stream of text each. */
+/** An agent's text and its reasoning: one stream each. */
 export const speechStreams = () => ({ text: new PairJoiner(), reasoning: new PairJoiner() });
 export type SpeechStreams = ReturnType<typeof speechStreams>;
 
@@ -120,7 +120,7 @@ interface UpdateContext {
   readonly replayed: boolean;
 }
 
-/** The events of one update; undefined for a kind that we do not know. */
+/** The events of one update. Undefined: its kind is unknown. */
 export function eventsOf(
   update: JsonObject,
   { ledger, settings, speech, replayed }: UpdateContext,

@@ -37,7 +37,7 @@ function crash(context: InstructionContext, once: boolean): never {
     context.turn.done += 1;
     saveSession(context.session);
   }
-  writeSync(2, 'demo agent: crashing, as I was told to\n');
+  writeSync(2, 'demo agent: crashing, as instructed\n');
   process.exit(70);
 }
 

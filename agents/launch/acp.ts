@@ -1,9 +1,9 @@
-/** The path `acp`: the agent's own program, started so that it speaks ACP. */
+/** The launcher of the path `acp`: it starts the agent's own program so that it speaks ACP. */
 import { profileOf } from '../profiles/catalog.ts';
 import { installedProgram } from './installed-program.ts';
 import type { AgentLaunch, LaunchRequest } from './launch.ts';
 
-/** An agent without a profile is its install_path, started without arguments. */
+/** For an agent without a profile the launch is its install_path without arguments. */
 export function launchAcp({ agent, env }: LaunchRequest): AgentLaunch {
   if (agent === undefined) throw new TypeError('the path acp has an agent');
   const { acp, ...profile } = profileOf(agent.name);

@@ -5,13 +5,13 @@ import type { ListedAgent } from './launch.ts';
 
 export interface InstalledProgram {
   readonly agent: ListedAgent;
-  /** Command of the agent's profile. */
+  /** The command of the agent's profile. */
   readonly usual: string | undefined;
   readonly installHint: string | undefined;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Its absolute path: by install_path, else by the profile's command, else by the agent's name. Throws `agent_not_installed`. */
+/** Returns its absolute path, by install_path, else by the profile's command, else by the agent's name. Throws `agent_not_installed`. */
 export function installedProgram({ agent, usual, installHint, env }: InstalledProgram): string {
   const wanted = agent.installPath || usual || agent.name;
   const found = findCommand(wanted, env['PATH']);

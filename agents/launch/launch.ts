@@ -8,13 +8,18 @@ export interface AgentLaunch {
   /** Absolute path of the program, or a name that is looked up on PATH. */
   readonly command: string;
   readonly args: readonly string[];
+  /**
+   * What a person types to start the agent's program by hand: a part of messages. Absent: `command` with `args`. A launcher
+   * sets it where `command` is node, which runs a program of ours.
+   */
+  readonly program?: string;
   /** Names of variables of the worker that the program gets beside those that every agent gets; a trailing `*` matches any rest. */
   readonly envKeys: readonly string[];
   /** Variables set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` are removed, also from here. */
   readonly env: Readonly<Record<string, string>>;
-  /** Whether the client offers its file requests: gemini takes a new file for an error if it does. */
+  /** Whether the client offers its file requests. gemini takes a new file for an error if it does. */
   readonly offersFileSystem: boolean;
-  /** What the tokens that come with the end of a turn count. ACP's schema says `session`: "across all turns". */
+  /** What the token counts at the end of a turn cover. ACP's schema says `session`: "across all turns". */
   readonly usageOf: 'turn' | 'session';
   /** What to install if the program is missing: a part of the message. */
   readonly installHint?: string;
@@ -33,7 +38,7 @@ export interface LaunchRequest {
   readonly path: ExecutionPath;
   /** Absent on the path `native`. */
   readonly agent?: ListedAgent | undefined;
-  /** The task has no working directory of a project: the agent gets no tools. Only on the path `native`. */
+  /** The task has no working directory of a project, so the agent gets no tools. Only on the path `native`. */
   readonly answersOnly?: boolean;
   /** The worker's environment: programs are looked up on its PATH. */
   readonly env: NodeJS.ProcessEnv;

@@ -1,10 +1,10 @@
-/** The path `native`: our own agent over a model API, for tasks that name no agent, or none that is listed. */
+/** The launcher of the path `native`: our own agent over a model API, for tasks that name no agent, or none that is listed. */
 import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
 import type { AgentLaunch, Launcher } from './launch.ts';
 
 const MAIN = moduleOfOurs('agents/native/main');
 
-/** What its providers' own tools read. */
+/** Variables that the own tools of the providers read. */
 const PROVIDER_KEYS = [
   'DEFAULT_MODEL',
   'OPENAI_API_KEY',
@@ -17,7 +17,7 @@ const PROVIDER_KEYS = [
   'GOOGLE_GEMINI_BASE_URL',
 ];
 
-/** No agent gets variables of the name LONGHAUL_*: these go to it under another one. */
+/** No agent gets variables named LONGHAUL_*, so the launcher passes these on under another name. */
 const RENAMED = {
   LONGHAUL_LOCAL_MODEL_URL: 'NATIVE_LOCAL_MODEL_URL',
   LONGHAUL_LOCAL_MODEL_KEY: 'NATIVE_LOCAL_MODEL_KEY',
@@ -25,10 +25,10 @@ const RENAMED = {
 
 const LOGIN_HINT =
   'Set DEFAULT_MODEL=local/MODEL and LONGHAUL_LOCAL_MODEL_URL=http://127.0.0.1:8080/v1, or DEFAULT_MODEL=anthropic/MODEL and ' +
-  'ANTHROPIC_API_KEY (openai and google likewise). A variable counts once `longhaul down` and `longhaul up -d` have been run where it is set.';
+  'ANTHROPIC_API_KEY (openai and google likewise). To apply a variable, run `longhaul down` and `longhaul up -d` in a shell that has it set.';
 
 export interface NativeSettings {
-  /** Where its sessions' journals are. */
+  /** The folder of its sessions' journals. */
   readonly sessionsFolder: string;
 }
 
@@ -37,6 +37,7 @@ export function makeNativeLauncher({ sessionsFolder }: NativeSettings): Launcher
     const renamed = Object.entries(RENAMED).flatMap(([from, to]) => (env[from] ? [[to, env[from]]] : []));
     return {
       name: 'native',
+      program: 'longhaul native-agent',
       command: process.execPath,
       args: [...loaderArguments(MAIN), MAIN, '--sessions', sessionsFolder, ...(answersOnly ? ['--answers-only'] : [])],
       envKeys: PROVIDER_KEYS,

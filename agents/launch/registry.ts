@@ -1,6 +1,6 @@
 /**
  * The agents that a worker can run: a launcher for each execution path, and the one driver. worker.ts makes the registry
- * and passes it to the steps; a test or a bench passes another one. A path without a launcher is refused here only.
+ * and passes it to the steps; a test or a bench passes another one. Only the registry refuses a path without a launcher.
  */
 import type { ExecutionPath } from '../../contract/task.ts';
 import { LonghaulError } from '../../contract/errors.ts';
@@ -13,7 +13,7 @@ export type Launchers = Readonly<Partial<Record<ExecutionPath, Launcher>>>;
 export interface AgentRegistry extends AgentDriver {
   /** Throws `not_supported_yet` if no launcher serves the path. `named`: the agent that the task names. */
   requirePath(path: ExecutionPath, named: string | undefined): void;
-  /** Throws `not_supported_yet`, or what the path's launcher throws. */
+  /** Throws `not_supported_yet`, or the error of the path's launcher. */
   launch(request: LaunchRequest): AgentLaunch;
 }
 

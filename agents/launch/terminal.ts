@@ -1,4 +1,4 @@
-/** The path `pty`: a command-line agent, run in a pseudo-terminal by the terminal adapter, which speaks ACP for it. */
+/** The launcher of the path `pty`: the terminal adapter runs a command-line agent in a pseudo-terminal and speaks ACP for it. */
 import { join } from 'node:path';
 import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
 import { profileOf } from '../profiles/catalog.ts';
@@ -9,10 +9,10 @@ import type { AgentLaunch, LaunchRequest } from './launch.ts';
 
 const MAIN = moduleOfOurs('agents/terminal/main');
 
-/** Where the recordings of terminals wait until a step stores them, one folder a task. */
+/** The folder of terminal recordings that no step has stored yet, with one folder for each task. */
 export const recordingsFolder = (home: string): string => join(home, 'recordings');
 
-/** An agent without a profile is its install_path with the prompt as its one argument. */
+/** For an agent without a profile the program is its install_path, with the prompt as its one argument. */
 export function launchInTerminal({ agent, env }: LaunchRequest): AgentLaunch {
   if (agent === undefined) throw new TypeError('the path pty has an agent');
   const { name, envKeys, env: variables, loginHint } = profileOf(agent.name);
@@ -24,6 +24,7 @@ export function launchInTerminal({ agent, env }: LaunchRequest): AgentLaunch {
   const hint = loginHint ?? terminal.loginHint;
   return {
     name,
+    program: file,
     command: process.execPath,
     args: [...loaderArguments(MAIN), MAIN, JSON.stringify(launch)],
     envKeys: [...envKeys, ...(terminal.envKeys ?? [])],

@@ -1,10 +1,10 @@
 /**
- * Ending what an agent left: first its process group, then every process that carries the task's marker in its
- * environment, since agents' shell tools run in process groups of their own; and the descendants of all these, since a
- * tool may be started with an empty environment.
+ * Ends the processes that an agent left: first its process group; then every process with the task's marker in its
+ * environment, because agents' shell tools run in process groups of their own; and the descendants of all these, because an
+ * agent may start a tool with an empty environment.
  *
- * Never signalled: this process, a pid whose start time is not the one that was recorded, and a process of another home: a
- * copy of a home has the same tasks, and its rows name the same processes.
+ * Never signalled: this process; a pid whose start time differs from the recorded one; and a process of another home, because
+ * a copy of a home has the same tasks, and its rows name the same processes.
  * Not covered: see processes/sweep.ts.
  */
 import { readEnvironment } from '../../processes/environment.ts';
@@ -18,26 +18,26 @@ import { belongsTo, MARKER, SPAWN_MARKER } from './environment.ts';
 /** Between SIGTERM and SIGKILL. */
 export const TERM_GRACE_MS = 2_000;
 
-/** Fails where the environments of other processes cannot be read, so that nothing could be swept. */
+/** Fails on a system without /proc: the environments of other processes cannot be read there, so a sweep finds nothing. */
 export function requireProc(): void {
   if (process.platform === 'linux') return;
   throw new LonghaulError(
     'not_supported_yet',
-    `Running agents needs /proc to find what they leave running, so Linux; this is ${process.platform}.`,
+    `Longhaul runs agents on Linux only, because it finds the processes that they leave in /proc. This machine runs ${process.platform}.`,
   );
 }
 
-/** Without a home: in all homes. */
+/** `home` undefined: the mark matches processes of all homes. */
 function markOf(taskId: TaskId, home: string | undefined): Mark {
   const entry = `${MARKER}=${taskId}`;
   if (home === undefined) return entry;
   return { entry, spares: (environment) => belongsTo(home, environment) === 'another_home' };
 }
 
-/** What stands in the environment of whatever one start of an agent led to, and nowhere else. */
+/** The environment entry of all processes that come from one start of an agent, and of no others. */
 export const spawnMarkOf = (spawnId: string): string => `${SPAWN_MARKER}=${spawnId}`;
 
-/** The running processes that carry the task's marker, in whichever home, this one excepted. */
+/** The running processes of any home that carry the task's marker, without this process. */
 export function findMarked(taskId: TaskId): ProcessIdentity[] {
   return findByMark([markOf(taskId, undefined)]);
 }
@@ -49,14 +49,14 @@ interface EndTask {
   readonly leader?: ProcessIdentity | undefined;
 }
 
-/** The same for what one spawn left; spares the agent of a later attempt at the same task. */
+/** Ends the processes that one spawn left. Spares the agent of a later attempt at the same task. */
 export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentity[] = []): Promise<number> {
   return sweep([spawnMarkOf(spawnId)], known);
 }
 
 /**
- * Ends whatever an attempt at the task left: the group and the descendants of the given leader, if known, then everything
- * that carries the task's marker. Returns how many could not be ended.
+ * Ends the processes that an attempt at the task left: the group and the descendants of the leader, if it is known, then
+ * all processes with the task's marker. Returns how many could not be ended.
  */
 export async function endTask(taskId: TaskId, { home, leader }: EndTask = {}): Promise<number> {
   const marks = [markOf(taskId, home)];

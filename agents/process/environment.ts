@@ -1,28 +1,28 @@
 /**
- * What an agent sees of the worker's environment. The database and Temporal are never in it: an agent
- * with a shell would have our credentials. What the launch names cannot widen that.
+ * The environment of an agent: a selection of the worker's. The variables of the database and Temporal are never in it,
+ * because an agent with a shell would have our credentials. A launch cannot add them.
  */
 import { statSync } from 'node:fs';
 import type { TaskId } from '../../contract/ids.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
-/** Every process of a task's agent inherits this variable; the sweep finds them by it. */
+/** Every process of a task's agent inherits this variable. The sweep finds the processes by it. */
 export const MARKER = 'LONGHAUL_TASK';
 /**
- * The same for one spawn. An outdated attempt that closes late must not end the agent of its successor,
- * which carries the same task marker.
+ * The same for one spawn. An outdated attempt that closes late must not end the agent of the next attempt,
+ * which has the same task marker.
  */
 export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
-/** The real path of the Longhaul home that the task belongs to, when its agent was started. */
+/** The real path of the task's Longhaul home at the start of the agent. */
 export const HOME_MARKER = 'LONGHAUL_TASK_HOME';
 /**
- * The home's folder by device and inode. A home that is moved keeps them, and a copy, which has the same tasks, has
- * others: the path tells neither.
+ * The home's folder by device and inode. A home that is moved keeps them; a copy, which has the same tasks, has
+ * others. The path distinguishes neither case.
  */
 export const PLACE_MARKER = 'LONGHAUL_TASK_PLACE';
 
 const PASSED: readonly string[] = [
-  // TZ: agents say wall-clock times, and we read them in our zone.
+  // TZ: agents report wall-clock times, and we read them in our zone.
   'PATH HOME USER LOGNAME SHELL LANG LC_* TZ TERM TMPDIR XDG_*',
   'http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY',
   'NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO',
@@ -61,7 +61,7 @@ export function agentEnvironment({ env, launch, taskId, spawnId }: AgentEnvironm
   return result;
 }
 
-/** `undefined`: there is no such folder. */
+/** `undefined`: the folder does not exist. */
 function placeOf(home: string): string | undefined {
   const status = statSync(home, { throwIfNoEntry: false });
   return status && `${status.dev}-${status.ino}`;

@@ -1,4 +1,4 @@
-/** Finding an agent's program: a path, or a name on PATH. */
+/** Finds an agent's program by a path, or by a name on PATH. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
@@ -7,7 +7,7 @@ function isProgram(path: string): boolean {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
   } catch {
-    return false; // absent, not executable or not reachable: no program that we could start
+    return false; // absent, not executable or not readable: not a program that we can start
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * One agent process with an owner: a process group of its own, no shell, an identity that is known at
- * once, stderr always drained, and an end that leaves nothing behind.
+ * One agent process with an owner. It has its own process group, no shell, and an identity that is known at once. Its
+ * stderr is always drained, and its end leaves no process behind.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -20,9 +20,9 @@ import { agentEnvironment } from './environment.ts';
 import { findCommand } from './find-command.ts';
 
 const STDERR_KEPT_BYTES = 64 * 1024;
-/** How long an agent may take to leave by itself once its stdin is closed. */
+/** How long an agent may take to exit once its stdin is closed. */
 const EOF_GRACE_MS = 250;
-/** After the agent's end: how long its stdout may stay open and silent before we stop listening. */
+/** How long the agent's stdout may stay open and silent after its exit, before the driver stops reading it. */
 const SILENT_AFTER_EXIT_MS = 2_000;
 
 export interface AgentProcess {
@@ -30,13 +30,13 @@ export interface AgentProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly exited: Promise<Exit>;
-  /** The process is gone and its output has been read or given up. */
+  /** Resolves once the process has exited and its output was read or closed. */
   readonly closed: Promise<void>;
   /** The last 64 KB. */
   stderrTail(): string;
-  /** Before it is asked for what may have it end its tools: what those leave behind is known then. */
+  /** Notes the agent's descendants. Called before a request that may make the agent end its tools: what those leave is known then. */
   noteFamily(): void;
-  /** Ends the process, its group and everything marked. Never fails; a second call waits for the first. */
+  /** Ends the process, its group and all processes with its marker. Never fails; a second call waits for the first. */
   end(): Promise<void>;
 }
 
@@ -52,14 +52,14 @@ export function notInstalled(launch: AgentLaunch, detail: string): LonghaulError
   return new LonghaulError('agent_not_installed', `The agent ${launch.name} cannot be started: ${detail}. ${hint}`);
 }
 
-/** Keeps the end of a stream. */
+/** Reads a stream and keeps its end. */
 function keepTail(stream: Readable, bytes: number): () => string {
   let tail = Buffer.alloc(0);
   stream.on('data', (chunk: Buffer) => {
     tail = Buffer.concat([tail, chunk]);
     if (tail.length > bytes) tail = Buffer.from(tail.subarray(tail.length - bytes));
   });
-  stream.on('error', () => {}); // a broken pipe of a process that is going
+  stream.on('error', () => {}); // the pipe of a process that exits breaks
   return () => decodeTail(tail);
 }
 
@@ -68,16 +68,19 @@ async function start({ launch, taskId, cwd, env }: SpawnAgent, spawnId: string):
   const file = findCommand(launch.command, environment['PATH']);
   if (file === undefined) throw notInstalled(launch, `${launch.command} is not a program on this machine`);
   if (!existsSync(cwd)) {
-    throw new LonghaulError('internal_error', `The agent ${launch.name} was to start in ${cwd}, which is not there.`);
+    throw new LonghaulError(
+      'internal_error',
+      `The agent ${launch.name} cannot start: its working directory ${cwd} does not exist.`,
+    );
   }
   const start = await startProgram({ file, args: launch.args, cwd, env: environment, mark: spawnMarkOf(spawnId) });
   if (start.kind === 'not_started') throw notInstalled(launch, start.message);
   return start.program;
 }
 
-/** A process that is in nobody's group and has no marker may hold our end of the pipe open for ever. */
+/** Closes the pipe after a silence, because a process outside of the group and without a marker may hold it open for ever. */
 async function stopListening(stdout: Readable): Promise<void> {
-  // Node reads ahead even while nobody consumes: nothing buffered means nothing in the pipe either.
+  // Node reads ahead even without a consumer, so an empty buffer means an empty pipe.
   for (let silentMs = 0; silentMs < SILENT_AFTER_EXIT_MS; silentMs += 100) {
     if (stdout.readableEnded || stdout.destroyed) return;
     if (stdout.readableLength > 0) silentMs = 0;
@@ -86,16 +89,16 @@ async function stopListening(stdout: Readable): Promise<void> {
   stdout.destroy();
 }
 
-/** Fails with agent_not_installed if there is nothing to start. */
+/** Fails with agent_not_installed if the program does not exist. */
 export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   requireProc();
   const spawnId = randomUUID();
   const { identity, stdin, stdout, stderr, exited, closed } = await start(options, spawnId);
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
-  // A tool without our marker is known as its descendant only.
+  // A tool without our marker is found only as a descendant of the agent.
   const family = new Family(identity);
   family.follow(FAMILY_MS);
-  stdin.on('error', () => {}); // EPIPE of an agent that is gone; its exit tells
+  stdin.on('error', () => {}); // EPIPE of an agent that has exited; its exit has the reason
   let hasExited = false;
   const swept = exited.then(() => {
     hasExited = true;
@@ -112,12 +115,12 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity, TERM_GRACE_MS);
     const tree = family.stop();
-    // Once is enough: with the agent gone and nothing marked left, nobody is there to start another.
+    // One sweep is enough: once the agent and all marked processes have exited, no process can start another one.
     if (hasExited) await swept;
     if (!hasExited || tree.length > 0) await sweepSpawn(spawnId, tree);
   };
   const end = async (): Promise<void> => {
-    // What /proc cannot be asked now (no file descriptors left) is ended by the next attempt's endTask.
+    // If /proc cannot be read now (no file descriptors are left), the next attempt's endTask ends the rest.
     await endAll().catch(() => {});
     family.stop();
     for (const stream of [stdin, stdout, stderr]) stream.destroy();

@@ -1,10 +1,10 @@
-/** What Longhaul knows of agents, by name: which program speaks ACP, what of the environment it may see, what to say if it fails. */
+/** The catalogue of agents by name: the program that speaks ACP, the variables that it gets, and the hints in error messages. */
 import { moduleOfOurs, loaderArguments } from '../../processes/own-module.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
-/** One agent. The fields that are not described here are those of `AgentLaunch`. */
+/** One agent. `AgentLaunch` describes the fields that it shares. */
 export interface AgentProfile extends Pick<AgentLaunch, 'name' | 'envKeys' | 'env' | 'usageOf' | 'loginHint'> {
-  /** How its program is started to speak ACP. Absent: it does not, or its `install_path` says how. */
+  /** How to start its program so that it speaks ACP. Absent: it does not speak ACP, or its `install_path` is such a program. */
   readonly acp?: AcpProgram;
 }
 
@@ -28,13 +28,13 @@ const acp = (command: string, args: readonly string[], rest: Partial<AcpProgram>
 const DEMO = moduleOfOurs('agents/demo/main');
 
 const CLOUD_KEYS = ['AWS_*', 'AZURE_*', 'GOOGLE_*'];
-/** opencode talks to many providers; these are the keys that they read. */
+/** The variables of opencode's many providers. */
 const OPENCODE_KEYS = 'OPENCODE_* OPENAI_* ANTHROPIC_* GEMINI_* OPENROUTER_* GROQ_* MISTRAL_* DEEPSEEK_* XAI_*'.split(
   ' ',
 );
 
-/** Agents get their variables from the worker, and the worker gets its own when it starts. */
-const THEN_RESTART = 'A variable counts once `longhaul down` and `longhaul up -d` have been run where it is set.';
+/** An agent gets its variables from the worker, and the worker gets its own when it starts. */
+const THEN_RESTART = 'To apply a variable, run `longhaul down` and `longhaul up -d` in a shell that has it set.';
 
 /** Keys are the names by which `available_agents` and tasks name an agent. */
 export const CATALOG: Readonly<Record<string, AgentProfile>> = {
@@ -50,7 +50,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     name: 'opencode',
     acp: acp('opencode', ['acp'], { installHint: 'Install it with: npm install -g opencode-ai' }),
     envKeys: [...OPENCODE_KEYS, ...CLOUD_KEYS],
-    // An update in the middle of a task would change the agent under it.
+    // An update during a task would change the agent while it runs.
     env: { OPENCODE_DISABLE_AUTOUPDATE: '1' },
     loginHint:
       "Run `opencode auth login`, or set the provider's key (ANTHROPIC_API_KEY, OPENAI_API_KEY, …). " + THEN_RESTART,
@@ -61,7 +61,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     name: 'codex',
     acp: acp('codex-acp', [], { installHint: 'Install it with: npm install -g @agentclientprotocol/codex-acp' }),
     envKeys: ['CODEX_*', 'OPENAI_*', 'INITIAL_AGENT_MODE'],
-    // Without a login of codex's own it takes a key from the environment only when it is asked to.
+    // Without its own login codex takes a key from the environment only if this request is set.
     env: { NO_BROWSER: '1', DEFAULT_AUTH_REQUEST: '{"methodId":"api-key"}' },
     loginHint: 'Set OPENAI_API_KEY, or log in with `npx @openai/codex login`. ' + THEN_RESTART,
   },
@@ -86,12 +86,12 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
   },
 };
 
-/** Of an agent that the catalogue does not know: nothing beyond its name. */
+/** The profile of an agent. For an agent that is not in the catalogue it contains the name only. */
 export function profileOf(name: string): AgentProfile {
   return knownProfile(name) ?? { ...BASE, name };
 }
 
-/** Undefined: the catalogue does not know the agent. */
+/** Undefined: the agent is not in the catalogue. */
 export function knownProfile(name: string): AgentProfile | undefined {
   return Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined;
 }

@@ -97,7 +97,7 @@ test('a turn that crashed once is finished when the loaded session is told to go
   const session = await (await lab.open(demoLaunch())).newSession({});
   const crash = await failure(session.prompt(prompt));
   expect(crash).toMatchObject({ code: 'agent_crashed' });
-  expect(crash.message).toMatch(/exit code 70 .*crashing, as I was told to/);
+  expect(crash.message).toMatch(/exited with code 70 .*crashing, as instructed/);
   const loaded = await (await lab.open(demoLaunch())).resume?.load(session.id, {});
   expect(await loaded?.prompt(resumePrompt(prompt))).toMatchObject({ kind: 'completed' });
   expect(read(lab, 'log.txt')).toBe('one\ntwo\n');

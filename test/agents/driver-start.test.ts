@@ -9,14 +9,24 @@ import type { ScriptedStart } from './scripted-agent.ts';
 import { text } from './scripts.ts';
 
 test.each<[string, ScriptedStart, string, RegExp]>([
-  ['does not answer initialize', { initialize: 'hang' }, 'agent_start_timeout', /initialize had no answer/],
-  ['does not answer session/new', { newSession: 'hang' }, 'agent_start_timeout', /session\/new had no answer/],
-  ['exits at once', { initialize: 'exit' }, 'agent_crashed', /exit code 3 .*no configuration found/],
+  [
+    'does not answer initialize',
+    { initialize: 'hang' },
+    'agent_start_timeout',
+    /did not answer initialize\. Check that `.*` starts by hand and speaks ACP/,
+  ],
+  ['does not answer session/new', { newSession: 'hang' }, 'agent_start_timeout', /did not answer session\/new/],
+  [
+    'exits at once',
+    { initialize: 'exit' },
+    'agent_crashed',
+    /exited with code 3 before it had a session\. .*no configuration found/,
+  ],
   [
     'speaks another version',
     { initialize: { result: { protocolVersion: 9 } } },
     'agent_protocol_error',
-    /version 1, but offers 9/,
+    /expected ACP protocol version 1, the agent offers 9/,
   ],
   [
     'needs a login',
@@ -50,6 +60,16 @@ test.each<[string, ScriptedStart, string, RegExp]>([
   expect(error.message).toMatch(message);
   expect(findMarked(lab.taskId)).toEqual([]);
 });
+
+test.each([['exit'], ['hang']] as const)(
+  'the message for an agent that a program of ours runs names the agent: initialize, %s',
+  async (initialize) => {
+    const launch = scriptedLaunch({ initialize }, { program: '/usr/bin/codex' });
+    const error = await failure(makeLab().open(launch, { timeouts: { ...PATIENT, startMs: 5_000 } }));
+    expect(error.message).toMatch(/Check that `\/usr\/bin\/codex` starts by hand[.;]/);
+    expect(error.message).not.toContain(process.execPath);
+  },
+);
 
 test('a program that is not there is agent_not_installed, with what to install', async () => {
   const error = await failure(

@@ -144,7 +144,11 @@ test('garbage, half characters, CR LF, NUL and lone surrogates on stdout do not 
 test.each([
   [{ code: -32603, message: 'Internal error', data: { details: '400 no such model' } }, 'llm_error', /no such model/],
   [{ code: -32603, message: 'Internal error', data: { details: 'model overloaded' } }, 'llm_unavailable', /overloaded/],
-  [{ code: -32603, message: 'fetch failed: read ECONNRESET' }, 'llm_unavailable', /was not there: fetch failed/],
+  [
+    { code: -32603, message: 'fetch failed: read ECONNRESET' },
+    'llm_unavailable',
+    /provider is unavailable: fetch failed/,
+  ],
   [
     { code: -32603, message: "Internal error: You've hit your limit · resets 3pm" },
     'usage_limit',
@@ -237,6 +241,6 @@ test('unknown requests are answered with -32601 and file requests are served tho
   expect(said.match(/-32601/g)).toHaveLength(2);
   expect(said).toContain('{}{"content":"b\\n"}');
   expect(said).toMatch(/"code":-32002,"message":"Resource not found: ENOENT/);
-  expect(said).toMatch(/"code":-32602,"message":"Refused: \/tmp\/elsewhere lies outside/);
+  expect(said).toMatch(/"code":-32602,"message":"Refused: \/tmp\/elsewhere is outside/);
   expect(said).toContain('"fs":{"readTextFile":false,"writeTextFile":false},"terminal":false');
 });

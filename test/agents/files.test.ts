@@ -84,8 +84,8 @@ test.each([
 ])('%s is refused, for reading and for writing', async (_, make) => {
   const where = place();
   const path = make(where);
-  await expect(where.files.read(path)).rejects.toThrow(/lies outside the worktree/);
-  await expect(where.files.write(path, 'gotcha')).rejects.toThrow(/lies outside the worktree/);
+  await expect(where.files.read(path)).rejects.toThrow(/is outside of the worktree/);
+  await expect(where.files.write(path, 'gotcha')).rejects.toThrow(/is outside of the worktree/);
   expect(readdirSync(where.outside)).toEqual(['secret.txt']);
   expect(readFileSync(join(where.outside, 'secret.txt'), 'utf8')).toBe('secret');
 });

@@ -205,7 +205,7 @@ test('a folder that cannot be used is named, and works again when it can', async
   const slots = new AgentSlots({ ...home, count: 1 });
   const why = {
     code: 'internal_error',
-    message: expect.stringContaining(`agents are counted in ${home.folder}`) as string,
+    message: expect.stringContaining(`counts agents in the folder ${home.folder}`) as string,
   };
   await expect(slots.tryTake(aTask())).rejects.toMatchObject(why);
   expect(() => slots.isOneFree()).toThrow(expect.objectContaining(why) as Error);

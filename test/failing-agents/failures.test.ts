@@ -21,7 +21,7 @@ const error = (code: number, message: string, details?: string): Step => ({
   error: { code, message, ...(details === undefined ? {} : { data: { details } }) },
 });
 const CALL = { sessionUpdate: 'tool_call', toolCallId: 'a', title: 'Build', status: 'in_progress' };
-const BY_HAND = /before it could be given the task\. See whether .*agent-\d+ starts by hand/;
+const BY_HAND = /before it had a session\. Check that `.*agent-\d+` starts by hand and speaks ACP/;
 
 /** They fail before a turn: nothing to keep. */
 const AT_START: Readonly<Record<string, Failure>> = {
@@ -29,7 +29,7 @@ const AT_START: Readonly<Record<string, Failure>> = {
   'exits at once with 1 and words on stderr': {
     agent: 'echo "no configuration in ~/.agent" >&2; exit 1',
     code: 'agent_crashed',
-    says: /^3 attempts failed\. The last: agent-\d+ ended with exit code 1 .* It said: no configuration in ~\/\.agent$/,
+    says: /^3 attempts failed\. The last: agent-\d+ exited with code 1 .* It said: no configuration in ~\/\.agent$/,
     attempts: 3,
   },
   'exits at once because it has no login': {
@@ -41,13 +41,13 @@ const AT_START: Readonly<Record<string, Failure>> = {
   'speaks something else': {
     agent: 'echo "<html><body>Hello</body></html>"; echo "> "; read line; exit 2',
     code: 'agent_crashed',
-    says: /exit code 2 before .*whether it speaks ACP.*It said: <html>/s,
+    says: /exited with code 2 before .*speaks ACP.*It said: <html>/s,
     attempts: 3,
   },
   'speaks another version of ACP': {
     agent: { initialize: { result: { protocolVersion: 9 } } },
     code: 'agent_protocol_error',
-    says: /was to speak ACP version 1, but offers 9/,
+    says: /expected ACP protocol version 1, the agent offers 9/,
     attempts: 1,
   },
   'needs a login for a session': {
@@ -59,7 +59,7 @@ const AT_START: Readonly<Record<string, Failure>> = {
   'cannot make a session': {
     agent: { newSession: { error: { code: -32603, message: 'Internal error: no workspace' } } },
     code: 'agent_protocol_error',
-    says: /could not start a session: no workspace\. Check its own configuration/,
+    says: /could not start a session: no workspace\. Check the configuration of the agent/,
     attempts: 1,
   },
   'does not have the model that was asked for': {
@@ -77,13 +77,13 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
   'exits with 3': {
     steps: [{ stderr: 'panic: oh no\n' }, { exit: 3 }],
     code: 'agent_crashed',
-    says: /^3 attempts failed\. The last: agent-\d+ ended with exit code 3 in the middle of its turn\. .*kept\. It said: panic: oh no$/,
+    says: /^3 attempts failed\. The last: agent-\d+ exited with code 3 during its turn\. .*kept\. It said: panic: oh no$/,
     attempts: 3,
   },
   'exits with 0': {
     steps: [{ exit: 0 }],
     code: 'agent_crashed',
-    says: /exit code 0 in the middle of its turn/,
+    says: /exited with code 0 during its turn/,
     attempts: 3,
   },
   'is killed': {
@@ -102,7 +102,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
     agent: { ignoreEof: true },
     steps: [{ closeStdout: true }, { hang: true }],
     code: 'agent_crashed',
-    says: /closed its output but went on running in the middle of its turn/,
+    says: /closed its output but did not exit during its turn/,
     attempts: 3,
   },
   refuses: {
@@ -139,7 +139,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
   'sends a bad request to its model': {
     steps: [error(-32603, 'Internal error', '400 unknown model "gpt-99"')],
     code: 'llm_error',
-    says: /did not answer as it should: .*400 unknown model "gpt-99"\. .*check the model/,
+    says: /provider returned an error: .*400 unknown model "gpt-99"\. .*check the model/,
     attempts: 1,
   },
   'has a key that its provider does not take': {
@@ -163,7 +163,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
   'has a provider that is down': {
     steps: [error(-32603, 'Internal error', `500 ${'upstream failed '.repeat(60)}`)],
     code: 'llm_unavailable',
-    says: /^3 attempts failed\. The last: .* 500 upstream .* hand the task in again later/,
+    says: /^3 attempts failed\. The last: .* 500 upstream .* submit the task again later/,
     attempts: 3,
   },
   'ends well in codex words after its provider failed': {
@@ -256,7 +256,7 @@ test('half a day after the first failure there is no further attempt', async () 
     UPDATE attempts SET ended_at = ended_at - interval '13 hours' WHERE task_id = ${task} AND attempt = 1`;
   await writeFile(gate, '');
 
-  const says = /^2 attempts failed\. The last: .* ended with exit code 3/;
+  const says = /^2 attempts failed\. The last: .* exited with code 3/;
   await expectEnd(agents, task, { state: 'failed', code: 'agent_crashed', says, attempts: 2 });
 });
 

@@ -42,7 +42,7 @@ test('an agent that fills it is told so, and what it wrote is kept', async () =>
 test('an agent that fails at it: half of the work is kept', async () => {
   const steps = [...HALF, { fill: 'big.bin' }, { stderr: 'ENOSPC: no space left on device\n' }, { exit: 1 }];
   const task = await agents.play({}, steps);
-  const says = /exit code 1 in the middle of its turn\. .*It said: ENOSPC/;
+  const says = /exited with code 1 during its turn\. .*It said: ENOSPC/;
   await expectEnd(agents, task, { state: 'failed', code: 'agent_crashed', says, attempts: 3 });
   expect(await agents.lab.changes(task)).toMatchObject([{ partial: true }]);
 });

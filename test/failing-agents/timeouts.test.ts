@@ -46,18 +46,17 @@ afterAll(() => agents.close());
 
 test('an agent that never answers initialize', async () => {
   const says =
-    /^3 attempts failed\. The last: agent-1 was not ready within 8 s: initialize had no answer\. .*agent-1 starts by hand/;
+    /^3 attempts failed\. The last: agent-1 was not ready within 8 s: it did not answer initialize\. .*agent-1` starts by hand/;
   await expectEnd(agents, inInitialize, { state: 'failed', code: 'agent_start_timeout', says, attempts: 3 });
 });
 
 test('an agent that never makes a session', async () => {
-  const says = /agent-2 was not ready within 8 s: session\/new had no answer\. .*LONGHAUL_AGENT_START_TIMEOUT/;
+  const says = /agent-2 was not ready within 8 s: it did not answer session\/new\. .*LONGHAUL_AGENT_START_TIMEOUT/;
   await expectEnd(agents, inNewSession, { state: 'failed', code: 'agent_start_timeout', says, attempts: 3 });
 });
 
 test('an agent that falls silent in mid-turn: half of the work is kept', async () => {
-  const says =
-    /agent-3 has given no sign of life for 4 s in the middle of its turn\. .*LONGHAUL_AGENT_STALL_TIMEOUT\. It said: connecting/;
+  const says = /agent-3 sent nothing for 4 s during its turn\. .*LONGHAUL_AGENT_STALL_TIMEOUT\. It said: connecting/;
   await expectEnd(agents, inTurn, { state: 'failed', code: 'agent_stalled', says, attempts: 3 });
   await expectHalf(agents.lab, inTurn);
 });
