@@ -1,4 +1,4 @@
-/** The demo agent's instructions, done. Each can be begun again after a kill without being done twice. */
+/** Executes the demo agent's instructions. A repeated instruction has its effect once, also after a kill. */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, relative, resolve, sep } from 'node:path';
@@ -17,7 +17,7 @@ import { saveSession, type StoredSession, type StoredTurn } from './session-stor
 
 const FLOOD_CHUNK = 8 * 1024;
 const OUTPUT_SHOWN = 8 * 1024;
-/** From SIGTERM to SIGKILL: a git puts away its lock. */
+/** From SIGTERM to SIGKILL: git uses the time to remove its lock. */
 const STOP_MS = 200;
 
 export interface InstructionContext {
@@ -26,7 +26,7 @@ export interface InstructionContext {
   readonly turn: StoredTurn;
   readonly show: Performance;
   readonly signal: AbortSignal;
-  /** Unique to the instruction; the same when it is begun again. */
+  /** Unique to the instruction; the same when the instruction is repeated. */
   readonly callId: string;
 }
 
@@ -48,7 +48,7 @@ async function textOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Appends once: a killed append left either nothing or, found by the length before, the whole line. */
+/** Appends once. A killed append left nothing or the whole line; the file's length before the append tells which. */
 async function append({ session, turn }: InstructionContext, path: string, text: string): Promise<string> {
   const now = (await textOf(path)) ?? '';
   const before = turn.lengthBefore;
@@ -112,7 +112,7 @@ export async function changeFile(context: InstructionContext, title: string, ins
   }
 }
 
-/** Asks at once; the answer holds for what follows in this turn. */
+/** Asks at once. The answer applies to the following instructions of this turn. */
 export async function askBefore(context: InstructionContext, file: string): Promise<void> {
   const { client, session, turn, show, signal, callId } = context;
   if (session.allowed.includes(file)) return;
@@ -129,7 +129,7 @@ export async function askBefore(context: InstructionContext, file: string): Prom
   const request: RequestPermissionRequest = {
     sessionId: session.id,
     toolCall: call,
-    // Not in the order of reach, and ids that say nothing: whoever picks by position or id picks wrong.
+    // The order is arbitrary and the ids say nothing, so that a client that picks by position or id picks wrong.
     options: [
       { optionId: 'o1', name: 'Always allow in this session', kind: 'allow_always' },
       { optionId: 'o2', name: 'Do not allow', kind: 'reject_once' },
@@ -145,7 +145,7 @@ export async function askBefore(context: InstructionContext, file: string): Prom
   await show.endCall(callId, allowed ? 'completed' : 'failed', allowed ? 'Allowed.' : 'Not allowed.');
 }
 
-/** Really runs it, in a process group of its own as agents' shell tools do. */
+/** Runs the command in a process group of its own, as agents' shell tools do. */
 export async function run(context: InstructionContext, command: string, words: readonly string[]): Promise<void> {
   const { session, show, signal, callId } = context;
   const [program, ...args] = words;
@@ -165,10 +165,10 @@ export async function run(context: InstructionContext, command: string, words: r
   let shown: Promise<void> = Promise.resolve();
   const take = (chunk: string): void => {
     output = tail(output + chunk, OUTPUT_SHOWN);
-    // A stop ends the stream of output; the turn's end tells of it.
+    // A stop ends the stream of output; the turn's end reports it.
     shown = shown.then(() => show.showOutput(callId, output)).catch(() => {});
   };
-  // One decoder a stream: a character may come in two chunks.
+  // Each stream has its own decoder, because a character may arrive in two chunks.
   child.stdout.setEncoding('utf8').on('data', take);
   child.stderr.setEncoding('utf8').on('data', take);
   const end = await new Promise<string>((done) => {
@@ -182,7 +182,7 @@ export async function run(context: InstructionContext, command: string, words: r
   await show.endCall(callId, end === 'exit code 0' ? 'completed' : 'failed', `${output}(${end})`);
 }
 
-/** Distinct lines: the reader can tell what is missing. */
+/** Writes distinct lines, so that the reader can detect missing ones. */
 export async function flood({ show }: InstructionContext, megabytes: number): Promise<void> {
   const total = megabytes * 1024 * 1024;
   for (let sent = 0; sent < total; sent += FLOOD_CHUNK) {

@@ -1,6 +1,6 @@
 /**
- * What the demo agent understands. One instruction a sentence; a sentence ends with a full stop before
- * white space, or with the line. `"…"` keeps a text together, with \n, \t, \" and \\ in it.
+ * The grammar of the demo agent. Each sentence is one instruction; a sentence ends with a full stop before
+ * white space, or with the line. `"…"` quotes a text, with the escapes \n, \t, \" and \\.
  *
  *   write FILE with TEXT        append TEXT to FILE (or: append to FILE with TEXT)
  *   delete FILE                 rename FILE to FILE
@@ -9,8 +9,8 @@
  *   slowly [over N seconds]     flood N MB
  *   crash [once]                hang                          refuse
  *
- * A written or appended text ends with a newline, added if missing. `please`, `then`, `and`, `first`, `finally`
- * may stand in front. Everything else is a sentence to answer.
+ * A written or appended text ends with a newline, added if missing. An instruction may begin with `please`, `then`, `and`,
+ * `first` or `finally`. The agent answers every other sentence.
  */
 export type Instruction =
   | { readonly kind: 'write'; readonly file: string; readonly text: string }
@@ -24,7 +24,7 @@ export type Instruction =
   | { readonly kind: 'run'; readonly command: string; readonly words: readonly string[] }
   | { readonly kind: 'slowly'; readonly seconds: number }
   | { readonly kind: 'flood'; readonly megabytes: number }
-  /** `once`: not again when the session is loaded afterwards. */
+  /** `once`: the agent does not crash again when the session is loaded afterwards. */
   | { readonly kind: 'crash'; readonly once: boolean }
   | { readonly kind: 'hang' }
   | { readonly kind: 'refuse' }
@@ -92,7 +92,7 @@ function sentences(prompt: string): string[] {
   return parts.map((part) => part.trim()).filter((part) => part !== '');
 }
 
-/** Sentences that are no instructions are answered together if they stand together. */
+/** Adjacent sentences that are no instructions get one answer. */
 export function parseInstructions(prompt: string): Instruction[] {
   const result: Instruction[] = [];
   for (const sentence of sentences(prompt)) {
@@ -107,7 +107,7 @@ export function parseInstructions(prompt: string): Instruction[] {
   return result;
 }
 
-/** One line, for plans and titles. */
+/** The instruction in one line, for plans and titles. */
 export function describe(instruction: Instruction): string {
   switch (instruction.kind) {
     case 'write':

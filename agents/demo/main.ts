@@ -1,6 +1,6 @@
 /**
- * The demo agent: a real ACP program without a model, for trying Longhaul out and for its tests. Like real agents it
- * keeps its sessions, streams, asks, runs commands, and can be told to fail.
+ * The demo agent: a real ACP program without a model, for first steps with Longhaul and for its tests. Like real agents it
+ * stores its sessions, streams, asks and runs commands. It fails on request.
  */
 import { Readable, Writable } from 'node:stream';
 import {
@@ -73,7 +73,7 @@ function load(id: string, cwd: string): StoredSession {
   return session;
 }
 
-/** After the answer, as real agents do. */
+/** Sends the commands after the answer, as real agents do. */
 function announceCommands(client: AgentContext, sessionId: string): void {
   const update = { sessionUpdate: 'available_commands_update', availableCommands: COMMANDS } as const;
   setImmediate(() => void client.notify('session/update', { sessionId, update }).catch(() => {}));

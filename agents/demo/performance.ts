@@ -1,15 +1,15 @@
-/** What the demo agent shows while it works: words, thoughts, tool calls and a plan, at its pace. */
+/** What the demo agent sends during a turn: text, thoughts, tool calls and a plan, at a set pace. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, SessionUpdate, ToolCallContent, ToolKind } from '@agentclientprotocol/sdk/unstable';
 import { describe, type Instruction } from './instructions.ts';
 
-/** Steps of an instruction that is not speech, when the time of `slowly` is shared out. */
+/** The share of an instruction that is not `say` in the time of `slowly`, in steps. */
 const STEPS = 3;
 
 const chunksOf = (text: string): string[] => text.match(/\s*\S+\s*/g) ?? [text];
 
 export class Performance {
-  /** What was said in this turn. */
+  /** The text of this turn. */
   spoken = '';
   readonly #client: AgentContext;
   readonly #sessionId: string;
@@ -31,7 +31,7 @@ export class Performance {
     await this.#client.notify('session/update', { sessionId: this.#sessionId, update });
   }
 
-  /** Shares the time out over what these instructions will stream. */
+  /** Divides the time among the steps of these instructions. */
   slowDown(seconds: number, rest: readonly Instruction[]): void {
     const steps = rest.map((one) => ('text' in one && one.kind === 'say' ? chunksOf(one.text).length : STEPS));
     this.#delayMs =
@@ -47,7 +47,7 @@ export class Performance {
     else this.#signal.throwIfAborted();
   }
 
-  /** Word by word when slow, else at once. */
+  /** Sends the text word by word if a pace is set, else at once. */
   async say(text: string): Promise<void> {
     const shown = this.#loud ? text.toUpperCase() : text;
     for (const chunk of this.#delayMs > 0 ? chunksOf(shown) : [shown]) {

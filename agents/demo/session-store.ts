@@ -1,5 +1,5 @@
 /**
- * The demo agent's memory: one small JSON file a session under XDG_STATE_HOME (else ~/.local/state), replaced
+ * Stores the demo agent's sessions: one small JSON file for each under XDG_STATE_HOME (else ~/.local/state), replaced
  * after every instruction, so that a session survives kill -9 and continues where it stopped.
  */
 import { randomUUID } from 'node:crypto';
@@ -10,7 +10,7 @@ import { isErrno } from '../../contract/errors.ts';
 
 const KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 
-/** A turn that was begun. `done` instructions are finished; the one after may have been begun. */
+/** A turn that was begun. `done` instructions are finished; the next one may have been begun. */
 export interface StoredTurn {
   readonly text: string;
   readonly number: number;
@@ -18,7 +18,7 @@ export interface StoredTurn {
   ended: boolean;
   /** Files that the person did not allow to change. */
   denied: string[];
-  /** Length of a file before the append that runs now: tells whether a killed append was done. */
+  /** Length of a file before the append that runs now. It shows after a kill whether the append was done. */
   lengthBefore?: number;
 }
 
@@ -30,7 +30,7 @@ export interface StoredSession {
   thinking: string;
   /** Files that may be changed without asking again. */
   allowed: string[];
-  /** What was said, for session/load. */
+  /** The messages so far, for session/load. */
   history: { readonly role: 'user' | 'agent'; readonly text: string }[];
   turn?: StoredTurn;
 }
@@ -62,7 +62,7 @@ export function createSession(cwd: string): StoredSession {
   return session;
 }
 
-/** The session of that id in that directory; a session of another directory is none. */
+/** The session of that id in that directory. Undefined also if the session is of another directory. */
 export function loadSession(id: string, cwd: string): StoredSession | undefined {
   if (!/^[0-9a-f-]{36}$/.test(id)) return undefined;
   try {

@@ -1,4 +1,4 @@
-/** A turn of the demo agent: its instructions one after another, each remembered when it is done. */
+/** A turn of the demo agent: it executes the instructions one after another and stores after each that it is done. */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, PromptResponse, StopReason } from '@agentclientprotocol/sdk/unstable';
@@ -13,8 +13,8 @@ const HONEST = 'I am the demo agent of Longhaul: there is no model behind me, I 
 const countWords = (text: string): number => text.split(/\s+/).filter(Boolean).length;
 
 /**
- * The turn that a kill cut short goes on if the prompt repeats it or asks to continue; else a new one begins. One that had
- * come to its end, of which nobody has heard, is not begun anew when the same is said to have been interrupted.
+ * A turn that a kill interrupted continues if the prompt repeats it or asks to continue; otherwise a new turn begins. A turn
+ * that ended, but whose end the client did not receive, does not begin again if the prompt says that it was interrupted.
  */
 function turnFor({ session, text, interrupted }: PromptTurn): { turn: StoredTurn; resumed: boolean } {
   const last = session.turn;
@@ -71,7 +71,7 @@ async function perform(
     case 'crash':
       return crash(context, instruction.once);
     case 'hang':
-      // Until it is cancelled; the timer keeps the process alive.
+      // Waits until the turn is cancelled. The timer keeps the process alive.
       await sleep(2 ** 31 - 1, undefined, { signal });
       return;
     case 'refuse':
@@ -86,7 +86,7 @@ async function performAll(
   instructions: readonly Instruction[],
 ): Promise<StopReason> {
   const { session, turn, show } = context;
-  // What only sets how the rest is shown holds for the rest, also after a kill.
+  // Instructions that only set how the rest is shown apply to the rest, also after a kill.
   for (const [index, instruction] of instructions.slice(0, turn.done).entries()) {
     const rest = instructions.slice(turn.done);
     if (instruction.kind === 'slowly') show.slowDown(instruction.seconds, rest);
@@ -119,7 +119,7 @@ export interface PromptTurn {
   readonly client: AgentContext;
   readonly session: StoredSession;
   readonly text: string;
-  /** The client says that this was begun before and cut off. */
+  /** The client says that this turn was begun before and was interrupted. */
   readonly interrupted: boolean;
   readonly signal: AbortSignal;
 }
@@ -138,7 +138,7 @@ export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
     await show.say(resumed ? where : HONEST);
     const stopReason = await performAll({ client, session, turn, show, signal }, instructions);
     finish(session, turn, show.spoken);
-    // Words stand in for tokens, so that what counts tokens has something to count.
+    // The usage reports words as tokens, because the demo agent has no tokens.
     const [inputTokens, outputTokens] = [countWords(text), countWords(show.spoken)];
     const used = session.history.reduce((sum, message) => sum + countWords(message.text), 0);
     await show.update({ sessionUpdate: 'usage_update', used, size: 100_000 });

@@ -1,9 +1,9 @@
-/** A model call that is repeated after transient failures, with growing pauses. */
+/** Repeats a model call after transient failures, with growing pauses. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callModel, type ModelRequest, type ModelStep } from './model-call.ts';
 import { ModelFailure, saysWhen } from './model-failure.ts';
 
-/** Longer outages are for the client: it dispatches the turn again, without an agent that waits. */
+/** After these pauses the call fails. The client handles longer outages: it dispatches the turn again, and no agent waits meanwhile. */
 const PAUSES_MS = [500, 1_000, 2_000];
 
 export interface Repeat {
@@ -11,7 +11,7 @@ export interface Repeat {
   readonly pauseMs: number;
 }
 
-/** `beforeRepeat` is called before each repetition: text of the failed call may have been shown. */
+/** Calls `beforeRepeat` before each repetition, because text of the failed call may have been shown. */
 export async function askModel(
   request: ModelRequest,
   beforeRepeat: (repeat: Repeat) => Promise<void>,
@@ -28,6 +28,6 @@ export async function askModel(
   }
 }
 
-/** A limit whose end is known is waited for by the client. */
+/** False for a limit whose end is known: the client waits for it. */
 const mayRepeat = (failure: ModelFailure): boolean =>
   failure.kind === 'transient' || failure.kind === 'empty' || (failure.kind === 'limit' && !saysWhen(failure));

@@ -1,6 +1,6 @@
 /**
- * Makes a conversation fit the context of its model: old tool results are shortened first, because the model can run
- * the tool again; what does not fit then must be summarized. Pure.
+ * Makes a conversation fit the context of its model. Old tool results are shortened first, because the model can run
+ * the tool again. If the conversation then does not fit, its old part must be summarized. Pure.
  */
 import { head, tail } from '../../contract/cut-text.ts';
 import { type Entry, entriesOf, entryOf } from './conversation.ts';
@@ -8,12 +8,12 @@ import type { JournalRecord } from './records.ts';
 
 /** English text and code have about 4 characters a token; 3 errs on the safe side. */
 const CHARS_PER_TOKEN = 3;
-/** For system prompt, tools and the reply. */
+/** The share of the context for the system prompt, the tools and the reply. */
 const RESERVED_SHARE = 0.25;
 /** The newest entries stay whole, if they fit at all. */
 const FRESH_ENTRIES = 6;
 const SHORT_RESULT_CHARS = 300;
-/** What a summary replaces ends so many records before the newest. */
+/** How many of the newest records a summary does not replace. */
 const KEPT_RECORDS = 8;
 
 export const budgetChars = (contextTokens: number): number =>
@@ -41,7 +41,7 @@ function shortened(text: string): string {
   return `${head(text, half)}\n[${left} characters of this old result are left out; run the tool again to see them]\n${tail(text, half)}`;
 }
 
-/** `fits`: false if shortening was not enough. */
+/** Shortens old results. `fits`: false if this was not enough. */
 export function fitContext(entries: readonly Entry[], budget: number): { entries: Entry[]; fits: boolean } {
   const fitted = [...entries];
   let size = sizeOfAll(fitted);
@@ -58,14 +58,14 @@ export function fitContext(entries: readonly Entry[], budget: number): { entries
 export interface ToSummarize {
   /** How many records, from the beginning, the summary replaces. */
   readonly replaces: number;
-  /** What they say, cut to half the budget. */
+  /** Their text, cut to half the budget. */
   readonly text: string;
 }
 
-/** Undefined: there is nothing old enough to be summarized. */
+/** Undefined: no record is old enough to be summarized. */
 export function toSummarize(records: readonly JournalRecord[], budget: number): ToSummarize | undefined {
   let replaces = records.length - KEPT_RECORDS;
-  // The kept part begins with what a user said, or with a step: never with a result whose call is gone.
+  // The kept part begins with a user's text or with a step, never with a result whose call is removed.
   while (replaces > 0 && !['user', 'step'].includes(records[replaces]?.type ?? '')) replaces -= 1;
   const entries = entriesOf(records.slice(0, Math.max(0, replaces)));
   const before = records.findLast((record) => record.type === 'summary')?.replaces ?? 0;
@@ -87,7 +87,7 @@ function lineOf(entry: Entry): string {
   }
 }
 
-/** The last resort: the newest entries that fit, each result cut. */
+/** The newest entries that fit, each result cut. Used if a summary is not enough. */
 export function newestThatFit(records: readonly JournalRecord[], budget: number): Entry[] {
   const entries = records.flatMap(entryOf);
   const kept: Entry[] = [];

@@ -1,9 +1,9 @@
 /**
  * A native session on disk: `<folder>/<session id>.jsonl`, append-only, one record a line.
  *
- * Must never happen: a record that the agent acts on and that a kill or a power cut takes back. So each record is synced
- * before `append` returns. A kill in the middle of an append leaves a torn last line, which was never acted on: it is cut
- * off. Not covered: two processes that append to one session; Longhaul ends an earlier agent before it starts the next.
+ * Must never happen: the agent acts on a record, and a kill or a power cut loses the record. So `append` syncs each record
+ * before it returns. A kill during an append leaves a torn last line. The agent has not acted on it, so the next start cuts
+ * it off. Not covered: two processes that append to one session. Longhaul ends an earlier agent before it starts the next.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -53,7 +53,7 @@ export class Journal {
     return journal;
   }
 
-  /** Undefined: there is no such session of this folder. Fails if the file is damaged before its last line. */
+  /** Undefined: this folder has no such session. Fails if the file is damaged before its last line. */
   static open(folder: string, { id, cwd }: { id: string; cwd: string }): Journal | undefined {
     if (!SESSION_ID.test(id)) return undefined;
     const file = fileOf(folder, id);
@@ -72,7 +72,7 @@ export class Journal {
     return new Journal(fd, records, { id, cwd });
   }
 
-  /** Returns once the record is on disk. */
+  /** Returns after the record is on disk. */
   append(record: JournalRecord): void {
     const line = Buffer.from(`${JSON.stringify(record)}\n`);
     for (let written = 0; written < line.length;) written += writeSync(this.#fd, line, written);
@@ -87,7 +87,7 @@ export class Journal {
 
 const fileOf = (folder: string, id: string): string => join(folder, `${id}.jsonl`);
 
-/** `length`: up to the end of the last whole line. */
+/** `length`: bytes up to the end of the last whole line. */
 export function readRecords(bytes: Buffer, file: string): { records: JournalRecord[]; length: number } {
   const records: JournalRecord[] = [];
   let start = 0;
@@ -112,11 +112,11 @@ function parse(line: string): JournalRecord | undefined {
     const isRecord = typeof value === 'object' && value !== null && 'type' in value;
     return isRecord ? (value as JournalRecord) : undefined;
   } catch {
-    return undefined; // torn or damaged: the caller decides by its place
+    return undefined; // torn or damaged: the caller decides by the line's position
   }
 }
 
-/** The name of a new file is on disk once its folder is. */
+/** Syncs the folder, because only this puts the name of a new file on disk. */
 function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r');
   try {
@@ -126,7 +126,7 @@ function syncFolder(folder: string): void {
   }
 }
 
-/** Sessions that were not written to for 30 days. */
+/** Removes sessions that were not written to for 30 days. */
 export function removeOldJournals(folder: string, now: number = Date.now()): void {
   for (const name of readdirSync(folder)) {
     if (!name.endsWith('.jsonl')) continue;

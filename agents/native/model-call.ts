@@ -1,4 +1,4 @@
-/** One streamed call of a model: its text and thoughts as they come, the finished step at its end. */
+/** One streamed call of a model. It passes text and reasoning on as they arrive, and returns the finished step. */
 import type {
   LanguageModelV3,
   LanguageModelV3FunctionTool,
@@ -30,7 +30,7 @@ interface Draft {
   readonly tags: ThinkTags;
 }
 
-/** Of reasoning that came in tags, which has no id. */
+/** The id for reasoning in tags, which has none. */
 const TAGGED = '<think>';
 
 /** Fails with ModelFailure; a stop fails with the signal's reason. */
@@ -79,7 +79,7 @@ async function take(request: ModelRequest, draft: Draft, part: LanguageModelV3St
     case 'error':
       throw modelFailure(part.error, request.name);
     default:
-      return; // starts and ends of text, pieces of arguments, sources: nothing that is shown
+      return; // starts and ends of text, pieces of arguments, sources: the client does not get these
   }
 }
 
@@ -120,7 +120,7 @@ function finishOf({ unified, raw }: Finish['finishReason'], hasCalls: boolean): 
       return 'refusal';
     case 'error':
     case 'other':
-      // Without `raw` the AI SDK has made it up, because the stream ended without a reason.
+      // Without `raw` the reason comes from the AI SDK, because the stream ended without one.
       if (raw === undefined) return undefined;
       return hasCalls ? 'tool_calls' : 'stop';
     case 'stop':

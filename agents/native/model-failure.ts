@@ -1,4 +1,4 @@
-/** What went wrong with a call of a model, in one sentence, and whether it may be tried again. */
+/** The failure of a model call: a sentence, and a kind that says whether the call may be repeated. */
 import { APICallError } from '@ai-sdk/provider';
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { head } from '../../contract/cut-text.ts';
@@ -10,9 +10,9 @@ const OVERFLOW =
   /context.?(length|window|size)|maximum context|prompt is too long|too many (input )?tokens|input token count .* exceeds|exceeds? the (available|model'?s?) (context|maximum)|request too large/i;
 
 export type FailureKind =
-  /** Waiting a moment may help. */
+  /** A repetition after a short pause may succeed. */
   | 'transient'
-  /** The model said nothing. It may the next time. */
+  /** The model returned nothing. A repetition may succeed. */
   | 'empty'
   | 'limit'
   | 'login'
@@ -21,7 +21,7 @@ export type FailureKind =
 
 export class ModelFailure extends Error {
   readonly kind: FailureKind;
-  /** Everything that the provider said, with its headers: a time at which a limit is lifted may be in there. */
+  /** The provider's whole answer with its headers, because it may contain the time at which a limit is lifted. */
   readonly said: string;
   constructor(kind: FailureKind, message: string, said = message) {
     super(message);
@@ -41,7 +41,7 @@ function words(error: unknown): string {
   return typeof message === 'string' ? message : (JSON.stringify(message) ?? '');
 }
 
-/** An error that the AI SDK threw, or that came as a part of the stream. */
+/** The failure for an error that the AI SDK threw, or that was a part of the stream. */
 export function modelFailure(error: unknown, model: string): ModelFailure {
   if (error instanceof ModelFailure) return error;
   if (!APICallError.isInstance(error)) return streamFailure(error, model);
@@ -63,7 +63,7 @@ export function modelFailure(error: unknown, model: string): ModelFailure {
   return new ModelFailure(isTransient ? 'transient' : 'final', sentence(`the provider answered ${status}`), said);
 }
 
-/** In the middle of a stream: a part of kind `error`, or a connection that broke. */
+/** The failure for an error during a stream: a part of kind `error`, or a lost connection. */
 function streamFailure(error: unknown, model: string): ModelFailure {
   const type = string(object(object(error)['error'])['type'] ?? object(error)['type']);
   const text = head(words(error), WORDS_LIMIT);
@@ -77,13 +77,13 @@ function streamFailure(error: unknown, model: string): ModelFailure {
   return new ModelFailure(isTransient ? 'transient' : 'final', `${model}: the stream broke off: ${text}`, said);
 }
 
-/** Whether the provider says when its limit is lifted: then waiting is for the client, which keeps nothing running. */
+/** Whether the provider says when its limit is lifted. The client then waits, because it keeps no process running meanwhile. */
 export function saysWhen({ said }: ModelFailure): boolean {
   const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
   return resetTime({ words: said, now: new Date(), zone }) !== undefined;
 }
 
-/** As ACP carries it. The client reads the reset time out of `data`. */
+/** The failure as an error answer of ACP. The client reads the reset time from `data`. */
 export function requestError(failure: ModelFailure): RequestError {
   const data = { details: failure.message, said: head(failure.said, 4_000) };
   switch (failure.kind) {

@@ -1,4 +1,4 @@
-/** The models that the configured providers offer, and how much each takes. Asked of the providers, kept for ten minutes. */
+/** The models that the configured providers offer, with their context sizes. The list is stored for ten minutes. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,10 +10,10 @@ export interface OfferedModel {
   readonly contextTokens?: number;
 }
 
-/** A provider that does not answer by then is asked again at the next session. */
+/** A provider that does not answer within this time is asked again at the next session. */
 const LIST_TIMEOUT_MS = 2_000;
 const FRESH_MS = 10 * 60 * 1000;
-/** Of a model whose provider does not say. A local server usually says, and is small otherwise. */
+/** Context of a model whose provider does not report it. A local server usually does; if not, its context is assumed to be small. */
 const DEFAULT_CONTEXT: Readonly<Record<ProviderName, number>> = {
   local: 32_768,
   openai: 128_000,
@@ -48,7 +48,7 @@ async function listed(provider: ProviderSettings, folder: string): Promise<reado
   const file = join(folder, `models-${name.slice(0, 16)}.json`);
   const stored = readStored(file);
   if (stored && Date.now() - stored.at < FRESH_MS) return stored.models;
-  const models = await ask(provider).catch(() => undefined); // no list: the stored one, else the default model only
+  const models = await ask(provider).catch(() => undefined); // without an answer the stored list is used, else the default model only
   if (models === undefined) return stored?.models ?? [];
   store(file, { at: Date.now(), models });
   return models;
@@ -58,7 +58,7 @@ function readStored(file: string): Stored | undefined {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Stored;
   } catch {
-    return undefined; // absent or damaged: it is asked for again
+    return undefined; // absent or damaged: the provider is asked again
   }
 }
 
@@ -68,7 +68,7 @@ function store(file: string, stored: Stored): void {
     writeFileSync(`${file}.${process.pid}`, JSON.stringify(stored), { mode: 0o600 });
     renameSync(`${file}.${process.pid}`, file);
   } catch {
-    // A full disk: the list is asked for again.
+    // The disk is full: the next session asks for the list again.
   }
 }
 
@@ -105,7 +105,7 @@ export function readModels(provider: ProviderName, body: Json): OfferedModel[] {
       .flatMap((model) => offered(String(model['name']).replace(/^models\//, ''), number(model['inputTokenLimit'])));
   }
   const models = objects(body['data']).flatMap((model) => {
-    // vLLM, OpenRouter and LM Studio, llama.cpp: each says it in its own way.
+    // Fields of vLLM, of OpenRouter and LM Studio, and of llama.cpp.
     const meta = (model['meta'] ?? {}) as Json;
     const context = number(model['max_model_len'], model['context_length'], model['max_context_length'], meta['n_ctx']); // prettier-ignore
     return offered(model['id'], context);

@@ -1,4 +1,4 @@
-/** What the native agent shows its client. */
+/** The updates that the native agent sends to its client. */
 import {
   methods,
   type AgentContext,
@@ -52,7 +52,7 @@ export class Presenter {
     await this.update({ sessionUpdate: 'tool_call_update', toolCallId: id, status });
   }
 
-  /** The diff of an edit stays what is shown of it. */
+  /** `keepContent`: the diff of an edit remains the call's content. */
   async end(id: string, { ok, output, keepContent }: { ok: boolean; output: string; keepContent: boolean }) {
     const content = keepContent ? {} : { content: [textContent(output)] };
     await this.update({
@@ -63,7 +63,7 @@ export class Presenter {
     });
   }
 
-  /** `stop` waits until the last output was sent. */
+  /** `stop` resolves once the last output was sent. */
   outputOf(id: string): { show(text: string): void; stop(): Promise<void> } {
     let newest: string | undefined;
     let timer: NodeJS.Timeout | undefined;
@@ -73,7 +73,7 @@ export class Presenter {
       if (newest === undefined) return;
       const content = [textContent(newest)];
       newest = undefined;
-      // A client that is gone is noticed by the next update that is awaited.
+      // The next update that is awaited reports a client that has closed the connection.
       sent = sent
         .then(() => this.update({ sessionUpdate: 'tool_call_update', toolCallId: id, content }))
         .catch(() => {});
@@ -90,7 +90,7 @@ export class Presenter {
     };
   }
 
-  /** The history, for session/load. */
+  /** Sends the history, for session/load. */
   async replay(records: readonly JournalRecord[]): Promise<void> {
     for (const record of records) {
       if (record.type === 'user') {

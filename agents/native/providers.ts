@@ -1,6 +1,6 @@
 /**
- * The providers that the native agent can ask, by the variables that their own tools read. The package of a provider is
- * loaded when it is used: each takes 100 to 200 ms to load.
+ * The providers that the native agent can use, configured by the variables that their own tools read. The package of a
+ * provider is loaded when it is used, because each takes 100 to 200 ms to load.
  */
 import type { LanguageModelV3, SharedV3ProviderOptions } from '@ai-sdk/provider';
 
@@ -20,7 +20,7 @@ export interface ModelSettings {
   readonly defaultModel?: string;
 }
 
-/** What to set for each provider: the beginning of a sentence. */
+/** The setting that each provider needs, as the rest of a sentence after `Set`. */
 export const HOW_TO_SET: Readonly<Record<ProviderName, string>> = {
   local: 'LONGHAUL_LOCAL_MODEL_URL to the address of an OpenAI-compatible server, such as http://127.0.0.1:8080/v1',
   openai: 'OPENAI_API_KEY',
@@ -28,7 +28,7 @@ export const HOW_TO_SET: Readonly<Record<ProviderName, string>> = {
   google: 'GEMINI_API_KEY',
 };
 
-/** Variables that hold a key: commands that the model runs do not get them. */
+/** Variables that contain a key. Commands that the model runs do not get them. */
 export const KEY_VARIABLES: readonly string[] = [
   'LONGHAUL_LOCAL_MODEL_KEY',
   'NATIVE_LOCAL_MODEL_KEY',
@@ -48,7 +48,7 @@ export function readModelSettings(env: Env): ModelSettings {
   const add = (name: ProviderName, baseUrl: string | undefined, key: string | undefined): void => {
     if (baseUrl !== undefined) providers.push({ name, baseUrl: baseUrl.replace(/\/+$/, ''), ...(key ? { key } : {}) });
   };
-  // Started by Longhaul it gets no LONGHAUL_*: the launcher passes these on under another name.
+  // An agent that Longhaul starts gets no LONGHAUL_*. The launcher passes these on under another name.
   add(
     'local',
     value('LONGHAUL_LOCAL_MODEL_URL', 'NATIVE_LOCAL_MODEL_URL'),
@@ -77,7 +77,7 @@ export interface ModelId {
   readonly model: string;
 }
 
-/** Undefined: the id names no provider that we know. */
+/** Undefined: the id names no known provider. */
 export function parseModelId(id: string): ModelId | undefined {
   const slash = id.indexOf('/');
   const provider = PROVIDERS.find((name) => name === id.slice(0, slash));
@@ -85,7 +85,7 @@ export function parseModelId(id: string): ModelId | undefined {
   return provider === undefined || model === '' ? undefined : { provider, model };
 }
 
-/** `fetch`: for tests of what is sent. */
+/** `fetch`: for tests of the requests. */
 export async function loadModel(
   { name, baseUrl: baseURL, key: apiKey }: ProviderSettings,
   model: string,
@@ -109,7 +109,7 @@ export async function loadModel(
 export const THINKING = ['off', 'low', 'high'] as const;
 export type Thinking = (typeof THINKING)[number];
 
-/** Models that are known to take the option. */
+/** Whether the model is known to accept the option. */
 export function canThink({ provider, model }: ModelId): boolean {
   switch (provider) {
     case 'openai':

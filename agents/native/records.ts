@@ -1,4 +1,4 @@
-/** What the journal of a native session consists of. One record a line; a record counts once it is synced to disk. */
+/** The records of a native session's journal. Each line is one record; a record counts once it is synced to disk. */
 
 /** Provider metadata as the AI SDK gives it, such as the signature of a thinking block. */
 export type ProviderMetadata = Readonly<Record<string, Readonly<Record<string, never>>>>;
@@ -37,7 +37,7 @@ export interface StepRecord {
   readonly finish: 'stop' | 'tool_calls' | 'length' | 'refusal';
 }
 
-/** Written before a tool that changes something starts. A hash of a file's content; null: the file did not exist. */
+/** Written before a tool that changes something starts. `before` and `after` are hashes of a file's content; null: the file did not exist. */
 export interface BeginRecord {
   readonly type: 'begin';
   readonly call: string;
@@ -58,7 +58,7 @@ export type JournalRecord =
   | StepRecord
   | BeginRecord
   | ResultRecord
-  /** Replaces what the first `replaces` records say to the model. */
+  /** Replaces the first `replaces` records for the model. */
   | {
       readonly type: 'summary';
       readonly turn: number;

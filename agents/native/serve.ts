@@ -11,11 +11,11 @@ import { readModelSettings } from './providers.ts';
 import { NativeSession } from './session.ts';
 import { promptTurn } from './turn.ts';
 
-/** Commands are ended when the client is gone; so long that takes at most. */
+/** How long the end of running commands may take after the client has closed the connection. */
 const ENDING_MS = 2_000;
 
 export interface NativeAgentOptions {
-  /** Where the journals are. */
+  /** The folder of the journals. */
   readonly sessionsFolder: string;
   readonly answersOnly: boolean;
   readonly maxSteps: number;
@@ -50,7 +50,8 @@ export async function serveNativeAgent(stream: Stream, options: NativeAgentOptio
 
   const prompt = async (client: AgentContext, id: string, text: string) => {
     const session = known(id);
-    if (turns.has(id)) throw RequestError.invalidRequest({ details: 'a turn of this session is running' });
+    if (turns.has(id))
+      throw RequestError.invalidRequest({ details: 'expected no running turn in this session, found one' });
     const controller = new AbortController();
     turns.set(id, controller);
     const words = promptWithoutNotice(text);
@@ -100,8 +101,8 @@ export async function serveNativeAgent(stream: Stream, options: NativeAgentOptio
     .connect(stream);
 
   await connection.closed;
-  // Commands that run are ended with their groups.
-  for (const turn of turns.values()) turn.abort(new Error('the client is gone'));
+  // The abort ends running commands with their process groups.
+  for (const turn of turns.values()) turn.abort(new Error('the client closed the connection'));
   for (let waitedMs = 0; turns.size > 0 && waitedMs < ENDING_MS; waitedMs += 10) await sleep(10);
 }
 

@@ -1,4 +1,4 @@
-/** A session of the native agent: its journal, its settings, and what its models are. */
+/** A session of the native agent: its journal, its settings and its models. */
 import type { SessionConfigOption } from '@agentclientprotocol/sdk/unstable';
 import { settingsOf } from './conversation.ts';
 import type { Journal } from './journal.ts';
@@ -9,7 +9,7 @@ import { isMode, type Mode, MODES } from './tools/tools.ts';
 export interface SessionEnvironment {
   readonly settings: ModelSettings;
   readonly models: readonly OfferedModel[];
-  /** No working directory of a project: the session has no tools. */
+  /** The session has no working directory of a project, and so no tools. */
   readonly answersOnly: boolean;
   readonly maxSteps: number;
   readonly env: NodeJS.ProcessEnv;
@@ -18,7 +18,7 @@ export interface SessionEnvironment {
 export class NativeSession {
   readonly journal: Journal;
   readonly environment: SessionEnvironment;
-  /** What a person allowed for as long as this process lives: kinds of edits, whole commands. */
+  /** What a person has always allowed, until this process exits: all edits, or exact commands. */
   readonly allowed = new Set<string>();
 
   constructor(journal: Journal, environment: SessionEnvironment) {
@@ -35,7 +35,7 @@ export class NativeSession {
   get model(): string | undefined {
     const { models, settings } = this.environment;
     const chosen = settingsOf(this.journal.records).model;
-    // A local server is often there for one model: it need not be named.
+    // A local server often has one model, which need not be named.
     return chosen ?? settings.defaultModel ?? models.find(({ id }) => id.startsWith('local/'))?.id;
   }
 

@@ -1,4 +1,4 @@
-/** One step of a turn: the conversation made ready, the model asked, the finished step in the journal. */
+/** One step of a turn: it prepares the conversation, asks the model and appends the finished step to the journal. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { LanguageModelV3, LanguageModelV3Message, LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { askModel } from './ask-model.ts';
@@ -30,7 +30,7 @@ export async function nextStep(context: CallContext, turn: number): Promise<void
     step = await ask(context, asked, { turn, budget: budgetChars(contextTokens) });
   } catch (error) {
     if (!(error instanceof ModelFailure) || error.kind !== 'overflow') throw error;
-    // The estimate was wrong, or the provider does not say how much the model takes.
+    // The estimate was wrong, or the provider does not report the model's context.
     step = await ask(context, asked, { turn, budget: budgetChars(contextTokens) / 2 });
   }
   const calls = withOwnIds(step.calls, new Set(idsIn(context)));
@@ -57,7 +57,7 @@ async function ask(context: CallContext, asked: Asked, { turn, budget }: { turn:
       onSaid: (kind, text) => show.say(kind, text, call),
     },
     async ({ failure, pauseMs }) => {
-      // What was shown of the failed call stays; the next one is a message of its own.
+      // The text of the failed call stays. The next call gets a message of its own.
       call += '+';
       const notice = `${failure.message}. The call is repeated in ${pauseMs / 1_000} s.`;
       await show.say('reasoning', notice, call);
@@ -65,7 +65,7 @@ async function ask(context: CallContext, asked: Asked, { turn, budget }: { turn:
   );
 }
 
-/** What the model is shown of the conversation. A summary that is needed is made, and kept in the journal. */
+/** The entries that the model gets. If they need a summary, it is made and appended to the journal. */
 async function fitted(
   { session, signal }: CallContext,
   { model, name }: Asked,
@@ -88,7 +88,7 @@ async function fitted(
   return newestThatFit(journal.records, budget);
 }
 
-/** Anthropic keeps a prefix of the prompt that it has seen, where it is marked: a tenth of the price. */
+/** Marks the prefix that Anthropic may cache: cached tokens cost a tenth of the price. */
 function cached(prompt: LanguageModelV3Prompt): LanguageModelV3Prompt {
   const mark = (message: LanguageModelV3Message): LanguageModelV3Message => ({
     ...message,
@@ -105,7 +105,7 @@ async function modelOf({ session }: CallContext): Promise<Asked> {
   if (id === undefined) {
     throw RequestError.invalidParams(
       { details: `${name}: expected provider/model with one of the providers ${Object.keys(HOW_TO_SET).join(', ')}` },
-      'the model is not known',
+      'unknown model',
     );
   }
   const provider = environment.settings.providers.find((one) => one.name === id.provider);

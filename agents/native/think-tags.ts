@@ -1,6 +1,6 @@
 /**
- * Models whose server does not separate reasoning put it in front of the reply as `<think>…</think>`. Only a tag at the
- * very beginning of a reply counts: later it is text about tags.
+ * Separates reasoning from text. Models whose server does not do this put the reasoning in front of the reply as
+ * `<think>…</think>`. Only a tag at the very beginning of a reply counts, because a later one is text about tags.
  */
 const OPEN = '<think>';
 const CLOSE = '</think>';
@@ -14,7 +14,7 @@ export class ThinkTags {
   #state: 'start' | 'thinking' | 'after' | 'text' = 'start';
   #held = '';
 
-  /** What is known to be text or reasoning by now. */
+  /** Returns what is known to be text or reasoning by now. */
   push(delta: string): Separated[] {
     this.#held += delta;
     const out: Separated[] = [];
@@ -45,7 +45,7 @@ export class ThinkTags {
     return out.filter(({ text }) => text !== '');
   }
 
-  /** At the end of the reply: what was held back. */
+  /** Returns the held text. Called at the end of the reply. */
   end(): Separated[] {
     const kind = this.#state === 'thinking' ? 'reasoning' : 'text';
     const text = this.#held;

@@ -1,9 +1,9 @@
 /**
- * A tool call from the model's step to its result in the journal.
+ * Executes a tool call, from the model's step to its result in the journal.
  *
- * Must never happen: an edit that is made twice, or a command that is started again after a kill. Before a tool that changes
- * something starts, the journal says so, with the hash of the file before and after an edit. A call that has begun and
- * has no result was interrupted: the file's hash tells whether its edit was made; of a command nothing is known.
+ * Must never happen: an edit is made twice, or a command is started again after a kill. Before a tool that changes
+ * something starts, the journal gets a record, with the hash of the file before and after an edit. A call that has begun and
+ * has no result was interrupted. The file's hash shows whether its edit was made; the outcome of a command is unknown.
  */
 import { rmSync } from 'node:fs';
 import {
@@ -22,9 +22,9 @@ import { draftOf, fileHash } from './tools/text-files.ts';
 import type { AnyTool, PlannedEdit, PreparedCall, Shown, ToolContext, ToolOutput } from './tools/tool.ts';
 import { TOOLS, toolsOf } from './tools/tools.ts';
 
-/** The same call so often in a row gets a sentence in the place of its result. */
+/** After this many equal calls in a row the model gets a sentence instead of a result. */
 const REPEATED = 3;
-/** So often it ends the turn. */
+/** This many equal calls in a row end the turn. */
 export const REPEATED_TOO_OFTEN = 6;
 
 export interface CallContext {
@@ -33,7 +33,7 @@ export interface CallContext {
   readonly signal: AbortSignal;
 }
 
-/** The call has its result when this returns; a stop fails with the signal's reason, the call stays open. */
+/** The call has its result when this returns. After a stop it fails with the signal's reason, and the call stays open. */
 export async function executeCall(context: CallContext, { call, begun }: OpenCall): Promise<void> {
   const { session, signal } = context;
   const finish = (output: ToolOutput, keepContent = false): Promise<void> =>
@@ -68,7 +68,7 @@ export async function executeCall(context: CallContext, { call, begun }: OpenCal
       return await finish({ ok: false, text: 'The user did not allow this. Do not try it in another way; say what you would have done.' }, true); // prettier-ignore
     }
     signal.throwIfAborted();
-    // The file may have changed while a person was asked.
+    // The plan is made after the permission, because the file may have changed meanwhile.
     const plan = ready.plan(at);
     if (tool.changes) session.journal.append(beginOf(call, plan));
     await context.show.status(call.id, 'in_progress');
@@ -89,13 +89,13 @@ const beginOf = (call: ToolCall, plan: PlannedEdit | undefined): BeginRecord => 
   ...(plan === undefined ? {} : { edit: plan }),
 });
 
-/** What the model can act on: a refusal, or what the system said (no space left, not permitted). */
+/** A sentence for the model: a refusal, or the error of the system (no space left, not permitted). */
 const sentenceOf = (error: unknown): string =>
   error instanceof ToolRefusal
     ? error.message
     : `The tool failed: ${error instanceof Error ? error.message : String(error)}`;
 
-/** A result in place of a run: of calls that are not made. */
+/** Stores the result of a call and sends it to the client. */
 export async function finishCall(
   { session, show }: CallContext,
   call: ToolCall,
@@ -125,7 +125,7 @@ function prepare(session: NativeSession, call: ToolCall): { tool: AnyTool; ready
   return typeof ready === 'string' ? ready : { tool, ready };
 }
 
-/** Undefined: it had no effect, so it is made now. */
+/** Undefined: the call had no effect, so it is executed now. */
 function interruptedOutcome(tool: AnyTool, { edit }: BeginRecord): ToolOutput | undefined {
   if (!tool.changes) return undefined;
   if (edit === undefined) return { ok: false, text: INTERRUPTED };
@@ -141,7 +141,7 @@ interface Asked {
   readonly shown: Shown;
 }
 
-/** An "always" holds as long as this process: for edits, or for exactly this command. */
+/** An "always" applies until this process exits: to all edits, or to exactly this command. */
 async function isAllowed({ session, show, signal }: CallContext, { call, tool, shown }: Asked): Promise<boolean> {
   const reach = tool.kind === 'edit' ? 'edit' : `${tool.name} ${call.input}`;
   if (session.allowed.has(reach)) return true;

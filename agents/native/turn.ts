@@ -1,7 +1,7 @@
 /**
- * A turn of the native agent: model calls and tool calls in turn. Where it stands is what its journal says, so that a turn
- * continues after a kill as if it had not been cut: a finished step is not asked for again, a call without a
- * result is made, unless it had begun.
+ * A turn of the native agent: model calls and tool calls alternate. Its state is in the journal, so that a turn continues
+ * after a kill: the model is not asked again for a finished step, and a call without a result is executed, unless it
+ * had begun.
  */
 import { RequestError, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
 import { lastTurn, openCalls, timesInARow, type Turn, usageOf } from './conversation.ts';
@@ -13,7 +13,7 @@ import { type CallContext, executeCall, finishCall, REPEATED_TOO_OFTEN } from '.
 
 export interface PromptTurn extends CallContext {
   readonly text: string;
-  /** The client says that this was begun before and was interrupted. */
+  /** The client says that this turn was begun before and was interrupted. */
   readonly interrupted: boolean;
 }
 
@@ -35,7 +35,7 @@ export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
   }
 }
 
-/** The turn that was interrupted, if the prompt is about it; else a new one. */
+/** Returns the interrupted turn if the prompt continues it, else a new one. */
 async function beginTurn(prompt: PromptTurn): Promise<Turn> {
   const { session, text, interrupted } = prompt;
   const { journal } = session;
@@ -56,7 +56,7 @@ function endTurn({ session: { journal } }: PromptTurn, turn: number, reason: Tur
   return { stopReason: reason, usage };
 }
 
-/** It came to its end, but the client did not learn of it: its last words may be lost. */
+/** Sends the last text of a turn again whose end the client did not receive, because the text may be lost. */
 async function repeatEnd({ session, show }: PromptTurn, turn: Turn): Promise<TurnEndReason> {
   const last = turn.steps.at(-1);
   if (last && last.text !== '') await show.say('text', last.text, `${turn.number}-again`);

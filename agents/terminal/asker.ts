@@ -1,11 +1,11 @@
 /**
- * Watches the screen for questions. One that stands at the cursor after a short silence is asked as a permission request, and
- * the answer is typed. A question is asked once: the same words in the same row are the question that was answered.
+ * Watches the screen for questions. If a question is at the cursor after a short silence, the adapter sends it as a permission
+ * request and types the answer. It asks each question once: the same text in the same row is the question that was answered.
  */
 import type { AnswerOption, Question } from './profiles/profile.ts';
 import type { Screen } from './screen.ts';
 
-/** A program that asks waits; one that prints a pattern in passing writes on. */
+/** A program that asks waits for the answer; a program that prints such a text as output continues to write. */
 const SILENCE_MS = 200;
 const CONTEXT_LINES = 20;
 const PATTERN_LINES = 12;
@@ -13,7 +13,7 @@ const PATTERN_LINES = 12;
 export interface AskedQuestion {
   /** The question's own line. */
   readonly title: string;
-  /** What stands above it on the screen, with it. */
+  /** The lines above the question on the screen, and the question. */
   readonly context: string;
   readonly options: readonly AnswerOption[];
 }
@@ -40,7 +40,7 @@ export class Asker {
     this.#parts = parts;
   }
 
-  /** Called with each output. */
+  /** Called after each output. */
   lookSoon(): void {
     if (this.#isClosed || this.#questions.length === 0) return;
     clearTimeout(this.#timer);
@@ -71,7 +71,7 @@ export class Asker {
     // Without an answer the program would wait for ever.
     const chosen = answer ?? question.options.find(({ kind }) => kind === 'reject_once');
     if (chosen) type(chosen.keys);
-    // It may have written on while it was asked.
+    // The program may have written more while the permission request was open.
     this.lookSoon();
   }
 }

@@ -4,7 +4,7 @@ import { ANY_VALUE } from '../acp/options.ts';
 import type { Choice, TerminalProfile } from './profiles/profile.ts';
 import type { StoredSession } from './session-store.ts';
 
-/** Stands for the agent's own default. */
+/** The value that means the agent's own default. */
 const DEFAULT = 'default';
 
 type ChoiceId = 'model' | 'mode' | 'thinking';
@@ -56,6 +56,6 @@ export function choose(
   else session[found.id] = value;
 }
 
-/** What the program is given; undefined: its own default. */
+/** The value that the program gets. Undefined: its own default. */
 export const chosen = (choice: Choice | undefined, value: string | undefined): string | undefined =>
   value ?? choice?.default;

@@ -1,9 +1,9 @@
-/** What a failed end of a program is answered with. */
+/** The error answer for the failed end of a program. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { constants } from 'node:os';
 import type { RunEnd } from './terminal-run.ts';
 
-/** The conversation that was to be continued does not exist for the agent. */
+/** The agent no longer has the conversation that the turn continues. */
 export class WithoutConversation extends Error {}
 
 /** The driver reads `exit_code` and `signal` of the error's data (agents/acp/failures.ts). */

@@ -1,4 +1,4 @@
-/** What the terminal adapter is started with: one argument, JSON. */
+/** The one argument of the terminal adapter, as JSON. */
 import { isAbsolute } from 'node:path';
 
 export interface TerminalLaunch {
@@ -6,11 +6,11 @@ export interface TerminalLaunch {
   readonly agent: string;
   /** The agent's program. */
   readonly file: string;
-  /** Where recordings are written, in a folder a task; absent: none is made. */
+  /** The folder for recordings, with one folder for each task. Absent: the adapter makes no recording. */
   readonly recordings?: string;
 }
 
-/** Fails with a sentence. */
+/** Throws an error whose message says what was expected and found. */
 export function readLaunch(argument: string | undefined): TerminalLaunch {
   const { agent, file, recordings } = parse(argument);
   if (typeof agent === 'string' && typeof file === 'string' && isAbsolute(file)) {

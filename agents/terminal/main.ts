@@ -1,7 +1,7 @@
 /**
- * The terminal adapter: a program that speaks ACP and runs a command-line agent in a pseudo-terminal for it, one process a
- * turn. Its one argument says which (launch.ts). The pseudo-terminal and the screen are loaded once a session exists: a
- * session is ready without them.
+ * The terminal adapter: a program that speaks ACP and runs a command-line agent in a pseudo-terminal, one process for each
+ * turn. Its one argument names the agent (launch.ts). It loads the pseudo-terminal and the screen after the session was made,
+ * because a session is ready without them.
  */
 import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -28,7 +28,7 @@ function known(id: string): StoredSession {
   return session;
 }
 
-/** The first turn begins at once then. */
+/** Loads the turn's modules in advance, so that the first turn begins at once. */
 function prepare(session: StoredSession): { configOptions: ReturnType<typeof optionsOf> } {
   sessions.set(session.id, session);
   setImmediate(() => void loadTurn().catch(() => {})); // a failure shows at the prompt
@@ -47,7 +47,7 @@ const connection = agent({ name: 'longhaul-terminal' })
   })
   .onRequest('session/resume', ({ params }) => {
     const session = profile.resume && store.load(params.sessionId, { agent: launch.agent, cwd: params.cwd });
-    // Without a conversation of the agent there is nothing to continue.
+    // A session without a conversation of the agent cannot be resumed.
     if (!session?.conversation?.begun) throw RequestError.sessionNotFound(params.sessionId);
     return prepare(session);
   })
@@ -59,7 +59,8 @@ const connection = agent({ name: 'longhaul-terminal' })
   })
   .onRequest('session/prompt', async ({ params, client }) => {
     const session = known(params.sessionId);
-    if (turns.has(session.id)) throw RequestError.invalidRequest(undefined, 'a turn of this session runs already');
+    if (turns.has(session.id))
+      throw RequestError.invalidRequest(undefined, 'expected no running turn in this session, found one');
     const text = params.prompt.map((block) => (block.type === 'text' ? block.text : '')).join('\n');
     const { startTurn } = await loadTurn();
     const turn = startTurn({ client, session, store, profile, launch, env, text });
@@ -74,13 +75,13 @@ const connection = agent({ name: 'longhaul-terminal' })
   .connect(ndJsonStream(Writable.toWeb(output()), Readable.toWeb(process.stdin)));
 
 await connection.closed;
-// The client is gone: what runs for it ends.
+// The client has closed the connection: its turns end.
 await Promise.all([...turns.values()].map((turn) => turn.cancel()));
 process.exit(0);
 
 /**
- * process.stdout writes to a pipe synchronously: a client that reads slowly would stop this process, which must go on
- * reading the terminal.
+ * process.stdout writes to a pipe synchronously. A client that reads slowly would block this process, which must continue
+ * to read the terminal.
  */
 function output(): Writable {
   return fstatSync(1).isFIFO() || fstatSync(1).isSocket()

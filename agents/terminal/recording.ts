@@ -1,8 +1,8 @@
 /**
- * What a terminal showed, as an asciicast (version 2, https://docs.asciinema.org/manual/asciicast/v2/), compressed. The file
- * is readable at any moment, but for the last second: a killed adapter leaves what was there until then.
+ * The output and input of a terminal, as an asciicast (version 2, https://docs.asciinema.org/manual/asciicast/v2/),
+ * compressed. The file is readable at any moment, except for its last second, also after the adapter was killed.
  *
- * A recording never fails a turn: a folder that cannot be written means that there is none.
+ * A recording never fails a turn: if its folder cannot be written, the turn has no recording.
  */
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { finished } from 'node:stream/promises';
 import { constants, createGzip, type Gzip } from 'node:zlib';
 import type { Size } from './screen.ts';
 
-/** Of the events' text. 5 MB of output are whole; compressed they take about a tenth. */
+/** Limit of the events' text. It holds 5 MB of output as a whole; compressed they take about a tenth. */
 const KEPT_CHARS = 8 * 1024 * 1024;
 const FLUSH_MS = 1_000;
 

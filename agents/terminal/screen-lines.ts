@@ -1,4 +1,4 @@
-/** Rows of a terminal's buffer as lines: what the terminal wrapped is one line again. */
+/** Joins the rows of a terminal's buffer to lines: rows that the terminal wrapped are one line. */
 import type { IBuffer, IBufferLine } from '@xterm/headless';
 
 export interface ScreenLine {
@@ -28,7 +28,7 @@ export function rowsOf(buffer: IBuffer, { from, to, cols }: Rows): ScreenLine[] 
   return lines;
 }
 
-/** A wide character that does not fit leaves the last cell of a wrapped row empty: that is no space of the text. */
+/** A wide character that does not fit leaves the last cell of a wrapped row empty. That cell is no space of the text. */
 function textOfFull(row: IBufferLine, cols: number): string {
   const isEmpty = row.getCell(cols - 1)?.getCode() === 0 && row.getCell(cols - 1)?.getWidth() === 1;
   return row.translateToString(false, 0, isEmpty ? cols - 1 : cols);

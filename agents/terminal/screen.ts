@@ -25,13 +25,13 @@ export interface Size {
 export interface ScreenEvents {
   /** Text to append to what was emitted before. */
   readonly onText: (text: string) => void;
-  /** What a terminal answers to the program: its cursor position, its type. */
+  /** The terminal's answers to the program: its cursor position, its type. */
   readonly onReply: (data: string) => void;
 }
 
-/** More than one piece (text-pieces.ts) can scroll out, so that nothing leaves the scrollback before it is emitted. */
+/** More rows than one piece (text-pieces.ts) can scroll out, so that each line is emitted before it leaves the scrollback. */
 const SCROLLBACK = 20_000;
-/** More blank lines in a row say nothing more. */
+/** Blank lines in a row that are kept. */
 const BLANK_LINES_KEPT = 2;
 const ALTERNATE_MODES: readonly unknown[] = [47, 1047, 1049];
 /** CSI finals that move the cursor to another row, or change rows that it is not in. */
@@ -49,14 +49,14 @@ export class Screen {
   /** The first line that has not scrolled out; undefined: the buffer's first. */
   #border: IMarker | undefined;
   #emitted: EmittedLine[] = [];
-  /** Where the cursor was at the previous `settleQuiet`. */
+  /** The cursor's position at the previous `settleQuiet`. */
   #quiet: IMarker | undefined;
   #addressed = false;
   #anyText = false;
   #blankLines = 0;
-  /** The alternate screen before the program erased it; programs erase it right before they leave it. */
+  /** The alternate screen before the program erased it. Programs erase it right before they leave it. */
   #erased: string[] = [];
-  /** Of the alternate screen, at the last cursor movement: its first line, which a line feed at the bottom pushes out. */
+  /** The first line of the alternate screen at the last cursor movement. A line feed at the bottom pushes it out. */
   #top = '';
   #feeds = 0;
   #pending = 0;
@@ -90,13 +90,13 @@ export class Screen {
     for (const piece of this.#pieces.add(text)) this.#interpret(piece);
   }
 
-  /** Once everything that was written is interpreted. */
+  /** Resolves once everything that was written is interpreted. */
   async interpreted(): Promise<void> {
     this.#interpret(this.#pieces.end());
     await new Promise<void>((resolve) => this.#terminal.write('', resolve));
   }
 
-  /** In order with what was written before. */
+  /** Resizes after everything that was written before. */
   async resize({ cols, rows }: Size): Promise<void> {
     await this.interpreted();
     this.#terminal.resize(cols, rows);
@@ -111,12 +111,12 @@ export class Screen {
     this.#quiet = this.#terminal.registerMarker(0);
   }
 
-  /** Emits the lines above the cursor now: something else is shown next. */
+  /** Emits the lines above the cursor now, because other content follows them. */
   settleAboveCursor(): void {
     if (!this.#isAlternate) this.#emitAbove(cursorRow(this.#terminal.buffer.normal));
   }
 
-  /** The lines up to the cursor's, the last `count` of them, as they stand now. */
+  /** The current state of the last `count` lines, up to the cursor's line. */
   lastLines(count: number): string[] {
     const buffer = this.#terminal.buffer.active;
     const cursor = cursorRow(buffer);
@@ -182,13 +182,13 @@ export class Screen {
     });
   }
 
-  /** Returns true for what must not be carried out: erasing the scrollback, which people would still remember. */
+  /** Returns true if the terminal must not execute the sequence: it would erase the scrollback, which a person has already read. */
   #address(final: string, params: readonly (number | number[])[]): boolean {
     const { active } = this.#terminal.buffer;
     const erasesScreen =
       final === 'J' && (params[0] === 2 || (params[0] !== 1 && active.cursorX + active.cursorY === 0));
     if (this.#isAlternate) this.#noteAlternate(erasesScreen);
-    // At the very top no line exists that could change.
+    // At the first row no line exists that could change.
     if (!this.#isAlternate && cursorRow(active) > 0) this.#addressed = true;
     return final === 'J' && params[0] === 3;
   }
@@ -223,7 +223,7 @@ export class Screen {
   }
 
   #settleScrolledOut(): void {
-    if (this.#isAlternate) return; // the normal screen stands still meanwhile
+    if (this.#isAlternate) return; // the normal screen does not change meanwhile
     const { normal } = this.#terminal.buffer;
     const from = this.#borderRow;
     if (normal.baseY <= from) return;
@@ -242,7 +242,7 @@ export class Screen {
     });
   }
 
-  /** Emits what the program may still change, from the border to that row, and remembers it. */
+  /** Emits the lines from the border to that row, and notes them, because the program may still change them. */
   #emitAbove(row: number): void {
     const { normal } = this.#terminal.buffer;
     const begun = startOfLine(normal, row);

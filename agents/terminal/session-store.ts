@@ -1,6 +1,6 @@
 /**
- * What the adapter remembers of a session, for a later process: one small JSON file a session under XDG_STATE_HOME (else
- * ~/.local/state), replaced whole. The conversation itself is the agent's.
+ * Stores the adapter's data of a session for a later process: one small JSON file for each session under XDG_STATE_HOME
+ * (else ~/.local/state), replaced as a whole. The agent itself stores the conversation.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ export interface StoredSession {
   model?: string;
   mode?: string;
   thinking?: string;
-  /** The agent's own conversation; `begun` once a turn was started in it. */
+  /** The agent's own conversation. `begun`: a turn was started in it. */
   conversation?: { readonly id: string; readonly begun: boolean };
 }
 

@@ -1,8 +1,8 @@
 /**
  * One run of a program in a pseudo-terminal, from its start to its end: its output as text, its questions, its recording. The
- * program leads a session of its own, whose controlling terminal this is: job control and /dev/tty work.
+ * program leads a process session of its own with this controlling terminal, so that job control and /dev/tty work.
  *
- * Standard output and standard error are the same terminal, as for a person; neither is preferred.
+ * Standard output and standard error are the same terminal, as for a person.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spawn, type IPty } from 'node-pty';
@@ -17,7 +17,7 @@ import { readToTheEnd } from './whole-output.ts';
 
 /** Two intervals in which a program only wrote forwards settle a line (screen.ts). */
 const SETTLE_MS = 500;
-/** Between an interrupt and the next one, and between that and the end of the program: the driver waits for 5 s. */
+/** Times after the first and after the second interrupt. The program is ended after the second; the driver waits for 5 s in all. */
 const INTERRUPT_GRACES_MS = [1_500, 1_000];
 /** The reader pauses above this and continues below half of it; the parser takes several MB a second. */
 const PENDING_CHARS = 8 * 1024 * 1024;
@@ -33,17 +33,17 @@ export interface RunOptions {
   readonly questions: readonly Question[];
   readonly interrupt: string;
   readonly recording: Recording;
-  /** Aborted: the program is interrupted, then ended with everything that it started. */
+  /** Aborted: the run interrupts the program, then ends it with all its descendants. */
   readonly signal: AbortSignal;
   readonly onText: (text: string) => void;
-  /** Output came, with or without text. */
+  /** Called after each output, with or without text. */
   readonly onActivity: () => void;
   readonly ask: AskPermission;
 }
 
 export interface RunEnd {
   readonly exitCode: number;
-  /** 0: no signal ended it. */
+  /** 0: no signal ended the program. */
   readonly signal: number;
   readonly anyText: boolean;
   /** The end of its output, as a person reads it. */
@@ -142,7 +142,7 @@ export class TerminalRun {
     this.#pty.write(keys);
   }
 
-  /** Asks twice, then ends the program and everything that descends from it. */
+  /** Interrupts the program twice, then ends it and all its descendants. */
   async #end(leader: ProcessIdentity | undefined, family: Family | undefined): Promise<void> {
     family?.follow(FAMILY_ENDING_MS);
     this.#asker.close();
@@ -154,7 +154,7 @@ export class TerminalRun {
   }
 }
 
-/** Calls back once the signal is aborted. `settled`: what was called back has ended, if it was. */
+/** Calls the callback once the signal is aborted. `settled` resolves when the callback, if it was called, has ended. */
 function onceAborted(signal: AbortSignal, callback: () => Promise<void>) {
   let called: Promise<void> = Promise.resolve();
   const listener = (): void => {

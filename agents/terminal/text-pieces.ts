@@ -1,19 +1,19 @@
 /**
- * Text in pieces for the terminal's parser. It joins what belongs to one character (an accent, the parts of an emoji) only
- * within one write, so no piece ends in the middle of a character that may continue.
+ * Splits text into pieces for the terminal's parser. The parser joins the parts of one character (an accent, the parts of an
+ * emoji) only within one write, so no piece ends inside a character that may continue.
  */
 import { head } from '../../contract/cut-text.ts';
 
 const PIECE_UNITS = 4_096;
-/** No character that people write is longer; a program that sends nothing else is not held. */
+/** Limit of what is held. No real character is longer, and output of combining marks only is not held for ever. */
 const HELD_UNITS = 64;
-/** The last character, unless it is ASCII: what follows it may be a part of it. */
+/** The last character, unless it is ASCII. The text that follows may be a part of it. */
 const LAST_CHARACTER = /[^\0-\x7f](?:\p{M}|\u200d|\p{Emoji_Modifier}|(?<=\u200d)[^\0-\x7f])*$/u;
 
 export class TextPieces {
   #held = '';
 
-  /** What can be parsed now. */
+  /** Yields the pieces that can be parsed now. */
   *add(text: string): Generator<string> {
     let rest = this.#held + text;
     this.#held = '';
@@ -32,7 +32,7 @@ export class TextPieces {
     }
   }
 
-  /** What was held, now that no more text is expected. */
+  /** Returns the held text. Called once no more text is expected. */
   end(): string {
     const held = this.#held;
     this.#held = '';

@@ -1,4 +1,4 @@
-/** One turn of the terminal adapter: the profile's program, run once, and what its end means. */
+/** One turn of the terminal adapter: it runs the profile's program once and interprets its end. */
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,11 +18,11 @@ import type { SessionStore, StoredSession } from './session-store.ts';
 import { TerminalRun, type RunEnd } from './terminal-run.ts';
 import { Updates } from './updates.ts';
 
-/** Wide enough for tables and diffs; what is wider is wrapped by the terminal and joined again. */
+/** Wide enough for tables and diffs. The terminal wraps wider lines, and the screen joins them again. */
 const SIZE: Size = { cols: 120, rows: 30 };
-/** Linux takes 128 KiB an argument. */
+/** Linux limits one argument to 128 KiB. */
 const ARGUMENT_BYTES = 120_000;
-/** Programs name their conversation at their start. */
+/** How much output is searched for the conversation's id. Programs print it at their start. */
 const SAID_CHARS = 20_000;
 const CTRL_C = '\u0003';
 const NO_OUTPUT = '(no output)';
@@ -33,7 +33,7 @@ export interface TurnStart {
   readonly profile: TerminalProfile;
   readonly launch: TerminalLaunch;
   readonly store: SessionStore;
-  /** The adapter's own: the program gets it. */
+  /** The adapter's own environment, which the program gets. */
   readonly env: NodeJS.ProcessEnv;
   readonly text: string;
 }
@@ -54,7 +54,7 @@ class Turn implements LiveTurn {
   readonly #updates: Updates;
   #run: TerminalRun | undefined;
   #folder: string | undefined;
-  /** While the id of the agent's conversation is not known. */
+  /** The output until the id of the agent's conversation is known. */
   #said = '';
 
   constructor(start: TurnStart) {
@@ -75,7 +75,7 @@ class Turn implements LiveTurn {
   async #take(): Promise<PromptResponse> {
     const end = await this.#runOnce().catch((error: unknown) => {
       if (!(error instanceof WithoutConversation)) throw error;
-      // The agent does not have its conversation any more: the prompt says what it must know.
+      // The agent no longer has its conversation. The prompt contains what the agent must know.
       delete this.#start.session.conversation;
       return this.#runOnce();
     });
@@ -85,7 +85,7 @@ class Turn implements LiveTurn {
     return { stopReason: isCancelled ? 'cancelled' : this.#meaning(end) };
   }
 
-  /** Fails unless the program's end means that the turn is over. */
+  /** The stop reason for the program's end. Throws if the program failed. */
   #meaning(end: RunEnd): PromptResponse['stopReason'] {
     const { profile } = this.#start;
     const meaning = end.exitCode === 0 && end.signal === 0 ? 'completed' : profile.exits?.[end.exitCode];
@@ -137,7 +137,7 @@ class Turn implements LiveTurn {
     };
   }
 
-  /** Before the program runs: a crash may come at any time after. */
+  /** Stores that the conversation was begun before the program runs, because a crash may follow at any time. */
   #begin({ conversation }: TurnArguments): void {
     if (!conversation) return;
     this.#start.session.conversation = { ...conversation, begun: true };
@@ -172,13 +172,13 @@ class Turn implements LiveTurn {
   }
 }
 
-/** One folder a task; an adapter that runs for none makes no recording. */
+/** One folder for each task. An adapter that runs without a task makes no recording. */
 function recordingsOf({ recordings }: TerminalLaunch, env: NodeJS.ProcessEnv): string | undefined {
   const task = env[MARKER];
   return recordings !== undefined && task ? join(recordings, task) : undefined;
 }
 
-/** A pager would wait for a key for ever. */
+/** Without a pager, because it would wait for a key for ever. */
 function environment(env: NodeJS.ProcessEnv): Record<string, string> {
   const own = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return { ...Object.fromEntries(own), PAGER: 'cat', GIT_PAGER: 'cat' };
@@ -189,6 +189,6 @@ function refuseLongArguments(list: readonly string[]): void {
   if (bytes <= ARGUMENT_BYTES) return;
   throw RequestError.invalidParams(
     { bytes },
-    `the prompt has ${bytes} bytes; this agent takes it as an argument of its program, which has at most ${ARGUMENT_BYTES}`,
+    `expected a prompt of at most ${ARGUMENT_BYTES} bytes, because this agent gets it as an argument of its program, found ${bytes}`,
   );
 }

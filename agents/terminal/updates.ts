@@ -1,11 +1,11 @@
-/** What the adapter tells its client during a turn, in order. */
+/** Sends the adapter's updates of a turn to its client, in order. */
 import type { AgentContext, RequestPermissionResponse, SessionUpdate } from '@agentclientprotocol/sdk/unstable';
 import type { AskedQuestion } from './asker.ts';
 import type { AnswerOption } from './profiles/profile.ts';
 
-/** Text in one turn. A message keeps far less; what is beyond is in the recording. */
+/** Limit of the text of one turn. A message keeps far less, and the recording has the rest. */
 const KEPT_CHARS = 2_000_000;
-/** A program that redraws without a new line is at work, too. */
+/** How often the client is notified of output without text: a program that only redraws a line is active, too. */
 const ALIVE_MS = 5_000;
 
 export class Updates {
@@ -41,7 +41,7 @@ export class Updates {
   /** Resolves once everything is written to the client. */
   async sent(): Promise<void> {
     if (this.#omitted > 0) {
-      const text = `\n[${this.#omitted} more characters of output were not kept; the recording has them]`;
+      const text = `\n[${this.#omitted} more characters of output are left out; the recording has them]`;
       this.#omitted = 0;
       this.#send({ sessionUpdate: 'agent_message_chunk', content: { type: 'text', text } });
     }
@@ -74,7 +74,7 @@ export class Updates {
     this.#notify('session/update', { sessionId: this.#sessionId, update });
   }
 
-  /** A client that is gone hears nothing; the end of the connection ends the turn. */
+  /** Ignores a client that has closed the connection: the end of the connection ends the turn. */
   #notify(method: string, params: unknown): void {
     this.#sending = this.#sending.then(() => this.#client.notify(method, params)).catch(() => {});
   }

@@ -1,4 +1,4 @@
-/** Tools that change one file: edit and write. What a call will do is known before it is done. */
+/** Tools that change one file: edit and write. The effect of a call is known before it is executed. */
 import { relative } from 'node:path';
 import { z } from 'zod';
 import { confineForWriting, ToolRefusal } from './confine.ts';
@@ -49,7 +49,7 @@ export const edit = fileTool<{ path: string; old_text: string; new_text: string;
     'Replaces old_text by new_text in a file. old_text must occur exactly once, unless `all` is true: take enough of the lines around it.',
   input: z.object({
     path: PATH,
-    old_text: z.string().min(1).describe('As it stands in the file, with all spaces and line ends.'),
+    old_text: z.string().min(1).describe('Exactly as in the file, with all spaces and line ends.'),
     new_text: z.string(),
     all: z.boolean().optional().describe('Replace every occurrence.'),
   }),

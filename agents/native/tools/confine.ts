@@ -1,7 +1,7 @@
 /**
- * Paths that the model names, confined to the working directory by their real path: a link that leads out of it is
- * refused, and so is `..`. Not covered: a link that another process makes between the check and the use, and what
- * commands do that the model runs.
+ * Confines paths that the model names to the working directory, by their real path: a link that leads out of it is
+ * refused, and so is `..`. Not covered: a link that another process makes between the check and the use, and the effects
+ * of commands that the model runs.
  */
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
@@ -28,7 +28,7 @@ export function confine(cwd: string, named: string): ConfinedPath {
   return { path, shown: inner === '' ? '.' : inner };
 }
 
-/** For what is written: not the folder itself, and nothing of git's own. */
+/** The same for writing: refuses the folder itself and git's own files. */
 export function confineForWriting(cwd: string, named: string): ConfinedPath {
   const confined = confine(cwd, named);
   if (confined.shown === '.') throw new ToolRefusal(`${named}: expected a file, found the working directory.`);
@@ -38,7 +38,7 @@ export function confineForWriting(cwd: string, named: string): ConfinedPath {
   return confined;
 }
 
-/** The real path of what exists of it, and the rest as it is. */
+/** The real path of the part that exists, followed by the rest. */
 function realOf(path: string): string {
   try {
     return realpathSync(path);

@@ -55,7 +55,7 @@ export const read: Tool<{ path: string; from_line?: number | undefined; lines?: 
     const all = text.split('\n');
     const some = all.slice(from - 1, from - 1 + Math.min(lines, MAX_LINES));
     const left = all.length - (from - 1) - some.length;
-    const more = left > 0 ? `\n[${left} more lines; read on from line ${from + some.length}]` : '';
+    const more = left > 0 ? `\n[${left} more lines; continue from line ${from + some.length}]` : '';
     return { ok: true, text: cut(some.join('\n'), MAX_CHARS, 'read fewer lines') + more || '(empty file)' };
   },
 };

@@ -1,7 +1,7 @@
 /**
- * The tool run: a shell command in a process group of its own, with bounded output, ended as a whole at a stop, at its
- * timeout, and when its shell has exited. It inherits the environment, so that its processes carry the task's marker;
- * the keys of model providers are taken out.
+ * The tool run: a shell command in a process group of its own, with bounded output. The whole group is ended at a stop, at
+ * the timeout, and when the shell has exited. The command inherits the environment, so that its processes carry the task's
+ * marker, but without the keys of model providers.
  */
 import { spawn } from 'node:child_process';
 import { z } from 'zod';
@@ -12,15 +12,15 @@ import type { Tool, ToolOutput } from './tool.ts';
 
 const DEFAULT_TIMEOUT_S = 600;
 const MAX_TIMEOUT_S = 3_600;
-/** From SIGTERM to SIGKILL: a git removes its locks. */
+/** From SIGTERM to SIGKILL: git uses the time to remove its locks. */
 const STOP_MS = 500;
-/** Output that other processes of the command may still write after the shell has exited. */
+/** How long other processes of the command may write output after the shell has exited. */
 const AFTER_EXIT_MS = 500;
 const HEAD_CHARS = 8_000;
 const TAIL_CHARS = 20_000;
 const SHOWN_CHARS = 8_000;
 
-/** The beginning and the end of a long output. */
+/** Keeps the beginning and the end of a long output. */
 export class BoundedOutput {
   #head = '';
   #tail = '';
@@ -103,7 +103,7 @@ async function runGroup({ command, timeoutMs, cwd, env, signal, onOutput }: Grou
     output.add(text);
     onOutput(output.end);
   };
-  // One decoder a stream: a character may come in two chunks.
+  // Each stream has its own decoder, because a character may arrive in two chunks.
   child.stdout.setEncoding('utf8').on('data', take);
   child.stderr.setEncoding('utf8').on('data', take);
   const end = await new Promise<string>((resolve) => {
@@ -111,7 +111,7 @@ async function runGroup({ command, timeoutMs, cwd, env, signal, onOutput }: Grou
     child.once('error', (error) => resolve(`it could not be started: ${error.message}`));
     child.once('exit', (code, killedBy) => {
       how = killedBy === null ? `exit code ${code}` : `ended by ${killedBy}`;
-      // A process that it left in the background may hold the pipe: the group is ended, and its last output is read.
+      // A process in the background may hold the pipe open, so the group is ended and its last output is read.
       send('SIGTERM');
       afterExit = setTimeout(() => {
         send('SIGKILL');

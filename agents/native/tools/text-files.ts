@@ -1,4 +1,4 @@
-/** Reading and replacing text files for the tools. */
+/** Reads and replaces text files for the tools. */
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -19,7 +19,7 @@ const MAX_BYTES = 2 * 1024 * 1024;
 
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** Undefined: there is no such file. */
+/** Undefined: the file does not exist. */
 export function textOf(path: string, shown: string): string | undefined {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status === undefined) return undefined;
@@ -34,7 +34,7 @@ export function textOf(path: string, shown: string): string | undefined {
   return text;
 }
 
-/** Of the whole content; null: there is no file. */
+/** Hash of the whole content. null: the file does not exist. */
 export function fileHash(path: string): string | null {
   try {
     return createHash('sha256').update(readFileSync(path)).digest('hex');
@@ -44,11 +44,11 @@ export function fileHash(path: string): string | null {
   }
 }
 
-/** Beside the file, so that it can be renamed. A kill may leave it; the session's next start removes it. */
+/** The draft is beside the file, so that it can be renamed. A kill may leave it; the session's next start removes it. */
 export const draftOf = (path: string): string =>
   join(dirname(path), `.${basename(path).slice(0, 200)}.longhaul-native`);
 
-/** Old or new content, never a part of it; the file's mode stays. */
+/** Readers see the old content or the new one, never a part of it. The file's mode stays. */
 export function replaceFile(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
   const draft = draftOf(path);

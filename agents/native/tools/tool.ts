@@ -1,14 +1,14 @@
-/** What a tool of the native agent is. */
+/** The interface of the native agent's tools. */
 import type { ToolCallContent, ToolKind } from '@agentclientprotocol/sdk/unstable';
 import type { z } from 'zod';
 
 export interface ToolContext {
   /** Real path of the working directory. */
   readonly cwd: string;
-  /** The agent's own: programs that a tool starts get it, without keys of providers. */
+  /** The agent's own environment. Programs that a tool starts get it without the keys of providers. */
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
-  /** Output so far, of a tool that takes long. */
+  /** Called with the output so far while a tool runs. */
   readonly onOutput: (text: string) => void;
 }
 
@@ -18,14 +18,14 @@ export interface ToolOutput {
   readonly text: string;
 }
 
-/** How a call is shown to a person before it is made: whole. */
+/** What a person sees of a call before it is executed: all of it. */
 export interface Shown {
   readonly title: string;
   readonly paths: readonly string[];
   readonly content?: ToolCallContent;
 }
 
-/** A change of one file that is known before it is made: hashes tell afterwards whether it was made. */
+/** A change of one file that is known before it is made. The hashes show afterwards whether it was made. */
 export interface PlannedEdit {
   readonly path: string;
   readonly before: string | null;
@@ -37,24 +37,24 @@ export interface Tool<Input> {
   readonly kind: ToolKind;
   readonly description: string;
   readonly input: z.ZodType<Input>;
-  /** Changes something: asks first, and is not offered in the modes `ask` and `plan`. */
+  /** The tool changes something: it needs a permission, and the modes `ask` and `plan` do not offer it. */
   readonly changes: boolean;
   /** Fails with ToolRefusal. */
   show(input: Input, context: ToolContext): Shown;
-  /** Of tools that edit one file. Fails with ToolRefusal. */
+  /** Only tools that edit one file have it. Fails with ToolRefusal. */
   plan?(input: Input, context: ToolContext): PlannedEdit;
   /** Fails with ToolRefusal. */
   run(input: Input, context: ToolContext): Promise<ToolOutput>;
 }
 
-/** With the type of its input forgotten: `parse` comes before every other call. */
+/** A tool without the type of its input. `prepare` checks the input before every other call. */
 export interface AnyTool {
   readonly name: string;
   readonly kind: ToolKind;
   readonly description: string;
   readonly changes: boolean;
   readonly schema: z.ZodType;
-  /** A call with its arguments checked; a sentence for the model if they are wrong. */
+  /** Returns a call with checked arguments, or a sentence for the model if they are wrong. */
   prepare(input: unknown): PreparedCall | string;
 }
 

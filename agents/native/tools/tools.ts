@@ -1,4 +1,4 @@
-/** All tools, and which of them a mode has. */
+/** All tools, and the tools of each mode. */
 import type { LanguageModelV3FunctionTool } from '@ai-sdk/provider';
 import { z } from 'zod';
 import { edit, write } from './change.ts';

@@ -2,7 +2,7 @@
  * The command-line agents that the terminal adapter knows. The options of opencode 1.18.33, codex and gemini-cli 0.61.0 are those of their
  * `--help`; the others follow their documentation. Not covered: no turn of a real one was run in a terminal yet.
  *
- * A prompt that begins with a dash must not become an option: it follows `--`, stands in `--option=prompt`, or is in a file.
+ * A prompt that begins with a dash must not become an option: it follows `--`, is a part of `--option=prompt`, or is in a file.
  */
 import { option, type Choice, type TerminalProfile } from './profile.ts';
 import { AIDER, GOOSE, YES_NO } from './questions.ts';
@@ -44,7 +44,7 @@ const codex: TerminalProfile = {
     prompt,
   ],
   models: ANY,
-  // Its own default lets it read only, and it cannot ask.
+  // In its own default it is read-only, and it cannot ask for permission here.
   modes: choice(['read-only', 'workspace-write', 'danger-full-access'], { default: 'workspace-write' }),
   thinking: choice(['minimal', 'low', 'medium', 'high', 'xhigh']),
   resume: {
@@ -158,7 +158,7 @@ const KNOWN = { opencode, codex, gemini, claude, qwen, aider, goose } as const s
   TerminalProfile
 >;
 
-/** A program that has the prompt as its one argument. A space keeps a prompt with a dash from being an option. */
+/** The profile of a program that gets the prompt as its one argument. A space in front keeps a prompt with a dash from becoming an option. */
 const unknown = (name: string): TerminalProfile => ({
   name,
   command: name,

@@ -1,9 +1,9 @@
-/** What the terminal adapter must know of a command-line agent. */
+/** The description of a command-line agent for the terminal adapter. */
 
 /** One turn, as the arguments of the agent's program need it. */
 export interface TurnArguments {
   readonly prompt: string;
-  /** Path of a file that holds the prompt, for programs that read it from one. Made when it is called. */
+  /** Path of a file with the prompt, for programs that read it from a file. The call creates the file. */
   readonly promptFile: () => string;
   /** Undefined: the agent's own default. */
   readonly model: string | undefined;
@@ -14,7 +14,7 @@ export interface TurnArguments {
 
 /** The agent's own conversation. Only for profiles that declare `resume`. */
 export interface Conversation {
-  /** The id that we chose, or that the agent's output named. */
+  /** The id that the adapter chose, or that the agent's output contained. */
   readonly id: string;
   /** False: the first turn, which begins it under this id. */
   readonly begun: boolean;
@@ -26,11 +26,11 @@ export interface ChoiceValue {
   readonly description?: string;
 }
 
-/** Values for one choice; `any`: the program takes others, too, which only it can check. */
+/** Values for one choice. `any`: the program accepts others, too, which only the program can check. */
 export interface Choice {
   readonly values: readonly ChoiceValue[];
   readonly any?: boolean;
-  /** Used where the task names none; undefined: the program's own default. */
+  /** The value if the task names none. Undefined: the program's own default. */
   readonly default?: string;
 }
 
@@ -45,35 +45,35 @@ export interface AnswerOption {
   readonly id: string;
   readonly name: string;
   readonly kind: 'allow_once' | 'allow_always' | 'reject_once' | 'reject_always';
-  /** What is typed. */
+  /** The keys that are typed for this answer. */
   readonly keys: string;
 }
 
-/** Output that asks a question: it becomes a permission request. */
+/** Output that is a question. The adapter sends it as a permission request. */
 export interface Question {
   /** Matched against the last lines up to the cursor, joined by line ends, without trailing spaces. */
   readonly pattern: RegExp;
   readonly options: readonly AnswerOption[];
 }
 
-/** How the program continues a conversation. Absent: it cannot. */
+/** How the program continues a conversation. Absent: the program cannot. */
 export interface Resume {
   /** `ours`: the profile passes our id at the first turn. A pattern finds the id in the output, as its first group. */
   readonly id: 'ours' | RegExp;
-  /** Output of a program that does not have the conversation: a new one begins then. */
+  /** Matches the output of a program that does not have the conversation. The turn then begins a new one. */
   readonly lost: RegExp;
 }
 
 export interface TerminalProfile {
   readonly name: string;
-  /** Looked up on PATH where `available_agents` names no file. */
+  /** Looked up on PATH if `available_agents` names no file. */
   readonly command: string;
   readonly arguments: (turn: TurnArguments) => readonly string[];
   readonly environment?: (turn: TurnArguments) => Readonly<Record<string, string>>;
   readonly models?: Choice;
   readonly modes?: Choice;
   readonly thinking?: Choice;
-  /** Exit codes beside 0, which is `completed`. Any other is a failure. */
+  /** Meanings of exit codes beside 0, which is `completed`. Any other code is a failure. */
   readonly exits?: Readonly<Record<number, ExitMeaning>>;
   readonly questions?: readonly Question[];
   readonly resume?: Resume;

@@ -89,7 +89,7 @@ describe('what a program prints becomes the message', () => {
     expect(end).toEqual({ kind: 'completed' });
     expect(text.length).toBeLessThan(2_001_000);
     expect(text).toMatch(/^line 1 of .*\nline 2 of /);
-    expect(text).toMatch(/\n\[\d+ more characters of output were not kept; the recording has them\]$/);
+    expect(text).toMatch(/\n\[\d+ more characters of output are left out; the recording has them\]$/);
   });
 });
 
