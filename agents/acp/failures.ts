@@ -122,7 +122,7 @@ export function saidBesides(stderr: string, garbage: Garbage): string {
 }
 
 function howItEnded(exit: Exit | undefined): string {
-  if (exit === undefined) return 'closed its output but did not exit';
+  if (exit === undefined) return 'closed its output and kept running';
   if (exit.runnerLost) {
     return 'was ended because the runner, the process of Longhaul that starts programs, was killed (out of memory, perhaps)';
   }

@@ -102,7 +102,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
     agent: { ignoreEof: true },
     steps: [{ closeStdout: true }, { hang: true }],
     code: 'agent_crashed',
-    says: /closed its output but did not exit during its turn/,
+    says: /closed its output and kept running during its turn/,
     attempts: 3,
   },
   refuses: {
