@@ -33,7 +33,7 @@ function programEnd(data: unknown): ProgramEnd | undefined {
 function programFailure(agent: NamedAgent, { how, isSignal, lastOutput }: ProgramEnd): Failure {
   const lines = cleanText(lastOutput)
     .split('\n')
-    .filter((line) => line.trim() !== '');
+    .filter((line) => /[\p{L}\p{N}]/u.test(line)); // no brackets of an object that was printed
   const reason = providerFailure(agent, tail(lines.slice(-REASON_LINES).join(' '), OUTPUT_CHARS), lastOutput);
   if (reason.code !== 'llm_error') return reason;
   const said = tail(lines.join(' '), OUTPUT_CHARS).trim();

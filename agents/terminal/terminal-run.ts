@@ -10,6 +10,7 @@ import { tail } from '../../contract/cut-text.ts';
 import { identify, type ProcessIdentity } from '../../processes/identity.ts';
 import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep } from '../../processes/sweep.ts';
 import { Asker, type AskPermission } from './asker.ts';
+import { lastOutput } from './last-output.ts';
 import type { Question } from './profiles/profile.ts';
 import { TERM, type Recording } from './recording.ts';
 import { Screen, type Size } from './screen.ts';
@@ -21,7 +22,6 @@ const SETTLE_MS = 500;
 const INTERRUPT_GRACES_MS = [1_500, 1_000];
 /** The reader pauses above this and continues below half of it; the parser takes several MB a second. */
 const PENDING_CHARS = 8 * 1024 * 1024;
-const LAST_LINES = 12;
 const LAST_CHARS = 2_000;
 
 export interface RunOptions {
@@ -97,10 +97,10 @@ export class TerminalRun {
       this.#asker.close();
       await ending.settled();
       await this.#screen.interpreted();
-      const last = this.#screen.lastLines(LAST_LINES).join('\n');
+      const last = lastOutput((count) => this.#screen.lastLines(count));
       await this.#screen.finish();
-      const lastOutput = tail(last.trim() || this.#emitted.trim(), LAST_CHARS);
-      return { exitCode, signal: endedBy ?? 0, anyText: this.#screen.anyText, lastOutput };
+      const said = tail(last.trim() || this.#emitted.trim(), LAST_CHARS);
+      return { exitCode, signal: endedBy ?? 0, anyText: this.#screen.anyText, lastOutput: said };
     } finally {
       clearInterval(timer);
       family?.stop();

@@ -123,6 +123,27 @@ describe('the end of a program', () => {
     });
   });
 
+  test('the message above a stack trace is understood, and is in the output', async () => {
+    const frames = Array.from(
+      { length: 12 },
+      (_, at) => `    at async Turn.run (file:///opt/agent/bundle/chunk.js:33${at}:24)`,
+    );
+    const trace = (message: string): string => {
+      const printed = [
+        `Error: ${message}`,
+        ...frames.slice(1),
+        `${frames[0]} {`,
+        '  status: 400',
+        '}',
+        'It was critical.',
+      ];
+      return `console.error(${JSON.stringify(printed.join('\n'))}); process.exit(1)`;
+    };
+    expect((await ran(makeLab(), trace('API key not valid.'))).end).toMatchObject({ code: 'agent_needs_login' });
+    const message = 'mine exited with code 1. Its last output: Error: No images.   status: 400 It was critical.';
+    expect((await ran(makeLab(), trace('No images.'))).end).toEqual({ kind: 'failed', code: 'agent_failed', message });
+  });
+
   test('a prompt that no argument can hold is refused in a sentence', async () => {
     const { end } = await ran(makeLab(), `console.log('never')`, 'x'.repeat(200_000));
     expect(end).toMatchObject({
