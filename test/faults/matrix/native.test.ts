@@ -2,17 +2,11 @@
 import { access, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { findMarked } from '../../../agents/process/end.ts';
-import type { TaskId } from '../../../contract/ids.ts';
 import { deferred } from '../../../contract/promises.ts';
 import { type LabHome, startHome } from '../../lab/home.ts';
 import { type ModelRequest, ModelServer } from '../../lab/model-server/model-server.ts';
 import type { Reply } from '../../lab/model-server/replies.ts';
-
-const VICTIMS = ['worker', 'agent', 'temporal', 'postgres', 'all'] as const;
-const MOMENTS = ['mid-stream', 'mid-tool'] as const;
-/** The agent's process ends with these. */
-const ENDS_AGENT: readonly string[] = ['worker', 'agent', 'all'];
+import { endsAgent, killPart, PATH_MOMENTS, PATH_VICTIMS, recordPathCell, rowOf } from './paths.ts';
 
 let home: LabHome;
 let model: ModelServer;
@@ -32,21 +26,10 @@ afterAll(async () => {
 /** How many replies of the model the request has seen. */
 const repliesIn = ({ messages }: ModelRequest): number => messages.filter(({ role }) => role === 'assistant').length;
 
-async function kill(victim: (typeof VICTIMS)[number], task: TaskId): Promise<void> {
-  if (victim === 'agent') {
-    const [row] = await home.seen.sql<{ pid: number }[]>`
-      SELECT pid FROM attempts WHERE task_id = ${task} ORDER BY attempt DESC LIMIT 1`;
-    expect(findMarked(task).map(({ pid }) => pid)).toContain(row?.pid);
-    process.kill(row?.pid ?? 0, 'SIGKILL');
-    return;
-  }
-  await home.kill(victim === 'all' ? 'all' : [victim]);
-  await home.revive();
-}
-
-test.each(MOMENTS.flatMap((moment) => VICTIMS.map((victim) => [moment, victim] as const)))(
+test.each(PATH_MOMENTS.flatMap((moment) => PATH_VICTIMS.map((victim) => [moment, victim] as const)))(
   '%s × %s: both edits once, one change, no finished reply asked for twice',
   async (moment, victim) => {
+    const startedAt = performance.now();
     const [gate, begun] = ['gate', 'begun'].map((name) => path.join(home.home, name));
     await Promise.all([gate, begun].map((file) => rm(file ?? '', { force: true })));
     const hold = deferred();
@@ -66,7 +49,7 @@ test.each(MOMENTS.flatMap((moment) => VICTIMS.map((victim) => [moment, victim] a
     const task = await home.seen.submit({ input: 'Write two files', agent: null });
     if (moment === 'mid-stream') await held.promise;
     else await home.seen.until('the command to run', () => access(begun ?? '').then(() => true, () => false)); // prettier-ignore
-    await kill(victim, task);
+    await killPart(home, { victim, task });
     hold.resolve();
     await writeFile(gate ?? '', '');
 
@@ -77,10 +60,11 @@ test.each(MOMENTS.flatMap((moment) => VICTIMS.map((victim) => [moment, victim] a
     expect(await home.seen.leftovers(task)).toEqual([]);
     // A reply that was cut off is asked for again; a finished one never.
     const asked = model.requests.map(repliesIn);
-    const last = moment === 'mid-stream' && ENDS_AGENT.includes(victim) ? [1, 1] : [1];
+    const last = moment === 'mid-stream' && endsAgent(victim) ? [1, 1] : [1];
     expect(asked).toEqual(moment === 'mid-stream' ? [0, ...last] : [0, 1, 2]);
     expect(model.requests.flatMap(({ broken }) => broken)).toEqual([]);
     const outcome = model.requests.at(-1)?.messages.at(-1)?.results[0]?.text;
-    if (moment === 'mid-tool') expect(outcome).toMatch(ENDS_AGENT.includes(victim) ? /^Interrupted: the outcome is unknown/ : /^ok\n/); // prettier-ignore
+    if (moment === 'mid-tool') expect(outcome).toMatch(endsAgent(victim) ? /^Interrupted: the outcome is unknown/ : /^ok\n/); // prettier-ignore
+    await recordPathCell({ row: rowOf('native', moment), victim, variant: 'over chat completions', startedAt });
   },
 );

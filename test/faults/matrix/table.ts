@@ -7,6 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { median } from '../../../bench/statistics.ts';
 import * as moment from './moments.ts';
+import { PATH_ROWS, PATH_VICTIMS } from './paths.ts';
 import type { CellResult } from './results.ts';
 
 const seen: CellResult[] = [];
@@ -30,12 +31,14 @@ const IN_ORDER = [
   moment.REMOVE,
   moment.FINISH,
 ];
-const moments = IN_ORDER.map(({ name }) => name);
+const moments = [...IN_ORDER.map(({ name }) => name), ...PATH_ROWS];
 const of = (at: string, victim: string): CellResult[] =>
   seen.filter((cell) => cell.moment === at && cell.victim === victim);
 
-function cellText(cells: readonly CellResult[]): string {
-  if (cells.length === 0) return 'not run';
+function cellText(at: string, victim: string): string {
+  const cells = of(at, victim);
+  const isCell = !PATH_ROWS.includes(at) || PATH_VICTIMS.some((one) => one === victim);
+  if (cells.length === 0) return isCell ? 'not run' : '–';
   const passes = `${cells.length} ×`;
   if (cells.every((cell) => cell.noAgent)) return `${passes} (no agent then)`;
   return `${passes}, ${median(cells.map((cell) => cell.seconds)).toFixed(0)} s`;
@@ -59,7 +62,7 @@ process.stdout.write(
     '',
     row(['killed at ↓, what →', ...victims]),
     row(['---', ...victims.map(() => '---')]),
-    ...moments.map((at) => row([at, ...victims.map((victim) => cellText(of(at, victim)))])),
+    ...moments.map((at) => row([at, ...victims.map((victim) => cellText(at, victim))])),
     row(['**mid-stream: kill → the agent’s next word**', ...victims.map(recoveryText)]),
     '',
     ...variants,
