@@ -178,10 +178,10 @@ function recordingsOf({ recordings }: TerminalLaunch, env: NodeJS.ProcessEnv): s
   return recordings !== undefined && task ? join(recordings, task) : undefined;
 }
 
-/** Without a pager, because it would wait for a key for ever. */
+/** Without a pager, because it would wait for a key for ever. The screen reads 24-bit colours; gemini warns where this is not set. */
 function environment(env: NodeJS.ProcessEnv): Record<string, string> {
   const own = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return { ...Object.fromEntries(own), PAGER: 'cat', GIT_PAGER: 'cat' };
+  return { ...Object.fromEntries(own), COLORTERM: 'truecolor', PAGER: 'cat', GIT_PAGER: 'cat' };
 }
 
 function refuseLongArguments(list: readonly string[]): void {

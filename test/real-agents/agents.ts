@@ -39,6 +39,21 @@ export interface RealAgent {
   readonly refusals: readonly (readonly [refusal: Refusal, code: string, told: RegExp])[];
   /** One that it tries again for minutes, without a word. */
   readonly retried: Refusal;
+  readonly inTerminal: InTerminal;
+}
+
+/** What differs where its command-line program is run in a terminal. */
+interface InTerminal {
+  /** As `env` above, beside it: its settings differ from those of its ACP program. */
+  env(at: { modelUrl: string; home: string }): Record<string, string>;
+  /** As `choices`: the ids differ. */
+  readonly choices: Pick<RealAgent['choices'], 'task' | 'seen'>;
+  /** Whether a second task of the session knows the first. */
+  readonly continues: boolean;
+  /** A mode in which it runs commands; absent: each does. */
+  readonly shellModeId?: string;
+  /** It cannot ask here. Where it would have to, it may not write, and says so. */
+  readonly denied: { readonly modeId?: string; readonly told: RegExp };
 }
 
 const refusal = (status: number, message: string, code?: string): Refusal => ({
@@ -51,30 +66,33 @@ const BAD_REQUEST = refusal(400, 'This model takes no images.', 'invalid_request
 const BAD_KEY = refusal(401, 'Incorrect API key provided: x.', 'invalid_api_key');
 const OVERLOADED = refusal(500, 'The server had an error.', 'server_error');
 
-const opencode: RealAgent = {
-  name: 'opencode',
-  env: ({ modelUrl }) => ({
-    OPENCODE_CONFIG_CONTENT: JSON.stringify({
-      model: 'fake/m',
-      small_model: 'fake/m',
-      enabled_providers: ['fake'],
-      permission: { edit: 'ask', bash: 'allow' },
-      provider: {
-        fake: {
-          npm: '@ai-sdk/openai-compatible',
-          options: { baseURL: `${modelUrl}/v1`, apiKey: 'x' },
-          models: {
-            m: { name: 'm', limit: { context: 100_000, output: 8_000 } },
-            n: {
-              name: 'n',
-              limit: { context: 100_000, output: 8_000 },
-              reasoning: true,
-              variants: { high: { reasoningEffort: 'high' } },
-            },
+const opencodeConfig = (modelUrl: string, more: object): string =>
+  JSON.stringify({
+    model: 'fake/m',
+    small_model: 'fake/m',
+    enabled_providers: ['fake'],
+    ...more,
+    provider: {
+      fake: {
+        npm: '@ai-sdk/openai-compatible',
+        options: { baseURL: `${modelUrl}/v1`, apiKey: 'x' },
+        models: {
+          m: { name: 'm', limit: { context: 100_000, output: 8_000 } },
+          n: {
+            name: 'n',
+            limit: { context: 100_000, output: 8_000 },
+            reasoning: true,
+            variants: { high: { reasoningEffort: 'high' } },
           },
         },
       },
-    }),
+    },
+  });
+
+const opencode: RealAgent = {
+  name: 'opencode',
+  env: ({ modelUrl }) => ({
+    OPENCODE_CONFIG_CONTENT: opencodeConfig(modelUrl, { permission: { edit: 'ask', bash: 'allow' } }),
     // Where names cannot be resolved each of these costs seconds.
     OPENCODE_DISABLE_MODELS_FETCH: '1',
     OPENCODE_DISABLE_LSP_DOWNLOAD: '1',
@@ -103,6 +121,20 @@ const opencode: RealAgent = {
     [refusal(402, 'Insufficient credits.'), 'usage_limit', /opencode has reached a limit .*: Insufficient credits\./],
   ],
   retried: refusal(429, 'You exceeded your current quota.', 'insufficient_quota'),
+  inTerminal: {
+    env: ({ modelUrl }) => ({
+      OPENCODE_CONFIG_CONTENT: opencodeConfig(modelUrl, {
+        permission: { edit: 'allow', bash: 'allow' },
+        agent: { careful: { mode: 'primary', description: 'Asks', permission: { edit: 'ask' } } },
+      }),
+    }),
+    choices: {
+      task: { model: 'fake/n', modeId: 'plan', thinkingOptionId: 'high' },
+      seen: { model: 'n', text: [/plan mode/i, /"reasoning_effort":"high"/] },
+    },
+    continues: false,
+    denied: { modeId: 'careful', told: /permission requested: edit \(asked\.txt\); auto-rejecting/ },
+  },
 };
 
 const codex: RealAgent = {
@@ -154,18 +186,40 @@ const codex: RealAgent = {
     [refusal(429, 'You exceeded your current quota.', 'insufficient_quota'), 'usage_limit', /Quota exceeded/],
   ],
   retried: OVERLOADED,
+  inTerminal: {
+    // CODEX_CONFIG is read by codex-acp only.
+    env: ({ modelUrl, home }) => {
+      const settings = [
+        'model = "gpt-5.5"',
+        'model_provider = "fake"',
+        'check_for_update_on_startup = false',
+        'features = { plugins = false, apps = false }',
+        'analytics = { enabled = false }',
+        'feedback = { enabled = false }',
+        '[model_providers.fake]',
+        'name = "fake"',
+        `base_url = "${modelUrl}/v1"`,
+        'wire_api = "responses"',
+        'requires_openai_auth = false',
+        'supports_websockets = false',
+      ];
+      mkdirSync(path.join(home, '.codex'), { recursive: true });
+      writeFileSync(path.join(home, '.codex', 'config.toml'), `${settings.join('\n')}\n`);
+      return {};
+    },
+    choices: {
+      task: { model: 'gpt-5.6-sol', modeId: 'read-only', thinkingOptionId: 'high' },
+      seen: { model: 'gpt-5.6-sol', text: [/sandbox_mode` is `read-only/, /"effort":"high"/] },
+    },
+    continues: true,
+    denied: { modeId: 'read-only', told: /you cannot ask for escalated permissions/ },
+  },
 };
 
 const gemini: RealAgent = {
   name: 'gemini',
   env: ({ modelUrl, home }) => {
-    const settings = {
-      general: { enableAutoUpdate: false },
-      privacy: { usageStatisticsEnabled: false },
-      telemetry: { enabled: false },
-    };
-    mkdirSync(path.join(home, '.gemini'), { recursive: true });
-    writeFileSync(path.join(home, '.gemini', 'settings.json'), JSON.stringify(settings));
+    writeGeminiSettings(home, {});
     return { GEMINI_API_KEY: 'x', GOOGLE_GEMINI_BASE_URL: modelUrl };
   },
   write: (file, content) => ({ kind: 'call', tool: 'write_file', input: { file_path: file, content } }),
@@ -197,6 +251,31 @@ const gemini: RealAgent = {
     ],
   ],
   retried: refusal(429, 'Resource has been exhausted.', 'RESOURCE_EXHAUSTED'),
+  inTerminal: {
+    // With GOOGLE_GEMINI_BASE_URL it takes a gateway for its way to log in, and refuses it.
+    env: ({ home }) => {
+      writeGeminiSettings(home, { security: { auth: { selectedType: 'gemini-api-key' } } });
+      return {};
+    },
+    choices: {
+      task: { model: 'gemini-2.5-pro', modeId: 'plan' },
+      seen: { model: 'gemini-2.5-pro', text: [/plan mode/i] },
+    },
+    continues: true,
+    shellModeId: 'yolo',
+    denied: { modeId: 'default', told: /Tool "write_file" not found/ },
+  },
 };
+
+function writeGeminiSettings(home: string, more: object): void {
+  const settings = {
+    general: { enableAutoUpdate: false },
+    privacy: { usageStatisticsEnabled: false },
+    telemetry: { enabled: false },
+    ...more,
+  };
+  mkdirSync(path.join(home, '.gemini'), { recursive: true });
+  writeFileSync(path.join(home, '.gemini', 'settings.json'), JSON.stringify(settings));
+}
 
 export const REAL_AGENTS = { opencode, codex, gemini } as const satisfies Record<RealAgentName, RealAgent>;

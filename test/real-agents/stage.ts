@@ -27,9 +27,10 @@ function hidden(agent: RealAgent): Record<string, undefined> {
   return Object.fromEntries(names.map((name) => [name, undefined]));
 }
 
-export async function openStage(agent: RealAgent): Promise<Stage> {
+export async function openStage(agent: RealAgent, { inTerminal = false } = {}): Promise<Stage> {
   const [lab, model] = await Promise.all([startLab(), FakeModel.start()]);
-  await lab.sql`INSERT INTO available_agents (name, supports_acp) VALUES (${agent.name}, true) ON CONFLICT DO NOTHING`;
+  await lab.sql`
+    INSERT INTO available_agents (name, supports_acp) VALUES (${agent.name}, ${!inTerminal}) ON CONFLICT DO NOTHING`;
   const home = path.join(lab.home, 'agent-home');
   mkdirSync(home);
   const environment = {
@@ -40,6 +41,7 @@ export async function openStage(agent: RealAgent): Promise<Stage> {
     no_proxy: '127.0.0.1',
     PATH: [...commandFolders(), process.env['PATH']].join(path.delimiter),
     ...agent.env({ modelUrl: model.url, home }),
+    ...(inTerminal ? agent.inTerminal.env({ modelUrl: model.url, home }) : {}),
   };
   const stage: Stage = {
     lab,

@@ -12,8 +12,8 @@ import { type Answer, Gate, inOrder } from './fake-model.ts';
 import type { Reply } from './model-apis.ts';
 import { openStage, type Stage } from './stage.ts';
 
-const say = (text: string): Reply => ({ kind: 'text', text });
-const speaks = (frame: LabFrame): boolean => frame.type === 'delta';
+export const say = (text: string): Reply => ({ kind: 'text', text });
+export const speaks = (frame: LabFrame): boolean => frame.type === 'delta';
 
 /** Process ids of commands that run, whoever started them. */
 function running(command: string): number[] {
@@ -30,7 +30,7 @@ function running(command: string): number[] {
 
 let seconds = 98_000;
 /** A command that no other test runs, in a process group of the tool's and in a session of its own. */
-function longCommand(): { readonly shell: string; running(): number[] } {
+export function longCommand(): { readonly shell: string; running(): number[] } {
   const [one, other] = [`sleep ${(seconds += 1)}.${process.pid}`, `sleep ${(seconds += 1)}.${process.pid}`];
   return { shell: `setsid ${other} & ${one}`, running: () => [one, other].flatMap(running) };
 }
@@ -52,7 +52,7 @@ export interface Scene {
   expectCompleted(task: TaskId, content: string): Promise<void>;
 }
 
-export function sceneOf(agent: RealAgent): Scene {
+export function sceneOf(agent: RealAgent, options: Parameters<typeof openStage>[1] = {}): Scene {
   let killedAt = 0;
   const scene = {
     agent,
@@ -96,7 +96,7 @@ export function sceneOf(agent: RealAgent): Scene {
     },
   } satisfies Scene as Scene & { stage: Stage };
   beforeAll(async () => {
-    scene.stage = await openStage(agent);
+    scene.stage = await openStage(agent, options);
   });
   beforeEach(() => scene.stage.model.reset());
   afterAll(() => scene.stage.close());

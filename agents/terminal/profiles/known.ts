@@ -1,6 +1,6 @@
 /**
- * The command-line agents that the terminal adapter knows. The options of opencode 1.18.33, codex and gemini-cli 0.61.0 are those of their
- * `--help`; the others follow their documentation. Not covered: no turn of a real one was run in a terminal yet.
+ * The command-line agents that the terminal adapter knows. opencode 1.18.33, codex 0.166.0 and gemini-cli 0.61.0 are run in a terminal by
+ * `npm run test:agents` (test/real-agents/terminal.test.ts); the others follow their documentation and were not run.
  *
  * A prompt that begins with a dash must not become an option: it follows `--`, is a part of `--option=prompt`, or is in a file.
  */
@@ -57,16 +57,19 @@ const gemini: TerminalProfile = {
   name: 'gemini',
   command: 'gemini',
   installHint: 'Install it with: npm install -g @google/gemini-cli',
-  arguments: ({ prompt, model, mode }) => [
+  arguments: ({ prompt, model, mode, conversation }) => [
     '--skip-trust',
     ...option('--model', model),
     ...option('--approval-mode', mode),
+    ...option(conversation?.begun ? '--resume' : '--session-id', conversation?.id),
     `--prompt=${prompt}`,
   ],
   models: ANY,
-  // It cannot ask here: in its own default it would refuse each edit.
+  // It cannot ask here: in its own default it has no tool that edits. Only `yolo` has the tool that runs commands.
   modes: choice(['default', 'auto_edit', 'yolo', 'plan'], { default: 'auto_edit' }),
   exits: { 41: 'needs_login', 53: 'turn_limit', 130: 'cancelled' },
+  // Exit code 42.
+  resume: { id: 'ours', lost: /Error resuming session/ },
 };
 
 const claude: TerminalProfile = {
