@@ -22,7 +22,7 @@ export interface TokenUsage {
   readonly output: number;
 }
 
-export type TurnEndReason = 'end_turn' | 'cancelled' | 'refusal' | 'max_tokens' | 'max_turn_requests';
+export type TurnEndReason = 'end_turn' | 'refusal' | 'max_tokens' | 'max_turn_requests';
 
 /** One finished call of a model. */
 export interface StepRecord {

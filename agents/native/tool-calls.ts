@@ -6,6 +6,7 @@
  * has no result was interrupted. The file's hash shows whether its edit was made; the outcome of a command is unknown.
  */
 import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   methods,
   type RequestPermissionRequest,
@@ -24,6 +25,8 @@ import { TOOLS, toolsOf } from './tools/tools.ts';
 
 /** After this many equal calls in a row the model gets a sentence instead of a result. */
 const REPEATED = 3;
+/** A client that stops a turn answers what is open with `cancelled`; its `session/cancel` may come a moment later. */
+const CANCEL_MS = 1_000;
 /** This many equal calls in a row end the turn. */
 export const REPEATED_TOO_OFTEN = 6;
 
@@ -79,6 +82,7 @@ export async function executeCall(context: CallContext, { call, begun }: OpenCal
   } catch (error) {
     await output.stop();
     signal.throwIfAborted();
+    if (error instanceof ClientLost) throw error;
     return finish({ ok: false, text: sentenceOf(error) });
   }
 }
@@ -95,8 +99,11 @@ const sentenceOf = (error: unknown): string =>
     ? error.message
     : `The tool failed: ${error instanceof Error ? error.message : String(error)}`;
 
+/** The call stays open: nothing of it was executed, and the next client is asked again. */
+class ClientLost extends Error {}
+
 /** Stores the result of a call and sends it to the client. */
-export async function finishCall(
+async function finishCall(
   { session, show }: CallContext,
   call: ToolCall,
   { ok, text }: ToolOutput,
@@ -159,8 +166,14 @@ async function isAllowed({ session, show, signal }: CallContext, { call, tool, s
     methods.client.session.requestPermission,
     request,
   );
-  const { outcome } = await orAbort(answer, signal);
-  if (outcome.outcome !== 'selected') return false;
+  const lost = (cause: unknown): never => {
+    throw new ClientLost('the client did not answer a permission request', { cause });
+  };
+  const { outcome } = await orAbort(answer.catch(lost), signal);
+  if (outcome.outcome !== 'selected') {
+    await orAbort(sleep(CANCEL_MS), signal);
+    return false;
+  }
   if (outcome.optionId === 'always') session.allowed.add(reach);
   return outcome.optionId === 'once' || outcome.optionId === 'always';
 }

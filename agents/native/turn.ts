@@ -5,11 +5,12 @@
  */
 import { RequestError, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
 import { lastTurn, openCalls, timesInARow, type Turn, usageOf } from './conversation.ts';
+import type { Journal } from './journal.ts';
 import { ModelFailure, requestError } from './model-failure.ts';
 import type { JournalRecord, TurnEndReason } from './records.ts';
 import { INTERRUPTED } from './repair-history.ts';
 import { nextStep } from './step.ts';
-import { type CallContext, executeCall, finishCall, REPEATED_TOO_OFTEN } from './tool-calls.ts';
+import { type CallContext, executeCall, REPEATED_TOO_OFTEN } from './tool-calls.ts';
 
 export interface PromptTurn extends CallContext {
   readonly text: string;
@@ -24,12 +25,9 @@ export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
   try {
     return endTurn(prompt, turn.number, turn.ended ? await repeatEnd(prompt, turn) : await work(prompt, turn.number));
   } catch (error) {
-    if (signal.aborted) {
-      for (const { call } of openCalls(journal.records)) {
-        await finishCall(prompt, call, { ok: false, text: 'The user stopped the turn.' });
-      }
-      return endTurn(prompt, turn.number, 'cancelled');
-    }
+    // The journal says nothing of a stop: a worker that shuts down stops its turns, too, and the next one continues them. A
+    // prompt of another turn answers the calls that are open.
+    if (signal.aborted) return { stopReason: 'cancelled', usage: usageIn(journal, turn.number) };
     // The turn stays open: it continues if the client prompts it again.
     throw error instanceof ModelFailure ? requestError(error) : error;
   }
@@ -51,9 +49,12 @@ async function beginTurn(prompt: PromptTurn): Promise<Turn> {
 
 function endTurn({ session: { journal } }: PromptTurn, turn: number, reason: TurnEndReason): PromptResponse {
   if (!lastTurn(journal.records)?.ended) journal.append({ type: 'end', turn, reason });
-  const { input, output } = usageOf(journal.records, turn);
-  const usage = { inputTokens: input, outputTokens: output, totalTokens: input + output };
-  return { stopReason: reason, usage };
+  return { stopReason: reason, usage: usageIn(journal, turn) };
+}
+
+function usageIn({ records }: Journal, turn: number): NonNullable<PromptResponse['usage']> {
+  const { input, output } = usageOf(records, turn);
+  return { inputTokens: input, outputTokens: output, totalTokens: input + output };
 }
 
 /** Sends the last text of a turn again whose end the client did not receive, because the text may be lost. */

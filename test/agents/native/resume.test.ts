@@ -1,7 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { RunningAgent } from '../../../agents/driver.ts';
 import { resumePrompt } from '../../../agents/resume.ts';
+import { INTERRUPTED } from '../../../agents/native/repair-history.ts';
 import { deferred } from '../../../contract/promises.ts';
 import { thoughtOf } from '../../lab/model-server/history-rules.ts';
 import { inOrder } from '../../lab/model-server/model-server.ts';
@@ -104,5 +106,39 @@ test("a session's next prompt continues its conversation, and calls that a stop 
   const second = await lab.resume(first.session.id, { signal: new AbortController().signal });
   expect(await second.session.prompt('Did it run?')).toMatchObject({ kind: 'completed' });
   const [, said, result, user] = lab.model.requests[1]?.messages ?? [];
-  expect([said?.role, result?.results[0]?.text, user?.texts]).toEqual(['assistant', 'The user stopped the turn.', ['Did it run?']]); // prettier-ignore
+  expect([said?.role, result?.results[0]?.text, user?.texts]).toEqual(['assistant', INTERRUPTED, ['Did it run?']]); // prettier-ignore
+});
+
+test.each([
+  ['its worker shuts down', (lab: NativeLab) => lab.stop.abort()],
+  ['its worker is gone', (_lab: NativeLab, agent: RunningAgent) => void agent.close()],
+])('asked for a permission when %s, it asks again, and what is allowed then is done', async (_when, end) => {
+  const lab = await nativeLab(inOrder({ calls: [write('one.txt', 'one\n')] }, { say: 'Written.' }));
+  const asked = deferred();
+  const first = await lab.begin(
+    {},
+    {
+      onPermission: async () => {
+        asked.resolve();
+        return new Promise(() => {}); // a person does not answer
+      },
+    },
+  );
+  const one = first.session.prompt(TASK).catch(() => {});
+  await asked.promise;
+  end(lab, first.agent);
+  await one;
+  await first.agent.close();
+  const asks: string[] = [];
+  const second = await lab.resume(first.session.id, {
+    signal: new AbortController().signal,
+    onPermission: async ({ toolCall }) => {
+      asks.push(toolCall.title);
+      return { kind: 'selected', optionId: 'once' };
+    },
+  });
+  expect(await second.session.prompt(resumePrompt(TASK))).toMatchObject({ kind: 'completed' });
+  expect(asks).toEqual(['Create one.txt']);
+  expect(readFileSync(join(lab.cwd, 'one.txt'), 'utf8')).toBe('one\n');
+  expect(lab.model.requests).toHaveLength(2);
 });
