@@ -89,7 +89,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
   'is killed': {
     steps: [{ update: CALL }, { kill: 'SIGKILL' }],
     code: 'agent_crashed',
-    says: /was ended by SIGKILL \(out of memory, perhaps\) in the middle/,
+    says: /was ended by SIGKILL \(out of memory, perhaps\) during its turn/,
     attempts: 3,
   },
   'has a memory fault': {
@@ -108,7 +108,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
   refuses: {
     steps: [{ stop: 'refusal' }],
     code: 'agent_refused',
-    says: /refused to do this\. .*in another way/,
+    says: /refused to do this\. .*Rephrase the task/,
     attempts: 1,
   },
   'has no tokens left': {
@@ -127,7 +127,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
   'invents a stop reason': {
     steps: [{ stop: 'bored\0' }],
     code: 'agent_protocol_error',
-    says: /does not have: "bored/,
+    says: /expected a stop reason of ACP, found "bored/,
     attempts: 1,
   },
   'has lost its login': {

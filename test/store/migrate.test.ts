@@ -42,6 +42,7 @@ test('an empty database gets every table, once', async () => {
     'pending_changes',
     'permissions',
     'projects',
+    'recordings',
     'schema_migrations',
     'sessions',
     'tasks',

@@ -148,7 +148,7 @@ describe('the end of a program', () => {
     const { end } = await ran(makeLab(), `console.log('never')`, 'x'.repeat(200_000));
     expect(end).toMatchObject({
       kind: 'failed',
-      message: expect.stringContaining('the prompt has 200000 bytes') as string,
+      message: expect.stringContaining('found 200000') as string,
     });
   });
 });
