@@ -64,8 +64,7 @@ test('the tarball holds the whole program, compiled, and nothing of its making',
 test('an install has none of our development tools, and links to no file of the machine that built it', async () => {
   const packages = join(place, 'app', 'node_modules');
   const present = await readdir(packages);
-  for (const name of ['tsx', 'vitest', 'typescript', 'knip', 'prettier'])
-    expect(present).not.toContain(name);
+  for (const name of ['tsx', 'vitest', 'typescript', 'knip', 'prettier']) expect(present).not.toContain(name);
   const dist = join(packages, 'longhaul', 'dist');
   for (const file of (await filesBelow(dist)).filter((name) => name.endsWith('.js'))) {
     const text = await readFile(file, 'utf8');
