@@ -37,7 +37,7 @@ test('git fails permanently when the work is stored: the worktree stays and is n
   expect(watched.stdout).not.toContain('✓ completed');
   expect(watched.stdout).toMatch(/^! completed · .* · its work is not in a change$/m);
   expect(watched.stdout).toMatch(/^! The worktree was kept at .*its changes could not be collected.*gc --kept/m);
-  expect(watched.stdout).toMatch(`all that the agent wrote: ${worktree}`);
+  expect(watched.stdout).toMatch(`all edits of the agent: ${worktree}`);
   const diff = await command('diff', task);
   expect(diff).toMatchObject({ code: 1, stdout: '' });
   expect(diff.stderr).toContain(`kept at ${worktree}`);
