@@ -12,6 +12,7 @@ export class AnswerWatch {
   readonly #sql: Db;
   readonly #waiting = new Map<PermissionId, (row: PermissionRow) => void>();
   #polling = false;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(sql: Db) {
     this.#sql = sql;
@@ -35,6 +36,7 @@ export class AnswerWatch {
   async #poll(): Promise<void> {
     if (this.#polling || this.#waiting.size === 0) return;
     this.#polling = true;
+    clearTimeout(this.#timer); // one timer for all requests: a new one is looked for at once
     try {
       // While Postgres is unavailable the query returns no answers. A later query finds them.
       const rows = await settledPermissions(this.#sql, [...this.#waiting.keys()]).catch(() => []);
@@ -42,6 +44,6 @@ export class AnswerWatch {
     } finally {
       this.#polling = false;
     }
-    if (this.#waiting.size > 0) setTimeout(() => void this.#poll(), POLL_INTERVAL_MS).unref();
+    if (this.#waiting.size > 0) this.#timer = setTimeout(() => void this.#poll(), POLL_INTERVAL_MS).unref();
   }
 }

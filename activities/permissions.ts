@@ -12,6 +12,7 @@ import type { TurnTask } from '../store/turn-task.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { PermissionId } from '../contract/ids.ts';
 import type { Phase } from '../contract/task.ts';
+import { commandOf } from '../contract/tool-command.ts';
 import type { PermissionOption } from '../contract/vocabulary.ts';
 import type { TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
@@ -109,8 +110,7 @@ function shownOptions({ options }: PermissionAsk): readonly PermissionOption[] {
 
 /** Returns the title, with the full command if the call has one, because a title alone may omit the important part. */
 function titleOf({ toolCall }: PermissionAsk): string {
-  const { raw_input: input, title } = toolCall;
-  const command = typeof input === 'object' && input !== null && 'command' in input ? input.command : undefined;
-  const words = Array.isArray(command) ? command.join(' ') : command;
-  return typeof words === 'string' && words !== '' && !title.includes(words) ? `${title}: ${words}` : title;
+  const { title } = toolCall;
+  const command = commandOf(toolCall);
+  return command !== undefined && !title.includes(command) ? `${title}: ${command}` : title;
 }

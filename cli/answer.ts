@@ -2,6 +2,7 @@
 import { answerPermission, getPermission, type Permission } from '../client/permissions.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { shortId } from '../contract/ids.ts';
+import { optionName } from '../contract/permission-answer.ts';
 import { runCommand } from './exit.ts';
 import { withLonghaul } from './longhaul.ts';
 
@@ -22,12 +23,12 @@ export const answerAction = (text: string, answer: string, options: { message?: 
   );
 
 /** An id of an option that is a number counts before the number of an option. */
-export function numbered({ options }: Permission, answer: string): string {
+function numbered({ options }: Permission, answer: string): string {
   if (options.some(({ option_id: id }) => id === answer) || !/^[1-9]\d?$/.test(answer)) return answer;
   return options[Number(answer) - 1]?.option_id ?? answer;
 }
 
-export function answeredText({ id, chosen, options, task_id: taskId }: Permission): string {
-  const name = options.find(({ option_id: optionId }) => optionId === chosen)?.name ?? chosen;
+function answeredText({ id, chosen, options, task_id: taskId }: Permission): string {
+  const name = chosen === null ? chosen : optionName(options, chosen);
   return `permission ${shortId(id)} is answered: ${name}; task ${shortId(taskId)} continues`;
 }

@@ -1,4 +1,5 @@
 /** What a permission request is about, in full: the command, the paths, the edits. */
+import { commandOf } from '../contract/tool-command.ts';
 import type { ToolCall } from '../contract/vocabulary.ts';
 
 export function requestLines(call: ToolCall): string[] {
@@ -11,10 +12,9 @@ export function requestLines(call: ToolCall): string[] {
   ];
 }
 
-function commandLines({ raw_input: input, title }: ToolCall): string[] {
-  const command = typeof input === 'object' && input !== null && 'command' in input ? input.command : undefined;
-  const text = Array.isArray(command) ? command.join(' ') : command;
-  return typeof text === 'string' && text !== '' && text !== title ? text.split('\n') : [];
+function commandLines(call: ToolCall): string[] {
+  const command = commandOf(call);
+  return command !== undefined && command !== call.title ? command.split('\n') : [];
 }
 
 const marked = (mark: string, text: string): string[] =>

@@ -1,6 +1,7 @@
 /** Shows a task's frames in order: streamed text, tool calls with their results, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
+import { optionName } from '../contract/permission-answer.ts';
 import type { Phase, ShownPhase } from '../contract/task.ts';
 import type { PermissionOption, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { reasonText } from './attempts.ts';
@@ -208,10 +209,11 @@ export class Timeline {
   }
 
   #resolved({ permission_id: id, chosen }: Extract<FollowedFrame, { type: 'permission_resolved' }>): void {
-    const option = this.#asked.get(id)?.find(({ option_id: optionId }) => optionId === chosen);
-    if (!this.#asked.delete(id)) return;
+    const options = this.#asked.get(id);
+    if (!options) return;
+    this.#asked.delete(id);
     this.#line(
-      chosen === undefined ? '  no answer is needed any more' : `  → ${oneLine(option?.name ?? chosen)}`,
+      chosen === undefined ? '  no answer is needed any more' : `  → ${oneLine(optionName(options, chosen))}`,
       'yellow',
     );
   }

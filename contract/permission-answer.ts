@@ -18,3 +18,8 @@ export function chosenOption(options: readonly PermissionOption[], answer: strin
     byKind?.option_id ?? options.find(({ option_id: optionId }) => kinds.length === 0 && optionId === answer)?.option_id
   );
 }
+
+/** The name of the chosen option; its id where the agent offered no such option. */
+export function optionName(options: readonly PermissionOption[], chosen: string): string {
+  return options.find(({ option_id: optionId }) => optionId === chosen)?.name ?? chosen;
+}

@@ -9,7 +9,7 @@ import {
 } from '../store/permissions.ts';
 import type { Sql } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { chosenOption } from '../contract/permission-answer.ts';
+import { chosenOption, optionName } from '../contract/permission-answer.ts';
 import { type PermissionId, shortId } from '../contract/ids.ts';
 import type { PermissionOption, ToolCall } from '../contract/vocabulary.ts';
 
@@ -89,9 +89,8 @@ function notOffered({ options }: Permission, answer: string): LonghaulError {
 
 /** What became of a request that is no longer pending. */
 function answeredText({ id, state, chosen, options, answered_by: by }: Permission): string {
-  const name = options.find(({ option_id: optionId }) => optionId === chosen)?.name ?? chosen;
   if (chosen === null) return `Permission ${shortId(id)} is ${state}: its agent no longer waits for an answer.`;
-  return `Permission ${shortId(id)} has its answer already: ${name} (by ${by ?? 'another program'}).`;
+  return `Permission ${shortId(id)} has its answer already: ${optionName(options, chosen)} (by ${by ?? 'another program'}).`;
 }
 
 function permissionOf(row: PermissionRow): Permission {
