@@ -330,5 +330,5 @@ class RunningTurn implements LiveTurn {
 function launchOf({ agents, env }: StepDeps, task: TurnTask): AgentLaunch {
   const { path, agent, install_path: installPath, worktree_path: worktree } = task;
   if (path !== 'native') return agents.launch({ path, env, agent: { name: agent, installPath } });
-  return agents.launch({ path, env, answersOnly: worktree === null });
+  return agents.launch({ path, env, answersOnly: worktree === null, unlisted: agent || undefined });
 }

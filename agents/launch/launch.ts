@@ -40,6 +40,8 @@ export interface LaunchRequest {
   readonly agent?: ListedAgent | undefined;
   /** The task has no working directory of a project, so the agent gets no tools. Only on the path `native`. */
   readonly answersOnly?: boolean;
+  /** The name that the task gives, if no row of `available_agents` has it. Only on the path `native`. */
+  readonly unlisted?: string | undefined;
   /** The worker's environment: programs are looked up on its PATH. */
   readonly env: NodeJS.ProcessEnv;
 }

@@ -27,13 +27,16 @@ const LOGIN_HINT =
   'Set DEFAULT_MODEL=local/MODEL and LONGHAUL_LOCAL_MODEL_URL=http://127.0.0.1:8080/v1, or DEFAULT_MODEL=anthropic/MODEL and ' +
   'ANTHROPIC_API_KEY (openai and google likewise). To apply a variable, run `longhaul down` and `longhaul up -d` in a shell that has it set.';
 
+const unlistedHint = (name: string): string =>
+  `The task names "${name}", which is not listed in available_agents; \`longhaul agents\` shows the names that are.`;
+
 export interface NativeSettings {
   /** The folder of its sessions' journals. */
   readonly sessionsFolder: string;
 }
 
 export function makeNativeLauncher({ sessionsFolder }: NativeSettings): Launcher {
-  return ({ env, answersOnly = false }): AgentLaunch => {
+  return ({ env, answersOnly = false, unlisted }): AgentLaunch => {
     const renamed = Object.entries(RENAMED).flatMap(([from, to]) => (env[from] ? [[to, env[from]]] : []));
     return {
       name: 'native',
@@ -44,7 +47,7 @@ export function makeNativeLauncher({ sessionsFolder }: NativeSettings): Launcher
       env: Object.fromEntries(renamed) as Record<string, string>,
       offersFileSystem: false,
       usageOf: 'turn',
-      loginHint: LOGIN_HINT,
+      loginHint: unlisted === undefined ? LOGIN_HINT : `${unlistedHint(unlisted)} ${LOGIN_HINT}`,
     };
   };
 }

@@ -15,6 +15,7 @@ afterAll(() => server.close());
 const BODIES: Readonly<Record<string, object>> = {
   '/api/tasks': { session_id: randomUUID(), agent: 'demo', input: 'x' },
   '/api/projects': { path: '/' },
+  '/api/permissions/{id}/answer': { answer: '1' },
 };
 
 describe('a query parameter that there is not', () => {

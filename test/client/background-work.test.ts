@@ -40,7 +40,7 @@ test('a call that gets no response is cancelled after the grace', async () => {
   const { namespace } = client.options;
   const work = new BackgroundWork(client, () => {});
   await client.workflowService.describeNamespace({ namespace });
-  server.suspend();
+  await server.suspend();
   try {
     let outcome: unknown;
     work.run(() =>

@@ -344,7 +344,7 @@ test('a Temporal that hangs: wishes to cancel hold up neither other tasks nor a 
   const ids = await Promise.all(Array.from({ length: 24 }, () => insert()));
   const intake = startOne();
   for (const id of ids) await started(id);
-  server.suspend();
+  await server.suspend();
   try {
     await sql`UPDATE tasks SET cancel_requested_at = now() - interval '5 seconds' WHERE id = ANY (${ids})`;
     const unstarted = await insert();

@@ -15,6 +15,7 @@ import type { ProjectId, TaskId } from '../../contract/ids.ts';
 import { longhaul, type Ran } from './longhaul.ts';
 import { Observer } from './observer.ts';
 import { makeRepository, type SampleRepository } from './repositories.ts';
+import { suspendProcess } from './suspend.ts';
 import { until } from './until.ts';
 
 /** Only ends what hangs. */
@@ -140,7 +141,7 @@ export class LabHome {
     const signal = (name: NodeJS.Signals) => () => {
       if (isAlive(server)) process.kill(server.pid, name);
     };
-    signal('SIGSTOP')();
+    await suspendProcess(server.pid);
     return { resume: signal('SIGCONT'), kill: signal('SIGKILL') };
   }
 

@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import type { TemporalTarget } from '../../client/temporal.ts';
 import { startTemporal, stopTemporal, type RunningTemporal } from '../../services/temporal/temporal.ts';
 import { findTemporal } from '../../services/temporal/binary.ts';
+import { suspendProcess } from './suspend.ts';
 
 export interface LabTemporal {
   readonly target: TemporalTarget;
   stop(): Promise<void>;
   /** It hangs: connections stay, nothing is answered. */
-  suspend(): void;
+  suspend(): Promise<void>;
   resume(): void;
   /** On the same port, with what it knew. */
   start(): Promise<void>;
@@ -34,7 +35,7 @@ export async function labTemporal(): Promise<LabTemporal> {
   return {
     target: { namespace: 'default', connection: { address: running.address, tls: false } },
     stop,
-    suspend: () => void (running && process.kill(running.identity.pid, 'SIGSTOP')),
+    suspend: async () => running && suspendProcess(running.identity.pid),
     resume: () => void (running && process.kill(running.identity.pid, 'SIGCONT')),
     async start() {
       running ??= await startTemporal(options);

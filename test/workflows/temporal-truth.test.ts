@@ -105,7 +105,7 @@ test('LONGHAUL_TEMPORAL_CONTENT=none: history and visibility have no word of pro
     message: expect.stringContaining('longhaul show') as string,
   });
   expect((await lab.task(tasks.failed)).output_summary).toContain('demo refused to do this');
-  expect((await lab.task(tasks.unlisted)).output_summary).toContain('is not listed in available_agents');
+  expect((await lab.task(tasks.unlisted)).output_summary).toContain('which is not listed in available_agents');
   expect((await lab.task(tasks.completed)).output_summary).toContain('Geheimnis');
   expect(await lab.sql`SELECT FROM tasks WHERE withheld IS NOT NULL`).toHaveLength(0);
 });
