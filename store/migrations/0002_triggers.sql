@@ -39,7 +39,7 @@ END $$;
 CREATE TRIGGER longhaul_task_checked BEFORE INSERT OR UPDATE OF state ON tasks FOR EACH ROW
   EXECUTE FUNCTION longhaul_check_task();
 
--- A wake-up, never the data: the listener reads the table. It fires for a new row, for a range to
+-- A wake-up, never the data: the listener reads the table. It fires for a new row, for a wish to
 -- cancel, and for an end (the session's next task may start).
 CREATE FUNCTION longhaul_notify_task() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrate, type Migration, readMigrations, unappliedMigrations } from '../../store/migrate.ts';
 import { connect, type Sql } from '../../store/sql.ts';
@@ -54,6 +55,13 @@ test('an empty database gets every table, once', async () => {
 test('each migration has a number of its own, so that all databases run them in one order', async () => {
   const numbers = (await readMigrations()).map(({ name }) => name.split('_')[0]);
   expect(new Set(numbers).size).toBe(numbers.length);
+});
+
+/** A database refuses a file that changed after it ran, also where only a comment did. A new migration adds its line. */
+test('the text of each migration, comments included, is the one that databases have run', async () => {
+  const list = await readFile(new URL('migrations.sha256', import.meta.url), 'utf8');
+  const sums = (await readMigrations()).map(({ name, checksum }) => `${checksum}  ${name}\n`).join('');
+  expect(sums).toBe(list);
 });
 
 test('twenty migrators at once do it once, and all of them end well', async () => {
