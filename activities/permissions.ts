@@ -21,8 +21,8 @@ export interface Asking {
   readonly deps: Pick<StepDeps, 'sql' | 'answers'>;
   readonly task: TurnTask;
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
-  readonly stream: FrameStream;
-  readonly recorder: TurnRecorder;
+  readonly stream: Pick<FrameStream, 'flush'>;
+  readonly recorder: Pick<TurnRecorder, 'record'>;
   /** Aborted: the turn ends. The request remains as it is, for the next attempt or the closing steps. */
   readonly signal: AbortSignal;
   readonly enter: (phase: Phase) => void;
@@ -57,6 +57,8 @@ const notAllowed = ({ permission_policy: policy, mode_id: mode }: TurnTask): str
     ? `Not allowed, because the task's permission policy is "${policy}"`
     : `Not allowed, because the task's mode is ${mode ?? 'the default'} and the agent offers no way to allow once`;
 
+const NO_ANSWER = 'Not allowed (no answer in time)';
+
 async function askPerson(asking: Asking, ask: PermissionAsk): Promise<PermissionDecision> {
   const { deps, task, taken, stream, recorder, signal } = asking;
   await stream.flush(); // the log has the tool call before the request
@@ -78,6 +80,10 @@ async function askPerson(asking: Asking, ask: PermissionAsk): Promise<Permission
     throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
   const answer = await answerOf(asking, opened.id);
   if (signal.aborted || answer === undefined) return { kind: 'cancelled' };
+  if (answer.chosen === null) {
+    recorder.record({ kind: 'warning', message: `${NO_ANSWER}: ${titleOf(ask)}` });
+    return { kind: 'cancelled' };
+  }
   const delivered = await deliverAnswer(deps.sql, { id: opened.id, sessionId: taken.sessionId, token: taken.token });
   if (!delivered)
     throw new LonghaulError(
@@ -87,19 +93,21 @@ async function askPerson(asking: Asking, ask: PermissionAsk): Promise<Permission
   const chosen = ask.options.find((option) => option.option_id === answer.chosen);
   if (chosen === undefined) return { kind: 'cancelled' };
   if (chosen.kind.startsWith('reject')) {
-    const by = answer.answered_by === 'timeout' ? 'no answer in time' : 'the answer was no';
-    recorder.record({ kind: 'warning', message: `Not allowed (${by}): ${titleOf(ask)}` });
+    const because = answer.answered_by === 'timeout' ? NO_ANSWER : 'Not allowed (the answer was no)';
+    recorder.record({ kind: 'warning', message: `${because}: ${titleOf(ask)}` });
   }
   return { kind: 'selected', optionId: chosen.option_id };
 }
 
-/** `undefined`: the request was cancelled, or it expired without a default option. */
+/** `undefined`: the request was cancelled. A request that expired has chosen nothing where no default option is offered. */
 async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<PermissionRow | undefined> {
-  const row = await deps.answers.settled(id, signal);
-  if (row.state === 'answered' || row.state === 'expired') return row;
-  if (row.state !== 'pending' || row.default_option === null) return undefined;
-  const expired = await expirePermission(deps.sql, id, row.default_option);
-  return expired.kind === 'answered' || expired.kind === 'superseded' ? expired.permission : undefined;
+  let row = await deps.answers.settled(id, signal);
+  if (row.state === 'pending') {
+    const expired = await expirePermission(deps.sql, id);
+    if (expired.kind === 'missing') return undefined;
+    row = expired.permission; // the answer, if one came first
+  }
+  return row.state === 'answered' || row.state === 'expired' ? row : undefined;
 }
 
 /** Omits "always" if "once" is offered, because with some agents "always" affects later tasks (codex stores it in its home). */

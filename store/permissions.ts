@@ -138,17 +138,37 @@ const columns = (db: Db) =>
   db`id, task_id, session_id, state, kind, title, options, tool_call, chosen, message, answered_by, requested_at, answered_at, expires_at, default_option`;
 
 /** From pending to answered. */
-export function answerPermission(sql: Sql, answer: PermissionAnswer): Promise<AnsweredPermission> {
-  return settle(sql, answer, 'answered');
+export function answerPermission(
+  sql: Sql,
+  { id, optionId, message, by }: PermissionAnswer,
+): Promise<AnsweredPermission> {
+  return settle(sql, id, (row) =>
+    optionIds(row.options).includes(optionId) ? { state: 'answered', chosen: optionId, message, by } : undefined,
+  );
 }
 
-/** From pending to expired: the default answers. */
-export function expirePermission(sql: Sql, id: PermissionId, optionId: string): Promise<AnsweredPermission> {
-  return settle(sql, { id, optionId, by: 'timeout' }, 'expired');
+/** From pending to expired: the default option answers. A default that the agent does not offer, or none, answers nothing. */
+export function expirePermission(sql: Sql, id: PermissionId): Promise<AnsweredPermission> {
+  return settle(sql, id, ({ default_option: option, options }) =>
+    option !== null && optionIds(options).includes(option)
+      ? { state: 'expired', chosen: option, by: 'timeout' }
+      : { state: 'expired' },
+  );
 }
 
-function settle(sql: Sql, answer: PermissionAnswer, state: 'answered' | 'expired'): Promise<AnsweredPermission> {
-  const { id, optionId, message, by } = answer;
+interface Settled {
+  readonly state: 'answered' | 'expired';
+  readonly chosen?: string;
+  readonly message?: string | undefined;
+  readonly by?: string;
+}
+
+/** `outcomeOf` returns `undefined` for an option that the agent does not offer. */
+function settle(
+  sql: Sql,
+  id: PermissionId,
+  outcomeOf: (row: PermissionRow) => Settled | undefined,
+): Promise<AnsweredPermission> {
   return sql.begin(async (tx) => {
     const [known] = await tx<{ session_id: SessionId }[]>`SELECT session_id FROM permissions WHERE id = ${id}`;
     if (!known) return { kind: 'missing' };
@@ -157,17 +177,21 @@ function settle(sql: Sql, answer: PermissionAnswer, state: 'answered' | 'expired
     const [row] = await tx<PermissionRow[]>`SELECT ${columns(tx)} FROM permissions WHERE id = ${id} FOR UPDATE`;
     if (!row) return { kind: 'missing' };
     if (row.state !== 'pending') return { kind: 'superseded', permission: row };
-    if (!optionIds(row.options).includes(optionId)) return { kind: 'unknown_option', permission: row };
+    const outcome = outcomeOf(row);
+    if (!outcome) return { kind: 'unknown_option', permission: row };
+    const { state, chosen = null, message, by = null } = outcome;
     const [now] = await tx<PermissionRow[]>`
       UPDATE permissions
-         SET state = ${state}, chosen = ${optionId}, message = ${message === undefined ? null : wellFormedText(message)},
-             answered_by = ${by}, answered_at = clock_timestamp(), resolved_at = clock_timestamp()
+         SET state = ${state}, chosen = ${chosen}, message = ${message === undefined ? null : wellFormedText(message)},
+             answered_by = ${by}, resolved_at = clock_timestamp(),
+             answered_at = CASE WHEN ${chosen}::text IS NULL THEN NULL ELSE clock_timestamp() END
        WHERE id = ${id} RETURNING ${columns(tx)}`;
+    const resolved = { type: 'permission_resolved', permission_id: id } as const;
     await appendKeyed(tx, row.session_id, [
       {
         key: `permission:${id}:resolved`,
         taskId: row.task_id,
-        body: { type: 'permission_resolved', permission_id: id, chosen: optionId },
+        body: chosen === null ? resolved : { ...resolved, chosen },
       },
     ]);
     return { kind: 'answered', permission: now ?? row };
