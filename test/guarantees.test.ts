@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { GUARDS } from './faults/guard-list.ts';
 import { testTitles } from './lab/test-titles.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -78,6 +79,15 @@ test('the guarantees name over 200 tests and quote over 50 titles', () => {
   const named = namedIn(read('guarantees.md'));
   expect(named.length).toBeGreaterThan(200);
   expect(named.flatMap(({ titles }) => titles).length).toBeGreaterThan(50);
+});
+
+/** The cells of the matrix get their titles from its moments. */
+const guards = GUARDS.filter((guard) => !guard.test.startsWith('test/faults/matrix/'));
+
+test.each(guards)('the guard $name names code and a test that exist', ({ file, break: broken, test: place, named }) => {
+  const source = readFileSync(path.join(ROOT, file), 'utf8');
+  expect(broken.map(([from]) => from).filter((from) => !source.includes(from))).toEqual([]);
+  expect(titlesOf(path.join(ROOT, place)).filter((title) => title.includes(named))).toHaveLength(1);
 });
 
 describe('the reader of titles', () => {

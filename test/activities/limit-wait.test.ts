@@ -13,19 +13,19 @@ function waitMs(aheadMs: number, waits = 0): number | undefined {
   return until && until.getTime() - NOW.getTime();
 }
 
-test('until the time that was said', () => {
+test('waits until the reported time', () => {
   expect(waitMs(3 * SECOND)).toBe(3 * SECOND);
   expect(waitMs(5 * HOUR)).toBe(5 * HOUR);
   expect(waitMs(7 * DAY, MAX_WAITS - 1)).toBe(7 * DAY);
 });
 
-test('a little, if that is past, each time longer, up to an hour', () => {
+test('waits briefly if the reported time is past, longer each time, at most an hour', () => {
   const waited = Array.from({ length: MAX_WAITS }, (_, waits) => (waitMs(-HOUR, waits) ?? 0) / SECOND);
   expect(waited).toEqual([1, 4, 16, 64, 256, 1024, 3600, 3600, 3600, 3600]);
   expect(waitMs(2 * SECOND, 3)).toBe(64 * SECOND);
 });
 
-test('not for more than eight days, not by words of the day before, not for ever', () => {
+test('does not wait for more than eight days, by a message of the day before, or more than ten times', () => {
   expect(waitMs(8 * DAY)).toBe(8 * DAY);
   expect(waitMs(8 * DAY + SECOND)).toBeUndefined();
   expect(waitMs(-DAY)).toBe(SECOND);

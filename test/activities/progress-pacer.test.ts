@@ -46,14 +46,14 @@ test('a busy turn sends at most eight signals in its first ten minutes, and fewe
   expect(turn.sent.at(-1)?.tokens).toBeGreaterThan(50 * MINUTE_MS);
 });
 
-test('a turn of thirty days sends fewer than 300 signals, though it asks for permission every ten minutes', async () => {
+test('a turn of thirty days that requests a permission every ten minutes sends fewer than 300 signals', async () => {
   const turn = new Simulation();
   await turn.work(30 * DAY_MS, 5 * MINUTE_MS, (n) => (n % 2 === 0 ? 'working' : 'waiting_permission'));
   expect(turn.sent.length).toBeLessThan(300);
   expect(turn.sent.length).toBeGreaterThan(200);
 });
 
-test('a change of phase or attempt is told at once', async () => {
+test('a change of phase or attempt is signalled at once', async () => {
   const turn = new Simulation();
   await turn.offer('starting'); // the workflow knows: it has scheduled the step
   await turn.offer('working');
@@ -72,7 +72,7 @@ test('a change of phase or attempt is told at once', async () => {
   expect(turn.at).toEqual([0, 10, 20, 20]);
 });
 
-test('that an agent starts is told once it takes longer than a second', async () => {
+test('the start of an agent is signalled once it takes longer than a second', async () => {
   const turn = new Simulation();
   for (; turn.now < 5_000; turn.now += 500) await turn.offer('starting');
   await turn.offer('working');
@@ -80,13 +80,13 @@ test('that an agent starts is told once it takes longer than a second', async ()
   expect(turn.at).toEqual([1_000, 5_000]);
 });
 
-test('nothing new, nothing sent', async () => {
+test('without news no signal is sent', async () => {
   const turn = new Simulation();
   for (; turn.now < HOUR_MS; turn.now += 1_000) await turn.offer('working');
   expect(turn.sent).toHaveLength(1);
 });
 
-test('a signal that fails is offered again, the phase at the next occasion', async () => {
+test('a signal that failed is sent again, the phase at the next opportunity', async () => {
   const turn = new Simulation();
   turn.failing = true;
   for (let i = 0; i < 400; i += 1) {
@@ -107,7 +107,7 @@ test('a signal that fails is offered again, the phase at the next occasion', asy
   expect(turn.sent.at(-1)).toMatchObject({ tokens: 500 });
 });
 
-test('while a signal is on its way no other is sent', async () => {
+test('while a signal is being sent no other signal is sent', async () => {
   let answer = (): void => {};
   const sent: AgentProgress[] = [];
   const pacer = new ProgressPacer((progress) => {

@@ -66,7 +66,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.constant((recorder: TurnRecorder) => recorder.closeDangling()) },
 );
 
-test('whatever an agent says, readers of the log hold what the turn holds', () => {
+test('for any output of an agent, readers of the log have the same message as the turn', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const { recorder, frames } = recording();
@@ -77,7 +77,7 @@ test('whatever an agent says, readers of the log hold what the turn holds', () =
   );
 });
 
-test('an attempt that goes on from the log ends with the same message as one that goes on from memory', () => {
+test('an attempt that continues from the log ends with the same message as one that continues from memory', () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 25 }), fc.nat(25), (events, cut) => {
       const first = recording();
@@ -113,7 +113,7 @@ test.each<[string, AgentEvent[], string]>([
   expect(streamed.join('')).toBe(content);
 });
 
-test('a paragraph begins with another attempt, and thoughts have paragraphs of their own', () => {
+test('another attempt begins a paragraph, and reasoning has paragraphs of its own', () => {
   const first = recording();
   first.recorder.record(text('half is done'));
   first.recorder.record({ kind: 'reasoning', text: 'One.' });
@@ -143,7 +143,7 @@ test.each([
   ['text', 'delta', MAX_CONTENT_CHARS],
   ['reasoning', 'reasoning_delta', MAX_REASONING_CHARS],
 ] as const)(
-  '%s is streamed for 1 MB beyond what is kept; a warning stands at each of the two ends',
+  '%s is streamed for 1 MB beyond the kept text; a warning marks the end of the kept text and of the stream',
   (kind, type, kept) => {
     const { recorder, frames } = recording();
     const part = 'z'.repeat(8_000);
@@ -167,7 +167,7 @@ test.each([
 test.each([
   ['text', 'content', MAX_CONTENT_CHARS],
   ['reasoning', 'reasoning', MAX_REASONING_CHARS],
-] as const)('at the limit %s ends with a whole character, and nothing follows behind the cut', (kind, field, kept) => {
+] as const)('at the limit %s ends with a complete character, and no text follows the cut', (kind, field, kept) => {
   const { recorder, frames } = recording();
   recorder.record({ kind, text: 'x' });
   for (let i = 0; i < 10; i += 1) recorder.record({ kind, text: '😀'.repeat(kept / 20) });
@@ -196,7 +196,7 @@ test('tool calls that a lost agent left open are closed as failed, and only thos
   expect(recorder.finishedToolCalls).toBe(1);
 });
 
-test('a turn that starts over voids what the message held', () => {
+test('a turn that starts over voids the earlier content of the message', () => {
   const { recorder, frames } = recording();
   recorder.record(text('old'));
   recorder.record({ kind: 'plan', entries: [] });
@@ -208,7 +208,7 @@ test('a turn that starts over voids what the message held', () => {
   expect(recorder.tool).toBeUndefined();
 });
 
-test('commands, usage and warnings become frames of their own; notes do not', () => {
+test('commands, usage and warnings become separate frames; notes do not', () => {
   const { recorder, frames } = recording();
   recorder.record({ kind: 'commands', commands: [{ name: 'a', description: 'b' }] });
   recorder.record({ kind: 'usage', usage: { input_tokens: 3, output_tokens: 4 } });

@@ -29,7 +29,7 @@ test.each<[ErrorCode, (number | undefined)[]]>([
   expect(pauses).toEqual(failures.slice(0, pauses.length).map((before) => pauseBeforeRetry(code, before)));
 });
 
-test('what says nothing of the task is tried again however often', () => {
+test("a failure that is not the task's is retried without a limit", () => {
   for (const code of ['worker_lost', 'service_unreachable'] as const) {
     expect(ERRORS[code].retryable).toBe(true);
     expect(pauseBeforeRetry(code, { count: 20, sinceFirstMs: 100 * HOUR_MS })).toBe(1_000);

@@ -181,7 +181,7 @@ async function watched({ taskId }: LabMessage, frames: readonly FollowedFrame[])
   return written;
 }
 
-test('whatever a turn was, a reader that comes at any moment ends with what one has that was there all the time', async () => {
+test('in any turn, a reader that connects at any moment ends with the same content as one that followed from the beginning', async () => {
   await fc.assert(
     fc.asyncProperty(turns, async ({ cursors, ...turn }) => {
       const message = await labSession(sql);
@@ -203,7 +203,7 @@ test('whatever a turn was, a reader that comes at any moment ends with what one 
   );
 });
 
-test('a turn that starts over leaves the border and why, in the row as in the log', async () => {
+test('a turn that starts over leaves a reset with its reason, in the row and in the log', async () => {
   const message = await labSession(sql);
   const attempts: Happening[][] = [
     [{ kind: 'text', text: 'void' }],
@@ -227,7 +227,7 @@ test('a turn that starts over leaves the border and why, in the row as in the lo
   ]);
 });
 
-test('a call that a lost turn left open ends for readers of the log, too', async () => {
+test('a tool call that a lost turn left open ends in the log, too', async () => {
   const message = await labSession(sql);
   const call = { tool_call_id: 't', title: 'Build', kind: 'execute', status: 'in_progress', locations: [], content: [] } as const; // prettier-ignore
   await play(message, { attempts: [[{ kind: 'tool_call', call }]], lost: true });
@@ -237,7 +237,7 @@ test('a call that a lost turn left open ends for readers of the log, too', async
   expect(await watched(message, frames)).toMatch(/✗ Build {2}\d/);
 });
 
-test('a message that was finished before orders were kept is shown all the same', async () => {
+test('a message that was finished before segments were kept is still shown', async () => {
   const message = await labSession(sql);
   await play(message, { attempts: [[{ kind: 'text', text: 'words' }, { kind: 'beside' }]], lost: false });
   await sql`UPDATE messages SET segments = NULL WHERE id = ${message.messageId}`;

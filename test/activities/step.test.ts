@@ -42,26 +42,26 @@ test.each([
   ]);
 });
 
-test('a cancel and a failure that is one of Temporal already pass as they are', async () => {
+test("a cancel, and a failure that already is one of Temporal's, pass unchanged", async () => {
   for (const error of [new CancelledFailure('stop'), ApplicationFailure.nonRetryable('x', 'worker_lost')]) {
     expect((await run(() => Promise.reject(error))).outcome).toBe(error);
   }
 });
 
-test('a step that ends well says so in one line', async () => {
+test('a step that succeeds logs one line', async () => {
   const { outcome, lines } = await run(() => Promise.resolve('fine'));
   expect(outcome).toBe('fine');
   expect(lines).toMatchObject([{ step: 'tryIt', task_id: 't1', msg: 'tryIt done', ms: expect.any(Number) as number }]);
 });
 
-test('a failure says no more than a person reads: history is not for what an agent or a command wrote', async () => {
+test('a failure contains a readable message only, not the output of an agent or a command', async () => {
   const { outcome } = await run(() => Promise.reject(new LonghaulError('git_failed', `git: ${'x'.repeat(50_000)}`)));
   const failure = outcome as ApplicationFailure;
   expect(failure.message.length).toBeLessThanOrEqual(2_000);
   expect(failure.message).toMatch(/^git: x+…$/);
 });
 
-test('a cancel during the work of a step is a cancel, whatever the work makes of it', async () => {
+test('a cancel during a step ends it as cancelled, whatever error the work throws', async () => {
   const env = environment();
   const work = async (): Promise<void> => {
     await withHeartbeat(
@@ -77,13 +77,13 @@ test('a cancel during the work of a step is a cancel, whatever the work makes of
   );
 });
 
-test('a failure without a cancel stays what it was', async () => {
+test('a failure without a cancel stays a failure', async () => {
   const env = environment();
   const failed = env.run(() => withHeartbeat(() => Promise.reject(new LonghaulError('git_failed', 'no'))));
   await expect(failed).rejects.toMatchObject({ code: 'git_failed' });
 });
 
-test('a step beats while it works, and no longer', async () => {
+test('a step sends heartbeats while it works, and none afterwards', async () => {
   const env = environment();
   let beats = 0;
   let beaten = (): void => {};
@@ -99,7 +99,7 @@ test('a step beats while it works, and no longer', async () => {
   expect(beats).toBe(1);
 });
 
-test('while Postgres is away a step that must not use up its attempts is begun again, other failures pass', async () => {
+test('while Postgres is unavailable a step that must not use up its attempts is retried; other failures pass', async () => {
   let runs = 0;
   const work = (): Promise<string> => {
     runs += 1;

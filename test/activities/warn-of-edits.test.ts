@@ -8,7 +8,7 @@ import { freshDatabase } from '../lab/database.ts';
 import { labSession } from '../lab/log.ts';
 import { makeFolder, makeRepository, removeFolder } from '../lab/repositories.ts';
 
-test('it says where the agent starts: at the last commit, in a session at the result of the task before', async () => {
+test('the warning names where the agent starts: the last commit, or in a session the result of the previous task', async () => {
   const [database, root] = [await freshDatabase(), await makeFolder()];
   const { sql } = database;
   const repository = await makeRepository(path.join(root, 'project'));

@@ -18,7 +18,7 @@ function snapshot(update: object): ToolCall {
   return call;
 }
 
-test('a text is cut to 16 KB and says so', () => {
+test('a text is cut to 16 KB and marked as cut', () => {
   const call = snapshot({ content: [{ type: 'content', content: { type: 'text', text: 'é'.repeat(20_000) } }] });
   const content = call.content[0];
   const text = content?.type === 'text' ? content.text : '';
@@ -63,7 +63,7 @@ test('U+0000 and lone surrogates are replaced everywhere in a snapshot', () => {
   expect(cleanText('pair 😀 \ud83d!')).toBe('pair 😀 \uFFFD!');
 });
 
-test('cutting never halves a character', () => {
+test('a cut never splits a character', () => {
   expect([...pieces('😀😀😀', 3)]).toEqual(['😀', '😀', '😀']);
   expect(cutText('😀'.repeat(100), 101)).toMatch(/^(😀)+\n/u);
 });
@@ -71,7 +71,7 @@ test('cutting never halves a character', () => {
 test.each([
   ['agent_message_chunk', 'text'],
   ['agent_thought_chunk', 'reasoning'],
-])('a character that an agent cuts in two over two updates (%s) stays whole', (sessionUpdate, kind) => {
+])('a character that an agent splits over two updates (%s) is joined', (sessionUpdate, kind) => {
   const hearing = {
     ledger: new ToolCallLedger(),
     settings: { settings: readSettings(undefined) },
@@ -92,7 +92,7 @@ test.each([
   ['"text"', undefined],
   ['{"a":', undefined],
   ['npm warn {not json}', undefined],
-])('the line %s is read as %o', (line, message) => {
+])('the line %s is parsed as %o', (line, message) => {
   expect(parseLine(line)).toEqual(message);
 });
 
@@ -110,7 +110,7 @@ test.each([
   ['deny', ['allow_once', 'reject_always', 'reject_once'], 'id-reject_once'],
   ['deny', ['allow_once', 'reject_always'], 'id-reject_always'],
   ['deny', ['allow_once'], undefined],
-] as const)('the policy %s chooses of %o by kind', (policy, kinds, optionId) => {
+] as const)('the policy %s chooses an option of %o by kind', (policy, kinds, optionId) => {
   const expected = optionId === undefined ? { kind: 'cancelled' } : { kind: 'selected', optionId };
   expect(decide(policy, askOf(...kinds))).toEqual(expected);
 });

@@ -16,7 +16,7 @@ async function demo(lab: Lab, prompt: string) {
   return session.prompt(prompt);
 }
 
-test('the demo agent writes a file, says so with a tool call, and admits that it has no model', async () => {
+test('the demo agent writes a file, reports it as a tool call, and states that it has no model', async () => {
   const lab = makeLab();
   const end = await demo(lab, 'write hello.txt with "Hello. World". Then say done.');
   expect(end).toMatchObject({ kind: 'completed', usage: { input_tokens: 8 } });
@@ -32,7 +32,7 @@ test('the demo agent writes a file, says so with a tool call, and admits that it
   expect(lab.events.some((event) => event.kind === 'commands')).toBe(true);
 });
 
-test('appending, deleting, renaming, planning, thinking and running a command all happen', async () => {
+test('appends, deletes, renames, plans, thinks and runs a command as instructed', async () => {
   const lab = makeLab();
   writeFileSync(join(lab.cwd, 'old.txt'), 'old');
   writeFileSync(join(lab.cwd, 'gone.txt'), 'gone');
@@ -54,7 +54,7 @@ test('appending, deleting, renaming, planning, thinking and running a command al
   expect(JSON.stringify(run?.content)).toContain(`from the shell\\n${lab.cwd}`);
 });
 
-test('a character that a command prints in two pieces stays whole', async () => {
+test('a character that a command prints in two pieces is joined', async () => {
   const lab = makeLab();
   writeFileSync(join(lab.cwd, 'print.sh'), `printf '\\360\\237'; sleep 0.2; printf '\\230\\200'\n`);
   await demo(lab, 'run sh print.sh');
@@ -63,13 +63,13 @@ test('a character that a command prints in two pieces stays whole', async () => 
   expect(shown.filter((text) => text.includes('\uFFFD'))).toEqual([]);
 });
 
-test('what is no instruction is answered in words and kept in NOTES.md', async () => {
+test('a sentence that is no instruction gets an answer and is written into NOTES.md', async () => {
   const lab = makeLab();
   await demo(lab, 'Add a health endpoint. It should answer quickly.');
   expect(read(lab, 'NOTES.md')).toBe('- Add a health endpoint. It should answer quickly\n');
 });
 
-test('killed in mid-turn it continues where it stopped: what was done is not done twice', async () => {
+test('killed in mid-turn it continues where it stopped and repeats no action', async () => {
   const lab = makeLab();
   const prompt =
     'append one to log.txt. append two to log.txt. slowly over 60 seconds. say a b c. append three to log.txt.';
@@ -91,7 +91,7 @@ test('killed in mid-turn it continues where it stopped: what was done is not don
   expect(read(lab, 'log.txt')).toBe('one\ntwo\n');
 });
 
-test('a turn that crashed once is finished when the loaded session is told to go on', async () => {
+test('a turn that crashed once is completed when its session is loaded and continued', async () => {
   const lab = makeLab();
   const prompt = 'append one to log.txt. crash once. append two to log.txt.';
   const session = await (await lab.open(demoLaunch())).newSession({});
@@ -104,7 +104,7 @@ test('a turn that crashed once is finished when the loaded session is told to go
   expect(existsSync(join(lab.cwd, 'NOTES.md'))).toBe(false);
 });
 
-test('a session of another directory, or one that never was, is lost', async () => {
+test('a session of another directory, or an unknown one, is lost', async () => {
   const lab = makeLab();
   const agent = await lab.open(demoLaunch());
   const { id } = await agent.newSession({});
@@ -118,11 +118,11 @@ test('a session of another directory, or one that never was, is lost', async () 
   expect(await fresh.prompt('say hello')).toMatchObject({ kind: 'completed' });
 });
 
-test('refusing ends the turn as agent_refused', async () => {
+test('a refusal ends the turn as agent_refused', async () => {
   expect(await demo(makeLab(), 'refuse')).toMatchObject({ kind: 'failed', code: 'agent_refused' });
 });
 
-test('what a killed agent left running is ended by its marker before the next attempt', async () => {
+test('processes that a killed agent left running are ended by their marker before the next attempt', async () => {
   const lab = makeLab();
   const session = await (await lab.open(demoLaunch())).newSession({});
   const turn = failure(session.prompt('run sleep 600'));
@@ -132,7 +132,7 @@ test('what a killed agent left running is ended by its marker before the next at
   expect((await turn).code).toBe('agent_crashed');
 });
 
-test('a session that was killed before its first prompt is told to go on, and only does the task', async () => {
+test('a session that was killed before its first prompt is continued, and does the task once', async () => {
   const lab = makeLab();
   const { id } = await (await lab.open(demoLaunch())).newSession({});
   const loaded = await (await lab.open(demoLaunch())).resume?.load(id, {});
@@ -141,7 +141,7 @@ test('a session that was killed before its first prompt is told to go on, and on
   expect(existsSync(join(lab.cwd, 'NOTES.md'))).toBe(false);
 });
 
-test('50 MB come whole, and memory stays flat', async () => {
+test('50 MB of output arrive completely, in bounded memory', async () => {
   const lab = makeLab();
   let characters = 0;
   let peakBytes = 0;

@@ -19,7 +19,7 @@ test('a line of more than 16 MB ends the turn as output_overflow', async () => {
   expect(isAlive(agent.process)).toBe(false);
 });
 
-test('an agent that dies in mid-turn is agent_crashed with its last words, and its open call is closed', async () => {
+test('an agent that dies in mid-turn is agent_crashed with its last output, and its open call is closed', async () => {
   const lab = makeLab();
   const { play } = await scriptedSession(lab);
   const call = { sessionUpdate: 'tool_call', toolCallId: 'a', title: 'Build' };
@@ -51,7 +51,7 @@ test('a silent agent is agent_stalled and ended', async () => {
   expect(isAlive(agent.process)).toBe(false);
 });
 
-test('an open tool call may be silent for longer, but not for ever', async () => {
+test('an open tool call may be silent for longer, up to a limit', async () => {
   const build = { sessionUpdate: 'tool_call', toolCallId: 'a', title: 'npm run build', status: 'in_progress' };
   const lab = makeLab();
   const patient = await scriptedSession(lab, {}, { timeouts: { ...PATIENT, stallMs: 300 } });
@@ -69,7 +69,7 @@ test('an open tool call may be silent for longer, but not for ever', async () =>
   expect(error.message).toMatch(/"npm run build".*LONGHAUL_AGENT_TOOL_TIMEOUT/);
 });
 
-test('neither a person who takes their time nor a slow reader makes an agent stall', async () => {
+test('neither a permission request that waits for a person nor a slow reader makes an agent stall', async () => {
   const lab = makeLab();
   const pause = () => new Promise((resolve) => setTimeout(resolve, 500));
   const { play } = await scriptedSession(
@@ -89,7 +89,7 @@ test('neither a person who takes their time nor a slow reader makes an agent sta
   });
 });
 
-test('while an event is being handled the next one is not begun and stdout is not read', async () => {
+test('while an event is being handled no further event is handled and stdout is not read', async () => {
   const lab = makeLab();
   const order: string[] = [];
   let release = (): void => {};
@@ -130,7 +130,7 @@ test('an event that cannot be handled ends the turn with that error, and the age
   expect(isAlive(agent.process)).toBe(false);
 });
 
-test('a stop in mid-turn cancels the turn, answers what is asked with cancelled, and ends the agent', async () => {
+test('a stop in mid-turn cancels the turn, answers open requests with cancelled, and ends the agent', async () => {
   const lab = makeLab();
   const { play, agent } = await scriptedSession(
     lab,
@@ -162,7 +162,7 @@ test('an agent that ignores the cancel, its closed stdin and SIGTERM is killed',
   expect(isAlive(agent.process)).toBe(false);
 });
 
-test('a stop before the turn: opening fails, and a prompt is not sent', async () => {
+test('after a stop before the turn, opening fails and no prompt is sent', async () => {
   const lab = makeLab();
   const opening = failure(lab.open(scriptedLaunch({ initialize: 'hang' })));
   await lab.until('the spawn', () => lab.spawned.length === 1);
@@ -181,7 +181,7 @@ test('a stop before the turn: opening fails, and a prompt is not sent', async ()
   expect(later.events).toEqual([]);
 });
 
-test('closing ends children in the group, marked or not, and those that left it but carry the marker', async () => {
+test('closing ends the processes of the group, marked or not, and those outside it that carry the marker', async () => {
   const lab = makeLab();
   const { play, agent } = await scriptedSession(lab, { ignoreEof: true });
   await play(
@@ -204,7 +204,7 @@ test('closing ends children in the group, marked or not, and those that left it 
   expect(children.filter(isAlive)).toEqual([]);
 });
 
-test('an agent that does not leave by itself is asked to with SIGTERM, and may tidy up', async () => {
+test('an agent that does not exit by itself gets SIGTERM, and has time to clean up', async () => {
   const lab = makeLab();
   const onTerm = join(lab.cwd, 'tidied');
   const { agent } = await scriptedSession(lab, { ignoreEof: true, onTerm });
@@ -212,7 +212,7 @@ test('an agent that does not leave by itself is asked to with SIGTERM, and may t
   expect(existsSync(onTerm)).toBe(true);
 });
 
-test('an outdated attempt that closes late spares the agent of its successor', async () => {
+test('an outdated attempt that closes late does not end the agent of its successor', async () => {
   const lab = makeLab();
   const first = await scriptedSession(lab);
   const second = await scriptedSession(lab);

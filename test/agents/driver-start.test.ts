@@ -62,7 +62,7 @@ test.each<[string, ScriptedStart, string, RegExp]>([
 });
 
 test.each([['exit'], ['hang']] as const)(
-  'the message for an agent that a program of ours runs names the agent: initialize, %s',
+  'the error of an agent that one of our programs runs names that agent: initialize, %s',
   async (initialize) => {
     const launch = scriptedLaunch({ initialize }, { program: '/usr/bin/codex' });
     const error = await failure(makeLab().open(launch, { timeouts: { ...PATIENT, startMs: 5_000 } }));
@@ -71,7 +71,7 @@ test.each([['exit'], ['hang']] as const)(
   },
 );
 
-test('a program that is not there is agent_not_installed, with what to install', async () => {
+test('a program that does not exist is agent_not_installed, with the package to install', async () => {
   const error = await failure(
     makeLab().open(scriptedLaunch({}, { command: 'no-such-agent', installHint: 'Run: npm i it' })),
   );
@@ -109,7 +109,7 @@ const OPTIONS = {
   ],
 };
 
-test('choices are made by category, by id and by mode, and only where they change something', async () => {
+test('options are set by category, by id and by mode, and only where they change a value', async () => {
   const lab = makeLab();
   const agent = await lab.open(scriptedLaunch({ newSession: { result: OPTIONS } }));
   const session = await agent.newSession({ model: 'b', thinkingOptionId: 'high', modeId: 'ask' });
@@ -129,7 +129,7 @@ test.each([
   [{ modeId: 'yolo' }, /mode "yolo"; it offers ask, code/],
   [{ thinkingOptionId: 'max' }, /thinking option "max"; it offers low, high/],
 ])(
-  'a choice that the agent does not offer %o is option_not_available, naming what it offers',
+  'an option that the agent does not offer %o is option_not_available; the message names the offered ones',
   async (choices, message) => {
     const agent = await makeLab().open(scriptedLaunch({ newSession: { result: OPTIONS } }));
     const error = await failure(agent.newSession(choices));
@@ -138,7 +138,7 @@ test.each([
   },
 );
 
-test('an agent that offers no choice at all says so, and one that refuses a mode is quoted', async () => {
+test('the message says that an agent offers no options, and quotes an agent that refuses a mode', async () => {
   const plain = await makeLab().open(scriptedLaunch());
   expect((await failure(plain.newSession({ model: 'x' }))).message).toContain('it offers no choice of model');
   const setMode = { error: { code: -32603, message: 'mode is locked' } };
@@ -152,7 +152,7 @@ const REPLAY = [
   { sessionUpdate: 'tool_call', toolCallId: 't', title: 'Old', status: 'in_progress' },
 ];
 
-test('session/load emits nothing of the replay, and resume is preferred to it', async () => {
+test('session/load emits no event of the replay, and session/resume is preferred to it', async () => {
   const lab = makeLab();
   const loading = await lab.open(scriptedLaunch({ load: { replay: REPLAY } }));
   const session = await loading.resume?.load(SESSION, {});
@@ -177,7 +177,7 @@ test('a session that cannot be loaded is agent_session_lost; an agent that canno
   expect((await makeLab().open(scriptedLaunch())).resume).toBeUndefined();
 });
 
-test('nothing of a session that could not be loaded is emitted in the new one that follows in the same process', async () => {
+test('after a failed load in the same process, the new session emits no event of the earlier one', async () => {
   const lab = makeLab();
   const error = { code: -32603, message: 'The session file is damaged' };
   // `early`: the agent goes on replaying while the new session is made.
@@ -190,14 +190,14 @@ test('nothing of a session that could not be loaded is emitted in the new one th
   expect(lab.events).toEqual([{ kind: 'text', text: 'new words' }]);
 });
 
-test('opening that fails in onSpawn leaves nothing', async () => {
+test('a failure in onSpawn leaves no process', async () => {
   const lab = makeLab();
   const onSpawn = () => Promise.reject(new Error('no database'));
   await expect(lab.open(scriptedLaunch(), { onSpawn })).rejects.toThrow('no database');
   expect(findMarked(lab.taskId)).toEqual([]);
 });
 
-test('a registry refuses a path that it has no launcher for, and launches what it has one for', () => {
+test('a registry refuses a path without a launcher, and launches every other', () => {
   const registry = makeAgentRegistry({ acp: launchAcp });
   const refused = { code: 'not_supported_yet', message: expect.stringContaining('`longhaul agents`') as string };
   for (const path of ['pty', 'native'] as const) {

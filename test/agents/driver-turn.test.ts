@@ -11,12 +11,12 @@ test.each([
   ['max_turn_requests', { kind: 'failed', code: 'turn_limit' }],
   ['cancelled', { kind: 'failed', code: 'agent_refused' }],
   ['new_reason', { kind: 'failed', code: 'agent_protocol_error' }],
-])('stop reason %s ends the turn as it should', async (stop, end) => {
+])('stop reason %s ends the turn with the right outcome', async (stop, end) => {
   const { play } = await scriptedSession(makeLab());
   expect(await play({ stop })).toMatchObject(end);
 });
 
-test('the usage of a prompt is told with its end', async () => {
+test('the usage of a prompt is reported with its end', async () => {
   const { play } = await scriptedSession(makeLab());
   const usage = { inputTokens: 3, outputTokens: 4, totalTokens: 7, thoughtTokens: null };
   expect(await play({ stop: 'end_turn', usage })).toEqual({
@@ -25,7 +25,7 @@ test('the usage of a prompt is told with its end', async () => {
   });
 });
 
-test('each kind of update becomes its event, and kinds that nobody knows are counted', async () => {
+test('each kind of update becomes its event, and unknown kinds are counted', async () => {
   const lab = makeLab();
   const { play } = await scriptedSession(lab, {
     early: [
@@ -76,7 +76,7 @@ test('each kind of update becomes its event, and kinds that nobody knows are cou
   ]);
 });
 
-test('tool call updates give whole snapshots, also without a call before, and an open call is closed', async () => {
+test('tool call updates become complete snapshots, also without an earlier call, and an open call is closed', async () => {
   const lab = makeLab();
   const { play } = await scriptedSession(lab);
   await play(
@@ -156,13 +156,13 @@ test.each([
   ],
   [{ code: -32603, message: 'You have hit your usage limit' }, 'usage_limit', /usage limit/],
   [{ code: -32000, message: 'Authentication required' }, 'agent_needs_login', /Authentication/],
-])('an error answer to the prompt %# is told in the words of the agent', async (error, code, message) => {
+])("an error response to the prompt %# is reported with the agent's message", async (error, code, message) => {
   const { play } = await scriptedSession(makeLab());
   const end = await play({ error });
   expect(end).toMatchObject({ kind: 'failed', code, message: expect.stringMatching(message) as string });
 });
 
-test('a limit comes with the time at which it is lifted, wherever that stands', async () => {
+test('a limit has the time at which it is lifted, wherever the message contains it', async () => {
   const { play } = await scriptedSession(makeLab());
   const at = new Date('2030-01-01T00:00:00Z');
   const epoch = at.getTime() / 1_000;
@@ -189,7 +189,7 @@ test('a limit comes with the time at which it is lifted, wherever that stands', 
   });
 });
 
-test('permissions are answered by kind, unknown kinds are left out, and the answer reaches the agent', async () => {
+test('permissions are answered by kind, unknown kinds are omitted, and the answer reaches the agent', async () => {
   const lab = makeLab();
   const { play } = await scriptedSession(lab);
   const odd = { optionId: 'w', name: 'Ask a friend', kind: 'delegate' };
@@ -202,7 +202,7 @@ test('permissions are answered by kind, unknown kinds are left out, and the answ
   expect(lab.events[0]).toMatchObject({ kind: 'tool_call', call: { title: 'Remove it' } });
 });
 
-test('a turn that the agent cancels because it was not allowed something has failed, and says what', async () => {
+test('a turn that the agent cancels after a denied permission fails, and the message names what was denied', async () => {
   const lab = makeLab();
   const { play } = await scriptedSession(lab, {}, { onPermission: async (ask) => decide('deny', ask) });
   const end = await play(permission(ALLOW_ONCE, REJECT), { stop: 'cancelled' });
@@ -213,7 +213,7 @@ test('a turn that the agent cancels because it was not allowed something has fai
   });
 });
 
-test('a permission that cannot be asked fails the turn with that error', async () => {
+test('a permission request that cannot be stored fails the turn with that error', async () => {
   const { play } = await scriptedSession(
     makeLab(),
     {},
@@ -222,7 +222,7 @@ test('a permission that cannot be asked fails the turn with that error', async (
   expect((await failure(play(permission(REJECT), { hang: true }))).message).toContain('no database');
 });
 
-test('unknown requests are answered with -32601 and file requests are served though not offered', async () => {
+test('unknown requests get -32601, and file requests are served although they are not offered', async () => {
   const lab = makeLab();
   const launch = scriptedLaunch({}, { offersFileSystem: false });
   const { play } = await scriptedSession(lab, {}, { launch });

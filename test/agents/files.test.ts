@@ -33,7 +33,7 @@ function place() {
   return { root, outside, files: worktreeFiles(root) };
 }
 
-test('files inside are written, with their folders, and read by lines', async () => {
+test('files inside the worktree are written, with their folders, and read by lines', async () => {
   const { root, files } = place();
   await files.write(join(root, 'a/b/c.txt'), 'one\ntwo\nthree');
   await files.write('relative.txt', 'r');
@@ -44,7 +44,7 @@ test('files inside are written, with their folders, and read by lines', async ()
   expect(readFileSync(join(root, 'relative.txt'), 'utf8')).toBe('r');
 });
 
-test('a file keeps its mode, a link inside keeps being one, and no draft is left', async () => {
+test('a file keeps its mode, a link inside stays a link, and no temporary file remains', async () => {
   const { root, files } = place();
   writeFileSync(join(root, 'run.sh'), 'old');
   chmodSync(join(root, 'run.sh'), 0o751);
@@ -91,7 +91,7 @@ test.each([
 });
 
 test.each(['.git', '.git/hooks/pre-commit', 'sub/.GIT/config', 'link/hooks/post-checkout'])(
-  'writing %s is refused: it belongs to git',
+  'writing %s is refused, because it belongs to git',
   async (path) => {
     const { root, files } = place();
     mkdirSync(join(root, 'nested/.git'), { recursive: true });
@@ -102,7 +102,7 @@ test.each(['.git', '.git/hooks/pre-commit', 'sub/.GIT/config', 'link/hooks/post-
   },
 );
 
-test('a missing file looks like ENOENT, a folder and a pipe are refused', async () => {
+test('a missing file is reported as ENOENT, a folder and a pipe are refused', async () => {
   const { root, files } = place();
   await expect(files.read(join(root, 'none.txt'))).rejects.toMatchObject({
     code: -32002,

@@ -53,7 +53,7 @@ async function sleeper(env: Record<string, string>, program = 'sleep', args = ['
 
 const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 'utf8');
 
-test('a pid that now belongs to somebody else is not signalled', async () => {
+test('a pid that now belongs to another process is not signalled', async () => {
   const { identity } = await sleeper({});
   await endProcessGroup({ ...identity, startTime: `${Number(identity.startTime) - 1}` }, 2_000);
   await endTask(newTask(), { leader: { ...identity, bootId: 'another boot' } });
@@ -62,7 +62,7 @@ test('a pid that now belongs to somebody else is not signalled', async () => {
   expect(isAlive(identity)).toBe(false);
 });
 
-test('one home ends no process of another, also where a copy has the same task and its rows name the same agent', async () => {
+test('one home ends no process of another home, also if a copy has the same task and its rows name the same agent', async () => {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'longhaul-homes-')));
   folders.push(root);
   const homes = ['original', 'copy'].map((name) => join(root, name));
@@ -87,7 +87,7 @@ test('one home ends no process of another, also where a copy has the same task a
   expect(isAlive(original)).toBe(false);
 });
 
-test('agents of an earlier version, which have the path of their home only, are told apart by it', async () => {
+test("agents of an earlier version, whose environment has only the home's path, are distinguished by it", async () => {
   const task = newTask();
   const { identity } = await sleeper({ LONGHAUL_TASK: task, LONGHAUL_TASK_HOME: tmpdir() });
   await endTask(task, { home: '/another/home', leader: identity });
@@ -110,7 +110,7 @@ test('a group that ignores SIGTERM is killed after the grace', async () => {
   expect(said).toBe('ready\nno\n');
 });
 
-test('the sweep ends exactly those that carry the marker of this task, and never ourselves', async () => {
+test("the sweep ends exactly the processes with this task's marker, and never its own process", async () => {
   const [task, other] = [newTask(), newTask()];
   const marked = await sleeper({ LONGHAUL_TASK: task });
   const spared = [
@@ -125,7 +125,7 @@ test('the sweep ends exactly those that carry the marker of this task, and never
   expect(spared.every(({ identity }) => isAlive(identity))).toBe(true);
 });
 
-test('the sweep spares the process that sweeps, though it carries the marker', async () => {
+test('the sweep does not end its own process, even if that carries the marker', async () => {
   const task = newTask();
   const url = new URL('../../agents/process/end.ts', import.meta.url).href;
   const code = `import(${JSON.stringify(url)}).then(async (m) => console.log('left', await m.endTask(process.env.LONGHAUL_TASK)))`;
@@ -137,7 +137,7 @@ test('the sweep spares the process that sweeps, though it carries the marker', a
   expect({ exitCode, output }).toEqual({ exitCode: 0, output: 'left 0\n' });
 });
 
-test('a git that is swept at its work leaves no lock', async () => {
+test('a git process that is swept while it works leaves no lock', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhaul-process-'));
   folders.push(folder);
   const repository = await makeRepository(join(folder, 'project'));
@@ -162,7 +162,7 @@ test('processes that fork while they are swept are all found', async () => {
   expect(findMarked(task)).toEqual([]);
 });
 
-test('a tool that was started without an environment is ended with its parents, whoever began them', async () => {
+test('a tool that was started without an environment is ended with its parents, whichever process started them', async () => {
   const bare = `env -i /bin/sh -c 'exec setsid sleep 600' & wait`;
   const task = newTask();
   const leader = await sleeper({}, 'sh', ['-c', bare]);
@@ -174,7 +174,7 @@ test('a tool that was started without an environment is ended with its parents, 
   expect([leader.identity, marked.identity, ...tools].map((one) => isAlive(one))).toEqual([false, false, false, false]);
 });
 
-test('a tool that was started without an environment, and has lost its parents, is known by having been seen with them', async () => {
+test('a tool without an environment whose parents have exited is found if an earlier check saw it with them', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhaul-family-'));
   folders.push(folder);
   const tool = `env -i /bin/sh -c 'echo $$ > ${folder}/pid; exec setsid sleep 600'`;
@@ -200,7 +200,7 @@ test('a tool that was started without an environment, and has lost its parents, 
   expect(isAlive(stray)).toBe(false);
 });
 
-test('an agent sees the allowlist, its own keys and the markers; never the database or Temporal', () => {
+test("an agent's environment has the allowlist, its own keys and the markers, never the database or Temporal", () => {
   const passed = {
     PATH: '/bin',
     HOME: '/h',
@@ -241,7 +241,7 @@ test('an agent sees the allowlist, its own keys and the markers; never the datab
   expect(names).toContain('AWS_SECRET');
 });
 
-test('much on stderr does not block an agent, and its end is kept', async () => {
+test('much output on stderr does not block an agent, and the last part is kept', async () => {
   const code = `process.stderr.write('first ' + 'x'.repeat(300000) + ' last'); setTimeout(() => process.exit(4), 50)`;
   const launch = scriptedLaunch({}, { args: ['-e', code] });
   const agent = await spawnAgent({ launch, taskId: newTask(), cwd: tmpdir(), env: process.env });
@@ -251,7 +251,7 @@ test('much on stderr does not block an agent, and its end is kept', async () => 
   expect(agent.stderrTail().endsWith(' last')).toBe(true);
 });
 
-test('a listed agent is its profile, at its install path; an unknown one is its install path alone', async () => {
+test('a listed agent has its profile and its install path; an unknown one only its install path', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'longhaul-bin-'));
   folders.push(folder);
   for (const name of ['gemini', 'my-agent']) {

@@ -7,7 +7,7 @@ const NOW = '2026-11-24T15:00:00Z';
 const read = (words: string, { now = NOW, zone = 'Europe/Berlin' } = {}): string | undefined =>
   resetTime({ words, now: new Date(now), zone })?.toISOString();
 
-describe('says when', () => {
+describe('a message with a time', () => {
   test.each([
     ['Claude AI usage limit reached|1795600800', '2026-11-25T10:00:00.000Z'],
     ["Internal error: You've hit your limit · resets 5pm (Europe/Berlin)", '2026-11-24T16:00:00.000Z'],
@@ -66,7 +66,7 @@ describe('says when', () => {
   });
 });
 
-describe('says nothing of it', () => {
+describe('a message without a time', () => {
   test.each([
     'usage limit reached',
     "You've hit your usage limit. Try again later.",
@@ -95,7 +95,7 @@ describe('says nothing of it', () => {
     expect(read(words)).toBeUndefined();
   });
 
-  test('if it says two different times', () => {
+  test('a message with two different times', () => {
     expect(read('primary: resets 5pm, secondary: resets 9pm')).toBeUndefined();
     expect(read('resets 5pm, that is resets 5pm')).toBe('2026-11-24T16:00:00.000Z');
   });
@@ -124,6 +124,6 @@ test('a date without a year is the nearest one, in the zone that is named', () =
   expect(read('resets Jan 1 at 1am (Asia/Tokyo)', { now: '2026-12-31T15:30:00Z' })).toBe('2026-12-31T16:00:00.000Z');
 });
 
-test('a time without a zone is in the one of the machine', () => {
+test("a time without a zone is in the machine's zone", () => {
   expect(read('try again at 11:05 PM', { zone: 'America/New_York' })).toBe('2026-11-25T04:05:00.000Z');
 });

@@ -45,7 +45,7 @@ async function taken(taker: ChildProcess): Promise<number> {
   return Number(said.toString());
 }
 
-test('workers that ask at once get as many as there are, together', async () => {
+test('workers that ask at the same time get together no more slots than exist', async () => {
   const home = await openHome();
   const takers = Array.from({ length: 3 }, () => startTaker(home, 5, 4));
   const got = await Promise.all(takers.map(taken));
@@ -56,7 +56,7 @@ test('workers that ask at once get as many as there are, together', async () => 
   expect(await here.tryTake(aTask())).toBeUndefined();
 });
 
-test('a dead worker has none: its agent is ended before another begins, and who waited gets it', async () => {
+test('a dead worker holds no slot: its agent is ended before another starts, and the waiting attempt gets the slot', async () => {
   const home = await openHome();
   const taker = startTaker(home, 1, 1);
   expect(await taken(taker)).toBe(1);
@@ -81,7 +81,7 @@ async function untilTaken(slots: AgentSlots, claim: Claim): Promise<Slot> {
   }
 }
 
-test('a newer attempt takes over what an older one of its task has, whoever that was', async () => {
+test('a newer attempt takes over the slot of an older attempt of its task, in any worker', async () => {
   const home = await openHome();
   const [other, here] = [new AgentSlots({ ...home, count: 1 }), new AgentSlots({ ...home, count: 1 })];
   const claim = aTask(2);
@@ -97,23 +97,26 @@ test('a newer attempt takes over what an older one of its task has, whoever that
 test.each([
   ['lives: it is refused', 0, 'superseded'],
   ['is dead, as when Temporal has forgotten attempts with the power: it takes over', 1, undefined],
-])('an attempt finds a slot of a later one of its task, whose worker %s', async (_title, startedLater, refused) => {
-  const home = await openHome();
-  const slots = new AgentSlots({ ...home, count: 1 });
-  const { taskId } = aTask();
-  const holder = identify(process.ppid);
-  const start = Number(holder?.startTime) + startedLater;
-  await mkdir(home.folder, { recursive: true });
-  await writeFile(path.join(home.folder, [taskId, 3, holder?.pid, start, holder?.bootId, '0123abcd'].join('.')), '');
-  const asked = await slots.tryTake({ taskId, attempt: 2 }).then(
-    () => undefined,
-    (error: LonghaulError) => error.code,
-  );
-  expect(asked).toBe(refused);
-  expect(await readdir(home.folder)).toHaveLength(1);
-});
+])(
+  'an attempt finds the slot of a later attempt of its task, whose worker %s',
+  async (_title, startedLater, refused) => {
+    const home = await openHome();
+    const slots = new AgentSlots({ ...home, count: 1 });
+    const { taskId } = aTask();
+    const holder = identify(process.ppid);
+    const start = Number(holder?.startTime) + startedLater;
+    await mkdir(home.folder, { recursive: true });
+    await writeFile(path.join(home.folder, [taskId, 3, holder?.pid, start, holder?.bootId, '0123abcd'].join('.')), '');
+    const asked = await slots.tryTake({ taskId, attempt: 2 }).then(
+      () => undefined,
+      (error: LonghaulError) => error.code,
+    );
+    expect(asked).toBe(refused);
+    expect(await readdir(home.folder)).toHaveLength(1);
+  },
+);
 
-test('those who wait get, one after the other, what is given back here', async () => {
+test('waiting attempts get released slots one after another', async () => {
   const home = await openHome();
   const slots = new AgentSlots({ ...home, count: 1 });
   const given: Slot[] = [await untilTaken(slots, aTask())];
@@ -129,7 +132,7 @@ test('those who wait get, one after the other, what is given back here', async (
   expect(await readdir(home.folder)).toHaveLength(1);
 });
 
-test('who is cancelled stops waiting, and a worker that ends gives none to anybody', async () => {
+test('a cancelled attempt stops waiting, and a worker that exits gives out no slot', async () => {
   const home = await openHome();
   const slots = new AgentSlots({ ...home, count: 1 });
   const held = await untilTaken(slots, aTask());
@@ -148,7 +151,7 @@ test('who is cancelled stops waiting, and a worker that ends gives none to anybo
   expect(await readdir(home.folder)).toEqual([]);
 });
 
-test('a worker alone has one free at all times: its steps are counted by Temporal', async () => {
+test('a single worker always has a free slot, because Temporal counts its steps', async () => {
   const home = await openHome();
   const slots = new AgentSlots({ ...home, count: 1 });
   expect(slots.isOneFree()).toBe(true);
@@ -156,7 +159,7 @@ test('a worker alone has one free at all times: its steps are counted by Tempora
   expect(slots.isOneFree()).toBe(true);
 });
 
-test('what a dead worker or an earlier boot left counts for nothing and goes; what is not ours stays', async () => {
+test('files of a dead worker or an earlier boot count as free and are removed; foreign files stay', async () => {
   const home = await openHome();
   await mkdir(home.folder);
   const { pid = 0, startTime, bootId } = identify(process.ppid) ?? {};
@@ -182,7 +185,7 @@ test('what a dead worker or an earlier boot left counts for nothing and goes; wh
   await freeStaleSlot(home, 'gone by now');
 });
 
-test('a worker that starts ends what the agents of dead ones left', async () => {
+test("a worker that starts ends the remaining processes of dead workers' agents", async () => {
   const home = await openHome();
   const taker = startTaker(home, 1, 1);
   await taken(taker);

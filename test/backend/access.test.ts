@@ -35,7 +35,7 @@ function raw(
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
 describe('the token', () => {
-  test('is needed by everything but the health of the process', async () => {
+  test('is required by every path except the health of the process', async () => {
     const fresh = await server.another();
     for (const path of [
       '/api/agents',
@@ -63,24 +63,24 @@ describe('the token', () => {
     ['it without its scheme', (token: string) => token],
     ['it as a password', (token: string) => `Basic ${Buffer.from(`x:${token}`).toString('base64')}`],
     ['nothing', 'Bearer '],
-  ])('%s is not it', async (_name, given) => {
+  ])('%s is refused', async (_name, given) => {
     const fresh = await server.another();
     const authorization = typeof given === 'string' ? given : given(fresh.token);
     expect(await fresh.get('/api/agents', { authorization })).toMatchObject({ status: 401 });
   });
 
-  test('may be written as HTTP lets it be written', async () => {
+  test('is accepted in every form that HTTP permits', async () => {
     expect((await server.get('/api/agents', { authorization: `bearer   ${server.token}` })).status).toBe(200);
   });
 
-  test('is no query parameter', async () => {
+  test('is not accepted as a query parameter', async () => {
     const answer = await server.get(`/api/agents?token=${server.token}&access_token=${server.token}`, {
       authorization: '',
     });
     expect(answer.status).toBe(401);
   });
 
-  test('is not in the log where a request is logged, wherever it was written', async () => {
+  test('is in no log line of a request, wherever the request contains it', async () => {
     const logging = await server.another({
       prepare: (app) =>
         app.addHook('onRequest', (request, _reply, done) => {
@@ -107,7 +107,7 @@ describe('the token', () => {
     expect(bearerOf({})).toBeUndefined();
   });
 
-  test('is asked for by a handshake, too, and taken from its protocols', async () => {
+  test('is required by a handshake, too, and read from its protocols', async () => {
     const upgrade = {
       upgrade: 'websocket',
       connection: 'Upgrade',
@@ -135,8 +135,8 @@ describe('the token', () => {
   });
 });
 
-describe('failed logins', () => {
-  test('are told to wait after a few, while the right token is always heard', async () => {
+describe('requests with a wrong token', () => {
+  test('get 429 after a few, while the right token is always accepted', async () => {
     const fresh = await server.another();
     const answers = [];
     for (let n = 0; n < 15; n += 1) answers.push(await fresh.get('/api/agents', bearer('wrong')));
@@ -150,7 +150,7 @@ describe('failed logins', () => {
     expect(fresh.log.filter((line) => line.includes('wrong token'))).toHaveLength(10);
   });
 
-  test('are heard again with time, each address by itself, in bounded memory', () => {
+  test('are answered with 401 again after some time, separately for each address, in bounded memory', () => {
     let now = 0;
     const failed = new FailedLogins(() => now);
     const many = (address: string, count: number) => Array.from({ length: count }, () => failed.note(address));
@@ -167,7 +167,7 @@ describe('failed logins', () => {
   });
 });
 
-describe('a browser that was led here', () => {
+describe('a page of another site in a browser', () => {
   const own = () => new URL(server.url).host;
 
   test.each([
@@ -177,7 +177,7 @@ describe('a browser that was led here', () => {
     ['with a path behind ours', '127.0.0.1/evil.example'],
     ['under an address of the network', '192.168.1.10:4700'],
     ['under what is no name', 'a b'],
-  ])('%s is refused, whatever it asks for', async (_name, host) => {
+  ])('%s is refused for every path', async (_name, host) => {
     for (const path of ['/api/agents', '/healthz', '/metrics', '/nothing']) {
       const { status, body } = await raw(server.url, { host, ...bearer(server.token) }, path);
       expect([path, status]).toEqual([path, 403]);
@@ -185,21 +185,21 @@ describe('a browser that was led here', () => {
     }
   });
 
-  test('under no name at all is refused', async () => {
+  test('without a Host is refused', async () => {
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
     socket.end(`GET /api/agents HTTP/1.0\r\nAuthorization: Bearer ${server.token}\r\n\r\n`);
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 403 /);
   });
 
   test.each(['localhost:4700', 'LOCALHOST', '127.0.0.1', '127.1.2.3:1', '[::1]:4700'])(
-    'as %s it is at the right place',
+    'with the Host %s is served',
     async (host) => {
       expect((await raw(server.url, { host, ...bearer(server.token) })).status).toBe(200);
     },
   );
 
   test.each(['https://evil.example', 'null', 'file://', 'http://192.168.1.10', 'http://localhost.evil.example'])(
-    'by a page of %s is refused',
+    'from a page of %s is refused',
     async (origin) => {
       const { status, body } = await raw(server.url, { host: own(), origin, ...bearer(server.token) });
       expect(status).toBe(403);
@@ -208,13 +208,13 @@ describe('a browser that was led here', () => {
   );
 
   test.each(['http://localhost:3000', 'http://127.0.0.1', 'https://[::1]'])(
-    'by a page of %s is served',
+    'from a page of %s is served',
     async (origin) => {
       expect((await raw(server.url, { host: own(), origin, ...bearer(server.token) })).status).toBe(200);
     },
   );
 
-  test('names that were allowed are ours, and where we listen to the network the address that we are reached at', async () => {
+  test('allowed names are accepted, and on a network listener the address at which the backend was reached', async () => {
     const proxied = await server.another({ access: { allowedHosts: ['Tasks.example'] } });
     expect(
       (await raw(proxied.url, { host: 'tasks.example', origin: 'https://tasks.example', ...bearer(proxied.token) }))

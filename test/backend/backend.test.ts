@@ -100,7 +100,7 @@ async function readiness(url: string): Promise<Readiness> {
   return { status: response.status, ...((await response.json()) as Omit<Readiness, 'status'>) };
 }
 
-test('a backend says when it is ready, starts tasks, and ends in order on SIGTERM', async () => {
+test('a backend reports that it is ready, starts tasks, and exits in order on SIGTERM', async () => {
   const { child, url, ready } = await startBackend();
   expect(await ready).toBe(url);
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
@@ -125,7 +125,7 @@ test('a backend says when it is ready, starts tasks, and ends in order on SIGTER
   expect(await once(child, 'exit')).toEqual([0, null]);
 });
 
-test('it lives on while Temporal is away, says so, and is ready again when Temporal is', async () => {
+test('it continues while Temporal is unavailable, reports that, and becomes ready again with Temporal', async () => {
   const { child, url, ready } = await startBackend();
   await ready;
   await server.stop();
@@ -137,7 +137,7 @@ test('it lives on while Temporal is away, says so, and is ready again when Tempo
   expect(child.exitCode).toBeNull();
 });
 
-test('it lives on when Postgres throws it out, and is ready again', async () => {
+test('it continues when Postgres terminates its connections, and becomes ready again', async () => {
   const { child, url, ready } = await startBackend();
   await ready;
   for (let i = 0; i < 5; i++) {
@@ -147,7 +147,7 @@ test('it lives on when Postgres throws it out, and is ready again', async () => 
   expect(child.exitCode).toBeNull();
 });
 
-test('without its tables it is up but not ready, and says which migrations are missing', async () => {
+test('without its tables it runs but is not ready, and names the missing migrations', async () => {
   const empty = await emptyDatabase();
   try {
     const { url } = await startBackend(empty.url);
@@ -160,7 +160,7 @@ test('without its tables it is up but not ready, and says which migrations are m
   }
 });
 
-test('its token is made at the first start, kept at the next, and is in no log', async () => {
+test('its token is created at the first start, kept at the next, and is in no log', async () => {
   const first = await startBackend();
   const file = join(home, 'token');
   const token = (await readFile(file, 'utf8')).trim();
@@ -184,7 +184,7 @@ test('its token is made at the first start, kept at the next, and is in no log',
   expect((await ask(second.url, '/api/tasks', bearer)).status).toBe(200);
 });
 
-test('it does not listen to the network without a token that is there before, and says so in one line', async () => {
+test('it refuses in one line to listen to the network without an existing token', async () => {
   const fresh = await mkdtemp(join(tmpdir(), 'longhaul-backend-'));
   try {
     const missing = join(fresh, 'elsewhere');
@@ -216,7 +216,7 @@ test('it does not listen to the network without a token that is there before, an
   }
 });
 
-test('it says once that its port is taken; whose fault that is depends on who chose the port', async () => {
+test('it reports once that its port is taken; the exit code depends on whether the user chose the port', async () => {
   const stranger = createServer().listen(0, '127.0.0.1');
   await once(stranger, 'listening');
   const { port } = stranger.address() as AddressInfo;
@@ -232,7 +232,7 @@ test('it says once that its port is taken; whose fault that is depends on who ch
   stranger.close();
 });
 
-test('two backends on one database start each task once, through the death of one of them', async () => {
+test('two backends on one database start each task once, also if one of them is killed', async () => {
   const [one, two] = await Promise.all([startBackend(), startBackend()]);
   await Promise.all([one.ready, two.ready]);
   const insert = () =>

@@ -302,7 +302,7 @@ async function intakePass(): Promise<TaskId[]> {
 }
 
 test(
-  'beside any row that a program writes lists answer, and other tasks start',
+  'with any row that a program writes, lists respond and other tasks start',
   async () => {
     await fc.assert(
       fc.asyncProperty(rows, async (bad) => {

@@ -56,7 +56,7 @@ const named = (from: number, to: number): string[] => Array.from({ length: to - 
 const contents = ({ messages }: Timeline): string[] => messages.map(({ content }) => content);
 
 describe('a session', () => {
-  test('is answered with its newest messages, and says whether there are older ones', async () => {
+  test('has its newest messages, and states whether older ones exist', async () => {
     const id = await sessionWith(130);
     const newest = await timeline(id);
     expect(contents(newest)).toEqual(named(80, 130));
@@ -65,7 +65,7 @@ describe('a session', () => {
     expect(older.messages_before).toBeNull();
   });
 
-  test('has each message once over all pages, also where several are of one moment, of none, or come meanwhile', async () => {
+  test('has each message once over all pages, also with equal times, without times, and with messages added meanwhile', async () => {
     const id = await sessionWith(9);
     await server.sql`UPDATE messages SET created_at = '2020-01-01 00:00:04+00' WHERE session_id = ${id} AND content IN ('m3', 'm4', 'm5')`;
     await server.sql`UPDATE messages SET created_at = NULL WHERE session_id = ${id} AND content = 'm0'`;
@@ -77,7 +77,7 @@ describe('a session', () => {
     expect(all.slice(-4)).toEqual(['m6', 'm7', 'm8', 'late']);
   });
 
-  test('has fewer messages on a page where they are large, at least one, and none is left out', async () => {
+  test('has fewer messages on a page if they are large, at least one, and omits none', async () => {
     const id = await sessionWith(8, (n) => `${n}${'x'.repeat(n === 0 ? 3_000_000 : 900_000)}`);
     const page = await server.get(`/api/sessions/${id}`);
     expect(page.text.length).toBeLessThan(2_500_000);
@@ -85,7 +85,7 @@ describe('a session', () => {
     expect(all.map((text) => text[0]).join('')).toBe('01234567');
   });
 
-  test('has its newest tasks and changes, and says where there are more', async () => {
+  test('has its newest tasks and changes, and states whether there are more', async () => {
     const id = await sessionWith(0);
     await server.sql`
       INSERT INTO tasks (project_id, input, session_id, state, output_summary, created_at)

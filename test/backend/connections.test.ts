@@ -37,7 +37,7 @@ describe('limits', () => {
     [Number.POSITIVE_INFINITY, { proven: 9_744, unproven: 256 }],
     [128, { proven: 21, unproven: 7 }],
     [50, { proven: 12, unproven: 4 }],
-  ])('with %d descriptors some are left for the backend itself', (openFiles, limits) => {
+  ])('with %d descriptors some are reserved for the backend itself', (openFiles, limits) => {
     expect(connectionLimits(openFiles)).toEqual(limits);
   });
 });
@@ -45,7 +45,7 @@ describe('limits', () => {
 describe('connections without the token', () => {
   const from = (address: string): Socket => Object.defineProperty(new Socket(), 'remoteAddress', { value: address });
 
-  test('of the address that has most of them make room, the one that was silent longest first', () => {
+  test('of the address that has most of them are closed, the one that was silent longest first', () => {
     const refused: Socket[] = [];
     const connections = new Connections({ proven: 0, unproven: 3 }, (socket) => void refused.push(socket));
     const [health, first, second, third, fourth] = ['a', 'b', 'b', 'b', 'b'].map(from) as [Socket, Socket, Socket, Socket, Socket]; // prettier-ignore
@@ -56,7 +56,7 @@ describe('connections without the token', () => {
     expect(refused).toEqual([second, first]);
   });
 
-  test('make room no more once the token has come over them', () => {
+  test('are no longer closed once they have sent the token', () => {
     const refused: Socket[] = [];
     const connections = new Connections({ proven: 1, unproven: 1 }, (socket) => void refused.push(socket));
     const [known, next, other] = [from('a'), from('a'), from('a')];
@@ -70,7 +70,7 @@ describe('connections without the token', () => {
     expect(connections.prove(other)).toBe(true);
   });
 
-  test('that have to make room get a 503', async () => {
+  test('that are closed for others get a 503', async () => {
     const bounded = await server.another({ connections: { proven: 0, unproven: 3 } });
     const [oldest] = await silentOnes(bounded.url, 3);
     const said = text(oldest as Socket);
@@ -81,7 +81,7 @@ describe('connections without the token', () => {
   });
 });
 
-test('as many as may be with the token: the next one gets a 503, the others and health are served', async () => {
+test('with the token up to the limit: the next one gets a 503, the others and health are served', async () => {
   const bounded = await server.another({ connections: { proven: 2, unproven: 2 } });
   const message = await labSession(server.sql);
   const readers = [0, 1].map(
@@ -105,7 +105,7 @@ test('as many as may be with the token: the next one gets a 503, the others and 
   readers[1]?.terminate();
 });
 
-test('many readers that come at the same moment all get in', async () => {
+test('many readers that connect at the same moment are all served', async () => {
   const bounded = await server.another({ connections: { proven: 60, unproven: 5 } });
   const message = await labSession(server.sql);
   const url = `${bounded.url.replace('http', 'ws')}/api/sessions/${message.sessionId}/frames`;
@@ -114,7 +114,7 @@ test('many readers that come at the same moment all get in', async () => {
   for (const reader of readers) reader.terminate();
 });
 
-test('localhost is each of its addresses', async () => {
+test('localhost means each of its addresses', async () => {
   const named = await server.another({ listenAt: 'localhost', access: { listenHost: 'localhost' } });
   const { port } = new URL(named.url);
   for (const { address, family } of await lookup('localhost', { all: true })) {
@@ -125,7 +125,7 @@ test('localhost is each of its addresses', async () => {
   }
 });
 
-describe('a backend that may have few descriptors', () => {
+describe('a backend with few descriptors', () => {
   let home: string;
   let backend: BackendProcess | undefined;
   beforeAll(async () => {

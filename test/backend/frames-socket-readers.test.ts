@@ -34,7 +34,7 @@ afterAll(async () => {
 const upTo = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 const many = (message: LabMessage, count: number, text = 'x'): FrameBody[] => Array.from({ length: count }, () => delta(message, text)); // prettier-ignore
 
-test('readers that come at any moment, with any position, get each frame once and in order, from either backend', async () => {
+test('readers that connect at any moment, with any cursor, get each frame once and in order, from either backend', async () => {
   const arrival = fc.record({
     at: fc.integer({ min: 0, max: 40 }),
     back: fc.integer({ min: 0, max: 200 }),
@@ -87,7 +87,7 @@ test('all readers of a session get the same bytes', async () => {
   }
 });
 
-test('a hundred readers of one session cost one query a wake-up', async () => {
+test('a hundred readers of one session cost one query for each notification', async () => {
   const message = await labSession(sql);
   let queries = 0;
   const counting = new Proxy(sql, {
@@ -141,7 +141,7 @@ test('readers of several sessions that are written to at once cost one query tog
   await hub.close();
 });
 
-test('readers that come together without a position share their snapshots', async () => {
+test('readers that connect at the same time without a cursor share their snapshots', async () => {
   const message = await labSession(sql);
   await append(sql, message, many(message, 10));
   let transactions = 0;
@@ -161,7 +161,7 @@ test('readers that come together without a position share their snapshots', asyn
   await hub.close();
 });
 
-test('a reader that does not read is closed with its cursor, holds up nobody, and comes back without a gap', async () => {
+test('a reader that does not read is closed with its cursor, delays no other reader, and reconnects without a gap', async () => {
   const message = await labSession(sql);
   // A ping that a paused reader does not answer must not end it first, however slow the machine is.
   const server = await socketServer(hubs[0] ?? new FrameHub(sql), { limits: { pingMs: 600_000, takeMs: 600_000 } });
@@ -196,7 +196,7 @@ test('a reader that does not read is closed with its cursor, holds up nobody, an
   await server.close();
 });
 
-test('a reader that takes one message for ever is closed, too', async () => {
+test('a reader that does not finish one message is closed, too', async () => {
   const message = await labSession(sql);
   await sql`UPDATE messages SET status = 'complete', content = repeat('z', 30000000) WHERE id = ${message.messageId}`;
   const server = await socketServer(hubs[0] ?? new FrameHub(sql), { limits: { pingMs: 60_000, takeMs: 300 } });
@@ -210,7 +210,7 @@ test('a reader that takes one message for ever is closed, too', async () => {
   await server.close();
 });
 
-test('a client that does not answer pings is gone, one that does stays', async () => {
+test('a client that does not answer pings is disconnected, one that does stays', async () => {
   const message = await labSession(sql);
   const server = await socketServer(hubs[0] ?? new FrameHub(sql), { limits: { pingMs: 50, takeMs: 60_000 } });
   const silent = new FrameReader(server.url, message.sessionId, { after: 0, autoPong: false });

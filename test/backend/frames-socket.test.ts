@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const NOBODY = '00000000-0000-4000-8000-000000000000';
 
-test('a reader with a position gets what the log has above it, then what comes, each message an array', async () => {
+test('a reader with a cursor gets the frames of the log above it, then new ones, each message an array', async () => {
   const message = await labSession(sql);
   await append(sql, message, [delta(message, 'has it'), delta(message, 'before')]);
   const reader = new FrameReader(lab.url, message.sessionId, { after: 1 });
@@ -42,7 +42,7 @@ test('a reader with a position gets what the log has above it, then what comes, 
   await reader.leave();
 });
 
-test('without a position, below what was removed and above the end, a snapshot comes first', async () => {
+test('without a cursor, or with one below the removed frames or above the end, a snapshot comes first', async () => {
   const message = await labSession(sql);
   await append(sql, message, [{ type: 'warning', message: 'goes' }, delta(message, 'b'), delta(message, 'c')]);
   await sql`UPDATE sessions SET compacted_seq = 1 WHERE id = ${message.sessionId}`;
@@ -59,7 +59,7 @@ test('without a position, below what was removed and above the end, a snapshot c
   }
 });
 
-test('a frame passes as it is stored: numbers that JavaScript cannot hold, too', async () => {
+test('a frame is sent as it is stored, also numbers that JavaScript cannot represent', async () => {
   const message = await labSession(sql);
   const body = '{"big": 12345678901234567890, "exact": 1.50, "text": "\\u2028é\\u0001"}';
   await sql`INSERT INTO frames (session_id, seq, type, body) VALUES (${message.sessionId}, 1, 'warning', ${body}::text::jsonb)`;
@@ -96,7 +96,7 @@ test.each([
   expect(reader.messages).toEqual([]);
 });
 
-test('a session that is deleted ends its readers by a close code', async () => {
+test('a deleted session closes its readers with a close code', async () => {
   const message = await labSession(sql);
   const readers = [
     new FrameReader(lab.url, message.sessionId),
@@ -108,7 +108,7 @@ test('a session that is deleted ends its readers by a close code', async () => {
   for (const reader of readers) expect((await reader.closed).code).toBe(4410);
 });
 
-test('what a client says is not read, and too much of it ends its socket', async () => {
+test('messages of a client are not read, and a large one closes its socket', async () => {
   const message = await labSession(sql);
   const reader = new FrameReader(lab.url, message.sessionId, { after: 0 });
   await once(reader.socket, 'open');
@@ -121,14 +121,14 @@ test('what a client says is not read, and too much of it ends its socket', async
   expect((await reader.closed).code).toBe(1009);
 });
 
-test('without a handshake the route says that it is a socket', async () => {
+test('without a handshake the route responds that it is a socket', async () => {
   const response = await fetch(`${lab.url.replace('ws', 'http')}/api/sessions/${NOBODY}/frames`);
   expect(response.status).toBe(426);
   expect(response.headers.get('upgrade')).toBe('websocket');
   expect(await response.json()).toMatchObject({ status: 426, error_code: 'invalid_input' });
 });
 
-test('a handshake for another route is answered and its connection ended', async () => {
+test('a handshake for another route gets a response and its connection is closed', async () => {
   const { port } = new URL(lab.url);
   for (const [path, status] of [
     ['/plain', '200'],
@@ -152,7 +152,7 @@ test.each([
   [['longhaul.bearer.abc', 'longhaul.frames'], 'longhaul.frames'],
   [['longhaul.frames'], 'longhaul.frames'],
   [['longhaul.bearer.abc'], 'longhaul.bearer.abc'],
-])('of the protocols %j one is chosen, as browsers insist', async (protocols, chosen) => {
+])('of the protocols %j one is chosen, as browsers require', async (protocols, chosen) => {
   const message = await labSession(sql);
   const reader = new FrameReader(lab.url, message.sessionId, { after: 0, protocols });
   await once(reader.socket, 'open');
@@ -160,7 +160,7 @@ test.each([
   await reader.leave();
 });
 
-test('sockets are counted while they are open, and the lag of what comes live', async () => {
+test('open sockets are counted, and the lag of new frames is measured', async () => {
   const message = await labSession(sql);
   await append(sql, message, [delta(message, 'old')]);
   let open = 0;
@@ -181,7 +181,7 @@ test('sockets are counted while they are open, and the lag of what comes live', 
   expect(open).toBe(0);
 });
 
-test('a backend that stops says so to every reader, and waits for none that is gone', async () => {
+test('a backend that stops closes every socket with 1001, and does not wait for unresponsive readers', async () => {
   const message = await labSession(sql);
   const own = await socketServer(hub);
   const readers = Array.from({ length: 20 }, () => new FrameReader(own.url, message.sessionId, { after: 0 }));

@@ -39,7 +39,7 @@ test('tasks are counted by state, with how long the oldest has waited, and reque
   expect(valueOf(later, 'longhaul_oldest_pending_task_seconds')).toBe(0);
 });
 
-test('what workers have said stands beside them, each metric under one head, until they are silent', async () => {
+test('the metrics of workers are included, each under one header, until a worker stops exporting', async () => {
   const said = (worker: number, count: number): string =>
     `# HELP longhaul_said How much.\n# TYPE longhaul_said counter\nlonghaul_said{worker="${worker}"} ${count}\n` +
     `# TYPE longhaul_done counter\nlonghaul_done{worker="${worker}"} 1`;
@@ -57,7 +57,7 @@ test('what workers have said stands beside them, each metric under one head, unt
   expect(await server.sql`SELECT host FROM worker_metrics`).toEqual([{ host: 'lab/3' }]);
 });
 
-test('a worker counts its steps, how long tasks waited, failures by code, and the slots that Temporal gives out', async () => {
+test("a worker counts its steps, the waits of tasks, failures by code, and Temporal's slots", async () => {
   const lab: Lab = await startLab();
   try {
     const worker = await lab.startWorker();

@@ -26,7 +26,7 @@ test('the document is valid OpenAPI 3.1', async () => {
   expect(await new Validator().validate(broken)).toMatchObject({ valid: false });
 });
 
-test('it names what there is, each with the problems that it may answer with', () => {
+test('it lists every operation with its possible problems', () => {
   const { paths, components } = new Documented(document).document;
   const operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method} ${path}`),
@@ -78,7 +78,7 @@ test('it names what there is, each with the problems that it may answer with', (
   expect(document['security']).toEqual([{ token: [] }]);
 });
 
-test('each operation has a name of its own, that stays', () => {
+test('each operation has a unique, stable name', () => {
   const { paths } = new Documented(document).document;
   const names = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { operationId }]) => [`${method} ${path}`, operationId]),
@@ -124,7 +124,7 @@ test('a body is required where a request without one is refused, and only there'
   }
 });
 
-test('its frames are those of docs/frames.md, and hold for what a socket sends', async () => {
+test('its frame schemas match docs/frames.md and the frames that a socket sends', async () => {
   const documented = new Documented(document);
   const page = await readFile(new URL('../../docs/frames.md', import.meta.url), 'utf8');
   const [, table = ''] = page.split('\n| type | further fields |');
@@ -158,7 +158,7 @@ test('its frames are those of docs/frames.md, and hold for what a socket sends',
   expect(logged).toHaveLength(6);
 });
 
-test('an answer that is not as documented is noticed', () => {
+test('a response that differs from the document is detected', () => {
   const documented = new Documented(document);
   const agents = { method: 'GET', path: '/api/agents', status: 200, contentType: 'application/json' };
   documented.check({ ...agents, body: { items: [] } });

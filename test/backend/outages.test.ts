@@ -55,7 +55,7 @@ async function everything(): Promise<{ path: string; status: number; code: unkno
   );
 }
 
-test('a Postgres that hangs: everything is answered in time, and works again when it answers', async () => {
+test('while Postgres hangs every request gets a response in time, and works again afterwards', async () => {
   expect((await server.get('/api/agents')).status).toBe(200);
   proxy.loseAnswers();
   for (const { path, status, code, ms } of await everything()) {
@@ -71,7 +71,7 @@ test('a Postgres that hangs: everything is answered in time, and works again whe
   await expect.poll(faults, { timeout: 30_000 }).toEqual([]);
 });
 
-test('a 503 says that the request may have been carried out, and what to do', async () => {
+test('a 503 states that the request may have been carried out, and what to do', async () => {
   const lock = await hold(server.sql, (tx) => tx`LOCK TABLE tasks, projects IN ACCESS EXCLUSIVE MODE`);
   try {
     const key = { 'idempotency-key': 'perhaps' };
@@ -95,7 +95,7 @@ test('a 503 says that the request may have been carried out, and what to do', as
   }
 });
 
-test('a table that is locked: those that need it are told, those that do not are served', async () => {
+test('while a table is locked, requests that need it get a 503 and others are served', async () => {
   const lock = await hold(server.sql, (tx) => tx`LOCK TABLE available_agents IN ACCESS EXCLUSIVE MODE`);
   try {
     expect(await server.get('/api/agents')).toMatchObject(unreachable);
@@ -106,7 +106,7 @@ test('a table that is locked: those that need it are told, those that do not are
   expect((await server.get('/api/agents')).status).toBe(200);
 });
 
-test('Temporal away: tasks are taken and wait, and a wish to cancel is written', async () => {
+test('while Temporal is unavailable tasks are accepted and wait, and a cancel request is stored', async () => {
   const made = await server.post('/api/tasks', newTask());
   expect(made).toMatchObject({ status: 201, body: { state: 'pending' } });
   const id = String(made.body['id']);
@@ -117,7 +117,7 @@ test('Temporal away: tasks are taken and wait, and a wish to cancel is written',
   expect(await server.get(`/api/tasks/${id}`)).toMatchObject({ body: { cancel_reason: 'no more', actions: [] } });
 });
 
-test('nobody listens where Postgres was: everything is answered in time', async () => {
+test("while no process listens on Postgres' port every request gets a response in time", async () => {
   await proxy.close();
   for (const { path, status, code, ms } of await everything()) {
     expect([path, status, code]).toEqual([path, 503, 'service_unreachable']);

@@ -43,7 +43,7 @@ test('a request is listed, shown, answered once; the second answer gets the firs
   expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ body: { chosen: 'no' } });
 });
 
-test('allow and deny go by the kind of an option, never by its id', async () => {
+test('allow and deny choose by the kind of an option, never by its id', async () => {
   const id = await asked();
   expect(await server.post(`/api/permissions/${id}/answer`, { answer: 'deny' })).toMatchObject({
     status: 200,

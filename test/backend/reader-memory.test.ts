@@ -26,7 +26,7 @@ const FRAMES = 20;
 const TEXT = 'x'.repeat(40_000);
 const READERS = 40;
 
-test('readers that have read hold nothing of it while they wait for more', async () => {
+test('readers that have caught up hold no frames in memory while they wait', async () => {
   const database = await freshDatabase();
   const hub = new FrameHub(database.sql);
   const server = await socketServer(hub);

@@ -18,8 +18,8 @@ const BODIES: Readonly<Record<string, object>> = {
   '/api/permissions/{id}/answer': { answer: '1' },
 };
 
-describe('a query parameter that there is not', () => {
-  test('is refused by each operation, which names those that it has', async () => {
+describe('an unknown query parameter', () => {
+  test('is refused by each operation, and the response names the known ones', async () => {
     const { paths } = server.documented.document;
     const operations = Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, { parameters }]) => ({ path, method: method.toUpperCase(), parameters })),
@@ -85,7 +85,7 @@ describe('a refusal is in the log under its request id:', () => {
     expect(bounded.log.join('')).toContain(request_id);
   });
 
-  test('and what was in the wrong place of it is not', async () => {
+  test('and a token in a wrong place is not logged', async () => {
     await server.get(`/api/agents?${server.token}=1`);
     await server.get(`/api/tasks?state=${server.token}`);
     expect(server.log.join('')).not.toContain(server.token);

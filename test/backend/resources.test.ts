@@ -55,13 +55,13 @@ describe('projects', () => {
     expect(await server.post('/api/projects', body)).toMatchObject({ status, body: { error_code } });
   });
 
-  test('outside the allowed folders are refused', async () => {
+  test('outside LONGHAUL_PROJECT_ROOTS are refused', async () => {
     const bounded = await server.another({ projectRoots: [join(server.dir, 'elsewhere')] });
     const answer = await bounded.post('/api/projects', { path: await repository('three') });
     expect(answer).toMatchObject({ status: 422, body: { error_code: 'project_outside_roots' } });
   });
 
-  test('a page that there is not', async () => {
+  test('a page that does not exist', async () => {
     expect(await server.get('/api/projects?cursor=x')).toMatchObject({
       status: 400,
       body: { error_code: 'invalid_input' },
@@ -70,7 +70,7 @@ describe('projects', () => {
 });
 
 describe('agents', () => {
-  test('are listed by name, whoever listed them', async () => {
+  test('are listed by name, whichever program added them', async () => {
     await server.sql`INSERT INTO available_agents (name, supports_acp, install_path) VALUES ('aider', NULL, '/opt/aider')`;
     expect(await server.get('/api/agents')).toMatchObject({
       status: 200,
@@ -85,7 +85,7 @@ describe('agents', () => {
 });
 
 describe('sessions', () => {
-  test('a change that is on top of another names the task of the other', async () => {
+  test('a change that builds on another names the task of the other', async () => {
     const { sessionId, taskId: first } = await labSession(server.sql);
     const second = randomUUID();
     await server.sql`INSERT INTO tasks (id, project_id, input, session_id) VALUES (${second}, ${randomUUID()}, 'x', ${sessionId})`;
@@ -100,7 +100,7 @@ describe('sessions', () => {
     expect(await server.get(`/api/tasks/${second}`)).toMatchObject({ body: { change: { builds_on: first } } });
   });
 
-  test('are listed with how far their log is and what is open', async () => {
+  test('are listed with the position of their log and their open tasks', async () => {
     const message = await labSession(server.sql);
     const project_id = randomUUID();
     await server.sql`UPDATE sessions SET project_id = ${project_id} WHERE id = ${message.sessionId}`;
@@ -114,7 +114,7 @@ describe('sessions', () => {
     expect((await allOf('/api/sessions')).map(({ id }) => id)).toContain(message.sessionId);
   });
 
-  test('one has its timeline, with what is still streaming, and the frame that it stands at', async () => {
+  test('one has its timeline, with the unfinished message, and the number of the frame that it corresponds to', async () => {
     const message = await labSession(server.sql);
     const of = { message_id: message.messageId, chat_id: message.chatId };
     const call = { tool_call_id: 't', title: 'Edit', kind: 'edit', locations: [], content: [] };
@@ -156,7 +156,7 @@ describe('sessions', () => {
     });
   });
 
-  test('one that is not there, an id that is none, a page that there is not', async () => {
+  test('an unknown one, an invalid id, a page that does not exist', async () => {
     expect(await server.get(`/api/sessions/${randomUUID()}`)).toMatchObject({
       status: 404,
       body: { error_code: 'session_not_found' },
@@ -167,7 +167,7 @@ describe('sessions', () => {
 });
 
 describe('changes', () => {
-  test('are listed by state, session and task, and shown whole with their diff', async () => {
+  test('are listed by state, session and task, and shown with their complete diff', async () => {
     const message = await labSession(server.sql);
     const [pending, other] = [randomUUID(), randomUUID()];
     await server.sql`
@@ -189,7 +189,7 @@ describe('changes', () => {
     expect(await server.get(`/api/changes/${other}`)).toMatchObject({ status: 200, body: { diff: '', files: [] } });
   });
 
-  test('a diff that was cut says so, and the patch is there byte for byte', async () => {
+  test('a cut diff is marked as cut, and the patch is returned byte for byte', async () => {
     const patch = Buffer.from([0x2b, 0xe9, 0x00, 0x0a]);
     const [change] = await server.sql<{ id: string }[]>`
       INSERT INTO pending_changes (diff, patch) VALUES (${`+x\n${DIFF_CUT_LINE}\n`}, ${patch}) RETURNING id`;
@@ -205,7 +205,7 @@ describe('changes', () => {
     });
   });
 
-  test('by project, also where the task is gone', async () => {
+  test('are listed by project, also if the task was deleted', async () => {
     const message = await labSession(server.sql);
     const project_id = randomUUID();
     await server.sql`UPDATE sessions SET project_id = ${project_id} WHERE id = ${message.sessionId}`;
@@ -213,7 +213,7 @@ describe('changes', () => {
     expect(items((await server.get(`/api/changes?project_id=${project_id}`)).body)).toHaveLength(1);
   });
 
-  test('one that is not there, an id that is none, a filter that there is not', async () => {
+  test('an unknown one, an invalid id, an unknown filter', async () => {
     expect(await server.get(`/api/changes/${randomUUID()}`)).toMatchObject({
       status: 404,
       body: { error_code: 'change_not_found' },
@@ -225,7 +225,7 @@ describe('changes', () => {
 });
 
 describe('paths', () => {
-  test('that nobody serves, and methods that a path does not take', async () => {
+  test('that no route serves, and methods that a path does not accept', async () => {
     expect(await server.get('/api/nothing?token=x')).toMatchObject({
       status: 404,
       body: { error_code: 'route_not_found', detail: 'The path /api/nothing does not exist; see /api/openapi.json.' },
@@ -237,7 +237,7 @@ describe('paths', () => {
     expect(one).toMatchObject({ status: 405 });
   });
 
-  test('that are no paths', async () => {
+  test('that are malformed', async () => {
     const paths = [
       ['/api/tasks/%E0%A4%A', 'invalid_input'],
       ['/%', 'route_not_found'],
@@ -253,7 +253,7 @@ describe('paths', () => {
   });
 });
 
-test('a request keeps its id, unless that could not stand in a log', async () => {
+test('a request keeps its id, unless that is unsafe in a log', async () => {
   const kept = await server.get('/api/agents', { 'x-request-id': 'trace-1.2' });
   expect(kept.headers.get('x-request-id')).toBe('trace-1.2');
   const other = await server.get('/api/agents', { 'x-request-id': 'a b' });
@@ -261,7 +261,7 @@ test('a request keeps its id, unless that could not stand in a log', async () =>
 });
 
 test.each(['/healthz?x=1', '/readyz?x=1&x=2', '/metrics?collect[]=cpu'])(
-  '%s is answered: load balancers and scrapers append parameters',
+  '%s is served, because load balancers and scrapers append parameters',
   async (path) => {
     expect(await server.get(path)).toMatchObject({ status: 200 });
   },

@@ -62,7 +62,7 @@ describe('a task is retried', () => {
 });
 
 describe('a task is removed', () => {
-  test('with what belongs to it, and is then unknown', async () => {
+  test('with its rows, and is then unknown', async () => {
     const id = await make('cancelled');
     expect(await remove(id)).toMatchObject({ status: 200, body: { task_id: id, session: 'none', kept_result: null } });
     expect(await server.get(`/api/tasks/${id}`)).toMatchObject({ status: 404 });

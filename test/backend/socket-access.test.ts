@@ -18,7 +18,7 @@ async function refused(socket: WebSocket): Promise<number | undefined> {
   return response.statusCode;
 }
 
-test('frames come over a socket to whoever has the token, and to nobody else; open sockets are counted', async () => {
+test('a socket sends frames to callers with the token only; open sockets are counted', async () => {
   const message = await labSession(server.sql);
   await append(server.sql, message, [delta(message, 'a')]);
   const socket = socketTo(message.sessionId, ['longhaul.frames', `longhaul.bearer.${server.token}`]);

@@ -15,7 +15,7 @@ const submit = (more: object = {}, headers: Record<string, string> = {}): Promis
   server.post('/api/tasks', newTask(more), headers);
 const tasksInTable = async (): Promise<number> => (await server.sql`SELECT FROM tasks`).length;
 
-test('a task that is handed over is a row, and is shown', async () => {
+test('a submitted task is a row, and is shown', async () => {
   const made = await submit({ priority: 2, model: 'm' });
   expect(made.status).toBe(201);
   expect(made.body).toMatchObject({
@@ -34,7 +34,7 @@ test('a task that is handed over is a row, and is shown', async () => {
   expect(await server.get(`/api/tasks/${id}`)).toMatchObject({ status: 200, body: made.body });
 });
 
-test('a task goes on in a session, with its user message', async () => {
+test('a task continues a session, with its user message', async () => {
   const { body: first } = await submit();
   const [session] = await server.sql<{ id: string }[]>`
     INSERT INTO sessions (project_id, name) VALUES (${String(first['project_id'])}, 's') RETURNING id`;
@@ -45,7 +45,7 @@ test('a task goes on in a session, with its user message', async () => {
   ]);
 });
 
-describe('what cannot be done is refused before there is a row', () => {
+describe('an impossible request is refused before a row is inserted', () => {
   test.each([
     ['a priority out of range', { priority: 9 }, 400, 'invalid_input', /priority/],
     ['a field that there is not', { colour: 'red' }, 400, 'invalid_input', /colour/],
@@ -84,7 +84,7 @@ describe('what cannot be done is refused before there is a row', () => {
     expect(await tasksInTable()).toBe(before);
   });
 
-  test('what is wrong in the body is pointed at', async () => {
+  test('the response names the invalid field of the body', async () => {
     const { body } = await submit({ priority: 9, chat_id: 'x' });
     expect(body['errors']).toEqual([
       { pointer: '/chat_id', detail: expect.any(String) as string },
@@ -108,7 +108,7 @@ describe('what cannot be done is refused before there is a row', () => {
     expect(long).toMatchObject({ status: 400, body: { error_code: 'invalid_input' } });
   });
 
-  test('the longest input, in a script of long characters, is taken', async () => {
+  test('the longest input, in a script with four-byte characters, is accepted', async () => {
     const { status, body } = await submit({ input: '\u{10ffff}'.repeat(500_000) });
     expect(status).toBe(201);
     expect(String(body['input'])).toHaveLength(1_000_000);
@@ -116,7 +116,7 @@ describe('what cannot be done is refused before there is a row', () => {
 });
 
 describe('with an Idempotency-Key', () => {
-  test('the same request is one task and one answer, whatever has become of the task', async () => {
+  test('the same request creates one task and gets one response, whatever state the task has', async () => {
     const key = { 'idempotency-key': randomUUID() };
     const before = await tasksInTable();
     const first = await submit({}, key);
@@ -129,7 +129,7 @@ describe('with an Idempotency-Key', () => {
     expect(await tasksInTable()).toBe(before + 1);
   });
 
-  test('another request is refused, and its order of fields does not make it another', async () => {
+  test('another request is refused; the order of fields does not matter', async () => {
     const key = { 'idempotency-key': randomUUID() };
     await submit({}, key);
     expect(await submit({ input: 'do more' }, key)).toMatchObject({
@@ -153,13 +153,13 @@ describe('with an Idempotency-Key', () => {
     expect(await tasksInTable()).toBe(before + 1);
   });
 
-  test('a request that was refused leaves the key free', async () => {
+  test('a refused request does not use up its key', async () => {
     const key = { 'idempotency-key': randomUUID() };
     expect((await submit({ agent: 'gpt' }, key)).status).toBe(422);
     expect((await submit({}, key)).status).toBe(201);
   });
 
-  test('a key of yesterday makes a new task, and outdated ones are taken away', async () => {
+  test('a key of yesterday creates a new task, and outdated keys are removed', async () => {
     const [key, old] = [randomUUID(), randomUUID()];
     const first = await submit({}, { 'idempotency-key': key });
     await submit({}, { 'idempotency-key': old });
@@ -181,7 +181,7 @@ describe('with an Idempotency-Key', () => {
 });
 
 describe('tasks are listed', () => {
-  test('newest first, in pages, by state, project and session; rows that come meanwhile shift nothing', async () => {
+  test('newest first, in pages, by state, project and session; rows added meanwhile do not shift the pages', async () => {
     const project_id = randomUUID();
     const at = (n: number) => new Date(Date.UTC(2020, 0, 1, 0, 0, 0, n));
     // Some in one moment: the id decides. Two without a time, as adopted tables have: last.
@@ -205,7 +205,7 @@ describe('tasks are listed', () => {
     expect(new Set(seen.slice(-2))).toEqual(new Set(['n0', 'n1']));
   });
 
-  test('cut short where they are long, without losing what they are', async () => {
+  test('with long inputs cut, and all other fields complete', async () => {
     const { body } = await submit({ input: 'y'.repeat(5_000) });
     await server.sql`INSERT INTO pending_changes (task_id, files) VALUES (${String(body['id'])}, '[{}, {}]')`;
     const { body: page } = await server.get('/api/tasks?limit=1&state=pending');
@@ -231,7 +231,7 @@ describe('tasks are listed', () => {
     });
   });
 
-  test('a cursor far out of all times is an empty page, not a fault', async () => {
+  test('a cursor outside all times gives an empty page, not an error', async () => {
     for (const at of ['-9999999999999999', '9999999999999999']) {
       const cursor = Buffer.from(`${at} ${randomUUID()}`).toString('base64url');
       expect((await server.get(`/api/tasks?cursor=${cursor}`)).status).toBeLessThan(500);
@@ -240,7 +240,7 @@ describe('tasks are listed', () => {
 });
 
 describe('a task is cancelled', () => {
-  test('at once while nobody has started it, and a second time changes nothing', async () => {
+  test('at once while it has not started, and a second cancel changes nothing', async () => {
     const { body } = await submit();
     const id = String(body['id']);
     const stopped = await server.post(`/api/tasks/${id}/cancel`, { reason: 'wrong' });
@@ -252,7 +252,7 @@ describe('a task is cancelled', () => {
     expect(again).toMatchObject({ status: 200, body: { outcome: 'already_ended', task: { cancel_reason: 'wrong' } } });
   });
 
-  test('by a wish that is written, where it is about to run', async () => {
+  test('by a stored cancel request, if it is about to run', async () => {
     const { body } = await submit();
     const id = String(body['id']);
     await server.sql`UPDATE tasks SET claimed_at = now() WHERE id = ${id}`;
@@ -275,7 +275,7 @@ describe('a task is cancelled', () => {
   });
 });
 
-test('a task that is not there, and an id that is none', async () => {
+test('an unknown task, and an invalid id', async () => {
   expect(await server.get(`/api/tasks/${randomUUID()}`)).toMatchObject({
     status: 404,
     body: { error_code: 'task_not_found' },
@@ -283,7 +283,7 @@ test('a task that is not there, and an id that is none', async () => {
   expect(await server.get('/api/tasks/1')).toMatchObject({ status: 400, body: { error_code: 'invalid_input' } });
 });
 
-test('projects outside the allowed folders are refused by path, by id and by session, behind links, too', async () => {
+test('projects outside LONGHAUL_PROJECT_ROOTS are refused by path, by id and by session, behind links, too', async () => {
   const inside = join(server.dir, 'inside');
   await mkdir(inside);
   await symlink(server.repository, join(inside, 'link'));

@@ -32,7 +32,7 @@ async function onlyAnswer(bytes: Buffer | string): Promise<RawAnswer> {
   return answers[0] as RawAnswer;
 }
 
-describe('what is no request', () => {
+describe('bytes that are no HTTP request', () => {
   const post = (...headers: string[]) => ['POST /api/tasks HTTP/1.1', [HOST, JSON_TYPE, ...headers]] as const;
   const cases: readonly [string, () => Buffer, number, string][] = [
     ['no HTTP at all', () => Buffer.from('garbage\r\n\r\n'), 400, 'invalid_input'],
@@ -48,13 +48,13 @@ describe('what is no request', () => {
     ['two of them', () => requestText('GET /healthz HTTP/1.1', [HOST, 'Host: evil.example', 'Connection: close']), 400, 'invalid_input'],
     ['a proxy that is asked for', () => requestText('CONNECT example.com:443 HTTP/1.1', [HOST]), 405, 'method_not_allowed'],
   ]; // prettier-ignore
-  test.each(cases)('%s is answered with a problem document', async (_name, bytes, status, error_code) => {
+  test.each(cases)('%s get a problem document', async (_name, bytes, status, error_code) => {
     const answer = await onlyAnswer(bytes());
     expect([answer.status, problemIn(answer)['error_code']]).toEqual([status, error_code]);
     expect(answer.headers['connection']).toBe('close');
   });
 
-  test('it is answered after what was asked before it on the same connection', async () => {
+  test('the response comes after those to earlier requests of the connection', async () => {
     const { answers } = await exchange({
       url: server.url,
       bytes: Buffer.concat([requestText('GET /api/agents HTTP/1.1', [HOST, bearer()]), Buffer.from('garbage\r\n\r\n')]),
@@ -62,7 +62,7 @@ describe('what is no request', () => {
     expect(answers.map(({ status }) => status)).toEqual([200, 400]);
   });
 
-  test('a body that breaks off is no outage of Postgres', async () => {
+  test('an incomplete body is not reported as an outage of Postgres', async () => {
     const before = server.log.length;
     await onlyAnswer(requestText(...post(bearer(), 'Transfer-Encoding: chunked'), '5\r\n{"inp\r\nzz\r\n'));
     await server.get('/api/agents');
@@ -70,7 +70,7 @@ describe('what is no request', () => {
   });
 });
 
-describe('an answer that comes before the request is complete', () => {
+describe('a response that is sent before the request is complete', () => {
   const MUCH = 30_000_000;
   const body = Buffer.alloc(MUCH, 'x');
   const line = 'POST /api/tasks HTTP/1.1';
@@ -92,7 +92,7 @@ describe('an answer that comes before the request is complete', () => {
 describe('methods', () => {
   const id = randomUUID();
   const paths = ['/api/tasks', `/api/tasks/${id}/cancel`, `/api/sessions/${id}/frames`, '/api/openapi.json', '/healthz', '/readyz', '/metrics']; // prettier-ignore
-  test.each(paths)('%s names those that it takes when it is asked with another one', async (path) => {
+  test.each(paths)('%s lists its methods in the response to another one', async (path) => {
     const takes = path.endsWith('/cancel')
       ? ['POST']
       : path === '/api/tasks'
@@ -118,7 +118,7 @@ describe('a handshake', () => {
     },
   );
 
-  test('at a path that there is not is refused as any request', async () => {
+  test('at an unknown path is refused as any request', async () => {
     const answer = await onlyAnswer(requestText('GET /api/nothing HTTP/1.1', [HOST, bearer(), ...HANDSHAKE]));
     expect([answer.status, problemIn(answer)['error_code']]).toEqual([404, 'route_not_found']);
   });
@@ -132,13 +132,13 @@ describe('a handshake', () => {
     expect(answer.headers['sec-websocket-version']).toBe('13');
   });
 
-  test('that is none: the socket says what it is', async () => {
+  test('that is malformed: the response says that the path is a socket', async () => {
     const answer = await onlyAnswer(requestText(`GET /api/sessions/${randomUUID()}/frames HTTP/1.1`, [HOST, bearer(), 'Connection: close'])); // prettier-ignore
     expect([answer.status, problemIn(answer)['error_code']]).toEqual([426, 'invalid_input']);
     expect(answer.headers['upgrade']).toBe('websocket');
   });
 
-  test('frames that are none end the socket with 1002 and are no fault of ours', async () => {
+  test('malformed frames close the socket with 1002 and are not logged as an error of the backend', async () => {
     const handshake = requestText(`GET /api/sessions/${randomUUID()}/frames HTTP/1.1`, [HOST, bearer(), ...HANDSHAKE]);
     const before = server.log.length;
     // Reserved bits, not masked, an opcode that there is not.
@@ -149,7 +149,7 @@ describe('a handshake', () => {
     expect(levels.filter((level) => level > 30)).toEqual([]);
   });
 
-  test('an offer of another protocol is ignored, and its request served with its body', async () => {
+  test('an upgrade to another protocol is ignored, and the request is served with its body', async () => {
     const offer = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA'];
     const body = JSON.stringify({ project_path: server.repository, agent: 'demo', input: 'ä' });
     const post = [HOST, bearer(), ...offer, JSON_TYPE, `Content-Length: ${Buffer.byteLength(body)}`];
@@ -173,7 +173,7 @@ describe('a target with a host in it', () => {
   });
 
   test.each(['http://evil.example/api/agents', 'http://localhost@evil.example/healthz', 'HTTP://evil.example/'])(
-    '%s is refused, whatever Host says',
+    '%s is refused for every Host',
     async (target) => {
       const answer = await onlyAnswer(requestText(`GET ${target} HTTP/1.1`, [HOST, bearer(), 'Connection: close']));
       expect([answer.status, problemIn(answer)['error_code']]).toEqual([403, 'host_refused']);
@@ -203,7 +203,7 @@ describe('bodies', () => {
     onlyAnswer(requestText(`POST ${path} HTTP/1.1`, [HOST, bearer(), 'Connection: close', `Content-Length: ${Buffer.from(body).length}`, ...headers], body)); // prettier-ignore
 
   test.each([[[]], [[JSON_TYPE]], [[`${JSON_TYPE}; charset=utf-8`]], [[`${JSON_TYPE};Charset="UTF-8"`]]])(
-    'a cancel needs none, whatever type it names: %j',
+    'a cancel needs none, with any content type: %j',
     async (headers) => {
       const answer = await send(`/api/tasks/${randomUUID()}/cancel`, '', ...headers);
       expect([answer.status, problemIn(answer)['error_code']]).toEqual([404, 'task_not_found']);
@@ -214,7 +214,7 @@ describe('bodies', () => {
     expect((await send('/api/tasks', '', JSON_TYPE)).status).toBe(400);
   });
 
-  test('that are compressed, or no UTF-8, are refused and not read as something else', async () => {
+  test('that are compressed or not UTF-8 are refused, not misread', async () => {
     const compressed = await send('/api/tasks', '{}', JSON_TYPE, 'Content-Encoding: gzip');
     expect([compressed.status, problemIn(compressed)['error_code']]).toEqual([415, 'unsupported_media_type']);
     for (const charset of ['utf-16', '"UTF-16"', 'latin1', '']) {
@@ -244,7 +244,7 @@ describe('where the backend listens to the network', () => {
     expect(rule(host, local)).toBe(ours);
   });
 
-  test('a page at another address is refused, one at the address that we are reached at is served', async () => {
+  test('a page at another address is refused, one at the address of the backend is served', async () => {
     const address = Object.values(networkInterfaces()).flat().find((one) => one?.family === 'IPv4' && !one.internal)?.address ?? '127.0.0.1'; // prettier-ignore
     const open = await server.another({ listenAt: '0.0.0.0', access: { listenHost: '0.0.0.0' } });
     const url = `http://${address}:${new URL(open.url).port}`;

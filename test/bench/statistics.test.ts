@@ -32,7 +32,7 @@ describe('percentiles', () => {
 });
 
 describe('pairs', () => {
-  test('a slow moment of the machine that both sides see is no excess', () => {
+  test('a slow moment of the machine that affects both sides is no excess', () => {
     const pairs = [100, 100, 900].map((b) => ({ a: b + 50, b }));
     const { excess, a, ratio } = paired(pairs);
     expect(excess).toEqual({ p50: 50, p95: 50 });
@@ -49,7 +49,7 @@ describe('pairs', () => {
     expect(paired(pairs).excess.p50).toBe(2);
   });
 
-  test('sides take turns at going first, and each value stays with its side and its pair', async () => {
+  test('the two sides alternate in going first, and each value stays with its side and its pair', async () => {
     const order: string[] = [];
     const side = (name: string, plus: number) => async (index: number) => {
       order.push(`${name}${index}`);
@@ -74,7 +74,7 @@ describe('the report', () => {
     ...(target ? { target } : {}),
   });
 
-  test('a bound belongs to what it allows', () => {
+  test('a value equal to the bound meets the target', () => {
     expect(isMet(line({ figure: 'p50', atMost: 60 }))).toBe(true);
     expect(isMet(line({ figure: 'p50', atMost: 60 }, 60.1))).toBe(false);
     expect(isMet(line({ figure: 'p50', atLeast: 60 }))).toBe(true);

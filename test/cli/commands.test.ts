@@ -91,7 +91,7 @@ test.each([
   expect(result.out).toMatch(said);
 });
 
-test('Ctrl-C detaches: exit 0, the task goes on, and how to stop it is said', async () => {
+test('Ctrl-C detaches with exit code 0; the task continues, and the command prints how to stop it', async () => {
   const run = start(['run', '--agent', 'demo', 'wait for me']);
   const taskId = await newTask('wait for me');
   await open(taskId);
@@ -107,7 +107,7 @@ test('Ctrl-C detaches: exit 0, the task goes on, and how to stop it is said', as
   ]);
 });
 
-test('run whose reader leaves ends as SIGPIPE would end it, and says that the task continues', async () => {
+test('run whose reader leaves exits as after SIGPIPE, and reports that the task continues', async () => {
   const run = start(['run', '--agent', 'demo', 'read one line']);
   run.child.stdout?.once('data', () => run.child.stdout?.destroy());
   const taskId = await newTask('read one line');
@@ -123,7 +123,7 @@ test('run whose reader leaves ends as SIGPIPE would end it, and says that the ta
 });
 
 test.each([['doctor'], ['completion', 'bash'], ['run', '--help'], ['ls', '--json']])(
-  'a reader that leaves at once is no fault of longhaul %s',
+  'a reader that leaves at once is no error of longhaul %s',
   async (...words) => {
     const { child, result } = start(words);
     child.stdout?.destroy();
@@ -137,7 +137,7 @@ test.each([
   [['--', '-x'], '-x'],
   [['-- two'], '-- two'],
   [['so', '--priority', '2', '-x is wrong', '--model', '- odd', 'here'], 'so -x is wrong here'],
-])('the words %j are a task text, though they begin with a dash', async (words, input) => {
+])('the words %j are a task text, although they begin with a dash', async (words, input) => {
   const { out, err } = await longhaul('submit', '--agent', 'demo', ...words);
   expect(err).toBe('');
   expect(await sql`SELECT input FROM tasks WHERE id = ${out.trim()}`).toEqual([{ input }]);
@@ -186,7 +186,7 @@ test('a task can be submitted, listed, shown, cancelled twice, and has no diff',
   expect((await longhaul('watch', task.id)).code).toBe(3);
 });
 
-test('a task that went on after crashes is shown with its attempts, and as stopping when its cancel is asked for', async () => {
+test('a task that continued after crashes is shown with its attempts, and as stopping once a cancel is requested', async () => {
   const [task] = await sql<{ id: TaskId }[]>`
     INSERT INTO tasks (input, agent, state, phase, waits_until, claimed_at, run_id)
     VALUES ('survive', 'demo', 'running', 'working', now() + interval '50 min', now(), 'r') RETURNING id`;
@@ -220,7 +220,7 @@ test('a task that went on after crashes is shown with its attempts, and as stopp
   expect((await longhaul('show', id)).out).toContain('state     running, stopping');
 });
 
-test('cancelled while Temporal is away, each is told what holds for it', async () => {
+test('cancelled while Temporal is unavailable, each task gets the message for its state', async () => {
   const away = { TEMPORAL_ADDRESS: '127.0.0.1:1' };
   const cancelled = async (input: string, row: { claimed?: boolean; run?: string; ends?: boolean }) => {
     const [task] = await sql<{ id: TaskId }[]>`
@@ -272,7 +272,7 @@ test.each([
   expect(err).not.toMatch(/\n\s+at /);
 });
 
-test('services that are not there are exit 4 and name the way to start them', async () => {
+test('missing services are exit code 4, and the message says how to start them', async () => {
   const none = await start(['ls'], { DATABASE_URL: '' }).result;
   expect(none).toMatchObject({ code: 4, err: expect.stringContaining('longhaul up -d') as string });
   const away = await start(['ls', '--json'], { DATABASE_URL: 'postgres://u:p@127.0.0.1:9/x' }).result;

@@ -105,7 +105,7 @@ test.each([
   expect(await leftovers()).toEqual([]);
 });
 
-test('a service that does not start fails the demo with what it said last', { timeout: LONG_MS }, async () => {
+test('a service that does not start fails the demo with its last output', { timeout: LONG_MS }, async () => {
   const programs = join(temporary, 'programs');
   await mkdir(programs);
   await writeFile(join(programs, 'temporal'), '#!/bin/sh\necho "the disk is made of cheese" >&2\nexit 1\n', { mode: 0o755 }); // prettier-ignore

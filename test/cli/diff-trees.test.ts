@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => lab.close());
 
 test(
-  `of ${TREES} random trees git applies from what the command prints what the commit holds`,
+  `for ${TREES} random trees, applying the printed patch gives the tree of the commit`,
   { timeout: TREES * 20_000 },
   async () => {
     const project = await lab.project({});

@@ -38,7 +38,7 @@ const treeOf = (project: ChangeProject, commit: string): Promise<string> =>
 const jsonOf = async (...args: string[]): Promise<Record<string, unknown>> =>
   JSON.parse((await lab.longhaul(lab.root, 'diff', ...args, '--json')).stdout.toString()) as Record<string, unknown>;
 
-test('7,000 small files and a long text come whole out of a pipe; for reading they are cut, and --json says so', async () => {
+test('7,000 small files and a long text are complete in a pipe; in a terminal they are cut, and --json marks the cut', async () => {
   const project = await newProject();
   const many = Object.fromEntries(
     Array.from({ length: 7_000 }, (_, at) => [`many/${at}.txt`, `content of ${at}\n`.repeat(9)]),
@@ -89,7 +89,7 @@ test('bytes that are not UTF-8 pass through, in names and in contents; in JSON e
   ]);
 });
 
-test('a change of modes says which, and is applied', async () => {
+test('a change of modes is shown with its modes, and is applied', async () => {
   const project = await newProject({ 'run.sh': '#!/bin/sh\n', gone: 'gone\n' });
   const task = await changed(project, async (worktree) => {
     await chmod(path.join(worktree, 'run.sh'), 0o755);
@@ -133,7 +133,7 @@ test('a binary file whose folder ends with a blank, which git apply cannot read 
   expect(await treeIdOf(mine)).toBe(await treeOf(project, task.commit));
 });
 
-test('a link that was renamed below the folder that took its place is applied', async () => {
+test('a link that was moved into the folder that replaces it is applied', async () => {
   const project = await newProject({ there: { link: 'nowhere' }, 'a.txt': 'a\n' });
   const task = await changed(project, async (worktree) => {
     await rm(path.join(worktree, 'there'));
@@ -153,7 +153,7 @@ test.each([
   ],
   ['leads to a name that is too long for a file', { 'below/there': { link: 'long'.repeat(70) } }],
 ])(
-  'a folder in the place of a link that %s, which git apply refuses: nothing is printed, and the recipe that is named works',
+  'a folder that replaces a link that %s, which git apply refuses: nothing is printed, and the suggested commands work',
   async (_, links: Files) => {
     const project = await newProject({ ...links, 'a.txt': 'a\n' });
     const task = await changed(project, async (worktree) => {
@@ -178,7 +178,7 @@ test.each([
   ['to a file', { there: { link: 'a.txt' } }],
   ['through a folder that does not exist', { there: { link: 'nowhere/../there' } }],
   ['out of the repository', { there: { link: '../../somewhere' } }],
-])('a folder in the place of a link %s, which git applies, is applied', async (_, files: Files) => {
+])('a folder that replaces a link %s, which git applies, is applied', async (_, files: Files) => {
   const project = await newProject({ 'a.txt': 'a\n', ...files });
   const task = await changed(project, async (worktree) => {
     await rm(path.join(worktree, 'there'));
@@ -192,7 +192,7 @@ test.each([
 const EMPTY_PATCH = { patch: null, diff: null };
 
 test.each(['no row of a change', 'a change without diff and patch'])(
-  'a task whose worktree was kept, with %s: exit code 1, and a sentence that says where its work is',
+  'a task whose worktree was kept, with %s: exit code 1, and a message that names where its work is',
   async (what) => {
     const project = await newProject();
     const task = await changed(project, (worktree) => writeFiles(worktree, { 'new.txt': 'new\n' }));
@@ -217,7 +217,7 @@ test.each(['no row of a change', 'a change without diff and patch'])(
   },
 );
 
-test('a change that was stored without its text and its patch is refused, with its commit', async () => {
+test('a change that was stored without diff and patch is refused; the message names its commit', async () => {
   const project = await newProject();
   const task = await changed(project, (worktree) => writeFiles(worktree, { 'new.txt': 'new\n' }));
   const { sql } = lab.database;
@@ -229,7 +229,7 @@ test('a change that was stored without its text and its patch is refused, with i
   );
 });
 
-test('--session is the sum of the tasks of a session, and takes its tree out of the first base', async () => {
+test("--session prints the sum of the session's tasks, from the first base", async () => {
   const project = await newProject({ 'a.txt': 'a\n', 'b.txt': 'b\n' });
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n', 'new.txt': 'new\n' }));
   const second = await changed(
@@ -255,7 +255,7 @@ test('--session is the sum of the tasks of a session, and takes its tree out of 
   expect(await treeIdOf(mine)).toBe(await treeOf(project, second.commit));
 });
 
-test('--session leaves out what came before the session began anew, and says so', async () => {
+test('--session omits the changes before the session began anew, and reports that', async () => {
   const project = await newProject({ 'a.txt': 'a\n' });
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'old.txt': 'old\n' }));
   const base = await project.repository.git('rev-parse', 'HEAD');
@@ -288,7 +288,7 @@ test('--session takes the id of the session; the change of a removed task is in 
   });
 });
 
-test('--session where git no longer has the base of a removed task says that its change is not in the sum', async () => {
+test('--session reports that the change of a removed task is not in the sum if git no longer has its base', async () => {
   const project = await newProject({ 'a.txt': 'a\n' });
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'removed.txt': 'removed\n' }));
   const second = await changed(project, (worktree) => writeFiles(worktree, { 'b.txt': 'B\n' }), first);
@@ -303,7 +303,7 @@ test('--session where git no longer has the base of a removed task says that its
   expect(await jsonOf('--session', second.taskId)).toMatchObject({ changes: 1, begins_after_removed_task: true });
 });
 
-test('--session names a task whose work was kept and so is not in the sum; the id of a session alone says what to do', async () => {
+test('--session names a task whose work was kept and is not in the sum; for the id of a session alone the message says what to do', async () => {
   const project = await newProject({ 'a.txt': 'a\n' });
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n' }));
   const { sql } = lab.database;
@@ -328,7 +328,7 @@ test('--session names a task whose work was kept and so is not in the sum; the i
   });
 });
 
-test('under a change on top of another, diff and run name the other and the sum that applies without it', async () => {
+test('for a change that builds on another, diff and run name the other and the command for the sum', async () => {
   const project = await newProject({ 'a.txt': 'a\n' });
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n' }));
   const second = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'AA\n' }), first);
@@ -355,7 +355,7 @@ test('under a change on top of another, diff and run name the other and the sum 
   expect(await lab.take(mine, '--session', second.taskId)).toMatchObject({ code: 0, stderr: '' });
 });
 
-test('a submodule that moved, which git apply passes over, is refused with nothing printed', async () => {
+test('a submodule that moved, which git apply skips, is refused with nothing printed', async () => {
   const project = await newProject();
   const library = await makeRepository(path.join(lab.root, 'library'), { 'lib.js': 'one\n' });
   const first = await library.git('rev-parse', 'HEAD');
@@ -377,7 +377,7 @@ test('a submodule that moved, which git apply passes over, is refused with nothi
   expect(await gitIn(mine, 'write-tree')).toBe(await treeOf(project, task.commit));
 });
 
-test('of a change of another program, without a patch, the text is printed where it is all of it', async () => {
+test("the diff of another program's change without a patch is printed if it is complete", async () => {
   const { sql } = lab.database;
   const queue = async (diff: string): Promise<string> => {
     const [task] = await sql<{ id: string }[]>`INSERT INTO tasks (input, state) VALUES ('x', 'completed') RETURNING id`;

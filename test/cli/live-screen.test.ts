@@ -94,7 +94,7 @@ test.each([
   [80, 24],
   [200, 50],
 ])(
-  'on %d columns, resized and typed into in mid-stream, each line stands once and no word is cut',
+  'on %d columns, resized and typed into in mid-stream, each line is shown once and no word is cut',
   async (cols, rows) => {
     const { terminal, message, say, end } = await run(`at ${cols} columns`, { cols, rows });
     const stream = async (from: number, to: number): Promise<void> => {
@@ -135,7 +135,7 @@ test.each([
   },
 );
 
-test('Ctrl-C in a terminal leaves: the tool is still at work, the task continues, and the rows fit', async () => {
+test('Ctrl-C in a terminal detaches: the tool still runs, the task continues, and the rows fit', async () => {
   const { terminal, message, say } = await run('leave me', { cols: 40, rows: 12 });
   await say(delta(message, 'So far'), call(message, 'in_progress'));
   await terminal.shows('◌ Run');
@@ -153,7 +153,7 @@ test('Ctrl-C in a terminal leaves: the tool is still at work, the task continues
   await terminal.close();
 });
 
-test('a window that shrinks to two rows and grows again keeps no live line, and nothing is cleared from its first row', async () => {
+test('a window that shrinks to two rows and grows again shows no stale live line, and no clear begins in its first row', async () => {
   const { terminal, say, end } = await run('small', { cols: 50, rows: 8 });
   await say({ type: 'task_state', state: 'running', phase: 'starting', attempt: 1 });
   await terminal.shows('starting the agent');

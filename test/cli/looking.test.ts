@@ -80,7 +80,7 @@ async function inputs(...args: string[]): Promise<string[]> {
   return (JSON.parse(stdout) as { input: string }[]).map(({ input }) => input);
 }
 
-test('ls finds tasks by project, words, state, session and the state of their change', async () => {
+test('ls finds tasks by project, text, state, session and the state of their change', async () => {
   const [one, other] = [await addProject('shop', shop), await addProject('other', '/nowhere/other')];
   const session = await addSession('s', one);
   const changed = await addTask({ input: 'Fix the Login form', project: one, session });
@@ -130,7 +130,7 @@ test('ls --sessions lists sessions by their newest task, and run takes the begin
   await sql`DELETE FROM sessions`;
 });
 
-test('the ids of a change and of a permission lead to their task; several that begin alike are listed', async () => {
+test('the ids of a change and of a permission find their task; an ambiguous beginning is refused with the candidates', async () => {
   const taskId = await addTask({ input: 'has both' });
   const change = await addChange(taskId, 'pending');
   const permission = randomUUID();
@@ -146,7 +146,7 @@ test('the ids of a change and of a permission lead to their task; several that b
   expect((await longhaul('show', 'ffffffff')).stderr).toContain('There is no task ffffffff');
 });
 
-test('retry hands over the same task: in the session that it was given, else in one of its own', async () => {
+test('retry submits the same task, in its given session or in a new one', async () => {
   const project = await addProject('retried', shop);
   const session = await addSession('given', project);
   const given = await addTask({ input: 'again\nplease', project, session, state: 'failed' });
@@ -176,7 +176,7 @@ test('retry hands over the same task: in the session that it was given, else in 
   });
 });
 
-test('rm removes what is of the task alone, never one at work, and asks first', async () => {
+test('rm removes only what belongs to the task, never a running task, and asks first', async () => {
   const project = await addProject('removed', shop);
   const session = await addSession('two tasks', project);
   const [gone, stays] = [

@@ -42,7 +42,7 @@ afterAll(async () => {
 
 const inHome = (...args: string[]) => longhaul(path.join(dir, 'home'), args, { PATH: `${dir}:${process.env['PATH']}` });
 
-test('psql gets the password by its environment, and all that was typed after its name', async () => {
+test('psql gets the password by its environment, and all arguments after its name', async () => {
   const ran = await inHome('psql', '-X', '--csv', '-c', 'SELECT 1', '-v', 'a=b c');
   expect(ran).toMatchObject({ code: 7, stderr: '' });
   const [option, address, ...rest] = ran.stdout.trimEnd().split('\n');
@@ -52,20 +52,20 @@ test('psql gets the password by its environment, and all that was typed after it
   expect(rest).toEqual(['-X', '--csv', '-c', 'SELECT 1', '-v', 'a=b c', `PGPASSWORD=${password}`]);
 });
 
-test('where there is no psql, one sentence says what to install and where the password is', async () => {
+test('without psql one message says what to install and where the password is', async () => {
   const { code, stderr } = await longhaul(path.join(dir, 'home'), ['psql'], { PATH: path.join(dir, 'none') });
   expect(code).toBe(2);
   expect(stderr).toMatch(/^longhaul: psql is not on PATH: .*PGPASSFILE[^\n]*\n$/);
 });
 
-test('where no database is known, psql says what to start', async () => {
+test('without a database the message of psql says what to start', async () => {
   expect(await longhaul(path.join(dir, 'other'), ['psql'])).toMatchObject({
     code: 4,
     stderr: expect.stringContaining('longhaul up -d') as string,
   });
 });
 
-test('status shows the address without the password, with --json whole, and single values for scripts', async () => {
+test('status prints the address without the password, with --json including it, and single values for scripts', async () => {
   const { stdout: json } = await inHome('status', '--json');
   expect(json).toContain(password);
   const text = placesText(JSON.parse(json) as Status);

@@ -10,7 +10,7 @@ import type { ChatId, MessageId, SessionId, TaskId } from '../../contract/ids.ts
 
 const plain = painter({ isTTY: false });
 
-test('an agent cannot steer the terminal', () => {
+test('output of an agent cannot control the terminal', () => {
   const evil = 'a\u001b[2Jb\u001b]0;title\u0007c\u009b31md\r\ne\rf\u202eg\u0008';
   const shown = harmless(evil);
   // oxlint-disable-next-line no-control-regex -- that is what must not be there
@@ -18,7 +18,7 @@ test('an agent cannot steer the terminal', () => {
   expect(shown.replaceAll('\ufffd', '')).toBe('abcd\ne\nfg');
 });
 
-test('text is cut and broken by the columns that it takes', () => {
+test('text is cut and wrapped by its width in columns', () => {
   expect(widthOf('日本')).toBe(4);
   expect(widthOf('e\u0301')).toBe(1);
   expect(widthOf('🎉')).toBe(2);
@@ -28,7 +28,7 @@ test('text is cut and broken by the columns that it takes', () => {
   for (const line of wrap('日本語テキスト '.repeat(10), 11)) expect(widthOf(line)).toBeLessThanOrEqual(11);
 });
 
-test('times read as people say them', () => {
+test('durations are readable', () => {
   expect([0, 450, 12_000, 59_700, 200_000, 7_300_000].map(seconds)).toEqual([
     '0.0 s',
     '0.5 s',
@@ -68,7 +68,7 @@ function shownOn(written: string): string[] {
   return lines;
 }
 
-test('on a terminal the bottom is drawn again and only what stays remains', () => {
+test('on a terminal the live lines are redrawn and only permanent lines remain', () => {
   let written = '';
   const screen = liveScreen({ write: (text) => (written += text), columns: 21, rows: 10 }, plain);
   let bottom = ['tool one', 'working'];
@@ -133,7 +133,7 @@ const command = (status: 'completed' | 'failed', text: string, kind = 'execute')
   return { type: 'tool_call', ...of, call };
 };
 
-test('of what a command printed the end is shown, and the rest is counted', () => {
+test("the end of a command's output is shown, and the rest is counted", () => {
   const printed = Array.from({ length: 9 }, (_, index) => `line ${index + 1}`).join('\n');
   expect(story([command('completed', `\`\`\`console\n${printed}\n\`\`\``)])).toEqual([
     '  ✓ Run it',
@@ -145,7 +145,7 @@ test('of what a command printed the end is shown, and the rest is counted', () =
   expect(story([command('failed', 'no \u001b[2Jsuch file', 'read')])).toEqual(['  ✗ Run it', '    │ no such file']);
 });
 
-test('colours of an agent are taken out of its text, wherever that is cut', () => {
+test("colours are removed from an agent's text, wherever that is split", () => {
   const said = 'a \u001b[1;32mgreen\u001b[0m word\r\nand \u001b]0;a title\u0007the \u001b]8;;http://x\u001b\\rest\n';
   const cuts = said.split('').map((_, at) => [said.slice(0, at + 1), said.slice(at + 1)]);
   for (const pieces of [[said], said.split(''), ...cuts]) {
@@ -176,7 +176,7 @@ test('a paragraph below a line of another kind begins without empty lines, one b
   ]);
 });
 
-test('another attempt says why', () => {
+test('another attempt is shown with its reason', () => {
   const attempt = (number: number, error_code?: 'worker_lost' | 'agent_crashed'): FrameBody => ({
     type: 'task_state',
     state: 'running',
@@ -191,7 +191,7 @@ test('another attempt says why', () => {
   ]);
 });
 
-test('a task that waits for a limit says how long, or until when by the clock here', () => {
+test('a task that waits for a limit is shown with the duration, or with the local time', () => {
   const until = new Date(2030, 0, 2, 15, 4, 5);
   const waiting = { type: 'task_state', state: 'running', phase: 'waiting_limit' } as const;
   const starting = { ...waiting, phase: 'starting', attempt: 2, error_code: 'usage_limit' } as const;
@@ -221,7 +221,7 @@ test('a task that waits for a limit says how long, or until when by the clock he
   expect(stateAt(2, 15, 4, 6)).toBe('waiting_limit, until 15:04:05');
 });
 
-test('a task at work whose cancel was asked for is stopping, until its changes are collected', () => {
+test('a running task whose cancel was requested is shown as stopping until its changes are collected', () => {
   const asked = '2030-01-02T15:04:05.000Z';
   const row = { id: 'abcdefgh', state: 'running', cancel_requested_at: asked, created_at: null, input: 'do it' };
   const tasks = ['working', 'waiting_limit', 'collecting'].map((phase) => ({ ...row, phase }) as TaskDescription);
@@ -229,11 +229,11 @@ test('a task at work whose cancel was asked for is stopping, until its changes a
   expect(lines.map((line) => line.split(/ {2,}/)[1])).toEqual(['stopping', 'stopping', 'collecting']);
 });
 
-test('who leaves does not see the tool fail that goes on', () => {
+test('after detaching, a tool that still runs is not shown as failed', () => {
   expect(story([tool('in_progress')], { continues: true })).toEqual(['  ▸ Edit t', '  ▸ Edit t (still running)']);
 });
 
-test('a service that goes away is told of once, and when it is back', () => {
+test('a service that becomes unavailable is reported once, and again when it is available', () => {
   const said: string[] = [];
   const tell = makeChangeNotifier((text) => said.push(text));
   for (const reached of [true, true, false, false, true, true]) tell('the database', reached);
@@ -283,7 +283,7 @@ test('columns of wide names line up', () => {
   expect(new Set(starts).size).toBe(1);
 });
 
-test('while old frames are shown, no live line shows a duration: it would be how long ago they were written', () => {
+test('while old frames are shown no live line shows a duration, because it would be the age of the frames', () => {
   let bottom: () => readonly unknown[] = () => [];
   const seen: number[] = [];
   const look = (): void => void seen.push(bottom().length);
@@ -308,12 +308,12 @@ test('while old frames are shown, no live line shows a duration: it would be how
   expect(bottom()).toHaveLength(3);
 });
 
-test('piped, an entry of a plan is printed when it is new and when it is done, not when it begins', () => {
+test('in a pipe, an entry of a plan is printed when it is new and when it is done, not when it begins', () => {
   const lines = [plan('pending', 'pending'), plan('in_progress', 'pending'), plan('completed', 'in_progress')];
   expect(story([...lines, plan('completed', 'completed')])).toEqual(['  ☐ one', '  ☐ two', '  ☑ one', '  ☑ two']);
 });
 
-test('piped, a task reads as a story of plain lines', () => {
+test('in a pipe, a task is printed as plain lines', () => {
   expect(
     story([
       { type: 'message', ...of, role: 'user', content: 'please\nfix\nit\nnow', status: 'complete' },

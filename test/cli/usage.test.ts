@@ -54,20 +54,20 @@ test.each([
   [['agents', 'ad', 'x'], "unknown command 'ad': expected add, remove or nothing. See `longhaul agents --help`."],
   [['completion', 'tcsh'], 'shell: expected one of bash, zsh, fish, found "tcsh". See `longhaul completion --help`.'],
   [['gc', '--refs', 'old'], '--refs: expected a number of days, found "old". See `longhaul gc --help`.'],
-])('longhaul %j is wrong usage: one line that says what to do', async (words, expected) => {
+])('longhaul %j is wrong usage: one line with what to do', async (words, expected) => {
   const said: string[] = [];
   const program = await makeProgram(words, (error) => said.push(error.message));
   await expect(parseWords(program, words)).rejects.toBeInstanceOf(CommanderError);
   expect(said).toEqual([expected]);
 });
 
-test('as a process, wrong usage ends with 2, with --json as a problem document', async () => {
+test('as a process, wrong usage exits with code 2, with --json as a problem document', async () => {
   const { code, stdout, stderr } = await longhaul(home, ['ls', '--limt', '--json']);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(JSON.parse(stderr)).toMatchObject({ error_code: 'invalid_input', title: 'invalid input' });
 });
 
-test('what the machine refuses is one line, not a fault of ours', () => {
+test('a refusal of the operating system is one line, not an internal error', () => {
   const said: string[] = [];
   const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => said.push(String(text)) > 0);
   const full = Object.assign(new Error("ENOSPC: no space left on device, mkdir '/x'"), { code: 'ENOSPC' });
@@ -136,14 +136,14 @@ test('the scripts for zsh and fish name every command', async () => {
   for (const command of program.commands) expect(fish).toContain(`-a ${command.name()} -d`);
 });
 
-test('gc where there is no home removes nothing, and makes none', async () => {
+test('gc without a home removes nothing and creates none', async () => {
   const nowhere = join(home, 'nowhere');
   const { stdout } = await longhaul(nowhere, ['gc'], { LONGHAUL_CACHE: join(home, 'no-cache') });
   expect(stdout).toContain('nothing to remove');
   expect(await readdir(home)).not.toContain('nowhere');
 });
 
-test('colours are for terminals: never in a pipe, not even forced', async () => {
+test('colours are printed to terminals only, never in a pipe, even if forced', async () => {
   const { code, stdout } = await longhaul(home, ['doctor'], { FORCE_COLOR: '3' });
   expect(code).toBe(0);
   expect(stdout).toContain('✓ git');

@@ -21,7 +21,7 @@ afterEach(async () => {
 
 const PID = 4711;
 
-test('an answer that comes late is waited for, and the wait is announced once', async () => {
+test('a late response is waited for, and the wait is announced once', async () => {
   const announced: number[] = [];
   proxy.loseAnswers();
   const onBusy = (pid: number): void => {
@@ -32,7 +32,7 @@ test('an answer that comes late is waited for, and the wait is announced once', 
   expect(announced).toEqual([PID]);
 });
 
-test('a server that runs and does not answer within the bound is busy', async () => {
+test('a server that runs and does not respond within the bound is busy', async () => {
   proxy.loseAnswers();
   expect(await waitWhileBusy(sql, { findServer: async () => PID, onBusy: () => {}, boundMs: 0 })).toBe(PID);
 });

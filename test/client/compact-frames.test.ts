@@ -33,7 +33,7 @@ function keep(pool: Sql): { said: Said[]; stop: () => Promise<void> } {
   return { said, stop };
 }
 
-test('a backend that starts compacts what is there, says so, and stops when it is told', async () => {
+test('a backend that starts compacts existing logs, reports it, and stops on request', async () => {
   const { sessionId, messageId, chatId } = await labSession(sql);
   const body = JSON.stringify({ message_id: messageId, chat_id: chatId, content: 'x' });
   await sql`INSERT INTO frames (session_id, seq, type, body, at)
@@ -47,7 +47,7 @@ test('a backend that starts compacts what is there, says so, and stops when it i
   await stop();
 });
 
-test('while Postgres is away it says nothing and goes on', async () => {
+test('while Postgres is unavailable it reports nothing and continues', async () => {
   const nowhere = connect('postgres://longhaul@127.0.0.1:1/longhaul');
   let asked = 0;
   const counting = new Proxy(nowhere, {

@@ -41,7 +41,7 @@ test('a follower gets the frames of its task only, from the first to the end', a
   expect((await reading).map((frame) => frame.seq)).toEqual([2, 4, 5]);
 });
 
-test('a follower that comes first waits until the task has a session', async () => {
+test('a follower that connects early waits until the task has a session', async () => {
   const taskId = randomUUID() as TaskId;
   await sql`INSERT INTO tasks (id, project_id, input) VALUES (${taskId}, ${randomUUID()}, 'x')`;
   const reading = collect(taskId);

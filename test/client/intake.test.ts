@@ -82,7 +82,7 @@ async function rowOf(id: TaskId) {
 const started = (id: TaskId) => expect.poll(async () => (await rowOf(id))?.run_id, { timeout: 15_000 }).toBeTruthy();
 const finish = (id: TaskId) => sql`UPDATE tasks SET state = 'completed', ended_at = clock_timestamp() WHERE id = ${id}`;
 
-test('a plainly inserted row is started at once, and the Web UI can tell what it is', async () => {
+test('a row that a program inserts is started at once, and the Web UI describes it', async () => {
   const intake = startOne();
   await intake.working;
   const insertedAt = performance.now();
@@ -139,14 +139,14 @@ test('tasks of a session start one after another, by queue position, then age', 
   expect(order).toEqual([first, second, third]);
 });
 
-test('a claim on a session keeps other claimers off it, whoever they are', async () => {
+test('a claim on a session excludes every other claimant', async () => {
   const session_id = randomUUID();
   await Promise.all(Array.from({ length: 5 }, () => insert({ session_id })));
   const claims = await Promise.all(Array.from({ length: 8 }, () => claimTasks(sql, 10)));
   expect(claims.flat()).toHaveLength(1);
 });
 
-test('a claim that loses to one that is not committed yet takes nothing and fails nobody', async () => {
+test('a claim that loses to an uncommitted one claims nothing and causes no error', async () => {
   const session_id = randomUUID();
   await insert({ session_id });
   const second = await insert({ session_id });
@@ -161,7 +161,7 @@ test('a claim that loses to one that is not committed yet takes nothing and fail
   expect(await losing.claim).toEqual([]);
 });
 
-test('while Temporal is away rows stay pending; they start when it is back', async () => {
+test('while Temporal is unavailable rows stay pending; they start afterwards', async () => {
   const intake = startOne();
   await intake.working;
   await server.stop();
@@ -185,7 +185,7 @@ test('while Temporal is away rows stay pending; they start when it is back', asy
   }
 });
 
-test('a claim whose owner died before it had a run is taken over, whether or not the run began', async () => {
+test('a claim whose process died is taken over, whether or not the run was started', async () => {
   const never = await insert();
   const begun = await insert();
   await claimTasks(sql, 2);
@@ -201,7 +201,7 @@ test('a claim whose owner died before it had a run is taken over, whether or not
   expect((await rowOf(begun))?.run_id).toBe(firstExecutionRunId);
 });
 
-test('a cancel written by a SQL program ends a waiting task and reaches a running one', async () => {
+test('a cancel that a SQL program writes ends a waiting task and reaches a running one', async () => {
   const session_id = randomUUID();
   const running = await insert({ session_id });
   startOne();
@@ -260,7 +260,7 @@ test('rows with a reason or a run id of any length are settled as all others', a
   expect(said).toEqual([]);
 });
 
-test('an open row whose run Temporal has forgotten gets a new one; if its cancel was asked for, a settlement', async () => {
+test('an open row whose run Temporal has lost gets a new run, or a settlement if its cancel was requested', async () => {
   const [forgotten, unwanted] = [await insert(), await insert()];
   const lost = randomUUID();
   await sql`UPDATE tasks SET state = 'running', run_id = ${lost}, claimed_at = now()`;
@@ -275,7 +275,7 @@ test('an open row whose run Temporal has forgotten gets a new one; if its cancel
   expect(await rowOf(unwanted)).toMatchObject({ run_id: lost });
 });
 
-test('a row inserted as running, without a run, is cancelled at once and else ended by the next look', async () => {
+test('a row inserted as running, without a run, can be cancelled at once and is otherwise ended by the next check', async () => {
   const asked = await insert({ state: 'running' });
   const wished = await insert({ state: 'running' });
   const left = await insert({ state: 'running' });
@@ -292,7 +292,7 @@ test('a row inserted as running, without a run, is cancelled at once and else en
   expect((await rowOf(asked))?.state).toBe('cancelled');
 });
 
-test('a cancel reaches a task whose run is known and whose claim is not', async () => {
+test('a cancel reaches a task that has a run id but no claim', async () => {
   const id = await insert();
   startOne();
   await started(id);
@@ -302,7 +302,7 @@ test('a cancel reaches a task whose run is known and whose claim is not', async 
   expect((await rowOf(id))?.state).toBe('pending');
 });
 
-test('names longer than Temporal can search for start all the same', async () => {
+test('tasks with names longer than Temporal can search for still start', async () => {
   const agent = `${'x'.repeat(254)}😀and more`.padEnd(3_000, 'x');
   await sql`UPDATE projects SET name = ${'y'.repeat(3_000)}`;
   const id = await insert({ agent });
@@ -316,7 +316,7 @@ test('names longer than Temporal can search for start all the same', async () =>
   });
 });
 
-test('Postgres throwing out every connection delays a start, no more', async () => {
+test('terminating every Postgres connection only delays a start', async () => {
   const own = connect(database.url, { applicationName: 'intake' });
   const intake = startOne(own);
   await intake.working;
@@ -332,7 +332,7 @@ test('Postgres throwing out every connection delays a start, no more', async () 
   await own.end({ timeout: 1 });
 });
 
-test('a task that Temporal refuses for good fails and says why', async () => {
+test('a task that Temporal refuses permanently fails with the reason', async () => {
   const id = await insert();
   // Too long an input of the workflow.
   startOne(sql, 'x'.repeat(3_000_000));
@@ -340,7 +340,7 @@ test('a task that Temporal refuses for good fails and says why', async () => {
   expect((await rowOf(id))?.output_summary).toMatch(/^Temporal refuses to start this task: /);
 });
 
-test('a Temporal that hangs: wishes to cancel hold up neither other tasks nor a stop', async () => {
+test('while Temporal hangs, cancel requests delay neither other tasks nor a stop', async () => {
   const ids = await Promise.all(Array.from({ length: 24 }, () => insert()));
   const intake = startOne();
   for (const id of ids) await started(id);

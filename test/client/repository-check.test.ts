@@ -12,7 +12,7 @@ async function folder(): Promise<string> {
   return root;
 }
 
-test('a repository without a commit is refused, one with a commit is not, however its refs are kept', async () => {
+test('a repository without a commit is refused, one with a commit is accepted in every ref format', async () => {
   const root = await folder();
   const empty = await makeRepository(path.join(root, 'empty'), {});
   await expect(refuseWithoutCommit(empty.path)).rejects.toMatchObject({
@@ -29,7 +29,7 @@ test('a repository without a commit is refused, one with a commit is not, howeve
   await refuseWithoutCommit(path.join(root, 'linked'));
 });
 
-test('a bare repository is called one', async () => {
+test('the message names a bare repository as such', async () => {
   const root = await folder();
   await gitIn(root, 'init', '--quiet', '--bare', 'bare.git');
   await expect(repositoryAt(path.join(root, 'bare.git'))).rejects.toMatchObject({
@@ -38,7 +38,7 @@ test('a bare repository is called one', async () => {
   });
 });
 
-test('a task for a repository without a commit is refused before there is a row', async () => {
+test('a task for a repository without a commit is refused before a row is inserted', async () => {
   const database = await freshDatabase();
   onTestFinished(() => database.drop());
   const { sql } = database;

@@ -41,7 +41,7 @@ afterAll(async () => {
 const submitHere = (more: object = {}) =>
   submit({ sql }, { projectPath: repository, input: 'do it', agent: 'demo', ...more });
 
-test('a folder, a subfolder and a link to the repository are one project, also when asked for at once', async () => {
+test('a folder, a subfolder and a link to the repository are one project, also in concurrent requests', async () => {
   const paths = [repository, join(repository, 'src', 'deep'), join(dir, 'link', 'src')];
   const tasks = await Promise.all([...paths, ...paths].map((projectPath) => submitHere({ projectPath })));
   expect(new Set(tasks.map((task) => task.projectId)).size).toBe(1);
@@ -68,7 +68,7 @@ test.each([
   ['a chat without a session', { chatId: randomUUID() }, 'invalid_input', /needs the session_id/],
   ['an unknown project', { projectPath: undefined, projectId: randomUUID() }, 'project_not_found', /no project/],
   ['no place at all', { projectPath: undefined }, 'invalid_input', /Neither a project nor a session is given/],
-])('%s is refused before a row is made', async (_name, more, code, message) => {
+])('%s is refused before a row is inserted', async (_name, more, code, message) => {
   const before = await sql`SELECT FROM tasks`;
   const failure = await submitHere(more).catch((error: unknown) => error);
   expect(failure).toMatchObject({ code, message: expect.stringMatching(message) as string });
@@ -84,12 +84,12 @@ test('a file, a folder without a repository and one outside the allowed roots ar
   );
 });
 
-test('text that Postgres refuses is mended on the way in', async () => {
+test('text that Postgres would refuse is repaired when it is inserted', async () => {
   const { taskId } = await submitHere({ input: 'a\0b\ud800' });
   expect((await describeTask({ sql }, taskId)).input).toBe('a\ufffdb\ufffd');
 });
 
-test('in a session the user message comes with the task, and one chat serves two submissions at once', async () => {
+test('in a session the user message is inserted with the task, and two concurrent submissions share one chat', async () => {
   const { projectId } = await submitHere();
   const [session] = await sql<
     { id: SessionId }[]
@@ -106,7 +106,7 @@ test('in a session the user message comes with the task, and one chat serves two
   expect(snapshot).toMatchObject({ seq: 2, tasks: [{ state: 'pending' }, { state: 'pending' }] });
 });
 
-test('a session goes on with the agent of its newest task; another project than its own is named by path', async () => {
+test("a session continues with the agent of its newest task; the refusal of another project names the session's path", async () => {
   const [session] = await sql<{ id: SessionId }[]>`INSERT INTO sessions (name) VALUES ('agents') RETURNING id`;
   const sessionId = session?.id ?? '';
   const { projectId } = await submitHere({ sessionId, agent: 'claude' });
@@ -138,7 +138,7 @@ test('a task is found by any unique beginning of its id', async () => {
   await expect(resolveTaskId(sql, randomUUID())).rejects.toMatchObject({ code: 'task_not_found' });
 });
 
-test('a text becomes a task id, or is refused with what was expected, wherever a task is named', async () => {
+test('a text is parsed as a task id or refused with the expected form, in every call that names a task', async () => {
   const { taskId: id } = await submitHere();
   expect(await describeTask({ sql }, taskId(id.toUpperCase()))).toMatchObject({ id });
   expect(() => taskId('1a2b')).toThrow('task id: expected a uuid, found "1a2b".');
@@ -169,7 +169,7 @@ test('a task that has not started is cancelled at once, and a second cancel chan
   await expect(cancel({ sql }, randomUUID() as TaskId)).rejects.toMatchObject({ code: 'task_not_found' });
 });
 
-test('a cancel and a claim at the same moment: one of them has the task, never both', async () => {
+test('of a concurrent cancel and claim exactly one succeeds', async () => {
   const tasks = await Promise.all(Array.from({ length: 20 }, () => submitHere()));
   const cancels = Promise.all(tasks.map(({ taskId }) => cancel({ sql }, taskId)));
   const claims = await Promise.all(Array.from({ length: 10 }, () => claimTasks(sql, 4)));
@@ -180,7 +180,7 @@ test('a cancel and a claim at the same moment: one of them has the task, never b
   });
 });
 
-test('lists are newest first, by state, with links to the Web UI; a diff is there or not', async () => {
+test('lists are newest first, by state, with links to the Web UI; a diff exists or not', async () => {
   const { taskId } = await submitHere();
   await sql`INSERT INTO pending_changes (task_id, diff, files, additions, deletions) VALUES (${taskId}, 'the diff', '[{}]', 1, 0)`;
   const deps = { sql, temporalUiUrl: 'http://ui/' };
@@ -195,7 +195,7 @@ test('lists are newest first, by state, with links to the Web UI; a diff is ther
   expect(await getDiff(deps, (await submitHere()).taskId)).toBeUndefined();
 });
 
-test('a task that names no agent is for the native one, also in a project without a path', async () => {
+test('a task that names no agent uses the native one, also in a project without a path', async () => {
   const { taskId } = await submitHere({ agent: undefined });
   expect(await describeTask({ sql }, taskId)).toMatchObject({ agent: null });
   const [project] = await sql<{ id: string }[]>`INSERT INTO projects (name) VALUES ('nowhere') RETURNING id`;

@@ -30,7 +30,7 @@ const serviceOf = (name: string): Service => {
 };
 const ours = (): [string, Service][] => OURS.map((name) => [name, serviceOf(name)]);
 
-test('the file is what the Compose specification allows', async () => {
+test('the file matches the Compose specification', async () => {
   const validate = new Ajv2019({ strict: false, validateFormats: false }).compile(schemaForAjv());
   const valid = validate(await readRaw());
   expect({ valid, errors: validate.errors }).toEqual({ valid: true, errors: null });
@@ -38,19 +38,19 @@ test('the file is what the Compose specification allows', async () => {
   expect(validate({ services: { worker: { comand: 'x' } } })).toBe(false);
 });
 
-test('it has the five services that it promises, and two that prepare Temporal', () => {
+test('it has five services, and two that prepare Temporal', () => {
   expect(Object.keys(compose.services).sort()).toEqual(
     ['backend', 'postgres', 'temporal', 'temporal-namespace', 'temporal-schema', 'temporal-ui', 'worker'].sort(),
   );
 });
 
-test('a variable that must be set is missed by name, and every other has a default', async () => {
+test('a required variable is reported by name, and every other has a default', async () => {
   await expect(readCompose({})).rejects.toThrow(/^\$\{\w+:\?set it in \.env\}: set it in \.env$/);
   const required = new Set([...(await readText()).matchAll(/\$\{(\w+):\?/g)].map((match) => match[1]));
   expect(required).toEqual(new Set(Object.keys(VARIABLES)));
 });
 
-test('what runs on is started again, looked after, and seen from this machine only', () => {
+test('long-running services are restarted, have health checks, and are reachable from this machine only', () => {
   for (const [name, service] of Object.entries(compose.services)) {
     const once = ONCE.includes(name);
     expect(service.restart, name).toBe(once ? 'on-failure' : 'unless-stopped');
@@ -59,7 +59,7 @@ test('what runs on is started again, looked after, and seen from this machine on
   }
 });
 
-test('every image is one version, and every named volume is declared and used', () => {
+test('every image has a fixed version, and every named volume is declared and used', () => {
   for (const [name, service] of Object.entries(compose.services)) {
     if (!OURS.includes(name)) expect(service.image, name).toMatch(/:\d+\.\d+[\w.-]*$/);
   }
@@ -76,7 +76,7 @@ test('the server is the version that the tests and the embedded server run', asy
   for (const tag of tags) expect(tag).toMatch(/^1\.29\.1\b/);
 });
 
-test('every file that is mounted from the repository is there', async () => {
+test('every file that is mounted from the repository exists', async () => {
   const mounted = Object.values(compose.services).flatMap((service) => service.volumes.filter((volume) => volume.startsWith('./'))); // prettier-ignore
   expect(mounted.length).toBeGreaterThanOrEqual(2);
   for (const volume of mounted) await access(path.join(ROOT, volume.split(':')[0] ?? ''));
@@ -85,12 +85,12 @@ test('every file that is mounted from the repository is there', async () => {
   await run('bash', ['-n', script]);
 });
 
-test('commands of the images are shell that can be read', async () => {
+test('commands of the images are valid shell', async () => {
   for (const name of ONCE) await run('sh', ['-n', '-c', serviceOf(name).command?.[0] ?? 'exit (']);
 });
 
 describe('backend and worker', () => {
-  test('start programs that the build makes', async () => {
+  test('start programs that the build creates', async () => {
     const build = await readFile(path.join(ROOT, 'tsconfig.build.json'), 'utf8');
     expect(build).toMatch(/"outDir": "dist"/);
     for (const [name, service] of ours()) {
@@ -101,7 +101,7 @@ describe('backend and worker', () => {
     }
   });
 
-  test('are given settings that Longhaul reads, with values that it accepts', async () => {
+  test('have settings that Longhaul reads, with values that it accepts', async () => {
     const source = await readFile(path.join(ROOT, 'services/settings.ts'), 'utf8');
     for (const [, service] of ours()) {
       const settings = readSettings(environmentOf(service));
@@ -116,20 +116,20 @@ describe('backend and worker', () => {
       expect(readSettings(environmentOf(service)).projectRoots).toEqual(['/srv/projects']);
   });
 
-  test('share the home, and have the projects where they are outside, the backend to look at', () => {
+  test('share the home, and mount the projects at their path on the host, read-only in the backend', () => {
     for (const [, service] of ours()) expect(service.volumes).toContain('longhaul-home:/var/lib/longhaul');
     expect(serviceOf('worker').volumes).toContain('/srv/projects:/srv/projects');
     expect(serviceOf('backend').volumes).toContain('/srv/projects:/srv/projects:ro');
   });
 
-  test('the backend listens beyond its container, with a token that is mounted where it looks for one', () => {
+  test('the backend listens beyond its container, with a token mounted at the configured path', () => {
     const { tokenFile, allowedHosts } = readSettings(environmentOf(serviceOf('backend')));
     expect(serviceOf('backend').volumes).toContain(`/srv/longhaul-token:${tokenFile}:ro`);
     expect(allowedHosts).toEqual(['backend']);
     expect(serviceOf('worker').environment).not.toHaveProperty('LONGHAUL_TOKEN_FILE');
   });
 
-  test('keys that are passed on are keys that an agent of the catalogue gets', () => {
+  test('passed-on keys are keys of agents in the catalogue', () => {
     const passed = Object.entries(serviceOf('worker').environment).flatMap(([name, value]) => (value === null ? [name] : [])); // prettier-ignore
     const known = Object.values(CATALOG).flatMap((profile) => profile.envKeys);
     expect(passed.length).toBeGreaterThan(0);
@@ -138,7 +138,7 @@ describe('backend and worker', () => {
     }
   });
 
-  test('the ports that are published are those that they listen on', () => {
+  test('the published ports are those that they listen on', () => {
     const { port, host } = readSettings(environmentOf(serviceOf('backend'))).listen;
     expect(host).toBe('0.0.0.0');
     expect(serviceOf('backend').ports).toEqual([`127.0.0.1:4700:${port}`]);
@@ -146,7 +146,7 @@ describe('backend and worker', () => {
     expect(serviceOf('worker').ports).toEqual([]);
   });
 
-  test('are built from a Dockerfile with the arguments that it takes', async () => {
+  test('are built from a Dockerfile with the arguments that it declares', async () => {
     const [, service] = ours()[0] ?? [];
     const dockerfile = await readFile(path.join(ROOT, service?.build?.dockerfile ?? ''), 'utf8');
     const taken = [...dockerfile.matchAll(/^ARG (\w+)=/gm)].map((match) => match[1]);
@@ -157,7 +157,7 @@ describe('backend and worker', () => {
   });
 });
 
-test('the roles and databases that Postgres makes are those that its clients name', async () => {
+test('the roles and databases that Postgres creates are those that its clients name', async () => {
   const script = await readFile(path.join(ROOT, 'containers/postgres-init.sh'), 'utf8');
   const { environment: server } = serviceOf('temporal');
   const { environment: schema } = serviceOf('temporal-schema');
@@ -171,7 +171,7 @@ test('the roles and databases that Postgres makes are those that its clients nam
   for (const [, name] of script.matchAll(/\$(\w+_PASSWORD)/g)) expect(given).toHaveProperty(name ?? '');
 });
 
-test('the server on Postgres is tuned as the embedded one', async () => {
+test('the server on Postgres has the settings of the embedded one', async () => {
   const file = path.join(ROOT, 'containers/temporal-dynamic-config.yaml');
   const values = z.record(z.string(), z.tuple([z.object({ value: z.union([z.number(), z.boolean(), z.string()]) })]));
   const found = Object.entries(values.parse(parse(await readFile(file, 'utf8')))).map(([key, [{ value }]]) => [key, JSON.stringify(value)]); // prettier-ignore

@@ -101,7 +101,7 @@ const says = (container: Container, text: RegExp) =>
   until(`a line like ${text}`, async () => text.test(await container.log().catch(() => '')), BOUND_MS);
 const command = (...args: string[]): Promise<Ran> => longhaul(path.join(dir, 'cli-home'), args, env, BOUND_MS);
 
-test('backend and worker that start first wait for Postgres and Temporal, then take a task that a program inserts', async () => {
+test('backend and worker that start first wait for Postgres and Temporal, then run a task that a program inserts', async () => {
   backend.start();
   worker.start();
   for (const container of [backend, worker]) {
@@ -126,7 +126,7 @@ describe('once they run', () => {
     await Promise.all([healthy(backend), healthy(worker)]);
   });
 
-  test('a task outlives a restart of each, Postgres and Temporal too', async () => {
+  test('a task survives a restart of each, also of Postgres and Temporal', async () => {
     const task = await insertTask('Write a.txt with "a". Slowly say Going on. Write b.txt with "b".');
     const written = async (): Promise<boolean> => {
       const [row] = await sql<{ n: number }[]>`SELECT count(*)::int AS n FROM frames WHERE task_id = ${task} AND type = 'tool_call'`;
@@ -147,7 +147,7 @@ describe('once they run', () => {
     expect(await readdir(path.join(dir, 'var', 'worktrees')).then((all) => all.flat())).toEqual([]);
   });
 
-  test('a task is handed over and followed to its end over REST, with the token of whoever started them', async () => {
+  test('a task is submitted and followed to its end over REST, with the configured token', async () => {
     const url = `http://127.0.0.1:${place.backendPort}/api/tasks`;
     const headers = { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' };
     const body = JSON.stringify({ project_path: repository.path, agent: 'demo', input: 'Write rest.txt with "rest".' });
@@ -166,7 +166,7 @@ describe('once they run', () => {
     });
   });
 
-  test('the command line works beside them with DATABASE_URL and TEMPORAL_ADDRESS alone', async () => {
+  test('the command line works with them with DATABASE_URL and TEMPORAL_ADDRESS alone', async () => {
     const ran = await command('run', '--project', repository.path, '--agent', 'demo', 'Write cli.txt with "cli".');
     expect(ran).toMatchObject({ code: 0 });
     const listed = JSON.parse((await command('ls', '--json')).stdout) as { input: string; state: string }[];
@@ -197,7 +197,7 @@ describe('once they run', () => {
     await healthy(worker);
   });
 
-  test('over TLS, with an authority of our own, as Temporal’s tools are told of it', async () => {
+  test('over TLS, with a private authority, configured as for Temporal’s tools', async () => {
     await Promise.all([backend.end(), worker.end()]);
     const proxy = await tlsProxy(dir, place.temporalPort);
     try {
@@ -217,7 +217,7 @@ describe('once they run', () => {
   });
 });
 
-describe('a database that refuses', () => {
+describe('a database that refuses access', () => {
   let admin: Sql;
   beforeAll(async () => {
     await Promise.all([backend.end(), worker.end()]);
@@ -233,7 +233,7 @@ describe('a database that refuses', () => {
     return (await container.log()).trimEnd().split('\n').at(-1)?.replaceAll('\\"', '"') ?? '';
   }
 
-  test('a role that may not make tables is one clear line', async () => {
+  test('a role that may not create tables is reported in one line', async () => {
     for (const container of [worker, backend]) {
       const line = await lastWords(container, postgres.url('closed', 'guest', 'guest'));
       expect(line).toContain('DATABASE_URL: the role "guest" may not make or change the tables of database "closed"');
@@ -242,7 +242,7 @@ describe('a database that refuses', () => {
     }
   });
 
-  test('and so are a wrong password and a database that is not there', async () => {
+  test('a wrong password and a missing database are reported in one line', async () => {
     const wrong = await lastWords(worker, postgres.url('longhaul', 'longhaul', 'guess'));
     expect(wrong).toMatch(/^DATABASE_URL: 127\.0\.0\.1:\d+ refuses it: password authentication failed/);
     expect(wrong).not.toContain('guess');
@@ -250,7 +250,7 @@ describe('a database that refuses', () => {
     expect(nowhere).toContain('Create the database, or name another one.');
   });
 
-  test('a role that may only read and write will do where another has made the tables', async () => {
+  test('a role that may only read and write is sufficient if another has created the tables', async () => {
     const owner = connect(postgres.url('closed'), { max: 1 });
     try {
       await migrateDatabase(postgres.url('closed'));

@@ -6,7 +6,7 @@ import { decodeHead, decodeTail, head, PairJoiner, pieces, shorten, tail } from 
 const character = fc.oneof(fc.constantFrom('a', 'é', '語', '😀', '𝒳'), fc.string({ unit: 'binary', maxLength: 1 }));
 const text = fc.array(character, { maxLength: 30 }).map((all) => all.join(''));
 
-test('a cut leaves a text of whole characters, as long as the limit allows', () => {
+test('a cut text has complete characters and is as long as the limit allows', () => {
   fc.assert(
     fc.property(text, fc.integer({ min: 1, max: 40 }), (whole, limit) => {
       for (const cut of [head(whole, limit), tail(whole, limit)]) {
@@ -23,7 +23,7 @@ test('a cut leaves a text of whole characters, as long as the limit allows', () 
   );
 });
 
-test('bytes that are cut anywhere are decoded without a character that was not there', () => {
+test('bytes that are cut anywhere are decoded without an added character', () => {
   fc.assert(
     fc.property(text, fc.nat(120), (whole, at) => {
       const bytes = Buffer.from(whole);
@@ -35,7 +35,7 @@ test('bytes that are cut anywhere are decoded without a character that was not t
   );
 });
 
-test('a sender may cut a text anywhere: the parts join to the same text', () => {
+test('a text that a sender splits anywhere is joined to the same text', () => {
   fc.assert(
     fc.property(text, fc.integer({ min: 1, max: 5 }), (whole, size) => {
       const joiner = new PairJoiner();

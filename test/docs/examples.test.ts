@@ -37,7 +37,7 @@ function run(input: string): Example {
   return { child, stdout: () => stdout, stderr: () => stderr, ended: once(child, 'exit') };
 }
 
-test('docs/examples/follow.ts hands over a task and prints what its agent says until it ends', async () => {
+test("docs/examples/follow.ts submits a task and prints its agent's text until it ends", async () => {
   const { ended, stdout, stderr } = run('Write hello.txt with Hello. say all of it written');
   expect(await ended).toEqual([0, null]);
   expect(stdout()).toContain('all of it written');
@@ -45,7 +45,7 @@ test('docs/examples/follow.ts hands over a task and prints what its agent says u
   expect(await lab.sql`SELECT FROM pending_changes`).toHaveLength(1);
 });
 
-test('docs/examples/follow.ts cancels its task on Ctrl-C and sees it end', async () => {
+test('docs/examples/follow.ts cancels its task on Ctrl-C and follows it to the end', async () => {
   const { child, ended, stdout, stderr } = run('slowly. say one two three four five six seven eight nine ten');
   await until('the first words', () => stdout().includes('one'));
   child.kill('SIGINT');

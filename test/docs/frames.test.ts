@@ -31,7 +31,7 @@ function followOfThePage(backend: string): Follow {
   return new Function('WebSocket', 'backend', 'token', `${code}\nreturn follow;`)(WebSocket, backend, 'abc') as Follow;
 }
 
-test('the reader of docs/frames.md goes on over a restart, and ends when its session is deleted', async () => {
+test('the reader of docs/frames.md continues after a restart, and ends when its session is deleted', async () => {
   const { sql } = database;
   const message = await labSession(sql);
   let server = await socketServer(hub);
@@ -51,6 +51,6 @@ test('the reader of docs/frames.md goes on over a restart, and ends when its ses
   await server.close();
 });
 
-test('docs/frames.md names every close code of ours', () => {
+test('docs/frames.md names every close code that the backend uses', () => {
   for (const code of Object.values(CLOSES)) expect(PAGE).toContain(`| ${code} |`);
 });

@@ -27,7 +27,7 @@ function symptoms(): string[] {
   return rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? ''));
 }
 
-test('every message that the troubleshooting page quotes is one that the program says', () => {
+test('every message that the troubleshooting page quotes exists in the program', () => {
   const quoted = symptoms();
   expect(quoted.length).toBeGreaterThan(20);
   const parts = quoted.flatMap((text) => text.split(/…|: /)).map((part) => part.trim());
@@ -35,7 +35,7 @@ test('every message that the troubleshooting page quotes is one that the program
   expect(stale).toEqual([]);
 });
 
-test('README names every setting of ours, and no other', () => {
+test('README names every setting of Longhaul, and no other', () => {
   const known = new Set([...read('services/settings.ts').matchAll(/^ {2}((?:LONGHAUL_|DEFAULT_)\w+):/gm)].map((match) => match[1])); // prettier-ignore
   const table = read('README.md').split('## Settings')[1]?.split('\n## ')[0] ?? '';
   const named = new Set([...table.matchAll(/`((?:LONGHAUL_|DEFAULT_)\w+)`/g)].map((match) => match[1]));
@@ -43,7 +43,7 @@ test('README names every setting of ours, and no other', () => {
   expect([...named].filter((name) => !known.has(name))).toEqual([]);
 });
 
-test('links between the documents lead to files that are there', () => {
+test('links between the documents lead to existing files', () => {
   const pages = ['README.md', 'CHANGELOG.md', ...filesBelow('docs', '.md')];
   const broken = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)]

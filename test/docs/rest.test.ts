@@ -30,7 +30,7 @@ function examples(): Example[] {
   }));
 }
 
-test('each request of the page is answered as it says', async () => {
+test('each request of the page gets the described response', async () => {
   const message = await labSession(server.sql);
   const [change] = await server.sql<
     { id: string }[]
@@ -63,7 +63,7 @@ test('each request of the page is answered as it says', async () => {
   }
 });
 
-test('each code of the table is one of ours, under the status that it has', () => {
+test('each error code of the table exists and has that status', () => {
   const rows = [...page.matchAll(/^\| (\d{3}(?:, \d{3})*) \| (.*) \|$/gm)];
   expect(rows.length).toBeGreaterThan(8);
   for (const [, statuses = '', text = ''] of rows) {

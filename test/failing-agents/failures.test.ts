@@ -208,7 +208,7 @@ const taskOf = (name: string): TaskId => {
   return task;
 };
 
-test('an agent that is not installed: told with what to do', async () => {
+test('an agent that is not installed: the message says what to do', async () => {
   const says = /not-there is not installed: \/nowhere\/agent is not a program on this machine\. Install it, or correct/;
   await expectEnd(agents, taskOf('not-there'), { state: 'failed', code: 'agent_not_installed', says, attempts: 1 });
 });
@@ -226,7 +226,7 @@ test.each(Object.entries(IN_TURN))(
   },
 );
 
-test('what an agent leaves open when it dies is closed in the message', async () => {
+test('tool calls that an agent leaves open when it dies are closed in the message', async () => {
   const [row] = await agents.lab.sql`
     SELECT tool_calls FROM messages WHERE task_id = ${taskOf('is killed')} AND role = 'assistant'`;
   expect(row).toMatchObject({ tool_calls: [{ title: 'Build', status: 'failed' }] });
@@ -234,7 +234,7 @@ test('what an agent leaves open when it dies is closed in the message', async ()
 
 const atLeast = (least: number): unknown => expect.toSatisfy((seconds: number) => seconds >= least);
 
-test('an agent whose provider comes back goes on in its session, after a pause', async () => {
+test('an agent whose provider is available again continues in its session, after a pause', async () => {
   const { lab } = agents;
   const mark = path.join(lab.home, 'provider-was-down');
   const down: Step = { once: mark, do: [...HALF, error(-32603, 'Internal error', '529 overloaded')] };
@@ -260,7 +260,7 @@ test('half a day after the first failure there is no further attempt', async () 
   await expectEnd(agents, task, { state: 'failed', code: 'agent_crashed', says, attempts: 2 });
 });
 
-test('the pause before another attempt grows, and is longer where the provider failed', async () => {
+test('the pause before another attempt grows, and is longer if the provider failed', async () => {
   expect(await agents.pauses(taskOf('exits with 3'))).toEqual([atLeast(1), atLeast(5)]);
   expect(await agents.pauses(taskOf('has a provider that is down'))).toEqual([atLeast(5), atLeast(30)]);
 });
@@ -282,11 +282,11 @@ test("an agent that dies while it loads the session's earlier conversation begin
   expect(await lab.leftovers(second)).toEqual([]);
 });
 
-test('their neighbours complete at the first attempt, in the same worker', async () => {
+test('tasks beside them complete at their first attempt, in the same worker', async () => {
   for (const task of neighbours) await agents.expectUndisturbed(task);
 });
 
-test('every sentence fits a list, names the agent, and holds nothing that a terminal would act on', async () => {
+test('every message fits one line of a list, names the agent, and contains no control characters', async () => {
   for (const task of tasks.values()) {
     const { output_summary: summary } = await agents.lab.task(task);
     expect(summary?.length).toBeLessThanOrEqual(500);

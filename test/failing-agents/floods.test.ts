@@ -41,7 +41,7 @@ test.each(Object.keys(FLOODS))('an agent that sends %s completes', async (name) 
   expect(await agents.lab.historyLength(taskOf(name))).toBeLessThan(300);
 });
 
-test('the message keeps what people read, and a warning says that there was more', async () => {
+test('the message keeps its text up to the limit, and a warning reports that there was more', async () => {
   expect(await agents.content(taskOf('50 MB of text'))).toHaveLength(MAX_CONTENT_CHARS);
   const [row] = await agents.lab.sql<{ calls: number; plan: number | null }[]>`
     SELECT jsonb_array_length(tool_calls) AS calls FROM messages
@@ -66,7 +66,7 @@ test('the memory of the worker stays bounded', async () => {
   expect((await agents.peakMemory()) - quietMb).toBeLessThan(400);
 });
 
-test('their neighbours go on speaking and complete at the first attempt, in the same worker', async () => {
+test('tasks beside them continue to stream and complete at their first attempt, in the same worker', async () => {
   for (const task of neighbours) await agents.expectUndisturbed(task);
   const silences = await Promise.all(neighbours.map((task) => agents.longestSilence(task)));
   expect(Math.max(...silences)).toBeLessThan(10_000);

@@ -32,14 +32,14 @@ function mountSmallDisk(folder: string): void {
 
 const write = { ask: 'fs/write_text_file', params: { sessionId: 's', path: 'more.txt', content: 'x'.repeat(100_000) } };
 
-test('an agent that fills it is told so, and what it wrote is kept', async () => {
+test('an agent that fills it gets ENOSPC, and its edits are kept', async () => {
   const task = await agents.play({}, [...HALF, { fill: 'big.bin' }, write, { stop: 'end_turn' }]);
   await expectEnd(agents, task, { state: 'completed', code: null, says: /ENOSPC.*ENOSPC/, attempts: 1 });
   expect(await agents.lab.changes(task)).toMatchObject([{ partial: false }]);
   expect(await agents.lab.inChange(task, 'half.txt')).toBe('half');
 });
 
-test('an agent that fails at it: half of the work is kept', async () => {
+test('an agent that fails because of it: the edits so far are kept', async () => {
   const steps = [...HALF, { fill: 'big.bin' }, { stderr: 'ENOSPC: no space left on device\n' }, { exit: 1 }];
   const task = await agents.play({}, steps);
   const says = /exited with code 1 during its turn\. .*It said: ENOSPC/;
@@ -47,7 +47,7 @@ test('an agent that fails at it: half of the work is kept', async () => {
   expect(await agents.lab.changes(task)).toMatchObject([{ partial: true }]);
 });
 
-test('a task that finds it full fails as disk_full, and once there is room the next completes', async () => {
+test('a task that finds it full fails as disk_full, and the next task with free space completes', async () => {
   const hog = await agents.play({}, [...HALF, { fill: 'big.bin' }, { hang: true }]);
   await agents.lab.untilFrame(hog, 'the full disk', ({ body }) => String(body['content']).includes('ENOSPC'));
   const late = await agents.play({}, [...HALF, { stop: 'end_turn' }]);

@@ -171,13 +171,13 @@ test('file names that are not UTF-8 are in the change', async () => {
   expect(files).toContain(String.raw`"b\377\376"`);
 });
 
-test('what a daemon wrote is in the change, and its end is before the collecting', async () => {
+test('the files that a daemon wrote are in the change, and the daemon is ended before they are collected', async () => {
   const names = Object.keys(ODDITIES).filter((one) => one.includes('daemon'));
   for (const name of names) expect(await agents.lab.inChange(taskOf(name), 'daemon.txt')).toMatch(/^(x\n?)+$/);
   expect(names).toHaveLength(2);
 });
 
-test('a permission that nobody could give is warned of', async () => {
+test('a permission request without a known option causes a warning', async () => {
   const [name] = Object.keys(ODDITIES).filter((one) => one.includes('permission'));
   const warnings = (await agents.lab.frames(taskOf(name ?? ''))).filter(({ type }) => type === 'warning');
   expect(warnings.map(({ body }) => body['message'])).toEqual(
@@ -185,7 +185,7 @@ test('a permission that nobody could give is warned of', async () => {
   );
 });
 
-test('an agent that reaches beyond its worktree by file requests is refused, and nothing there is changed', async () => {
+test("an agent's file requests outside its worktree are refused, and nothing there is changed", async () => {
   const asked = reaches().filter((step) => 'ask' in step).length;
   await expectEnd(agents, reaching, { state: 'completed', code: null, says: /Refused/, attempts: 1 });
   const content = await agents.content(reaching);
@@ -195,7 +195,7 @@ test('an agent that reaches beyond its worktree by file requests is refused, and
   expect(await readdir(path.join(agents.lab.home, 'worktrees'))).toEqual([]);
 });
 
-test('an agent that ignores a cancel, its closed stdin and SIGTERM is gone all the same, its half is kept', async () => {
+test('an agent that ignores a cancel, its closed stdin and SIGTERM is killed, and its edits are kept', async () => {
   const stubborn = { ignoreCancel: true, ignoreEof: true, ignoreTerm: true };
   const task = await agents.play(stubborn, [...HALF, { hang: true }]);
   await agents.lab.untilFrame(task, 'the half', ({ type }) => type === 'delta');
@@ -205,7 +205,7 @@ test('an agent that ignores a cancel, its closed stdin and SIGTERM is gone all t
   expect(await agents.lab.inChange(task, 'half.txt')).toBe('half');
 });
 
-test('their neighbours complete at the first attempt, in the same worker', async () => {
+test('tasks beside them complete at their first attempt, in the same worker', async () => {
   for (const task of neighbours) await agents.expectUndisturbed(task);
 });
 

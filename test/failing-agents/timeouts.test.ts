@@ -55,12 +55,12 @@ test('an agent that never makes a session', async () => {
   await expectEnd(agents, inNewSession, { state: 'failed', code: 'agent_start_timeout', says, attempts: 3 });
 });
 
-test('an agent that falls silent in mid-turn: half of the work is kept', async () => {
+test('an agent that becomes silent in mid-turn: the edits so far are kept', async () => {
   const says = /agent-3 sent nothing for 4 s during its turn\. .*LONGHAUL_AGENT_STALL_TIMEOUT\. It said: connecting/;
   await expectEnd(agents, inTurn, { state: 'failed', code: 'agent_stalled', says, attempts: 3 });
   await expectHalf(agents.lab, inTurn);
 });
 
-test('an agent whose build says nothing for twice as long completes', async () => {
+test('an agent whose build is silent for twice that time completes', async () => {
   await agents.expectUndisturbed(building);
 });

@@ -50,7 +50,7 @@ test('denied: the agent does not do it, and a warning says what was refused', as
   expect(JSON.stringify(warnings)).toContain('Not allowed (the answer was no)');
 });
 
-test('of two answers the first counts; the second hears what it was', async () => {
+test('of two answers the first counts; the second gets the first', async () => {
   const task = await asking();
   const asked = await waiting(task);
   const both = await Promise.allSettled([answer(asked, 'allow'), answer(asked, 'deny')]);
@@ -71,7 +71,7 @@ test('an answer that is not offered changes nothing', async () => {
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
 });
 
-test('as a Temporal update: stored like any other, and refused with its code', async () => {
+test('an answer by Temporal update is stored like any other, and refused with its error code', async () => {
   const task = await asking();
   const asked = await waiting(task);
   const update = (answer: string): Promise<unknown> =>
@@ -93,7 +93,7 @@ test('a cancel while it waits ends request and task', async () => {
   await expect(answer(asked, 'allow')).rejects.toMatchObject({ code: 'permission_answered' });
 });
 
-test('after its time the default answers', async () => {
+test('after its timeout the default answers', async () => {
   const task = await asking({ permissionTimeoutS: 1 });
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
   expect(await requests(task)).toMatchObject([{ state: 'expired', chosen: 'o2', answered_by: 'timeout' }]);

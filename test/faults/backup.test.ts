@@ -29,7 +29,7 @@ afterAll(async () => {
 const git = async (...args: string[]): Promise<string> =>
   (await run('git', ['-C', lab.repository.path, ...args])).stdout.trim();
 
-test('a home at work is backed up, lost and restored: rows, changes and results are there, open tasks end', async () => {
+test('a home with running tasks is backed up, lost and restored: rows, changes and results exist, open tasks end', async () => {
   const done = await lab.seen.submit({ input: 'write done.txt with done. say all done' });
   expect((await lab.seen.ended(done)).state).toBe('completed');
   const result = await git('rev-parse', taskRef(done));

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab.close());
 
-test('a command waits while Postgres is suspended, and is answered after that', async () => {
+test('a command waits while Postgres is suspended, and succeeds afterwards', async () => {
   const { pid } = await lab.processOf('postgres');
   process.kill(pid, 'SIGSTOP');
   const command = spawn(process.execPath, [builtCommand(), 'ls'], {
@@ -31,7 +31,7 @@ test('a command waits while Postgres is suspended, and is answered after that', 
   }
 });
 
-test('a command says that Postgres is busy if it does not answer within 30 s', async () => {
+test('a command reports that Postgres is busy if it does not respond within 30 s', async () => {
   const { pid } = await lab.processOf('postgres');
   process.kill(pid, 'SIGSTOP');
   try {

@@ -14,7 +14,7 @@ afterEach(() => lab.close());
 test.each([
   ['by a person', 'row' as const],
   ['in the Web UI', 'run' as const],
-])('cancelled %s in mid-turn, the worker dead: what was written is kept', async (_, how) => {
+])('cancelled %s in mid-turn while the worker is dead: the edits are kept', async (_, how) => {
   const before = await lab.repository.fingerprint();
   const worker = await lab.startWorker();
   const task = await lab.submit({ input: 'write first.txt with first. say part one. run sleep 600' });
@@ -30,7 +30,7 @@ test.each([
   expect(await lab.repository.fingerprint()).toEqual(before);
 });
 
-test('cancelled before any worker was there: nothing was made for it', async () => {
+test('cancelled before any worker ran: no worktree or agent was created', async () => {
   const before = await lab.repository.fingerprint();
   const task = await lab.submit({ input: 'write first.txt with first' });
   await lab.until('its run', async () => (await lab.task(task)).run_id !== null);

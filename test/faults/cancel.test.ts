@@ -37,7 +37,7 @@ test('while it waits for a slot: no worktree was made for it', async () => {
   await lab.ended(first);
 });
 
-test('while the agent works: it is gone at once, its work is a partial change', async () => {
+test('while the agent works: the agent is ended at once, its edits are a partial change', async () => {
   const task = await working();
   await lab.cancel(task);
   await lab.cancel(task); // twice is once
@@ -48,7 +48,7 @@ test('while the agent works: it is gone at once, its work is a partial change', 
   expect(await lab.leftovers(task)).toEqual([]);
 });
 
-test('from the Web UI it means the same', async () => {
+test('from the Web UI: the same result', async () => {
   const task = await working();
   await lab.client.workflow.getHandle(taskWorkflowId(task)).cancel();
   expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
@@ -94,14 +94,14 @@ test.each([
   expect(await lab.changes(task)).toHaveLength(changes);
 });
 
-test('after the end it changes nothing and says so', async () => {
+test('after the end: it changes nothing and the response says so', async () => {
   const task = await lab.submit({ input: 'write a.txt with a' });
   await lab.ended(task);
   expect(await lab.cancel(task)).toMatchObject({ kind: 'already_ended', state: 'completed' });
   expect(await lab.task(task)).toMatchObject({ state: 'completed' });
 });
 
-test('terminated in the Web UI: the closing steps run all the same', async () => {
+test('terminated in the Web UI: the closing steps still run', async () => {
   const task = await working();
   await lab.client.workflow.getHandle(taskWorkflowId(task)).terminate('test');
   await lab.settleLost();

@@ -70,7 +70,7 @@ async function mostAgentsAtOnce(): Promise<number> {
 }
 
 test.each([1, 2])(
-  'with %i slots, two workers of a host have no more agents at once, and what comes meanwhile waits without a checkout',
+  'with %i slots, two workers of a host run no more agents at once, and later tasks wait without a checkout',
   async (slots) => {
     await openLab({ slots });
     await lab.startWorker();
@@ -110,7 +110,7 @@ async function deploy(slots: number): Promise<{ old: LabWorker; fresh: LabWorker
   return { old, fresh, first };
 }
 
-test('with a slot to spare a new worker takes new tasks beside the turns of the old one, which ends with the last of them', async () => {
+test('with a free slot a new worker runs new tasks beside the turns of the old one, which exits with its last turn', async () => {
   const { old, fresh, first } = await deploy(2);
   const { heardAt } = (await stepOf(first.task)) ?? {};
   const second = await submitGated();
@@ -131,7 +131,7 @@ test('with a slot to spare a new worker takes new tasks beside the turns of the 
   expect(await slotsInUse()).toEqual([]);
 });
 
-test('without a slot to spare the new worker waits for the old one, and a task that waits can be cancelled', async () => {
+test('without a free slot the new worker waits for the old one, and a waiting task can be cancelled', async () => {
   const { old, fresh, first } = await deploy(1);
   const second = await submitGated();
   expect(await untilWaiting(second.task)).toMatchObject({ worker: fresh.pid });
@@ -150,7 +150,7 @@ test('without a slot to spare the new worker waits for the old one, and a task t
   expect(await mostAgentsAtOnce()).toBe(1);
 });
 
-test('a worker that drains can be stopped: its turn goes on with the new one', async () => {
+test('a worker that drains can be stopped: the new worker continues its turn', async () => {
   const { old, fresh, first } = await deploy(2);
   const second = await submitGated();
   await untilAtGate(second);
@@ -171,7 +171,7 @@ test('a task is cancelled in a worker that drains', async () => {
   expect(await lab.leftovers(first.task)).toEqual([]);
 });
 
-test('as long as a worker drains alone, tasks are cancelled at once, at work, waiting or handed in since; its other turns go on', async () => {
+test('as long as a worker drains alone, running, waiting and new tasks are cancelled at once; its other turns continue', async () => {
   await openLab({ slots: 2 });
   const old = await lab.startWorker();
   const [working, cancelled] = [await submitGated(), await submitGated()];
@@ -200,7 +200,7 @@ test('as long as a worker drains alone, tasks are cancelled at once, at work, wa
   expect(await attemptsOf(lab, working.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
 });
 
-test('a worker that drains alone hands its tasks to the next one when their turns are over', async () => {
+test('a worker that drains alone leaves its tasks to the next worker when their turns have ended', async () => {
   await openLab({ slots: 1 });
   const old = await lab.startWorker();
   const running = await submitGated();
@@ -218,7 +218,7 @@ test('a worker that drains alone hands its tasks to the next one when their turn
   expect(await attemptsOf(lab, running.task)).toMatchObject([{ attempt: 1, worker_pid: old.pid, error_code: null }]);
 });
 
-test('a worker that starts beside another ends nothing of it; when that is killed it takes over without a restart', async () => {
+test('a worker that starts beside another ends none of its processes; if that one is killed it takes over without a restart', async () => {
   await openLab({ slots: 1 });
   const victim = await lab.startWorker();
   const first = await submitGated();
@@ -248,7 +248,7 @@ test('a worker that starts beside another ends nothing of it; when that is kille
   expect(await slotsInUse()).toEqual([]);
 });
 
-test('a run that an older backend began goes on in a newer worker with the commands that it began with', async () => {
+test('a run that an older backend began continues in a newer worker with the commands of its version', async () => {
   await openLab({ slots: 1 });
   const old = await lab.startWorker();
   const gate = lab.gate();

@@ -53,7 +53,7 @@ async function untilFull(task: TaskId, step: string): Promise<void> {
 test.each([
   ['the project', () => ofProject],
   ['the worktrees', () => ofWorktrees],
-])('the disk of %s is full as a worktree is made, and is freed: the task completes', async (_, disk) => {
+])('the disk of %s is full while a worktree is created, then freed: the task completes', async (_, disk) => {
   disk().fill();
   const task = await seen.submit({ input: 'write first.txt with first. write second.txt with second' });
   await untilFull(task, 'createWorktree');
@@ -62,7 +62,7 @@ test.each([
   expect(await seen.repository.fingerprint()).toEqual(before);
 });
 
-test('the disk of the project stays full as a worktree is made: disk_full, and nothing is left there', async () => {
+test('the disk of the project stays full while a worktree is created: disk_full, and no files remain', async () => {
   ofProject.fill();
   const task = await seen.submit({ input: 'write first.txt with first' });
   await expectWhole(seen, task, { files: {}, state: 'failed', code: 'disk_full' });
@@ -82,14 +82,14 @@ async function collecting(): Promise<TaskId> {
   return task;
 }
 
-test('the disk of the project is full as the work is collected, and is freed: the task completes', async () => {
+test('the disk of the project is full while the work is collected, then freed: the task completes', async () => {
   const task = await collecting();
   ofProject.free();
   await expectWhole(seen, task, { files: FILES });
   expect(await seen.repository.fingerprint()).toEqual(before);
 });
 
-test('the disk of the project stays full as the work is collected: the worktree is kept and named', async () => {
+test('the disk of the project stays full while the work is collected: the worktree is kept and named', async () => {
   const task = await collecting();
   const { kept_worktree, output_summary } = await seen.ended(task);
   ofProject.free();

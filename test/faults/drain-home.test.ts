@@ -16,7 +16,7 @@ async function partState(name: string): Promise<string | undefined> {
   return parts.find((part) => part.name === name)?.state;
 }
 
-test('it is shown, a cancel is carried out meanwhile, and the next worker follows with what waits', async () => {
+test('status shows the drain, a cancel is carried out meanwhile, and the next worker runs the waiting tasks', async () => {
   const gate = lab.seen.gate();
   const [working, unwanted] = [
     await lab.seen.submit({ input: `write first.txt with first. run cat ${gate.path}` }),

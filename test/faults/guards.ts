@@ -10,70 +10,9 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { GUARDS, type Guard } from './guard-list.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-
-interface Guard {
-  readonly name: string;
-  readonly file: string;
-  /** Replaced once each; all must be there. */
-  readonly break: readonly (readonly [string, string])[];
-  readonly test: string;
-  /** Of the test's name. */
-  readonly named: string;
-  readonly seed?: number;
-}
-
-const GUARDS: readonly Guard[] = [
-  {
-    name: 'the fence',
-    file: 'frames/writer.ts',
-    break: [[' AND s.writer = w.token AND s.written = w.seen', '']],
-    test: 'test/faults/worker.test.ts',
-    named: 'a worker that was stopped and replaced',
-  },
-  {
-    name: 'REJECT_DUPLICATE',
-    file: 'client/start-run.ts',
-    break: [["'REJECT_DUPLICATE'", "'ALLOW_DUPLICATE'"]],
-    test: 'test/faults/two-intakes.test.ts',
-    named: 'a backend that wakes up',
-  },
-  {
-    name: 'idempotent insert',
-    file: 'store/collected-diffs.ts',
-    break: [
-      ["idOf(change.taskId, 'change')", "idOf(randomUUID() as string as TaskId, 'change')"],
-      ['/**', "import { randomUUID } from 'node:crypto';\n/**"],
-    ],
-    test: 'test/faults/matrix/queue-change.test.ts',
-    named: 'queue change × worker',
-    seed: 1, // done, but Temporal has not heard
-  },
-  {
-    name: 'group kill',
-    file: 'agents/process/end.ts',
-    break: [["signalProcess(-leaderPid, 'SIGKILL')", "signalProcess(-leaderPid, 'SIGCONT')"]],
-    test: 'test/agents/process.test.ts',
-    named: 'a group that ignores SIGTERM',
-  },
-  {
-    name: 'marker sweep',
-    file: 'processes/sweep.ts',
-    break: [
-      ['const deadline = performance.now() + KILL_BOUND_MS;', 'if (marks.length > 0) return 0;\n  const deadline = 0;'],
-    ],
-    test: 'test/faults/orphans.test.ts',
-    named: 'both killed at once',
-  },
-  {
-    name: 'remove after commit',
-    file: 'workflows/close.ts',
-    break: [['if (keep === undefined) {', 'if (true) {']],
-    test: 'test/faults/kept-worktree.test.ts',
-    named: 'git fails for good',
-  },
-];
 
 const chosen = process.argv.slice(2);
 const guards = GUARDS.filter(({ name }) => chosen.length === 0 || chosen.includes(name));

@@ -33,7 +33,7 @@ afterAll(async () => {
   await rm(outside, { recursive: true, force: true });
 });
 
-test('full for a while in mid-turn: nothing of ours dies, and the task completes', async () => {
+test('full for some time in mid-turn: no part exits, and the task completes', async () => {
   const before = await lab.repository.fingerprint();
   const gate = lab.seen.gate();
   const { parts } = await lab.up();
@@ -56,7 +56,7 @@ test('full for a while in mid-turn: nothing of ours dies, and the task completes
   expect(await lab.repository.fingerprint()).toEqual(before);
 });
 
-test('full while the work is collected: it is collected once there is room', async () => {
+test('full while the work is collected: the work is collected once there is free space', async () => {
   const gate = lab.seen.gate();
   const task = await lab.seen.submit({
     input: `write first.txt with first. write second.txt with second. run cat ${gate.path}`,

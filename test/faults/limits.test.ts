@@ -66,7 +66,7 @@ async function expectResumed(task: TaskId, attempts: number): Promise<void> {
   expect(await untilOf(task)).toBeNull();
 }
 
-test('waiting costs no slot and no process; the worktree and the session stay; a cancel ends it at once', async () => {
+test('a waiting task has no slot and no process, keeps its worktree and session, and a cancel ends it at once', async () => {
   const task = await agents.play(LOADS, [untilLimit(3_600), ...REST]);
   const { session_id: sessionId, worktree_path: worktree } = await waits(task);
   const next = await lab.submit({ input: 'say hello', sessionId: sessionId ?? '' });
@@ -97,7 +97,7 @@ test('waiting costs no slot and no process; the worktree and the session stay; a
   expect(await lab.leftovers(task)).toEqual([]);
 });
 
-test('when it is lifted the turn goes on in its session and worktree, as often as it takes', async () => {
+test('when the limit is lifted the turn continues in its session and worktree, also several times', async () => {
   const again = untilLimit(2, [{ update: text(' again') }]);
   const gate = path.join(lab.home, 'gate');
   const task = await agents.play(LOADS, [untilLimit(2), again, { waitFor: gate }, ...REST]);
@@ -124,7 +124,7 @@ test('when it is lifted the turn goes on in its session and worktree, as often a
   expect(warnings[0]?.body['message']).toMatch(/reached a limit .* continues by itself at 20\d\d-/);
 });
 
-test('the worker is killed and Temporal restarted while it waits: it goes on', async () => {
+test('the worker is killed and Temporal restarted while it waits: it continues', async () => {
   const task = await agents.play(LOADS, [untilLimit(10), ...REST]);
   await waits(task);
   agents.worker.kill('SIGKILL');
@@ -136,7 +136,7 @@ test('the worker is killed and Temporal restarted while it waits: it goes on', a
   await expectResumed(task, 2);
 });
 
-test('terminated while it waits: the closing steps run all the same', async () => {
+test('terminated while it waits: the closing steps still run', async () => {
   const task = await agents.play(LOADS, [untilLimit(3_600), ...REST]);
   await waits(task);
   await lab.client.workflow.getHandle(taskWorkflowId(task)).terminate('test');

@@ -33,7 +33,7 @@ async function emptied(): Promise<string[]> {
 test.each([
   ['with everything killed', 'all' as const],
   ['with the supervisor killed and its parts alive', ['supervisor'] as const],
-])('every record is empty, %s: up, and the task completes', async (_, victims) => {
+])('every record is empty, %s: after up the task completes', async (_, victims) => {
   const before = await lab.repository.fingerprint();
   const gate = lab.seen.gate();
   const task = await lab.seen.submit({
@@ -51,7 +51,7 @@ test.each([
   expect(await lab.repository.fingerprint()).toEqual(before);
 });
 
-test('a lock that says nothing belongs to nobody', async () => {
+test('an empty lock file is held by no process', async () => {
   const task = await lab.seen.submit({ input: 'write first.txt with first. write second.txt with second' });
   await lab.kill('all');
   // Of this repository, as one that was being written.
@@ -62,7 +62,7 @@ test('a lock that says nothing belongs to nobody', async () => {
   await expectWhole(lab.seen, task, { files: FILES });
 });
 
-test('an empty token: `up -d` says so in one line, and goes on once the file is back', async () => {
+test('an empty token: `up -d` reports it in one line, and starts once the file is restored', async () => {
   const file = path.join(lab.home, 'token');
   const content = await readFile(file);
   await lab.kill('all');

@@ -66,7 +66,7 @@ async function runEnded(task: TaskId): Promise<void> {
 }
 
 test.each(['while no worker runs', 'under a living worker'])(
-  'Temporal’s database deleted %s: what was at work goes on, what waited begins anew, sessions go on',
+  'Temporal’s database deleted %s: running tasks continue, waiting tasks start anew, sessions continue',
   async (when) => {
     lab = await startLab({ slots: 1 });
     const worker = await lab.startWorker();
@@ -99,7 +99,7 @@ test.each(['while no worker runs', 'under a living worker'])(
   },
 );
 
-test('Postgres restored from an older copy: no task hangs or is done twice, runs without rows end, their work is kept', async () => {
+test('Postgres restored from an older copy: no task hangs or runs twice, runs without rows end, their work is kept', async () => {
   lab = await startLab();
   const worker = await lab.startWorker();
   const goesOn = await held('goes-on');
@@ -134,7 +134,7 @@ test('Postgres restored from an older copy: no task hangs or is done twice, runs
   expect(await doctorSays()).toBe('rows and runs agree');
 });
 
-test('a run whose row is gone, with no worker to end it, is named by doctor', async () => {
+test('a run without a row, while no worker ends it, is named by doctor', async () => {
   lab = await startLab();
   const worker = await lab.startWorker();
   const { task } = await held('kept');
@@ -160,7 +160,7 @@ async function stranger(): Promise<ProcessIdentity> {
 test.each([
   ['with another start time', (who: ProcessIdentity) => ({ ...who, startTime: `${Number(who.startTime) - 1}` })],
   ['before a reboot', (who: ProcessIdentity) => ({ ...who, bootId: '00000000-0000-0000-0000-000000000000' })],
-])('a pid that rows name %s and a stranger has now is never signalled', async (_when, asRecorded) => {
+])('a pid that rows name %s and that now belongs to another process is never signalled', async (_when, asRecorded) => {
   lab = await startLab();
   const [agent, dead] = [asRecorded(await stranger()), asRecorded(await stranger())];
   const worker = await lab.startWorker();

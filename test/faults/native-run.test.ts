@@ -5,7 +5,7 @@ import { startHome } from '../lab/home.ts';
 import { inOrder, ModelServer } from '../lab/model-server/model-server.ts';
 
 test.each(['chat', 'anthropic', 'google'] as const)(
-  'longhaul run over %s: it reads, edits, runs the test, and leaves a change',
+  'longhaul run over %s: the agent reads, edits, runs the test, and its edits are the change',
   async (api) => {
     const model = await ModelServer.start();
     model.answer = inOrder(

@@ -94,7 +94,7 @@ async function cancelled({ task, folder }: Strays, worker: Promise<LabWorker>): 
   await living.exited;
 }
 
-test('the worker killed, and no other one started: all that its agents started is gone within moments', async () => {
+test('the worker killed, and no other one started: all processes of its agents end within seconds', async () => {
   const worker = await lab.startWorker();
   const left = await strays();
   const runner = await runnerOf(worker);
@@ -107,7 +107,7 @@ test('the worker killed, and no other one started: all that its agents started i
   await cancelled(left, lab.startWorker());
 });
 
-test('the process that starts programs killed: what it started is gone, and the next attempt goes on', async () => {
+test('the process that starts programs killed: its programs are ended, and the next attempt continues', async () => {
   const worker = await lab.startWorker();
   const left = await strays();
   process.kill(await runnerOf(worker), 'SIGKILL');
@@ -119,7 +119,7 @@ test('the process that starts programs killed: what it started is gone, and the 
   await cancelled(left, Promise.resolve(worker));
 });
 
-test('both killed at once: the next worker ends what is left, before it takes a step', async () => {
+test('both killed at once: the next worker ends the remaining processes before it takes a step', async () => {
   const worker = await lab.startWorker();
   const left = await strays();
   const runner = await runnerOf(worker);

@@ -61,7 +61,7 @@ test('files and processes of a home in mid-turn, and after it', async () => {
   expectBlind(await lookAsOtherUser(lab.home));
 });
 
-test('every port is this machine’s alone, and only Temporal’s answer without a password or the token', async () => {
+test('every port listens on this machine only, and only Temporal’s ports respond without a password or the token', async () => {
   const listening = await listeners(await processesOf(lab.home));
   expect(listening.length).toBeGreaterThanOrEqual(4);
   expect(listening.filter((address) => !address.startsWith('127.0.0.1:'))).toEqual([]);
@@ -86,7 +86,7 @@ test('every port is this machine’s alone, and only Temporal’s answer without
   }
 });
 
-test('what a person sees and attaches to a report has no password: up, status, doctor, logs, the record', async () => {
+test('output for users and for reports contains no password: up, status, doctor, logs, the record', async () => {
   const said = [await lab.command('up', '-d'), await lab.command('status'), await lab.command('doctor')];
   const { logs, stateFile } = homePaths(lab.home);
   const files = ['supervisor', 'postgres', 'temporal', 'worker', 'backend'].map((name) =>
@@ -107,7 +107,7 @@ printf '%s\\n' "$0 $*" >> "$RECORD"
 exec "$(PATH=$REAL_PATH command -v "$(basename "$0")")" "$@"
 `;
 
-test('README’s psql and curl start tasks as they stand there, and show nobody a secret', async () => {
+test('README’s psql and curl commands start tasks as written, and show no secret to other users', async () => {
   const page = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
   const blocks = [...page.matchAll(/^```sh\n([^]*?)^```$/gm)].map(([, text = '']) => text);
   const chosen = blocks.filter((text) => /^longhaul psql|^curl /m.test(text));

@@ -29,7 +29,7 @@ async function other(...args: string[]): Promise<{ stdout: string; stderr: strin
 
 const statusOf = (text: string): Status => JSON.parse(text) as Status;
 
-test('status, up -d and doctor name what runs of another build, until down and up -d have replaced it', async () => {
+test('status, up -d and doctor name the parts of another build until down and up -d have replaced them', async () => {
   const { stdout: same } = await lab.command('status', '--json');
   const { version } = statusOf(same);
   expect(version).toMatch(/^\d+\.\d+\.\d+\+[0-9a-f]{8}$/);

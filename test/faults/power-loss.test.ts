@@ -56,7 +56,7 @@ async function expectNoWarnings(task: TaskId): Promise<void> {
   expect((await lab.seen.frames(task)).filter(({ type }) => type === 'warning')).toEqual([]);
 }
 
-test('Temporal has never heard of a task at work: a new run goes on in the agent session', async () => {
+test('Temporal does not know a running task: a new run continues in the agent session', async () => {
   const then = await lab.temporalNow();
   const { task, goOn } = await held();
   await atWork(task);
@@ -72,7 +72,7 @@ test('Temporal has never heard of a task at work: a new run goes on in the agent
   await expectNoWarnings(task);
 });
 
-test('Temporal has never heard of a task that has ended: it stays as it is', async () => {
+test('Temporal does not know a task that has ended: the task is unchanged', async () => {
   const then = await lab.temporalNow();
   const task = await lab.seen.submit({ input: SHORT });
   await lab.seen.ended(task);
@@ -90,29 +90,26 @@ test('Temporal has never heard of a task that has ended: it stays as it is', asy
 test.each([
   ['with a change', 'first.txt', FILES],
   ['without any', '', {}],
-])(
-  'Temporal has forgotten that a task has ended, %s: its run ends, and nothing is done twice',
-  async (_, file, files) => {
-    const gate = lab.seen.gate();
-    const writes = file === '' ? 'say nothing' : 'write first.txt with first';
-    const task = await lab.seen.submit({
-      input: `${writes}. run cat ${gate.path}. ${file === '' ? 'say done' : 'write second.txt with second'}`,
-    });
-    await atWork(task);
-    const then = await lab.temporalNow();
-    await gate.open();
-    await lab.seen.ended(task);
-    const row = await lab.seen.task(task);
-    const frames = await lab.seen.frames(task);
-    await losePower(then);
+])('Temporal has lost the end of a task, %s: its run ends, and no step has a second effect', async (_, file, files) => {
+  const gate = lab.seen.gate();
+  const writes = file === '' ? 'say nothing' : 'write first.txt with first';
+  const task = await lab.seen.submit({
+    input: `${writes}. run cat ${gate.path}. ${file === '' ? 'say done' : 'write second.txt with second'}`,
+  });
+  await atWork(task);
+  const then = await lab.temporalNow();
+  await gate.open();
+  await lab.seen.ended(task);
+  const row = await lab.seen.task(task);
+  const frames = await lab.seen.frames(task);
+  await losePower(then);
 
-    await expectWhole(lab.seen, task, { files });
-    expect(await lab.seen.task(task)).toEqual(row);
-    expect(await lab.seen.frames(task)).toEqual(frames);
-  },
-);
+  await expectWhole(lab.seen, task, { files });
+  expect(await lab.seen.task(task)).toEqual(row);
+  expect(await lab.seen.frames(task)).toEqual(frames);
+});
 
-test('Temporal has forgotten attempts: the next one comes after those that the rows know', async () => {
+test('Temporal has lost attempts: the next one is numbered after those in the rows', async () => {
   const first = await held();
   await atWork(first.task);
   const second = await held();
@@ -140,7 +137,7 @@ test('Temporal has forgotten attempts: the next one comes after those that the r
   for (const { task } of [first, second]) await expectNoWarnings(task);
 });
 
-test('Temporal has forgotten the end of a task whose session is at the next one: each has its own files', async () => {
+test('Temporal has lost the end of a task whose session runs the next one: each task has its own files', async () => {
   const first = await held();
   await atWork(first.task);
   const { session_id } = await lab.seen.task(first.task);
@@ -166,7 +163,7 @@ test('Temporal has forgotten the end of a task whose session is at the next one:
   }
 });
 
-test('Temporal has never heard of a task whose work is collected and not queued: it is queued, once', async () => {
+test('Temporal does not know a task whose work is collected and not queued: it is queued, once', async () => {
   const then = await lab.temporalNow();
   // Goes with Postgres.
   await hold(lab.seen.sql, (tx) => tx`LOCK TABLE pending_changes IN EXCLUSIVE MODE`);
@@ -179,7 +176,7 @@ test('Temporal has never heard of a task whose work is collected and not queued:
   await expectNoWarnings(task);
 });
 
-test('a cancel that Temporal has forgotten is carried out, and no agent is started for it', async () => {
+test('a cancel that Temporal has lost is carried out, and no agent is started for the task', async () => {
   const { task } = await held();
   await atWork(task);
   const then = await lab.temporalNow();

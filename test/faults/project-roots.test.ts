@@ -78,7 +78,7 @@ test.each([
   expect(await outside.git('worktree', 'list')).not.toContain(path.join(lab.home, 'worktrees'));
 });
 
-test('a project under the roots, and one that is reached there by a link, are worked on', async () => {
+test('tasks run in a project under the roots, and in one that a link there leads to', async () => {
   const repository = await makeRepository(path.join(inside, 'fine'), { 'a.txt': 'a' });
   await symlink(repository.path, path.join(lab.home, 'way-in'));
   for (const place of [repository.path, path.join(lab.home, 'way-in')]) {

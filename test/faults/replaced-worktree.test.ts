@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab.close());
 
-test('replaced in mid-turn: the task fails and says so, nothing is collected or deleted, the next task of the session works', async () => {
+test('replaced in mid-turn: the task fails with worktree_replaced, nothing is collected or deleted, the next task of the session completes', async () => {
   const task = await lab.submit({
     input:
       'write precious.txt with x. run sh -c "d=$PWD; cd /; rm -rf $d; mkdir $d; echo late > $d/late.txt". say done.',
@@ -30,7 +30,7 @@ test('replaced in mid-turn: the task fails and says so, nothing is collected or 
   expect(await lab.inChange(next, 'more.txt')).toBe('more');
 });
 
-test('removed in mid-turn: the task fails and says so, the next task of the session works', async () => {
+test('removed in mid-turn: the task fails with worktree_replaced, the next task of the session completes', async () => {
   const task = await lab.submit({ input: 'run sh -c "d=$PWD; cd /; rm -rf $d". say done.' });
   const ended = await lab.ended(task);
   expect(ended).toMatchObject({ state: 'failed', error_code: 'worktree_replaced', kept_worktree: null });
@@ -52,7 +52,7 @@ test('replaced before an attempt that follows a crash: no agent starts in it', a
 });
 
 test.each(['and its run is known', 'and its run is lost', 'and its attempt is of an earlier version'])(
-  'removed while no worker runs, %s: the turn starts over, says why, and its change holds all that the agent wrote',
+  "removed while no worker runs, %s: the turn starts over with a reason, and its change contains all of the agent's edits",
   async (what) => {
     const gate = lab.gate();
     const task = await lab.submit({
@@ -82,7 +82,7 @@ test.each(['and its run is known', 'and its run is lost', 'and its attempt is of
   },
 );
 
-test('removed before the first attempt: the worktree is made anew, and the task completes', async () => {
+test('removed before the first attempt: the worktree is created again, and the task completes', async () => {
   const held = await holdStatement(lab.databaseUrl, { on: 'attempts', event: 'INSERT' });
   const task = await lab.submit({ input: 'write first.txt with first. say done' });
   await lab.until('the dispatch step', async () => (await held.waiting()) > 0);

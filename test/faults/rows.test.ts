@@ -67,7 +67,7 @@ test('a final state written by a program: the work is queued, the next task of t
   expect(await lab.inChange(next, 'kept.txt')).toContain('kept');
 });
 
-test('a final state written while the agent works on and on: the agent is ended, its work queued', async () => {
+test('a final state written while the agent works without an end: the agent is ended, its work queued', async () => {
   const task = await lab.submit({ input: 'write kept.txt with kept. run sleep 600' });
   await lab.untilFrame(task, 'the agent works', isWaiting);
   await lab.sql`UPDATE tasks SET state = 'cancelled' WHERE id = ${task}`;
@@ -76,7 +76,7 @@ test('a final state written while the agent works on and on: the agent is ended,
   expect(await lab.leftovers(task)).toEqual([]);
 });
 
-test('a task that was ended by hand does not take the turn from the next one of its session', async () => {
+test("a task that a program ended does not take the turn of the session's next task", async () => {
   const { task: first, goOn } = await held();
   const sessionId = (await lab.task(first)).session_id ?? '';
   const gate = lab.gate();
@@ -89,7 +89,7 @@ test('a task that was ended by hand does not take the turn from the next one of 
   expect(await lab.ended(waits)).toMatchObject({ state: 'completed' });
 });
 
-test('a result that a program wrote and the repository does not have: the next task starts from the older one, and says so', async () => {
+test('a result that a program wrote and the repository does not have: the next task starts from the older one, with a warning', async () => {
   const first = await lab.submit({ input: 'write older.txt with older' });
   const sessionId = (await lab.ended(first)).session_id ?? '';
   const absent = 'ab'.repeat(20);
@@ -112,7 +112,7 @@ test('a result that a program wrote and the repository does not have: the next t
   ]);
 });
 
-test('the project row deleted in mid-turn: the change is queued all the same', async () => {
+test('the project row deleted in mid-turn: the change is still queued', async () => {
   const { task, goOn } = await held();
   const [project] = await lab.sql`DELETE FROM projects WHERE id = ${lab.projectId} RETURNING *`;
   await goOn();
@@ -122,7 +122,7 @@ test('the project row deleted in mid-turn: the change is queued all the same', a
   await lab.sql`INSERT INTO projects ${lab.sql(project ?? {})}`;
 });
 
-test('the task row deleted in mid-turn: its work stays under its ref, its worktree goes', async () => {
+test('the task row deleted in mid-turn: its work stays under its ref, its worktree is removed', async () => {
   const { task, goOn } = await held();
   const { worktree_path } = await lab.task(task);
   await lab.sql`DELETE FROM tasks WHERE id = ${task}`;
@@ -132,7 +132,7 @@ test('the task row deleted in mid-turn: its work stays under its ref, its worktr
   expect(await lab.repository.git('worktree', 'list')).not.toContain(worktree_path);
 });
 
-test('the task row deleted before its run begins: the run ends by itself, and nothing was done', async () => {
+test('the task row deleted before its run begins: the run ends by itself without an effect', async () => {
   const before = await lab.sql`SELECT FROM sessions`;
   const taskId = randomUUID() as TaskId;
   const run = await lab.client.workflow.start('task', {
@@ -145,7 +145,7 @@ test('the task row deleted before its run begins: the run ends by itself, and no
   expect(await lab.repository.git('worktree', 'list')).not.toContain(taskId);
 });
 
-test('the worktree removed in mid-turn by another program: the task fails and says so, and nothing counts as deleted', async () => {
+test('the worktree removed in mid-turn by another program: the task fails with worktree_replaced, and no file counts as deleted', async () => {
   const gate = lab.gate();
   const task = await lab.submit({ input: `write lost.txt with lost. run cat ${gate.path}. say done` });
   await lab.untilFrame(task, 'the agent waits', isWaiting);
@@ -156,7 +156,7 @@ test('the worktree removed in mid-turn by another program: the task fails and sa
   expect(await lab.changes(task)).toEqual([]);
 });
 
-test('a task whose agent reports no tokens has none, and so has its session', async () => {
+test('a task whose agent reports no tokens has none, nor has its session', async () => {
   const task = await insert({ mode_id: 'no-such-mode' });
   const { session_id } = await lab.ended(task);
   const [row] = await lab.sql`SELECT cost_tokens FROM tasks WHERE id = ${task}`;
@@ -177,7 +177,7 @@ async function project(path: string): Promise<string> {
   return row?.id ?? '';
 }
 
-test('rows that ask for what cannot be are failed with a sentence, in their first step', async () => {
+test('rows with impossible values fail with a message, in their first step', async () => {
   const rows: readonly [Record<string, unknown>, RegExp][] = [
     [{ priority: 9 }, /^priority: expected a whole number from 1 \(first\) to 5, found 9\.$/],
     [
@@ -202,7 +202,7 @@ test('rows that ask for what cannot be are failed with a sentence, in their firs
   }
 });
 
-test('an agent of a very long name that is listed: its run comes to an end', async () => {
+test('a listed agent with a very long name: its run ends', async () => {
   const name = '\u{1f600}'.repeat(100);
   await lab.sql`INSERT INTO available_agents (name, supports_acp, install_path)
                 SELECT ${name}, true, install_path FROM available_agents WHERE name = 'demo'`;
@@ -213,7 +213,7 @@ test('an agent of a very long name that is listed: its run comes to an end', asy
   });
 });
 
-test('a claim in the future, a time that never comes, or none: the tasks complete, in a session, too', async () => {
+test('a claim in the future, an infinite time, or none: the tasks complete, in a session, too', async () => {
   const earlier = await lab.submit({ input: 'say earlier' });
   const { session_id } = await lab.ended(earlier);
   const tasks = [
@@ -234,7 +234,7 @@ test('a claim in the future, a time that never comes, or none: the tasks complet
   for (const id of [...tasks, inFuture, infinite]) expect(await lab.ended(id)).toMatchObject({ state: 'completed' });
 });
 
-test("a session's numbers set back, and its tokens out of range, in mid-turn: its tasks complete, its log has no hole", async () => {
+test("a session's numbers set back, and its tokens out of range, in mid-turn: its tasks complete, its log has no gap", async () => {
   const { task, goOn } = await held();
   const { session_id } = await lab.task(task);
   const sessionId = session_id ?? '';

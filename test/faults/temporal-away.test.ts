@@ -54,7 +54,7 @@ async function labWithWorker(): Promise<Lab> {
   return lab;
 }
 
-test.concurrent('for 20 s: the agents go on in their first attempts, and readers see their words', async () => {
+test.concurrent('for 20 s: the agents continue in their first attempts, and readers get their output', async () => {
   const lab = await labWithWorker();
   const before = await lab.repository.fingerprint();
   const streaming = await lab.submit({
@@ -81,7 +81,7 @@ test.concurrent('for 20 s: the agents go on in their first attempts, and readers
 });
 
 test.concurrent(
-  'for 100 s: turns are adopted, results found, cancels carried out, rows started, when it is back',
+  'for 100 s: afterwards turns are adopted, results found, cancels carried out, rows started',
   async () => {
     const lab = await labWithWorker();
     const before = await lab.repository.fingerprint();

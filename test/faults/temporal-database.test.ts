@@ -62,7 +62,7 @@ test('removed: open tasks continue', async () => {
 test.each([
   ['empty', () => truncate(database())],
   ['no database', () => writeFile(database(), 'x'.repeat(20_000))],
-])('%s: it is set aside, status says so, and open tasks continue', async (_, damage) => {
+])('%s: it is set aside, status reports it, and open tasks continue', async (_, damage) => {
   const before = await asideNow();
   const tasks = await downWithOpenTasks();
   await rm(`${database()}-wal`, { force: true });
@@ -76,7 +76,7 @@ test.each([
   await expectBothDone(tasks);
 });
 
-test('damaged pages: up names the file and a command, with which open tasks continue', async () => {
+test('damaged pages: up names the file and a command; after the command open tasks continue', async () => {
   const tasks = await downWithOpenTasks();
   const handle = await open(database(), 'r+');
   const { size } = await handle.stat();

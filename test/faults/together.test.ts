@@ -16,7 +16,7 @@ afterAll(async () => {
   await one.close();
 });
 
-test('of tasks that wait for a slot the better priority begins first, then the older', async () => {
+test('of tasks that wait for a slot the one with the better priority begins first, then the older one', async () => {
   const gate = one.gate();
   const first = await one.submit({ input: `run cat ${gate.path}` });
   await one.untilFrame(first, 'the agent waits', isWaiting);
@@ -33,7 +33,7 @@ test('of tasks that wait for a slot the better priority begins first, then the o
   expect(order.map((task) => tasks.indexOf(task.id))).toEqual([3, 1, 2, 0]);
 });
 
-test('20 tasks at once on one repository: 20 changes, and nothing of them is left in it', async () => {
+test('20 tasks at once on one repository: 20 changes, and nothing else remains in it', async () => {
   await lab.repository.write({ 'dirty.txt': 'not committed', 'README.md': 'edited, not committed' });
   const before = await lab.repository.fingerprint();
   const tasks = await Promise.all(

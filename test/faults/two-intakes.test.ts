@@ -41,7 +41,7 @@ async function untilItClaims(held: Held): Promise<TaskId[]> {
   }
 }
 
-test('a backend that wakes up when its task has long been done by another starts no second run', async () => {
+test('a suspended backend that continues after another has completed its task starts no second run', async () => {
   const held = await holdStatement(lab.databaseUrl, {
     on: 'tasks',
     event: 'UPDATE',

@@ -41,7 +41,7 @@ async function busy(): Promise<{ tasks: TaskId[]; goOn: () => Promise<void> }> {
 test.each([
   ['told to stop', undefined],
   ['told to stop and killed a second later', 1_000],
-])('%s: the tasks go on with the next worker, and none is cancelled', async (_title, killAfterMs) => {
+])('%s: the next worker continues the tasks, and none is cancelled', async (_title, killAfterMs) => {
   const before = await lab.repository.fingerprint();
   const worker = await lab.startWorker(git.env);
   const { tasks, goOn } = await busy();

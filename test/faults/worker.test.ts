@@ -40,7 +40,7 @@ async function retryPauses(task: TaskId): Promise<unknown[]> {
 
 const NO_PAUSE = ['worker_lost', 0, 1_000_000];
 
-test('killed in mid-turn: the next worker goes on in the agent session, one message, one change', async () => {
+test('killed in mid-turn: the next worker continues in the agent session, one message, one change', async () => {
   const before = await lab.repository.fingerprint();
   const worker = await lab.startWorker();
   const task = await lab.submit({ input: WORK });
@@ -60,7 +60,7 @@ test('killed in mid-turn: the next worker goes on in the agent session, one mess
   expect(await lab.repository.fingerprint()).toEqual(before);
 });
 
-test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', async () => {
+test('stopped in mid-turn: nothing is cancelled, the next worker continues', async () => {
   const gate = lab.gate();
   const worker = await lab.startWorker();
   const task = await lab.submit({
@@ -79,7 +79,7 @@ test('told to stop in mid-turn: nothing is cancelled, the next worker goes on', 
   expect((await lab.frames(task)).filter(isCutOff)).toHaveLength(1);
 });
 
-test('a worker that was stopped and replaced: the database refuses what it writes when it wakes', async () => {
+test('a worker that was suspended and replaced: the database refuses its writes when it continues', async () => {
   const gate = lab.gate();
   const zombie = await lab.startWorker();
   const words = Array.from({ length: 200 }, (_, number) => `word${number}`).join(' ');
@@ -131,7 +131,7 @@ test('killed while tasks wait and others run: all of them complete', async () =>
   for (const task of tasks) await expectWhole(lab, task, { files: FILES });
 });
 
-test('an attempt that Temporal gave up on while the worker is well is adopted, not begun anew', async () => {
+test('a turn whose attempt Temporal ended while the worker is healthy is adopted, not started again', async () => {
   const gate = lab.gate();
   await lab.startWorker();
   const input = `write first.txt with first. run cat ${gate.path}. write second.txt with second`;

@@ -96,7 +96,7 @@ const snapshotOf = async ({ sessionId }: LabMessage): Promise<SnapshotFrame> => 
   return snapshot;
 };
 
-test('what a finished message was streamed in goes after a minute; a snapshot says the same as before', async () => {
+test('the frames of a finished message are removed after a minute; a snapshot is the same as before', async () => {
   const message = await labSession(sql);
   await append(sql, message, [{ type: 'message_started', ...of(message), role: 'assistant' }]);
   await emit(message, turn(message, 50));
@@ -116,7 +116,7 @@ test('what a finished message was streamed in goes after a minute; a snapshot sa
   expect(await compactFrames(sql)).toEqual({ sessions: 0, frames: 0 });
 });
 
-test("it ends before an unfinished message, whose text is the log's", async () => {
+test('it stops before an unfinished message, whose text is only in the log', async () => {
   const first = await labSession(sql);
   await emit(first, turn(first, 10));
   await finish(first);
@@ -144,7 +144,7 @@ test("it ends before an unfinished message, whose text is the log's", async () =
   expect(await snapshotOf(first)).toMatchObject({ commands: [{ name: 'of 20' }], usage: { total_tokens: 20 } });
 });
 
-test('frames of steps stay, so that a step that runs again adds none', async () => {
+test('frames of steps remain, so that a step that runs again adds none', async () => {
   const message = await labSession(sql);
   await append(sql, message, [delta(message, 'keyed')]);
   await emit(message, [delta(message, 'unkeyed')]);
@@ -157,7 +157,7 @@ test('frames of steps stay, so that a step that runs again adds none', async () 
   ]);
 });
 
-test('a reader below goes on from a snapshot, one above from its cursor', async () => {
+test('a reader below the removed frames continues from a snapshot, one above from its cursor', async () => {
   const message = await labSession(sql);
   await emit(message, turn(message, 10));
   await finish(message);
@@ -176,7 +176,7 @@ test('a reader below goes on from a snapshot, one above from its cursor', async 
   expect(await first(cut)).toBe(`usage ${cut + 1}`);
 });
 
-test('a log longer than a batch goes in several, and a part of another kind is stepped over', async () => {
+test('a log longer than a batch is removed in several, and frames of other types are skipped', async () => {
   const message = await labSession(sql);
   await sql`INSERT INTO frames (session_id, seq, type, task_id, body, key, at)
     SELECT ${message.sessionId}, n, CASE WHEN n BETWEEN 3000 AND 6500 THEN 'warning' ELSE 'delta' END, ${message.taskId},
@@ -190,7 +190,7 @@ test('a log longer than a batch goes in several, and a part of another kind is s
   expect((await snapshotOf(message)).messages).toMatchObject([{ content: 'x'.repeat(5499) }]);
 });
 
-test('one process at a time does it', async () => {
+test('one process at a time compacts', async () => {
   const message = await labSession(sql);
   await emit(message, turn(message, 5));
   await finish(message);
@@ -205,7 +205,7 @@ test('one process at a time does it', async () => {
   await other.end({ timeout: 1 });
 });
 
-test('killed in the middle it leaves log and position together, and the next one goes on', async () => {
+test('killed in the middle it leaves log and compacted_seq consistent, and the next process continues', async () => {
   const message = await labSession(sql);
   await sql`INSERT INTO frames (session_id, seq, type, task_id, body, at)
     SELECT ${message.sessionId}, n, 'delta', ${message.taskId},
@@ -256,7 +256,7 @@ function take(held: Held, page: readonly FollowedFrame[]): void {
   }
 }
 
-test('readers hold the same text while a turn writes and its log is compacted behind it', async () => {
+test('readers have the same text while a turn writes and its log is compacted', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 6, maxLength: 12 }),

@@ -36,7 +36,7 @@ async function contentOf(pages: AsyncIterable<FollowedFrame[]>, end: string): Pr
   return view.content;
 }
 
-test('readers that come while the message streams hold the same text as the log', async () => {
+test('readers that connect while the message streams have the same text as the log', async () => {
   const message = await labSession(sql);
   const words = Array.from({ length: 150 }, (_, i) => `${i} `);
   const readers: Promise<string>[] = [];
@@ -50,7 +50,7 @@ test('readers that come while the message streams hold the same text as the log'
   for (const content of await Promise.all(readers)) expect(content).toBe(`${words.join('')}end`);
 });
 
-test('a snapshot holds messages, tasks, changes, prompts, commands and usage as of its number', async () => {
+test('a snapshot contains messages, tasks, changes, prompts, commands and usage as of its number', async () => {
   const message = await labSession(sql);
   const { sessionId, chatId, messageId, taskId } = message;
   const of = { message_id: messageId, chat_id: chatId };
@@ -99,7 +99,7 @@ test('a snapshot holds messages, tasks, changes, prompts, commands and usage as 
   });
 });
 
-test('a message that completes while snapshots are taken is never seen half', async () => {
+test('a message that completes while snapshots are taken is never incomplete in one', async () => {
   const message = await labSession(sql);
   const text = 'x'.repeat(400);
   for (const letter of text) await append(sql, message, [delta(message, letter)]);
@@ -123,7 +123,7 @@ test('a message that completes while snapshots are taken is never seen half', as
   expect(new Set(seen)).toEqual(new Set(['streaming 400', 'complete 400']));
 });
 
-test('a snapshot of a long stream folds all of it', async () => {
+test('a snapshot of a long stream contains all of it', async () => {
   const message = await labSession(sql);
   for (let page = 0; page < 9; page++) {
     await append(

@@ -32,7 +32,7 @@ async function readTo(seq: number, pages: AsyncIterable<FollowedFrame[]>): Promi
 const seqs = (frames: readonly FollowedFrame[]): number[] => frames.map((frame) => frame.seq);
 const upTo = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
-test('a reader with a position gets everything later, in order, once, while ten writers write', async () => {
+test('a reader with a cursor gets everything later, in order, once, while ten writers write', async () => {
   const message = await labSession(sql);
   const writers = Array.from({ length: 10 }, async (_, writer) => {
     for (let i = 0; i < 20; i++) await append(sql, message, [delta(message, `${writer}.${i} `), delta(message, '.')]);
@@ -44,7 +44,7 @@ test('a reader with a position gets everything later, in order, once, while ten 
   for (const frames of await reading) expect(seqs(frames)).toEqual(upTo(400));
 });
 
-test('a backlog comes in pages of at most 500 frames and about 1 MB', async () => {
+test('older frames arrive in pages of at most 500 frames and about 1 MB', async () => {
   const message = await labSession(sql);
   await append(
     sql,
@@ -70,7 +70,7 @@ test('a backlog comes in pages of at most 500 frames and about 1 MB', async () =
   expect(Math.max(...bytes)).toBeLessThan(1.3 * 1024 * 1024);
 });
 
-test('a reader goes on without hole or repeat when Postgres throws out all its connections', async () => {
+test('a reader continues without gap or repeat when Postgres terminates all its connections', async () => {
   const message = await labSession(sql);
   const own = connect(database.url, { applicationName: 'victim' });
   const reading = readTo(600, followFrames(own, { sessionId: message.sessionId, after: 0 }));
@@ -89,7 +89,7 @@ test('a reader goes on without hole or repeat when Postgres throws out all its c
   await own.end({ timeout: 1 });
 });
 
-test('a reader goes on without hole or repeat over a restart of Postgres', async () => {
+test('a reader continues without gap or repeat after a restart of Postgres', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'longhaul-restart-'));
   const options = { dir: join(dir, 'postgres'), logFile: join(dir, 'postgres.log') };
   let running = await startPostgres(options);
@@ -133,7 +133,7 @@ test('a reader goes on without hole or repeat over a restart of Postgres', async
   }
 });
 
-test('a lost notification costs a poll, not a frame', async () => {
+test('after a lost notification the poll finds the frames', async () => {
   const message = await labSession(sql);
   const reading = readTo(2, followFrames(sql, { sessionId: message.sessionId, after: 0 }));
   await append(sql, message, [delta(message, 'told')]);
@@ -142,7 +142,7 @@ test('a lost notification costs a poll, not a frame', async () => {
   expect(seqs(await reading)).toEqual([1, 2]);
 });
 
-test('a notification for frames that do not exist costs one look at the log', async () => {
+test('a notification for frames that do not exist causes one query of the log', async () => {
   const message = await labSession(sql);
   let looks = 0;
   const counting = new Proxy(sql, {
@@ -185,7 +185,7 @@ test('frames arrive within milliseconds of their commit', async () => {
   expect(latencies[15]).toBeLessThan(100);
 });
 
-test('all followers of a hub share one listening connection, and none is left when it is closed', async () => {
+test('all followers of a hub share one listening connection, and none remains when the hub is closed', async () => {
   const own = connect(database.url, { applicationName: 'hub' });
   const hub = new FrameHub(own);
   const messages = await Promise.all(Array.from({ length: 8 }, () => labSession(sql)));
@@ -209,7 +209,7 @@ async function connectionsOf(name: string): Promise<number> {
   return rows.length;
 }
 
-test('below what compaction removed, and above the end, a reader starts from a snapshot', async () => {
+test('below the removed frames, and above the end, a reader starts from a snapshot', async () => {
   const message = await labSession(sql);
   await append(
     sql,
@@ -229,7 +229,7 @@ test('below what compaction removed, and above the end, a reader starts from a s
   expect(await first(21)).toBe('snapshot 20');
 });
 
-test('a reader of an unknown session is told so, one of a deleted session comes to its end', async () => {
+test('a reader of an unknown session gets an error, one of a deleted session ends', async () => {
   const missing = { sessionId: '00000000-0000-4000-8000-000000000000' as SessionId };
   await expect(collect(missing)).rejects.toMatchObject({ code: 'session_not_found' });
   const message = await labSession(sql);
@@ -253,7 +253,7 @@ test('an aborted reader ends at once without an error', async () => {
   expect((await reading).length).toBeLessThanOrEqual(1);
 });
 
-test('a reader whose pool was ended fails instead of waiting for ever', async () => {
+test('a reader whose pool was ended fails instead of waiting without a limit', async () => {
   const message = await labSession(sql);
   const own = connect(database.url);
   const pages = followFrames(own, { sessionId: message.sessionId, after: 0 });

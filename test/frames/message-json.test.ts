@@ -53,7 +53,7 @@ function watched({ snapshot, taskId }: { snapshot: SnapshotFrame; taskId: TaskId
 const none: Columns = { segments: null, tool_calls: null, plan: null };
 const AT = '2030-01-01T00:00:00.000Z';
 
-describe('a row that another program wrote is shown by watch, with its text:', () => {
+describe('watch shows a row that another program wrote, with its text:', () => {
   test.each<[string, Partial<Columns>]>([
     ['a segment that is null', { segments: [null] }],
     ['a segment with a time that is none', { segments: [{ type: 'text', seq: 5, at: 'x' }] }],
@@ -68,7 +68,7 @@ describe('a row that another program wrote is shown by watch, with its text:', (
   }); // prettier-ignore
 });
 
-test('what a call lacks is filled in, and what it has stays', () => {
+test('missing fields of a call get defaults, and present ones stay', () => {
   const whole = { tool_call_id: 'a', title: 'Edit', kind: 'edit', status: 'completed', locations: [{ path: 'a.txt', line: 5 }], content: [{ type: 'text', text: 'done' }], raw_output: { a: [1] } }; // prettier-ignore
   expect(toolCallsIn([whole])).toEqual([whole]);
   expect(toolCallsIn([{ ...whole, content: [null, ...whole.content], locations: 5, status: 'x' }, { title: 'no id' }])).toEqual(
@@ -89,7 +89,7 @@ test('well-formed segments stay as they are; one malformed segment voids the lis
   expect(segmentsIn([...good, { type: 'text', seq: 8, at: AT }])).toBeNull();
 });
 
-test('any JSON becomes values that replay and the timeline can show', () => {
+test('any JSON becomes values that watch and the timeline can show', () => {
   const odd = fc.oneof(fc.jsonValue(), fc.constantFrom(null, 5, '', 'x', [], {}, [null], AT));
   const near = fc.record(
     {

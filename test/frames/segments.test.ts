@@ -34,7 +34,7 @@ const plan = (content: string): FrameBody => ({ type: 'plan', ...of, entries: [{
 const shape = (segments: readonly MessageSegment[]): string[] =>
   segments.map((one) => ('text' in one ? `${one.type} ${one.text}` : one.type));
 
-test('segments stand in the order in which they began, with how long they took', () => {
+test('segments are in the order in which they began, with their durations', () => {
   const segments = folded([thought('hm'), delta('Wri'), delta('ting'), tool('a', 'pending'), tool('b', 'completed'), tool('a', 'in_progress'), delta('Done'), tool('a', 'failed'), tool('a', 'failed')]); // prettier-ignore
   const at = (seconds: number): string => new Date(AT + seconds * 1_000).toISOString();
   const span = (seq: number, end: number) => ({ seq, at: at(seq - 1), ended_seq: end, ended_at: at(end - 1) });
@@ -47,11 +47,11 @@ test('segments stand in the order in which they began, with how long they took',
   ]);
 });
 
-test('what a person sees between two texts divides them, and what only counts does not', () => {
+test('a visible frame between two texts divides them, usage and commands do not', () => {
   expect(shape(folded([delta('a'), usage, delta('b'), warning, delta('c')]))).toEqual(['text ab', 'text c']);
 });
 
-test('frames of other messages and other tasks are none of its', () => {
+test('frames of other messages and other tasks are ignored', () => {
   const others = { ...of, message_id: randomUUID() as MessageId };
   const bodies = [
     { type: 'delta', ...others, content: 'x' },
@@ -60,7 +60,7 @@ test('frames of other messages and other tasks are none of its', () => {
   expect(folded(bodies, randomUUID() as TaskId)).toEqual([]);
 });
 
-test('text that is not kept is counted where it is missing', () => {
+test('omitted text is counted in its segment', () => {
   const segments = folded([delta('x'.repeat(MAX_CONTENT_CHARS - 1)), warning, delta('yz'), warning, delta('end')]);
   expect(segments).toMatchObject([
     { type: 'text', seq: 1 },
@@ -71,7 +71,7 @@ test('text that is not kept is counted where it is missing', () => {
   expect(segments[0]).not.toHaveProperty('omitted_chars');
 });
 
-test('of tool calls and plans the newest are kept, and the others counted', () => {
+test('the newest tool calls and plans are kept, and the others counted', () => {
   const calls = Array.from({ length: MAX_TOOL_CALLS + 3 }, (_, index) => tool(String(index), 'completed'));
   const segments = folded([delta('a'), ...calls, delta('b')]);
   expect(segments.slice(0, 3)).toMatchObject([
@@ -87,7 +87,7 @@ test('of tool calls and plans the newest are kept, and the others counted', () =
   expect(plans.at(-1)).toMatchObject({ type: 'plan', entries: [{ content: expect.stringMatching(/^299/) as string }] });
 });
 
-test('an agent that changes between thought and text at each letter has bounded segments and all of its text', () => {
+test('an agent that alternates between reasoning and text at each letter has bounded segments and all of its text', () => {
   const segments = folded(Array.from({ length: 20_000 }, () => [delta('a'), thought('b')]).flat());
   expect(segments.length).toBeLessThanOrEqual(5_000);
   const textOf = (type: string) => segments.map((one) => (one.type === type && 'text' in one ? one.text : '')).join('');
@@ -95,7 +95,7 @@ test('an agent that changes between thought and text at each letter has bounded 
   expect(textOf('reasoning')).toBe('b'.repeat(20_000));
 });
 
-test('a turn that starts over keeps its borders only', () => {
+test('a turn that starts over keeps only its attempts and resets', () => {
   const border: FrameBody = { type: 'task_state', state: 'running', phase: 'starting', attempt: 2, error_code: 'agent_crashed' }; // prettier-ignore
   const reset: FrameBody = { type: 'message_reset', ...of, reason: 'lost' };
   const segments = folded([delta('void'), tool('a', 'pending'), plan('void'), border, border, reset, delta('anew')]);

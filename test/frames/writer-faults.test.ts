@@ -48,7 +48,7 @@ async function outcomes({ taskId }: LabMessage): Promise<unknown[]> {
   return rows.map((row) => row['outcome'] as unknown);
 }
 
-test('a connection killed in the middle of a write loses and repeats nothing, though more is said meanwhile', async () => {
+test('a connection killed in the middle of a write loses and repeats no frame, also with new frames meanwhile', async () => {
   const { own, name } = writerSql();
   const errors: unknown[] = [];
   const message = await labSession(sql);
@@ -68,7 +68,7 @@ test('a connection killed in the middle of a write loses and repeats nothing, th
   expect(await expectNoHoles(sql, message.sessionId)).toBe(9);
 });
 
-test('a write whose answer is lost stands in the log once, though more is said meanwhile', async () => {
+test('a write whose response is lost is in the log once, also with new frames meanwhile', async () => {
   const { own, proxy } = await proxied();
   const errors: unknown[] = [];
   const writer = new FrameWriter(own, (error) => errors.push(error));
@@ -121,7 +121,7 @@ test('a write that waits for the session while a newer attempt takes the turn is
   expect(session).toMatchObject({ seq: 0, written: 0, writer: newToken });
 });
 
-test('a newer attempt writes on where an outdated one is refused, and only that one is told', async () => {
+test('a newer attempt continues to write while the outdated one is refused, and only that one gets the error', async () => {
   const message = await labSession(sql);
   const writer = new FrameWriter(sql);
   const zombie = await openStream(sql, writer, message);
@@ -154,7 +154,7 @@ test('a session that was deleted loses its stream', async () => {
 
 const OUTCOME = { kind: 'completed', attempt: 1 } as const;
 
-test("a turn's last frames and its outcome are kept together, once, though the answer to the commit is lost", async () => {
+test("a turn's last frames and its outcome are stored together, once, also if the response to the commit is lost", async () => {
   const { own, proxy } = await proxied();
   const errors: unknown[] = [];
   const message = await labSession(sql);
@@ -177,7 +177,7 @@ test("a turn's last frames and its outcome are kept together, once, though the a
   expect(await outcomes(message)).toEqual([OUTCOME]);
 });
 
-test('a commit whose connection is killed before its end is made again', async () => {
+test('a commit whose connection is killed before its end is repeated', async () => {
   const { own, name } = writerSql();
   const message = await labSession(sql);
   const stream = await openStream(own, new FrameWriter(own), message);
@@ -195,7 +195,7 @@ test('a commit whose connection is killed before its end is made again', async (
   expect(await outcomes(message)).toEqual([OUTCOME]);
 });
 
-test('the commit of an outdated attempt is refused while it waits, and its work is not done', async () => {
+test('the commit of an outdated attempt is refused while it waits, and has no effect', async () => {
   const { own, name } = writerSql();
   const message = await labSession(sql);
   const stream = await openStream(own, new FrameWriter(own), message);
@@ -216,7 +216,7 @@ test('the commit of an outdated attempt is refused while it waits, and its work 
   expect(await logOf(sql, message.sessionId)).toEqual([]);
 });
 
-test('a commit whose work fails keeps nothing, and whoever waits on the stream is told', async () => {
+test('a commit whose work fails stores nothing, and waiting callers get the error', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   stream.append(delta(message, 'text'));
@@ -228,7 +228,7 @@ test('a commit whose work fails keeps nothing, and whoever waits on the stream i
   expect((await logOf(sql, message.sessionId)).map(({ body }) => body.type)).toEqual(['delta']);
 });
 
-test('connections that are killed at random lose and repeat nothing', async () => {
+test('connections that are killed at random lose and repeat no frame', async () => {
   const { own, name } = writerSql();
   const writer = new FrameWriter(own);
   const messages = await Promise.all(Array.from({ length: 4 }, () => labSession(sql)));

@@ -43,7 +43,7 @@ function counting(sql: Sql): { sql: Sql; statements: () => number } {
   return { sql: counted, statements: () => statements };
 }
 
-test('frames stand in the order in which they were appended, without holes, while steps write to the same session', async () => {
+test('frames are in the order in which they were appended, without gaps, while steps write to the same session', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   const steps = (async () => {
@@ -64,7 +64,7 @@ test('frames stand in the order in which they were appended, without holes, whil
   expect(await expectNoHoles(sql, message.sessionId)).toBe(own.length + 25);
 });
 
-test('what several turns say at once goes in with one statement', async () => {
+test('frames of several turns at the same time are inserted with one statement', async () => {
   const { sql: counted, statements } = counting(sql);
   const writer = new FrameWriter(counted);
   const messages = await Promise.all(Array.from({ length: 8 }, () => labSession(sql)));
@@ -84,7 +84,7 @@ test('what several turns say at once goes in with one statement', async () => {
   }
 });
 
-test('text that comes faster than it is written becomes few frames, one kind of text each', async () => {
+test('text that arrives faster than it is written becomes few frames, one kind of text each', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   const { messageId: message_id, chatId: chat_id } = message;
@@ -101,7 +101,7 @@ test('text that comes faster than it is written becomes few frames, one kind of 
   ]);
 });
 
-test('any text arrives as it was, but for U+0000 and lone surrogates', async () => {
+test('any text arrives unchanged, except U+0000 and lone surrogates', async () => {
   const writer = new FrameWriter(sql);
   const unit = fc.oneof(
     fc.constantFrom('\0', '\ud83d', '\ude00', '😀', '"', '\\', '\\u0000', '\u001b', 'é', '\u2028'),
@@ -149,7 +149,7 @@ test('U+0000 and lone surrogates in values and in keys of a tool call do not sto
   });
 });
 
-test('no frame is larger than 64 KB, whatever it is made of', async () => {
+test('no frame is larger than 64 KB, whatever its content', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   const { messageId: message_id, chatId: chat_id } = message;
@@ -178,7 +178,7 @@ test('no frame is larger than 64 KB, whatever it is made of', async () => {
   expect(rest.slice(1).map(({ type }) => type)).toEqual(['warning', 'warning', 'warning']);
 });
 
-test('a turn with 4 MB in memory has no room until the database has taken it', async () => {
+test('a turn with 4 MB in memory accepts no more until the database has stored them', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   const lock = await hold(sql, (tx) => tx`SELECT FROM sessions WHERE id = ${message.sessionId} FOR UPDATE`);
@@ -201,7 +201,7 @@ test('a turn with 4 MB in memory has no room until the database has taken it', a
   await expectNoHoles(sql, message.sessionId);
 });
 
-test("one turn's frames that the database refuses do not keep another's out", async () => {
+test('frames of one turn that the database refuses do not affect another turn', async () => {
   const errors: unknown[] = [];
   const writer = new FrameWriter(sql, (error) => errors.push(error));
   const [good, bad] = [await labSession(sql), await labSession(sql)];
@@ -221,7 +221,7 @@ test("one turn's frames that the database refuses do not keep another's out", as
   expect(await textOf(sql, good.sessionId)).toBe('one more');
 });
 
-test('what was appended before a stream was closed is written, what comes after is not', async () => {
+test('frames appended before a stream is closed are written, later ones are not', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   stream.append(delta(message, 'last words'));

@@ -33,7 +33,7 @@ async function programs(...names: string[]): Promise<string> {
 const rows = (): Promise<AgentRow[]> =>
   database.sql<AgentRow[]>`SELECT name, supports_acp, install_path, listed_by FROM available_agents ORDER BY name`;
 
-test('a worker lists what it finds, takes its own row away when the program is gone, and nobody else’s', async () => {
+test('a worker lists the agents that it finds, removes its own row when the program is uninstalled, and no other row', async () => {
   const theirs = { name: 'gemini', supports_acp: false, install_path: '/opt/gemini', listed_by: null };
   await database.sql`INSERT INTO available_agents ${database.sql(theirs)}`;
   const found = await listFoundAgents(database.sql, await programs('opencode', 'gemini'));
@@ -45,7 +45,7 @@ test('a worker lists what it finds, takes its own row away when the program is g
   expect(await rows()).toEqual([demo, theirs]);
 });
 
-test('a row of ours to which somebody gave a path, or that open tasks name, is not taken away', async () => {
+test("a worker's row that got a path by hand, or that open tasks name, is not removed", async () => {
   await listFoundAgents(database.sql, await programs('opencode', 'gemini'));
   await database.sql`UPDATE available_agents SET install_path = '/opt/opencode' WHERE name = 'opencode'`;
   const [task] = await database.sql`INSERT INTO tasks (input, agent) VALUES ('x', 'gemini') RETURNING id`;
@@ -55,7 +55,7 @@ test('a row of ours to which somebody gave a path, or that open tasks name, is n
   expect((await rows()).find(({ name }) => name === 'opencode')?.install_path).toBe('/opt/opencode');
 });
 
-test('what a person takes off the list stays off for every worker, until it is added again', async () => {
+test('an agent that a user removed from the list stays removed for every worker, until it is added again', async () => {
   const worker = await programs('opencode');
   const paths = { worker, shell: worker };
   await listFoundAgents(database.sql, worker);
@@ -72,7 +72,7 @@ test('what a person takes off the list stays off for every worker, until it is a
   expect((await rows()).find(({ name }) => name === 'opencode')).toMatchObject({ listed_by: 'user' });
 });
 
-test('an agent that open tasks name is not removed, and they are named', async () => {
+test('an agent that open tasks name is not removed, and the tasks are named', async () => {
   await addAgent(database.sql, { name: 'mine', path: '/bin/sh', terminal: true }, { worker: '', shell: '' });
   const tasks = await database.sql<{ id: string }[]>`
     INSERT INTO tasks (input, agent, created_at) SELECT 'x', 'mine', now() + n * interval '1 s' FROM generate_series(1, 7) n RETURNING id`;
@@ -85,7 +85,7 @@ test('an agent that open tasks name is not removed, and they are named', async (
   expect(await rows()).toMatchObject([{ name: 'mine', supports_acp: false, install_path: '/bin/sh' }]);
 });
 
-test('a program on the shell’s PATH alone is said to be there, and added with its whole path', async () => {
+test('a program on the shell’s PATH alone is reported as installed, and added with its absolute path', async () => {
   const [worker, shell] = [await programs(), await programs('opencode')];
   const paths = { worker, shell };
   const here = path.join(shell, 'opencode');
@@ -107,7 +107,7 @@ test.each([
   ['a program that is not there', { name: 'x', path: '/nowhere/x' }, /expected a program at \/nowhere\/x, found none/],
   ['an agent of the catalogue that is not installed', { name: 'opencode' }, /npm install/],
   ['a row of another program', { name: 'theirs', path: '/bin/sh' }, /listed already, by another program/],
-])('%s is refused, and nothing changes', async (_title, wish, said) => {
+])('%s is refused without a change', async (_title, wish, said) => {
   await database.sql`INSERT INTO available_agents (name, supports_acp) VALUES ('theirs', true)`;
   await database.sql`INSERT INTO unlisted_agents (name) VALUES ('theirs')`;
   await expect(addAgent(database.sql, { terminal: false, ...wish }, { worker: '', shell: '' })).rejects.toThrow(said);

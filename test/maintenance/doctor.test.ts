@@ -67,7 +67,7 @@ async function recordParts(processes: Readonly<Record<string, ProcessIdentity>>,
   await writeState(paths, { supervisor: { pid: 1, startTime: '0', bootId: 'old' }, repairs: 0, facts, parts });
 }
 
-test('where nothing was ever started, nothing is wrong and nothing is made', async () => {
+test('without services doctor finds no problem and creates nothing', async () => {
   const checks = await examine(envOf());
   expect(bad(checks)).toEqual([]);
   expect(named(checks, 'services')?.detail).toContain('longhaul up -d');
@@ -75,13 +75,13 @@ test('where nothing was ever started, nothing is wrong and nothing is made', asy
   expect(await readdir(home)).toEqual([]);
 });
 
-test('each wrong setting is a problem of its own, without its secret', async () => {
+test('each invalid setting is a separate problem, without its secret', async () => {
   const checks = await examine(envOf({ LONGHAUL_AGENT_SLOTS: 'many', DATABASE_URL: 'mysql://u:sesame@h/x' }));
   expect(bad(checks).map(({ detail }) => detail.split(':')[0])).toEqual(['DATABASE_URL', 'LONGHAUL_AGENT_SLOTS']);
   expect(JSON.stringify(checks)).not.toContain('sesame');
 });
 
-test('a database and a Temporal of one’s own that answer are told with version and schema', async () => {
+test("a user's own database and Temporal that respond are reported with version and schema", async () => {
   const env = envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') });
   const checks = await examine(env);
   expect(named(checks, 'database')).toMatchObject({
@@ -94,7 +94,7 @@ test('a database and a Temporal of one’s own that answer are told with version
   expect(JSON.stringify(checks)).not.toContain(new URL(database.url).password);
 });
 
-test('those that do not answer are unreachable, and their passwords stay secret', async () => {
+test('those that do not respond are unreachable, and their passwords stay secret', async () => {
   const env = envOf({ DATABASE_URL: 'postgres://u:sesame@127.0.0.1:9/x', TEMPORAL_ADDRESS: '127.0.0.1:9' });
   const checks = await examine(env);
   expect(named(checks, 'temporal server')?.detail).toBe(
@@ -105,7 +105,7 @@ test('those that do not answer are unreachable, and their passwords stay secret'
   expect(JSON.stringify(checks)).not.toContain('sesame');
 });
 
-test('a backend that waits for Temporal does not repeat why Temporal is away', async () => {
+test('a backend that waits for Temporal does not repeat why Temporal is unavailable', async () => {
   const parts = { temporal: { ok: false, detail: 'the whole story' }, intake: { ok: false, detail: 'once more' } };
   const backend = createHttpServer((_, response) => response.writeHead(503).end(JSON.stringify({ parts })));
   await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
@@ -147,7 +147,7 @@ test('rows of another host, missing programs and tasks that wait are named', asy
   expect(named(checks, 'tasks')?.detail).toMatch(/^1 task waits \([0-9a-f]{8}\) for over a minute without a run/);
 });
 
-test('services that ended without down, and one that is suspended, ought to run', async () => {
+test('services that ended without down, and a suspended one, are problems', async () => {
   const [dead, asleep] = [await running('backend'), await running('worker')];
   dead.child.kill('SIGKILL');
   asleep.child.kill('SIGSTOP');
@@ -160,7 +160,7 @@ test('services that ended without down, and one that is suspended, ought to run'
   expect(detail('worker')).toMatch(/^failed, pid \d+, suspended by a signal/);
 });
 
-test('a worker that is alive and says nothing any more is named', async () => {
+test('a worker that is alive and no longer responds is named', async () => {
   const { identity } = await running('worker');
   await recordParts({ worker: identity });
   const env = envOf({
@@ -182,7 +182,7 @@ test('a worker that is alive and says nothing any more is named', async () => {
   });
 });
 
-test('a home that is a file, and a port that somebody else has, are problems', async () => {
+test('a home that is a file, and a port that another program has, are problems', async () => {
   const stranger = createServer();
   await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
   const address = stranger.address();
@@ -198,7 +198,7 @@ test('a home that is a file, and a port that somebody else has, are problems', a
   });
 });
 
-test('a token file that keeps the backend from starting is a problem, in the words of up', async () => {
+test('a token file with which the backend cannot start is a problem, with the message of up', async () => {
   const paths = await prepareHome(path.join(home, 'home'));
   expect(named(await examine(envOf()), 'token')).toMatchObject({
     level: 'ok',
@@ -222,7 +222,7 @@ test('a token file that keeps the backend from starting is a problem, in the wor
   expect(JSON.stringify(well)).not.toContain('sesame');
 });
 
-test('what is left is counted, and stays', async () => {
+test('leftovers are counted and not removed', async () => {
   const paths = homePaths(path.join(home, 'home'));
   const folder = path.join(paths.home, 'locks');
   await mkdir(folder, { recursive: true });
@@ -236,7 +236,7 @@ test('what is left is counted, and stays', async () => {
   expect(await readdir(folder)).toHaveLength(1);
 });
 
-test('without an agent but the demo, all is not well: it is said with what to install', async () => {
+test('with the demo agent only, doctor warns and says what to install', async () => {
   const checks = await examine(envOf({ PATH: path.join(home, 'empty') }));
   expect(named(checks, 'agents')).toMatchObject({
     level: 'warning',
@@ -267,7 +267,7 @@ test.each([
   expect(check).toMatchObject({ level, detail: expect.stringContaining(detail) as string });
 });
 
-test('doctor looks for other people where Temporal is embedded, and not where it is yours', async () => {
+test('doctor checks for other users if Temporal is embedded, not with a server of yours', async () => {
   expect(named(await examine(envOf()), 'other users')).toBeDefined();
   const env = envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') });
   expect(named(await examine(env), 'other users')).toBeUndefined();

@@ -71,7 +71,7 @@ const isThere = (file: string): Promise<boolean> =>
     () => false,
   );
 
-test('beside a task at work, what others left goes, by two collectors at once; the task ends as if nothing had been', async () => {
+test('beside a running task two collectors remove leftovers at the same time; the task completes unaffected', async () => {
   const gate = lab.gate();
   const live = await lab.submit({ input: `write live.txt with live. run cat ${gate.path}` });
   await lab.untilFrame(live, 'the agent waits', isWaiting);
@@ -103,7 +103,7 @@ test('beside a task at work, what others left goes, by two collectors at once; t
   expect(await lab.leftovers(live)).toEqual([]);
 });
 
-test('a final row whose run still has its closing steps to do keeps its worktree', async () => {
+test('a final row whose run still has closing steps keeps its worktree', async () => {
   const gate = lab.gate();
   const task = await lab.submit({ input: `write w.txt with w. run cat ${gate.path}` });
   await lab.untilFrame(task, 'the agent waits', isWaiting);
@@ -116,7 +116,7 @@ test('a final row whose run still has its closing steps to do keeps its worktree
   expect(await lab.changes(task)).toHaveLength(1);
 });
 
-test('a worktree that was kept for its work stays until it is asked for', async () => {
+test('a worktree that was kept for its work stays until gc --kept', async () => {
   const id = await endedTask('completed');
   const folder = await worktreeOf(id);
   const summary = `Done. The worktree was kept at ${folder}: a submodule has work that nobody else can get`;
@@ -128,7 +128,7 @@ test('a worktree that was kept for its work stays until it is asked for', async 
   expect(await isThere(folder)).toBe(false);
 });
 
-test('a folder among the worktrees that nobody knows is named and left', async () => {
+test('an unknown folder among the worktrees is named and not removed', async () => {
   const folder = path.join(lab.home, 'worktrees', 'mine');
   await mkdir(folder, { recursive: true });
   await writeFile(path.join(folder, 'notes.txt'), 'mine');
@@ -137,7 +137,7 @@ test('a folder among the worktrees that nobody knows is named and left', async (
   await rm(folder, { recursive: true });
 });
 
-test('half made entries go when they are old, lost ones at once, those of another home never', async () => {
+test('incomplete entries are removed when they are old, lost ones at once, those of another home never', async () => {
   const admin = path.join(lab.repository.path, '.git', 'worktrees');
   const git = path.join(lab.repository.path, '.git');
   const entry = async (name: string, worktreePath: string | undefined): Promise<string> => {
@@ -170,7 +170,7 @@ test('half made entries go when they are old, lost ones at once, those of anothe
   for (const folder of [other, fresh, moving]) await rm(folder, { recursive: true });
 });
 
-test('results of tasks that no row knows stay, and go by age if they are asked for', async () => {
+test('results of tasks without a row stay, and are removed by age on request', async () => {
   const [known, unknown] = [await endedTask('completed'), randomUUID()];
   for (const id of [known, unknown]) await lab.repository.git('update-ref', `refs/longhaul/tasks/${id}`, 'HEAD');
   const refOf = (id: string): string => path.join(lab.repository.path, '.git', 'refs', 'longhaul', 'tasks', id);
@@ -187,7 +187,7 @@ test('results of tasks that no row knows stay, and go by age if they are asked f
   expect(await Promise.all([known, unknown].map((id) => isThere(refOf(id))))).toEqual([true, false]);
 });
 
-test('files that were half written or not used for long go, without any service', async () => {
+test('incomplete and long unused files are removed, without any service', async () => {
   const make = async (ageMs: number, ...names: string[]): Promise<string> => {
     const file = path.join(lab.home, ...names);
     await mkdir(path.dirname(file), { recursive: true });

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { restore } from '../../maintenance/backup/restore.ts';
 import { makeFolder, removeFolder } from '../lab/repositories.ts';
 
-test('a file that is no backup is refused by what it is', async () => {
+test('a file that is no backup is refused; the message says what it is', async () => {
   const root = await makeFolder();
   const file = path.join(root, 'README.md');
   const found = async (): Promise<unknown> => restore(path.join(root, 'home'), file).catch((error: unknown) => error);

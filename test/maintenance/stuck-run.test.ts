@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab.close());
 
-test('it is named once it has failed three times in a row', async () => {
+test('a run is named once its workflow task has failed three times in a row', async () => {
   const look = () => checkRuns({ sql: lab.sql, temporal: lab.client });
   const task = await lab.submit({ input: 'say done' });
   await lab.ended(task);

@@ -40,7 +40,7 @@ async function whichRuns(): Promise<string> {
   return stdout.trim();
 }
 
-test('the build runs while it is of the sources as they are, the sources after any change to them', async () => {
+test('the command runs the build while it matches the sources, and the sources after any change', async () => {
   expect(await whichRuns()).toBe('sources'); // there is no build yet
   await build();
   expect(await whichRuns()).toBe('build');
@@ -62,7 +62,7 @@ test('the build runs while it is of the sources as they are, the sources after a
   expect(await whichRuns()).toBe('sources');
 });
 
-test('a build that was cut off, and so has no record, does not run', async () => {
+test('an interrupted build has no record and is not run', async () => {
   await build();
   await rm(join(checkout, 'dist/sources.json'));
   expect(await whichRuns()).toBe('sources');

@@ -26,20 +26,23 @@ async function onMachine(change: string, bin = join(ROOT, 'bin/longhaul.js')): P
   return { code, err };
 }
 
-test.each(['18.20.8', '20.18.3'])('on Node %s the command says in one line which one it needs', async (version) => {
-  const change = `Object.defineProperty(process.versions, 'node', { value: '${version}' });`;
-  const { code, err } = await onMachine(change);
-  expect(code).toBe(2);
-  expect(err).toMatch(/^longhaul: needs Node 20\.19 or newer, found .*\n$/);
-});
+test.each(['18.20.8', '20.18.3'])(
+  'on Node %s the command prints in one line which version it needs',
+  async (version) => {
+    const change = `Object.defineProperty(process.versions, 'node', { value: '${version}' });`;
+    const { code, err } = await onMachine(change);
+    expect(code).toBe(2);
+    expect(err).toMatch(/^longhaul: needs Node 20\.19 or newer, found .*\n$/);
+  },
+);
 
-test('on macOS it says in one line that it needs Linux', async () => {
+test('on macOS it prints in one line that it needs Linux', async () => {
   const { code, err } = await onMachine(`Object.defineProperty(process, 'platform', { value: 'darwin' });`);
   expect(code).toBe(2);
   expect(err).toMatch(/^longhaul: needs Linux, found darwin: .*\n$/);
 });
 
-test('a driver of another version than the mended one is refused in one line, before anything is started', async () => {
+test('a driver of another version than the patched one is refused in one line, before anything is started', async () => {
   for (const file of ['package.json', 'bin']) await cp(join(ROOT, file), join(dir, file), { recursive: true });
   const driver = join(dir, 'node_modules/postgres');
   await mkdir(join(dir, 'node_modules'));

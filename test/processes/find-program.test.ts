@@ -49,7 +49,7 @@ test('a program of a folder that was removed is found by the path that it names'
   expect(await find()).toEqual(worker);
 });
 
-test('a copy of a folder has none of its programs, also where a record names one', async () => {
+test('a copy of a folder has none of its programs, also if a record names one', async () => {
   const worker = await run();
   const copy = path.join(root, 'copy');
   await cp(home, copy, { recursive: true });
@@ -57,7 +57,7 @@ test('a copy of a folder has none of its programs, also where a record names one
   expect(await findHomeProgram(program, worker)).toBeUndefined();
 });
 
-test('a process that names the folder but works elsewhere, or is another program, is not the one', async () => {
+test('a process that names the folder but works elsewhere, or is another program, is not found', async () => {
   await run({ cwd: root });
   await run({ entry: '/x/other.js' });
   expect(await find()).toBeUndefined();

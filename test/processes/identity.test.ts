@@ -42,7 +42,7 @@ test('the start time is found behind a command name with spaces and parentheses'
   expect(parseStat(`12 (a) b (c) R) ${fields.join(' ')}`)).toEqual({ state: 'f3', startTime: 'f22' });
 });
 
-test('a process is alive under its own identity only', async () => {
+test('an identity is alive only for its own process', async () => {
   const { child, identity } = await sleeper();
   expect(isAlive(identity)).toBe(true);
   expect(isAlive({ ...identity, startTime: `${Number(identity.startTime) + 1}` })).toBe(false);
@@ -61,7 +61,7 @@ test('a zombie has an identity but is not alive', async () => {
   expect(found !== undefined && isAlive(found)).toBe(false);
 });
 
-test('an identity ends with its process, also while that is a zombie', async () => {
+test('an identity ends with its process, also while the process is a zombie', async () => {
   // The shell's child ends at once and is never waited for.
   const script =
     'import os, sys, time\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\ntime.sleep(60)';
@@ -77,7 +77,7 @@ test('an identity ends with its process, also while that is a zombie', async () 
   expect(living && isAlive(living)).toBe(false);
 });
 
-test('a name with blanks and parentheses does not confuse the start time', async () => {
+test('a name with spaces and parentheses does not affect the start time', async () => {
   const script = "process.title = 'a) S 1 (b'; console.log('ready'); setInterval(() => {}, 1000)";
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'ignore'] });
   await new Promise((resolve) => child.stdout.once('data', resolve));
@@ -88,7 +88,7 @@ test('a name with blanks and parentheses does not confuse the start time', async
   await new Promise((resolve) => child.once('close', resolve));
 });
 
-test('where there is no /proc, ps tells the start time, the zombie and the absent one', async () => {
+test('without /proc, ps gives the start time and detects zombies and absent processes', async () => {
   const { identity, zombie } = await zombieKeeper();
   const { child, identity: ended } = await sleeper();
   const exited = once(child, 'exit');
@@ -104,7 +104,7 @@ test('where there is no /proc, ps tells the start time, the zombie and the absen
   expect(statFromPs(ended.pid)).toBeUndefined();
 });
 
-test('this process is the one that runs under its own pid', () => {
+test('this process is found by its own pid', () => {
   expect(identifySelf()).toEqual(identifyRunning(process.pid));
   expect(isAlive(identifySelf())).toBe(true);
 });

@@ -62,7 +62,7 @@ describe.each<[string, (wanted: Run, signal?: AbortSignal) => Promise<RunOutcome
     await runnerReady();
   });
 
-  test('gives its exit code, its output byte for byte, and takes input', async () => {
+  test('returns its exit code and its output byte for byte, and reads its input', async () => {
     const script = String.raw`cat; printf '\000\377'; echo no >&2; exit 3`;
     const end = await start(shell(script, { input: Buffer.from([0xfe, 0x0a]) }));
     expect(end).toEqual({
@@ -75,25 +75,25 @@ describe.each<[string, (wanted: Run, signal?: AbortSignal) => Promise<RunOutcome
     });
   });
 
-  test('sees the environment that it was given, and nothing else', async () => {
+  test('gets exactly the given environment', async () => {
     const end = await start({ ...shell(''), file: 'env', args: [], env: { PATH: process.env['PATH'], A: 'b c' } });
     const lines = end.kind === 'ended' ? end.stdout.toString().trim().split('\n').sort() : [];
     expect(lines).toEqual(['A=b c', `PATH=${process.env['PATH']}`]);
   });
 
-  test('is ended where it says more than is wanted', async () => {
+  test('is ended if its output exceeds the limit', async () => {
     const end = await start(shell('yes', { maxStdoutBytes: 100_000 }));
     expect(end).toMatchObject({ kind: 'ended', exitCode: null, truncated: true, timedOut: false });
     expect(end.kind === 'ended' && end.stdout.length).toBe(100_000);
   });
 
-  test('is ended after its time, with what it started', async () => {
+  test('is ended at its timeout, with its child processes', async () => {
     const end = await start(shell('sleep 100 & echo $! > pid; wait', { timeoutMs: 300 }));
     expect(end).toMatchObject({ kind: 'ended', timedOut: true });
     expect(identifyRunning(await pidIn(path.join(folder, 'pid')))).toBeUndefined();
   });
 
-  test('is ended by an abort, also where it does not listen', async () => {
+  test('is ended by an abort, also if it ignores SIGTERM', async () => {
     const abort = new AbortController();
     const running = start(shell(`trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done`), abort.signal);
     const pid = await pidIn(path.join(folder, 'pid'));
@@ -102,7 +102,7 @@ describe.each<[string, (wanted: Run, signal?: AbortSignal) => Promise<RunOutcome
     expect(identifyRunning(pid)).toBeUndefined();
   });
 
-  test('that is not there is told from one that cannot be started', async () => {
+  test('that does not exist is distinguished from one that cannot be started', async () => {
     expect(await start({ ...shell(''), file: 'no-such-program' })).toMatchObject({
       kind: 'not_started',
       notFound: true,
@@ -110,7 +110,7 @@ describe.each<[string, (wanted: Run, signal?: AbortSignal) => Promise<RunOutcome
     expect(await start(shell('a\0b'))).toMatchObject({ kind: 'not_started', notFound: false });
   });
 
-  test('brings 30 MB across', async () => {
+  test('transfers 30 MB', async () => {
     const end = await start(shell('head -c 31457280 /dev/zero'));
     expect(end.kind === 'ended' && end.stdout.equals(Buffer.alloc(31_457_280))).toBe(true);
   });
@@ -141,7 +141,7 @@ describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
     await runnerReady();
   });
 
-  test('is talked to by its pipes, and ends with its exit code once its stdin does', async () => {
+  test('communicates by its pipes, and exits with its code once its stdin is closed', async () => {
     const program = await started(start(script('cat; echo no >&2; exit 3')));
     const said = Promise.all([textOf(program.stdout), textOf(program.stderr)]);
     program.stdin.write('a line\n');
@@ -151,14 +151,14 @@ describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
     await program.closed;
   });
 
-  test('gives what it wrote right at its start, and its identity though it has ended', async () => {
+  test('returns its first output, and its identity also after it has exited', async () => {
     const program = await started(start(script('echo $$')));
     expect(await textOf(program.stdout)).toBe(`${program.identity.pid}\n`);
     await program.exited;
     expect(isAlive(program.identity)).toBe(false);
   });
 
-  test('that is killed says by which signal, and its group goes with it', async () => {
+  test('that is killed reports the signal, and its group is ended', async () => {
     const program = await started(start(script('sleep 100 & echo $!; wait')));
     const [line] = (await once(program.stdout, 'data')) as [Buffer];
     program.stdout.resume();
@@ -169,12 +169,12 @@ describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
     await program.closed;
   });
 
-  test('brings 30 MB across, at the pace of its reader', async () => {
+  test('transfers 30 MB at the pace of its reader', async () => {
     const program = await started(start(script('head -c 31457280 /dev/zero')));
     expect((await textOf(program.stdout)).length).toBe(31_457_280);
   });
 
-  test('that is gone breaks the pipe to it, and nothing else', async () => {
+  test('that has exited breaks the pipe to it, and has no other effect', async () => {
     const program = await started(start(script('exec 0<&-; echo closed')));
     program.stdin.on('error', () => {}); // as whoever talks to programs listens
     expect(await textOf(program.stdout)).toBe('closed\n');
@@ -183,7 +183,7 @@ describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
     expect(error).toBeInstanceOf(Error);
   });
 
-  test('that is not there, or has no folder to start in, is told', async () => {
+  test('that does not exist, or whose folder does not exist, is reported', async () => {
     expect(await start({ ...script(''), file: 'no-such-program' })).toMatchObject({
       kind: 'not_started',
       notFound: true,
@@ -193,7 +193,7 @@ describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
   });
 });
 
-test('a stranger who connects in place of a program is sent away, and the program is served', async () => {
+test("a foreign connection in place of a program's is closed, and the program is served", async () => {
   const server = new PipeServer();
   const pipes = await server.expect();
   const stranger = connect(pipes.address);
@@ -205,7 +205,7 @@ test('a stranger who connects in place of a program is sent away, and the progra
   for (const socket of own) socket.destroy();
 });
 
-test('strangers who connect and send nothing are sent away, and the program is served', async () => {
+test('foreign connections that send nothing are closed, and the program is served', async () => {
   const server = new PipeServer({ greetingTimeoutMs: 200, maxUnproven: 3 });
   const pipes = await server.expect();
   const ends: Promise<unknown>[] = [];
@@ -224,7 +224,7 @@ test('strangers who connect and send nothing are sent away, and the program is s
   for (const socket of own) socket.destroy();
 });
 
-test('of more strangers than are allowed the oldest is sent away at once', async () => {
+test('of more foreign connections than allowed the oldest is closed at once', async () => {
   const server = new PipeServer({ greetingTimeoutMs: 3_600_000, maxUnproven: 1 });
   const pipes = await server.expect();
   const oldest = connect(pipes.address);
@@ -235,7 +235,7 @@ test('of more strangers than are allowed the oldest is sent away at once', async
   newest.destroy();
 });
 
-test('a runner that is killed loses what it ran, leaves none of it behind, and the next program runs', async () => {
+test('a runner that is killed ends its programs, leaves none behind, and the next program runs', async () => {
   startRunner();
   await runnerReady();
   const talked = await started(startProgram(script('sleep 100')));
@@ -264,7 +264,7 @@ describe('a process with a runner', () => {
     await until('all are gone', () => [...pids, ...runners].every((one) => identifyRunning(one) === undefined));
   });
 
-  test('ends by itself once its run is over, and its runner with it', async () => {
+  test('exits by itself once its run has ended, and its runner exits with it', async () => {
     await pidIn(path.join(folder, 'pid'));
     const runners = runnersOf(starter.pid ?? 0);
     const ended = new Promise((resolve) => starter.once('exit', resolve));

@@ -9,7 +9,7 @@ const agent = REAL_AGENTS.gemini;
 const scene = sceneOf(agent);
 describeRealAgent(scene);
 
-test('killed, and its sessions are gone: the turn starts over on a clean tree', async () => {
+test('killed, and its sessions are deleted: the turn starts over on a clean worktree', async () => {
   const { lab, model, home } = scene.stage;
   model.answer = inOrder(agent.write('first.txt', 'first'), {
     kind: 'text',

@@ -15,7 +15,7 @@ afterEach(() => removeFolder(cache));
 
 const installed = (): Promise<string[]> => readdir(path.join(cache, 'agents', SPEC));
 
-test('an install that broke off passes for none, and the next one begins anew', async () => {
+test('an interrupted install does not count, and the next one begins anew', async () => {
   const breaksOff = async (_spec: string, folder: string): Promise<void> => {
     await writeFile(path.join(folder, 'half'), '');
     throw new Error('the network is gone');
@@ -26,7 +26,7 @@ test('an install that broke off passes for none, and the next one begins anew', 
   expect(await installed()).toEqual(['whole']);
 });
 
-test('of two installs at once one works and the other waits for it; a third finds it done', async () => {
+test('of two concurrent installs one works and the other waits for it; a third finds it complete', async () => {
   let count = 0;
   const get = async (spec: string, folder: string): Promise<void> => {
     expect(spec).toBe(SPEC);

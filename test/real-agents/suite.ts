@@ -113,7 +113,7 @@ export function describeRealAgent(scene: Scene): void {
 function describeWork(scene: Scene): void {
   const { agent } = scene;
 
-  test('a task completes: file in the change, words and tool calls in the message, tokens counted', async () => {
+  test('a task completes: file in the change, text and tool calls in the message, tokens counted', async () => {
     const { lab, model } = scene.stage;
     const before = await lab.repository.fingerprint();
     model.answer = inOrder(agent.write('hello.txt', 'Hello'), say('The file is written.'));
@@ -145,17 +145,20 @@ function describeWork(scene: Scene): void {
   test.each([
     ['model', 'model', agent.choices.models],
     ['mode', 'modeId', agent.choices.modes],
-  ] as const)('an unknown %s ends the task at once, with the ones that there are', async (what, key, offered) => {
-    const { lab, model } = scene.stage;
-    const task = await scene.submit({ [key]: 'best-of-all' });
-    const end = await lab.ended(task);
-    expect(end).toMatchObject({ state: 'failed', error_code: 'option_not_available' });
-    expect(end.output_summary).toContain(`does not offer the ${what} "best-of-all"`);
-    for (const id of offered) expect(end.output_summary).toContain(id);
-    expect(model.requests).toEqual([]);
-  });
+  ] as const)(
+    'an unknown %s fails the task at once, and the message lists the known ones',
+    async (what, key, offered) => {
+      const { lab, model } = scene.stage;
+      const task = await scene.submit({ [key]: 'best-of-all' });
+      const end = await lab.ended(task);
+      expect(end).toMatchObject({ state: 'failed', error_code: 'option_not_available' });
+      expect(end.output_summary).toContain(`does not offer the ${what} "best-of-all"`);
+      for (const id of offered) expect(end.output_summary).toContain(id);
+      expect(model.requests).toEqual([]);
+    },
+  );
 
-  test('the second task of a session goes on in the conversation of the first, and from its result', async () => {
+  test('the second task of a session continues the conversation of the first, from its result', async () => {
     const { lab, model } = scene.stage;
     model.answer = inOrder(agent.write('hello.txt', 'Hello'), say('One.'));
     const first = await scene.submit({ input: 'Remember the heron.' });
@@ -178,7 +181,7 @@ function describeWork(scene: Scene): void {
     expect(tokens).toEqual([{ tokens: agent.turnTokens }, { tokens: agent.turnTokens }]);
   });
 
-  test("two tasks at once do not get in each other's way", async () => {
+  test('two concurrent tasks do not affect each other', async () => {
     const { lab, model } = scene.stage;
     const both = new Gate();
     const scripts = new Map<string, Answer>();
@@ -216,7 +219,7 @@ function describePermissions(scene: Scene): void {
     expect(await scene.warnings(task)).toEqual([]);
   });
 
-  test('asked under the policy "deny": nothing is written, and the record says what was not allowed', async () => {
+  test('asked under the policy "deny": nothing is written, and a warning names what was denied', async () => {
     const { lab } = scene.stage;
     const task = await ask('deny');
     expect(await lab.ended(task)).toMatchObject({ state: agent.denied.state, error_code: agent.denied.code });
@@ -230,7 +233,7 @@ function describePermissions(scene: Scene): void {
 function describeKills(scene: Scene): void {
   const { agent } = scene;
 
-  test("worker and agent killed while the model speaks: the next one goes on in the agent's session", async () => {
+  test("worker and agent killed while the model streams: the next attempt continues in the agent's session", async () => {
     const { lab, model } = scene.stage;
     const said = 'The first file is there and now comes the second.';
     const words = { kind: 'text', text: said, hold: new Gate() } as const;
@@ -256,7 +259,7 @@ function describeKills(scene: Scene): void {
     expect(await lab.inChange(task, 'second.txt')).toBe('second');
   });
 
-  test('worker and agent killed while a tool runs: what the tool left is ended, its call is closed', async () => {
+  test("worker and agent killed while a tool runs: the tool's processes are ended, its call is closed", async () => {
     const { lab, model } = scene.stage;
     const long = longCommand();
     model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
@@ -281,7 +284,7 @@ function describeKills(scene: Scene): void {
     else expect(await lab.inChange(task, 'first.txt')).toBe('first');
   });
 
-  test('cancelled while a tool runs: nothing runs on, what was written is kept', async () => {
+  test('cancelled while a tool runs: no process continues, the edits are kept', async () => {
     const { lab, model } = scene.stage;
     const long = longCommand();
     model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
@@ -296,7 +299,7 @@ function describeKills(scene: Scene): void {
     expect(await lab.leftovers(task)).toEqual([]);
   });
 
-  test('cancelled while the model speaks: its words are kept', async () => {
+  test('cancelled while the model streams: its text is kept', async () => {
     const { lab, model } = scene.stage;
     model.answer = inOrder({ kind: 'text', text: 'I was about to say ', hold: new Gate() });
     const task = await scene.submit();
@@ -313,8 +316,8 @@ function describeKills(scene: Scene): void {
 function describeRefusals(scene: Scene): void {
   const { agent } = scene;
 
-  describe.each(agent.refusals)("the model's server answers $status $message", (refusal, code, told) => {
-    test(`the task fails as ${code}, in a sentence that says why`, async () => {
+  describe.each(agent.refusals)("the model's server responds $status $message", (refusal, code, told) => {
+    test(`the task fails with ${code} and a message with the reason`, async () => {
       const { lab, model } = scene.stage;
       model.answer = () => refusal;
       const task = await scene.submit();
@@ -325,7 +328,7 @@ function describeRefusals(scene: Scene): void {
     });
   });
 
-  test('a turn that the agent tries again and again without a word can be cancelled', async () => {
+  test('a turn that the agent retries without output can be cancelled', async () => {
     const { lab, model } = scene.stage;
     model.answer = () => agent.retried;
     const task = await scene.submit();

@@ -28,7 +28,7 @@ export function describeInTerminal(agent: RealAgent): void {
       expect(await lab.leftovers(task)).toEqual([]);
     }
 
-    test('a task completes: its edit is the change, its words are in the message, a prompt with a dash is no option', async () => {
+    test('a task completes: its edit is the change, its text is in the message, a prompt with a dash is not read as an option', async () => {
       const { lab, model } = scene.stage;
       const before = await lab.repository.fingerprint();
       model.answer = inOrder(agent.write('hello.txt', 'Hello'), say('The file is written.'));
@@ -49,7 +49,7 @@ export function describeInTerminal(agent: RealAgent): void {
       for (const text of seen.text) expect(model.requests[0]?.text).toMatch(text);
     });
 
-    test('an exit code is a failure, once, with its last output; what was written is a partial change', async () => {
+    test('an exit code other than 0 is a failure, once, with the last output; the edits are a partial change', async () => {
       const { lab, model } = scene.stage;
       const [refusal] = agent.refusals[0] ?? [];
       if (refusal === undefined) throw new TypeError('no refusal');
@@ -65,7 +65,7 @@ export function describeInTerminal(agent: RealAgent): void {
       expect(await lab.leftovers(task)).toEqual([]);
     });
 
-    test('a missing login is named as one', async () => {
+    test('a missing login is reported as such', async () => {
       const { lab, model } = scene.stage;
       const login = agent.refusals.find(([, code]) => code === 'agent_needs_login')?.[0];
       if (login === undefined) throw new TypeError('no refusal for a missing login');
@@ -74,7 +74,7 @@ export function describeInTerminal(agent: RealAgent): void {
       expect(await lab.ended(task)).toMatchObject({ state: 'failed', error_code: 'agent_needs_login' });
     });
 
-    test('cancelled while a tool runs: no process continues, what was written is kept', async () => {
+    test('cancelled while a tool runs: no process continues, the edits are kept', async () => {
       const { lab, model } = scene.stage;
       const long = longCommand();
       const { shellModeId: modeId } = inTerminal;
@@ -131,7 +131,7 @@ export function describeInTerminal(agent: RealAgent): void {
       expect(change?.diff.includes('first.txt')).toBe(continues);
     });
 
-    test('it cannot ask: where it would have to, it does not write, and says so', async () => {
+    test('it cannot ask for a permission: where one is required it does not write, and reports that', async () => {
       const { lab, model } = scene.stage;
       const { modeId, told } = inTerminal.denied;
       model.answer = inOrder(agent.asks.write('asked.txt', 'asked'), say('So be it.'));

@@ -63,7 +63,7 @@ test('up -d returns with worker and backend at work, repairs a killed one, and d
   expect(await longhaul(['down'])).toMatchObject({ code: 0, stdout: 'nothing was running\n' });
 });
 
-test('records of what runs that were removed or changed are found out anew, and nothing is started twice', async () => {
+test('removed or changed records of what runs are determined again, and nothing is started twice', async () => {
   const before = statusOf(await longhaul(['up', '-d', '--json']));
   const lock = join(home, 'run', 'supervisor.lock');
   const [announcement = ''] = await readdir(lock);
@@ -89,7 +89,7 @@ test('records of what runs that were removed or changed are found out anew, and 
   for (const { pid } of before.parts) expect(identifyRunning(pid ?? 0)).toBeUndefined();
 });
 
-test('an address that others reach stops the start before anything runs, unless there is a token', async () => {
+test('a listen address that other machines reach fails the start before anything runs, unless a token exists', async () => {
   const ran = await longhaul(['up', '-d'], { LONGHAUL_HOME: join(home, 'open'), LONGHAUL_LISTEN: '0.0.0.0:4709' });
   expect(ran).toMatchObject({
     code: 2,
@@ -98,7 +98,7 @@ test('an address that others reach stops the start before anything runs, unless 
   expect(ran.stderr.trim().split('\n')).toHaveLength(1);
 });
 
-test('a token file that is not there, or holds no token, stops the start before anything runs', async () => {
+test('a token file that does not exist, or contains no token, fails the start before anything runs', async () => {
   const file = join(home, 'elsewhere');
   const env = { LONGHAUL_TOKEN_FILE: file };
   expect(await longhaul(['up', '-d'], env)).toMatchObject({
@@ -112,7 +112,7 @@ test('a token file that is not there, or holds no token, stops the start before 
   });
 });
 
-test('a port that the user set and somebody else has stops the start before anything runs', async () => {
+test('a port that the user set and another program has fails the start before anything runs', async () => {
   const stranger = createServer();
   await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
   const address = stranger.address();
@@ -127,7 +127,7 @@ test('a port that the user set and somebody else has stops the start before anyt
   stranger.close();
 });
 
-test('an address that is not of this machine, and a database that no client can read, stop the start before anything runs', async () => {
+test('an address of another machine, and an invalid database address, fail the start before anything runs', async () => {
   for (const [name, value, says] of [
     [
       'LONGHAUL_LISTEN',
@@ -148,7 +148,7 @@ test('an address that is not of this machine, and a database that no client can 
   expect((await partsNow()).every(({ pid }) => pid === null)).toBe(true);
 });
 
-test('wrong usage and wrong settings end with 2, with --json as a problem', async () => {
+test('wrong usage and invalid settings exit with code 2, with --json as a problem', async () => {
   expect(await longhaul(['nonsense'])).toMatchObject({ code: 2 });
   expect(await longhaul(['--help'])).toMatchObject({ code: 0 });
   const wrong = await longhaul(['status', '--json'], { LONGHAUL_AGENT_SLOTS: 'many' });
@@ -161,7 +161,7 @@ test('wrong usage and wrong settings end with 2, with --json as a problem', asyn
   });
 });
 
-test('in the shell of a task of its own a home is not started; another one may be', async () => {
+test("the shell of a task does not start the task's home; it may start another one", async () => {
   const inTask = { LONGHAUL_TASK: '1a2b3c4d-0000-4000-8000-000000000000', LONGHAUL_TASK_HOME: home };
   const ran = await longhaul(['up', '-d'], inTask);
   expect(ran).toMatchObject({ code: 2, stderr: expect.stringContaining('belongs to task 1a2b3c4d') as string });
@@ -171,7 +171,7 @@ test('in the shell of a task of its own a home is not started; another one may b
   });
 });
 
-test('a second up says what of this shell the running ones do not have, and continues what was suspended', async () => {
+test('a second up names the variables that the running services lack, and continues a suspended part', async () => {
   expect(await longhaul(['up', '-d'])).toMatchObject({ code: 0 });
   const same = await longhaul(['up', '-d']);
   expect(same.stderr).not.toContain('note:');
@@ -205,7 +205,7 @@ test('a copy of a home is not started while its original exists', async () => {
   await rm(copy, { recursive: true });
 });
 
-test('a home that cannot be made is one clear line', async () => {
+test('a home that cannot be created is reported in one line', async () => {
   const file = join(home, 'a file');
   await writeFile(file, '');
   const { code, stderr } = await longhaul(['up', '-d'], { LONGHAUL_HOME: file });

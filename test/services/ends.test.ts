@@ -19,7 +19,7 @@ afterEach(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-test('the supervisor killed while up -d waits for it: up says so and exits with 4', async () => {
+test('the supervisor killed while up -d waits for it: up reports it and exits with code 4', async () => {
   const up = longhaul(home, ['up', '-d'], {}, 120_000);
   const supervisor = await until('the supervisor', () => lockHolder(homePaths(home).lock), 60_000);
   process.kill(supervisor.pid, 'SIGKILL');
@@ -29,7 +29,7 @@ test('the supervisor killed while up -d waits for it: up says so and exits with 
   });
 }, 180_000);
 
-test('the terminal of a foreground up is closed: everything is stopped, and up exits with 0', async () => {
+test('the terminal of a foreground up is closed: all parts are stopped, and up exits with code 0', async () => {
   const terminal = spawn(process.execPath, [builtCommand(), 'up'], { env: { ...process.env, LONGHAUL_HOME: home } });
   const ended = new Promise<unknown>((resolve) => terminal.onExit(resolve));
   await until('the supervisor', () => lockHolder(homePaths(home).lock), 60_000);

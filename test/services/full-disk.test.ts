@@ -35,7 +35,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-test('a program whose log is on a full disk loses the lines and lives on', async () => {
+test('a program whose log is on a full disk loses the lines and continues', async () => {
   // Every write to it fails with ENOSPC.
   const device = openSync('/dev/full', 'w');
   const child = spawn(process.execPath, ['--import', TSX, LOG], {
@@ -49,7 +49,7 @@ test('a program whose log is on a full disk loses the lines and lives on', async
   expect({ code, said }).toEqual({ code: 0, said: 'lives on' });
 });
 
-test('a JSON file that cannot be written leaves no temporary one', async () => {
+test('a JSON file that cannot be written leaves no temporary file', async () => {
   await mkdir(join(folder, 'taken'));
   await expect(writeJson(join(folder, 'taken'), {})).rejects.toThrow();
   // Fails while it is written, before there is anything to rename.
@@ -84,7 +84,7 @@ test('down stops what a killed supervisor left, although its lock cannot be writ
   expect(stopped).toEqual(['worker', 'postgres']);
 });
 
-test('a supervisor that cannot write its state says so once, keeps its parts, and writes it when it can', async () => {
+test('a supervisor that cannot write its state reports it once, keeps its parts, and writes it later', async () => {
   const paths = await prepareHome(folder);
   const stopped: string[] = [];
   const said: string[] = [];

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { emptyDatabase, freshDatabase } from '../lab/database.ts';
 
-test('a fresh database has the tables, an empty one has none, and both are gone after drop', async () => {
+test('a new database has the tables, an empty one has none, and both no longer exist after drop', async () => {
   const fresh = await freshDatabase();
   const empty = await emptyDatabase();
   const tables = (sql: typeof fresh.sql) =>

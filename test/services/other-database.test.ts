@@ -6,7 +6,7 @@ const USED = 'postgres://longhaul:sesame@127.0.0.1:5433/longhaul';
 const noteOf = (wanted: string | undefined, used: string | null = USED): string | undefined =>
   otherDatabaseNote(readSettings({ HOME: '/home/ada', ...(wanted !== undefined && { DATABASE_URL: wanted }) }), used);
 
-test('a shell with another DATABASE_URL than the running services is told both addresses, without passwords', () => {
+test('in a shell with another DATABASE_URL than the running services a note has both addresses, without passwords', () => {
   const note = noteOf('postgres://ada:secret@db.example/tasks');
   expect(note).toContain('postgres://ada@db.example/tasks');
   expect(note).toContain('postgres://longhaul@127.0.0.1:5433/longhaul');

@@ -29,7 +29,7 @@ test.each([
   ['postgres://me:s%3Aes%5Came%40%2F@db.example/x?sslmode=require'],
   ['postgresql://me:sesame@[::1]:5432/x'],
   ['postgres://me@db.example:5432/x'],
-])('the record of the home has no password, and whoever owns the home gets %s whole', async (url) => {
+])("the record of the home has no password, and the home's owner gets the complete %s", async (url) => {
   const paths = await prepareHome(join(dir, 'home'));
   await writeState(paths, stateWith(url));
   const secret = new URL(url).password;
@@ -45,7 +45,7 @@ test.each([
   expect(withoutPassword(read.href)).toBe(withoutPassword(url));
 });
 
-test('the passfile is in the form that libpq reads, for this server only', async () => {
+test('the passfile has the format of libpq, for this server only', async () => {
   const paths = await prepareHome(join(dir, 'home'));
   await writeState(paths, stateWith('postgres://me:a%3Ab%5Cc@db.example/x'));
   expect(await readFile(paths.passfile, 'utf8')).toBe('db.example:5432:*:me:a\\:b\\\\c\n');
@@ -55,14 +55,14 @@ test('the passfile is in the form that libpq reads, for this server only', async
   await expect(stat(paths.passfile)).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('an address is shown without any secret, also one that cannot be read as an address', () => {
+test('an address is shown without any secret, also an invalid one', () => {
   expect(withoutPassword('postgres://me:sesame@h/x?password=sesame&sslpassword=sesame&sslmode=require')).toBe(
     'postgres://me@h/x?sslmode=require',
   );
   expect(withoutPassword('postgres://me:sesame@h:port/x')).not.toContain('sesame');
 });
 
-test('a home that others may read, write or enter is closed, with what is in it', async () => {
+test('a home that others can read, write or enter is closed, with its files', async () => {
   const home = join(dir, 'home');
   const folders = ['logs', 'run', 'temporal', 'slots', 'locks', 'worktrees'].map((name) => join(home, name));
   for (const folder of folders) await mkdir(folder, { recursive: true });
@@ -110,7 +110,7 @@ test.runIf(process.getuid?.() === 0)('a token, passfile or header of another use
   await expect(keepAuthHeader(paths.authHeaderFile, 'y'.repeat(40))).rejects.toMatchObject(refused);
 });
 
-test('a cache that others may write to holds programs that we run: it is closed to them', async () => {
+test('a cache that others can write to is closed to them, because it contains programs that we run', async () => {
   await chmod(dir, 0o777);
   await refuseWritableByOthers(dir);
   expect(await modeOf(dir)).toBe(0o755);

@@ -21,7 +21,7 @@ test('an empty environment gives embedded services and folders by XDG', () => {
   expect(readSettings(xdg)).toMatchObject({ home: '/data/longhaul', cacheDir: '/home/ada/.cache/longhaul' });
 });
 
-test('every setting can be given, and a given listen address is fixed', () => {
+test('every setting can be set, and a set listen address is fixed', () => {
   const settings = readSettings({
     DATABASE_URL: 'postgres://u:p@db/longhaul',
     TEMPORAL_ADDRESS: 'temporal.example:7233',
@@ -98,7 +98,7 @@ test.each([
   expect(readSettings({ [name]: value })).toBeDefined();
 });
 
-test('all wrong values are named at once, a database password never', () => {
+test('all invalid values are named at once, a database password never', () => {
   const wrong = {
     DATABASE_URL: 'mysql://u:secret@db',
     TEMPORAL_ADDRESS: 'http://x',

@@ -13,7 +13,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const modeOf = async (file: string): Promise<number> => (await stat(file)).mode & 0o777;
 
-test('a token is made once, for many that start at once, and nobody else may read it', async () => {
+test('a token is created once for many concurrent starts, and no other user can read it', async () => {
   const file = join(dir, 'token');
   expect(await readToken(file)).toBeUndefined();
   const made = await Promise.all(Array.from({ length: 10 }, () => readOrMakeToken(file)));
@@ -25,7 +25,7 @@ test('a token is made once, for many that start at once, and nobody else may rea
   expect(await readOrMakeToken(file)).toBe(made[0]);
 });
 
-test('one that others may read is kept from them from now on', async () => {
+test('a token file that others can read is closed to them', async () => {
   const file = join(dir, 'open');
   await writeFile(file, 'x'.repeat(40));
   await chmod(file, 0o644);
@@ -38,7 +38,7 @@ test.each([
   ['too little', 'x'.repeat(31)],
   ['two lines', `${'x'.repeat(40)}\n${'y'.repeat(40)}`],
   ['what cannot stand in a header', `${'x'.repeat(40)}ü`],
-])('%s is no token, and is not taken for one', async (name, text) => {
+])('%s is refused as a token', async (name, text) => {
   const file = join(dir, name);
   await writeFile(file, text);
   await expect(readToken(file)).rejects.toMatchObject({
@@ -49,13 +49,16 @@ test.each([
   expect(await readFile(file, 'utf8')).toBe(text);
 });
 
-test.each(['127.0.0.1', '127.8.9.10', '::1', 'localhost', 'LOCALHOST'])('%s is this machine alone', (host) => {
-  expect(isLoopback(host)).toBe(true);
-  expect(() => refuseWithoutToken({ host, port: 1, fixed: true }, undefined, '/t')).not.toThrow();
-});
+test.each(['127.0.0.1', '127.8.9.10', '::1', 'localhost', 'LOCALHOST'])(
+  '%s is reachable from this machine only',
+  (host) => {
+    expect(isLoopback(host)).toBe(true);
+    expect(() => refuseWithoutToken({ host, port: 1, fixed: true }, undefined, '/t')).not.toThrow();
+  },
+);
 
 test.each(['0.0.0.0', '::', '192.168.1.2', 'box.local', '127.0.0.1.example', '1270.0.0.1'])(
-  '%s is reached by others',
+  '%s is reachable from other machines',
   (host) => {
     expect(isLoopback(host)).toBe(false);
     const listen = { host, port: 1, fixed: true };

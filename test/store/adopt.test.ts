@@ -92,7 +92,7 @@ describe.each([
     expect(await migrate(sql)).toEqual([]);
   });
 
-  test('takes inserts by the old column set, and gives ids and states that are left out', async () => {
+  test('accepts inserts with the old columns, and fills in missing ids and states', async () => {
     const full = before['tasks']?.[0] ?? {};
     expect(await idOfInsert('tasks', { ...full, id: randomUUID(), state: 'pending' })).toEqual(expect.any(String));
     for (const table of ['projects', 'sessions', 'chats', 'messages', 'pending_changes']) {
@@ -109,13 +109,13 @@ describe.each([
     });
   });
 
-  test('takes a row whose state and time a program spells out as NULL', async () => {
+  test('accepts a row with an explicit NULL as state and time', async () => {
     const row = { id: randomUUID(), project_id: project, input: 'spelled out', state: null, created_at: null } as Row;
     const [task] = await sql<Row[]>`INSERT INTO tasks ${sql(row)} RETURNING state, created_at`;
     expect(task).toEqual({ state: 'pending', created_at: expect.any(Date) as Date });
   });
 
-  test('goes on with states that we do not know, on rows that had them', async () => {
+  test('keeps unknown states of existing rows', async () => {
     await sql`UPDATE tasks SET output_summary = 'still mine' WHERE state = 'archived'`;
     await sql`UPDATE tasks SET state = 'completed' WHERE state = 'RUNNING?'`;
     const rows = await sql<Row[]>`SELECT state, output_summary FROM tasks ORDER BY created_at`;
@@ -123,7 +123,7 @@ describe.each([
     expect(rows[1]?.['output_summary']).toBe('still mine');
   });
 
-  test('refuses new states that we do not know', async () => {
+  test('refuses unknown states in new rows', async () => {
     const known = /expected pending, running, completed, failed or cancelled/;
     const insert = sql`INSERT INTO tasks (project_id, input, state) VALUES (${String(project)}, 'x', 'queued')`;
     await expect(insert).rejects.toThrow(known);
@@ -131,7 +131,7 @@ describe.each([
     await expect(sql`UPDATE tasks SET state = NULL WHERE state = 'RUNNING?'`).rejects.toThrow(known);
   });
 
-  test('leaves its own agents alone and lists ours beside them', async () => {
+  test('keeps its own agents and lists ours beside them', async () => {
     const claude = { name: 'claude', supports_acp: true, install_path: '/opt/claude', listed_by: null };
     await listAgent(sql, { name: 'claude', supports_acp: false });
     await listAgent(sql, { name: 'demo', supports_acp: false });
@@ -142,7 +142,7 @@ describe.each([
     ]);
   });
 
-  test('serves one open task a session', async () => {
+  test('runs one open task a session', async () => {
     const claim = () => sql`
       INSERT INTO tasks (project_id, session_id, input, claimed_at)
       VALUES (${String(project)}, ${String(session)}, 'x', now())`;
@@ -151,7 +151,7 @@ describe.each([
   });
 });
 
-test('rows that no key fits stop the migration and leave the database as it was', async () => {
+test('rows that violate a new key fail the migration and leave the database unchanged', async () => {
   await sql.unsafe(bareTables());
   const id = randomUUID();
   await sql`INSERT INTO tasks ${sql([
@@ -164,7 +164,7 @@ test('rows that no key fits stop the migration and leave the database as it was'
   expect(await sql`SELECT FROM pg_tables WHERE schemaname = 'public'`).toHaveLength(7);
 });
 
-test('rows without a state are kept as they are: nobody asked for them to run', async () => {
+test('rows without a state are unchanged, because no caller submitted them to run', async () => {
   await sql.unsafe(bareTables());
   await sql`INSERT INTO tasks (id, input) VALUES (${randomUUID()}, 'from long ago')`;
   await migrate(sql);

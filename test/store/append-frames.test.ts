@@ -23,7 +23,7 @@ const add = ({ sessionId }: Pick<LabMessage, 'sessionId'>, ...frames: KeyedFrame
   sql.begin((tx) => appendKeyed(tx, sessionId, frames));
 const keysOf = async ({ sessionId }: LabMessage) => (await logOf(sql, sessionId)).map(({ key }) => key);
 
-test('a key that the session has already adds nothing, wherever it stands', async () => {
+test('a key that the session already has adds no frame, at any position of the batch', async () => {
   const message = await labSession(sql);
   await add(message, warning('a', 'first'));
   await add(message, warning('a', 'again'));
@@ -37,14 +37,14 @@ test('a key that the session has already adds nothing, wherever it stands', asyn
   await expectNoHoles(sql, message.sessionId);
 });
 
-test('the same key serves another session', async () => {
+test('the same key can be used in another session', async () => {
   const [one, other] = [await labSession(sql), await labSession(sql)];
   await add(one, warning('a'));
   await add(other, warning('a'));
   expect(await keysOf(other)).toEqual(['a']);
 });
 
-test('twenty steps at once write each key once, without holes', async () => {
+test('twenty concurrent steps write each key once, without gaps', async () => {
   const message = await labSession(sql);
   await Promise.all(Array.from({ length: 20 }, (_, i) => add(message, warning('shared'), warning(`own ${i}`))));
   expect(await expectNoHoles(sql, message.sessionId)).toBe(21);
@@ -53,7 +53,7 @@ test('twenty steps at once write each key once, without holes', async () => {
   expect(keys[0]).toBe('shared');
 });
 
-test('steps beside a writing turn leave no hole and do not disturb its count', async () => {
+test('steps beside a writing turn leave no gap and do not change its count', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   const words = Array.from({ length: 40 }, (_, i) => `${i} `);
@@ -68,7 +68,7 @@ test('steps beside a writing turn leave no hole and do not disturb its count', a
   expect((await keysOf(message)).filter((key) => key !== null)).toHaveLength(10);
 });
 
-test('frames of a transaction that is rolled back leave no trace and no hole', async () => {
+test('frames of a transaction that is rolled back leave no trace and no gap', async () => {
   const message = await labSession(sql);
   const failed = sql.begin(async (tx) => {
     await appendKeyed(tx, message.sessionId, [warning('a')]);
@@ -80,13 +80,13 @@ test('frames of a transaction that is rolled back leave no trace and no hole', a
   await expectNoHoles(sql, message.sessionId);
 });
 
-test('a frame of a session that was deleted is left out', async () => {
+test('a frame of a deleted session is omitted', async () => {
   const message = { sessionId: randomUUID() as SessionId };
   await add(message, warning('a'));
   expect(await logOf(sql, message.sessionId)).toEqual([]);
 });
 
-test('readers are woken with the new last number, and not when nothing was added', async () => {
+test('readers are notified of the new last number, and only if a frame was added', async () => {
   const message = await labSession(sql);
   const heard: string[] = [];
   const listening = await sql.listen(FRAMES_CHANNEL, (payload) => {
@@ -100,7 +100,7 @@ test('readers are woken with the new last number, and not when nothing was added
   await listening.unlisten();
 });
 
-test('text that Postgres refuses and a message that is too long are stored all the same', async () => {
+test('text that Postgres would refuse and a message that is too long are stored in a valid form', async () => {
   const message = await labSession(sql);
   const { messageId: message_id, chatId: chat_id } = message;
   const content = '€'.repeat(40_000);

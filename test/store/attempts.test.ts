@@ -47,7 +47,7 @@ function ownSql(): { own: Sql; name: string } {
   return { own, name };
 }
 
-test('a newer attempt takes the turn and learns what the older ones left; an older one does not get it back', async () => {
+test('a newer attempt takes the turn and gets what the older ones left; an older one cannot take it back', async () => {
   const message = await labSession(sql);
   const first = await takeLabTurn(sql, message, 1);
   expect(first).toMatchObject({ sessionId: message.sessionId, seq: 0, earlier: [] });
@@ -69,7 +69,7 @@ test('a newer attempt takes the turn and learns what the older ones left; an old
   expect(task).toEqual({ phase: 'starting' });
 });
 
-test('an attempt that Temporal counts again, after it forgot newer ones, comes after those of dead workers', async () => {
+test('an attempt that Temporal counts again after it lost newer ones is numbered after those of dead workers', async () => {
   const message = await labSession(sql);
   await takeLabTurn(sql, message, 1);
   await takeLabTurn(sql, message, 2);
@@ -86,7 +86,7 @@ test('an attempt that Temporal counts again, after it forgot newer ones, comes a
   });
 });
 
-test('a task whose cancel was asked for gives nobody its turn; an outcome is found all the same', async () => {
+test('no attempt gets the turn of a task whose cancel was requested; a stored outcome is still found', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${message.taskId}`;
@@ -96,7 +96,7 @@ test('a task whose cancel was asked for gives nobody its turn; an outcome is fou
   expect(await take(message, 2)).toEqual({ kind: 'done', outcome });
 });
 
-test('an attempt that asks twice, because it never heard the answer, has the turn with a new token', async () => {
+test('an attempt that asks twice, because the response was lost, has the turn with a new token', async () => {
   const message = await labSession(sql);
   const first = await takeLabTurn(sql, message, 1);
   const again = await takeLabTurn(sql, message, 1);
@@ -105,11 +105,14 @@ test('an attempt that asks twice, because it never heard the answer, has the tur
   expect(await spawned(message, 1, again)).toBe(true);
 });
 
-test.each(['pending', 'completed', 'failed', 'cancelled'])('a task that is %s gives nobody its turn', async (state) => {
-  const message = await labSession(sql, state);
-  expect(await take(message, 1)).toEqual({ kind: 'superseded', reason: `the task is ${state}` });
-  expect(await writerOf(message)).toBeNull();
-});
+test.each(['pending', 'completed', 'failed', 'cancelled'])(
+  'no attempt gets the turn of a task that is %s',
+  async (state) => {
+    const message = await labSession(sql, state);
+    expect(await take(message, 1)).toEqual({ kind: 'superseded', reason: `the task is ${state}` });
+    expect(await writerOf(message)).toBeNull();
+  },
+);
 
 test('another run of the task does not get the turn', async () => {
   const message = await labSession(sql);
@@ -122,7 +125,7 @@ test('another run of the task does not get the turn', async () => {
   expect(await take(message, 1)).toMatchObject({ kind: 'taken' });
 });
 
-test('a task or a session that was deleted is gone', async () => {
+test('a task or a session that was deleted is reported as gone', async () => {
   const message = await labSession(sql);
   expect(await takeTurn(sql, { ...LAB_TURN, taskId: randomUUID() as TaskId, attempt: 1 })).toEqual({ kind: 'gone' });
   await sql`DELETE FROM sessions WHERE id = ${message.sessionId}`;
@@ -130,7 +133,7 @@ test('a task or a session that was deleted is gone', async () => {
   expect(await sql`SELECT FROM attempts WHERE task_id = ${message.taskId}`).toHaveLength(0);
 });
 
-test('an outcome that Temporal never heard of is found, by any later attempt', async () => {
+test('an outcome that did not reach Temporal is found by any later attempt', async () => {
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
   const outcome = { kind: 'failed', code: 'agent_refused', message: 'no \0 way', attempt: 1 } as const;
@@ -142,7 +145,7 @@ test('an outcome that Temporal never heard of is found, by any later attempt', a
   expect(await openAttempts(sql, 'lab')).not.toContainEqual(expect.objectContaining({ task_id: message.taskId }));
 });
 
-test('an attempt that asks while the older one commits its outcome waits, and finds it', async () => {
+test('an attempt that asks while the older one commits its outcome waits and finds the outcome', async () => {
   const { own, name } = ownSql();
   const message = await labSession(sql);
   const stream = await openStream(sql, new FrameWriter(sql), message);
@@ -156,7 +159,7 @@ test('an attempt that asks while the older one commits its outcome waits, and fi
   expect(await asked).toEqual({ kind: 'done', outcome });
 });
 
-test('a turn that waited for a limit goes on with the next attempt, unless Temporal never heard of the wait', async () => {
+test('a turn that waited for a limit continues with the next attempt, unless the wait did not reach Temporal', async () => {
   const message = await labSession(sql);
   const { taskId } = message;
   await takeLabTurn(sql, message, 1);
@@ -178,7 +181,7 @@ test('a turn that waited for a limit goes on with the next attempt, unless Tempo
   expect(await goOn(4, 2)).toEqual({ kind: 'done', outcome: last });
 });
 
-test('failures are counted since the task last waited, without those that do not count, and aged by the first', async () => {
+test("failures are counted since the task's last wait, without those that do not count, with the age of the first", async () => {
   const message = await labSession(sql);
   const { taskId } = message;
   const fail = async (attempt: number, code: 'agent_crashed' | 'worker_lost'): Promise<void> => {
@@ -218,7 +221,7 @@ test('a process that was spawned while a newer attempt took the turn is not reco
   expect(row).toEqual({ pid: null });
 });
 
-test('a turn that lives on is adopted with its token, and the attempts before are ended', async () => {
+test('a turn that continues is adopted with its token, and earlier attempts are ended', async () => {
   const message = await labSession(sql);
   const taken = await takeLabTurn(sql, message, 1);
   await spawned(message, 1, taken);
@@ -242,7 +245,7 @@ test('a turn is not adopted by an older attempt, nor twice by the same', async (
   expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 3, from: 2 })).toBe(false);
 });
 
-test('a turn that another process took meanwhile, or that is closed, is not adopted', async () => {
+test('a turn that another process has taken meanwhile, or that is closed, is not adopted', async () => {
   const message = await labSession(sql);
   await takeLabTurn(sql, message, 1);
   await takeLabTurn(sql, message, 2); // elsewhere
@@ -252,7 +255,7 @@ test('a turn that another process took meanwhile, or that is closed, is not adop
   expect(await adoptTurn(sql, { taskId: message.taskId, attempt: 4, from: 3 })).toBe(false);
 });
 
-test('after its attempts are ended no attempt writes, and nothing it says is recorded', async () => {
+test('after the attempts of a task are ended none can write or record anything', async () => {
   const message = await labSession(sql);
   const taken = await takeLabTurn(sql, message, 1);
   const stream = streamOf(new FrameWriter(sql), message, taken);
@@ -262,7 +265,7 @@ test('after its attempts are ended no attempt writes, and nothing it says is rec
   expect(await spawned(message, 1, taken)).toBe(false);
 });
 
-test('in whatever order attempts ask, the newest has the turn in the end and nobody blocks another for good', async () => {
+test('for any order of requests the newest attempt has the turn in the end and none blocks another permanently', async () => {
   const attempts = fc.shuffledSubarray([1, 2, 3, 4, 5, 6], { minLength: 2 });
   await fc.assert(
     fc.asyncProperty(attempts, fc.boolean(), async (order, together) => {
@@ -285,7 +288,7 @@ test('in whatever order attempts ask, the newest has the turn in the end and nob
   );
 });
 
-test('attempts that come and go at once never lock each other out', async () => {
+test('concurrent attempts never deadlock', async () => {
   const message = await labSession(sql);
   let last = await takeLabTurn(sql, message, 1);
   const writer = new FrameWriter(sql);

@@ -35,13 +35,13 @@ async function underFire(name: string, work: (sql: Sql) => Promise<unknown>): Pr
   return failures;
 }
 
-test('statements whose connection is killed are rejected, and the pool goes on', async () => {
+test('statements whose connection is killed are rejected, and the pool continues', async () => {
   const failures = await underFire('fire statements', (sql) => sql`SELECT ${'x'.repeat(50)}::text AS x`);
   expect(failures.length).toBeGreaterThan(0);
   for (const failure of failures) expect(isConnectionLoss(failure)).toBe(true);
 });
 
-test('transactions whose connection is killed are rejected, and the pool goes on', async () => {
+test('transactions whose connection is killed are rejected, and the pool continues', async () => {
   const failures = await underFire('fire transactions', (sql) =>
     sql.begin(async (tx) => {
       await tx`SELECT ${1}::int`;
@@ -52,7 +52,7 @@ test('transactions whose connection is killed are rejected, and the pool goes on
   for (const failure of failures) expect(isConnectionLoss(failure)).toBe(true);
 });
 
-test('a timeout that the database sets for statements and locks counts as an outage, not as a fault', async () => {
+test('a statement or lock timeout of the database counts as an outage, not as a failure', async () => {
   const { sql } = database;
   const slow = sql.begin((tx) => tx`SET LOCAL statement_timeout = '20ms'`.then(() => tx`SELECT pg_sleep(20)`));
   const [statement] = await Promise.allSettled([slow]);
@@ -64,6 +64,6 @@ test('a timeout that the database sets for statements and locks counts as an out
   for (const one of [statement, lock]) expect(one.status === 'rejected' && isConnectionLoss(one.reason)).toBe(true);
 });
 
-test('a driver as published is refused, with what to do', () => {
+test('an unpatched driver is refused, and the message says what to do', () => {
   expect(() => refuseUnpatched(Object.assign(() => {}, { PostgresError: Error }))).toThrow(/bin\/patch-postgres\.js/);
 });

@@ -6,7 +6,7 @@ import { startPostgres, stopPostgres } from '../../services/postgres/postgres.ts
 import { listen } from '../../store/listen.ts';
 import { connect } from '../../store/sql.ts';
 
-test('a listener hears again after Postgres was away, and says that it had been deaf', async () => {
+test('a listener receives again after an outage of Postgres, and reports the interruption', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'longhaul-listen-'));
   const options = { dir: join(dir, 'postgres'), logFile: join(dir, 'postgres.log') };
   let running = await startPostgres(options);

@@ -64,7 +64,7 @@ test('the text of each migration, comments included, is the one that databases h
   expect(sums).toBe(list);
 });
 
-test('twenty migrators at once do it once, and all of them end well', async () => {
+test('twenty concurrent migrators run each migration once, and all of them succeed', async () => {
   const pools = Array.from({ length: 20 }, () => connect(database.url, { max: 1 }));
   try {
     const ran = await Promise.all(pools.map((pool) => migrate(pool)));
@@ -78,7 +78,7 @@ test('twenty migrators at once do it once, and all of them end well', async () =
   }
 });
 
-test('a migration that fails leaves nothing, not even what ran before it', async () => {
+test('a migration that fails leaves nothing, also not the migrations before it', async () => {
   const good = made('0001_good.sql', 'CREATE TABLE good (id int)');
   const bad = made('0002_bad.sql', 'CREATE TABLE bad (id int); INSERT INTO bad VALUES (1); SELECT 1 / 0;');
   await expect(migrate(sql, [good, bad])).rejects.toMatchObject({ code: '22012' });
@@ -88,7 +88,7 @@ test('a migration that fails leaves nothing, not even what ran before it', async
   expect(await tables()).toEqual(['good', 'schema_migrations']);
 });
 
-test('a migration that changed after it ran is refused by name', async () => {
+test('a migration that changed after it ran is refused; the message names it', async () => {
   await migrate(sql, [made('0001_a.sql', 'CREATE TABLE a (id int)')]);
   const changed = [made('0001_a.sql', 'CREATE TABLE a (id bigint)'), made('0002_b.sql', 'CREATE TABLE b (id int)')];
   await expect(migrate(sql, changed)).rejects.toMatchObject({
@@ -98,7 +98,7 @@ test('a migration that changed after it ran is refused by name', async () => {
   expect(await tables()).toEqual(['a', 'schema_migrations']);
 });
 
-test('a database of a newer version is refused, and says which migrations are unknown', async () => {
+test('a database of a newer version is refused; the message names the unknown migrations', async () => {
   const old = made('0001_a.sql', 'CREATE TABLE a (id int)');
   await migrate(sql, [old, made('0002_newer.sql', 'CREATE TABLE b (id int)')]);
   await expect(migrate(sql, [old])).rejects.toMatchObject({

@@ -47,7 +47,7 @@ test.each(LISTS)('a page deep in a long list of %s is read by its index', async 
   }
 });
 
-test('rows of one microsecond, and rows without a time, are each on one page', async () => {
+test('rows of one microsecond, and rows without a time, are each on exactly one page', async () => {
   const project = randomUUID();
   const rows = [
     ...Array.from({ length: 7 }, () => '2020-01-01 00:00:00.000001'),
@@ -71,7 +71,7 @@ test('rows of one microsecond, and rows without a time, are each on one page', a
   expect(new Set(seen).size).toBe(rows.length);
 });
 
-test('an adopted table whose time is of another type has no index, and is listed all the same', async () => {
+test('an adopted table whose time has another type has no index, and can be listed', async () => {
   const adopted = await emptyDatabase();
   try {
     await adopted.sql`CREATE TABLE projects (id uuid PRIMARY KEY, name text, path text, created_at timestamp)`;

@@ -70,7 +70,7 @@ test('an equal request of the next attempt is the same one, and its answer is de
   expect(await ask(of, 2, 'make install')).toMatchObject({ kind: 'opened' });
 });
 
-test('a request that differs by one character is a new one, and the answer of the earlier serves nothing', async () => {
+test('a request that differs by one character is a new one, and does not use the answer of the earlier one', async () => {
   const of = await labSession(database.sql);
   await takeAs(of, 1);
   const first = await ask(of, 1, 'rm -rf build');
@@ -101,7 +101,7 @@ test('two requests of one attempt wait side by side, each with its own answer', 
   expect([await stateOf(one), await stateOf(two)]).toEqual(['cancelled', 'cancelled']);
 });
 
-test('the words of a request count, the ids of the occasion do not', () => {
+test('requests are compared by content, without the ids of the attempt', () => {
   const asked = { toolCallId: 'a', rawInput: { b: 1, a: [2, { d: 4, c: 3 }] } };
   const reordered = { rawInput: { a: [2, { c: 3, d: 4 }], b: 1 }, toolCallId: 'z', status: 'pending' };
   const hash = requestHash(call('x'), asked, OPTIONS);

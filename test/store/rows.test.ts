@@ -18,14 +18,14 @@ beforeAll(async () => {
 });
 afterAll(() => database.drop());
 
-test('ids are uuids of version 5: what other programs compute of the same namespace and name', () => {
+test('ids are uuids of version 5, equal to those of other programs for the same namespace and name', () => {
   const taskId = '6ba7b810-9dad-11d1-80b4-00c04fd430c8' as TaskId;
   // python3 -c "import uuid; print(uuid.uuid5(uuid.UUID('6ba7b810-9dad-11d1-80b4-00c04fd430c8'), 'session'))"
   expect(idOf(taskId, 'session')).toBe('b3da58c6-bb19-5460-baf7-16e08ebba911');
   expect(idOf(taskId, 'change')).toBe('39223289-41da-5907-aa0a-05f967de2656');
 });
 
-test('of workers with two names that start at once on a database, one host is served and the other told', async () => {
+test('of concurrent workers with two host names one host is served and the other is refused', async () => {
   const names = ['alpha', 'beta'];
   const claims = await Promise.allSettled([...names, ...names, ...names].map((name) => claimHost(sql, name)));
   const [host] = await sql<{ name: string }[]>`SELECT name FROM hosts`;
@@ -40,7 +40,7 @@ test('of workers with two names that start at once on a database, one host is se
 
 const SAID = { content: '', totalChars: 0, reasoning: '', toolCalls: [], segments: [] };
 
-test('a message is finished once: who comes later changes nothing', async () => {
+test('a message is finished once; a later attempt changes nothing', async () => {
   const { messageId: id, chatId } = await labSession(sql);
   expect(await sql.begin((tx) => streamingChat(tx, id))).toBe(chatId);
   const call = {
@@ -78,7 +78,7 @@ const FOUND = {
   ignored: ['dist/'],
 };
 
-test('a collected diff becomes one change, however often the steps run, with the bytes of its patch', async () => {
+test('a collected diff becomes one change with the bytes of its patch, however often the steps run', async () => {
   const { taskId, sessionId } = await labSession(sql);
   await sql`
     WITH p AS (INSERT INTO projects (name, path) VALUES ('p', '/srv/p') RETURNING id)
@@ -113,7 +113,7 @@ test('a collected diff becomes one change, however often the steps run, with the
   expect(await sql`SELECT FROM collected_diffs WHERE task_id = ${taskId}`).toHaveLength(0);
 });
 
-test('a task that is deleted takes its attempts and its collected diff with it', async () => {
+test('deleting a task deletes its attempts and its collected diff', async () => {
   const { taskId } = await labSession(sql);
   await storeDiff(sql, taskId, 'base', FOUND);
   await sql`DELETE FROM tasks WHERE id = ${taskId}`;

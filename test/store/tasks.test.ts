@@ -79,7 +79,7 @@ const TRANSITIONS: readonly (readonly [string, (tx: Tx, id: TaskId) => Promise<T
 ];
 
 describe.each(TRANSITIONS)('%s', (_, transition) => {
-  test('is superseded by an end, and changes and reports nothing', async () => {
+  test('is superseded by a final state, and changes and reports nothing', async () => {
     const id = await insert();
     const sessionId = await open(id);
     await sql`UPDATE tasks SET state = 'failed', ended_at = now() WHERE id = ${id}`;
@@ -121,7 +121,7 @@ test('a task moves from its opening to its end; each reported phase is one frame
   expect(row).toEqual({ state: 'completed', phase: 'completed', base_commit: 'first', output_summary: 'Done.' });
 });
 
-test('a task with a state that we do not know is collected and ended', async () => {
+test('a task with an unknown state is collected and ended', async () => {
   const taskId = await insert();
   // As a row that is older than our triggers.
   await sql`ALTER TABLE tasks DISABLE TRIGGER USER`;

@@ -39,14 +39,14 @@ test.each(changes.filter(({ from, to }) => from !== to))(
   },
 );
 
-test.each(FINAL_STATES)('a task that is %s may be written to, its state repeated', async (state) => {
+test.each(FINAL_STATES)('a task that is %s can be updated with the same state', async (state) => {
   const id = await insertTask(state);
   const rows = await sql`
     UPDATE tasks SET state = ${state}, output_summary = 'said later' WHERE id = ${id} RETURNING output_summary`;
   expect(rows).toEqual([{ output_summary: 'said later' }]);
 });
 
-test('a task that is pending may go anywhere, one that runs anywhere but back', async () => {
+test('a pending task can get any state, a running one any state but pending', async () => {
   for (const from of ['pending', 'running'] as const) {
     for (const to of TASK_STATES.filter((state) => from === 'pending' || state !== 'pending')) {
       const id = await insertTask(from);
@@ -57,14 +57,14 @@ test('a task that is pending may go anywhere, one that runs anywhere but back', 
   await expect(sql`UPDATE tasks SET state = 'pending' WHERE id = ${id}`).rejects.toThrow('does not become pending');
 });
 
-test('a final state has its time, whoever writes it', async () => {
+test('a final state gets its time, whichever program writes it', async () => {
   const id = await insertTask('running');
   await sql`UPDATE tasks SET state = 'failed' WHERE id = ${id}`;
   const inserted = await insertTask('completed');
   expect(await sql`SELECT FROM tasks WHERE id IN (${id}, ${inserted}) AND ended_at IS NOT NULL`).toHaveLength(2);
 });
 
-test('a listener hears of new tasks, wishes to cancel and changes of state, and of nothing else', async () => {
+test('a listener is notified of new tasks, cancel requests and changes of state, and of nothing else', async () => {
   const heard: string[] = [];
   const listening = await sql.listen(TASKS_CHANNEL, (payload) => heard.push(payload));
   const end = randomUUID();

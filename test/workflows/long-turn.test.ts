@@ -66,7 +66,7 @@ test.each<[string, (second: number) => Phase, number]>([
   expect(Number(historySizeBytes)).toBeLessThan(MAX_BYTES);
 });
 
-test('heartbeats go by the clock, not by what the agent says', async () => {
+test("heartbeats follow the clock, not the agent's output", async () => {
   const asked = new Date();
   const metrics = await agents.lab.until('the worker’s figures', async () => {
     const [row] = await agents.lab.sql<{ metrics: string }[]>`SELECT metrics FROM worker_metrics WHERE at > ${asked}`;

@@ -37,7 +37,7 @@ async function warnings(task: TaskId): Promise<unknown[]> {
   return frames.filter(({ type }) => type === 'warning').map(({ body }) => body['message']);
 }
 
-test('a task without an agent is done by the native one, with the names that backends know', async () => {
+test('a task without an agent is run by the native one, with the names that backends know', async () => {
   model.answer = inOrder(
     { say: 'I write.', calls: [{ tool: 'write', input: { path: 'hello.txt', content: 'Hello\n' } }] },
     { say: 'Written.' },
@@ -114,7 +114,7 @@ test("a session's next task continues the conversation and the files", async () 
   expect(await warnings(second)).toEqual([]);
 });
 
-test('where there is no text: Inference failed; no change, and the limits of text hold', async () => {
+test('a turn without text fails with "Inference failed" and no change, and the limits of text apply', async () => {
   model.answer = () => ({});
   const task = await lab.submit({ input: 'Answer', agent: null });
   const ended = await lab.ended(task);

@@ -31,7 +31,7 @@ async function warnings(task: TaskId): Promise<unknown[]> {
   return frames.filter(({ type }) => type === 'warning').map(({ body }) => body['message']);
 }
 
-test('an inserted row becomes a change that holds what the agent wrote', async () => {
+test("an inserted row becomes a change with the agent's edits", async () => {
   const before = await lab.repository.fingerprint();
   const task = await lab.submit({ input: 'think. write notes/hello.txt with Hello there. say all written' });
   const ended = await lab.ended(task);
@@ -57,7 +57,7 @@ test('a task that changes nothing queues no change', async () => {
   expect(await lab.leftovers(task)).toEqual([]);
 });
 
-test('tasks of a session run one after another and build on each other', async () => {
+test('tasks of a session run one after another, each from the result of the previous one', async () => {
   const first = await lab.submit({ input: 'write one.txt with one. say the first is done' });
   const sessionId = (await lab.ended(first)).session_id ?? '';
   const second = await lab.submit({ input: 'append two to one.txt. say the second is done', sessionId });
@@ -95,7 +95,7 @@ test("a session's task whose agent has lost the conversation begins a new one, w
   expect(await lab.leftovers(second)).toEqual([]);
 });
 
-test('history stays the same size for a kilobyte and for ten megabytes of output', async () => {
+test('history has the same size for a kilobyte and for ten megabytes of output', async () => {
   const small = await lab.submit({ input: 'say hello. write a.txt with a' });
   const large = await lab.submit({ input: 'flood 10 MB. write a.txt with a' });
   await lab.ended(small);
@@ -113,7 +113,7 @@ test('history stays the same size for a kilobyte and for ten megabytes of output
   expect(await lab.leftovers(large)).toEqual([]);
 });
 
-test('what a run cannot take of a signal is not taken, and does no harm', async () => {
+test('a malformed signal is ignored and does not affect the run', async () => {
   const gate = lab.gate();
   const task = await lab.submit({ input: `write one.txt with one. run cat ${gate.path}. write two.txt with two` });
   await lab.untilFrame(task, 'the agent waits', isWaiting);
@@ -131,7 +131,7 @@ test('what a run cannot take of a signal is not taken, and does no harm', async 
   expect(await lab.ended(other)).toMatchObject({ state: 'cancelled', error_code: null });
 });
 
-test('the query tells what the task is doing', async () => {
+test('the query returns what the task is doing', async () => {
   const task = await lab.submit({ input: 'plan. say first. slowly. say one two three four five. write a.txt with a' });
   await lab.untilPhase(task, 'working');
   const status = await lab.client.workflow.getHandle(taskWorkflowId(task)).query<TaskStatus>('taskStatus');
@@ -144,7 +144,7 @@ test.each([
   ['no agent named, and no model configured', null, 'agent_needs_login', /No model is configured/],
   ['an agent that is not installed', 'gone', 'agent_not_installed', /gone/],
   ['an agent for a terminal that is not installed', 'no-terminal', 'agent_not_installed', /no-terminal/],
-])('%s: the task fails with a code and a sentence', async (_title, agent, code, sentence) => {
+])('%s: the task fails with a code and a message', async (_title, agent, code, sentence) => {
   await lab.sql`
     INSERT INTO available_agents (name, supports_acp, install_path)
     VALUES ('gone', true, '/nowhere/gone'), ('no-terminal', false, '/nowhere/no-terminal') ON CONFLICT DO NOTHING`;
@@ -168,7 +168,7 @@ test('a project without a path fails with the words that backends know', async (
 test.each([
   ['refuse', 'agent_refused'],
   ['crash', 'agent_crashed'],
-])('an agent told to %s leaves a failed task, and what it wrote is kept as a partial change', async (word, code) => {
+])('an agent with the instruction %s fails its task, and its edits are a partial change', async (word, code) => {
   const task = await lab.submit({ input: `write kept.txt with kept. ${word}` });
   expect(await lab.ended(task)).toMatchObject({ state: 'failed', error_code: code });
   expect(await lab.changes(task)).toMatchObject([{ partial: true }]);

@@ -34,7 +34,7 @@ async function cancelledByPerson(input = 'write a.txt with a. hang'): Promise<Ta
   return task;
 }
 
-test('a run ends as its task does: completed, failed with code and sentence, cancelled', async () => {
+test('a run ends as its task: completed, failed with code and message, cancelled', async () => {
   lab = await startLab();
   await lab.startWorker();
   const [completed, failed] = [await lab.submit({ input: 'say done' }), await lab.submit({ input: 'refuse' })];
@@ -81,7 +81,7 @@ async function knownToTemporal(task: TaskId): Promise<string> {
   return [all, ...payloads, ...bytes].join('\n');
 }
 
-test('LONGHAUL_TEMPORAL_CONTENT=none: history and visibility have no word of prompts, agents, projects; rows have all', async () => {
+test('LONGHAUL_TEMPORAL_CONTENT=none: history and visibility contain no prompts, agents or projects; rows contain all of them', async () => {
   lab = await startLab({ temporalContent: 'none' });
   await lab.startWorker();
   await lab.sql`UPDATE projects SET name = 'Geheimnis project'`;

@@ -79,7 +79,7 @@ test('the limits of an old backend: 50,000 characters of a message, 500 of a sum
   expect(streamedText(frames).length).toBeGreaterThan(50_000);
 });
 
-test('an exit code fails the task, once, with the last output; what was written is a partial change', async () => {
+test('an exit code other than 0 fails the task, once, with the last output; the edits are a partial change', async () => {
   const agent = await listAgent('fails', 'echo half > half.txt; echo "no such model: m9"; exit 3');
   const task = await lab.submit({ input: 'x', agent });
   const ended = await lab.ended(task);
@@ -102,7 +102,7 @@ test('a question is answered by the policy of the task', async () => {
   expect(warnings.map(({ body }) => body['message'])).toEqual([expect.stringContaining('Overwrite? [y/N]')]);
 });
 
-test('a cancel ends the program and keeps what it wrote', async () => {
+test('a cancel ends the program and keeps its edits', async () => {
   const agent = await listAgent('slow', 'echo early > early.txt; echo "at work"; sleep 1000 & sleep 1000');
   const task = await lab.submit({ input: 'x', agent });
   await lab.until('its words', async () => streamedText(await lab.frames(task)).includes('at work'));

@@ -99,7 +99,7 @@ test('edits, new, deleted, renamed and binary files, modes, links and odd names 
   expect(change.patch.includes(Buffer.from([0x63, 0x61, 0x66, 0xe9]))).toBe(true);
 });
 
-test('the commit is on its base, by Longhaul, and a second run makes the same one', async () => {
+test('the commit is on its base, by Longhaul, and a second run creates the same commit', async () => {
   const { repository, create } = await openLab();
   const tree = await create();
   await tree.write({ 'new.txt': 'new\n' });
@@ -112,7 +112,7 @@ test('the commit is on its base, by Longhaul, and a second run makes the same on
   expect(await repository.fingerprint()).toEqual(before);
 });
 
-test('nothing done is nothing to store, also after work was undone', async () => {
+test('without edits nothing is stored, also after edits were undone', async () => {
   const { repository, worktrees, create } = await openLab();
   const tree = await create();
   expect(await tree.collect()).toEqual({ kind: 'none', ignored: [], notes: [] });
@@ -123,7 +123,7 @@ test('nothing done is nothing to store, also after work was undone', async () =>
   expect(await worktrees.resultCommit({ projectPath: repository.path, ref: tree.ref })).toBeUndefined();
 });
 
-test('commits, merges and a stage full of other things do not matter: the files on disk do', async () => {
+test('commits, merges and staged content are ignored; the files on disk count', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   const git = (...args: string[]): Promise<string> => gitIn(tree.worktreePath, ...args);
@@ -156,7 +156,7 @@ test('a worktree in the middle of a conflict is stored with its markers', async 
   expect((await tree.change()).diff).toContain('+<<<<<<<');
 });
 
-test("the worktree's own index and .git file may be broken or gone", async () => {
+test("the worktree's index and .git file may be broken or missing", async () => {
   const lab = await openLab();
   const tree = await lab.create();
   await tree.write({ 'new.txt': 'new\n' });
@@ -169,7 +169,7 @@ test("the worktree's own index and .git file may be broken or gone", async () =>
   expect(names(await tree.change())).toEqual(['new.txt']);
 });
 
-test('repositories that the agent made inside are stored as files, at any depth and stage, and stay whole', async () => {
+test('repositories that the agent created inside are stored as files, at any depth and stage, and are not changed', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   await makeRepository(tree.file('cloned'), { 'a.txt': 'a\n' });
@@ -194,7 +194,7 @@ test('repositories that the agent made inside are stored as files, at any depth 
   expect(await readdir(path.dirname(tree.worktreePath))).toEqual(['task-1']);
 });
 
-test('a folder that became a clone is stored with the files of the clone', async () => {
+test('a folder that was replaced by a clone is stored with the files of the clone', async () => {
   const lab = await openLab({ 'lib/old.js': 'old\n', 'README.md': 'read\n' });
   const tree = await lab.create();
   await rm(tree.file('lib'), { recursive: true });
@@ -219,7 +219,7 @@ test('ignored files are left out and listed, folders as one, at most 200', async
   expect(names(change)).toEqual(['new.txt']);
 });
 
-test('work in a submodule keeps the worktree, a commit that others can get does not', async () => {
+test('work in a submodule keeps the worktree, a commit that its remote has does not', async () => {
   const { repository, root, create } = await openLab();
   const library = await makeRepository(path.join(root, 'library'), { 'lib.js': 'one\n' });
   const first = await library.git('rev-parse', 'HEAD');
@@ -271,7 +271,7 @@ test("line ends are stored as git stores them under the user's settings", async 
   expect(await repository.git('ls-tree', '-r', '-l', tree.ref, 'raw.txt')).toContain(' 5\traw.txt');
 });
 
-test("the user's diff settings do not shape the patch", async () => {
+test("the user's diff settings do not affect the patch", async () => {
   const lab = await openLab();
   const settings = {
     noprefix: 'true',
@@ -293,7 +293,7 @@ test("the user's diff settings do not shape the patch", async () => {
   await expectSame(lab, tree);
 });
 
-test('a diff is cut for reading, a patch is not', async () => {
+test('a stored diff is cut, a patch is not', async () => {
   const { create } = await openLab();
   const tree = await create();
   await tree.write({ 'long.txt': 'a line of text\n'.repeat(100_000) });
@@ -304,7 +304,7 @@ test('a diff is cut for reading, a patch is not', async () => {
   expect(change.diff.slice(-60)).toBe('+a line of text\n[cut here: the rest is in the stored commit]\n'.slice(-60));
 });
 
-test('a file that changes in the moment of its staging, with its size and time kept, is noticed', async () => {
+test('a file that changes while it is staged, with the same size and time, is detected', async () => {
   const { repository, create } = await openLab();
   await repository.git('config', 'core.trustctime', 'false');
   const tree = await create();
@@ -319,7 +319,7 @@ test('a file that changes in the moment of its staging, with its size and time k
   expect(await repository.git('show', `${tree.ref}:same.txt`)).toBe('x');
 });
 
-test('a worktree that is gone, unfinished or of another project is not collected', async () => {
+test('a worktree that is missing, incomplete or of another project is not collected', async () => {
   const { root, worktrees, create } = await openLab();
   const tree = await create();
   const other = await makeRepository(path.join(root, 'other'));
@@ -331,7 +331,7 @@ test('a worktree that is gone, unfinished or of another project is not collected
   await expect(tree.collect()).rejects.toMatchObject({ code: 'git_failed' });
 });
 
-test('only refs of ours can be written or deleted, and a result can be looked up', async () => {
+test('only refs below refs/longhaul can be written or deleted, and a result can be looked up', async () => {
   const { repository, worktrees, create } = await openLab();
   const projectPath = repository.path;
   const tree = await create();
@@ -351,7 +351,7 @@ test('only refs of ours can be written or deleted, and a result can be looked up
   });
 });
 
-test('links that lead out of the worktree are stored as links, and what they lead to is not touched', async () => {
+test('links that lead out of the worktree are stored as links, and their targets are not touched', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   const outside = path.join(lab.root, 'outside');
@@ -366,7 +366,7 @@ test('links that lead out of the worktree are stored as links, and what they lea
   expect((await stat(path.join(outside, 'mine.txt'))).isFile()).toBe(true);
 });
 
-test('a link that took the place of the worktree is not followed', async () => {
+test('a link that replaced the worktree is not followed', async () => {
   const { root, repository, create } = await openLab();
   const tree = await create();
   const outside = path.join(root, 'outside');
@@ -398,7 +398,7 @@ test('a file too deep for git to reach keeps the worktree', async () => {
   await tree.remove();
 });
 
-test('named pipes and sockets are named, because no change can hold them', async () => {
+test('named pipes and sockets are reported, because no change can contain them', async () => {
   const { create } = await openLab({ 'a.txt': 'a\n', '.gitignore': 'ignored/\n' });
   const tree = await create();
   for (const folder of ['alone', 'ignored']) await mkdir(tree.file(folder));

@@ -70,7 +70,7 @@ async function expectNothingLeft(lab: Lab, before: Record<string, string>): Prom
   expect((await readdir(lab.locksDir)).filter((name) => !name.endsWith('.new'))).toEqual([]);
 }
 
-test('create, killed at any moment and run again, makes one whole worktree', async () => {
+test('create, killed at any moment and run again, creates one complete worktree', async () => {
   const lab = await openLab(files);
   const before = await lab.repository.fingerprint();
   const whole = await treeOf(lab.repository.path);
@@ -109,7 +109,7 @@ test('collect, killed at any moment and run again, stores the same commit', asyn
   await expectNothingLeft(lab, before);
 });
 
-test('reset, killed at any moment and run again, brings back the base', async () => {
+test('reset, killed at any moment and run again, restores the base', async () => {
   const lab = await openLab(files);
   const before = await lab.repository.fingerprint();
   const tree = await lab.create();
@@ -127,7 +127,7 @@ test('reset, killed at any moment and run again, brings back the base', async ()
   await expectNothingLeft(lab, before);
 });
 
-test('remove, killed at any moment and run again, leaves nothing', async () => {
+test('remove, killed at any moment and run again, leaves no files', async () => {
   const lab = await openLab(files);
   const before = await lab.repository.fingerprint();
   const base = await lab.repository.git('rev-parse', 'HEAD');
@@ -142,7 +142,7 @@ test('remove, killed at any moment and run again, leaves nothing', async () => {
   }
 });
 
-test('a half removed worktree is never found as a whole one', async () => {
+test('a partly removed worktree is never taken for a complete one', async () => {
   const lab = await openLab(files);
   const base = await lab.repository.git('rev-parse', 'HEAD');
   const whole = await treeOf(lab.repository.path);

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest';
 import { SAMPLE_FILES, gitIn, makeRepository, treeOf } from '../lab/repositories.ts';
 import { openLab } from './lab.ts';
 
-test('a worktree stands detached on the commit of the checkout, and the checkout stays byte for byte', async () => {
+test('a worktree is detached at the commit of the checkout, and the checkout is unchanged byte for byte', async () => {
   const { repository, create } = await openLab();
   const before = await repository.fingerprint();
   const tree = await create();
@@ -17,7 +17,7 @@ test('a worktree stands detached on the commit of the checkout, and the checkout
   expect(await repository.fingerprint()).toEqual(before);
 });
 
-test.each(['main', 'topic/nested-name', 'detached'])('a usual repository (%s) takes one git process', async (head) => {
+test.each(['main', 'topic/nested-name', 'detached'])('a usual repository (%s) needs one git process', async (head) => {
   const { repository, create, root } = await openLab();
   if (head === 'detached') await repository.git('checkout', '--quiet', '--detach');
   else await repository.git('checkout', '--quiet', '-B', head);
@@ -37,7 +37,7 @@ async function loggedGit(folder: string): Promise<() => Promise<string[]>> {
   return async () => (await readFile(log, 'utf8')).trimEnd().split('\n');
 }
 
-test('a worktree starts from the base that is asked for', async () => {
+test('a worktree starts from the requested base', async () => {
   const { repository, worktrees, root } = await openLab();
   const first = await repository.git('rev-parse', 'HEAD');
   await repository.write({ 'later.txt': 'later\n' });
@@ -51,7 +51,7 @@ test('a worktree starts from the base that is asked for', async () => {
   expect(await readdir(made.worktreePath)).not.toContain('later.txt');
 });
 
-test('a sparse checkout gives a sparse worktree, and files outside of it are not taken for deleted', async () => {
+test('a sparse checkout gives a sparse worktree, and files outside of it do not count as deleted', async () => {
   const { repository, create } = await openLab({ 'in/a.txt': 'a\n', 'out/b.txt': 'b\n', 'top.txt': 'top\n' });
   await repository.git('sparse-checkout', 'set', '--cone', 'in');
   const tree = await create();
@@ -62,7 +62,7 @@ test('a sparse checkout gives a sparse worktree, and files outside of it are not
   await tree.remove();
 });
 
-test('a base that the repository does not have is said so', async () => {
+test('a base that the repository does not have is reported', async () => {
   const { repository, worktrees, root } = await openLab();
   const base = 'a'.repeat(40);
   const made = worktrees.create({ projectPath: repository.path, worktreePath: path.join(root, 'w'), base });
@@ -72,7 +72,7 @@ test('a base that the repository does not have is said so', async () => {
   });
 });
 
-test('created again, a worktree is found with its base and with what the agent did', async () => {
+test("created again, a worktree is found with its base and with the agent's edits", async () => {
   const { repository, create } = await openLab();
   const tree = await create();
   await tree.write({ 'work.txt': 'so far\n' });
@@ -83,7 +83,7 @@ test('created again, a worktree is found with its base and with what the agent d
   expect(await gitIn(tree.worktreePath, 'status', '--porcelain')).toBe('?? work.txt');
 });
 
-test('what is left of an earlier task that was collected makes room', async () => {
+test('the remains of an earlier task that was collected are replaced', async () => {
   const { create } = await openLab();
   const earlier = await create();
   await earlier.write({ 'earlier.txt': 'stored\n' });
@@ -102,7 +102,7 @@ test("another task's uncollected work is not touched", async () => {
   expect(await readFile(path.join(root, 'w', 'work.txt'), 'utf8')).toBe('work');
 });
 
-test('a path that holds something of the user is refused and left as it is', async () => {
+test('a path with a file or folder of the user is refused and unchanged', async () => {
   const { repository, worktrees, root } = await openLab();
   const other = await makeRepository(path.join(root, 'other'));
   await mkdir(path.join(root, 'full'));
@@ -121,7 +121,7 @@ test('a path that holds something of the user is refused and left as it is', asy
   expect(await other.git('status', '--porcelain')).toBe('');
 });
 
-test('uncommitted edits are not included, and the person is told', async () => {
+test('uncommitted edits are not included, and a warning says so', async () => {
   const { repository, create, worktrees } = await openLab();
   expect(await worktrees.uncommittedEdits(repository.path)).toBeUndefined();
   await repository.write({ 'README.md': 'edited\n', 'new.txt': 'new\n' });
@@ -137,7 +137,7 @@ test('uncommitted edits are not included, and the person is told', async () => {
   expect(await repository.fingerprint()).toEqual(before);
 });
 
-test('a project is found by a folder within it, a linked worktree, a link, and with a detached checkout', async () => {
+test('a project is found by a folder in it, a linked worktree, a link, and with a detached checkout', async () => {
   const { repository, worktrees, root } = await openLab(undefined, 'my project – ünïcode');
   await symlink(repository.path, path.join(root, 'link'));
   await repository.git('checkout', '--quiet', '--detach');
@@ -154,7 +154,7 @@ test('a project is found by a folder within it, a linked worktree, a link, and w
   });
 });
 
-test('what is found without git is what git says, however the repository keeps it', async () => {
+test('reading a repository without git gives the same as git, in every ref format', async () => {
   const { repository, worktrees, root } = await openLab();
   const first = await repository.git('rev-parse', 'HEAD');
   const inspected = async (): Promise<unknown> => worktrees.inspect(repository.path);
@@ -217,7 +217,7 @@ test('no hook of the repository runs', async () => {
   await expect(stat(proof)).rejects.toThrow('ENOENT');
 });
 
-test('submodules are filled from what the project has, without a change to it', async () => {
+test("submodules are filled from the project's own copies, without a change to the project", async () => {
   const { repository, root, create } = await openLab();
   const library = await makeRepository(path.join(root, 'library'), { 'lib.js': 'lib\n' });
   const inner = await makeRepository(path.join(root, 'inner'), { 'inner.js': 'inner\n' });
@@ -242,7 +242,7 @@ test('submodules are filled from what the project has, without a change to it', 
   expect(await repository.fingerprint()).toEqual(before);
 });
 
-test('large files that git-lfs keeps are pointers where it is not installed, and go back unchanged', async () => {
+test('files of git-lfs are pointers if it is not installed, and are stored unchanged', async () => {
   const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n';
   const { repository, create } = await openLab({ 'big.bin': pointer });
   await repository.write({ '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n' });
@@ -270,7 +270,7 @@ function isInstalled(program: string): boolean {
   }
 }
 
-test('an aborted creation leaves nothing that a second run trips over', async () => {
+test('an aborted creation leaves nothing that makes a second run fail', async () => {
   const { repository, worktrees, root, create } = await openLab();
   const projectPath = repository.path;
   const aborted = worktrees.create({

@@ -7,7 +7,7 @@ import { git, gitError, gitText, tryGit } from '../../worktrees/git.ts';
 import { OWNER_VARIABLE } from '../../worktrees/git-owner.ts';
 import { isRunning, openLab } from './lab.ts';
 
-test('a failed command says its name, its exit code and what git said last', async () => {
+test("the error of a failed command has its name, its exit code and git's last output", async () => {
   const { repository } = await openLab();
   await expect(git(['checkout', '--quiet', 'no-such-branch'], { cwd: repository.path })).rejects.toMatchObject({
     code: 'git_failed',
@@ -15,7 +15,7 @@ test('a failed command says its name, its exit code and what git said last', asy
   });
 });
 
-test('a full disk is told from other failures', () => {
+test('a full disk is distinguished from other failures', () => {
   const stderr = 'error: unable to write file a\nfatal: write error: No space left on device\n';
   const error = gitError(['add'], '/p', { exitCode: 128, stdout: Buffer.alloc(0), stderr, truncated: false });
   expect(error).toMatchObject({ code: 'disk_full', message: expect.stringContaining('No space left on device') });
@@ -32,7 +32,7 @@ test("a command waits while the user's own git holds the index", async () => {
   expect(await repository.git('ls-files', 'README.md')).toBe('');
 });
 
-test('a lock that stays is named after a few seconds', async () => {
+test('a lock that remains is named after a few seconds', async () => {
   const { repository } = await openLab();
   const lock = path.join(repository.path, '.git', 'packed-refs.lock');
   await writeFile(lock, '');
@@ -42,7 +42,7 @@ test('a lock that stays is named after a few seconds', async () => {
   });
 });
 
-test('an aborted command is gone with all its children when the call ends', async () => {
+test('an aborted command has exited with all its children when the call returns', async () => {
   const { repository, root } = await openLab();
   const abort = new AbortController();
   const pidFile = path.join(root, 'pid');
@@ -59,13 +59,13 @@ test('an aborted command is gone with all its children when the call ends', asyn
   expect(isRunning(pid)).toBe(false);
 });
 
-test('a command that outlives its deadline is ended and says so', async () => {
+test('a command that exceeds its deadline is ended, and the error says so', async () => {
   const { repository } = await openLab();
   const options = { cwd: repository.path, settings: { 'alias.hang': '!sleep 60' }, deadlineMs: 100 };
   await expect(git(['hang'], options)).rejects.toMatchObject({ code: 'step_timeout' });
 });
 
-test('output past its limit ends the command and is cut there', async () => {
+test('output beyond its limit ends the command and is cut there', async () => {
   const { repository } = await openLab();
   const outcome = await tryGit(['endless'], {
     cwd: repository.path,
@@ -76,7 +76,7 @@ test('output past its limit ends the command and is cut there', async () => {
   expect(outcome.stdout.length).toBe(100_000);
 });
 
-test("git sees none of the worker's variables but paths, and the mark that finds orphans", async () => {
+test("git gets none of the worker's variables but paths and the marker", async () => {
   const { repository } = await openLab();
   vi.stubEnv('DATABASE_URL', 'postgres://secret');
   vi.stubEnv('GIT_DIR', '/nowhere');
@@ -90,7 +90,7 @@ test("git sees none of the worker's variables but paths, and the mark that finds
   }
 });
 
-test('git that is not installed is said so', async () => {
+test('a missing git is reported', async () => {
   const script = `import { git } from './worktrees/git.ts'; git(['version'], { cwd: '/' }).catch((e) => console.log(e.message));`;
   const args = ['--import', 'tsx', '--input-type=module', '--eval', script];
   const said = await new Promise<string>((resolve, reject) => {

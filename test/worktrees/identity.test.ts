@@ -81,7 +81,7 @@ test.each<[string, Replace]>([
   await tree.remove();
 });
 
-test('a link in its place is not worked in either', async () => {
+test('a link that replaces it is not used either', async () => {
   const { root, worktrees, create } = await openLab();
   const tree = await create();
   await remove(tree);

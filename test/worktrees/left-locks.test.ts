@@ -15,7 +15,7 @@ test.for([
   ['old', -60_000],
   ['new', 0],
   ['from the future', 3_600_000],
-] as const)("a lock of the result's ref that is %s does not stay in the way", async ([, offsetMs]) => {
+] as const)("a lock of the result's ref that is %s does not block the step", async ([, offsetMs]) => {
   const { repository, worktrees, create } = await openLab();
   const tree = await create();
   await tree.write({ 'new.txt': 'new\n' });
@@ -36,7 +36,7 @@ test.for([
   expect(await isThere(lock)).toBe(false);
 });
 
-test("locks of the agent's killed tools go as its worktree is found for the next attempt", async () => {
+test("locks of the agent's killed tools are removed before the next attempt", async () => {
   const { root, repository, create } = await openLab();
   const library = await makeRepository(path.join(root, 'library'), { 'lib.js': 'one\n' });
   await repository.git('submodule', '--quiet', 'add', library.path, 'vendor');

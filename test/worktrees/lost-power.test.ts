@@ -12,7 +12,7 @@ async function worked(lab: Lab) {
   return { place, base, work: () => readFile(file, 'utf8') };
 }
 
-test('what is collected and not queued yet stays, for its own task', async () => {
+test('a collected and not yet queued worktree stays, for its own task', async () => {
   const lab = await openLab();
   const { place, base, work } = await worked(lab);
   const request = { ...place, base, ref: 'refs/longhaul/tasks/a', message: 'Do it' };
@@ -22,7 +22,7 @@ test('what is collected and not queued yet stays, for its own task', async () =>
   expect(await lab.worktrees.collect(request)).toEqual(first);
 });
 
-test('our record of it is empty: its owner, who knows that it was made, finds the work', async () => {
+test('its record is empty: its task, which knows that it was created, finds the work', async () => {
   const lab = await openLab();
   const { place, base, work } = await worked(lab);
   const record = (await readdir(lab.locksDir)).find((name) => name.endsWith('.worktree.json')) ?? '';
@@ -33,7 +33,7 @@ test('our record of it is empty: its owner, who knows that it was made, finds th
   expect(lab.worktrees.ownerOf(place.worktreePath)).toBe('task-a');
 });
 
-test('our record of it is empty and it was never whole: it is made anew', async () => {
+test('its record is empty and it was never complete: it is created again', async () => {
   const lab = await openLab();
   const { place } = await worked(lab);
   for (const name of await readdir(lab.locksDir)) await truncate(path.join(lab.locksDir, name));

@@ -43,7 +43,7 @@ test('a home that was moved: the work is in the change, and nothing is left at t
   expect(await readdir(lab.root)).not.toContain('home');
 });
 
-test('killed between two records and within one, the rest follows', async () => {
+test('killed between two records and within one, the next run changes the rest', async () => {
   const { from, to, tree, moved, locksDir, lab } = await movedHome(rename);
   const gitdir = path.join(lab.repository.path, '.git', 'worktrees', path.basename(tree.worktreePath), 'gitdir');
   await writeFile(gitdir, `${moved.file('.git')}\n`); // the record is not written yet
@@ -51,7 +51,7 @@ test('killed between two records and within one, the rest follows', async () => 
   expect((await moved.change()).files).toMatchObject([{ path: 'new.txt' }]);
 });
 
-test('relative links of git lead to the worktree again', async () => {
+test('relative links of git lead to the worktree after the move', async () => {
   const { from, to, tree, moved, locksDir } = await movedHome(rename);
   const adminDir = (await readFile(moved.file('.git'), 'utf8')).slice('gitdir: '.length).trimEnd();
   await writeFile(path.join(adminDir, 'gitdir'), `${path.relative(adminDir, tree.file('.git'))}\n`);
@@ -61,7 +61,7 @@ test('relative links of git lead to the worktree again', async () => {
   expect((await moved.change()).files).toMatchObject([{ path: 'new.txt' }]);
 });
 
-test('moved to another file system: nothing is collected or changed, and the sentence says where the work is', async () => {
+test('moved to another file system: nothing is collected or changed, and the message says where the work is', async () => {
   const { from, to, moved, locksDir } = await movedHome(async (from, to) => {
     await cp(from, to, { recursive: true, verbatimSymlinks: true });
     await rm(from, { recursive: true });
@@ -75,7 +75,7 @@ test('moved to another file system: nothing is collected or changed, and the sen
   expect(await gitIn(moved.worktreePath, 'status', '--porcelain')).toBe('?? new.txt');
 });
 
-test('what lies at the former path by now is left alone', async () => {
+test('files that are now at the former path are not touched', async () => {
   const { from, to, tree, locksDir } = await movedHome(rename);
   await mkdir(tree.worktreePath, { recursive: true });
   await moveWorktrees({ locksDir, from, to });

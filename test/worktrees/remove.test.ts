@@ -12,7 +12,7 @@ const absent = async (file: string): Promise<boolean> =>
     () => true,
   );
 
-test('a removed worktree leaves no folder, no entry, no record and no empty parent', async () => {
+test('removing a worktree leaves no folder, entry, record or empty parent', async () => {
   const { root, repository, locksDir, create } = await openLab();
   const tree = await create();
   await tree.write({ 'new.txt': 'new', 'node_modules/x/y.js': 'y' });
@@ -31,7 +31,7 @@ test('parents that hold another worktree stay', async () => {
   expect(await two.collect()).toMatchObject({ kind: 'none' });
 });
 
-test('either half may be gone already', async () => {
+test('either the folder or the entry may be missing already', async () => {
   const { repository, create } = await openLab();
   const folderGone = await create('one');
   await rm(folderGone.worktreePath, { recursive: true });
@@ -45,7 +45,7 @@ test('either half may be gone already', async () => {
   expect(await projectGone.remove()).toEqual({ removed: true });
 });
 
-test('without our records, what is ours is known by its entry', async () => {
+test('without a record, a worktree of ours is recognised by its entry', async () => {
   const { locksDir, create } = await openLab();
   const tree = await create();
   await rm(locksDir, { recursive: true });
@@ -53,7 +53,7 @@ test('without our records, what is ours is known by its entry', async () => {
   expect(await absent(tree.worktreePath)).toBe(true);
 });
 
-test('a worktree is not removed in the name of another project', async () => {
+test('a worktree is not removed for another project', async () => {
   const { root, worktrees, create } = await openLab();
   const other = await makeRepository(path.join(root, 'other'));
   const { worktreePath } = await create();
@@ -63,7 +63,7 @@ test('a worktree is not removed in the name of another project', async () => {
   expect(await absent(worktreePath)).toBe(false);
 });
 
-test('the worktree of a task whose project nobody knows any more is found, collected and removed', async () => {
+test('the worktree of a task whose project has no row is found, collected and removed', async () => {
   const { root, repository, locksDir, worktrees } = await openLab();
   const worktreePath = path.join(root, 'home', 'worktrees', 'one');
   expect(await worktrees.findOwned('task-1')).toBeUndefined();
@@ -84,7 +84,7 @@ test('the worktree of a task whose project nobody knows any more is found, colle
   expect(await worktrees.remove({ worktreePath })).toEqual({ removed: false });
 });
 
-test('a folder that nothing says is a worktree is not removed, also without a project', async () => {
+test('a folder without any sign of a worktree is not removed, also without a project', async () => {
   const { root, worktrees } = await openLab();
   const worktreePath = path.join(root, 'somebody');
   await mkdir(worktreePath);
@@ -95,7 +95,7 @@ test('a folder that nothing says is a worktree is not removed, also without a pr
   expect(await readdir(worktreePath)).toEqual(['notes.txt']);
 });
 
-test('read-only folders and worktrees that the agent made inside go, too', async () => {
+test('read-only folders and worktrees that the agent created inside are removed, too', async () => {
   const { repository, create } = await openLab();
   const tree = await create();
   await tree.write({ 'cache/mod/file.go': 'package x' });
@@ -106,7 +106,7 @@ test('read-only folders and worktrees that the agent made inside go, too', async
   expect(await repository.git('worktree', 'list', '--porcelain')).not.toContain('sessions');
 });
 
-test('a tree deeper than a path can be long goes, too, with read-only folders in it', async () => {
+test('a tree deeper than the longest path is removed, too, with read-only folders in it', async () => {
   const { create } = await openLab();
   const tree = await create();
   const program = `
@@ -125,7 +125,7 @@ test('a tree deeper than a path can be long goes, too, with read-only folders in
   expect(await absent(tree.worktreePath)).toBe(true);
 });
 
-test('what a killed git left of an entry goes with the worktree of its name', async () => {
+test('files that a killed git left of an entry are removed with the worktree of its name', async () => {
   const { repository, create, worktrees } = await openLab();
   const git = path.join(repository.path, '.git');
   const entries = path.join(git, 'worktrees');
@@ -143,7 +143,7 @@ test('what a killed git left of an entry goes with the worktree of its name', as
   expect(await readdir(entries)).toEqual(['users']);
 });
 
-test('a reset worktree is as it was made, whatever the agent did', async () => {
+test('a reset worktree is as it was created, whatever the agent did', async () => {
   const { root, repository, create } = await openLab({
     'a.txt': 'a\n',
     'run.sh': { mode: 0o755, content: '#!/bin/sh\n' },
@@ -172,7 +172,7 @@ test('a reset worktree is as it was made, whatever the agent did', async () => {
   expect(await repository.fingerprint()).toEqual(before);
 });
 
-test('a folder that was not made here is not reset', async () => {
+test('a folder that Longhaul did not create is not reset', async () => {
   const { repository, worktrees } = await openLab();
   const reset = worktrees.reset({ worktreePath: repository.path, base: await repository.git('rev-parse', 'HEAD') });
   await expect(reset).rejects.toMatchObject({ code: 'worktree_in_use' });

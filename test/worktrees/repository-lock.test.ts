@@ -38,7 +38,7 @@ async function killedHolder(at: { locksDir: string; subject: string; counter: st
   return { gitPid };
 }
 
-test('in one process the lock is given in the order of asking, one at a time', async () => {
+test('in one process the lock is given in the order of requests, one at a time', async () => {
   const at = await openFolder();
   const order: string[] = [];
   const jobs = ['a', 'b', 'c'].map((name) =>
@@ -53,13 +53,13 @@ test('in one process the lock is given in the order of asking, one at a time', a
   expect(await readdir(at.locksDir)).toEqual([]);
 });
 
-test('a failure under the lock frees it', async () => {
+test('a failure under the lock releases it', async () => {
   const at = await openFolder();
   await expect(withLock(at, () => Promise.reject(new Error('oops')))).rejects.toThrow('oops');
   expect(await withLock(at, () => Promise.resolve('next'))).toBe('next');
 });
 
-test('whoever waits too long, or is aborted, leaves the queue to the others', async () => {
+test('a caller that waits too long, or is aborted, leaves the queue', async () => {
   const at = await openFolder();
   let free = (): void => undefined;
   let held: Promise<void> | undefined;
@@ -85,7 +85,7 @@ test('whoever waits too long, or is aborted, leaves the queue to the others', as
   expect(await patient).toBe('mine');
 });
 
-test('a living holder in another process is waited for, and named when time runs out', async () => {
+test('a live holder in another process is waited for, and named at the timeout', async () => {
   const at = await openFolder();
   const holder = startHolder(at.locksDir, at.subject, at.counter, '0');
   await once(holder.stdout ?? holder, 'data');
@@ -97,7 +97,7 @@ test('a living holder in another process is waited for, and named when time runs
   expect(await withLock(at, () => Promise.resolve('taken over'))).toBe('taken over');
 });
 
-test('many processes that meet a dead holder never work at the same time', async () => {
+test('many processes that find a dead holder never hold the lock at the same time', async () => {
   const at = await openFolder();
   const { gitPid } = await killedHolder(at);
   const processes = Array.from({ length: 4 }, () => startHolder(at.locksDir, at.subject, at.counter, '15'));
@@ -116,7 +116,7 @@ test('many processes that meet a dead holder never work at the same time', async
   expect(isRunning(gitPid), 'the git of the dead holder').toBe(false);
 });
 
-test('a slow taker leaves alone the lock of the one who was faster', async () => {
+test('a slow process that takes over does not remove the lock of a faster one', async () => {
   const at = await openFolder();
   const file = path.join(at.locksDir, `${nameOf(at.subject)}.lock`);
   await withLock({ ...at, subject: 'make the folder' }, () => Promise.resolve());
@@ -142,7 +142,7 @@ test('a slow taker leaves alone the lock of the one who was faster', async () =>
   expect(most).toBe(1);
 });
 
-test('a lock file that a power cut left empty, or that is from before a restart, is taken over', async () => {
+test('a lock file that is empty after a power cut, or from before a restart, is taken over', async () => {
   const at = await openFolder();
   const file = path.join(at.locksDir, `${nameOf(at.subject)}.lock`);
   await withLock(at, () => Promise.resolve());

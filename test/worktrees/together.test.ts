@@ -6,7 +6,7 @@ import { openLab } from './lab.ts';
 
 const TASKS = Array.from({ length: 20 }, (_, at) => `task-${at}`);
 
-test('20 tasks at once on one repository: 20 results, and the checkout byte for byte as it was', async () => {
+test('20 concurrent tasks on one repository: 20 results, and the checkout byte for byte as before', async () => {
   const lab = await openLab();
   await lab.repository.write({ 'README.md': 'the user is editing\n', 'notes.txt': 'not committed\n' });
   await lab.repository.git('add', 'notes.txt');
@@ -27,7 +27,7 @@ test('20 tasks at once on one repository: 20 results, and the checkout byte for 
   expect(await readdir(lab.locksDir)).toEqual([]);
 });
 
-test('20 tasks at once while the user commits, packs refs and collects garbage', async () => {
+test('20 concurrent tasks while the user commits, packs refs and collects garbage', async () => {
   const lab = await openLab();
   const { path: project } = lab.repository;
   const over = new AbortController();

@@ -26,7 +26,7 @@ async function homeAtWork(home: string, projectPath: string): Promise<number> {
   return Number(/^rounds: (\d+)$/m.exec(said)?.[1] ?? 0);
 }
 
-test.for(['', 'config.worktree'])('both make and remove worktrees side by side (%s)', async (special) => {
+test.for(['', 'config.worktree'])('both create and remove worktrees at the same time (%s)', async (special) => {
   const { root, repository } = await openLab();
   const git = path.join(repository.path, '.git');
   // With it entries are left to `git worktree add`.
@@ -38,7 +38,7 @@ test.for(['', 'config.worktree'])('both make and remove worktrees side by side (
   expect(await repository.fingerprint()).toEqual(before);
 });
 
-test("what another home has on its way stays, what this home's killed steps left goes", async () => {
+test("unfinished entries of another home stay, those of this home's killed steps are removed", async () => {
   const { repository, create } = await openLab();
   const git = path.join(repository.path, '.git');
   const others = path.join(git, 'longhaul-entry-home-0123456789abcdef-x');

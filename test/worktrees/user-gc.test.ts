@@ -74,24 +74,27 @@ const thefts = works.flatMap(([state, work]) =>
   ),
 );
 
-test.for(thefts)('the $kind of $state files goes beside $at: all is stored, whole', async ({ work, at, kind }) => {
-  const lab = await openLab();
-  const tree = await lab.create();
-  await tree.write({
-    'deep/er/new.txt': 'new\n',
-    'src/greet.js': 'changed\n',
-    empty: '',
-    'image.bin': Buffer.from([0]),
-  });
-  await work(tree);
-  await beforeOurGit(lab, ...stealing(lab, tree.base, { at, kind, times: 2 }));
-  const { commit, files } = await tree.change();
-  expect(files.map((file) => file.path)).toEqual(['deep/er/new.txt', 'empty', 'image.bin', 'src/greet.js']);
-  expect(await lab.repository.git('rev-parse', tree.ref)).toBe(commit);
-  await expectWhole(lab);
-});
+test.for(thefts)(
+  'a gc removes the $kind of $state files at $at: everything is stored completely',
+  async ({ work, at, kind }) => {
+    const lab = await openLab();
+    const tree = await lab.create();
+    await tree.write({
+      'deep/er/new.txt': 'new\n',
+      'src/greet.js': 'changed\n',
+      empty: '',
+      'image.bin': Buffer.from([0]),
+    });
+    await work(tree);
+    await beforeOurGit(lab, ...stealing(lab, tree.base, { at, kind, times: 2 }));
+    const { commit, files } = await tree.change();
+    expect(files.map((file) => file.path)).toEqual(['deep/er/new.txt', 'empty', 'image.bin', 'src/greet.js']);
+    expect(await lab.repository.git('rev-parse', tree.ref)).toBe(commit);
+    await expectWhole(lab);
+  },
+);
 
-test('what goes again and again fails for now, and leaves no ref', async () => {
+test('objects that are removed again and again fail the step for a retry, and leave no ref', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   await tree.write({ 'new.txt': 'new\n' });
@@ -101,7 +104,7 @@ test('what goes again and again fails for now, and leaves no ref', async () => {
   await expectWhole(lab);
 });
 
-test('what an earlier run stored, killed before it had looked, is not left broken when nothing can be stored', async () => {
+test('an incomplete ref of an earlier run, killed before its check, is deleted when nothing can be stored', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   await tree.write({ 'new.txt': 'new\n' });
@@ -115,7 +118,7 @@ test('what an earlier run stored, killed before it had looked, is not left broke
   expect(await lab.repository.git('for-each-ref', 'refs/longhaul'), 'broken').toBe('');
 });
 
-test('git add that fails twice, and then does not, has stored the work', async () => {
+test('a git add that fails twice and then succeeds stores the work', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   await tree.write({ 'new.txt': 'new\n' });
@@ -149,7 +152,7 @@ async function heldGc({ root, repository }: Lab, ...args: string[]) {
   };
 }
 
-test('a gc that listed before the ref was there, and removes after it, is waited for', async () => {
+test('a gc that listed objects before the ref existed, and removes after it, is waited for', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   await tree.write({ 'new.txt': 'new\n' });
@@ -171,7 +174,7 @@ test('a gc that listed before the ref was there, and removes after it, is waited
   await expectWhole(lab);
 });
 
-test('stopped as it waits for a gc, it leaves no ref that the gc could break', async () => {
+test('stopped while it waits for a gc, it leaves no ref that the gc could break', async () => {
   const lab = await openLab();
   const tree = await lab.create();
   const { worktreePath, base, ref } = tree;
@@ -188,7 +191,7 @@ test('stopped as it waits for a gc, it leaves no ref that the gc could break', a
   await expectWhole(lab);
 });
 
-test('a gc by configuration is waited for, too, a plain one is not, nor one that was killed', async () => {
+test('a gc that prunes by configuration is waited for, too; a plain one, or a killed one, is not', async () => {
   const lab = await openLab();
   const project = lab.repository.path;
   const tree = await lab.create();
@@ -207,7 +210,7 @@ test('a gc by configuration is waited for, too, a plain one is not, nor one that
   await tree.change();
 });
 
-test('20 changes beside a loop of gc --prune=now: all are stored, whole', async () => {
+test('20 changes beside a loop of gc --prune=now: all are stored completely', async () => {
   const lab = await openLab();
   const over = new AbortController();
   const user = (async () => {

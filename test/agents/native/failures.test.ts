@@ -19,7 +19,7 @@ test.each<[string, Reply, string]>([
   expect(thoughts).toContain(words);
 });
 
-test('a provider that stays unavailable is for the client to try again later', async () => {
+test('a provider that stays unavailable fails the turn as retryable for the client', async () => {
   const lab = await nativeLab(() => OUTAGE);
   const { session } = await lab.begin();
   expect(await session.prompt('Go')).toMatchObject({ kind: 'failed', code: 'llm_unavailable' });
@@ -56,7 +56,7 @@ test.each<[string, Reply, string, RegExp]>([
   expect(lab.model.requests).toHaveLength(1);
 });
 
-test('a context that is too long is shortened once, then final with a sentence', async () => {
+test('a context that is too long is shortened once, then the turn ends with a message', async () => {
   const lab = await nativeLab(() => ({ status: 400, message: "This model's maximum context length is 10 tokens" }));
   const { session } = await lab.begin();
   const end = await session.prompt('Go');
@@ -77,7 +77,7 @@ test.each<[Reply, string]>([
   expect(await session.prompt('Go')).toMatchObject({ kind: 'failed', code });
 });
 
-test('without a model a sentence says what to set', async () => {
+test('without a model the message names the settings', async () => {
   const lab = await nativeLab(inOrder());
   for (const [env, sentence] of [
     [{ LONGHAUL_LOCAL_MODEL_URL: undefined, DEFAULT_MODEL: undefined }, /No model is configured\. Set DEFAULT_MODEL/],

@@ -29,13 +29,13 @@ function work(steps: number, outputChars: number): void {
   }
 }
 
-test('what fits stays as it is', () => {
+test('a conversation that fits is unchanged', () => {
   work(3, 100);
   const entries = entriesOf(journal.records);
   expect(fitContext(entries, 10_000)).toEqual({ entries, fits: true });
 });
 
-test('old tool results are shortened first, the newest stay whole', () => {
+test('old tool results are shortened first, the newest stay complete', () => {
   work(20, 2_000);
   const entries = entriesOf(journal.records);
   const fitted = fitContext(entries, 20_000);
@@ -45,7 +45,7 @@ test('old tool results are shortened first, the newest stay whole', () => {
   expect(JSON.stringify(fitted.entries[2])).toContain('of this old result are left out');
 });
 
-test('a summary replaces whole steps, and what follows it begins with a step or a user', () => {
+test('a summary replaces complete steps, and the entries after it begin with a step or a user message', () => {
   work(20, 2_000);
   const old = toSummarize(journal.records, 2_000);
   expect(old?.text.length).toBeLessThanOrEqual(1_000);

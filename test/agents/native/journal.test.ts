@@ -24,7 +24,7 @@ function written(): { id: string; file: string; length: number } {
 const turns = (journal: Journal | undefined) =>
   journal?.records.flatMap((record) => (record.type === 'user' ? [record.turn] : []));
 
-test('cut off at any byte, it has the records that were whole, and takes further ones', () => {
+test('truncated at any byte, a journal has its complete records and accepts further ones', () => {
   const { id, file, length } = written();
   const whole = readFileSync(file);
   const secondEnds = whole.lastIndexOf('\n', length - 2) + 1;
@@ -40,7 +40,7 @@ test('cut off at any byte, it has the records that were whole, and takes further
   }
 });
 
-test('zeros that a power cut left at the end are cut off; damage before the last line is not passed over', () => {
+test('zeros that a power cut left at the end are cut off; damage before the last line is an error', () => {
   const { id, file, length } = written();
   appendFileSync(file, Buffer.alloc(100));
   const journal = Journal.open(folder, { id, cwd: '/work' });
@@ -51,7 +51,7 @@ test('zeros that a power cut left at the end are cut off; damage before the last
   expect(() => Journal.open(folder, { id, cwd: '/work' })).toThrow(/expected a JSON record in line 2/);
 });
 
-test('a session of another folder, an unknown id and a path are no session', () => {
+test('a session of another folder, an unknown id and a path are refused', () => {
   const { id } = written();
   expect(Journal.open(folder, { id, cwd: '/elsewhere' })).toBeUndefined();
   expect(Journal.open(folder, { id: '00000000-0000-0000-0000-000000000000', cwd: '/work' })).toBeUndefined();

@@ -71,7 +71,7 @@ async function sent(provider: ProviderName, api: ApiName, model: string, entries
 }
 
 for (const [provider, api, model, histories] of PROVIDERS) {
-  test(`${histories} random histories as ${provider} gets them break no rule`, async () => {
+  test(`${histories} random histories, as ${provider} gets them, violate no rule`, async () => {
     const names = PROVIDERS.map(([name, , id]) => `${name}/${id}`);
     await fc.assert(
       fc.asyncProperty(fc.array(entry(names), { maxLength: 14 }), fc.nat(3_000), async (entries, budget) => {
@@ -93,7 +93,7 @@ const said = (more: Partial<Extract<Entry, { kind: 'assistant' }>>): Entry => ({
 });
 const READ = { id: 'a', name: 'read', input: '{"path":"x"}' };
 
-test('a call without a result is stripped at the end, and answered as interrupted elsewhere', () => {
+test('a call without a result is removed at the end, and answered as interrupted elsewhere', () => {
   const atEnd = repairHistory([USER, said({ text: 'I look.', calls: [READ] })], 'local/m');
   expect(JSON.stringify(atEnd)).not.toContain('tool-call');
   const elsewhere = repairHistory([USER, said({ calls: [READ] }), { kind: 'user', text: 'And?' }], 'local/m');
@@ -101,7 +101,7 @@ test('a call without a result is stripped at the end, and answered as interrupte
   expect(JSON.stringify(elsewhere)).toContain('Interrupted: the outcome is unknown');
 });
 
-test('a history without a fault is sent as it is', () => {
+test('a valid history is sent unchanged', () => {
   const entries: Entry[] = [
     USER,
     said({ text: 'I look.', reasoning: [{ text: 'hm' }], calls: [READ] }),

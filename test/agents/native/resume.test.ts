@@ -19,7 +19,7 @@ async function kill(lab: NativeLab, prompt: Promise<unknown>): Promise<void> {
   await expect(prompt).rejects.toMatchObject({ code: 'agent_crashed' });
 }
 
-test('killed between two edits and again in mid-stream: both edits once, no finished step asked twice', async () => {
+test('killed between two edits and again in mid-stream: each edit is made once, no finished reply is requested twice', async () => {
   const never = deferred();
   const lab = await nativeLab(
     inOrder(
@@ -83,7 +83,7 @@ test('a command that ran when its agent was killed is not started again', async 
   expect(lab.model.requests[1]?.messages.at(-1)?.results[0]?.text).toMatch(/^Interrupted: the outcome is unknown/);
 });
 
-test('a turn that ended before its client knew is not begun anew', async () => {
+test('a turn that ended before its client was notified is not started again', async () => {
   const lab = await nativeLab(inOrder({ say: 'Done.' }));
   const first = await lab.begin();
   await first.session.prompt(TASK);
@@ -112,7 +112,7 @@ test("a session's next prompt continues its conversation, and calls that a stop 
 test.each([
   ['its worker shuts down', (lab: NativeLab) => lab.stop.abort()],
   ['its worker is gone', (_lab: NativeLab, agent: RunningAgent) => void agent.close()],
-])('asked for a permission when %s, it asks again, and what is allowed then is done', async (_when, end) => {
+])('asked for a permission when %s, it asks again and does what is allowed then', async (_when, end) => {
   const lab = await nativeLab(inOrder({ calls: [write('one.txt', 'one\n')] }, { say: 'Written.' }));
   const asked = deferred();
   const first = await lab.begin(

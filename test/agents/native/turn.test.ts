@@ -18,7 +18,7 @@ test.each([
   ['chat', 'm'],
   ['anthropic', 'claude-sonnet-4-5'],
   ['google', 'gemini-2.5-flash'],
-] as const)('over %s it reads, edits, runs the test and says so', async (api, model) => {
+] as const)('over %s it reads, edits, runs the test and reports the result', async (api, model) => {
   const lab = await nativeLab(
     inOrder(
       { think: 'I look first.', say: 'I read the file.', calls: [call('read', { path: 'sum.js' })] },
@@ -45,7 +45,7 @@ test.each([
   expect(thoughts).toBe(thoughtOf(model, 'I look first.'));
 });
 
-test('what a person is asked has the whole diff and the whole command', async () => {
+test('a permission request contains the complete diff and the complete command', async () => {
   const command = `echo ${'x'.repeat(500)}`;
   const lab = await nativeLab(
     inOrder(
@@ -61,7 +61,7 @@ test('what a person is asked has the whole diff and the whole command', async ()
   expect(run?.raw_input).toEqual({ command });
 });
 
-test('what is not allowed is not done, and the model learns of it', async () => {
+test('a denied call is not executed, and the model is informed', async () => {
   const lab = await nativeLab(
     inOrder({ calls: [call('write', { path: 'a.txt', content: 'x' }), call('run', { command: 'touch b.txt' })] }, { say: 'I did not.' }), // prettier-ignore
   );
@@ -88,7 +88,7 @@ test('the modes ask and plan have no tool that changes anything', async () => {
   }
 });
 
-test('wrong calls get a sentence as their result, and no effect', async () => {
+test('invalid calls get an error message as their result, and have no effect', async () => {
   const lab = await nativeLab(
     inOrder(
       {
@@ -121,7 +121,7 @@ test('wrong calls get a sentence as their result, and no effect', async () => {
   expect(readFileSync(join(lab.cwd, 'a.txt'), 'utf8')).toBe('one one\n');
 });
 
-test('the same call three times in a row is not made again; six times end the turn with a sentence', async () => {
+test('the third equal call in a row is not executed; the sixth ends the turn with a message', async () => {
   const lab = await nativeLab(() => ({ calls: [call('run', { command: 'echo made >> made.txt' })] }));
   const { session } = await lab.begin();
   const end = await session.prompt('Go');
@@ -130,7 +130,7 @@ test('the same call three times in a row is not made again; six times end the tu
   expect(lab.calls()[2]?.output).toMatch(/was made 3 times in a row/);
 });
 
-test('a turn has a cap on its steps', async () => {
+test('a turn has a limit of replies', async () => {
   let step = 0;
   const lab = await nativeLab(() => ({ calls: [call('list', { path: `x${(step += 1)}` })] }), 'chat', [
     '--max-steps',
@@ -142,7 +142,7 @@ test('a turn has a cap on its steps', async () => {
   expect(lab.text()).toMatch(/Stopped after 4 model calls/);
 });
 
-test('a command ends with all that it started, at its timeout and at a stop', async () => {
+test('a command ends with all its child processes, at its timeout and at a stop', async () => {
   const lab = await nativeLab(
     inOrder(
       { calls: [call('run', { command: 'sleep 1000 & echo $!; sleep 1000', timeout_s: 1 })] },
@@ -167,7 +167,7 @@ test('commands do not get the keys of providers', async () => {
   expect(lab.calls()[0]?.output).toMatch(new RegExp(`^key= task=${lab.taskId}\n`));
 });
 
-test('models, modes and thinking options are offered, and a choice holds', async () => {
+test('models, modes and thinking options are offered, and a choice applies to later turns', async () => {
   const lab = await nativeLab(inOrder({ say: 'ok' }), 'google');
   const { session } = await lab.begin({ model: 'google/gemini-2.5-flash', modeId: 'ask', thinkingOptionId: 'high' });
   await session.prompt('Go');
@@ -182,7 +182,7 @@ test('models, modes and thinking options are offered, and a choice holds', async
   await expect(wrong).rejects.toMatchObject({ code: 'option_not_available', message: expect.stringContaining('local/m, local/n') }); // prettier-ignore
 });
 
-test('reasoning in tags is reasoning', async () => {
+test('reasoning in tags is recognised', async () => {
   const lab = await nativeLab(inOrder({ think: 'hm', say: 'An answer.', thoughtsIn: 'tags' }));
   const { session } = await lab.begin();
   await session.prompt('Why?');

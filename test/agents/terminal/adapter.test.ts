@@ -29,7 +29,7 @@ const READ_LINE = `
     return bytes.toString('utf8', 0, readSync(tty, bytes, 0, 100, null)).trim();
   };`;
 
-describe('what a program prints becomes the message', () => {
+describe('the output of a program becomes the message', () => {
   test.each([
     [
       'its arguments are the prompt',
@@ -57,7 +57,7 @@ describe('what a program prints becomes the message', () => {
     expect(await ran(makeLab(), code, prompt)).toEqual({ end: { kind: 'completed' }, text });
   });
 
-  test('a character that arrives in pieces is whole', async () => {
+  test('a character that arrives in pieces is joined', async () => {
     const code = `
       (async () => {
         for (const byte of Buffer.from('漢字 👩‍👧')) {
@@ -80,7 +80,7 @@ describe('what a program prints becomes the message', () => {
     expect(await running).toEqual({ end: { kind: 'completed' }, text: 'first\nsecond' });
   });
 
-  test('5 MB of output are cut, and the end says so', async () => {
+  test('5 MB of output are cut, and the end is marked as cut', async () => {
     const code = `
       let line = 0;
       const more = () => { while (line < 100000) if (!process.stdout.write('line ' + (line += 1) + ' of a long build log, again and again\\n')) return process.stdout.once('drain', more); };
@@ -144,7 +144,7 @@ describe('the end of a program', () => {
     expect((await ran(makeLab(), trace('No images.'))).end).toEqual({ kind: 'failed', code: 'agent_failed', message });
   });
 
-  test('a prompt that no argument can hold is refused in a sentence', async () => {
+  test('a prompt that is too long for an argument is refused with a message', async () => {
     const { end } = await ran(makeLab(), `console.log('never')`, 'x'.repeat(200_000));
     expect(end).toMatchObject({
       kind: 'failed',
@@ -183,7 +183,7 @@ describe('questions', () => {
     expect(calls.at(-1)?.status).toBe('failed');
   });
 
-  test('the words of a question in passing are none', async () => {
+  test('the text of a question in the middle of the output is no request', async () => {
     const lab = makeLab();
     const { text } = await ran(lab, `console.log('It asks [y/n]'); console.log('and prints on')`);
     expect(text).toBe('It asks [y/n]\nand prints on');
@@ -191,12 +191,12 @@ describe('questions', () => {
   });
 });
 
-test('job control works: a shell stops and continues its jobs', async () => {
+test('a shell can stop and continue its jobs (job control)', async () => {
   const script = '#!/bin/sh\nset -m\nsleep 0.2 &\nfg %1 >/dev/null\necho "ended with $?"\n';
   expect((await ran(makeLab(), script)).text).toBe('ended with 0');
 });
 
-test('the program sees what every agent sees, and no credentials of ours', async () => {
+test('the program gets the environment of every agent, and none of our credentials', async () => {
   const lab = makeLab();
   const launch = inTerminal(lab, `console.log(Object.keys(process.env).toSorted().join(' '))`);
   const env = {
@@ -215,7 +215,7 @@ test('the program sees what every agent sees, and no credentials of ours', async
 });
 
 describe('a cancel', () => {
-  test('interrupts the program, which may tidy up', async () => {
+  test('interrupts the program, which has time to clean up', async () => {
     const lab = makeLab();
     const code = `
       process.on('SIGINT', () => { console.log('saved'); process.exit(130); });
@@ -226,7 +226,7 @@ describe('a cancel', () => {
     expect(await running).toMatchObject({ end: { kind: 'stopped' }, text: expect.stringContaining('saved') as string });
   });
 
-  test('ends a program that does not listen, and what it started', async () => {
+  test('ends a program that ignores it, and its child processes', async () => {
     const lab = makeLab();
     const code = `
       for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => {});
@@ -241,7 +241,7 @@ describe('a cancel', () => {
 });
 
 describe('the recording', () => {
-  test('has what was shown and typed, as an asciicast', async () => {
+  test('has output and input, as an asciicast', async () => {
     const lab = makeLab();
     await ran(lab, `${READ_LINE} ask('Continue? [y/N] ')`);
     const [lines = []] = recordingsOf(lab);
@@ -298,7 +298,7 @@ describe('a conversation', () => {
     expect(JSON.parse(second ?? '')).toEqual(['exec', '--sandbox', 'read-only', ...choices, 'resume', id, '--', 'two']);
   });
 
-  test('that the agent lost begins anew', async () => {
+  test('that the agent has lost is started anew', async () => {
     const lab = makeLab();
     writeFileSync(path.join(lab.cwd, 'lost'), '');
     const parts = await twice(lab);
@@ -313,7 +313,7 @@ describe('a conversation', () => {
   });
 });
 
-test('a mode that the profile does not have is refused, with those that it has', async () => {
+test('a mode that the profile does not have is refused; the message lists the known ones', async () => {
   const lab = makeLab();
   const agent = await lab.open(inTerminal(lab, ``, 'codex'));
   const failed = await agent.newSession({ modeId: 'best' }).catch((error: unknown) => error);
@@ -323,7 +323,7 @@ test('a mode that the profile does not have is refused, with those that it has',
   });
 });
 
-test('a prompt file holds the whole prompt and is removed', async () => {
+test('a prompt file contains the complete prompt and is removed', async () => {
   const lab = makeLab();
   const agent = await lab.open(
     inTerminal(

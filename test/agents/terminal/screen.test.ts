@@ -73,7 +73,7 @@ test('a line is emitted when it scrolls out, before the program ends', async () 
   expect(await reader.end()).toBe(numbered(7).join('\n'));
 });
 
-test('of a program that only writes forwards, lines above the cursor are emitted at the second quiet moment', async () => {
+test('lines above the cursor of a program that never moves up are emitted at the second quiet moment', async () => {
   const reader = new Reader();
   await reader.shows('one\r\ntwo\r\nthr');
   reader.screen.settleQuiet();
@@ -103,7 +103,7 @@ test('a line that changes after it was emitted is emitted once more, in its last
   expect(await reader.end()).toBe('layer 1: waiting\nready\nlayer 1: done');
 });
 
-test('a window that is made narrow and wide again changes no text', async () => {
+test('a window that becomes narrow and wide again changes no text', async () => {
   const reader = new Reader();
   const words = 'the quick brown fox jumps over the lazy dog';
   await reader.shows(`${words}\r\n${words}\r\n`);
@@ -118,7 +118,7 @@ test('a program that asks the terminal for its cursor gets an answer', async () 
   expect(reader.replies).toBe(`${ESC}[1;3R`);
 });
 
-test('any lines of any program that only writes forwards come out whole and in order, whenever it is quiet', async () => {
+test('all lines of a program that never moves up are emitted complete and in order, at any quiet moments', async () => {
   const line = fc.string({
     unit: fc.constantFrom('a', 'Z', '9', 'é', '漢', '👍', '.', '-'),
     minLength: 1,

@@ -21,7 +21,7 @@ describe.each(RECORDED)('the recording of %s', (name) => {
     expect(await textOf(readCast(name))).toBe(expectedOf(name));
   });
 
-  test('becomes the same text however its bytes are split', async () => {
+  test('becomes the same text for every split of its bytes', async () => {
     const cast = readCast(name);
     const expected = expectedOf(name);
     const most = Math.max(64, Math.ceil(bytesOf(cast).length / 20));

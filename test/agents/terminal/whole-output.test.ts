@@ -2,7 +2,7 @@ import { spawn } from 'node-pty';
 import { expect, test } from 'vitest';
 import { readToTheEnd } from '../../../agents/terminal/whole-output.ts';
 
-test('what the terminal still holds when its socket is closed is read', async () => {
+test('output that the terminal still holds when its socket is closed is read', async () => {
   const env = { PATH: process.env['PATH'] };
   const pty = spawn('/bin/sh', ['-c', 'echo one; echo two'], { env, encoding: null });
   readToTheEnd(pty);

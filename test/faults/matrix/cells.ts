@@ -27,7 +27,7 @@ export function testCells(moment: Moment): void {
   afterAll(close, CELL_BOUND_MS);
 
   test.each(CELLS)(
-    `${moment.name} × %s: one task completes, one is cancelled, nothing is left`,
+    `${moment.name} × %s: one task completes, one is cancelled, nothing remains`,
     async (victim) => {
       if (!world) throw new TypeError('no world');
       await runCell(world, moment, victim);

@@ -44,7 +44,7 @@ async function filesBelow(folder: string): Promise<string[]> {
   return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-test('the tarball holds the whole program, compiled, and nothing of its making', () => {
+test('the tarball contains the complete compiled program, and no build files', () => {
   const list = execFileSync('tar', ['-tzf', join(place, 'longhaul.tgz')], { encoding: 'utf8' })
     .trim()
     .split('\n');
@@ -61,7 +61,7 @@ test('the tarball holds the whole program, compiled, and nothing of its making',
   );
 });
 
-test('an install has none of our development tools, and links to no file of the machine that built it', async () => {
+test('an install has no development tools, and no links to files of the machine that built it', async () => {
   const packages = join(place, 'app', 'node_modules');
   const present = await readdir(packages);
   for (const name of ['tsx', 'vitest', 'typescript', 'knip', 'prettier']) expect(present).not.toContain(name);
@@ -80,20 +80,20 @@ test('in an empty folder `npx longhaul demo` shows one task from beginning to en
   expect(shown).toContain('Everything of the demo is removed.');
 });
 
-describe('installed by somebody else, without install scripts, in a folder that cannot be written', () => {
+describe('installed by another user, without install scripts, in a read-only folder', () => {
   let before: string[];
   beforeAll(async () => {
     before = await filesBelow(globalPackages);
     await ok(longhaul('up', '-d'));
   });
 
-  test('a task is done; its change holds what the agent wrote', async () => {
+  test("a task completes; its change contains the agent's edits", async () => {
     await ok(longhaul('run', '--agent', 'demo', 'Write hello.txt with "Hello".'));
     const [task] = z.array(z.object({ id: z.string() })).parse(JSON.parse(await ok(longhaul('ls', '--json'))));
     expect(await ok(longhaul('diff', task?.id ?? ''))).toContain('+Hello');
   });
 
-  test('a worker that is killed in mid-turn is replaced by `up -d`, and the task is done', async () => {
+  test('a worker that is killed in mid-turn is replaced by `up -d`, and the task completes', async () => {
     const submitted = await ok(longhaul('submit', '--json', '--agent', 'demo', 'Write a.txt with "once". Slowly over 3 seconds. Say "Nearly done by now".')); // prettier-ignore
     const { id } = z.object({ id: z.string() }).parse(JSON.parse(submitted));
     await expect.poll(() => longhaul('show', '--json', id).then(({ out }) => out), { timeout: 60_000 }).toContain('"working"'); // prettier-ignore
@@ -104,7 +104,7 @@ describe('installed by somebody else, without install scripts, in a folder that 
     expect((await ok(longhaul('diff', id))).match(/^\+once$/gm)).toHaveLength(1);
   });
 
-  test("somebody's program, checked strictly against our types, submits, follows and cancels", async () => {
+  test("a user's program, checked strictly against our types, submits, follows and cancels", async () => {
     const app = join(place, 'app');
     await copyFile(join(ROOT, 'test/package/installed/sample.mts'), join(app, 'sample.mts'));
     const tsc = join(ROOT, 'node_modules/typescript/bin/tsc');

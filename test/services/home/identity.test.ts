@@ -33,14 +33,14 @@ test('a copy is refused while its original exists, and nothing in it is written'
   await claimHome(home);
 });
 
-test('a copy whose original is gone is the home from then on', async () => {
+test('a copy whose original no longer exists becomes the home', async () => {
   await cp(home, copy, { recursive: true });
   await rm(home, { recursive: true });
   await claimHome(copy);
   expect(JSON.parse(await text(copy))).toMatchObject({ path: copy });
 });
 
-test('a copy whose original is on a disk that is not mounted is refused; the disk at another place is no copy', async () => {
+test('a copy whose original is on an unmounted disk is refused; the disk mounted at another place is no copy', async () => {
   const disk = mountSmallDisk(path.join(root, 'disk'), 1);
   const original = path.join(disk.folder, 'home');
   const elsewhere = path.join(root, 'elsewhere');
@@ -76,7 +76,7 @@ test('a home that was renamed is the same one, and its copy at the old path is r
   await expect(claimHome(home)).rejects.toMatchObject({ code: 'invalid_input' });
 });
 
-test('a home that was moved knows each former path until its worktrees have followed, and gc waits for that', async () => {
+test('a home that was moved keeps each former path until its worktrees are adjusted, and gc waits for that', async () => {
   expect(await formerPaths(home)).toEqual([]);
   await rename(home, copy);
   await expect(refuseMovedHome(copy)).rejects.toMatchObject({ code: 'invalid_input' });
@@ -96,7 +96,7 @@ test('a home that was moved knows each former path until its worktrees have foll
   expect(JSON.parse(await text(home))).toMatchObject({ path: home });
 });
 
-test('a home that is reached by a link is no copy', async () => {
+test('a home that is reached through a link is no copy', async () => {
   await symlink(home, copy);
   await claimHome(copy);
   await claimHome(home);

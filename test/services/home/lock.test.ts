@@ -55,7 +55,7 @@ test('of six processes at once exactly one holds the lock, and the next follows 
   await Promise.all(contenders.map(({ closed }) => closed));
 });
 
-test('a holder from before a reboot, with a pid that lives again, holds nothing', async () => {
+test('a holder from before a reboot, whose pid is in use again, holds nothing', async () => {
   const self = identify(process.ppid);
   await writeFile(join(folder, 'old'), JSON.stringify({ process: { ...self, bootId: 'another boot' }, holds: true }));
   expect(await lockHolder(folder)).toBeUndefined();
@@ -81,7 +81,7 @@ test.each(Object.entries(DAMAGES))(
   },
 );
 
-test('a lock whose file says nothing is held by the process that its name tells', async () => {
+test('a lock whose file is empty is held by the process that its name identifies', async () => {
   const lock = await held(folder);
   const [name = ''] = await readdir(folder);
   await writeFile(join(folder, name), '{"hello":1}');
@@ -101,7 +101,7 @@ test('a copy of a lock is held by no process, and the lock still is', async () =
   await lock.release();
 });
 
-test('a folder of a lock that is removed alone is made again; with the folder around it the lock is lost', async () => {
+test("a lock's folder that is removed alone is created again; with its parent folder the lock is lost", async () => {
   const home = join(folder, 'run');
   const lock = await held(join(home, 'lock'));
   const lost = lock.untilLost(noLonger.signal);
@@ -112,7 +112,7 @@ test('a folder of a lock that is removed alone is made again; with the folder ar
   expect(await lost).toBeUndefined();
 });
 
-test('a lock that another process holds by now is lost', async () => {
+test('a lock that another process holds meanwhile is lost', async () => {
   const lock = await held(folder);
   const other = identify(process.ppid);
   await writeFile(join(folder, 'other'), JSON.stringify({ process: other, holds: true }));

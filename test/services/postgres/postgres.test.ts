@@ -46,7 +46,7 @@ async function killed(server: RunningPostgres): Promise<void> {
   await untilGone([server.identity], { withinMs: 5_000 });
 }
 
-test('a killed server keeps what was committed and comes back on its port; a live one is attached to', async () => {
+test('a killed server keeps its commits and starts again on its port; a running one is attached to', async () => {
   const first = await start();
   await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
   await killed(first);
@@ -57,7 +57,7 @@ test('a killed server keeps what was committed and comes back on its port; a liv
   expect(third).toMatchObject({ attached: true, identity: second.identity, url: second.url });
 });
 
-test('it speaks UTF-8 in the C locale, writes through to the disk, and asks for the password', async () => {
+test('it uses UTF-8 in the C locale, syncs to the disk, and requires the password', async () => {
   const { url } = await start();
   const [row] = await query<Record<string, string>>(
     url,
@@ -76,7 +76,7 @@ test.each([
   ['removed', (file: string) => rm(file)],
   ['emptied', (file: string) => writeFile(file, '')],
 ])(
-  'a password file that is %s while a killed server is down: a new password is set, what was committed is kept',
+  'a password file that is %s while a killed server is down: a new password is set, commits are kept',
   async (_, lose) => {
     const first = await start();
     await query(first.url, 'CREATE TABLE kept AS SELECT 1 AS n');
@@ -98,7 +98,7 @@ test('a password file that holds another password is named, with the command tha
   await expect(start()).rejects.toThrow(`longhaul down && rm ${file} && longhaul up -d`);
 });
 
-test('a postmaster.pid that names a stranger, or nobody, or is empty, does not stop it', async () => {
+test('a postmaster.pid that names another process, or none, or is empty, does not prevent a start', async () => {
   const pidFile = join(home, 'postgres', 'data', 'postmaster.pid');
   const stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
   await once(stranger, 'spawn');
@@ -118,7 +118,7 @@ test('a postmaster.pid that names a stranger, or nobody, or is empty, does not s
   }
 });
 
-test('what a killed initdb left is thrown away, foreign files are not touched', async () => {
+test('files of a killed initdb are removed, foreign files are not touched', async () => {
   const left = join(home, 'postgres', 'data.new-0000');
   await mkdir(join(left, 'base'), { recursive: true });
   await start();
@@ -130,14 +130,14 @@ test('what a killed initdb left is thrown away, foreign files are not touched', 
   expect(await readFile(join(home, 'postgres', 'data', 'letter.txt'), 'utf8')).toBe('dear');
 });
 
-test('data of another major version is refused by name', async () => {
+test('data of another major version is refused; the message names the version', async () => {
   const { identity } = await start();
   await stopPostgres(identity);
   await writeFile(join(home, 'postgres', 'data', 'PG_VERSION'), '15\n');
   await expect(start()).rejects.toMatchObject({ message: expect.stringContaining('made by Postgres 15') });
 });
 
-test('links that npm did not make are made, those that are there are kept', async () => {
+test('library links that npm did not create are created, existing ones are kept', async () => {
   const lib = join(home, 'native', 'lib');
   await mkdir(lib, { recursive: true });
   await writeFile(join(lib, 'libpq.so.5.18'), 'x');
@@ -153,7 +153,7 @@ test('links that npm did not make are made, those that are there are kept', asyn
   expect((await stat(join(lib, 'libpq.so.5'))).isFile()).toBe(true);
 });
 
-test('where the package cannot be written, the links are made in a folder of ours that the programs are told of', async () => {
+test('for a read-only package the links are created in a folder of the home, and the programs get its path', async () => {
   // Not even root makes links there.
   const list = [{ source: 'native/lib/libpq.so.5.18', target: 'native/lib/libpq.so' }];
   await mkdir(join(home, 'native'));
@@ -170,7 +170,7 @@ test('where the package cannot be written, the links are made in a folder of our
 // As another user there is only one way to run, which the tests above use.
 const asRoot = process.getuid?.() === 0;
 
-test.runIf(asRoot)('as root, in a folder that others may enter, it runs as an unprivileged account', async () => {
+test.runIf(asRoot)('as root, in a folder that others can enter, it runs as an unprivileged account', async () => {
   await chmod(home, 0o711);
   const { identity, url } = await start();
   expect((await stat(join(home, 'postgres', 'data'))).uid).not.toBe(0);
@@ -180,7 +180,7 @@ test.runIf(asRoot)('as root, in a folder that others may enter, it runs as an un
   expect((await start()).url).toBe(url);
 });
 
-test.runIf(asRoot)('as root, under a folder closed to others, it runs and its files stay ours', async () => {
+test.runIf(asRoot)('as root, in a folder closed to others, it runs and its files belong to root', async () => {
   const closed = await mkdtemp(join(homedir(), '.longhaul-test-'));
   try {
     const { identity, url } = await start(closed);
@@ -215,11 +215,11 @@ async function tryWithoutAccount(env: NodeJS.ProcessEnv): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-test('a user id without an account starts it all the same', async () => {
+test('a user id without an account can start it', async () => {
   expect(await tryWithoutAccount(process.env)).toEqual({ uid: 4242, attached: true });
 });
 
-test('… and where no namespace is to be had, is refused in one sentence that says what to do', async () => {
+test('… and without user namespaces is refused in one message that says what to do', async () => {
   const refused = (await tryWithoutAccount({ ...process.env, PATH: '/nowhere' })) as { code: string; message: string };
   expect(refused).toEqual({
     code: 'invalid_input',

@@ -32,7 +32,7 @@ const canCollapse = (): boolean => {
   }
 };
 
-test('two processes write while their log is rotated: no line is lost, none is there twice', async () => {
+test('two processes write while their log is rotated: no line is lost or doubled', async () => {
   const fd = openSync(log, 'a');
   const writers = ['a', 'b'].map((name) =>
     spawn(process.execPath, ['-e', WRITER, name], { stdio: ['ignore', fd, 'inherit'] }),
@@ -57,7 +57,7 @@ test('two processes write while their log is rotated: no line is lost, none is t
   return expect(lines.length).toBe(2 * LINES);
 });
 
-test('a log has three older files at most, each as long as it may be, and only its owner reads them', async () => {
+test('a log has at most three older files, each within the size limit, readable by its owner only', async () => {
   const limits = { limitBytes: 10_000 };
   for (let round = 1; round <= 6; round++) {
     await writeFile(log, `${round}\n`.repeat(10_000), { flag: 'a', mode: 0o600 });
@@ -71,7 +71,7 @@ test('a log has three older files at most, each as long as it may be, and only i
   expect((await readdir(dir)).length).toBe(4);
 });
 
-test('a log that is too long as its process starts moves as a whole; a short one stays', async () => {
+test('a log that is too long when its process starts is moved as a whole; a short one stays', async () => {
   await writeFile(log, 'short');
   rotateUnusedLog(log);
   expect(await readdir(dir)).toEqual(['part.log']);

@@ -87,7 +87,7 @@ async function select(databaseUrl: string | undefined): Promise<unknown> {
 }
 
 describe('a home of its own', () => {
-  test('three ups at once start each part once, and a part killed later comes back where it was', async () => {
+  test('three concurrent ups start each part once, and a part killed later is started again at its address', async () => {
     const [first, second, third] = await Promise.all([up(), up(), up()]);
     expect(processesOf(second)).toEqual(processesOf(first));
     expect(processesOf(third)).toEqual(processesOf(first));
@@ -104,7 +104,7 @@ describe('a home of its own', () => {
     expect(repaired.supervisor).toEqual(first.supervisor);
   });
 
-  test('a killed supervisor is followed by one that attaches to all that survived', async () => {
+  test('after a killed supervisor the next one attaches to all running parts', async () => {
     const before = await up();
     await kill(before.supervisor);
     const after = await up();
@@ -113,7 +113,7 @@ describe('a home of its own', () => {
     expect(after.facts).toEqual(before.facts);
   });
 
-  test('a supervisor that finds another one in its place leaves the parts and the record to it', async () => {
+  test('a supervisor that finds another one running leaves the parts and the record to it', async () => {
     const before = await up();
     const { lock } = homePaths(home);
     const [own = ''] = await readdir(lock);
@@ -128,7 +128,7 @@ describe('a home of its own', () => {
     expect(processesOf(await up())).toEqual(processesOf(before));
   });
 
-  test('with the supervisor and Postgres killed, up starts Postgres again and keeps the rest', async () => {
+  test('with the supervisor and Postgres killed, up starts Postgres again and keeps the other parts', async () => {
     const before = await up();
     await kill(before.supervisor);
     await kill(processOf(before, 'postgres'));
@@ -137,7 +137,7 @@ describe('a home of its own', () => {
     expect(processesOf(after).slice(1)).toEqual(processesOf(before).slice(1));
   });
 
-  test('a supervisor killed before it wrote a part down leaves nothing that is started twice', async () => {
+  test('a part whose supervisor was killed before it recorded the part is not started twice', async () => {
     const before = await up();
     await kill(before.supervisor);
     const paths = homePaths(home);
@@ -153,7 +153,7 @@ describe('a home of its own', () => {
     expect(processOf(after, 'worker')).not.toEqual(processOf(before, 'worker'));
   });
 
-  test('SIGTERM stops the parts in order and leaves nothing', async () => {
+  test('SIGTERM stops the parts in order and leaves no process', async () => {
     const before = await up();
     process.kill(before.supervisor.pid, 'SIGTERM');
     expect(await untilGone([before.supervisor], { withinMs: 30_000 })).toBe(true);
@@ -185,7 +185,7 @@ describe('a home of its own', () => {
     await down();
   });
 
-  test('a second supervisor on the same home says who holds it and touches nothing', async () => {
+  test('a second supervisor on the same home names the holder and changes nothing', async () => {
     const before = await up();
     const second = spawn(process.execPath, ['--import', TSX, SUPERVISE, home], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -197,7 +197,7 @@ describe('a home of its own', () => {
     expect(await state()).toEqual(before);
   });
 
-  test('a part that cannot start makes up fail with what it said last', async () => {
+  test('up fails with the last output of a part that cannot start', async () => {
     await expect(up({ FIXTURE_FAILS: 'no tea' })).rejects.toMatchObject({
       code: 'service_unreachable',
       message: expect.stringMatching(/(worker|backend) failed 3 times: .*exit code 7.*cannot go on: no tea/s),
@@ -211,7 +211,7 @@ describe('a home of its own', () => {
   });
 });
 
-test('a detail that quotes a log is one line with the last of it', () => {
+test('a detail that quotes a log is one line with its last message', () => {
   const quote = (...lines: string[]) =>
     headline(['backend ended (exit code 1). /a b/backend.log ends with:', ...lines].join('\n'));
   expect(quote('{"level":30,"msg":"listening"}', '{"level":60,"msg":"the port is taken","err":{}}', '')).toBe(

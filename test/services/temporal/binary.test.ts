@@ -43,7 +43,7 @@ const fakeGo = (): Promise<string> =>
     `echo "$@" >> ${folder}/runs; echo one >&2; /bin/sleep 0.5; /bin/mkdir -p "$GOBIN"; echo '#!/bin/sh' > "$GOBIN/temporal"; /bin/chmod +x "$GOBIN/temporal"`,
   );
 
-test('temporal on PATH comes before the copy in the cache, and that before anything else', async () => {
+test('temporal on PATH is preferred to the copy in the cache, and the copy to everything else', async () => {
   await program(cachedProgram(), 'true');
   expect(await find()).toBe(cachedProgram());
   const onPath = await program(join(folder, 'bin', 'temporal'), 'true');
@@ -51,7 +51,7 @@ test('temporal on PATH comes before the copy in the cache, and that before anyth
   expect(lines).toEqual([]);
 });
 
-test('without a download it is built, once for two who ask, and nothing but the program stays', async () => {
+test('without a download it is built, once for two concurrent callers, and only the program remains', async () => {
   await fakeGo();
   // Left by a builder that was killed.
   await mkdir(join(cachedProgram(), '..', '.work-1', 'cache'), { recursive: true });
@@ -62,14 +62,14 @@ test('without a download it is built, once for two who ask, and nothing but the 
   expect(lines.join('\n')).toMatch(/downloading .*no download .*building .*built in/s);
 });
 
-test('with neither download nor Go it says what can be done', async () => {
+test('without download and Go the message says what can be done', async () => {
   await expect(find()).rejects.toMatchObject({
     code: 'service_unreachable',
     message: expect.stringMatching(/not on PATH.*download failed.*no `go`.*TEMPORAL_ADDRESS/),
   });
 });
 
-test('a stop during the build ends the compiler and leaves nothing', async () => {
+test('a stop during the build ends the compiler and leaves no files', async () => {
   await program(join(folder, 'bin', 'go'), `echo $$ > ${folder}/pid; exec /bin/sleep 600`);
   const stop = new AbortController();
   const finding = find({ signal: stop.signal });
@@ -81,7 +81,7 @@ test('a stop during the build ends the compiler and leaves nothing', async () =>
   expect(() => process.kill(compiler, 0)).toThrow('ESRCH');
 });
 
-test('a download that never answers is given up after 10 s', async () => {
+test('a download without a response is abandoned after 10 s', async () => {
   await fakeGo();
   const server: Server = createServer(() => {});
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
