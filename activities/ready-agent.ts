@@ -8,22 +8,17 @@
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
 import type { AgentLaunch } from '../agents/launch/launch.ts';
 import { resumePrompt } from '../agents/resume.ts';
-import type { FrameStream } from '../frames/stream.ts';
-import type { EarlierAttempt, TakenTurn } from '../store/attempts.ts';
+import type { EarlierAttempt } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentSessionId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { TurnRecorder } from './recorder.ts';
-import type { StepDeps } from './step.ts';
 import type { TaskFolder } from './task-folder.ts';
+import type { TurnContext } from './turn-context.ts';
 
-export interface AgentStart extends Pick<OpenAgent, 'signal' | 'onSpawn' | 'onEvent' | 'onPermission'> {
-  readonly deps: StepDeps;
-  readonly task: TurnTask;
+export interface AgentStart extends TurnContext, Pick<OpenAgent, 'onSpawn' | 'onEvent' | 'onPermission'> {
   readonly launch: AgentLaunch;
-  readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
   readonly folder: TaskFolder;
-  readonly stream: FrameStream;
   readonly recorder: TurnRecorder;
   /** Titles of the tool calls that an earlier attempt left open. */
   readonly cutOff: readonly string[];

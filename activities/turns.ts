@@ -3,12 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskId } from '../contract/ids.ts';
 import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
 import type { AgentProgress } from '../contract/task.ts';
+import type { StopReason } from './turn-progress.ts';
 
 /** A query to a database that does not respond must not block the next attempt, which queries on another connection. */
 const HUNG_AFTER_MS = 30_000;
-
-/** Why a turn is stopped. A user requests only `cancel`. */
-export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing';
 
 export interface LiveTurn {
   readonly taskId: TaskId;

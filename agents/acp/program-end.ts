@@ -42,7 +42,7 @@ function programFailure(agent: NamedAgent, { how, isSignal, lastOutput }: Progra
 }
 
 /** The failure that an error answer to the prompt means. */
-export function turnFailure(agent: NamedAgent, error: RequestError): Failure {
+export function failedPrompt(agent: NamedAgent, error: RequestError): Failure {
   const end = error.code === AUTH_REQUIRED ? undefined : programEnd(error.data);
   return end ? programFailure(agent, end) : promptFailure(agent, error);
 }

@@ -7,7 +7,7 @@ import type { AgentProcess } from '../process/spawn.ts';
 import type { Conversation } from './conversation.ts';
 import { stalled } from './failures.ts';
 import type { Link } from './link.ts';
-import { turnFailure } from './program-end.ts';
+import { failedPrompt } from './program-end.ts';
 import { turnEnd } from './turn-end.ts';
 
 /** How long the agent may take to end its turn after session/cancel. */
@@ -18,7 +18,7 @@ const DRAIN_SILENCE_MS = 100;
 const ANSWERED_SILENCE_MS = 30;
 const DRAIN_BOUND_MS = 1_000;
 
-export interface Turn {
+export interface AcpTurn {
   readonly options: OpenAgent;
   readonly agent: AgentProcess;
   readonly link: Link;
@@ -37,7 +37,7 @@ type Outcome =
  * because a build may print nothing for long. Time does not count in which the driver does not read (it handles an event),
  * or in which the agent waits for a person.
  */
-function watchForStall({ options, link, conversation }: Turn): () => void {
+function watchForStall({ options, link, conversation }: AcpTurn): () => void {
   const { stallMs, toolMs } = options.timeouts;
   const tickMs = Math.max(10, Math.min(1_000, stallMs / 10));
   let seen = link.activity();
@@ -55,7 +55,7 @@ function watchForStall({ options, link, conversation }: Turn): () => void {
   return () => clearInterval(timer);
 }
 
-async function stop({ link, agent, sessionId }: Turn, answer: Promise<Outcome>): Promise<TurnEnd> {
+async function stop({ link, agent, sessionId }: AcpTurn, answer: Promise<Outcome>): Promise<TurnEnd> {
   agent.noteFamily();
   await Promise.race([link.notify(methods.agent.session.cancel, { sessionId }), sleep(STOP_GRACE_MS)]);
   const controller = new AbortController();
@@ -67,7 +67,7 @@ async function stop({ link, agent, sessionId }: Turn, answer: Promise<Outcome>):
   return { kind: 'stopped' };
 }
 
-async function conclude(turn: Turn, outcome: Outcome, answer: Promise<Outcome>): Promise<TurnEnd> {
+async function conclude(turn: AcpTurn, outcome: Outcome, answer: Promise<Outcome>): Promise<TurnEnd> {
   const { launch } = turn.options;
   const { refused } = turn.conversation;
   switch (outcome.kind) {
@@ -79,12 +79,12 @@ async function conclude(turn: Turn, outcome: Outcome, answer: Promise<Outcome>):
     case 'error':
       if (!(outcome.error instanceof RequestError)) throw outcome.error;
       await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
-      return { kind: 'failed', ...turnFailure(launch, outcome.error) };
+      return { kind: 'failed', ...failedPrompt(launch, outcome.error) };
   }
 }
 
 /** Throws LonghaulError if the agent crashes, stalls or overflows. Ends the agent in these cases and after a stop. */
-export async function runTurn(turn: Turn): Promise<TurnEnd> {
+export async function runTurn(turn: AcpTurn): Promise<TurnEnd> {
   const { options, agent, link, conversation, sessionId, text } = turn;
   conversation.beginTurn();
   const prompt = [{ type: 'text', text }];

@@ -44,14 +44,14 @@ export function entryOf(record: JournalRecord): Entry[] {
   }
 }
 
-export interface Turn {
+export interface JournalTurn {
   readonly number: number;
   readonly text: string;
   readonly ended: boolean;
   readonly steps: readonly StepRecord[];
 }
 
-export function lastTurn(records: readonly JournalRecord[]): Turn | undefined {
+export function lastTurn(records: readonly JournalRecord[]): JournalTurn | undefined {
   const user = records.findLast((record) => record.type === 'user');
   if (user === undefined) return undefined;
   const steps = records.filter((record) => record.type === 'step').filter(({ turn }) => turn === user.turn);

@@ -4,7 +4,7 @@
  * had begun.
  */
 import { RequestError, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
-import { lastTurn, openCalls, timesInARow, type Turn, usageOf } from './conversation.ts';
+import { lastTurn, openCalls, timesInARow, type JournalTurn, usageOf } from './conversation.ts';
 import type { Journal } from './journal.ts';
 import { ModelFailure, requestError } from './model-failure.ts';
 import type { JournalRecord, TurnEndReason } from './records.ts';
@@ -34,7 +34,7 @@ export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
 }
 
 /** Returns the interrupted turn if the prompt continues it, else a new one. */
-async function beginTurn(prompt: PromptTurn): Promise<Turn> {
+async function beginTurn(prompt: PromptTurn): Promise<JournalTurn> {
   const { session, text, interrupted } = prompt;
   const { journal } = session;
   const last = lastTurn(journal.records);
@@ -58,7 +58,7 @@ function usageIn({ records }: Journal, turn: number): NonNullable<PromptResponse
 }
 
 /** Sends the last text of a turn again whose end the client did not receive, because the text may be lost. */
-async function repeatEnd({ session, show }: PromptTurn, turn: Turn): Promise<TurnEndReason> {
+async function repeatEnd({ session, show }: PromptTurn, turn: JournalTurn): Promise<TurnEndReason> {
   const last = turn.steps.at(-1);
   if (last && last.text !== '') await show.say('text', last.text, `${turn.number}-again`);
   const end = session.journal.records.findLast((record) => record.type === 'end');

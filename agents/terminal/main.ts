@@ -12,14 +12,14 @@ import { optionsOf, choose } from './choices.ts';
 import { readLaunch } from './launch.ts';
 import { terminalProfile } from './profiles/known.ts';
 import { sessionStore, type StoredSession } from './session-store.ts';
-import type { LiveTurn } from './turn.ts';
+import type { TerminalTurn } from './turn.ts';
 
 const launch = readLaunch(process.argv[2]);
 const profile = terminalProfile(launch.agent);
 const { env } = process;
 const store = sessionStore(env);
 const sessions = new Map<string, StoredSession>();
-const turns = new Map<string, LiveTurn>();
+const turns = new Map<string, TerminalTurn>();
 const loadTurn = () => import('./turn.ts');
 
 function known(id: string): StoredSession {
@@ -62,8 +62,8 @@ const connection = agent({ name: 'longhaul-terminal' })
     if (turns.has(session.id))
       throw RequestError.invalidRequest(undefined, 'expected no running turn in this session, found one');
     const text = params.prompt.map((block) => (block.type === 'text' ? block.text : '')).join('\n');
-    const { startTurn } = await loadTurn();
-    const turn = startTurn({ client, session, store, profile, launch, env, text });
+    const { startTerminalTurn } = await loadTurn();
+    const turn = startTerminalTurn({ client, session, store, profile, launch, env, text });
     turns.set(session.id, turn);
     return turn.result.finally(() => turns.delete(session.id));
   })

@@ -27,7 +27,7 @@ const SAID_CHARS = 20_000;
 const CTRL_C = '\u0003';
 const NO_OUTPUT = '(no output)';
 
-export interface TurnStart {
+export interface TerminalTurnStart {
   readonly client: AgentContext;
   readonly session: StoredSession;
   readonly profile: TerminalProfile;
@@ -38,18 +38,18 @@ export interface TurnStart {
   readonly text: string;
 }
 
-export interface LiveTurn {
+export interface TerminalTurn {
   readonly result: Promise<PromptResponse>;
   /** Resolves once the turn has ended. */
   cancel(): Promise<void>;
   resize(size: Size): Promise<void>;
 }
 
-export const startTurn = (start: TurnStart): LiveTurn => new Turn(start);
+export const startTerminalTurn = (start: TerminalTurnStart): TerminalTurn => new ProgramTurn(start);
 
-class Turn implements LiveTurn {
+class ProgramTurn implements TerminalTurn {
   readonly result: Promise<PromptResponse>;
-  readonly #start: TurnStart;
+  readonly #start: TerminalTurnStart;
   readonly #abort = new AbortController();
   readonly #updates: Updates;
   #run: TerminalRun | undefined;
@@ -57,7 +57,7 @@ class Turn implements LiveTurn {
   /** The output until the id of the agent's conversation is known. */
   #said = '';
 
-  constructor(start: TurnStart) {
+  constructor(start: TerminalTurnStart) {
     this.#start = start;
     this.#updates = new Updates(start.client, start.session.id);
     this.result = this.#take().finally(() => this.#removeFolder());

@@ -1,0 +1,106 @@
+/**
+ * Runs a turn's agent: from the state that an older attempt left to the end of the prompt. Must never happen: an agent that
+ * still runs afterwards.
+ */
+import type { AgentEvent, AgentSession, TurnEnd } from '../agents/driver.ts';
+import { endTask } from '../agents/process/end.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { foldMessage } from '../frames/read-message.ts';
+import type { ProcessIdentity } from '../processes/identity.ts';
+import { recordAgentSession, recordSpawn } from '../store/attempts.ts';
+import { permissionAnswers } from './permissions.ts';
+import { readyAgent } from './ready-agent.ts';
+import { TurnRecorder } from './recorder.ts';
+import { folderOf, type TaskFolder } from './task-folder.ts';
+import { launchFor } from './task-launch.ts';
+import { recordedMessage, type TurnContext } from './turn-context.ts';
+
+export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
+  const { deps, task, taken, stream, progress } = turn;
+  if (taken.earlier.length > 0) await endEarlierAgent(turn);
+  const recorder = await openRecorder(turn);
+  showStart(turn);
+  const cutOff = recorder.closeDangling();
+  const launch = launchFor(task, deps);
+  const folder = folderOf(task, { worktreesDir: deps.worktreesDir, sessionId: taken.sessionId });
+  progress.launch = launch;
+  const { agent, session, prompt } = await readyAgent({
+    ...turn,
+    launch,
+    folder,
+    recorder,
+    cutOff,
+    onPermission: permissionAnswers({ ...turn, recorder, enter: (phase) => progress.enter(phase) }),
+    onSpawn: (process) => storeSpawn(turn, process),
+    onEvent: (event) => {
+      if (!isLeftOpen(turn, event)) recorder.record(event);
+      return stream.room();
+    },
+  });
+  try {
+    await storeSession(turn, session, folder);
+    progress.enter('working');
+    return await session.prompt(prompt);
+  } finally {
+    await agent.close();
+  }
+}
+
+/** Ends the agent of a lost worker before this one begins, because it may still run and write. */
+async function endEarlierAgent({ deps, task, taken }: TurnContext): Promise<void> {
+  const last = taken.earlier.findLast((attempt) => attempt.pid !== null && attempt.pid_start !== null);
+  const leader =
+    last && last.pid !== null && last.pid_start !== null
+      ? { pid: last.pid, startTime: last.pid_start, bootId: last.boot_id }
+      : undefined;
+  await endTask(task.id, { home: deps.env['LONGHAUL_HOME'], leader });
+}
+
+/** The recorder continues the message as earlier attempts left it. */
+async function openRecorder({ deps, task, taken, stream, progress }: TurnContext): Promise<TurnRecorder> {
+  const { earlier, sessionId } = taken;
+  const of = recordedMessage(task);
+  const view = earlier.length > 0 ? await foldMessage(deps.sql, { sessionId, messageId: of.message_id }) : undefined;
+  const recorder = new TurnRecorder(of, (frame) => stream.append(frame), view);
+  progress.recorder = recorder;
+  return recorder;
+}
+
+/** The frame shows readers why the previous attempt ended. */
+function showStart({ taken, stream, progress }: TurnContext): void {
+  const last = taken.earlier.at(-1);
+  const why = last?.outcome?.kind === 'waiting' ? 'usage_limit' : last?.error_code;
+  const starting = { type: 'task_state', state: 'running', phase: 'starting', attempt: progress.attempt } as const;
+  stream.append(why ? { ...starting, error_code: why } : starting);
+}
+
+async function storeSpawn({ deps, task, taken, progress }: TurnContext, process: ProcessIdentity): Promise<void> {
+  progress.pid = process.pid;
+  const stored = await recordSpawn(deps.sql, {
+    taskId: task.id,
+    attempt: progress.attempt,
+    sessionId: taken.sessionId,
+    token: taken.token,
+    pid: process.pid,
+    pidStart: process.startTime,
+  });
+  if (!stored) throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
+  progress.enter('starting');
+}
+
+async function storeSession(turn: TurnContext, session: AgentSession, folder: TaskFolder): Promise<void> {
+  const { deps, task, progress } = turn;
+  progress.agentSessionId = session.id;
+  await recordAgentSession(deps.sql, {
+    taskId: task.id,
+    attempt: progress.attempt,
+    agentSessionId: session.id,
+    worktree: folder.kind === 'worktree' ? deps.worktrees.folderAt(folder.path) : undefined,
+  });
+}
+
+/** A tool call that a shutdown interrupts has not failed. It remains open until the next attempt, whose prompt names it. */
+function isLeftOpen({ progress }: TurnContext, event: AgentEvent): boolean {
+  const continues = progress.stopReason === 'shutdown' || progress.stopReason === 'abandoned';
+  return continues && event.kind === 'tool_call' && event.call.status === 'failed';
+}

@@ -1,0 +1,24 @@
+/** What a turn is given by the attempt that starts it, and what its parts share. */
+import type { FrameStream } from '../frames/stream.ts';
+import type { TakenTurn } from '../store/attempts.ts';
+import type { TurnTask } from '../store/turn-task.ts';
+import type { RecordedMessage } from './recorder.ts';
+import type { StepDeps } from './step.ts';
+import type { TurnProgress } from './turn-progress.ts';
+
+export interface TurnStart {
+  readonly task: TurnTask;
+  readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
+  /** The task may wait for a usage limit whose end is known. */
+  readonly mayWait: boolean;
+}
+
+export interface TurnContext extends TurnStart {
+  readonly deps: StepDeps;
+  readonly stream: FrameStream;
+  readonly progress: TurnProgress;
+  /** Aborted: the turn ends. */
+  readonly signal: AbortSignal;
+}
+
+export const recordedMessage = ({ message_id, chat_id }: TurnTask): RecordedMessage => ({ message_id, chat_id });

@@ -1,0 +1,109 @@
+/**
+ * How a turn ends: completed, failed, waiting for a usage limit, or with an error that makes Temporal retry the step. The
+ * outcome is stored in the turn's last transaction.
+ */
+import type { TurnEnd } from '../agents/driver.ts';
+import { ERRORS, LonghaulError } from '../contract/errors.ts';
+import type { DispatchResult } from '../contract/steps.ts';
+import { failuresBefore, recordAttemptFailure, recordOutcome, tokensReportedIn } from '../store/attempts.ts';
+import { isConnectionLoss } from '../store/sql.ts';
+import { keepMessage } from './keep-message.ts';
+import { waitUntil } from './limit-wait.ts';
+import { pauseBeforeRetry, turnFailure, UNCOUNTED } from './retry-budget.ts';
+import { retryIn } from './step.ts';
+import { recordedMessage, type TurnContext } from './turn-context.ts';
+
+type FailedEnd = Extract<TurnEnd, { kind: 'failed' }>;
+type FinalEnd = Exclude<TurnEnd, { kind: 'stopped' }>;
+
+/** Converts the end that the agent reported. */
+export async function endTurn(turn: TurnContext, end: FinalEnd): Promise<DispatchResult> {
+  if (end.kind === 'completed') return finish(turn, end);
+  const until = limitEnd(turn, end);
+  if (until) return waitForLimit(turn, end, until);
+  if (ERRORS[end.code].retryable) throw new LonghaulError(end.code, end.message);
+  return finish(turn, end);
+}
+
+/** Throws a failure that a retry may fix, a limited number of times. Any other failure ends the turn. */
+export async function failTurn(turn: TurnContext, error: unknown): Promise<DispatchResult> {
+  const { deps, task, stream, progress } = turn;
+  if (isConnectionLoss(error)) throw error; // a lost database connection is no failure of the turn
+  const failure = turnFailure(error);
+  const { code } = failure;
+  if (code === 'superseded') throw failure;
+  const lost = stream.lost.aborted;
+  const of = { taskId: task.id, attempt: progress.attempt };
+  const before = await failuresBefore(deps.sql, { ...of, uncounted: UNCOUNTED });
+  const pauseMs = pauseBeforeRetry(code, before);
+  if (pauseMs !== undefined) {
+    if (!lost) await stream.flush();
+    await recordAttemptFailure(deps.sql, { ...of, code });
+    throw retryIn(pauseMs, failure);
+  }
+  const message =
+    before.count === 0 ? failure.message : `${before.count + 1} attempts failed. The last: ${failure.message}`;
+  if (!lost) return finish(turn, { kind: 'failed', code, message });
+  // The log refuses this turn's output, so only the outcome is recorded. The finish step completes the message.
+  const outcome: DispatchResult = { kind: 'failed', code, message, attempt: progress.attempt };
+  await recordOutcome(deps.sql, { ...of, outcome });
+  return outcome;
+}
+
+/** Returns when the task continues. Undefined: it does not wait. */
+function limitEnd({ taken, mayWait }: TurnContext, { resetsAt }: FailedEnd): Date | undefined {
+  const waits = taken.earlier.filter(({ outcome }) => outcome?.kind === 'waiting').length;
+  return resetsAt && mayWait ? waitUntil({ resetsAt, now: new Date(), waits }) : undefined;
+}
+
+/** The message remains open and the worktree unchanged. The next attempt continues from there. */
+async function waitForLimit(turn: TurnContext, { message }: FailedEnd, until: Date): Promise<DispatchResult> {
+  const { task, stream, progress } = turn;
+  const outcome: DispatchResult = { kind: 'waiting', until: until.toISOString(), attempt: progress.attempt };
+  const warning = `${message} The task waits and continues by itself at ${outcome.until}.`;
+  progress.recorder?.closeDangling();
+  await stream.commit([{ type: 'warning', message: warning }], (tx) =>
+    recordOutcome(tx, { taskId: task.id, attempt: progress.attempt, outcome }),
+  );
+  return outcome;
+}
+
+async function finish(turn: TurnContext, end: FinalEnd): Promise<DispatchResult> {
+  const { task, taken, stream, progress } = turn;
+  const { recorder } = progress;
+  if (end.kind === 'completed' && end.usage) recorder?.record({ kind: 'usage', usage: end.usage });
+  recorder?.closeDangling();
+  const outcome: DispatchResult =
+    end.kind === 'completed'
+      ? { kind: 'completed', attempt: progress.attempt }
+      : { kind: 'failed', code: end.code, message: end.message, attempt: progress.attempt };
+  const status = end.kind === 'completed' ? 'complete' : 'failed';
+  const of = recordedMessage(task);
+  const tokensReported = recorder?.tokens;
+  const message = {
+    sessionId: taken.sessionId,
+    messageId: of.message_id,
+    status,
+    recorder,
+    tokensUsed: await tokensOfTurn(turn, tokensReported),
+  } as const;
+  await stream.commit([{ type: 'message_complete', ...of, status }], async (tx) => {
+    await keepMessage(tx, message);
+    await recordOutcome(tx, { taskId: task.id, attempt: progress.attempt, outcome, tokensReported });
+  });
+  return outcome;
+}
+
+/**
+ * Returns the tokens of this turn. If the agent reports a total of its session, the total of the earlier turns is
+ * subtracted. A number below that total is a count of this turn.
+ */
+async function tokensOfTurn(
+  { deps, task, progress }: TurnContext,
+  reported: number | undefined,
+): Promise<number | undefined> {
+  const { agentSessionId, launch } = progress;
+  if (reported === undefined || agentSessionId === undefined || launch?.usageOf !== 'session') return reported;
+  const before = await tokensReportedIn(deps.sql, { agentSessionId, taskId: task.id });
+  return reported >= before ? reported - before : reported;
+}
