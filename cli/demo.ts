@@ -11,7 +11,8 @@ import { findServices } from './connect.ts';
 import { type DemoHome, makeDemoHome } from './demo-home.ts';
 import { coloured } from './diff.ts';
 import { EXIT, runCommand } from './exit.ts';
-import { endLine, showTimeline } from './follow.ts';
+import { endLine } from './end-text.ts';
+import { showTimeline } from './follow.ts';
 import type { CommandContext } from './longhaul.ts';
 import { painter } from './terminal.ts';
 

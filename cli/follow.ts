@@ -5,12 +5,16 @@ import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { AnswerKeys } from './answer-keys.ts';
+import { endLines } from './end-text.ts';
 import { EXIT, setMessageWithoutReader } from './exit.ts';
 import type { CommandContext } from './longhaul.ts';
-import { lineColumns, type LiveLine, liveScreen, plainScreen, type Screen } from './screen.ts';
+import { liveScreen } from './live-screen.ts';
+import { plainScreen } from './plain-screen.ts';
+import { printLines } from './print-lines.ts';
+import type { LiveLine, Screen } from './screen.ts';
 import { watchServices } from './service-watch.ts';
-import { changeText, isKept } from './task-text.ts';
-import { hang, harmless, type Paint, painter, seconds, type Style } from './terminal.ts';
+import { isKept } from './task-text.ts';
+import { harmless, painter } from './terminal.ts';
 import { Timeline } from './timeline.ts';
 
 const EXPLAIN_AFTER_MS = 5_000;
@@ -41,10 +45,10 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
     throw error;
   });
   if (!task || (detach.signal.aborted && !isFinal(task.state))) {
-    if (!options.json) print(detachedLines(taskId));
+    if (!options.json) printLines(detachedLines(taskId));
     return EXIT.done;
   }
-  if (!options.json) print(endLines(task, await taskBelow(context.longhaul, taskId, task.change)));
+  if (!options.json) printLines(endLines(task, await taskBelow(context.longhaul, taskId, task.change)));
   return exitCodeOfTask(task);
 }
 
@@ -62,7 +66,7 @@ export async function showTimeline(
 ): Promise<void> {
   const paint = painter(process.stdout);
   const task = await describe(longhaul, taskId);
-  print(headerLines(task));
+  printLines(headerLines(task));
   const screen: Screen =
     process.stdout.isTTY && process.env['TERM'] !== 'dumb'
       ? liveScreen(process.stdout, paint)
@@ -105,15 +109,6 @@ function exitCodeOfTask(task: Pick<TaskDescription, 'state' | 'kept_worktree'>):
   return task.state === 'failed' ? EXIT.taskFailed : EXIT.done;
 }
 
-/** On a terminal no line is broken within a word. */
-function print(lines: readonly LiveLine[]): void {
-  const { stdout } = process;
-  const paint = painter(stdout);
-  const fitting = ({ text }: LiveLine): string[] => (stdout.isTTY ? hang(text, lineColumns(stdout)) : [text]);
-  const shown = lines.flatMap((line) => fitting(line).map((text) => (line.style ? paint(line.style, text) : text)));
-  stdout.write(shown.map((text) => `${text}\n`).join(''));
-}
-
 function headerLines(task: TaskDescription): LiveLine[] {
   const facts = [task.agent ?? 'no agent', task.project_path ?? task.project_name ?? 'no project'];
   return [{ text: `task ${shortId(task.id)} ${facts.map(harmless).join(' · ')}`, style: 'bold' }];
@@ -133,54 +128,4 @@ function detachedLines(taskId: TaskId): LiveLine[] {
 function leftText(taskId: TaskId): string {
   const id = shortId(taskId);
   return `longhaul: the reader of the output has closed the pipe; task ${id} continues: longhaul watch ${id}`;
-}
-
-const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;
-
-/** How the task ended, in one line. */
-export const endLine = (task: TaskDescription, paint: Paint): string => {
-  const { text, style } = ending(task);
-  return style ? paint(style, text) : text;
-};
-
-function ending(task: TaskDescription): LiveLine {
-  if (!isFinal(task.state)) return { text: `task ${shortId(task.id)} is ${task.state}` };
-  const [mark, style]: readonly [string, Style] = isKept(task) ? ['!', 'yellow'] : MARKS[task.state];
-  const tookMs = Date.parse(task.ended_at ?? '') - Date.parse(task.created_at ?? '');
-  const head = [`${mark} ${task.state}`];
-  if (task.error_code) head.push(task.error_code);
-  if (!Number.isNaN(tookMs)) head.push(seconds(tookMs));
-  head.push(isKept(task) && !task.change ? 'its work is not in a change' : changeText(task.change));
-  return { text: head.join(' · '), style };
-}
-
-/** The reason is in the warning that precedes it in the timeline. */
-function keptLines(task: TaskDescription): string[] {
-  return [
-    `  Its worktree was kept, with all edits of the agent: ${harmless(task.kept_worktree ?? '')}`,
-    `  longhaul show ${shortId(task.id)}    why, and what to do`,
-  ];
-}
-
-export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
-  if (!isFinal(task.state)) return [ending(task)];
-  const more: string[] = [];
-  // The summary of a completed task is the last paragraph of what was just shown.
-  if (task.state !== 'completed' && task.output_summary) {
-    more.push(
-      ...harmless(task.output_summary)
-        .trimEnd()
-        .split('\n')
-        .map((line) => `  ${line}`),
-    );
-  }
-  if (isKept(task)) more.push(...keptLines(task));
-  if (task.change && before) {
-    more.push(
-      `  longhaul diff ${shortId(task.id)}            on top of the change of task ${shortId(before)}`,
-      `  longhaul diff --session ${shortId(task.id)}  all changes of the session`,
-    );
-  } else if (task.change) more.push(`  longhaul diff ${shortId(task.id)}`);
-  else if (task.state === 'failed') more.push(`  longhaul show ${shortId(task.id)}`);
-  return [{ text: '' }, ending(task), ...more.map((text) => ({ text }))];
 }

@@ -2,41 +2,22 @@
 import type { FollowedFrame } from '../client/follow-task.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { optionName } from '../contract/permission-answer.ts';
-import type { Phase, ShownPhase } from '../contract/task.ts';
+import type { Phase } from '../contract/task.ts';
 import type { PermissionOption, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import { reasonText } from './attempts.ts';
+import { planLine } from './plan-text.ts';
 import { requestLines } from './request-lines.ts';
 import { type LogFrame, replayed } from './snapshot-story.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, splitBegun, type Style } from './terminal.ts';
-import { clockText, leftText, waitText } from './task-text.ts';
-import { outputLines } from './tool-output.ts';
+import { clockText, firstLine, leftText } from './task-text.ts';
+import { bottomLines, isPhase } from './timeline-bottom.ts';
+import { TimelineTools } from './timeline-tools.ts';
 
-const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
-const SPIN_MS = 100;
-const PLAN_LINES = 6;
 const USER_LINES = 3;
-
-const isPhase = (phase: ShownPhase): phase is Phase => Object.hasOwn(PHASES, phase);
-const PHASES: Record<Phase, string> = {
-  queued: 'queued',
-  preparing: 'preparing the worktree',
-  starting: 'starting the agent',
-  working: 'working',
-  waiting_permission: 'waiting for an answer',
-  waiting_limit: "waiting for the provider's limit to be lifted",
-  collecting: 'collecting the changes',
-  cleaning: 'cleaning up',
-};
 
 type Asked = Pick<Extract<FollowedFrame, { type: 'permission_requested' }>, 'permission_id' | 'options' | 'tool_call'>;
 type TaskStateFrame = Extract<FollowedFrame, { type: 'task_state' }>;
-
-interface OpenTool {
-  readonly title: string;
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
-}
 
 export interface TimelineOptions {
   readonly taskId: TaskId;
@@ -51,9 +32,7 @@ export interface TimelineOptions {
 
 export class Timeline {
   readonly #options: TimelineOptions;
-  readonly #tools = new Map<string, OpenTool>();
-  /** What was printed at the end of each call. */
-  readonly #ended = new Map<string, string>();
+  readonly #tools: TimelineTools;
   #phase: Phase = 'queued';
   #until: string | undefined;
   /** The incomplete end of the streamed text: see `splitBegun`. */
@@ -73,6 +52,7 @@ export class Timeline {
 
   constructor(options: TimelineOptions) {
     this.#options = options;
+    this.#tools = new TimelineTools(options.verbose === true);
     options.screen.live(() => this.#bottom());
   }
 
@@ -107,7 +87,7 @@ export class Timeline {
       case 'message_reset':
         this.#tools.clear();
         this.#shown = { delta: 0, reasoning_delta: 0 };
-        this.#line(`↺ starting over: ${oneLine(frame.reason)}`, 'yellow');
+        this.#line(`↺ starting over: ${firstLine(frame.reason)}`, 'yellow');
         break;
       case 'warning':
         this.#line(`! ${inOneLine(frame.message)}`, 'yellow');
@@ -130,13 +110,13 @@ export class Timeline {
 
   /** A note beside the task, such as a service that is unavailable. */
   note(text: string): void {
-    this.#line(`! ${oneLine(text)}`, 'yellow');
+    this.#line(`! ${firstLine(text)}`, 'yellow');
   }
 
   /** Open tool calls are shown as unfinished if the task has ended, as running if only the reader detaches. */
   end({ continues = false }: { continues?: boolean } = {}): void {
     const { screen } = this.#options;
-    for (const { title } of this.#tools.values()) {
+    for (const { title } of this.#tools.open) {
       if (continues) screen.line(`  ▸ ${title} (still running)`, 'dim');
       else screen.line(`  ✗ ${title} (not finished)`, 'red');
     }
@@ -161,25 +141,15 @@ export class Timeline {
 
   #tool(call: ToolCall, at: number): void {
     const { screen } = this.#options;
-    const title = oneLine(call.title) || call.kind;
-    const open = this.#tools.get(call.tool_call_id);
-    if (call.status === 'pending' || call.status === 'in_progress') {
-      this.#tools.set(call.tool_call_id, { title, startedAt: open?.startedAt ?? at });
-      if (!open && screen.started) {
-        this.#open = undefined;
-        screen.started(`  ▸ ${title}`);
-      }
-      return;
+    const news = this.#tools.see(call, at);
+    if (news?.kind === 'started' && screen.started) {
+      this.#open = undefined;
+      screen.started(`  ▸ ${news.title}`);
     }
-    this.#tools.delete(call.tool_call_id);
-    const mark = call.status === 'completed' ? '✓' : '✗';
-    const output = outputLines(call, this.#options.verbose === true);
-    // Some agents report the end of a call several times.
-    const end = [mark, title, ...output].join('\n');
-    if (!open && this.#ended.get(call.tool_call_id) === end) return;
-    this.#ended.set(call.tool_call_id, end);
-    const took = open ? `  ${seconds(at - open.startedAt)}` : '';
-    this.#line(`  ${mark} ${title}${took}`, mark === '✓' ? 'green' : 'red');
+    if (news?.kind !== 'ended') return;
+    const { title, isCompleted, tookMs, output } = news;
+    const took = tookMs === undefined ? '' : `  ${seconds(tookMs)}`;
+    this.#line(`  ${isCompleted ? '✓' : '✗'} ${title}${took}`, isCompleted ? 'green' : 'red');
     for (const line of output) this.#line(`    │ ${line}`, 'dim');
   }
 
@@ -202,7 +172,7 @@ export class Timeline {
     this.#line(`? ${inOneLine(call.title)}`, 'yellow');
     for (const line of requestLines(call)) this.#line(`    ${harmless(line)}`, 'dim');
     for (const [at, { name, option_id: optionId }] of options.entries()) {
-      this.#line(`  ${at + 1}  ${oneLine(name || optionId)}`, 'yellow');
+      this.#line(`  ${at + 1}  ${firstLine(name || optionId)}`, 'yellow');
     }
     const how = this.#options.screen.onKey ? 'press a number, or' : 'to answer:';
     this.#line(`  ${how} longhaul answer ${shortId(id)} <number>`, 'dim');
@@ -213,7 +183,7 @@ export class Timeline {
     if (!options) return;
     this.#asked.delete(id);
     this.#line(
-      chosen === undefined ? '  no answer is needed any more' : `  → ${oneLine(optionName(options, chosen))}`,
+      chosen === undefined ? '  no answer is needed any more' : `  → ${firstLine(optionName(options, chosen))}`,
       'yellow',
     );
   }
@@ -278,46 +248,21 @@ export class Timeline {
     this.#until = task?.phase === 'waiting_limit' ? (task.waits_until ?? undefined) : undefined;
   }
 
-  #bottom(): LiveLine[] {
+  #bottom(): readonly LiveLine[] {
     if (this.#hidesBottom) return [];
-    const now = Date.now();
-    const tools = [...this.#tools.values()].map(({ title, startedAt }): LiveLine => ({
-      text: `  ◌ ${title}  ${seconds(now - startedAt)}`,
-      style: 'cyan',
-    }));
-    const spin = SPINNER[Math.floor(now / SPIN_MS) % SPINNER.length] ?? '';
-    const facts = [PHASES[this.#phase], seconds(now - this.#options.since)];
-    if (this.#until !== undefined) facts.splice(1, 0, waitText(this.#until, now));
-    if (this.#tokens !== undefined) facts.push(`${this.#tokens} tokens`);
-    return [...tools, ...this.#planShown(), { text: `${spin} ${facts.join(' · ')}`, style: 'dim' }];
-  }
-
-  /** Of a long plan the entries around the current one. */
-  #planShown(): LiveLine[] {
-    const current = Math.max(
-      0,
-      this.#plan.findIndex((entry) => entry.status !== 'completed'),
-    );
-    const first = Math.max(0, Math.min(current - 2, this.#plan.length - PLAN_LINES));
-    return this.#plan
-      .slice(first, first + PLAN_LINES)
-      .map((entry) => ({ text: `  ${planLine(entry)}`, style: planStyle(entry) }));
+    return bottomLines({
+      phase: this.#phase,
+      waitsUntil: this.#until,
+      since: this.#options.since,
+      tokens: this.#tokens,
+      tools: this.#tools.open,
+      plan: this.#plan,
+    });
   }
 }
-
-function planLine({ status, content }: PlanEntry): string {
-  const mark = status === 'completed' ? '☑' : status === 'in_progress' ? '◐' : '☐';
-  return `${mark} ${oneLine(content)}`;
-}
-
-const planStyle = ({ status }: PlanEntry): Style => (status === 'in_progress' ? 'bold' : 'dim');
 
 /** Not cut: the end of a warning says what to do. */
 const inOneLine = (text: string): string =>
   harmless(text)
     .trim()
     .replaceAll(/\s*\n\s*/g, ' ');
-
-function oneLine(text: string): string {
-  return harmless(text).trim().split('\n')[0] ?? '';
-}

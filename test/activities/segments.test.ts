@@ -7,7 +7,7 @@ import { keepMessage } from '../../activities/keep-message.ts';
 import { TurnRecorder } from '../../activities/recorder.ts';
 import type { StepDeps } from '../../activities/step.ts';
 import type { AgentEvent } from '../../agents/driver.ts';
-import { plainScreen } from '../../cli/screen.ts';
+import { plainScreen } from '../../cli/plain-screen.ts';
 import { Timeline } from '../../cli/timeline.ts';
 import { framesBeside } from '../../client/follow-task.ts';
 import { compactFrames } from '../../frames/compact.ts';

@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { takeLines } from '../../cli/diff.ts';
-import { endLines } from '../../cli/follow.ts';
+import { endLines } from '../../cli/end-text.ts';
 import { APPLY } from '../../cli/apply-recipe.ts';
 import { describe, taskBelow } from '../../client/tasks.ts';
 import { type Files, gitIn, makeRepository, writeFiles } from '../lab/repositories.ts';

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
-import { type LiveLine, liveScreen, plainScreen } from '../../cli/screen.ts';
+import { liveScreen } from '../../cli/live-screen.ts';
+import { plainScreen } from '../../cli/plain-screen.ts';
+import type { LiveLine } from '../../cli/screen.ts';
 import { fit, harmless, painter, seconds, widthOf, wrap } from '../../cli/terminal.ts';
 import { makeChangeNotifier } from '../../cli/service-watch.ts';
 import { tableText } from '../../cli/task-text.ts';

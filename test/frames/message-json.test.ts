@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { replayed } from '../../cli/snapshot-story.ts';
-import { plainScreen } from '../../cli/screen.ts';
+import { plainScreen } from '../../cli/plain-screen.ts';
 import { Timeline } from '../../cli/timeline.ts';
 import { planIn, segmentsIn, toolCallsIn } from '../../frames/message-json.ts';
 import { type SnapshotFrame, takeSnapshot } from '../../frames/snapshot.ts';

@@ -1,0 +1,57 @@
+/** The end of a task as lines of text. */
+import type { TaskDescription } from '../client/tasks.ts';
+import { shortId, type TaskId } from '../contract/ids.ts';
+import { isFinal } from '../contract/task.ts';
+import type { LiveLine } from './screen.ts';
+import { changeText, isKept } from './task-text.ts';
+import { harmless, type Paint, seconds, type Style } from './terminal.ts';
+
+const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;
+
+/** How the task ended, in one line. */
+export const endLine = (task: TaskDescription, paint: Paint): string => {
+  const { text, style } = ending(task);
+  return style ? paint(style, text) : text;
+};
+
+function ending(task: TaskDescription): LiveLine {
+  if (!isFinal(task.state)) return { text: `task ${shortId(task.id)} is ${task.state}` };
+  const [mark, style]: readonly [string, Style] = isKept(task) ? ['!', 'yellow'] : MARKS[task.state];
+  const tookMs = Date.parse(task.ended_at ?? '') - Date.parse(task.created_at ?? '');
+  const head = [`${mark} ${task.state}`];
+  if (task.error_code) head.push(task.error_code);
+  if (!Number.isNaN(tookMs)) head.push(seconds(tookMs));
+  head.push(isKept(task) && !task.change ? 'its work is not in a change' : changeText(task.change));
+  return { text: head.join(' · '), style };
+}
+
+/** The reason is in the warning that precedes it in the timeline. */
+function keptLines(task: TaskDescription): string[] {
+  return [
+    `  Its worktree was kept, with all edits of the agent: ${harmless(task.kept_worktree ?? '')}`,
+    `  longhaul show ${shortId(task.id)}    why, and what to do`,
+  ];
+}
+
+export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
+  if (!isFinal(task.state)) return [ending(task)];
+  const more: string[] = [];
+  // The summary of a completed task is the last paragraph of what was just shown.
+  if (task.state !== 'completed' && task.output_summary) {
+    more.push(
+      ...harmless(task.output_summary)
+        .trimEnd()
+        .split('\n')
+        .map((line) => `  ${line}`),
+    );
+  }
+  if (isKept(task)) more.push(...keptLines(task));
+  if (task.change && before) {
+    more.push(
+      `  longhaul diff ${shortId(task.id)}            on top of the change of task ${shortId(before)}`,
+      `  longhaul diff --session ${shortId(task.id)}  all changes of the session`,
+    );
+  } else if (task.change) more.push(`  longhaul diff ${shortId(task.id)}`);
+  else if (task.state === 'failed') more.push(`  longhaul show ${shortId(task.id)}`);
+  return [{ text: '' }, ending(task), ...more.map((text) => ({ text }))];
+}

@@ -1,0 +1,130 @@
+/** The screen of a terminal: below the lines that stay are a few that are drawn again as things change. */
+import { GatheredLines } from './gathered-lines.ts';
+import { muteKeyboard } from './keyboard.ts';
+import { lineColumns, type LiveLine, type Output, type Screen } from './screen.ts';
+import { fit, hang, type Paint, type Style, wrap } from './terminal.ts';
+
+// Synchronized output keeps terminals that know it from showing half a picture; others ignore it.
+const BEGIN = '\u001b[?2026h\u001b[?25l';
+const FINISH = '\u001b[?2026l';
+const SHOW_CURSOR = '\u001b[?25h';
+/**
+ * From the second column on, below a space in the first: tmux moves what a clear from the first row and column removes into
+ * its history, so that on a window of one or two rows each drawing would remain there.
+ */
+const CLEAR_BELOW = '\r \u001b[J\r';
+const NO_WRAP = '\u001b[?7l';
+const WRAP = '\u001b[?7h';
+/** Values of TERM_PROGRAM. */
+const XTERM_JS: readonly string[] = ['vscode', 'Hyper', 'Tabby'];
+const REDRAW_MS = 100;
+
+/**
+ * The live lines are below the cursor, which always comes back to the beginning of their first one. So they go with one
+ * "clear what is below", however the terminal has broken or cut them since: a screen that was resized moves its cursor
+ * with the text, and a count of rows to go up would be wrong. Lines are cut, not wrapped, while they are drawn: what was on
+ * its way when the screen became narrower takes as many rows as before.
+ *
+ * xterm.js alone moves the cursor down by each row that it adds below it when a screen becomes narrower. There the lines
+ * below the first take half the width, so that none is broken unless more than half of the columns go at once.
+ */
+class LiveScreen implements Screen {
+  readonly #out: Output;
+  readonly #paint: Paint;
+  readonly #lines = new GatheredLines();
+  readonly #keyboard: { end(): void };
+  readonly #ticking: NodeJS.Timeout;
+  readonly #redraw = (): void => this.#draw([]);
+  readonly #leave = (): void => this.#clear();
+  #bottom: () => readonly LiveLine[] = () => [];
+  #hidden = false;
+  #typed: (key: string) => void = () => {};
+  readonly #isXtermJs = XTERM_JS.includes(process.env['TERM_PROGRAM'] ?? '');
+
+  constructor(out: Output, paint: Paint) {
+    this.#out = out;
+    this.#paint = paint;
+    this.#keyboard = muteKeyboard({
+      stopping: () => {
+        this.#hidden = true;
+        this.#clear();
+      },
+      continued: () => {
+        this.#hidden = false;
+        this.#redraw();
+      },
+      typed: (key) => this.#typed(key),
+    });
+    this.#ticking = setInterval(this.#redraw, REDRAW_MS);
+    out.on?.('resize', this.#redraw);
+    process.once('exit', this.#leave);
+  }
+
+  text(chunk: string, style?: Style): void {
+    this.#draw(this.#lines.add(chunk, style));
+  }
+
+  line(text: string, style?: Style): void {
+    this.#draw([...this.#lines.flush(), { text, ...(style ? { style } : {}) }]);
+  }
+
+  live(lines: () => readonly LiveLine[]): void {
+    this.#bottom = lines;
+    this.#redraw();
+  }
+
+  onKey(listener: (key: string) => void): void {
+    this.#typed = listener;
+  }
+
+  redraw(): void {
+    this.#redraw();
+  }
+
+  end(): void {
+    clearInterval(this.#ticking);
+    this.#out.off?.('resize', this.#redraw);
+    process.off('exit', this.#leave);
+    this.#keyboard.end();
+    this.#bottom = () => [];
+    this.#draw(this.#lines.flush());
+    this.#clear();
+  }
+
+  #clear(): void {
+    this.#out.write(`${CLEAR_BELOW}${SHOW_CURSOR}`);
+  }
+
+  #draw(ready: readonly LiveLine[]): void {
+    const columns = lineColumns(this.#out);
+    const staying = [
+      ...ready.flatMap(({ text, ...style }) => hang(text, columns).map((part) => ({ ...style, text: part }))),
+      ...this.#fullLines(columns),
+    ];
+    const rest = this.#lines.rest;
+    const room = Math.max(1, (this.#out.rows ?? 24) - 2);
+    const live = [...(rest.text === '' ? [] : [rest]), ...this.#bottom()].slice(-room);
+    const below = this.#isXtermJs ? Math.floor(columns / 2) : columns;
+    const cut = live.map((line, at) => ({ ...line, text: fit(line.text, at === 0 ? columns : below) }));
+    const shown = this.#hidden ? [] : cut;
+    const back = shown.length > 1 ? `\u001b[${shown.length - 1}A\r` : '\r';
+    const kept = staying.map((line) => `${this.#painted(line)}\r\n`).join('');
+    const drawn = shown.map((line) => this.#painted(line)).join('\r\n');
+    const cursor = this.#hidden ? SHOW_CURSOR : '';
+    this.#out.write(`${BEGIN}${CLEAR_BELOW}${kept}${NO_WRAP}${drawn}${WRAP}${back}${cursor}${FINISH}`);
+  }
+
+  /** Of a line that is still being written only the last piece may change. */
+  #fullLines(columns: number): LiveLine[] {
+    const { text, ...style } = this.#lines.rest;
+    const pieces = wrap(text, columns);
+    this.#lines.keep(pieces.pop() ?? '');
+    return pieces.map((piece) => ({ ...style, text: piece }));
+  }
+
+  #painted({ text, style }: LiveLine): string {
+    return style ? this.#paint(style, text) : text;
+  }
+}
+
+export const liveScreen = (out: Output, paint: Paint): Screen => new LiveScreen(out, paint);
