@@ -1,7 +1,7 @@
 /** `longhaul gc`: removes leftovers of lost machine state. */
 import { checkHealth } from '../client/health.ts';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
-import { asPlanned, type Collected, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
+import { asPlanned, type HandledLeftover, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
 import type { GcOptions } from '../maintenance/gc/leftover.ts';
 import { refuseMovedHome } from '../maintenance/moved-home.ts';
 import type { Settings } from '../services/settings.ts';
@@ -57,7 +57,7 @@ async function findAndRemove(settings: Settings, longhaul: Longhaul | undefined,
   };
   const { leftovers, skipped } = await findLeftovers(settings, knowledge, scope);
   const paint = painter(process.stdout);
-  const done: Collected[] = [];
+  const done: HandledLeftover[] = [];
   for await (const item of options.dryRun ? leftovers.map(asPlanned) : removeLeftovers(leftovers)) {
     done.push(item);
     if (!options.json) process.stdout.write(`${itemText(item, paint)}\n`);
@@ -75,16 +75,16 @@ const OUTCOMES = {
   failed: ['failed', 'red'],
 } as const;
 
-function itemText({ kind, name, reason, outcome, detail }: Collected, paint: Paint): string {
+function itemText({ kind, name, reason, outcome, detail }: HandledLeftover, paint: Paint): string {
   const [word, style] = OUTCOMES[outcome];
   const line = `${paint(style, word)} ${kind} ${harmless(name)}`;
   const why = `    ${harmless(reason)}${detail === null ? '' : `; ${harmless(detail)}`}`;
   return `${line}\n${paint('dim', why.replaceAll('\n', ' '))}`;
 }
 
-function endText(done: readonly Collected[], skipped: readonly string[], paint: Paint): string {
-  const count = (outcome: Collected['outcome']): number => done.filter((item) => item.outcome === outcome).length;
-  const counts = (Object.keys(OUTCOMES) as Collected['outcome'][])
+function endText(done: readonly HandledLeftover[], skipped: readonly string[], paint: Paint): string {
+  const count = (outcome: HandledLeftover['outcome']): number => done.filter((item) => item.outcome === outcome).length;
+  const counts = (Object.keys(OUTCOMES) as HandledLeftover['outcome'][])
     .filter((outcome) => count(outcome) > 0)
     .map((outcome) => `${OUTCOMES[outcome][0]} ${count(outcome)}`);
   const lines = skipped.map((line) => paint('yellow', `! not checked: ${harmless(line)}`));

@@ -55,7 +55,7 @@ export async function findLeftovers(
 }
 
 /** Printed by `longhaul gc --json`. */
-export interface Collected {
+export interface HandledLeftover {
   readonly kind: Leftover['kind'];
   readonly name: string;
   readonly reason: string;
@@ -64,7 +64,7 @@ export interface Collected {
 }
 
 /** One after the other; each is yielded when it is done. A failure does not stop the others. */
-export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<Collected> {
+export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<HandledLeftover> {
   for (const leftover of leftovers) {
     const { kind, name, reason, kept } = leftover;
     const thing = { kind, name, reason };
@@ -82,7 +82,7 @@ export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGen
   }
 }
 
-export function asPlanned({ kind, name, reason, kept }: Leftover): Collected {
+export function asPlanned({ kind, name, reason, kept }: Leftover): HandledLeftover {
   return { kind, name, reason, outcome: kept === undefined ? 'would_remove' : 'kept', detail: kept ?? null };
 }
 

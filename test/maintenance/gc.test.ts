@@ -5,7 +5,7 @@ import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Collected, findLeftovers, removeLeftovers, withGcLock } from '../../maintenance/gc/gc.ts';
+import { type HandledLeftover, findLeftovers, removeLeftovers, withGcLock } from '../../maintenance/gc/gc.ts';
 import { DAY_MS, type GcOptions } from '../../maintenance/gc/leftover.ts';
 import { identifyRunning, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { readSettings, type Settings } from '../../services/settings.ts';
@@ -29,15 +29,15 @@ afterAll(() => lab.close());
 const find = (options: Partial<GcOptions> = {}) =>
   findLeftovers(settings, { sql: lab.sql, temporal: lab.client, host: 'lab' }, { removeKept: false, ...options });
 
-async function gc(options: Partial<GcOptions> = {}): Promise<Collected[]> {
+async function gc(options: Partial<GcOptions> = {}): Promise<HandledLeftover[]> {
   const { leftovers, skipped } = await find(options);
   expect(skipped).toEqual([]);
-  const done: Collected[] = [];
+  const done: HandledLeftover[] = [];
   for await (const item of removeLeftovers(leftovers)) done.push(item);
   return done;
 }
 
-const brief = (items: readonly Collected[]): string[] =>
+const brief = (items: readonly HandledLeftover[]): string[] =>
   items.map(({ kind, outcome, name }) => `${outcome} ${kind} ${path.basename(name)}`).sort();
 
 /** As a step makes it, with work in it. */
