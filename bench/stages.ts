@@ -59,7 +59,7 @@ async function withOpencode({ dist, signal, quick, say }: BenchOptions, use: Use
       NO_PROXY: '127.0.0.1',
       no_proxy: '127.0.0.1',
       PATH: [opencodeFolder(), process.env['PATH']].join(path.delimiter),
-      ...REAL_AGENTS.opencode.env({ modelUrl: model.url, home }),
+      ...REAL_AGENTS.opencode.env({ modelUrl: model.origin, home }),
     };
     await onStage({ dist, signal, env }, use);
     return true;

@@ -2,9 +2,8 @@
  * A model's API without a model: OpenAI chat completions, OpenAI responses and Gemini on one port. The test
  * decides each answer, may hold a stream open for as long as it likes, and sees every request.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { LoopbackServer, repliesInOrder } from '../lab/loopback-server.ts';
 import { type Api, type ApiRequest, apiOf, type Json, type Reply } from './model-apis.ts';
 
 export interface ModelRequest extends ApiRequest {
@@ -16,15 +15,7 @@ export interface ModelRequest extends ApiRequest {
 
 export type Answer = (request: ModelRequest) => Reply | Promise<Reply>;
 
-/** One reply after the other, whatever is asked. */
-export function inOrder(...replies: Reply[]): Answer {
-  const left = [...replies];
-  return (request) => {
-    const next = left.shift();
-    if (next) return next;
-    throw new Error(`the model was asked once more than the test has answers: ${request.text.slice(-500)}`);
-  };
-}
+export const inOrder = (...replies: Reply[]): Answer => repliesInOrder(replies, ({ text }) => text.slice(-500));
 
 /** An event: resolves when `open` is called. */
 export class Gate {
@@ -34,33 +25,13 @@ export class Gate {
   });
 }
 
-export class FakeModel {
+export class FakeModel extends LoopbackServer {
   /** Requests for the work itself. Titles and the like are answered without asking the test. */
   readonly requests: ModelRequest[] = [];
-  /** Answers that could not be given: a test's mistake. */
-  readonly faults: string[] = [];
   answer: Answer = () => ({ kind: 'text', text: 'Done.' });
-  readonly #server: Server;
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
-      this.#serve(request, response).catch((error: unknown) => {
-        this.faults.push(String(error));
-        response.destroy();
-      });
-    });
-  }
-
-  static async start(): Promise<FakeModel> {
-    const model = new FakeModel();
-    model.#server.listen(0, '127.0.0.1');
-    await once(model.#server, 'listening');
-    return model;
-  }
-
-  /** Its origin. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  static start(): Promise<FakeModel> {
+    return new FakeModel().listen();
   }
 
   /** For the next test. */
@@ -70,13 +41,7 @@ export class FakeModel {
     this.answer = () => ({ kind: 'text', text: 'Done.' });
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  protected async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '';
     const api = apiOf(path);
     const text = (await request.toArray()).join('');

@@ -40,8 +40,8 @@ export async function openStage(agent: RealAgent, { inTerminal = false } = {}): 
     NO_PROXY: '127.0.0.1',
     no_proxy: '127.0.0.1',
     PATH: [...commandFolders(), process.env['PATH']].join(path.delimiter),
-    ...agent.env({ modelUrl: model.url, home }),
-    ...(inTerminal ? agent.inTerminal.env({ modelUrl: model.url, home }) : {}),
+    ...agent.env({ modelUrl: model.origin, home }),
+    ...(inTerminal ? agent.inTerminal.env({ modelUrl: model.origin, home }) : {}),
   };
   const stage: Stage = {
     lab,

@@ -230,6 +230,26 @@ function describePermissions(scene: Scene): void {
   });
 }
 
+/** `modeId`: the mode in which the agent runs commands without a request. */
+export function testCancelDuringTool(scene: Scene, modeId?: string): void {
+  test('cancelled while a tool runs: no process continues, the edits are kept', async () => {
+    const { agent } = scene;
+    const { lab, model } = scene.stage;
+    const long = longCommand();
+    model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
+    const task = await scene.submit(modeId === undefined ? {} : { modeId });
+    await lab.until('the tool to run', async () => long.running().length === 2);
+    await lab.untilPhase(task, 'working');
+    await lab.cancel(task);
+
+    expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
+    expect(long.running()).toEqual([]);
+    expect(await lab.changes(task)).toMatchObject([{ partial: true }]);
+    expect(await lab.inChange(task, 'first.txt')).toBe('first');
+    expect(await lab.leftovers(task)).toEqual([]);
+  });
+}
+
 function describeKills(scene: Scene): void {
   const { agent } = scene;
 
@@ -284,20 +304,7 @@ function describeKills(scene: Scene): void {
     else expect(await lab.inChange(task, 'first.txt')).toBe('first');
   });
 
-  test('cancelled while a tool runs: no process continues, the edits are kept', async () => {
-    const { lab, model } = scene.stage;
-    const long = longCommand();
-    model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
-    const task = await scene.submit();
-    await lab.until('the tool to run', async () => long.running().length === 2);
-    await lab.cancel(task);
-
-    expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
-    expect(long.running()).toEqual([]);
-    expect(await lab.changes(task)).toMatchObject([{ partial: true }]);
-    expect(await lab.inChange(task, 'first.txt')).toBe('first');
-    expect(await lab.leftovers(task)).toEqual([]);
-  });
+  testCancelDuringTool(scene);
 
   test('cancelled while the model streams: its text is kept', async () => {
     const { lab, model } = scene.stage;

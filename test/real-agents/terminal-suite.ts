@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import type { TaskId } from '../../contract/ids.ts';
 import type { RealAgent } from './agents.ts';
 import { Gate, inOrder } from './fake-model.ts';
-import { longCommand, say, sceneOf, speaks } from './suite.ts';
+import { longCommand, say, sceneOf, speaks, testCancelDuringTool } from './suite.ts';
 
 export function describeInTerminal(agent: RealAgent): void {
   describe(`${agent.name} in a terminal`, () => {
@@ -74,22 +74,7 @@ export function describeInTerminal(agent: RealAgent): void {
       expect(await lab.ended(task)).toMatchObject({ state: 'failed', error_code: 'agent_needs_login' });
     });
 
-    test('cancelled while a tool runs: no process continues, the edits are kept', async () => {
-      const { lab, model } = scene.stage;
-      const long = longCommand();
-      const { shellModeId: modeId } = inTerminal;
-      model.answer = inOrder(agent.write('first.txt', 'first'), agent.shell(long.shell));
-      const task = await scene.submit(modeId === undefined ? {} : { modeId });
-      await lab.until('the tool to run', async () => long.running().length === 2);
-      await lab.untilPhase(task, 'working');
-      await lab.cancel(task);
-
-      expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
-      expect(long.running()).toEqual([]);
-      expect(await lab.changes(task)).toMatchObject([{ partial: true }]);
-      expect(await lab.inChange(task, 'first.txt')).toBe('first');
-      expect(await lab.leftovers(task)).toEqual([]);
-    });
+    testCancelDuringTool(scene, inTerminal.shellModeId);
 
     test('cancelled while the model streams', async () => {
       const { lab, model } = scene.stage;

@@ -4,8 +4,8 @@
  * 400, as they do.
  */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { LoopbackServer, repliesInOrder } from '../loopback-server.ts';
 import { type ApiName, type Asked, type Json, readAsked } from './conversations.ts';
 import { brokenRules, thoughtOf } from './history-rules.ts';
 import { errorBody, isRefused, type Reply, streamOf } from './replies.ts';
@@ -20,15 +20,8 @@ export interface ModelRequest extends Asked {
 
 export type Answer = (request: ModelRequest) => Reply | Promise<Reply>;
 
-/** One reply after the other, whatever is asked. */
-export function inOrder(...replies: Reply[]): Answer {
-  const left = [...replies];
-  return ({ messages }) => {
-    const next = left.shift();
-    if (next) return next;
-    throw new Error(`the model was asked once more than the test has answers: ${JSON.stringify(messages.at(-1))}`);
-  };
-}
+export const inOrder = (...replies: Reply[]): Answer =>
+  repliesInOrder(replies, ({ messages }) => JSON.stringify(messages.at(-1)));
 
 const API_PATHS: readonly (readonly [RegExp, ApiName])[] = [
   [/\/chat\/completions$/, 'chat'],
@@ -46,53 +39,31 @@ const MODELS: Json = {
   ],
 };
 
-export class ModelServer {
+export class ModelServer extends LoopbackServer {
   readonly requests: ModelRequest[] = [];
-  /** Answers that could not be given: a test's mistake. */
-  readonly faults: string[] = [];
   answer: Answer = () => ({ say: 'Done.' });
-  readonly #server: Server;
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
-      this.#serve(request, response).catch((error: unknown) => {
-        this.faults.push(String(error));
-        response.destroy();
-      });
-    });
-  }
-
-  static async start(): Promise<ModelServer> {
-    const server = new ModelServer();
-    server.#server.listen(0, '127.0.0.1');
-    await once(server.#server, 'listening');
-    return server;
-  }
-
-  /** Its origin. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  static start(): Promise<ModelServer> {
+    return new ModelServer().listen();
   }
 
   /** As the variables of the native agent say it. */
   env(api: ApiName): Record<string, string> {
     switch (api) {
       case 'chat':
-        return { LONGHAUL_LOCAL_MODEL_URL: `${this.url}/v1`, DEFAULT_MODEL: 'local/m' };
+        return { LONGHAUL_LOCAL_MODEL_URL: `${this.origin}/v1`, DEFAULT_MODEL: 'local/m' };
       case 'anthropic':
-        return { ANTHROPIC_API_KEY: 'x', ANTHROPIC_BASE_URL: this.url, DEFAULT_MODEL: 'anthropic/claude-sonnet-4-5' };
+        return {
+          ANTHROPIC_API_KEY: 'x',
+          ANTHROPIC_BASE_URL: this.origin,
+          DEFAULT_MODEL: 'anthropic/claude-sonnet-4-5',
+        };
       case 'google':
-        return { GEMINI_API_KEY: 'x', GOOGLE_GEMINI_BASE_URL: this.url, DEFAULT_MODEL: 'google/gemini-2.5-flash' };
+        return { GEMINI_API_KEY: 'x', GOOGLE_GEMINI_BASE_URL: this.origin, DEFAULT_MODEL: 'google/gemini-2.5-flash' };
     }
   }
 
-  async stop(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  protected async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? '';
     const body = (await request.toArray()).join('');
     if (request.method === 'GET' && /\/models(\?|$)/.test(path)) {
