@@ -1,41 +1,10 @@
-import { execFileSync } from 'node:child_process';
-import {
-  chmod,
-  mkdir,
-  readFile,
-  readdir,
-  rename,
-  rm,
-  stat,
-  symlink,
-  unlink,
-  utimes,
-  writeFile,
-} from 'node:fs/promises';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
+/** The change of a worktree: the files on disk, as they are. */
+import { chmod, readFile, rename, rm, unlink, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
-import { SAMPLE_FILES, gitIn, makeRepository, treeOf, writeFiles } from '../lab/repositories.ts';
-import { type AgentTree, type Lab, openLab } from './lab.ts';
-
-/** The patch, applied to a fresh checkout of the base, and the commit, checked out: both must be what the agent left. */
-async function expectSame({ root, repository }: Lab, tree: AgentTree): Promise<void> {
-  const left = await treeOf(tree.worktreePath);
-  const change = await tree.change();
-  const patched = path.join(root, 'patched');
-  await gitIn(root, 'clone', '--quiet', repository.path, patched);
-  await gitIn(patched, 'checkout', '--quiet', '--detach', tree.base);
-  await writeFile(path.join(root, 'change.patch'), change.patch);
-  await gitIn(patched, 'apply', '--index', '--whitespace=nowarn', path.join(root, 'change.patch'));
-  expect(await treeOf(patched)).toEqual(left);
-  const stored = path.join(root, 'stored');
-  await repository.git('worktree', 'add', '--quiet', '--detach', stored, change.commit);
-  expect(await treeOf(stored)).toEqual(left);
-}
-
-const names = (change: { files: readonly { path: string }[] }): string[] =>
-  change.files.map((file) => file.path).sort();
+import { SAMPLE_FILES, gitIn } from '../lab/repositories.ts';
+import { expectSame, names } from './collected.ts';
+import { openLab } from './lab.ts';
 
 test('edits, new, deleted, renamed and binary files, modes, links and odd names are stored as they are', async () => {
   const body = Array.from({ length: 40 }, (_, at) => `line ${at}\n`).join('');
@@ -169,40 +138,6 @@ test("the worktree's index and .git file may be broken or missing", async () => 
   expect(names(await tree.change())).toEqual(['new.txt']);
 });
 
-test('repositories that the agent created inside are stored as files, at any depth and stage, and are not changed', async () => {
-  const lab = await openLab();
-  const tree = await lab.create();
-  await makeRepository(tree.file('cloned'), { 'a.txt': 'a\n' });
-  await makeRepository(tree.file('cloned/within'), { 'b.txt': 'b\n' });
-  await makeRepository(tree.file('fresh'), {});
-  await writeFiles(tree.file('fresh'), { 'c.txt': 'c\n' });
-  await makeRepository(tree.file('committed'), { 'd.txt': 'd\n' });
-  await makeRepository(tree.file('src'), {});
-  await tree.write({ 'src/new.js': 'new\n' });
-  await gitIn(tree.worktreePath, 'add', 'committed');
-  await gitIn(tree.worktreePath, 'commit', '--quiet', '--message', 'A pointer to nowhere');
-  await expectSame(lab, tree);
-  const change = await tree.change();
-  expect(names(change)).toEqual([
-    'cloned/a.txt',
-    'cloned/within/b.txt',
-    'committed/d.txt',
-    'fresh/c.txt',
-    'src/new.js',
-  ]);
-  expect(await gitIn(tree.file('cloned/within'), 'status', '--porcelain')).toBe('');
-  expect(await readdir(path.dirname(tree.worktreePath))).toEqual(['task-1']);
-});
-
-test('a folder that was replaced by a clone is stored with the files of the clone', async () => {
-  const lab = await openLab({ 'lib/old.js': 'old\n', 'README.md': 'read\n' });
-  const tree = await lab.create();
-  await rm(tree.file('lib'), { recursive: true });
-  await makeRepository(tree.file('lib'), { 'new.js': 'new\n' });
-  await expectSame(lab, tree);
-  expect(names(await tree.change())).toEqual(['lib/new.js', 'lib/old.js']);
-});
-
 test('ignored files are left out and listed, folders as one, at most 200', async () => {
   const { create } = await openLab();
   const tree = await create();
@@ -217,46 +152,6 @@ test('ignored files are left out and listed, folders as one, at most 200', async
   const change = await tree.change();
   expect(change.ignored).toHaveLength(200);
   expect(names(change)).toEqual(['new.txt']);
-});
-
-test('work in a submodule keeps the worktree, a commit that its remote has does not', async () => {
-  const { repository, root, create } = await openLab();
-  const library = await makeRepository(path.join(root, 'library'), { 'lib.js': 'one\n' });
-  const first = await library.git('rev-parse', 'HEAD');
-  await library.write({ 'lib.js': 'two\n' });
-  const second = await library.commit();
-  await repository.git('submodule', '--quiet', 'add', library.path, 'vendor');
-  await repository.commit();
-  const tree = await create();
-  await gitIn(tree.file('vendor'), 'checkout', '--quiet', '--detach', first);
-  const moved = await tree.change();
-  expect(moved.files).toEqual([expect.objectContaining({ path: 'vendor', status: 'modified' })]);
-  await gitIn(tree.file('vendor'), 'checkout', '--quiet', '--detach', second);
-  await tree.write({ 'vendor/lib.js': 'three\n' });
-  expect(await tree.collect()).toEqual({
-    kind: 'kept',
-    reason: 'submodule vendor holds edits, which a commit of the project cannot carry',
-  });
-  await gitIn(tree.file('vendor'), 'commit', '--quiet', '--all', '--message', 'three');
-  await tree.write({ 'new.txt': 'new\n' });
-  const kept = await tree.collect();
-  expect(kept).toMatchObject({
-    kind: 'kept',
-    reason: 'submodule vendor stands on a commit that is only in this worktree',
-  });
-  expect(await repository.git('show', `${tree.ref}:new.txt`)).toBe('new');
-});
-
-test('files in a submodule that was empty keep the worktree', async () => {
-  const { repository, root, create } = await openLab();
-  const library = await makeRepository(path.join(root, 'library'));
-  await repository.git('submodule', '--quiet', 'add', library.path, 'vendor');
-  await repository.commit();
-  await repository.git('submodule', '--quiet', 'deinit', '--force', 'vendor');
-  await rm(path.join(repository.path, '.git', 'modules'), { recursive: true });
-  const tree = await create();
-  await tree.write({ 'vendor/lost.txt': 'would be lost' });
-  expect(await tree.collect()).toMatchObject({ kind: 'kept', reason: expect.stringContaining('vendor') });
 });
 
 test("line ends are stored as git stores them under the user's settings", async () => {
@@ -317,100 +212,4 @@ test('a file that changes while it is staged, with the same size and time, is de
   await utimes(tree.file('same.txt'), moment, moment);
   expect((await tree.change()).diff).toContain('+x');
   expect(await repository.git('show', `${tree.ref}:same.txt`)).toBe('x');
-});
-
-test('a worktree that is missing, incomplete or of another project is not collected', async () => {
-  const { root, worktrees, create } = await openLab();
-  const tree = await create();
-  const other = await makeRepository(path.join(root, 'other'));
-  const request = { worktreePath: tree.worktreePath, base: tree.base, ref: tree.ref, message: 'x' };
-  await expect(worktrees.collect({ ...request, projectPath: other.path })).rejects.toMatchObject({
-    code: 'not_a_repository',
-  });
-  await tree.remove();
-  await expect(tree.collect()).rejects.toMatchObject({ code: 'git_failed' });
-});
-
-test('only refs below refs/longhaul can be written or deleted, and a result can be looked up', async () => {
-  const { repository, worktrees, create } = await openLab();
-  const projectPath = repository.path;
-  const tree = await create();
-  await tree.write({ 'new.txt': 'new\n' });
-  const { commit } = await tree.change();
-  expect(await worktrees.resultCommit({ projectPath, ref: tree.ref })).toBe(commit);
-  expect(await worktrees.hasCommit(projectPath, commit)).toBe(true);
-  expect(await worktrees.hasCommit(projectPath, 'f'.repeat(40))).toBe(false);
-  await worktrees.deleteRef({ projectPath, ref: tree.ref });
-  await worktrees.deleteRef({ projectPath, ref: tree.ref });
-  expect(await worktrees.resultCommit({ projectPath, ref: tree.ref })).toBeUndefined();
-  await expect(worktrees.deleteRef({ projectPath, ref: 'refs/heads/main' })).rejects.toMatchObject({
-    code: 'invalid_input',
-  });
-  await expect(worktrees.deleteRef({ projectPath, ref: 'refs/longhaul/../heads/main' })).rejects.toMatchObject({
-    code: 'invalid_input',
-  });
-});
-
-test('links that lead out of the worktree are stored as links, and their targets are not touched', async () => {
-  const lab = await openLab();
-  const tree = await lab.create();
-  const outside = path.join(lab.root, 'outside');
-  await mkdir(outside);
-  await writeFile(path.join(outside, 'mine.txt'), 'mine');
-  await symlink(outside, tree.file('out'));
-  const change = await tree.change();
-  expect(names(change)).toEqual(['out']);
-  await tree.reset();
-  await symlink(outside, tree.file('out'));
-  await tree.remove();
-  expect((await stat(path.join(outside, 'mine.txt'))).isFile()).toBe(true);
-});
-
-test('a link that replaced the worktree is not followed', async () => {
-  const { root, repository, create } = await openLab();
-  const tree = await create();
-  const outside = path.join(root, 'outside');
-  await writeFiles(outside, { 'secret.txt': "not the agent's\n" });
-  await rename(tree.worktreePath, path.join(root, 'moved'));
-  await symlink(outside, tree.worktreePath);
-  expect(await tree.collect()).toEqual({
-    kind: 'kept',
-    reason: `${tree.worktreePath} is no longer a folder, but a link or a file that took its place`,
-    replaced: true,
-  });
-  expect(await repository.git('for-each-ref', 'refs/longhaul')).toBe('');
-  await tree.remove();
-  expect(await readdir(outside)).toEqual(['secret.txt']);
-});
-
-test('a file too deep for git to reach keeps the worktree', async () => {
-  const { create } = await openLab();
-  const tree = await create();
-  const program = `
-    for (let depth = 0; depth < 300; depth += 1) {
-      require('node:fs').mkdirSync('f'.repeat(20));
-      process.chdir('f'.repeat(20));
-    }
-    require('node:fs').writeFileSync('deep.txt', 'deep');`;
-  execFileSync(process.execPath, ['--eval', program], { cwd: tree.worktreePath });
-  const reason = expect.stringMatching(/^the folder f{20}\/[f/]{179} cannot be read$/);
-  expect(await tree.collect()).toEqual({ kind: 'kept', reason });
-  await tree.remove();
-});
-
-test('named pipes and sockets are reported, because no change can contain them', async () => {
-  const { create } = await openLab({ 'a.txt': 'a\n', '.gitignore': 'ignored/\n' });
-  const tree = await create();
-  for (const folder of ['alone', 'ignored']) await mkdir(tree.file(folder));
-  for (const name of ['1', '2', '3', '4', 'alone/5', 'ignored/pipe']) execFileSync('mkfifo', [tree.file(name)]);
-  const sentence = 'Named pipes, sockets and devices cannot be stored and are not in the change: 1, 2, 3, 4, alone/5';
-  const ignored = '1 ignored folder was left out of the change: ignored/.';
-  expect(await tree.collect()).toMatchObject({ kind: 'none', notes: [`${sentence}.`, ignored] });
-  const server = createServer().listen(tree.file('b.sock'));
-  await once(server, 'listening');
-  await tree.write({ 'a.txt': 'b\n' });
-  const { notes, files } = await tree.change();
-  server.close();
-  expect(files).toMatchObject([{ path: 'a.txt' }]);
-  expect(notes).toEqual([`${sentence} and 1 more.`, ignored]);
 });
