@@ -2,8 +2,8 @@
  * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads. It first
  * ends the agent's processes and all attempts, so that the commit has all files.
  */
-import { stat } from 'node:fs/promises';
 import { endTask } from '../agents/process/end.ts';
+import { exists } from '../processes/exists.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { hasDiff, storeDiff } from '../store/collected-diffs.ts';
 import { lockTaskToCollect, type TaskToCollect } from '../store/task-worktrees.ts';
@@ -12,7 +12,6 @@ import type { TaskId } from '../contract/ids.ts';
 import type { CollectedDiff, StepInput } from '../contract/steps.ts';
 import { isFinal } from '../contract/task.ts';
 import { head } from '../contract/cut-text.ts';
-import { isErrno } from '../contract/errors.ts';
 import type { Collected } from '../worktrees/collect.ts';
 import { replaced } from '../worktrees/identity.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
@@ -113,16 +112,6 @@ function keptDiff(kept: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): C
   const ref = taskRef(taskId);
   if (!commit || reason.includes(ref)) return { kind: 'kept', reason };
   return { kind: 'kept', reason: `${reason}${/[.!?]$/.test(reason) ? '' : '.'} The stored part is ${ref}.` };
-}
-
-async function exists(folder: string): Promise<boolean> {
-  try {
-    await stat(folder);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
-  }
 }
 
 async function warn({ sql }: StepDeps, place: TaskWorktree, taskId: TaskId, notes: readonly string[]): Promise<void> {

@@ -5,7 +5,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { withhold } from '../store/withheld.ts';
 import type { StepInput } from '../contract/steps.ts';
-import { type AgentProgress, WITHHELD, withheldBy } from '../contract/task.ts';
+import { type AgentProgress, WITHHELD, withheldText } from '../contract/task.ts';
 import type { StepDeps } from './step.ts';
 
 /** Wraps a step. With `full` it returns the step unchanged. */
@@ -18,7 +18,7 @@ export function withholding<In extends StepInput, Out>(
   // If the database is unavailable the sentence is lost, but the task does not fail.
   const replace = async ({ taskId }: In, text: string, as = step): Promise<string> => {
     await withhold(sql, { taskId, step: as, text }).catch(() => undefined);
-    return withheldBy(as);
+    return withheldText(as);
   };
   return async (input) => {
     try {

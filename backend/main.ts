@@ -12,7 +12,7 @@ import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
 import { announceReady, READY_FD } from '../services/supervisor/ready.ts';
 import { type ListenAddress, readSettings, type Settings } from '../services/settings.ts';
-import { keepAuthHeader, readOrMakeToken, tokenAtHand, tokenFileFor } from '../services/token.ts';
+import { keepAuthHeader, readOrMakeToken, tokenForStart, tokenFileFor } from '../services/token.ts';
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import { makeServer } from './server.ts';
 
@@ -55,11 +55,11 @@ async function main(): Promise<void> {
     throw cannotListen(settings.listen, error);
   });
   log.info({ address }, 'listening');
-  const say = (news: string | undefined): void => {
+  const report = (news: string | undefined): void => {
     trouble = news;
     log.info({}, news ?? 'Postgres and Temporal are available');
   };
-  await prepare(say, stop.signal);
+  await prepare(report, stop.signal);
   trouble = undefined;
   if (stop.signal.aborted) return;
   const { hostName, temporalContent } = settings;
@@ -88,7 +88,7 @@ function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
 /** Before anything listens. */
 async function tokenOf(settings: Settings): Promise<string> {
   if (settings.tokenFile === undefined) await prepareHome(settings.home);
-  const known = await tokenAtHand(settings);
+  const known = await tokenForStart(settings);
   const token =
     settings.tokenFile !== undefined && known !== undefined ? known : await readOrMakeToken(tokenFileFor(settings));
   // In a container the backend may have no home to write to; it serves requests nevertheless.

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { namedFailure } from '../client/outage.ts';
+import { serviceFailure } from '../client/outage.ts';
 import { type ErrorCode, ERRORS, LonghaulError } from '../contract/errors.ts';
 import { InvalidRequest } from './validation.ts';
 
@@ -169,7 +169,7 @@ const REFUSALS: Readonly<Record<string, ErrorCode>> = {
 
 function asLonghaulError(error: unknown): LonghaulError {
   if (error instanceof LonghaulError) return error;
-  const outage = namedFailure(error);
+  const outage = serviceFailure(error);
   if (outage) return outage;
   if (error instanceof Error && 'statusCode' in error && 'code' in error && typeof error.code === 'string') {
     if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {

@@ -12,7 +12,12 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const VERSION = '3.4.9';
-const MARK = '/* mended by longhaul */';
+const MARK = '/* patched by longhaul */';
+/** What an earlier version of this file wrote, and what replaces it: a checkout keeps its node_modules. */
+const FORMER_MARKS = [
+  ['/* mended by longhaul */', MARK],
+  ['mendedByLonghaul', 'patchedByLonghaul'],
+];
 
 /** Each text occurs exactly once in the version above. */
 const REPLACEMENTS = [
@@ -47,7 +52,7 @@ const REPLACEMENTS = [
 ];
 
 /** The mark that store/sql.ts looks for. Written last, so that it proves the other replacements. */
-const SIGN = [[`Object.assign(Postgres, {`, `Object.assign(Postgres, { ${MARK} mendedByLonghaul: true,`]];
+const SIGN = [[`Object.assign(Postgres, {`, `Object.assign(Postgres, { ${MARK} patchedByLonghaul: true,`]];
 
 const root = new URL(import.meta.resolve('postgres'));
 const manifest = JSON.parse(readFileSync(new URL('../package.json', root), 'utf8'));
@@ -57,17 +62,18 @@ if (manifest.version !== VERSION) {
   );
 }
 for (const folder of ['./', '../cjs/src/']) {
-  mend(new URL(`${folder}connection.js`, root), REPLACEMENTS);
-  mend(new URL(`${folder}index.js`, root), SIGN);
+  patch(new URL(`${folder}connection.js`, root), REPLACEMENTS);
+  patch(new URL(`${folder}index.js`, root), SIGN);
 }
 
-function mend(file, replacements) {
-  let text = readFileSync(file, 'utf8');
-  if (text.includes(MARK)) return;
-  for (const [from, to] of replacements) {
+function patch(file, replacements) {
+  const found = readFileSync(file, 'utf8');
+  let text = FORMER_MARKS.reduce((marked, [from, to]) => marked.replaceAll(from, () => to), found);
+  for (const [from, to] of text.includes(MARK) ? [] : replacements) {
     if (text.split(from).length !== 2) throw new Error(`${fileURLToPath(file)}: expected once: ${from}`);
     text = text.replace(from, () => to);
   }
+  if (text === found) return;
   // In one step, so that no process ever loads half a file; also if the file is a hard link of a package cache.
   const draft = new URL(`${file.href}.${process.pid}`);
   writeFileSync(draft, text);

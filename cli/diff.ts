@@ -5,7 +5,7 @@
 import type { Longhaul } from '../client/connection.ts';
 import { findId, missing } from '../client/short-ids.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
-import { keptRefusal } from '../maintenance/kept-work.ts';
+import { keptWorktreeMessage } from '../maintenance/kept-work.ts';
 import { describe, getDiff, getPatch, listTasks, taskBelow } from '../client/tasks.ts';
 import { unfollowableIn } from '../maintenance/patch-check.ts';
 import { sessionDiff } from '../maintenance/session-diff.ts';
@@ -45,7 +45,7 @@ export const diffAction = (text: string, options: DiffOptions) =>
       const found = await (options.session ? ofSession(longhaul, taskId) : ofTask(longhaul, taskId));
       if (options.json) process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
       if (!found || found.diff === '') {
-        const kept = await keptRefusal(longhaul, taskId);
+        const kept = await keptWorktreeMessage(longhaul, taskId);
         if (kept !== undefined) return refuse(kept);
       }
       if (options.json) return;

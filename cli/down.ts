@@ -1,7 +1,7 @@
 /** `longhaul down`: stops all parts of a home in order, with or without a running supervisor. */
-import { exists } from '../services/home/exists.ts';
+import { exists } from '../processes/exists.ts';
 import { prepareHome } from '../services/home/home.ts';
-import { findableParts } from '../services/supervisor/parts.ts';
+import { partsToFind } from '../services/supervisor/parts.ts';
 import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 import { stopHome } from '../services/stop-home.ts';
@@ -23,6 +23,6 @@ export async function down(settings: Settings): Promise<string[]> {
   if (!(await exists(settings.home))) return [];
   const paths = await prepareHome(settings.home);
   const ran = (await readStatus(settings)).parts.filter((part) => part.pid !== null).map((part) => part.name);
-  await stopHome(paths, findableParts({ settings, paths }));
+  await stopHome(paths, partsToFind({ settings, paths }));
   return ran;
 }

@@ -1,6 +1,6 @@
 /** `run` and `watch`: follow a task to its end, or until Ctrl-C detaches. */
 import type { Longhaul } from '../client/connection.ts';
-import { framesBeside, followTask } from '../client/follow-task.ts';
+import { framesOutsideMessages, followTask } from '../client/follow-task.ts';
 import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
@@ -82,7 +82,7 @@ export async function showTimeline(
     for await (const page of followTask(longhaul, { taskId, signal, onLook })) {
       for (const frame of page) keys.see(frame);
       const [first] = page; // A snapshot has a page of its own.
-      if (first?.type === 'snapshot') timeline.catchUp(first, await framesBeside(longhaul.sql, taskId, first));
+      if (first?.type === 'snapshot') timeline.catchUp(first, await framesOutsideMessages(longhaul.sql, taskId, first));
       else timeline.showPage(page);
     }
   } finally {

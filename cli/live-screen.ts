@@ -2,7 +2,7 @@
 import { GatheredLines } from './gathered-lines.ts';
 import { muteKeyboard } from './keyboard.ts';
 import { lineColumns, type LiveLine, type Output, type Screen } from './screen.ts';
-import { fit, hang, type Paint, type Style, wrap } from './terminal.ts';
+import { fit, wrapIndented, type Paint, type Style, wrap } from './terminal.ts';
 
 // Synchronized output keeps terminals that know it from showing half a picture; others ignore it.
 const BEGIN = '\u001b[?2026h\u001b[?25l';
@@ -98,7 +98,7 @@ class LiveScreen implements Screen {
   #draw(ready: readonly LiveLine[]): void {
     const columns = lineColumns(this.#out);
     const staying = [
-      ...ready.flatMap(({ text, ...style }) => hang(text, columns).map((part) => ({ ...style, text: part }))),
+      ...ready.flatMap(({ text, ...style }) => wrapIndented(text, columns).map((part) => ({ ...style, text: part }))),
       ...this.#fullLines(columns),
     ];
     const rest = this.#lines.rest;

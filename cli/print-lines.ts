@@ -1,11 +1,11 @@
 import { lineColumns, type LiveLine } from './screen.ts';
-import { hang, painter } from './terminal.ts';
+import { wrapIndented, painter } from './terminal.ts';
 
 /** On a terminal no line is broken within a word. */
 export function printLines(lines: readonly LiveLine[]): void {
   const { stdout } = process;
   const paint = painter(stdout);
-  const fitting = ({ text }: LiveLine): string[] => (stdout.isTTY ? hang(text, lineColumns(stdout)) : [text]);
+  const fitting = ({ text }: LiveLine): string[] => (stdout.isTTY ? wrapIndented(text, lineColumns(stdout)) : [text]);
   const shown = lines.flatMap((line) => fitting(line).map((text) => (line.style ? paint(line.style, text) : text)));
   stdout.write(shown.map((text) => `${text}\n`).join(''));
 }

@@ -151,12 +151,12 @@ const COMMANDS: readonly CommandEntry[] = [
   },
 ];
 
-export type SayWrongUsage = (error: LonghaulError) => void;
+export type ReportWrongUsage = (error: LonghaulError) => void;
 
 /** `words`: what was typed after `longhaul`. The program has every command, but options and actions of the called one only. */
 export async function makeProgram(
   words: readonly string[] = process.argv.slice(2),
-  say: SayWrongUsage = print(words),
+  say: ReportWrongUsage = print(words),
 ): Promise<Command> {
   const [first, second] = words.filter((word) => !word.startsWith('-'));
   const called = first === 'help' ? second : first;
@@ -171,7 +171,7 @@ export function makeWholeProgram(): Promise<Command> {
 async function assemble(
   isWanted: (entry: CommandEntry) => boolean,
   words: readonly string[],
-  say: SayWrongUsage,
+  say: ReportWrongUsage,
 ): Promise<Command> {
   const program = new Command('longhaul')
     .description('durable coding-agent tasks on Temporal')
@@ -219,7 +219,7 @@ function wrongUsage(text: string, words: readonly string[]): LonghaulError {
 }
 
 const print =
-  (words: readonly string[]): SayWrongUsage =>
+  (words: readonly string[]): ReportWrongUsage =>
   (error) =>
     printError(error, { json: words.includes('--json') });
 

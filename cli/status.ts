@@ -1,6 +1,6 @@
 /** `longhaul status`: what runs, and where. */
 import { withoutPassword } from '../services/postgres/password.ts';
-import { headline, otherDatabaseNote, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
+import { oneLineDetail, otherDatabaseNote, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { Field } from './definitions/status.ts';
 import { EXIT, runCommand } from './exit.ts';
@@ -29,7 +29,7 @@ function printField(status: Status, field: Field): void {
 function statusText(status: Status, databaseNote: string | undefined): string {
   const parts = status.parts.map((part) => {
     const pid = part.pid === null ? '' : String(part.pid);
-    return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${headline(part.detail ?? '')}`.trimEnd();
+    return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${oneLineDetail(part.detail ?? '')}`.trimEnd();
   });
   // Addresses of stopped parts would look usable.
   const down = status.parts.every((part) => part.pid === null);

@@ -104,7 +104,7 @@ function breakLine(line: string): [full: string, begun: string] {
 }
 
 /** As `wrap`, with the margin of the first line before each further one: blanks, and the bar of what a tool printed. */
-export function hang(text: string, columns: number): string[] {
+export function wrapIndented(text: string, columns: number): string[] {
   const margin = /^ *(?:│ )?/.exec(text)?.[0] ?? '';
   const room = columns - widthOf(margin);
   if (room < columns / 2) return wrap(text, columns);

@@ -11,7 +11,7 @@ import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-modul
 import { type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervisor/supervise-home.ts';
-import { tokenAtHand } from '../services/token.ts';
+import { tokenForStart } from '../services/token.ts';
 import { refuseInsideTask } from '../maintenance/inside-task.ts';
 import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
@@ -43,7 +43,7 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
     // Checked before anything starts: the backend would refuse to run, and the supervisor would restart it repeatedly.
     refuseInsideTask(settings.home, process.env);
     await claimHome(settings.home);
-    await tokenAtHand(settings);
+    await tokenForStart(settings);
     await refuseForeignPort(settings);
     return spawnSupervisor(paths, { ...process.env, LONGHAUL_HOME: settings.home });
   };
@@ -100,7 +100,7 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   const paths = await prepareHome(settings.home);
   refuseInsideTask(settings.home, process.env);
   await claimHome(settings.home);
-  await tokenAtHand(settings);
+  await tokenForStart(settings);
   await refuseForeignPort(settings);
   const parts = makeParts({ settings, paths, env: process.env, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>

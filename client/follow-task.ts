@@ -66,7 +66,11 @@ export async function* followTask(
  * The frames of a task that are not in this snapshot's messages, oldest first: warnings, states, questions. None
  * while the database is unavailable.
  */
-export async function framesBeside(sql: Sql, taskId: TaskId, snapshot: SnapshotFrame): Promise<readonly Frame[]> {
+export async function framesOutsideMessages(
+  sql: Sql,
+  taskId: TaskId,
+  snapshot: SnapshotFrame,
+): Promise<readonly Frame[]> {
   try {
     return await keptFrames(sql, { sessionId: snapshot.session_id, taskId, upTo: snapshot.seq });
   } catch (error) {

@@ -1,7 +1,7 @@
 /** Metrics that are not of one process. */
 import type { Db } from '../store/sql.ts';
 import { countTasks, type TaskCounts } from '../store/task-counts.ts';
-import { freshWorkerMetrics } from '../store/worker-metrics.ts';
+import { recentWorkerMetrics } from '../store/worker-metrics.ts';
 
 /** A worker exports its metrics every 10 s; after this time without an export it is considered gone. */
 const FRESH_S = 60;
@@ -13,7 +13,7 @@ export interface SharedMetrics {
 }
 
 export async function sharedMetrics({ sql }: { readonly sql: Db }): Promise<SharedMetrics> {
-  const [tasks, workers] = await Promise.all([countTasks(sql), freshWorkerMetrics(sql, FRESH_S)]);
+  const [tasks, workers] = await Promise.all([countTasks(sql), recentWorkerMetrics(sql, FRESH_S)]);
   return { tasks, workers: merged(workers) };
 }
 

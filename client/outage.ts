@@ -4,7 +4,7 @@ import { LonghaulError } from '../contract/errors.ts';
 import { isTemporalUnavailable } from './temporal.ts';
 
 /** `undefined`: it is no outage. */
-export function namedFailure(error: unknown): LonghaulError | undefined {
+export function serviceFailure(error: unknown): LonghaulError | undefined {
   if (error instanceof LonghaulError) return error;
   const who = isConnectionLoss(error) ? 'Postgres' : isTemporalUnavailable(error) ? 'Temporal' : undefined;
   if (who === undefined) return undefined;

@@ -85,7 +85,9 @@ export async function repositoryAt(path: string): Promise<string> {
 /** As git looks: a `.git` file, or a folder with a HEAD; programs leave empty `.git` folders about. */
 async function holdsRepository(dir: string): Promise<boolean> {
   const dotGit = join(dir, '.git');
-  return (await exists(dotGit)) && (!(await stat(dotGit)).isDirectory() || (await exists(join(dotGit, 'HEAD'))));
+  return (
+    (await isReachable(dotGit)) && (!(await stat(dotGit)).isDirectory() || (await isReachable(join(dotGit, 'HEAD'))))
+  );
 }
 
 async function directoryAt(path: string): Promise<string> {
@@ -103,12 +105,12 @@ async function directoryAt(path: string): Promise<string> {
   throw new LonghaulError('invalid_input', `project path: expected a directory, found a file at ${real}.`);
 }
 
-async function exists(path: string): Promise<boolean> {
+/** False also for a path that we may not look into: it has no repository for us. */
+async function isReachable(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;
   } catch (error) {
-    // A folder that we may not look into has no repository for us.
     if (isErrno(error, 'ENOENT', 'ENOTDIR', 'EACCES', 'EPERM')) return false;
     throw error;
   }

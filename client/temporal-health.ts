@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { messageOf } from '../contract/errors.ts';
-import { isTemporalUnavailable, plainly, probeTemporal } from './temporal.ts';
+import { isTemporalUnavailable, readableGrpcMessage, probeTemporal } from './temporal.ts';
 
 const PROBE_MS = 2_000;
 const PROBE_EVERY_MS = 1_000;
@@ -36,7 +36,7 @@ export class TemporalHealth {
       return;
     }
     if (this.#trouble === undefined) this.#log.warn({ err: error }, `Temporal is unavailable: ${what}`);
-    this.#trouble ??= `Temporal does not respond: ${plainly(messageOf(error))}`;
+    this.#trouble ??= `Temporal does not respond: ${readableGrpcMessage(messageOf(error))}`;
   }
 
   get isProbing(): boolean {

@@ -73,7 +73,7 @@ export const isRunAlreadyStarted = (error: unknown): boolean =>
 export const isRefusedByTemporal = (error: unknown): boolean => grpcCode(error) === INVALID_ARGUMENT;
 
 /** gRPC's message of a failed call for users: without codes and name resolution. */
-export function plainly(text: string): string {
+export function readableGrpcMessage(text: string): string {
   return text
     .replace(/\d+ DEADLINE_EXCEEDED: .*/, 'no answer in time')
     .replace(/No connection established\. Last error: (?:Error: )?(.*?)\. Resolution note:.*/, (_, last: string) =>
@@ -88,7 +88,7 @@ export async function probeTemporal(client: Client, withinMs: number): Promise<v
   try {
     await client.withDeadline(Date.now() + withinMs, () => client.workflowService.describeNamespace({ namespace }));
   } catch (error) {
-    const why = plainly(messageOf(error));
+    const why = readableGrpcMessage(messageOf(error));
     throw new LonghaulError('service_unreachable', `Temporal's namespace ${namespace} does not respond: ${why}`, {
       cause: error,
     });

@@ -58,7 +58,7 @@ export type TaskEnd =
  * Replaces a sentence, in a failure or a result, that the settings exclude from Temporal. It names the step that stored the
  * sentence in the database. The finish step restores the sentence.
  */
-export const withheldBy = (step: string): string => `[withheld: ${step}]`;
+export const withheldText = (step: string): string => `[withheld: ${step}]`;
 export const WITHHELD = /\[withheld: (\w+)\]/g;
 
 /** `none`: Temporal stores no text of prompts, agents or projects. */

@@ -5,7 +5,7 @@ import { shortId, type TaskId } from '../contract/ids.ts';
 import { resultCommit, taskRef } from '../worktrees/worktrees.ts';
 
 /** Why there is nothing to print, and what to do. `undefined`: the task's worktree was not kept. */
-export async function keptRefusal(longhaul: Longhaul, taskId: TaskId): Promise<string | undefined> {
+export async function keptWorktreeMessage(longhaul: Longhaul, taskId: TaskId): Promise<string | undefined> {
   const task = await describe(longhaul, taskId);
   const { kept_worktree: worktree, project_path: project } = task;
   if (worktree === null) return undefined;

@@ -39,7 +39,7 @@ export interface StartedProgram {
 export type ProgramStart = { readonly kind: 'started'; readonly program: StartedProgram } | NotStarted;
 
 /** Starts it as a child of this process. */
-export async function startHere({ file, args, cwd, env }: Program): Promise<ProgramStart> {
+export async function startAsChild({ file, args, cwd, env }: Program): Promise<ProgramStart> {
   try {
     const child = spawn(file, args, { cwd, env, detached: true, stdio: 'pipe' });
     const { pid, stdin, stdout, stderr } = child;

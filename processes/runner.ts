@@ -15,7 +15,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from './own-module.ts';
 import { PipeServer, type Pipes } from './pipe-server.ts';
-import { type Exit, type Program, type ProgramStart, startHere, type StartedProgram } from './program.ts';
+import { type Exit, type Program, type ProgramStart, startAsChild, type StartedProgram } from './program.ts';
 import { type NotStarted, type Run, type RunEnd, run } from './run.ts';
 import { signalGroup } from './end.ts';
 import { descendantsOf, sweep } from './sweep.ts';
@@ -70,7 +70,7 @@ export async function runProgram(wanted: Run, signal?: AbortSignal): Promise<Run
 /** Starts a program that is talked to. Never rejects. */
 export async function startProgram(program: Program): Promise<ProgramStart> {
   if (runner?.current() !== undefined) return runner.start(program);
-  const start = await startHere(program);
+  const start = await startAsChild(program);
   if (start.kind === 'started') runner?.guard(start.program, program.mark);
   return start;
 }

@@ -9,7 +9,7 @@ import { readState, type HomePaths, type HomeState, type PartRecord } from './ho
 import { lockHolder } from './home/lock.ts';
 import { sendSignal } from '../processes/end.ts';
 import { lastLines, type RunningProcess } from './supervisor/detached.ts';
-import { headline, isSame, liveSupervisor } from './status.ts';
+import { oneLineDetail, isSame, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 
 const POLL_MS = 50;
@@ -118,7 +118,7 @@ type Reported = Map<string, { readonly state: string; readonly detail: string }>
 /** One line for each part whose state or detail has changed. */
 function changedLines(parts: readonly PartRecord[], reported: Reported): string[] {
   return parts.flatMap(({ name, state, detail: whole }) => {
-    const detail = headline(whole ?? '');
+    const detail = oneLineDetail(whole ?? '');
     const last = reported.get(name);
     if (last?.state === state && last.detail === detail) return [];
     reported.set(name, { state, detail });

@@ -7,7 +7,7 @@ import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identit
 import { parseOrNothing } from './home/json-file.ts';
 import { lockHolderAs } from './home/lock.ts';
 import type { FoundPart } from './supervisor/part.ts';
-import { findableParts } from './supervisor/parts.ts';
+import { partsToFind } from './supervisor/parts.ts';
 import { UNRECORDED } from './supervisor/program-part.ts';
 import type { Settings } from './settings.ts';
 
@@ -87,7 +87,7 @@ function wholeFacts(settings: Settings, state: HomeState | undefined): Facts | u
 }
 
 async function findParts(settings: Settings, paths: HomePaths): Promise<Map<string, FoundPart>> {
-  const parts = findableParts({ settings, paths });
+  const parts = partsToFind({ settings, paths });
   const found = await Promise.all(parts.map(async (part) => [part.name, await part.find()] as const));
   return new Map(found.flatMap(([name, part]) => (part ? [[name, part] as const] : [])));
 }
@@ -178,7 +178,7 @@ function partStatus(
 }
 
 /** A part's detail in one line: of a detail that quotes a log, the log's last line, which says most. */
-export function headline(detail: string): string {
+export function oneLineDetail(detail: string): string {
   const [first = '', ...quoted] = detail.split('\n');
   const what = first.replace(/\.? \/.* ends with:$/, '');
   const last = quoted.findLast((line) => line.trim() !== '');

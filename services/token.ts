@@ -46,7 +46,7 @@ export const tokenFileFor = ({ home, tokenFile }: Pick<Settings, 'home' | 'token
  * The token that the backend will ask for; `undefined`: it makes one at its start. Fails with `invalid_input` where it
  * would not start. A file that LONGHAUL_TOKEN_FILE names is not made: the user has to make it.
  */
-export async function tokenAtHand(settings: Settings): Promise<string | undefined> {
+export async function tokenForStart(settings: Settings): Promise<string | undefined> {
   const file = tokenFileFor(settings);
   const known = await readToken(file);
   refuseWithoutToken(settings.listen, known, file);

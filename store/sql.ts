@@ -39,7 +39,7 @@ const safeInteger = (text: string): number =>
 
 /** As published the driver ends the process, or never responds again, when a connection dies. */
 export function refuseUnpatched(driver: object): void {
-  if ('mendedByLonghaul' in driver) return;
+  if ('patchedByLonghaul' in driver) return;
   throw new LonghaulError(
     'invalid_input',
     "The Postgres driver: expected the patched copy that comes with Longhaul, found the published one: run `node bin/patch-postgres.js` in Longhaul's folder, or reinstall Longhaul.",

@@ -13,14 +13,14 @@ export async function putWorkerMetrics(db: Db, worker: string, metrics: string):
 }
 
 /** Seconds since the worker's last report; undefined: there was none. */
-export async function workerSilence(db: Db, worker: string): Promise<number | undefined> {
+export async function secondsSinceMetrics(db: Db, worker: string): Promise<number | undefined> {
   const [row] = await db<{ seconds: number }[]>`
     SELECT extract(epoch FROM clock_timestamp() - at)::float8 AS seconds FROM worker_metrics WHERE host = ${worker}`;
   return row?.seconds;
 }
 
 /** The metrics of workers that have reported within the last `withinS` seconds. */
-export async function freshWorkerMetrics(db: Db, withinS: number): Promise<string[]> {
+export async function recentWorkerMetrics(db: Db, withinS: number): Promise<string[]> {
   const rows = await db<{ metrics: string }[]>`
     SELECT metrics FROM worker_metrics
      WHERE at > clock_timestamp() - make_interval(secs => ${withinS}) ORDER BY host`;

@@ -91,10 +91,10 @@ async function runWorker(choices: WorkerChoices): Promise<void> {
   }
   const { target } = settings.temporal;
   await claimHome(settings.home); // before anything in it or in the database is touched: in a container no `up` has
-  const say = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are available');
+  const report = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are available');
   const [bundle] = await Promise.all([
     workflowBundle(settings.cacheDir),
-    prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, report: say }),
+    prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, report }),
   ]);
   // Last: once the runtime is installed, a signal no longer ends the process by itself.
   const metricsAddress = await installRuntime(log);

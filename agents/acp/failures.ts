@@ -116,7 +116,7 @@ export function startFailure(agent: NamedAgent, error: RequestError, methods: re
 }
 
 /** What the agent printed outside the protocol, as a sentence for a message; empty if it printed nothing. */
-export function saidBesides(stderr: string, garbage: Garbage): string {
+export function outputOutsideProtocol(stderr: string, garbage: Garbage): string {
   const said = lastLines(stderr) || lastLines(garbage.lines.join('\n'));
   return said === '' ? '' : ` It said: ${said}`;
 }

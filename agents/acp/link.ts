@@ -15,7 +15,7 @@ import { LonghaulError } from '../../contract/errors.ts';
 import { deferred } from '../../contract/promises.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 import type { AgentProcess } from '../process/spawn.ts';
-import { crashed, saidBesides } from './failures.ts';
+import { crashed, outputOutsideProtocol } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
 import { isObject, messages, type Garbage, type JsonObject } from './lines.ts';
 
@@ -113,7 +113,7 @@ async function endOf(
 ): Promise<LonghaulError> {
   const exit = await Promise.race([agent.exited, sleep(EXIT_DETAILS_MS, undefined)]);
   await Promise.race([agent.closed, sleep(EXIT_DETAILS_MS)]);
-  return crashed(launch, { exit, said: saidBesides(agent.stderrTail(), garbage), started });
+  return crashed(launch, { exit, said: outputOutsideProtocol(agent.stderrTail(), garbage), started });
 }
 
 export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: LinkHandlers): Link {
@@ -179,7 +179,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
     fail,
     activity: () => activity,
     busy: () => busy,
-    said: () => saidBesides(agent.stderrTail(), garbage),
+    said: () => outputOutsideProtocol(agent.stderrTail(), garbage),
     async drain(silenceMs, boundMs) {
       const deadline = performance.now() + boundMs;
       for (let seen = -1; seen !== activity && performance.now() < deadline;) {

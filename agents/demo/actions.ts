@@ -113,7 +113,7 @@ export async function changeFile(context: InstructionContext, title: string, ins
 }
 
 /** Asks at once. The answer applies to the following instructions of this turn. */
-export async function askBefore(context: InstructionContext, file: string): Promise<void> {
+export async function requestEdit(context: InstructionContext, file: string): Promise<void> {
   const { client, session, turn, show, signal, callId } = context;
   if (session.allowed.includes(file)) return;
   const title = `Change ${file}`;

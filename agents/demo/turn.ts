@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, PromptResponse, StopReason } from '@agentclientprotocol/sdk/unstable';
 import { head } from '../../contract/cut-text.ts';
-import { askBefore, changeFile, flood, run, type InstructionContext } from './actions.ts';
+import { requestEdit, changeFile, flood, run, type InstructionContext } from './actions.ts';
 import { describe, parseInstructions, type Instruction } from './instructions.ts';
 import { Performance } from './performance.ts';
 import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
@@ -61,7 +61,7 @@ async function perform(
     case 'plan':
       return show.showPlan(rest, turn.done + 1);
     case 'ask':
-      return askBefore(context, instruction.file);
+      return requestEdit(context, instruction.file);
     case 'run':
       return run(context, instruction.command, instruction.words);
     case 'slowly':

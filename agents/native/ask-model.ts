@@ -1,7 +1,7 @@
 /** Repeats a model call after transient failures, with growing pauses. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callModel, type ModelRequest, type ModelStep } from './model-call.ts';
-import { ModelFailure, saysWhen } from './model-failure.ts';
+import { ModelFailure, hasResetTime } from './model-failure.ts';
 
 /** After these pauses the call fails. The client handles longer outages: it dispatches the turn again, and no agent waits meanwhile. */
 const PAUSES_MS = [500, 1_000, 2_000];
@@ -30,4 +30,4 @@ export async function askModel(
 
 /** False for a limit whose end is known: the client waits for it. */
 const mayRepeat = (failure: ModelFailure): boolean =>
-  failure.kind === 'transient' || failure.kind === 'empty' || (failure.kind === 'limit' && !saysWhen(failure));
+  failure.kind === 'transient' || failure.kind === 'empty' || (failure.kind === 'limit' && !hasResetTime(failure));

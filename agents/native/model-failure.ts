@@ -78,7 +78,7 @@ function streamFailure(error: unknown, model: string): ModelFailure {
 }
 
 /** Whether the provider says when its limit is lifted. The client then waits, because it keeps no process running meanwhile. */
-export function saysWhen({ said }: ModelFailure): boolean {
+export function hasResetTime({ said }: ModelFailure): boolean {
   const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
   return resetTime({ words: said, now: new Date(), zone }) !== undefined;
 }

@@ -9,7 +9,7 @@ import { copyFile, link, mkdir, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { packageVersion } from '../../processes/package-version.ts';
-import { exists } from '../../services/home/exists.ts';
+import { exists } from '../../processes/exists.ts';
 import { prepareHome } from '../../services/home/home.ts';
 import { takeLock } from '../../services/home/lock.ts';
 import { attachPostgres, startPostgres, stopPostgres } from '../../services/postgres/postgres.ts';

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { exists } from '../../services/home/exists.ts';
+import { exists } from '../../processes/exists.ts';
 import { type HomePaths, prepareHome } from '../../services/home/home.ts';
 import { takeLock } from '../../services/home/lock.ts';
 import { findPostgresBinaries } from '../../services/postgres/binaries.ts';

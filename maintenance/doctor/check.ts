@@ -1,4 +1,4 @@
-import { plainly } from '../../client/temporal.ts';
+import { readableGrpcMessage } from '../../client/temporal.ts';
 import { messageOf } from '../../contract/errors.ts';
 
 /** One thing that was looked at. */
@@ -34,4 +34,4 @@ export const unreachable = (name: string, detail: string, advice: string): Check
   unreachable: true,
 });
 
-export const textOf = (error: unknown): string => plainly(messageOf(error));
+export const textOf = (error: unknown): string => readableGrpcMessage(messageOf(error));

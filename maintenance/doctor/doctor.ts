@@ -17,8 +17,8 @@ import {
   checkEnvironment,
   checkParts,
   isPolled,
-  oughtToRun,
-  polledAgo,
+  shouldServicesRun,
+  msSinceLastPoll,
   type Running,
 } from './services.ts';
 import { checkLeftovers, checkTasks, findWaitingTasks } from './tasks.ts';
@@ -60,7 +60,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
   try {
     const health = longhaul && (await checkHealth(longhaul));
     const polledAgoMs =
-      health?.temporal.ok && longhaul ? polledAgo(longhaul, settings.hostName) : Promise.resolve(undefined);
+      health?.temporal.ok && longhaul ? msSinceLastPoll(longhaul, settings.hostName) : Promise.resolve(undefined);
     polledAgoMs.catch(() => {}); // Each check that needs it reports the failure.
     const running: Running = { settings, status, longhaul, health, polledAgoMs };
     const answers = await guarded('services', () => checkAnswers(running));
@@ -98,7 +98,7 @@ async function look(settings: Settings, longhaul: Longhaul | undefined, health: 
 /** Services that were stopped are not asked; one that the settings name is, always. */
 async function isWorthAsking(settings: Settings, status: Status): Promise<boolean> {
   if (status.database_url === null || status.temporal_address === null) return false;
-  return settings.databaseUrl !== undefined || (await oughtToRun({ settings, status }));
+  return settings.databaseUrl !== undefined || (await shouldServicesRun({ settings, status }));
 }
 
 function connect(settings: Settings, { database_url: databaseUrl, temporal_address: address }: Status): Longhaul {

@@ -9,7 +9,7 @@ import { findPostgresBinaries } from '../../services/postgres/binaries.ts';
 import { planPostgresUser } from '../../services/postgres/user.ts';
 import type { Settings } from '../../services/settings.ts';
 import { locateTemporal, which } from '../../services/temporal/binary.ts';
-import { tokenAtHand, tokenFileFor } from '../../services/token.ts';
+import { tokenForStart, tokenFileFor } from '../../services/token.ts';
 import { isErrno } from '../../contract/errors.ts';
 import { type Check, ok, problem, textOf, warning } from './check.ts';
 
@@ -78,7 +78,7 @@ export async function checkFolders(settings: Settings): Promise<Check[]> {
 async function checkToken(settings: Settings): Promise<Check> {
   const file = tokenFileFor(settings);
   try {
-    const token = await tokenAtHand(settings);
+    const token = await tokenForStart(settings);
     return ok('token', `${file}${token === undefined ? ' (is made at the first start)' : ''}`);
   } catch (error) {
     const makesNew = settings.tokenFile === undefined && (await fileOrNull(file)) !== null;

@@ -5,10 +5,10 @@ import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
 import { homePaths, readState } from '../../services/home/home.ts';
 import { isPortFree } from '../../services/supervisor/ports.ts';
 import type { Settings } from '../../services/settings.ts';
-import { headline, partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';
+import { oneLineDetail, partsOfOtherVersion, type PartStatus, type Status } from '../../services/status.ts';
 import { hostNames } from '../../store/hosts.ts';
 import { serverVersion } from '../../store/sql.ts';
-import { workerSilence } from '../../store/worker-metrics.ts';
+import { secondsSinceMetrics } from '../../store/worker-metrics.ts';
 import { agentQueue } from '../../contract/names.ts';
 import { differingVariables } from '../worker-environment.ts';
 import { type Check, ok, problem, textOf, unreachable, warning } from './check.ts';
@@ -32,7 +32,7 @@ export interface Running {
 }
 
 /** Whether any part runs or should run. Services of the user always should. */
-export async function oughtToRun({ settings, status }: Pick<Running, 'settings' | 'status'>): Promise<boolean> {
+export async function shouldServicesRun({ settings, status }: Pick<Running, 'settings' | 'status'>): Promise<boolean> {
   if (status.parts.some((part) => part.pid !== null)) return true;
   // The services were killed, or the machine went down: there was no `longhaul down`.
   const state = await readState(homePaths(settings.home));
@@ -41,7 +41,7 @@ export async function oughtToRun({ settings, status }: Pick<Running, 'settings' 
 
 /** `open`: tasks that no other worker can take; `undefined`: that is not known while nothing runs. */
 export async function checkParts({ settings, status }: Running, open: number | undefined): Promise<Check[]> {
-  if (!(await oughtToRun({ settings, status }))) {
+  if (!(await shouldServicesRun({ settings, status }))) {
     const idle = open
       ? warning('services', `not running; ${open} ${open === 1 ? 'task waits' : 'tasks wait'}`, 'longhaul up -d')
       : ok('services', 'not running; `longhaul up -d` starts them');
@@ -61,7 +61,7 @@ function checkVersions(status: Status): Check[] {
 }
 
 function checkPart({ name, state, pid, detail }: PartStatus, logs: string): Check {
-  const shown = [state, pid === null ? '' : `pid ${pid}`, headline(detail ?? '')].filter(Boolean).join(', ');
+  const shown = [state, pid === null ? '' : `pid ${pid}`, oneLineDetail(detail ?? '')].filter(Boolean).join(', ');
   if (state === 'ready') return ok(name, shown);
   if (state === 'draining')
     return warning(name, shown, 'longhaul down && longhaul up -d continues its turns in a new worker at once.');
@@ -165,14 +165,14 @@ async function checkTemporal(running: Running, longhaul: Longhaul, health: Healt
 async function checkSilence({ sql }: Longhaul, { settings, status }: Running): Promise<Check[]> {
   const worker = status.parts.find((part) => part.name === 'worker');
   if (worker?.state !== 'ready' || worker.pid === null) return [];
-  const seconds = await workerSilence(sql, `${settings.hostName}/${worker.pid}`);
+  const seconds = await secondsSinceMetrics(sql, `${settings.hostName}/${worker.pid}`);
   if (seconds === undefined || seconds * 1000 < SILENT_MS) return [];
   const detail = `pid ${worker.pid} has written no metrics for ${Math.round(seconds)} s; a worker writes them every 10 s`;
   return [warning('worker answers', detail, 'longhaul down && longhaul up -d; its tasks continue.')];
 }
 
 /** How long ago a worker asked for tasks of this host, in milliseconds. */
-export async function polledAgo({ temporal }: Longhaul, hostName: string): Promise<number | undefined> {
+export async function msSinceLastPoll({ temporal }: Longhaul, hostName: string): Promise<number | undefined> {
   const polls = await pollersOf(temporal, agentQueue(hostName), 'activity');
   return polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
 }

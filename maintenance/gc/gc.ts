@@ -3,7 +3,7 @@
  * removed only if no row, attempt or run shows its task at work, and under the locks that steps take. Never: a thing of
  * another home is examined.
  */
-import { exists } from '../../services/home/exists.ts';
+import { exists } from '../../processes/exists.ts';
 import { homePaths } from '../../services/home/home.ts';
 import { takeLock } from '../../services/home/lock.ts';
 import type { Settings } from '../../services/settings.ts';

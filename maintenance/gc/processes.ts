@@ -6,7 +6,7 @@ import { identifyRunning, type ProcessIdentity, readProc } from '../../processes
 import { familyDuring, sweep } from '../../processes/sweep.ts';
 import { endProcess } from '../../processes/end.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
-import { reasonOf, type TaskKnowledge, whereTasksAre } from './task-states.ts';
+import { reasonOf, type TaskKnowledge, findTaskStates } from './task-states.ts';
 import { shorten } from '../../contract/cut-text.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -20,7 +20,7 @@ interface MarkedProcess {
 
 export async function leftProcesses(home: string, knowledge: TaskKnowledge): Promise<Leftover[]> {
   const marked = findMarkedOf(home);
-  const where = await whereTasksAre(knowledge, new Set(marked.map(({ taskId }) => taskId)));
+  const where = await findTaskStates(knowledge, new Set(marked.map(({ taskId }) => taskId)));
   return marked.flatMap(({ identity, taskId, command }): Leftover[] => {
     const task = where.get(taskId);
     if (!task || task.kind === 'at_work') return [];

@@ -20,7 +20,7 @@ export interface TaskKnowledge {
   readonly host: string;
 }
 
-export type TaskWhere =
+export type KnownTask =
   | { readonly kind: 'at_work' }
   | { readonly kind: 'ended'; readonly task: LeftTask }
   /** No row has this id. */
@@ -30,10 +30,10 @@ export type TaskWhere =
  * Ask after the machine was looked at: what was there before a task's end was written is then known as left. Fails if
  * Postgres or Temporal does not answer.
  */
-export async function whereTasksAre(
+export async function findTaskStates(
   { sql, temporal, host }: TaskKnowledge,
   ids: ReadonlySet<string>,
-): Promise<Map<string, TaskWhere>> {
+): Promise<Map<string, KnownTask>> {
   const rows = new Map((await findTasks(sql, [...ids])).map((row) => [row.id as string, row]));
   const attempts = await openAttempts(sql, host);
   const live = new Set<string>(
@@ -41,7 +41,7 @@ export async function whereTasksAre(
       .filter((one) => isAlive({ pid: one.worker_pid, startTime: one.worker_start, bootId: one.boot_id }))
       .map((one) => one.task_id),
   );
-  const where = new Map<string, TaskWhere>();
+  const where = new Map<string, KnownTask>();
   for (const id of ids) {
     const task = rows.get(id);
     const open = (task && !isFinal(task.state)) || live.has(id) || (await hasRun(temporal, id as TaskId));
@@ -66,7 +66,7 @@ export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
 
 export const shortTask = (id: string): string => `task ${shortId(id)}`;
 
-export function reasonOf(id: string, where: Exclude<TaskWhere, { kind: 'at_work' }>): string {
+export function reasonOf(id: string, where: Exclude<KnownTask, { kind: 'at_work' }>): string {
   return where.kind === 'gone'
     ? `${shortTask(id)}, which no row knows`
     : `${shortTask(id)}, which is ${where.task.state}`;

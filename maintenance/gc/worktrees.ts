@@ -14,7 +14,7 @@ import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
 import { findLeftEntries, type FindLeftEntries, removeLeftEntry } from '../../worktrees/leftovers.ts';
 import { makeWorktrees, type Worktrees } from '../../worktrees/worktrees.ts';
 import { type GcOptions, HOUR_MS, type Leftover, REMOVED, type Removal } from './leftover.ts';
-import { reasonOf, shortTask, type TaskKnowledge, type TaskWhere, whereTasksAre } from './task-states.ts';
+import { reasonOf, shortTask, type TaskKnowledge, type KnownTask, findTaskStates } from './task-states.ts';
 
 export interface WorktreePlaces {
   readonly locksDir: string;
@@ -35,7 +35,7 @@ export async function leftWorktrees(
   const worktrees = makeWorktrees(places);
   const folders = ((await orAbsent(readdir(places.root))) ?? []).map((name) => path.join(places.root, name));
   const records = await listRecords(places.locksDir);
-  const where = await whereTasksAre(knowledge, new Set(records.flatMap(({ owner }) => owner ?? [])));
+  const where = await findTaskStates(knowledge, new Set(records.flatMap(({ owner }) => owner ?? [])));
   const left = records.flatMap((record) => {
     const task = record.owner === undefined ? undefined : where.get(record.owner);
     if (task?.kind === 'at_work') return [];
@@ -52,7 +52,7 @@ export async function leftWorktrees(
 function leftWorktree(
   worktrees: Worktrees,
   record: WorktreeRecord,
-  where: Exclude<TaskWhere, { kind: 'at_work' }> | undefined,
+  where: Exclude<KnownTask, { kind: 'at_work' }> | undefined,
   { removeKept }: GcOptions,
 ): Leftover {
   const { worktreePath, owner } = record;

@@ -18,7 +18,7 @@ import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { identityOfParts, nameParts, processIdentity } from '../../processes/live-files.ts';
 import { isErrno } from '../../contract/errors.ts';
-import { exists } from './exists.ts';
+import { exists } from '../../processes/exists.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
 
 export interface HeldLock {

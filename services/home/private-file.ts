@@ -40,7 +40,7 @@ export async function readOwnFile(file: string): Promise<string | undefined> {
   }
   try {
     const { uid } = await handle.stat();
-    if (!isOurs(uid)) throw foreignOwner(file, uid);
+    if (!isTrustedOwner(uid)) throw foreignOwner(file, uid);
     return await readFile(handle, 'utf8');
   } finally {
     await handle.close();
@@ -48,7 +48,7 @@ export async function readOwnFile(file: string): Promise<string | undefined> {
 }
 
 /** Root can read and write everything in any case. */
-export const isOurs = (uid: number): boolean => uid === 0 || uid === process.getuid?.();
+export const isTrustedOwner = (uid: number): boolean => uid === 0 || uid === process.getuid?.();
 
 export const foreignOwner = (path: string, uid: number): LonghaulError =>
   new LonghaulError(

@@ -7,7 +7,7 @@
 import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
-import { foreignOwner, isOurs } from './private-file.ts';
+import { foreignOwner, isTrustedOwner } from './private-file.ts';
 
 /** Of a home. Files that are right in it are made readable by us alone. */
 const FOLDERS = ['logs', 'run', 'postgres', 'temporal', 'slots', 'locks', 'worktrees'];
@@ -44,7 +44,7 @@ async function isClusterOfOther(home: string): Promise<boolean> {
 /** Takes `rights` from the folder. */
 async function close(folder: string, rights: number): Promise<void> {
   const { uid, mode } = await stat(folder);
-  if (!isOurs(uid)) throw foreignOwner(folder, uid);
+  if (!isTrustedOwner(uid)) throw foreignOwner(folder, uid);
   if ((mode & rights) === 0) return;
   if (uid === process.getuid?.()) return chmod(folder, mode & 0o7777 & ~rights);
   throw new LonghaulError(

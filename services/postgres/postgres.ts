@@ -16,7 +16,7 @@ import postgres from 'postgres';
 import { z } from 'zod';
 import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
-import { exists } from '../home/exists.ts';
+import { exists } from '../../processes/exists.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
 import { portNumber, portOr } from '../supervisor/ports.ts';
 import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';

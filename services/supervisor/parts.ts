@@ -39,7 +39,7 @@ export function makeParts(options: PartsOptions): Part[] {
 }
 
 /** The same, to find and stop them: none of these is ever started. */
-export function findableParts({ settings, paths }: Pick<PartsOptions, 'settings' | 'paths'>): Part[] {
+export function partsToFind({ settings, paths }: Pick<PartsOptions, 'settings' | 'paths'>): Part[] {
   return makeParts({ settings, paths, env: {}, migrate: async () => {} });
 }
 

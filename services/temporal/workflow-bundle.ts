@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode } from '@temporalio/worker';
-import { exists } from '../home/exists.ts';
+import { exists } from '../../processes/exists.ts';
 import { refuseWritableByOthers } from '../home/private-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));

@@ -9,7 +9,7 @@ import type { StepDeps } from '../../activities/step.ts';
 import type { AgentEvent } from '../../agents/driver.ts';
 import { plainScreen } from '../../cli/plain-screen.ts';
 import { Timeline } from '../../cli/timeline.ts';
-import { framesBeside } from '../../client/follow-task.ts';
+import { framesOutsideMessages } from '../../client/follow-task.ts';
 import { compactFrames } from '../../frames/compact.ts';
 import { type FollowedFrame, FrameHub } from '../../frames/follow.ts';
 import { foldMessage } from '../../frames/read-message.ts';
@@ -174,7 +174,7 @@ async function watched({ taskId }: LabMessage, frames: readonly FollowedFrame[])
   const screen = plainScreen({ write: (text) => (written += text) });
   const timeline = new Timeline({ taskId, screen, since: 0, showsInput: true });
   for (const frame of frames) {
-    if (frame.type === 'snapshot') timeline.catchUp(frame, await framesBeside(sql, taskId, frame));
+    if (frame.type === 'snapshot') timeline.catchUp(frame, await framesOutsideMessages(sql, taskId, frame));
     else timeline.show(frame);
   }
   timeline.end();

@@ -17,6 +17,7 @@ export async function build(folder: string): Promise<void> {
       if (error.code !== 'EEXIST') throw error;
     },
   );
+  await run(process.execPath, [path.join(ROOT, 'bin', 'patch-postgres.js')]); // as `npm ci` does
   await run(process.execPath, [path.join(ROOT, 'bin', 'build.js'), folder]).catch(
     (error: Error & { stdout: string }) => {
       throw new Error(`the source does not build: ${error.stdout}`, { cause: error });

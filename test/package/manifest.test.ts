@@ -61,5 +61,5 @@ test('the package contains the build, the command, the bundled driver, and docum
   expect(ours.sort()).toEqual(['CHANGELOG.md', 'LICENSE', 'NOTICE', 'README.md', 'bin/longhaul.js', 'bin/patch-postgres.js', 'package.json']); // prettier-ignore
   expect(files).toEqual(expect.arrayContaining(['node_modules/postgres/src/connection.js', 'docs/guarantees.md']));
   const driver = readFileSync(path.join(ROOT, 'node_modules/postgres/src/connection.js'), 'utf8');
-  expect(driver).toContain('mended by longhaul');
+  expect(driver).toContain('patched by longhaul');
 });

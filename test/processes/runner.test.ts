@@ -11,7 +11,7 @@ import { identifyRunning, isAlive } from '../../processes/identity.ts';
 import { loaderArguments } from '../../processes/own-module.ts';
 import { PipeServer } from '../../processes/pipe-server.ts';
 import { type Run, run } from '../../processes/run.ts';
-import { type Program, type ProgramStart, type StartedProgram, startHere } from '../../processes/program.ts';
+import { type Program, type ProgramStart, type StartedProgram, startAsChild } from '../../processes/program.ts';
 import { type RunOutcome, runProgram, startProgram, startRunner } from '../../processes/runner.ts';
 import { runnersOf } from '../lab/runners.ts';
 import { until } from '../lab/until.ts';
@@ -131,7 +131,7 @@ const textOf = async (stream: Readable): Promise<string> => {
 const script = (text: string): Program => shell(text);
 
 describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
-  ['from this process', startHere],
+  ['from this process', startAsChild],
   ['from the runner', startProgram],
 ])('a program that is started %s', (where, start) => {
   beforeAll(async () => {

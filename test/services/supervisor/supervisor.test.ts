@@ -7,7 +7,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ensureUp } from '../../../services/ensure-up.ts';
-import { headline } from '../../../services/status.ts';
+import { oneLineDetail } from '../../../services/status.ts';
 import { homePaths, readState, type HomeState } from '../../../services/home/home.ts';
 import { lockHolder } from '../../../services/home/lock.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../../processes/identity.ts';
@@ -213,12 +213,12 @@ describe('a home of its own', () => {
 
 test('a detail that quotes a log is one line with its last message', () => {
   const quote = (...lines: string[]) =>
-    headline(['backend ended (exit code 1). /a b/backend.log ends with:', ...lines].join('\n'));
+    oneLineDetail(['backend ended (exit code 1). /a b/backend.log ends with:', ...lines].join('\n'));
   expect(quote('{"level":30,"msg":"listening"}', '{"level":60,"msg":"the port is taken","err":{}}', '')).toBe(
     'backend ended (exit code 1): the port is taken',
   );
   expect(quote('Error: no tea', '7')).toBe('backend ended (exit code 1): 7');
   expect(quote('')).toBe('backend ended (exit code 1)');
-  expect(headline('127.0.0.1:4700')).toBe('127.0.0.1:4700');
-  expect(headline('two lines\nthat quote nothing')).toBe('two lines');
+  expect(oneLineDetail('127.0.0.1:4700')).toBe('127.0.0.1:4700');
+  expect(oneLineDetail('two lines\nthat quote nothing')).toBe('two lines');
 });

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { isErrno } from '../../contract/errors.ts';
+import { isErrno } from '../contract/errors.ts';
 
-/** Rejects if that cannot be determined (no permission, a disk that does not respond). */
+/** Whether a file or folder exists. Rejects if that cannot be determined (no permission, a disk that does not respond). */
 export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
