@@ -81,7 +81,7 @@ function unheard(
   { before, effect }: { readonly before: Statement; readonly effect: (world: World, task: TaskId) => Promise<boolean> },
 ): Variant {
   return {
-    name: 'it is done, but Temporal has not heard',
+    name: 'its result has not reached Temporal',
     releaseFirst: true,
     arm: (world) => holdStatement(world.parts.databaseUrl, before),
     async reached(world, hold, tasks) {
@@ -140,7 +140,7 @@ export const QUEUED: Moment = {
       event: 'UPDATE',
       when: 'OLD.claimed_at IS NULL AND NEW.claimed_at IS NOT NULL',
     }),
-    statement('its run is written down', undefined, {
+    statement('its run is recorded', undefined, {
       on: 'tasks',
       event: 'UPDATE',
       when: 'OLD.run_id IS NULL AND NEW.run_id IS NOT NULL',
@@ -174,7 +174,7 @@ export const CREATE_WORKTREE: Moment = {
       event: 'UPDATE',
       when: "OLD.state = 'pending' AND NEW.state = 'running'",
     }),
-    statement('the base is written down', 'create worktree', {
+    statement('the base is recorded', 'create worktree', {
       on: 'tasks',
       event: 'UPDATE',
       when: 'OLD.base_commit IS NULL AND NEW.base_commit IS NOT NULL',
@@ -191,7 +191,7 @@ export const DISPATCH: Moment = {
   variants: [
     statement('the fence is taken', 'dispatch agent', { on: 'attempts', event: 'INSERT' }),
     statement(
-      'the agent’s process is written down',
+      'the agent’s process is recorded',
       'dispatch agent',
       { on: 'attempts', event: 'UPDATE', when: 'OLD.spawned_at IS NULL AND NEW.spawned_at IS NOT NULL' },
       { agent: true, releaseFirst: true },
@@ -214,7 +214,7 @@ export const MID_STREAM: Moment = {
   name: 'mid-stream',
   variants: [
     {
-      name: 'words flow',
+      name: 'text streams',
       agent: true,
       arm: async () => NOTHING_HELD,
       reached: async (world, hold, tasks) => {
@@ -225,7 +225,7 @@ export const MID_STREAM: Moment = {
       },
     },
     statement(
-      'words are being written',
+      'text is being written',
       'dispatch agent',
       { on: 'frames', event: 'INSERT', when: "NEW.type = 'delta' AND NEW.body ->> 'content' LIKE '%word%'" },
       { agent: true, unwrittenWords: 'first' },
@@ -238,7 +238,7 @@ export const DIFF: Moment = {
   variants: [
     gitCommand('write-tree', 'diff worktree'),
     gitCommand('update-ref', 'diff worktree'),
-    statement('the diff is written down', 'diff worktree', { on: 'collected_diffs', event: 'INSERT' }),
+    statement('the diff is recorded', 'diff worktree', { on: 'collected_diffs', event: 'INSERT' }),
     unheard('diff worktree', {
       before: { on: 'collected_diffs', event: 'INSERT' },
       effect: shows('SELECT FROM collected_diffs WHERE task_id = $1'),
@@ -265,7 +265,7 @@ export const QUEUE_CHANGE: Moment = {
 export const REMOVE: Moment = {
   name: 'remove worktree',
   variants: [
-    statement('the phase is written down', 'remove worktree', {
+    statement('the phase is recorded', 'remove worktree', {
       on: 'tasks',
       event: 'UPDATE',
       when: "OLD.phase <> 'cleaning' AND NEW.phase = 'cleaning' AND NEW.state = 'running'",
