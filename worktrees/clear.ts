@@ -1,8 +1,7 @@
 /**
- * Takes a worktree away: its folder, and git's entry for it. Does by hand what `git worktree remove
- * --force --force` does, because that refuses where we must not fail: half made entries, folders with
- * submodules, read-only folders (Go's module cache), trees deeper than a path can be long, either half gone
- * already.
+ * Removes a worktree: its folder, and git's entry for it. It does not use `git worktree remove --force --force`,
+ * because that refuses cases that must succeed here: incomplete entries, folders with submodules, read-only folders
+ * (Go's module cache), trees deeper than the longest path, a missing folder or a missing entry.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -21,10 +20,13 @@ export interface ClearOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Where `.git` folders of nested repositories lie while the worktree is collected: beside it, so that a move is a rename. */
+/**
+ * The folder for `.git` folders of nested repositories while the worktree is collected: beside it, so that a move is a
+ * rename.
+ */
 export const asideOf = (worktreePath: string): string => `${worktreePath}.nested-git`;
 
-/** Run again after a crash it does what is left. The caller holds the worktree's lock and has marked its record. */
+/** A second run after a crash removes the rest. The caller holds the worktree's lock and has marked its record. */
 export async function clearWorktree(options: ClearOptions): Promise<void> {
   await removeTree(options.worktreePath);
   await removeTree(asideOf(options.worktreePath));
@@ -48,7 +50,10 @@ async function belongs(entry: WorktreeEntry, { worktreePath, ...held }: ClearOpt
   return sameName && ((await orAbsent(readdir(entry.adminDir))) ?? []).length === 0;
 }
 
-/** Removes a folder and all in it, also folders without write permission, or deeper than a path can be long. Absent is fine. */
+/**
+ * Removes a folder with its content, also folders without write permission or deeper than the longest path. A missing
+ * folder is no error.
+ */
 export async function removeTree(folder: string): Promise<void> {
   // ENOTEMPTY is retried: an agent's process that is just ending may still write a file.
   const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 20 };
@@ -61,10 +66,10 @@ export async function removeTree(folder: string): Promise<void> {
   }
 }
 
-/** Half of macOS' 1024 (Linux: 4096): a name of at most 255 bytes fits behind it. */
+/** Half of macOS' 1024 (Linux: 4096): a name of at most 255 bytes can follow. */
 const LONG_PATH_BYTES = 512;
 
-/** Gives every folder below `top` write permission, and moves those up to it whose path is long. */
+/** Gives every folder below `top` write permission, and moves folders with long paths up into `top`. */
 async function openFolders(top: string): Promise<void> {
   await chmod(top, 0o700);
   const folders = [top];

@@ -1,8 +1,11 @@
-/** A path as git has it is bytes. JSON has text: what is not UTF-8 is quoted for people, and its bytes stand beside it. */
+/**
+ * Git's paths are bytes and JSON has text: a path that is not UTF-8 is quoted for people, and its bytes are in a second
+ * field.
+ */
 import { isUtf8 } from 'node:buffer';
 
 export interface FilePath {
-  /** Quoted as git quotes it where it is not UTF-8: `"caf\351.txt"`. */
+  /** Quoted as git quotes it if it is not UTF-8: `"caf\351.txt"`. */
   readonly path: string;
   /** Base64. Only where `path` is quoted. */
   readonly path_bytes?: string;

@@ -1,7 +1,6 @@
 /**
- * The mark by which the git of a worker is known as its own, and the end of what a killed worker left
- * running. Elsewhere than on Linux orphans are not looked for (their git ends by itself; a step that is
- * run again within that moment may meet it).
+ * Marks the git processes of a worker, and ends those that a killed worker left. Only on Linux: on other systems a
+ * remaining git ends by itself, and a step that runs again before that may collide with it.
  */
 import { readlinkSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
@@ -14,9 +13,9 @@ export const OWNER_VARIABLE = 'LONGHAUL_GIT_OWNER';
 
 /** A process that holds locks and starts git. */
 export interface Owner extends ProcessIdentity {
-  /** Containers share a boot id but number their processes apart. Empty where there are none. */
+  /** The pid namespace: containers share a boot id but number their processes separately. Empty without /proc. */
   readonly pidNamespace: string;
-  /** All of it in one line: the value of OWNER_VARIABLE. */
+  /** The whole identity in one line: the value of OWNER_VARIABLE. */
   readonly text: string;
 }
 
@@ -30,7 +29,7 @@ export function ownIdentity(): Owner {
   return own;
 }
 
-/** `unknown`: it lives, or lived, in another container, whose processes cannot be seen from here. */
+/** `unknown`: it belongs to another container, whose processes cannot be seen from here. */
 export function stateOf(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknown' {
   const me = ownIdentity();
   if (who.bootId !== me.bootId) return 'dead';
@@ -38,7 +37,7 @@ export function stateOf(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknown' 
   return isAlive(who) ? 'alive' : 'dead';
 }
 
-/** Ends the git processes that a dead process left, and returns once they are gone. */
+/** Ends the git processes that a dead process left, and returns when they have exited. */
 export async function endOrphansOf(owner: string): Promise<void> {
   if (process.platform !== 'linux') return;
   const marker = Buffer.from(`${OWNER_VARIABLE}=${owner}\0`);
@@ -46,7 +45,7 @@ export async function endOrphansOf(owner: string): Promise<void> {
   for (;;) {
     const pids = await pidsWith(marker);
     if (pids.length === 0) return;
-    // Asked first: git then removes its lock files.
+    // SIGTERM first, so that git removes its lock files.
     const signal = performance.now() - started < ORPHAN_GRACE_MS ? 'SIGTERM' : 'SIGKILL';
     for (const pid of pids) signalProcess(pid, signal);
     await sleep(10);
@@ -57,7 +56,7 @@ async function pidsWith(marker: Buffer): Promise<number[]> {
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   const found = await Promise.all(
     names.map(async (name) => {
-      // Another user's process cannot be read and is not ours; one that has just ended is gone.
+      // A process of another user cannot be read; one that has just ended no longer exists.
       const environ = await readFile(`/proc/${name}/environ`).catch(() => undefined);
       return environ?.includes(marker) === true ? [Number(name)] : [];
     }),

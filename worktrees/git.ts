@@ -1,9 +1,9 @@
 /**
- * Runs git: no shell, an environment that nothing of the caller's leaks into, a process group that is
- * gone once the call has ended, however it ended.
+ * Runs git: without a shell, with an environment of its own, in a process group that is ended before the call returns,
+ * in every case.
  *
- * What must never happen: a hook runs, a prompt waits, a user's index is refreshed behind their back,
- * or a git process continues to write after the call has returned. Not covered: a caller that is killed
+ * What must never happen: a hook runs, a prompt waits, a user's index is refreshed without their request, or a git
+ * process continues to write after the call has returned. Not covered: a caller that is killed
  * itself; its orphans carry OWNER_VARIABLE, and the process that takes over its lock ends them
  * (repository-lock.ts).
  */
@@ -21,7 +21,7 @@ export interface GitOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly input?: string | Buffer;
   readonly signal?: AbortSignal;
-  /** The whole call, retries included. Default 10 minutes: a checkout of a very large repository. */
+  /** For the whole call, including retries. Default 10 minutes: a checkout of a very large repository. */
   readonly deadlineMs?: number;
   /** More bytes on stdout than this end the command: `truncated` is set. */
   readonly maxStdoutBytes?: number;
@@ -36,10 +36,10 @@ export interface GitOutcome {
 }
 
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
-/** A user's own commit or gc holds a lock for a moment; what is held longer was left by a crash. */
+/** A user's own commit or gc holds a lock for a moment; a lock that is held longer remains from a crash. */
 const LOCK_PATIENCE_MS = 5_000;
 
-/** The only variables of ours that git sees: programs, the user's own settings, and ways to a remote. */
+/** The only variables of ours that git gets: those for programs, for the user's own settings, and for access to a remote. */
 const PASSED_ON = [
   'PATH HOME USER LOGNAME TMPDIR XDG_CONFIG_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR SSH_AUTH_SOCK',
   'GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_SSL_CAINFO SSL_CERT_FILE SSL_CERT_DIR',
@@ -49,11 +49,11 @@ const PASSED_ON = [
   .split(' ');
 
 /**
- * Over the user's settings. Theirs stay in force where they shape content (autocrlf, filters,
- * excludes), also the system's: packages of git-lfs put its filters there.
+ * These override the user's settings. Settings that affect content (autocrlf, filters, excludes) stay the user's and
+ * the system's: packages of git-lfs set its filters system-wide.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
-  // The caller named the repository; whose it is does not matter to commands that run nothing of it.
+  // The caller named the repository; its owner does not matter, because these commands run no code of it.
   'safe.directory': '*',
   'core.hooksPath': '/dev/null',
   'core.fsmonitor': 'false',
@@ -94,7 +94,7 @@ function environment(options: GitOptions): NodeJS.ProcessEnv {
   };
 }
 
-/** Runs git to its end and says how that was. Throws only if it could not run, was aborted or ran out of time. */
+/** Runs git to its end and returns the outcome. Throws only if it could not run, was aborted or ran out of time. */
 export async function tryGit(args: readonly string[], options: GitOptions): Promise<GitOutcome> {
   const started = performance.now();
   const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS;
@@ -108,7 +108,7 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
   }
 }
 
-/** As tryGit, but anything but exit code 0 is thrown: `git_failed`, `repository_locked` or `disk_full`. */
+/** As tryGit, but throws for every exit code other than 0: `git_failed`, `repository_locked` or `disk_full`. */
 export async function git(args: readonly string[], options: GitOptions): Promise<Buffer> {
   const outcome = await tryGit(args, options);
   if (outcome.exitCode !== 0 && !outcome.truncated) throw gitError(args, options.cwd, outcome);
@@ -139,13 +139,13 @@ export function gitError(args: readonly string[], cwd: string, outcome: GitOutco
   return new LonghaulError('git_failed', `${name} in ${cwd} ${end}: ${said}`);
 }
 
-/** Git's own last word: the last line that says what is wrong, without advice after it. */
+/** Git's own error message: the last line that names the error, without the advice after it. */
 function lastLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git said nothing)';
 }
 
-/** Another git was in the way for a moment: it holds a lock, or its gc removed an objects folder as we wrote into it. */
+/** Another git interfered for a moment: it holds a lock, or its gc removed an objects folder while we wrote into it. */
 function isTransient(stderr: string): boolean {
   return lockInTheWay(stderr) !== undefined || /unable to create temporary file: No such file/.test(stderr);
 }

@@ -1,7 +1,7 @@
 /**
- * Large files (git-lfs) without git-lfs. A repository that asks for a filter which is not installed
- * cannot be checked out; with the filter switched off its large files are the small pointer files that
- * git stores, and go back into a commit unchanged.
+ * Large files (git-lfs) without git-lfs. A repository whose attributes require a filter that is not installed cannot be
+ * checked out. With the filter switched off its large files are the small pointer files that git stores, and are
+ * committed unchanged.
  */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -25,7 +25,7 @@ export function hasLfs(pathVariable: string = process.env['PATH'] ?? ''): boolea
   return found;
 }
 
-/** Settings that switch the filter off where it is not installed; elsewhere none. */
+/** Settings that switch the filter off if it is not installed; otherwise none. */
 export function missingFilterSettings(): Readonly<Record<string, string>> {
   return hasLfs() ? {} : WITHOUT_LFS;
 }

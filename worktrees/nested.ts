@@ -1,9 +1,9 @@
 /**
- * Repositories that an agent made or cloned inside its worktree. Git would store such a folder as a bare
- * pointer to a commit that no other repository has; moved aside, its `.git` lets the files in it be stored.
+ * Repositories that an agent created or cloned inside its worktree. Git would store such a folder only as a pointer to
+ * a commit that no other repository has. While its `.git` is moved aside, git stores its files.
  *
- * They are moved beside the worktree, so that a move is one rename and nothing of them can get into the
- * change. The list is written before a move: after a crash the next run puts back what it finds.
+ * They are moved beside the worktree, so that a move is one rename and none of their files get into the change. The list
+ * is written before a move: after a crash the next run puts back what it finds.
  */
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -42,7 +42,7 @@ export async function moveAside(worktreePath: string, folder: Buffer): Promise<v
   await rename(within(worktreePath, from), path.join(asideOf(worktreePath), name));
 }
 
-/** Puts all back, in any order, also those of an earlier run. A folder that is gone by now keeps none. */
+/** Moves all of them back, in any order, also those of an earlier run. If a folder no longer exists, its `.git` is dropped. */
 export async function putBack(worktreePath: string): Promise<void> {
   const moved = await readList(worktreePath);
   if (moved.length === 0) return;

@@ -1,7 +1,7 @@
 /**
  * `git apply` reads the name of a file without lines (a binary or empty one, a change of mode) from `diff --git a/x b/x`.
- * A name with a blank before a slash, which git does not quote, it cannot read: "lacks filename information" (met with
- * git 2.39), and nothing of the patch is applied. Quoted, the same name is read.
+ * It cannot read a name with a space before a slash, which git writes unquoted: it fails with "lacks filename
+ * information" (seen with git 2.39) and applies nothing. It can read the same name in quotes.
  */
 import { quoted } from './file-path.ts';
 

@@ -1,9 +1,10 @@
 /**
- * Waiting for a `git gc` of the user's that may take objects of any age (`--prune=now`): it looks once which are reachable
- * and removes the others later, also one that a ref of ours names by then. A plain gc takes none that is younger than two weeks.
+ * Waits for a `git gc` of the user that may remove objects of any age (`--prune=now`): it determines once which objects
+ * are reachable and removes the others later, also one that a ref of ours names meanwhile. A plain gc removes none that
+ * is younger than two weeks.
  *
  * Not covered: a gc on another machine or in another container, and `git prune` or `git repack -a -d` by hand, which
- * nothing tells of.
+ * leave no sign.
  */
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -18,7 +19,10 @@ import { orAbsent } from './repository.ts';
 const POLL_MS = 10;
 const PATIENCE_MS = 10 * 60_000;
 
-/** Returns once no such gc is left that has begun before the call. No git process if there is no gc. Throws `repository_locked` after 10 minutes. */
+/**
+ * Returns when no such gc that began before the call still runs. No git process if there is no gc. Throws
+ * `repository_locked` after 10 minutes.
+ */
 export async function untilPruned(commonDir: string, at: GitOptions): Promise<void> {
   // "<pid> <host name>", while a gc runs and after one that was killed.
   const text = (await orAbsent(readFile(path.join(commonDir, 'gc.pid'), 'utf8'))) ?? '';

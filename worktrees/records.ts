@@ -1,7 +1,7 @@
 /**
- * What we know about a worktree that git does not: for which task it was made, from which commit, and
- * how far that came. Kept beside the locks, not in the worktree (it would show in the change) and not in
- * the user's repository. Written before the worktree is begun, so that a half made one is known as ours.
+ * Facts about a worktree that git does not have: its task, its base commit and its progress. The file is beside the
+ * locks, not in the worktree (it would be in the change) and not in the user's repository. It is written before the
+ * worktree is created, so that an incomplete one is recognised as ours.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -18,12 +18,12 @@ const recordSchema = z.object({
   commonDir: z.string(),
   base: z.string(),
   owner: z.string().optional(),
-  /** Of the folder, once it is whole. */
+  /** Of the folder, once it is complete. */
   identity: identitySchema.optional(),
-  /** The home was moved to another file system, and the folder with it: by its identity it is another one. */
+  /** The home was moved to another file system, and the folder with it, so the folder has another identity. */
   isCopy: z.boolean().optional(),
   /**
-   * `making`: begun, or being made anew, or being removed: what is in the folder counts for nothing.
+   * `making`: being created, created again, or removed: the content of the folder does not count.
    * `ready`: an agent may have worked in it. `collected`: all of it is stored in the repository.
    */
   state: z.enum(['making', 'ready', 'collected']),
@@ -35,19 +35,19 @@ const SUFFIX = '.worktree.json';
 const fileOf = (locksDir: string, worktreePath: string): string =>
   path.join(locksDir, `${nameOf(worktreePath)}${SUFFIX}`);
 
-/** undefined: never made here, or removed, or unreadable after the machine lost power. */
+/** undefined: never created here, or removed, or unreadable after a power cut. */
 export function readRecord(locksDir: string, worktreePath: string): WorktreeRecord | undefined {
   const record = readFrom(fileOf(locksDir, worktreePath));
   return record?.worktreePath === worktreePath ? record : undefined;
 }
 
-/** The worktree that is `owner`'s by now: a later task of the session may have it at the same path. */
+/** The worktree that belongs to `owner`: a later task of the session may have one at the same path. */
 export async function findOwned(locksDir: string, owner: string): Promise<WorktreeRecord | undefined> {
   for await (const record of eachRecord(locksDir)) if (record.owner === owner) return record;
   return undefined;
 }
 
-/** All worktrees that were made here and not removed. */
+/** All worktrees that were created here and not removed. */
 export async function listRecords(locksDir: string): Promise<WorktreeRecord[]> {
   const records: WorktreeRecord[] = [];
   for await (const record of eachRecord(locksDir)) records.push(record);

@@ -4,11 +4,11 @@
  *
  * What must never happen: two holders at once, also while several processes find the same dead holder;
  * a lock that remains permanently after its holder died; a file of ours in the user's repository. A lock file appears
- * with its content in one step (link), and is removed by its holder, or by the one process that holds
- * the takeover lock of just that holder. Not covered: a home on a file system that has no hard links.
+ * with its content in one step (link), and is removed by its holder, or by the one process that holds the takeover lock
+ * for exactly that holder. Not covered: a home on a file system that has no hard links.
  *
- * Its few small files are written synchronously: some 20 µs each, where a way through the thread pool takes ten times as
- * long, and each step takes two locks.
+ * Its few small files are written synchronously: some 20 µs each. The thread pool takes ten times as long, and each
+ * step takes two locks.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { linkSync, mkdirSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ import { deferred } from '../contract/promises.ts';
 export interface LockOptions {
   /** Created if missing. Not within a user's repository. */
   readonly locksDir: string;
-  /** What is locked, for people: the file's name is a hash of it. */
+  /** A readable name of the locked thing; the file's name is its hash. */
   readonly subject: string;
   readonly signal?: AbortSignal;
   /** How long to wait for the lock; `repository_locked` then. Default 10 minutes. */
@@ -35,7 +35,7 @@ export interface LockOptions {
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
 const POLL_MS = { first: 3, longest: 50 } as const;
 const RELEASE_MS = 10_000;
-/** A holder in another container cannot be asked whether it lives; no step of ours takes this long. */
+/** A holder in another container cannot be checked; no step of ours takes this long. */
 const UNKNOWN_HOLDER_MS = 20 * 60_000;
 
 const holderSchema = processIdentity.extend({
@@ -46,7 +46,7 @@ const holderSchema = processIdentity.extend({
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/** The end of the queue of each lock file: settles when the last in line is done. */
+/** The end of the queue of each lock file: settles when the last waiting caller is done. */
 const queues = new Map<string, Promise<void>>();
 
 export const nameOf = (subject: string): string => createHash('sha256').update(subject).digest('hex').slice(0, 32);
@@ -145,8 +145,8 @@ async function isStale(file: string, holder: Holder): Promise<boolean> {
 }
 
 /**
- * Removes the lock of a dead holder. Under a lock named after that holder's token, so that a slow taker,
- * which has seen the dead one too, finds that the file has another holder by now and leaves it alone.
+ * Removes the lock of a dead holder. It holds a lock named after that holder's token: a slower process that has seen
+ * the same dead holder then finds another holder in the file, and does not remove it.
  */
 async function takeOver(file: string, dead: Holder, deadline: number, options: LockOptions): Promise<void> {
   const takeover = `${file}.${dead.token}`;
@@ -154,7 +154,7 @@ async function takeOver(file: string, dead: Holder, deadline: number, options: L
   try {
     const now = await readHolder(file);
     if (now?.token !== dead.token) return;
-    // Its git may still be writing where we are about to work.
+    // A git process of the dead holder may still be writing.
     if (dead.text !== '') await endOrphansOf(dead.text);
     await unlink(file);
     await sweepDrafts(options.locksDir);
@@ -176,7 +176,10 @@ export async function staleLocks(locksDir: string): Promise<string[]> {
   return stale;
 }
 
-/** Takes the lock over and releases it; ends git processes that its dead holder left. Does nothing if another process already did. */
+/**
+ * Takes the lock over and releases it; ends git processes that its dead holder left. Does nothing if another process has
+ * already done so.
+ */
 export async function releaseStale(locksDir: string, file: string): Promise<void> {
   const holder = await readHolder(file);
   if (holder === undefined || !(await isStale(file, holder))) return;
@@ -193,7 +196,7 @@ async function orNone(reading: Promise<string[]>): Promise<string[]> {
   }
 }
 
-/** Drafts live for a moment; an older one was left by a process killed in that moment. */
+/** A draft exists for a moment; an older one remains from a process that was killed in that moment. */
 async function sweepDrafts(locksDir: string): Promise<void> {
   for (const name of (await readdir(locksDir)).filter((name) => name.endsWith('.new'))) {
     const draft = path.join(locksDir, name);

@@ -1,9 +1,9 @@
 /**
- * A project's repository as the steps need it: where it is, what its checkout stands on, and its list of
- * worktrees, read from the files that git keeps for them (gitrepository-layout, `worktrees/`).
+ * A project's repository: its folders, the commit of its checkout, and its list of worktrees, read from the files that
+ * git keeps for them (gitrepository-layout, `worktrees/`).
  *
- * These are a dozen small files for each step, read synchronously: some 20 µs each, where a way through the thread pool
- * takes 200 to 800 on two busy cores and would be a sixth of the time until an agent starts.
+ * These are a dozen small files for each step, read synchronously: some 20 µs each. The thread pool takes 200 to 800 on
+ * two busy cores, which would be a sixth of the time until an agent starts.
  */
 import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import { type GitOutcome, gitError, tryGit } from './git.ts';
 export interface Repository {
   /** Real path of the checkout's top folder. */
   readonly topLevel: string;
-  /** Real path of what all worktrees of the repository share: usually `<topLevel>/.git`. */
+  /** Real path of the folder that all worktrees of the repository share: usually `<topLevel>/.git`. */
   readonly commonDir: string;
   /** The commit checked out, 40 hex digits (64 in a SHA-256 repository). */
   readonly head: string;
@@ -23,13 +23,13 @@ export interface Repository {
 /** One of git's entries under `<commonDir>/worktrees`. */
 export interface WorktreeEntry {
   readonly adminDir: string;
-  /** The worktree's folder as git recorded it; undefined: `git worktree add` was killed before it said. */
+  /** The worktree's folder as git recorded it; undefined: `git worktree add` was killed before it wrote it. */
   readonly worktreePath: string | undefined;
   /** Why it is locked; undefined: it is not. */
   readonly lockReason: string | undefined;
 }
 
-/** How our worktrees are told from the user's own: git keeps this with each and shows it in `git worktree list -v`. */
+/** Distinguishes our worktrees from the user's own: git stores this text with each and shows it in `git worktree list -v`. */
 export const LOCK_REASON = 'Longhaul: an agent works here';
 
 export interface InspectOptions {
@@ -41,7 +41,7 @@ export interface InspectOptions {
 /**
  * Finds the repository that holds `projectPath`: its top folder, a folder within it, a linked worktree,
  * or a symbolic link to one of these; `head` is the commit of `rev`. Throws `project_has_no_path`,
- * `project_missing`, `not_a_repository`, `empty_repository`. One git process, or none where all is usual.
+ * `project_missing`, `not_a_repository`, `empty_repository`. It starts one git process, or none for a usual repository.
  */
 export async function inspect(projectPath: string | undefined, options: InspectOptions = {}): Promise<Repository> {
   const cwd = projectFolder(projectPath);
@@ -80,9 +80,9 @@ const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})\n$/;
 const UNUSUAL = /^\s*(worktree|bare\s*($|=(?!\s*false\s*$))|\[\s*(extensions|include))/im;
 
 /**
- * By far most projects are the folder with a plain `.git`, on a branch or detached, the ref in a file of its own
+ * Most projects are the folder with a plain `.git`, on a branch or detached, the ref in a file of its own
  * (gitrepository-layout): read without a git process, which would cost 5 ms of the 60 before an agent starts.
- * Of whatever is not exactly so it says nothing, and git is asked.
+ * For every other repository it returns undefined, and the caller asks git.
  */
 function inspectPlain(folder: string): Repository | undefined {
   const commonDir = path.join(folder, '.git');
@@ -117,7 +117,7 @@ export function commonDirOf(folder: string): string | undefined {
   return undefined;
 }
 
-/** The shared folder that a worktree's own `.git` leads to; undefined: it has none, or that leads nowhere. */
+/** The shared folder that a worktree's own `.git` leads to; undefined: it has none, or the target does not exist. */
 export function ownCommonDirOf(worktreePath: string): string | undefined {
   const adminDir = adminDirOf(worktreePath);
   return adminDir && sharedBy(adminDir);
@@ -163,7 +163,7 @@ function projectFolder(projectPath: string | undefined): string {
   }
 }
 
-/** All of git's worktree entries of a repository, also those that a killed git left half made. */
+/** All of git's worktree entries of a repository, also incomplete ones of a killed git. */
 export function listEntries(commonDir: string): WorktreeEntry[] {
   const root = path.join(commonDir, 'worktrees');
   const names = ifThere(() => readdirSync(root));
@@ -181,21 +181,21 @@ function readEntry(adminDir: string): WorktreeEntry {
 
 export const isOurs = (entry: WorktreeEntry): boolean => entry.lockReason?.startsWith('Longhaul') === true;
 
-/** Git names an entry after the folder, with a number where that name is taken: looked at first. */
+/** Git names an entry after the folder, with a number if that name is taken: so this entry is read first. */
 export function findEntry(commonDir: string, worktreePath: string): WorktreeEntry | undefined {
   const likely = readEntry(path.join(commonDir, 'worktrees', path.basename(worktreePath)));
   if (likely.worktreePath === worktreePath) return likely;
   return listEntries(commonDir).find((entry) => entry.worktreePath === worktreePath);
 }
 
-/** With the links of its parents resolved, as it was recorded; parents may be gone. */
+/** With the links of its parents resolved, as git recorded it; parents may no longer exist. */
 export function canonical(worktreePath: string): string {
   const resolved = path.resolve(worktreePath);
   const parent = ifThere(() => realpathSync(path.dirname(resolved)));
   return parent === undefined ? resolved : path.join(parent, path.basename(resolved));
 }
 
-/** False if it holds something. */
+/** False if it is not empty. */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);
@@ -207,7 +207,7 @@ export async function removeIfEmpty(folder: string): Promise<boolean> {
   }
 }
 
-/** undefined for what does not exist; any other failure is thrown. */
+/** undefined if the file does not exist; any other failure is thrown. */
 export async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;
@@ -217,7 +217,7 @@ export async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** The same for what is read synchronously. */
+/** The same for a synchronous read. */
 export function ifThere<T>(read: () => T): T | undefined {
   try {
     return read();

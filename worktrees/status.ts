@@ -7,7 +7,7 @@ export interface WorktreeStatus {
   readonly clean: boolean;
   /** Folders of untracked repositories, relative to the worktree. */
   readonly nested: Buffer[];
-  /** Ignored files, and folders (with a slash at the end) that are ignored as a whole; what is not UTF-8 is quoted. */
+  /** Ignored files, and folders (with a slash at the end) that are ignored as a whole; names that are not UTF-8 are quoted. */
   readonly ignored: string[];
   /** Gitlinks that differ in any way. */
   readonly gitlinks: SubmoduleState[];

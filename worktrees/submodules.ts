@@ -1,8 +1,8 @@
 /**
- * Submodules of a worktree, filled from what the project has on this disk: nothing is fetched, no
- * setting of the project changes. A submodule that the project itself has not checked out stays empty.
+ * Submodules of a worktree, filled from the project's own copies on this disk: nothing is fetched, no setting of the
+ * project changes. A submodule that the project itself has not checked out stays empty.
  *
- * They are made by hand, with `git clone` from the project's own copy: `git submodule update` clones
+ * Each is created with `git clone` from the project's own copy: `git submodule update` clones
  * from the URL, and its offline ways need `protocol.file.allow` for paths that a commit can choose.
  */
 import { existsSync, statSync } from 'node:fs';
@@ -32,7 +32,7 @@ export async function populateSubmodules({ repository, worktreePath, signal }: P
 }
 
 interface Level {
-  /** The same superproject in the user's checkout: its git folder, and its files. */
+  /** The same superproject in the user's checkout: its git folder and its files. */
   readonly source: { readonly gitDir: string; readonly checkout: string };
   readonly adminDir: string;
   readonly worktreePath: string;
@@ -91,7 +91,7 @@ async function populateOne(level: Level, submodule: Submodule): Promise<string |
   return populate({ source: { gitDir: source, checkout }, adminDir: gitDir, worktreePath: target, ...options });
 }
 
-/** As `.gitmodules` in the worktree lists them, without those whose name or path would lead elsewhere. */
+/** As `.gitmodules` in the worktree lists them, without those whose name or path leads out of the worktree. */
 export async function listSubmodules(worktreePath: string, signal?: AbortSignal): Promise<Submodule[]> {
   const file = path.join(worktreePath, '.gitmodules');
   if (ifThere(() => statSync(file))?.isFile() !== true) return [];
@@ -123,7 +123,10 @@ async function pinnedCommit(worktreePath: string, at: string, signal?: AbortSign
   return /^160000 ([0-9a-f]+) 0\t/.exec(staged)?.[1];
 }
 
-/** The git folder of the project's own copy: where its checkout says, else where git keeps what was checked out once. */
+/**
+ * The git folder of the project's own copy: the one that its checkout names, otherwise the folder in which git keeps a
+ * submodule that was checked out once.
+ */
 export async function copyOf(source: Level['source'], submodule: Submodule): Promise<string | undefined> {
   const inUse = adminDirOf(path.join(source.checkout, submodule.path));
   for (const place of [inUse, path.join(source.gitDir, 'modules', submodule.name)]) {
@@ -134,7 +137,7 @@ export async function copyOf(source: Level['source'], submodule: Submodule): Pro
 
 export interface SubmoduleState {
   readonly path: string;
-  /** It stands on another commit than the superproject's index says. */
+  /** Its commit differs from the one in the superproject's index. */
   readonly moved: boolean;
   /** It holds edits or new files of its own. */
   readonly dirty: boolean;
@@ -149,7 +152,10 @@ interface Stranded {
   readonly signal?: AbortSignal;
 }
 
-/** What of the agent's work in submodules a commit of the superproject cannot carry, as a sentence; undefined: nothing. */
+/**
+ * A sentence about work of the agent in submodules that a commit of the superproject cannot contain; undefined: there is
+ * none.
+ */
 export async function strandedWork(options: Stranded): Promise<string | undefined> {
   for (const submodule of options.submodules) {
     const at = path.join(options.worktreePath, submodule.path);

@@ -1,5 +1,5 @@
 /**
- * What differs between two trees: a list of files, a patch to apply, a text to read. The list comes from
+ * The difference between two trees: a list of files, a patch to apply, a text to read. The list comes from
  * git's own list (git-diff-tree, "RAW OUTPUT" and --numstat), never from reading a patch. The plumbing
  * command and its options keep the user's diff settings out.
  */
@@ -10,12 +10,12 @@ import { type FilePath, filePath } from './file-path.ts';
 import { type GitOptions, git, gitError, tryGit } from './git.ts';
 import { quoteHeaders } from './patch-headers.ts';
 
-/** As `pending_changes.files` has it. */
+/** The form of `pending_changes.files`. */
 export interface ChangedFile extends FilePath {
-  /** Where it was, if it was renamed. Rows of earlier versions have it as `oldPath`, too. */
+  /** The former path of a renamed file. Rows of earlier versions have it as `oldPath`, too. */
   readonly old_path?: string;
   readonly old_path_bytes?: string;
-  /** Octal, as git has them: 100644, 100755 (executable), 120000 (link), 160000 (submodule). Absent where there is no file. */
+  /** Octal, as in git: 100644, 100755 (executable), 120000 (link), 160000 (submodule). Absent where there is no file. */
   readonly old_mode?: string;
   readonly new_mode?: string;
   readonly status: 'added' | 'modified' | 'deleted' | 'renamed' | 'type_changed';
@@ -42,14 +42,14 @@ const READING_LIMIT_BYTES = 1024 * 1024;
 const FORM = '--full-index --unified=3 --inter-hunk-context=0 --src-prefix=a/ --dst-prefix=b/ --submodule=short';
 const DIFF_TREE = `diff-tree -r --find-renames -l1000 --no-color --no-ext-diff --no-textconv --ignore-submodules=none ${FORM}`;
 
-/** How git is asked for a diff; `plain` unless what it finds asks for another form. */
+/** The forms of git's diff; `plain` unless the paths need another one. */
 interface Form {
-  /** All that is not ASCII is quoted: names that are not UTF-8 would not survive being read as text. */
+  /** Everything that is not ASCII is quoted, because reading the output as text would damage names that are not UTF-8. */
   readonly quoted: boolean;
   readonly renames: boolean;
 }
 
-/** undefined: the patch is larger than PATCH_LIMIT_BYTES. One git process, two where the plain form is not right. */
+/** undefined: the patch is larger than PATCH_LIMIT_BYTES. One git process, two if the plain form is not sufficient. */
 export async function diffTrees(from: string, to: string, at: GitOptions): Promise<TreeDiff | undefined> {
   const plain = { quoted: false, renames: true };
   const found = await diffOnce(from, to, { ...at, form: plain });
@@ -77,8 +77,8 @@ const optionsOf = ({ form, ...at }: Asked): GitOptions =>
 const isQuoted = (file: ChangedFile): boolean => file.path_bytes !== undefined || file.old_path_bytes !== undefined;
 
 /**
- * A link was renamed and a folder took its place. A rename does not say that it is one of a link, so that `git apply`
- * takes the files of the folder for files beyond a link that is still there, and refuses the patch (met with git 2.39).
+ * A link was renamed and a folder replaced it. The rename in a patch does not say that it is a link, so `git apply`
+ * takes the folder's files for files behind a link that still exists, and refuses the patch (seen with git 2.39).
  */
 function hidesLink(files: readonly ChangedFile[]): boolean {
   const links = files.filter((file) => file.status === 'renamed' && file.old_mode === LINK).map(oldPathOf);
@@ -124,7 +124,10 @@ interface RawEntry {
   readonly path: Buffer;
 }
 
-/** Output of `git diff-tree -r -z --raw --numstat --patch`: the raw list, the same files with counts, an empty field, the patch. */
+/**
+ * Output of `git diff-tree -r -z --raw --numstat --patch`: the raw list, the same files with counts, an empty field, the
+ * patch.
+ */
 function parseTreeDiff(output: Buffer): Found {
   let at = 0;
   const field = (): Buffer => {
@@ -171,7 +174,7 @@ function changedFile(entry: RawEntry, additions: string, deletions: string): Cha
   };
 }
 
-/** For people: cut at `limitBytes`, at a line's end where there is one; bytes that are not UTF-8 become U+FFFD. */
+/** For people: cut at `limitBytes`, at a line's end if there is one; bytes that are not UTF-8 become U+FFFD. */
 function readable(patch: Buffer, limitBytes: number): string {
   if (patch.length <= limitBytes) return patch.toString('utf8').replaceAll('\0', '\uFFFD');
   const lineEnd = patch.lastIndexOf(0x0a, limitBytes - 1) + 1;

@@ -1,14 +1,14 @@
-/** What a user's checkout holds beyond its commit: an agent, which starts from a commit, does not see it. */
+/** Edits in a user's checkout that are not committed: an agent starts from a commit and does not see them. */
 import { git } from './git.ts';
 import { inspect } from './repository.ts';
 
 export interface EditsRequest {
-  /** Where the agent starts, in words. Default: the last commit. */
+  /** A phrase for where the agent starts. Default: the last commit. */
   readonly startsFrom?: string;
   readonly signal?: AbortSignal;
 }
 
-/** A sentence for the person who asked for the task; undefined: all is committed. Reads the checkout only. */
+/** A warning for the user who submitted the task; undefined: everything is committed. Reads the checkout only. */
 export async function uncommittedEdits(
   projectPath: string,
   { startsFrom = 'the last commit', signal }: EditsRequest = {},

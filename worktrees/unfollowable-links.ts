@@ -1,9 +1,10 @@
 /**
- * Symbolic links that a folder replaces and that no program can follow: `git apply` looks for the folder's new files before
- * it removes the link. If that look fails with anything but "does not exist" (the link leads to itself: ELOOP; to a name
- * that is too long: ENAMETOOLONG), git refuses the whole patch (met with git 2.39).
+ * Symbolic links that a folder replaces and that no program can follow: `git apply` looks for the folder's new files
+ * before it removes the link. If that check fails with anything but "does not exist" (the link leads to itself: ELOOP; to
+ * a name that is too long: ENAMETOOLONG), git refuses the whole patch (seen with git 2.39).
  *
- * Only the tree is known here. A link that leads out of it, or into a submodule, counts as one that can be followed: then
+ * This module reads only the tree. A link that leads out of it, or into a submodule, counts as one that can be followed:
+ * then
  * `git apply` itself refuses if it must.
  */
 import { filePath, splitFields } from './file-path.ts';
@@ -16,7 +17,7 @@ const FOLLOWED_LIMIT = 40;
 const NAME_LIMIT_BYTES = 255;
 const FOLDER = '040000';
 
-/** What the tree has at a path. Paths and targets are in latin1: each byte is a character. */
+/** The entry of the tree at a path. Paths and targets are in latin1: each byte is a character. */
 type Entry =
   { readonly kind: 'folder' } | { readonly kind: 'file' } | { readonly kind: 'link'; readonly target: string };
 type Tree = ReadonlyMap<string, Entry>;
@@ -71,7 +72,10 @@ async function readBlobs(ids: readonly string[], at: GitOptions): Promise<string
   });
 }
 
-/** Whether lstat() on this path finds it, or finds that it does not exist. Resolved as the kernel does it (path_resolution(7)). */
+/**
+ * Whether lstat() on this path finds it, or finds that it does not exist. Resolved as the kernel does it
+ * (path_resolution(7)).
+ */
 function canLookAt(path: string, tree: Tree): boolean {
   const rest = path.split('/');
   const done: string[] = [];
