@@ -1,24 +1,28 @@
 /**
- * Answers an agent's permission requests: at once by the task's policy, or with the answer of a user. A request that waits
+ * Answers an agent's permission requests: at once by a rule or by the task's policy, or with the answer of a user. A request that waits
  * for a user is a row, which any program may answer. The row remains if this worker exits, and the next attempt finds it when
  * its agent sends the same request again.
  */
+import { agentsOption, alwaysRules, shownOptions } from '../agents/always.ts';
 import type { PermissionAsk, PermissionDecision } from '../agents/driver.ts';
 import { decide, policyFor } from '../agents/permission-policy.ts';
+import { subjectOf } from '../agents/rule-subject.ts';
 import type { FrameStream } from '../frames/stream.ts';
+import { rulesOfTask } from '../store/permission-rules.ts';
 import { deliverAnswer, expirePermission, openPermission, type PermissionRow } from '../store/permissions.ts';
 import type { TakenTurn } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import type { PermissionId } from '../contract/ids.ts';
+import { type PermissionId, shortId } from '../contract/ids.ts';
+import { decisionOf, type RuleDecision, type RuleSubject, ruleText } from '../contract/permission-rules.ts';
 import type { Phase } from '../contract/task.ts';
 import { commandOf } from '../contract/tool-command.ts';
-import type { PermissionOption } from '../contract/vocabulary.ts';
 import type { TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
+import { folderOf } from './task-folder.ts';
 
 export interface Asking {
-  readonly deps: Pick<StepDeps, 'sql' | 'answers'>;
+  readonly deps: Pick<StepDeps, 'sql' | 'answers' | 'worktreesDir'>;
   readonly task: TurnTask;
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
   readonly stream: Pick<FrameStream, 'flush'>;
@@ -32,19 +36,19 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
   let open = 0;
   return async (ask) => {
     const { task, recorder, enter } = asking;
-    const policy = policyFor(task, ask);
-    if (policy !== 'ask') {
-      const decision = decide(policy, ask);
+    const { subject, decided } = await decideNow(asking, ask);
+    if (decided.effect !== 'ask') {
+      const decision = decide(decided.effect, ask);
       // Some agents end their turn without a word about the refusal: then only this warning shows it.
-      if (policy === 'deny' || decision.kind === 'cancelled') {
-        recorder.record({ kind: 'warning', message: `${notAllowed(task)}: ${titleOf(ask)}` });
+      if (decided.effect === 'deny' || decision.kind === 'cancelled') {
+        recorder.record({ kind: 'warning', message: `${notAllowed(task, decided)}: ${titleOf(ask)}` });
       }
       return decision;
     }
     open += 1;
     enter('waiting_permission');
     try {
-      return await askPerson(asking, ask);
+      return await askPerson(asking, ask, subject);
     } finally {
       open -= 1;
       if (open === 0 && !asking.signal.aborted) enter('working');
@@ -52,16 +56,29 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
   };
 }
 
-const notAllowed = ({ permission_policy: policy, mode_id: mode }: TurnTask): string =>
-  policy === 'deny'
+/** The rules are read for each request, so that a new one counts at once. */
+async function decideNow(
+  { deps, task, taken }: Asking,
+  ask: PermissionAsk,
+): Promise<{ subject: RuleSubject; decided: RuleDecision }> {
+  const folder = folderOf(task, { worktreesDir: deps.worktreesDir, sessionId: taken.sessionId });
+  const [rules, subject] = await Promise.all([rulesOfTask(deps.sql, task.id), subjectOf(ask, folder.path)]);
+  return { subject, decided: decisionOf(rules, subject, policyFor(task, ask)) };
+}
+
+function notAllowed({ permission_policy: policy, mode_id: mode }: TurnTask, { rule }: RuleDecision): string {
+  if (rule) return `Not allowed, because of the ${rule.scope}'s rule ${shortId(rule.id)} (${ruleText(rule)})`;
+  return policy === 'deny'
     ? `Not allowed, because the task's permission policy is "${policy}"`
     : `Not allowed, because the task's mode is ${mode ?? 'the default'} and the agent offers no way to allow once`;
+}
 
 const NO_ANSWER = 'Not allowed (no answer in time)';
 
-async function askPerson(asking: Asking, ask: PermissionAsk): Promise<PermissionDecision> {
+async function askPerson(asking: Asking, ask: PermissionAsk, subject: RuleSubject): Promise<PermissionDecision> {
   const { deps, task, taken, stream, recorder, signal } = asking;
   await stream.flush(); // the log has the tool call before the request
+  const always = alwaysRules(subject);
   const fallback = decide(task.permission_default === 'allow' ? 'allow' : 'deny', ask);
   const opened = await openPermission(deps.sql, {
     taskId: task.id,
@@ -72,7 +89,8 @@ async function askPerson(asking: Asking, ask: PermissionAsk): Promise<Permission
     kind: ask.toolCall.kind === 'switch_mode' ? 'plan' : 'tool',
     title: titleOf(ask),
     toolCall: ask.toolCall,
-    options: shownOptions(ask),
+    options: shownOptions(ask.options, always),
+    always,
     timeoutS: task.permission_timeout_s ?? undefined,
     defaultOption: fallback.kind === 'selected' ? fallback.optionId : undefined,
   });
@@ -90,7 +108,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk): Promise<Permission
       'superseded',
       `task ${task.id}: a newer attempt has the turn or the answer to permission ${opened.id}`,
     );
-  const chosen = ask.options.find((option) => option.option_id === answer.chosen);
+  const chosen = agentsOption(ask.options, answer.chosen);
   if (chosen === undefined) return { kind: 'cancelled' };
   if (chosen.kind.startsWith('reject')) {
     const because = answer.answered_by === 'timeout' ? NO_ANSWER : 'Not allowed (the answer was no)';
@@ -108,12 +126,6 @@ async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<Per
     row = expired.permission; // the answer, if one came first
   }
   return row.state === 'answered' || row.state === 'expired' ? row : undefined;
-}
-
-/** Omits "always" if "once" is offered, because with some agents "always" affects later tasks (codex stores it in its home). */
-function shownOptions({ options }: PermissionAsk): readonly PermissionOption[] {
-  const once = options.some(({ kind }) => kind === 'allow_once');
-  return once ? options.filter(({ kind }) => kind !== 'allow_always') : options;
 }
 
 /** Returns the title, with the full command if the call has one, because a title alone may omit the important part. */

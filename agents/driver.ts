@@ -36,6 +36,8 @@ export interface PermissionAsk {
   readonly options: readonly PermissionOption[];
   /** SHA-256, hexadecimal. Equal for requests that ask for the same. */
   readonly hash: string;
+  /** The agent named more paths or contents than `toolCall` has. */
+  readonly isCut: boolean;
 }
 
 export type PermissionDecision =

@@ -41,6 +41,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   session_not_found: 404,
   change_not_found: 404,
   permission_not_found: 404,
+  rule_not_found: 404,
   permission_answered: 409,
   recording_not_found: 404,
   route_not_found: 404,

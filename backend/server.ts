@@ -31,6 +31,7 @@ import { healthRoutes } from './routes/health.ts';
 import { permissionRoutes } from './routes/permissions.ts';
 import { metricsRoute } from './routes/metrics.ts';
 import { projectRoutes } from './routes/projects.ts';
+import { ruleRoutes } from './routes/rules.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { taskRoutes } from './routes/tasks.ts';
 import { query } from './schemas.ts';
@@ -139,6 +140,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
         sessionRoutes,
         changeRoutes,
         permissionRoutes,
+        ruleRoutes,
         recordingRoutes,
         agentRoutes,
       ])

@@ -75,6 +75,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./definitions/answer.ts')).registerAnswer,
   },
   {
+    name: 'rules',
+    description: 'show, add or remove rules that answer permission requests before the policy of a task',
+    load: async () => (await import('./definitions/rules.ts')).registerRules,
+  },
+  {
     name: 'cancel',
     description: 'cancel a task; its edits so far are kept as a partial change',
     load: async () => (await import('./definitions/cancel.ts')).registerCancel,

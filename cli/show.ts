@@ -1,9 +1,11 @@
 /** `longhaul show`: everything about one task. */
 import { resolveTaskId } from '../client/task-ids.ts';
+import { listRules, type Rule } from '../client/permission-rules.ts';
 import { describe, historyKeptUntil, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../contract/task.ts';
 import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
+import { ruleLine } from './rules.ts';
 import { withLonghaul } from './longhaul.ts';
 import { changeText, isStopping, leftText, STATE_STYLES, timeText } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
@@ -14,22 +16,25 @@ export const showAction = (text: string, options: { json?: boolean }) =>
     withLonghaul(async ({ longhaul }) => {
       const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
       const attempts = await attemptsOf(longhaul, task.id);
+      const rules = await listRules(longhaul, { taskId: task.id });
       const shown = options.json
-        ? JSON.stringify({ ...task, attempts: attempts.list }, undefined, 2)
-        : taskText(task, { attempts, retentionDays: longhaul.historyRetentionDays }, painter(process.stdout));
+        ? JSON.stringify({ ...task, attempts: attempts.list, rules }, undefined, 2)
+        : taskText(task, { attempts, rules, retentionDays: longhaul.historyRetentionDays }, painter(process.stdout));
       process.stdout.write(`${shown}\n`);
     }),
   );
 
 interface Known {
   readonly attempts: Attempts;
+  /** Those that apply to it, in their order. */
+  readonly rules: readonly Rule[];
   readonly retentionDays: number | undefined;
 }
 
 const onTopOf = (before: TaskId | null): string =>
   before === null ? '' : `, on top of the change of task ${shortId(before)}`;
 
-function taskText(task: TaskDescription, { attempts, retentionDays }: Known, paint: Paint): string {
+function taskText(task: TaskDescription, { attempts, rules, retentionDays }: Known, paint: Paint): string {
   const state = paint(STATE_STYLES[task.state] ?? 'dim', harmless(task.state));
   const facts: [string, string | number | null][] = [
     ['task', task.id],
@@ -42,6 +47,7 @@ function taskText(task: TaskDescription, { attempts, retentionDays }: Known, pai
     ['mode', task.mode_id],
     ['thinking', task.thinking_option_id],
     ['policy', task.permission_policy],
+    ['rules', rules.map(ruleLine).join('\n')],
     ['project', task.project_path ?? task.project_name],
     ['session', task.session_id],
     ['created', timeText(task.created_at)],

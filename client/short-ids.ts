@@ -1,7 +1,7 @@
 /** Ids as people type them: whole, or the beginning as far as it is unique. */
 import { type IdCandidate, type IdKind, idsByPrefix } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
-import type { ChangeId, PermissionId, SessionId, TaskId } from '../contract/ids.ts';
+import type { ChangeId, PermissionId, RuleId, SessionId, TaskId } from '../contract/ids.ts';
 import { type ErrorCode, LonghaulError } from '../contract/errors.ts';
 
 const MIN_PREFIX = 4;
@@ -14,6 +14,7 @@ export interface IdOf {
   readonly session: SessionId;
   readonly change: ChangeId;
   readonly permission: PermissionId;
+  readonly rule: RuleId;
 }
 
 const MISSING: Record<IdKind, { readonly code: ErrorCode; readonly hint: string }> = {
@@ -21,6 +22,7 @@ const MISSING: Record<IdKind, { readonly code: ErrorCode; readonly hint: string 
   session: { code: 'session_not_found', hint: ' `longhaul ls --sessions` lists them.' },
   change: { code: 'change_not_found', hint: ' `longhaul ls --change pending` lists tasks with one.' },
   permission: { code: 'permission_not_found', hint: ' `longhaul prompts` lists those that wait.' },
+  rule: { code: 'rule_not_found', hint: ' `longhaul rules` lists them.' },
 };
 
 export const isUuid = (text: string): boolean => UUID.test(text.toLowerCase());

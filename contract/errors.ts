@@ -17,6 +17,7 @@ export const ERRORS = {
   task_not_found: { origin: 'caller', retryable: false },
   session_not_found: { origin: 'caller', retryable: false },
   permission_not_found: { origin: 'caller', retryable: false },
+  rule_not_found: { origin: 'caller', retryable: false },
   permission_answered: { origin: 'caller', retryable: false },
   change_not_found: { origin: 'caller', retryable: false },
   recording_not_found: { origin: 'caller', retryable: false },

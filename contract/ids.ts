@@ -8,6 +8,7 @@ export type ChatId = Id<'ChatId'>;
 export type MessageId = Id<'MessageId'>;
 export type ChangeId = Id<'ChangeId'>;
 export type PermissionId = Id<'PermissionId'>;
+export type RuleId = Id<'RuleId'>;
 /** The id that the agent gave to its own conversation. */
 export type AgentSessionId = Id<'AgentSessionId'>;
 

@@ -109,7 +109,7 @@ export interface PublishInput extends StepInput {
 /** The argument of the update `answerPermission`, and of the step that stores the answer. */
 export interface AnswerInput extends StepInput {
   readonly permissionId: PermissionId;
-  /** The id of an offered option, or `allow`, or `deny`. */
+  /** The id of an offered option, or `allow`, `deny`, `always`. */
   readonly answer: string;
   readonly message?: string;
 }

@@ -2,7 +2,45 @@ import type { ToolCall } from './vocabulary.ts';
 
 /** The whole command of a call that runs one, as one text. `undefined`: its input names none. */
 export function commandOf({ raw_input: input }: ToolCall): string | undefined {
-  const command = typeof input === 'object' && input !== null && 'command' in input ? input.command : undefined;
-  const text: unknown = Array.isArray(command) ? command.join(' ') : command;
-  return typeof text === 'string' && text !== '' ? text : undefined;
+  const { command, args } = fieldsOf(input);
+  const more: unknown[] = Array.isArray(args) ? args : [];
+  const text: unknown = Array.isArray(command) || more.length > 0 ? [command, more].flat().join(' ') : command;
+  return typeof command !== 'undefined' && typeof text === 'string' && text !== '' ? text : undefined;
 }
+
+const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
+  typeof input === 'object' && input !== null ? (input as Readonly<Record<string, unknown>>) : {};
+
+export type CommandToRun =
+  /** For a shell. */
+  | { readonly text: string }
+  /** A program and its arguments, without a shell. */
+  | { readonly argv: readonly string[] };
+
+const SHELL = /^(?:\/(?:usr\/)?bin\/)?(?:ba|z|da)?sh$/;
+
+/** What the call runs. Undefined: its input does not say so in a form that Longhaul knows. */
+export function commandToRun({ raw_input: input }: ToolCall): CommandToRun | undefined {
+  const { command, args } = fieldsOf(input);
+  if (typeof command === 'string' && (args === undefined || args === null)) return { text: command };
+  const argv: unknown[] = [command, args ?? []].flat();
+  if (!argv.every((word) => typeof word === 'string') || argv.length === 0) return undefined;
+  const [shell = '', option, text, ...rest] = argv;
+  const isScript = SHELL.test(shell) && (option === '-c' || option === '-lc') && rest.length === 0;
+  return isScript && text !== undefined ? { text } : { argv };
+}
+
+/** The folder in which the call runs, if its input names one. `environment`: it changes variables. */
+export function placeOf({ raw_input: input }: ToolCall): {
+  readonly folders: unknown[];
+  readonly environment: boolean;
+} {
+  const fields = fieldsOf(input);
+  const folders = FOLDERS.flatMap((name) =>
+    fields[name] === undefined || fields[name] === null ? [] : [fields[name]],
+  );
+  const environment = ['env', 'environment'].some((name) => Object.keys(fieldsOf(fields[name])).length > 0);
+  return { folders, environment };
+}
+
+const FOLDERS = ['cwd', 'workdir', 'working_directory', 'workingDirectory', 'directory', 'dir', 'dir_path'];

@@ -43,7 +43,7 @@ export async function getPermission(sql: Sql, id: PermissionId): Promise<Permiss
 
 export interface PermissionAnswer {
   readonly id: PermissionId;
-  /** The id of an offered option; or `allow`, `deny`: the first offered option that does so, once before always. */
+  /** The id of an offered option; or `allow`, `deny`, `always`: the first offered option that does so, once before always. */
   readonly answer: string;
   /** Stored with the answer. */
   readonly message?: string;
@@ -83,7 +83,7 @@ function notOffered({ options }: Permission, answer: string): LonghaulError {
   const offered = options.map(({ option_id: optionId, name }) => `${optionId} (${name})`).join(', ') || 'none';
   return new LonghaulError(
     'invalid_input',
-    `answer: expected allow, deny or one of the offered options ${offered}, found ${JSON.stringify(answer)}.`,
+    `answer: expected allow, deny, always or one of the offered options ${offered}, found ${JSON.stringify(answer)}.`,
   );
 }
 

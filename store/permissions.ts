@@ -6,10 +6,13 @@
  * Not covered: an attempt that ends between `delivered` and the agent's receipt; its successor's agent asks again.
  */
 import { randomUUID } from 'node:crypto';
-import type { PermissionId, SessionId, TaskId } from '../contract/ids.ts';
+import type { PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import { scopeOfOption } from '../contract/permission-answer.ts';
+import type { RuleMatch } from '../contract/permission-rules.ts';
 import type { PermissionOption, ToolCall } from '../contract/vocabulary.ts';
 import { appendKeyed } from './append-frames.ts';
 import type { Db, Sql, Tx } from './sql.ts';
+import { insertRule } from './permission-rules.ts';
 import { wellFormed, wellFormedText } from './well-formed.ts';
 
 export const PERMISSION_STATES = ['pending', 'answered', 'delivered', 'expired', 'cancelled', 'superseded'] as const;
@@ -26,6 +29,8 @@ export interface PermissionRequest {
   readonly title: string;
   readonly toolCall: ToolCall;
   readonly options: readonly PermissionOption[];
+  /** What the answer "always" makes rules of. */
+  readonly always?: readonly RuleMatch[] | undefined;
   /** Seconds until `defaultOption` answers. */
   readonly timeoutS?: number | undefined;
   readonly defaultOption?: string | undefined;
@@ -57,11 +62,12 @@ export async function openPermission(sql: Sql, request: PermissionRequest): Prom
     if (left) return { kind: 'found', id: left.id };
     await close(tx, { taskId, sessionId, state: 'superseded', before: attempt });
     const id = randomUUID() as PermissionId;
-    const { title, kind, options, toolCall, timeoutS, defaultOption } = request;
+    const { title, kind, options, always, toolCall, timeoutS, defaultOption } = request;
     await tx`
-      INSERT INTO permissions (id, task_id, session_id, attempt, request_hash, kind, title, options, tool_call, expires_at, default_option)
+      INSERT INTO permissions (id, task_id, session_id, attempt, request_hash, kind, title, options, tool_call, always, expires_at, default_option)
       VALUES (${id}, ${taskId}, ${sessionId}, ${attempt}, ${request.hash}, ${kind}, ${wellFormedText(title)},
               ${tx.json(wellFormed(options) as never)}, ${tx.json(wellFormed(toolCall) as never)},
+              ${always ? tx.json(wellFormed(always) as never) : null},
               clock_timestamp() + make_interval(secs => ${timeoutS ?? null}), ${defaultOption ?? null})`;
     await appendKeyed(tx, sessionId, [
       {
@@ -186,6 +192,7 @@ function settle(
              answered_by = ${by}, resolved_at = clock_timestamp(),
              answered_at = CASE WHEN ${chosen}::text IS NULL THEN NULL ELSE clock_timestamp() END
        WHERE id = ${id} RETURNING ${columns(tx)}`;
+    if (chosen !== null) await keepAlways(tx, row, chosen);
     const resolved = { type: 'permission_resolved', permission_id: id } as const;
     await appendKeyed(tx, row.session_id, [
       {
@@ -195,6 +202,32 @@ function settle(
       },
     ]);
     return { kind: 'answered', permission: now ?? row };
+  });
+}
+
+/** Makes the rules of the answer "always". */
+async function keepAlways(
+  tx: Tx,
+  { id, task_id: taskId, session_id: sessionId }: PermissionRow,
+  optionId: string,
+): Promise<void> {
+  const scope = scopeOfOption(optionId);
+  if (scope === undefined) return;
+  const [row] = await tx<{ always: unknown; project_id: ProjectId | null }[]>`
+    SELECT p.always, t.project_id FROM permissions p JOIN tasks t ON t.id = p.task_id WHERE p.id = ${id} AND t.id = ${taskId}`;
+  if (!row || (scope === 'project' && row.project_id === null)) return;
+  const place = scope === 'session' || row.project_id === null ? { sessionId } : { projectId: row.project_id };
+  for (const match of matchesIn(row.always)) await insertRule(tx, { place, effect: 'allow', match, permissionId: id });
+}
+
+/** Any JSON: other programs may write rows. A rule without a path and a command would allow everything. */
+function matchesIn(always: unknown): RuleMatch[] {
+  const list: unknown[] = Array.isArray(always) ? always : [];
+  return list.flatMap((one) => {
+    const { tool_kind, path_glob, command_pattern } = (one ?? {}) as Partial<Record<keyof RuleMatch, unknown>>;
+    const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+    const match = { tool_kind: text(tool_kind), path_glob: text(path_glob), command_pattern: text(command_pattern) };
+    return match.path_glob === null && match.command_pattern === null ? [] : [match];
   });
 }
 

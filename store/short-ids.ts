@@ -8,6 +8,7 @@ const SOURCES = {
   session: (db: Db) => db`SELECT id, created_at AS at, left(name, 200) AS label FROM sessions`,
   change: (db: Db) => db`SELECT id, created_at AS at, concat_ws(' · ', state, file_path) AS label FROM pending_changes`,
   permission: (db: Db) => db`SELECT id, requested_at AS at, state AS label FROM permissions`,
+  rule: (db: Db) => db`SELECT id, created_at AS at, effect AS label FROM permission_rules`,
 };
 /** Of a change, or of a permission request. */
 export async function taskOf(db: Db, kind: 'change' | 'permission', id: string): Promise<TaskId | undefined> {

@@ -109,7 +109,12 @@ export class Conversation implements LinkHandlers {
     const toolCall = this.#ledger.find(params['toolCall']);
     const options = readPermissionOptions(params['options']);
     const asked = isObject(params['toolCall']) ? params['toolCall'] : {};
-    const ask: PermissionAsk = { toolCall, options, hash: requestHash(toolCall, asked, options) };
+    const ask: PermissionAsk = {
+      toolCall,
+      options,
+      hash: requestHash(toolCall, asked, options),
+      isCut: this.#ledger.isCut(toolCall),
+    };
     if (signal.aborted) return undefined;
     this.pendingAsks += 1;
     // A stop answers open requests with `cancelled`, as ACP requires. The answer follows session/cancel, because otherwise

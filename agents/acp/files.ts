@@ -22,11 +22,14 @@ function notFound(path: string): RequestError {
 
 const refused = (why: string): RequestError => new RequestError(-32602, `Refused: ${why}`);
 
-function assertInside(root: string, real: string, asked: string): void {
+/** Relative to `root`. Undefined: it is outside. */
+function innerPath(root: string, real: string): string | undefined {
   const inner = relative(root, real);
-  if (inner === '..' || inner.startsWith(`..${sep}`) || isAbsolute(inner)) {
-    throw refused(`${asked} is outside of the worktree ${root}`);
-  }
+  return inner === '..' || inner.startsWith(`..${sep}`) || isAbsolute(inner) ? undefined : inner;
+}
+
+function assertInside(root: string, real: string, asked: string): void {
+  if (innerPath(root, real) === undefined) throw refused(`${asked} is outside of the worktree ${root}`);
 }
 
 /** Real path of the deepest part that exists, and the names below it that do not. */
@@ -40,6 +43,18 @@ async function realTarget(path: string): Promise<{ real: string; missing: string
       missing.unshift(basename(at));
     }
   }
+}
+
+/**
+ * Returns the real path, relative to the worktree, of a path that may not exist yet. Undefined: it is outside, it belongs to git,
+ * or it has a part `..`, whose meaning depends on links.
+ */
+export async function pathInside(root: string, asked: string): Promise<string | undefined> {
+  if (asked === '' || asked.includes('\0') || asked.split(sep).includes('..')) return undefined;
+  const target = await realTarget(resolve(root, asked)).catch(() => undefined);
+  const inner = target && innerPath(root, join(target.real, ...target.missing));
+  const isGit = inner?.split(sep).some((name) => name.toLowerCase() === '.git');
+  return inner === undefined || isGit ? undefined : inner;
 }
 
 export interface WorktreeFiles {

@@ -112,7 +112,7 @@ function merge(known: ToolCall | undefined, id: string, update: JsonObject): Too
   const { content, locations, status, rawInput, rawOutput } = update;
   const input = rawInput === undefined || rawInput === null ? known?.raw_input : cleanJson(rawInput);
   const output = rawOutput === undefined || rawOutput === null ? known?.raw_output : cleanJson(rawOutput);
-  return fitCall({
+  return {
     tool_call_id: id,
     title: text(update['title']) ?? known?.title ?? text(update['name']) ?? 'Tool call',
     kind: text(update['kind']) ?? known?.kind ?? 'other',
@@ -121,20 +121,27 @@ function merge(known: ToolCall | undefined, id: string, update: JsonObject): Too
     content: Array.isArray(content) ? content.map(contentOf) : (known?.content ?? []),
     ...(input === undefined ? {} : { raw_input: input }),
     ...(output === undefined ? {} : { raw_output: output }),
-  });
+  };
 }
+
+const isShorter = (cut: ToolCall, whole: ToolCall): boolean =>
+  cut.locations.length < whole.locations.length || cut.content.length < whole.content.length;
 
 /** The tool calls of one agent session. */
 export class ToolCallLedger {
   readonly #calls = new Map<string, ToolCall>();
   /** Ids of calls that were open when a turn began or were opened since. */
   readonly #open = new Set<string>();
+  /** Ids of calls whose lists of paths or contents were cut. */
+  readonly #cut = new Set<string>();
 
   /** Returns the whole call after this `tool_call` or `tool_call_update`. Undefined: the update names no id. */
   update(update: JsonObject, replayed = false): ToolCall | undefined {
     const id = head(text(update['toolCallId']) ?? '', 200);
     if (id === '') return undefined;
-    const call = merge(this.#calls.get(id), id, update);
+    const whole = merge(this.#calls.get(id), id, update);
+    const call = fitCall(whole);
+    if (isShorter(call, whole)) this.#cut.add(id);
     this.#calls.delete(id); // to the end of the map's order: the newest
     this.#calls.set(id, call);
     if (isFinished(call)) this.#open.delete(id);
@@ -147,7 +154,12 @@ export class ToolCallLedger {
   find(asked: unknown): ToolCall {
     const update = isObject(asked) ? asked : {};
     const id = head(text(update['toolCallId']) ?? '', 200);
-    return this.#calls.get(id) ?? merge(undefined, id, update);
+    return this.#calls.get(id) ?? fitCall(merge(undefined, id, update));
+  }
+
+  /** Whether the call names more paths or contents than `find` returns. */
+  isCut(call: ToolCall): boolean {
+    return this.#cut.has(call.tool_call_id) || !this.#calls.has(call.tool_call_id);
   }
 
   /** The newest call that is open. */
@@ -171,6 +183,7 @@ export class ToolCallLedger {
       if (!isFinished(call) && this.#calls.size <= KEPT) continue;
       this.#calls.delete(id);
       this.#open.delete(id);
+      this.#cut.delete(id);
     }
   }
 }

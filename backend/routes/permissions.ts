@@ -74,7 +74,7 @@ export function permissionRoutes(api: Api, { longhaul }: RouteDeps): void {
     tags,
     params: idParams,
     body: z.strictObject({
-      answer: text(200).describe('The id of an offered option, or allow, or deny.'),
+      answer: text(200).describe('The id of an offered option, or allow, deny or always.'),
       message: text(10_000).optional().describe('Stored with the answer.'),
     }),
     response: { 200: permission, ...problems('missing', 'conflict', 'body') },

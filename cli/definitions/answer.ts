@@ -7,7 +7,7 @@ export function registerAnswer(program: Command): void {
   const command = program
     .command('answer')
     .argument('<permission>', 'id, or the beginning of one: `longhaul prompts` lists them')
-    .argument('<answer>', 'allow, deny, the number of an offered option, or its id')
+    .argument('<answer>', 'allow, deny, always, the number of an offered option, or its id')
     .option('--message <text>', 'stored with the answer')
     .option('--json', 'for programs')
     .action(lazily(async () => (await import('../answer.ts')).answerAction));

@@ -37,9 +37,11 @@ async function expired(options: readonly PermissionOption[], byDefault: 'allow' 
     permission_policy: 'ask',
     permission_timeout_s: 1,
     permission_default: byDefault,
+    worktree_path: '/tmp/worktrees/none',
+    base_commit: 'base',
   } as TurnTask;
   const answer = permissionAnswers({
-    deps: { sql, answers: new AnswerWatch(sql) },
+    deps: { sql, answers: new AnswerWatch(sql), worktreesDir: '/tmp/worktrees' },
     task,
     taken: { kind: 'taken', ...of, token: TOKEN, attempt: 1 } as never,
     stream: { flush: async () => undefined },
@@ -48,7 +50,7 @@ async function expired(options: readonly PermissionOption[], byDefault: 'allow' 
     enter: () => undefined,
   });
   const toolCall = { tool_call_id: 'c', title: 'Remove it', kind: 'execute', status: 'pending', locations: [], content: [] } as const; // prettier-ignore
-  const decision = await answer({ toolCall, options, hash: 'h' });
+  const decision = await answer({ toolCall, options, hash: 'h', isCut: false });
   const frames = await sql<object[]>`SELECT type FROM frames WHERE session_id = ${of.sessionId} ORDER BY seq`;
   return {
     decision,

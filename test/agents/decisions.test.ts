@@ -101,6 +101,7 @@ const askOf = (...kinds: PermissionOption['kind'][]): PermissionAsk => ({
   toolCall: snapshot({}),
   options: kinds.map(option),
   hash: '',
+  isCut: false,
 });
 
 test.each([

@@ -40,6 +40,7 @@ test('it lists every operation with its possible problems', () => {
       'get /api/permissions',
       'get /api/permissions/{id}',
       'get /api/projects',
+      'get /api/rules',
       'get /api/sessions',
       'get /api/sessions/{id}',
       'get /api/sessions/{id}/frames',
@@ -49,9 +50,11 @@ test('it lists every operation with its possible problems', () => {
       'get /healthz',
       'get /metrics',
       'get /readyz',
+      'delete /api/rules/{id}',
       'delete /api/tasks/{id}',
       'post /api/permissions/{id}/answer',
       'post /api/projects',
+      'post /api/rules',
       'post /api/tasks',
       'post /api/tasks/{id}/cancel',
       'post /api/tasks/{id}/retry',
@@ -72,6 +75,7 @@ test('it lists every operation with its possible problems', () => {
   }
   expect(Object.keys(components.schemas).filter((name) => name.endsWith('Input'))).toEqual([
     'NewProjectInput',
+    'NewPermissionRuleInput',
     'NewTaskInput',
   ]);
   expect(document['info']).toMatchObject({ title: 'Longhaul', version: packageVersion() });
@@ -85,6 +89,7 @@ test('each operation has a unique, stable name', () => {
   );
   // Generated clients call their functions so: added to, never renamed.
   expect(Object.fromEntries(names)).toEqual({
+    'delete /api/rules/{id}': 'removePermissionRule',
     'delete /api/tasks/{id}': 'removeTask',
     'get /api/agents': 'listAgents',
     'get /api/changes': 'listChanges',
@@ -93,6 +98,7 @@ test('each operation has a unique, stable name', () => {
     'get /api/permissions': 'listPermissions',
     'get /api/permissions/{id}': 'getPermission',
     'get /api/projects': 'listProjects',
+    'get /api/rules': 'listPermissionRules',
     'get /api/sessions': 'listSessions',
     'get /api/sessions/{id}': 'getSession',
     'get /api/sessions/{id}/frames': 'followFrames',
@@ -104,6 +110,7 @@ test('each operation has a unique, stable name', () => {
     'get /readyz': 'getReadiness',
     'post /api/permissions/{id}/answer': 'answerPermission',
     'post /api/projects': 'addProject',
+    'post /api/rules': 'addPermissionRule',
     'post /api/tasks': 'createTask',
     'post /api/tasks/{id}/cancel': 'cancelTask',
     'post /api/tasks/{id}/retry': 'retryTask',
@@ -117,7 +124,7 @@ test('a body is required where a request without one is refused, and only there'
       requestBody ? [{ path, required: requestBody.required }] : [],
     ),
   );
-  expect(bodies).toHaveLength(4);
+  expect(bodies).toHaveLength(5);
   for (const { path, required } of bodies) {
     const { status } = await server.post(path.replace('{id}', '00000000-0000-4000-8000-000000000000'));
     expect([path, required]).toEqual([path, status === 400]);

@@ -15,6 +15,7 @@ afterAll(() => server.close());
 const BODIES: Readonly<Record<string, object>> = {
   '/api/tasks': { session_id: randomUUID(), agent: 'demo', input: 'x' },
   '/api/projects': { path: '/' },
+  '/api/rules': { session_id: randomUUID(), effect: 'allow', tool_kind: 'read' },
   '/api/permissions/{id}/answer': { answer: '1' },
 };
 

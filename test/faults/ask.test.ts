@@ -30,7 +30,8 @@ test('allowed: the agent continues, and the log has request and answer', async (
   const task = await asking();
   const asked = await waiting(task);
   expect(asked).toMatchObject({ kind: 'tool', title: expect.stringContaining('b.txt') as string, expires_at: null });
-  expect(asked.options.map(({ kind }) => kind)).toEqual(['reject_once', 'allow_once']); // no "always" beside a "once"
+  // The agent's "always" is not among them, because "once" is.
+  expect(asked.options.map(({ option_id: id }) => id)).toEqual(['o2', 'o3', 'longhaul:always:session', 'longhaul:always:project']); // prettier-ignore
   await lab.untilPhase(task, 'waiting_permission');
   await answer(asked, 'allow');
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });

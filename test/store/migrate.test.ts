@@ -41,6 +41,7 @@ test('an empty database gets every table, once', async () => {
     'idempotency_keys',
     'messages',
     'pending_changes',
+    'permission_rules',
     'permissions',
     'projects',
     'recordings',

@@ -1,0 +1,62 @@
+/**
+ * The answer "always": rules that Longhaul keeps for the session or the project. The agent gets its own "allow once", because
+ * with some agents "always" affects later tasks (codex stores it in its home) and no user of Longhaul would see it.
+ */
+import { head } from '../contract/cut-text.ts';
+import { ALWAYS_SCOPES, alwaysOption, isAlwaysOption, scopeOfOption } from '../contract/permission-answer.ts';
+import type { RuleMatch, RuleSubject } from '../contract/permission-rules.ts';
+import { commandPattern, patternOf } from '../contract/shell-words.ts';
+import type { PermissionOption } from '../contract/vocabulary.ts';
+import { globOf } from '../contract/wildcards.ts';
+
+const NAME_LIMIT = 160;
+
+/** The rules that allow the same again, and nothing else. Undefined: no rule can say it. */
+export function alwaysRules({ tool_kind, parts, text }: RuleSubject): RuleMatch[] | undefined {
+  const rules = new Map<string, RuleMatch>();
+  for (const part of parts) {
+    if (part.type === 'other') return undefined;
+    const said = part.type === 'path' ? pathRule(part.inside) : commandRule(part.words, text);
+    if (said === undefined) return undefined;
+    rules.set(said, {
+      tool_kind,
+      path_glob: part.type === 'path' ? said : null,
+      command_pattern: part.type === 'path' ? null : said,
+    });
+  }
+  return rules.size > 0 ? [...rules.values()] : undefined;
+}
+
+const pathRule = (inside: string | undefined): string | undefined =>
+  inside === undefined || inside === '' ? undefined : globOf(inside);
+
+/** A text that is no pattern matches equal text only. */
+const commandRule = (words: readonly string[] | undefined, text: string | undefined): string | undefined =>
+  words ? patternOf(words) : text !== undefined && commandPattern(text) === undefined ? text : undefined;
+
+/**
+ * The options that a person sees: the agent's without its "always" if it offers "once", and ours if `rules` can say what is
+ * asked for.
+ */
+export function shownOptions(
+  options: readonly PermissionOption[],
+  rules: readonly RuleMatch[] | undefined,
+): readonly PermissionOption[] {
+  const once = options.some(({ kind }) => kind === 'allow_once');
+  if (!once || options.some(({ option_id: id }) => isAlwaysOption(id))) return options;
+  const agents = options.filter(({ kind }) => kind !== 'allow_always');
+  if (!rules) return agents;
+  const what = rules.map((rule) => rule.path_glob ?? rule.command_pattern ?? '').join(' · ');
+  const ours = ALWAYS_SCOPES.map((scope) => ({
+    option_id: alwaysOption(scope),
+    name: head(`Allow always in this ${scope}: ${what}`.replaceAll(/\s+/g, ' '), NAME_LIMIT),
+    kind: 'allow_always' as const,
+  }));
+  return [...agents, ...ours];
+}
+
+/** The agent's option for an answer. Undefined: the agent does not offer it. */
+export function agentsOption(options: readonly PermissionOption[], chosen: string): PermissionOption | undefined {
+  const own = options.find((option) => option.option_id === chosen);
+  return own ?? (scopeOfOption(chosen) ? options.find(({ kind }) => kind === 'allow_once') : undefined);
+}

@@ -1,0 +1,56 @@
+/** What a permission request asks for, as rules compare it: commands, and paths by their real place. */
+import { commandOf, commandToRun, placeOf } from '../contract/tool-command.ts';
+import type { RulePart, RuleSubject } from '../contract/permission-rules.ts';
+import { plainCommands } from '../contract/shell-words.ts';
+import { pathInside } from './acp/files.ts';
+import type { PermissionAsk } from './driver.ts';
+
+/** Kinds of tool calls whose paths say all that they do. */
+const FILE_KINDS = ['read', 'edit', 'delete', 'move', 'search'];
+
+/** `root`: the real path of the task's folder, in which the agent runs. */
+export async function subjectOf(ask: PermissionAsk, root: string): Promise<RuleSubject> {
+  const { kind } = ask.toolCall;
+  const paths = await pathsOf(ask, root);
+  if (kind === 'execute') {
+    const parts = await commandParts(ask, root);
+    return { tool_kind: kind, parts, besides: paths, text: await exactText(ask, root) };
+  }
+  if (!FILE_KINDS.includes(kind)) return { tool_kind: kind, parts: [{ type: 'other' }], besides: paths };
+  const unknown: RulePart[] = ask.isCut || paths.length === 0 ? [{ type: 'other' }] : [];
+  return { tool_kind: kind, parts: [...paths, ...unknown], besides: [] };
+}
+
+async function pathsOf({ toolCall }: PermissionAsk, root: string): Promise<RulePart[]> {
+  const edited = toolCall.content.flatMap((one) => (one.type === 'diff' ? [one.path] : []));
+  const named = new Set([...toolCall.locations.map(({ path }) => path), ...edited]);
+  return Promise.all(
+    [...named].map(async (path) => ({ type: 'path' as const, named: path, inside: await pathInside(root, path) })),
+  );
+}
+
+/** One for each command. One without words if the call does not show which programs run. */
+async function commandParts({ toolCall }: PermissionAsk, root: string): Promise<RulePart[]> {
+  const run = commandToRun(toolCall);
+  // Some agents show the command in the title only. It forbids, but it allows nothing, because a title is any text.
+  if (!run) return [{ type: 'command', text: commandOf(toolCall) ?? toolCall.title }];
+  const text = 'text' in run ? run.text : run.argv.join(' ');
+  const isUsual = await runsAsUsual(toolCall, root);
+  const commands = 'text' in run ? plainCommands(run.text) : [run.argv];
+  if (!isUsual || !commands) return [{ type: 'command', text }];
+  return commands.map((words) => ({ type: 'command', text: words.join(' '), words }));
+}
+
+/** Whether the command runs in the task's folder, with the agent's variables. */
+async function runsAsUsual(toolCall: PermissionAsk['toolCall'], root: string): Promise<boolean> {
+  const { folders, environment } = placeOf(toolCall);
+  const inside = await Promise.all(
+    folders.map(async (one) => (typeof one === 'string' ? pathInside(root, one || '.') : undefined)),
+  );
+  return !environment && !inside.includes(undefined);
+}
+
+async function exactText({ toolCall }: PermissionAsk, root: string): Promise<string | undefined> {
+  const run = commandToRun(toolCall);
+  return run && 'text' in run && (await runsAsUsual(toolCall, root)) ? run.text : undefined;
+}

@@ -1,0 +1,76 @@
+/** Texts and paths with wildcards. The cost is at most the length of the text times the length of the pattern. */
+
+/** A character as it is, `any`: one character, `many`: any number of characters. */
+export type Token = { readonly char: string } | 'any' | 'many';
+
+export const literally = (text: string): Token[] => Array.from(text, (char) => ({ char }));
+
+export function matchesTokens(tokens: readonly Token[], text: string): boolean {
+  const chars = Array.from(text);
+  return matches(tokens, chars, {
+    isMany: (token) => token === 'many',
+    fits: (token, char) => token === 'any' || (typeof token === 'object' && token.char === char),
+  });
+}
+
+/** The parts of a path between its slashes; `deep`: any number of parts. */
+type Part = 'deep' | readonly Token[];
+
+/**
+ * Returns whether the path, relative and with slashes, matches the glob: `*` and `?` within a name, `**` for any number of
+ * folders; a glob that ends in a slash means all that is below. A backslash takes the next character as it is.
+ */
+export function matchesGlob(glob: string, path: string): boolean {
+  const parts = (glob.endsWith('/') ? `${glob}**` : glob).split('/').map(partOf);
+  return matches(parts, path.split('/'), {
+    isMany: (part) => part === 'deep',
+    fits: (part, name) => part !== 'deep' && matchesTokens(part, name),
+  });
+}
+
+function partOf(text: string): Part {
+  if (text === '**') return 'deep';
+  const tokens: Token[] = [];
+  const chars = Array.from(text);
+  for (let at = 0; at < chars.length; at += 1) {
+    const char = chars[at] ?? '';
+    if (char === '\\' && at + 1 < chars.length) {
+      at += 1;
+      tokens.push({ char: chars[at] ?? '' });
+    } else tokens.push(char === '*' ? 'many' : char === '?' ? 'any' : { char });
+  }
+  return tokens;
+}
+
+/** The glob that matches this path only. */
+export const globOf = (path: string): string => path.replaceAll(/[\\*?]/g, String.raw`\$&`);
+
+interface Comparison<Pattern, Item> {
+  readonly isMany: (part: Pattern) => boolean;
+  readonly fits: (part: Pattern, item: Item) => boolean;
+}
+
+/** After a mismatch the last `many` takes one item more, so no combination is tried twice. */
+function matches<Pattern, Item>(
+  pattern: readonly Pattern[],
+  items: readonly Item[],
+  { isMany, fits }: Comparison<Pattern, Item>,
+): boolean {
+  let at = 0;
+  let many: { readonly at: number; taken: number } | undefined;
+  for (let item = 0; item < items.length;) {
+    const part = pattern[at];
+    if (part !== undefined && isMany(part)) {
+      many = { at, taken: item };
+      at += 1;
+    } else if (part !== undefined && fits(part, items[item] as Item)) {
+      at += 1;
+      item += 1;
+    } else if (many) {
+      many.taken += 1;
+      item = many.taken;
+      at = many.at + 1;
+    } else return false;
+  }
+  return pattern.slice(at).every(isMany);
+}
