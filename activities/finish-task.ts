@@ -1,6 +1,6 @@
 /**
- * Step 7, finish: writes the row's final state, and the message's if the turn did not finish it. A trigger refuses any later
- * change. A second run returns what the first run wrote.
+ * Step 7, finish: writes the row's final state, and the message's if the turn did not finish it. A trigger refuses any
+ * later change. A second run returns the result of the first run.
  */
 import { Context } from '@temporalio/activity';
 import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';

@@ -1,9 +1,9 @@
 /**
- * Starts an agent and opens the session to prompt: the turn's own agent session if an earlier attempt has left one, else the
- * conversation that the session's earlier tasks had with this agent, else a new session.
+ * Starts an agent and opens the session to prompt: the turn's own agent session if an earlier attempt has left one, else
+ * the conversation that the session's earlier tasks had with this agent, else a new session.
  *
- * Must never happen: a prompt for an agent that does not know its own edits in the worktree, or that knows edits which the
- * worktree lost because it was made anew; a change from one conversation to another without a warning.
+ * Must never happen: a prompt for an agent that does not know its own edits in the worktree, or that knows edits which
+ * the worktree lost because it was created again; a change from one conversation to another without a warning.
  */
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
 import type { AgentLaunch } from '../agents/launch/launch.ts';
@@ -84,8 +84,9 @@ async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentIn
 }
 
 /**
- * Loads the conversation of the session's earlier tasks. If the agent cannot load it, a new conversation begins, because the
- * agent would fail at each later task. It begins in the same process if that is alive, because some agents start slowly.
+ * Loads the conversation of the session's earlier tasks. If the agent cannot load it, a new conversation begins, because
+ * the agent would fail at each later task. It begins in the same process if that is alive, because some agents start
+ * slowly.
  */
 async function continueConversation(start: AgentStart, conversation: AgentSessionId): Promise<AgentInSession> {
   let agent = await openAgent(start);

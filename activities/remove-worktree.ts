@@ -1,6 +1,6 @@
 /**
- * Step 6, remove worktree: the workflow schedules it only after the worktree's files are stored as a commit. A failure here
- * never fails the task, because `longhaul gc` finds the folder by its path.
+ * Step 6, remove worktree: the workflow schedules it only after the worktree's files are stored as a commit. A failure
+ * here never fails the task, because `longhaul gc` finds the folder by its path.
  */
 import { findTaskToClean, type TaskToClean } from '../store/task-worktrees.ts';
 import { enterCleaning } from '../store/tasks.ts';
@@ -15,7 +15,7 @@ export function makeRemoveWorktree(deps: StepDeps) {
   return async function removeWorktree({ taskId }: StepInput): Promise<RemovedWorktree> {
     await enterCleaning(sql, taskId);
     const place = await findTaskToClean(sql, taskId);
-    // The record names the task of a worktree, because the session's next task may have one at the same path by now.
+    // The record names the task of a worktree, because the session's next task may already have one at the same path.
     const worktreePath = (await worktrees.findOwned(taskId))?.worktreePath ?? unrecorded(place, worktrees);
     if (!worktreePath) {
       const sessionId = place?.session_id;

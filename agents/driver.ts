@@ -69,7 +69,7 @@ export interface OpenAgent {
   onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
 }
 
-/** What the person chose. `undefined`: the agent's default. */
+/** The user's choices. `undefined`: the agent's default. */
 export interface SessionChoices {
   readonly model?: string;
   readonly modeId?: string;

@@ -1,9 +1,9 @@
 /**
- * Reads from an agent's words when a provider's usage limit is lifted. Pure: it maps words, the current time and a zone to a
- * time.
+ * Reads from an agent's words when a provider's usage limit is lifted. Pure: it maps words, the current time and a zone
+ * to a time.
  *
- * Must never happen: a time that the words do not contain. It reads only forms that agents and providers are known to use,
- * the most exact first. If a form occurs with two different times, it returns none.
+ * Must never happen: a time that the words do not contain. It reads only forms that agents and providers are known to
+ * use, the most exact first. If a form occurs with two different times, it returns none.
  */
 export interface Said {
   /** All text of the failure: sentences, JSON, headers. */
@@ -22,7 +22,10 @@ const DAY = 24 * HOUR;
 
 /** Length that is read. A long text, such as a whole page, has the time near its beginning, if at all. */
 const READ_CHARS = 20_000;
-/** A wall-clock time that is past by up to this is taken as it is, because the words were written before they are read. */
+/**
+ * A wall-clock time that is past by at most this is not moved to the next day, because the words were written before they
+ * are read.
+ */
 const JUST_PAST = 15 * MINUTE;
 /** Two times this close are one time, written with more or fewer digits. */
 const SAME = 2 * MINUTE;
@@ -79,7 +82,8 @@ const durations: Form = ({ words, now }) =>
     if (soon !== undefined) return now.getTime() + MINUTE;
     const read = groupsOf(PART, parts).map(({ count, unit = '' }) => [Number(count), unit.toLowerCase()] as const);
     const total = read.reduce((sum, [count, unit]) => sum + count * (UNITS[unit] ?? 0), 0);
-    // Without seconds the duration was cut to whole minutes. One is added, because to wake too early would cost one more wait.
+    // Without seconds the duration was cut to whole minutes. One is added, because to wake too early would cost one more
+    // wait.
     return now.getTime() + total + (read.some(([, unit]) => unit === 's') ? 0 : MINUTE);
   });
 
@@ -153,7 +157,10 @@ function partsIn(zone: string, instant: number): WallClock {
   return [part('year'), part('month') - 1, part('day'), part('hour'), part('minute')];
 }
 
-/** Daylight saving makes two instants of some wall-clock times: one of them is returned. For a time that it skips, one near it. */
+/**
+ * Daylight saving makes two instants of some wall-clock times: one of them is returned. For a time that it skips, one
+ * near it.
+ */
 function instantOf(wall: WallClock, zone: string): number {
   const asUtc = Date.UTC(...wall);
   const offsetAt = (instant: number): number =>

@@ -16,7 +16,7 @@ export function resumePrompt(input: string, cutOff: readonly string[] = []): str
   return `${NOTICE}${warning} ${THE_TASK}${input}`;
 }
 
-/** The task's own words in a prompt made by `resumePrompt`; any other prompt as it is. */
+/** The task's own words in a prompt made by `resumePrompt`; any other prompt is returned unchanged. */
 export function promptWithoutNotice(prompt: string): string {
   return prompt.startsWith(NOTICE) ? prompt.slice(prompt.indexOf(THE_TASK) + THE_TASK.length) : prompt;
 }

@@ -1,15 +1,16 @@
 /**
- * Limits how many agents run at once on this host. A slot is an empty file in the home, one for each turn, so that all workers
- * of the home count together. The file's name contains the task, the attempt, and the process that holds the slot.
+ * Limits how many agents run at once on this host. A slot is an empty file in the home, one for each turn, so that all
+ * workers of the home count together. The file's name contains the task, the attempt, and the process that holds the
+ * slot.
  *
- * Must never happen: more turns hold a slot than there are slots, also while several workers ask; a slot outlives its worker
- * permanently. A worker creates its file before it counts, so of two workers that ask for the last slot at least one sees the
- * other. If the result is ambiguous, the worker retries under a lock. A dead worker's agents may still run: its slot counts
- * until they are ended. Only a newer attempt at the same task takes such a slot over at once, because it ends the agents
- * itself. No two slots ever have the same name, so that the release of one cannot remove another.
+ * Must never happen: more turns hold a slot than there are slots, also while several workers ask; a slot outlives its
+ * worker permanently. A worker creates its file before it counts, so of two workers that ask for the last slot at least
+ * one sees the other. If the result is ambiguous, the worker retries under a lock. A dead worker's agents may still run:
+ * its slot counts until they are ended. Only a newer attempt at the same task takes such a slot over at once, because it
+ * ends the agents itself. No two slots ever have the same name, so that the release of one cannot remove another.
  *
- * Not covered: workers in separate containers, which cannot see each other's processes. A worker takes a slot from another
- * container for that of a dead worker.
+ * Not covered: workers in separate containers, which cannot see each other's processes. A worker takes a slot from
+ * another container for that of a dead worker.
  *
  * The few file operations are synchronous: in the usual case, one worker, they take some 0.2 ms for a turn.
  */
@@ -81,8 +82,8 @@ export class AgentSlots {
   }
 
   /**
-   * Whether a turn that begins now would get a slot. A single worker need not ask: Temporal gives it no more steps at once
-   * than there are slots.
+   * Whether a turn that begins now would get a slot. A single worker need not ask: Temporal gives it no more steps at
+   * once than there are slots.
    */
   isOneFree(): boolean {
     this.#closed.signal.throwIfAborted();
@@ -110,7 +111,10 @@ export class AgentSlots {
     for (const { name } of staleSlots(this.#options.folder)) await freeStaleSlot(this.#options, name);
   }
 
-  /** From now on this worker gives no slot: waiting and later callers fail with `worker_lost`. Running turns keep their slots. */
+  /**
+   * From now on this worker gives no slot: waiting and later callers fail with `worker_lost`. Running turns keep their
+   * slots.
+   */
   close(): void {
     const message = 'this worker is exiting and begins no more turns; the next worker runs the task';
     this.#closed.abort(new LonghaulError('worker_lost', message));
@@ -161,7 +165,8 @@ export class AgentSlots {
     try {
       this.#remove(name);
     } catch {
-      // `slotsIn` no longer counts the slot as alive. The next worker that counts removes it, or reports the folder's error.
+      // `slotsIn` no longer counts the slot as alive. The next worker that counts removes it, or reports the folder's
+      // error.
     }
     this.#options.onUse?.(this.#mine.size);
     this.#released.abort();
@@ -197,7 +202,10 @@ function holderOf(name: string): ProcessIdentity | undefined {
 /** Slots of dead workers. The next worker that counts removes them. */
 export const staleSlots = (folder: string): SlotFile[] => slotsIn(folder).filter((slot) => !slot.isAlive);
 
-/** Ends what is left of the slot's agent and frees the slot. Does nothing if another process has freed it or taken it over. */
+/**
+ * Ends the remaining processes of the slot's agent and frees the slot. Does nothing if another process has freed it or
+ * taken it over.
+ */
 export async function freeStaleSlot(
   options: Pick<SlotsOptions, 'home' | 'folder' | 'exclusively'>,
   name: string,

@@ -1,9 +1,9 @@
 /**
- * Access to the backend: every request needs the token, except for routes that are declared `open`. A path that no route serves needs it,
- * too, so that no spelling of a path avoids the check.
+ * Access to the backend: every request needs the token, except for routes that are declared `open`. A path that no route
+ * serves needs it, too, so that no spelling of a path avoids the check.
  *
- * A browser lets foreign pages in: such a page may send requests here, and with DNS rebinding under a name of its own. So Host must be
- * a name of this backend, and so must Origin if there is one.
+ * A browser lets foreign pages in: such a page may send requests here, and with DNS rebinding under a name of its own. So
+ * Host must be a name of this backend, and so must Origin if there is one.
  *
  * Not covered: TLS (a proxy adds it), and other users who can read the token file.
  */
@@ -75,8 +75,9 @@ function refuseConnection(reply: FastifyReply): FastifyReply {
 
 /**
  * Whether a request may name that host, by the address of ours at which it has arrived. A name must be known, because
- * the owner of another name can point it anywhere in DNS. An address must be the one at which the request arrived, because a foreign page
- * has an address, too. Behind a NAT or a published port of a container that is another one: LONGHAUL_ALLOWED_HOSTS.
+ * the owner of another name can point it anywhere in DNS. An address must be the one at which the request arrived,
+ * because a foreign page has an address, too. Behind a NAT or a published port of a container that is another one:
+ * LONGHAUL_ALLOWED_HOSTS.
  */
 export function hostRule({
   listenHost,
@@ -137,7 +138,7 @@ function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogi
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** Nothing but scheme, name and port: what is in front of an `@`, for one, would be taken for something else. */
+/** Only scheme, name and port are allowed: a part before an `@`, for example, would be misread. */
 const PLAIN = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?$/i;
 
 /** Without port and brackets, in lower case. */

@@ -2,11 +2,11 @@
  * The limit of connections. Each one is a file descriptor, and Postgres, Temporal, git and the log need some,
  * too: the backend must never run out of them.
  *
- * A connection is *unproven* until a request with the right token has come over it. A part of the room is theirs alone;
- * what proven ones do not need they may use, too, so that many clients can come back at once. Where all is used, the
- * address that has most unproven connections loses the one that was silent longest: silent or slow clients without the
- * token shut out neither a health check nor a client that has it. Proven connections are never closed from here; where
- * they are too many, the next request that would prove one is answered with 503.
+ * A connection is *unproven* until a request with the right token has come over it. Part of the limit is reserved for
+ * unproven connections. They may also use what proven ones do not need, so that many clients can reconnect at once. If
+ * all of it is used, the address with the most unproven connections loses the one that was silent longest: so silent or
+ * slow clients without the token block neither a health check nor a client that has it. This module never closes proven
+ * connections; if there are too many, the next request that would prove one gets a 503.
  *
  * Not covered: a client that has the token and wastes it.
  */
@@ -67,7 +67,7 @@ export class Connections {
     if (this.#proven.size + this.#unproven.size > proven + unproven) this.#makeRoom();
   }
 
-  /** A request has come over it. */
+  /** It has carried a request. */
   touch(socket: Socket): void {
     const address = this.#unproven.get(socket);
     if (address === undefined) return;

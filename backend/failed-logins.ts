@@ -2,7 +2,7 @@
 
 const BURST = 10;
 const REFILL_MS = 6_000;
-/** Addresses remembered at most; the one that failed longest ago goes first. */
+/** Addresses remembered at most; the one that failed longest ago is removed first. */
 const MAX_ADDRESSES = 1_000;
 
 interface Bucket {

@@ -2,8 +2,8 @@
  * Node's HTTP server as the backend needs it, below Fastify: what happens to a connection before there is a request, and
  * after the last answer.
  *
- * Must never happen: a client cannot read a response, because its connection was reset while it was still sending; a refusal
- * is no problem document; a response is taken for that of another request.
+ * Must never happen: a client cannot read a response, because its connection was reset while it was still sending; a
+ * refusal is no problem document; a response is taken for that of another request.
  */
 import { lookup } from 'node:dns/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
@@ -21,7 +21,7 @@ export interface Timeouts {
 }
 
 const TIMEOUTS: Timeouts = {
-  /** Milliseconds until the headers of a first request are there. */
+  /** Milliseconds until the headers of the first request are complete. */
   headersTimeout: 10_000,
   /** From a request's first byte to its last: a client cannot keep a connection by sending slowly. */
   requestTimeout: 60_000,
@@ -120,7 +120,8 @@ function refuseConnection(socket: Socket, log: ProblemLog): void {
 
 /**
  * Node closes a connection right after its last response. If bytes of the client are unread then, the kernel resets the
- * connection, and the client may never see the response. So if a request is not complete, the server stops writing and continues to read.
+ * connection, and the client may never see the response. So if a request is not complete, the server stops writing and
+ * continues to read.
  */
 function lingerAtEnd(socket: Socket, isRequestComplete: () => boolean): void {
   const destroySoon = socket.destroySoon.bind(socket);

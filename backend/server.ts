@@ -89,7 +89,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   acceptJsonOnly(server);
   server.setValidatorCompiler(validatorCompiler);
   // Types and tests check responses against their schemas, not the server at run time: an unexpected row of an adopted
-  // table is returned as it is, not answered with an error.
+  // table is returned unchanged, not answered with an error.
   server.setSerializerCompiler(() => (data) => JSON.stringify(data));
   server.setErrorHandler(handleError);
   server.setNotFoundHandler((request, reply) => refuseUnknown(request, reply, methodsOf(pathOf(request.url))));
@@ -169,7 +169,10 @@ function answerWithin(ms: number): preHandlerHookHandler {
   };
 }
 
-/** Of a target in absolute form (`GET http://host/path`) the path; its host counts, whatever the header says (RFC 9112, 3.2.2). */
+/**
+ * Of a target in absolute form (`GET http://host/path`) the path; its host counts, whatever the header says (RFC 9112,
+ * 3.2.2).
+ */
 function targetOf({ url = '/', headers }: IncomingMessage): string {
   if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) return decodable(url);
   const { host, pathname, search, username } = new URL(url);
@@ -178,8 +181,8 @@ function targetOf({ url = '/', headers }: IncomingMessage): string {
 }
 
 /**
- * A target whose path has a malformed percent escape, with each `%` of that path taken literally. The router answers such a path
- * itself, before the hooks that check token and Host and set the headers.
+ * A target whose path has a malformed percent escape, with each `%` of that path taken literally. The router answers such
+ * a path itself, before the hooks that check token and Host and set the headers.
  */
 function decodable(target: string): string {
   const path = pathOf(target);
@@ -191,7 +194,7 @@ function decodable(target: string): string {
   }
 }
 
-/** The caller's own, if it is one that can stand in a log. */
+/** The caller's own id, if it is safe in a log. */
 function requestId({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
   return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();

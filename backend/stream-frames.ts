@@ -3,7 +3,8 @@
  * most one message in memory, and no other reader waits for it.
  *
  * Must never happen: a frame is left out or sent twice; a reader that does not read delays a task or another reader.
- * One that falls too far behind, or takes no message for too long, is closed with `tooSlow` and reconnects with its cursor.
+ * One that falls too far behind, or takes no message for too long, is closed with `tooSlow` and reconnects with its
+ * cursor.
  */
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyBaseLogger } from 'fastify';
@@ -32,7 +33,7 @@ export const CLOSES = {
 
 /** A close frame has room for this many bytes of reason. */
 const REASON_BYTES = 123;
-/** What may wait to be sent for a pong to be added. */
+/** A pong is sent only if at most so many bytes wait. */
 const PONG_BELOW_BYTES = 64 * 1024;
 /** `socket.OPEN` of the WebSocket standard. */
 const OPEN = 1;

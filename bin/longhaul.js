@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// A checkout runs its build if that was made from the sources as they are, else the sources, through tsx, which compiles them
-// first. A published package has only the build.
-// This file uses only what old versions of Node have, too, so that they can print what is missing.
+// A checkout runs its build if that was made from the sources as they are, else the sources, through tsx, which compiles
+// them first. A published package has only the build. This file uses only what old versions of Node have, too, so that
+// they can print the required version.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

@@ -26,7 +26,7 @@ export const agentsAction = (options: JsonOption, command: Command): Promise<voi
 };
 
 export const agentsAddAction = (name: string, _options: unknown, command: Command): Promise<void> => {
-  // `--json` may stand before or after `add`.
+  // `--json` may be before or after `add`.
   const options: JsonOption & { path?: string; terminal?: boolean } = command.optsWithGlobals();
   return runCommand(options, () =>
     withLonghaul(async (context) => {

@@ -11,7 +11,7 @@ import { withLonghaul } from './longhaul.ts';
 
 const WORDS_SHOWN = 50;
 
-/** Prints nothing where it fails: a shell that completes must not show an error. */
+/** Prints nothing if it fails: a shell that completes must not show an error. */
 export async function printWords(kind: Words): Promise<void> {
   await runCommand({}, async () => {
     const said = await withLonghaul(async ({ longhaul }) => wordsOf(longhaul, kind)).catch(() => []);

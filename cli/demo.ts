@@ -16,7 +16,7 @@ import { showTimeline } from './follow.ts';
 import type { CommandContext } from './longhaul.ts';
 import { painter } from './terminal.ts';
 
-/** A few times what a slow machine needs: after that the task will not end. */
+/** A few times the duration on a slow machine: a task that takes longer will not end. */
 const TASK_MS = 120_000;
 
 const INPUT = `\

@@ -1,8 +1,10 @@
 /**
- * Follows logs that are rotated while their writers have them open (services/supervisor/rotate-logs.ts): the beginning of a log moves to
+ * Follows logs that are rotated while their writers have them open (services/supervisor/rotate-logs.ts): the beginning of
+ * a log moves to
  * `<log>.1`, and the rest to the front of the file. `tail -F` treats that as a new file and prints the rest again.
  *
- * Never: a line printed twice or not at all, over one rotation between two checks. Two rotations need 32 MB within 200 ms.
+ * Never: a line printed twice or not at all, over one rotation between two checks. Two rotations need 32 MB within 200
+ * ms.
  */
 import { open, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,7 +17,10 @@ const BLOCK_BYTES = 64 * 1024;
 /** More than two lines of different times have in common. */
 const TAIL_BYTES = 512;
 
-/** Until the signal. `print` gets text as it is in the file, and a line with the file's name where there are several. */
+/**
+ * Follows until the signal is aborted. `print` gets the text of the file unchanged, and the file's name in a line if
+ * there are several.
+ */
 export async function followLogs(
   files: readonly string[],
   {
@@ -71,7 +76,7 @@ class FollowedLog {
     return new FollowedLog(file, known, rotated?.ino, tail);
   }
 
-  /** The last lines of what the file had when it was opened. */
+  /** The last lines of the file when it was opened. */
   async last(lines: number): Promise<string> {
     let text = Buffer.alloc(0);
     for (let from = this.#position; from > 0 && countLines(text) <= lines;) {

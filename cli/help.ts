@@ -1,4 +1,4 @@
-/** The end of each command's help: what one types. */
+/** The end of each command's help: examples to type. */
 import type { Command } from 'commander';
 
 /** Lines of `command  # what for`. */

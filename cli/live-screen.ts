@@ -9,8 +9,8 @@ const BEGIN = '\u001b[?2026h\u001b[?25l';
 const FINISH = '\u001b[?2026l';
 const SHOW_CURSOR = '\u001b[?25h';
 /**
- * From the second column on, below a space in the first: tmux moves what a clear from the first row and column removes into
- * its history, so that on a window of one or two rows each drawing would remain there.
+ * Writes a space and clears from the second column on. If a clear begins in the first row and column, tmux moves the
+ * cleared lines into its history; in a window of one or two rows each drawing would remain there.
  */
 const CLEAR_BELOW = '\r \u001b[J\r';
 const NO_WRAP = '\u001b[?7l';
@@ -20,10 +20,10 @@ const XTERM_JS: readonly string[] = ['vscode', 'Hyper', 'Tabby'];
 const REDRAW_MS = 100;
 
 /**
- * The live lines are below the cursor, which always comes back to the beginning of their first one. So they go with one
- * "clear what is below", however the terminal has broken or cut them since: a screen that was resized moves its cursor
- * with the text, and a count of rows to go up would be wrong. Lines are cut, not wrapped, while they are drawn: what was on
- * its way when the screen became narrower takes as many rows as before.
+ * The live lines are below the cursor, which always returns to the beginning of the first one. So one "clear below the
+ * cursor" removes them, however the terminal has wrapped or cut them: a resized terminal moves its cursor with the
+ * text, and a count of rows to move up would be wrong. Lines are cut, not wrapped, while they are drawn: a drawing that
+ * was sent before the screen became narrower takes as many rows as before.
  *
  * xterm.js alone moves the cursor down by each row that it adds below it when a screen becomes narrower. There the lines
  * below the first take half the width, so that none is broken unless more than half of the columns go at once.

@@ -1,6 +1,6 @@
 /**
- * All commands, and how wrong usage is reported. The module of a command is loaded only when its command line needs it: all
- * of them together take several times as long to load as Node takes to start.
+ * All commands, and how wrong usage is reported. The module of a command is loaded only when its command line needs it:
+ * all of them together take several times as long to load as Node takes to start.
  */
 import { Command } from 'commander';
 import { LonghaulError } from '../contract/errors.ts';
@@ -158,7 +158,7 @@ const COMMANDS: readonly CommandEntry[] = [
 
 export type ReportWrongUsage = (error: LonghaulError) => void;
 
-/** `words`: what was typed after `longhaul`. The program has every command, but options and actions of the called one only. */
+/** `words`: the arguments after `longhaul`. The program has every command, but options and actions of the called one only. */
 export async function makeProgram(
   words: readonly string[] = process.argv.slice(2),
   say: ReportWrongUsage = print(words),
@@ -228,7 +228,7 @@ const print =
   (error) =>
     printError(error, { json: words.includes('--json') });
 
-/** For a wrong value: what was expected and what was found. */
+/** For an invalid value: the expected and the found value. */
 function inOurWords(message: string): string {
   const wrong =
     /^option '(?<what>[^']+)' argument '(?<found>.*)' is invalid\. (?<rest>.*)$/.exec(message) ??

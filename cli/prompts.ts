@@ -20,7 +20,7 @@ function promptsText(waiting: readonly Permission[]): string {
   return waiting.map((one) => promptLines(one).join('\n')).join('\n\n');
 }
 
-/** The request, what it is about in full, and the answers by number. */
+/** The request, its complete content, and the numbered answers. */
 function promptLines(asked: Permission): string[] {
   const lines = harmless(asked.title).trimEnd().split('\n');
   return [

@@ -1,4 +1,7 @@
-/** `longhaul replay`: shows what an agent's terminal showed. On a terminal it plays; anywhere else it prints the asciicast. */
+/**
+ * `longhaul replay`: shows the recording of an agent's terminal. On a terminal it plays the recording; otherwise it
+ * prints the asciicast.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getRecording } from '../client/recordings.ts';
 import { resolveTaskId } from '../client/task-ids.ts';

@@ -1,4 +1,4 @@
-/** What a permission request is about, in full: the command, the paths, the edits. */
+/** The complete content of a permission request: the command, the paths, the edits. */
 import { commandOf } from '../contract/tool-command.ts';
 import type { ToolCall } from '../contract/vocabulary.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Where a timeline is shown. A terminal has lines that stay and, below them, a few that are drawn again as things change; a
- * pipe has only lines that stay.
+ * Where a timeline is shown. A terminal has lines that stay and, below them, a few that are drawn again as things change;
+ * a pipe has only lines that stay.
  */
 import type { Style } from './terminal.ts';
 
@@ -14,9 +14,9 @@ export interface Screen {
   text(chunk: string, style?: Style): void;
   /** One that stays. Text that came before ends its line. */
   line(text: string, style?: Style): void;
-  /** What is shown at the bottom from now on. */
+  /** The lines to show at the bottom from now on. */
   live(lines: () => readonly LiveLine[]): void;
-  /** What a screen without a bottom says when it begins, and one with a bottom shows there. */
+  /** A screen without a bottom prints it at the beginning; one with a bottom shows it there. */
   started?(text: string): void;
   planned?(lines: readonly string[]): void;
   /** Calls the listener with each printable key; a screen without a keyboard has none. */

@@ -9,7 +9,7 @@ export type LogFrame = Exclude<FollowedFrame, Snapshot>;
 
 interface Source {
   readonly taskId: TaskId;
-  /** The task's frames that the log still has, without what its messages hold. */
+  /** The task's frames that the log still has, without those whose content is in its messages. */
   readonly beside: readonly LogFrame[];
 }
 

@@ -1,7 +1,7 @@
 /**
- * A task's text may begin with a dash ("- fix the list"). Commander treats such a word as an option; no option has a space
- * in its name, so a word with one is text. It is marked before commander reads the words, and the mark is removed where the
- * text is read.
+ * A task's text may begin with a dash ("- fix the list"). Commander treats such a word as an option; no option has a
+ * space in its name, so a word with one is text. It is marked before commander reads the words, and the mark is removed
+ * where the text is read.
  */
 import type { Command } from 'commander';
 
@@ -9,7 +9,7 @@ import type { Command } from 'commander';
 const MARK = '\u0000';
 export const COMMANDS_WITH_TEXT: readonly string[] = ['run', 'submit'];
 
-/** `words`: what was typed after `longhaul`. */
+/** `words`: the arguments after `longhaul`. */
 export function markTexts(program: Command, words: readonly string[]): string[] {
   const [name = ''] = words;
   const command = program.commands.find((one) => one.name() === name);

@@ -1,4 +1,4 @@
-/** Text on a terminal: colours, widths, and removal of what could control the terminal. */
+/** Text on a terminal: colours, widths, and removal of control sequences. */
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 
@@ -21,8 +21,8 @@ function wantsColour(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
 }
 
 /**
- * Text for reading: without the sequences that colour it or control a terminal. An agent must not move the cursor, set titles
- * or clear the screen.
+ * Text for reading: without the sequences that colour it or control a terminal. An agent must not move the cursor, set
+ * titles or clear the screen.
  */
 export const harmless = (text: string): string => visible(stripVTControlCharacters(text.replace(STRINGS, '')));
 
@@ -30,7 +30,7 @@ export const harmless = (text: string): string => visible(stripVTControlCharacte
 // oxlint-disable-next-line no-control-regex -- finding them is the point
 const STRINGS = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
 
-/** For text in pieces: splits off what may be the beginning of a sequence or of a line's end, which needs the next piece. */
+/** For text in pieces: splits off a possible beginning of a sequence or of a line's end, which needs the next piece. */
 export function splitBegun(text: string): [whole: string, begun: string] {
   // oxlint-disable-next-line no-control-regex -- a sequence that sets a colour, or a title of some length
   const at = /(?:\r|\u001b(?:\[[\d;:?]*|\][^\u0007\u001b]{0,200}\u001b?)?)$/.exec(text)?.index ?? text.length;
@@ -61,7 +61,7 @@ export function pad(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - widthOf(text)));
 }
 
-/** At most `columns` wide, with … for what is left out. */
+/** At most `columns` wide, with … for the omitted rest. */
 export function fit(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let cut = '';
@@ -75,8 +75,8 @@ export function fit(text: string, columns: number): string {
 }
 
 /**
- * Lines of at most `columns`, broken between words; a word that is longer than a line is broken at the line's end. More text
- * may be added to the last line.
+ * Lines of at most `columns`, broken between words; a word that is longer than a line is broken at the line's end. More
+ * text may be added to the last line.
  */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
@@ -103,7 +103,7 @@ function breakLine(line: string): [full: string, begun: string] {
   return line.slice(0, blank + 1).trim() === '' ? [line, ''] : [line.slice(0, blank), line.slice(blank + 1)];
 }
 
-/** As `wrap`, with the margin of the first line before each further one: blanks, and the bar of what a tool printed. */
+/** As `wrap`, and each further line begins with the margin of the first one: spaces, and the bar of a tool's output. */
 export function wrapIndented(text: string, columns: number): string[] {
   const margin = /^ *(?:│ )?/.exec(text)?.[0] ?? '';
   const room = columns - widthOf(margin);

@@ -1,4 +1,4 @@
-/** The tool calls of a timeline: which are open, and what is new in each report of a call. */
+/** The tool calls of a timeline: the open ones, and the new part of each report of a call. */
 import type { ToolCall } from '../contract/vocabulary.ts';
 import { firstLine } from './task-text.ts';
 import { outputLines } from './tool-output.ts';
@@ -22,7 +22,7 @@ type ToolNews =
 
 export class TimelineTools {
   readonly #open = new Map<string, OpenTool>();
-  /** What was printed at the end of each call. */
+  /** The output that was printed at the end of each call. */
   readonly #ended = new Map<string, string>();
   readonly #verbose: boolean;
 

@@ -199,7 +199,7 @@ export class Timeline {
     this.#options.screen.line(text, style);
   }
 
-  /** Empty lines before a paragraph are not shown where it begins below a line of another kind. */
+  /** Empty lines before a paragraph are not shown if the line above is of another kind. */
   #say(type: 'delta' | 'reasoning_delta', content: string): void {
     const [whole, begun] = splitBegun(this.#open === type ? this.#begun + content : content.replace(/^\s*\n/, ''));
     this.#begun = begun;
@@ -209,7 +209,7 @@ export class Timeline {
     this.#options.screen.text(text, ...(type === 'delta' ? [] : (['dim'] as const)));
   }
 
-  /** Shows what a snapshot has beyond the frames that were shown; `beside`: the task's frames that remain in the log. */
+  /** Shows the content of a snapshot that was not shown yet; `beside`: the task's frames that remain in the log. */
   catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
     this.#withoutBottom(() => this.#catchUp(snapshot, beside));
   }

@@ -5,7 +5,7 @@ import { harmless } from './terminal.ts';
 /** Shown of a command's output; other lines are counted. */
 const SHOWN_LINES = 5;
 
-/** Lines to show below a call that has ended: what a command printed, and of any other call only why it failed. */
+/** Lines to show below a call that has ended: a command's output, and for any other call only the reason of a failure. */
 export function outputLines(call: ToolCall, verbose: boolean): string[] {
   if (call.kind !== 'execute' && call.status !== 'failed' && !verbose) return [];
   const lines = outputOf(call);
@@ -19,7 +19,7 @@ function outputOf({ content, raw_output: raw }: ToolCall): string[] {
   const texts = content.flatMap((one) => (one.type === 'text' ? [one.text] : []));
   const text = texts.length > 0 ? texts.join('\n') : rawText(raw);
   const lines = harmless(overwritten(text)).trim().split('\n');
-  // Agents wrap what a command printed as a block of Markdown.
+  // Agents wrap a command's output in a block of Markdown.
   const fenced = lines.length > 2 && /^```\w*$/.test(lines[0] ?? '') && lines.at(-1) === '```';
   const inner = fenced ? lines.slice(1, -1) : lines;
   return inner.length === 1 && inner[0] === '' ? [] : inner.map((line) => line.trimEnd());

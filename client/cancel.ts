@@ -1,6 +1,6 @@
 /**
- * Cancel: the request is stored in the task's row first, so that it survives every process, and then signalled. Intake re-sends the
- * signal until the workflow acknowledges it.
+ * Cancel: the request is stored in the task's row first, so that it survives every process, and then signalled. Intake
+ * re-sends the signal until the workflow acknowledges it.
  */
 import type { Client } from '@temporalio/client';
 import type { Sql } from '../store/sql.ts';
@@ -32,7 +32,7 @@ export type CancelOutcome =
   | { readonly kind: 'recorded' }
   | { readonly kind: 'already_ended'; readonly state: TaskState };
 
-/** May be called again. Fails with `task_not_found`, or with `invalid_input` for what is no task id. */
+/** May be called again. Fails with `task_not_found`, or with `invalid_input` for an invalid task id. */
 export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Promise<CancelOutcome> {
   const taskId = parseId('task', id);
   const request = await requestCancel(deps.sql, taskId, reason);
@@ -62,7 +62,10 @@ export async function signalCancel(client: Client, taskId: TaskId): Promise<bool
   }
 }
 
-/** Without the reason, which the row has. False: the run does not exist (yet, or any more). Fails while Temporal is unavailable. */
+/**
+ * Without the reason, which the row has. False: the run does not exist (yet, or any more). Fails while Temporal is
+ * unavailable.
+ */
 export async function deliverCancel(client: Client, taskId: TaskId): Promise<boolean> {
   const payload: CancelTask = {};
   try {

@@ -1,6 +1,6 @@
 /**
- * Follows one task from its first frame to its end. A task has a session, and so a log, only once it was opened, and it may end
- * without one. So the follower reads its row, too.
+ * Follows one task from its first frame to its end. A task has a session, and so a log, only once it was opened, and it
+ * may end without one. So the follower reads its row, too.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FollowedFrame, FrameHub } from '../frames/follow.ts';
@@ -33,7 +33,7 @@ export interface FollowTask {
 /**
  * Frames of the task, in order; a snapshot of its session first where the log does not reach back so far. Ends when the
  * task has ended and all its frames were given, when its row is deleted, or when `signal` is aborted. Fails with
- * `task_not_found`, or with `invalid_input` for what is no task id.
+ * `task_not_found`, or with `invalid_input` for an invalid task id.
  */
 export async function* followTask(
   deps: { readonly sql: Sql; readonly frames: FrameHub },

@@ -1,9 +1,10 @@
 /**
- * Intake: rows with state pending become runs. NOTIFY wakes it; a sweep every 5 s finds what a lost notification missed.
+ * Intake: rows with state pending become runs. NOTIFY wakes it; a check every 5 s finds rows whose notification was lost.
  * Any number of intakes may serve one database: a claim is a compare-and-set, and Temporal starts a workflow id once.
  *
  * Must never happen: two tasks of a session run at once; a task waits although everything that it needs is available.
- * While Temporal is unavailable nothing is claimed: rows stay pending, can be cancelled, and start when it is available again.
+ * While Temporal is unavailable nothing is claimed: rows stay pending, can be cancelled, and start when it is available
+ * again.
  */
 import type { Client } from '@temporalio/client';
 import { messageOf } from '../contract/errors.ts';

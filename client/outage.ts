@@ -1,9 +1,9 @@
-/** Failures of the services that a client stands on, in our words. */
+/** Failures of the services that a client needs, as our errors. */
 import { isConnectionLoss } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isTemporalUnavailable } from './temporal.ts';
 
-/** `undefined`: it is no outage. */
+/** `undefined`: it is neither an outage nor an error of ours. */
 export function serviceFailure(error: unknown): LonghaulError | undefined {
   if (error instanceof LonghaulError) return error;
   const who = isConnectionLoss(error) ? 'Postgres' : isTemporalUnavailable(error) ? 'Temporal' : undefined;

@@ -15,7 +15,7 @@ export interface ListPage<Item> {
   readonly next_cursor: string | null;
 }
 
-/** Fails with `invalid_input` for what is no cursor of ours. */
+/** Fails with `invalid_input` for an invalid cursor. */
 export function pageRange({ limit, cursor }: PageRequest): PageRange {
   return {
     limit,

@@ -1,4 +1,4 @@
-/** From a directory to the project that stands for its repository. */
+/** From a directory to the project of its repository. */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { refuseOutside } from '../store/project-roots.ts';
@@ -40,7 +40,7 @@ export async function findProjects({ sql }: { readonly sql: Db }, text: string):
 
 export interface AddedProject {
   readonly project: ProjectView;
-  /** False: there was one of this repository before, which keeps its name. */
+  /** False: the repository already had a project, which keeps its name. */
   readonly added: boolean;
 }
 

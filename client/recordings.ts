@@ -1,4 +1,4 @@
-/** What the terminal of a task showed. */
+/** The recordings of a task's terminal. */
 import { constants, gunzipSync } from 'node:zlib';
 import type { TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';

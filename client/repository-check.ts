@@ -1,6 +1,6 @@
 /**
- * Whether a task can start from a repository, by its files (gitrepository-layout) and without git, before there is a task.
- * Refuses what is certain; what is kept in another way (reftables, links) is found where git runs.
+ * Whether a task can start from a repository, by its files (gitrepository-layout) and without git, before there is a
+ * task. Refuses only certain cases; for other storage forms (reftables, links) the step that runs git decides.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** What can be asked about sessions. */
+/** Queries of sessions. */
 import { type SnapshotFrame, takeBoundedSnapshot } from '../frames/snapshot.ts';
 import { listSessionSummaries, type SessionFilter, type SessionSummary } from '../store/session-list.ts';
 import { sessionPage, type SessionView } from '../store/sessions.ts';
@@ -23,7 +23,7 @@ export async function listSessions(
   return listPage(await sessionPage(sql, filter, pageRange(page)), (session) => session);
 }
 
-/** A session as it stands at the frame `seq`: a follower of its log from there misses nothing. */
+/** The state of a session at the frame `seq`: a follower that continues from there misses nothing. */
 export interface SessionTimeline extends Omit<SnapshotFrame, 'type' | 'session_id' | 'task_id'> {
   /** `before` of the page of older messages. Null: there are none. */
   readonly messages_before: string | null;

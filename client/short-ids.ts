@@ -1,4 +1,4 @@
-/** Ids as people type them: whole, or the beginning as far as it is unique. */
+/** Ids as people type them: complete, or a unique beginning. */
 import { type IdCandidate, type IdKind, idsByPrefix } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChangeId, PermissionId, RuleId, SessionId, TaskId } from '../contract/ids.ts';
@@ -27,7 +27,7 @@ const MISSING: Record<IdKind, { readonly code: ErrorCode; readonly hint: string 
 
 export const isUuid = (text: string): boolean => UUID.test(text.toLowerCase());
 
-/** The id that a program wrote, for functions that take one. Fails with `invalid_input` for what is no uuid. */
+/** A complete id from a program. Fails with `invalid_input` for a text that is no uuid. */
 export function parseId<Kind extends IdKind>(kind: Kind, text: string): IdOf[Kind] {
   if (typeof text === 'string' && isUuid(text)) return text.toLowerCase() as IdOf[Kind];
   throw new LonghaulError(

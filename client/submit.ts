@@ -1,6 +1,6 @@
 /**
- * Submits a task: refuses what would fail later, then inserts the row. Intake starts it, as it starts a row that any other
- * program inserts.
+ * Submits a task: refuses what would fail later, then inserts the row. Intake starts it, as it starts a row that any
+ * other program inserts.
  */
 import { randomUUID } from 'node:crypto';
 import { appendKeyed } from '../store/append-frames.ts';
@@ -42,7 +42,7 @@ export interface Submission {
   readonly chatId?: string;
   /** 1 (first) to 5; default 3. */
   readonly priority?: number;
-  /** Who answers what the agent asks for: `allow` (default) and `deny` at once, `ask`: a person. */
+  /** How the agent's permission requests are answered: `allow` (default) and `deny` at once, `ask` by a person. */
   readonly permissionPolicy?: string;
   /** Seconds that a request waits for a person. Default: without limit. */
   readonly permissionTimeoutS?: number;

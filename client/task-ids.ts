@@ -4,7 +4,7 @@ import type { Db } from '../store/sql.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { findId, missing, parseId } from './short-ids.ts';
 
-/** A text as the id that `describe`, `followTask` and `cancel` take. Fails with `invalid_input` for what is no uuid. */
+/** Parses a text as the id for `describe`, `followTask` and `cancel`. Fails with `invalid_input` for a text that is no uuid. */
 export const taskId = (text: string): TaskId => parseId('task', text);
 
 /**

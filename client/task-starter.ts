@@ -36,7 +36,7 @@ export class TaskStarter {
     return room > 0 && claimed.length === room;
   }
 
-  /** The same for claims that another process left. */
+  /** The same for stale claims of another process. */
   async startStale(): Promise<void> {
     const room = STARTS_AT_ONCE - this.#starting;
     if (room > 0) for (const task of await takeStaleClaims(this.#deps.sql, room)) this.#start(task);
@@ -60,8 +60,8 @@ export class TaskStarter {
   }
 
   /**
-   * A call whose response was lost may have started the run. That is harmless: the run's first step claims the row again, or
-   * finds it ended, and the next start finds the run. A claim that cannot be released now becomes stale.
+   * A call whose response was lost may have started the run. That is harmless: the run's first step claims the row again,
+   * or finds it ended, and the next start finds the run. A claim that cannot be released now becomes stale.
    */
   async #giveBack(task: ClaimedTask, error: unknown): Promise<void> {
     const { sql, health } = this.#deps;

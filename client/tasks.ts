@@ -42,7 +42,7 @@ export type TaskDescription = Linked<TaskView>;
 export const TASK_ACTIONS = ['cancel', 'retry', 'remove'] as const;
 export type TaskAction = (typeof TASK_ACTIONS)[number];
 
-/** Fails with `task_not_found`, or with `invalid_input` for what is no task id. */
+/** Fails with `task_not_found`, or with `invalid_input` for an invalid task id. */
 export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDescription> {
   const task = await findTask(deps.sql, parseId('task', taskId));
   if (!task) throw missing('task', taskId);

@@ -66,8 +66,8 @@ async function compactSession(sql: Sql, sessionId: SessionId, signal: AbortSigna
 }
 
 /**
- * `ahead` is the next part of the log, `cut` the number up to which it goes: below the first frame that is young or of
- * an unfinished message, and at the last streamed one, so that a reader that has all of them needs no snapshot.
+ * `ahead` is the next part of the log, `cut` the number up to which it goes: below the first frame that is too new or
+ * of an unfinished message, and at the last streamed one, so that a reader that has all of them needs no snapshot.
  */
 async function compactBatch(sql: Sql, sessionId: SessionId): Promise<{ removed: number; more: boolean }> {
   const [row] = await sql<{ removed: number; more: boolean }[]>`

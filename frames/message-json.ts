@@ -1,10 +1,10 @@
 /**
- * The JSON columns of a message or permission row in the shapes that readers expect. Any program may write any JSON to them.
- * Readers of a snapshot (REST, `longhaul watch`, a web client) get only values that passed through here.
+ * The JSON columns of a message or permission row in the shapes that readers expect. Any program may write any JSON to
+ * them. Readers of a snapshot (REST, `longhaul watch`, a web client) get only values that passed through here.
  *
- * A tool call or plan entry is repaired where a default says nothing wrong, and left out where it has no identity. Segments are
- * taken together: without one of them the text of the message would be incomplete, so a list with a malformed one counts as
- * not stored, and the reader shows the message without its order.
+ * A tool call or plan entry is repaired if a default value is not misleading, and omitted if it has no id. Segments are
+ * valid only together: without one of them the text of the message would be incomplete, so a list with a malformed one
+ * counts as not stored, and the reader shows the message without its order.
  */
 import { z } from 'zod';
 import type {

@@ -1,9 +1,12 @@
-/** Wakes a loop that reads until it is up to date. The loop calls `reset` before each read, so a notification during the read is not lost. */
+/**
+ * Wakes a loop that reads until it is up to date. The loop calls `reset` before each read, so a notification during the
+ * read is not lost.
+ */
 export class Notifier {
   #newest = -1;
   #resolve: (() => void) | undefined;
 
-  /** `seq`: what is announced; absent: anything may have changed. */
+  /** `seq`: the announced number; absent: anything may have changed. */
   notify(seq = Number.MAX_SAFE_INTEGER): void {
     this.#newest = Math.max(this.#newest, seq);
     this.#resolve?.();
@@ -13,7 +16,7 @@ export class Notifier {
     this.#newest = -1;
   }
 
-  /** Until something above `above` is announced, `timeoutMs` have passed or the signal is aborted. */
+  /** Resolves when a number above `above` is announced, when `timeoutMs` have passed, or when the signal is aborted. */
   async wait({ above = -1, timeoutMs, signal }: WaitOptions = {}): Promise<void> {
     if (this.#newest > above || signal?.aborted) return;
     await new Promise<void>((resolve) => {

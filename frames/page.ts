@@ -1,6 +1,6 @@
 /**
- * Part of a session's log, read once for all readers. Its frames are passed on as the text that Postgres returned, because
- * parsing and writing JSON again changes numbers.
+ * Part of a session's log, read once for all readers. Its frames are passed on as the text that Postgres returned,
+ * because parsing and writing JSON again changes numbers.
  */
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
@@ -91,8 +91,8 @@ export interface PageWanted {
 }
 
 /**
- * The next page of each, in the order of the requests. One statement has one snapshot of the database, so compaction cannot
- * run between the read of `compacted_seq` and the read of the frames.
+ * The next page of each, in the order of the requests. One statement has one snapshot of the database, so compaction
+ * cannot run between the read of `compacted_seq` and the read of the frames.
  */
 export async function readPages(sql: Sql, wanted: readonly PageWanted[]): Promise<PageRead[]> {
   const rows = await sql<PageRow[]>`
@@ -126,7 +126,7 @@ function pageRead(after: number, rows: readonly PageRow[]): PageRead {
 
 function entryOf(seq: number, { session_id, type, task_id, at, body }: PageRow): Entry {
   const envelope = { session_id, seq, type, ...(task_id ? { task_id } : {}), at: frameTime(at) };
-  // `{…}` and `{…}` become one object: the log's own text stays as it is.
+  // `{…}` and `{…}` become one object; the text of the log is not changed.
   const fields = body.startsWith('{') ? body.slice(1) : '}';
   const text = `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}`;
   return { seq, at: Date.parse(envelope.at), text };

@@ -17,7 +17,7 @@ type Times = 'requested_at' | 'answered_at' | 'expires_at';
 
 /** A request as readers see it. Times are ISO 8601, UTC. */
 export interface Permission extends Omit<PermissionRow, Times | 'options' | 'tool_call' | 'title'> {
-  /** What the agent wants to do, with the command in full where there is one. */
+  /** The requested action, with the complete command if there is one. */
   readonly title: string;
   readonly options: readonly PermissionOption[];
   readonly tool_call: ToolCall | null;

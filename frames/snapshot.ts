@@ -89,7 +89,10 @@ export interface BoundedSnapshot {
   readonly changesTruncated: boolean;
 }
 
-/** The same with a page of its messages, newest tasks and newest changes: of a size that can be sent, however long the session. */
+/**
+ * The same with a page of its messages, newest tasks and newest changes: of a size that can be sent, however long the
+ * session.
+ */
 export function takeBoundedSnapshot(
   sql: Sql,
   sessionId: SessionId,
@@ -116,7 +119,7 @@ export function takeBoundedSnapshot(
 
 type Head = Pick<SnapshotFrame, 'type' | 'session_id' | 'seq' | 'at' | 'session'>;
 
-/** All that is read is as of one moment. */
+/** All reads are as of one moment. */
 function ofSession<Result>(
   sql: Sql,
   sessionId: SessionId,

@@ -2,7 +2,7 @@
  * The part of one turn's log that is in memory: frames that were appended and are not written yet, and the callers that
  * wait for them. Text is joined to longer frames here while it waits. The writer writes the frames.
  *
- * Must never happen: frames are written in another order than they were appended, or are counted twice.
+ * Must never happen: frames are written in another order than appended, or are counted twice.
  */
 import type { Tx } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
@@ -40,7 +40,7 @@ export interface FrameStream {
   /**
    * The last frames of the turn and `work` in one fenced transaction; nothing is appended after it. Safe over a lost
    * connection: `work` may then run again, its effect is kept once. Rejects when the stream is lost or `work` fails,
-   * which loses the stream: nothing of the commit is kept then.
+   * which loses the stream: then the commit has no effect.
    */
   commit(frames: readonly FrameBody[], work: (tx: Tx) => Promise<void>): Promise<void>;
   /** Accepts no more frames. Earlier ones are still written, unless the stream is lost. */

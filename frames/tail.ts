@@ -65,7 +65,7 @@ export class Tail {
     return position >= this.#from;
   }
 
-  /** The same for a number that may be above the log's end, because the log was not read yet. */
+  /** The same for a number that may be above the log's end, because the log has not been read yet. */
   holds(position: number): boolean {
     return this.reaches(position) && position <= this.#to;
   }

@@ -1,4 +1,4 @@
-/** Which agents there are: what the catalogue knows, what is installed, what `available_agents` lists. */
+/** The known agents: those of the catalogue, those that are installed, those that `available_agents` lists. */
 import { CATALOG, knownProfile } from '../agents/profiles/catalog.ts';
 import { findCommand } from '../agents/process/find-command.ts';
 import { terminalProfile } from '../agents/terminal/profiles/known.ts';
@@ -20,7 +20,7 @@ const NAME = /^[\w][\w.-]{0,59}$/;
 const SHOWN_TASKS = 5;
 
 export interface FoundAgents {
-  /** Listed by this very call. */
+  /** Added to the list by this call. */
   readonly listed: readonly string[];
   /** Rows of a worker's whose program is gone, taken off. */
   readonly unlisted: readonly string[];
@@ -66,7 +66,7 @@ export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentI
   return describeAgents(rows, removed, paths);
 }
 
-/** The catalogue's and the listed ones, by name. Without rows: what is installed. */
+/** Those of the catalogue and the listed ones, by name. Without rows: those that are installed. */
 export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
   const names = new Set([...Object.keys(CATALOG), ...rows.map((row) => row.name)]);
   return [...names].sort().map((name) => {
@@ -113,7 +113,7 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
   }
   const { program, installPath } = programOf({ name, path, terminal }, paths);
   await sql.begin(async (tx) => {
-    // In one transaction: a refusal leaves what was.
+    // In one transaction: a refusal changes nothing.
     if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
     throw invalid(
       `${name} is listed already, by another program: take that row off first with \`longhaul agents remove ${name}\`.`,
@@ -130,7 +130,7 @@ function programOf(
   const command = path ?? known?.command ?? name;
   const ofWorker = path === undefined ? findCommand(command, paths.worker ?? paths.shell) : undefined;
   if (ofWorker) return { program: ofWorker, installPath: null };
-  // Found here but not by the worker: with its whole path the worker starts it, too.
+  // Found on this shell's PATH but not on the worker's: with the absolute path the worker can start it, too.
   const program = findCommand(command, paths.shell);
   if (program) return { program, installPath: program };
   const hint =

@@ -1,10 +1,10 @@
-/** A shell that an agent has opened: what is started from it is the task's, and ends with its turn. */
+/** A shell that an agent has opened: every process that is started from it belongs to the task and ends with its turn. */
 import { realpathSync } from 'node:fs';
 import { belongsTo, MARKER } from '../agents/process/environment.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { shortId } from '../contract/ids.ts';
 
-/** Throws `invalid_input` in a task of this very home; its folder is there. */
+/** Throws `invalid_input` if this process belongs to a task of this home. The home must exist. */
 export function refuseInsideTask(home: string, env: NodeJS.ProcessEnv): void {
   const task = env[MARKER];
   if (task === undefined || belongsTo(realpathSync(home), env) !== 'this_home') return;

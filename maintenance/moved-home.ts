@@ -8,12 +8,12 @@ import { LonghaulError } from '../contract/errors.ts';
 import { moveWorktrees } from '../worktrees/moved-home.ts';
 import { withLock } from '../worktrees/repository-lock.ts';
 
-/** Before a worker takes its first step. Returns the former paths. A crash in it leaves the rest to the next worker. */
+/** Before a worker takes its first step. Returns the former paths. After a crash the next worker changes the rest. */
 export async function followMovedHome(home: string, sql: Sql): Promise<string[]> {
   if ((await formerPaths(home)).length === 0) return [];
   const locksDir = path.join(home, 'locks');
   return withLock({ locksDir, subject: 'moved home' }, async () => {
-    const former = await formerPaths(home); // another worker may have been here
+    const former = await formerPaths(home); // another worker may have done it
     const to = await realpath(home);
     for (const from of former) {
       await moveWorktrees({ locksDir, from, to });
@@ -24,7 +24,10 @@ export async function followMovedHome(home: string, sql: Sql): Promise<string[]>
   });
 }
 
-/** Throws `invalid_input` while worktrees are known by a former path: they would count as lost, or as those of the original. */
+/**
+ * Throws `invalid_input` while rows and records have a former path: `gc` would take the worktrees for lost ones, or for
+ * those of another home.
+ */
 export async function refuseMovedHome(home: string): Promise<void> {
   const [former] = await formerPaths(home);
   if (former === undefined) return;

@@ -1,6 +1,6 @@
 /**
  * The environment in which agents start: the worker's, which is that of the shell whose `longhaul up` started the
- * supervisor. Commands report where it differs from the shell's, for example after a key was changed.
+ * supervisor. Commands report differences from the shell's, for example after a key was changed.
  */
 import { CATALOG } from '../agents/profiles/catalog.ts';
 import { readEnvironment } from '../processes/environment.ts';

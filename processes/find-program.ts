@@ -1,9 +1,9 @@
 /**
  * Finds the programs of a home in the process table: by their arguments, their user and the folder that they work in.
  *
- * Never: a process of another home, of a copy of this home, or of another user. Arguments alone prove nothing, because any
- * process may name any file. The working folder is compared by device and inode, so another spelling of the path, or a
- * home that was renamed, is the same folder, and a copy is not.
+ * Never: a process of another home, of a copy of this home, or of another user. Arguments alone prove nothing, because
+ * any process may name any file. The working folder is compared by device and inode, so another spelling of the path, or
+ * a home that was renamed, is the same folder, and a copy is not.
  */
 import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, stat } from 'node:fs/promises';
@@ -90,7 +90,7 @@ async function worksIn(pid: number, folder: string): Promise<boolean | undefined
   }
 }
 
-/** Empty for a process that has ended by now. */
+/** Empty for a process that has ended meanwhile. */
 async function commandLineOf(pid: number): Promise<string> {
   return readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
 }

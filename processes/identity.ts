@@ -99,7 +99,7 @@ export function identifyRunning(pid: number): ProcessIdentity | undefined {
   return stat && !hasEnded(stat) ? identityOf(pid, stat) : undefined;
 }
 
-/** The identity of this very process. */
+/** The identity of this process. */
 export function identifySelf(): ProcessIdentity {
   const self = identify(process.pid);
   if (self === undefined) {

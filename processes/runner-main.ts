@@ -1,4 +1,4 @@
-/** The runner: see runner.ts. It loads as little as it can, because what it has in memory is what a fork copies. */
+/** The runner: see runner.ts. It loads as little as it can, because a fork copies its memory. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ const ENDED_KEPT = 100;
 
 const running = new Map<number, AbortController>();
 const programs = new Map<number, { readonly guarded: Guarded; readonly family: Family }>();
-/** Of the last programs that ended: the starter may die before it has swept what they left. */
+/** Marks of the programs that ended last: the worker may die before it has swept their remaining processes. */
 const endedMarks: string[] = [];
 let endedFamilies: ProcessIdentity[] = [];
 
@@ -45,7 +45,7 @@ async function startOne(id: number, program: Program, address: string, token: st
     const child = spawn(file, args, { cwd, env, detached: true, stdio: [pipes[0], pipes[1], pipes[2]] });
     const { pid } = child;
     if (pid !== undefined) watch(id, child, { process: identityOf(pid), ...(mark && { mark }) });
-    // The program has them by now.
+    // The program has inherited them.
     for (const pipe of pipes) pipe.destroy();
     if (pid === undefined) {
       const [error]: unknown[] = await once(child, 'error').catch((error: unknown) => [error]);

@@ -19,9 +19,9 @@ const POLL_MS = 10;
 export const TERM_BOUND_MS = 500;
 /** A process that starts others faster than they are stopped is killed meanwhile. */
 const STOP_BOUND_MS = 500;
-/** Between two looks at the family of a program that is ending. */
+/** Between two checks of the family of a program that is ending. */
 export const FAMILY_ENDING_MS = 50;
-/** Between two looks at the family of a program at work. */
+/** Between two checks of the family of a running program. */
 export const FAMILY_MS = 500;
 
 /** Whether the environment (NUL-separated) has exactly this entry. */
@@ -82,8 +82,8 @@ const childrenOf = (pid: number): number[] =>
   });
 
 /**
- * What these processes, their children and so on have started and is a descendant of theirs still; not themselves. Ask
- * before any of them is ended: the kernel gives the children of the dead to another.
+ * All current descendants of these processes, without the processes themselves. Call it before any of them is ended:
+ * the kernel gives a dead process's children to another parent.
  */
 export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
   const seen = new Set([process.pid, ...roots.map(({ pid }) => pid)]);
@@ -100,8 +100,8 @@ export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentit
 }
 
 /**
- * The descendants of a process, remembered as long as they are alive: a process that was started with an empty environment
- * and then lost its parents is known because it was seen with them.
+ * The descendants of a process, remembered as long as they are alive: a process that was started with an empty
+ * environment and then lost its parents is known because it was seen with them.
  */
 export class Family {
   readonly #root: ProcessIdentity;
@@ -139,7 +139,7 @@ export class Family {
   }
 }
 
-/** What descends from a process that `end` has end, and from what it starts meanwhile. */
+/** The descendants of a process while `end` ends it, including those that are started meanwhile. */
 export async function familyDuring(root: ProcessIdentity, end: () => Promise<unknown>): Promise<ProcessIdentity[]> {
   const family = new Family(root);
   family.follow(FAMILY_ENDING_MS);
@@ -152,9 +152,9 @@ export async function familyDuring(root: ProcessIdentity, end: () => Promise<unk
 }
 
 /**
- * Ends everything that carries one of the marks, `known`, and what descends from either: SIGTERM, half a second, SIGKILL; the
- * latter again until none is left. They are suspended first: one that forks between look and kill would leave an unknown
- * child. Returns how many could not be ended within the bound (5 s).
+ * Ends everything that carries one of the marks, `known`, and what descends from either: SIGTERM, half a second, SIGKILL;
+ * the latter again until none is left. They are suspended first: one that forks between look and kill would leave an
+ * unknown child. Returns how many could not be ended within the bound (5 s).
  */
 export async function sweep(marks: readonly Mark[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const asked = await askToEnd(marks, known);
@@ -175,13 +175,13 @@ export async function sweep(marks: readonly Mark[], known: readonly ProcessIdent
 }
 
 /**
- * A git that is killed outright leaves its lock, in the user's repository, too: so each process may clean up first. Returns
- * the processes that it has seen.
+ * A git that is killed outright leaves its lock, in the user's repository, too: so each process may clean up first.
+ * Returns the processes that it has seen.
  */
 async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[]): Promise<ProcessIdentity[]> {
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
   for (const { pid } of seen) signalProcess(pid, 'SIGTERM');
-  // What is started meanwhile may lose its parent in the next moment.
+  // A process that is started meanwhile may lose its parent at any moment.
   await untilGone(seen, { withinMs: TERM_BOUND_MS, meanwhile: () => seen.push(...descendantsOf(seen)) });
   return seen;
 }

@@ -1,6 +1,6 @@
 /**
- * Waits until all parts of a home are ready and asks the supervisor to repair at once what has ended. Starts a supervisor
- * if there is none. Several processes may do this at the same time.
+ * Waits until all parts of a home are ready and asks the supervisor to start parts that have ended at once. Starts a
+ * supervisor if there is none. Several processes may do this at the same time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
@@ -112,7 +112,7 @@ async function logOf(parts: readonly PartRecord[]): Promise<string> {
   return part ? lastLines(part.logFile) : '';
 }
 
-/** What was reported last of each part. */
+/** The last report of each part. */
 type Reported = Map<string, { readonly state: string; readonly detail: string }>;
 
 /** One line for each part whose state or detail has changed. */

@@ -2,7 +2,7 @@
  * What the worker and the backend do before anything else: wait until Postgres and Temporal are available, and prepare in
  * both what this version needs. Under a supervisor all of it exists already.
  *
- * An outage is waited for without limit and reported; what a person must change fails at once.
+ * An outage is waited for without a limit and reported; a problem that a person must fix fails at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError, messageOf } from '../contract/errors.ts';
@@ -16,7 +16,7 @@ export interface Preparation {
   readonly temporal: TemporalTarget;
   /** Brings the database to the newest schema. Fails with `invalid_input` if another try cannot succeed. */
   readonly migrate: (databaseUrl: string) => Promise<void>;
-  /** Called each time that the trouble changes; `undefined`: there is none any more. */
+  /** Called when the reported problem changes; `undefined`: the services are available. */
   readonly report: (trouble: string | undefined) => void;
   /** Aborted: resolves without a report. */
   readonly signal?: AbortSignal;

@@ -1,6 +1,6 @@
 /**
- * Every setting that the environment may give, parsed once. All wrong values are reported together, one line each, so that
- * a user can correct all of them before the next start.
+ * Every setting that the environment may give, parsed once. All wrong values are reported together, one line each, so
+ * that a user can correct all of them before the next start.
  */
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -103,8 +103,8 @@ const environment = z.object({
   LONGHAUL_AGENT_START_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_STALL_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_TOOL_TIMEOUT: seconds.optional(),
-  // For the native agent, which reads them itself: a wrong address is found here, before a task needs it. Other programs may
-  // use a DEFAULT_MODEL of another form, so that any is accepted.
+  // For the native agent, which reads them itself: a wrong address is found here, before a task needs it. Other programs
+  // may use a DEFAULT_MODEL of another form, so that any is accepted.
   LONGHAUL_LOCAL_MODEL_URL: z
     .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:8080/v1' })
     .optional(),
@@ -155,7 +155,7 @@ function isDatabaseUrl(text: string): boolean {
   }
 }
 
-/** An IP address or a name. What has only digits and dots, or colons, is meant as an address. */
+/** An IP address or a name. A text of digits and dots only, or with colons, is taken as an address. */
 function isHost(host: string): boolean {
   return /^[\d.]+$|:/.test(host) ? isIP(host) !== 0 : /^[\w.-]{1,253}$/.test(host);
 }
@@ -193,7 +193,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
   };
 }
 
-/** Equal for equal settings; tells nothing of what they are. */
+/** Equal for equal settings; does not reveal the settings. */
 export function settingsFingerprint(settings: Settings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }

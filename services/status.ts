@@ -71,7 +71,7 @@ export async function readStatus(settings: Settings): Promise<Status> {
   };
 }
 
-/** Where things are, for a command: by the record, or where it is missing or damaged, by what runs. */
+/** The services' addresses for a command: from the record or, if that is missing or damaged, from the running processes. */
 export async function readFacts(settings: Settings): Promise<Facts> {
   const paths = homePaths(settings.home);
   const state = await readState(paths);
@@ -123,7 +123,7 @@ export async function liveSupervisor(
 export const isSame = (one: ProcessIdentity | undefined, other: ProcessIdentity): boolean =>
   one?.pid === other.pid && one.startTime === other.startTime;
 
-/** Where things are: what was recorded, or else what the settings say about services that are not ours. */
+/** The services' addresses: from the record, otherwise from the settings that name services of the user. */
 function factsThatHold(settings: Settings, facts: Facts): Facts {
   return {
     ...(settings.databaseUrl === undefined ? {} : { databaseUrl: settings.databaseUrl }),

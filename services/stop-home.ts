@@ -14,7 +14,7 @@ const LOCK_MS = 140_000;
 /** `parts` in the order in which they start. */
 export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promise<void> {
   const lock = await takeFromSupervisor(paths);
-  // While the lock is held no other process starts a part; what a killed supervisor left is stopped here.
+  // While the lock is held no other process starts a part; this stops the parts that a killed supervisor left.
   try {
     for (const part of parts.toReversed()) await part.stop();
     await recordStop(paths);

@@ -18,7 +18,7 @@ const MIN_CHARS = 32;
 const TOKEN = /^[\w.~+-]+$/;
 
 /**
- * `undefined`: there is no such file. Fails with `invalid_input` if it holds what is no token, or belongs to another
+ * `undefined`: there is no such file. Fails with `invalid_input` if its content is no token, or belongs to another
  * user.
  */
 export async function readToken(file: string): Promise<string | undefined> {
@@ -43,8 +43,8 @@ export const tokenFileFor = ({ home, tokenFile }: Pick<Settings, 'home' | 'token
   tokenFile ?? homePaths(home).tokenFile;
 
 /**
- * The token that the backend will ask for; `undefined`: it makes one at its start. Fails with `invalid_input` where it
- * would not start. A file that LONGHAUL_TOKEN_FILE names is not made: the user has to make it.
+ * The token that the backend will require; `undefined`: it creates one at its start. Fails with `invalid_input` if the
+ * backend would not start. A file that LONGHAUL_TOKEN_FILE names is not made: the user has to make it.
  */
 export async function tokenForStart(settings: Settings): Promise<string | undefined> {
   const file = tokenFileFor(settings);

@@ -1,10 +1,14 @@
-/** A turn starts over: its next attempt works in a new worktree, because the files of the former one do not exist in this home. */
+/**
+ * A turn starts over: its next attempt works in a new worktree, because the files of the former one do not exist in this
+ * home.
+ */
 import type { TaskId } from '../contract/ids.ts';
 import type { Sql, Tx } from './sql.ts';
 
 /**
  * After a restore, for all open tasks. Their worktree paths lie in the home that was backed up, which may still exist
- * with the same tasks at work in them. `kept_worktree` of ended tasks stays: it says where the work is, and no step uses it.
+ * with the same tasks at work in them. `kept_worktree` of ended tasks stays: it says where the work is, and no step uses
+ * it.
  */
 export async function forgetOpenTurns(sql: Sql): Promise<void> {
   await sql.begin(async (tx) => {
@@ -22,7 +26,10 @@ export async function forgetAttempts(tx: Tx, taskIds: readonly TaskId[]): Promis
   await tx`UPDATE attempts SET agent_session_id = NULL, outcome = NULL WHERE task_id = ANY(${[...taskIds]})`;
 }
 
-/** What the turn left is gone before it was collected, so its outcome does not stand. Its agent session says which files it knew. */
+/**
+ * The turn's files were lost before they were collected, so its outcome is discarded. Its agent session still shows which
+ * files the agent knew.
+ */
 export async function forgetOutcome(sql: Sql, taskId: TaskId): Promise<void> {
   await sql`UPDATE attempts SET outcome = NULL WHERE task_id = ${taskId} AND outcome->>'kind' <> 'waiting'`;
 }

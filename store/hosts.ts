@@ -1,4 +1,4 @@
-/** Machines with worktrees. One for now: a second name on the same database is refused. */
+/** Machines with worktrees. For now there is one: a second name on the same database is refused. */
 import { LonghaulError } from '../contract/errors.ts';
 import type { Sql } from './sql.ts';
 

@@ -110,7 +110,7 @@ export interface PermissionAnswer {
   readonly id: PermissionId;
   readonly optionId: string;
   readonly message?: string | undefined;
-  /** Which way it came: `rest`, `cli`, `temporal`, `timeout`. */
+  /** The channel of the answer: `rest`, `cli`, `temporal`, `timeout`. */
   readonly by: string;
 }
 

@@ -1,6 +1,7 @@
 /**
  * The transitions of a task's row after it was opened, and its end. A final state never changes: a trigger refuses it.
- * `open-task.ts` has the first transition, `queue.ts` the claims, `attempts.ts` the phase `starting`, which belongs to the fence.
+ * `open-task.ts` has the first transition, `queue.ts` the claims, `attempts.ts` the phase `starting`, which belongs to
+ * the fence.
  */
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { FrameBody } from '../contract/frame.ts';
@@ -186,7 +187,7 @@ export interface TaskEnding {
   readonly summary: string;
   /** Where the worktree stays, and the warning that says so. */
   readonly kept?: { readonly worktree: string; readonly warning: string } | undefined;
-  /** Frames that end what the turn left open, before the task's own. */
+  /** Frames that end the turn's open tool calls, before the task's own frame. */
   readonly before: readonly KeyedFrame[];
 }
 

@@ -9,7 +9,7 @@ import type { Db } from './sql.ts';
 /** The row is not in the expected state: another program or another run changed it first. Nothing was written. */
 export interface Superseded {
   readonly kind: 'superseded';
-  /** What the row says now. `undefined`: the row does not exist. */
+  /** The state in the row now. `undefined`: the row does not exist. */
   readonly state: string | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Runs a worker: three Temporal workers share one connection. One runs workflows and database steps, one the steps on this host's
- * disk, one the steps that hold an agent slot. It lasts until a signal ends it.
+ * Runs a worker: three Temporal workers share one connection. One runs workflows and database steps, one the steps on
+ * this host's disk, one the steps that hold an agent slot. It runs until a signal ends it.
  */
 import { mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
@@ -49,7 +49,7 @@ const DRAIN_GRACE = '20 days';
 /** The disk limits git; more at once take longer. */
 const GIT_STEPS_AT_ONCE = 16;
 
-/** What worker.ts gives: its environment, and what the steps work with. */
+/** What worker.ts passes: its environment, and the dependencies of the steps. */
 export interface WorkerChoices {
   readonly env: NodeJS.ProcessEnv;
   readonly settings: Settings;

@@ -1,6 +1,6 @@
 /**
- * The two ways in which a worker exits. A stop (SIGTERM, SIGINT) ends its turns, and the next worker continues them. A drain
- * (SIGUSR2) begins no turn and waits for the end of its turns; a drain can be followed by a stop.
+ * The two ways in which a worker exits. A stop (SIGTERM, SIGINT) ends its turns, and the next worker continues them. A
+ * drain (SIGUSR2) begins no turn and waits for the end of its turns; a drain can be followed by a stop.
  */
 import type { Client } from '@temporalio/client';
 import type { Worker } from '@temporalio/worker';
@@ -82,8 +82,8 @@ export function stopOnSignals({ runs, disk, agents }: Workers, parts: StoppedPar
 }
 
 /**
- * Leaves the runs to another worker, because a newer one may have begun runs in a way that this one does not know. Without
- * another worker this one serves them: otherwise no process would receive a cancel or store what a turn has made.
+ * Leaves the runs to another worker, because a newer one may have begun runs in a way that this one does not know.
+ * Without another worker this one serves them: otherwise no process would receive a cancel or store a turn's result.
  */
 async function leaveRuns({ settings, temporal, log }: StoppedParts, over: AbortSignal): Promise<void> {
   const paths = homePaths(settings.home);

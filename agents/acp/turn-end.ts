@@ -1,4 +1,4 @@
-/** What a prompt's result means. Only `end_turn` is success. */
+/** The meaning of a prompt's result. Only `end_turn` is success. */
 import { head } from '../../contract/cut-text.ts';
 import type { TurnEnd } from '../driver.ts';
 import { type NamedAgent, providerFailure } from './failures.ts';
@@ -18,9 +18,9 @@ export interface TurnFacts {
 }
 
 /**
- * Some agents (codex) end the turn as `cancelled` when a permission is not given. The task has then failed: the person did
- * not stop it, but refused one of its steps, and the agent ended the turn. What was written is kept, and the message names
- * the answer that led to the end.
+ * Some agents (codex) end the turn as `cancelled` when a permission is not given. The task has then failed: the person
+ * did not stop it, but refused one of its steps, and the agent ended the turn. What was written is kept, and the message
+ * names the answer that led to the end.
  */
 function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   const message =

@@ -1,7 +1,7 @@
 /** What the driver needs to start one agent, and the request from which a launcher makes it. */
 import type { ExecutionPath } from '../../contract/task.ts';
 
-/** One program that speaks ACP on stdin and stdout, and what the driver has to know of it. */
+/** One program that speaks ACP on stdin and stdout, and the facts that the driver needs. */
 export interface AgentLaunch {
   /** The agent's name, for messages. */
   readonly name: string;
@@ -9,11 +9,14 @@ export interface AgentLaunch {
   readonly command: string;
   readonly args: readonly string[];
   /**
-   * What a person types to start the agent's program by hand: a part of messages. Absent: `command` with `args`. A launcher
-   * sets it where `command` is node, which runs a program of ours.
+   * What a person types to start the agent's program by hand: a part of messages. Absent: `command` with `args`. A
+   * launcher sets it where `command` is node, which runs a program of ours.
    */
   readonly program?: string;
-  /** Names of variables of the worker that the program gets beside those that every agent gets; a trailing `*` matches any rest. */
+  /**
+   * Names of variables of the worker that the program gets beside those that every agent gets; a trailing `*` matches any
+   * rest.
+   */
   readonly envKeys: readonly string[];
   /** Variables set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` are removed, also from here. */
   readonly env: Readonly<Record<string, string>>;

@@ -14,7 +14,7 @@ export class ThinkTags {
   #state: 'start' | 'thinking' | 'after' | 'text' = 'start';
   #held = '';
 
-  /** Returns what is known to be text or reasoning by now. */
+  /** Returns the pieces that are already known to be text or reasoning. */
   push(delta: string): Separated[] {
     this.#held += delta;
     const out: Separated[] = [];

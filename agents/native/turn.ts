@@ -25,8 +25,8 @@ export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
   try {
     return endTurn(prompt, turn.number, turn.ended ? await repeatEnd(prompt, turn) : await work(prompt, turn.number));
   } catch (error) {
-    // The journal says nothing of a stop: a worker that shuts down stops its turns, too, and the next one continues them. A
-    // prompt of another turn answers the calls that are open.
+    // The journal does not record a stop: a worker that shuts down stops its turns, too, and the next one continues them.
+    // A prompt of another turn answers the calls that are open.
     if (signal.aborted) return { stopReason: 'cancelled', usage: usageIn(journal, turn.number) };
     // The turn stays open: it continues if the client prompts it again.
     throw error instanceof ModelFailure ? requestError(error) : error;

@@ -1,6 +1,6 @@
 /** The last lines of a program's output, which say why it failed. */
 const LINES = 12;
-/** Among so many: the message stands above the frames of a stack trace. */
+/** So many lines are searched, because the message is above the frames of a stack trace. */
 const LOOKED_AT_LINES = 60;
 /** `    at async Turn.run (file:///gemini.js:33:24) {`. gemini and other Node programs end with ten of them. */
 const STACK_FRAME = /^\s+at \S.*(:\d+:\d+\)?|\(<anonymous>\)|\(native\))( \{)?$/;

@@ -1,11 +1,11 @@
 /**
- * Splits text into pieces for the terminal's parser. The parser joins the parts of one character (an accent, the parts of an
- * emoji) only within one write, so no piece ends inside a character that may continue.
+ * Splits text into pieces for the terminal's parser. The parser joins the parts of one character (an accent, the parts of
+ * an emoji) only within one write, so no piece ends inside a character that may continue.
  */
 import { head } from '../../contract/cut-text.ts';
 
 const PIECE_UNITS = 4_096;
-/** Limit of what is held. No real character is longer, and output of combining marks only is not held for ever. */
+/** The most that is held back. No real character is longer, and it bounds output that consists of combining marks only. */
 const HELD_UNITS = 64;
 /** The last character, unless it is ASCII. The text that follows may be a part of it. */
 const LAST_CHARACTER = /[^\0-\x7f](?:\p{M}|\u200d|\p{Emoji_Modifier}|(?<=\u200d)[^\0-\x7f])*$/u;

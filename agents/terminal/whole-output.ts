@@ -1,9 +1,9 @@
 /**
- * Reads all output of a program, also if the program ends while this process is busy. node-pty 1.2 destroys the terminal's
- * socket 200 ms after the program's end, whether or not it was read to its end, so that a loaded machine loses the last lines.
- * This module destroys the socket once it is silent, and reads the terminal once more before that: libuv takes a hangup for the
- * end of the output after a read that did not fill its buffer, although the kernel may still hold a line (1 of 2,000 programs on
- * a busy machine).
+ * Reads all output of a program, also if the program ends while this process is busy. node-pty 1.2 destroys the
+ * terminal's socket 200 ms after the program's end, whether or not it was read to its end, so that a loaded machine loses
+ * the last lines. This module destroys the socket once it is silent, and reads the terminal once more before that: libuv
+ * takes a hangup for the end of the output after a read that did not fill its buffer, although the kernel may still hold
+ * a line (1 of 2,000 programs on a busy machine).
  *
  * Not covered: a process that the program left in the terminal and that continues to print, because the wait is bounded.
  */
@@ -17,7 +17,10 @@ const BOUND_MS = 5_000;
 /** More than a terminal's buffer in the kernel; a process that prints on must not hold this one. */
 const REST_BYTES = 1024 * 1024;
 
-/** Called right after the spawn. The field is node-pty's own; its version is pinned, and the conformance suite floods the terminal. */
+/**
+ * Called right after the spawn. The field is node-pty's own; its version is pinned, and the conformance suite floods the
+ * terminal.
+ */
 export function readToTheEnd(pty: IPty): void {
   const { _socket: socket, fd } = pty as IPty & { readonly _socket?: Socket; readonly fd?: number };
   if (!socket || fd === undefined) return;
@@ -46,7 +49,7 @@ async function destroyWhenSilent(socket: Socket, destroy: () => Socket): Promise
   destroy();
 }
 
-/** Of a paused socket what it has read, then what the kernel holds. The descriptor does not block. */
+/** First the bytes that the paused socket has read, then those that the kernel holds. The descriptor does not block. */
 function readRest(socket: Socket, fd: number): void {
   while (socket.read() !== null); // emits it
   const buffer = Buffer.alloc(64 * 1024);

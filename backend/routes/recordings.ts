@@ -1,4 +1,4 @@
-/** What the terminals of tasks showed. */
+/** Recordings of tasks' terminals. */
 import { z } from 'zod';
 import { getRecording } from '../../client/recordings.ts';
 import type { TaskId } from '../../contract/ids.ts';

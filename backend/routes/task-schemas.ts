@@ -1,4 +1,4 @@
-/** A task as it is submitted, and as it is shown. */
+/** The schemas of a task: as submitted, and as returned. */
 import { z } from 'zod';
 import { TASK_ACTIONS } from '../../client/tasks.ts';
 import { id, nullableText, text, time } from '../schemas.ts';

@@ -1,6 +1,6 @@
 /**
- * What is in a backup, a tar file: the embedded Postgres cluster (tasks, sessions, messages, frames, changes with diff and
- * patch), its password, the token, and for each project the results under refs/longhaul as a git bundle.
+ * The content of a backup, a tar file: the embedded Postgres cluster (tasks, sessions, messages, frames, changes with
+ * diff and patch), its password, the token, and for each project the results under refs/longhaul as a git bundle.
  *
  * Not in it, on purpose: Temporal's database (open tasks get a new run from their rows), worktrees of open tasks (their
  * agents start over), logs, what agents keep for themselves, and the projects' own branches.
@@ -19,7 +19,7 @@ export const manifest = z.object({
     z.object({
       id: z.string(),
       path: z.string(),
-      /** Commit by ref, of what lies under refs/longhaul. */
+      /** The commits of the refs below refs/longhaul, by ref. */
       refs: z.record(z.string(), z.string()),
       /** False: each commit of them is in a branch or tag of the project. */
       bundled: z.boolean(),

@@ -10,7 +10,10 @@ import { join } from 'node:path';
 import type { Sql } from '../../store/sql.ts';
 import { isErrno } from '../../contract/errors.ts';
 
-/** Of the server that runs, or made anew at a start. The folders are needed, empty; of pg_wal the ones in it, too. */
+/**
+ * Content that belongs to the running server, or that a start creates again. The folders themselves must exist, empty,
+ * also those in pg_wal.
+ */
 const EMPTY_FOLDERS =
   /^(pg_replslot|pg_stat_tmp|pg_notify|pg_serial|pg_snapshots|pg_subtrans|pg_dynshmem)\/|^pg_wal\/(.*\/)?[\dA-F]{8,}[^/]*$/;
 const LEFT_OUT = /^postmaster\.(pid|opts)$|(^|\/)pgsql_tmp|(^|\/)pg_internal\.init/;
@@ -21,7 +24,7 @@ export async function copyCluster(sql: Sql, dataDir: string, to: string): Promis
   // Start and stop of a backup belong to one connection.
   const connection = await sql.reserve();
   try {
-    // Keeps the log since now; goes with the connection.
+    // Keeps the write-ahead log from now on; ends with the connection.
     await connection`SELECT pg_create_physical_replication_slot(${SLOT}, true, true)`;
     const [start] = await connection<{ wal: string }[]>`
       SELECT pg_walfile_name(pg_backup_start('longhaul backup', true)) AS wal`;
@@ -39,7 +42,7 @@ export async function copyCluster(sql: Sql, dataDir: string, to: string): Promis
   }
 }
 
-/** A file that goes away meanwhile is in the log as gone. */
+/** If a file is removed meanwhile, the write-ahead log contains the removal. */
 async function copyTree(root: string, to: string, folder: string): Promise<void> {
   await mkdir(join(to, folder), { mode: 0o700 });
   for (const entry of await readdir(join(root, folder), { withFileTypes: true }).catch(orNone)) {

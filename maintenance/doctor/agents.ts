@@ -9,7 +9,7 @@ const DEMO = 'demo';
 const HOW_TO_INSTALL =
   'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
-/** Without a database: what is installed. */
+/** Without a database: the installed agents. */
 export async function checkAgents(sql: Sql | undefined, paths: SearchPaths): Promise<Check[]> {
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);

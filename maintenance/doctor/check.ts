@@ -1,11 +1,11 @@
 import { readableGrpcMessage } from '../../client/temporal.ts';
 import { messageOf } from '../../contract/errors.ts';
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export interface Check {
   readonly name: string;
   readonly level: 'ok' | 'warning' | 'problem';
-  /** What was found. */
+  /** The finding. */
   readonly detail: string;
   /** What to do about it. */
   readonly advice?: string;

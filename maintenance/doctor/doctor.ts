@@ -1,4 +1,4 @@
-/** Looks at everything that makes Longhaul not work, whatever runs. Changes nothing, shows no secret. */
+/** Checks everything that can keep Longhaul from working, whatever runs. Changes nothing and shows no secret. */
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
 import { checkHealth, type Health } from '../../client/health.ts';
 import { readSettings, type Settings } from '../../services/settings.ts';
@@ -95,7 +95,7 @@ async function look(settings: Settings, longhaul: Longhaul | undefined, health: 
   return checkLeftovers(await findLeftovers(settings, knowledge, { removeKept: false }));
 }
 
-/** Services that were stopped are not asked; one that the settings name is, always. */
+/** Stopped services are not asked; services that the settings name always are. */
 async function isWorthAsking(settings: Settings, status: Status): Promise<boolean> {
   if (status.database_url === null || status.temporal_address === null) return false;
   return settings.databaseUrl !== undefined || (await shouldServicesRun({ settings, status }));

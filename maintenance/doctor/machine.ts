@@ -109,7 +109,7 @@ async function checkFolder(name: string, folder: string, advice: string): Promis
   }
 }
 
-/** The folder, or the first one above it that is there. */
+/** The folder, or the nearest parent that exists. */
 async function nearestFolder(folder: string): Promise<string> {
   try {
     if ((await stat(folder)).isDirectory()) return folder;

@@ -16,7 +16,7 @@ export interface Machine {
   readonly passwd: string;
   /** Owners of processes. */
   readonly processOwners: readonly number[];
-  /** User id of this process; undefined where there are none. */
+  /** User id of this process; undefined on a system without user ids. */
   readonly self: number | undefined;
 }
 

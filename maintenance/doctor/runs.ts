@@ -1,4 +1,4 @@
-/** Whether rows and runs agree: what one of them has lost; and whether a worker can continue each run. */
+/** Whether rows and runs agree (either may be lost), and whether a worker can continue each run. */
 import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
 import type { Longhaul } from '../../client/connection.ts';

@@ -1,4 +1,4 @@
-/** Files that a killed process of ours left in the home and the cache, and what has not been used for long. */
+/** Files that a killed process of ours left in the home and the cache, and files that were not used for a long time. */
 import { realpathSync } from 'node:fs';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,7 +1,7 @@
 /**
- * Garbage collection of a home: what remained when processes, rows or files were lost. Safe while tasks run: a leftover is
- * removed only if no row, attempt or run shows its task at work, and under the locks that steps take. Never: a thing of
- * another home is examined.
+ * Garbage collection of a home: what remained when processes, rows or files were lost. Safe while tasks run: a leftover
+ * is removed only if no row, attempt or run shows its task at work, and under the locks that steps take. Never: a thing
+ * of another home is examined.
  */
 import { exists } from '../../processes/exists.ts';
 import { homePaths } from '../../services/home/home.ts';
@@ -19,7 +19,7 @@ import { leftEntries, leftWorktrees, placesOf, repositoriesOf } from './worktree
 
 export interface FoundLeftovers {
   readonly leftovers: readonly Leftover[];
-  /** What could not be examined, and why. */
+  /** Descriptions of what could not be examined, with the reason. */
   readonly skipped: readonly string[];
 }
 
@@ -86,7 +86,10 @@ export function asPlanned({ kind, name, reason, kept }: Leftover): HandledLeftov
   return { kind, name, reason, outcome: kept === undefined ? 'would_remove' : 'kept', detail: kept ?? null };
 }
 
-/** One collection at a time in a home; fails while another one runs. A home that does not exist is not made, not even for the lock. */
+/**
+ * One collection at a time in a home; fails while another one runs. A home that does not exist is not made, not even for
+ * the lock.
+ */
 export async function withGcLock<T>(home: string, work: () => Promise<T>): Promise<T> {
   if (!(await exists(home))) return work();
   const lock = await takeLock(path.join(homePaths(home).run, 'gc.lock'));

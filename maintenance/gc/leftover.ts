@@ -6,7 +6,7 @@ export interface Leftover {
   readonly name: string;
   /** Whose it was. */
   readonly reason: string;
-  /** Why it stays for now, and what to do about it; undefined: it goes. */
+  /** Why `gc` does not remove it, and what to do about it; undefined: `gc` removes it. */
   readonly kept?: string;
   /** Returns a note on the removal, or why the leftover stays after all. */
   remove(): Promise<Removal>;

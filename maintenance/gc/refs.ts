@@ -1,6 +1,6 @@
 /**
- * Results of tasks that no row knows. They may be the only copy of work, or another home's on the same repository: they
- * go only if they are asked for.
+ * Results of tasks without a row. They may be the only copy of work, or belong to another home on the same repository:
+ * `gc` removes them only with `--refs`.
  */
 import type { Sql } from '../../store/sql.ts';
 import { findTasks } from '../../store/left-tasks.ts';

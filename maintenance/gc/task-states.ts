@@ -1,6 +1,5 @@
 /**
- * Whether a task is at work, by everything that knows: its row, its attempts, its runs. Only what none of them calls at
- * work may be taken away.
+ * Whether a task is open: by its row, its attempts and its runs. gc removes something only if none of them is open.
  */
 import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
@@ -27,8 +26,8 @@ export type KnownTask =
   | { readonly kind: 'gone' };
 
 /**
- * Ask after the machine was looked at: what was there before a task's end was written is then known as left. Fails if
- * Postgres or Temporal does not answer.
+ * Call it after the files and processes were listed: a task that ends in between then counts as ended. Fails if
+ * Postgres or Temporal does not respond.
  */
 export async function findTaskStates(
   { sql, temporal, host }: TaskKnowledge,

@@ -111,8 +111,8 @@ const homeState = z.object({
 export type HomeState = z.infer<typeof homeState>;
 
 /**
- * What the last supervisor wrote; it may be gone, and so may its parts. `undefined`: there is no record, it is damaged, or
- * it came here with a copy of another home.
+ * The record of the last supervisor; that supervisor and its parts may no longer run. `undefined`: there is no record,
+ * it is damaged, or it is part of a copy of another home.
  */
 export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
   const state = await readRecord(paths.stateFile, homeState);
@@ -122,7 +122,7 @@ export async function readState(paths: HomePaths): Promise<HomeState | undefined
   return { ...state, facts: { ...state.facts, databaseUrl: await withPassword(paths.passfile, databaseUrl) } };
 }
 
-/** The record itself holds no password: it is what a person attaches to a bug report. */
+/** The record contains no password, because people attach it to bug reports. */
 export async function writeState(paths: HomePaths, state: HomeState): Promise<void> {
   const { databaseUrl } = state.facts;
   const here = { ...state, place: await placeOf(paths.run) };

@@ -2,7 +2,7 @@
  * Which home a folder is: `home.json` has an id that is made once, and the path that it was last started at. A copy has
  * the id of its original.
  *
- * A home that was moved keeps the paths where it was until a worker has followed (maintenance/moved-home.ts).
+ * A home that was moved keeps its former paths until a worker has changed rows and records (maintenance/moved-home.ts).
  *
  * Never: a copy is started while its original exists. Both databases name the same open tasks, worktrees and results, so
  * both would work in the same folders and end each other's agents. An original on a disk that is not mounted counts as
@@ -32,8 +32,8 @@ type Identity = z.infer<typeof identity>;
 const fileOf = (home: string): string => join(home, 'home.json');
 
 /**
- * Before anything starts in a home, or is written to it. A home that was renamed, or whose original is gone, is the
- * original from here on. Fails with `invalid_input` for a copy.
+ * Call it before anything starts in a home or is written to it. A home that was renamed, or whose original no longer
+ * exists, becomes the original. Fails with `invalid_input` for a copy.
  */
 export async function claimHome(folder: string): Promise<void> {
   const home = await realpath(folder);

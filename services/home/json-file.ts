@@ -1,4 +1,4 @@
-/** Small JSON files that are there whole or not at all. */
+/** Small JSON files that exist completely or not at all. */
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -37,7 +37,7 @@ export async function readJson(path: string): Promise<unknown> {
 
 /**
  * A record of what runs. `undefined`: the file is missing, is empty after a loss of power, has another shape, or belongs
- * to another user. A record never decides alone: its reader finds out anew what it does not say, so a damaged one is
+ * to another user. A record is only a hint: its reader can determine everything without it. So a damaged record is
  * treated as a missing one and is written again.
  */
 export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {

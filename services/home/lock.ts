@@ -1,14 +1,14 @@
 /**
  * A lock held by a process: a folder in which every contender announces itself in a file of its own and
- * then looks for others. A dead holder's file counts for nothing and is removed by the next contender.
+ * then looks for others. A dead holder's file does not count, and the next contender removes it.
  *
- * The file's name identifies its contender: process, role and the folder that it was made in, by device and inode. So a file that
- * was emptied or overwritten still names its holder, and one in a copy of the folder names none.
+ * The file's name identifies its contender: process, role and the folder that it was made in, by device and inode. So a
+ * file that was emptied or overwritten still names its holder, and a file in a copy of the folder names none.
  *
- * Never: two holders. Each announces before it looks, so of two at once at least one sees the other, and
- * steps back. Because a file belongs to one contender only, removing a dead one cannot hit a newer holder. A holder whose
- * file was removed by hand writes it again, and gives up where another one holds the lock by then: for at most a second
- * both may hold it. Not covered: a folder shared between machines.
+ * Never: two holders. Each announces itself before it looks, so of two concurrent contenders at least one sees the
+ * other and withdraws. Because a file belongs to one contender only, removing a dead one cannot hit a newer holder. A
+ * holder whose file was removed by hand writes it again, and gives up if another one holds the lock meanwhile: for at
+ * most a second both may hold it. Not covered: a folder shared between machines.
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
@@ -173,7 +173,7 @@ async function announcedBy(folder: string, name: string, text: string): Promise<
   if (place !== (await placeOf(folder).catch(() => undefined))) return undefined;
   return {
     process,
-    // An announcement appears whole. Where it was damaged since, its process is taken for the holder.
+    // An announcement appears completely. If it was damaged afterwards, its process counts as the holder.
     holds: said?.holds ?? true,
     role: role === 'supervisor' ? role : 'other',
   };

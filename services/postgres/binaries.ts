@@ -32,7 +32,7 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
 interface Link {
   /** Absolute path that the programs' loader looks for. */
   readonly path: string;
-  /** Name of the file beside it that is meant. */
+  /** Name of the file beside it that the link leads to. */
   readonly source: string;
 }
 
@@ -51,7 +51,7 @@ export async function linkLibraries(binaries: PostgresBinaries, dir: string): Pr
   } catch (error) {
     if (!isErrno(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
   }
-  // Made anew at each start: the package may have moved.
+  // Created at each start, because the package may have moved.
   await rm(dir, { recursive: true, force: true });
   await mkdir(dir);
   await chmod(dir, 0o755);

@@ -30,7 +30,7 @@ export async function keepPassword(passfile: string, databaseUrl: string): Promi
   else await writePrivately(passfile, line);
 }
 
-/** The address with the password that the passfile has for it; unchanged where it has none. */
+/** The address with the password that the passfile has for it; unchanged if it has none. */
 export async function withPassword(passfile: string, databaseUrl: string): Promise<string> {
   const url = parsed(databaseUrl);
   if (!url || url.password !== '') return databaseUrl;

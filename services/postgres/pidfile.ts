@@ -86,7 +86,10 @@ async function cwdOf(pid: number): Promise<string | undefined> {
   }
 }
 
-/** What a killed postmaster left behind is waited for, then ended. Elsewhere than on Linux a start fails and is tried again. */
+/**
+ * Waits for the processes that a killed postmaster left, then ends them. On other systems than Linux a start fails and is
+ * retried.
+ */
 async function endOrphans(dataDir: string): Promise<void> {
   if (process.platform !== 'linux') return;
   const real = await realpath(dataDir);
@@ -94,7 +97,7 @@ async function endOrphans(dataDir: string): Promise<void> {
     if (!/^\d+$/.test(name)) continue;
     const pid = Number(name);
     const identity = (await cwdOf(pid)) === real ? identifyRunning(pid) : undefined;
-    // A person's shell may stand in the data directory; only Postgres itself is ended.
+    // A user's shell may have the data directory as its working folder; only Postgres itself is ended.
     if (!identity || !(await readComm(pid)).startsWith('postgres')) continue;
     if (!(await untilGone([identity], { withinMs: ORPHANS_MS })))
       await endProcess(identity, [{ signal: 'SIGKILL', withinMs: 5_000 }]);

@@ -211,8 +211,9 @@ async function storedPassword(dir: string): Promise<string | undefined> {
 }
 
 /**
- * The password file is lost. Who may write the data folder may set a new one, in Postgres' single-user mode, which refuses
- * while a server runs. The password goes by stdin, as arguments are public. Killed before the file is written, it is done again.
+ * The password file is lost. A process that may write the data folder can set a new one in Postgres' single-user mode,
+ * which refuses while a server runs. The password is passed by stdin, because arguments are public. If this is killed
+ * before the file is written, the next start repeats it.
  */
 async function replacePassword(dir: string, { binaries, user, env }: Programs): Promise<string> {
   const password = newPassword();
@@ -276,7 +277,7 @@ async function launch(
   return { ...started, port, url, attached: false };
 }
 
-/** The server sees nothing of our environment: an SQL superuser could read it. */
+/** The server gets none of our environment, because an SQL superuser could read it. */
 function cleanEnv(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
 }

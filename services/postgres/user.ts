@@ -1,6 +1,6 @@
 /**
  * The user that Postgres runs as. It refuses to run as root, so for root there are two ways:
- * - an unprivileged account, where it can reach both the programs and the data directory;
+ * - an unprivileged account, if it can reach both the programs and the data directory;
  * - else (a home under a 0700 folder such as /root) a user namespace without a mapping: there the
  *   effective user id is the kernel's overflow id, which is not 0, while files of root still are ours.
  * The owner of an existing data directory decides; Postgres accepts no other user.
@@ -58,7 +58,7 @@ export async function planPostgresUser(
   );
 }
 
-/** initdb asks for the name of the user that it runs as, and fails where there is none. */
+/** initdb asks for the name of the user that it runs as, and fails if there is none. */
 function hasAccount(): boolean {
   try {
     userInfo();

@@ -51,7 +51,7 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
-    // Inherited at the fork, which is over: nothing of ours ran in between.
+    // The child has inherited it at the fork. No code of ours ran in between.
     if (umask !== undefined) process.umask(umask);
     const exited = new Promise<string>((resolve) => {
       child.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit code ${code}`));

@@ -11,7 +11,10 @@ export interface Part {
   start(context: PartContext): Promise<StartedPart>;
   /** What runs of it, as the process table shows it. `undefined`: nothing, or it is not ours. */
   find(): Promise<FoundPart | undefined>;
-  /** Ends what runs, by whatever process it was started; nothing to end is no error. An aborted `forceShutdown` skips the grace. */
+  /**
+   * Ends what runs, by whatever process it was started; nothing to end is no error. An aborted `forceShutdown` skips the
+   * grace.
+   */
   stop(forceShutdown?: AbortSignal): Promise<void>;
 }
 
@@ -19,7 +22,7 @@ export interface FoundPart {
   readonly process: ProcessIdentity;
   readonly detail: string | null;
   readonly facts: Facts;
-  /** Of a program of ours that runs; absent where that is not known. */
+  /** The version of a running program of ours; absent if it is unknown. */
   readonly version?: string;
 }
 

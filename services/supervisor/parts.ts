@@ -17,7 +17,7 @@ import { findTemporal } from '../temporal/binary.ts';
 import { checkTemporal } from '../temporal/connection.ts';
 import { findTemporalServer, locateTemporalServer, startTemporal, stopTemporal } from '../temporal/temporal.ts';
 
-/** Turns get this long to come to a good end; the worker itself stops earlier if it can. */
+/** Turns have this long to end regularly; the worker itself exits earlier if it can. */
 const WORKER_GRACE_MS = 45_000;
 const BACKEND_GRACE_MS = 10_000;
 const CHECK_MS = 10_000;
@@ -38,7 +38,7 @@ export function makeParts(options: PartsOptions): Part[] {
   return [postgresPart(options), temporalPart(options), workerPart(options), backendPart(options)];
 }
 
-/** The same, to find and stop them: none of these is ever started. */
+/** The same parts, to find and stop them: they cannot be started. */
 export function partsToFind({ settings, paths }: Pick<PartsOptions, 'settings' | 'paths'>): Part[] {
   return makeParts({ settings, paths, env: {}, migrate: async () => {} });
 }
@@ -208,7 +208,7 @@ function commonEnv({ settings, paths, env }: PartsOptions, facts: Facts): NodeJS
     ...Object.fromEntries(inherited),
     ...loaderEnv(),
     ...(settings.temporal.kind === 'embedded'
-      ? // No profile of the machine may add TLS or a key to what is our own server.
+      ? // No Temporal profile of the machine may add TLS or a key to our own server.
         { TEMPORAL_NAMESPACE: settings.temporal.namespace, TEMPORAL_CONFIG_FILE: '/dev/null' }
       : { TEMPORAL_NAMESPACE: settings.temporal.target.namespace }),
     DATABASE_URL: facts.databaseUrl,

@@ -1,8 +1,9 @@
 /**
  * A program of ours (worker, backend) as a part: Node in a session of its own, which says on a pipe that
- * it is ready. `<run>/<name>.json` remembers it, so that a later supervisor attaches to it.
+ * it is ready. `<run>/<name>.json` records it, so that a later supervisor attaches to it.
  *
- * Never: two of one program in a home. One whose record is missing is found in the process table; one that is not known to be ready, or was started with other settings, is replaced.
+ * Never: two of one program in a home. One whose record is missing is found in the process table; one that is not known
+ * to be ready, or was started with other settings, is replaced.
  */
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
@@ -33,7 +34,7 @@ export interface Program {
   readonly paths: HomePaths;
   /** From SIGTERM to SIGKILL. */
   readonly graceMs: number;
-  /** Environment of the program. What was announced last time is given, so that a port can be kept. */
+  /** Environment of the program. It gets the last announcement, so that a port can be kept. */
   env(facts: Facts, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
   /** What of `env` and elsewhere, once changed, makes a running program outdated. */
   fingerprint(facts: Facts): string;

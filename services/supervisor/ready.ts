@@ -16,7 +16,7 @@ export type Announcement = z.infer<typeof announcement>;
 
 /**
  * Called once by a part when it can do its work, with what others need to know, such as its `url`.
- * Without a supervisor, and with one that is gone by now, nothing happens.
+ * Without a supervisor, and if it no longer runs, this does nothing.
  */
 export function announceReady(env: NodeJS.ProcessEnv, detail: Readonly<Record<string, unknown>> = {}): void {
   const fd = Number(env[READY_FD]);

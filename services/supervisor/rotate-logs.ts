@@ -1,9 +1,10 @@
 /**
- * Keeps the logs of a home bounded while their writers have them open: what a log has too much moves to `<log>.1`, older
- * files move on to `.2` and `.3`, and the oldest goes. The writer notices nothing: it appends to the same file.
+ * Keeps the logs of a home bounded while their writers have them open: the content of a log above the limit moves to
+ * `<log>.1`, older files move to `.2` and `.3`, and the oldest is removed. The writer is not affected: it appends to
+ * the same file.
  *
- * Never: a line that is in no file, where the file system can take the beginning out of a file (ext4, xfs). Elsewhere what
- * is written in the moment between the last copy and the truncation is lost. A crash in between leaves lines twice.
+ * Never: a line is lost, if the file system can remove the beginning of a file (ext4, xfs). On other file systems lines
+ * that are written between the last copy and the truncation are lost. A crash in between leaves lines twice.
  */
 import { execFile } from 'node:child_process';
 import { constants, renameSync, rmSync, statSync } from 'node:fs';
@@ -125,12 +126,15 @@ async function canTakeOut(file: string): Promise<boolean> {
   }
 }
 
-/** The first bytes of the file, a whole number of blocks; what is appended meanwhile stays. fallocate(2), COLLAPSE_RANGE. */
+/**
+ * Removes the first bytes of the file, a whole number of blocks; bytes that are appended meanwhile stay. fallocate(2),
+ * COLLAPSE_RANGE.
+ */
 async function takeOut(file: string, length: number): Promise<void> {
   await run('fallocate', ['--collapse-range', '--offset', '0', '--length', String(length), file], { cwd: '/' });
 }
 
-/** Appends to the copy what the file has more. */
+/** Appends the newer bytes of the file to the copy. */
 async function copyRest(file: string, copy: string): Promise<void> {
   const [from, to] = [await open(file, 'r'), await open(copy, 'a')];
   try {

@@ -1,6 +1,6 @@
 /**
- * The supervisor's record of the home, `run/state.json`: what is true is written at every change, one write after the
- * other, and again where the file was removed or changed by anything else. A full disk must not end the supervisor.
+ * The supervisor's record of the home, `run/state.json`: the state is written at every change, one write after the
+ * other, and again if the file was removed or another process changed it. A full disk must not end the supervisor.
  */
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ const LOOK_MS = 1_000;
 
 export interface StateRecordOptions {
   readonly paths: HomePaths;
-  /** What is true now. */
+  /** The current state. */
   readonly state: () => HomeState;
   readonly report: (line: string) => void;
 }
@@ -40,7 +40,7 @@ export class StateRecord {
     this.#writing = this.#writeAfter(this.#writing);
   }
 
-  /** Resolves when what was to be written by now is written, or could not be. */
+  /** Resolves when all writes so far have succeeded or failed. */
   async written(): Promise<void> {
     await this.#writing;
   }

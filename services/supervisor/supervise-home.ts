@@ -66,7 +66,7 @@ interface Supervision {
   readonly stop: AbortController;
 }
 
-/** If another supervisor holds the lock by now, the parts are that one's, and it stops them. */
+/** If another supervisor holds the lock now, it owns the parts and stops them. */
 async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
   const { paths, report } = options;
   const holder = await lock.untilLost(stop.signal);
@@ -90,7 +90,7 @@ async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<Lo
 /** On a full disk or a closed terminal reports are lost, and the supervisor continues until it has stopped its parts. */
 function surviveLostOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
-    // Also none of those that end a command whose reader has left.
+    // Removes also the listeners that end a command whose reader has left.
     stream.removeAllListeners('error');
     stream.on('error', () => {});
   }

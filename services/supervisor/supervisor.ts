@@ -1,9 +1,9 @@
 /**
- * Keeps the parts of a home running: starts each part when what it needs is ready, starts it again when it has ended, and
- * records what runs. The parts outlive it: a later supervisor attaches to them.
+ * Keeps the parts of a home running: starts each part when the parts that it needs are ready, starts it again when it has
+ * ended, and records what runs. The parts outlive it: a later supervisor attaches to them.
  *
  * Never: two supervisors in a home (the caller holds the home's lock). Not covered: a part that is
- * alive but does nothing; only what has ended is repaired.
+ * alive but does nothing: only parts that have ended are started again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf } from '../../processes/identity.ts';

@@ -1,6 +1,6 @@
 /**
  * Finds the `temporal` program, or gets it: PATH, our cache, the official download, and last a build
- * from source. What is fetched or built goes to a folder of its own and gets its final name by a rename,
+ * from source. A download or build is made in a separate folder and gets its final name by a rename,
  * under a lock: no process ever sees half a program, and two builds do not run at once.
  */
 import { spawn } from 'node:child_process';
@@ -65,7 +65,7 @@ export async function findTemporal(options: FindTemporal): Promise<string> {
   }
 }
 
-/** Where it is found without getting it; undefined: nowhere. */
+/** The path of an existing program; undefined: there is none. */
 export async function locateTemporal(cacheDir: string, path: string): Promise<string | undefined> {
   const onPath = await which('temporal', path);
   if (onPath) return onPath;

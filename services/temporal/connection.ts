@@ -12,8 +12,8 @@ export interface TemporalTarget {
 }
 
 /**
- * Makes sure of server, namespace and search attributes, all idempotently. Fails with what is missing;
- * one call returns within seconds, so a caller that waits for a starting server calls again.
+ * Checks the server, the namespace and the search attributes, and adds missing attributes; it can be repeated. Fails with
+ * what is missing; one call returns within seconds, so a caller that waits for a starting server calls again.
  */
 export async function checkTemporal(target: TemporalTarget): Promise<void> {
   // Loaded when it is needed: it takes several times as long to load as Node takes to start.

@@ -2,7 +2,7 @@
  * What the embedded server said of its database file when it did not start. A file that holds no tables is set aside: the
  * server would refuse it forever, and tasks continue without it, from their rows in Postgres.
  *
- * Never: a file is removed, or one that may hold anything is set aside without its user.
+ * Never: a file is removed, or a file that may contain data is set aside without the user's decision.
  */
 import { open, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -26,7 +26,7 @@ export async function sizeOf(file: string): Promise<number> {
   }
 }
 
-/** By what the log has from this byte on. */
+/** Reads the log from this byte on. */
 export async function databaseVerdict(logFile: string, from: number): Promise<DatabaseVerdict> {
   const said = await readFrom(logFile, from);
   if (USELESS.test(said)) return 'useless';
@@ -59,7 +59,7 @@ export async function setAside(databaseFile: string): Promise<string> {
   return aside;
 }
 
-/** What a person does about a database that may hold something. */
+/** What a user can do about a database that may contain data. */
 export function adviceOnDamaged(databaseFile: string): string {
   const aside = join(dirname(databaseFile), 'damaged');
   return (

@@ -136,7 +136,7 @@ export async function locateTemporalServer(
   return identity && known && { identity, ...placeOf(known) };
 }
 
-/** By its record, or where that is missing or another server's, by its arguments. */
+/** By its record or, if that is missing or of another server, by its arguments. */
 async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFile | undefined> {
   const known = await readServerFile(dir);
   if (known?.process?.pid === identity.pid) return known;

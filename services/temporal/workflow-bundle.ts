@@ -14,7 +14,7 @@ import { refuseWritableByOthers } from '../home/private-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PREBUILT = path.join(ROOT, 'workflow-bundle.js');
-/** What the bundle is made from, relative to the root. */
+/** The sources of the bundle, relative to the root. */
 const FOLDERS = ['contract', 'workflows'];
 
 /** Path of the bundle. */
@@ -23,7 +23,7 @@ export async function workflowBundle(cacheDir: string): Promise<string> {
   const file = path.join(cacheDir, 'workflow-bundles', `${await fingerprint()}.js`);
   if (await exists(file)) {
     await refuseWritableByOthers(path.dirname(file));
-    // `longhaul gc` removes what has not been used for long.
+    // `longhaul gc` removes bundles that were not used for a long time.
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
     return file;

@@ -28,7 +28,7 @@ export function confine(cwd: string, named: string): ConfinedPath {
   return { path, shown: inner === '' ? '.' : inner };
 }
 
-/** The same for writing: refuses the folder itself and git's own files. */
+/** The same for a write: refuses also the folder itself and git's own files. */
 export function confineForWriting(cwd: string, named: string): ConfinedPath {
   const confined = confine(cwd, named);
   if (confined.shown === '.') throw new ToolRefusal(`${named}: expected a file, found the working directory.`);

@@ -18,7 +18,7 @@ export interface ToolOutput {
   readonly text: string;
 }
 
-/** What a person sees of a call before it is executed: all of it. */
+/** The complete call, as a person sees it before it is executed. */
 export interface Shown {
   readonly title: string;
   readonly paths: readonly string[];
