@@ -1,4 +1,4 @@
-/** What a permission request asks for, as rules compare it: commands, and paths by their real place. */
+/** The subject of a permission request, as rules compare it: commands, and paths by their real place. */
 import { commandOf, commandToRun, placeOf } from '../contract/tool-command.ts';
 import type { RulePart, RuleSubject } from '../contract/permission-rules.ts';
 import { plainCommands } from '../contract/shell-words.ts';

@@ -15,16 +15,16 @@ import { report } from 'node:process';
 
 /** Descriptors that are not for clients: the idle backend has 36, each statement in flight and each git may need one. */
 const RESERVED_DESCRIPTORS = 100;
-/** However many descriptors there are: each connection costs memory, too. */
+/** The limit with any number of descriptors, because each connection also needs memory. */
 const MAX_CONNECTIONS = 10_000;
 const MAX_UNPROVEN = 256;
-/** Of a process that has hardly any descriptors. */
+/** The limit of a process with very few descriptors. */
 const MIN_CONNECTIONS = 16;
 
 /** Together they are the most that are open at once. */
 export interface ConnectionLimits {
   readonly proven: number;
-  /** Kept free of proven ones. */
+  /** Reserved for unproven connections. */
   readonly unproven: number;
 }
 

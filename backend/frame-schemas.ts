@@ -1,6 +1,6 @@
 /**
- * Frames as the OpenAPI document has them: the content of a WebSocket's messages. They only document: frames are sent as they are
- * stored. Objects may have further fields, and a reader skips types that it does not know.
+ * Frames as the OpenAPI document has them: the content of a WebSocket's messages. They only document: frames are sent as
+ * they are stored. Objects may have further fields, and a reader skips types that it does not know.
  */
 import { z } from 'zod';
 import type { FollowedFrame } from '../client/follow-task.ts';
@@ -38,7 +38,7 @@ const usage = loose({
 });
 const permissionOption = loose({ option_id: z.string(), name: z.string(), kind: z.string() });
 
-/** By type, the fields beside the envelope. */
+/** The fields of each type, without the envelope. */
 const bodies = {
   message_started: { ...ofMessage, role: z.string() },
   delta: {

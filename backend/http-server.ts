@@ -164,7 +164,7 @@ const PARSER_ERRORS: Readonly<Record<string, readonly ['headers_too_large' | 're
 };
 
 interface Refusal {
-  /** Of the newest request on that connection. */
+  /** The response to the newest request on that connection. */
   readonly response: ServerResponse | undefined;
   readonly log: ProblemLog;
 }

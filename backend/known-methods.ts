@@ -14,7 +14,7 @@ export function methodsByPath(server: FastifyInstance): (path: string) => readon
   ];
 }
 
-/** Of a route's url such as /api/tasks/:id/cancel. */
+/** Matches the paths of a route's url such as /api/tasks/:id/cancel. */
 function patternOf(url: string): RegExp {
   const parts = url
     .split('/')

@@ -67,7 +67,7 @@ export interface ProblemOptions {
   readonly errors?: Problem['errors'];
   /** If the code does not determine it. */
   readonly status?: number;
-  /** What went wrong, for the log. */
+  /** The error, for the log. */
   readonly cause?: unknown;
 }
 
@@ -100,7 +100,7 @@ export function sendProblem(reply: FastifyReply, failure: LonghaulError, options
 /** The log that has each refusal under its request id. */
 export type ProblemLog = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>;
 
-/** Of a refused request without the values found in it, because one may be a secret in the wrong place. */
+/** Logs a refusal without the values of the request, because one may be a secret in the wrong place. */
 function logProblem(log: ProblemLog, problem: Problem, more: object): void {
   const { request_id, status, error_code, detail } = problem;
   const facts = { request_id, status, error_code, ...more };

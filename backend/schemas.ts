@@ -10,7 +10,10 @@ export const text = (max: number) =>
     .max(max)
     .regex(/^[^\u0000]*$/, 'expected no U+0000'); // oxlint-disable-line no-control-regex
 
-/** Any uuid that Postgres takes: rows of other programs may have ids without a version. In lower case, as Postgres writes it. */
+/**
+ * Any uuid that Postgres takes: rows of other programs may have ids without a version. In lower case, as Postgres writes
+ * it.
+ */
 export const id = z.guid().toLowerCase();
 export const idParams = z.strictObject({ id });
 export const nullableText = z.string().nullable();
@@ -29,13 +32,13 @@ export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
         : undefined,
   });
 
-/** Of a path that load balancers and scrapers request: they append parameters of their own, which change nothing here. */
+/** The query of paths that load balancers and scrapers request: they append parameters, which have no effect. */
 export const anyQuery = z.looseObject({});
 
 const MAX_LIMIT = 100;
 const DEFAULT_LIMIT = 20;
 export const pageLimit = (standard: number) => z.coerce.number().int().min(1).max(MAX_LIMIT).default(standard);
-/** Of every list that is read in pages. */
+/** The query of every list that is read in pages. */
 export const pageQuery = {
   limit: pageLimit(DEFAULT_LIMIT),
   cursor: text(200).optional().describe('next_cursor of the page before.'),

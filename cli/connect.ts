@@ -1,4 +1,4 @@
-/** Where a command finds the services: the settings, and the record of the home's supervisor. */
+/** How a command finds the services: the settings, and the record of the home's supervisor. */
 import type { Settings } from '../services/settings.ts';
 import { readFacts } from '../services/status.ts';
 import type { TemporalTarget } from '../services/temporal/connection.ts';

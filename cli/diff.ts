@@ -19,7 +19,7 @@ import { type PatchSource, printPatch, refuse } from './patch-output.ts';
 import { isKept } from './task-text.ts';
 import { harmless, type Paint, painter, type Style, visible } from './terminal.ts';
 
-/** Of a session's tasks the newest so many are checked for kept work. */
+/** So many of a session's newest tasks are checked for kept work. */
 const SESSION_TASKS = 200;
 
 interface DiffOptions {

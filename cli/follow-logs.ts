@@ -103,7 +103,7 @@ class FollowedLog {
     return '';
   }
 
-  /** What follows the position. `undefined`: the bytes before it are not those that were printed. */
+  /** The bytes after the position. `undefined`: the bytes before it are not the printed ones. */
   async #readOn(size: number): Promise<Buffer | undefined> {
     const { length } = this.#tail;
     const read = await readRange(this.file, this.#position - length, Math.max(size, this.#position));

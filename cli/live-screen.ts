@@ -4,7 +4,7 @@ import { muteKeyboard } from './keyboard.ts';
 import { lineColumns, type LiveLine, type Output, type Screen } from './screen.ts';
 import { fit, wrapIndented, type Paint, type Style, wrap } from './terminal.ts';
 
-// Synchronized output keeps terminals that know it from showing half a picture; others ignore it.
+// Synchronized output keeps terminals that support it from showing an incomplete drawing; others ignore it.
 const BEGIN = '\u001b[?2026h\u001b[?25l';
 const FINISH = '\u001b[?2026l';
 const SHOW_CURSOR = '\u001b[?25h';
@@ -114,7 +114,7 @@ class LiveScreen implements Screen {
     this.#out.write(`${BEGIN}${CLEAR_BELOW}${kept}${NO_WRAP}${drawn}${WRAP}${back}${cursor}${FINISH}`);
   }
 
-  /** Of a line that is still being written only the last piece may change. */
+  /** Emits the parts of an unfinished line that can no longer change; only its last piece can. */
   #fullLines(columns: number): LiveLine[] {
     const { text, ...style } = this.#lines.rest;
     const pieces = wrap(text, columns);

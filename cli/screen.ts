@@ -1,5 +1,5 @@
 /**
- * Where a timeline is shown. A terminal has lines that stay and, below them, a few that are drawn again as things change;
+ * The output of a timeline. A terminal has lines that stay and, below them, a few that are drawn again as things change;
  * a pipe has only lines that stay.
  */
 import type { Style } from './terminal.ts';

@@ -26,7 +26,7 @@ export const showAction = (text: string, options: { json?: boolean }) =>
 
 interface Known {
   readonly attempts: Attempts;
-  /** Those that apply to it, in their order. */
+  /** The rules that apply to the task, in their order. */
   readonly rules: readonly Rule[];
   readonly retentionDays: number | undefined;
 }

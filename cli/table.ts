@@ -24,7 +24,7 @@ export interface Column {
 }
 
 export interface TableOptions {
-  /** Of the terminal; `undefined`: no line is cut, no column left out. */
+  /** The terminal's width; `undefined`: no line is cut and no column omitted. */
   readonly columns: number | undefined;
   readonly paint: Paint;
 }

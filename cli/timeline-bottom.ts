@@ -47,7 +47,7 @@ export function bottomLines({ phase, waitsUntil, since, tokens, tools, plan }: B
   return [...open, ...planAround(plan), { text: `${spin} ${facts.join(' · ')}`, style: 'dim' }];
 }
 
-/** Of a long plan the entries around the current one. */
+/** A long plan is shown as the entries around the current one. */
 function planAround(plan: readonly PlanEntry[]): LiveLine[] {
   const current = Math.max(
     0,

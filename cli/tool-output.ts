@@ -25,7 +25,7 @@ function outputOf({ content, raw_output: raw }: ToolCall): string[] {
   return inner.length === 1 && inner[0] === '' ? [] : inner.map((line) => line.trimEnd());
 }
 
-/** Of a line that a progress bar redrew, the last version counts. */
+/** If a progress bar redrew a line, the last version is kept. */
 function overwritten(text: string): string {
   if (!text.includes('\r')) return text;
   const last = (line: string): string => line.split('\r').findLast((part) => part.trim() !== '') ?? '';

@@ -17,8 +17,8 @@ export async function agentNames(db: Db): Promise<string[]> {
 }
 
 /**
- * The one agent that is listed besides the demo; without one, and with a model for the native agent, undefined: that agent.
- * Fails with `invalid_input`, which names the choices.
+ * The one agent that is listed besides the demo. `undefined` means the native agent: there is no other, and it has a
+ * model. Fails with `invalid_input`, which names the choices.
  */
 export async function onlyAgent(db: Db, hasModel: boolean): Promise<string | undefined> {
   const names = await agentNames(db);

@@ -8,7 +8,7 @@ const FRESH_S = 60;
 
 export interface SharedMetrics {
   readonly tasks: TaskCounts;
-  /** Of all workers together, as text in Prometheus' format. */
+  /** The metrics of all workers together, as text in Prometheus' format. */
   readonly workers: string;
 }
 

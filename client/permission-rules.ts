@@ -36,7 +36,7 @@ export async function addRule({ sql }: Deps, rule: RuleToAdd): Promise<Rule> {
   throw missingPlace(rule.place);
 }
 
-/** Of a task, a session or a project all that apply there, in the order in which they are compared. */
+/** The rules that apply to a task, a session or a project, in the order in which they are compared. */
 export async function listRules({ sql }: Deps, place?: RulePlace): Promise<Rule[]> {
   return (await rowsOf(sql, place)).map(ruleOf);
 }

@@ -33,7 +33,7 @@ export interface SessionTimeline extends Omit<SnapshotFrame, 'type' | 'session_i
 }
 
 export interface TimelineRequest {
-  /** Of messages. */
+  /** The most messages. */
   readonly limit: number;
   /** `messages_before` of an earlier response. */
   readonly before?: string;

@@ -1,9 +1,9 @@
 /**
 /**
- * Open tasks whose run is closed in Temporal, or unknown to it. Closed: the run was terminated by hand, or the rows are an older
- * copy; a `settle` workflow runs the closing steps. Unknown: a power cut undid the embedded server's last commits, or its
- * database was lost; a new run continues from the rows. A row in state `running` that never had a run has nothing to close:
- * it ends at once. An advisory lock lets one process at a time compare.
+ * Open tasks whose run is closed in Temporal, or unknown to it. Closed: the run was terminated by hand, or the rows are
+ * an older copy; a `settle` workflow runs the closing steps. Unknown: a power cut undid the embedded server's last
+ * commits, or its database was lost; a new run continues from the rows. A row in state `running` that never had a run has
+ * nothing to close: it ends at once. An advisory lock lets one process at a time compare.
  */
 import type { Client } from '@temporalio/client';
 import { tryLock } from '../store/advisory-lock.ts';
@@ -30,7 +30,10 @@ export interface SettleDeps extends Services {
   readonly log: { error(fields: object, message: string): void };
 }
 
-/** Returns the number of tasks that were settled, got a new run or ended without one, and of waiting runs that were signalled to end. */
+/**
+ * Returns the number of tasks that were settled, got a new run or ended without one, and of waiting runs that were
+ * signalled to end.
+ */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   // A transaction, not a reserved connection, which would never respond again if Postgres stopped meanwhile.
   return deps.sql.begin(async (tx) => {
@@ -80,7 +83,8 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
         workflowId: settleWorkflowId(run.id),
         args: [input],
         workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
-        // Rows that are restored from a copy may be open again after a settlement. A second one of a final row does nothing.
+        // Rows that are restored from a copy may be open again after a settlement. A second one of a final row does
+        // nothing.
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
         staticSummary: `Closes a task whose run is ${status.toLowerCase()}`,
       }),
@@ -92,7 +96,7 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   }
 }
 
-/** Of the oldest open tasks, up to `limit`, those whose run is closed or unknown. Changes nothing. */
+/** Returns the tasks among the `limit` oldest open ones whose run is closed or unknown. Changes nothing. */
 export async function findLostRuns(deps: Services, limit: number): Promise<TaskId[]> {
   const lost: TaskId[] = [];
   for (const run of (await openRuns(deps.sql)).slice(0, limit)) {

@@ -46,7 +46,7 @@ export interface Submission {
   readonly permissionPolicy?: string;
   /** Seconds that a request waits for a person. Default: without limit. */
   readonly permissionTimeoutS?: number;
-  /** What answers then: `deny` (default) or `allow`. */
+  /** The answer after the timeout: `deny` (default) or `allow`. */
   readonly permissionDefault?: string;
 }
 

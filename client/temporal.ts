@@ -4,7 +4,10 @@ import type { Client, Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../contract/names.ts';
 import { LonghaulError, messageOf } from '../contract/errors.ts';
 
-/** Temporal's client, loaded on first use: that takes four times as long as Node itself takes to start, and most commands only need Postgres. */
+/**
+ * Temporal's client, loaded on first use: that takes four times as long as Node itself takes to start, and most commands
+ * only need Postgres.
+ */
 const temporalClient = (): typeof import('@temporalio/client') =>
   createRequire(import.meta.url)('@temporalio/client') as typeof import('@temporalio/client');
 
@@ -108,7 +111,7 @@ export async function missingSearchAttributes(client: Client): Promise<string[]>
 }
 
 export interface Poller {
-  /** Of the worker. */
+  /** The worker's identity. */
   readonly identity: string;
   /** Its last poll. */
   readonly at: Date;

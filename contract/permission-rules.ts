@@ -1,8 +1,9 @@
 /**
- * Rules that answer permission requests before the task's policy. The first rule that matches decides; if a request has several
- * commands or paths, each is decided by itself and the strictest decision counts.
+ * Rules that answer permission requests before the task's policy. The first rule that matches decides; if a request has
+ * several commands or paths, each is decided by itself and the strictest decision counts.
  *
- * Must never happen: a rule that allows something allows more than its words say. So `allow` needs certainty, while `deny` and
+ * Must never happen: a rule that allows something allows more than its words say. So `allow` needs certainty, while
+ * `deny` and
  * `ask` also match what only may be meant.
  */
 import type { PermissionId, ProjectId, RuleId, SessionId, TaskId } from './ids.ts';
@@ -16,7 +17,7 @@ export type RuleEffect = (typeof RULE_EFFECTS)[number];
 export const RULE_SCOPES = ['task', 'session', 'project'] as const;
 export type RuleScope = (typeof RULE_SCOPES)[number];
 
-/** What a rule is about. Fields that are null match everything. */
+/** The requests that a rule matches. Fields that are null match everything. */
 export interface RuleMatch {
   /** A kind of tool call, as in ACP. */
   readonly tool_kind: string | null;

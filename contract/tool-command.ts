@@ -19,7 +19,7 @@ export type CommandToRun =
 
 const SHELL = /^(?:\/(?:usr\/)?bin\/)?(?:ba|z|da)?sh$/;
 
-/** What the call runs. Undefined: its input does not say so in a form that Longhaul knows. */
+/** The command that the call runs. Undefined: its input does not contain it in a form that Longhaul knows. */
 export function commandToRun({ raw_input: input }: ToolCall): CommandToRun | undefined {
   const { command, args } = fieldsOf(input);
   if (typeof command === 'string' && (args === undefined || args === null)) return { text: command };

@@ -88,7 +88,7 @@ const segment = z.discriminatedUnion('type', [
   }),
 ]);
 
-/** Those elements that have the shape; none where the value is no list. */
+/** The elements that have the shape; none if the value is no list. */
 function itemsOf<Item>(schema: z.ZodType<Item>, value: unknown): Item[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((one) => {

@@ -70,7 +70,7 @@ export type PageRead =
   | { readonly kind: 'read'; readonly page: LogPage | undefined; readonly more: boolean }
   /** Below the part that compaction removed, or above the log's end. */
   | { readonly kind: 'unreachable' }
-  /** There is no such session. */
+  /** The session does not exist. */
   | { readonly kind: 'gone' };
 
 interface PageRow {

@@ -87,7 +87,7 @@ function notOffered({ options }: Permission, answer: string): LonghaulError {
   );
 }
 
-/** What became of a request that is no longer pending. */
+/** The outcome of a request that is no longer pending. */
 function answeredText({ id, state, chosen, options, answered_by: by }: Permission): string {
   if (chosen === null) return `Permission ${shortId(id)} is ${state}: its agent no longer waits for an answer.`;
   return `Permission ${shortId(id)} has its answer already: ${optionName(options, chosen)} (by ${by ?? 'another program'}).`;

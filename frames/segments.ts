@@ -11,7 +11,10 @@ import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary
 import { emptyMessage, foldFrame, isOpenCall, MAX_TOOL_CALLS, type MessageView } from './fold.ts';
 import type { Frame } from '../contract/frame.ts';
 
-/** Of text and reasoning together. Further text is added to the newest segment of its kind: its position is lost, but no text. */
+/**
+ * The most segments of text and reasoning together. Further text is added to the newest segment of its kind: its position
+ * is lost, but no text.
+ */
 const MAX_SPOKEN_SEGMENTS = 5_000;
 const MAX_PLANS = 200;
 /** JSON of all plans together; the newest is always kept. */

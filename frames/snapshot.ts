@@ -58,9 +58,9 @@ export interface SnapshotFrame extends FrameEnvelope {
   };
   readonly messages: readonly SnapshotMessage[];
   readonly tasks: readonly SnapshotTask[];
-  /** Those that wait for review. */
+  /** The changes that wait for review. */
   readonly changes: readonly SnapshotChange[];
-  /** Those that wait for an answer. */
+  /** The requests that wait for an answer. */
   readonly permissions: readonly SnapshotPermission[];
   readonly commands: readonly AgentCommand[];
   readonly usage: Usage | null;

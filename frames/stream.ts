@@ -13,7 +13,7 @@ import { storedBody, type StoredBody } from '../store/stored-body.ts';
 
 /** The size that a turn may have in memory before its agent's stdout is paused. */
 export const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
-/** Of one session in one statement. */
+/** The most bytes of one session in one statement. */
 const BATCH_BYTES = 1024 * 1024;
 
 export interface StreamOptions {

@@ -44,19 +44,19 @@ export interface AgentInfo {
   readonly talks: 'acp' | 'terminal';
   /** Absolute path of its program as the worker finds it. */
   readonly program: string | null;
-  /** Where this shell finds it; only if the worker does not. */
+  /** The path where this shell finds the program; absent if the worker finds it. */
   readonly program_here: string | null;
   readonly listed: boolean;
   /** `longhaul`: a worker that found it; `user`: `longhaul agents add`; null: another program, or not listed. */
   readonly listed_by: string | null;
   /** A person took it off the list. */
   readonly removed: boolean;
-  /** What to install, of agents that the catalogue knows. */
+  /** The package to install, for agents of the catalogue. */
   readonly install_hint: string | null;
 }
 
 export interface SearchPaths {
-  /** Of the running worker; undefined: none runs. */
+  /** The running worker's PATH; undefined: no worker runs. */
   readonly worker: string | undefined;
   readonly shell: string | undefined;
 }

@@ -10,14 +10,14 @@ export function packageVersion(): string {
 }
 
 /**
- * The version and which build of it, as `0.1.0+3f2a91c0`; `0.1.0+source` for one that runs from its sources. Two that are equal
- * are the same code, except from sources. Read when a program starts: a later build takes the place of the files.
+ * The version and which build of it, as `0.1.0+3f2a91c0`; `0.1.0+source` for one that runs from its sources. Two that are
+ * equal are the same code, except from sources. Read when a program starts: a later build takes the place of the files.
  */
 export function buildVersion(): string {
   return `${packageVersion()}+${import.meta.url.endsWith('.ts') ? 'source' : buildDigest()}`;
 }
 
-/** Of the record that a build ends with (bin/build-record.js). */
+/** The digest in the record of the build (bin/build-record.js). */
 function buildDigest(): string {
   try {
     const sources = readFileSync(new URL('../sources.json', import.meta.url));

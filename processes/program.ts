@@ -61,7 +61,10 @@ export async function startAsChild({ file, args, cwd, env }: Program): Promise<P
   }
 }
 
-/** Of a child just started. Readable even if it has ended already: it stays a zombie until this turn of the loop is over. */
+/**
+ * The identity of a child that was just started. It can be read even if the child has already ended: the child stays a
+ * zombie until this turn of the event loop is over.
+ */
 export function identityOf(pid: number): ProcessIdentity {
   const identity = identify(pid);
   if (identity === undefined) throw new LonghaulError('internal_error', `process ${pid} has no entry in /proc`);

@@ -38,7 +38,7 @@ export type Mark =
   | string
   | {
       readonly entry: string;
-      /** Called with each environment that has the entry. True: its process is another's and is left alone. */
+      /** Called with each environment that has the entry. True: its process belongs to another home and is not signalled. */
       readonly spares: (environment: Readonly<Record<string, string>>) => boolean;
     };
 
@@ -131,7 +131,7 @@ export class Family {
     }
   }
 
-  /** Those that are alive; the root is not one of them. */
+  /** Stops the checks and returns the processes that are alive, without the root. */
   stop(): ProcessIdentity[] {
     clearInterval(this.#timer);
     this.look();

@@ -84,7 +84,7 @@ function continueSuspended(
   }
 }
 
-/** By the record and by the process table: a part may have ended just now. */
+/** Checks the record and the process table, because a part may have ended a moment ago. */
 function allReady(state: HomeState): boolean {
   for (const part of state.parts) {
     if (part.state !== 'ready' || (part.process && !isAlive(part.process))) return false;

@@ -39,7 +39,7 @@ export interface Settings {
   /** How long an agent may be silent: until it can be prompted, in a turn, and while a tool of its works. */
   readonly agentTimeouts: { readonly startMs: number; readonly stallMs: number; readonly toolMs: number };
   readonly hostName: string;
-  /** Of the backend, instead of the one that is made in the home. */
+  /** The file of the backend's token, instead of the one in the home. */
   readonly tokenFile?: string;
   /** Names that the backend is reached by, besides this machine's own and the one it listens on. */
   readonly allowedHosts: readonly string[];

@@ -1,4 +1,4 @@
-/** What runs in a home, checked against the process table: the record alone may be from before a crash. */
+/** The running parts of a home, checked against the process table, because the record may be from before a crash. */
 import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home/home.ts'; // prettier-ignore
 import { isSameDatabase, passwordOf, withoutPassword } from './postgres/password.ts';
 import { drainingWorkers } from './home/drains.ts';
@@ -18,7 +18,7 @@ export interface Status {
   readonly temporal_ui_url: string | null;
   readonly backend_url: string | null;
   readonly home: string;
-  /** Of the command that reads this. */
+  /** The version of the command that reads the status. */
   readonly version: string;
   readonly token_file: string | null;
   /** The token as a header line: `curl -H @FILE`. */
@@ -33,7 +33,10 @@ export interface PartStatus {
   readonly state: PartRecord['state'] | 'draining';
   readonly pid: number | null;
   readonly detail: string | null;
-  /** Of a process that runs a program of ours; `null`: it does not run, is no program of ours, or its record is lost. */
+  /**
+   * The version of the running program, if it is ours; `null`: it does not run, is no program of ours, or its record is
+   * lost.
+   */
   readonly version: string | null;
 }
 
@@ -97,7 +100,7 @@ const factsOf = (found: ReadonlyMap<string, FoundPart>): Facts =>
 
 type ShownRecord = Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>;
 
-/** A record of a process that is not this home's is a stranger's or a copy's; a process without one was found. */
+/** Prefers the running process to the record, which may name a process of another program or of a copy of the home. */
 function recordThatHolds(record: PartRecord | undefined, found: FoundPart | undefined, name: string): ShownRecord {
   const known = record?.process;
   if (record && known?.pid === found?.process.pid) return record;

@@ -40,8 +40,8 @@ export async function findPatch(db: Db, change: ChangeId): Promise<Buffer | null
 }
 
 /**
- * The task of the same session whose result the change `c` (its alias in the statement) is on top of: it is applied after that
- * task's change.
+ * The task of the same session whose result the change `c` (its alias in the statement) is on top of: it is applied after
+ * that task's change.
  */
 export const buildsOn = (db: Db, c: string) => db`
   (SELECT b.task_id FROM pending_changes b
@@ -70,7 +70,7 @@ export interface SessionChange {
   readonly result_commit: string;
 }
 
-/** Those that have commits, oldest first. */
+/** The changes that have commits, oldest first. */
 export async function sessionChanges(db: Db, sessionId: SessionId): Promise<SessionChange[]> {
   return [
     ...(await db<SessionChange[]>`

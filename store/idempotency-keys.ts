@@ -8,7 +8,7 @@ const CLEANED_AT_ONCE = 20;
 
 export interface OnceKey {
   readonly key: string;
-  /** Of the request: the same key with another one is refused. */
+  /** The fingerprint of the request: the same key with another one is refused. */
   readonly fingerprint: string;
 }
 

@@ -31,7 +31,7 @@ export async function endedFor(db: Db, ids: readonly string[], seconds: number):
   return rows.map(({ id }) => id);
 }
 
-/** Of all projects that have one. */
+/** The paths of all projects that have one. */
 export async function projectPaths(db: Db): Promise<string[]> {
   const rows = await db<{ path: string }[]>`SELECT DISTINCT path FROM projects WHERE path IS NOT NULL AND path <> ''`;
   return rows.map(({ path }) => path);

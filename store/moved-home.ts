@@ -1,7 +1,7 @@
 /** Paths in rows, after the home was moved. */
 import type { Sql } from './sql.ts';
 
-/** Of tasks that have ended, too: a kept worktree is looked for by its row. Run again it changes nothing. */
+/** Changes also rows of tasks that have ended, because a kept worktree is found by its row. A second run changes nothing. */
 export async function movePaths(sql: Sql, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
   const [former, now] = [`${from}/`, `${to}/`];
   for (const column of ['worktree_path', 'kept_worktree']) {

@@ -8,7 +8,7 @@ export interface RuleRow extends PermissionRule {
   readonly created_at: Date;
 }
 
-/** What a rule applies to. */
+/** The scope of a rule. */
 export type RulePlace =
   { readonly taskId: TaskId } | { readonly sessionId: SessionId } | { readonly projectId: ProjectId };
 

@@ -29,7 +29,7 @@ export interface PermissionRequest {
   readonly title: string;
   readonly toolCall: ToolCall;
   readonly options: readonly PermissionOption[];
-  /** What the answer "always" makes rules of. */
+  /** The matches of the rules that the answer "always" adds. */
   readonly always?: readonly RuleMatch[] | undefined;
   /** Seconds until `defaultOption` answers. */
   readonly timeoutS?: number | undefined;
@@ -251,7 +251,7 @@ export async function deliverAnswer(
   return rows.length > 0;
 }
 
-/** Those of `ids` that are no longer pending, and those whose time is over. */
+/** The requests among `ids` that are no longer pending or whose timeout has passed. */
 export async function settledPermissions(db: Db, ids: readonly PermissionId[]): Promise<PermissionRow[]> {
   return db<PermissionRow[]>`
     SELECT ${columns(db)} FROM permissions

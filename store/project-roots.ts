@@ -1,4 +1,7 @@
-/** Where projects may lie (LONGHAUL_PROJECT_ROOTS). All code that is about to use a project's folder checks it here, for every way to submit a task. */
+/**
+ * The folders that projects may lie in (LONGHAUL_PROJECT_ROOTS). All code that is about to use a project's folder checks
+ * it here, for every way to submit a task.
+ */
 import { realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
@@ -16,7 +19,10 @@ export async function refuseOutside(path: string, roots: readonly string[]): Pro
   );
 }
 
-/** A path that does not exist is its own real path; one that cannot be resolved may be anywhere: `undefined`. */
+/**
+ * The real path; of a path that does not exist, the path itself. `undefined`: it cannot be resolved, so it may lead
+ * anywhere.
+ */
 async function realOrItself(path: string): Promise<string | undefined> {
   try {
     return await realpath(path);

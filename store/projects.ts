@@ -14,7 +14,7 @@ export async function findProject(db: Db, id: ProjectId): Promise<ProjectRow | u
   return row;
 }
 
-/** Those of this path, or of this name. */
+/** The ids of the projects with this path, or with this name. */
 export async function projectIdsOf(
   db: Db,
   { path, name }: { path: string | null; name: string },
@@ -46,7 +46,8 @@ export async function findOrAddProject(db: Db, project: { path: string; name: st
   const [found] = await db<{ id: ProjectId }[]>`
     SELECT id FROM projects WHERE path = ${project.path} ORDER BY created_at, id LIMIT 1`;
   if (found) return { id: found.id, added: false };
-  // The lock is taken in an earlier statement than the second query, because a statement's snapshot is from before its locks.
+  // The lock is taken in an earlier statement than the second query, because a statement's snapshot is from before its
+  // locks.
   const add = async (tx: Db): Promise<FoundProject> => {
     await tx`SELECT pg_advisory_xact_lock(hashtextextended(${project.path}, 4706002))`;
     const [row] = await tx<FoundProject[]>`

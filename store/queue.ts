@@ -122,7 +122,7 @@ export async function releaseClaim(db: Db, taskId: TaskId): Promise<Transition> 
   return transitionOf(db, taskId, rows);
 }
 
-/** Of any length in the row; a signal's payload and a summary are bounded. */
+/** The row may have a text of any length; a signal's payload and a summary are bounded. */
 const reason = (db: Db) => db`left(cancel_reason, 400)`;
 
 export interface CancelRequest {
@@ -197,7 +197,7 @@ export async function isOpen(db: Db, taskId: TaskId): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** Those of them that are. */
+/** The ids among `ids` whose task is open. */
 export async function openTasks(db: Db, ids: readonly TaskId[]): Promise<TaskId[]> {
   if (ids.length === 0) return [];
   const rows = await db<{ id: TaskId }[]>`

@@ -11,7 +11,7 @@ export interface SessionSummary {
   readonly tasks: number;
   /** Tasks that wait or run. */
   readonly open_tasks: number;
-  /** Of the newest task. */
+  /** The state of the newest task. */
   readonly last_state: string | null;
   readonly last_input: string | null;
   /** When the newest task was made, ISO 8601. */

@@ -14,7 +14,7 @@ export async function findSession(
   return row;
 }
 
-/** Of the session's newest task that names one. */
+/** The agent of the session's newest task that names one. */
 export async function newestAgent(db: Db, id: SessionId): Promise<string | undefined> {
   const [row] = await db<{ agent: string }[]>`
     SELECT agent FROM tasks WHERE session_id = ${id} AND agent IS NOT NULL

@@ -10,7 +10,7 @@ const SOURCES = {
   permission: (db: Db) => db`SELECT id, requested_at AS at, state AS label FROM permissions`,
   rule: (db: Db) => db`SELECT id, created_at AS at, effect AS label FROM permission_rules`,
 };
-/** Of a change, or of a permission request. */
+/** The task of a change, or of a permission request. */
 export async function taskOf(db: Db, kind: 'change' | 'permission', id: string): Promise<TaskId | undefined> {
   const [row] = await db<{ task_id: TaskId | null }[]>`
     SELECT task_id FROM ${db(kind === 'change' ? 'pending_changes' : 'permissions')} WHERE id = ${id}`;

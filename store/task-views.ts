@@ -71,7 +71,10 @@ const TEXTS =
   );
 const NAME_CHARS = 5_000;
 
-/** Rows that another program ended, or that are older, have the last phase of the work. `from`: the table's name in the statement. */
+/**
+ * Rows that another program ended, or that are older, have the last phase of the work. `from`: the table's name in the
+ * statement.
+ */
 export const shownPhase = (db: Db, from: string) => db`
   CASE WHEN ${db(from)}.state = ANY (${[...FINAL_STATES]}) THEN ${db(from)}.state ELSE left(${db(from)}.phase, ${NAME_CHARS}) END AS phase`;
 
@@ -113,15 +116,15 @@ export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undef
 
 export interface TaskFilter {
   readonly projectId?: ProjectId;
-  /** Of one of these. */
+  /** Only tasks of these projects. */
   readonly projectIds?: readonly ProjectId[];
   readonly sessionId?: SessionId;
   /** Text in the input or in the summary, ignoring case. */
   readonly text?: string;
-  /** Of the task's newest change. */
+  /** Only tasks whose newest change has this state. */
   readonly changeState?: string;
   readonly states?: readonly TaskState[];
-  /** Of open tasks. */
+  /** Only open tasks in one of these phases. */
   readonly phases?: readonly Phase[];
   readonly limit: number;
 }
@@ -171,7 +174,7 @@ export async function taskPage(db: Db, filter: TaskPageFilter, range: PageRange)
 export interface TaskProgress {
   readonly state: TaskState;
   readonly session_id: SessionId | null;
-  /** Of the task's first frame in its session's log. */
+  /** The number of the task's first frame in its session's log. */
   readonly first_seq: number | null;
   readonly session_seq: number;
 }

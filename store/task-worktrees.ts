@@ -6,7 +6,7 @@ import type { Db, Tx } from './sql.ts';
 export interface TaskToBegin {
   readonly state: string;
   readonly session_id: SessionId;
-  /** Of the project. */
+  /** The project's folder. */
   readonly path: string | null;
   readonly execution_path: ExecutionPath | null;
   readonly base_commit: string | null;
@@ -81,7 +81,7 @@ export async function findTaskToClean(db: Db, taskId: TaskId): Promise<TaskToCle
 
 export interface TaskCheckout {
   readonly session_id: SessionId;
-  /** Of the project. */
+  /** The project's folder. */
   readonly path: string | null;
   readonly execution_path: ExecutionPath | null;
   readonly base_commit: string | null;

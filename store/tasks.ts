@@ -92,7 +92,7 @@ export interface TurnPhase {
   readonly attempt?: number | undefined;
   /** In phase waiting_limit: when the task continues, ISO 8601. */
   readonly waitsUntil?: string | undefined;
-  /** Of this report, unique among those of the task. */
+  /** The key of this report, unique among the reports of the task. */
   readonly key: string;
 }
 
@@ -182,10 +182,10 @@ export async function lockTaskToEnd(tx: Tx, taskId: TaskId): Promise<TaskToEnd |
 export interface TaskEnding {
   readonly taskId: TaskId;
   readonly state: FinalState;
-  /** Of a failed task. */
+  /** The error code of a failed task. */
   readonly code?: ErrorCode | undefined;
   readonly summary: string;
-  /** Where the worktree stays, and the warning that says so. */
+  /** The path of the kept worktree, and the warning about it. */
   readonly kept?: { readonly worktree: string; readonly warning: string } | undefined;
   /** Frames that end the turn's open tool calls, before the task's own frame. */
   readonly before: readonly KeyedFrame[];

@@ -15,7 +15,7 @@ export interface TurnTask {
   readonly permission_policy: 'allow' | 'deny' | 'ask';
   /** Seconds that a request waits for a person. Null: without limit. */
   readonly permission_timeout_s: number | null;
-  /** What answers then: `allow`, or anything else for no. */
+  /** The answer after the timeout: `allow`; any other value denies. */
   readonly permission_default: string | null;
   readonly message_id: MessageId;
   readonly chat_id: ChatId;

@@ -1,5 +1,5 @@
 /**
- * What codex reports beside the protocol, in `_meta.codex` of its session updates. If its provider refuses a
+ * Reads codex's reports outside the protocol, in `_meta.codex` of its session updates. If its provider refuses a
  * request, codex ends the turn as `end_turn` with the error as its last text. Only the status of codex' thread
  * distinguishes this from an answer. (Measured with codex-acp 2.6.0.)
  */

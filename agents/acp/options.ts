@@ -18,7 +18,7 @@ export interface ConfigOption {
   readonly category: string;
   readonly type: 'select' | 'boolean';
   readonly current: string;
-  /** Of a boolean: `true` and `false`. */
+  /** A boolean option has `true` and `false`. */
   readonly values: readonly string[];
   /** Other values may be chosen, too: the agent's program checks them. */
   readonly takesAny: boolean;

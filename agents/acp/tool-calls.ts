@@ -88,7 +88,7 @@ function cutJson(value: unknown, limit: number): unknown {
 }
 
 function cutCall(call: ToolCall, limit: number): ToolCall {
-  // Of many entries the newest are kept, because they say most about the state of the call.
+  // The newest entries are kept, because they show most of the state of the call.
   const count = Math.max(1, Math.floor((LIST_LIMIT * limit) / TEXT_LIMIT_BYTES));
   return {
     ...call,
@@ -168,7 +168,10 @@ export class ToolCallLedger {
     return id === undefined ? undefined : this.#calls.get(id);
   }
 
-  /** Closes the calls that the turn left open as failed, and returns them. Calls that a replay left open are not of this turn. */
+  /**
+   * Closes the calls that the turn left open as failed, and returns them. Calls that a replay left open are not of this
+   * turn.
+   */
   closeOpen(): ToolCall[] {
     const left = [...this.#open].flatMap((id) => this.#calls.get(id) ?? []);
     const closed = left.map((call): ToolCall => ({ ...call, status: 'failed' }));

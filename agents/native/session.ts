@@ -18,7 +18,7 @@ export interface SessionEnvironment {
 export class NativeSession {
   readonly journal: Journal;
   readonly environment: SessionEnvironment;
-  /** What a person has always allowed, until this process exits: all edits, or exact commands. */
+  /** Requests that a person has allowed until this process exits: all edits, or exact commands. */
   readonly allowed = new Set<string>();
 
   constructor(journal: Journal, environment: SessionEnvironment) {

@@ -45,7 +45,7 @@ const filter = query({
   session_id: id.optional(),
   task_id: id.optional(),
 });
-/** Of one change, unless all are asked for: about 200 KB. */
+/** Files of a change in a response, unless all are requested: about 200 KB. */
 const MAX_FILES = 1_000;
 const tags = ['changes'];
 const PATCH = 'application/octet-stream';

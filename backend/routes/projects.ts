@@ -20,7 +20,7 @@ export function projectRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): 
     tags,
     body: newProject,
     response: {
-      200: project.describe('It was there before, and keeps its name.'),
+      200: project.describe('The project existed before; it keeps its name.'),
       201: project.describe('Added.'),
       ...problems('body', 'refused'),
     },

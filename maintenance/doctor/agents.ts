@@ -35,7 +35,7 @@ function troubleWith({ name, listed, program, program_here: here, install_hint: 
   return [warning(`agent ${name}`, 'listed, but its program is not there: its tasks fail', advice)];
 }
 
-/** Of a program that npm installed; asking the program itself may take seconds. */
+/** The package version of a program that npm installed; a call of the program itself may take seconds. */
 async function packageVersionOf(program: string): Promise<string | undefined> {
   const real = await realpath(program).catch(() => program);
   for (let folder = dirname(real), up = 0; up < 4; folder = dirname(folder), up += 1) {

@@ -7,7 +7,7 @@ export interface Check {
   readonly level: 'ok' | 'warning' | 'problem';
   /** The finding. */
   readonly detail: string;
-  /** What to do about it. */
+  /** The advice. */
   readonly advice?: string;
   /** A service that ought to run does not answer. */
   readonly unreachable?: true;

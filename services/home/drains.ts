@@ -8,7 +8,7 @@ import { liveFiles, processIdentity } from '../../processes/live-files.ts';
 import type { HomePaths } from './home.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
 
-/** Of an identity in a file that says nothing usable: no process has it. */
+/** Replaces the identity from a damaged file: no process has it. */
 const NONE: ProcessIdentity = { pid: 0, startTime: '', bootId: '' };
 
 /** Records that this process drains from now on. */

@@ -101,9 +101,9 @@ const homeState = z.object({
   supervisor: processIdentity,
   /** Grows with every request for a repair: the requester can see whether the record is newer than its request. */
   repairs: z.number(),
-  /** Of the settings that it was started with; two that are equal are the same settings. */
+  /** The fingerprint of the settings that it was started with: equal settings have equal fingerprints. */
   settings: z.string().optional(),
-  /** Of the supervisor's own program; older ones did not record it. */
+  /** The version of the supervisor's own program; older versions did not record it. */
   version: z.string().optional(),
   facts,
   parts: z.array(partRecord),

@@ -19,7 +19,7 @@ import { readRecord, writeJson } from './json-file.ts';
 const identity = z.object({
   id: z.uuid(),
   path: z.string(),
-  /** Of the folder at that path: it is another one in a copy, but not after a rename or another mount. */
+  /** The inode of the folder at that path: a copy has another one, a renamed or remounted home has not. */
   inode: z.number().optional(),
   /** Where the disk of that path was mounted; absent: it is the root's disk. */
   mount_point: z.string().optional(),
@@ -97,7 +97,7 @@ async function isMountPoint(folder: string): Promise<boolean> {
   return own !== undefined && above !== undefined && own.dev !== above.dev;
 }
 
-/** Where the home was, as long as its worktrees are known by these paths. Empty: in no other place, or there is no record. */
+/** The former paths of the home, until rows and records have its new path. Empty: it was never moved, or there is no record. */
 export async function formerPaths(folder: string): Promise<string[]> {
   const known = await readRecord(fileOf(folder), identity);
   if (!known) return [];

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 import { foreignOwner, isTrustedOwner } from './private-file.ts';
 
-/** Of a home. Files that are right in it are made readable by us alone. */
+/** The folders of a home. Files directly in the home are made readable for its owner only. */
 const FOLDERS = ['logs', 'run', 'postgres', 'temporal', 'slots', 'locks', 'worktrees'];
 
 const OTHERS = 0o077;

@@ -7,7 +7,7 @@
 import { rm } from 'node:fs/promises';
 import { readOwnFile, writePrivately } from '../home/private-file.ts';
 
-/** What libpq takes for a port where the address names none. */
+/** libpq's port if the address names none. */
 const DEFAULT_PORT = '5432';
 /** Parameters of a Postgres address that hold a secret. */
 const SECRET_PARAMETERS = ['password', 'sslpassword'];

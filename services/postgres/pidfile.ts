@@ -1,5 +1,5 @@
 /**
- * Who serves a data directory: read from its postmaster.pid, believed only if that process works there.
+ * Finds the server of a data directory: its postmaster.pid counts only if that process works in the directory.
  *
  * Never: a second postmaster beside live processes of an older one. A stale file is therefore not
  * deleted: its pid is replaced by ours, which Postgres takes for stale because we are its parent, and

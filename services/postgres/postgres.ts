@@ -62,7 +62,7 @@ export interface PostgresOptions {
 
 export interface RunningPostgres extends RunningProcess {
   readonly port: number;
-  /** Of the database `longhaul`, which exists. */
+  /** The address of the database `longhaul`, which exists. */
   readonly url: string;
   /** The server ran already. */
   readonly attached: boolean;

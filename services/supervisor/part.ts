@@ -9,7 +9,7 @@ export interface Part {
   readonly logFile: string;
   /** Attaches to what runs already, else starts it. Resolves when it is ready. */
   start(context: PartContext): Promise<StartedPart>;
-  /** What runs of it, as the process table shows it. `undefined`: nothing, or it is not ours. */
+  /** The running process of the part, by the process table. `undefined`: none runs, or it is not ours. */
   find(): Promise<FoundPart | undefined>;
   /**
    * Ends what runs, by whatever process it was started; nothing to end is no error. An aborted `forceShutdown` skips the

@@ -15,7 +15,7 @@ const TRIES = 50;
 const TAKEN_PORT_WAIT_MS = 1_000;
 const POLL_MS = 50;
 
-/** Of a record: anything else would not even be tried. */
+/** A port in a record; another value is not tried. */
 export const portNumber = z.number().int().min(1).max(65_535);
 
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {

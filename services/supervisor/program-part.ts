@@ -21,7 +21,7 @@ import { endProcess } from '../../processes/end.ts';
 import { attachTo, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
 import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
-/** Of a program whose version did not announce itself. */
+/** The version of a program that did not announce one. */
 export const UNRECORDED = 'older';
 /** A worker compiles its workflows first; on a busy machine with two cores that has taken 20 s. */
 const READY_MS = 90_000;
@@ -36,7 +36,7 @@ export interface Program {
   readonly graceMs: number;
   /** Environment of the program. It gets the last announcement, so that a port can be kept. */
   env(facts: Facts, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
-  /** What of `env` and elsewhere, once changed, makes a running program outdated. */
+  /** The values of `env` and elsewhere whose change makes a running program outdated. */
   fingerprint(facts: Facts): string;
   /** Looks whether a program that was ready before still serves. Without it, being alive is enough. */
   check?(announced: Announcement): Promise<boolean>;
@@ -148,7 +148,7 @@ function startedPart(
 
 async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {
   const { home } = program.paths;
-  // Of any checkout or installation: two workers of one home must not run because they are of two versions.
+  // Matches the program of any checkout or installation: otherwise two workers of two versions could run in one home.
   const after = new RegExp(`(^|[/\\0])${basename(program.entry).replace(/\.[jt]s$/, '\\.[jt]s')}$`);
   return findHomeProgram({ args: ['--home'], after, named: home, folder: home }, record?.process);
 }

@@ -19,9 +19,9 @@ export interface StateRecordOptions {
 export class StateRecord {
   readonly #options: StateRecordOptions;
   #writing: Promise<void> = Promise.resolve();
-  /** What went wrong with the last write, until one succeeds. */
+  /** The error of the last write, until one succeeds. */
   #trouble: string | undefined;
-  /** Of the file as it was written last; `undefined`: it was not. */
+  /** The stamp of the file at the last write; `undefined`: it was not written. */
   #written: string | undefined;
   readonly #over = new AbortController();
   #isAbandoned = false;
@@ -70,7 +70,7 @@ export class StateRecord {
     return this.#written === undefined || this.#written !== (await this.#stamp());
   }
 
-  /** Of the record and of the password that belongs to it. */
+  /** The stamp of the record and of its password file. */
   async #stamp(): Promise<string> {
     const { stateFile, passfile } = this.#options.paths;
     const stamps = [stateFile, passfile].map((file) =>

@@ -23,7 +23,7 @@ export interface SupervisorOptions {
   readonly report: (line: string) => void;
   /** Fingerprint of the settings: a later command with other settings can report that. */
   readonly settings?: string;
-  /** Of the program that supervises. */
+  /** The version of the supervisor's program. */
   readonly version?: string;
 }
 

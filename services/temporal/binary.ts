@@ -31,7 +31,7 @@ export interface FindTemporal {
   readonly env: NodeJS.ProcessEnv;
   /** Where `temporal` and `go` are looked for; default: PATH of `env`. */
   readonly path?: string;
-  /** Where the release archives are; default: the project's own. */
+  /** The address of the release archives; default: the project's own. */
   readonly releases?: string;
   /** Reports one line to the waiting user. */
   readonly onProgress: (line: string) => void;

@@ -1,6 +1,6 @@
 /**
- * What the embedded server said of its database file when it did not start. A file that holds no tables is set aside: the
- * server would refuse it forever, and tasks continue without it, from their rows in Postgres.
+ * Reads from the embedded server's log why its database file kept it from starting. A file without tables is set aside,
+ * because the server would always refuse it; tasks continue from their rows in Postgres.
  *
  * Never: a file is removed, or a file that may contain data is set aside without the user's decision.
  */
@@ -12,7 +12,7 @@ import { isErrno } from '../../contract/errors.ts';
 // that did not exist: of an empty file, and of one whose first start was killed, it says that a table is missing.
 const USELESS = /file is not a database \(26\)|no such table: namespaces/;
 const DAMAGED = /database disk image is malformed|SQL logic error|disk I\/O error/;
-/** Of what the server wrote; its first error is its last line. */
+/** Bytes that are read of the server's output; its first error is its last line. */
 const READ_BYTES = 256 * 1024;
 
 export type DatabaseVerdict = 'useless' | 'damaged' | undefined;

@@ -127,7 +127,7 @@ export async function findTemporalServer(dir: string): Promise<ProcessIdentity |
   return findHomeProgram({ args, named: databaseFileOf(dir), folder: dir }, known?.process);
 }
 
-/** Where the server of this folder serves, if it runs. */
+/** The addresses of this folder's server, if it runs. */
 export async function locateTemporalServer(
   dir: string,
 ): Promise<{ identity: ProcessIdentity; address: string; uiUrl?: string } | undefined> {
