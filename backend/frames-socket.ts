@@ -53,7 +53,7 @@ declare module 'fastify' {
 
 /**
  * To be called on the root, before any route. At the end of the server each socket is closed with 1001. `handshakes`:
- * where handshakes come from, if not from the server itself.
+ * the server that emits the handshakes; default: the HTTP server itself.
  */
 export function acceptSockets(server: FastifyInstance, handshakes?: Server): void {
   let stopping = false;

@@ -96,7 +96,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
     if (!task.session_id) return superseded('the task has no session yet');
     if (task.run_id !== null && task.run_id !== turn.runId) {
       return superseded(
-        `it belongs to run ${task.run_id}. A run that was reset in Temporal cannot go on: submit the task again`,
+        `it belongs to run ${task.run_id}. A run that was reset in Temporal cannot continue: submit the task again`,
       );
     }
     // Sent together, run in this order: the attempts are read once the session is locked.

@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { declaredNames, wordsOf } from './lab/declared-names.ts';
 import { readSources } from './lab/sources.ts';
+import { testTitles } from './lab/test-titles.ts';
 
 interface Entry {
   readonly word: string;
@@ -46,6 +47,34 @@ function allNames(): Map<string, string> {
   return names;
 }
 
+const ROOT = new URL('../', import.meta.url);
+const textOf = (file: string): string => readFileSync(new URL(file, ROOT), 'utf8');
+
+/** The words of the second table: everyday speech, which has a plain word in the field. */
+function everydayWords(): string[] {
+  const [, table = ''] = textOf('docs/glossary.md').split('\nWords of everyday speech');
+  const rows = table.split('\n').filter((line) => /^\| (?!---|word \|)/.test(line));
+  return rows.flatMap((row) => (row.split('|').at(-2) ?? '').split(',').map((word) => word.trim()));
+}
+
+/** Text without code, and links without their targets. */
+const proseOf = (page: string): string =>
+  page.replaceAll(/^```[^]*?^```/gm, '').replaceAll(/`[^`\n]*`/g, '').replaceAll(/\]\([^)]*\)/g, ']'); // prettier-ignore
+
+/** Pages and titles of tests, by where they are. The changelog is history. */
+function proseToRead(): [place: string, text: string][] {
+  const below = (folder: string, ending: RegExp): string[] =>
+    readdirSync(new URL(folder, ROOT), { recursive: true, encoding: 'utf8' })
+      .filter((name) => ending.test(name))
+      .map((name) => path.posix.join(folder, name));
+  const pages = ['README.md', ...below('docs', /(?<!glossary)\.md$/)];
+  const tests = below('test', /(?:\.test|suite|cells)\.ts$/);
+  return [
+    ...pages.map((page): [string, string] => [page, proseOf(textOf(page))]),
+    ...tests.map((file): [string, string] => [file, testTitles(file, textOf(file)).join('\n')]),
+  ];
+}
+
 const glossary = readGlossary();
 const avoided = glossary.flatMap((entry) => entry.avoided);
 
@@ -65,6 +94,16 @@ test('no name in the sources has a word that the glossary avoids', () => {
     return word === undefined ? [] : [{ name, file, word }];
   });
   expect(found.map(({ name, file, word }) => `${file}: ${name} (the glossary avoids "${word}")`)).toEqual([]);
+});
+
+test('no page and no title of a test has a word of everyday speech that the glossary replaces', () => {
+  const words = everydayWords();
+  expect(words).toContain('goes on');
+  const texts = proseToRead();
+  expect(texts.length).toBeGreaterThan(200);
+  const pattern = new RegExp(`\\b(?:${words.join('|')})\\b`, 'gi');
+  const found = texts.flatMap(([place, text]) => [...text.matchAll(pattern)].map((match) => `${place}: ${match[0]}`));
+  expect(found).toEqual([]);
 });
 
 describe('the reader of names', () => {

@@ -4,7 +4,7 @@ export interface Leftover {
   readonly kind: 'worktree' | 'entry' | 'ref' | 'process' | 'lock' | 'slot' | 'file';
   /** A path, a ref in a repository, a process. */
   readonly name: string;
-  /** The task or process that it belonged to. */
+  /** Why it is a leftover. */
   readonly reason: string;
   /** Why `gc` does not remove it, and what to do about it; undefined: `gc` removes it. */
   readonly kept?: string;
