@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect } from 'vitest';
 import { acpDriver } from '../../agents/acp/driver.ts';
@@ -22,6 +22,7 @@ import { findMarked } from '../../agents/process/end.ts';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { LonghaulError } from '../../contract/errors.ts';
+import { builtModule, builtScriptedAgent } from '../lab/built.ts';
 import type { ScriptedStart, Step } from './scripted-agent.ts';
 
 export interface Lab {
@@ -74,7 +75,6 @@ export function makeLab(): Lab {
     stop: new AbortController(),
     async open(launch, options = {}) {
       const agent = await acpDriver.open({
-        launch,
         taskId,
         cwd: lab.cwd,
         env: { ...process.env, HOME: lab.home, XDG_STATE_HOME: undefined },
@@ -87,6 +87,7 @@ export function makeLab(): Lab {
           return decide('allow', ask);
         },
         ...options,
+        launch: fromBuild(options.launch ?? launch),
       });
       running.push(agent);
       return agent;
@@ -100,11 +101,18 @@ export function makeLab(): Lab {
 
 export const demoLaunch = (): AgentLaunch => launchAcp({ path: 'acp', agent: { name: 'demo' }, env: process.env });
 
-const SCRIPTED = fileURLToPath(new URL('./scripted-agent.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Our own programs start from the run's build, as users have them, and in a third of the time that tsx needs. */
+function fromBuild(launch: AgentLaunch): AgentLaunch {
+  const at = launch.args.findIndex((arg) => arg.startsWith(ROOT) && arg.endsWith('.ts'));
+  if (at < 0) return launch;
+  const name = relative(ROOT, launch.args[at] ?? '').replace(/\.ts$/, '');
+  return { ...launch, args: [builtModule(name), ...launch.args.slice(at + 1)] };
+}
 
 export function scriptedLaunch(start: ScriptedStart = {}, rest: Partial<AgentLaunch> = {}): AgentLaunch {
-  const [flag = '', loader = ''] = demoLaunch().args;
-  const args = [flag, loader, SCRIPTED, JSON.stringify(start)];
+  const args = [builtScriptedAgent(), JSON.stringify(start)];
   return { ...demoLaunch(), name: 'scripted', args, ...rest };
 }
 

@@ -2,21 +2,16 @@
  * What these tests share: a Longhaul with a real worker, and agents that do what a prompt tells them, right or
  * wrong, each listed in `available_agents` by the path of a program of its own.
  */
-import { execFile } from 'node:child_process';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { expect } from 'vitest';
 import type { TaskId } from '../../contract/ids.ts';
 import type { ScriptedStart, Step } from '../agents/scripted-agent.ts';
 import { text } from '../agents/scripts.ts';
+import { builtScriptedAgent } from '../lab/built.ts';
 import { type Lab, type LabOptions, type LabWorker, startLab } from '../lab/lab.ts';
 import type { TaskFacts } from '../lab/observer.ts';
-
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const run = promisify(execFile);
 
 /** What an agent does before it fails: all of it is to be kept. */
 export const HALF: readonly Step[] = [{ write: 'half.txt', content: 'half' }, { update: text('half is done') }];
@@ -30,13 +25,11 @@ const NEIGHBOUR = 'write whole.txt with whole. slowly over 6 seconds. say one tw
 export class FailingAgents {
   readonly lab: Lab;
   readonly worker: LabWorker;
-  readonly #program: string;
   #agents = 0;
 
-  constructor(lab: Lab, worker: LabWorker, program: string) {
+  constructor(lab: Lab, worker: LabWorker) {
     this.lab = lab;
     this.worker = worker;
-    this.#program = program;
   }
 
   /** Lists an agent: a scripted one that starts so, or a shell script. Answers its name. */
@@ -44,7 +37,7 @@ export class FailingAgents {
     const name = `agent-${(this.#agents += 1)}`;
     const file = path.join(this.lab.home, name);
     const quoted = (words: string): string => `'${words.replaceAll("'", String.raw`'\''`)}'`;
-    const script = typeof how === 'string' ? how : `exec ${[process.execPath, this.#program, JSON.stringify(how)].map(quoted).join(' ')}`; // prettier-ignore
+    const script = typeof how === 'string' ? how : `exec ${[process.execPath, builtScriptedAgent(), JSON.stringify(how)].map(quoted).join(' ')}`; // prettier-ignore
     await writeFile(file, `#!/bin/sh\n${script}\n`);
     await chmod(file, 0o755);
     await this.list(name, file);
@@ -126,19 +119,8 @@ export async function startFailingAgents(
   options: LabOptions & { readonly env?: NodeJS.ProcessEnv; prepare?(lab: Lab): Promise<void> } = {},
 ): Promise<FailingAgents> {
   const lab = await startLab({ slots: 8, ...options });
-  const compiled = path.join(lab.home, 'scripted');
   await options.prepare?.(lab);
-  const [worker] = await Promise.all([lab.startWorker(options.env), compile(compiled)]);
-  return new FailingAgents(lab, worker, path.join(compiled, 'scripted-agent.js'));
-}
-
-/** Agents are started a hundred times here: plain JavaScript starts in a tenth of the time. */
-async function compile(folder: string): Promise<void> {
-  const source = path.join(ROOT, 'test/agents/scripted-agent.ts');
-  const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
-  const how = ['--ignoreConfig', '--noCheck', '--module', 'esnext', '--moduleResolution', 'bundler', '--target', 'es2023']; // prettier-ignore
-  await run(process.execPath, [tsc, ...how, '--outDir', folder, source]);
-  await writeFile(path.join(folder, 'package.json'), '{"type":"module"}');
+  return new FailingAgents(lab, await lab.startWorker(options.env));
 }
 
 export interface Expected {

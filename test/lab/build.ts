@@ -17,10 +17,19 @@ export async function build(folder: string): Promise<void> {
       if (error.code !== 'EEXIST') throw error;
     },
   );
-  await run(process.execPath, [path.join(ROOT, 'bin', 'patch-postgres.js')]); // as `npm ci` does
-  await run(process.execPath, [path.join(ROOT, 'bin', 'build.js'), folder]).catch(
-    (error: Error & { stdout: string }) => {
-      throw new Error(`the source does not build: ${error.stdout}`, { cause: error });
-    },
-  );
+  await node('bin/patch-postgres.js'); // as `npm ci` does
+  await node('bin/build.js', folder);
+  await compileScriptedAgent(path.join(folder, 'test'));
+}
+
+async function compileScriptedAgent(folder: string): Promise<void> {
+  const how = ['--ignoreConfig', '--noCheck', '--module', 'esnext', '--moduleResolution', 'bundler', '--target', 'es2023']; // prettier-ignore
+  const source = path.join(ROOT, 'test/agents/scripted-agent.ts');
+  await node('node_modules/typescript/bin/tsc', ...how, '--outDir', folder, source);
+}
+
+async function node(program: string, ...args: string[]): Promise<void> {
+  await run(process.execPath, [path.join(ROOT, program), ...args]).catch((error: Error & { stdout: string }) => {
+    throw new Error(`the source does not build: ${error.stdout}`, { cause: error });
+  });
 }
