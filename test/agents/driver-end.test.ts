@@ -71,6 +71,7 @@ test('an open tool call may be silent for longer, up to a limit', async () => {
 
 test('neither a permission request that waits for a person nor a slow reader makes an agent stall', async () => {
   const lab = makeLab();
+  // Longer than the stall timeout: no event shows that the driver does not stall.
   const pause = () => new Promise((resolve) => setTimeout(resolve, 500));
   const { play } = await scriptedSession(
     lab,
@@ -108,7 +109,7 @@ test('while an event is being handled no further event is handled and stdout is 
   const before = process.memoryUsage.rss();
   const turn = play({ update: text('first') }, { flood: 100, characters: 500_000 }, { stop: 'end_turn' });
   await lab.until('the first event', () => order.length === 1);
-  await new Promise((resolve) => setTimeout(resolve, 700)); // 50 MB would long be here
+  await new Promise((resolve) => setTimeout(resolve, 700)); // a driver that reads has 50 MB by then; no event shows that it does not
   expect(order).toEqual(['begin first']);
   expect(process.memoryUsage.rss() - before).toBeLessThan(25 * 1024 * 1024);
   release();

@@ -60,7 +60,7 @@ class Reader {
       if (this.#current.frames.length > 0) this.connections += 1;
       this.frames.push(...this.#current.frames);
       this.#current = undefined;
-      await delay(20);
+      await delay(20); // as clients reconnect
     }
   }
 

@@ -23,7 +23,7 @@ function read(after: number, first: boolean): void {
   });
   socket.on('error', () => {});
   socket.on('close', () => {
-    if (at < Number(last)) setTimeout(() => read(at, false), 100);
+    if (at < Number(last)) setTimeout(() => read(at, false), 100); // as clients reconnect
   });
 }
 

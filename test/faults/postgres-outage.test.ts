@@ -59,7 +59,7 @@ test('in mid-turn, in the closing steps, queued, while a session is opened', asy
   await lab.until('its first step', async () => (await lab.statusIfRuns(opening))?.step === 'open session');
 
   await lab.proxy.refuse();
-  const back = sleep(AWAY_MS);
+  const back = sleep(AWAY_MS); // the length of the outage
   await lock.release();
   await git.release();
   await endsGate.open();

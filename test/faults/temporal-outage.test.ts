@@ -41,7 +41,7 @@ interface Outage {
 async function without({ lab, awayMs, meanwhile }: Outage): Promise<void> {
   lab.killTemporal();
   await lab.temporal.exited;
-  const back = sleep(awayMs);
+  const back = sleep(awayMs); // the length of the outage
   await meanwhile();
   await back;
   await lab.reviveTemporal();

@@ -47,7 +47,7 @@ test.each([
   const { tasks, goOn } = await busy();
   worker.kill('SIGTERM');
   if (killAfterMs !== undefined) {
-    await sleep(killAfterMs);
+    await sleep(killAfterMs); // a moment within the stop
     worker.kill('SIGKILL');
   }
   expect(await worker.exited).toBe(killAfterMs === undefined ? 0 : 'SIGKILL');

@@ -105,7 +105,7 @@ test('a message that completes while snapshots are taken is never incomplete in 
   for (const letter of text) await append(sql, message, [delta(message, letter)]);
   const complete = sql.begin(async (tx) => {
     await tx`UPDATE messages SET status = 'complete', content = ${text} WHERE id = ${message.messageId}`;
-    await tx`SELECT pg_sleep(0.05)`;
+    await tx`SELECT pg_sleep(0.05)`; // snapshots are taken before the commit
   });
   const seen: string[] = [];
   const done = new AbortController();

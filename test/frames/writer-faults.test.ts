@@ -238,12 +238,12 @@ test('connections that are killed at random lose and repeat no frame', async () 
   const killer = (async () => {
     while (killing.on) {
       await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ${name}`;
-      await new Promise((resolve) => setTimeout(resolve, 25));
+      await new Promise((resolve) => setTimeout(resolve, 25)); // some statements succeed in between
     }
   })();
   for (let i = 0; i < WORDS; i += 1) {
     for (const [n, message] of messages.entries()) streams[n]?.append(delta(message, `${i} `));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 5)); // the kills hit different words
   }
   killing.on = false;
   await killer;

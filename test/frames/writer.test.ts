@@ -51,7 +51,7 @@ test('frames are in the order in which they were appended, without gaps, while s
   })();
   for (let i = 0; i < 300; i += 1) {
     stream.append(i % 3 === 0 ? toolCall(message, `call ${i}`) : delta(message, `${i} `));
-    if (i % 20 === 0) await delay(1);
+    if (i % 20 === 0) await delay(1); // spreads the frames over several statements
   }
   await Promise.all([stream.flush(), steps]);
   const log = await logOf(sql, message.sessionId);
@@ -192,7 +192,7 @@ test('a turn with 4 MB in memory accepts no more until the database has stored t
   say(MAX_BUFFERED_BYTES);
   let room = false;
   const waiting = stream.room().then(() => (room = true));
-  await delay(60);
+  await delay(60); // no event shows that there is no room; a writer that ignores the limit resolves at once
   expect(room).toBe(false);
   await lock.release();
   await waiting;

@@ -60,7 +60,7 @@ test('steps beside a writing turn leave no gap and do not change its count', asy
   const steps = Promise.all(Array.from({ length: 20 }, (_, i) => add(message, warning(`step ${i % 10}`))));
   for (const word of words) {
     stream.append(delta(message, word));
-    await new Promise((resolve) => setTimeout(resolve, 3));
+    await new Promise((resolve) => setTimeout(resolve, 3)); // spreads the words over several statements
   }
   await Promise.all([steps, stream.flush()]);
   expect(await textOf(sql, message.sessionId)).toBe(words.join(''));

@@ -281,6 +281,7 @@ test('an aborted creation leaves nothing that makes a second run fail', async ()
   await expect(aborted).rejects.toThrow('stopped');
   const abort = new AbortController();
   const later = worktrees.create({ projectPath, worktreePath: path.join(root, 'w'), signal: abort.signal });
+  // At any moment of the creation, which may also have ended by then.
   setTimeout(() => abort.abort(new Error('stopped')), 6);
   await later.catch((error: unknown) => expect(error).toMatchObject({ message: 'stopped' }));
   const made = await worktrees.create({ projectPath, worktreePath: path.join(root, 'w') });

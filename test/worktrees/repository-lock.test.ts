@@ -44,7 +44,7 @@ test('in one process the lock is given in the order of requests, one at a time',
   const jobs = ['a', 'b', 'c'].map((name) =>
     withLock(at, async () => {
       order.push(`${name} in`);
-      await sleep(2);
+      await sleep(2); // a second holder would enter meanwhile
       order.push(`${name} out`);
     }),
   );
@@ -104,7 +104,7 @@ test('many processes that find a dead holder never hold the lock at the same tim
   const here = Array.from({ length: 15 }, () =>
     withLock(at, async () => {
       const count = Number(await readFile(at.counter, 'utf8'));
-      await sleep(1);
+      await sleep(1); // two holders at once would lose a count
       await writeFile(at.counter, String(count + 1));
     }),
   );
@@ -134,7 +134,7 @@ test('a slow process that takes over does not remove the lock of a faster one', 
     const work = async (): Promise<void> => {
       inside += 1;
       most = Math.max(most, inside);
-      await sleep(round % 3);
+      await sleep(round % 3); // a second holder would enter meanwhile
       inside -= 1;
     };
     await Promise.all(takers.map((take) => take(at, work)));

@@ -166,7 +166,7 @@ test('a gc that listed objects before the ref existed, and removes after it, is 
   await vi.waitFor(() => readFile(held), 20_000);
   const gc = await heldGc(lab, '--prune=now');
   await writeFile(free, '');
-  await sleep(500);
+  await sleep(500); // no event shows that the collection still waits
   expect(settled, 'before the gc has ended').toBe(false);
   await gc.finish();
   const { commit } = await change;
@@ -201,7 +201,7 @@ test('a gc that prunes by configuration is waited for, too; a plain one, or a ki
   await lab.repository.git('config', 'gc.pruneExpire', 'now');
   let settled = false;
   const change = tree.change().finally(() => (settled = true));
-  await sleep(500);
+  await sleep(500); // no event shows that the collection still waits
   expect(settled, 'before the gc has ended').toBe(false);
   await gc.finish();
   await change;

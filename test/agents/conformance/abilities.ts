@@ -63,6 +63,7 @@ export const OF_ABILITY: Readonly<Record<Ability, Readonly<Record<string, Body>>
     },
     'a prompt that is open makes no stall': async ({ lab, turn }) => {
       const onPermission: OpenAgent['onPermission'] = async (ask) => {
+        // Longer than the stall timeout below: no event shows that the driver does not stall.
         await new Promise((resolve) => setTimeout(resolve, 4_000));
         return decide('allow', ask);
       };

@@ -72,7 +72,7 @@ export const ALWAYS: Readonly<Record<string, Body>> = {
   }) => {
     const onEvent = async (event: AgentEvent): Promise<void> => {
       lab.events.push(event);
-      if (lab.events.length % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      if (lab.events.length % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 1)); // the slow reader
     };
     expect(await turn([{ kind: 'flood', megabytes: 1 }, say('after the flood')], { onEvent })).toMatchObject({
       kind: 'completed',

@@ -158,7 +158,7 @@ class Cell {
 
   async #kill(tasks: readonly TaskId[]): Promise<void> {
     const { victim, variant, chance } = this.#plan;
-    await new Promise((resolve) => setTimeout(resolve, chance.below(LATER_MS)));
+    await new Promise((resolve) => setTimeout(resolve, chance.below(LATER_MS))); // a random moment, from the seed
     this.#killedAt = Date.now();
     if (victim === 'agent') {
       for (const task of tasks) this.#killed += this.#world.killAgent(task);
