@@ -20,6 +20,7 @@ export default defineConfig({
     // Real processes on two cores: a test waits for events, these bounds only end what hangs.
     testTimeout: 180_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     pool: 'forks',
     maxWorkers: 2,
   },

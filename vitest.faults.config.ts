@@ -10,7 +10,9 @@ export default defineConfig({
     env: { LAB_UNTIL_MS: '120000' },
     testTimeout: 240_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     pool: 'forks',
-    maxWorkers: 2,
+    // A third one, because most of them wait: for a heartbeat that is missed, a pause before a retry, a service that starts.
+    maxWorkers: 3,
   },
 });

@@ -53,7 +53,7 @@ afterEach(async () => {
   }
 });
 
-export async function until(what: string, condition: () => boolean, boundMs = 15_000): Promise<void> {
+export async function until(what: string, condition: () => boolean, boundMs = 60_000): Promise<void> {
   const deadline = performance.now() + boundMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`waited ${boundMs} ms for ${what}`);

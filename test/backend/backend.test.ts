@@ -133,7 +133,7 @@ test('it continues while Temporal is unavailable, reports that, and becomes read
   expect(away).toMatchObject({ status: 503, ready: false, parts: { postgres: { ok: true }, temporal: { ok: false } } });
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
   await server.start();
-  await expect.poll(async () => (await readiness(url)).ready, { timeout: 15_000 }).toBe(true);
+  await expect.poll(async () => (await readiness(url)).ready).toBe(true);
   expect(child.exitCode).toBeNull();
 });
 
@@ -142,7 +142,7 @@ test('it continues when Postgres terminates its connections, and becomes ready a
   await ready;
   for (let i = 0; i < 5; i++) {
     await sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'longhaul backend'`;
-    await expect.poll(async () => (await readiness(url)).ready, { timeout: 10_000 }).toBe(true);
+    await expect.poll(async () => (await readiness(url)).ready).toBe(true);
   }
   expect(child.exitCode).toBeNull();
 });
@@ -244,7 +244,7 @@ test('two backends on one database start each task once, also if one of them is 
   const tasks = [...first, ...(await insert())];
   const waiting = () => sql`SELECT FROM tasks WHERE id IN ${sql(tasks.map(({ id }) => id))} AND run_id IS NULL`;
   // Claims of the dead one are taken over after 10 s.
-  await expect.poll(waiting, { timeout: 30_000 }).toHaveLength(0);
+  await expect.poll(waiting).toHaveLength(0);
   const link = connectTemporal(server.target);
   try {
     for (const { id } of tasks) {

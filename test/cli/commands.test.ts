@@ -59,7 +59,7 @@ const longhaul = (...args: string[]): Promise<Result> => start(args).result;
 
 async function newTask(input: string): Promise<TaskId> {
   const find = () => sql<{ id: TaskId }[]>`SELECT id FROM tasks WHERE input = ${input}`;
-  await expect.poll(find, { timeout: 15_000 }).toHaveLength(1);
+  await expect.poll(find).toHaveLength(1);
   const [task] = await find();
   if (!task) throw new Error('no task');
   return task.id;

@@ -79,7 +79,7 @@ async function rowOf(id: TaskId) {
   return row;
 }
 
-const started = (id: TaskId) => expect.poll(async () => (await rowOf(id))?.run_id, { timeout: 15_000 }).toBeTruthy();
+const started = (id: TaskId) => expect.poll(async () => (await rowOf(id))?.run_id).toBeTruthy();
 const finish = (id: TaskId) => sql`UPDATE tasks SET state = 'completed', ended_at = clock_timestamp() WHERE id = ${id}`;
 
 test('a row that a program inserts is started at once, and the Web UI describes it', async () => {
@@ -126,9 +126,7 @@ test('tasks of a session start one after another, by queue position, then age', 
   const order: TaskId[] = [];
   for (let i = 0; i < 3; i++) {
     const open = await expect
-      .poll(() => sql<{ id: TaskId }[]>`SELECT id FROM tasks WHERE run_id IS NOT NULL AND ended_at IS NULL`, {
-        timeout: 10_000,
-      })
+      .poll(() => sql<{ id: TaskId }[]>`SELECT id FROM tasks WHERE run_id IS NOT NULL AND ended_at IS NULL`)
       .toHaveLength(1)
       .then(() => sql<{ id: TaskId }[]>`SELECT id FROM tasks WHERE run_id IS NOT NULL AND ended_at IS NULL`);
     const id = open[0]?.id;
@@ -167,18 +165,17 @@ test('while Temporal is unavailable rows stay pending; they start afterwards', a
   await server.stop();
   try {
     const ids = await Promise.all(Array.from({ length: 15 }, () => insert()));
-    await expect.poll(() => intake.trouble(), { timeout: 15_000 }).toBeTruthy();
+    await expect.poll(() => intake.trouble()).toBeTruthy();
     const unclaimed = await insert();
     const cancelled = await insert();
     // `recorded`: at that moment a start was being tried; the wish is carried out as soon as that has failed.
     expect((await cancel({ sql, temporal }, cancelled)).kind).toMatch(/^(cancelled|recorded)$/);
-    await expect.poll(async () => (await rowOf(cancelled))?.state, { timeout: 15_000 }).toBe('cancelled');
+    await expect.poll(async () => (await rowOf(cancelled))?.state).toBe('cancelled');
     const claims = () => sql`SELECT FROM tasks WHERE claimed_at IS NOT NULL`;
-    await expect.poll(claims, { timeout: 15_000 }).toHaveLength(0);
+    await expect.poll(claims).toHaveLength(0);
     for (const id of [...ids, unclaimed]) expect(await rowOf(id)).toMatchObject({ state: 'pending', run_id: null });
     await server.start();
-    for (const id of [...ids, unclaimed])
-      await expect.poll(async () => (await rowOf(id))?.run_id, { timeout: 30_000 }).toBeTruthy();
+    for (const id of [...ids, unclaimed]) await expect.poll(async () => (await rowOf(id))?.run_id).toBeTruthy();
     expect(intake.trouble()).toBeUndefined();
   } finally {
     await server.start();
@@ -210,7 +207,7 @@ test('a cancel that a SQL program writes ends a waiting task and reaches a runni
   await sql`UPDATE tasks SET cancel_requested_at = now(), cancel_reason = 'wrong repo' WHERE id IN ${sql([running, waiting])}`;
   await expect.poll(async () => (await rowOf(waiting))?.state).toBe('cancelled');
   expect((await rowOf(waiting))?.output_summary).toBe('Cancelled before it started: wrong repo');
-  await expect.poll(() => signalsOf(running), { timeout: 10_000 }).toEqual(['cancelTask']);
+  await expect.poll(() => signalsOf(running)).toEqual(['cancelTask']);
 });
 
 async function signalsOf(id: TaskId): Promise<string[]> {
@@ -266,12 +263,12 @@ test('an open row whose run Temporal has lost gets a new run, or a settlement if
   await sql`UPDATE tasks SET state = 'running', run_id = ${lost}, claimed_at = now()`;
   await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${unwanted}`;
   startOne();
-  await expect.poll(async () => (await rowOf(forgotten))?.run_id, { timeout: 15_000 }).not.toBe(lost);
+  await expect.poll(async () => (await rowOf(forgotten))?.run_id).not.toBe(lost);
   await started(forgotten);
   const { status, runId } = await temporal.workflow.getHandle(taskWorkflowId(forgotten)).describe();
   expect({ status: status.name, runId }).toEqual({ status: 'RUNNING', runId: (await rowOf(forgotten))?.run_id });
   const settlement = temporal.workflow.getHandle(settleWorkflowId(unwanted));
-  await expect.poll(async () => (await settlement.describe()).status.name, { timeout: 15_000 }).toBe('RUNNING');
+  await expect.poll(async () => (await settlement.describe()).status.name).toBe('RUNNING');
   expect(await rowOf(unwanted)).toMatchObject({ run_id: lost });
 });
 
@@ -288,7 +285,7 @@ test('a row inserted as running, without a run, can be cancelled at once and is 
   // Somebody is about to start it.
   expect(await rowOf(claimed)).toMatchObject({ state: 'running' });
   startOne();
-  await expect.poll(async () => (await rowOf(wished))?.state, { timeout: 10_000 }).toBe('cancelled');
+  await expect.poll(async () => (await rowOf(wished))?.state).toBe('cancelled');
   expect((await rowOf(asked))?.state).toBe('cancelled');
 });
 
@@ -298,7 +295,7 @@ test('a cancel reaches a task that has a run id but no claim', async () => {
   await started(id);
   await sql`UPDATE tasks SET claimed_at = NULL WHERE id = ${id}`;
   await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${id}`;
-  await expect.poll(() => signalsOf(id), { timeout: 10_000 }).toEqual(['cancelTask']);
+  await expect.poll(() => signalsOf(id)).toEqual(['cancelTask']);
   expect((await rowOf(id))?.state).toBe('pending');
 });
 
@@ -336,7 +333,7 @@ test('a task that Temporal refuses permanently fails with the reason', async () 
   const id = await insert();
   // Too long an input of the workflow.
   startOne(sql, 'x'.repeat(3_000_000));
-  await expect.poll(async () => (await rowOf(id))?.state, { timeout: 10_000 }).toBe('failed');
+  await expect.poll(async () => (await rowOf(id))?.state).toBe('failed');
   expect((await rowOf(id))?.output_summary).toMatch(/^Temporal refuses to start this task: /);
 });
 
@@ -350,7 +347,7 @@ test('while Temporal hangs, cancel requests delay neither other tasks nor a stop
     const unstarted = await insert();
     // Claimed or not when Temporal began to hang: it is given back, and its cancel carried out.
     await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${unstarted}`;
-    await expect.poll(async () => (await rowOf(unstarted))?.state, { timeout: 30_000 }).toBe('cancelled');
+    await expect.poll(async () => (await rowOf(unstarted))?.state).toBe('cancelled');
     const stoppedAt = performance.now();
     for (const { stop } of intakes.splice(0)) stop.abort();
     await intake.ended;

@@ -96,9 +96,7 @@ test('a supervisor that cannot write its state reports it once, keeps its parts,
   expect(said.filter((line) => line.includes('cannot write'))).toHaveLength(1);
   expect(await readState(homePaths(folder))).toBeUndefined();
   full.folder = '';
-  await expect
-    .poll(async () => (await readState(paths))?.parts[0], { timeout: 5_000 })
-    .toMatchObject({ name: 'worker', state: 'ready' });
+  await expect.poll(async () => (await readState(paths))?.parts[0]).toMatchObject({ name: 'worker', state: 'ready' });
   stop.abort();
   await ran;
   expect(stopped).toEqual(['worker']);
