@@ -1,4 +1,5 @@
 /** The steps as the worker registers them, by their queue. */
+import type { ProbeSteps } from '../contract/agent-snapshot.ts';
 import type { Steps } from '../contract/steps.ts';
 import { makeAnswerPermission } from './answer-permission.ts';
 import { makeCreateWorktree } from './create-worktree.ts';
@@ -6,6 +7,7 @@ import { makeDiffWorktree } from './diff-worktree.ts';
 import { makeDispatchAgent } from './dispatch-agent.ts';
 import { makeFinishTask } from './finish-task.ts';
 import { makeOpenSession } from './open-session.ts';
+import { makeProbeAgent } from './probe-agent.ts';
 import { makePublishProgress } from './publish-progress.ts';
 import { makeQueueChange } from './queue-change.ts';
 import { makeRemoveWorktree } from './remove-worktree.ts';
@@ -16,6 +18,7 @@ export interface StepsByQueue {
   readonly workflow: Pick<Steps, 'openSession' | 'queueChange' | 'finishTask' | 'publishProgress' | 'answerPermission'>;
   readonly host: Pick<Steps, 'diffWorktree' | 'removeWorktree'>;
   readonly agents: Pick<Steps, 'createWorktree' | 'dispatchAgent'>;
+  readonly probes: ProbeSteps;
 }
 
 export function makeSteps(deps: StepDeps): StepsByQueue {
@@ -52,5 +55,6 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
       ),
       dispatchAgent: withholding(deps, 'dispatchAgent', step('dispatchAgent', log, makeDispatchAgent(deps))),
     },
+    probes: { probeAgent: step('probeAgent', log, makeProbeAgent(deps)) },
   };
 }

@@ -5,6 +5,7 @@
  */
 import { Context } from '@temporalio/activity';
 import { idOf } from '../store/ids.ts';
+import { agentDisabled } from '../store/agent-snapshots.ts';
 import { type Conversation, lockTaskToOpen, openTask, type TaskToOpen } from '../store/open-task.ts';
 import { findSession, newestOpenChat } from '../store/sessions.ts';
 import type { Tx } from '../store/sql.ts';
@@ -13,6 +14,7 @@ import type { MessageId, SessionId } from '../contract/ids.ts';
 import type { OpenedSession, StepInput } from '../contract/steps.ts';
 import { type ExecutionPath, isFinal } from '../contract/task.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
 import type { StepDeps } from './step.ts';
 
 interface Route {
@@ -83,6 +85,7 @@ function refuse(task: TaskToOpen): void {
     );
   }
   if (task.project_path) refuseProjectPath(task.project_path);
+  if (task.disabled) throw agentDisabled(task.listed && task.agent ? task.agent : NATIVE_AGENT);
 }
 
 function routeOf(task: TaskToOpen): Route {

@@ -15,7 +15,9 @@ import type {
   ToolCallContent,
   Usage,
 } from '../contract/vocabulary.ts';
+import type { OfferedValue } from './acp/options.ts';
 import type { AgentLaunch } from './launch/launch.ts';
+import type { AgentProcess } from './process/spawn.ts';
 
 export type { AgentCommand, PermissionOption, PlanEntry, ToolCall, ToolCallContent, Usage };
 
@@ -67,6 +69,32 @@ export interface OpenAgent {
   /** Called in order. While a returned promise is pending the driver does not read the agent's stdout (backpressure). */
   onEvent(event: AgentEvent): void | Promise<void>;
   onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
+  /** Called once after the spawn, for a caller that reports how the process ended and what it printed. */
+  onProcess?(process: Pick<AgentProcess, 'exited' | 'stderrTail'>): void;
+}
+
+/** What the agent says of itself when it is initialized. Empty texts: it does not say. */
+export interface AgentAbout {
+  readonly title: string;
+  readonly version: string;
+  readonly images: boolean;
+  /** Names of the ways to log in. */
+  readonly loginMethods: readonly string[];
+}
+
+/** What can be chosen in a session, and what is chosen now. */
+export interface SessionOffers {
+  readonly model: OfferedChoice | undefined;
+  readonly mode: OfferedChoice | undefined;
+  readonly thinking: OfferedChoice | undefined;
+}
+
+export interface OfferedChoice {
+  /** As the agent reported it last, or accepted it. */
+  readonly current: string;
+  readonly values: readonly OfferedValue[];
+  /** Other values may be chosen, too: the agent's program checks them. */
+  readonly takesAny: boolean;
 }
 
 /** The user's choices. `undefined`: the agent's default. */
@@ -83,6 +111,7 @@ export interface AgentDriver {
 
 export interface RunningAgent {
   readonly process: ProcessIdentity;
+  readonly about: AgentAbout;
   /** Present if the agent can load sessions. Replayed history is not emitted again. Fails with `agent_session_lost`. */
   readonly resume?: { load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> };
   newSession(choices: SessionChoices): Promise<AgentSession>;
@@ -94,6 +123,9 @@ export interface AgentSession {
   readonly id: AgentSessionId;
   /** Runs one turn. Throws LonghaulError for failures that a retry may fix (crash, stall). */
   prompt(text: string): Promise<TurnEnd>;
+  /** Before the first prompt. Fails with `option_not_available`. */
+  choose(choices: SessionChoices): Promise<void>;
+  offers(): SessionOffers;
 }
 
 export type TurnEnd =

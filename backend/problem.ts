@@ -43,6 +43,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   permission_not_found: 404,
   rule_not_found: 404,
   permission_answered: 409,
+  agent_not_found: 404,
   recording_not_found: 404,
   route_not_found: 404,
   method_not_allowed: 405,

@@ -9,7 +9,9 @@ import {
   type SearchPaths,
   surveyAgents,
 } from '../maintenance/agents.ts';
+import type { AgentEntry } from '../client/agent-snapshots.ts';
 import { workerEnvironment } from '../maintenance/worker-environment.ts';
+import { agentOffers, OFFER_TITLES, offerCells } from './agent-offers.ts';
 import { runCommand } from './exit.ts';
 import { type CommandContext, withLonghaul } from './longhaul.ts';
 import { columnsText } from './table.ts';
@@ -21,7 +23,8 @@ interface JsonOption {
 
 export const agentsAction = (options: JsonOption, command: Command): Promise<void> => {
   const [word] = command.args;
-  if (word !== undefined) command.error(`error: unknown command '${word}': expected add, remove or nothing`);
+  if (word !== undefined)
+    command.error(`error: unknown command '${word}': expected add, remove, show, refresh, enable, disable or nothing`);
   return runCommand(options, () => withLonghaul((context) => show(context, options)));
 };
 
@@ -68,28 +71,31 @@ async function show(context: CommandContext, { json }: JsonOption): Promise<void
   // Without a worker its PATH is unknown.
   const found = paths.worker === undefined ? { listed: [], unlisted: [] } : await listFoundAgents(sql, paths.worker);
   const agents = await surveyAgents(sql, paths);
+  const offers = await agentOffers(context.longhaul);
   if (json) {
-    process.stdout.write(`${JSON.stringify(agents, undefined, 2)}\n`);
+    const all = agents.map((agent) => ({ ...offers.get(agent.name), ...agent }));
+    process.stdout.write(`${JSON.stringify(all, undefined, 2)}\n`);
     return;
   }
   for (const name of found.listed) process.stdout.write(`${name} was found and added to the list\n`);
   for (const name of found.unlisted)
     process.stdout.write(`${name} was removed from the list: its program does not exist any more\n`);
-  process.stdout.write(`${agentsText(agents, painter(process.stdout))}\n`);
+  process.stdout.write(`${agentsText(agents, offers, painter(process.stdout))}\n`);
 }
 
-function agentsText(agents: readonly AgentInfo[], paint: Paint): string {
+function agentsText(agents: readonly AgentInfo[], offers: ReadonlyMap<string, AgentEntry>, paint: Paint): string {
   const rows = agents.map((agent) => {
     const usable = agent.listed && agent.program !== null;
     return [
       { text: harmless(agent.name), style: usable ? ('bold' as const) : ('dim' as const) },
       { text: agent.talks },
       listedCell(agent),
+      ...offerCells(offers.get(agent.name)),
       { text: harmless(agent.program ?? missingText(agent)), ...(agent.program ? {} : { style: 'dim' as const }) },
     ];
   });
   const notes = agents.filter((agent) => agent.program_here !== null).map(elsewhereText);
-  return [columnsText(['AGENT', 'TALKS', 'LISTED', 'PROGRAM'], rows, paint), ...notes].join('\n');
+  return [columnsText(['AGENT', 'TALKS', 'LISTED', ...OFFER_TITLES, 'PROGRAM'], rows, paint), ...notes].join('\n');
 }
 
 function listedCell(agent: AgentInfo) {

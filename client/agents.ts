@@ -1,5 +1,5 @@
 /** The agents that tasks may name, and the default of a task that names none. */
-import { type AgentRow, listAgents } from '../store/available-agents.ts';
+import { listAgents } from '../store/available-agents.ts';
 import type { Db } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
@@ -7,10 +7,6 @@ import { LonghaulError } from '../contract/errors.ts';
 const DEMO = 'demo';
 /** For a command line, which cannot name no agent. */
 export const NATIVE = 'native';
-
-export async function listedAgents(db: Db): Promise<AgentRow[]> {
-  return listAgents(db);
-}
 
 export async function agentNames(db: Db): Promise<string[]> {
   return (await listAgents(db)).map((agent) => agent.name);

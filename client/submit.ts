@@ -3,6 +3,7 @@
  * other program inserts.
  */
 import { randomUUID } from 'node:crypto';
+import { agentDisabled, isDisabled } from '../store/agent-snapshots.ts';
 import { appendKeyed } from '../store/append-frames.ts';
 import { type ListedAgent, listAgents } from '../store/available-agents.ts';
 import { idOf } from '../store/ids.ts';
@@ -17,6 +18,7 @@ import { insertTask } from '../store/tasks.ts';
 import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { refuseWithoutCommit } from './repository-check.ts';
 import { isUuid } from './short-ids.ts';
@@ -73,6 +75,8 @@ export async function checkSubmission(deps: SubmitDeps, given: Submission): Prom
   const submission = { ...given, input: wellFormedText(given.input) };
   refuseValues(submission);
   const agent = await agentOf(deps.sql, submission.agent ?? (await agentOfSession(deps.sql, submission.sessionId)));
+  const name = agent?.name ?? NATIVE_AGENT;
+  if (await isDisabled(deps.sql, name)) throw agentDisabled(name);
   const projectId = await projectOf(deps, submission, agent === undefined);
   return { submission, agent, projectId, taskId: randomUUID() as TaskId };
 }

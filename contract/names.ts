@@ -1,6 +1,9 @@
 /** Names that Temporal stores: task queues, workflow ids, search attributes, signals and queries. */
 import type { TaskId } from './ids.ts';
 
+/** The name by which a caller names the native agent. It is in no list: a task that names no agent has it, too. */
+export const NATIVE_AGENT = 'native';
+
 export const WORKFLOW_QUEUE = 'longhaul';
 /**
  * A worker that dies during a workflow task delays the run by this timeout. Temporal's default of 10 s was the longest wait
@@ -11,9 +14,13 @@ export const WORKFLOW_TASK_TIMEOUT = '3s';
 export const hostQueue = (host: string): string => `longhaul-host-${host}`;
 /** The queue of the steps that hold an agent slot: create worktree, dispatch. */
 export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
+/** The queue of the step that probes an agent: it holds no agent slot, and an agent that hangs delays no step of a task. */
+export const probeQueue = (host: string): string => `longhaul-probes-${host}`;
 
 export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
 export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
+/** `snapshotId`: a row of `agent_snapshots`. One probe of an agent in one project runs at a time. */
+export const probeWorkflowId = (snapshotId: string): string => `probe-agent-${snapshotId}`;
 
 export const SEARCH_ATTRIBUTES = {
   project: 'LonghaulProject',

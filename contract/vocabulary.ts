@@ -67,6 +67,8 @@ export interface PlanEntry {
 export interface AgentCommand {
   readonly name: string;
   readonly description: string;
+  /** What the agent expects after the name, if it says. */
+  readonly argument_hint?: string;
 }
 
 export interface Usage {

@@ -4,6 +4,7 @@
  */
 import { head } from '../contract/cut-text.ts';
 import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
 import type { ExecutionPath, TaskState } from '../contract/task.ts';
 import type { AgentCommand } from '../contract/vocabulary.ts';
 import { appendKeyed, type KeyedFrame } from './append-frames.ts';
@@ -39,6 +40,8 @@ export interface TaskToOpen {
   readonly supports_acp: boolean | null;
   /** Whether its agent is a row of available_agents. */
   readonly listed: boolean;
+  /** Whether a person has disabled the agent that does it. */
+  readonly disabled: boolean;
 }
 
 /** Locks the task's row. `undefined`: it was deleted. */
@@ -47,7 +50,8 @@ export async function lockTaskToOpen(tx: Tx, taskId: TaskId): Promise<TaskToOpen
     SELECT t.id, t.project_id, left(t.input, ${MAX_INPUT_CHARS + 1}) AS input, t.agent, t.model, t.mode_id,
            t.thinking_option_id, t.priority, t.session_id, t.chat_id, t.message_id, t.state,
            t.execution_path, t.permission_policy, p.id IS NOT NULL AS project_found, p.path AS project_path,
-           a.supports_acp, a.name IS NOT NULL AS listed
+           a.supports_acp, a.name IS NOT NULL AS listed,
+           EXISTS (SELECT FROM disabled_agents d WHERE d.name = coalesce(a.name, ${NATIVE_AGENT})) AS disabled
       FROM tasks t
       LEFT JOIN projects p ON p.id = t.project_id
       LEFT JOIN available_agents a ON a.name = t.agent

@@ -1,6 +1,6 @@
 /**
- * Runs a worker: three Temporal workers share one connection. One runs workflows and database steps, one the steps on
- * this host's disk, one the steps that hold an agent slot. It runs until a signal ends it.
+ * Runs a worker: four Temporal workers share one connection. One runs workflows and database steps, one the steps on
+ * this host's disk, one the steps that hold an agent slot, one the probes of agents. It runs until a signal ends it.
  */
 import { mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
@@ -30,7 +30,7 @@ import type { Settings } from '../services/settings.ts';
 import { workflowBundle } from '../services/temporal/workflow-bundle.ts';
 import { claimHost } from '../store/hosts.ts';
 import { connect, type Sql } from '../store/sql.ts';
-import { agentQueue, hostQueue, WORKFLOW_QUEUE } from '../contract/names.ts';
+import { agentQueue, hostQueue, probeQueue, WORKFLOW_QUEUE } from '../contract/names.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { withLock } from '../worktrees/repository-lock.ts';
 import type { Worktrees, WorktreesOptions } from '../worktrees/worktrees.ts';
@@ -48,6 +48,8 @@ import {
 const DRAIN_GRACE = '20 days';
 /** The disk limits git; more at once take longer. */
 const GIT_STEPS_AT_ONCE = 16;
+/** Agents that hang keep one of these for 30 s. More agents that start at once make each other slow. */
+const PROBES_AT_ONCE = 8;
 
 /** What worker.ts passes: its environment, and the dependencies of the steps. */
 export interface WorkerChoices {
@@ -133,8 +135,8 @@ async function work(parts: WorkerParts): Promise<void> {
   const beside = new AbortController();
   const { signal } = beside;
   stopOnSignals(workers, parts, signal);
-  const turnsOver = workers.agents.run().then(() => shutDown(workers.runs, workers.disk));
-  const running = Promise.all([turnsOver, workers.runs.run(), workers.disk.run()]);
+  const turnsOver = workers.agents.run().then(() => shutDown(workers.runs, workers.disk, workers.probes));
+  const running = Promise.all([turnsOver, workers.runs.run(), workers.disk.run(), workers.probes.run()]);
   if (metricsAddress !== undefined) {
     void exportMetrics({ sql, worker: `${host}/${process.pid}`, address: metricsAddress, log, signal });
   }
@@ -208,7 +210,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     maxHeartbeatThrottleInterval: '1s',
     defaultHeartbeatThrottleInterval: '1s',
   } as const;
-  const [runs, disk, agents] = await Promise.all([
+  const [runs, disk, agents, probes] = await Promise.all([
     Worker.create({
       ...shared,
       taskQueue: WORKFLOW_QUEUE,
@@ -232,6 +234,14 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
       shutdownGraceTime: DRAIN_GRACE,
       shutdownForceTime: DRAIN_GRACE,
     }),
+    Worker.create({
+      ...shared,
+      taskQueue: probeQueue(settings.hostName),
+      activities: { ...steps.probes },
+      maxConcurrentActivityTaskExecutions: PROBES_AT_ONCE,
+      maxConcurrentActivityTaskPolls: 1,
+      shutdownGraceTime: 0,
+    }),
   ]);
-  return { runs, disk, agents };
+  return { runs, disk, agents, probes };
 }

@@ -29,6 +29,8 @@ export interface Workers {
   readonly disk: Worker;
   /** Steps that hold an agent slot. */
   readonly agents: Worker;
+  /** Probes of agents: they end at once with the worker, and begin again elsewhere. */
+  readonly probes: Worker;
 }
 
 export interface StoppedParts {
@@ -46,13 +48,13 @@ export function shutDown(...workers: readonly Worker[]): void {
   for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
-/** `over` is aborted once all three workers have ended. */
-export function stopOnSignals({ runs, disk, agents }: Workers, parts: StoppedParts, over: AbortSignal): void {
+/** `over` is aborted once all workers have ended. */
+export function stopOnSignals({ runs, disk, agents, probes }: Workers, parts: StoppedParts, over: AbortSignal): void {
   const { turns, slots, forceShutdown, log } = parts;
   let ending: 'not' | 'draining' | 'stopping' = 'not';
   const beginNoTurn = (): void => {
     slots.close();
-    shutDown(agents);
+    shutDown(agents, probes);
   };
   const drain = (): void => {
     if (ending !== 'not') return;

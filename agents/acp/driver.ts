@@ -1,15 +1,17 @@
 /** Agents that speak ACP v1 on stdin and stdout. */
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { AgentSessionId } from '../../contract/ids.ts';
+import { head } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { deferred } from '../../contract/promises.ts';
 import { packageVersion } from '../../processes/package-version.ts';
-import type { AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
+import type { AgentAbout, AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
 import { Conversation } from './conversation.ts';
 import { agentWords, startFailure, startTimeout } from './failures.ts';
 import { isObject } from './lines.ts';
 import { openLink, type Link } from './link.ts';
+import { offersOf } from './offers.ts';
 import { CHOICES, readOptions, readSettings, settingFor, type Setting } from './options.ts';
 import { cleanText } from './text.ts';
 import { runTurn } from './turn.ts';
@@ -26,8 +28,10 @@ type LoadMethod = typeof methods.agent.session.resume | typeof methods.agent.ses
 interface Introduction {
   /** In order of preference: resume replays nothing. */
   readonly loadMethods: readonly LoadMethod[];
-  readonly loginMethods: readonly string[];
+  readonly about: AgentAbout;
 }
+
+const UNKNOWN_AGENT: AgentAbout = { title: '', version: '', images: false, loginMethods: [] };
 
 function readIntroduction(agent: string, response: unknown): Introduction {
   const body = isObject(response) ? response : {};
@@ -41,13 +45,21 @@ function readIntroduction(agent: string, response: unknown): Introduction {
   const capabilities = isObject(body['agentCapabilities']) ? body['agentCapabilities'] : {};
   const sessions = isObject(capabilities['sessionCapabilities']) ? capabilities['sessionCapabilities'] : {};
   const auth = Array.isArray(body['authMethods']) ? body['authMethods'].filter((one) => isObject(one)) : [];
+  const prompts = isObject(capabilities['promptCapabilities']) ? capabilities['promptCapabilities'] : {};
+  const info = isObject(body['agentInfo']) ? body['agentInfo'] : {};
+  const words = (value: unknown): string => (typeof value === 'string' ? head(cleanText(value), 200) : '');
   const { resume, load } = methods.agent.session;
   return {
     loadMethods: [
       ...(isObject(sessions['resume']) ? [resume] : []),
       ...(capabilities['loadSession'] === true ? [load] : []),
     ],
-    loginMethods: auth.map((one) => cleanText(String(one['name'] ?? one['id']))),
+    about: {
+      title: words(info['title']) || words(info['name']),
+      version: words(info['version']),
+      images: prompts['image'] === true,
+      loginMethods: auth.map((one) => cleanText(String(one['name'] ?? one['id']))),
+    },
   };
 }
 
@@ -69,7 +81,7 @@ class AcpAgent implements RunningAgent {
   readonly #conversation: Conversation;
   /** The rest of the start timeout. Only the time in which the driver waits for the agent counts. */
   #startBudgetMs: number;
-  #introduction: Introduction = { loadMethods: [], loginMethods: [] };
+  #introduction: Introduction = { loadMethods: [], about: UNKNOWN_AGENT };
 
   constructor(options: OpenAgent, agent: AgentProcess) {
     this.#options = options;
@@ -81,6 +93,10 @@ class AcpAgent implements RunningAgent {
 
   get process() {
     return this.#agent.identity;
+  }
+
+  get about() {
+    return this.#introduction.about;
   }
 
   get resume() {
@@ -143,7 +159,7 @@ class AcpAgent implements RunningAgent {
         return await this.#ready(id, response, choices);
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
-        const failure = startFailure(this.#options.launch, error, this.#introduction.loginMethods);
+        const failure = startFailure(this.#options.launch, error, this.#introduction.about.loginMethods);
         if (failure.code === 'agent_needs_login') throw failure;
         failures.push(`${method}: ${agentWords(error)}`);
       }
@@ -156,25 +172,39 @@ class AcpAgent implements RunningAgent {
     const conversation = this.#conversation;
     conversation.sessionId = id;
     conversation.settings = readSettings(response);
+    await this.#choose(id, choices);
+    return {
+      id,
+      prompt: (text) => this.#prompt(id, text),
+      choose: (more) => this.#choose(id, more),
+      offers: () => offersOf(conversation.settings),
+    };
+  }
+
+  async #choose(id: AgentSessionId, choices: SessionChoices): Promise<void> {
     for (const choice of CHOICES) {
       const wanted = choices[choice];
-      const setting = wanted === undefined ? undefined : settingFor(choice, wanted, conversation.settings);
+      const setting = wanted === undefined ? undefined : settingFor(choice, wanted, this.#conversation.settings);
       if (setting !== undefined) await this.#apply(id, setting);
     }
-    return { id, prompt: (text) => this.#prompt(id, text) };
   }
 
   async #apply(sessionId: AgentSessionId, setting: Setting): Promise<void> {
     const { setMode, setConfigOption } = methods.agent.session;
     const conversation = this.#conversation;
-    const { modes, options } = conversation.settings;
+    const { modes, models, options } = conversation.settings;
     const refused = (error: unknown): never => {
       if (!(error instanceof RequestError)) throw error;
       const message = `${this.#name} refused ${describeSetting(setting)}: ${agentWords(error)}.`;
       throw new LonghaulError('option_not_available', message);
     };
     if (setting.kind === 'model') {
-      await this.#startRequest(SET_MODEL, { sessionId, modelId: setting.modelId }).catch(refused);
+      const { modelId } = setting;
+      await this.#startRequest(SET_MODEL, { sessionId, modelId }).catch(refused);
+      conversation.settings = {
+        ...conversation.settings,
+        models: { available: [], offered: [], ...models, current: modelId },
+      };
       return;
     }
     if (setting.kind === 'mode') {
@@ -182,7 +212,7 @@ class AcpAgent implements RunningAgent {
       // The settings have the new mode before the request is sent, so that the agent's update about it makes no note.
       conversation.settings = {
         ...conversation.settings,
-        modes: { available: modes?.available ?? [], current: modeId },
+        modes: { available: [], offered: [], ...modes, current: modeId },
       };
       await this.#startRequest(setMode, { sessionId, modeId }).catch(refused);
       return;
@@ -214,7 +244,7 @@ class AcpAgent implements RunningAgent {
   /** Throws our error for an error answer to initialize or session/new. */
   #startFailed(error: unknown): never {
     if (!(error instanceof RequestError)) throw error;
-    throw startFailure(this.#options.launch, error, this.#introduction.loginMethods);
+    throw startFailure(this.#options.launch, error, this.#introduction.about.loginMethods);
   }
 
   /** Sends a request that precedes the first prompt. The start timeout bounds it, and a stop ends it. */
@@ -246,6 +276,7 @@ export const acpDriver: AgentDriver = {
   /** A stop before the turn fails with `terminated`. The caller reads the signal to tell it from an operator's termination. */
   async open(options) {
     const agent = await spawnAgent(options);
+    options.onProcess?.(agent);
     try {
       await options.onSpawn(agent.identity);
       const running = new AcpAgent(options, agent);

@@ -11,6 +11,19 @@ import { cleanText } from './text.ts';
 
 /** In the `_meta` of an option of our own programs: see `takesAny`. */
 export const ANY_VALUE = 'longhaul/any_value';
+/** In the `_meta` of a mode: safe, moderate, dangerous or planning. */
+export const RISK = 'longhaul/risk';
+const LABEL_CHARS = 200;
+const DESCRIPTION_CHARS = 1_000;
+
+/** A value of a choice, as the agent describes it. */
+export interface OfferedValue {
+  readonly id: string;
+  readonly label: string;
+  readonly description: string;
+  /** In the agent's own words; empty: it does not say. */
+  readonly risk: string;
+}
 
 export interface ConfigOption {
   readonly id: string;
@@ -20,6 +33,8 @@ export interface ConfigOption {
   readonly current: string;
   /** A boolean option has `true` and `false`. */
   readonly values: readonly string[];
+  /** The same, as the agent describes them. */
+  readonly offered: readonly OfferedValue[];
   /** Other values may be chosen, too: the agent's program checks them. */
   readonly takesAny: boolean;
 }
@@ -27,6 +42,8 @@ export interface ConfigOption {
 interface Choice {
   readonly current: string;
   readonly available: readonly string[];
+  /** The same, as the agent describes them. */
+  readonly offered: readonly OfferedValue[];
 }
 
 export interface SessionSettings {
@@ -38,24 +55,39 @@ export interface SessionSettings {
 const string = (value: unknown): string => (typeof value === 'string' ? cleanText(value) : '');
 const objects = (value: unknown): JsonObject[] => (Array.isArray(value) ? value.filter((one) => isObject(one)) : []);
 
+function offeredValue(entry: JsonObject, idKey: string): OfferedValue {
+  const id = string(entry[idKey]);
+  const meta = isObject(entry['_meta']) ? entry['_meta'] : {};
+  return {
+    id,
+    label: head(string(entry['name']), LABEL_CHARS) || id,
+    description: head(string(entry['description']), DESCRIPTION_CHARS),
+    risk: string(meta[RISK]),
+  };
+}
+
 /** Values of a select, whose options may be in groups. */
-function valuesOf(options: unknown): string[] {
+function valuesOf(options: unknown): OfferedValue[] {
   return objects(options).flatMap((entry) =>
-    Array.isArray(entry['options']) ? valuesOf(entry['options']) : [string(entry['value'])],
+    Array.isArray(entry['options']) ? valuesOf(entry['options']) : [offeredValue(entry, 'value')],
   );
 }
+
+const BOOLEANS: readonly OfferedValue[] = ['true', 'false'].map((id) => ({ id, label: id, description: '', risk: '' }));
 
 export function readOptions(value: unknown): ConfigOption[] {
   return objects(value).map((option) => {
     const type = option['type'] === 'boolean' ? 'boolean' : 'select';
     const id = string(option['id']);
+    const offered = type === 'boolean' ? BOOLEANS : valuesOf(option['options']);
     return {
       id,
       name: string(option['name']) || id,
       category: string(option['category']),
       type,
       current: type === 'boolean' ? String(option['currentValue'] === true) : string(option['currentValue']),
-      values: type === 'boolean' ? ['true', 'false'] : valuesOf(option['options']),
+      values: offered.map((value) => value.id),
+      offered,
       takesAny: isObject(option['_meta']) && option['_meta'][ANY_VALUE] === true,
     };
   });
@@ -63,8 +95,8 @@ export function readOptions(value: unknown): ConfigOption[] {
 
 function readChoice(value: unknown, names: { current: string; available: string; id: string }): Choice | undefined {
   if (!isObject(value)) return undefined;
-  const available = objects(value[names.available]).map((one) => string(one[names.id]));
-  return { current: string(value[names.current]), available };
+  const offered = objects(value[names.available]).map((one) => offeredValue(one, names.id));
+  return { current: string(value[names.current]), available: offered.map(({ id }) => id), offered };
 }
 
 /** The settings that the answer to session/new, load or resume offers. */
@@ -89,7 +121,10 @@ const OPTION_IDS: Readonly<Record<'model' | 'mode' | 'thought_level', readonly s
   thought_level: ['thought_level', 'thinking', 'reasoning_effort', 'effort'],
 };
 
-function findOption(options: readonly ConfigOption[], category: keyof typeof OPTION_IDS): ConfigOption | undefined {
+export function findOption(
+  options: readonly ConfigOption[],
+  category: keyof typeof OPTION_IDS,
+): ConfigOption | undefined {
   return (
     options.find((option) => option.category === category) ??
     options.find((option) => OPTION_IDS[category].includes(option.id))

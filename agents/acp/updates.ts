@@ -89,7 +89,7 @@ function changedOptions(holder: SettingsHolder, options: readonly ConfigOption[]
 function changedMode(holder: SettingsHolder, current: string): AgentEvent[] {
   const { modes } = holder.settings;
   if (current === '' || modes?.current === current) return [];
-  holder.settings = { ...holder.settings, modes: { available: modes?.available ?? [], current } };
+  holder.settings = { ...holder.settings, modes: { available: [], offered: [], ...modes, current } };
   return note(`Mode: ${current}`);
 }
 
@@ -111,6 +111,12 @@ function spoken(kind: keyof SpeechStreams, update: JsonObject, streams: SpeechSt
   const said = isObject(block) && block['type'] === 'text' ? block['text'] : undefined;
   const text = typeof said === 'string' ? cleanText(streams[kind].join(said)) : blockText(block);
   return [...pieces(text, TEXT_EVENT_LIMIT)].map((piece) => ({ kind, text: piece, ...of }));
+}
+
+/** What the agent expects after a command's name. */
+function hintOf(input: unknown): { argument_hint?: string } {
+  const hint = isObject(input) ? string(input['hint']) : '';
+  return hint === '' ? {} : { argument_hint: hint };
 }
 
 interface UpdateContext {
@@ -149,6 +155,7 @@ export function eventsOf(
       const commands = list(update['availableCommands']).map((command) => ({
         name: string(command['name']),
         description: string(command['description']),
+        ...hintOf(command['input']),
       }));
       return [{ kind: 'commands', commands }];
     }

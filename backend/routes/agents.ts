@@ -1,24 +1,155 @@
-/** Agents that tasks may name. */
+/** Agents that tasks may name, with what each offers. */
 import { z } from 'zod';
-import { listedAgents } from '../../client/agents.ts';
+import {
+  type AgentEntry,
+  diagnoseAgent,
+  enableAgent,
+  listAgentEntries,
+  refreshAgent,
+} from '../../client/agent-snapshots.ts';
+import type { ProjectId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
-import { nullableText, problems } from '../schemas.ts';
+import { id, nullableText, problems, query, text, time } from '../schemas.ts';
+
+const thinkingOption = z.object({ id: z.string(), label: z.string(), is_default: z.boolean() });
+const status = z.enum(['ready', 'loading', 'error', 'unavailable']);
+
+const model = z.object({
+  id: z.string(),
+  label: z.string(),
+  is_default: z.boolean(),
+  thinking_options: z.array(thinkingOption).nullable().describe('Null: those of this model are not known.'),
+});
+
+const mode = z.object({
+  id: z.string(),
+  label: z.string(),
+  description: z.string(),
+  risk: z
+    .enum(['safe', 'moderate', 'dangerous', 'planning'])
+    .describe('As the agent says, else as Longhaul knows the mode, else moderate.'),
+  is_default: z.boolean(),
+});
+
+const command = z.object({
+  name: z.string(),
+  description: z.string(),
+  argument_hint: nullableText,
+  source: z.enum(['agent', 'profile']),
+});
 
 const agent = z
   .object({
     name: z.string(),
-    supports_acp: z.boolean().nullable(),
+    supports_acp: z.boolean().nullable().describe('Null: the native agent.'),
     install_path: nullableText.describe('Null: the catalogue knows how to start it.'),
     listed_by: nullableText.describe('longhaul: a worker found it; user: a person added it; else some program.'),
+    label: z.string(),
+    status: status.describe('loading: a probe is under way; the other fields are from the probe before it.'),
+    enabled: z.boolean().describe('False: no new task may name it.'),
+    transport: z.enum(['acp', 'pty', 'native']),
+    version: nullableText,
+    install_hint: nullableText,
+    auth: z.enum(['ok', 'required', 'unknown']),
+    models: z.array(model),
+    modes: z.array(mode),
+    thinking_options: z.array(thinkingOption).describe('Of an agent that offers no choice of models.'),
+    commands: z.array(command),
+    accepts_any: z
+      .array(z.enum(['model', 'mode', 'thinking']))
+      .describe('Choices that accept values which are not listed: only the agent can check them.'),
+    capabilities: z
+      .object({
+        resume: z.boolean().describe('As the agent advertises.'),
+        images: z.boolean(),
+        login_methods: z.array(z.string()),
+      })
+      .nullable(),
+    error: nullableText.describe('Why the newest probe failed, and what to do.'),
+    fetched_at: time.describe('When what the entry offers was found.'),
   })
   .meta({ id: 'Agent' });
 
+const diagnostic = z
+  .object({
+    name: z.string(),
+    status,
+    error_code: nullableText,
+    command: z.array(z.string()).describe('How the agent was started; empty: it was not.'),
+    exit_code: z.number().int().nullable(),
+    signal: nullableText,
+    stderr: z.string().describe('The end of what it printed outside the protocol.'),
+    advice: z.string().describe('What happened, and what to do.'),
+    finished_at: time,
+  })
+  .meta({ id: 'AgentDiagnostic' });
+
+const ofProject = query({
+  project_id: id
+    .optional()
+    .describe('What the agents offer in the folder of this project. Default: in an empty folder.'),
+});
+const nameParams = z.strictObject({ name: text(200) });
+const projectOf = (given: { project_id?: string | undefined }): ProjectId | null =>
+  (given.project_id as ProjectId | undefined) ?? null;
+// A response is data of ours: its lists are not changed.
+const sent = (entry: AgentEntry) => entry as z.input<typeof agent>;
+
 export function agentRoutes(api: Api, { longhaul }: RouteDeps): void {
+  const tags = ['agents'];
   const list = {
     operationId: 'listAgents',
-    summary: 'Agents, by name',
-    tags: ['agents'],
-    response: { 200: z.object({ items: z.array(agent) }), ...problems() },
+    summary: 'Agents, by name, with what each offers',
+    tags,
+    querystring: ofProject,
+    response: { 200: z.object({ items: z.array(agent) }), ...problems('missing') },
   };
-  api.get('/agents', { schema: list }, async () => ({ items: await listedAgents(longhaul.sql) }));
+  api.get('/agents', { schema: list }, async (request) => {
+    const { entries, refreshed } = await listAgentEntries(longhaul, projectOf(request.query));
+    // Behind the response: the next request finds what the probes found.
+    void refreshed().catch((err: unknown) => request.log.warn({ err }, 'stale agents were not probed'));
+    return { items: entries.map(sent) };
+  });
+
+  const refresh = {
+    operationId: 'refreshAgent',
+    summary: 'Probe an agent now',
+    tags,
+    params: nameParams,
+    querystring: ofProject,
+    response: { 202: agent, ...problems('missing', 'body') },
+  };
+  api.post('/agents/:name/refresh', { config: { repeatable: true }, schema: refresh }, async (request, reply) => {
+    const entry = await refreshAgent(longhaul, request.params.name, projectOf(request.query));
+    return reply.code(202).send(sent(entry));
+  });
+
+  const diagnose = {
+    operationId: 'getAgentDiagnostic',
+    summary: 'How the newest probe of an agent ran, and what to do',
+    tags,
+    params: nameParams,
+    querystring: ofProject,
+    response: { 200: diagnostic, ...problems('missing') },
+  };
+  api.get('/agents/:name/diagnostic', { schema: diagnose }, async (request) => {
+    const { command: words, ...rest } = await diagnoseAgent(
+      longhaul.sql,
+      request.params.name,
+      projectOf(request.query),
+    );
+    return { ...rest, command: [...words] };
+  });
+
+  const change = {
+    operationId: 'updateAgent',
+    summary: 'Enable or disable an agent for new tasks',
+    tags,
+    params: nameParams,
+    body: z.strictObject({ enabled: z.boolean() }).meta({ id: 'AgentChange' }),
+    response: { 200: agent, ...problems('missing', 'body') },
+  };
+  api.patch('/agents/:name', { schema: change }, async (request) =>
+    sent(await enableAgent(longhaul.sql, request.params.name, request.body.enabled)),
+  );
 }

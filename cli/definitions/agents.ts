@@ -17,6 +17,7 @@ export function registerAgents(program: Command): void {
   );
   registerAdd(agents);
   registerRemove(agents);
+  registerOffers(agents);
 }
 
 function registerAdd(agents: Command): void {
@@ -39,4 +40,18 @@ function registerRemove(agents: Command): void {
     .option('--json', 'for programs')
     .action(lazily(async () => (await import('../agents.ts')).agentsRemoveAction));
   withExamples(remove, ['longhaul agents remove gemini']);
+}
+
+function registerOffers(agents: Command): void {
+  const one = (name: string, description: string, action: Parameters<Command['action']>[0]): Command =>
+    agents.command(name).description(description).argument('<name>').option('--json', 'for programs').action(action);
+  const offers = () => import('../agent-offers.ts');
+  const show = one('show', 'what an agent offers: models, modes, commands; why it fails', lazily(async () => (await offers()).agentsShowAction)); // prettier-ignore
+  withExamples(show, ['longhaul agents show codex']);
+  const refresh = one('refresh', 'start an agent once and ask what it offers', lazily(async () => (await offers()).agentsRefreshAction)); // prettier-ignore
+  withExamples(refresh, ['longhaul agents refresh codex']);
+  const enable = one('enable', 'let new tasks name an agent again', lazily(async () => (await offers()).agentsEnableAction)); // prettier-ignore
+  withExamples(enable, ['longhaul agents enable codex']);
+  const disable = one('disable', 'let no new task name an agent', lazily(async () => (await offers()).agentsDisableAction)); // prettier-ignore
+  withExamples(disable, ['longhaul agents disable codex']);
 }

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 
 export interface ScriptedStart {
   readonly initialize?: 'hang' | 'exit' | 'garbage-first' | { readonly result: unknown } | { readonly error: unknown };
+  readonly setOption?: { readonly result: unknown } | { readonly error: unknown };
   readonly newSession?: 'hang' | { readonly error: unknown } | { readonly result: unknown };
   readonly load?: {
     readonly result?: unknown;
@@ -264,7 +265,7 @@ function handle(message: Incoming): void {
     case 'session/set_mode':
       return send({ id, ...(start.setMode ?? { result: {} }) });
     case 'session/set_config_option':
-      return send({ id, result: { configOptions: [] } });
+      return send({ id, ...(start.setOption ?? { result: { configOptions: [] } }) });
     case 'session/prompt':
       promptId = id;
       return void prompt(params);

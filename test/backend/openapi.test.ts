@@ -34,6 +34,7 @@ test('it lists every operation with its possible problems', () => {
   expect(operations.sort()).toEqual(
     [
       'get /api/agents',
+      'get /api/agents/{name}/diagnostic',
       'get /api/changes',
       'get /api/changes/{id}',
       'get /api/changes/{id}/patch',
@@ -52,6 +53,8 @@ test('it lists every operation with its possible problems', () => {
       'get /readyz',
       'delete /api/rules/{id}',
       'delete /api/tasks/{id}',
+      'patch /api/agents/{name}',
+      'post /api/agents/{name}/refresh',
       'post /api/permissions/{id}/answer',
       'post /api/projects',
       'post /api/rules',
@@ -77,6 +80,7 @@ test('it lists every operation with its possible problems', () => {
     'NewProjectInput',
     'NewPermissionRuleInput',
     'NewTaskInput',
+    'AgentChangeInput',
   ]);
   expect(document['info']).toMatchObject({ title: 'Longhaul', version: packageVersion() });
   expect(document['security']).toEqual([{ token: [] }]);
@@ -92,6 +96,7 @@ test('each operation has a unique, stable name', () => {
     'delete /api/rules/{id}': 'removePermissionRule',
     'delete /api/tasks/{id}': 'removeTask',
     'get /api/agents': 'listAgents',
+    'get /api/agents/{name}/diagnostic': 'getAgentDiagnostic',
     'get /api/changes': 'listChanges',
     'get /api/changes/{id}': 'getChange',
     'get /api/changes/{id}/patch': 'getChangePatch',
@@ -108,6 +113,8 @@ test('each operation has a unique, stable name', () => {
     'get /healthz': 'getHealth',
     'get /metrics': 'getMetrics',
     'get /readyz': 'getReadiness',
+    'patch /api/agents/{name}': 'updateAgent',
+    'post /api/agents/{name}/refresh': 'refreshAgent',
     'post /api/permissions/{id}/answer': 'answerPermission',
     'post /api/projects': 'addProject',
     'post /api/rules': 'addPermissionRule',
@@ -120,13 +127,13 @@ test('each operation has a unique, stable name', () => {
 test('a body is required where a request without one is refused, and only there', async () => {
   const { paths } = new Documented(document).document;
   const bodies = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.values(methods).flatMap(({ requestBody }) =>
-      requestBody ? [{ path, required: requestBody.required }] : [],
+    Object.entries(methods).flatMap(([method, { requestBody }]) =>
+      requestBody ? [{ path, method: method.toUpperCase(), required: requestBody.required }] : [],
     ),
   );
-  expect(bodies).toHaveLength(5);
-  for (const { path, required } of bodies) {
-    const { status } = await server.post(path.replace('{id}', '00000000-0000-4000-8000-000000000000'));
+  expect(bodies).toHaveLength(6);
+  for (const { path, method, required } of bodies) {
+    const { status } = await server.ask(path.replace(/\{\w+\}/, '00000000-0000-4000-8000-000000000000'), { method });
     expect([path, required]).toEqual([path, status === 400]);
   }
 });

@@ -17,6 +17,7 @@ const BODIES: Readonly<Record<string, object>> = {
   '/api/projects': { path: '/' },
   '/api/rules': { session_id: randomUUID(), effect: 'allow', tool_kind: 'read' },
   '/api/permissions/{id}/answer': { answer: '1' },
+  '/api/agents/{name}': { enabled: true },
 };
 
 describe('an unknown query parameter', () => {
@@ -30,8 +31,8 @@ describe('an unknown query parameter', () => {
     )) {
       const known = parameters.filter((one) => one.in === 'query').map(({ name }) => name);
       const body = BODIES[path] ?? {};
-      const init = { method, ...(method === 'POST' ? { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } } : {}) }; // prettier-ignore
-      const answer = await server.ask(`${path.replace('{id}', randomUUID())}?sate=1`, init);
+      const init = { method, ...(method === 'POST' || method === 'PATCH' ? { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } } : {}) }; // prettier-ignore
+      const answer = await server.ask(`${path.replace(/\{\w+\}/, randomUUID())}?sate=1`, init);
       const detail = `querystring: unknown parameter "sate"; known: ${known.join(', ') || 'none'}`;
       expect([method, path, answer.status, answer.body['detail']]).toEqual([method, path, 400, detail]);
     }

@@ -78,6 +78,7 @@ describe('agents', () => {
         items: [
           { name: 'aider', supports_acp: null, install_path: '/opt/aider', listed_by: null },
           { name: 'demo', supports_acp: true, install_path: null, listed_by: null },
+          { name: 'native', supports_acp: null, install_path: null, listed_by: null, transport: 'native' },
         ],
       },
     });

@@ -51,7 +51,10 @@ test.each([
     '--priority: expected a whole number from 1 (first) to 5, found "9". See `longhaul submit --help`.',
   ],
   [['show'], "missing required argument 'task'. See `longhaul show --help`."],
-  [['agents', 'ad', 'x'], "unknown command 'ad': expected add, remove or nothing. See `longhaul agents --help`."],
+  [
+    ['agents', 'ad', 'x'],
+    "unknown command 'ad': expected add, remove, show, refresh, enable, disable or nothing. See `longhaul agents --help`.",
+  ],
   [['completion', 'tcsh'], 'shell: expected one of bash, zsh, fish, found "tcsh". See `longhaul completion --help`.'],
   [['gc', '--refs', 'old'], '--refs: expected a number of days, found "old". See `longhaul gc --help`.'],
 ])('longhaul %j is wrong usage: one line with what to do', async (words, expected) => {
@@ -117,7 +120,7 @@ test('bash completes commands, options, values, agents and tasks', async () => {
     INSERT INTO tasks (input, state, created_at) VALUES ('y', 'completed', now() - interval '1 day') RETURNING id`;
   const [session] = await database.sql<{ id: string }[]>`INSERT INTO sessions (name) VALUES ('s') RETURNING id`;
   expect(await completions('do')).toEqual(['down', 'doctor']);
-  expect(await completions('agents', '')).toEqual(['add', 'remove']);
+  expect(await completions('agents', '')).toEqual(['add', 'remove', 'show', 'refresh', 'enable', 'disable']);
   expect(await completions('ls', '--s')).toEqual(['--sessions', '--state', '--session', '--search']);
   expect(await completions('ls', '--state', 'c')).toEqual(['completed', 'cancelled', 'collecting', 'cleaning']);
   expect(await completions('run', '--agent', 'd')).toEqual(['dachshund', 'demo']);

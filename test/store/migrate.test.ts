@@ -32,10 +32,12 @@ test('an empty database gets every table, once', async () => {
   expect(await migrate(sql)).toEqual([]);
   expect(await unappliedMigrations(sql)).toEqual([]);
   expect(await tables()).toEqual([
+    'agent_snapshots',
     'attempts',
     'available_agents',
     'chats',
     'collected_diffs',
+    'disabled_agents',
     'frames',
     'hosts',
     'idempotency_keys',

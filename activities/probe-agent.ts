@@ -1,0 +1,67 @@
+/**
+ * The step of the workflow `probeAgent`: starts one agent in one folder, reads what it offers, ends it, and stores the result.
+ * Safe to run twice: a probe that began earlier never overwrites the result of a later one.
+ */
+import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { probeAgent } from '../agents/probe.ts';
+import type { ProbeInput, ProbeResult, ProbeSteps } from '../contract/agent-snapshot.ts';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { beginProbe, type BegunProbe, storeProbe } from '../store/agent-snapshots.ts';
+import { type StepDeps, withHeartbeat } from './step.ts';
+
+/** From the start of the agent to its session. */
+const PROBE_MS = 30_000;
+
+export function makeProbeAgent(deps: StepDeps): ProbeSteps['probeAgent'] {
+  return async function probe({ snapshotId }: ProbeInput) {
+    const begun = await beginProbe(deps.sql, snapshotId);
+    if (!begun) return { status: 'gone' };
+    const result = await withHeartbeat((signal) => probeIn(deps, begun, AbortSignal.any([signal, deps.forceShutdown])));
+    const { number } = begun;
+    return { status: (await storeProbe(deps.sql, snapshotId, { number, result })) ? result.status : 'superseded' };
+  };
+}
+
+async function probeIn(deps: StepDeps, begun: BegunProbe, signal: AbortSignal): Promise<ProbeResult> {
+  const folder = await folderOf(deps, begun);
+  if (folder.kind === 'missing') return folder.result;
+  const { transport, agent } = begun;
+  try {
+    return await probeAgent(deps.agents, {
+      name: agent.name,
+      path: transport,
+      ...(transport === 'native' ? {} : { agent: { name: agent.name, installPath: agent.install_path } }),
+      env: deps.env,
+      cwd: folder.path,
+      boundMs: PROBE_MS,
+      signal,
+    });
+  } finally {
+    if (folder.kind === 'scratch') await rm(folder.path, { recursive: true, force: true });
+  }
+}
+
+type ProbeFolder =
+  | { readonly kind: 'project' | 'scratch'; readonly path: string }
+  | { readonly kind: 'missing'; readonly result: ProbeResult };
+
+/** The folder of the project, or an empty one in the home. */
+async function folderOf({ worktreesDir }: StepDeps, { folder, agent }: BegunProbe): Promise<ProbeFolder> {
+  if (folder === null) {
+    const scratch = path.join(path.dirname(worktreesDir), 'scratch');
+    await mkdir(scratch, { recursive: true, mode: 0o700 });
+    return { kind: 'scratch', path: await mkdtemp(path.join(scratch, 'probe-')) };
+  }
+  try {
+    return { kind: 'project', path: await realpath(folder) };
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT', 'ENOTDIR')) throw error;
+    const { code, message } = new LonghaulError(
+      'project_missing',
+      `${agent.name} was not started: expected the project's folder ${folder}, found none.`,
+    );
+    const result = { status: 'error', code, message, auth: 'unknown', report: null, install_hint: null } as const;
+    return { kind: 'missing', result };
+  }
+}

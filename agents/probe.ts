@@ -1,0 +1,189 @@
+/**
+ * A probe: starts an agent, asks for a session in a folder, reads what it offers, and ends it with all its processes.
+ *
+ * Never prompts the agent, so no model is asked. Not covered: agents that store each new session in a list of their own; a
+ * probe adds one entry to that list.
+ */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type {
+  AgentMode,
+  AgentModel,
+  AgentOffer,
+  ProbeReport,
+  ProbeResult,
+  SnapshotCommand,
+  ThinkingOption,
+} from '../contract/agent-snapshot.ts';
+import { CHOICE_NAMES } from '../contract/agent-snapshot.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import type { TaskId } from '../contract/ids.ts';
+import { deferred } from '../contract/promises.ts';
+import type { AgentCommand } from '../contract/vocabulary.ts';
+import { cleanText } from './acp/text.ts';
+import type { AgentSession, OfferedChoice, RunningAgent } from './driver.ts';
+import type { AgentLaunch, LaunchRequest } from './launch/launch.ts';
+import type { AgentRegistry } from './launch/registry.ts';
+import type { AgentProcess } from './process/spawn.ts';
+import { knownProfile } from './profiles/catalog.ts';
+import { modeRisk } from './profiles/mode-risks.ts';
+import { terminalProfile } from './terminal/profiles/known.ts';
+
+/** Commands come as an update after the session was made; an agent without commands sends none. */
+const COMMANDS_MS = 1_500;
+/** Thinking options depend on the model: the probe chooses each model in turn, within these bounds. */
+const MODELS_ASKED = 16;
+const MODELS_MS = 5_000;
+const STDERR_CHARS = 4_000;
+
+type ProcessView = Pick<AgentProcess, 'exited' | 'stderrTail'>;
+
+export interface ProbeRequest extends LaunchRequest {
+  readonly name: string;
+  /** Absolute real path: the agent's working directory. */
+  readonly cwd: string;
+  readonly boundMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Fails only if `signal` was aborted: any failure of the agent is a result. */
+export async function probeAgent(registry: AgentRegistry, request: ProbeRequest): Promise<ProbeResult> {
+  let launch: AgentLaunch | undefined;
+  let process: ProcessView | undefined;
+  const install_hint = hintOf(request);
+  try {
+    launch = registry.launch(request);
+    const offer = await offerOf(registry, { ...request, launch, onProcess: (one) => (process = one) });
+    return { status: 'ready', offer, report: await reportOf(launch, process), install_hint };
+  } catch (error) {
+    if (request.signal.aborted || !(error instanceof LonghaulError)) throw error;
+    const { code, message } = error;
+    return {
+      status: code === 'agent_not_installed' ? 'unavailable' : 'error',
+      code,
+      message,
+      auth: code === 'agent_needs_login' ? 'required' : 'unknown',
+      report: launch ? await reportOf(launch, process) : null,
+      install_hint,
+    };
+  }
+}
+
+function hintOf({ path, name }: ProbeRequest): string | null {
+  const usual = path === 'acp' ? knownProfile(name)?.acp : path === 'pty' ? terminalProfile(name) : undefined;
+  return usual?.installHint ?? null;
+}
+
+interface ProbeOf extends ProbeRequest {
+  readonly launch: AgentLaunch;
+  readonly onProcess: (process: ProcessView) => void;
+}
+
+async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOffer> {
+  const { launch, cwd, env, signal, boundMs, onProcess, path, name } = probe;
+  const commands = deferred<readonly AgentCommand[]>();
+  const agent = await registry.open({
+    launch,
+    // The marker of its processes. No task has this id.
+    taskId: randomUUID() as string as TaskId,
+    cwd,
+    env,
+    timeouts: { startMs: boundMs, stallMs: boundMs, toolMs: boundMs },
+    signal,
+    onProcess,
+    onSpawn: async () => {},
+    onEvent: (event) => void (event.kind === 'commands' && commands.resolve(event.commands)),
+    onPermission: async () => ({ kind: 'cancelled' }),
+  });
+  try {
+    const session = await agent.newSession({});
+    // Our own programs for terminals have no commands of the agent.
+    const none = path === 'acp' ? sleep(COMMANDS_MS, [] as const) : [];
+    const [models, offered] = await Promise.all([modelsOf(session), Promise.race([commands.promise, none])]);
+    return describe({ name, path, agent, session, models, commands: offered });
+  } finally {
+    await agent.close();
+  }
+}
+
+interface Probed extends Pick<ProbeOf, 'name' | 'path'> {
+  readonly agent: RunningAgent;
+  readonly session: AgentSession;
+  readonly models: readonly AgentModel[];
+  readonly commands: readonly AgentCommand[];
+}
+
+function describe({ name, path, agent, session, models, commands }: Probed): AgentOffer {
+  const offers = session.offers();
+  const { title, version, images, loginMethods } = agent.about;
+  const isOwnProgram = path === 'pty';
+  return {
+    label: isOwnProgram || title === '' ? name : title,
+    version: isOwnProgram || version === '' ? null : version,
+    // An agent that needs a login refuses to make a session (ACP). A program in a terminal was not started.
+    auth: isOwnProgram ? 'unknown' : path === 'native' && models.length === 0 ? 'required' : 'ok',
+    models,
+    modes: modesOf(name, offers.mode),
+    thinking_options: models.length === 0 ? (thinkingOf(offers.thinking) ?? []) : [],
+    commands: commands.map(commandOf),
+    accepts_any: CHOICE_NAMES.filter((choice) => offers[choice]?.takesAny === true),
+    capabilities: { resume: agent.resume !== undefined, images, login_methods: loginMethods },
+  };
+}
+
+/** Each with its thinking options, where the agent answers in time. The session has another model afterwards. */
+async function modelsOf(session: AgentSession): Promise<AgentModel[]> {
+  const first = session.offers();
+  const values = first.model?.values ?? [];
+  const current = first.model?.current;
+  const deadline = performance.now() + MODELS_MS;
+  const models: AgentModel[] = [];
+  for (const { id, label } of values) {
+    const isDefault = id === current;
+    const asks = values.length <= MODELS_ASKED && performance.now() < deadline && first.model?.takesAny !== true;
+    const thinking = isDefault ? thinkingOf(first.thinking) : asks ? await thinkingWith(session, id) : null;
+    models.push({ id, label, is_default: isDefault, thinking_options: thinking });
+  }
+  return models;
+}
+
+/** Null: the agent refused the model, so nothing is known. */
+async function thinkingWith(session: AgentSession, model: string): Promise<ThinkingOption[] | null> {
+  try {
+    await session.choose({ model });
+    return thinkingOf(session.offers().thinking);
+  } catch (error) {
+    if (error instanceof LonghaulError && error.code === 'option_not_available') return null;
+    throw error;
+  }
+}
+
+const thinkingOf = (offered: OfferedChoice | undefined): ThinkingOption[] =>
+  (offered?.values ?? []).map(({ id, label }) => ({ id, label, is_default: id === offered?.current }));
+
+const modesOf = (agent: string, offered: OfferedChoice | undefined): AgentMode[] =>
+  (offered?.values ?? []).map(({ id, label, description, risk }) => ({
+    id,
+    label,
+    description,
+    risk: modeRisk(agent, id, risk),
+    is_default: id === offered?.current,
+  }));
+
+const commandOf = ({ name, description, argument_hint: hint }: AgentCommand): SnapshotCommand => ({
+  name,
+  description,
+  argument_hint: hint ?? null,
+  source: 'agent',
+});
+
+async function reportOf(launch: AgentLaunch, process: ProcessView | undefined): Promise<ProbeReport> {
+  // The driver has ended the process: its exit is known, or will be at once.
+  const exit = await Promise.race([process?.exited, sleep(1_000, undefined)]);
+  return {
+    command: launch.program === undefined ? [launch.command, ...launch.args] : [launch.program],
+    exit_code: exit?.code ?? null,
+    signal: exit?.signal ?? null,
+    stderr: cleanText(process?.stderrTail() ?? '').slice(-STDERR_CHARS),
+  };
+}

@@ -1,0 +1,156 @@
+/** What agents offer, as their newest probe found it: columns of `longhaul agents`, and `agents show`, `refresh`, `enable`, `disable`. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import {
+  type AgentEntry,
+  diagnoseAgent,
+  enableAgent,
+  listAgentEntries,
+  refreshAgent,
+  type SnapshotDeps,
+} from '../client/agent-snapshots.ts';
+import { runCommand } from './exit.ts';
+import { withLonghaul } from './longhaul.ts';
+import type { Cell } from './table.ts';
+import { harmless, type Paint, painter, type Style } from './terminal.ts';
+
+/** How long a command waits for agents that were not probed before. One that hangs is shown as it is then. */
+const COLD_MS = 8_000;
+const POLL_MS = 200;
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+/** The agents that tasks may name, with what each offers. Waits for those of which nothing is known, with a bound. */
+export async function agentOffers(deps: SnapshotDeps): Promise<Map<string, AgentEntry>> {
+  const deadline = performance.now() + COLD_MS;
+  for (let first = true; ; first = false) {
+    const { entries, refreshed } = await listAgentEntries(deps, null);
+    // Without Temporal the list shows what is known.
+    if (first) await refreshed().catch(() => {});
+    const cold = entries.some((entry) => entry.enabled && entry.status === 'loading' && entry.fetched_at === null);
+    if (!cold || performance.now() > deadline) return new Map(entries.map((entry) => [entry.name, entry]));
+    await sleep(POLL_MS);
+  }
+}
+
+const STATUS_STYLES: Readonly<Record<AgentEntry['status'], Style>> = {
+  ready: 'green',
+  loading: 'dim',
+  error: 'yellow',
+  unavailable: 'dim',
+};
+
+function statusCell({ enabled, status, auth }: AgentEntry): Cell {
+  if (!enabled) return { text: 'disabled', style: 'yellow' };
+  if (auth === 'required') return { text: 'needs a login', style: 'yellow' };
+  return { text: status, style: STATUS_STYLES[status] };
+}
+
+export const OFFER_TITLES = ['STATUS', 'MODEL', 'MODE'] as const;
+
+/** The cells below OFFER_TITLES. The default, and how many others there are. */
+export function offerCells(entry: AgentEntry | undefined): Cell[] {
+  if (!entry) return OFFER_TITLES.map(() => ({ text: '-', style: 'dim' }));
+  return [statusCell(entry), { text: withOthers(entry.models) }, { text: withOthers(entry.modes) }];
+}
+
+function withOthers(values: readonly { readonly id: string; readonly is_default: boolean }[]): string {
+  const shown = values.find((value) => value.is_default) ?? values[0];
+  if (!shown) return '-';
+  return values.length === 1 ? harmless(shown.id) : `${harmless(shown.id)} +${values.length - 1}`;
+}
+
+export const agentsShowAction = (name: string, _options: unknown, command: Command): Promise<void> => {
+  const options: JsonOption = command.optsWithGlobals();
+  return runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      const entry = (await agentOffers(longhaul)).get(name);
+      const diagnostic = await diagnoseAgent(longhaul.sql, name, null);
+      if (!entry) return;
+      if (options.json) process.stdout.write(`${JSON.stringify({ ...entry, diagnostic }, undefined, 2)}\n`);
+      else process.stdout.write(`${agentText(entry, diagnostic, painter(process.stdout))}\n`);
+    }),
+  );
+};
+
+export const agentsRefreshAction = (name: string, _options: unknown, command: Command): Promise<void> => {
+  const options: JsonOption = command.optsWithGlobals();
+  return runCommand(options, () =>
+    withLonghaul(async ({ longhaul }) => {
+      await refreshAgent(longhaul, name, null);
+      const entry = await probed(longhaul, name);
+      const { advice } = await diagnoseAgent(longhaul.sql, name, null);
+      process.stdout.write(`${options.json ? JSON.stringify(entry) : `${name}: ${entry.status}. ${advice}`}\n`);
+    }),
+  );
+};
+
+const makeEnable =
+  (enabled: boolean) =>
+  (name: string, _options: unknown, command: Command): Promise<void> => {
+    const options: JsonOption = command.optsWithGlobals();
+    return runCommand(options, () =>
+      withLonghaul(async ({ longhaul }) => {
+        const entry = await enableAgent(longhaul.sql, name, enabled);
+        const sentence = enabled
+          ? `${name} is enabled`
+          : `${name} is disabled: no new task may name it; \`longhaul agents enable ${name}\` enables it again`;
+        process.stdout.write(`${options.json ? JSON.stringify(entry) : sentence}\n`);
+      }),
+    );
+  };
+export const agentsEnableAction = makeEnable(true);
+export const agentsDisableAction = makeEnable(false);
+
+/** A probe is bounded at 30 s. The rest is for its start. */
+const PROBED_MS = 40_000;
+
+async function probed(deps: SnapshotDeps, name: string): Promise<AgentEntry> {
+  const deadline = performance.now() + PROBED_MS;
+  for (;;) {
+    const entry = (await listAgentEntries(deps, null)).entries.find((one) => one.name === name);
+    if (entry && (entry.status !== 'loading' || performance.now() > deadline)) return entry;
+    await sleep(POLL_MS);
+  }
+}
+
+type Diagnostic = Awaited<ReturnType<typeof diagnoseAgent>>;
+
+function agentText(entry: AgentEntry, diagnostic: Diagnostic, paint: Paint): string {
+  const { text, style } = statusCell(entry);
+  const title = `${paint('bold', harmless(entry.name))}  ${harmless(entry.label)} ${harmless(entry.version ?? '')}`;
+  const facts: [string, string | undefined][] = [
+    ['status', style ? paint(style, text) : text],
+    ['talks', entry.transport],
+    ['login', entry.auth],
+    ['models', listText(entry.models.map(modelText))],
+    ['thinking', listText(entry.thinking_options.map(valueText))],
+    ['modes', listText(entry.modes.map((mode) => `${valueText(mode)} (${mode.risk})`))],
+    [
+      'commands',
+      listText(entry.commands.map((command) => `/${harmless(command.name)}  ${harmless(command.description)}`)),
+    ],
+    ['resumes', entry.capabilities ? (entry.capabilities.resume ? 'as it says' : 'no') : undefined],
+    ['install', entry.status === 'unavailable' ? harmless(entry.install_hint ?? '') : undefined],
+    ['found at', entry.fetched_at ?? undefined],
+    ['started as', diagnostic.command.length > 0 ? harmless(diagnostic.command.join(' ')) : undefined],
+    ['problem', entry.error === null ? undefined : harmless(entry.error)],
+  ];
+  const lines = facts.flatMap(([label, value]) => (value ? [`  ${label.padEnd(11)}${value}`] : []));
+  return [title.trimEnd(), ...lines].join('\n');
+}
+
+const LISTED = 40;
+const listText = (values: readonly string[]): string | undefined => {
+  if (values.length === 0) return undefined;
+  const more = values.length > LISTED ? [`and ${values.length - LISTED} more (--json)`] : [];
+  return [...values.slice(0, LISTED), ...more].join(`\n${' '.repeat(13)}`);
+};
+const valueText = ({ id, is_default }: { readonly id: string; readonly is_default: boolean }): string =>
+  `${harmless(id)}${is_default ? ' *' : ''}`;
+const modelText = ({ thinking_options: thinking, ...model }: AgentEntry['models'][number]): string => {
+  const text = valueText(model);
+  return thinking && thinking.length > 0 ? `${text}  thinking: ${thinking.map(valueText).join(', ')}` : text;
+};

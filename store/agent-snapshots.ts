@@ -1,0 +1,186 @@
+/**
+ * What each agent offers, as the newest probe found it. A probe that is asked for is claimed by a compare-and-set, so that many
+ * readers of a stale snapshot start one probe. Probes are numbered when they begin.
+ *
+ * Must never happen: an older probe overwrites the result of a newer one; a probe that failed removes what an earlier one
+ * found.
+ */
+import type {
+  AgentAuth,
+  AgentOffer,
+  AgentStatus,
+  AgentTransport,
+  ProbeReport,
+  ProbeResult,
+} from '../contract/agent-snapshot.ts';
+import { type ErrorCode, LonghaulError } from '../contract/errors.ts';
+import type { ProjectId } from '../contract/ids.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
+import type { ListedAgent } from './available-agents.ts';
+import type { Db } from './sql.ts';
+import { wellFormed } from './well-formed.ts';
+
+/** After this time a snapshot is still served, and a probe is asked for. */
+const STALE_S = 300;
+/** A probe is bounded at 30 s. One that has left no result by this time was lost with its worker. */
+const LOST_S = 90;
+
+export interface AgentSnapshot {
+  readonly name: string;
+  readonly supports_acp: boolean | null;
+  readonly install_path: string | null;
+  readonly listed_by: string | null;
+  readonly transport: AgentTransport;
+  readonly enabled: boolean;
+  readonly status: AgentStatus;
+  /** The newest probe found the agent usable. Stays so while the next one runs. */
+  readonly usable: boolean;
+  /** A probe is to be asked for. */
+  readonly stale: boolean;
+  readonly offer: AgentOffer | null;
+  readonly install_hint: string | null;
+  readonly error_code: ErrorCode | null;
+  readonly error: string | null;
+  readonly auth: AgentAuth | null;
+  readonly fetched_at: Date | null;
+}
+
+/** All agents that tasks may name, and the native one, by name. One statement. `names` undefined: all. */
+export async function agentSnapshots(
+  db: Db,
+  { projectId = null, names = null }: { projectId?: ProjectId | null; names?: readonly string[] | null } = {},
+): Promise<AgentSnapshot[]> {
+  return [
+    ...(await db<AgentSnapshot[]>`
+    SELECT a.name, a.supports_acp, a.install_path, a.listed_by, a.transport, d.name IS NULL AS enabled,
+           CASE WHEN s.status IS NULL OR s.loading THEN 'loading' ELSE s.status END AS status,
+           coalesce(s.status = 'ready', false) AS usable,
+           NOT coalesce(s.loading, false)
+             AND coalesce(s.finished_at < now() - make_interval(secs => ${STALE_S}), true) AS stale,
+           s.offer, s.install_hint, s.error_code, s.error, s.auth, s.fetched_at
+      FROM (SELECT name, supports_acp, install_path, listed_by,
+                   CASE WHEN supports_acp THEN 'acp' ELSE 'pty' END AS transport
+              FROM available_agents WHERE name <> ${NATIVE_AGENT}
+             UNION ALL
+            SELECT ${NATIVE_AGENT}, NULL, NULL, NULL, 'native') a
+      LEFT JOIN (SELECT s.*, ${loading(db)} AS loading FROM agent_snapshots s) s
+        ON s.agent = a.name AND s.project_id IS NOT DISTINCT FROM ${projectId}::uuid
+      LEFT JOIN disabled_agents d ON d.name = a.name
+     WHERE ${names === null} OR a.name = ANY(${names ?? []}::text[])
+     ORDER BY a.name`),
+  ];
+}
+
+/** A probe was asked for and has not ended. */
+const loading = (db: Db) => db`
+  coalesce(s.requested_at > coalesce(s.finished_at, '-infinity')
+           AND s.requested_at > now() - make_interval(secs => ${LOST_S}), false)`;
+
+export interface SnapshotKey {
+  readonly agent: string;
+  readonly projectId: ProjectId | null;
+}
+
+/** Claims the next probe. Undefined: one that was asked for has not ended. Returns the row's id. */
+export async function claimProbe(db: Db, { agent, projectId }: SnapshotKey): Promise<string | undefined> {
+  const [row] = await db<{ id: string }[]>`
+    INSERT INTO agent_snapshots AS s (agent, project_id, requested_at) VALUES (${agent}, ${projectId}, now())
+    ON CONFLICT (agent, project_id) DO UPDATE SET requested_at = now()
+     WHERE NOT ${loading(db)}
+    RETURNING id`;
+  return row?.id;
+}
+
+/** A claimed probe could not be started: the next reader may claim it at once. */
+export async function releaseProbe(db: Db, id: string): Promise<void> {
+  await db`UPDATE agent_snapshots SET requested_at = NULL WHERE id = ${id}`;
+}
+
+export interface BegunProbe {
+  /** Its number: a later probe has a higher one. */
+  readonly number: number;
+  readonly transport: AgentTransport;
+  readonly agent: ListedAgent;
+  /** The project's folder. Null: a scratch folder. */
+  readonly folder: string | null;
+}
+
+/** Numbers a probe that begins. Undefined: the row is gone, or its agent is not listed any more. */
+export async function beginProbe(db: Db, id: string): Promise<BegunProbe | undefined> {
+  const [row] = await db<
+    {
+      begun: number;
+      agent: string;
+      listed: boolean;
+      supports_acp: boolean | null;
+      install_path: string | null;
+      folder: string | null;
+    }[]
+  >`
+    UPDATE agent_snapshots s SET begun = s.begun + 1
+      FROM agent_snapshots t
+      LEFT JOIN available_agents a ON a.name = t.agent AND a.name <> ${NATIVE_AGENT}
+      LEFT JOIN projects p ON p.id = t.project_id
+     WHERE s.id = ${id} AND t.id = s.id AND (a.name IS NOT NULL OR t.agent = ${NATIVE_AGENT})
+    RETURNING s.begun, s.agent, a.name IS NOT NULL AS listed, a.supports_acp, a.install_path, p.path AS folder`;
+  if (!row) return undefined;
+  const { begun, agent: name, listed, supports_acp, install_path, folder } = row;
+  const transport = !listed ? 'native' : supports_acp ? 'acp' : 'pty';
+  return { number: begun, transport, agent: { name, supports_acp, install_path }, folder };
+}
+
+/** False: a probe that began later has stored its result, or the row is gone. */
+export async function storeProbe(
+  db: Db,
+  id: string,
+  { number, result }: { number: number; result: ProbeResult },
+): Promise<boolean> {
+  const json = (value: unknown) => db.json(wellFormed(value) as never);
+  const { status, install_hint, report } = result;
+  const failed = result.status === 'ready' ? undefined : result;
+  const auth = result.status === 'ready' ? result.offer.auth : result.auth;
+  const rows = await db`
+    UPDATE agent_snapshots
+       SET stored = ${number}, finished_at = now(), status = ${status}, install_hint = ${install_hint}, auth = ${auth},
+           error_code = ${failed?.code ?? null}, error = ${failed ? wellFormed(failed.message) : null},
+           report = ${report === null ? null : json(report)}
+           ${result.status === 'ready' ? db`, offer = ${json(result.offer)}, fetched_at = now()` : db``}
+     WHERE id = ${id} AND stored < ${number}
+    RETURNING id`;
+  return rows.length > 0;
+}
+
+/** How the newest probe of an agent ran. */
+export interface ProbeDiagnostic {
+  readonly status: AgentStatus | null;
+  readonly error_code: ErrorCode | null;
+  readonly error: string | null;
+  readonly install_hint: string | null;
+  readonly report: ProbeReport | null;
+  readonly finished_at: Date | null;
+}
+
+export async function probeDiagnostic(db: Db, { agent, projectId }: SnapshotKey): Promise<ProbeDiagnostic | undefined> {
+  const [row] = await db<ProbeDiagnostic[]>`
+    SELECT status, error_code, error, install_hint, report, finished_at FROM agent_snapshots
+     WHERE agent = ${agent} AND project_id IS NOT DISTINCT FROM ${projectId}::uuid`;
+  return row;
+}
+
+/** Enables or disables an agent for new tasks. */
+export async function setEnabled(db: Db, name: string, enabled: boolean): Promise<void> {
+  if (enabled) await db`DELETE FROM disabled_agents WHERE name = ${name}`;
+  else await db`INSERT INTO disabled_agents (name) VALUES (${name}) ON CONFLICT (name) DO NOTHING`;
+}
+
+export async function isDisabled(db: Db, name: string): Promise<boolean> {
+  return (await db`SELECT FROM disabled_agents WHERE name = ${name}`).length > 0;
+}
+
+/** The refusal of a task whose agent a person has disabled. */
+export function agentDisabled(name: string): LonghaulError {
+  return new LonghaulError(
+    'agent_disabled',
+    `The agent ${name} is disabled: name another one, or enable it with \`longhaul agents enable ${name}\`.`,
+  );
+}
