@@ -97,10 +97,10 @@ const ended: AgentEvent = { kind: 'tool_call', call: call('t', 'completed') };
 
 test.each<[string, AgentEvent[], string]>([
   ['after a tool call', [text('Writing now.'), begun, ended, text('Done')], 'Writing now.\n\nDone'],
-  ['after a call that is told of once', [text('Writing now.'), ended, text('Done')], 'Writing now.\n\nDone'],
+  ['after a call that is reported once', [text('Writing now.'), ended, text('Done')], 'Writing now.\n\nDone'],
   ['under another message id', [of('1', 'One, '), of('1', 'two.'), of('2', 'Three.')], 'One, two.\n\nThree.'],
   ['as far as line ends are missing', [text('One.\n'), begun, text('\nTwo.')], 'One.\n\nTwo.'],
-  ['with what the agent itself put between', [text('One.\n\n'), begun, text('  Two.')], 'One.\n\n  Two.'],
+  ['with line ends of the agent itself', [text('One.\n\n'), begun, text('  Two.')], 'One.\n\n  Two.'],
   ['once', [text('One.'), begun, text('T'), text('wo.')], 'One.\n\nTwo.'],
   ['not at the beginning', [begun, ended, text('One.')], 'One.'],
   ['not where a call that runs tells more', [begun, text('One, '), ended, text('two.')], 'One, two.'],

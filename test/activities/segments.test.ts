@@ -48,13 +48,13 @@ const entry = fc.record({
   priority: fc.constant('low'),
   status: fc.constantFrom('pending', 'in_progress', 'completed'),
 });
-/** An agent's calls begin, go on and end once; an attempt that is lost leaves them open. */
+/** An agent's calls begin, continue and end once; an attempt that is lost leaves them open. */
 const calls = fc.tuple(fc.uuid(), fc.constantFrom('execute', 'edit'), fc.boolean()).map(([id, kind, ends]) => {
   const call = (status: ToolCall['status'], title: string): AgentEvent => ({
     kind: 'tool_call',
     call: { tool_call_id: id, title, kind, status, locations: [], content: [{ type: 'text', text: `${title} ${id}` }] },
   });
-  const begun = [call('pending', 'begins'), call('in_progress', 'goes on')];
+  const begun = [call('pending', 'begins'), call('in_progress', 'continues')];
   return ends ? [...begun, call('completed', 'ended')] : begun;
 });
 const happenings = fc.oneof(

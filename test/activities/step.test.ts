@@ -30,7 +30,7 @@ test.each([
   ['a full disk here', withCode('ENOSPC'), 'disk_full', false],
   ['a full disk at the database', withCode('53100'), 'disk_full', false],
   ['a bug', new TypeError('no'), 'internal_error', false],
-  ['what is no error at all', 'no', 'internal_error', false],
+  ['a thrown value that is no error', 'no', 'internal_error', false],
 ])('%s reaches Temporal under its code', async (_, error, type, nonRetryable) => {
   const { outcome, lines } = await run(() => {
     throw error;

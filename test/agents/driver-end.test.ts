@@ -147,7 +147,7 @@ test('a stop in mid-turn cancels the turn, answers open requests with cancelled,
   await lab.until('the question', () => lab.asks.length === 1);
   lab.stop.abort();
   expect(await turn).toEqual({ kind: 'stopped' });
-  // The cancel first: else the agent would take the answer for a refusal and go on.
+  // The cancel is sent first: otherwise the agent would take the answer for a refusal and continue.
   expect(lab.text()).toMatch(/^\{"outcome":\{"outcome":"cancelled"\}\}.*session\/cancel.*answerTo/);
   expect(isAlive(agent.process)).toBe(false);
 });

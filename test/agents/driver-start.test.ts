@@ -180,7 +180,7 @@ test('a session that cannot be loaded is agent_session_lost; an agent that canno
 test('after a failed load in the same process, the new session emits no event of the earlier one', async () => {
   const lab = makeLab();
   const error = { code: -32603, message: 'The session file is damaged' };
-  // `early`: the agent goes on replaying while the new session is made.
+  // `early`: the agent continues to replay while the new session is made.
   const agent = await lab.open(scriptedLaunch({ load: { replay: REPLAY, error }, early: REPLAY }));
   expect(await failure(agent.resume?.load(SESSION, {}) ?? Promise.resolve())).toMatchObject({
     code: 'agent_session_lost',

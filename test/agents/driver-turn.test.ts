@@ -1,4 +1,4 @@
-/** One turn with an agent that does what it is told, right or wrong. */
+/** One turn with a scripted agent, which follows its script, right or wrong. */
 import { expect, test } from 'vitest';
 import { decide } from '../../agents/permission-policy.ts';
 import { failure, makeLab, scriptedLaunch, scriptedSession } from './lab.ts';

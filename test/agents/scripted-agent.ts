@@ -1,5 +1,5 @@
 /**
- * An ACP agent that does exactly what it is told, right or wrong: raw JSON-RPC lines, no SDK. The prompt is a
+ * An ACP agent that follows its script exactly, right or wrong: raw JSON-RPC lines, no SDK. The prompt is a
  * JSON array of steps; what happens before the first prompt is set by the JSON object in argv[2].
  */
 import { spawn } from 'node:child_process';
@@ -207,7 +207,7 @@ async function performOnce({ once, do: steps }: Extract<Step, { once: string }>)
 }
 
 async function prompt(params: { prompt: { text: string }[] }): Promise<void> {
-  // A turn that goes on has a notice before the task's own words.
+  // A turn that continues has a notice before the task's own words.
   const words = (params.prompt[0]?.text ?? '[]').split('The task was:\n\n').at(-1) ?? '';
   const steps = JSON.parse(words) as Step[];
   for (const step of steps) await perform(step);

@@ -1,4 +1,4 @@
-/** What scripted agents are told to send. */
+/** The scripts of scripted agents. */
 export const text = (words: string) => ({
   sessionUpdate: 'agent_message_chunk',
   content: { type: 'text', text: words },

@@ -95,8 +95,8 @@ test('a newer attempt takes over the slot of an older attempt of its task, in an
 });
 
 test.each([
-  ['lives: it is refused', 0, 'superseded'],
-  ['is dead, as when Temporal has forgotten attempts with the power: it takes over', 1, undefined],
+  ['is alive: it is refused', 0, 'superseded'],
+  ['is dead, as after a power cut that lost attempts of Temporal: it takes over', 1, undefined],
 ])(
   'an attempt finds the slot of a later attempt of its task, whose worker %s',
   async (_title, startedLater, refused) => {
@@ -146,7 +146,7 @@ test('a cancelled attempt stops waiting, and a worker that exits gives out no sl
     await expect(asked).rejects.toMatchObject({ code: 'worker_lost' });
   }
   expect(() => slots.isOneFree()).toThrow(expect.objectContaining({ code: 'worker_lost' }) as Error);
-  expect(await readdir(home.folder)).toHaveLength(1); // its turn goes on
+  expect(await readdir(home.folder)).toHaveLength(1); // its turn continues
   held.release();
   expect(await readdir(home.folder)).toEqual([]);
 });

@@ -146,7 +146,7 @@ describe('requests with a wrong token', () => {
     expect(Number(refused[0]?.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     expect(refused[0]?.body).toMatchObject({ error_code: 'too_many_attempts', retryable: true });
     expect((await fresh.get('/api/agents')).status).toBe(200);
-    // Those that were not heard leave no line in the log.
+    // Requests that got 429 leave no line in the log.
     expect(fresh.log.filter((line) => line.includes('wrong token'))).toHaveLength(10);
   });
 
@@ -176,7 +176,7 @@ describe('a page of another site in a browser', () => {
     ['with a name in front of ours', 'evil.example@127.0.0.1'],
     ['with a path behind ours', '127.0.0.1/evil.example'],
     ['under an address of the network', '192.168.1.10:4700'],
-    ['under what is no name', 'a b'],
+    ['with an invalid name', 'a b'],
   ])('%s is refused for every path', async (_name, host) => {
     for (const path of ['/api/agents', '/healthz', '/metrics', '/nothing']) {
       const { status, body } = await raw(server.url, { host, ...bearer(server.token) }, path);

@@ -23,7 +23,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-const NOBODY = '00000000-0000-4000-8000-000000000000';
+const UNKNOWN_SESSION = '00000000-0000-4000-8000-000000000000';
 
 test('a reader with a cursor gets the frames of the log above it, then new ones, each message an array', async () => {
   const message = await labSession(sql);
@@ -82,14 +82,14 @@ test('a frame is sent as it is stored, also numbers that JavaScript cannot repre
 });
 
 test.each([
-  ['a session that does not exist', NOBODY, '0', 4404, 'session_not_found'],
-  ['a session by something that is no id', 'no-id', '0', 4404, 'session_not_found'],
-  ['a position that is no number', NOBODY, 'x', 4400, 'invalid_input'],
-  ['a position below 0', NOBODY, '-1', 4400, 'invalid_input'],
-  ['a position with a fraction', NOBODY, '1.5', 4400, 'invalid_input'],
-  ['a position beyond all numbers', NOBODY, '9999999999999999', 4400, 'invalid_input'],
-  ['an empty position', NOBODY, '', 4400, 'invalid_input'],
-  ['two positions', NOBODY, '1&after=2', 4400, 'invalid_input'],
+  ['a session that does not exist', UNKNOWN_SESSION, '0', 4404, 'session_not_found'],
+  ['a session by an invalid id', 'no-id', '0', 4404, 'session_not_found'],
+  ['a cursor that is no number', UNKNOWN_SESSION, 'x', 4400, 'invalid_input'],
+  ['a cursor below 0', UNKNOWN_SESSION, '-1', 4400, 'invalid_input'],
+  ['a cursor with a fraction', UNKNOWN_SESSION, '1.5', 4400, 'invalid_input'],
+  ['a cursor beyond all numbers', UNKNOWN_SESSION, '9999999999999999', 4400, 'invalid_input'],
+  ['an empty cursor', UNKNOWN_SESSION, '', 4400, 'invalid_input'],
+  ['two cursors', UNKNOWN_SESSION, '1&after=2', 4400, 'invalid_input'],
 ])('%s is refused by a close code', async (_what, session, after, code, reason) => {
   const reader = new FrameReader(lab.url, session, { after });
   expect(await reader.closed).toEqual({ code, reason: expect.stringContaining(`${reason}: `) as string });
@@ -122,7 +122,7 @@ test('messages of a client are not read, and a large one closes its socket', asy
 });
 
 test('without a handshake the route responds that it is a socket', async () => {
-  const response = await fetch(`${lab.url.replace('ws', 'http')}/api/sessions/${NOBODY}/frames`);
+  const response = await fetch(`${lab.url.replace('ws', 'http')}/api/sessions/${UNKNOWN_SESSION}/frames`);
   expect(response.status).toBe(426);
   expect(response.headers.get('upgrade')).toBe('websocket');
   expect(await response.json()).toMatchObject({ status: 426, error_code: 'invalid_input' });

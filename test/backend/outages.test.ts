@@ -1,4 +1,4 @@
-/** Postgres or Temporal is away or hangs: whoever asks hears so, in the form of every other problem, and soon. */
+/** Postgres or Temporal is unavailable or hangs: the caller soon gets a problem document. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type TcpProxy, tcpProxy } from '../lab/tcp-proxy.ts';
 import { hold } from '../lab/until.ts';
@@ -11,7 +11,7 @@ let proxy: TcpProxy;
 beforeAll(async () => {
   server = await startServer({
     patienceMs: PATIENCE_MS,
-    // Nobody listens there.
+    // No process listens there.
     temporalAddress: '127.0.0.1:1',
     databaseUrl: async (url) => {
       proxy = await tcpProxy(url);

@@ -48,7 +48,7 @@ describe('projects', () => {
     ['no path', {}, 400, 'invalid_input'],
     ['a relative path', { path: 'x' }, 400, 'invalid_input'],
     ['a NUL in the path', { path: '/a\0b' }, 400, 'invalid_input'],
-    ['a path that is not there', { path: '/nonexistent' }, 422, 'project_missing'],
+    ['a path that does not exist', { path: '/nonexistent' }, 422, 'project_missing'],
     ['no repository', { path: '/' }, 422, 'not_a_repository'],
     ['a path that is far too long for the disk', { path: `/${'x'.repeat(4_000)}` }, 422, 'project_missing'],
   ])('%s is refused', async (_name, body, status, error_code) => {

@@ -28,7 +28,7 @@ test.each([
   ['no place', { effect: 'allow', tool_kind: 'read' }, 400],
   ['two places', { session_id: randomUUID(), task_id: randomUUID(), effect: 'allow', tool_kind: 'read' }, 400],
   ['nothing to match', { session_id: randomUUID(), effect: 'allow' }, 400],
-  ['an effect that there is not', { session_id: randomUUID(), effect: 'maybe', tool_kind: 'read' }, 400],
+  ['an unknown effect', { session_id: randomUUID(), effect: 'maybe', tool_kind: 'read' }, 400],
   ['a session that does not exist', { session_id: randomUUID(), effect: 'allow', tool_kind: 'read' }, 404],
   ['a task that does not exist', { task_id: randomUUID(), effect: 'allow', tool_kind: 'read' }, 404],
   ['a project that does not exist', { project_id: randomUUID(), effect: 'allow', tool_kind: 'read' }, 404],

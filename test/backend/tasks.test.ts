@@ -48,11 +48,11 @@ test('a task continues a session, with its user message', async () => {
 describe('an impossible request is refused before a row is inserted', () => {
   test.each([
     ['a priority out of range', { priority: 9 }, 400, 'invalid_input', /priority/],
-    ['a field that there is not', { colour: 'red' }, 400, 'invalid_input', /colour/],
+    ['an unknown field', { colour: 'red' }, 400, 'invalid_input', /colour/],
     ['no input', { input: '' }, 400, 'invalid_input', /input/],
     ['an input of blanks', { input: ' \n' }, 400, 'invalid_input', /empty/],
     ['a NUL in a name', { model: 'a\0b' }, 400, 'invalid_input', /U\+0000/],
-    ['an id that is none', { project_path: undefined, project_id: 'x' }, 400, 'invalid_input', /project_id/],
+    ['an invalid id', { project_path: undefined, project_id: 'x' }, 400, 'invalid_input', /project_id/],
     ['two places', { project_id: randomUUID() }, 400, 'invalid_input', /not both/],
     ['no place', { project_path: undefined }, 400, 'invalid_input', /Neither a project nor a session/],
     ['a relative path', { project_path: 'here' }, 400, 'invalid_input', /absolute/],
@@ -64,9 +64,9 @@ describe('an impossible request is refused before a row is inserted', () => {
       /no project/,
     ],
     ['an unknown session', { project_path: undefined, session_id: randomUUID() }, 404, 'session_not_found', /session/],
-    ['a path that is not there', { project_path: '/nonexistent/x' }, 422, 'project_missing', /not exist/],
+    ['a path that does not exist', { project_path: '/nonexistent/x' }, 422, 'project_missing', /not exist/],
     ['an unknown agent', { agent: 'gpt' }, 422, 'agent_unknown', /demo/],
-    ['a policy that there is not', { permission_policy: 'maybe' }, 400, 'invalid_input', /permission_policy/],
+    ['an unknown policy', { permission_policy: 'maybe' }, 400, 'invalid_input', /permission_policy/],
     [
       'a timeout of no time',
       { permission_policy: 'ask', permission_timeout_s: 0 },
@@ -257,7 +257,7 @@ describe('a task is cancelled', () => {
     const id = String(body['id']);
     await server.sql`UPDATE tasks SET claimed_at = now() WHERE id = ${id}`;
     const wished = await server.post(`/api/tasks/${id.toUpperCase()}/cancel`, {});
-    // No run has its id: nobody can be told yet.
+    // No run has its id: no run can be signalled yet.
     expect(wished).toMatchObject({
       status: 202,
       body: { outcome: 'recorded', task: { state: 'pending', actions: [] } },

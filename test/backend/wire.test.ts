@@ -1,4 +1,4 @@
-/** What clients send that is no proper request, or that they do not wait for: each is answered in the one form, and heard. */
+/** Malformed and aborted requests: each gets a problem document and a line in the log. */
 import { randomUUID } from 'node:crypto';
 import { METHODS } from 'node:http';
 import { networkInterfaces } from 'node:os';
@@ -37,7 +37,7 @@ describe('bytes that are no HTTP request', () => {
   const cases: readonly [string, () => Buffer, number, string][] = [
     ['no HTTP at all', () => Buffer.from('garbage\r\n\r\n'), 400, 'invalid_input'],
     ['a TLS handshake', () => Buffer.from('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 'latin1'), 400, 'invalid_input'],
-    ['a method that there is not', () => requestText('FOO / HTTP/1.1', [HOST]), 400, 'invalid_input'],
+    ['an unknown method', () => requestText('FOO / HTTP/1.1', [HOST]), 400, 'invalid_input'],
     ['headers that are too large', () => requestText('GET / HTTP/1.1', [HOST, `X: ${'x'.repeat(20_000)}`]), 431, 'headers_too_large'],
     ['headers that are far too large', () => requestText('GET / HTTP/1.1', [HOST, `X: ${'x'.repeat(3_000_000)}`]), 431, 'headers_too_large'],
     ['a target that is too long', () => requestText(`GET /${'x'.repeat(20_000)} HTTP/1.1`, [HOST]), 431, 'headers_too_large'],
@@ -46,7 +46,7 @@ describe('bytes that are no HTTP request', () => {
     ['a chunk without its size', () => requestText(...post(bearer(), 'Transfer-Encoding: chunked'), 'zz\r\n'), 400, 'invalid_input'],
     ['no Host', () => requestText('GET /healthz HTTP/1.1', ['Connection: close']), 400, 'invalid_input'],
     ['two of them', () => requestText('GET /healthz HTTP/1.1', [HOST, 'Host: evil.example', 'Connection: close']), 400, 'invalid_input'],
-    ['a proxy that is asked for', () => requestText('CONNECT example.com:443 HTTP/1.1', [HOST]), 405, 'method_not_allowed'],
+    ['a request to a proxy', () => requestText('CONNECT example.com:443 HTTP/1.1', [HOST]), 405, 'method_not_allowed'],
   ]; // prettier-ignore
   test.each(cases)('%s get a problem document', async (_name, bytes, status, error_code) => {
     const answer = await onlyAnswer(bytes());

@@ -228,7 +228,7 @@ test('cancelled while Temporal is unavailable, each task gets the message for it
       VALUES (${input}, 'demo', ${row.run ? 'running' : 'pending'}, ${row.claimed ? sql`now()` : null}, ${row.run ?? null})
       RETURNING id`;
     const id = task?.id ?? '';
-    // As the backend does whose start has failed: whoever asked for the cancel reads the row after that.
+    // As the backend does whose start has failed: the caller that requested the cancel reads the row after that.
     if (row.ends)
       await sql`
         CREATE TRIGGER ends AFTER UPDATE OF cancel_requested_at ON tasks FOR EACH ROW WHEN (NEW.state = 'pending') EXECUTE FUNCTION ends()`;

@@ -1,4 +1,7 @@
-/** The demo as a user starts it: a child process with a folder for temporary files of its own, which must be empty in the end. */
+/**
+ * The demo as a user starts it: a child process with a folder for temporary files of its own, which must be empty in the
+ * end.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
@@ -93,7 +96,7 @@ const supervisorIsThere = async (): Promise<boolean> =>
 
 test.each([
   ['before anything is started', 'SIGHUP', 129, hasSaid('A temporary home')],
-  ['when the supervisor is there but has no lock yet', 'SIGINT', 130, supervisorIsThere],
+  ['when the supervisor runs but has no lock yet', 'SIGINT', 130, supervisorIsThere],
   ['while the worker starts', 'SIGTERM', 143, hasSaid('worker    starting')],
   ['in the middle of the task', 'SIGINT', 130, hasSaid('▸ Write goodbye.js')],
 ] as const)('interrupted %s by %s, it stops everything', { timeout: LONG_MS }, async (when, signal, code, moment) => {

@@ -34,7 +34,7 @@ test('the unit has absolute paths and the settings of the shell, and no secret',
   await writeFile(unit, stdout);
   const checked = await run('systemd-analyze', ['verify', '--man=no', unit]);
   expect(checked).toEqual({ stdout: '', stderr: '' });
-  // It does look: a directive that does not exist is told.
+  // It checks: a directive that does not exist is reported.
   await writeFile(unit, stdout.replace('KillMode=process', 'KillMood=process'));
   expect((await run('systemd-analyze', ['verify', '--man=no', unit])).stderr).toContain('KillMood');
 });

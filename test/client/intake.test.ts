@@ -168,7 +168,7 @@ test('while Temporal is unavailable rows stay pending; they start afterwards', a
     await expect.poll(() => intake.trouble()).toBeTruthy();
     const unclaimed = await insert();
     const cancelled = await insert();
-    // `recorded`: at that moment a start was being tried; the wish is carried out as soon as that has failed.
+    // `recorded`: at that moment a start was being tried; the cancel is carried out as soon as that has failed.
     expect((await cancel({ sql, temporal }, cancelled)).kind).toMatch(/^(cancelled|recorded)$/);
     await expect.poll(async () => (await rowOf(cancelled))?.state).toBe('cancelled');
     const claims = () => sql`SELECT FROM tasks WHERE claimed_at IS NOT NULL`;
@@ -282,7 +282,7 @@ test('a row inserted as running, without a run, can be cancelled at once and is 
   await sql`UPDATE tasks SET cancel_requested_at = now() WHERE id = ${wished}`;
   expect(await settleLostRuns({ sql, temporal, host: 'lab', log: silent })).toBe(1);
   expect(await rowOf(left)).toMatchObject({ state: 'failed', output_summary: expect.stringMatching(/had no run/) });
-  // Somebody is about to start it.
+  // Another intake is about to start it.
   expect(await rowOf(claimed)).toMatchObject({ state: 'running' });
   startOne();
   await expect.poll(async () => (await rowOf(wished))?.state).toBe('cancelled');

@@ -7,7 +7,7 @@ import { z } from 'zod';
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 export const COMPOSE_FILE = fileURLToPath(new URL('../../temporal-compose.yml', import.meta.url));
 
-/** What .env must hold, with values that are told apart easily. */
+/** The required variables of .env, with values that are easy to distinguish. */
 export const VARIABLES: Readonly<Record<string, string>> = {
   LONGHAUL_PROJECTS: '/srv/projects',
   LONGHAUL_TOKEN_FILE: '/srv/longhaul-token',

@@ -21,7 +21,7 @@ export interface Place {
   readonly cacheDir: string;
 }
 
-/** What whoever starts the containers has put into the token's file. */
+/** The content of the token file that the user of the containers has written. */
 export const TOKEN = 'a'.repeat(64);
 const tokenFileOf = ({ dir }: Place): string => path.join(dir, 'token');
 

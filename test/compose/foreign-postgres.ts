@@ -61,7 +61,7 @@ export async function foreignPostgres(dir: string, port: number, tables: string)
     };
     await until('Postgres 15', () => answers(urlOf(at, 'postgres', SUPERUSER, password)));
   };
-  // As the image does it: nobody reaches the server before it is set up.
+  // As in the image: no client reaches the server before it is set up.
   const aside = await freePort();
   await start(aside);
   try {

@@ -1,4 +1,4 @@
-/** TLS in front of a Temporal server, with a certificate that only those trust who are told to. */
+/** TLS in front of a Temporal server, with a certificate that only configured clients trust. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, type Socket } from 'node:net';

@@ -12,9 +12,9 @@ function filesBelow(folder: string, ending: string): string[] {
   const names = readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' });
   return names.filter((name) => name.endsWith(ending)).map((name) => path.join(folder, name));
 }
-/** Said by Postgres and by the TLS library; seen when the cases were made. */
+/** Messages of Postgres and of the TLS library, seen when the cases were made. */
 const OF_OTHERS = ['password authentication failed', 'CaUsedAsEndEntity', 'UnknownIssuer'];
-/** Too short to be told from chance. */
+/** A shorter text may match by chance. */
 const SHORTEST = 8;
 
 const sources = [...TOP.flatMap((folder) => filesBelow(folder, '.ts')), 'worker.ts'].map(read);

@@ -98,7 +98,7 @@ const IN_TURN: Readonly<Record<string, Failure>> = {
     says: /was ended by SIGSEGV/,
     attempts: 3,
   },
-  'closes its output and goes on': {
+  'closes its output and continues': {
     agent: { ignoreEof: true },
     steps: [{ closeStdout: true }, { hang: true }],
     code: 'agent_crashed',

@@ -1,4 +1,4 @@
-/** Agents that send far more than anybody reads: bounded memory, and neighbours that go on speaking. */
+/** Agents that send far more than a person reads: memory stays bounded, and other agents continue to stream. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MAX_CONTENT_CHARS, MAX_TOOL_CALLS } from '../../frames/fold.ts';
 import type { TaskId } from '../../contract/ids.ts';

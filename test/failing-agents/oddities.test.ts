@@ -57,7 +57,7 @@ const ODDITIES: Readonly<Record<string, Oddity>> = {
     steps: [{ afterResult: text(' and late') }, ...HALF, END],
     says: /half is done and late/,
   },
-  'sends updates, notifications and requests that nobody knows': {
+  'sends unknown updates, notifications and requests': {
     steps: [
       { update: { sessionUpdate: 'hologram', content: 1 } },
       { update: 'no object' },
@@ -76,11 +76,11 @@ const ODDITIES: Readonly<Record<string, Oddity>> = {
     ],
     says: SIGN,
   },
-  'ends its turn well after an error in words: what it said is what is told': {
+  'ends its turn normally after an error in its text: the text is the summary': {
     steps: [...HALF, { update: text('\n\nAPI Error: 500 overloaded') }, END],
     says: /^API Error: 500 overloaded$/,
   },
-  'answers what nobody asked, and twice': {
+  'answers requests that do not exist, and twice': {
     steps: [
       { raw: '{"jsonrpc":"2.0","id":4242,"result":{}}\n{"jsonrpc":"2.0","id":"x","error":{"code":1,"message":"x"}}\n' },
       ...HALF,
@@ -94,7 +94,7 @@ const ODDITIES: Readonly<Record<string, Oddity>> = {
     steps: [permission(), permission({ optionId: 'w', name: 'Ask a friend', kind: 'delegate' }), ...HALF, END],
     says: /"cancelled".*"cancelled".*half is done/,
   },
-  'leaves a daemon that goes on writing': {
+  'leaves a daemon that continues to write': {
     steps: [
       { daemon: 'while :; do echo x >> daemon.txt; sleep 0.05; done', closed: false },
       { waitFor: 'daemon.txt' },
@@ -103,7 +103,7 @@ const ODDITIES: Readonly<Record<string, Oddity>> = {
     ],
     says: SIGN,
   },
-  'leaves a daemon without standard streams that goes on writing': {
+  'leaves a daemon without standard streams that continues to write': {
     steps: [
       { daemon: 'while :; do echo x >> daemon.txt; sleep 0.05; done', closed: true },
       { waitFor: 'daemon.txt' },

@@ -1,4 +1,4 @@
-/** A cancel while nobody is there to carry it out: the worker is dead. The next one ends the task and starts no agent for it. */
+/** A cancel while the worker is dead. The next worker ends the task and starts no agent for it. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { taskWorkflowId } from '../../contract/names.ts';
 import { type Lab, startLab } from '../lab/lab.ts';

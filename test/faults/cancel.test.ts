@@ -64,7 +64,7 @@ test.each([
   const task = await lab.submit({ input: 'write a.txt with a' });
   await lab.until('git to wait', async () => git.holds());
   await lab.cancel(task);
-  await lab.until('the wish to arrive', async () => (await lab.status(task)).cancelRequested);
+  await lab.until('the cancel request to arrive', async () => (await lab.status(task)).cancelRequested);
   await git.release();
   expect(await lab.ended(task)).toMatchObject({ state: 'cancelled' });
   expect(await lab.changes(task)).toHaveLength(changes);

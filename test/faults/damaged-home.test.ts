@@ -1,6 +1,6 @@
 /**
- * Each file that a home's parts are found by, damaged in each way, while all runs and while nothing does. A run takes every
- * second case of these tables; `LONGHAUL_DAMAGED_HOME=all` takes all of them, which is a quarter of an hour more.
+ * Each file that a home's parts are found by, damaged in each way, while all runs and while nothing does. A run takes
+ * every second case of these tables; `LONGHAUL_DAMAGED_HOME=all` takes all of them, which is a quarter of an hour more.
  */
 import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ const FILES = [
   'temporal/server.json',
   'postgres/server.json',
 ];
-/** What cannot be found out anew: a person is told what to do. */
+/** Records that cannot be determined again: the message says what to do. */
 const SECRETS = ['postgres/password', 'token'];
 const DAMAGE = Object.keys(DAMAGES);
 

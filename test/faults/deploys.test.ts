@@ -98,7 +98,7 @@ test.each([1, 2])(
   },
 );
 
-/** The old worker has a task in mid-turn, the new one is there, and the old one has been told to drain. */
+/** The old worker has a task in mid-turn, the new one runs, and the old one has begun to drain. */
 async function deploy(slots: number): Promise<{ old: LabWorker; fresh: LabWorker; first: Gated }> {
   await openLab({ slots });
   const old = await lab.startWorker();
@@ -186,7 +186,7 @@ test('as long as a worker drains alone, running, waiting and new tasks are cance
     expect(await lab.leftovers(task)).toEqual([]);
   }
   expect(await lab.changes(cancelled.task)).toMatchObject([{ partial: true }]);
-  // A slot is free, and nobody is to have it.
+  // A slot is free, and no task may get it.
   const next = await submitGated();
   await lab.until('its session', async () => (await lab.task(next.task)).session_id !== null);
   expect(await lab.task(working.task)).toMatchObject({ state: 'running', phase: 'working' });

@@ -1,6 +1,6 @@
 /**
  * The disk of worktrees, or of the project's repository (results are its objects), is full as a step needs it. Tried
- * again, the step finds the room that somebody has made; else the task says so, and its work stays where it is.
+ * again, the step finds the space that was freed; otherwise the task says so, and its work stays in its worktree.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * The disk of the whole home is full in mid-turn: of both databases, the logs, the records, the worktrees, and of the
- * project, too. Everything lives on, or is started again, and goes on once there is room.
+ * project, too. Every part continues, or is started again, and works once there is free space.
  */
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** The home is removed while it is at work, as a person tidies up: what ran in it must not go on in nobody's folder. */
+/** The home is removed while its services run: no process of it may continue in the removed folder. */
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, expect, test } from 'vitest';

@@ -29,7 +29,7 @@ const limit = (inSeconds: number): Step => ({
 });
 
 let marks = 0;
-/** Half of the work, then the limit; where it goes on, what comes after. */
+/** Half of the work, then the limit; the continued turn does the rest. */
 const untilLimit = (inSeconds: number, before: readonly Step[] = HALF): Step => ({
   once: path.join(lab.home, `limit-${(marks += 1)}`),
   do: [...before, limit(inSeconds)],
@@ -78,8 +78,10 @@ test('a waiting task has no slot and no process, keeps its worktree and session,
   const waitsUntil = (await untilOf(task))?.toISOString();
   expect(Date.parse(waitsUntil ?? '')).toBeGreaterThan(Date.now() + 3_000_000);
   expect(await lab.status(task)).toMatchObject({ phase: 'waiting_limit', step: 'wait for the limit', waitsUntil });
-  const told = (await lab.frames(task)).filter(({ body }) => body['phase'] === 'waiting_limit');
-  expect(told).toMatchObject([{ type: 'task_state', body: { state: 'running', waits_until: waitsUntil, attempt: 1 } }]);
+  const reported = (await lab.frames(task)).filter(({ body }) => body['phase'] === 'waiting_limit');
+  expect(reported).toMatchObject([
+    { type: 'task_state', body: { state: 'running', waits_until: waitsUntil, attempt: 1 } },
+  ]);
   await lab.until('Temporal to find it by its phase', async () => {
     const { count } = await lab.client.workflow.count(
       "LonghaulPhase = 'waiting_limit' AND ExecutionStatus = 'Running'",
@@ -109,14 +111,14 @@ test('when the limit is lifted the turn continues in its session and worktree, a
   await writeFile(gate, '');
 
   await expectResumed(task, 3);
-  // That a turn works is told only if it takes a while.
-  const told = (await lab.frames(task)).filter(
+  // The phase `working` is reported only if it lasts some time.
+  const reported = (await lab.frames(task)).filter(
     ({ type, body }) => type === 'task_state' && body['phase'] !== 'working',
   );
   const waited = ['waiting_limit', 'queued', 'starting'];
   const phases = ['preparing', 'starting', ...waited, ...waited, 'collecting', 'completed'];
-  expect(told.map(({ body }) => body['phase'])).toEqual(phases);
-  expect(told.map(({ body }) => body['error_code'])).toEqual(
+  expect(reported.map(({ body }) => body['phase'])).toEqual(phases);
+  expect(reported.map(({ body }) => body['error_code'])).toEqual(
     phases.map((phase, at) => (phase === 'starting' && at > 1 ? 'usage_limit' : undefined)),
   );
   const warnings = (await lab.frames(task)).filter(({ type }) => type === 'warning');

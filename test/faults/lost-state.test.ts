@@ -1,6 +1,6 @@
 /**
  * What is left when the machine's state is lost or set back: Temporal's database is deleted, Postgres is restored from
- * an older copy, pids are somebody else's by now. Nothing hangs, nothing foreign is touched, the work is kept.
+ * an older copy, pids belong to other processes. Nothing hangs, nothing foreign is touched, the work is kept.
  */
 import { spawn } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
@@ -49,8 +49,8 @@ async function queued(input: string): Promise<TaskId> {
 
 const doctorSays = async (): Promise<string> => (await checkRuns({ sql: lab.sql, temporal: lab.client })).detail;
 
-/** As soon as somebody compares it with its run, which the backend does every minute. */
-function mended(task: TaskId): Promise<TaskFacts> {
+/** The task once the backend has compared it with its run, which happens every minute. */
+function settledFacts(task: TaskId): Promise<TaskFacts> {
   return lab.until(`the end of ${task}`, async () => {
     await lab.settleLost();
     const facts = await lab.task(task);
@@ -86,7 +86,7 @@ test.each(['while no worker runs', 'under a living worker'])(
     if (unworked) await lab.startWorker();
 
     const opened = goOn();
-    expect(await mended(task)).toMatchObject({ state: 'completed', error_code: null });
+    expect(await settledFacts(task)).toMatchObject({ state: 'completed', error_code: null });
     await opened;
     expect(await lab.changes(task)).toMatchObject([{ partial: false }]);
     expect(await lab.inChange(task, 'kept.txt')).toBe('kept');
@@ -110,7 +110,7 @@ test('Postgres restored from an older copy: no task hangs or runs twice, runs wi
   await completed.goOn();
   expect(await lab.ended(completed.task)).toMatchObject({ state: 'completed' });
   await lab.client.workflow.getHandle(taskWorkflowId(settled.task)).terminate();
-  await mended(settled.task);
+  await settledFacts(settled.task);
   const rowless = await held('rowless');
   worker.kill('SIGKILL');
   await worker.exited;
@@ -119,13 +119,13 @@ test('Postgres restored from an older copy: no task hangs or runs twice, runs wi
   await lab.startWorker();
   await runEnded(rowless.task);
   expect(await lab.inChange(rowless.task, 'rowless.txt')).toBe('rowless');
-  expect(await mended(completed.task)).toMatchObject({
+  expect(await settledFacts(completed.task)).toMatchObject({
     state: 'failed',
     error_code: 'terminated',
     output_summary: expect.stringContaining(`restored from an older copy. What the task had changed, if anything, is refs/longhaul/tasks/${completed.task}`) as string, // prettier-ignore
   });
   expect(await lab.inChange(completed.task, 'completed.txt')).toBe('completed');
-  expect(await mended(settled.task)).toMatchObject({ state: 'failed', error_code: 'terminated' });
+  expect(await settledFacts(settled.task)).toMatchObject({ state: 'failed', error_code: 'terminated' });
   await goesOn.goOn();
   expect(await lab.ended(goesOn.task)).toMatchObject({ state: 'completed' });
   expect(await lab.inChange(goesOn.task, 'goes-on.txt')).toBe('goes-on');
@@ -148,7 +148,7 @@ test('a run without a row, while no worker ends it, is named by doctor', async (
   expect(await readdir(path.join(lab.home, 'worktrees'))).toEqual([]);
 });
 
-/** Nobody of ours. */
+/** A process that is not ours. */
 async function stranger(): Promise<ProcessIdentity> {
   const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
   child.unref();

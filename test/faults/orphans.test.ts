@@ -1,6 +1,6 @@
 /**
- * Agents end with their worker, whatever became of them meanwhile and whoever else was killed. There is no supervisor
- * here: nobody starts another worker unless the test does.
+ * Agents end with their worker, whatever state they are in and whichever other process was killed. There is no supervisor
+ * here: no other worker starts unless the test starts it.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
@@ -28,7 +28,7 @@ beforeAll(async () => {
 });
 const started: ProcessIdentity[] = [];
 afterAll(async () => {
-  // One that a failed test left without a marker would be found by nobody.
+  // A process without a marker that a failed test left would not be found otherwise.
   for (const one of started) if (isAlive(one)) process.kill(one.pid, 'SIGKILL');
   await lab.close();
 });
@@ -82,7 +82,7 @@ async function runnerOf(worker: LabWorker): Promise<number> {
   return until('its runner', () => runnersOf(worker.pid)[0]);
 }
 
-/** A worker comes, and the task ends as a person wishes, with what was written. */
+/** A worker starts, and the task ends by a cancel, with its edits. */
 async function cancelled({ task, folder }: Strays, worker: Promise<LabWorker>): Promise<void> {
   await lab.cancel(task);
   const living = await worker;

@@ -27,7 +27,7 @@ let status: Status;
 let aside: string;
 let secrets: string[];
 beforeAll(async () => {
-  // Who may read the user's repository may read the results in it: here nobody may.
+  // A user who may read the repository may read the results in it; here no other user may.
   aside = await mkdtemp(path.join(tmpdir(), 'longhaul-aside-'));
   lab = await startHome({ aside });
   // Like a home that was made by hand, or by a version that was less careful.

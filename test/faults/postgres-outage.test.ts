@@ -1,6 +1,6 @@
 /**
- * Postgres refuses connections for 30 s: to worker and intake, in every step of some task. Agents go on and their words
- * wait; nothing is counted as a failure; what was handed over starts when it is back.
+ * Postgres refuses connections for 30 s: to worker and intake, in every step of some task. Agents continue and their
+ * output wait; nothing is counted as a failure; what was handed over starts when it is back.
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -69,7 +69,7 @@ test('in mid-turn, in the closing steps, queued, while a session is opened', asy
     code: 'ECONNREFUSED',
   });
   await through.end({ timeout: 1 });
-  await lab.until('the agent to go on', () => inWorktree(ends, 'second.txt'));
+  await lab.until('the agent to continue', () => inWorktree(ends, 'second.txt'));
   await back;
   expect((await lab.task(handedOver)).run_id).toBeNull();
   await lab.proxy.accept();

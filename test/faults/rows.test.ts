@@ -1,4 +1,4 @@
-/** What programs do to rows while a task runs. Its work is not lost, and its session goes on. */
+/** Changes of rows by other programs while a task runs. Its work is not lost, and its session continues. */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
  * The Temporal server is gone for 20 s, and for longer than a heartbeat may be missing (60 s). Turns live in the worker:
- * they go on, come to their end meanwhile, and are cancelled once the server is back.
+ * they continue, end meanwhile, and are cancelled once the server is available again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The worker is told to stop with tasks in several steps; and it is killed before it has stopped. */
+/** The worker gets SIGTERM with tasks in several steps, and is killed before it has exited. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TaskId } from '../../contract/ids.ts';
@@ -39,8 +39,8 @@ async function busy(): Promise<{ tasks: TaskId[]; goOn: () => Promise<void> }> {
 }
 
 test.each([
-  ['told to stop', undefined],
-  ['told to stop and killed a second later', 1_000],
+  ['stopped', undefined],
+  ['stopped and killed a second later', 1_000],
 ])('%s: the next worker continues the tasks, and none is cancelled', async (_title, killAfterMs) => {
   const before = await lab.repository.fingerprint();
   const worker = await lab.startWorker(git.env);

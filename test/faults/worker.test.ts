@@ -1,4 +1,4 @@
-/** The worker dies, stops, or is told to stop in the middle of a turn. */
+/** The worker is killed, suspended or stopped in the middle of a turn. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure } from '@temporalio/common';
 import proto from '@temporalio/proto';
@@ -70,7 +70,7 @@ test('stopped in mid-turn: nothing is cancelled, the next worker continues', asy
   worker.kill('SIGTERM');
   expect(await worker.exited).toBe(0);
   expect(await lab.task(task)).toMatchObject({ state: 'running' });
-  expect((await lab.frames(task)).filter(isCutOff)).toEqual([]); // it goes on: nothing has failed
+  expect((await lab.frames(task)).filter(isCutOff)).toEqual([]); // it continues: nothing has failed
   await lab.startWorker();
   await gate.open();
 
@@ -143,7 +143,7 @@ test('a turn whose attempt Temporal ended while the worker is healthy is adopted
   const failure = ApplicationFailure.retryable('heartbeat timeout', 'worker_lost');
   await lab.client.activity.fail({ workflowId, activityId }, failure);
   await lab.until('the second attempt', async () => (await attemptsOf(lab, task)).length === 2);
-  await lab.until('the first attempt to hear of it', async () => (await lab.logs()).includes('dispatchAgent failed'));
+  await lab.until('the first attempt to end', async () => (await lab.logs()).includes('dispatchAgent failed'));
   // It gives the turn 30 s to be adopted. That nothing happens then, to a turn that was, has no event to wait for.
   await sleep(32_000);
   await gate.open();

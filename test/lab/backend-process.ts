@@ -14,7 +14,7 @@ export interface BackendProcess {
 
 export interface BackendPlaces {
   readonly databaseUrl: string;
-  /** None: nobody is there. It serves frames all the same. */
+  /** Absent: there is no Temporal server. The backend still serves frames. */
   readonly temporalAddress?: string;
   readonly home: string;
   readonly port: number;

@@ -1,4 +1,4 @@
-/** Who may import whom: one table, and what of the sources does not keep to it. */
+/** The table of allowed imports, and the imports of the sources that violate it. */
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import { importsOf } from './imports.ts';
@@ -93,7 +93,7 @@ export function violations(sources: ReadonlyMap<string, string>): string[] {
     const rule = Object.hasOwn(RULES, area) ? RULES[area] : undefined;
     if (!rule) return [`${file}: ${area} has no rule; say in the table what it may import`];
     return importsOf(source).flatMap(({ specifier, typeOnly }) => {
-      if (specifier === undefined) return [`${file} → ?: nobody can tell what it imports`];
+      if (specifier === undefined) return [`${file} → ?: its import cannot be determined`];
       const why = refusal(file, specifier, { area, rule, sources });
       if (why === undefined) return [];
       const to = specifier.startsWith('.') ? targetOf(file, specifier) : specifier;

@@ -1,4 +1,4 @@
-/** What may happen to a file of a home while nobody of ours looks: each way to damage a record, and back. */
+/** Each way in which a record of a home may be damaged, and its repair. */
 import { chown, cp, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 
 /** No account of ours has it. */

@@ -1,6 +1,6 @@
 /**
- * Holds a step at one moment, from outside: a statement waits in Postgres, a git waits before it begins, or somebody has
- * the lock that the step needs. The product knows nothing of it.
+ * Holds a step at one moment, from outside: a statement waits in Postgres, a git waits before it begins, or another
+ * process has the lock that the step needs. The product knows nothing of it.
  */
 import path from 'node:path';
 import { connect, isConnectionLoss, type Sql } from '../../store/sql.ts';
@@ -41,7 +41,7 @@ export async function holdStatement(databaseUrl: string, { on, event, when }: St
   return {
     waiting: async () => waitingFor(sql),
     release: () =>
-      patiently(async () => {
+      retryUntilDone(async () => {
         // If Postgres has died meanwhile nothing is held any more, and this is another connection.
         await sql`SELECT pg_advisory_unlock_all()`;
         await sql.unsafe(`DROP TRIGGER IF EXISTS ${TRIGGER} ON ${on}`);
@@ -51,7 +51,7 @@ export async function holdStatement(databaseUrl: string, { on, event, when }: St
 }
 
 /** Again while Postgres is away. */
-async function patiently(work: () => Promise<void>): Promise<void> {
+async function retryUntilDone(work: () => Promise<void>): Promise<void> {
   await until(
     'Postgres to answer',
     () =>
@@ -97,7 +97,7 @@ export async function holdLocks(home: string, worktreePaths: readonly string[]):
     });
   }
   return {
-    // Whoever waits for such a lock leaves no trace; that its step has begun is seen in Temporal.
+    // A step that waits for such a lock leaves no trace; Temporal shows that it has begun.
     waiting: async () => 0,
     release: async () => {
       letGo();

@@ -121,7 +121,7 @@ export class LabHome {
     else await this.up();
   }
 
-  /** Tests kill faster than the supervisor takes a part for healthy again: it is told not to pause. */
+  /** Tests kill faster than the supervisor takes a part for healthy again: so it starts parts without a pause. */
   async #allReady(): Promise<boolean> {
     const state = await this.#state();
     if (state.parts.every((part) => part.state === 'ready' && part.process && isAlive(part.process))) return true;
@@ -135,7 +135,10 @@ export class LabHome {
     return state;
   }
 
-  /** Stops the Temporal server as it is. If it is still there, it goes on, or goes with all that it was sent meanwhile. */
+  /**
+   * Stops the Temporal server as it is. If it is still alive, it continues, or is killed with everything that it was sent
+   * meanwhile.
+   */
   async suspendTemporal(): Promise<{ resume(): void; kill(): void }> {
     const server = expectRunning(runningOf(await this.#state()), 'temporal');
     const signal = (name: NodeJS.Signals) => () => {

@@ -28,7 +28,7 @@ const BEFORE_REGEX = /^(?:return|typeof|case|do|else|in|of|void|delete|throw|new
 
 function tokensOf(source: string): Token[] {
   const tokens: Token[] = [];
-  /** For each open brace: whether it is `${` of a template, which goes on after it is closed. */
+  /** For each open brace: whether it is `${` of a template, which continues after it is closed. */
   const braces: boolean[] = [];
   let at = 0;
   const take = (pattern: RegExp): string | undefined => {

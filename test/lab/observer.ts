@@ -231,7 +231,7 @@ export class Observer {
     );
   }
 
-  /** An agent told to `run cat <path>` waits there until `open` is called, once for each that waits. */
+  /** An agent with the instruction `run cat <path>` waits there until `open` is called, once for each that waits. */
   gate(): { readonly path: string; open(): Promise<void> } {
     const fifo = path.join(this.home, `gate-${randomUUID()}`);
     execFileSync('mkfifo', [fifo]);
@@ -297,7 +297,7 @@ export function streamedText(frames: readonly LabFrame[]): string {
     .join('');
 }
 
-/** An agent's command runs: told to `run cat <gate>` it waits there. */
+/** An agent's command runs: with the instruction `run cat <gate>` it waits there. */
 export function isWaiting(frame: LabFrame): boolean {
   const call = frame.body['call'] as { kind?: string; status?: string } | undefined;
   return call?.kind === 'execute' && call.status === 'in_progress';

@@ -1,4 +1,4 @@
-/** Waits for what a test cannot be told of: the state of another process, seen by looking. */
+/** Waits for a state of another process that sends no event: it is checked again and again. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Sql } from '../../store/sql.ts';
 

@@ -1,6 +1,6 @@
 /**
- * What must be true of an ended task whatever was broken while it ran: its work once, all of it, as its agent wrote it; rows,
- * frames and runs agree; nothing of it is left. One checker for every test of faults.
+ * What must be true of an ended task whatever was broken while it ran: its work once, all of it, as its agent wrote it;
+ * rows, frames and runs agree; nothing of it is left. One checker for every test of faults.
  */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ export interface Whole {
   readonly said?: readonly string[];
   /** The turn had come to its end before the task was stopped: it counts as whole, or not. Default: it completed. */
   readonly turnEnded?: boolean;
-  /** Of a task that was stopped wherever it was, nobody knows how far it came: it has some of the files, or none. */
+  /** A task that was stopped at an unknown point has some of the files, or none. */
   readonly stoppedAnywhere?: boolean;
   /** Temporal has lost its run, or another one ended the task: its run tells nothing of it. */
   readonly runLost?: boolean;

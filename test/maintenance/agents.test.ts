@@ -103,8 +103,12 @@ test('a program on the shell’s PATH alone is reported as installed, and added 
 });
 
 test.each([
-  ['a name that no command line takes', { name: 'a b' }, /letters, digits/],
-  ['a program that is not there', { name: 'x', path: '/nowhere/x' }, /expected a program at \/nowhere\/x, found none/],
+  ['a name that no command line accepts', { name: 'a b' }, /letters, digits/],
+  [
+    'a program that does not exist',
+    { name: 'x', path: '/nowhere/x' },
+    /expected a program at \/nowhere\/x, found none/,
+  ],
   ['an agent of the catalogue that is not installed', { name: 'opencode' }, /npm install/],
   ['a row of another program', { name: 'theirs', path: '/bin/sh' }, /listed already, by another program/],
 ])('%s is refused without a change', async (_title, wish, said) => {

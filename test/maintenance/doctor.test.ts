@@ -261,7 +261,7 @@ test.each([
     '1 can log in here (you)',
   ],
   ['one that may not log in', [...PASSWD, 'build:x:1001:1001::/:/usr/sbin/nologin'], [1000], 'ok', 'none'],
-  ['somebody of a directory service', PASSWD, [0, 1000, 54321], 'warning', '(uid 54321)'],
+  ['a user of a directory service', PASSWD, [0, 1000, 54321], 'warning', '(uid 54321)'],
 ] as const)('people who can log in: %s', (_, lines, processOwners, level, detail) => {
   const check = checkPeople({ passwd: lines.join('\n'), processOwners, self: 1000 });
   expect(check).toMatchObject({ level, detail: expect.stringContaining(detail) as string });

@@ -1,4 +1,4 @@
-/** Garbage collection beside a worker that works: what is of nobody goes, everything else stays. */
+/** Garbage collection beside a running worker: only leftovers are removed. */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -107,7 +107,7 @@ test('a final row whose run still has closing steps keeps its worktree', async (
   const gate = lab.gate();
   const task = await lab.submit({ input: `write w.txt with w. run cat ${gate.path}` });
   await lab.untilFrame(task, 'the agent waits', isWaiting);
-  // Nobody works for it any more by its rows; only Temporal knows that it goes on.
+  // By its rows the task has ended; only Temporal knows that it continues.
   await lab.sql`UPDATE attempts SET ended_at = now() WHERE task_id = ${task}`;
   await lab.sql`UPDATE tasks SET state = 'failed' WHERE id = ${task}`;
   expect(brief(await gc()).filter((line) => !line.includes(' ref '))).toEqual([]);

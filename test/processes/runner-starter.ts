@@ -1,4 +1,4 @@
-/** For runner.test.ts: a process that has two programs of its runner, which go on while a file is there. */
+/** For runner.test.ts: a process that has two programs of its runner, which run while a file exists. */
 import { runProgram, startProgram, startRunner } from '../../processes/runner.ts';
 
 const [, , folder = '/'] = process.argv;

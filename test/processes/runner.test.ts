@@ -176,7 +176,7 @@ describe.each<[string, (program: Program) => Promise<ProgramStart>]>([
 
   test('that has exited breaks the pipe to it, and has no other effect', async () => {
     const program = await started(start(script('exec 0<&-; echo closed')));
-    program.stdin.on('error', () => {}); // as whoever talks to programs listens
+    program.stdin.on('error', () => {}); // as every caller of programs listens
     expect(await textOf(program.stdout)).toBe('closed\n');
     await program.exited;
     const error = await new Promise((resolve) => program.stdin.write('a line\n', resolve));

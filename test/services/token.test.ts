@@ -37,7 +37,7 @@ test.each([
   ['nothing', ''],
   ['too little', 'x'.repeat(31)],
   ['two lines', `${'x'.repeat(40)}\n${'y'.repeat(40)}`],
-  ['what cannot stand in a header', `${'x'.repeat(40)}ü`],
+  ['characters that a header cannot have', `${'x'.repeat(40)}ü`],
 ])('%s is refused as a token', async (name, text) => {
   const file = join(dir, name);
   await writeFile(file, text);

@@ -78,7 +78,7 @@ test('an attempt that Temporal counts again after it lost newer ones is numbered
   // Of a run that Temporal began anew, as it had forgotten the first.
   const anew = { ...forgotten, runId: 'run-2' };
   expect(await takeTurn(sql, anew)).toMatchObject({ kind: 'taken', attempt: 4 });
-  // One that has ended is nobody's any more.
+  // No attempt gets the turn of a task that has ended.
   await recordAttemptFailure(sql, { taskId: message.taskId, attempt: 4, code: 'agent_crashed' });
   expect(await takeTurn(sql, { ...anew, attempt: 2, isWorkerAlive: () => true })).toMatchObject({
     kind: 'taken',

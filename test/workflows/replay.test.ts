@@ -1,4 +1,4 @@
-/** Runs that older code began must go on under newer code. */
+/** Runs that older code began must continue under newer code. */
 import path from 'node:path';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What Temporal is told of a task: how it ended, and nothing of its words where they are to be kept out. */
+/** What Temporal stores of a task: how it ended, and none of its text if the settings exclude it. */
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';

@@ -96,7 +96,7 @@ export const OF_ABILITY: Readonly<Record<Ability, Readonly<Record<string, Body>>
       expect(lab.text()).toContain('a public word');
       expect(lab.text()).not.toContain('a private thought');
     },
-    'the message keeps its limit of reasoning, and the stream goes on': async ({ lab, turn }) => {
+    'the message keeps its limit of reasoning, and the stream continues': async ({ lab, turn }) => {
       const thought = 'thought '.repeat(MAX_REASONING_CHARS / 8 + 5_000);
       await turn([{ kind: 'think', text: thought }, say('after the thought')]);
       const { view, frames } = recorded(lab.events);
@@ -109,7 +109,7 @@ export const OF_ABILITY: Readonly<Record<Ability, Readonly<Record<string, Body>>
   },
 
   resume: {
-    'after a kill the session is loaded, its history is not told again, and it takes the next turn': async ({
+    'after a kill the session is loaded, its history is not reported again, and it takes the next turn': async ({
       lab,
       under,
       start,

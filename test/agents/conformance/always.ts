@@ -66,7 +66,7 @@ export const ALWAYS: Readonly<Record<string, Body>> = {
     expect(findMarked(lab.taskId)).toEqual([]);
   },
 
-  'a flood comes whole while the reader is slow; the message keeps its limit, and the stream goes on': async ({
+  'a flood arrives completely while the reader is slow; the message keeps its limit, and the stream continues': async ({
     lab,
     turn,
   }) => {

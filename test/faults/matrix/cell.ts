@@ -35,7 +35,7 @@ function inputOf(moment: Moment, gate: string | undefined): string {
   return `write first.txt with the first file. append one more line to README.md. say part one. ${middle}say part two. write deep/second.txt with the second file`;
 }
 
-/** When the wish to cancel and the end of the hold come, seen from the kill. */
+/** When the cancel request and the end of the hold come, relative to the kill. */
 const ORDERS = ['cancel, up, release', 'up, cancel, release', 'release, up, cancel'] as const;
 type Order = (typeof ORDERS)[number];
 
@@ -166,7 +166,7 @@ class Cell {
     } else await this.#world.parts.kill(victim === 'all' ? ALL : [victim]);
   }
 
-  /** True: the wish was delivered while the task was still held, so that it must have been heard. */
+  /** True: the cancel request was delivered while the task was still held, so it must take effect. */
   async #bringBack(hold: Held, task: TaskId): Promise<boolean> {
     const { order, moment, variant, victim } = this.#plan;
     const heldOn = !variant.locksRow && victim !== 'postgres' && victim !== 'all';
@@ -186,18 +186,18 @@ class Cell {
   }
 
   async #untilDelivered(task: TaskId): Promise<void> {
-    await this.#world.until(`the cancel of ${task} to be heard`, async () => {
+    await this.#world.until(`the cancel of ${task} to arrive`, async () => {
       const row = await this.#world.task(task);
       return row.ended_at !== null || (await this.#world.statusIfRuns(task))?.cancelRequested === true;
     });
   }
 
-  /** As a person does: again, when it was told that it could not be done; and once more, out of impatience. */
+  /** As a person does: again after a refusal, and then once more. */
   async #cancel(task: TaskId): Promise<void> {
-    for (let told = 0; told < 2;) {
+    for (let accepted = 0; accepted < 2;) {
       try {
         await this.#world.cancel(task);
-        told += 1;
+        accepted += 1;
       } catch (error) {
         if (!isConnectionLoss(error)) throw error;
       }
@@ -208,7 +208,7 @@ class Cell {
   async #working(task: TaskId): Promise<number> {
     const { victim } = this.#plan;
     const anew = victim === 'agent' || victim === 'worker' || victim === 'all';
-    const at = await this.#world.until('the agent to go on', async () => {
+    const at = await this.#world.until('the agent to continue', async () => {
       const [row] = await this.#world.sql<{ at: Date }[]>`
         SELECT f.at FROM frames f
          WHERE f.task_id = ${task} AND f.type = 'delta'

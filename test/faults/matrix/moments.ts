@@ -18,7 +18,7 @@ type Step =
 
 export interface Variant {
   readonly name: string;
-  /** An agent of the task lives then. */
+  /** An agent of the task runs at that moment. */
   readonly agent?: boolean;
   /** The task's row is locked meanwhile: a cancel waits, too, and may come too late. */
   readonly locksRow?: boolean;

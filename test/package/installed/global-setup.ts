@@ -60,7 +60,7 @@ function temporal(): Promise<string> {
 }
 
 async function npm(cwd: string, ...args: string[]): Promise<string> {
-  // What npm told the run that started this one is not meant for these.
+  // npm's variables of the run that started this one do not apply to these.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_(?!config_cache)/i.test(name)));
   const { stdout } = await promisify(execFile)('npm', [...args, '--loglevel=error'], {
     cwd,

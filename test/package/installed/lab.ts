@@ -1,4 +1,4 @@
-/** Runs programs of the installed package as its user: somebody without rights, with a home that was empty. */
+/** Runs programs of the installed package as its user: a user without rights, with an empty home. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

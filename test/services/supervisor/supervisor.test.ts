@@ -148,7 +148,7 @@ describe('a home of its own', () => {
     await writeJson(join(paths.temporal, 'server.json'), { port, uiPort });
     const after = await up();
     expect(processOf(after, 'temporal')).toEqual(processOf(before, 'temporal'));
-    // Nobody knows whether that worker was ready: it is replaced, not doubled.
+    // Whether that worker was ready is unknown: it is replaced, not doubled.
     expect(isAlive(processOf(before, 'worker'))).toBe(false);
     expect(processOf(after, 'worker')).not.toEqual(processOf(before, 'worker'));
   });

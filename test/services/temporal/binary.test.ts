@@ -30,7 +30,7 @@ const find = (options: { releases?: string; signal?: AbortSignal } = {}) =>
     cacheDir: cacheOf(),
     env: process.env,
     path: join(folder, 'bin'),
-    // Nobody listens on port 9: refused at once.
+    // No process listens on port 9: refused at once.
     releases: 'http://127.0.0.1:9',
     onProgress: (line) => lines.push(line),
     ...options,

@@ -31,7 +31,7 @@ test('the embedded server without its Web UI, and how long it keeps histories', 
   try {
     expect(running.uiUrl).toBeUndefined();
     await expect(fetch(`http://127.0.0.1:${running.uiPort}`)).rejects.toThrow('fetch failed');
-    // Who attaches with another setting is told what runs.
+    // A caller that attaches with another setting gets the running one.
     expect(await attachTemporal({ ...options, ui: true })).not.toHaveProperty('uiUrl');
     const { address } = running;
     expect(await retentionDays(address)).toBe(1);
