@@ -131,7 +131,7 @@ function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogi
     reply,
     new LonghaulError(
       'unauthorized',
-      `${hadOne ? 'The token is not the right one' : 'A token is needed'}: send \`Authorization: Bearer …\` with what is in the file that \`longhaul status --json\` names as token_file.`,
+      `${hadOne ? 'The token is not the right one' : 'A token is needed'}: send \`Authorization: Bearer …\` with the token in the file that \`longhaul status --json\` names as token_file.`,
     ),
   );
 }

@@ -32,7 +32,7 @@ const usage = loose({
   input_tokens: count,
   output_tokens: count,
   total_tokens: count,
-  context_used: count.describe('Of the context window.'),
+  context_used: count.describe('Tokens of the context window that are used.'),
   context_size: count,
   cost: loose({ amount: z.number(), currency: z.string() }).optional(),
 });
@@ -96,7 +96,7 @@ const snapshot = loose({
   usage: usage.nullable(),
 }).meta({
   id: 'SnapshotFrame',
-  description: 'The session as it stands at that number: replaces all that a reader has.',
+  description: 'The state of the session at that number: it replaces the state of a reader.',
 });
 
 /** `message_started` is the component MessageStartedFrame. */

@@ -26,7 +26,7 @@ export const problem = z
     errors: z
       .array(z.object({ pointer: z.string(), detail: z.string() }))
       .optional()
-      .describe('What is wrong with which part of the request.'),
+      .describe('The invalid parts of the request.'),
   })
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof problem>;

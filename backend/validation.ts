@@ -83,7 +83,7 @@ const SHOWN_CHARS = 60;
 function foundText(input: unknown): string {
   if (input === undefined) return 'nothing';
   if (input === '') return 'an empty text';
-  if (typeof input === 'number' && Number.isNaN(input)) return 'what is no number';
+  if (typeof input === 'number' && Number.isNaN(input)) return 'a text that is no number';
   if (Array.isArray(input)) return 'a list';
   if (typeof input === 'object' && input !== null) return 'an object';
   if (typeof input !== 'string') return JSON.stringify(input) ?? typeof input;

@@ -35,7 +35,7 @@ function refusal(error: unknown, url: URL): LonghaulError | undefined {
     return new LonghaulError(
       'invalid_input',
       `DATABASE_URL: the role "${role}" may not make or change the tables of database "${database}" (${error.message}). ` +
-        `Make it the owner of the tables that are there and GRANT CREATE ON SCHEMA public TO "${role}", or start once with a role that may.`,
+        `Make it the owner of the existing tables and GRANT CREATE ON SCHEMA public TO "${role}", or start once with a role that may.`,
       { cause: error },
     );
   }

@@ -146,7 +146,7 @@ export function crashed(
   const { name, loginHint } = launch;
   const how = howItEnded(exit);
   if (started) {
-    const message = `${name} ${how} during its turn. What it had written until then is kept.${said}`;
+    const message = `${name} ${how} during its turn. Its edits until then are kept.${said}`;
     return new LonghaulError('agent_crashed', message);
   }
   if (LOGIN_WORDS.test(said)) {

@@ -7,7 +7,7 @@ import { cleanText } from './text.ts';
 import { quotaUsage, turnUsage } from './updates.ts';
 
 const AFTER_REFUSAL = 'Its last text may give the reason. Rephrase the task, or name another agent.';
-const AFTER_LIMIT = 'What it had written until then is kept; a further task in the same session can continue from it.';
+const AFTER_LIMIT = 'Its edits until then are kept; a further task in the same session can continue from it.';
 
 export interface TurnFacts {
   readonly agent: NamedAgent;
@@ -25,8 +25,8 @@ export interface TurnFacts {
 function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   const message =
     refused === undefined
-      ? `${agent.name} cancelled its turn without a request to do so. What it had written until then is kept.`
-      : `${agent.name} ended its turn because "${refused}" was not allowed. What it had written until then is kept.`;
+      ? `${agent.name} cancelled its turn without a request to do so. Its edits until then are kept.`
+      : `${agent.name} ended its turn because "${refused}" was not allowed. Its edits until then are kept.`;
   return { kind: 'failed', code: 'agent_refused', message };
 }
 

@@ -11,7 +11,7 @@ export interface HealthDeps {
   readonly intake: Pick<Intake, 'trouble'>;
 }
 
-const part = z.object({ ok: z.boolean(), detail: z.string().optional().describe('What is wrong.') });
+const part = z.object({ ok: z.boolean(), detail: z.string().optional().describe('The failure, if `ok` is false.') });
 const readiness = z
   .object({
     ready: z.boolean(),

@@ -18,7 +18,7 @@ const permission = z
     session_id: id,
     state: z.string().describe('pending, answered, delivered, expired, cancelled or superseded.'),
     kind: z.string().describe('tool or plan.'),
-    title: z.string().describe('What the agent wants to do, with the command in full where there is one.'),
+    title: z.string().describe('The requested action, with the complete command if there is one.'),
     options: z.array(z.looseObject({ option_id: z.string(), name: z.string(), kind: z.string() })),
     tool_call: z.unknown().describe('The tool call that it is about, or null.'),
     chosen: nullableText.describe('Id of the option that was chosen.'),

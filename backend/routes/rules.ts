@@ -10,7 +10,7 @@ import { definedOf, id, idParams, nullableText, problems, query, text, time } fr
 const rule = z
   .object({
     id,
-    scope: z.enum(RULE_SCOPES).describe('What it belongs to: a task, a session or a project.'),
+    scope: z.enum(RULE_SCOPES).describe('The scope: a task, a session or a project.'),
     effect: z.enum(RULE_EFFECTS),
     tool_kind: nullableText.describe('A kind of tool call, as in ACP. Null: any.'),
     path_glob: nullableText.describe('Relative to the worktree. Null: any.'),

@@ -15,7 +15,9 @@ export async function checkAgents(sql: Sql | undefined, paths: SearchPaths): Pro
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
   const shown = await Promise.all(found.map(async (agent) => ok(`agent ${agent.name}`, await foundText(agent))));
   const none =
-    found.length > 0 ? [] : [warning('agents', 'only the demo is there, which has no model', HOW_TO_INSTALL)];
+    found.length > 0
+      ? []
+      : [warning('agents', 'only the demo agent is installed, and it has no model', HOW_TO_INSTALL)];
   return [...shown, ...none, ...agents.flatMap(troubleWith)];
 }
 
@@ -32,7 +34,7 @@ function troubleWith({ name, listed, program, program_here: here, install_hint: 
   }
   if (!listed || program !== null) return [];
   const advice = hint ?? `\`longhaul agents remove ${name}\`, or add it again with its path.`;
-  return [warning(`agent ${name}`, 'listed, but its program is not there: its tasks fail', advice)];
+  return [warning(`agent ${name}`, 'listed, but its program does not exist: its tasks fail', advice)];
 }
 
 /** The package version of a program that npm installed; a call of the program itself may take seconds. */

@@ -28,7 +28,7 @@ test.each<[string, z.ZodType, unknown, string, string]>([
   ['a list as the body', newTask, [], '', 'expected an object, found a list'],
   ['a short id', idParams, { id: '1' }, '/id', 'expected a uuid, found "1"'],
   ['a limit of 0', list, { limit: '0' }, '/limit', 'expected at least 1, found 0'],
-  ['a limit that is no number', list, { limit: 'all' }, '/limit', 'expected a number, found what is no number'],
+  ['a limit that is no number', list, { limit: 'all' }, '/limit', 'expected a number, found a text that is no number'],
   ['an unknown parameter', list, { sate: 'x' }, '', 'unknown parameter "sate"; known: limit, cursor'],
 ])('%s is refused in a plain sentence', (_name, schema, data, pointer, detail) => {
   expect(partsOf(schema, data)).toEqual([[pointer, detail]]);

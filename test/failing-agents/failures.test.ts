@@ -70,7 +70,7 @@ const AT_START: Readonly<Record<string, Failure>> = {
   },
 };
 
-const KEPT = /What it had written until then is kept\./;
+const KEPT = /Its edits until then are kept\./;
 
 /** They fail in mid-turn: half of the work is kept. */
 const IN_TURN: Readonly<Record<string, Failure>> = {
