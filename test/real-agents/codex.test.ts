@@ -1,4 +1,5 @@
 import { REAL_AGENTS } from './agents.ts';
-import { describeRealAgent, sceneOf } from './suite.ts';
+import { sceneOf } from './scene.ts';
+import { describeRealAgent } from './suite.ts';
 
 describeRealAgent(sceneOf(REAL_AGENTS.codex));

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { REAL_AGENTS } from './agents.ts';
 import { Gate, inOrder } from './fake-model.ts';
-import { describeRealAgent, sceneOf } from './suite.ts';
+import { sceneOf } from './scene.ts';
+import { describeRealAgent } from './suite.ts';
 
 const agent = REAL_AGENTS.gemini;
 const scene = sceneOf(agent);

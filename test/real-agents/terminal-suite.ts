@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import type { TaskId } from '../../contract/ids.ts';
 import type { RealAgent } from './agents.ts';
 import { Gate, inOrder } from './fake-model.ts';
-import { longCommand, say, sceneOf, speaks, testCancelDuringTool } from './suite.ts';
+import { longCommand, say, sceneOf, speaks } from './scene.ts';
+import { testCancelDuringTool } from './suite.ts';
 
 export function describeInTerminal(agent: RealAgent): void {
   describe(`${agent.name} in a terminal`, () => {
