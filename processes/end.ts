@@ -85,8 +85,8 @@ export async function endProcess(
 }
 
 /**
- * Ends the group that this process leads: SIGTERM, a wait, SIGKILL. Does nothing if the identity no longer matches,
- * members of the group included: a sweep for their mark finds those.
+ * Ends the group that this process leads: SIGTERM, a wait, SIGKILL. Does nothing if the identity no longer matches; a sweep
+ * for the mark then finds the members of the group.
  */
 export async function endProcessGroup(leader: ProcessIdentity, graceMs: number): Promise<void> {
   if (!isAlive(leader) || !signalGroup(leader.pid, 'SIGTERM')) return;

@@ -103,7 +103,7 @@ test('rules of the task count before those of the session, then the project, the
   expect(lab.warnings.at(-1)).toMatch(/^Not allowed, because of the session's rule \w{8} \(deny command make all\): It: make all$/); // prettier-ignore
 });
 
-test('of one place the first added counts, unless one is put first; a removed rule counts no more', async () => {
+test('in one scope the rule that was added first applies, unless another is put first; a removed rule no longer applies', async () => {
   const lab = await agent('deny');
   const place = { sessionId: lab.sessionId };
   await addRule(database, { place, effect: 'allow', match: { command_pattern: 'make *' } });
@@ -130,7 +130,7 @@ test('a rule that allows npm test allows no command beside it', async () => {
   expect(await lab.ask(call({ title: 'npm test' }))).toEqual(NO); // a title is any text
 });
 
-test('a path counts by its real place in the worktree', async () => {
+test('a path is compared by its real path in the worktree', async () => {
   const lab = await agent('deny');
   await addRule(database, { place: lab, effect: 'allow', match: { path_glob: 'src/**' } });
   for (const inside of ['src/new.ts', join(dir, 'worktree/src/a/b'), 'also/x'])
@@ -175,7 +175,7 @@ test('"always" allows the same again in the session, and the agent gets its "onc
   expect(await other).toEqual(NO);
 });
 
-test('"always" in the project holds for another session of it; of an edit it is the path', async () => {
+test('"always" for the project applies to its other sessions; for an edit the rule has the path', async () => {
   const lab = await agent('ask');
   const decision = lab.ask(edit(join(dir, 'worktree/also/[a]*.ts')));
   const asked = await lab.waiting();

@@ -38,7 +38,7 @@ const scripted = (start: ScriptedStart): ReturnType<typeof makeAgentRegistry> =>
   return makeAgentRegistry(launchers);
 };
 
-test('of an agent that works it finds models with thinking options, modes with risks, and commands', async () => {
+test('a probe of a working agent finds models with thinking options, modes with risks, and commands', async () => {
   const found = await probeAgent(registry, request());
   expect(found).toMatchObject({ status: 'ready', report: { stderr: '' } });
   if (found.status !== 'ready') return;
@@ -65,7 +65,7 @@ test('of an agent that works it finds models with thinking options, modes with r
   expect(offer.capabilities).toEqual({ resume: true, images: false, login_methods: [] });
 });
 
-test('thinking options are those of each model, where they differ', async () => {
+test('each model has its own thinking options if they differ', async () => {
   const option = (id: string, category: string, currentValue: string, values: string[]) => ({ id, name: id, category, type: 'select', currentValue, options: values.map((value) => ({ value, name: value })) }); // prettier-ignore
   const start = {
     newSession: { result: { configOptions: [option('model', 'model', 'small', ['small', 'large'])] } },

@@ -28,7 +28,7 @@ async function probed(agent: string, result: ProbeResult): Promise<void> {
   await storeProbe(server.sql, id, { number: begun?.number ?? 0, result });
 }
 
-test('the list is answered from the store in less than 50 ms, also while every agent is stale', async () => {
+test('the list is read from the store in less than 50 ms, also while every agent is stale', async () => {
   await probed('demo', { status: 'ready', offer: OFFER, report: null, install_hint: null });
   await server.sql`UPDATE agent_snapshots SET finished_at = now() - interval '1 hour', requested_at = NULL`;
   await server.get('/api/agents');
@@ -48,7 +48,7 @@ test('the list is answered from the store in less than 50 ms, also while every a
   expect(Math.min(...times)).toBeLessThan(50);
 });
 
-test('an agent that is disabled is refused at submit with a sentence, until it is enabled', async () => {
+test('an agent that is disabled is refused at submit with a message, until it is enabled', async () => {
   const patch = (enabled: boolean) =>
     server.ask('/api/agents/demo', {
       method: 'PATCH',
@@ -64,7 +64,7 @@ test('an agent that is disabled is refused at submit with a sentence, until it i
   expect(await patch(true)).toMatchObject({ status: 200, body: { enabled: true } });
 });
 
-test('the diagnostic has command, exit code, output and what to do', async () => {
+test('the diagnostic has command, exit code, output and advice', async () => {
   const report = { command: ['/opt/demo'], exit_code: 3, signal: null, stderr: 'no configuration' };
   const message = 'demo exited with code 3 before it had a session. Check that it starts by hand.';
   await server.sql`UPDATE agent_snapshots SET requested_at = NULL`;

@@ -36,7 +36,7 @@ test.each([
   expect(await server.post('/api/rules', body)).toMatchObject({ status });
 });
 
-test('a rule goes with its session', async () => {
+test('a rule is deleted with its session', async () => {
   const { sessionId } = await labSession(server.sql);
   await server.post('/api/rules', { session_id: sessionId, effect: 'ask', tool_kind: 'edit' });
   await server.sql`DELETE FROM tasks WHERE session_id = ${sessionId}`;

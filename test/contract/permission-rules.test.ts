@@ -42,7 +42,7 @@ test('the first rule that matches decides; without one the policy', () => {
   expect(effect(rules, command('make'), 'deny')).toBe('deny');
 });
 
-test('of several commands each is decided, and the strictest decision counts', () => {
+test('each of several commands is decided, and the strictest decision counts', () => {
   const rules = [rule('allow', { command_pattern: 'npm test' }), rule('deny', { command_pattern: 'git push *' })];
   expect(effect(rules, command('npm test && npm test'))).toBe('allow');
   expect(effect(rules, command('npm test && rm -rf x'))).toBe('ask');
@@ -68,7 +68,7 @@ test('a text with operators is allowed by an equal text only', () => {
   expect(effect(rules, command('npm test | tail -50'))).toBe('ask');
 });
 
-test('a path is compared by its real place; outside of the worktree no path is allowed', () => {
+test('a path is compared by its real path; outside the worktree no path is allowed', () => {
   const rules = [rule('deny', { path_glob: '**/secret.txt' }), rule('allow', { path_glob: 'src/**' })];
   expect(effect(rules, edit({ named: '/w/src/a/b.ts', inside: 'src/a/b.ts' }))).toBe('allow');
   expect(effect(rules, edit({ named: 'src/link/x' }))).toBe('ask');
@@ -103,6 +103,6 @@ test('the glob of a path matches it only', () => {
   expect(matchesGlob(globOf('a*/b?\\c'), 'ax/bx\\c')).toBe(false);
 });
 
-test('a glob of many wildcards is compared at once', () => {
+test('a glob with many wildcards is compared without delay', () => {
   expect(matchesGlob(`${'*a'.repeat(40)}b`, 'a'.repeat(4_000))).toBe(false);
 });

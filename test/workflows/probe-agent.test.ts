@@ -42,7 +42,7 @@ async function entries(): Promise<Record<string, AgentEntry>> {
   return Object.fromEntries(all.map((entry) => [entry.name, entry]));
 }
 
-test('each agent is probed by itself: one that hangs delays none, and is ended with its children', async () => {
+test('each agent is probed separately: one that hangs delays no other, and is ended with its children', async () => {
   const ready = await lab.until('the others', async () => {
     const found = await entries();
     const others = ['demo', 'missing', 'gemini', 'native'].map((name) => found[name]?.status ?? 'loading');
@@ -76,7 +76,7 @@ test('a worker killed while it probes: the agent ends with it, and the next work
   await lab.until('the second probe', async () => (await entries())['once']?.status === 'ready');
 }, 90_000);
 
-test('the folder that an agent is probed in is that of the project, and history has no name of it', async () => {
+test("an agent is probed in the project's folder, and history does not contain its name", async () => {
   const [row] = await lab.sql<{ id: string }[]>`SELECT id FROM agent_snapshots WHERE agent = 'demo'`;
   const history = await lab.client.workflow.getHandle(probeWorkflowId(row?.id ?? '')).fetchHistory();
   const text = JSON.stringify(history);
@@ -84,7 +84,7 @@ test('the folder that an agent is probed in is that of the project, and history 
   expect(text).not.toContain(lab.home);
 }, 30_000);
 
-test('a refresh finds a program that was installed since, and the diagnostic says what was wrong', async () => {
+test('a refresh finds a program that was installed meanwhile, and the diagnostic has the earlier error', async () => {
   const diagnostic = await diagnoseAgent(lab.sql, 'missing', projectId());
   expect(diagnostic).toMatchObject({ status: 'unavailable', error_code: 'agent_not_installed', command: [] });
   await lab.sql`UPDATE available_agents SET supports_acp = false, install_path = '/bin/true' WHERE name = 'missing'`;
@@ -92,7 +92,7 @@ test('a refresh finds a program that was installed since, and the diagnostic say
   await lab.until('the probe', async () => (await entries())['missing']?.status === 'ready');
 }, 60_000);
 
-test('a task whose agent a person has disabled is refused, also as a row of another program', async () => {
+test('a task for a disabled agent is refused, also as a row of another program', async () => {
   expect(await enableAgent(lab.sql, 'demo', false)).toMatchObject({ enabled: false });
   const task = await lab.submit({ input: 'say hello' });
   expect(await lab.ended(task)).toMatchObject({ state: 'failed', error_code: 'agent_disabled' });
