@@ -1,7 +1,7 @@
 /**
- * Writing the refs that hold results. A power cut within `git update-ref` leaves the ref's lock file permanently: nothing but
- * the one step of the one task writes that ref, so a lock that is not new is taken for such a one. A new one may be that of a
- * killed worker's git, or of the user's `git pack-refs`, which holds each for a moment.
+ * Writing the refs that hold results. A power cut within `git update-ref` leaves the ref's lock file permanently: only
+ * one step of one task writes that ref, so a lock that is not new counts as such a remainder. A new lock may belong to
+ * a killed worker's git, or to the user's `git pack-refs`, which holds each lock for a moment.
  */
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -21,10 +21,10 @@ export interface RefPlace {
 const LOCK_IS_LEFT_MS = 5_000;
 const POLL_MS = 50;
 
-/** Throws `git_failed` if there is no such commit. */
+/** Throws `git_failed` if the commit does not exist. */
 export const writeRef = (place: RefPlace, commit: string): Promise<void> => update(place, [place.ref, commit]);
 
-/** Absent is fine. */
+/** A missing ref is no error. */
 export const deleteRef = (place: RefPlace): Promise<void> => update(place, ['-d', place.ref]);
 
 async function update(place: RefPlace, change: readonly string[]): Promise<void> {
@@ -41,7 +41,7 @@ async function removeLeftLock({ commonDir, ref, at }: RefPlace): Promise<void> {
   for (;;) {
     const status = await orAbsent(stat(file));
     if (status === undefined) return;
-    // By the clock of now it may be from the future.
+    // By the current clock it may be from the future.
     if (Date.now() - Math.min(status.mtimeMs, started) > LOCK_IS_LEFT_MS) {
       await rm(file, { force: true });
       return;
