@@ -6,7 +6,8 @@
 import { z } from 'zod';
 import type { Frame } from '../contract/frame.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
-import { commandsIn, optionsIn, planIn, toolCallIn, usageIn } from './message-json.ts';
+import { commandsIn } from '../store/commands.ts';
+import { optionsIn, planIn, toolCallIn, usageIn } from './message-json.ts';
 
 const text = z.string();
 const ofMessage = { message_id: text, chat_id: text.catch('') };

@@ -7,14 +7,7 @@
  * counts as not stored, and the reader shows the message without its order.
  */
 import { z } from 'zod';
-import type {
-  AgentCommand,
-  MessageSegment,
-  PermissionOption,
-  PlanEntry,
-  ToolCall,
-  Usage,
-} from '../contract/vocabulary.ts';
+import type { MessageSegment, PermissionOption, PlanEntry, ToolCall, Usage } from '../contract/vocabulary.ts';
 
 const seq = z.int().nonnegative();
 const at = z.string().refine((text) => !Number.isNaN(Date.parse(text)));
@@ -112,7 +105,6 @@ export function segmentsIn(value: unknown): MessageSegment[] | null {
   return parsed.success ? (parsed.data as MessageSegment[]) : null;
 }
 
-const command = z.looseObject({ name: z.string(), description: z.string().catch('') });
 const option = z.looseObject({
   option_id: z.string(),
   name: z.string().catch(''),
@@ -128,9 +120,6 @@ const usage = z.looseObject({
   context_size: count,
   cost: z.looseObject({ amount: z.number(), currency: z.string() }).optional().catch(undefined),
 });
-
-/** Without elements that have no `name`. */
-export const commandsIn = (value: unknown): AgentCommand[] => itemsOf(command, value);
 
 /** Without elements that have no `option_id` or an unknown `kind`. */
 export const optionsIn = (value: unknown): PermissionOption[] => itemsOf(option, value);

@@ -85,10 +85,16 @@ interface PageRow {
   readonly body: string;
 }
 
+const ENVELOPE = ['session_id', 'seq', 'type', 'task_id', 'at'];
+
 export interface PageWanted {
   readonly sessionId: SessionId;
   readonly after: number;
 }
+
+/** Another program may have written a body with fields of the envelope's names. Those are left out: a reader of the text would take the body's. */
+const fields = (sql: Sql) => sql`
+  CASE WHEN jsonb_typeof(body) = 'object' AND body ?| ${ENVELOPE} THEN (body - ${ENVELOPE}::text[])::text ELSE body::text END`;
 
 /**
  * The next page of each, in the order of the requests. One statement has one snapshot of the database, so compaction
@@ -103,7 +109,7 @@ export async function readPages(sql: Sql, wanted: readonly PageWanted[]): Promis
       LEFT JOIN LATERAL (
         SELECT * FROM (
           SELECT p.*, sum(octet_length(p.body)) OVER (ORDER BY p.seq) - octet_length(p.body) AS bytes_before
-            FROM (SELECT seq, type, task_id, at, body::text AS body FROM frames
+            FROM (SELECT seq, type, task_id, at, ${fields(sql)} AS body FROM frames
                    WHERE session_id = s.id AND seq > w.after ORDER BY seq LIMIT ${PAGE_FRAMES}) p
         ) sized WHERE bytes_before < ${PAGE_BYTES}
       ) f ON true

@@ -7,11 +7,12 @@ import type { Db, Sql } from '../store/sql.ts';
 import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import type { ShownPhase, TaskState } from '../contract/task.ts';
 import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contract/vocabulary.ts';
+import { commandsIn } from '../store/commands.ts';
 import { buildsOn } from '../store/diffs.ts';
 import type { PageKey, PageRange } from '../store/pages.ts';
 import { shownPhase } from '../store/task-views.ts';
 import type { FrameEnvelope } from '../contract/frame.ts';
-import { commandsIn, optionsIn, toolCallIn, usageIn } from './message-json.ts';
+import { optionsIn, toolCallIn, usageIn } from './message-json.ts';
 import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 
 export interface SnapshotTask {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { AgentSessionId, SessionId, TaskId } from '../contract/ids.ts';
 import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
 import type { ErrorCode } from '../contract/errors.ts';
+import { outcomeIn } from './attempt-outcome.ts';
 import { logEnd } from './log-end.ts';
 import type { Db, Sql } from './sql.ts';
 import { wellFormed } from './well-formed.ts';
@@ -100,11 +101,11 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
       );
     }
     // Sent together, run in this order: the attempts are read once the session is locked.
-    const [[session], attempts, [before]] = await Promise.all([
+    const [[session], rows, [before]] = await Promise.all([
       tx<
         { seq: number }[]
       >`SELECT ${logEnd(tx, task.session_id)} AS seq FROM sessions WHERE id = ${task.session_id} FOR UPDATE`,
-      tx<KnownAttempt[]>`
+      tx<(Omit<KnownAttempt, 'outcome'> & { outcome: unknown })[]>`
         SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, worktree, spawned_at,
                ended_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
@@ -118,6 +119,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
          ORDER BY a.started_at DESC LIMIT 1`,
     ]);
     if (!session) return { kind: 'gone' };
+    const attempts = rows.map((row) => ({ ...row, outcome: outcomeIn(row.outcome, row.attempt) ?? null }));
     const outcome = outcomeToRepeat(attempts, turn.waits ?? 0);
     if (outcome) return { kind: 'done', outcome };
     if (task.cancel_requested) return { kind: 'cancel_requested' };

@@ -309,3 +309,42 @@ test('concurrent attempts never deadlock', async () => {
     SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`;
   expect(row).toEqual({ deadlocks: 0 });
 });
+
+test.each([
+  5,
+  'completed',
+  [],
+  {},
+  { kind: 'paused' },
+  { kind: 'failed', code: 'unheard_of', message: 'x' },
+  { kind: 'failed', code: 'agent_crashed', message: { no: 'text' } },
+  { kind: 'waiting', until: 'infinity' },
+  { kind: 'waiting', until: '+200000-01-01T00:00:00Z' },
+])('an outcome of another shape, %j, fails its own task with a sentence', async (outcome) => {
+  const message = await labSession(sql);
+  await takeLabTurn(sql, message, 1);
+  await sql`UPDATE attempts SET outcome = ${JSON.stringify(outcome)}::text::jsonb WHERE task_id = ${message.taskId}`;
+  expect(await take(message, 2)).toEqual({
+    kind: 'done',
+    outcome: {
+      kind: 'failed',
+      code: 'internal_error',
+      message: expect.stringMatching(/^The recorded outcome of attempt 1 .* Submit the task again\.$/) as string,
+      attempt: 1,
+    },
+  });
+});
+
+test('an outcome with further fields, or with the number of another attempt, counts', async () => {
+  const message = await labSession(sql);
+  await takeLabTurn(sql, message, 1);
+  await sql`UPDATE attempts SET outcome = '{"kind": "completed", "attempt": "x", "more": 1}' WHERE task_id = ${message.taskId}`;
+  expect(await take(message, 2)).toEqual({ kind: 'done', outcome: { kind: 'completed', attempt: 1 } });
+});
+
+test('an outcome that is null in JSON is none', async () => {
+  const message = await labSession(sql);
+  await takeLabTurn(sql, message, 1);
+  await sql`UPDATE attempts SET outcome = 'null' WHERE task_id = ${message.taskId}`;
+  expect(await take(message, 2)).toMatchObject({ kind: 'taken', earlier: [{ outcome: null }] });
+});
