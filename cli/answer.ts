@@ -1,15 +1,17 @@
 /** `longhaul answer`: the answer to a permission request. */
-import { answerPermission, getPermission, type Permission } from '../client/permissions.ts';
-import { resolveId } from '../client/short-ids.ts';
-import { shortId } from '../contract/ids.ts';
+import { answerPermission, getPermission, listPermissions, type Permission } from '../client/permissions.ts';
+import { findId, missing } from '../client/short-ids.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import { type PermissionId, shortId } from '../contract/ids.ts';
 import { optionName } from '../contract/permission-answer.ts';
 import { runCommand } from './exit.ts';
-import { withLonghaul } from './longhaul.ts';
+import { type CommandContext, withLonghaul } from './longhaul.ts';
+import { harmless } from './terminal.ts';
 
 export const answerAction = (text: string, answer: string, options: { message?: string; json?: boolean }) =>
   runCommand(options, () =>
     withLonghaul(async ({ longhaul }) => {
-      const id = await resolveId(longhaul.sql, 'permission', text);
+      const id = await permissionIdOf(longhaul, text);
       const { message } = options;
       const chosen = numbered(await getPermission(longhaul, id), answer);
       const answered = await answerPermission(longhaul, {
@@ -22,10 +24,26 @@ export const answerAction = (text: string, answer: string, options: { message?: 
     }),
   );
 
+/** Fails with `permission_not_found`, which names the open requests of the task if the text is the id of a task. */
+async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string): Promise<PermissionId> {
+  const id = await findId(longhaul.sql, 'permission', text);
+  if (id !== undefined) return id;
+  const taskId = await findId(longhaul.sql, 'task', text);
+  if (taskId === undefined) throw missing('permission', text);
+  const open = await listPermissions(longhaul, { taskId, state: 'pending' });
+  const lines = open.map((one) => `\n  ${shortId(one.id)}  ${harmless(one.title).split('\n', 1)[0] ?? ''}`);
+  const waits = open.length === 0 ? 'No request of it waits for an answer.' : `Its open requests:${lines.join('')}`;
+  throw new LonghaulError('permission_not_found', `${text} is a task, not a permission request. ${waits}`);
+}
+
 /** An id of an option that is a number counts before the number of an option. */
 function numbered({ options }: Permission, answer: string): string {
-  if (options.some(({ option_id: id }) => id === answer) || !/^[1-9]\d?$/.test(answer)) return answer;
-  return options[Number(answer) - 1]?.option_id ?? answer;
+  if (options.some(({ option_id: id }) => id === answer) || !/^\d+$/.test(answer)) return answer;
+  const option = options[Number(answer) - 1];
+  if (option !== undefined) return option.option_id;
+  const offered = options.map(({ name, option_id: id }, at) => `${at + 1} (${harmless(name || id)})`).join(', ');
+  const expected = options.length === 0 ? 'no answer, because the agent offers none' : `one of the numbers ${offered}`;
+  throw new LonghaulError('invalid_input', `answer: expected ${expected}; found ${answer}.`);
 }
 
 function answeredText({ id, chosen, options, task_id: taskId }: Permission): string {

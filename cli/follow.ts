@@ -25,6 +25,8 @@ export interface FollowOptions {
   readonly showsInput: boolean;
   /** Show the whole output of tools. */
   readonly verbose?: boolean;
+  /** Aborted: the command detaches, as with Ctrl-C. Set by `run`, which handles the signals since before it submitted the task. */
+  readonly signal?: AbortSignal;
 }
 
 /** Returns the exit code: of the task, or 0 when detached. */
@@ -32,12 +34,15 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
   if (!options.json && !options.showsInput) setMessageWithoutReader(leftText(taskId));
   const detach = new AbortController();
   const onSignal = (): void => detach.abort();
-  process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  if (options.signal) options.signal.addEventListener('abort', onSignal);
+  else process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
+  if (options.signal?.aborted) detach.abort();
   try {
     if (options.json) await printFrames(context, taskId, detach.signal);
     else await showTimeline(context, taskId, { ...options, signal: detach.signal });
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+    options.signal?.removeEventListener('abort', onSignal);
   }
   const task = await describe(context.longhaul, taskId).catch((error: unknown) => {
     // After Ctrl-C an unavailable database is no failure.
@@ -45,7 +50,9 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
     throw error;
   });
   if (!task || (detach.signal.aborted && !isFinal(task.state))) {
-    if (!options.json) printLines(detachedLines(taskId));
+    if (options.json)
+      process.stderr.write(`longhaul: detached; task ${taskId} continues: longhaul watch ${shortId(taskId)}\n`);
+    else printLines(detachedLines(taskId));
     return EXIT.done;
   }
   if (!options.json) printLines(endLines(task, await taskBelow(context.longhaul, taskId, task.change)));

@@ -25,7 +25,7 @@ export async function withLonghaul<T>(work: (context: CommandContext) => Promise
     applicationName: 'longhaul command',
     connections: 3,
     ...(services.temporalUiUrl === undefined ? {} : { temporalUiUrl: services.temporalUiUrl }),
-    ...(settings.temporal.kind === 'server' ? {} : { historyRetentionDays: settings.historyRetentionDays }),
+    ...(settings.historyRetentionDays === undefined ? {} : { historyRetentionDays: settings.historyRetentionDays }),
   });
   try {
     await refuseUnready(longhaul, services);

@@ -184,7 +184,7 @@ async function assemble(
     .exitOverride()
     // For `longhaul psql`: an option after a command's name is that command's.
     .enablePositionalOptions()
-    .configureOutput({ outputError: (text) => say(wrongUsage(text, words)) });
+    .configureOutput({ outputError: (text) => say(wrongUsage(text, words, helpFor(program, words))) });
   withExamples(
     program,
     ['longhaul up -d', 'starts everything'],
@@ -206,10 +206,21 @@ export async function parseWords(program: Command, words: readonly string[] = pr
   await program.parseAsync(markTexts(program, words), { from: 'user' });
 }
 
+/** The help of the command that was typed, or of its subcommand: `longhaul agents add --help`. */
+function helpFor(program: Command, words: readonly string[]): string {
+  let command = program;
+  const names = ['longhaul'];
+  for (const word of words) {
+    const next = command.commands.find((one) => one.name() === word);
+    if (!next) break;
+    command = next;
+    names.push(word);
+  }
+  return `${names.join(' ')} --help`;
+}
+
 /** Commander's message has the word that was found and a similar one; we add which help to read. */
-function wrongUsage(text: string, words: readonly string[]): LonghaulError {
-  const known = COMMANDS.find(({ name }) => name === words[0]);
-  const help = known ? `longhaul ${known.name} --help` : 'longhaul --help';
+function wrongUsage(text: string, words: readonly string[], help: string): LonghaulError {
   const message = inOurWords(
     text
       .trim()

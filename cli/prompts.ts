@@ -26,8 +26,12 @@ function promptLines(asked: Permission): string[] {
   return [
     `? ${shortId(asked.id)}  ${lines[0] ?? ''}  (task ${shortId(asked.task_id)})`,
     ...lines.slice(1).map((line) => `  ${line}`),
-    ...(asked.tool_call ? requestLines(asked.tool_call) : []).map((line) => `    ${harmless(line)}`),
+    ...detailLines(asked).map((line) => `    ${harmless(line)}`),
     ...asked.options.map(({ name, option_id: id }, at) => `  ${at + 1}  ${harmless(name || id)}`),
     ...(asked.expires_at === null ? [] : [`  at ${asked.expires_at} the answer is ${asked.default_option ?? 'none'}`]),
   ];
+}
+
+function detailLines({ tool_call: call, title, session_id: sessionId }: Permission): string[] {
+  return call === null ? [] : requestLines({ call, title, sessionId });
 }

@@ -1,20 +1,35 @@
 /** The complete content of a permission request: the command, the paths, the edits. */
+import type { SessionId } from '../contract/ids.ts';
 import { commandOf } from '../contract/tool-command.ts';
 import type { ToolCall } from '../contract/vocabulary.ts';
 
-export function requestLines(call: ToolCall): string[] {
+export interface ShownRequest {
+  readonly call: ToolCall;
+  /** What is shown above the lines. */
+  readonly title: string;
+  readonly sessionId: SessionId;
+}
+
+export function requestLines({ call, title, sessionId }: ShownRequest): string[] {
   const edits = call.content.flatMap((part) => (part.type === 'diff' ? [part] : []));
   const edited = new Set(edits.map(({ path }) => path));
+  const shown = (path: string): string => inWorktree(path, sessionId);
   return [
-    ...commandLines(call),
-    ...call.locations.map(({ path }) => path).filter((path) => !edited.has(path)),
-    ...edits.flatMap((edit) => [edit.path, ...marked('-', edit.old_text ?? ''), ...marked('+', edit.new_text)]),
+    ...commandLines(call, title),
+    ...call.locations.flatMap(({ path }) => (edited.has(path) ? [] : [shown(path)])),
+    ...edits.flatMap((edit) => [shown(edit.path), ...marked('-', edit.old_text ?? ''), ...marked('+', edit.new_text)]),
   ];
 }
 
-function commandLines(call: ToolCall): string[] {
+/** A path below the session's worktree, relative to it; any other path as it is. A second worktree has a part of a task's id. */
+function inWorktree(path: string, sessionId: SessionId): string {
+  const [, below] = new RegExp(`/worktrees/${sessionId}(?:-[0-9a-f]{8})?/(.+)$`, 's').exec(path) ?? [];
+  return below ?? path;
+}
+
+function commandLines(call: ToolCall, title: string): string[] {
   const command = commandOf(call);
-  return command !== undefined && command !== call.title ? command.split('\n') : [];
+  return command !== undefined && !title.includes(command) ? command.split('\n') : [];
 }
 
 const marked = (mark: string, text: string): string[] =>

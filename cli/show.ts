@@ -1,7 +1,7 @@
 /** `longhaul show`: everything about one task. */
 import { resolveTaskId } from '../client/task-ids.ts';
 import { listRules, type Rule } from '../client/permission-rules.ts';
-import { describe, historyKeptUntil, type TaskDescription } from '../client/tasks.ts';
+import { describe, type TaskDescription } from '../client/tasks.ts';
 import { isFinal } from '../contract/task.ts';
 import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
@@ -19,7 +19,7 @@ export const showAction = (text: string, options: { json?: boolean }) =>
       const rules = await listRules(longhaul, { taskId: task.id });
       const shown = options.json
         ? JSON.stringify({ ...task, attempts: attempts.list, rules }, undefined, 2)
-        : taskText(task, { attempts, rules, retentionDays: longhaul.historyRetentionDays }, painter(process.stdout));
+        : taskText(task, { attempts, rules }, painter(process.stdout));
       process.stdout.write(`${shown}\n`);
     }),
   );
@@ -28,13 +28,12 @@ interface Known {
   readonly attempts: Attempts;
   /** The rules that apply to the task, in their order. */
   readonly rules: readonly Rule[];
-  readonly retentionDays: number | undefined;
 }
 
 const onTopOf = (before: TaskId | null): string =>
   before === null ? '' : `, on top of the change of task ${shortId(before)}`;
 
-function taskText(task: TaskDescription, { attempts, rules, retentionDays }: Known, paint: Paint): string {
+function taskText(task: TaskDescription, { attempts, rules }: Known, paint: Paint): string {
   const state = paint(STATE_STYLES[task.state] ?? 'dim', harmless(task.state));
   const facts: [string, string | number | null][] = [
     ['task', task.id],
@@ -59,7 +58,8 @@ function taskText(task: TaskDescription, { attempts, rules, retentionDays }: Kno
     ['worktree', task.kept_worktree],
     ['warnings', task.warnings?.join('\n') ?? null],
     ['change', task.change && `${changeText(task.change)}, ${task.change.state}${onTopOf(task.change.builds_on)}`],
-    ['workflow', task.workflow_url ?? workflowText(task, retentionDays)],
+    ['workflow', task.workflow_url ?? task.workflow_id],
+    ['history', historyText(task.history_kept_until)],
   ];
   const lines = facts
     .filter(([, value]) => value !== null && value !== '')
@@ -72,11 +72,10 @@ function taskText(task: TaskDescription, { attempts, rules, retentionDays }: Kno
   return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
 }
 
-/** Without a link: no Web UI of Temporal is known, or Temporal may have removed the run's history. */
-function workflowText({ workflow_id: id, ended_at }: TaskDescription, retentionDays?: number): string {
-  const until = historyKeptUntil(ended_at, retentionDays);
-  if (until === undefined || until.getTime() > Date.now()) return id;
-  return `${id} (Temporal kept its history for ${retentionDays} days, until ${until.toISOString().slice(0, 10)})`;
+/** Null: the task has not ended, or the retention of its Temporal is not known. */
+function historyText(until: string | null): string | null {
+  if (until === null) return null;
+  return `Temporal ${Date.parse(until) > Date.now() ? 'keeps' : 'kept'} it until ${until.slice(0, 10)}`;
 }
 
 function cancelText({ cancel_requested_at: requested, cancel_reason: reason }: TaskDescription): string | null {

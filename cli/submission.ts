@@ -29,6 +29,11 @@ export async function submitFrom(
   const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');
   if (input.trim() === '')
     throw new LonghaulError('invalid_input', 'The input is empty: expected the task for the agent.');
+  const unused = options.askTimeout === undefined ? options.askDefault && '--ask-default' : '--ask-timeout';
+  if (unused && options.policy !== 'ask') {
+    const found = options.policy === undefined ? 'no --policy, which is allow' : `--policy ${options.policy}`;
+    throw new LonghaulError('invalid_input', `${unused}: expected --policy ask with it, found ${found}.`);
+  }
   // A session has its project; a path that is given is checked against it.
   const projectPath = options.project ?? (options.session === undefined ? '.' : undefined);
   const { sql } = longhaul;

@@ -16,7 +16,10 @@ import { TimelineTools } from './timeline-tools.ts';
 
 const USER_LINES = 3;
 
-type Asked = Pick<Extract<FollowedFrame, { type: 'permission_requested' }>, 'permission_id' | 'options' | 'tool_call'>;
+type Asked = Pick<
+  Extract<FollowedFrame, { type: 'permission_requested' }>,
+  'permission_id' | 'session_id' | 'options' | 'tool_call'
+>;
 type TaskStateFrame = Extract<FollowedFrame, { type: 'task_state' }>;
 
 export interface TimelineOptions {
@@ -167,10 +170,11 @@ export class Timeline {
     screen.planned(news);
   }
 
-  #ask({ permission_id: id, options, tool_call: call }: Asked): void {
+  #ask({ permission_id: id, session_id: sessionId, options, tool_call: call }: Asked): void {
     this.#asked.set(id, options);
-    this.#line(`? ${inOneLine(call.title)}`, 'yellow');
-    for (const line of requestLines(call)) this.#line(`    ${harmless(line)}`, 'dim');
+    const title = inOneLine(call.title);
+    this.#line(`? ${title}`, 'yellow');
+    for (const line of requestLines({ call, title, sessionId })) this.#line(`    ${harmless(line)}`, 'dim');
     for (const [at, { name, option_id: optionId }] of options.entries()) {
       this.#line(`  ${at + 1}  ${firstLine(name || optionId)}`, 'yellow');
     }
@@ -241,7 +245,8 @@ export class Timeline {
       }
     }
     for (const { task_id: of, tool_call: call, ...asked } of snapshot.permissions) {
-      if (of === taskId && call && !this.#asked.has(asked.permission_id)) this.#ask({ ...asked, tool_call: call });
+      if (of === taskId && call && !this.#asked.has(asked.permission_id))
+        this.#ask({ ...asked, session_id: snapshot.session_id, tool_call: call });
     }
     const task = snapshot.tasks.find((candidate) => candidate.task_id === taskId);
     if (task && isPhase(task.phase)) this.#phase = task.phase;

@@ -9,7 +9,7 @@ import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { builtModule } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
-import { until } from '../lab/until.ts';
+import { blockedBackend, hold, until } from '../lab/until.ts';
 import { append, delta, labSession, type LabMessage } from '../lab/log.ts';
 
 let database: LabDatabase;
@@ -106,6 +106,28 @@ test('Ctrl-C detaches with exit code 0; the task continues, and the command prin
     { state: 'running', cancel_requested_at: null },
   ]);
 });
+
+test.each([[[]], [['--json']]])(
+  'SIGTERM before anything is printed detaches like Ctrl-C: run %j',
+  async (more: string[]) => {
+    const input = `wait for me ${randomUUID()}`;
+    // The insert waits for this lock, so the signal comes while the command submits the task.
+    const lock = await hold(sql, (tx) => tx`LOCK TABLE tasks IN EXCLUSIVE MODE`);
+    const run = start(['run', '--agent', 'demo', ...more, input]);
+    await blockedBackend(sql, 'longhaul command');
+    run.child.kill('SIGTERM');
+    await lock.release();
+    const { code, out, err } = await run.result;
+    const taskId = await newTask(input);
+    expect({ code, said: out + err }).toMatchObject({
+      code: 0,
+      said: expect.stringContaining(`longhaul watch ${taskId.slice(0, 8)}`) as string,
+    });
+    expect(await sql`SELECT state, cancel_requested_at FROM tasks WHERE id = ${taskId}`).toEqual([
+      { state: 'pending', cancel_requested_at: null },
+    ]);
+  },
+);
 
 test('run whose reader leaves exits as after SIGPIPE, and reports that the task continues', async () => {
   const run = start(['run', '--agent', 'demo', 'read one line']);
@@ -264,6 +286,11 @@ test.each([
   ['an unknown agent', ['submit', '--agent', 'nobody', 'x']],
   ['an unknown policy', ['submit', '--agent', 'demo', '--policy', 'maybe', 'x']],
   ['a timeout of no time', ['submit', '--agent', 'demo', '--policy', 'ask', '--ask-timeout', '0', 'x']],
+  ['a timeout without the policy ask', ['submit', '--agent', 'demo', '--ask-timeout', '5', 'x']],
+  [
+    'a default answer with another policy',
+    ['run', '--agent', 'demo', '--policy', 'deny', '--ask-default', 'deny', 'x'],
+  ],
   ['an unknown task', ['show', 'ffffffff']],
   ['a folder that is no repository', ['submit', '--agent', 'demo', '--project', '/', 'x']],
 ])('%s is wrong usage: exit 2 and a line on stderr', async (_name, args) => {

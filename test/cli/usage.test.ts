@@ -51,6 +51,8 @@ test.each([
     '--priority: expected a whole number from 1 (first) to 5, found "9". See `longhaul submit --help`.',
   ],
   [['show'], "missing required argument 'task'. See `longhaul show --help`."],
+  [['agents', 'add'], "missing required argument 'name'. See `longhaul agents add --help`."],
+  [['agents', 'remove', '--fast'], "unknown option '--fast'. See `longhaul agents remove --help`."],
   [
     ['agents', 'ad', 'x'],
     "unknown command 'ad': expected add, remove, show, refresh, enable, disable or nothing. See `longhaul agents --help`.",

@@ -1,0 +1,116 @@
+/** Permission requests in a terminal: what is shown of one, and answers that do not fit. */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { requestLines } from '../../cli/request-lines.ts';
+import type { PermissionId, SessionId } from '../../contract/ids.ts';
+import type { ToolCall } from '../../contract/vocabulary.ts';
+import { freshDatabase, type LabDatabase } from '../lab/database.ts';
+import { labSession, type LabMessage } from '../lab/log.ts';
+import { longhaul, type Ran } from '../lab/longhaul.ts';
+
+let database: LabDatabase;
+let home: string;
+beforeAll(async () => {
+  database = await freshDatabase();
+  home = await mkdtemp(path.join(tmpdir(), 'longhaul-prompts-'));
+});
+afterAll(async () => {
+  await database.drop();
+  await rm(home, { recursive: true, force: true });
+});
+
+const run = (...args: string[]): Promise<Ran> =>
+  longhaul(home, args, {
+    DATABASE_URL: database.url,
+    TEMPORAL_ADDRESS: inject('temporalAddress'),
+    TEMPORAL_CONFIG_FILE: '/dev/null',
+  });
+
+const OPTIONS = [
+  { option_id: 'a', name: 'No', kind: 'reject_once' },
+  { option_id: 'b', name: 'Yes', kind: 'allow_once' },
+];
+const call = (more: Partial<ToolCall>): ToolCall => ({
+  tool_call_id: 'c',
+  title: 'Run',
+  kind: 'execute',
+  status: 'pending',
+  locations: [],
+  content: [],
+  ...more,
+});
+
+async function asked({ taskId, sessionId }: LabMessage, title: string, toolCall: ToolCall): Promise<PermissionId> {
+  const id = randomUUID() as PermissionId;
+  const { sql } = database;
+  await sql`INSERT INTO permissions (id, task_id, session_id, options, title, tool_call)
+            VALUES (${id}, ${taskId}, ${sessionId}, ${sql.json(OPTIONS)}, ${title}, ${sql.json(toolCall as never)})`;
+  return id;
+}
+
+test('prompts shows a command once, and paths of the worktree relative to it', async () => {
+  const at = await labSession(database.sql);
+  const locations = [{ path: `/home/me/worktrees/${at.sessionId}/src/a.ts` }, { path: '/etc/hosts' }];
+  const id = await asked(at, 'Run: make install', call({ raw_input: { command: 'make install' }, locations }));
+  const { code, stdout } = await run('prompts');
+  expect(code).toBe(0);
+  expect(stdout.trimEnd().split('\n')).toEqual([
+    `? ${id.slice(0, 8)}  Run: make install  (task ${at.taskId.slice(0, 8)})`,
+    '    src/a.ts',
+    '    /etc/hosts',
+    '  1  No',
+    '  2  Yes',
+  ]);
+  await database.sql`DELETE FROM permissions`;
+});
+
+test('a command that the title does not have in full is shown in full', () => {
+  const sessionId = randomUUID() as SessionId;
+  const shown = { title: 'Run: rm -rf build', sessionId };
+  expect(requestLines({ ...shown, call: call({ raw_input: { command: 'rm -rf build\nrm -rf src' } }) })).toEqual([
+    'rm -rf build',
+    'rm -rf src',
+  ]);
+});
+
+test('only the own worktree of the session is left out of a path, also that of a second one', () => {
+  const sessionId = randomUUID() as SessionId;
+  const other = `/h/worktrees/${randomUUID()}/b`;
+  const edit = {
+    type: 'diff',
+    path: `/h/worktrees/${sessionId}-0a1b2c3d/a`,
+    old_text: 'x',
+    new_text: 'y\nz\n',
+  } as const;
+  const lines = requestLines({
+    call: call({ content: [edit], locations: [{ path: other }] }),
+    title: 'Edit',
+    sessionId,
+  });
+  expect(lines).toEqual([other, 'a', '- x', '+ y', '+ z']);
+});
+
+test('a number that is not offered is refused with the numbers that are', async () => {
+  const id = await asked(await labSession(database.sql), 'Run', call({}));
+  expect(await run('answer', id.slice(0, 8), '7')).toMatchObject({
+    code: 2,
+    stderr: 'longhaul: answer: expected one of the numbers 1 (No), 2 (Yes); found 7.\n',
+  });
+  expect(await run('answer', id.slice(0, 8), '2')).toMatchObject({ code: 0 });
+});
+
+test('the id of a task instead of that of a request: its open requests are named', async () => {
+  const at = await labSession(database.sql);
+  const short = at.taskId.slice(0, 8);
+  const answer = () => run('answer', short, 'allow');
+  const head = `longhaul: ${short} is a task, not a permission request. `;
+  expect(await answer()).toMatchObject({ code: 2, stderr: `${head}No request of it waits for an answer.\n` });
+  const id = await asked(at, 'Run make', call({}));
+  expect(await answer()).toMatchObject({
+    code: 2,
+    stderr: `${head}Its open requests:\n  ${id.slice(0, 8)}  Run make\n`,
+  });
+});
