@@ -2,6 +2,7 @@
  * The environment in which agents start: the worker's, which is that of the shell whose `longhaul up` started the
  * supervisor. Commands report differences from the shell's, for example after a key was changed.
  */
+import { NATIVE_VARIABLES } from '../agents/launch/native.ts';
 import { CATALOG } from '../agents/profiles/catalog.ts';
 import { readEnvironment } from '../processes/environment.ts';
 import type { Settings } from '../services/settings.ts';
@@ -23,7 +24,7 @@ export async function workerEnvironment(settings: Settings): Promise<NodeJS.Proc
 
 /** Names of the variables that differ, in either direction. No values, because some are keys. */
 export function differingVariables(worker: NodeJS.ProcessEnv, shell: NodeJS.ProcessEnv): string[] {
-  const patterns = [...WATCHED, ...Object.values(CATALOG).flatMap((profile) => profile.envKeys)];
+  const patterns = [...WATCHED, ...NATIVE_VARIABLES, ...Object.values(CATALOG).flatMap((profile) => profile.envKeys)];
   const watched = (name: string): boolean =>
     patterns.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
   const names = new Set([...Object.keys(worker), ...Object.keys(shell)].filter(watched));

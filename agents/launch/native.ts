@@ -23,6 +23,9 @@ const RENAMED = {
   LONGHAUL_LOCAL_MODEL_KEY: 'NATIVE_LOCAL_MODEL_KEY',
 } as const;
 
+/** What decides whether the native agent has a model. */
+export const NATIVE_VARIABLES: readonly string[] = [...PROVIDER_KEYS, ...Object.keys(RENAMED)];
+
 const LOGIN_HINT =
   'Set DEFAULT_MODEL=local/MODEL and LONGHAUL_LOCAL_MODEL_URL=http://127.0.0.1:8080/v1, or DEFAULT_MODEL=anthropic/MODEL and ' +
   'ANTHROPIC_API_KEY (openai and google likewise). To apply a variable, run `longhaul down` and `longhaul up -d` in a shell that has it set.';

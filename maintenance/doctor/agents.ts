@@ -1,6 +1,7 @@
 /** The agents: which are installed, and rows of `available_agents` that lead nowhere. */
 import { readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { parseModelId, readModelSettings } from '../../agents/native/providers.ts';
 import { type AgentInfo, describeAgents, type SearchPaths, surveyAgents } from '../agents.ts';
 import type { Sql } from '../../store/sql.ts';
 import { type Check, ok, warning } from './check.ts';
@@ -9,16 +10,38 @@ const DEMO = 'demo';
 const HOW_TO_INSTALL =
   'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
+export interface AgentPlaces {
+  readonly paths: SearchPaths;
+  /** In which agents start: the worker's; without one this shell's. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
 /** Without a database: the installed agents. */
-export async function checkAgents(sql: Sql | undefined, paths: SearchPaths): Promise<Check[]> {
+export async function checkAgents(sql: Sql | undefined, { paths, env }: AgentPlaces): Promise<Check[]> {
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
   const shown = await Promise.all(found.map(async (agent) => ok(`agent ${agent.name}`, await foundText(agent))));
-  const none =
-    found.length > 0
-      ? []
-      : [warning('agents', 'only the demo agent is installed, and it has no model', HOW_TO_INSTALL)];
-  return [...shown, ...none, ...agents.flatMap(troubleWith)];
+  const native = checkNative(env);
+  const isNone = found.length === 0 && native.length === 0;
+  const none = isNone
+    ? [warning('agents', 'only the demo agent is installed, and it has no model', HOW_TO_INSTALL)]
+    : [];
+  return [...shown, ...native, ...none, ...agents.flatMap(troubleWith)];
+}
+
+/** The native agent needs a provider: with one, a task may name a model, and DEFAULT_MODEL is that of a task that names none. */
+function checkNative(env: NodeJS.ProcessEnv): Check[] {
+  const { providers, defaultModel } = readModelSettings(env);
+  const name = 'agent native';
+  const names = providers.map((provider) => provider.name);
+  const has =
+    names.length === 0 ? 'no provider' : `${names.length === 1 ? 'provider' : 'providers'} ${names.join(', ')}`;
+  if (defaultModel === undefined)
+    return names.length === 0 ? [] : [ok(name, `${has}; DEFAULT_MODEL is not set: tasks name a model`)];
+  const provider = parseModelId(defaultModel)?.provider;
+  if (provider !== undefined && names.includes(provider)) return [ok(name, `model ${defaultModel}, ${has}`)];
+  const advice = 'Set the variables of its provider (docs/agents.md), then `longhaul down && longhaul up -d`.';
+  return [warning(name, `DEFAULT_MODEL is ${defaultModel}, and the environment has ${has} for it`, advice)];
 }
 
 async function foundText({ program, listed, removed }: AgentInfo): Promise<string> {

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from
 import type { Check } from '../../maintenance/doctor/check.ts';
 import { examine } from '../../maintenance/doctor/doctor.ts';
 import { checkPeople } from '../../maintenance/doctor/people.ts';
+import { checkEnvironment } from '../../maintenance/doctor/services.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
 import { moduleOfOurs } from '../../processes/own-module.ts';
 import { type Facts, homePaths, prepareHome, writeState } from '../../services/home/home.ts';
@@ -234,6 +235,57 @@ test('leftovers are counted and not removed', async () => {
     detail: expect.stringContaining('1 × lock') as string,
   });
   expect(await readdir(folder)).toHaveLength(1);
+});
+
+test.each([
+  [
+    'a model of a server of yours',
+    { DEFAULT_MODEL: 'local/qwen3', LONGHAUL_LOCAL_MODEL_URL: 'http://127.0.0.1:1/v1' },
+    'ok',
+    'model local/qwen3, provider local',
+  ],
+  [
+    'a key without a default model',
+    { ANTHROPIC_API_KEY: 'secret' },
+    'ok',
+    'provider anthropic; DEFAULT_MODEL is not set: tasks name a model',
+  ],
+  [
+    'a default model without its key',
+    { DEFAULT_MODEL: 'openai/gpt-5' },
+    'warning',
+    'DEFAULT_MODEL is openai/gpt-5, and the environment has no provider for it',
+  ],
+  [
+    'a default model of a provider that there is not',
+    { DEFAULT_MODEL: 'acme/x', ANTHROPIC_API_KEY: 'secret' },
+    'warning',
+    'DEFAULT_MODEL is acme/x, and the environment has provider anthropic for it',
+  ],
+])('with %s nothing says that only the demo is there', async (_, more, level, detail) => {
+  const checks = await examine(envOf({ PATH: path.join(home, 'empty'), ...more }));
+  expect(named(checks, 'agent native')).toMatchObject({ level, detail });
+  expect(JSON.stringify(checks)).not.toMatch(/only the demo|secret/);
+});
+
+test('variables of the native agent that differ from those of the worker are named', () => {
+  const worker = { PATH: '/bin', OPENAI_API_KEY: 'a' };
+  const shell = {
+    PATH: '/bin',
+    DEFAULT_MODEL: 'local/m',
+    LONGHAUL_LOCAL_MODEL_URL: 'u',
+    LONGHAUL_LOCAL_MODEL_KEY: 'k',
+    OPENAI_API_KEY: 'b',
+  };
+  const [check] = checkEnvironment(worker, shell);
+  expect(check).toMatchObject({
+    level: 'warning',
+    detail: expect.stringMatching(
+      /in DEFAULT_MODEL, LONGHAUL_LOCAL_MODEL_KEY, LONGHAUL_LOCAL_MODEL_URL, OPENAI_API_KEY$/,
+    ) as string,
+    advice: expect.stringContaining('`longhaul down && longhaul up -d`') as string,
+  });
+  expect(checkEnvironment(shell, shell)).toMatchObject([{ level: 'ok' }]);
 });
 
 test('with the demo agent only, doctor warns and says what to install', async () => {
