@@ -1,6 +1,7 @@
 /** Bodies are JSON in UTF-8, or nothing: anything else is refused, not converted. */
 import type { FastifyInstance } from 'fastify';
 import { LonghaulError } from '../contract/errors.ts';
+import { jsonFault } from './json-fault.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -24,7 +25,11 @@ export function acceptJsonOnly(server: FastifyInstance): void {
     }
     // Several clients send a Content-Type without a body. If a body is required, its schema refuses the request.
     if (text === '') return done(null);
-    return parseJson(request, text, done);
+    return parseJson(request, text, (error, value?: unknown) => {
+      const fault = error === null ? undefined : jsonFault(text);
+      if (fault === undefined) return done(error, value);
+      return done(new LonghaulError('invalid_input', `body: expected JSON, found ${fault}.`));
+    });
   });
 }
 

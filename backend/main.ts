@@ -118,6 +118,7 @@ function open(settings: Settings): Opened {
       databaseUrl,
       temporal,
       ...(settings.temporalUiUrl === undefined ? {} : { temporalUiUrl: settings.temporalUiUrl }),
+      ...(settings.historyRetentionDays === undefined ? {} : { historyRetentionDays: settings.historyRetentionDays }),
       applicationName: 'longhaul backend',
     }),
     prepare: (report, signal) => prepareServices({ databaseUrl, temporal, migrate: migrateDatabase, report, signal }),

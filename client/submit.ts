@@ -130,6 +130,19 @@ function refuseValues(submission: Submission): void {
   refuseEmpty(submission);
   if (submission.input.trim() === '') throw invalid('input is empty: say what the agent is to do.');
   refuseTaskValues(submission);
+  refuseUnusedAsk(submission);
+}
+
+/** Both describe how long a request waits for a person. Where no request waits, the caller expects something else. */
+function refuseUnusedAsk({ permissionPolicy: policy, permissionTimeoutS, permissionDefault }: Submission): void {
+  if (policy === 'ask') return;
+  const unused = { permission_timeout_s: permissionTimeoutS, permission_default: permissionDefault };
+  const [name] = Object.entries(unused).flatMap(([key, value]) => (value === undefined ? [] : [key]));
+  if (name === undefined) return;
+  const found = policy === undefined ? 'no permission_policy, which is "allow"' : `"${policy}"`;
+  throw invalid(
+    `${name}: expected permission_policy "ask" with it, found ${found}. Set the policy or leave ${name} out.`,
+  );
 }
 
 /** Undefined: the native agent, as the task names none. */

@@ -32,6 +32,8 @@ interface TaskLinks {
   readonly workflow_id: string;
   /** Where Temporal's Web UI shows the run. Null: there is no Web UI, or it no longer has the history. */
   readonly workflow_url: string | null;
+  /** Until when Temporal keeps the history of the run. Null: the task has not ended, or it is not known. */
+  readonly history_kept_until: string | null;
   /** Operations that it accepts now. */
   readonly actions: readonly TaskAction[];
 }
@@ -91,9 +93,11 @@ type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'state' | 'cancel_requested_
 
 const DAY_MS = 86_400_000;
 
-/** Until when Temporal keeps the history of an ended task; `undefined`: it is not known, or the task is open. */
-export function historyKeptUntil(endedAt: string | null, days: number | undefined): Date | undefined {
-  return endedAt === null || days === undefined ? undefined : new Date(Date.parse(endedAt) + days * DAY_MS);
+/** `undefined`: it is not known, or the task is open. */
+function historyKeptUntil(endedAt: string | null, days: number | undefined): Date | undefined {
+  const ms = endedAt === null || days === undefined ? Number.NaN : Date.parse(endedAt) + days * DAY_MS;
+  const until = new Date(ms);
+  return Number.isNaN(until.getTime()) ? undefined : until;
 }
 
 function withLinks<Task extends LinkedFacts>(
@@ -107,7 +111,8 @@ function withLinks<Task extends LinkedFacts>(
     temporalUiUrl && kept
       ? `${temporalUiUrl.replace(/\/$/, '')}/namespaces/${namespace}/workflows/${workflowId}${task.run_id ? `/${task.run_id}` : ''}`
       : null;
-  return { ...task, workflow_id: workflowId, workflow_url: url, actions: actionsOf(task) };
+  const history = keptUntil?.toISOString() ?? null;
+  return { ...task, workflow_id: workflowId, workflow_url: url, history_kept_until: history, actions: actionsOf(task) };
 }
 
 /** A cancel request stays until the task ends; a second one changes nothing. */

@@ -14,6 +14,7 @@ import type { TemporalTarget } from './temporal/connection.ts';
 
 const DEFAULT_LISTEN = '127.0.0.1:4700';
 const DEFAULT_NAMESPACE = 'default';
+const HISTORY_RETENTION_DAYS = 30;
 
 export interface ListenAddress {
   readonly host: string;
@@ -51,8 +52,11 @@ export interface Settings {
   readonly temporalUi: boolean;
   /** Where Temporal's Web UI is; undefined: no links to it. The supervisor sets it for the embedded Temporal. */
   readonly temporalUiUrl?: string;
-  /** How long the embedded Temporal keeps histories of tasks that have ended. */
-  readonly historyRetentionDays: number;
+  /**
+   * How long Temporal keeps histories of tasks that have ended. Undefined: not known, because Temporal is not the embedded one. The
+   * supervisor sets it for the backend, which reaches the embedded one by its address.
+   */
+  readonly historyRetentionDays?: number;
 }
 
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
@@ -103,13 +107,15 @@ const environment = z.object({
   LONGHAUL_AGENT_START_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_STALL_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_TOOL_TIMEOUT: seconds.optional(),
-  // For the native agent, which reads them itself: a wrong address is found here, before a task needs it. Other programs
-  // may use a DEFAULT_MODEL of another form, so that any is accepted.
+  // For the native agent, which reads them itself: a wrong value is found here, before a task needs it.
   LONGHAUL_LOCAL_MODEL_URL: z
     .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:8080/v1' })
     .optional(),
   LONGHAUL_LOCAL_MODEL_KEY: z.string().optional(),
-  DEFAULT_MODEL: z.string().optional(),
+  DEFAULT_MODEL: z
+    .string()
+    .regex(/^\s*[^\s/]+\/\S+\s*$/, 'expected PROVIDER/MODEL such as local/qwen3 or anthropic/claude-sonnet-4-5')
+    .optional(),
   LONGHAUL_HOST_NAME: z
     .string()
     .regex(/^[\w.-]{1,100}$/, 'expected 1 to 100 letters, digits, dots, dashes or underscores')
@@ -187,10 +193,18 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     temporalContent: value.LONGHAUL_TEMPORAL_CONTENT ?? 'full',
     temporalUi: value.LONGHAUL_TEMPORAL_UI !== 'off',
     ...(value.LONGHAUL_TEMPORAL_UI_URL === undefined ? {} : { temporalUiUrl: value.LONGHAUL_TEMPORAL_UI_URL }),
-    historyRetentionDays: value.LONGHAUL_HISTORY_RETENTION ?? 30,
+    ...historyRetention(value.TEMPORAL_ADDRESS, value.LONGHAUL_HISTORY_RETENTION),
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
     ...(value.LONGHAUL_TOKEN_FILE === undefined ? {} : { tokenFile: value.LONGHAUL_TOKEN_FILE }),
   };
+}
+
+function historyRetention(
+  address: string | undefined,
+  days: number | undefined,
+): Pick<Settings, 'historyRetentionDays'> {
+  if (days === undefined && address !== undefined) return {};
+  return { historyRetentionDays: days ?? HISTORY_RETENTION_DAYS };
 }
 
 /** Equal for equal settings; does not reveal the settings. */

@@ -89,7 +89,12 @@ export const task = z
         'Warnings of its steps, e.g. ignored files that are not in the change, a worktree that was kept. Absent in lists.',
       ),
     workflow_id: z.string(),
-    workflow_url: nullableText.describe("Where Temporal's Web UI shows the run."),
+    workflow_url: nullableText.describe(
+      "Where Temporal's Web UI shows the run. Null: there is no Web UI, or the history is no longer kept.",
+    ),
+    history_kept_until: time.describe(
+      'Until when Temporal keeps the history of the run. Null: the task has not ended, or it is not known.',
+    ),
     actions: z.array(z.enum(TASK_ACTIONS)).describe('Operations that it accepts now.'),
   })
   .meta({ id: 'Task' });

@@ -87,7 +87,8 @@ export function temporalPart({ settings, paths, env }: PartsOptions): Part {
       findProgram: () => findTemporal({ cacheDir: settings.cacheDir, env, onProgress: report, signal }),
     });
     const { identity, address, uiUrl, formerDatabase } = running;
-    await keepHistories({ address, namespace: settings.temporal.namespace, days: settings.historyRetentionDays });
+    const days = settings.historyRetentionDays;
+    if (days !== undefined) await keepHistories({ address, namespace: settings.temporal.namespace, days });
     const place = temporalPlace(address, uiUrl);
     if (formerDatabase === undefined) return { ...running, process: identity, ...place };
     const note = `began a new database; the former one held no tables and is now ${formerDatabase}`;
@@ -214,6 +215,9 @@ function commonEnv({ settings, paths, env }: PartsOptions, facts: Facts): NodeJS
     DATABASE_URL: facts.databaseUrl,
     TEMPORAL_ADDRESS: facts.temporalAddress,
     ...(facts.temporalUiUrl === undefined ? {} : { LONGHAUL_TEMPORAL_UI_URL: facts.temporalUiUrl }),
+    ...(settings.historyRetentionDays === undefined
+      ? {}
+      : { LONGHAUL_HISTORY_RETENTION: String(settings.historyRetentionDays) }),
     LONGHAUL_HOME: paths.home,
     LONGHAUL_CACHE: settings.cacheDir,
     LONGHAUL_HOST_NAME: settings.hostName,

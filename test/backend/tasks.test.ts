@@ -67,6 +67,7 @@ describe('an impossible request is refused before a row is inserted', () => {
     ['a path that does not exist', { project_path: '/nonexistent/x' }, 422, 'project_missing', /not exist/],
     ['an unknown agent', { agent: 'gpt' }, 422, 'agent_unknown', /demo/],
     ['an unknown policy', { permission_policy: 'maybe' }, 400, 'invalid_input', /permission_policy/],
+    ['a timeout without the policy ask', { permission_timeout_s: 5 }, 400, 'invalid_input', /permission_policy "ask"/],
     [
       'a timeout of no time',
       { permission_policy: 'ask', permission_timeout_s: 0 },

@@ -54,6 +54,8 @@ test.each([
   ['a missing path', { projectPath: '/nonexistent/x' }, 'project_missing', /does not exist/],
   ['an unknown agent', { agent: 'gpt' }, 'agent_unknown', /no agent "gpt". Listed: claude, demo/],
   ['a timeout of no time', { permissionTimeoutS: 0 }, 'invalid_input', /permission_timeout_s/],
+  ['a timeout without the policy ask', { permissionTimeoutS: 5 }, 'invalid_input', /^permission_timeout_s: expected permission_policy "ask" with it, found no permission_policy/], // prettier-ignore
+  ['a default answer with another policy', { permissionPolicy: 'deny', permissionDefault: 'allow' }, 'invalid_input', /^permission_default: expected permission_policy "ask" with it, found "deny"/], // prettier-ignore
   ['an unknown default answer', { permissionDefault: 'ask' }, 'invalid_input', /permission_default/],
   [
     'another policy',
@@ -193,6 +195,20 @@ test('lists are newest first, by state, with links to the Web UI; a diff exists 
   });
   expect(await getDiff(deps, taskId)).toMatchObject({ diff: 'the diff' });
   expect(await getDiff(deps, (await submitHere()).taskId)).toBeUndefined();
+});
+
+test('an ended task says until when Temporal keeps its history, and links to it until then', async () => {
+  const ended = async (at: string): Promise<object> => {
+    const { taskId } = await submitHere();
+    await sql`UPDATE tasks SET state = 'completed', ended_at = ${at} WHERE id = ${taskId}`;
+    return describeTask({ sql, temporalUiUrl: 'http://ui/', historyRetentionDays: 7 }, taskId);
+  };
+  const linked = expect.stringContaining('/workflows/') as string;
+  expect(await ended('2020-01-01T00:00:00Z')).toMatchObject({ workflow_url: null, history_kept_until: '2020-01-08T00:00:00.000Z' }); // prettier-ignore
+  expect(await ended('2999-01-01T00:00:00Z')).toMatchObject({ workflow_url: linked, history_kept_until: '2999-01-08T00:00:00.000Z' }); // prettier-ignore
+  expect(await ended('infinity')).toMatchObject({ history_kept_until: null });
+  const { taskId } = await submitHere();
+  expect(await describeTask({ sql, historyRetentionDays: 7 }, taskId)).toMatchObject({ history_kept_until: null });
 });
 
 test('a task that names no agent uses the native one, also in a project without a path', async () => {

@@ -112,6 +112,7 @@ test('all invalid values are named at once, a database password never', () => {
     LONGHAUL_TEMPORAL_CONTENT: 'some',
     LONGHAUL_TEMPORAL_UI: 'maybe',
     LONGHAUL_HISTORY_RETENTION: '0',
+    DEFAULT_MODEL: 'bogus',
   };
   let message = '';
   try {
@@ -126,5 +127,16 @@ test('all invalid values are named at once, a database password never', () => {
   expect(lines).toContain('LONGHAUL_AGENT_SLOTS: expected 1 to 1000, found "0"');
   expect(lines).toContain('LONGHAUL_AGENT_STALL_TIMEOUT: expected a whole number of seconds, found "10m"');
   expect(lines).toContain('LONGHAUL_AGENT_TOOL_TIMEOUT: expected 1 to 1000000 seconds, found "0"');
+  expect(lines).toContain(
+    'DEFAULT_MODEL: expected PROVIDER/MODEL such as local/qwen3 or anthropic/claude-sonnet-4-5, found "bogus"',
+  );
   expect(message).not.toContain('secret');
+});
+
+test('how long a Temporal that is not the embedded one keeps histories is known only if it is set', () => {
+  const TEMPORAL_ADDRESS = 'temporal.example:7233';
+  const TEMPORAL_CONFIG_FILE = '/dev/null';
+  const read = (more: NodeJS.ProcessEnv): unknown =>
+    readSettings({ TEMPORAL_ADDRESS, TEMPORAL_CONFIG_FILE, ...more }).historyRetentionDays;
+  expect([read({}), read({ LONGHAUL_HISTORY_RETENTION: '7' })]).toEqual([undefined, 7]);
 });
