@@ -200,7 +200,7 @@ test('lists are newest first, by state, with links to the Web UI; a diff exists 
 test('an ended task says until when Temporal keeps its history, and links to it until then', async () => {
   const ended = async (at: string): Promise<object> => {
     const { taskId } = await submitHere();
-    await sql`UPDATE tasks SET state = 'completed', ended_at = ${at} WHERE id = ${taskId}`;
+    await sql`UPDATE tasks SET state = 'completed', ended_at = ${at}::text::timestamptz WHERE id = ${taskId}`;
     return describeTask({ sql, temporalUiUrl: 'http://ui/', historyRetentionDays: 7 }, taskId);
   };
   const linked = expect.stringContaining('/workflows/') as string;
