@@ -2,7 +2,7 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseModelId, readModelSettings } from '../../agents/native/providers.ts';
-import { type AgentInfo, describeAgents, type SearchPaths, surveyAgents } from '../agents.ts';
+import { type AgentInfo, describeAgents, surveyAgents } from '../agents.ts';
 import type { Sql } from '../../store/sql.ts';
 import { type Check, ok, warning } from './check.ts';
 
@@ -11,22 +11,30 @@ const HOW_TO_INSTALL =
   'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
 export interface AgentPlaces {
-  readonly paths: SearchPaths;
-  /** In which agents start: the worker's; without one this shell's. */
-  readonly env: NodeJS.ProcessEnv;
+  /** In which agents start; undefined: no worker runs. */
+  readonly worker: NodeJS.ProcessEnv | undefined;
+  readonly shell: NodeJS.ProcessEnv;
 }
 
 /** Without a database: the installed agents. */
-export async function checkAgents(sql: Sql | undefined, { paths, env }: AgentPlaces): Promise<Check[]> {
+export async function checkAgents(sql: Sql | undefined, { worker, shell }: AgentPlaces): Promise<Check[]> {
+  const paths = { worker: worker?.['PATH'], shell: shell['PATH'] };
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
   const shown = await Promise.all(found.map(async (agent) => ok(`agent ${agent.name}`, await foundText(agent))));
-  const native = checkNative(env);
+  const native = checkNativeOf({ worker, shell });
   const isNone = found.length === 0 && native.length === 0;
   const none = isNone
     ? [warning('agents', 'only the demo agent is installed, and it has no model', HOW_TO_INSTALL)]
     : [];
   return [...shown, ...native, ...none, ...agents.flatMap(troubleWith)];
+}
+
+function checkNativeOf({ worker, shell }: AgentPlaces): Check[] {
+  const found = checkNative(worker ?? shell);
+  if (found.length > 0 || checkNative(shell).length === 0) return found;
+  const advice = '`longhaul down && longhaul up -d` here takes this shell’s variables.';
+  return [warning('agent native', 'this shell configures a model or provider, the running worker has none', advice)];
 }
 
 /** The native agent needs a provider: with one, a task may name a model, and DEFAULT_MODEL is that of a task that names none. */

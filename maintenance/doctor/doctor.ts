@@ -71,9 +71,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
       ...checkDatabaseOfShell(settings, status),
       ...answers,
       ...checkEnvironment(worker, env),
-      ...(await guarded('agents', () =>
-        checkAgents(usable?.sql, { paths: { worker: worker?.['PATH'], shell: env['PATH'] }, env: worker ?? env }),
-      )),
+      ...(await guarded('agents', () => checkAgents(usable?.sql, { worker, shell: env }))),
       ...(usable ? await guarded('tasks', async () => checkTasks(await findWaitingTasks(usable.sql))) : []),
       ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
       ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),

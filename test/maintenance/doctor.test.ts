@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { checkAgents } from '../../maintenance/doctor/agents.ts';
 import type { Check } from '../../maintenance/doctor/check.ts';
 import { examine } from '../../maintenance/doctor/doctor.ts';
 import { checkPeople } from '../../maintenance/doctor/people.ts';
@@ -266,6 +267,16 @@ test.each([
   const checks = await examine(envOf({ PATH: path.join(home, 'empty'), ...more }));
   expect(named(checks, 'agent native')).toMatchObject({ level, detail });
   expect(JSON.stringify(checks)).not.toMatch(/only the demo|secret/);
+});
+
+test('a model that only this shell configures is named as such', async () => {
+  const [PATH, worker] = [path.join(home, 'empty'), { PATH: path.join(home, 'empty') }];
+  const checks = await checkAgents(undefined, { worker, shell: { PATH, DEFAULT_MODEL: 'local/m' } });
+  expect(named(checks, 'agent native')).toMatchObject({
+    level: 'warning',
+    detail: 'this shell configures a model or provider, the running worker has none',
+  });
+  expect(named(checks, 'agents')).toBeUndefined();
 });
 
 test('variables of the native agent that differ from those of the worker are named', () => {
