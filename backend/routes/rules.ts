@@ -88,7 +88,7 @@ export function ruleRoutes(api: Api, { longhaul }: RouteDeps): void {
     description: 'Responds with the rule that was removed.',
     tags,
     params: idParams,
-    response: { 200: rule, ...problems('missing') },
+    response: { 200: rule, ...problems('missing', 'body') },
   };
   api.delete('/rules/:id', { schema: remove }, async ({ params }) =>
     bodyOf(await removeRule(longhaul, params.id as RuleId)),
