@@ -124,6 +124,12 @@ export class Screen {
     return lines.slice(-count).map(({ text }) => text);
   }
 
+  /** What a person sees now. */
+  visibleLines(): string[] {
+    const { active } = this.#terminal.buffer;
+    return this.#lines(active, { from: active.baseY, to: active.length }).map(({ text }) => text);
+  }
+
   /** The cursor's row, counted from the first of the log; equal numbers mean that no line was begun between. */
   get cursorRow(): number {
     return cursorRow(this.#terminal.buffer.active);
@@ -194,7 +200,7 @@ export class Screen {
   }
 
   #noteAlternate(isErased: boolean): void {
-    if (isErased) this.#erased = withoutBlankEnds(this.#shown());
+    if (isErased) this.#erased = withoutBlankEnds(this.visibleLines());
     this.#top = this.#terminal.buffer.active.getLine(0)?.translateToString(true).trimEnd() ?? '';
     this.#feeds = 0;
   }
@@ -207,19 +213,13 @@ export class Screen {
 
   #leaveAlternate(): void {
     const { cursorX, cursorY } = this.#terminal.buffer.active;
-    const shown = this.#shown();
+    const shown = this.visibleLines();
     // vim leaves with a line feed at the bottom.
     const isFed = this.#feeds === 1 && cursorX === 0 && cursorY === this.#terminal.rows - 1 && shown.at(-1) === '';
     const state = withoutBlankEnds(isFed ? [this.#top, ...shown] : shown);
     const last = state.length > 0 ? state : this.#erased;
     this.#erased = [];
     for (const text of last) this.#emit(text);
-  }
-
-  /** The alternate screen's lines. */
-  #shown(): string[] {
-    const { active } = this.#terminal.buffer;
-    return this.#lines(active, { from: 0, to: active.length }).map(({ text }) => text);
   }
 
   #settleScrolledOut(): void {

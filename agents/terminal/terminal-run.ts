@@ -14,6 +14,7 @@ import { lastOutput } from './last-output.ts';
 import type { Question } from './profiles/profile.ts';
 import { TERM, type Recording } from './recording.ts';
 import { Screen, type Size } from './screen.ts';
+import { SignsOfLife } from './signs-of-life.ts';
 import { readToTheEnd } from './whole-output.ts';
 
 /** Two intervals in which a program only wrote forwards settle a line (screen.ts). */
@@ -36,8 +37,8 @@ export interface RunOptions {
   /** Aborted: the run interrupts the program, then ends it with all its descendants. */
   readonly signal: AbortSignal;
   readonly onText: (text: string) => void;
-  /** Called after each output, with or without text. */
-  readonly onActivity: () => void;
+  /** Called while the screen shows progress that is no text of the message yet (signs-of-life.ts). */
+  readonly onProgress: () => void;
   readonly ask: AskPermission;
 }
 
@@ -60,6 +61,9 @@ export class TerminalRun {
   readonly #exited: Promise<{ exitCode: number; signal?: number }>;
   #emitted = '';
   #isPaused = false;
+  /** Since the previous look. */
+  #hasOutput = false;
+  readonly #signs = new SignsOfLife();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -89,7 +93,7 @@ export class TerminalRun {
     const leader = identify(this.#pty.pid);
     const family = leader && new Family(leader);
     family?.follow(FAMILY_MS);
-    const timer = setInterval(() => this.#screen.settleQuiet(), SETTLE_MS);
+    const timer = setInterval(() => this.#look(), SETTLE_MS);
     const ending = onceAborted(signal, () => this.#end(leader, family));
     try {
       const { exitCode, signal: endedBy } = await this.#exited;
@@ -109,9 +113,15 @@ export class TerminalRun {
     }
   }
 
+  #look(): void {
+    this.#screen.settleQuiet();
+    if (this.#hasOutput && this.#signs.in(this.#screen.visibleLines())) this.#options.onProgress();
+    this.#hasOutput = false;
+  }
+
   #read(bytes: Buffer): void {
     this.#show(this.#decoder.decode(bytes, { stream: true }));
-    this.#options.onActivity();
+    this.#hasOutput = true;
     this.#asker.lookSoon();
     if (this.#screen.pending < PENDING_CHARS || this.#isPaused) return;
     void this.#pause();

@@ -1,6 +1,6 @@
 /** One turn of the terminal adapter: it runs the profile's program once and interprets its end. */
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RequestError, type AgentContext, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
@@ -77,6 +77,8 @@ class ProgramTurn implements TerminalTurn {
       if (!(error instanceof WithoutConversation)) throw error;
       // The agent no longer has its conversation. The prompt contains what the agent must know.
       delete this.#start.session.conversation;
+      // The words of the first program and those of the second are lines of their own.
+      this.#updates.text('\n');
       return this.#runOnce();
     });
     const isCancelled = this.#abort.signal.aborted;
@@ -88,6 +90,7 @@ class ProgramTurn implements TerminalTurn {
   /** The stop reason for the program's end. Throws if the program failed. */
   #meaning(end: RunEnd): PromptResponse['stopReason'] {
     const { profile } = this.#start;
+    if (end.signal === 0 && end.exitCode === 0 && profile.fails?.test(end.lastOutput)) throw failureOf(end, false);
     const meaning = end.exitCode === 0 && end.signal === 0 ? 'completed' : profile.exits?.[end.exitCode];
     if (end.signal === 0 && meaning === 'completed') return 'end_turn';
     if (end.signal === 0 && meaning === 'turn_limit') return 'max_turn_requests';
@@ -101,6 +104,7 @@ class ProgramTurn implements TerminalTurn {
     const list = profile.arguments(args);
     refuseLongArguments(list);
     this.#begin(args);
+    const made = madeNow(session.cwd, profile.leaves);
     const recording = new Recording(recordingsOf(launch, env), SIZE, launch.agent);
     this.#run = new TerminalRun({
       file: launch.file,
@@ -113,10 +117,10 @@ class ProgramTurn implements TerminalTurn {
       recording,
       signal: this.#abort.signal,
       onText: (text) => this.#say(text),
-      onActivity: () => this.#updates.alive(),
+      onProgress: () => this.#updates.alive(),
       ask: (question) => this.#ask(question),
     });
-    const end = await this.#run.result;
+    const end = await this.#run.result.finally(() => made.remove());
     const isLost = args.conversation?.begun === true && end.exitCode !== 0 && profile.resume?.lost.test(end.lastOutput);
     if (isLost && !this.#abort.signal.aborted) throw new WithoutConversation();
     return end;
@@ -182,6 +186,16 @@ function recordingsOf({ recordings }: TerminalLaunch, env: NodeJS.ProcessEnv): s
 function environment(env: NodeJS.ProcessEnv): Record<string, string> {
   const own = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return { ...Object.fromEntries(own), COLORTERM: 'truecolor', PAGER: 'cat', GIT_PAGER: 'cat' };
+}
+
+/** Of these names those that do not exist now: the program makes them. */
+function madeNow(cwd: string, names: readonly string[] = []): { remove(): void } {
+  const made = names.map((name) => join(cwd, name)).filter((path) => !existsSync(path));
+  return {
+    remove() {
+      for (const path of made) rmSync(path, { recursive: true, force: true });
+    },
+  };
 }
 
 function refuseLongArguments(list: readonly string[]): void {

@@ -5,7 +5,7 @@ import type { AnswerOption } from './profiles/profile.ts';
 
 /** Limit of the text of one turn. A message keeps far less, and the recording has the rest. */
 const KEPT_CHARS = 2_000_000;
-/** How often the client is notified of output without text: a program that only redraws a line is active, too. */
+/** How often the client is notified of progress without text, as in a line that is redrawn. */
 const ALIVE_MS = 5_000;
 
 export class Updates {

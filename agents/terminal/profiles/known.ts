@@ -1,9 +1,11 @@
 /**
  * The command-line agents that the terminal adapter knows. opencode 1.18.33, codex 0.166.0 and gemini-cli 0.61.0 are run in a terminal by
- * `npm run test:agents` (test/real-agents/terminal.test.ts); the others follow their documentation and were not run.
+ * `npm run test:agents` (test/real-agents/terminal.test.ts). Claude Code 2.1.197, qwen-code 0.15.10 and aider 0.86.2 were run by hand against
+ * fake servers; goose follows its documentation.
  *
  * A prompt that begins with a dash must not become an option: it follows `--`, is a part of `--option=prompt`, or is in a file.
  */
+import { dirname, join } from 'node:path';
 import { option, type Choice, type TerminalProfile } from './profile.ts';
 import { AIDER, GOOSE, YES_NO } from './questions.ts';
 
@@ -87,8 +89,8 @@ const claude: TerminalProfile = {
   ],
   models: choice(['sonnet', 'opus', 'haiku'], { any: true }),
   // It cannot ask here: in its own default it would refuse each edit.
-  modes: choice(['default', 'acceptEdits', 'plan', 'bypassPermissions'], { default: 'acceptEdits' }),
-  thinking: choice(['low', 'medium', 'high', 'max']),
+  modes: choice(['default', 'acceptEdits', 'plan', 'auto', 'dontAsk', 'bypassPermissions'], { default: 'acceptEdits' }),
+  thinking: choice(['low', 'medium', 'high', 'xhigh', 'max']),
   exits: { 130: 'cancelled' },
   resume: { id: 'ours', lost: /no conversation found/i },
 };
@@ -96,18 +98,29 @@ const claude: TerminalProfile = {
 const qwen: TerminalProfile = {
   name: 'qwen',
   command: 'qwen',
-  arguments: ({ prompt, model, mode }) => [
+  arguments: ({ prompt, model, mode, conversation }) => [
     ...option('--model', model),
     ...option('--approval-mode', mode),
+    ...option(conversation?.begun ? '--resume' : '--session-id', conversation?.id),
     `--prompt=${prompt}`,
   ],
   models: ANY,
+  // It cannot ask here. Only `yolo` has the tool that runs commands.
   modes: choice(['plan', 'default', 'auto-edit', 'yolo'], { default: 'auto-edit' }),
   exits: { 41: 'needs_login', 53: 'turn_limit', 130: 'cancelled' },
+  resume: { id: 'ours', lost: /no saved session found/i },
   envKeys: ['QWEN_*', 'OPENAI_*', 'DASHSCOPE_*', 'GEMINI_*'],
   installHint: 'Install it with: npm install -g @qwen-code/qwen-code',
   loginHint: 'Run `qwen` once and log in, or set OPENAI_API_KEY.',
 };
+
+/** By default these are in the working directory, and would be a part of the change. */
+const historyFiles = (folder: string): string[] => [
+  '--chat-history-file',
+  join(folder, 'chat.md'),
+  '--input-history-file',
+  join(folder, 'input'),
+];
 
 const aider: TerminalProfile = {
   name: 'aider',
@@ -118,8 +131,12 @@ const aider: TerminalProfile = {
     '--no-check-update',
     '--no-show-release-notes',
     '--no-analytics',
+    // Otherwise it asks for a model that it does not know whether to open a page of its documentation.
+    '--no-show-model-warnings',
+    ...historyFiles(dirname(promptFile())),
     ...option('--model', model),
-    ...option('--chat-mode', mode),
+    // Its default is the mode `code`, which the option does not accept.
+    ...option('--chat-mode', mode === 'code' ? undefined : mode),
     ...option('--reasoning-effort', thinking),
     '--message-file',
     promptFile(),
@@ -128,6 +145,10 @@ const aider: TerminalProfile = {
   modes: choice(['code', 'architect', 'ask']),
   thinking: choice(['low', 'medium', 'high']),
   questions: [...AIDER, ...YES_NO],
+  // Its index of the repository; no option moves it.
+  leaves: ['.aider.tags.cache.v4'],
+  // It exits with code 0 after a request to the provider that failed.
+  fails: /litellm\.\w+(?:Error|Exception)\b[^\n]*(?:\n[^\n]*){0,3}$/,
   envKeys: ['AIDER_*', 'OPENAI_*', 'ANTHROPIC_*', 'GEMINI_*', 'OPENROUTER_*', 'DEEPSEEK_*', 'OLLAMA_*'],
   installHint: 'Install it with: python -m pip install aider-install && aider-install',
   loginHint: "Set the provider's key (OPENAI_API_KEY, ANTHROPIC_API_KEY, …).",

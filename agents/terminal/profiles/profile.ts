@@ -75,8 +75,12 @@ export interface TerminalProfile {
   readonly thinking?: Choice;
   /** Meanings of exit codes beside 0, which is `completed`. Any other code is a failure. */
   readonly exits?: Readonly<Record<number, ExitMeaning>>;
+  /** Matches the last output of a turn that failed although the exit code is 0. */
+  readonly fails?: RegExp;
   readonly questions?: readonly Question[];
   readonly resume?: Resume;
+  /** Files and folders of its own that it makes in the working directory. The adapter removes them after a turn that made them. */
+  readonly leaves?: readonly string[];
   /** Typed to ask the program to stop. Default: Ctrl-C. */
   readonly interrupt?: string;
   readonly envKeys?: readonly string[];

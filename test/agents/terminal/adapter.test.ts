@@ -1,9 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { TurnEnd } from '../../../agents/driver.ts';
 import { decide } from '../../../agents/permission-policy.ts';
-import { makeLab, type Lab } from '../lab.ts';
+import { makeLab, PATIENT, type Lab } from '../lab.ts';
 import { inTerminal, recordingsOf } from './programs.ts';
 
 interface Ran {
@@ -150,6 +150,29 @@ describe('the end of a program', () => {
       kind: 'failed',
       message: expect.stringContaining('found 200000') as string,
     });
+  });
+});
+
+describe('the stall clock', () => {
+  const stalled = async (code: string, stallMs: number): Promise<unknown> => {
+    const lab = makeLab();
+    const agent = await lab.open(inTerminal(lab, code), { timeouts: { ...PATIENT, stallMs, toolMs: stallMs } });
+    return (await agent.newSession({})).prompt('x').catch((error: unknown) => error);
+  };
+
+  test('a spinner is no sign of life', async () => {
+    const code = `let at = 0; setInterval(() => process.stdout.write('\\rThinking ' + '|/-+'[(at += 1) % 4]), 50)`;
+    expect(await stalled(code, 4_000)).toMatchObject({ code: 'agent_stalled' });
+  });
+
+  test('a line that is redrawn with other words is one', async () => {
+    const code = `
+      let at = 0;
+      setInterval(() => {
+        process.stdout.write('\\rstep ' + String.fromCharCode(97 + at));
+        if ((at += 1) === 16) process.exit(0);
+      }, 1000);`;
+    expect(await stalled(code, 12_000)).toEqual({ kind: 'completed' });
   });
 });
 
@@ -321,6 +344,18 @@ test('a mode that the profile does not have is refused; the message lists the kn
     code: 'option_not_available',
     message: expect.stringContaining('workspace-write') as string,
   });
+});
+
+test('what aider makes for itself in the working directory is removed, and its failure with exit code 0 is one', async () => {
+  const lab = makeLab();
+  const code = `
+    const { mkdirSync, writeFileSync } = require('node:fs');
+    mkdirSync('.aider.tags.cache.v4'); writeFileSync('.aider.tags.cache.v4/cache.db', ''); writeFileSync('kept.txt', '');
+    console.log('litellm.AuthenticationError: the key is invalid');
+    console.log('The API provider is not able to authenticate you.');`;
+  const agent = await lab.open(inTerminal(lab, code, 'aider'));
+  expect(await (await agent.newSession({})).prompt('x')).toMatchObject({ kind: 'failed', code: 'agent_needs_login' });
+  expect(readdirSync(lab.cwd)).toEqual(['kept.txt']);
 });
 
 test('a prompt file contains the complete prompt and is removed', async () => {

@@ -138,7 +138,7 @@ async function record(name: string, { command, prepare, play, stopAfterMs }: Sce
         chars += text.length;
         if (stopAfterMs !== undefined && chars > 5_000_000) stop.abort();
       },
-      onActivity: () => {},
+      onProgress: () => {},
       ask: () => Promise.resolve(undefined),
     });
     await play?.(run);
