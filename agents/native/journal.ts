@@ -30,14 +30,21 @@ const NEWLINE = 0x0a;
 export class Journal {
   readonly id: string;
   readonly cwd: string;
+  /** Beside the journal: the content of a file that a tool writes. A kill leaves it there, and the next edit replaces it. */
+  readonly draft: string;
   readonly #fd: number;
   readonly #records: JournalRecord[];
 
-  private constructor(fd: number, records: JournalRecord[], { id, cwd }: { id: string; cwd: string }) {
+  private constructor(
+    fd: number,
+    records: JournalRecord[],
+    { folder, id, cwd }: { folder: string; id: string; cwd: string },
+  ) {
     this.#fd = fd;
     this.#records = records;
     this.id = id;
     this.cwd = cwd;
+    this.draft = join(folder, `${id}.draft`);
   }
 
   get records(): readonly JournalRecord[] {
@@ -47,7 +54,7 @@ export class Journal {
   static create(folder: string, cwd: string): Journal {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const id = randomUUID();
-    const journal = new Journal(openSync(fileOf(folder, id), 'ax', 0o600), [], { id, cwd });
+    const journal = new Journal(openSync(fileOf(folder, id), 'ax', 0o600), [], { folder, id, cwd });
     journal.append({ type: 'session', version: 1, id, cwd, at: new Date().toISOString() });
     syncFolder(folder);
     return journal;
@@ -69,7 +76,7 @@ export class Journal {
     if (first?.type !== 'session' || first.cwd !== cwd) return undefined;
     const fd = openSync(file, 'a');
     if (length < fstatSync(fd).size) ftruncateSync(fd, length);
-    return new Journal(fd, records, { id, cwd });
+    return new Journal(fd, records, { folder, id, cwd });
   }
 
   /** Returns after the record is on disk. */
@@ -129,7 +136,7 @@ function syncFolder(folder: string): void {
 /** Removes sessions that were not written to for 30 days. */
 export function removeOldJournals(folder: string, now: number = Date.now()): void {
   for (const name of readdirSync(folder)) {
-    if (!name.endsWith('.jsonl')) continue;
+    if (!/\.(jsonl|draft)$/.test(name)) continue;
     const file = join(folder, name);
     const { mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? { mtimeMs: now };
     if (now - mtimeMs > KEPT_MS) rmSync(file, { force: true });

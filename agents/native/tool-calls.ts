@@ -50,6 +50,7 @@ export async function executeCall(context: CallContext, { call, begun }: OpenCal
   const output = context.show.outputOf(call.id);
   const at: ToolContext = {
     cwd: session.journal.cwd,
+    draft: session.journal.draft,
     env: session.environment.env,
     signal,
     onOutput: (text) => output.show(text),

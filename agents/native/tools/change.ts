@@ -35,7 +35,7 @@ function fileTool<Input>(
     async run(input, context) {
       const { path, before, after } = change(input, context);
       if (before === after) return { ok: true, text: 'The file has this content already.' };
-      replaceFile(path, after);
+      replaceFile(path, after, context.draft);
       return { ok: true, text: `${relative(context.cwd, path)} is written.` };
     },
   };

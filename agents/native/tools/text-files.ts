@@ -8,6 +8,7 @@ import {
   openSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
@@ -44,23 +45,39 @@ export function fileHash(path: string): string | null {
   }
 }
 
-/** The draft is beside the file, so that it can be renamed. A kill may leave it; the session's next start removes it. */
+/** The draft of a file whose session's draft is on another file system. A kill may leave it; the session's next start removes it. */
 export const draftOf = (path: string): string =>
   join(dirname(path), `.${basename(path).slice(0, 200)}.longhaul-native`);
 
-/** Readers see the old content or the new one, never a part of it. The file's mode stays. */
-export function replaceFile(path: string, text: string): void {
+/**
+ * Readers see the old content or the new one, never a part of it. The file's mode stays. `draft` is written first and then
+ * renamed. It is outside of the working directory, so that a kill leaves nothing in the change.
+ */
+export function replaceFile(path: string, text: string, draft: string): void {
   mkdirSync(dirname(path), { recursive: true });
-  const draft = draftOf(path);
-  const mode = statSync(path, { throwIfNoEntry: false })?.mode;
-  const fd = openSync(draft, 'w');
   try {
-    const bytes = Buffer.from(text);
-    for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
+    writeAndRename(path, text, draft);
+  } catch (error) {
+    if (!isErrno(error, 'EXDEV')) throw error;
+    writeAndRename(path, text, draftOf(path));
   }
-  if (mode !== undefined) chmodSync(draft, mode & 0o7777);
-  renameSync(draft, path);
+}
+
+function writeAndRename(path: string, text: string, draft: string): void {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode;
+  try {
+    const fd = openSync(draft, 'w');
+    try {
+      const bytes = Buffer.from(text);
+      for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    if (mode !== undefined) chmodSync(draft, mode & 0o7777);
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true }); // no space is left, for example
+    throw error;
+  }
 }

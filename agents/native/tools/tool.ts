@@ -5,6 +5,8 @@ import type { z } from 'zod';
 export interface ToolContext {
   /** Real path of the working directory. */
   readonly cwd: string;
+  /** Where a file's new content is written before it is renamed: outside of the working directory. */
+  readonly draft: string;
   /** The agent's own environment. Programs that a tool starts get it without the keys of providers. */
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;

@@ -16,6 +16,7 @@ interface InSession {
 export interface NativeLab extends Lab {
   readonly model: ModelServer;
   readonly sessionsFolder: string;
+  readonly launch: AgentLaunch;
   begin(choices?: SessionChoices, options?: Partial<OpenAgent>, env?: NodeJS.ProcessEnv): Promise<InSession>;
   resume(id: AgentSessionId, options?: Partial<OpenAgent>): Promise<InSession>;
   /** Titles, kinds and ends of the tool calls, in order. */
@@ -51,6 +52,7 @@ export async function nativeLab(
     ...lab,
     model,
     sessionsFolder,
+    launch: launchWith(env),
     async begin(choices = {}, options = {}, variables = {}) {
       const all = { ...env, ...variables };
       const agent = await lab.open(launchWith(all), { env: all, ...options });

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { RunningAgent } from '../../../agents/driver.ts';
@@ -67,6 +67,29 @@ test('killed between two edits and again in mid-stream: each edit is made once, 
     ['user', 'assistant', 'tool'],
   ]);
   expect(lab.model.requests[2]?.messages[1]?.reasoning).toEqual([thoughtOf('m', 'two')]);
+});
+
+test('killed when the content of a file is written and its name is not: the working directory has nothing of it, and the edit is made once', async () => {
+  const lab = await nativeLab(inOrder({ calls: [write('sub/one.txt', 'one\n')] }, { say: 'Written.' }));
+  const killer = join(lab.home, 'killer.cjs');
+  const code = `
+    const fs = require('node:fs');
+    const rename = fs.renameSync;
+    fs.renameSync = (from, to) => (to.endsWith('one.txt') ? process.kill(process.pid, 'SIGKILL') : rename(from, to));
+    require('node:module').syncBuiltinESMExports();`;
+  writeFileSync(killer, code);
+  const launch = { ...lab.launch, env: { ...lab.launch.env, NODE_OPTIONS: `--require ${killer}` } };
+  const env = { ...process.env, ...lab.model.env('chat'), HOME: lab.home, XDG_STATE_HOME: undefined };
+  const agent = await lab.open(launch, { env });
+  const session = await agent.newSession({});
+  await expect(session.prompt(TASK)).rejects.toMatchObject({ code: 'agent_crashed' });
+  expect(readdirSync(lab.cwd, { recursive: true })).toEqual(['sub']);
+
+  const second = await lab.resume(session.id);
+  expect(await second.session.prompt(resumePrompt(TASK))).toMatchObject({ kind: 'completed' });
+  expect(new Set<unknown>(readdirSync(lab.cwd, { recursive: true }))).toEqual(new Set(['sub', 'sub/one.txt']));
+  expect(readFileSync(join(lab.cwd, 'sub', 'one.txt'), 'utf8')).toBe('one\n');
+  expect(lab.model.requests).toHaveLength(2);
 });
 
 test('a command that ran when its agent was killed is not started again', async () => {
