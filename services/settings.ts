@@ -57,6 +57,8 @@ export interface Settings {
    * supervisor sets it for the backend, which reaches the embedded one by its address.
    */
   readonly historyRetentionDays?: number;
+  /** What `longhaul gc` leaves of terminal recordings in the home: by age, and by size together. */
+  readonly recordings: { readonly days: number; readonly bytes: number };
 }
 
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
@@ -148,6 +150,17 @@ const environment = z.object({
     .transform(Number)
     .refine((days) => days >= 1 && days <= 3_650, 'expected 1 to 3650 days')
     .optional(),
+  LONGHAUL_RECORDINGS_DAYS: z
+    .string()
+    .regex(/^\d{1,4}$/, 'expected a whole number of days')
+    .transform(Number)
+    .refine((days) => days >= 1 && days <= 3_650, 'expected 1 to 3650 days')
+    .optional(),
+  LONGHAUL_RECORDINGS_MB: z
+    .string()
+    .regex(/^\d{1,7}$/, 'expected a whole number of MB')
+    .transform(Number)
+    .optional(),
 });
 
 function isDatabaseUrl(text: string): boolean {
@@ -194,6 +207,10 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     temporalUi: value.LONGHAUL_TEMPORAL_UI !== 'off',
     ...(value.LONGHAUL_TEMPORAL_UI_URL === undefined ? {} : { temporalUiUrl: value.LONGHAUL_TEMPORAL_UI_URL }),
     ...historyRetention(value.TEMPORAL_ADDRESS, value.LONGHAUL_HISTORY_RETENTION),
+    recordings: {
+      days: value.LONGHAUL_RECORDINGS_DAYS ?? 7,
+      bytes: (value.LONGHAUL_RECORDINGS_MB ?? 1024) * 1024 * 1024,
+    },
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
     ...(value.LONGHAUL_TOKEN_FILE === undefined ? {} : { tokenFile: value.LONGHAUL_TOKEN_FILE }),
   };

@@ -33,3 +33,10 @@ export async function findRecording(db: Db, taskId: TaskId, number?: number): Pr
      WHERE n.number = coalesce(${number ?? null}::int, n.count)`;
   return row && { count: row.count, castGzip: row.cast_gzip };
 }
+
+/** How many recordings there are and how many bytes they take. Reads their lengths only. */
+export async function recordingsSize(db: Db): Promise<{ count: number; bytes: number }> {
+  const [row] = await db<{ count: number; bytes: number }[]>`
+    SELECT count(*)::int AS count, coalesce(sum(octet_length(cast_gzip)), 0)::float8 AS bytes FROM recordings`;
+  return row ?? { count: 0, bytes: 0 };
+}

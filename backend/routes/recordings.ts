@@ -1,9 +1,18 @@
-/** Recordings of tasks' terminals. */
+/** The output of the terminals of tasks. */
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import { z } from 'zod';
 import { getRecording } from '../../client/recordings.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { idParams, problems, query } from '../schemas.ts';
+
+const compress = promisify(gzip);
+/** An encoding of weight 0 is one that the client refuses. */
+function acceptsGzip(accepted: string | string[] = ''): boolean {
+  const encodings = String(accepted).toLowerCase().split(',');
+  return encodings.some((one) => /^\s*gzip\s*(?:;|$)/.test(one) && !/;\s*q=0(?:\.0*)?\s*$/.test(one));
+}
 
 const ASCIICAST = 'application/x-asciicast';
 const number = z.coerce.number().int().min(1).max(10_000).optional();
@@ -20,8 +29,11 @@ export function recordingRoutes(api: Api, { longhaul }: RouteDeps): void {
       ...problems('missing'),
     },
   };
-  api.get('/tasks/:id/recording', { schema: show }, async ({ params, query: wanted }, reply) => {
+  api.get('/tasks/:id/recording', { schema: show }, async ({ params, query: wanted, headers }, reply) => {
     const { count, cast } = await getRecording(longhaul, params.id as TaskId, wanted.number);
-    return reply.type(ASCIICAST).header('x-recordings', String(count)).send(cast);
+    reply.type(ASCIICAST).header('x-recordings', String(count)).header('vary', 'accept-encoding');
+    if (!acceptsGzip(headers['accept-encoding'])) return reply.send(cast);
+    // Compressed anew, because the stored one may end in the middle.
+    return reply.header('content-encoding', 'gzip').send((await compress(cast)) as Buffer & string); // bytes pass the serializer unchanged
   });
 }

@@ -11,6 +11,7 @@ import { checkAgents } from './agents.ts';
 import { type Check, ok, problem, textOf, warning } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
 import { checkPeople, readMachine } from './people.ts';
+import { checkRecordings } from './recordings.ts';
 import { checkRuns } from './runs.ts';
 import {
   checkAnswers,
@@ -74,6 +75,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
       ...(await guarded('agents', () => checkAgents(usable?.sql, { worker, shell: env }))),
       ...(usable ? await guarded('tasks', async () => checkTasks(await findWaitingTasks(usable.sql))) : []),
       ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
+      ...(await guarded('recordings', async () => [await checkRecordings(settings, usable?.sql)])),
       ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),
     ];
   } finally {

@@ -13,6 +13,7 @@ import path from 'node:path';
 import { leftFiles } from './files.ts';
 import type { GcOptions, Leftover } from './leftover.ts';
 import { leftProcesses } from './processes.ts';
+import { leftRecordings } from './recordings.ts';
 import { leftRefs } from './refs.ts';
 import type { TaskKnowledge } from './task-states.ts';
 import { leftEntries, leftWorktrees, placesOf, repositoriesOf } from './worktrees.ts';
@@ -30,7 +31,8 @@ export async function findLeftovers(
   options: GcOptions,
 ): Promise<FoundLeftovers> {
   const files = await leftFiles(homePaths(settings.home), settings.cacheDir);
-  const services = 'worktrees, refs and processes: their tasks are known only while the services run (longhaul up -d)';
+  const services =
+    'worktrees, refs, recordings and processes: their tasks are known only while the services run (longhaul up -d)';
   if (!knowledge) return { leftovers: files, skipped: [services] };
   const places = await placesOf(settings.home);
   const skipped: string[] = [];
@@ -44,6 +46,7 @@ export async function findLeftovers(
   };
   const processes = await attempt('processes', () => leftProcesses(settings.home, knowledge));
   const worktrees = await attempt('worktrees', () => leftWorktrees(places, knowledge, options));
+  const recordings = await attempt('recordings', () => leftRecordings(settings, knowledge));
   const { sql } = knowledge;
   const inRepositories = await attempt('repositories', async () => {
     const repositories = await repositoriesOf(places, await projectPaths(sql));
@@ -51,7 +54,7 @@ export async function findLeftovers(
     return [...entries, ...(await leftRefs(places, { sql, repositories }, options))];
   });
   // Processes first: one of them may still write into a worktree that is removed next.
-  return { leftovers: [...processes, ...worktrees, ...inRepositories, ...files], skipped };
+  return { leftovers: [...processes, ...worktrees, ...inRepositories, ...recordings, ...files], skipped };
 }
 
 /** Printed by `longhaul gc --json`. */

@@ -224,6 +224,36 @@ test('incomplete and long unused files are removed, without any service', async 
   expect(await Promise.all(used.map(isThere))).toEqual(used.map(() => true));
 });
 
+test('recordings of terminals: of an unknown task, by age and by size together, never of a task at work', async () => {
+  const gate = lab.gate();
+  const live = await lab.submit({ input: `run cat ${gate.path}` });
+  await lab.untilFrame(live, 'the agent waits', isWaiting);
+  const recording = async (taskId: string, ageMs: number, bytes = 1): Promise<string> => {
+    const folder = path.join(lab.home, 'recordings', taskId);
+    const file = path.join(folder, '1-1.cast.gz');
+    await mkdir(folder, { recursive: true });
+    await writeFile(file, Buffer.alloc(bytes));
+    const then = new Date(Date.now() - ageMs);
+    for (const one of [file, folder]) await utimes(one, then, then);
+    return folder;
+  };
+  const MB = 1024 * 1024;
+  const ended = await Promise.all(['failed', 'failed', 'failed'].map(endedTask));
+  const left = [
+    await recording(randomUUID(), 0),
+    await recording(ended[0] ?? '', 8 * DAY_MS),
+    await recording(ended[1] ?? '', 2 * DAY_MS, MB),
+  ];
+  const stays = [await recording(live, 9 * DAY_MS), await recording(ended[2] ?? '', DAY_MS, MB)];
+  settings = { ...settings, recordings: { days: 7, bytes: MB + 1 } };
+  const gone = (await gc()).filter(({ name }) => name.includes('/recordings/'));
+  const removed = gone.map(({ outcome, name }) => `${outcome} ${path.basename(name)}`);
+  expect(new Set(removed)).toEqual(new Set(left.map((folder) => `removed ${path.basename(folder)}`)));
+  expect(await Promise.all([...left, ...stays].map(isThere))).toEqual([false, false, false, true, true]);
+  await gate.open();
+  await lab.ended(live);
+});
+
 test('one collector at a time', async () => {
   await withGcLock(lab.home, async () => {
     // From another process' point of view: the lock is a process', so this one asks as a second contender.

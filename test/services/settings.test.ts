@@ -12,6 +12,7 @@ test('an empty environment gives embedded services and folders by XDG', () => {
     agentTimeouts: { startMs: 60_000, stallMs: 600_000, toolMs: 7_200_000 },
     hostName: hostname(),
     allowedHosts: [],
+    recordings: { days: 7, bytes: 1024 * 1024 * 1024 },
     projectRoots: [],
     temporalContent: 'full',
     temporalUi: true,
@@ -43,6 +44,8 @@ test('every setting can be set, and a set listen address is fixed', () => {
     LONGHAUL_TEMPORAL_UI: 'off',
     LONGHAUL_TEMPORAL_UI_URL: 'http://ui:8233',
     LONGHAUL_HISTORY_RETENTION: '7',
+    LONGHAUL_RECORDINGS_DAYS: '3',
+    LONGHAUL_RECORDINGS_MB: '2',
   });
   expect(settings).toMatchObject({
     databaseUrl: 'postgres://u:p@db/longhaul',
@@ -59,6 +62,7 @@ test('every setting can be set, and a set listen address is fixed', () => {
     temporalUi: false,
     temporalUiUrl: 'http://ui:8233',
     historyRetentionDays: 7,
+    recordings: { days: 3, bytes: 2 * 1024 * 1024 },
   });
   expect(settings.temporal).toMatchObject({
     kind: 'server',
@@ -113,6 +117,8 @@ test('all invalid values are named at once, a database password never', () => {
     LONGHAUL_TEMPORAL_UI: 'maybe',
     LONGHAUL_HISTORY_RETENTION: '0',
     DEFAULT_MODEL: 'bogus',
+    LONGHAUL_RECORDINGS_DAYS: '0',
+    LONGHAUL_RECORDINGS_MB: '-1',
   };
   let message = '';
   try {
