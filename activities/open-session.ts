@@ -89,7 +89,7 @@ function refuse(task: TaskToOpen): void {
 }
 
 function routeOf(task: TaskToOpen): Route {
-  if (!task.agent) return { path: 'native' };
+  if (!task.agent || task.agent === NATIVE_AGENT) return { path: 'native' };
   if (!task.listed) {
     return {
       path: 'native',

@@ -14,7 +14,7 @@ import { workerEnvironment } from '../maintenance/worker-environment.ts';
 import { agentOffers, OFFER_TITLES, offerCells } from './agent-offers.ts';
 import { runCommand } from './exit.ts';
 import { type CommandContext, withLonghaul } from './longhaul.ts';
-import { columnsText } from './table.ts';
+import { type Cell, columnsText } from './table.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 
 interface JsonOption {
@@ -62,7 +62,7 @@ function print({ json }: JsonOption, value: unknown, sentence: string): void {
 
 async function pathsOf({ services }: CommandContext): Promise<SearchPaths> {
   const worker = await workerEnvironment(services.settings);
-  return { worker: worker?.['PATH'], shell: process.env['PATH'] };
+  return { worker: worker?.['PATH'], shell: process.env['PATH'], environment: worker ?? process.env };
 }
 
 async function show(context: CommandContext, { json }: JsonOption): Promise<void> {
@@ -85,6 +85,7 @@ async function show(context: CommandContext, { json }: JsonOption): Promise<void
 
 function agentsText(agents: readonly AgentInfo[], offers: ReadonlyMap<string, AgentEntry>, paint: Paint): string {
   const rows = agents.map((agent) => {
+    if (agent.talks === 'native') return nativeRow(agent, offers.get(agent.name));
     const usable = agent.listed && agent.program !== null;
     return [
       { text: harmless(agent.name), style: usable ? ('bold' as const) : ('dim' as const) },
@@ -96,6 +97,17 @@ function agentsText(agents: readonly AgentInfo[], offers: ReadonlyMap<string, Ag
   });
   const notes = agents.filter((agent) => agent.program_here !== null).map(elsewhereText);
   return [columnsText(['AGENT', 'TALKS', 'LISTED', ...OFFER_TITLES, 'PROGRAM'], rows, paint), ...notes].join('\n');
+}
+
+function nativeRow({ name, model, install_hint: hint }: AgentInfo, offer: AgentEntry | undefined): Cell[] {
+  const isConfigured = model !== null && model !== undefined;
+  return [
+    { text: name, style: isConfigured ? 'bold' : 'dim' },
+    { text: 'native' },
+    { text: 'built in', style: isConfigured ? 'green' : 'dim' },
+    ...offerCells(offer),
+    isConfigured ? { text: `model ${harmless(model)}` } : { text: `no model. ${harmless(hint ?? '')}`, style: 'dim' },
+  ];
 }
 
 function listedCell(agent: AgentInfo) {

@@ -7,7 +7,7 @@ import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
 import { ruleLine } from './rules.ts';
 import { withLonghaul } from './longhaul.ts';
-import { changeText, isStopping, leftText, STATE_STYLES, timeText } from './task-text.ts';
+import { agentOf, changeText, isStopping, leftText, STATE_STYLES, timeText } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 
@@ -41,7 +41,7 @@ function taskText(task: TaskDescription, { attempts, rules }: Known, paint: Pain
     ['waits', waitsText(task, Date.now())],
     ['error', task.error_code],
     ['summary', task.output_summary],
-    ['agent', task.agent],
+    ['agent', agentText(task)],
     ['model', task.model],
     ['mode', task.mode_id],
     ['thinking', task.thinking_option_id],
@@ -70,6 +70,13 @@ function taskText(task: TaskDescription, { attempts, rules }: Known, paint: Pain
       ? undefined
       : `longhaul watch ${shortId(task.id)}`;
   return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
+}
+
+/** Names both where the task names an agent that is not listed. */
+function agentText(task: TaskDescription): string {
+  const agent = agentOf(task);
+  const isOther = task.agent !== null && task.agent !== agent;
+  return isOther ? `${agent}, because ${task.agent} is not listed (longhaul agents)` : agent;
 }
 
 /** Null: the task has not ended, or the retention of its Temporal is not known. */

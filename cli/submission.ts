@@ -1,27 +1,31 @@
 /** The task that `run` and `submit` submit, from their words and options. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { NATIVE, onlyAgent } from '../client/agents.ts';
+import { onlyAgent } from '../client/agents.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { agentOfSession, submit, type SubmittedTask } from '../client/submit.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
+import { nativeChoice } from '../maintenance/agents.ts';
+import { workerEnvironment } from '../maintenance/worker-environment.ts';
 import type { SubmissionOptions } from './definitions/submission-options.ts';
 import type { CommandContext } from './longhaul.ts';
 import { unmarked } from './task-words.ts';
 
 /** Undefined: the native agent. */
 async function agentFor(
-  sql: CommandContext['longhaul']['sql'],
+  { longhaul: { sql }, services }: CommandContext,
   named: string | undefined,
   sessionId: string | undefined,
 ): Promise<string | undefined> {
-  if (named !== undefined) return named === NATIVE ? undefined : named;
+  if (named !== undefined) return named === NATIVE_AGENT ? undefined : named;
   if (sessionId !== undefined) return agentOfSession(sql, sessionId);
-  return onlyAgent(sql, Boolean(process.env['DEFAULT_MODEL']));
+  // By the environment of the worker, which runs the agent.
+  return onlyAgent(sql, nativeChoice((await workerEnvironment(services.settings)) ?? process.env));
 }
 
 export async function submitFrom(
-  { longhaul, services }: CommandContext,
+  context: CommandContext,
   typed: readonly string[],
   options: SubmissionOptions,
 ): Promise<SubmittedTask> {
@@ -36,10 +40,11 @@ export async function submitFrom(
   }
   // A session has its project; a path that is given is checked against it.
   const projectPath = options.project ?? (options.session === undefined ? '.' : undefined);
+  const { longhaul, services } = context;
   const { sql } = longhaul;
   // First: for a session that does not exist, a missing agent must not be reported.
   const sessionId = options.session === undefined ? undefined : await resolveId(sql, 'session', options.session);
-  const agent = await agentFor(sql, options.agent, sessionId);
+  const agent = await agentFor(context, options.agent, sessionId);
   return submit(
     { sql, projectRoots: services.settings.projectRoots },
     {

@@ -3,6 +3,7 @@ import type { TaskDescription } from '../client/tasks.ts';
 import { type Cell, type Column, tableLines } from './table.ts';
 import { harmless, type Paint, seconds, type Style } from './terminal.ts';
 import { shortId } from '../contract/ids.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -79,6 +80,10 @@ function stateText(task: TaskDescription, now: number): string {
 const mostOf = (columns: number | undefined): { most?: number } =>
   columns === undefined ? {} : { most: Math.max(10, Math.floor(columns / 2)) };
 
+/** The agent that does the task: the native one also where the task names an agent that is not listed. */
+export const agentOf = ({ agent, execution_path: path }: Pick<TaskDescription, 'agent' | 'execution_path'>): string =>
+  agent === null || path === 'native' ? NATIVE_AGENT : agent;
+
 /** No line is wider than the terminal; `columns` undefined: no line is cut. */
 export function tableText(
   tasks: readonly TaskDescription[],
@@ -97,7 +102,7 @@ export function tableText(
     { text: shortId(task.id) },
     { text: stateText(task, now), style: isKept(task) ? 'yellow' : STATE_STYLES[task.state] },
     { text: task.session_id ? shortId(task.session_id) : '-' },
-    { text: harmless(task.agent ?? '-') },
+    { text: harmless(agentOf(task)) },
     { text: harmless(task.project_name ?? '-') },
     { text: ageText(task.created_at, now) },
     { text: firstLine(task.input) },

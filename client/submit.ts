@@ -145,9 +145,9 @@ function refuseUnusedAsk({ permissionPolicy: policy, permissionTimeoutS, permiss
   );
 }
 
-/** Undefined: the native agent, as the task names none. */
+/** Undefined: the native agent, because the task names it or none. */
 async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent | undefined> {
-  if (name === undefined) return undefined;
+  if (name === undefined || name === NATIVE_AGENT) return undefined;
   const listed = await listAgents(sql);
   const agent = listed.find((candidate) => candidate.name === name);
   if (agent) return agent;

@@ -1,5 +1,7 @@
 /** The known agents: those of the catalogue, those that are installed, those that `available_agents` lists. */
 import { CATALOG, knownProfile } from '../agents/profiles/catalog.ts';
+import { configuredModel, modelText } from '../agents/native/configured-model.ts';
+import type { NativeChoice } from '../client/agents.ts';
 import { findCommand } from '../agents/process/find-command.ts';
 import { terminalProfile } from '../agents/terminal/profiles/known.ts';
 import {
@@ -13,6 +15,8 @@ import {
 } from '../store/available-agents.ts';
 import type { Db, Sql } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { requireAcp, whyNoProgram } from './agent-program.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
 import { shortId } from '../contract/ids.ts';
 
 /** Names end up in search attributes, command lines and file names. */
@@ -41,8 +45,9 @@ export async function listFoundAgents(db: Db, path: string | undefined): Promise
 /** Printed by `longhaul agents --json`. */
 export interface AgentInfo {
   readonly name: string;
-  readonly talks: 'acp' | 'terminal';
-  /** Absolute path of its program as the worker finds it. */
+  /** `native`: Longhaul's own agent over a model API, which every task can name and which is in no list. */
+  readonly talks: 'acp' | 'terminal' | 'native';
+  /** Absolute path of its program as the worker finds it; null also for the native agent. */
   readonly program: string | null;
   /** The path where this shell finds the program; absent if the worker finds it. */
   readonly program_here: string | null;
@@ -51,14 +56,18 @@ export interface AgentInfo {
   readonly listed_by: string | null;
   /** A person took it off the list. */
   readonly removed: boolean;
-  /** The package to install, for agents of the catalogue. */
+  /** What to install, of agents that the catalogue knows; what to set, of the native agent without a model. */
   readonly install_hint: string | null;
+  /** The model of the native agent, in words; null: it has none. Absent of other agents. */
+  readonly model?: string | null;
 }
 
 export interface SearchPaths {
   /** The running worker's PATH; undefined: no worker runs. */
   readonly worker: string | undefined;
   readonly shell: string | undefined;
+  /** The worker's, else the shell's: the native agent gets it, and a program that is tried. */
+  readonly environment: NodeJS.ProcessEnv;
 }
 
 export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentInfo[]> {
@@ -69,7 +78,8 @@ export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentI
 /** Those of the catalogue and the listed ones, by name. Without rows: those that are installed. */
 export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
   const names = new Set([...Object.keys(CATALOG), ...rows.map((row) => row.name)]);
-  return [...names].sort().map((name) => {
+  names.delete(NATIVE_AGENT); // a row of another program with this name is never used
+  const others = [...names].sort().map((name): AgentInfo => {
     const known = knownProfile(name);
     const row = rows.find((candidate) => candidate.name === name);
     const acp = row ? row.supports_acp === true : known?.acp !== undefined;
@@ -87,6 +97,28 @@ export function describeAgents(rows: readonly AgentRow[], removed: readonly stri
       install_hint: usual?.installHint ?? null,
     };
   });
+  return [...others, nativeAgent(paths.environment)];
+}
+
+/** The native agent in a message that lists the agents. */
+export function nativeChoice(env: NodeJS.ProcessEnv): NativeChoice {
+  const found = configuredModel(env);
+  return { isConfigured: found.isConfigured, text: found.hint ?? modelText(found) };
+}
+
+function nativeAgent(env: NodeJS.ProcessEnv): AgentInfo {
+  const found = configuredModel(env);
+  return {
+    name: NATIVE_AGENT,
+    talks: 'native',
+    program: null,
+    program_here: null,
+    listed: false,
+    listed_by: null,
+    removed: false,
+    install_hint: found.hint ?? null,
+    model: found.isConfigured ? modelText(found) : null,
+  };
 }
 
 export interface AddAgent {
@@ -111,7 +143,16 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
       `name: expected up to 60 letters, digits, dots, dashes or underscores, found ${JSON.stringify(name)}.`,
     );
   }
+  if (name === NATIVE_AGENT) {
+    throw invalid(
+      `${NATIVE_AGENT} is the name of Longhaul's own agent, which every task can name: expected another name. ` +
+        'Its model is configured with DEFAULT_MODEL (`longhaul agents`).',
+    );
+  }
   const { program, installPath } = programOf({ name, path, terminal }, paths);
+  // The catalogue's own commands are known to speak the protocol.
+  const isKnown = path === undefined && knownProfile(name)?.acp !== undefined;
+  if (!terminal && !isKnown) await requireAcp(name, program, paths.environment);
   await sql.begin(async (tx) => {
     // In one transaction: a refusal changes nothing.
     if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
@@ -128,15 +169,25 @@ function programOf(
 ) {
   const known = terminal ? terminalProfile(name) : knownProfile(name)?.acp;
   const command = path ?? known?.command ?? name;
+  if (path !== undefined) {
+    const found = whyNoProgram(path, paths.worker ?? paths.shell);
+    if (found !== undefined) {
+      throw new LonghaulError(
+        'agent_not_installed',
+        `${name}: expected a program at ${path}, found ${found}. Give the path of a program.`,
+      );
+    }
+  }
   const ofWorker = path === undefined ? findCommand(command, paths.worker ?? paths.shell) : undefined;
   if (ofWorker) return { program: ofWorker, installPath: null };
   // Found on this shell's PATH but not on the worker's: with the absolute path the worker can start it, too.
   const program = findCommand(command, paths.shell);
   if (program) return { program, installPath: program };
-  const hint =
-    path === undefined ? (known?.installHint ?? 'Say where it is: --path FILE.') : 'Give the path of a program.';
-  const where = path === undefined ? `expected the program ${command} on PATH` : `expected a program at ${path}`;
-  throw new LonghaulError('agent_not_installed', `${name}: ${where}, found none. ${hint}`);
+  const hint = known?.installHint ?? 'Say where it is: --path FILE.';
+  throw new LonghaulError(
+    'agent_not_installed',
+    `${name}: expected the program ${command} on PATH, found none. ${hint}`,
+  );
 }
 
 /** Fails with `invalid_input` if it is not listed, or while open tasks name it. */

@@ -16,14 +16,14 @@ const WORDS_LIMIT = 280;
 const NOTHING_SAID = 'it gave no reason.';
 
 const LOGIN_WORDS =
-  /authentication required|not (logged|signed) in|please (log|sign) ?in|log ?in (again|first)|unauthori[sz]ed|(invalid|missing|incorrect|no) api[ _]key|api[ _]key (is )?(missing|required|not)|\b401\b/i;
+  /authentication (required|error)|authenticationerror|no auth type is selected|not (logged|signed) in|please (log|sign) ?in|log ?in (again|first)|unauthori[sz]ed|(invalid|missing|incorrect|no) api[ _]key|api[ _]key (is )?(missing|required|not)|\b401\b/i;
 const LIMIT_WORDS =
   /usage limit|hit your (\w+ )?limit|(hour|session|daily|weekly|monthly|opus|sonnet) limit reached|limit will reset|exhausted your capacity|rate.?limit|too many requests|quota|insufficient.?(quota|funds|credits?)|credit balance|billing|\b429\b|\b402\b/i;
 /** The provider is unavailable or overloaded: waiting may help. */
 const OUTAGE_WORDS =
   /\b(ECONN(RESET|REFUSED|ABORTED)|E(TIMEDOUT|NETUNREACH|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)|UND_ERR_\w+)\b|socket hang up|fetch failed|network error|connection (error|reset|refused|closed|lost|timed out)|stream (disconnected|closed)|overloaded|service unavailable|internal server error|bad gateway|gateway time-?out|\b(500|502|503|504|529)\b/i;
 
-export type NamedAgent = Pick<AgentLaunch, 'name' | 'loginHint'>;
+export type NamedAgent = Pick<AgentLaunch, 'name' | 'loginHint' | 'loginLack'>;
 
 /** Some agents pass on a provider's answer unchanged, as JSON. Its message is what a person can read. */
 function unwrapped(words: string): string {
@@ -76,7 +76,8 @@ export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
 }
 
 /** The failure that the agent's words about its provider mean. `all`: the whole text that the words were taken from. */
-export function providerFailure({ name, loginHint }: NamedAgent, said: string, all = said): Failure {
+export function providerFailure(agent: NamedAgent, said: string, all = said): Failure {
+  const { name } = agent;
   const words = sentence(unwrapped(said));
   if (LIMIT_WORDS.test(words)) {
     const advice = 'Wait until the limit is lifted, or name another model or agent.';
@@ -85,7 +86,7 @@ export function providerFailure({ name, loginHint }: NamedAgent, said: string, a
     const resetsAt = resetTime({ words: all, now: new Date(), zone });
     return { code: 'usage_limit', message, ...(resetsAt && { resetsAt }) };
   }
-  if (LOGIN_WORDS.test(words)) return needsLogin({ name, loginHint }, words);
+  if (LOGIN_WORDS.test(words)) return needsLogin(agent, words);
   if (OUTAGE_WORDS.test(words)) {
     const message = `${name} could not continue: its model's provider is unavailable: ${words} If this persists, submit the task again later.`;
     return { code: 'llm_unavailable', message };
@@ -95,10 +96,11 @@ export function providerFailure({ name, loginHint }: NamedAgent, said: string, a
   return { code: 'llm_error', message };
 }
 
-export function needsLogin({ name, loginHint }: NamedAgent, words: string, methods: readonly string[] = []): Failure {
+export function needsLogin(agent: NamedAgent, words: string, methods: readonly string[] = []): Failure {
+  const { name, loginHint, loginLack = 'needs a login on this machine' } = agent;
   const ways = methods.length === 0 ? '' : ` It offers: ${methods.join(', ')}.`;
   const hint = loginHint ?? 'Start it by hand and log in there, as the user that Longhaul runs as.';
-  const message = `${name} needs a login on this machine: ${sentence(words) || NOTHING_SAID}${ways} ${hint}`;
+  const message = `${name} ${loginLack}: ${sentence(words) || NOTHING_SAID}${ways} ${hint}`;
   return { code: 'agent_needs_login', message };
 }
 
@@ -132,10 +134,12 @@ function howItEnded(exit: Exit | undefined): string {
 }
 
 /** Advice to start the program by hand. If the launch names a `program`, a program of ours speaks ACP for it. */
-function checkByHand({ program, command, args }: AgentLaunch): string {
-  return program === undefined
-    ? `Check that \`${[command, ...args].join(' ')}\` starts by hand and speaks ACP`
-    : `Check that \`${program}\` starts by hand`;
+function checkByHand({ program, command, args, installHint }: AgentLaunch): string {
+  if (program !== undefined) return `Check that \`${program}\` starts by hand`;
+  // An agent of the catalogue has a hint and is known to speak ACP.
+  const other =
+    installHint === undefined ? ' (a command-line agent is added with `longhaul agents add --terminal`)' : '';
+  return `Check that \`${[command, ...args].join(' ')}\` starts by hand and speaks ACP${other}`;
 }
 
 /** The failure of an agent whose output ended. `started`: the agent had a session. */
@@ -143,14 +147,14 @@ export function crashed(
   launch: AgentLaunch,
   { exit, said, started }: { readonly exit: Exit | undefined; readonly said: string; readonly started: boolean },
 ): LonghaulError {
-  const { name, loginHint } = launch;
+  const { name } = launch;
   const how = howItEnded(exit);
   if (started) {
     const message = `${name} ${how} during its turn. Its edits until then are kept.${said}`;
     return new LonghaulError('agent_crashed', message);
   }
   if (LOGIN_WORDS.test(said)) {
-    const { code, message } = needsLogin({ name, loginHint }, `it ${how} at its start.${said}`);
+    const { code, message } = needsLogin(launch, `it ${how} at its start.${said}`);
     return new LonghaulError(code, message);
   }
   const message = `${name} ${how} before it had a session. ${checkByHand(launch)}.${said}`;

@@ -28,6 +28,8 @@ export interface AgentLaunch {
   readonly installHint?: string;
   /** How to log in if the agent requires it: a part of the message. */
   readonly loginHint?: string;
+  /** What the agent lacks if it requires a login, as the predicate of the message. Default: `needs a login on this machine`. */
+  readonly loginLack?: string;
 }
 
 /** A row of `available_agents`. */

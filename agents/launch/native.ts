@@ -1,5 +1,6 @@
 /** The launcher of the path `native`: our own agent over a model API, for tasks that name no agent, or none that is listed. */
 import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
+import { NATIVE_AGENT } from '../../contract/names.ts';
 import type { AgentLaunch, Launcher } from './launch.ts';
 
 const MAIN = moduleOfOurs('agents/native/main');
@@ -42,7 +43,7 @@ export function makeNativeLauncher({ sessionsFolder }: NativeSettings): Launcher
   return ({ env, answersOnly = false, unlisted }): AgentLaunch => {
     const renamed = Object.entries(RENAMED).flatMap(([from, to]) => (env[from] ? [[to, env[from]]] : []));
     return {
-      name: 'native',
+      name: NATIVE_AGENT,
       program: 'longhaul native-agent',
       command: process.execPath,
       args: [...loaderArguments(MAIN), MAIN, '--sessions', sessionsFolder, ...(answersOnly ? ['--answers-only'] : [])],
@@ -50,7 +51,9 @@ export function makeNativeLauncher({ sessionsFolder }: NativeSettings): Launcher
       env: Object.fromEntries(renamed) as Record<string, string>,
       offersFileSystem: false,
       usageOf: 'turn',
-      loginHint: unlisted === undefined ? LOGIN_HINT : `${unlistedHint(unlisted)} ${LOGIN_HINT}`,
+      loginLack: 'cannot call its model',
+      loginHint:
+        unlisted === undefined || unlisted === NATIVE_AGENT ? LOGIN_HINT : `${unlistedHint(unlisted)} ${LOGIN_HINT}`,
     };
   };
 }

@@ -18,7 +18,7 @@ export interface AgentPlaces {
 
 /** Without a database: the installed agents. */
 export async function checkAgents(sql: Sql | undefined, { worker, shell }: AgentPlaces): Promise<Check[]> {
-  const paths = { worker: worker?.['PATH'], shell: shell['PATH'] };
+  const paths = { worker: worker?.['PATH'], shell: shell['PATH'], environment: worker ?? shell };
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
   const shown = await Promise.all(found.map(async (agent) => ok(`agent ${agent.name}`, await foundText(agent))));

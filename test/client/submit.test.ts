@@ -221,11 +221,23 @@ test('a task that names no agent uses the native one, also in a project without 
 });
 
 test('the demo agent is never chosen by itself', async () => {
-  expect(await onlyAgent(sql, false)).toBe('claude');
-  expect(await onlyAgent(sql, true)).toBe('claude');
+  const [without, native] = [
+    { isConfigured: false, text: 'Set DEFAULT_MODEL' },
+    { isConfigured: true, text: 'local/qwen3' },
+  ];
+  expect(await onlyAgent(sql, without)).toBe('claude');
+  expect(await onlyAgent(sql, native)).toBe('claude');
   await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('gemini', true)`;
-  await expect(onlyAgent(sql, true)).rejects.toThrow('--agent claude, --agent demo, --agent gemini, --agent native');
+  await expect(onlyAgent(sql, native)).rejects.toThrow(
+    'Say which agent is to work: --agent claude, --agent demo, --agent gemini, --agent native (local/qwen3).',
+  );
+  await expect(onlyAgent(sql, without)).rejects.toThrow('The native agent has no model: Set DEFAULT_MODEL.');
   await sql`DELETE FROM available_agents WHERE name <> 'demo'`;
-  await expect(onlyAgent(sql, false)).rejects.toThrow('--agent demo');
-  expect(await onlyAgent(sql, true)).toBeUndefined();
+  await expect(onlyAgent(sql, without)).rejects.toThrow('--agent demo');
+  expect(await onlyAgent(sql, native)).toBeUndefined();
+});
+
+test('a task can name the native agent', async () => {
+  const { taskId } = await submitHere({ agent: 'native' });
+  expect(await describeTask({ sql }, taskId)).toMatchObject({ agent: null });
 });

@@ -1,0 +1,93 @@
+/** Whether a file can be an agent's program, found out before a task needs it. */
+import { randomUUID } from 'node:crypto';
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { acpDriver } from '../agents/acp/driver.ts';
+import { launchAcp } from '../agents/launch/acp.ts';
+import { findCommand } from '../agents/process/find-command.ts';
+import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
+import type { TaskId } from '../contract/ids.ts';
+
+/** opencode takes up to 14 s where names cannot be resolved. */
+const INITIALIZE_MS = 30_000;
+/** Linux reads this much of a script's first line. */
+const FIRST_BYTES = 256;
+
+/** What was found in place of a program, as the end of a sentence. Undefined: the system can start the file. */
+export function whyNoProgram(file: string, path: string | undefined): string | undefined {
+  const status = statSync(file, { throwIfNoEntry: false });
+  if (status === undefined) return 'none';
+  if (status.isDirectory()) return 'a folder';
+  if (!status.isFile()) return 'something that is no file';
+  try {
+    accessSync(file, constants.X_OK);
+  } catch (error) {
+    if (isErrno(error, 'EACCES')) return `a file that is not executable (\`chmod +x ${file}\`)`;
+    throw error;
+  }
+  const start = firstBytes(file);
+  return start === undefined ? undefined : whyNoScript(start, path);
+}
+
+/** Undefined: the file can be executed but not read. */
+function firstBytes(file: string): Buffer | undefined {
+  try {
+    const fd = openSync(file, 'r');
+    try {
+      const bytes = Buffer.alloc(FIRST_BYTES);
+      return bytes.subarray(0, readSync(fd, bytes));
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (isErrno(error, 'EACCES')) return undefined;
+    throw error;
+  }
+}
+
+function whyNoScript(start: Buffer, path: string | undefined): string | undefined {
+  const [first = ''] = start.toString('utf8').split('\n');
+  if (!first.startsWith('#!')) {
+    // A binary of another kind may have an interpreter of its own (binfmt_misc).
+    return start.includes(0) ? undefined : 'a text file without a first line such as #!/bin/sh';
+  }
+  const [interpreter = '', ...words] = first.slice(2).trim().split(/\s+/);
+  if (findCommand(interpreter, undefined) === undefined)
+    return `a script whose interpreter ${JSON.stringify(interpreter)} is not a program on this machine`;
+  const command = words.find((word) => !word.startsWith('-') && !word.includes('='));
+  if (!interpreter.endsWith('/env') || command === undefined || findCommand(command, path) !== undefined)
+    return undefined;
+  return `a script whose interpreter ${JSON.stringify(command)} is not on PATH`;
+}
+
+/** Starts the program and ends it once it answered `initialize`. Fails with `agent_protocol_error` if it does not speak ACP. */
+export async function requireAcp(name: string, program: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const cwd = await mkdtemp(join(tmpdir(), 'longhaul-agent-'));
+  try {
+    const agent = await acpDriver.open({
+      launch: launchAcp({ path: 'acp', agent: { name, installPath: program }, env }),
+      taskId: randomUUID() as string as TaskId,
+      cwd,
+      env,
+      timeouts: { startMs: INITIALIZE_MS, stallMs: INITIALIZE_MS, toolMs: INITIALIZE_MS },
+      signal: new AbortController().signal,
+      onSpawn: async () => {},
+      onEvent: () => {},
+      onPermission: async () => ({ kind: 'cancelled' }),
+    });
+    await agent.close();
+  } catch (error) {
+    // It speaks the protocol: that it needs a login is said by the task that needs it.
+    if (error instanceof LonghaulError && error.code === 'agent_needs_login') return;
+    throw new LonghaulError(
+      'agent_protocol_error',
+      `${program} did not answer as a program that speaks the Agent Client Protocol. If it is a command-line agent, ` +
+        `add it with --terminal. ${messageOf(error)}`,
+      { cause: error },
+    );
+  } finally {
+    await rm(cwd, { recursive: true, force: true });
+  }
+}
