@@ -8,7 +8,7 @@ import { makeParts, refuseTakenPort } from '../services/supervisor/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/supervisor/detached.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
-import { type Settings, settingsFingerprint } from '../services/settings.ts';
+import { refuseDefaultModel, type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervisor/supervise-home.ts';
 import { tokenForStart } from '../services/token.ts';
@@ -40,11 +40,7 @@ const say = (line: string): void => {
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const paths = await prepareHome(settings.home);
   const startSupervisor = async (): Promise<RunningProcess> => {
-    // Checked before anything starts: the backend would refuse to run, and the supervisor would restart it repeatedly.
-    refuseInsideTask(settings.home, process.env);
-    await claimHome(settings.home);
-    await tokenForStart(settings);
-    await refuseForeignPort(settings);
+    await refuseStart(settings);
     return spawnSupervisor(paths, { ...process.env, LONGHAUL_HOME: settings.home });
   };
   const state = await readState(paths);
@@ -88,6 +84,15 @@ export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv):
   return supervisor;
 }
 
+/** Checked before anything starts: a part would refuse to run, and the supervisor would restart it repeatedly. */
+async function refuseStart(settings: Settings): Promise<void> {
+  refuseDefaultModel(process.env);
+  refuseInsideTask(settings.home, process.env);
+  await claimHome(settings.home);
+  await tokenForStart(settings);
+  await refuseForeignPort(settings);
+}
+
 /** Without a supervisor and a backend of this home, a port of the settings that is taken belongs to another program. */
 async function refuseForeignPort(settings: Settings): Promise<void> {
   const { parts } = await readStatus(settings);
@@ -98,10 +103,7 @@ async function refuseForeignPort(settings: Settings): Promise<void> {
 /** Runs the supervisor in this process until a signal stops it, or finds that another process runs it. */
 async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
-  refuseInsideTask(settings.home, process.env);
-  await claimHome(settings.home);
-  await tokenForStart(settings);
-  await refuseForeignPort(settings);
+  await refuseStart(settings);
   const parts = makeParts({ settings, paths, env: process.env, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>
     say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all parts`);

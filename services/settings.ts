@@ -114,10 +114,6 @@ const environment = z.object({
     .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:8080/v1' })
     .optional(),
   LONGHAUL_LOCAL_MODEL_KEY: z.string().optional(),
-  DEFAULT_MODEL: z
-    .string()
-    .regex(/^\s*[^\s/]+\/\S+\s*$/, 'expected PROVIDER/MODEL such as local/qwen3 or anthropic/claude-sonnet-4-5')
-    .optional(),
   LONGHAUL_HOST_NAME: z
     .string()
     .regex(/^[\w.-]{1,100}$/, 'expected 1 to 100 letters, digits, dots, dashes or underscores')
@@ -172,6 +168,18 @@ function isDatabaseUrl(text: string): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * `DEFAULT_MODEL` is the native agent's. Other programs read a variable of this name, too, so only what starts services and
+ * the worker call this: a value of theirs refuses no other command. Fails with `invalid_input`.
+ */
+export function refuseDefaultModel({ DEFAULT_MODEL: model }: NodeJS.ProcessEnv): void {
+  if (!model || /^\s*[^\s/]+\/\S+\s*$/.test(model)) return;
+  throw new LonghaulError(
+    'invalid_input',
+    `DEFAULT_MODEL: expected PROVIDER/MODEL such as local/qwen3 or anthropic/claude-sonnet-4-5, found "${model}"`,
+  );
 }
 
 /** An IP address or a name. A text of digits and dots only, or with colons, is taken as an address. */

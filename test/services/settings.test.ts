@@ -1,6 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import { expect, test } from 'vitest';
-import { readSettings } from '../../services/settings.ts';
+import { readSettings, refuseDefaultModel } from '../../services/settings.ts';
 
 test('an empty environment gives embedded services and folders by XDG', () => {
   expect(readSettings({ HOME: '/home/ada', LONGHAUL_LISTEN: '' })).toEqual({
@@ -116,7 +116,6 @@ test('all invalid values are named at once, a database password never', () => {
     LONGHAUL_TEMPORAL_CONTENT: 'some',
     LONGHAUL_TEMPORAL_UI: 'maybe',
     LONGHAUL_HISTORY_RETENTION: '0',
-    DEFAULT_MODEL: 'bogus',
     LONGHAUL_RECORDINGS_DAYS: '0',
     LONGHAUL_RECORDINGS_MB: '-1',
   };
@@ -133,9 +132,6 @@ test('all invalid values are named at once, a database password never', () => {
   expect(lines).toContain('LONGHAUL_AGENT_SLOTS: expected 1 to 1000, found "0"');
   expect(lines).toContain('LONGHAUL_AGENT_STALL_TIMEOUT: expected a whole number of seconds, found "10m"');
   expect(lines).toContain('LONGHAUL_AGENT_TOOL_TIMEOUT: expected 1 to 1000000 seconds, found "0"');
-  expect(lines).toContain(
-    'DEFAULT_MODEL: expected PROVIDER/MODEL such as local/qwen3 or anthropic/claude-sonnet-4-5, found "bogus"',
-  );
   expect(message).not.toContain('secret');
 });
 
@@ -145,4 +141,14 @@ test('how long a Temporal that is not the embedded one keeps histories is known 
   const read = (more: NodeJS.ProcessEnv): unknown =>
     readSettings({ TEMPORAL_ADDRESS, TEMPORAL_CONFIG_FILE, ...more }).historyRetentionDays;
   expect([read({}), read({ LONGHAUL_HISTORY_RETENTION: '7' })]).toEqual([undefined, 7]);
+});
+
+test('a DEFAULT_MODEL of another program refuses a start, and nothing else', () => {
+  const others = { DEFAULT_MODEL: 'gpt-5' };
+  expect(() => refuseDefaultModel(others)).toThrow(
+    'DEFAULT_MODEL: expected PROVIDER/MODEL such as local/qwen3 or anthropic/claude-sonnet-4-5, found "gpt-5"',
+  );
+  expect(() => readSettings(others)).not.toThrow();
+  for (const DEFAULT_MODEL of ['local/qwen3', 'openai/a/b', '', undefined])
+    expect(() => refuseDefaultModel({ DEFAULT_MODEL })).not.toThrow();
 });
