@@ -134,7 +134,12 @@ async function newTurn(deps: StepDeps, input: DispatchInput): Promise<Found> {
     case 'taken': {
       const task = await turnTask(deps.sql, taskId);
       if (!task) throw new LonghaulError('task_gone', `task ${taskId}: its row was deleted`);
-      const live = startTurn(deps, { task, taken, mayWait: soFar !== undefined });
+      const live = startTurn(deps, {
+        task,
+        taken,
+        mayWait: soFar !== undefined,
+        mayHibernate: input.mayHibernate === true,
+      });
       deps.turns.add(live);
       return { live };
     }

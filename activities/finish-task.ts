@@ -9,6 +9,8 @@ import { foldMessage, foldSegments } from '../frames/read-message.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, messageText, streamingChat } from '../store/messages.ts';
 import { closePermissions } from '../store/permissions.ts';
+import { warningsBeginningWith } from '../store/task-views.ts';
+import { NOT_ALLOWED } from './permissions.ts';
 import type { Tx } from '../store/sql.ts';
 import { end, lockTaskToEnd, type TaskEnding, type TaskToEnd } from '../store/tasks.ts';
 import { wellFormedText } from '../store/well-formed.ts';
@@ -22,6 +24,7 @@ import { withSentences } from './withhold.ts';
 
 /** Lists show the summary, so it is short. */
 const MAX_SUMMARY_CHARS = 500;
+const MAX_REFUSED_CHARS = 200;
 const CANCEL_TIMEOUT_MS = 5_000;
 
 export function makeFinishTask({ sql, temporal, temporalContent, log }: StepDeps) {
@@ -131,7 +134,9 @@ async function summaryOf(tx: Tx, task: TaskToEnd, { taskId, end, keptWorktree }:
       ? ''
       : ` The worktree was kept at ${task.worktree_path}: ${keptWorktree}`;
   const text = await headline(tx, task, taskId, end);
-  return cut(text, MAX_SUMMARY_CHARS - Math.min(kept.length, MAX_SUMMARY_CHARS / 2)) + cut(kept, MAX_SUMMARY_CHARS / 2);
+  const refused = await refusedText(tx, task, { taskId, end });
+  const rest = MAX_SUMMARY_CHARS - refused.length;
+  return cut(text, rest - Math.min(kept.length, rest / 2)) + refused + cut(kept, rest / 2);
 }
 
 /** Returns the warning with the whole reason, which the summary cuts, and with what the user must do. */
@@ -147,6 +152,18 @@ function keptWorktree(
     : 'Copy what you need from there; `longhaul gc --kept` then deletes the worktree with all files in it.';
   const warning = `The worktree was kept at ${worktree}: ${reason}${/[.!?]$/.test(reason) ? '' : '.'} ${next}`;
   return { worktree, warning: wellFormedText(warning) };
+}
+
+/** What the agent was not allowed to do, because the agent's own words may not say it. A failure names its cause already. */
+async function refusedText(
+  tx: Tx,
+  { session_id: sessionId }: TaskToEnd,
+  { taskId, end }: Pick<FinishInput, 'taskId' | 'end'>,
+): Promise<string> {
+  if (sessionId === null || end.state !== 'completed') return '';
+  const refused = await warningsBeginningWith(tx, { taskId, sessionId, text: NOT_ALLOWED });
+  const titles = [...new Set(refused.map((message) => message.slice(message.indexOf(': ') + 2)))];
+  return titles.length === 0 ? '' : cut(` ${NOT_ALLOWED}: ${titles.join('; ')}`, MAX_REFUSED_CHARS);
 }
 
 async function headline(tx: Tx, task: TaskToEnd, taskId: TaskId, end: TaskEnd): Promise<string> {

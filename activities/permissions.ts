@@ -17,6 +17,7 @@ import { type PermissionId, shortId } from '../contract/ids.ts';
 import { decisionOf, type RuleDecision, type RuleSubject, ruleText } from '../contract/permission-rules.ts';
 import type { Phase } from '../contract/task.ts';
 import { commandOf } from '../contract/tool-command.ts';
+import type { Hibernation } from './hibernation.ts';
 import type { TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
 import { folderOf } from './task-folder.ts';
@@ -30,6 +31,7 @@ export interface Asking {
   /** Aborted: the turn ends. The request remains as it is, for the next attempt or the closing steps. */
   readonly signal: AbortSignal;
   readonly enter: (phase: Phase) => void;
+  readonly hibernation: Hibernation;
 }
 
 export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promise<PermissionDecision> {
@@ -48,7 +50,7 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
     open += 1;
     enter('waiting_permission');
     try {
-      return await askPerson(asking, ask, subject);
+      return await asking.hibernation.handle((wait) => askPerson(asking, ask, { subject, wait }));
     } finally {
       open -= 1;
       if (open === 0 && !asking.signal.aborted) enter('working');
@@ -67,15 +69,23 @@ async function decideNow(
 }
 
 function notAllowed({ permission_policy: policy, mode_id: mode }: TurnTask, { rule }: RuleDecision): string {
-  if (rule) return `Not allowed, because of the ${rule.scope}'s rule ${shortId(rule.id)} (${ruleText(rule)})`;
+  if (rule) return `${NOT_ALLOWED}, because of the ${rule.scope}'s rule ${shortId(rule.id)} (${ruleText(rule)})`;
   return policy === 'deny'
-    ? `Not allowed, because the task's permission policy is "${policy}"`
-    : `Not allowed, because the task's mode is ${mode ?? 'the default'} and the agent offers no way to allow once`;
+    ? `${NOT_ALLOWED}, because the task's permission policy is "${policy}"`
+    : `${NOT_ALLOWED}, because the task's mode is ${mode ?? 'the default'} and the agent offers no way to allow once`;
 }
 
-const NO_ANSWER = 'Not allowed (no answer in time)';
+/** Each warning about a refusal begins with it; the title follows after a colon. The task's summary repeats the titles. */
+export const NOT_ALLOWED = 'Not allowed';
+const NO_ANSWER = `${NOT_ALLOWED} (no answer in time)`;
 
-async function askPerson(asking: Asking, ask: PermissionAsk, subject: RuleSubject): Promise<PermissionDecision> {
+interface Wait {
+  readonly subject: RuleSubject;
+  /** Waits for the answer. Meanwhile the turn may hibernate. */
+  readonly wait: <A>(answer: () => Promise<A>) => Promise<A>;
+}
+
+async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: Wait): Promise<PermissionDecision> {
   const { deps, task, taken, stream, recorder, signal } = asking;
   await stream.flush(); // the log has the tool call before the request
   const always = alwaysRules(subject);
@@ -96,7 +106,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk, subject: RuleSubjec
   });
   if (opened.kind === 'superseded')
     throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
-  const answer = await answerOf(asking, opened.id);
+  const answer = await wait(() => answerOf(asking, opened.id));
   if (signal.aborted || answer === undefined) return { kind: 'cancelled' };
   if (answer.chosen === null) {
     recorder.record({ kind: 'warning', message: `${NO_ANSWER}: ${titleOf(ask)}` });
@@ -111,7 +121,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk, subject: RuleSubjec
   const chosen = agentsOption(ask.options, answer.chosen);
   if (chosen === undefined) return { kind: 'cancelled' };
   if (chosen.kind.startsWith('reject')) {
-    const because = answer.answered_by === 'timeout' ? NO_ANSWER : 'Not allowed (the answer was no)';
+    const because = answer.answered_by === 'timeout' ? NO_ANSWER : `${NOT_ALLOWED} (the answer was no)`;
     recorder.record({ kind: 'warning', message: `${because}: ${titleOf(ask)}` });
   }
   return { kind: 'selected', optionId: chosen.option_id };

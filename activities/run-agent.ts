@@ -16,7 +16,7 @@ import { launchFor } from './task-launch.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
 
 export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
-  const { deps, task, taken, stream, progress } = turn;
+  const { deps, task, taken, stream, progress, hibernation } = turn;
   if (taken.earlier.length > 0) await endEarlierAgent(turn);
   const recorder = await openRecorder(turn);
   showStart(turn);
@@ -30,9 +30,15 @@ export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
     folder,
     recorder,
     cutOff,
-    onPermission: permissionAnswers({ ...turn, recorder, enter: (phase) => progress.enter(phase) }),
+    onPermission: permissionAnswers({
+      ...turn,
+      recorder,
+      signal: AbortSignal.any([turn.signal, hibernation.signal]),
+      enter: (phase) => progress.enter(phase),
+    }),
     onSpawn: (process) => storeSpawn(turn, process),
     onEvent: (event) => {
+      hibernation.noteActivity();
       if (!isLeftOpen(turn, event)) recorder.record(event);
       return stream.room();
     },
@@ -40,8 +46,10 @@ export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
   try {
     await storeSession(turn, session, folder);
     progress.enter('working');
+    hibernation.setAgent(agent);
     return await session.prompt(prompt);
   } finally {
+    hibernation.close();
     await agent.close();
   }
 }
@@ -99,8 +107,8 @@ async function storeSession(turn: TurnContext, session: AgentSession, folder: Ta
   });
 }
 
-/** A tool call that a shutdown interrupts has not failed. It remains open until the next attempt, whose prompt names it. */
+/** A tool call that a shutdown or a hibernation interrupts has not failed. It remains open until the next attempt, whose prompt names it. */
 function isLeftOpen({ progress }: TurnContext, event: AgentEvent): boolean {
-  const continues = progress.stopReason === 'shutdown' || progress.stopReason === 'abandoned';
+  const continues = ['shutdown', 'abandoned', 'hibernate'].includes(progress.stopReason ?? '');
   return continues && event.kind === 'tool_call' && event.call.status === 'failed';
 }

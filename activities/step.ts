@@ -37,6 +37,8 @@ export interface StepDeps {
   /** Aborted with `worker_lost` when this worker must exit: another worker restarts a checkout that is not complete. */
   readonly forceShutdown: AbortSignal;
   readonly agentTimeouts: AgentTimeouts;
+  /** How long an agent only waits for a person before its turn hibernates. */
+  readonly hibernateAfterMs: number;
   /** The worker's environment. An agent gets a part of it. */
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;

@@ -2,6 +2,7 @@
 import type { FrameStream } from '../frames/stream.ts';
 import type { TakenTurn } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
+import type { Hibernation } from './hibernation.ts';
 import type { RecordedMessage } from './recorder.ts';
 import type { StepDeps } from './step.ts';
 import type { TurnProgress } from './turn-progress.ts';
@@ -11,6 +12,8 @@ export interface TurnStart {
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
   /** The task may wait for a usage limit whose end is known. */
   readonly mayWait: boolean;
+  /** The task's run can wait for an answer without an agent. */
+  readonly mayHibernate: boolean;
 }
 
 export interface TurnContext extends TurnStart {
@@ -19,6 +22,7 @@ export interface TurnContext extends TurnStart {
   readonly progress: TurnProgress;
   /** Aborted: the turn ends. */
   readonly signal: AbortSignal;
+  readonly hibernation: Hibernation;
 }
 
 export const recordedMessage = ({ message_id, chat_id }: TurnTask): RecordedMessage => ({ message_id, chat_id });

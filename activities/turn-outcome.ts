@@ -3,15 +3,21 @@
  * outcome is stored in the turn's last transaction.
  */
 import type { TurnEnd } from '../agents/driver.ts';
+import { shorten } from '../contract/cut-text.ts';
 import { ERRORS, LonghaulError } from '../contract/errors.ts';
 import type { DispatchResult } from '../contract/steps.ts';
 import { failuresBefore, recordAttemptFailure, recordOutcome, tokensReportedIn } from '../store/attempts.ts';
+import { timeIn } from '../store/attempt-outcome.ts';
+import { pendingPermissions } from '../store/permissions.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import { keepMessage } from './keep-message.ts';
 import { waitUntil } from './limit-wait.ts';
 import { pauseBeforeRetry, turnFailure, UNCOUNTED } from './retry-budget.ts';
 import { retryIn } from './step.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
+
+/** The Web UI shows the question. The row has it in full. */
+const MAX_QUESTION_CHARS = 200;
 
 type FailedEnd = Extract<TurnEnd, { kind: 'failed' }>;
 type FinalEnd = Exclude<TurnEnd, { kind: 'stopped' }>;
@@ -65,6 +71,23 @@ async function waitForLimit(turn: TurnContext, { message }: FailedEnd, until: Da
   await stream.commit([{ type: 'warning', message: warning }], (tx) =>
     recordOutcome(tx, { taskId: task.id, attempt: progress.attempt, outcome }),
   );
+  return outcome;
+}
+
+/** The question is stored. The message stays open and the worktree unchanged; the next attempt continues from there. */
+export async function hibernate(turn: TurnContext): Promise<DispatchResult> {
+  const { deps, task, stream, progress } = turn;
+  const waiting = await pendingPermissions(deps.sql, task.id);
+  const [oldest] = waiting;
+  const [until] = waiting.flatMap(({ expires_at: at }) => timeIn(at) ?? []).toSorted();
+  const outcome: DispatchResult = {
+    kind: 'hibernated',
+    attempt: progress.attempt,
+    ...(until && { until }),
+    ...(oldest?.title && deps.temporalContent === 'full' && { question: shorten(oldest.title, MAX_QUESTION_CHARS) }),
+  };
+  await stream.commit([], (tx) => recordOutcome(tx, { taskId: task.id, attempt: progress.attempt, outcome }));
+  deps.log.info({ task_id: task.id, attempt: progress.attempt }, 'the task hibernates until a person answers');
   return outcome;
 }
 

@@ -8,8 +8,8 @@ import type { TurnRecorder } from './recorder.ts';
 
 const MAX_CHARS = 120;
 
-/** Why a turn is stopped. A user requests only `cancel`. */
-export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing';
+/** Why a turn is stopped. A user requests only `cancel`. `hibernate`: its agent only waits for a person. */
+export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing' | 'hibernate';
 
 export class TurnProgress {
   /** The number of the newest attempt that watches the turn. */

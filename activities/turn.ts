@@ -12,10 +12,11 @@ import type { TaskId } from '../contract/ids.ts';
 import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
 import type { AgentProgress } from '../contract/task.ts';
 import type { FrameStream } from '../frames/stream.ts';
+import { Hibernation } from './hibernation.ts';
 import { runAgent } from './run-agent.ts';
 import type { StepDeps } from './step.ts';
 import type { TurnContext, TurnStart } from './turn-context.ts';
-import { endTurn, failTurn } from './turn-outcome.ts';
+import { endTurn, failTurn, hibernate } from './turn-outcome.ts';
 import { type StopReason, TurnProgress } from './turn-progress.ts';
 import type { LiveTurn } from './turns.ts';
 
@@ -50,7 +51,11 @@ class RunningTurn implements LiveTurn {
       this.#abort.abort();
     });
     const { signal } = this.#abort;
-    this.result = this.#run({ ...start, deps, stream: this.#stream, progress: this.#progress, signal });
+    const hibernation = new Hibernation({
+      afterMs: start.mayHibernate ? deps.hibernateAfterMs : undefined,
+      hibernate: () => void (this.#progress.stopReason ??= 'hibernate'),
+    });
+    this.result = this.#run({ ...start, deps, stream: this.#stream, progress: this.#progress, signal, hibernation });
   }
 
   get attempt(): number {
@@ -87,6 +92,7 @@ class RunningTurn implements LiveTurn {
       return await endTurn(turn, end);
     } catch (error) {
       if (stream.lost.aborted) return await failTurn(turn, stream.lost.reason);
+      if (progress.stopReason === 'hibernate') return await hibernate(turn); // its agent was ended
       if (progress.stopReason !== undefined) {
         // Stores the agent's output before the closing steps revoke the fence.
         await Promise.race([stream.flush(), delay(FLUSH_BOUND_MS)]).catch(() => {});

@@ -40,6 +40,7 @@ export async function attemptsOf(longhaul: Longhaul, taskId: TaskId): Promise<At
 }
 
 function whyAnother({ adopted, outcome, error_code: code }: AttemptView): string {
+  if (outcome === 'hibernated') return 'it waited for a person';
   if (adopted) return 'its heartbeat reached Temporal too late, its agent continued';
   return reasonText(outcome === 'waiting' ? 'usage_limit' : code);
 }

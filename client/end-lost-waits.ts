@@ -1,6 +1,6 @@
 /**
- * Runs that wait for a provider's limit although their task's row is final or deleted: another program changed it. While
- * an agent works, its step checks the row; a timer does not, and may take days. Such runs get a cancel signal: the closing
+ * Runs that wait for a provider's limit or for an answer although their task's row is final or deleted: another program changed
+ * it. While an agent works, its step checks the row; a wait of the workflow does not, and may take days. Such runs get a cancel signal: the closing
  * steps keep what was written and free the worktree.
  */
 import type { Client } from '@temporalio/client';
@@ -13,7 +13,7 @@ import { signalCancel } from './cancel.ts';
 import { isUuid } from './short-ids.ts';
 
 const LIST_MS = 10_000;
-const WAITING: Phase = 'waiting_limit';
+const WAITING: readonly Phase[] = ['waiting_limit', 'waiting_permission'];
 const PREFIX = taskWorkflowId('' as TaskId);
 
 /** Returns how many were signalled. */
@@ -28,7 +28,7 @@ export async function endLostWaits({ sql, temporal }: { sql: Sql; temporal: Clie
 }
 
 async function waitingTasks(temporal: Client): Promise<TaskId[]> {
-  const query = `${SEARCH_ATTRIBUTES.phase} = '${WAITING}' AND ExecutionStatus = 'Running'`;
+  const query = `${SEARCH_ATTRIBUTES.phase} IN (${WAITING.map((phase) => `'${phase}'`).join(', ')}) AND ExecutionStatus = 'Running'`;
   const found: TaskId[] = [];
   for await (const { workflowId } of temporal.workflow.list({ query })) {
     const id = workflowId.slice(PREFIX.length);

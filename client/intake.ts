@@ -15,6 +15,7 @@ import { listen } from '../store/listen.ts';
 import { closeEndedClaims } from '../store/queue.ts';
 import type { Sql } from '../store/sql.ts';
 import { BackgroundWork } from './background-work.ts';
+import { AnswerDelivery } from './answer-delivery.ts';
 import { CancelDelivery } from './cancel-delivery.ts';
 import { settleLostRuns } from './settle-lost-runs.ts';
 import { TaskStarter } from './task-starter.ts';
@@ -60,6 +61,7 @@ class RunningIntake {
   readonly #health: TemporalHealth;
   readonly #starter: TaskStarter;
   readonly #cancels: CancelDelivery;
+  readonly #answers: AnswerDelivery;
   #postgresTrouble: string | undefined;
   #nextSweepAt = 0;
   #nextComparisonAt = 0;
@@ -76,6 +78,7 @@ class RunningIntake {
     const deps = { ...options, health: this.#health, background: this.#background };
     this.#starter = new TaskStarter(deps);
     this.#cancels = new CancelDelivery(deps);
+    this.#answers = new AnswerDelivery(deps);
     this.working = new Promise((resolve) => {
       this.#resolveWorking = resolve;
     });
@@ -92,6 +95,7 @@ class RunningIntake {
       channels: [TASKS_CHANNEL],
       onNotify: () => {
         notify();
+        this.#answers.wakeRuns();
         this.#sweepAfterGrace();
       },
       onListening: notify,
@@ -142,6 +146,7 @@ class RunningIntake {
     this.#nextSweepAt = Date.now() + SWEEP_MS;
     await this.#starter.startStale();
     this.#cancels.signalRuns();
+    this.#answers.wakeRuns();
     if (Date.now() < this.#nextComparisonAt) return;
     this.#nextComparisonAt = Date.now() + COMPARE_RUNS_MS;
     if ((await closeEndedClaims(this.#options.sql)) > 0) this.#notifier.notify();

@@ -32,4 +32,5 @@ export const SEARCH_ATTRIBUTES = {
 export const CANCEL_TASK = 'cancelTask';
 export const AGENT_PROGRESS = 'agentProgress';
 export const ANSWER_PERMISSION = 'answerPermission';
+export const WAKE_TASK = 'wakeTask';
 export const TASK_STATUS = 'taskStatus';

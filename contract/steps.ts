@@ -17,7 +17,7 @@ export interface StepInput {
   readonly taskId: TaskId;
 }
 
-/** The progress of a turn that has waited for a provider's limit. */
+/** The progress of a turn that has waited for a provider's limit, or hibernated. */
 export interface TurnSoFar {
   /** The number of its waits. */
   readonly waits: number;
@@ -28,6 +28,8 @@ export interface TurnSoFar {
 export interface DispatchInput extends StepInput {
   /** Absent in runs whose commands have no wait for a limit. */
   readonly soFar?: TurnSoFar;
+  /** Absent in runs whose commands have no wait for an answer. */
+  readonly mayHibernate?: true;
 }
 
 /** Result of the step open session. `closed`: the task is final already, so no step remains. */
@@ -56,6 +58,11 @@ export type DispatchResult =
   | { readonly kind: 'completed'; readonly attempt: number }
   /** The turn has not ended: the provider lifts its usage limit at `until` (ISO 8601). The next dispatch continues it. */
   | { readonly kind: 'waiting'; readonly until: string; readonly attempt: number }
+  /**
+   * The turn has not ended: its agent asked, and was ended because no answer came. The next dispatch continues it.
+   * `until`: then a default answers (ISO 8601). `question`: its beginning, unless the settings exclude it from Temporal.
+   */
+  | { readonly kind: 'hibernated'; readonly attempt: number; readonly until?: string; readonly question?: string }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
 
 /** Why a task fails although its turn was completed. */

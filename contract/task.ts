@@ -32,7 +32,7 @@ export type ExecutionPath = 'acp' | 'pty' | 'native';
  * The version of the commands that a new run issues. A change of the commands increases it, and adds a case to
  * workflows/began.ts and kept histories.
  */
-export const COMMANDS = 4;
+export const COMMANDS = 5;
 
 /** Start argument of the workflow `task`. */
 export interface TaskInput {
@@ -76,6 +76,11 @@ export interface CancelTask {
   readonly reason?: string;
 }
 
+/** Signal `wakeTask`: a request of this attempt, whose turn hibernates, is answered. */
+export interface WakeTask {
+  readonly attempt: number;
+}
+
 /** Signal `agentProgress`, from the dispatch step. The workflow ignores a signal of an `attempt` older than its newest. */
 export interface AgentProgress {
   readonly attempt: number;
@@ -96,5 +101,7 @@ export interface TaskStatus {
   readonly progress?: AgentProgress;
   /** In phase `waiting_limit`: when the task continues, ISO 8601. */
   readonly waitsUntil?: string;
+  /** While the task hibernates: the beginning of what the agent asks. */
+  readonly question?: string;
   readonly end?: TaskEnd;
 }

@@ -37,6 +37,8 @@ export interface Settings {
   readonly cacheDir: string;
   readonly listen: ListenAddress;
   readonly agentSlots: number;
+  /** How long an agent only waits for a person before it is ended; the answer starts it again. */
+  readonly hibernateAfterMs: number;
   /** How long an agent may be silent: until it can be prompted, in a turn, and while a tool of its works. */
   readonly agentTimeouts: { readonly startMs: number; readonly stallMs: number; readonly toolMs: number };
   readonly hostName: string;
@@ -109,6 +111,7 @@ const environment = z.object({
   LONGHAUL_AGENT_START_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_STALL_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_TOOL_TIMEOUT: seconds.optional(),
+  LONGHAUL_HIBERNATE_AFTER: seconds.optional(),
   // For the native agent, which reads them itself: a wrong value is found here, before a task needs it.
   LONGHAUL_LOCAL_MODEL_URL: z
     .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:8080/v1' })
@@ -208,6 +211,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
       stallMs: 1_000 * (value.LONGHAUL_AGENT_STALL_TIMEOUT ?? 600),
       toolMs: 1_000 * (value.LONGHAUL_AGENT_TOOL_TIMEOUT ?? 7_200),
     },
+    hibernateAfterMs: 1_000 * (value.LONGHAUL_HIBERNATE_AFTER ?? 600),
     hostName: value.LONGHAUL_HOST_NAME ?? hostname(),
     allowedHosts: value.LONGHAUL_ALLOWED_HOSTS ?? [],
     projectRoots: value.LONGHAUL_PROJECT_ROOTS ?? [],

@@ -22,6 +22,16 @@ export function outcomeIn(value: unknown, attempt: number): DispatchResult | und
       if (until !== undefined) return { kind: 'waiting', until, attempt };
       break;
     }
+    case 'hibernated': {
+      const until = timeIn(found['until']);
+      const { question } = found;
+      return {
+        kind: 'hibernated',
+        attempt,
+        ...(until === undefined ? {} : { until }),
+        ...(typeof question === 'string' ? { question } : {}),
+      };
+    }
     case 'failed': {
       const { code, message } = found;
       if (isErrorCode(code) && typeof message === 'string') return { kind: 'failed', code, message, attempt };
@@ -30,13 +40,13 @@ export function outcomeIn(value: unknown, attempt: number): DispatchResult | und
   }
   const shown = JSON.stringify(value).slice(0, SHOWN_CHARS);
   const message =
-    `The recorded outcome of attempt ${attempt} (attempts.outcome): expected the kind completed, waiting with a time, or ` +
+    `The recorded outcome of attempt ${attempt} (attempts.outcome): expected the kind completed, hibernated, waiting with a time, or ` +
     `failed with an error code and a message; found ${shown}. Another program wrote it. Submit the task again.`;
   return { kind: 'failed', code: 'internal_error', message, attempt };
 }
 
-/** ISO 8601. */
-function timeIn(value: unknown): string | undefined {
-  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+/** ISO 8601. Undefined: it is no time, or too far away for a timer. */
+export function timeIn(value: unknown): string | undefined {
+  const ms = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : Number.NaN;
   return ms <= Date.now() + LONGEST_WAIT_MS ? new Date(ms).toISOString() : undefined;
 }

@@ -18,7 +18,7 @@ export interface WorkerIdentity {
 export interface TakeTurn {
   readonly taskId: TaskId;
   readonly attempt: number;
-  /** Waits for a limit that the run knows of. A further recorded one is a result that did not reach Temporal. */
+  /** Waits for a limit or an answer that the run knows of. A further recorded one is a result that did not reach Temporal. */
   readonly waits?: TurnSoFar['waits'];
   readonly runId: string;
   readonly host: string;
@@ -152,10 +152,10 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   });
 }
 
-/** A turn may be suspended as often as it waits for a limit, and ends once permanently. */
+/** A turn may be suspended as often as it waits for a limit or hibernates, and ends once permanently. */
 function outcomeToRepeat(attempts: readonly EarlierAttempt[], waits: number): DispatchResult | undefined {
   const outcomes = attempts.flatMap(({ outcome }) => outcome ?? []);
-  return outcomes.find(({ kind }) => kind !== 'waiting') ?? outcomes[waits];
+  return outcomes.find(({ kind }) => kind !== 'waiting' && kind !== 'hibernated') ?? outcomes[waits];
 }
 
 /**

@@ -31,5 +31,5 @@ export async function forgetAttempts(tx: Tx, taskIds: readonly TaskId[]): Promis
  * files the agent knew.
  */
 export async function forgetOutcome(sql: Sql, taskId: TaskId): Promise<void> {
-  await sql`UPDATE attempts SET outcome = NULL WHERE task_id = ${taskId} AND outcome->>'kind' <> 'waiting'`;
+  await sql`UPDATE attempts SET outcome = NULL WHERE task_id = ${taskId} AND outcome->>'kind' NOT IN ('waiting', 'hibernated')`;
 }

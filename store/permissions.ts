@@ -56,7 +56,7 @@ export async function openPermission(sql: Sql, request: PermissionRequest): Prom
       UPDATE permissions SET attempt = ${attempt}
        WHERE id = (SELECT id FROM permissions
                     WHERE task_id = ${taskId} AND request_hash = ${request.hash} AND attempt < ${attempt}
-                      AND state IN ('pending', 'answered')
+                      AND (state IN ('pending', 'answered') OR (state = 'expired' AND chosen IS NOT NULL AND delivered_at IS NULL))
                     ORDER BY requested_at, id LIMIT 1)
       RETURNING id`;
     if (left) return { kind: 'found', id: left.id };
@@ -256,6 +256,12 @@ export async function settledPermissions(db: Db, ids: readonly PermissionId[]): 
   return db<PermissionRow[]>`
     SELECT ${columns(db)} FROM permissions
      WHERE id = ANY (${[...ids]}) AND (state <> 'pending' OR expires_at <= clock_timestamp())`;
+}
+
+/** Of one task, oldest first. */
+export async function pendingPermissions(db: Db, taskId: TaskId): Promise<PermissionRow[]> {
+  return db<PermissionRow[]>`
+    SELECT ${columns(db)} FROM permissions WHERE task_id = ${taskId} AND state = 'pending' ORDER BY requested_at, id`;
 }
 
 export interface PermissionFilter {

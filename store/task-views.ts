@@ -108,6 +108,18 @@ const warnings = (db: Db) => db`
          WHERE f.session_id = t.session_id AND f.key IS NOT NULL AND f.task_id = t.id AND f.type = 'warning'
          ORDER BY f.seq LIMIT ${WARNINGS_LIMIT}) AS warnings`;
 
+/** Warnings of any step and of the agent's turn that begin with this text, oldest first. */
+export async function warningsBeginningWith(
+  db: Db,
+  { taskId, sessionId, text }: { taskId: TaskId; sessionId: SessionId; text: string },
+): Promise<string[]> {
+  const rows = await db<{ message: string }[]>`
+    SELECT body ->> 'message' AS message FROM frames
+     WHERE session_id = ${sessionId} AND task_id = ${taskId} AND type = 'warning' AND starts_with(body ->> 'message', ${text})
+     ORDER BY seq LIMIT ${WARNINGS_LIMIT}`;
+  return rows.map(({ message }) => message);
+}
+
 export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undefined> {
   const [row] = await db<TaskView[]>`
     SELECT ${columns(db)}, ${input(db)}, ${change(db)}, ${warnings(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;

@@ -197,6 +197,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     slots,
     forceShutdown: forceShutdown.signal,
     agentTimeouts: settings.agentTimeouts,
+    hibernateAfterMs: settings.hibernateAfterMs,
     env: { ...choices.env, LONGHAUL_HOME: home },
     log,
   });

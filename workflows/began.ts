@@ -20,7 +20,17 @@ export interface Commands {
   readonly limitWaits: boolean;
   /** A run ends in Temporal with the state of its task: failed with the task's code and summary, or cancelled. */
   readonly truthfulEnd: boolean;
+  /** If an agent only waits for a person, it is ended, and the workflow waits for the answer. */
+  readonly hibernates: boolean;
 }
+
+const NEWEST: Commands = {
+  localDatabaseSteps: true,
+  lastingPhases: true,
+  limitWaits: true,
+  truthfulEnd: true,
+  hibernates: true,
+};
 
 /**
  * The workflow calls it before its first await. It fails the workflow task of a run that is newer than this code, so that a
@@ -34,13 +44,16 @@ export function commandsOf({ commands = 1 }: TaskInput): Commands {
         lastingPhases: false,
         limitWaits: false,
         truthfulEnd: false,
+        hibernates: false,
       };
     case 2:
-      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: false, truthfulEnd: false };
+      return { ...NEWEST, limitWaits: false, truthfulEnd: false, hibernates: false };
     case 3:
-      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: true, truthfulEnd: false };
+      return { ...NEWEST, truthfulEnd: false, hibernates: false };
+    case 4:
+      return { ...NEWEST, hibernates: false };
     case COMMANDS:
-      return { localDatabaseSteps: true, lastingPhases: true, limitWaits: true, truthfulEnd: true };
+      return NEWEST;
     default:
       throw new Error(
         `expected a run of version 1 to ${COMMANDS}, found version ${commands}: start a worker of the backend's version.`,

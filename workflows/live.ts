@@ -17,7 +17,14 @@ import {
 } from '@temporalio/workflow';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import type { TaskId } from '../contract/ids.ts';
-import { AGENT_PROGRESS, ANSWER_PERMISSION, CANCEL_TASK, SEARCH_ATTRIBUTES, TASK_STATUS } from '../contract/names.ts';
+import {
+  AGENT_PROGRESS,
+  ANSWER_PERMISSION,
+  CANCEL_TASK,
+  SEARCH_ATTRIBUTES,
+  TASK_STATUS,
+  WAKE_TASK,
+} from '../contract/names.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import type { AnswerInput, PublishInput } from '../contract/steps.ts';
 import {
@@ -41,7 +48,11 @@ export interface LiveTask {
   enter(step: string, phase: Phase): void;
   /** The task begins to wait for a provider's limit. Resolves when rows and followers have the time of its end. */
   enterLimitWait(attempt: number, until: string): Promise<void>;
-  /** The wait for the limit is over; the task waits for a slot. */
+  /** The task hibernates until a person answers. Resolves when rows and followers have the phase. */
+  enterAnswerWait(attempt: number, question: string | undefined): Promise<void>;
+  /** Whether a request of this attempt was answered since, also before this call. */
+  answerTo(attempt: number): () => boolean;
+  /** The wait is over; the task waits for a slot. */
   enterSlotWait(attempt: number): Promise<void>;
   ended(end: TaskEnd): void;
   /** Resolves when no message handler runs. */
@@ -54,6 +65,9 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
   let status: TaskStatus = { phase: 'queued', step: 'open session', cancelRequested: false };
   let cancel: CancelTask | undefined;
   let ordinal = 0;
+  /** The newest attempt whose request was answered after its turn began to hibernate. */
+  let answeredAttempt = 0;
+  let hibernatingAttempt = 0;
   let relayed = Promise.resolve();
 
   let searchable: string = status.phase;
@@ -65,7 +79,7 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
   const show = (change: Partial<TaskStatus>): void => {
     const phase = change.phase ?? status.phase;
     if (!lastingPhases && phase !== 'ended') search(phase);
-    const { waitsUntil, ...was } = status;
+    const { waitsUntil, question: _asked, ...was } = status;
     status = { ...was, ...(phase === 'waiting_limit' && waitsUntil !== undefined && { waitsUntil }), ...change };
     setCurrentDetails(describe(taskId, status));
   };
@@ -94,8 +108,17 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
     if (!changed || progress.phase === 'starting') return; // the dispatch step itself has written the phase `starting`
     await relay({ phase: progress.phase, attempt: progress.attempt });
   });
+  setHandler(defineSignal<[unknown]>(WAKE_TASK), (wake) => {
+    const attempt = isRecord(wake) ? wake['attempt'] : undefined;
+    if (typeof attempt === 'number') answeredAttempt = Math.max(answeredAttempt, attempt);
+  });
+  const answer = async (given: unknown): Promise<string> => {
+    const chosen = await storeAnswer(run, taskId, given);
+    answeredAttempt = Math.max(answeredAttempt, hibernatingAttempt);
+    return chosen;
+  };
   // The validator refuses an update before Temporal writes an event to the history.
-  setHandler(defineUpdate<string, [unknown]>(ANSWER_PERMISSION), (given) => storeAnswer(run, taskId, given), {
+  setHandler(defineUpdate<string, [unknown]>(ANSWER_PERMISSION), answer, {
     validator: (given) => void answerIn(given),
   });
   setHandler(defineQuery<TaskStatus>(TASK_STATUS), () => status);
@@ -110,7 +133,15 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
       search('waiting_limit');
       await relay({ phase: 'waiting_limit', attempt, waitsUntil: until });
     },
+    enterAnswerWait: async (attempt, question) => {
+      hibernatingAttempt = attempt;
+      show({ step: 'wait for an answer', phase: 'waiting_permission', ...(question && { question }) });
+      search('waiting_permission');
+      await relay({ phase: 'waiting_permission', attempt });
+    },
+    answerTo: (attempt) => () => answeredAttempt >= attempt,
     enterSlotWait: async (attempt) => {
+      hibernatingAttempt = 0;
       show({ step: 'wait for a slot', phase: 'queued' });
       search('queued');
       await relay({ phase: 'queued', attempt });
@@ -168,11 +199,16 @@ const isRecord = (value: unknown): value is Record<string, unknown> => typeof va
 
 /** Returns Markdown for the Web UI's current details, which add no event to the history. */
 function describe(taskId: TaskId, status: TaskStatus): string {
-  const { step, phase, cancelRequested, progress, waitsUntil, end } = status;
+  const { step, phase, cancelRequested, progress, waitsUntil, question, end } = status;
   const lines = [`**${phase === 'ended' ? (end?.state ?? 'ended') : phase}** · step: ${step}`];
   if (end?.state === 'failed') lines.push(`${end.code}: ${end.message}`);
   if (phase === 'waiting_limit')
     lines.push(`The agent's provider has a usage limit, lifted at ${waitsUntil}: the task continues then.`);
+  if (step === 'wait for an answer' && !end)
+    lines.push(
+      `The agent asks a person${question === undefined ? '.' : `: ${question}`}`,
+      'No agent runs until it is answered: `longhaul prompts`',
+    );
   if (cancelRequested && !end) lines.push('A cancel was requested; the task is being stopped.');
   if (progress) {
     const facts = [`attempt ${progress.attempt}`];

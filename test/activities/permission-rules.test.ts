@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AnswerWatch } from '../../activities/answer-watch.ts';
+import { Hibernation } from '../../activities/hibernation.ts';
 import { permissionAnswers } from '../../activities/permissions.ts';
 import type { PermissionDecision } from '../../agents/driver.ts';
 import { addRule, listRules, removeRule } from '../../client/permission-rules.ts';
@@ -75,6 +76,7 @@ async function agent(policy: 'allow' | 'deny' | 'ask', earlier?: LabAgent): Prom
     recorder: { record: (event) => void (event.kind === 'warning' && warnings.push(event.message)) },
     signal: stop.signal,
     enter: () => undefined,
+    hibernation: new Hibernation({ afterMs: undefined, hibernate: () => undefined }),
   }); // prettier-ignore
   return {
     ...of,

@@ -1,5 +1,6 @@
 /** A permission request that no user answers in its time, with a real database and the worker's own watch. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Hibernation } from '../../activities/hibernation.ts';
 import { permissionAnswers } from '../../activities/permissions.ts';
 import { AnswerWatch } from '../../activities/answer-watch.ts';
 import type { PermissionDecision } from '../../agents/driver.ts';
@@ -48,6 +49,7 @@ async function expired(options: readonly PermissionOption[], byDefault: 'allow' 
     recorder: { record: (event) => void recorded.push(event) },
     signal: new AbortController().signal,
     enter: () => undefined,
+    hibernation: new Hibernation({ afterMs: undefined, hibernate: () => undefined }),
   });
   const toolCall = { tool_call_id: 'c', title: 'Remove it', kind: 'execute', status: 'pending', locations: [], content: [] } as const; // prettier-ignore
   const decision = await answer({ toolCall, options, hash: 'h', isCut: false });

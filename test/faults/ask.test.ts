@@ -44,7 +44,8 @@ test('allowed: the agent continues, and the log has request and answer', async (
 test('denied: the agent does not do it, and a warning says what was refused', async () => {
   const task = await asking();
   await answer(await waiting(task), 'deny');
-  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  const { state, output_summary: summary } = await lab.ended(task);
+  expect([state, summary]).toEqual(['completed', expect.stringContaining('Not allowed: Change b.txt')]);
   const files = await lab.changes(task);
   expect(files[0]?.diff).not.toContain('b.txt');
   const warnings = (await lab.frames(task)).filter(({ type }) => type === 'warning');

@@ -7,7 +7,9 @@ import { packageVersion } from '../../processes/package-version.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
 import { COMMANDS, type TaskInput } from '../../contract/task.ts';
+import { answerPermission, listPermissions, type Permission } from '../../client/permissions.ts';
 import { startFailingAgents } from '../failing-agents/lab.ts';
+import type { Lab } from '../lab/lab.ts';
 import { keepHistory, keptHistories, readHistory } from '../lab/histories.ts';
 
 let code: string;
@@ -69,10 +71,18 @@ describe('kept histories', () => {
   });
 });
 
+/** The request of a task that hibernates. */
+async function asksFrom(lab: Lab, taskId: TaskId): Promise<Permission> {
+  await lab.until('hibernation', async () => (await lab.statusIfRuns(taskId))?.step === 'wait for an answer');
+  const [asked] = await listPermissions(lab, { taskId, state: 'pending' });
+  if (!asked) throw new TypeError('the task hibernates without a request');
+  return asked;
+}
+
 const record = process.env['LONGHAUL_RECORD'];
 if (record !== undefined) {
   test('records', { timeout: 300_000 }, async () => {
-    const agents = await startFailingAgents();
+    const agents = await startFailingAgents({ env: { LONGHAUL_HIBERNATE_AFTER: '1' } });
     const { lab, worker } = agents;
     try {
       const keep = (name: string, task: TaskId): Promise<void> =>
@@ -100,6 +110,21 @@ if (record !== undefined) {
       await lab.cancel(gaveUp);
       await lab.ended(gaveUp);
       await keep('cancelled-waiting', gaveUp);
+      const asking = { input: 'ask before b.txt. write b.txt with b', permissionPolicy: 'ask' };
+      const hibernated = await lab.submit(asking);
+      const asked = await asksFrom(lab, hibernated);
+      await answerPermission(lab, { id: asked.id, answer: 'allow', by: 'test' });
+      await lab.ended(hibernated);
+      await keep('hibernated', hibernated);
+      const timed = await lab.submit({ ...asking, permissionTimeoutS: 6 });
+      await asksFrom(lab, timed);
+      await lab.ended(timed);
+      await keep('hibernated-expired', timed);
+      const unanswered = await lab.submit(asking);
+      await asksFrom(lab, unanswered);
+      await lab.cancel(unanswered);
+      await lab.ended(unanswered);
+      await keep('cancelled-hibernated', unanswered);
       const killed = await lab.submit({ input: 'write a.txt with a. run sleep 3. write b.txt with b' });
       await lab.untilPhase(killed, 'working');
       worker.kill('SIGKILL');

@@ -1,0 +1,22 @@
+/** Tasks that hibernate: the newest attempt was ended because its agent only waited for a person. */
+import type { TaskId } from '../contract/ids.ts';
+import type { Db } from './sql.ts';
+
+export interface AnsweredSleeper {
+  readonly taskId: TaskId;
+  readonly attempt: number;
+  readonly runId: string;
+}
+
+/** Those with an answer that no agent has received. A task that was woken is `queued`, then has a newer attempt. */
+export async function answeredSleepers(db: Db): Promise<AnsweredSleeper[]> {
+  return [
+    ...(await db<AnsweredSleeper[]>`
+      SELECT t.id AS "taskId", a.attempt, coalesce(t.run_id, '') AS "runId"
+        FROM (SELECT DISTINCT task_id FROM permissions
+               WHERE state IN ('answered', 'expired') AND delivered_at IS NULL) p
+        JOIN tasks t ON t.id = p.task_id AND t.state = 'running' AND t.phase <> 'queued'
+        CROSS JOIN LATERAL (SELECT attempt, outcome FROM attempts WHERE task_id = t.id ORDER BY attempt DESC LIMIT 1) a
+       WHERE a.outcome ->> 'kind' = 'hibernated'`),
+  ];
+}
