@@ -2,12 +2,13 @@
  * Runs a turn's agent: from the state that an older attempt left to the end of the prompt. Must never happen: an agent that
  * still runs afterwards.
  */
-import type { AgentEvent, AgentSession, TurnEnd } from '../agents/driver.ts';
+import type { AgentEvent, AgentSession, RunningAgent, TurnEnd } from '../agents/driver.ts';
 import { endTask } from '../agents/process/end.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { foldMessage } from '../frames/read-message.ts';
 import type { ProcessIdentity } from '../processes/identity.ts';
-import { recordAgentSession, recordSpawn } from '../store/attempts.ts';
+import { recordAgentSession, recordRan, recordSpawn } from '../store/attempts.ts';
+import type { Ran } from '../store/task-views.ts';
 import { permissionAnswers } from './permissions.ts';
 import { readyAgent } from './ready-agent.ts';
 import { TurnRecorder } from './recorder.ts';
@@ -44,10 +45,12 @@ export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
     },
   });
   try {
-    await storeSession(turn, session, folder);
+    await storeSession(turn, { agent, session, folder });
     progress.enter('working');
     hibernation.setAgent(agent);
-    return await session.prompt(prompt);
+    const end = await session.prompt(prompt);
+    await recordRan(deps.sql, { taskId: task.id, attempt: progress.attempt, ran: ranOf(turn, agent, session) });
+    return end;
   } finally {
     hibernation.close();
     await agent.close();
@@ -96,15 +99,35 @@ async function storeSpawn({ deps, task, taken, progress }: TurnContext, process:
   progress.enter('starting');
 }
 
-async function storeSession(turn: TurnContext, session: AgentSession, folder: TaskFolder): Promise<void> {
+interface Opened {
+  readonly agent: RunningAgent;
+  readonly session: AgentSession;
+  readonly folder: TaskFolder;
+}
+
+async function storeSession(turn: TurnContext, { agent, session, folder }: Opened): Promise<void> {
   const { deps, task, progress } = turn;
+
   progress.agentSessionId = session.id;
   await recordAgentSession(deps.sql, {
     taskId: task.id,
     attempt: progress.attempt,
     agentSessionId: session.id,
     worktree: folder.kind === 'worktree' ? deps.worktrees.folderAt(folder.path) : undefined,
+    ran: ranOf(turn, agent, session),
   });
+}
+
+/** As the agent reports it now: it may switch its mode or model by itself. */
+function ranOf({ task }: TurnContext, { about }: RunningAgent, session: AgentSession): Ran {
+  const { model, mode, thinking } = session.offers();
+  return {
+    model: model?.current || null,
+    mode: mode?.current || null,
+    thinking: thinking?.current || null,
+    // In a terminal the adapter is ours, and says nothing of the program that it runs.
+    agent_version: task.path === 'pty' ? null : about.version || null,
+  };
 }
 
 /** A tool call that a shutdown or a hibernation interrupts has not failed. It remains open until the next attempt, whose prompt names it. */

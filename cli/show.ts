@@ -45,6 +45,7 @@ function taskText(task: TaskDescription, { attempts, rules }: Known, paint: Pain
     ['model', task.model],
     ['mode', task.mode_id],
     ['thinking', task.thinking_option_id],
+    ['ran', ranText(task.ran)],
     ['policy', task.permission_policy],
     ['rules', rules.map(ruleLine).join('\n')],
     ['project', task.project_path ?? task.project_name],
@@ -83,6 +84,18 @@ function agentText(task: TaskDescription): string {
 function historyText(until: string | null): string | null {
   if (until === null) return null;
   return `Temporal ${Date.parse(until) > Date.now() ? 'keeps' : 'kept'} it until ${until.slice(0, 10)}`;
+}
+
+/** What the agent reported, in the order of the choices. */
+function ranText(ran: TaskDescription['ran']): string | null {
+  if (!ran) return null;
+  const facts = [
+    ['model', ran.model],
+    ['mode', ran.mode],
+    ['thinking', ran.thinking],
+    ['version', ran.agent_version],
+  ];
+  return facts.flatMap(([name, value]) => (value ? [`${name} ${value}`] : [])).join(', ') || null;
 }
 
 function cancelText({ cancel_requested_at: requested, cancel_reason: reason }: TaskDescription): string | null {

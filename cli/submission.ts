@@ -11,6 +11,7 @@ import { workerEnvironment } from '../maintenance/worker-environment.ts';
 import type { SubmissionOptions } from './definitions/submission-options.ts';
 import type { CommandContext } from './longhaul.ts';
 import { unmarked } from './task-words.ts';
+import { harmless } from './terminal.ts';
 
 /** Undefined: the native agent. */
 async function agentFor(
@@ -45,8 +46,8 @@ export async function submitFrom(
   // First: for a session that does not exist, a missing agent must not be reported.
   const sessionId = options.session === undefined ? undefined : await resolveId(sql, 'session', options.session);
   const agent = await agentFor(context, options.agent, sessionId);
-  return submit(
-    { sql, projectRoots: services.settings.projectRoots },
+  const submitted = await submit(
+    { sql, projectRoots: services.settings.projectRoots, temporal: longhaul.temporal },
     {
       input,
       ...(agent === undefined ? {} : { agent }),
@@ -61,4 +62,6 @@ export async function submitFrom(
       ...(options.askDefault === undefined ? {} : { permissionDefault: options.askDefault }),
     },
   );
+  if (submitted.note !== undefined) process.stderr.write(`note: ${harmless(submitted.note)}\n`);
+  return submitted;
 }

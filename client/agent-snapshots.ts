@@ -125,7 +125,11 @@ function adviceFor({ name, status }: AgentEntry, finishedAt: Date | null): strin
     : `${name} started and made a session: nothing to do.`;
 }
 
-async function askForProbes(deps: SnapshotDeps, names: readonly string[], projectId: ProjectId | null): Promise<void> {
+export async function askForProbes(
+  deps: SnapshotDeps,
+  names: readonly string[],
+  projectId: ProjectId | null,
+): Promise<void> {
   if (names.length === 0) return;
   const [host] = await hostNames(deps.sql);
   // No worker has run yet: nothing could serve the probe.

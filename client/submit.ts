@@ -3,6 +3,7 @@
  * other program inserts.
  */
 import { randomUUID } from 'node:crypto';
+import type { Client } from '@temporalio/client';
 import { agentDisabled, isDisabled } from '../store/agent-snapshots.ts';
 import { appendKeyed } from '../store/append-frames.ts';
 import { type ListedAgent, listAgents } from '../store/available-agents.ts';
@@ -19,6 +20,7 @@ import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { NATIVE_AGENT } from '../contract/names.ts';
+import { checkChoices } from './choices.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { refuseWithoutCommit } from './repository-check.ts';
 import { isUuid } from './short-ids.ts';
@@ -27,6 +29,8 @@ export interface SubmitDeps {
   readonly sql: Sql;
   /** Folders that projects must lie under; none: anywhere. */
   readonly projectRoots?: readonly string[];
+  /** For asking what an agent offers. Absent: choices are checked against what is known. */
+  readonly temporal?: Client;
 }
 
 export interface Submission {
@@ -55,13 +59,15 @@ export interface Submission {
 export interface SubmittedTask {
   readonly taskId: TaskId;
   readonly projectId: ProjectId;
+  /** Why the choices were accepted without a check; absent: they were checked, or there are none. */
+  readonly note?: string;
 }
 
 export async function submit(deps: SubmitDeps, submission: Submission): Promise<SubmittedTask> {
   const task = await checkSubmission(deps, submission);
   await deps.sql.begin((tx) => insertSubmission(tx, task));
-  const { taskId, projectId } = task;
-  return { taskId, projectId };
+  const { taskId, projectId, note } = task;
+  return { taskId, projectId, ...(note === undefined ? {} : { note }) };
 }
 
 export interface CheckedSubmission extends SubmittedTask {
@@ -78,11 +84,18 @@ export async function checkSubmission(deps: SubmitDeps, given: Submission): Prom
   const name = agent?.name ?? NATIVE_AGENT;
   if (await isDisabled(deps.sql, name)) throw agentDisabled(name);
   const projectId = await projectOf(deps, submission, agent === undefined);
-  return { submission, agent, projectId, taskId: randomUUID() as TaskId };
+  const { model, modeId: mode, thinkingOptionId: thinking } = submission;
+  const note = await checkChoices(deps, {
+    agent: name,
+    projectId,
+    choices: { ...(model && { model }), ...(mode && { mode }), ...(thinking && { thinking }) },
+    continues: submission.sessionId !== undefined,
+  });
+  return { submission, agent, projectId, taskId: randomUUID() as TaskId, ...(note === undefined ? {} : { note }) };
 }
 
 export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise<void> {
-  const { taskId, projectId, submission, agent } = task;
+  const { taskId, projectId, submission, agent, note } = task;
   const { input, model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
   const { permissionTimeoutS, permissionDefault } = submission;
   const place = await placeOf(tx, submission, projectId);
@@ -92,6 +105,7 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
     projectId,
     input,
     ...(agent ? { agent: agent.name } : {}),
+    ...(note ? { choicesNote: note } : {}),
     ...(model ? { model } : {}),
     ...(modeId ? { modeId } : {}),
     ...(thinkingOptionId ? { thinkingOptionId } : {}),

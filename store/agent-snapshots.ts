@@ -37,6 +37,8 @@ export interface AgentSnapshot {
   readonly usable: boolean;
   /** A probe is to be asked for. */
   readonly stale: boolean;
+  /** The offer is not older than the time after which a probe is asked for. */
+  readonly fresh: boolean;
   readonly offer: AgentOffer | null;
   readonly install_hint: string | null;
   readonly error_code: ErrorCode | null;
@@ -57,6 +59,7 @@ export async function agentSnapshots(
            coalesce(s.status = 'ready', false) AS usable,
            NOT coalesce(s.loading, false)
              AND coalesce(s.finished_at < now() - make_interval(secs => ${STALE_S}), true) AS stale,
+           coalesce(s.fetched_at > now() - make_interval(secs => ${STALE_S}), false) AS fresh,
            s.offer, s.install_hint, s.error_code, s.error, s.auth, s.fetched_at
       FROM (SELECT name, supports_acp, install_path, listed_by,
                    CASE WHEN supports_acp THEN 'acp' ELSE 'pty' END AS transport

@@ -6,6 +6,7 @@ import type { ErrorCode } from '../contract/errors.ts';
 import { outcomeIn } from './attempt-outcome.ts';
 import { logEnd } from './log-end.ts';
 import type { Db, Sql } from './sql.ts';
+import type { Ran } from './task-views.ts';
 import { wellFormed } from './well-formed.ts';
 
 /** The worker process that runs the attempt. Boot id and start time distinguish it from a later process with the same pid. */
@@ -222,9 +223,22 @@ export async function recordSpawn(
 
 export async function recordAgentSession(
   db: Db,
-  turn: { taskId: TaskId; attempt: number; agentSessionId: AgentSessionId; worktree?: string | undefined },
+  turn: {
+    taskId: TaskId;
+    attempt: number;
+    agentSessionId: AgentSessionId;
+    worktree?: string | undefined;
+    ran: Ran;
+  },
 ): Promise<void> {
-  await db`UPDATE attempts SET agent_session_id = ${turn.agentSessionId}, worktree = ${turn.worktree ?? null}
+  await db`UPDATE attempts SET agent_session_id = ${turn.agentSessionId}, worktree = ${turn.worktree ?? null},
+                  ran = ${db.json(wellFormed(turn.ran) as never)}
+            WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
+}
+
+/** What the agent reported that it runs with. */
+export async function recordRan(db: Db, turn: { taskId: TaskId; attempt: number; ran: Ran }): Promise<void> {
+  await db`UPDATE attempts SET ran = ${db.json(wellFormed(turn.ran) as never)}
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
 }
 

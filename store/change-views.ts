@@ -3,6 +3,7 @@ import type { ChangeId, ProjectId, SessionId, TaskId } from '../contract/ids.ts'
 import { diffTruncated, filesList } from './diffs.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
+import { type Ran, ranIn } from './task-views.ts';
 
 export interface ListedChange {
   readonly id: ChangeId;
@@ -30,6 +31,8 @@ export interface WholeChange extends Omit<ListedChange, 'files'> {
   /** For reading: cut if it is very long. */
   readonly diff: string;
   readonly diff_truncated: boolean;
+  /** What its agent reported that it ran with. */
+  readonly ran: Ran | null;
 }
 
 export interface ChangeFilter {
@@ -65,7 +68,8 @@ export async function changePage(db: Db, filter: ChangeFilter, range: PageRange)
 export async function findChange(db: Db, id: ChangeId): Promise<WholeChange | undefined> {
   const [row] = await db<WholeChange[]>`
     SELECT ${columns(db)}, coalesce(t.diff, '') AS diff, ${diffTruncated(db)}, ${filesList(db)},
-           CASE jsonb_typeof(t.ignored_files) WHEN 'array' THEN t.ignored_files ELSE '[]' END AS ignored_files
+           CASE jsonb_typeof(t.ignored_files) WHEN 'array' THEN t.ignored_files ELSE '[]' END AS ignored_files,
+           ${ranIn(db, 'k')}
       FROM ${source(db)} WHERE t.id = ${id}`;
   return row;
 }

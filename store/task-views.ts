@@ -48,8 +48,18 @@ export interface TaskView {
   readonly started_at: string | null;
   readonly ended_at: string | null;
   readonly change: ChangeView | null;
+  /** What the agent reported that it runs with, in its newest attempt. Null: it has not begun, or does not say. Absent in lists. */
+  readonly ran?: Ran | null;
   /** Warnings of the task's steps: ignored files that are not in the change, a worktree that was kept, … Absent in lists. */
   readonly warnings?: readonly string[];
+}
+
+/** As the agent reports it; null: it does not say. */
+export interface Ran {
+  readonly model: string | null;
+  readonly mode: string | null;
+  readonly thinking: string | null;
+  readonly agent_version: string | null;
 }
 
 export interface ChangeView {
@@ -102,9 +112,14 @@ const shortChange = (db: Db) =>
 const WARNING_CHARS = 20_000;
 const WARNINGS_LIMIT = 50;
 
+/** Of the newest attempt whose agent had a session. `tasks`: the table's name in the statement. */
+export const ranIn = (db: Db, tasks: string) => db`
+  (SELECT a.ran FROM attempts a WHERE a.task_id = ${db(tasks)}.id AND a.ran IS NOT NULL
+    ORDER BY a.attempt DESC LIMIT 1) AS ran`;
+
 /** A session has few frames with keys, in an index of their own. */
 const warnings = (db: Db) => db`
-  ARRAY(SELECT left(coalesce(f.body ->> 'message', ''), ${WARNING_CHARS}) FROM frames f
+  array_remove(ARRAY[t.choices_note], NULL) || ARRAY(SELECT left(coalesce(f.body ->> 'message', ''), ${WARNING_CHARS}) FROM frames f
          WHERE f.session_id = t.session_id AND f.key IS NOT NULL AND f.task_id = t.id AND f.type = 'warning'
          ORDER BY f.seq LIMIT ${WARNINGS_LIMIT}) AS warnings`;
 
@@ -122,7 +137,7 @@ export async function warningsBeginningWith(
 
 export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undefined> {
   const [row] = await db<TaskView[]>`
-    SELECT ${columns(db)}, ${input(db)}, ${change(db)}, ${warnings(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
+    SELECT ${columns(db)}, ${input(db)}, ${change(db)}, ${ranIn(db, 't')}, ${warnings(db)} FROM tasks t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
   return row;
 }
 
@@ -161,7 +176,7 @@ export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskVie
 }
 
 /** A task in a list that is read in pages; its text is cut so that a page has a size that can be sent. */
-export interface ListedTask extends Omit<TaskView, 'change' | 'warnings'> {
+export interface ListedTask extends Omit<TaskView, 'change' | 'ran' | 'warnings'> {
   readonly change: (Omit<ChangeView, 'files'> & { readonly files: number }) | null;
 }
 

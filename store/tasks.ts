@@ -27,15 +27,18 @@ export interface NewTask {
   /** Seconds. */
   readonly permissionTimeoutS?: number;
   readonly permissionDefault?: string;
+  /** Why its choices were accepted without a check. */
+  readonly choicesNote?: string;
 }
 
 export async function insertTask(db: Db, task: NewTask): Promise<void> {
   await db`
     INSERT INTO tasks (id, project_id, input, agent, model, mode_id, thinking_option_id, session_id, chat_id, priority, permission_policy,
-                       permission_timeout_s, permission_default)
+                       permission_timeout_s, permission_default, choices_note)
     VALUES (${task.id}, ${task.projectId}, ${task.input}, ${task.agent ?? null}, ${task.model ?? null}, ${task.modeId ?? null},
             ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.chatId ?? null}, ${task.priority ?? null},
-            ${task.permissionPolicy ?? null}, ${task.permissionTimeoutS ?? null}, ${task.permissionDefault ?? null})`;
+            ${task.permissionPolicy ?? null}, ${task.permissionTimeoutS ?? null}, ${task.permissionDefault ?? null},
+            ${task.choicesNote ?? null})`;
 }
 
 const OPEN = ['pending', 'running'];

@@ -12,7 +12,7 @@ import { agentWords, startFailure, startTimeout } from './failures.ts';
 import { isObject } from './lines.ts';
 import { openLink, type Link } from './link.ts';
 import { offersOf } from './offers.ts';
-import { CHOICES, readOptions, readSettings, settingFor, type Setting } from './options.ts';
+import { CHOICES, readOptions, readSettings, type SessionSettings, settingFor, type Setting } from './options.ts';
 import { cleanText } from './text.ts';
 import { runTurn } from './turn.ts';
 
@@ -60,6 +60,19 @@ function readIntroduction(agent: string, response: unknown): Introduction {
       images: prompts['image'] === true,
       loginMethods: auth.map((one) => cleanText(String(one['name'] ?? one['id']))),
     },
+  };
+}
+
+/**
+ * An agent need not report its settings when it loads a session. Then there are no ids to set, and the session keeps what
+ * an earlier attempt has set.
+ */
+function withoutUnreported(choices: SessionChoices, settings: SessionSettings): SessionChoices {
+  const offers = offersOf(settings);
+  return {
+    ...(choices.model !== undefined && offers.model && { model: choices.model }),
+    ...(choices.modeId !== undefined && offers.mode && { modeId: choices.modeId }),
+    ...(choices.thinkingOptionId !== undefined && offers.thinking && { thinkingOptionId: choices.thinkingOptionId }),
   };
 }
 
@@ -145,7 +158,7 @@ class AcpAgent implements RunningAgent {
     if (typeof id !== 'string' || id === '') {
       throw new LonghaulError('agent_protocol_error', `${this.#name} answered session/new without a session id.`);
     }
-    return this.#ready(id as AgentSessionId, response, choices);
+    return this.#ready(id as AgentSessionId, response, { choices, loaded: false });
   }
 
   async #load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> {
@@ -156,7 +169,7 @@ class AcpAgent implements RunningAgent {
       try {
         const response = await this.#startRequest(method, params);
         if (method === methods.agent.session.load) await this.#link.drain(REPLAY_SILENCE_MS, REPLAY_BOUND_MS);
-        return await this.#ready(id, response, choices);
+        return await this.#ready(id, response, { choices, loaded: true });
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
         const failure = startFailure(this.#options.launch, error, this.#introduction.about.loginMethods);
@@ -168,11 +181,15 @@ class AcpAgent implements RunningAgent {
     throw new LonghaulError('agent_session_lost', message);
   }
 
-  async #ready(id: AgentSessionId, response: unknown, choices: SessionChoices): Promise<AgentSession> {
+  async #ready(
+    id: AgentSessionId,
+    response: unknown,
+    { choices, loaded }: { choices: SessionChoices; loaded: boolean },
+  ): Promise<AgentSession> {
     const conversation = this.#conversation;
     conversation.sessionId = id;
     conversation.settings = readSettings(response);
-    await this.#choose(id, choices);
+    await this.#choose(id, loaded ? withoutUnreported(choices, conversation.settings) : choices);
     return {
       id,
       prompt: (text) => this.#prompt(id, text),

@@ -5,6 +5,7 @@ import { getChange, getChangePatch, listChanges } from '../../client/changes.ts'
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, query, time } from '../schemas.ts';
+import { ran } from './task-schemas.ts';
 
 const facts = {
   id,
@@ -36,6 +37,7 @@ const change = z
     ignored_files: z.array(z.unknown()).describe('Files that git ignores: not in the change.'),
     diff: z.string().describe('For reading; cut where it is very long. The patch is at /changes/{id}/patch.'),
     diff_truncated: z.boolean().describe('The diff was cut.'),
+    ran: ran.nullable().describe('What its agent reported that it ran with.'),
   })
   .meta({ id: 'Change' });
 const filter = query({

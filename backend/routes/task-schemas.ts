@@ -3,6 +3,10 @@ import { z } from 'zod';
 import { TASK_ACTIONS } from '../../client/tasks.ts';
 import { id, nullableText, text, time } from '../schemas.ts';
 
+export const ran = z
+  .object({ model: nullableText, mode: nullableText, thinking: nullableText, agent_version: nullableText })
+  .meta({ id: 'Ran' });
+
 export const newTask = z
   .strictObject({
     project_id: id.optional(),
@@ -82,6 +86,7 @@ export const task = z
     started_at: time,
     ended_at: time,
     change: change.nullable(),
+    ran: ran.nullable().optional().describe('What its agent reported that it runs with. Absent in lists.'),
     warnings: z
       .array(z.string())
       .optional()

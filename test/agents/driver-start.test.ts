@@ -207,3 +207,19 @@ test('a registry refuses a path without a launcher, and launches every other', (
   expect(() => registry.requirePath('acp', 'demo')).not.toThrow();
   expect(registry.launch({ path: 'acp', agent: { name: 'demo' }, env: process.env })).toEqual(demoLaunch());
 });
+
+test('choices are made again in a session that is loaded, also where the agent has gone back to its default', async () => {
+  const lab = makeLab();
+  const modes = { currentModeId: 'default', availableModes: [{ id: 'default', name: 'Default' }, { id: 'plan', name: 'Plan' }] }; // prettier-ignore
+  const agent = await lab.open(scriptedLaunch({ load: { result: { modes } } }));
+  const session = await agent.resume?.load(SESSION, { modeId: 'plan' });
+  expect(session?.offers().mode).toMatchObject({ current: 'plan' });
+  await session?.prompt(JSON.stringify([{ echo: 'received' }, { stop: 'end_turn' }]));
+  expect(lab.text()).toContain('"session/set_mode","params":{"sessionId":"scripted-session","modeId":"plan"}');
+});
+
+test('an agent that reports no settings of a session that it loads keeps what was chosen before', async () => {
+  const agent = await makeLab().open(scriptedLaunch({ load: {} }));
+  const session = await agent.resume?.load(SESSION, { model: 'm', modeId: 'plan', thinkingOptionId: 'high' });
+  expect(session?.offers()).toEqual({ model: undefined, mode: undefined, thinking: undefined });
+});

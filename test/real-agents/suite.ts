@@ -183,6 +183,27 @@ function describeKills(scene: Scene): void {
     expect(await lab.inChange(task, 'second.txt')).toBe('second');
   });
 
+  test('model, mode and thinking option stand after worker and agent are killed, as the agent reports them', async () => {
+    const { lab, model } = scene.stage;
+    const words = { kind: 'text', text: 'These words are interrupted.', hold: new Gate() } as const;
+    model.answer = inOrder(words);
+    const task = await scene.submit(agent.choices.task);
+    await lab.until('its words', async () => (await scene.streamed(task)) !== '');
+    model.answer = inOrder(say('Continued.'));
+    await scene.kill(task);
+    words.hold.open();
+    await scene.stage.startWorker();
+    await lab.ended(task);
+    const attempts = await lab.sql<
+      { ran: unknown }[]
+    >`SELECT ran FROM attempts WHERE task_id = ${task} ORDER BY attempt`;
+    const { model: chosen, modeId: mode } = agent.choices.task;
+    const thinking = agent.choices.task.thinkingOptionId ?? null;
+    const ran = { model: chosen, mode, thinking, agent_version: expect.any(String) as string };
+    expect(attempts.map((attempt) => attempt.ran)).toEqual([ran, ran]);
+    expect(model.requests.at(-1)).toMatchObject({ model: agent.choices.seen.model });
+  });
+
   test("worker and agent killed while a tool runs: the tool's processes are ended, its call is closed", async () => {
     const { lab, model } = scene.stage;
     const long = longCommand();

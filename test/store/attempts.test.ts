@@ -53,7 +53,12 @@ test('a newer attempt takes the turn and gets what the older ones left; an older
   expect(first).toMatchObject({ sessionId: message.sessionId, seq: 0, earlier: [] });
   expect(await spawned(message, 1, first)).toBe(true);
   const agentSessionId = 'agent-1' as AgentSessionId;
-  await recordAgentSession(sql, { taskId: message.taskId, attempt: 1, agentSessionId });
+  await recordAgentSession(sql, {
+    taskId: message.taskId,
+    attempt: 1,
+    agentSessionId,
+    ran: { model: 'm', mode: null, thinking: null, agent_version: null },
+  });
   await recordAttemptFailure(sql, { taskId: message.taskId, attempt: 1, code: 'agent_crashed' });
 
   const second = await takeLabTurn(sql, message, 3);

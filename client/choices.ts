@@ -1,0 +1,113 @@
+/**
+ * Checks the choices of a task (model, mode, thinking option) against what its agent offers, before the task is accepted.
+ * A choice is refused only on the word of a probe that is not stale.
+ *
+ * Not covered: rows of other programs. Their agent refuses what it does not offer (`option_not_available`).
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AgentOffer, ChoiceName, ThinkingOption } from '../contract/agent-snapshot.ts';
+import { head } from '../contract/cut-text.ts';
+import { LonghaulError } from '../contract/errors.ts';
+import type { ProjectId } from '../contract/ids.ts';
+import { type AgentSnapshot, agentSnapshots } from '../store/agent-snapshots.ts';
+import type { Sql } from '../store/sql.ts';
+import type { Client } from '@temporalio/client';
+import { askForProbes } from './agent-snapshots.ts';
+
+/** How long a submission waits for an agent of which nothing is known, or no longer. */
+const COLD_MS = 5_000;
+const POLL_MS = 100;
+
+export type Choices = Readonly<Partial<Record<ChoiceName, string>>>;
+
+export interface ChoicesOf {
+  readonly agent: string;
+  readonly projectId: ProjectId;
+  readonly choices: Choices;
+  /** The task continues a conversation, whose model applies if the task names none. */
+  readonly continues: boolean;
+}
+
+/** Returns why a choice could not be checked; undefined: each is offered. Fails with `option_not_available`. */
+export async function checkChoices(
+  deps: { readonly sql: Sql; readonly temporal?: Client },
+  of: ChoicesOf,
+): Promise<string | undefined> {
+  if (Object.keys(of.choices).length === 0) return undefined;
+  const deadline = performance.now() + COLD_MS;
+  let asked = false;
+  for (;;) {
+    const [snapshot] = await agentSnapshots(deps.sql, { projectId: of.projectId, names: [of.agent] });
+    const refusal = snapshot?.offer && snapshot.usable ? refusalOf(snapshot.offer, of) : 'unknown';
+    if (refusal === undefined) return undefined;
+    if (refusal !== 'unknown' && snapshot?.fresh) throw notOffered(of.agent, refusal);
+    if (!asked && snapshot?.stale && deps.temporal) {
+      asked = true;
+      await askForProbes({ sql: deps.sql, temporal: deps.temporal }, [of.agent], of.projectId).catch(() => {});
+      continue;
+    }
+    if (!isUnderWay(snapshot) || performance.now() > deadline) return uncheckedNote(of, snapshot);
+    await sleep(POLL_MS);
+  }
+}
+
+/** A probe was asked for: the list shows an agent as `loading` also where none was. */
+const isUnderWay = (snapshot: AgentSnapshot | undefined): boolean => snapshot?.status === 'loading' && !snapshot.stale;
+
+const NAMES: Readonly<Record<ChoiceName, string>> = { model: 'model', mode: 'mode', thinking: 'thinking option' };
+
+interface Refusal {
+  readonly choice: ChoiceName;
+  readonly wanted: string;
+  readonly offered: readonly string[];
+}
+
+/** The first choice that is not offered. Undefined: all are, or the offer does not say. */
+export function refusalOf(
+  offer: AgentOffer,
+  { choices, continues }: Pick<ChoicesOf, 'choices' | 'continues'>,
+): Refusal | undefined {
+  const refuse = (choice: ChoiceName, values: readonly { readonly id: string }[] | undefined): Refusal | undefined => {
+    const wanted = choices[choice];
+    if (wanted === undefined || values === undefined || offer.accepts_any.includes(choice)) return undefined;
+    const offered = values.map(({ id }) => id);
+    return offered.includes(wanted) ? undefined : { choice, wanted, offered };
+  };
+  return (
+    refuse('model', offer.models) ??
+    refuse('mode', offer.modes) ??
+    refuse('thinking', thinkingOf(offer, { model: choices.model, continues }))
+  );
+}
+
+/** The thinking options of the model that the task will have. Undefined: they are not known. */
+function thinkingOf(
+  { models, thinking_options }: AgentOffer,
+  { model, continues }: { model: string | undefined; continues: boolean },
+): readonly ThinkingOption[] | undefined {
+  if (models.length === 0) return thinking_options;
+  if (model === undefined && continues) return undefined;
+  const found = models.find((one) => (model === undefined ? one.is_default : one.id === model));
+  return found?.thinking_options ?? undefined;
+}
+
+function notOffered(agent: string, { choice, wanted, offered }: Refusal): LonghaulError {
+  const name = NAMES[choice];
+  const offers =
+    offered.length === 0 ? `it offers no choice of ${name}` : `it offers ${head(offered.join(', '), 1_000)}`;
+  return new LonghaulError(
+    'option_not_available',
+    `${agent} does not offer the ${name} ${JSON.stringify(wanted)}; ${offers}. \`longhaul agents show ${agent}\` shows all.`,
+  );
+}
+
+function uncheckedNote({ agent, choices }: ChoicesOf, snapshot: AgentSnapshot | undefined): string {
+  const what = Object.entries(choices)
+    .map(([name, value]) => `${NAMES[name as ChoiceName]} ${JSON.stringify(value)}`)
+    .join(', ');
+  const why =
+    snapshot?.error && !snapshot.usable
+      ? `its newest probe failed: ${snapshot.error}`
+      : 'it has not said yet what it offers';
+  return `Accepted without a check: ${what}. ${agent}: ${why}`;
+}
