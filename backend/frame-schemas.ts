@@ -26,7 +26,7 @@ const toolCall = loose({
   content: z.array(loose({ type: z.string().describe('text, diff, terminal or other.') })),
 }).meta({ id: 'ToolCall' });
 const planEntry = loose({ content: z.string(), priority: z.string(), status: z.string() });
-const command = loose({ name: z.string(), description: z.string() });
+const command = loose({ name: z.string(), description: z.string(), argument_hint: z.string().optional() });
 const count = z.number().optional();
 const usage = loose({
   input_tokens: count,

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import {
+  agentEntry,
   type AgentEntry,
   diagnoseAgent,
   enableAgent,
@@ -9,6 +10,7 @@ import {
   refreshAgent,
   type SnapshotDeps,
 } from '../client/agent-snapshots.ts';
+import type { ProjectId } from '../contract/ids.ts';
 import { runCommand } from './exit.ts';
 import { withLonghaul } from './longhaul.ts';
 import type { Cell } from './table.ts';
@@ -31,6 +33,18 @@ export async function agentOffers(deps: SnapshotDeps): Promise<Map<string, Agent
     if (first) await refreshed().catch(() => {});
     const cold = entries.some((entry) => entry.enabled && entry.status === 'loading' && entry.fetched_at === null);
     if (!cold || performance.now() > deadline) return new Map(entries.map((entry) => [entry.name, entry]));
+    await sleep(POLL_MS);
+  }
+}
+
+/** One agent, in the folder of a project. Fails with `agent_not_found`. */
+export async function offerOf(deps: SnapshotDeps, name: string, projectId: ProjectId | null): Promise<AgentEntry> {
+  const deadline = performance.now() + COLD_MS;
+  for (let first = true; ; first = false) {
+    const entry = await agentEntry(deps.sql, name, projectId);
+    const cold = entry.status === 'loading' && entry.fetched_at === null;
+    if (!cold || performance.now() > deadline) return entry;
+    if (first) await refreshAgent(deps, name, projectId);
     await sleep(POLL_MS);
   }
 }

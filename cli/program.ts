@@ -65,6 +65,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./definitions/show.ts')).registerShow,
   },
   {
+    name: 'commands',
+    description: 'list the commands that an agent offers',
+    load: async () => (await import('./definitions/commands.ts')).registerCommands,
+  },
+  {
     name: 'prompts',
     description: 'list the permission requests that wait for a person',
     load: async () => (await import('./definitions/prompts.ts')).registerPrompts,

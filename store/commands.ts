@@ -1,9 +1,9 @@
-/** The commands that a session's agent offers. */
-import type { SessionId } from '../contract/ids.ts';
+/** The commands that an agent offers. */
+import type { ProjectId } from '../contract/ids.ts';
 import type { AgentCommand } from '../contract/vocabulary.ts';
 import type { Db } from './sql.ts';
 
-/** Without elements that have no `name`: any program may write any JSON into a frame. */
+/** Without elements that have no `name`: any program may write any JSON into a row. */
 export function commandsIn(value: unknown): AgentCommand[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((one: unknown) => {
@@ -13,10 +13,18 @@ export function commandsIn(value: unknown): AgentCommand[] {
   });
 }
 
-/** As its newest frame says; none: no agent has reported any. */
-export async function newestCommands(db: Db, sessionId: SessionId): Promise<readonly AgentCommand[]> {
-  const [newest] = await db<{ commands: unknown }[]>`
-    SELECT body -> 'commands' AS commands FROM frames
-     WHERE session_id = ${sessionId} AND type = 'agent_commands' ORDER BY seq DESC LIMIT 1`;
-  return commandsIn(newest?.commands);
+/** As its newest probe found them, in the project's folder if it was probed there; none: no probe has found any. */
+export async function offeredCommands(
+  db: Db,
+  { agent, projectId }: { agent: string; projectId: ProjectId | null },
+): Promise<readonly AgentCommand[]> {
+  const [row] = await db<{ commands: unknown }[]>`
+    SELECT offer -> 'commands' AS commands FROM agent_snapshots
+     WHERE agent = ${agent} AND offer IS NOT NULL AND (project_id = ${projectId} OR project_id IS NULL)
+     ORDER BY project_id NULLS LAST LIMIT 1`;
+  return commandsIn(row?.commands).map(({ name, description, argument_hint: hint }) => ({
+    name,
+    description,
+    ...(typeof hint === 'string' ? { argument_hint: hint } : {}),
+  }));
 }

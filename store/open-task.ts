@@ -8,7 +8,7 @@ import { NATIVE_AGENT } from '../contract/names.ts';
 import type { ExecutionPath, TaskState } from '../contract/task.ts';
 import type { AgentCommand } from '../contract/vocabulary.ts';
 import { appendKeyed, type KeyedFrame } from './append-frames.ts';
-import { newestCommands } from './commands.ts';
+import { offeredCommands } from './commands.ts';
 import { idOf } from './ids.ts';
 import { addAssistantMessage, addUserMessage } from './messages.ts';
 import { addChat, addSession } from './sessions.ts';
@@ -85,7 +85,7 @@ export async function openTask(tx: Tx, opening: Opening): Promise<Transition> {
   // Sent together, run in this order.
   const inserts = insertConversation(tx, opening);
   const [commands, rows] = await Promise.all([
-    newestCommands(tx, sessionId),
+    offeredCommands(tx, { agent: path === 'native' ? NATIVE_AGENT : (task.agent ?? ''), projectId: task.project_id }),
     tx<{ session_id: SessionId | null }[]>`
       UPDATE tasks SET session_id = ${sessionId}, chat_id = ${chatId}, message_id = ${messageId},
              execution_path = ${path}, run_id = coalesce(${runId}, run_id), host = ${host},

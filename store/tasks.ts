@@ -213,10 +213,17 @@ export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
     state,
     code,
     summary,
-    before: [...ending.before, ...warning],
+    before: [...ending.before, ...warning, noCommands(taskId)],
   });
   return transition;
 }
+
+/** A task that has ended has no agent that runs commands. */
+const noCommands = (taskId: TaskId): KeyedFrame => ({
+  key: `${taskId}:no-commands`,
+  taskId,
+  body: { type: 'agent_commands', commands: [] },
+});
 
 type EndFrame = Pick<TaskEnding, 'taskId' | 'state' | 'code' | 'summary'> & {
   readonly before?: readonly KeyedFrame[];

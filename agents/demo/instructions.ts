@@ -76,7 +76,8 @@ const GRAMMAR: readonly (readonly [RegExp, Make])[] = [
 ];
 
 function parseSentence(sentence: string): Instruction {
-  const plain = sentence.replace(/^(?:(?:please|then|and|first|finally)[, ]+)+/i, '');
+  // A command may be typed as other agents' commands are: `/write hello.txt with Hello`.
+  const plain = sentence.replace(/^\/(?=[a-z]+\b)|^(?:(?:please|then|and|first|finally)[, ]+)+/i, '');
   const run = /^run (.+)$/is.exec(plain)?.[1];
   if (run !== undefined) return { kind: 'run', command: run, words: splitWords(run) };
   for (const [pattern, make] of GRAMMAR) {

@@ -10,7 +10,6 @@ import { keptFrames } from '../../frames/kept-frames.ts';
 import { readPages } from '../../frames/page.ts';
 import { foldMessage } from '../../frames/read-message.ts';
 import { takeSnapshot } from '../../frames/snapshot.ts';
-import { newestCommands } from '../../store/commands.ts';
 import { waitingTasks } from '../../store/left-tasks.ts';
 import {
   cancelsBeforeStart,
@@ -285,7 +284,6 @@ async function everyReaderAnswers(): Promise<void> {
   }
   await sql.begin(async (tx) => {
     await foldMessage(tx, { sessionId: BAD_SESSION as SessionId, messageId: BAD_MESSAGE as MessageId });
-    await newestCommands(tx, BAD_SESSION as SessionId);
   });
   await compactFrames(sql);
 }

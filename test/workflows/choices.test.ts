@@ -1,6 +1,8 @@
-/** Model, mode and thinking option: checked before a task is accepted, and standing after a kill. */
+/** Model, mode, thinking option and commands: checked before a task is accepted, standing after a kill, run by name. */
+import { chmod, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { agentOffers } from '../../cli/agent-offers.ts';
+import { agentOffers, offerOf } from '../../cli/agent-offers.ts';
 import { findChange } from '../../store/change-views.ts';
 import { findTask } from '../../store/task-views.ts';
 import { submit } from '../../client/submit.ts';
@@ -50,8 +52,11 @@ test('model, mode and thinking option stand after a kill of the worker, as the a
 }, 90_000);
 
 test('`longhaul agents` waits for agents of which nothing is known, and not for one that hangs', async () => {
+  const hangs = path.join(lab.home, 'hangs.sh');
+  await writeFile(hangs, '#!/bin/sh\nexec sleep 1000\n');
+  await chmod(hangs, 0o755);
   await lab.sql`INSERT INTO available_agents (name, supports_acp, install_path)
-                VALUES ('hangs', true, '/bin/cat'), ('gemini', false, '/bin/false')`;
+                VALUES ('hangs', true, ${hangs}), ('gemini', false, '/bin/false')`;
   const begun = performance.now();
   const offers = await agentOffers(deps());
   expect(performance.now() - begun).toBeLessThan(10_000);
@@ -61,4 +66,16 @@ test('`longhaul agents` waits for agents of which nothing is known, and not for 
     native: { status: 'ready' },
     hangs: { status: 'loading' },
   });
+}, 60_000);
+
+test('an input that begins with a command runs it; followers have the commands at once, and none after the end', async () => {
+  await offerOf(deps(), 'demo', lab.projectId);
+  const task = await lab.submit({ input: '/write hello.txt with Hello' });
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await lab.inChange(task, 'hello.txt')).toBe('Hello');
+  const frames = await lab.frames(task);
+  const lists = frames.filter(({ type }) => type === 'agent_commands').map(({ body }) => body['commands']);
+  expect(lists[0]).toContainEqual({ name: 'write', description: 'write FILE with TEXT' });
+  expect(lists.at(-1)).toEqual([]);
+  expect(frames.slice(-2).map(({ type }) => type)).toEqual(['agent_commands', 'task_state']);
 }, 60_000);

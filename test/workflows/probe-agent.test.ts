@@ -65,7 +65,7 @@ test('a worker killed while it probes: the agent ends with it, and the next work
   const first = path.join(lab.home, 'first');
   const file = path.join(lab.home, 'hangs-once.sh');
   const demo = `exec '${process.execPath}' '${builtModule('agents/demo/main')}'`;
-  await writeFile(file, `#!/bin/sh\n[ -e '${first}' ] && ${demo}\ntouch '${first}'\nexec cat > /dev/null\n`);
+  await writeFile(file, `#!/bin/sh\n[ -e '${first}' ] && ${demo}\ntouch '${first}'\nexec sleep 1000\n`);
   await chmod(file, 0o755);
   await lab.sql`INSERT INTO available_agents (name, supports_acp, install_path) VALUES ('once', true, ${file})`;
   await refreshAgent(deps(), 'once', projectId());
