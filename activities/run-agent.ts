@@ -49,7 +49,7 @@ export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
     progress.enter('working');
     hibernation.setAgent(agent);
     const end = await session.prompt(prompt);
-    await recordRan(deps.sql, { taskId: task.id, attempt: progress.attempt, ran: ranOf(turn, agent, session) });
+    await recordSwitch(turn, { agent, session, end });
     return end;
   } finally {
     hibernation.close();
@@ -116,6 +116,17 @@ async function storeSession(turn: TurnContext, { agent, session, folder }: Opene
     worktree: folder.kind === 'worktree' ? deps.worktrees.folderAt(folder.path) : undefined,
     ran: ranOf(turn, agent, session),
   });
+}
+
+/** Records what the agent has switched to during the turn. If that fails, the report of its start remains. */
+async function recordSwitch(
+  turn: TurnContext,
+  { agent, session, end }: { agent: RunningAgent; session: AgentSession; end: TurnEnd },
+): Promise<void> {
+  if (end.kind !== 'completed') return;
+  const { deps, task, progress } = turn;
+  const ran = ranOf(turn, agent, session);
+  await recordRan(deps.sql, { taskId: task.id, attempt: progress.attempt, ran }).catch(() => {});
 }
 
 /** As the agent reports it now: it may switch its mode or model by itself. */
