@@ -28,7 +28,9 @@ interface DiffOptions {
 }
 
 /** A change, as it is asked for. */
-interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks'> {
+interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks' | 'task'> {
+  /** Of a session: the newest task in the sum. */
+  readonly newest?: TaskId | null;
   readonly base_commit: string | null;
   /** The task whose result it is on top of. */
   readonly before?: TaskId | undefined;
@@ -40,17 +42,19 @@ interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks'> {
 
 export const diffAction = (text: string, options: DiffOptions) =>
   runCommand(options, () =>
-    withLonghaul(async ({ longhaul }) => {
+    withLonghaul(async ({ longhaul, services }) => {
+      const { home } = services.settings;
       const taskId = await (options.session ? taskOfSession(longhaul, text) : taskOf(longhaul, text));
-      const found = await (options.session ? ofSession(longhaul, taskId) : ofTask(longhaul, taskId));
+      const found = await (options.session ? ofSession(longhaul, home, taskId) : ofTask(longhaul, taskId));
       if (options.json) process.stdout.write(`${JSON.stringify(found?.facts ?? null)}\n`);
       if (!found || found.diff === '') {
-        const kept = await keptWorktreeMessage(longhaul, taskId);
+        const kept = await keptWorktreeMessage(longhaul, home, taskId);
         if (kept !== undefined) return refuse(kept);
       }
       if (options.json) return;
       if (!found) return sayNone(longhaul, taskId);
-      if (!process.stdout.isTTY || found.diff === '') return printPatch(await sourceOf(longhaul, taskId, found));
+      if (!process.stdout.isTTY || found.diff === '')
+        return printPatch(await sourceOf(longhaul, home, { taskId, found }));
       process.stdout.write(readText(found, takeLines(taskId, found.before, options)));
     }),
   );
@@ -91,10 +95,10 @@ async function ofTask(longhaul: Longhaul, taskId: TaskId): Promise<Found | undef
   };
 }
 
-async function ofSession(longhaul: Longhaul, taskId: TaskId): Promise<Found | undefined> {
-  const found = await sessionDiff(longhaul, taskId);
+async function ofSession(longhaul: Longhaul, home: string, taskId: TaskId): Promise<Found | undefined> {
+  const found = await sessionDiff(longhaul, home, taskId);
   if (!found) return undefined;
-  const { patch, ...facts } = found;
+  const { patch, newest, ...facts } = found;
   await noteKeptWork(longhaul, facts.session_id);
   if (facts.begins_after_removed_task) {
     process.stderr.write(
@@ -106,7 +110,7 @@ async function ofSession(longhaul: Longhaul, taskId: TaskId): Promise<Found | un
       `longhaul: the session started again from the project after ${count}; this sum does not include ${facts.earlier_changes === 1 ? 'it' : 'them'}.\n`,
     );
   }
-  return { ...facts, commits: `${facts.base_commit}..${facts.result_commit}`, facts, patch: async () => patch };
+  return { ...facts, commits: `${facts.base_commit}..${facts.result_commit}`, facts, newest, patch: async () => patch };
 }
 
 /** Work that could not be stored as a change is in no sum. */
@@ -117,9 +121,13 @@ async function noteKeptWork(longhaul: Longhaul, sessionId: SessionId): Promise<v
   }
 }
 
-async function sourceOf(longhaul: Longhaul, taskId: TaskId, found: Found): Promise<PatchSource> {
-  const [patch, links] = await Promise.all([found.patch(), unfollowableIn(longhaul, taskId, found)]);
-  return { ...found, patch, unfollowableLinks: links };
+async function sourceOf(
+  longhaul: Longhaul,
+  home: string,
+  { taskId, found }: { taskId: TaskId; found: Found },
+): Promise<PatchSource> {
+  const [patch, links] = await Promise.all([found.patch(), unfollowableIn(longhaul, home, taskId, found)]);
+  return { ...found, task: shortId(found.newest ?? taskId), patch, unfollowableLinks: links };
 }
 
 async function sayNone(longhaul: Longhaul, taskId: TaskId): Promise<void> {

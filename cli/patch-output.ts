@@ -15,6 +15,8 @@ export interface PatchSource {
   readonly unfollowableLinks: readonly string[];
   /** What `git cherry-pick` takes for the same change. */
   readonly commits: string | null;
+  /** The task whose result has all these commits, as `longhaul fetch` takes it. */
+  readonly task: string;
 }
 
 /** Returns the exit code. */
@@ -33,8 +35,11 @@ export function refuse(sentence: string): number {
 function refusalOf(source: PatchSource): string | undefined {
   const reason = reasonAgainst(source);
   if (reason === undefined) return undefined;
-  const { commits } = source;
-  const recipe = commits === null ? '' : ` To take the change, run: git cherry-pick --no-commit ${commits}`;
+  const { commits, task } = source;
+  const recipe =
+    commits === null
+      ? ''
+      : ` To take the change, run: longhaul fetch ${task} && git cherry-pick --no-commit ${commits}`;
   return `${reason} Nothing was printed.${recipe}`;
 }
 

@@ -95,6 +95,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./definitions/diff.ts')).registerDiff,
   },
   {
+    name: 'fetch',
+    description: "bring the commit of a task's result into the project, as a ref",
+    load: async () => (await import('./definitions/fetch.ts')).registerFetch,
+  },
+  {
     name: 'replay',
     description: "show what the terminal of a task's agent showed",
     load: async () => (await import('./definitions/replay.ts')).registerReplay,

@@ -10,6 +10,7 @@ import { withLonghaul } from './longhaul.ts';
 import { changeText, firstLine } from './task-text.ts';
 import { fit, harmless } from './terminal.ts';
 import { shortId } from '../contract/ids.ts';
+import { placeOfResult } from '../maintenance/fetch-results.ts';
 
 interface RemoveOptions {
   readonly yes?: boolean;
@@ -18,7 +19,7 @@ interface RemoveOptions {
 
 export const rmAction = (text: string, options: RemoveOptions) =>
   runCommand(options, () =>
-    withLonghaul(async ({ longhaul }) => {
+    withLonghaul(async ({ longhaul, services }) => {
       const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
       // A task that has not ended is refused below, without a question.
       if (isFinal(task.state) && !options.yes && !(await confirmed(task))) {
@@ -26,8 +27,9 @@ export const rmAction = (text: string, options: RemoveOptions) =>
         return EXIT.cancelled;
       }
       const removed = await removeTask(longhaul, task.id);
+      const place = await placeOfResult(services.settings.home, removed.projectPath, task.id);
       process.stdout.write(
-        options.json ? `${JSON.stringify(removedJson(task, removed))}\n` : removedText(task, removed),
+        options.json ? `${JSON.stringify(removedJson(task, removed))}\n` : removedText(task, removed, place),
       );
       return EXIT.done;
     }),
@@ -59,11 +61,11 @@ function removedJson(task: TaskDescription, { session, resultCommit, projectPath
   return { task_id: task.id, removed: true, session, kept_result: kept };
 }
 
-function removedText(task: TaskDescription, { resultCommit, projectPath }: RemovedTask): string {
+function removedText(task: TaskDescription, { resultCommit }: RemovedTask, place: string | null): string {
   const lines = [`task ${shortId(task.id)} is removed`];
   if (resultCommit !== null) {
-    const where = projectPath === null ? '' : `-C ${projectPath} `;
-    lines.push('  The commit of its result remains in the repository. To remove it, too:');
+    const where = place === null ? '' : `-C ${place} `;
+    lines.push('  The commit of its result remains. To remove it, too:');
     lines.push(`  git ${where}update-ref -d ${resultRef(task)}`);
   }
   if (task.kept_worktree !== null)

@@ -2,19 +2,23 @@
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
-import { resultCommit, taskRef } from '../worktrees/worktrees.ts';
+import { findResult, locksOf, taskRef } from '../worktrees/worktrees.ts';
 
 /** Why there is nothing to print, and what to do. `undefined`: the task's worktree was not kept. */
-export async function keptWorktreeMessage(longhaul: Longhaul, taskId: TaskId): Promise<string | undefined> {
+export async function keptWorktreeMessage(
+  longhaul: Longhaul,
+  home: string,
+  taskId: TaskId,
+): Promise<string | undefined> {
   const task = await describe(longhaul, taskId);
   const { kept_worktree: worktree, project_path: project } = task;
   if (worktree === null) return undefined;
   const id = shortId(taskId);
   const sentences = [`The work of task ${id} is not in a change: its worktree was kept at ${worktree}.`];
-  if (project !== null && (await isStored(project, taskRef(taskId)))) {
+  if (project !== null && (await isStored(home, project, taskRef(taskId)))) {
     sentences.push(
-      `What could be stored is ${taskRef(taskId)} in ${project}: take it with git cherry-pick --no-commit ${taskRef(taskId)}`,
-      `and compare it with the worktree.`,
+      `What could be stored is a commit: longhaul fetch ${id} brings it into ${project} as ${taskRef(taskId)}. Take it from there`,
+      `with git cherry-pick --no-commit ${taskRef(taskId)}, and compare it with the worktree.`,
     );
   } else {
     sentences.push('Copy what you need from there.');
@@ -24,9 +28,9 @@ export async function keptWorktreeMessage(longhaul: Longhaul, taskId: TaskId): P
 }
 
 /** False as well if the project cannot be read now: the sentence then names the worktree only. */
-async function isStored(project: string, ref: string): Promise<boolean> {
-  return resultCommit({ projectPath: project, ref }).then(
-    (commit) => commit !== undefined,
+async function isStored(home: string, project: string, ref: string): Promise<boolean> {
+  return findResult(locksOf(home), { projectPath: project, ref }).then(
+    (found) => found !== undefined,
     () => false,
   );
 }

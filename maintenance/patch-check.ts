@@ -3,6 +3,7 @@ import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { commonDirOf } from '../worktrees/repository.ts';
+import { locksOf, repositoryWith } from '../worktrees/worktrees.ts';
 import type { ChangedFile } from '../worktrees/tree-diff.ts';
 import { unfollowableLinks } from '../worktrees/unfollowable-links.ts';
 
@@ -12,9 +13,14 @@ interface Change {
 }
 
 /** The symbolic links that the change replaces by folders and that git cannot follow. Without the repository: none. */
-export async function unfollowableIn(longhaul: Longhaul, taskId: TaskId, change: Change): Promise<string[]> {
+export async function unfollowableIn(
+  longhaul: Longhaul,
+  home: string,
+  taskId: TaskId,
+  change: Change,
+): Promise<string[]> {
   const { project_path: project } = await describe(longhaul, taskId);
-  const cwd = project === null ? undefined : commonDirOf(project);
-  if (change.base_commit === null || cwd === undefined) return [];
+  if (change.base_commit === null || project === null || commonDirOf(project) === undefined) return [];
+  const cwd = (await repositoryWith(locksOf(home), project, change.base_commit)) ?? project;
   return unfollowableLinks(change.base_commit, change.files as readonly ChangedFile[], { cwd });
 }

@@ -13,6 +13,7 @@ import { DIFF_CUT_LINE } from '../contract/vocabulary.ts';
 import { gitText, tryGit } from '../worktrees/git.ts';
 import { inspect } from '../worktrees/repository.ts';
 import { AUTHOR } from '../worktrees/store.ts';
+import { locksOf, repositoryWith } from '../worktrees/worktrees.ts';
 import { type ChangedFile, diffTrees, PATCH_LIMIT_BYTES, readableDiff } from '../worktrees/tree-diff.ts';
 
 export interface SessionDiff {
@@ -31,18 +32,22 @@ export interface SessionDiff {
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly patch: Buffer;
+  /** The newest task in the sum. Null: it was removed. */
+  readonly newest: TaskId | null;
 }
 
 /** Undefined: the session has left no change. Of the session that the task is of. */
-export async function sessionDiff(deps: ReadDeps, taskId: TaskId): Promise<SessionDiff | undefined> {
+export async function sessionDiff(deps: ReadDeps, home: string, taskId: TaskId): Promise<SessionDiff | undefined> {
   const { session_id: sessionId, project_path: projectPath } = await describe(deps, taskId);
   const all = sessionId ? await sessionChanges(deps.sql, sessionId) : [];
   const chain = newestChain(all);
   const [first, last] = [chain[0], chain.at(-1)];
   if (!sessionId || !first || !last) return undefined;
-  const { commonDir } = await inspect(projectPath ?? undefined);
+  const { topLevel } = await inspect(projectPath ?? undefined);
   const result = last.result_commit;
-  for (const commit of [first.base_commit, result]) await expectCommit(commonDir, commit);
+  const commonDir = await repositoryWith(locksOf(home), topLevel, result);
+  if (commonDir === undefined) throw hasNot(topLevel, result);
+  if (!(await hasCommit(commonDir, first.base_commit))) throw hasNot(commonDir, first.base_commit);
   const base = await baseBelowRemovedTasks(deps, commonDir, first.base_commit);
   const found = await diffTrees(base, result, { cwd: commonDir });
   if (!found) {
@@ -58,6 +63,7 @@ export async function sessionDiff(deps: ReadDeps, taskId: TaskId): Promise<Sessi
     changes: chain.length,
     earlier_changes: all.length - chain.length,
     begins_after_removed_task: (await isOurs(commonDir, base)) && !(await isResult(deps.sql, base)),
+    newest: last.task_id,
     partial: last.partial,
     files,
     additions: files.reduce((sum, file) => sum + file.additions, 0),
@@ -95,11 +101,9 @@ async function isOurs(commonDir: string, commit: string): Promise<boolean> {
   return /^author .*<(.*)>/m.exec(text)?.[1] === AUTHOR.email;
 }
 
-async function expectCommit(commonDir: string, commit: string): Promise<void> {
-  const there = await tryGit(['cat-file', '-e', `${commit}^{commit}`], { cwd: commonDir });
-  if (there.exitCode === 0) return;
-  throw new LonghaulError(
-    'git_failed',
-    `The repository in ${commonDir} has no commit ${commit}: it may have been removed.`,
-  );
+async function hasCommit(commonDir: string, commit: string): Promise<boolean> {
+  return (await tryGit(['cat-file', '-e', `${commit}^{commit}`], { cwd: commonDir })).exitCode === 0;
 }
+
+const hasNot = (folder: string, commit: string): LonghaulError =>
+  new LonghaulError('git_failed', `The repository in ${folder} has no commit ${commit}: it may have been removed.`);

@@ -1,14 +1,9 @@
 /**
- * Makes a worktree known to git, without its files.
+ * The entry of a worktree in the mirror, by which the steps read the worktree (gitrepository-layout, `worktrees/`). It is made
+ * beside `worktrees/` and moved there whole, and leaves in the same way.
  *
- * `git worktree add` shows an entry before it is whole: for some milliseconds its HEAD names no commit and
- * its `commondir` is empty, and a `git gc` of the user's that looks then fails ("bad object
- * worktrees/…/HEAD"; met within seconds by 20 creations beside a loop of gc, git 2.39). So the entry is made
- * beside `worktrees/` and moved there whole, and leaves in the same way. The repositories whose entries
- * hold more than that, which only git knows how to make, are left to git.
- *
- * The repository's lock keeps out the other steps of one home. Another home's lock is another file: its steps may be at
- * the same repository, and what they have on its way in or out must stay. So whatever is without a place yet names its home.
+ * Earlier versions made such entries in the project, and those still leave through here. Another home may be at the same
+ * project, and its lock is another file, so whatever is without a place yet names its home.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -25,16 +20,13 @@ import {
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { git } from './git.ts';
-import { pause } from './pause.ts';
-import { LOCK_REASON, type Repository, type WorktreeEntry, adminDirOf, ifThere, isOurs } from './repository.ts';
+import { isMirror } from './mirror.ts';
+import { LOCK_REASON, type WorktreeEntry, ifThere, isOurs } from './repository.ts';
 
 /** In the repository's own folder, for the moment of a move. */
 export const STAGED = 'longhaul-entry-';
 /** Git and other homes remove `worktrees/` when it is empty; more often than this in a row it is something else. */
 const ROOT_ATTEMPTS = 100;
-const GIT_ATTEMPTS = 12;
-const GIT_PAUSE_MS = 30;
 
 /** A repository, and the home whose lock of it is held. */
 export interface Held {
@@ -44,21 +36,17 @@ export interface Held {
 
 export interface AddEntry {
   readonly locksDir: string;
-  readonly repository: Repository;
+  readonly mirror: string;
   /** Absent or an empty folder. */
   readonly worktreePath: string;
   readonly base: string;
-  readonly signal?: AbortSignal;
 }
 
 /**
- * The caller holds the repository's lock. Killed midway it leaves what `sweepStaged` removes. Throws `repository_locked`
+ * Returns the entry. The caller holds the mirror's lock. Killed midway it leaves what `sweepStaged` removes. Throws `repository_locked`
  * if another process removed what it was creating.
  */
-export async function addEntry(options: AddEntry): Promise<void> {
-  const { locksDir, repository, worktreePath, base } = options;
-  const { commonDir } = repository;
-  if (await holdsMore(repository)) return addByGit(options);
+export async function addEntry({ locksDir, mirror: commonDir, worktreePath, base }: AddEntry): Promise<string> {
   await sweepStaged({ locksDir, commonDir });
   const staged = stagedIn({ locksDir, commonDir });
   // Synchronously, like the locks: a dozen small files, with the repository locked meanwhile.
@@ -68,26 +56,10 @@ export async function addEntry(options: AddEntry): Promise<void> {
     const dotGit = path.join(worktreePath, '.git');
     const content = { locked: LOCK_REASON, HEAD: base, commondir: '../..', gitdir: dotGit };
     for (const [name, line] of Object.entries(content)) writeFileSync(path.join(staged, name), `${line}\n`);
-    const adminDir = moveIn(staged, path.join(commonDir, 'worktrees'), path.basename(worktreePath));
-    writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
+    return moveIn(staged, path.join(commonDir, 'worktrees'), path.basename(worktreePath));
   } catch (error) {
     rmSync(staged, { recursive: true, force: true });
     throw isErrno(error, 'ENOENT') ? removedFolderError(staged) : error;
-  }
-}
-
-/** Beside a git that is at an entry of its own, the user's or another home's, git fails: it reads all of them. */
-async function addByGit({ locksDir, repository, worktreePath, base, signal }: AddEntry): Promise<void> {
-  const reason = `${LOCK_REASON} (${homeOf(locksDir)})`;
-  const args = ['worktree', 'add', '--quiet', '--no-checkout', '--detach', '--lock', '--reason', reason];
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await git([...args, worktreePath, base], { cwd: repository.topLevel, ...(signal && { signal }) });
-      return;
-    } catch (error) {
-      if (!(error instanceof LonghaulError && error.code === 'git_failed') || attempt === GIT_ATTEMPTS) throw error;
-      await pause(GIT_PAUSE_MS * (0.5 + Math.random()), signal);
-    }
   }
 }
 
@@ -113,8 +85,10 @@ export async function sweepStaged(held: Held): Promise<void> {
 }
 
 /** Whether a git that this home started was killed before it said where the worktree is. The caller holds the lock. */
-export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir }: Held): boolean =>
-  entry.worktreePath === undefined && isOurs(entry) && entry.lockReason?.includes(homeOf(locksDir)) === true;
+export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir, commonDir }: Held): boolean =>
+  entry.worktreePath === undefined &&
+  isOurs(entry) &&
+  (isMirror(locksDir, commonDir) || entry.lockReason?.includes(homeOf(locksDir)) === true);
 
 const stagedIn = ({ locksDir, commonDir }: Held): string =>
   path.join(commonDir, `${STAGED}${homeOf(locksDir)}-${randomUUID()}`);
@@ -127,14 +101,6 @@ function homeOf(locksDir: string): string {
 
 function removedFolderError(folder: string): LonghaulError {
   return new LonghaulError('repository_locked', `Another process removed ${folder} while git created it. Try again.`);
-}
-
-/** Refs in tables, settings for each worktree, sparse checkouts. */
-async function holdsMore({ commonDir, topLevel }: Repository): Promise<boolean> {
-  const ownDir = adminDirOf(topLevel) ?? commonDir;
-  const signs = ['reftable', 'config.worktree'].map((name) => path.join(commonDir, name));
-  signs.push(path.join(ownDir, 'config.worktree'), path.join(ownDir, 'info', 'sparse-checkout'));
-  return signs.some((sign) => existsSync(sign));
 }
 
 /**

@@ -17,15 +17,20 @@ import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { gitText } from './git.ts';
 import { type CollectRequest, copyIndex, type Collection, survey } from './collection.ts';
+import { forcedFiles } from './forced-files.ts';
+import { filePath } from './file-path.ts';
+import { keepBranches } from './agent-branches.ts';
+import { ownerOfWorktree } from './mirror.ts';
 import { putBack } from './nested.ts';
 import { replacement } from './identity.ts';
 import { noteOnIgnored } from './ignored-files.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { canonical, commonDirOf, findEntry, ifThere, orAbsent, ownCommonDirOf } from './repository.ts';
+import { canonical, commonDirOf, findEntry, ifThere, orAbsent } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
 import { type Base, dropBrokenRef, dropRef, store, type StoredChange } from './store.ts';
+import { withEntry } from './restore-entry.ts';
 import { listSubmodules, strandedWork } from './submodules.ts';
 
 export interface CollectedChange extends StoredChange {
@@ -53,14 +58,23 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   const subject = canonical(request.worktreePath);
   const { worktreePath } = request;
   return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
-    const record = readRecord(locksDir, subject);
-    if (request.owner !== undefined && record?.owner !== request.owner) {
+    const known = readRecord(locksDir, subject);
+    if (request.owner !== undefined && known?.owner !== request.owner) {
       throw new LonghaulError(
         'worktree_in_use',
         `The worktree ${worktreePath} no longer belongs to task ${request.owner}.`,
       );
     }
-    const commonDir = sharedFolder(request.projectPath, record, subject);
+    const changed = known && replacement({ ...known, worktreePath: subject }, undefined);
+    const record =
+      known?.state === 'ready' && changed === undefined ? await withEntry(locksDir, known, request.signal) : known;
+    if (known !== undefined && record === undefined) {
+      return {
+        kind: 'kept',
+        reason: `the mirror of the project was removed, and the project has no commit ${known.base}, from which the task began`,
+      };
+    }
+    const commonDir = sharedFolder(locksDir, request.projectPath, record, subject);
     const entry = findEntry(commonDir, subject);
     const status = ifThere(() => lstatSync(subject));
     if (entry === undefined || status === undefined || record?.state === 'making') {
@@ -84,6 +98,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
       adminDir: entry.adminDir,
       topLevel,
       again,
+      forced: [],
       index,
       quarantine: {
         folder: path.join(entry.adminDir, 'longhaul-objects'),
@@ -98,13 +113,13 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
 
 /** Of the repository that the worktree belongs to. */
 function sharedFolder(
+  locksDir: string,
   projectPath: string | undefined,
   record: WorktreeRecord | undefined,
   worktreePath: string,
 ): string {
-  const known = record?.commonDir;
-  const commonDir = projectPath === undefined ? (known ?? ownCommonDirOf(worktreePath)) : commonDirOf(projectPath);
-  if (commonDir !== undefined && commonDir === (known ?? commonDir)) return commonDir;
+  const commonDir = ownerOfWorktree({ locksDir, projectPath, known: record?.commonDir, worktreePath });
+  if (commonDir !== undefined) return commonDir;
   const what = projectPath === undefined ? 'a known project' : `the project in ${projectPath}`;
   throw new LonghaulError('not_a_repository', `${worktreePath} is not a worktree of ${what}.`);
 }
@@ -115,22 +130,31 @@ async function collect(collection: Collection): Promise<Collected> {
     const special = specialFiles(worktreePath, signal);
     await copyIndex(collection);
     const [{ status, unreadable }, base] = await Promise.all([survey(collection), readBase(collection)]);
+    if (status.ignored.length > 0) collection.forced = await forcedFiles(collection);
+    const isForced = new Set(collection.forced.map((name) => filePath(name).path));
+    const leftOut = status.ignored.filter((name) => !isForced.has(name));
     const submodules = await listSubmodules(worktreePath, signal);
     const stranded =
       (await strandedWork({
         worktreePath,
-        source: { gitDir: collection.commonDir, checkout: collection.topLevel },
+        source: { gitDir: commonDirOf(collection.topLevel) ?? collection.commonDir, checkout: collection.topLevel },
         submodules,
         states: status.gitlinks,
         ...(signal && { signal }),
       })) ?? unreadable;
     const notes = async (): Promise<string[]> => [
       ...(await notesOn(collection)),
-      ...noteOnSpecial(await special, status.ignored),
-      ...noteOnIgnored(status.ignored),
+      ...(await keepBranches(collection)),
+      ...noteOnSpecial(await special, leftOut),
+      ...noteOnIgnored(leftOut),
     ];
-    const ignored = status.ignored.slice(0, IGNORED_LIMIT);
-    if (status.clean && (await standsOn(collection)) === collection.request.base && stranded === undefined) {
+    const ignored = leftOut.slice(0, IGNORED_LIMIT);
+    if (
+      status.clean &&
+      isForced.size === 0 &&
+      (await standsOn(collection)) === collection.request.base &&
+      stranded === undefined
+    ) {
       if (collection.again) await dropRef(collection);
       return { kind: 'none', ignored, notes: await notes() };
     }

@@ -35,6 +35,8 @@ export interface Collection {
   readonly topLevel: string;
   /** It was collected before, so that the ref may be there. */
   readonly again: boolean;
+  /** Ignored files that the agent added by force. */
+  forced: readonly Buffer[];
   /** A private copy of the worktree's. */
   readonly index: string;
   readonly quarantine: Quarantine;

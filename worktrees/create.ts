@@ -2,21 +2,24 @@
  * Makes the worktree of a task, finds the one that an earlier run of the same step made, or makes it anew.
  *
  * What must never happen: a folder that is not ours is touched; a half made worktree passes for a whole
- * one; the user's checkout, index or settings change. Git processes: 1 for a new worktree (reset),
- * none for one that is there, 1 to reset; one more (rev-parse) for a given base or an unusual repository, 6 for each
- * submodule.
+ * one; anything in the project changes. Git processes: 1 for a new worktree (reset), none for one that is there,
+ * 1 to reset; one more (rev-parse) for a given base or an unusual repository, one (config) if the project's settings
+ * have changed, 6 for each submodule.
  */
 import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { addEntry } from './add-entry.ts';
+import { fillEntry, GIVEN_REFS, hasOwnRepository, makeOwnRepository } from './borrow.ts';
 import { clearWorktree } from './clear.ts';
-import { git, gitError, tryGit } from './git.ts';
+import { git, gitError, type GitOutcome, tryGit } from './git.ts';
 import { identityOf, replaced, replacement } from './identity.ts';
 import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
+import { ensureMirror } from './mirror.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { type Repository, canonical, findEntry, ifThere, inspect, isOurs } from './repository.ts';
 import { withLock } from './repository-lock.ts';
+import { withEntry } from './restore-entry.ts';
 import { populateSubmodules } from './submodules.ts';
 
 export interface CreateRequest {
@@ -52,11 +55,34 @@ interface Making {
 
 export async function createWorktree(locksDir: string, request: CreateRequest): Promise<MadeWorktree> {
   const signal = request.signal && { signal: request.signal };
-  const repository = await inspect(request.projectPath, { ...(request.base && { rev: request.base }), ...signal });
+  const repository = await inspect(request.projectPath, { ...signal });
   const worktreePath = targetPath(request.worktreePath, repository);
+  const mirror = await ensureMirror({ locksDir, repository, ...signal });
+  const base = request.base ? await findBase({ locksDir, repository, mirror, request }) : repository.head;
   return withLock({ locksDir, subject: worktreePath, ...signal }, () =>
-    makeOrFind({ locksDir, repository, worktreePath, request }),
+    makeOrFind({ locksDir, repository, mirror, base, worktreePath, request }),
   );
+}
+
+/** The full id of a commit that the project has, or a task's result. */
+async function findBase({
+  locksDir,
+  repository,
+  mirror,
+  request,
+}: Omit<Target, 'base' | 'worktreePath'>): Promise<string> {
+  const { base: rev = 'HEAD' } = request;
+  const signal = request.signal && { signal: request.signal };
+  if (!/^\w[\w./-]*$/.test(rev)) throw new LonghaulError('invalid_input', `Expected a commit's id, found ${rev}.`);
+  const find = (): Promise<GitOutcome> =>
+    tryGit(['rev-parse', '--verify', '--quiet', `${rev}^{commit}`], { cwd: mirror, ...signal });
+  let found = await find();
+  if (found.exitCode !== 0) {
+    await ensureMirror({ locksDir, repository, because: 'missing', ...signal });
+    found = await find();
+  }
+  if (found.exitCode === 0) return found.stdout.toString('utf8').trimEnd();
+  throw new LonghaulError('git_failed', `The repository in ${repository.topLevel} has no commit ${rev}.`);
 }
 
 /** The path with all links in its parents resolved, as git will record it. */
@@ -75,35 +101,52 @@ function targetPath(worktreePath: string, repository: Repository): string {
 interface Target {
   readonly locksDir: string;
   readonly repository: Repository;
+  readonly mirror: string;
+  readonly base: string;
   readonly worktreePath: string;
   readonly request: CreateRequest;
 }
 
-async function makeOrFind({ locksDir, repository, worktreePath, request }: Target): Promise<MadeWorktree> {
+async function makeOrFind({
+  locksDir,
+  repository,
+  mirror,
+  base,
+  worktreePath,
+  request,
+}: Target): Promise<MadeWorktree> {
   const signal = request.signal && { signal: request.signal };
-  const { topLevel, commonDir, head: base } = repository;
+  const { topLevel, commonDir: project } = repository;
   const owner = request.owner === undefined ? {} : { owner: request.owner };
   const earlier = readRecord(locksDir, worktreePath);
   // What is collected is still the task's: its own step, run again, must not take it away before it is queued.
   const isOwn = request.owner !== undefined && earlier?.owner === request.owner;
   if (earlier?.state === 'ready' || (earlier?.state === 'collected' && isOwn)) {
-    if (earlier.commonDir !== commonDir) throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
+    if (![mirror, project].includes(earlier.commonDir))
+      throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
     if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
     refuseReplaced(earlier);
-    if (adopt(earlier)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
+    const found = await withEntry(locksDir, earlier, request.signal);
+    if (found === undefined)
+      throw inUse(worktreePath, `it holds work on commit ${earlier.base}, which the project has not`);
+    if (adopt(found)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
   }
-  const inTheWay = earlier === undefined ? occupant(commonDir, worktreePath) : 'ours';
+  const inTheWay = earlier === undefined ? occupant([mirror, project], worktreePath) : 'ours';
   if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
-  const record: WorktreeRecord = { worktreePath, topLevel, commonDir, base, ...owner, state: 'making' };
-  if (earlier === undefined && request.madeBefore && inTheWay === 'ours' && adopt(record)) {
-    writeRecord(locksDir, { ...record, state: 'ready', identity: identityOf(worktreePath) });
-    return { state: 'found', worktreePath, base, warnings: [] };
+  const record: WorktreeRecord = { worktreePath, topLevel, commonDir: mirror, base, ...owner, state: 'making' };
+  if (earlier === undefined && request.madeBefore && inTheWay === 'ours') {
+    const found = [record, { ...record, commonDir: project }].find(adopt);
+    if (found !== undefined) {
+      writeRecord(locksDir, { ...found, state: 'ready', identity: identityOf(worktreePath) });
+      return { state: 'found', worktreePath, base, warnings: [] };
+    }
   }
   writeRecord(locksDir, record);
   if (inTheWay === 'ours') {
-    await clearWorktree({ locksDir, worktreePath, commonDir: earlier?.commonDir ?? commonDir, ...signal });
+    for (const commonDir of new Set([earlier?.commonDir ?? project, mirror]))
+      await clearWorktree({ locksDir, worktreePath, commonDir, ...signal });
   }
-  const warnings = await make({ locksDir, repository, record, ...signal });
+  const warnings = await makeOrRepair({ locksDir, repository, record, ...signal });
   return { state: 'created', worktreePath, base, warnings };
 }
 
@@ -126,12 +169,13 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
     refuseReplaced(earlier);
     // The folder that is to come is another one.
     const { identity: _, ...rest } = earlier;
-    const { commonDir, topLevel } = earlier;
-    const record: WorktreeRecord = { ...rest, base: request.base, state: 'making' };
+    const repository = await inspect(earlier.topLevel, { ...signal });
+    const mirror = await ensureMirror({ locksDir, repository, ...signal });
+    const record: WorktreeRecord = { ...rest, commonDir: mirror, base: request.base, state: 'making' };
     writeRecord(locksDir, record);
-    await clearWorktree({ locksDir, worktreePath, commonDir, ...signal });
-    const repository = { topLevel, commonDir, head: request.base };
-    return { warnings: await make({ locksDir, repository, record, ...signal }) };
+    for (const commonDir of new Set([earlier.commonDir, mirror]))
+      await clearWorktree({ locksDir, worktreePath, commonDir, ...signal });
+    return { warnings: await makeOrRepair({ locksDir, repository, record, ...signal }) };
   });
 }
 
@@ -145,12 +189,17 @@ export function refuseReplaced(record: WorktreeRecord): void {
  * Whether git knows it and its folder is there. What the agent's tools, of which none is left, did to it is put right: a
  * `.git` file that was removed, locks of a git that was killed.
  */
-function adopt({ worktreePath, commonDir }: WorktreeRecord): boolean {
+function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   const entry = findEntry(commonDir, worktreePath);
   if (entry === undefined || ifThere(() => lstatSync(worktreePath))?.isDirectory() !== true) return false;
+  const { adminDir } = entry;
   const dotGit = path.join(worktreePath, '.git');
-  if (ifThere(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${entry.adminDir}\n`);
-  removeLocks(entry.adminDir);
+  const isOwnRepository = ifThere(() => lstatSync(path.join(adminDir, GIVEN_REFS))) !== undefined;
+  if (isOwnRepository) {
+    if (!hasOwnRepository(worktreePath)) makeOwnRepository({ mirror: commonDir, worktreePath, adminDir, base });
+    removeLocks(dotGit);
+  } else if (ifThere(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
+  removeLocks(adminDir);
   return true;
 }
 
@@ -164,8 +213,8 @@ function removeLocks(folder: string): void {
 }
 
 /** What holds the path, where we have no record: in words if it is not ours. */
-function occupant(commonDir: string, worktreePath: string): string {
-  const entry = findEntry(commonDir, worktreePath);
+function occupant(owners: readonly string[], worktreePath: string): string {
+  const entry = owners.map((commonDir) => findEntry(commonDir, worktreePath)).find((one) => one !== undefined);
   if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git lists it as a worktree that Longhaul did not create';
   const status = ifThere(() => lstatSync(worktreePath));
   if (status === undefined) return 'nothing';
@@ -178,26 +227,57 @@ function inUse(worktreePath: string, why: string): LonghaulError {
   return new LonghaulError('worktree_in_use', `${what} Move it away or remove it, and try again.`);
 }
 
-/** From nothing to ready. The repository is locked while its entry is added only: checkouts run side by side. */
+/** A damaged mirror gets the project's objects anew, once. */
+async function makeOrRepair(making: Making): Promise<string[]> {
+  try {
+    return await make(making);
+  } catch (error) {
+    if (!(error instanceof LonghaulError && error.code === 'git_failed' && DAMAGE.test(error.message))) throw error;
+    const { locksDir, repository, record, signal: given } = making;
+    const signal = given && { signal: given };
+    await ensureMirror({ locksDir, repository, because: 'damaged', ...signal });
+    await clearWorktree({ locksDir, worktreePath: record.worktreePath, commonDir: record.commonDir, ...signal });
+    return make(making);
+  }
+}
+
+/** What git says of objects that are missing or broken. */
+const DAMAGE =
+  /bad config|corrupt|missing|bad object|unable to read|could not read|not a valid|inflate|unable to parse|unknown object|Could not parse/i;
+
+/** From nothing to ready. The mirror is locked while the entry is added only: checkouts run side by side. */
 async function make({ locksDir, repository, record, signal: given }: Making): Promise<string[]> {
   const signal = given && { signal: given };
-  const { worktreePath, base } = record;
-  await withLock({ locksDir, subject: repository.commonDir, ...signal }, () =>
-    addEntry({ locksDir, repository, worktreePath, base, ...signal }),
+  const { worktreePath, base, commonDir: mirror } = record;
+  const adminDir = await withLock({ locksDir, subject: mirror, ...signal }, () =>
+    addEntry({ locksDir, mirror, worktreePath, base }),
   );
-  const warnings = await checkOut(worktreePath, given);
+  const borrow = { mirror, worktreePath, adminDir, base };
+  fillEntry(borrow, repository);
+  const warnings = await checkOut({ worktreePath, adminDir, ...signal });
+  makeOwnRepository(borrow);
   warnings.push(...(await populateSubmodules({ repository, worktreePath, ...signal })));
   writeRecord(locksDir, { ...record, state: 'ready', identity: identityOf(worktreePath) });
   return warnings;
 }
 
-async function checkOut(worktreePath: string, given?: AbortSignal): Promise<string[]> {
-  const options = { cwd: worktreePath, ...(given && { signal: given }) };
+/** Through the entry, so that its index is the one that the steps compare with, and what a partial clone fetches is in the mirror. */
+async function checkOut({
+  worktreePath,
+  adminDir,
+  signal,
+}: {
+  worktreePath: string;
+  adminDir: string;
+  signal?: AbortSignal;
+}): Promise<string[]> {
+  const env = { GIT_DIR: adminDir, GIT_WORK_TREE: worktreePath };
+  const options = { cwd: worktreePath, env, settings: WHOLE_INDEX, ...(signal && { signal }) };
   const args = ['reset', '--quiet', '--hard', '--no-recurse-submodules'];
   const outcome = await tryGit(args, options);
   if (outcome.exitCode !== 0) {
     if (!/lfs/i.test(outcome.stderr)) throw gitError(args, worktreePath, outcome);
-    await git(args, { ...options, settings: WITHOUT_LFS });
+    await git(args, { ...options, settings: { ...WITHOUT_LFS, ...WHOLE_INDEX } });
     return ['git-lfs could not fetch all large files of this repository: the agent sees pointer files instead.'];
   }
   if (hasLfs() || !usesLfs(worktreePath)) return [];
@@ -205,3 +285,6 @@ async function checkOut(worktreePath: string, given?: AbortSignal): Promise<stri
     'This repository keeps large files with git-lfs, which is not installed: the agent sees pointer files instead.',
   ];
 }
+
+/** A copy of an index that is split into two files would lack one. */
+const WHOLE_INDEX = { 'core.splitIndex': 'false' } as const;

@@ -7,6 +7,8 @@
  * itself; its orphans carry OWNER_VARIABLE, and the process that takes over its lock ends them
  * (repository-lock.ts).
  */
+import { homedir } from 'node:os';
+import path from 'node:path';
 import { runProgram } from '../processes/runner.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { missingFilterSettings } from './lfs.ts';
@@ -71,6 +73,13 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'i18n.commitEncoding': 'UTF-8',
   'credential.interactive': 'false',
 };
+
+/** Where git looks for the user's own settings (git-config, FILES). */
+export function globalFiles(): string[] {
+  const { GIT_CONFIG_GLOBAL, XDG_CONFIG_HOME, HOME = homedir() } = process.env;
+  if (GIT_CONFIG_GLOBAL !== undefined) return [GIT_CONFIG_GLOBAL];
+  return [path.join(HOME, '.gitconfig'), path.join(XDG_CONFIG_HOME ?? path.join(HOME, '.config'), 'git', 'config')];
+}
 
 function environment(options: GitOptions): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = {};

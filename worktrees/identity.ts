@@ -6,7 +6,8 @@
  * A folder is told by its inode number and its time of birth, since an inode number is used again at once. Not by its
  * device's number, which may be another one after a reboot. What is inside, its `.git` too, is the agent's to change.
  */
-import { lstatSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../contract/errors.ts';
 import { adminDirOf, ifThere } from './repository.ts';
@@ -45,12 +46,19 @@ export function replacement(
   const isSame =
     String(status.ino) === identity.ino &&
     (identity.birth === undefined
-      ? adminDir !== undefined && adminDirOf(worktreePath) === adminDir
+      ? adminDir !== undefined && leadsTo(worktreePath, adminDir)
       : String(status.birthtimeNs) === identity.birth);
   if (isSame) return undefined;
   return isCopy
     ? `the home was moved to another file system, so ${worktreePath} is a copy of the worktree's folder and cannot be told from any other; \`git -C ${worktreePath} status\` shows what the agent has written`
     : `the worktree's folder ${worktreePath} was removed or moved, and another one is in its place`;
+}
+
+/** By a `.git` file, or by the mirror whose objects a `.git` folder borrows. */
+function leadsTo(worktreePath: string, adminDir: string): boolean {
+  if (adminDirOf(worktreePath) === adminDir) return true;
+  const borrowed = ifThere(() => readFileSync(path.join(worktreePath, '.git/objects/info/alternates'), 'utf8'));
+  return borrowed?.trimEnd() === path.resolve(adminDir, '../../objects');
 }
 
 export function replaced(why: string): LonghaulError {

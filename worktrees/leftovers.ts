@@ -77,7 +77,7 @@ export async function listResultRefs(commonDir: string): Promise<ResultRef[]> {
   const packed = (await orAbsent(stat(path.join(commonDir, 'packed-refs'))))?.mtimeMs ?? Date.now();
   const found: ResultRef[] = [];
   for (const ref of text.split('\n')) {
-    const taskId = /^refs\/longhaul\/(?:tasks|left)\/([0-9a-f-]{36})$/.exec(ref)?.[1];
+    const taskId = /^refs\/longhaul\/(?:tasks|left|branches)\/([0-9a-f-]{36})(?:\/.+)?$/.exec(ref)?.[1];
     if (taskId === undefined) continue;
     const loose = (await orAbsent(stat(path.join(commonDir, ref))))?.mtimeMs;
     found.push({ ref, taskId, ageMs: Date.now() - (loose ?? packed) });

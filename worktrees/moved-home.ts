@@ -9,7 +9,9 @@
  */
 import { lstatSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { borrowFrom } from './borrow.ts';
 import { replacement } from './identity.ts';
+import { isMirror } from './mirror.ts';
 import { deleteRecord, listRecords, type WorktreeRecord, writeRecord } from './records.ts';
 import { ifThere, listEntries } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -27,16 +29,28 @@ export async function moveWorktrees({ locksDir, from, to }: HomeMove): Promise<v
   for (const record of records) {
     const moved = path.join(to, path.relative(from, record.worktreePath));
     // By the former path: a step that was killed has locked that, and its git is ended first.
-    await withLock({ locksDir, subject: record.worktreePath }, () => moveOne(locksDir, record, moved));
+    const { commonDir } = record;
+    const owner = isWithin(from, commonDir) ? path.join(to, path.relative(from, commonDir)) : commonDir;
+    await withLock({ locksDir, subject: record.worktreePath }, () =>
+      moveOne(locksDir, { record, worktreePath: moved, commonDir: owner }),
+    );
   }
 }
 
-async function moveOne(locksDir: string, record: WorktreeRecord, worktreePath: string): Promise<void> {
-  const { worktreePath: former, commonDir } = record;
+interface Move {
+  readonly record: WorktreeRecord;
+  readonly worktreePath: string;
+  /** Of the mirror, which moved with the home; of the project, where an earlier version made the worktree. */
+  readonly commonDir: string;
+}
+
+async function moveOne(locksDir: string, { record, worktreePath, commonDir }: Move): Promise<void> {
+  const { worktreePath: former } = record;
   if (ifThere(() => lstatSync(former)) !== undefined) return;
   const adminDir = await withLock({ locksDir, subject: commonDir }, async () => moveEntries(commonDir, former, worktreePath)); // prettier-ignore
   if (adminDir !== undefined) makeLinkAbsolute({ worktreePath, former, adminDir });
-  const moved = { ...record, worktreePath };
+  if (isMirror(locksDir, commonDir)) borrowFrom(commonDir, worktreePath);
+  const moved = { ...record, worktreePath, commonDir };
   const isCopy = replacement(moved, adminDir) !== undefined;
   writeRecord(locksDir, isCopy ? { ...moved, isCopy } : moved);
   await deleteRecord(locksDir, former);

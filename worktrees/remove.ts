@@ -9,17 +9,9 @@ import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { clearWorktree } from './clear.ts';
 import { refuseReplaced } from './create.ts';
+import { ownerOfWorktree } from './mirror.ts';
 import { deleteRecord, readRecord, writeRecord } from './records.ts';
-import {
-  adminDirOf,
-  canonical,
-  commonDirOf,
-  findEntry,
-  isOurs,
-  orAbsent,
-  ownCommonDirOf,
-  removeIfEmpty,
-} from './repository.ts';
+import { adminDirOf, canonical, commonDirOf, findEntry, isOurs, orAbsent, removeIfEmpty } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
 export interface RemoveRequest {
@@ -46,11 +38,12 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
     const record = readRecord(locksDir, worktreePath);
     if (request.owner !== undefined && record?.owner !== request.owner) return { removed: false };
     const { projectPath } = request;
-    const project = projectPath === undefined ? undefined : commonDirOf(projectPath);
-    if (record !== undefined && project !== undefined && record.commonDir !== project) {
+    const isThere = projectPath === undefined || commonDirOf(projectPath) !== undefined;
+    const owner = ownerOfWorktree({ locksDir, projectPath, known: record?.commonDir, worktreePath });
+    if (record !== undefined && owner === undefined && isThere) {
       throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${projectPath}`);
     }
-    const commonDir = record?.commonDir ?? (projectPath === undefined ? ownCommonDirOf(worktreePath) : project);
+    const commonDir = record?.commonDir ?? owner;
     const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
     if (found === 'nothing') return { removed: false };
     if (found !== 'ours') throw refused(worktreePath, found);

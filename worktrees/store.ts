@@ -9,14 +9,16 @@
  * What must never happen: a ref is left at a commit that misses something, for which every later gc of the user's would
  * fail. A step that is killed before it has looked runs again, and stores and looks again.
  */
+import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
-import { type GitOptions, git, gitError, gitText, tryGit } from './git.ts';
+import { type GitOptions, type GitOutcome, git, gitError, gitText, tryGit } from './git.ts';
 import { copyIndex, type Collection, NESTING_LIMIT, survey } from './collection.ts';
 import { moveAside } from './nested.ts';
 import { pause } from './pause.ts';
 import { untilPruned } from './pruning.ts';
 import { openQuarantine, publish, quarantineEnv } from './quarantine.ts';
+import { ifThere } from './repository.ts';
 import { deleteRef, type RefPlace, writeRef } from './refs.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
@@ -95,7 +97,8 @@ async function storeOnce(collection: Collection, base: Base, submodules: Readonl
 /** A file that git cannot store is for a person to look at; a lock or a full disk, which is thrown, is for the next attempt. */
 async function addAll(collection: Collection): Promise<LonghaulError | undefined> {
   for (let attempt = 1; ; attempt += 1) {
-    const added = await tryGit(['add', '--all', '--sparse'], aside(collection));
+    let added = await tryGit(['add', '--all', '--sparse'], aside(collection));
+    if (added.exitCode === 0 && collection.forced.length > 0) added = await addForced(collection);
     if (added.exitCode === 0) return undefined;
     const error = gitError(['add'], collection.request.worktreePath, added);
     if (!isGitFailed(error)) throw error;
@@ -105,11 +108,24 @@ async function addAll(collection: Collection): Promise<LonghaulError | undefined
   }
 }
 
+/** What the agent has removed since is passed over. */
+function addForced(collection: Collection): Promise<GitOutcome> {
+  const { worktreePath } = collection.request;
+  const there = collection.forced.filter((name) => {
+    const file = Buffer.concat([Buffer.from(`${worktreePath}/`), name]);
+    return ifThere(() => lstatSync(file))?.isDirectory() === false;
+  });
+  const input = Buffer.concat(there.flatMap((name) => [name, Buffer.of(0)]));
+  const args = ['--literal-pathspecs', 'add', '--force', '--sparse', '--pathspec-from-file=-', '--pathspec-file-nul'];
+  return tryGit(args, { ...aside(collection), input });
+}
+
 /** Under its ref, and whole there; else it throws, and there is no ref. undefined: it is too large for a patch. */
 async function keep(collection: Collection, commit: string): Promise<TreeDiff | undefined> {
   const { base } = collection.request;
-  await name(collection, commit);
   try {
+    // Stopped within it, the ref may be there although the call has failed.
+    await name(collection, commit);
     await untilPruned(collection.commonDir, collection.at);
     publish(collection.quarantine);
     const diff = await diffTrees(base, commit, withoutIndex(collection));

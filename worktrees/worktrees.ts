@@ -1,5 +1,5 @@
 /**
- * The steps' way into git: a worktree a task, its result as a commit under refs/longhaul, nothing else of
+ * The steps' way into git: a worktree a task, its result as a commit under refs/longhaul of the project's mirror, nothing of
  * the user's repository touched. Every call may be run again after a crash at any point and ends as if it
  * had run once; calls on one worktree, and what git cannot do twice at once on one repository, wait for
  * each other, also between processes.
@@ -23,6 +23,7 @@ import {
 import { git, tryGit } from './git.ts';
 import { replaced } from './identity.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
+import { findMirror, isMirror } from './mirror.ts';
 import type { CollectRequest } from './collection.ts';
 import { deleteRef } from './refs.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
@@ -102,18 +103,15 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     folderAt: (worktreePath) => folderOf(readRecord(locksDir, canonical(worktreePath))),
     isOwn,
     ownerOf: (worktreePath) => readRecord(locksDir, canonical(worktreePath))?.owner,
-    resultCommit,
-    async hasCommit(projectPath, commit) {
-      const cwd = await repositoryOf(projectPath);
-      if (!/^[0-9a-f]{4,64}$/.test(commit)) return false;
-      // The exit code of `cat-file -e` does not tell what is missing from what could not be read.
-      const input = Buffer.from(`${commit}^{commit}\n`);
-      return !(await git(['cat-file', '--batch-check'], { cwd, input })).toString('utf8').endsWith(' missing\n');
-    },
+    resultCommit: async (request) => (await findResult(locksDir, request))?.commit,
+    hasCommit: async (projectPath, commit) => (await repositoryWith(locksDir, projectPath, commit)) !== undefined,
     async deleteRef({ projectPath, ref, signal }) {
       checkRef(ref);
-      const commonDir = await repositoryOf(projectPath);
-      await deleteRef({ locksDir, commonDir, ref, at: { cwd: commonDir, ...(signal && { signal }) } });
+      for (const commonDir of await repositoriesWithResults(locksDir, projectPath)) {
+        const at = { cwd: commonDir, ...(signal && { signal }) };
+        const there = await tryGit(['rev-parse', '--verify', '--quiet', ref], at);
+        if (there.exitCode === 0) await deleteRef({ locksDir, commonDir, ref, at });
+      }
     },
   };
 }
@@ -125,16 +123,51 @@ function folderOf(record: WorktreeRecord | undefined): string | undefined {
   return identity && `${identity.ino}:${identity.birth ?? ''}`;
 }
 
-/** The commit that `ref` names; undefined: there is no such ref. */
-export async function resultCommit({ projectPath, ref, signal }: RefRequest): Promise<string | undefined> {
-  checkRef(ref);
-  const args = ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`];
-  const outcome = await tryGit(args, { cwd: await repositoryOf(projectPath), ...(signal && { signal }) });
-  return outcome.exitCode === 0 ? outcome.stdout.toString('utf8').trim() : undefined;
+/** Of a home. */
+export const locksOf = (home: string): string => path.join(home, 'locks');
+
+/** Where results may be: the mirror first, then the project, in which earlier versions kept them. */
+export async function repositoriesWithResults(locksDir: string, projectPath: string): Promise<string[]> {
+  if (isMirror(locksDir, projectPath)) return [projectPath];
+  const commonDir = commonDirOf(projectPath) ?? (await inspect(projectPath)).commonDir;
+  const mirror = findMirror(locksDir, commonDir);
+  return mirror === undefined ? [commonDir] : [mirror, commonDir];
 }
 
-async function repositoryOf(projectPath: string): Promise<string> {
-  return commonDirOf(projectPath) ?? (await inspect(projectPath)).commonDir;
+export interface FoundResult {
+  /** The mirror, or the project. */
+  readonly repository: string;
+  readonly commit: string;
+}
+
+/** The commit that `ref` names, and where; undefined: there is no such ref. */
+export async function findResult(
+  locksDir: string,
+  { projectPath, ref, signal }: RefRequest,
+): Promise<FoundResult | undefined> {
+  checkRef(ref);
+  const args = ['rev-parse', '--verify', '--quiet', `${ref}^{commit}`];
+  for (const repository of await repositoriesWithResults(locksDir, projectPath)) {
+    const outcome = await tryGit(args, { cwd: repository, ...(signal && { signal }) });
+    if (outcome.exitCode === 0) return { repository, commit: outcome.stdout.toString('utf8').trim() };
+  }
+  return undefined;
+}
+
+/** The repository that has the commit; undefined: none has it. Throws `git_failed` if git does not say. */
+export async function repositoryWith(
+  locksDir: string,
+  projectPath: string,
+  commit: string,
+): Promise<string | undefined> {
+  if (!/^[0-9a-f]{4,64}$/.test(commit)) return undefined;
+  for (const cwd of await repositoriesWithResults(locksDir, projectPath)) {
+    // The exit code of `cat-file -e` does not tell what is missing from what could not be read.
+    const input = Buffer.from(`${commit}^{commit}\n`);
+    const found = (await git(['cat-file', '--batch-check'], { cwd, input })).toString('utf8');
+    if (!found.endsWith(' missing\n')) return cwd;
+  }
+  return undefined;
 }
 
 /** `root` may be a link to another disk: a worktree's path has the links in its parents resolved. */

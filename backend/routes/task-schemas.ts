@@ -111,7 +111,7 @@ export const removedTask = z
     kept_result: z
       .object({ ref: z.string(), commit: z.string(), project_path: nullableText })
       .nullable()
-      .describe('The commit of its result, which stays in the repository. Null: the task left none.'),
+      .describe('The commit of its result, which stays in the mirror of the project. Null: the task left none.'),
   })
   .meta({ id: 'RemovedTask' });
 

@@ -125,7 +125,7 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
     operationId: 'removeTask',
     summary: 'Remove a task that has ended',
     description:
-      'Its messages, frames and change are removed with it. The commit of its result stays in the repository.',
+      'Its messages, frames and change are removed with it. The commit of its result stays in the mirror of the project.',
     tags,
     params: idParams,
     response: { 200: removedTask, ...problems('missing', 'conflict', 'body') },

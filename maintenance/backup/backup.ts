@@ -100,7 +100,7 @@ async function collect(sql: Sql, home: string, folder: string): Promise<Manifest
   const rows = await projectFolders(sql);
   const projects: Manifest['projects'] = [];
   for (const { id, path } of rows) {
-    const results = await bundleResults(path, to.bundle(id));
+    const results = await bundleResults(home, path, to.bundle(id));
     if (results) projects.push({ id, path, ...results });
   }
   const made: Manifest = { format: FORMAT, version: packageVersion(), madeAt: new Date().toISOString(), projects };

@@ -46,7 +46,7 @@ export async function restore(home: string, given: string): Promise<Restored> {
     const from = contentsOf(folder);
     const lost: Record<string, readonly string[]> = {};
     for (const { id, path, ...results } of made.projects) {
-      const missing = await restoreResults(path, from.bundle(id), results);
+      const missing = await restoreResults(home, path, { bundle: from.bundle(id), ...results });
       if (missing.length > 0) lost[path] = missing;
     }
     if ((await exists(from.token)) && !(await exists(paths.tokenFile))) await rename(from.token, paths.tokenFile);

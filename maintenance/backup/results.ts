@@ -1,5 +1,8 @@
-/** Results of tasks, the commits under refs/longhaul, out of a project's repository and into it again. */
+/** Results of tasks, the commits under refs/longhaul, out of a project's mirror and the project, and into the mirror again. */
 import { git, gitText, tryGit } from '../../worktrees/git.ts';
+import { ensureMirror } from '../../worktrees/mirror.ts';
+import { inspect } from '../../worktrees/repository.ts';
+import { locksOf, repositoriesWithResults } from '../../worktrees/worktrees.ts';
 
 export interface Results {
   readonly refs: Record<string, string>;
@@ -7,39 +10,54 @@ export interface Results {
 }
 
 /** Undefined: the project is not on this machine, or is no repository any more. */
-export async function bundleResults(project: string, bundle: string): Promise<Results | undefined> {
-  const found = await tryGit(['for-each-ref', '--format=%(objectname) %(refname)', 'refs/longhaul/'], { cwd: project });
-  if (found.exitCode !== 0) return undefined;
-  const lines = found.stdout.toString('utf8').split('\n').filter(Boolean);
-  const refs = Object.fromEntries(
+export async function bundleResults(home: string, project: string, bundle: string): Promise<Results | undefined> {
+  const places = await repositoriesWithResults(locksOf(home), project).catch(() => undefined);
+  if (places === undefined) return undefined;
+  const found = await Promise.all(places.map(refsIn));
+  const refs = Object.assign({}, ...found.toReversed()) as Record<string, string>;
+  if (Object.keys(refs).length === 0) return { refs, bundled: false };
+  // The mirror gets the refs that earlier versions have written into the project: a bundle holds refs, not commits.
+  const repository = await inspect(project);
+  const cwd = await ensureMirror({ locksDir: locksOf(home), repository, because: 'missing' });
+  for (const [ref, commit] of Object.entries(refs)) await tryGit(['update-ref', ref, commit, ''], { cwd });
+  // What is in branches and tags is the project's own to keep.
+  const reachable = ['--not', '--branches', '--tags', '--remotes'];
+  const own = await gitText(['rev-list', '--max-count=1', '--glob=refs/longhaul', ...reachable], { cwd });
+  if (own.trim() === '') return { refs, bundled: false };
+  await git(['bundle', 'create', '--quiet', bundle, '--glob=refs/longhaul', ...reachable], { cwd });
+  return { refs, bundled: true };
+}
+
+async function refsIn(cwd: string): Promise<Record<string, string>> {
+  const text = await gitText(['for-each-ref', '--format=%(objectname) %(refname)', 'refs/longhaul/'], { cwd });
+  const lines = text.split('\n').filter(Boolean);
+  return Object.fromEntries(
     lines.map((line) => {
       const [commit = '', ref = ''] = line.split(' ');
       return [ref, commit];
     }),
   );
-  if (lines.length === 0) return { refs, bundled: false };
-  // What is in branches and tags is the project's own to keep.
-  const reachable = ['--not', '--branches', '--tags', '--remotes'];
-  const own = await gitText(['rev-list', '--max-count=1', '--glob=refs/longhaul', ...reachable], { cwd: project });
-  if (own.trim() === '') return { refs, bundled: false };
-  await git(['bundle', 'create', '--quiet', bundle, '--glob=refs/longhaul', ...reachable], { cwd: project });
-  return { refs, bundled: true };
 }
 
-/** Puts back the refs that are missing. Returns those whose commits are in neither the bundle nor the project. */
-export async function restoreResults(project: string, bundle: string, { refs, bundled }: Results): Promise<string[]> {
-  const repository = await tryGit(['rev-parse', '--git-dir'], { cwd: project });
-  if (repository.exitCode !== 0) return Object.keys(refs);
+/** Puts the refs that are missing into the mirror. Returns those whose commits are in neither the bundle nor the project. */
+export async function restoreResults(
+  home: string,
+  project: string,
+  { bundle, refs, bundled }: Results & { readonly bundle: string },
+): Promise<string[]> {
+  const repository = await inspect(project).catch(() => undefined);
+  if (repository === undefined) return Object.keys(refs);
+  const cwd = await ensureMirror({ locksDir: locksOf(home), repository });
   if (bundled) {
     // Objects only: a ref that is there stays as it is.
-    const unbundled = await tryGit(['bundle', 'unbundle', bundle], { cwd: project });
+    const unbundled = await tryGit(['bundle', 'unbundle', bundle], { cwd });
     if (unbundled.exitCode !== 0) return Object.keys(refs);
   }
   const missing: string[] = [];
   for (const [ref, commit] of Object.entries(refs)) {
-    const there = await tryGit(['cat-file', '-e', `${commit}^{commit}`], { cwd: project });
+    const there = await tryGit(['cat-file', '-e', `${commit}^{commit}`], { cwd });
     if (there.exitCode !== 0) missing.push(ref);
-    else await tryGit(['update-ref', ref, commit, ''], { cwd: project });
+    else await tryGit(['update-ref', ref, commit, ''], { cwd });
   }
   return missing;
 }

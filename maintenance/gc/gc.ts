@@ -11,6 +11,7 @@ import { projectPaths } from '../../store/left-tasks.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import path from 'node:path';
 import { leftFiles } from './files.ts';
+import { leftMirrors } from './mirrors.ts';
 import type { GcOptions, Leftover } from './leftover.ts';
 import { leftProcesses } from './processes.ts';
 import { leftRecordings } from './recordings.ts';
@@ -49,9 +50,11 @@ export async function findLeftovers(
   const recordings = await attempt('recordings', () => leftRecordings(settings, knowledge));
   const { sql } = knowledge;
   const inRepositories = await attempt('repositories', async () => {
-    const repositories = await repositoriesOf(places, await projectPaths(sql));
+    const projects = await projectPaths(sql);
+    const repositories = await repositoriesOf(places, projects);
     const entries = await leftEntries(places, repositories);
-    return [...entries, ...(await leftRefs(places, { sql, repositories }, options))];
+    const refs = await leftRefs(places, { sql, repositories }, options);
+    return [...entries, ...refs, ...(await leftMirrors(places, projects))];
   });
   // Processes first: one of them may still write into a worktree that is removed next.
   return { leftovers: [...processes, ...worktrees, ...inRepositories, ...recordings, ...files], skipped };

@@ -1,7 +1,7 @@
 /** One thing that lost machine state left, with the reason why it counts as a leftover, and its removal. */
 
 export interface Leftover {
-  readonly kind: 'worktree' | 'entry' | 'ref' | 'process' | 'lock' | 'slot' | 'file';
+  readonly kind: 'worktree' | 'entry' | 'mirror' | 'ref' | 'process' | 'lock' | 'slot' | 'file';
   /** A path, a ref in a repository, a process. */
   readonly name: string;
   /** Why it is a leftover. */

@@ -10,6 +10,7 @@ import { newestTaskAt } from '../../store/task-worktrees.ts';
 import { head } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { listRecords, type WorktreeRecord } from '../../worktrees/records.ts';
+import { listMirrors } from '../../worktrees/mirror.ts';
 import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
 import { findLeftEntries, type FindLeftEntries, removeLeftEntry } from '../../worktrees/leftovers.ts';
 import { makeWorktrees, type Worktrees } from '../../worktrees/worktrees.ts';
@@ -89,7 +90,7 @@ async function storeAndRemove(
   if (stored?.kind === 'kept') return { kind: 'kept', why: `${stored.reason} (--kept removes it)` };
   await worktrees.remove(same);
   return stored?.kind === 'changed'
-    ? { kind: 'removed', note: `what it held is ${ref} in ${record.topLevel}` }
+    ? { kind: 'removed', note: `what it held is ${ref} in ${record.commonDir}` }
     : REMOVED;
 }
 
@@ -123,7 +124,9 @@ function commonDirOrNone(project: string): string | undefined {
 export async function repositoriesOf(places: WorktreePlaces, projects: readonly string[]): Promise<string[]> {
   const fromRecords = (await listRecords(places.locksDir)).map((record) => record.commonDir);
   const fromProjects = projects.map(commonDirOrNone);
-  const all = new Set([...fromRecords, ...fromProjects].filter((dir) => dir !== undefined));
+  const all = new Set(
+    [...fromRecords, ...fromProjects, ...listMirrors(places.locksDir)].filter((dir) => dir !== undefined),
+  );
   const there = await Promise.all([...all].map(async (dir) => ((await orAbsent(readdir(dir))) ? [dir] : [])));
   return there.flat().sort();
 }

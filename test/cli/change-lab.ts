@@ -8,6 +8,7 @@ import { inject } from 'vitest';
 import { APPLY } from '../../cli/apply-recipe.ts';
 import { queueCollected, storeDiff } from '../../store/collected-diffs.ts';
 import type { SessionId, TaskId } from '../../contract/ids.ts';
+import { findMirror } from '../../worktrees/mirror.ts';
 import { makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
 import { builtModule } from '../lab/built.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
@@ -41,6 +42,10 @@ export interface ChangeLab {
 
 export interface ChangeProject {
   readonly repository: SampleRepository;
+  /** Git in the project's mirror, where the results are. */
+  results(...args: string[]): Promise<string>;
+  /** Brings all results into a repository, as `longhaul fetch` does it for one task. */
+  fetchInto(folder: string): Promise<unknown>;
   /** Queues what `work` does in a fresh worktree; undefined: it did nothing. */
   change(work: (worktree: string) => Promise<void>, before?: QueuedTask): Promise<QueuedTask | undefined>;
 }
@@ -98,11 +103,16 @@ async function openProject(
   { name, files }: { name: string; files?: Files },
 ): Promise<ChangeProject> {
   const repository = await makeRepository(path.join(root, name), files);
-  const worktrees = makeWorktrees({ locksDir: path.join(root, 'home', 'locks') });
+  const locksDir = path.join(root, 'home', 'locks');
+  const worktrees = makeWorktrees({ locksDir });
+  const mirror = (): string => findMirror(locksDir, path.join(repository.path, '.git')) ?? repository.path;
   const [project] = await sql<{ id: string }[]>`
     INSERT INTO projects (name, path) VALUES (${name}, ${repository.path}) RETURNING id`;
   return {
     repository,
+    results: (...args) => gitIn(mirror(), ...args),
+    fetchInto: (folder) =>
+      gitIn(folder, 'fetch', '--quiet', '--no-recurse-submodules', mirror(), '+refs/longhaul/*:refs/longhaul/*'),
     async change(work, before) {
       const taskId = randomUUID() as TaskId;
       const sessionId = before?.sessionId ?? (randomUUID() as SessionId);
@@ -125,8 +135,9 @@ async function openProject(
 }
 
 /** A user's checkout of the project at a commit, whose git would change what it applies if it were let. */
-export async function checkoutOf({ path: from }: SampleRepository, to: string, commit: string): Promise<string> {
-  await cp(path.join(from, '.git'), path.join(to, '.git'), { recursive: true });
+export async function checkoutOf(project: ChangeProject, to: string, commit: string): Promise<string> {
+  await cp(path.join(project.repository.path, '.git'), path.join(to, '.git'), { recursive: true });
+  await project.fetchInto(to);
   await gitIn(to, 'config', 'apply.whitespace', 'fix');
   await gitIn(to, 'read-tree', '--reset', '-u', commit);
   return to;

@@ -30,9 +30,8 @@ export async function openDiffLab(): Promise<DiffLab> {
       if (!task) throw new Error('expected a change');
       return task;
     },
-    checkout: (project, commit) =>
-      checkoutOf(project.repository, path.join(lab.root, `checkout-${(number += 1)}`), commit),
-    treeOf: (project, commit) => project.repository.git('rev-parse', `${commit}^{tree}`),
+    checkout: (project, commit) => checkoutOf(project, path.join(lab.root, `checkout-${(number += 1)}`), commit),
+    treeOf: (project, commit) => project.results('rev-parse', `${commit}^{tree}`),
     jsonOf: async (...args) => {
       const { stdout } = await lab.longhaul(lab.root, 'diff', ...args, '--json');
       return JSON.parse(stdout.toString()) as Record<string, unknown>;

@@ -77,7 +77,8 @@ test('--session reports that the change of a removed task is not in the sum if g
   const second = await changed(project, (worktree) => writeFiles(worktree, { 'b.txt': 'B\n' }), first);
   expect(await lab.longhaul(lab.root, 'rm', first.taskId, '--yes')).toMatchObject({ code: 0 });
   const { path: folder } = project.repository;
-  await rm(path.join(folder, '.git/objects', first.base.slice(0, 2), first.base.slice(2)));
+  for (const dir of [path.join(folder, '.git'), await project.results('rev-parse', '--absolute-git-dir')])
+    await rm(path.join(dir, 'objects', first.base.slice(0, 2), first.base.slice(2)));
   const { code, stderr } = await lab.longhaul(lab.root, 'diff', '--session', second.taskId);
   expect({ code, stderr }).toEqual({
     code: 0,

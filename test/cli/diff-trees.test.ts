@@ -15,7 +15,7 @@ import { twoTrees, writeTree } from './random-trees.ts';
 const TREES = Number(process.env['LONGHAUL_DIFF_TREES'] ?? 6);
 
 const REFUSAL =
-  /^longhaul: git apply would refuse this change: .* Nothing was printed\. To take the change, run: git cherry-pick --no-commit/s;
+  /^longhaul: git apply would refuse this change: .* Nothing was printed\. To take the change, run: longhaul fetch \w+ && git cherry-pick --no-commit/s;
 
 let lab: ChangeLab;
 beforeAll(async () => {
@@ -41,7 +41,7 @@ test(
         if (!task) return;
         changes += 1;
         const { code, stderr } = await lab.take(folder, task.taskId);
-        const wanted = await gitIn(folder, 'rev-parse', `${task.commit}^{tree}`);
+        const wanted = await project.results('rev-parse', `${task.commit}^{tree}`);
         if (code === 0) {
           expect(stderr).toBe('');
         } else {
@@ -53,6 +53,7 @@ test(
           const patch = path.join(lab.root, 'refused.patch');
           await writeFile(patch, await storedPatch(task.taskId));
           await expect(gitIn(folder, 'apply', '--check', patch)).rejects.toThrow(/symbolic links|too long/);
+          await project.fetchInto(folder);
           await gitIn(folder, 'cherry-pick', '--no-commit', task.commit);
         }
         expect(await treeIdOf(folder)).toBe(wanted);

@@ -25,10 +25,10 @@ test.each(['no row of a change', 'a change without diff and patch'])(
       const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', task.taskId, ...more);
       return { code, stdout: stdout.toString(), stderr };
     };
-    const stored = `What could be stored is ${ref} in ${folder}: take it with git cherry-pick --no-commit ${ref} and compare it with the worktree.`;
+    const stored = `What could be stored is a commit: longhaul fetch ${id} brings it into ${folder} as ${ref}. Take it from there with git cherry-pick --no-commit ${ref}, and compare it with the worktree.`;
     expect(await diff()).toEqual({ code: 1, stdout: '', stderr: `${start} ${stored} ${end}` });
     expect(await diff('--json')).toMatchObject({ code: 1, stderr: `${start} ${stored} ${end}` });
-    await project.repository.git('update-ref', '-d', ref);
+    await project.results('update-ref', '-d', ref);
     expect(await diff()).toEqual({ code: 1, stdout: '', stderr: `${start} Copy what you need from there. ${end}` });
   },
 );
@@ -41,7 +41,7 @@ test('a change that was stored without diff and patch is refused; the message na
   const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', task.taskId);
   expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toBe(
-    `longhaul: The change was stored without its patch and without its text. Nothing was printed. To take the change, run: git cherry-pick --no-commit ${task.commit}\n`,
+    `longhaul: The change was stored without its patch and without its text. Nothing was printed. To take the change, run: longhaul fetch ${task.taskId.slice(0, 8)} && git cherry-pick --no-commit ${task.commit}\n`,
   );
 });
 

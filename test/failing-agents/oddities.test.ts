@@ -167,7 +167,7 @@ test.each(Object.entries(ODDITIES))('an agent that %s completes its task', async
 
 test('file names that are not UTF-8 are in the change', async () => {
   const [name] = Object.keys(ODDITIES).filter((one) => one.includes('broken UTF-8'));
-  const files = await agents.lab.repository.git('ls-tree', '--name-only', `refs/longhaul/tasks/${taskOf(name ?? '')}`);
+  const files = await agents.lab.results('ls-tree', '--name-only', `refs/longhaul/tasks/${taskOf(name ?? '')}`);
   expect(files).toContain(String.raw`"b\377\376"`);
 });
 

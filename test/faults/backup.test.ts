@@ -1,17 +1,13 @@
 /** A home is backed up while it works, and lost: what comes back, and what becomes of tasks that were open. */
-import { execFile } from 'node:child_process';
 import { lstat, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { taskRef } from '../../worktrees/worktrees.ts';
 import { LabHome, startHome } from '../lab/home.ts';
 import { longhaul } from '../lab/longhaul.ts';
 import { isWaiting } from '../lab/observer.ts';
 import { expectWhole } from '../lab/whole.ts';
-
-const run = promisify(execFile);
 
 let lab: LabHome;
 let aside: string;
@@ -26,8 +22,7 @@ afterAll(async () => {
   await rm(aside, { recursive: true, force: true });
 });
 
-const git = async (...args: string[]): Promise<string> =>
-  (await run('git', ['-C', lab.repository.path, ...args])).stdout.trim();
+const git = (...args: string[]): Promise<string> => lab.seen.results(...args);
 
 test('a home with running tasks is backed up, lost and restored: rows, changes and results exist, open tasks end', async () => {
   const done = await lab.seen.submit({ input: 'write done.txt with done. say all done' });
@@ -48,9 +43,7 @@ test('a home with running tasks is backed up, lost and restored: rows, changes a
 
   await lab.kill('all');
   await rm(lab.home, { recursive: true, force: true, maxRetries: 5 });
-  await git('update-ref', '-d', taskRef(done));
-  await git('-c', 'gc.reflogExpire=now', 'gc', '--quiet', '--prune=now');
-  await expect(git('cat-file', '-e', result)).rejects.toThrow();
+  await expect(lab.repository.git('cat-file', '-e', result), 'in the project').rejects.toThrow();
 
   expect(await lab.command('restore', file)).toMatchObject({ code: 0, stderr: '' });
   await gate.open();

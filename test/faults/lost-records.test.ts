@@ -54,8 +54,9 @@ test.each([
 test('an empty lock file is held by no process', async () => {
   const task = await lab.seen.submit({ input: 'write first.txt with first. write second.txt with second' });
   await lab.kill('all');
-  // Of this repository, as one that was being written.
-  const name = `${nameOf(path.join(lab.repository.path, '.git'))}.lock`;
+  // Of this repository's mirror, as one that was being written.
+  const mirror = path.join(lab.home, 'mirrors', `${nameOf(path.join(lab.repository.path, '.git'))}.git`);
+  const name = `${nameOf(mirror)}.lock`;
   await mkdir(path.join(lab.home, 'locks'), { recursive: true });
   await writeFile(path.join(lab.home, 'locks', name), '');
   await lab.up();

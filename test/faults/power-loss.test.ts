@@ -146,13 +146,13 @@ test('Temporal has lost the end of a task whose session runs the next one: each 
   await lab.seen.ended(first.task);
   const next = await held(session_id ?? '', ['third', 'fourth']);
   await atWork(next.task);
-  const commit = await lab.repository.git('rev-parse', `refs/longhaul/tasks/${first.task}`);
+  const commit = await lab.seen.results('rev-parse', `refs/longhaul/tasks/${first.task}`);
   await losePower(then);
   await lab.seen.ended(first.task);
   await next.goOn();
   await lab.seen.ended(next.task);
 
-  expect(await lab.repository.git('rev-parse', `refs/longhaul/tasks/${first.task}`)).toBe(commit);
+  expect(await lab.seen.results('rev-parse', `refs/longhaul/tasks/${first.task}`)).toBe(commit);
   expect(await lab.seen.task(next.task)).toMatchObject({ state: 'completed', error_code: null });
   for (const name of ['first', 'second', 'third', 'fourth']) {
     expect(await lab.seen.inChange(next.task, `${name}.txt`)).toBe(name);

@@ -13,7 +13,8 @@ import type { ProjectId, TaskId } from '../../contract/ids.ts';
 import { taskWorkflowId } from '../../contract/names.ts';
 import type { TaskStatus } from '../../contract/task.ts';
 import type { MessageSegment } from '../../contract/vocabulary.ts';
-import type { SampleRepository } from './repositories.ts';
+import { locksOf, repositoriesWithResults } from '../../worktrees/worktrees.ts';
+import { gitIn, type SampleRepository } from './repositories.ts';
 
 /** Bounds what hangs; a test waits for its event, not for this. Real agents are given longer, on a busy machine. */
 const UNTIL_MS = Number(process.env['LAB_UNTIL_MS'] ?? 90_000);
@@ -142,7 +143,14 @@ export class Observer {
 
   /** File content in a task's change. */
   async inChange(taskId: TaskId, file: string): Promise<string> {
-    return this.repository.git('show', `refs/longhaul/tasks/${taskId}:${file}`);
+    return this.results('show', `refs/longhaul/tasks/${taskId}:${file}`);
+  }
+
+  /** Git in the project's mirror, where the results of tasks are. */
+  async results(...args: string[]): Promise<string> {
+    const { path: project } = this.repository;
+    const [place = project] = await repositoriesWithResults(locksOf(this.home), project);
+    return gitIn(place, ...args);
   }
 
   status(taskId: TaskId): Promise<TaskStatus> {
@@ -200,7 +208,10 @@ export class Observer {
     const worktrees: string[] = await readdir(path.join(this.home, 'worktrees')).catch(() => []);
     if (task.session_id && worktrees.includes(task.session_id) && !task.kept_worktree)
       wrong.push('the worktree is there');
-    const listed = (await this.repository.git('worktree', 'list', '--porcelain')).split('\n\n');
+    const listed = [
+      ...(await this.repository.git('worktree', 'list', '--porcelain')).split('\n\n'),
+      ...(await this.results('worktree', 'list', '--porcelain')).split('\n\n'),
+    ];
     if (task.session_id && listed.some((entry) => entry.includes(task.session_id ?? '')) && !task.kept_worktree) {
       wrong.push('git still lists the worktree');
     }

@@ -99,15 +99,15 @@ async function wrongChange(seen: Observer, task: TaskFacts, whole: Whole): Promi
 }
 
 async function wrongRef(seen: Observer, taskId: TaskId, commit: string | undefined): Promise<string[]> {
-  const refs = await seen.repository.git('for-each-ref', '--format=%(objectname)', `refs/longhaul/tasks/${taskId}`);
+  const refs = await seen.results('for-each-ref', '--format=%(objectname)', `refs/longhaul/tasks/${taskId}`);
   return refs === (commit ?? '') ? [] : [`its ref is ${refs || 'absent'}, its change's commit ${commit ?? 'absent'}`];
 }
 
 async function writtenIn(seen: Observer, { base_commit, result_commit }: LabChange): Promise<Record<string, string>> {
-  const names = await seen.repository.git('diff', '--name-only', '-z', base_commit, result_commit);
+  const names = await seen.results('diff', '--name-only', '-z', base_commit, result_commit);
   const files: Record<string, string> = {};
   for (const name of names.split('\0').filter(Boolean)) {
-    files[name] = await seen.repository.git('show', `${result_commit}:${name}`).catch(() => '(deleted)');
+    files[name] = await seen.results('show', `${result_commit}:${name}`).catch(() => '(deleted)');
   }
   return files;
 }
@@ -121,9 +121,13 @@ async function patchGives(seen: Observer, { id, base_commit, result_commit }: La
     const clone = path.join(folder, 'clone');
     const git = (...args: string[]): Promise<string> => seen.repository.git(...args);
     await git('clone', '--quiet', '--shared', '--no-checkout', seen.repository.path, clone);
+    await writeFile(
+      path.join(clone, '.git/objects/info/alternates'),
+      `${await seen.results('rev-parse', '--path-format=absolute', '--git-path', 'objects')}\n`,
+    );
     await git('-C', clone, 'read-tree', base_commit);
     await git('-C', clone, 'apply', '--cached', path.join(folder, 'patch'));
-    return (await git('-C', clone, 'write-tree')) === (await git('rev-parse', `${result_commit}^{tree}`));
+    return (await git('-C', clone, 'write-tree')) === (await seen.results('rev-parse', `${result_commit}^{tree}`));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

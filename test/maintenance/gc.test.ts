@@ -92,9 +92,9 @@ test('beside a running task two collectors remove leftovers at the same time; th
   process.kill(foreign.pid, 'SIGKILL');
   // What was in no commit is in one now.
   for (const id of [failed, unknown]) {
-    expect(await lab.repository.git('show', `refs/longhaul/left/${id}:work.txt`)).toBe('work');
+    expect(await lab.results('show', `refs/longhaul/left/${id}:work.txt`)).toBe('work');
   }
-  const listed = await lab.repository.git('worktree', 'list', '--porcelain');
+  const listed = await lab.results('worktree', 'list', '--porcelain');
   for (const folder of left) expect(listed).not.toContain(folder);
 
   await gate.open();

@@ -57,7 +57,7 @@ test('links that lead out of the worktree are stored as links, and their targets
 });
 
 test('a link that replaced the worktree is not followed', async () => {
-  const { root, repository, create } = await openLab();
+  const { root, create, inMirror } = await openLab();
   const tree = await create();
   const outside = path.join(root, 'outside');
   await writeFiles(outside, { 'secret.txt': "not the agent's\n" });
@@ -68,7 +68,7 @@ test('a link that replaced the worktree is not followed', async () => {
     reason: `${tree.worktreePath} is no longer a folder, but a link or a file that took its place`,
     replaced: true,
   });
-  expect(await repository.git('for-each-ref', 'refs/longhaul')).toBe('');
+  expect(await inMirror('for-each-ref', 'refs/longhaul')).toBe('');
   await tree.remove();
   expect(await readdir(outside)).toEqual(['secret.txt']);
 });

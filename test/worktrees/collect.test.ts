@@ -69,12 +69,12 @@ test('edits, new, deleted, renamed and binary files, modes, links and odd names 
 });
 
 test('the commit is on its base, by Longhaul, and a second run creates the same commit', async () => {
-  const { repository, create } = await openLab();
+  const { repository, create, inMirror } = await openLab();
   const tree = await create();
   await tree.write({ 'new.txt': 'new\n' });
   const before = await repository.fingerprint();
   const { commit } = await tree.change();
-  expect(await repository.git('log', '-1', '--format=%P|%an <%ae>|%cn|%s', tree.ref)).toBe(
+  expect(await inMirror('log', '-1', '--format=%P|%an <%ae>|%cn|%s', tree.ref)).toBe(
     `${tree.base}|Longhaul <longhaul@localhost>|Longhaul|Do it`,
   );
   expect((await tree.change()).commit).toBe(commit);
@@ -108,7 +108,10 @@ test('commits, merges and staged content are ignored; the files on disk count', 
   await expectSame(lab, tree);
   const change = await tree.change();
   expect(names(change)).toEqual(['one.txt', 'src/greet.js', 'staged.txt']);
-  expect(change.notes).toEqual(['The agent left its worktree on branch agents-own, which stays in the repository.']);
+  expect(change.notes).toEqual([
+    'The agent made branch agents-own, which is kept as refs/longhaul/branches/task-1/… in the mirror.',
+  ]);
+  expect(await lab.inMirror('log', '-1', '--format=%s', 'refs/longhaul/branches/task-1/agents-own')).toBe('One');
   expect(await lab.repository.git('rev-parse', 'main')).toBe(usersBranch);
 });
 
@@ -129,10 +132,13 @@ test("the worktree's index and .git file may be broken or missing", async () => 
   const lab = await openLab();
   const tree = await lab.create();
   await tree.write({ 'new.txt': 'new\n' });
-  const entry = path.join(lab.repository.path, '.git', 'worktrees', 'task-1');
+  await writeFile(tree.file('.git/index'), 'broken');
+  await writeFile(tree.file('.git/config'), '[broken');
+  expect(names(await tree.change())).toEqual(['new.txt']);
+  const entry = path.join(lab.mirror, 'worktrees', 'task-1');
   await rm(path.join(entry, 'index'));
   await writeFile(path.join(entry, 'index.lock'), '');
-  await rm(tree.file('.git'));
+  await rm(tree.file('.git'), { recursive: true });
   expect(names(await tree.change())).toEqual(['new.txt']);
   await gitIn(tree.worktreePath, 'init', '--quiet');
   expect(names(await tree.change())).toEqual(['new.txt']);
@@ -155,15 +161,15 @@ test('ignored files are left out and listed, folders as one, at most 200', async
 });
 
 test("line ends are stored as git stores them under the user's settings", async () => {
-  const { repository, create } = await openLab({ 'crlf.txt': 'a\n', '.gitattributes': 'raw.txt -text\n' });
+  const { repository, create, inMirror } = await openLab({ 'crlf.txt': 'a\n', '.gitattributes': 'raw.txt -text\n' });
   await repository.git('config', 'core.autocrlf', 'true');
   await repository.git('config', 'core.safecrlf', 'true');
   const tree = await create();
   expect(await readFile(tree.file('crlf.txt'), 'utf8')).toBe('a\r\n');
   await tree.write({ 'crlf.txt': 'a\r\nb\r\n', 'raw.txt': 'raw\r\n', 'lf.txt': 'a\nb\n' });
   await tree.change();
-  expect((await repository.git('show', `${tree.ref}:crlf.txt`)).includes('\r')).toBe(false);
-  expect(await repository.git('ls-tree', '-r', '-l', tree.ref, 'raw.txt')).toContain(' 5\traw.txt');
+  expect((await inMirror('show', `${tree.ref}:crlf.txt`)).includes('\r')).toBe(false);
+  expect(await inMirror('ls-tree', '-r', '-l', tree.ref, 'raw.txt')).toContain(' 5\traw.txt');
 });
 
 test("the user's diff settings do not affect the patch", async () => {
@@ -200,16 +206,16 @@ test('a stored diff is cut, a patch is not', async () => {
 });
 
 test('a file that changes while it is staged, with the same size and time, is detected', async () => {
-  const { repository, create } = await openLab();
+  const { repository, mirror, inMirror, create } = await openLab({ 'same.txt': '0\n' });
   await repository.git('config', 'core.trustctime', 'false');
   const tree = await create();
   const moment = new Date('2026-01-01T12:00:00Z');
   await tree.write({ 'same.txt': '1\n' });
   await utimes(tree.file('same.txt'), moment, moment);
   await gitIn(tree.worktreePath, 'add', 'same.txt');
-  await utimes(path.join(repository.path, '.git', 'worktrees', 'task-1', 'index'), moment, moment);
+  await utimes(path.join(mirror, 'worktrees', 'task-1', 'index'), moment, moment);
   await tree.write({ 'same.txt': 'x\n' });
   await utimes(tree.file('same.txt'), moment, moment);
   expect((await tree.change()).diff).toContain('+x');
-  expect(await repository.git('show', `${tree.ref}:same.txt`)).toBe('x');
+  expect(await inMirror('show', `${tree.ref}:same.txt`)).toBe('x');
 });

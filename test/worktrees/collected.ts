@@ -6,7 +6,7 @@ import { gitIn, treeOf } from '../lab/repositories.ts';
 import type { AgentTree, Lab } from './lab.ts';
 
 /** The patch, applied to a fresh checkout of the base, and the commit, checked out: both must be what the agent left. */
-export async function expectSame({ root, repository }: Lab, tree: AgentTree): Promise<void> {
+export async function expectSame({ root, repository, inMirror }: Lab, tree: AgentTree): Promise<void> {
   const left = await treeOf(tree.worktreePath);
   const change = await tree.change();
   const patched = path.join(root, 'patched');
@@ -16,7 +16,7 @@ export async function expectSame({ root, repository }: Lab, tree: AgentTree): Pr
   await gitIn(patched, 'apply', '--index', '--whitespace=nowarn', path.join(root, 'change.patch'));
   expect(await treeOf(patched)).toEqual(left);
   const stored = path.join(root, 'stored');
-  await repository.git('worktree', 'add', '--quiet', '--detach', stored, change.commit);
+  await inMirror('worktree', 'add', '--quiet', '--detach', stored, change.commit);
   expect(await treeOf(stored)).toEqual(left);
 }
 

@@ -83,7 +83,7 @@ test('create, killed at any moment and run again, creates one complete worktree'
     const tree = agentTree(lab.worktrees, request.projectPath, await lab.worktrees.create(request));
     expect(await treeOf(tree.worktreePath), `killed after ${ms} ms`).toEqual(whole);
     expect(await gitIn(tree.worktreePath, 'status', '--porcelain', '--branch')).toBe('## HEAD (no branch)');
-    expect((await lab.repository.git('worktree', 'list')).split('\n')).toHaveLength(2);
+    expect((await lab.inMirror('worktree', 'list')).split('\n')).toHaveLength(2);
     await tree.remove();
     await expectNothingLeft(lab, before);
   }

@@ -6,13 +6,14 @@ import { SAMPLE_FILES, gitIn, makeRepository, treeOf } from '../lab/repositories
 import { openLab } from './lab.ts';
 
 test('a worktree is detached at the commit of the checkout, and the checkout is unchanged byte for byte', async () => {
-  const { repository, create } = await openLab();
+  const { repository, create, inMirror } = await openLab();
   const before = await repository.fingerprint();
   const tree = await create();
   expect(tree).toMatchObject({ state: 'created', base: await repository.git('rev-parse', 'HEAD'), warnings: [] });
   expect(await treeOf(tree.worktreePath)).toEqual(await treeOf(repository.path));
   expect(await gitIn(tree.worktreePath, 'status', '--porcelain', '--branch')).toBe('## HEAD (no branch)');
-  expect(await repository.git('worktree', 'list', '-v')).toContain('Longhaul: an agent works here');
+  expect(await inMirror('worktree', 'list', '-v')).toContain('Longhaul: an agent works here');
+  expect(await repository.fingerprint()).toEqual(before);
   await tree.remove();
   expect(await repository.fingerprint()).toEqual(before);
 });
@@ -21,6 +22,7 @@ test.each(['main', 'topic/nested-name', 'detached'])('a usual repository (%s) ne
   const { repository, create, root } = await openLab();
   if (head === 'detached') await repository.git('checkout', '--quiet', '--detach');
   else await repository.git('checkout', '--quiet', '-B', head);
+  await create('first');
   const git = await loggedGit(path.join(root, 'bin'));
   const tree = await create();
   expect(await git()).toEqual([`-C ${tree.worktreePath} reset --quiet --hard --no-recurse-submodules`]);
@@ -76,7 +78,7 @@ test("created again, a worktree is found with its base and with the agent's edit
   const { repository, create } = await openLab();
   const tree = await create();
   await tree.write({ 'work.txt': 'so far\n' });
-  await rm(tree.file('.git'));
+  await rm(tree.file('.git'), { recursive: true });
   await repository.write({ 'later.txt': 'later\n' });
   await repository.commit();
   expect(await create()).toMatchObject({ state: 'found', base: tree.base, warnings: [] });
@@ -110,6 +112,7 @@ test('a path with a file or folder of the user is refused and unchanged', async 
   await writeFile(path.join(root, 'file'), 'mine');
   await symlink(path.join(root, 'full'), path.join(root, 'link'));
   await repository.git('worktree', 'add', '--quiet', '--detach', path.join(root, 'users-own'));
+  await worktrees.create({ projectPath: repository.path, worktreePath: path.join(root, 'home', 'ours') });
   const before = [await treeOf(root), await repository.git('worktree', 'list')];
   for (const name of ['other', 'full', 'file', 'link', 'users-own', 'project']) {
     const made = worktrees.create({ projectPath: repository.path, worktreePath: path.join(root, name) });

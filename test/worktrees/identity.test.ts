@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { gitIn, treeOf } from '../lab/repositories.ts';
@@ -25,14 +25,13 @@ test.each<[string, Replace]>([
   [
     'was moved away, with a folder in its place that has its .git',
     async (tree) => {
-      const link = await readFile(tree.file('.git'));
       await rename(tree.worktreePath, `${tree.worktreePath}-moved`);
       await mkdir(tree.worktreePath);
-      await writeFile(tree.file('.git'), link);
+      await rename(path.join(`${tree.worktreePath}-moved`, '.git'), tree.file('.git'));
     },
   ],
 ])('a worktree that %s is not collected, reset, removed or worked in', async (_, replace) => {
-  const { repository, worktrees, create } = await openLab();
+  const { repository, worktrees, create, inMirror } = await openLab();
   const tree = await create();
   await tree.write({ 'new.txt': 'new\n' });
   await replace(tree, repository.path);
@@ -48,7 +47,7 @@ test.each<[string, Replace]>([
   await expect(tree.remove()).rejects.toMatchObject(refused);
   await expect(create()).rejects.toMatchObject(refused);
   expect(await treeOf(tree.worktreePath)).toEqual(before);
-  expect(await repository.git('for-each-ref', 'refs/longhaul')).toBe('');
+  expect(await inMirror('for-each-ref', 'refs/longhaul')).toBe('');
   // The session's next task works elsewhere.
   const next = await create('task-2');
   await next.write({ 'next.txt': 'next\n' });
@@ -56,11 +55,11 @@ test.each<[string, Replace]>([
 });
 
 test.each<[string, Replace]>([
-  ['lost its .git', (tree) => rm(tree.file('.git'))],
+  ['lost its .git', (tree) => rm(tree.file('.git'), { recursive: true })],
   [
     'has a repository of its own for a .git',
     async (tree) => {
-      await rm(tree.file('.git'));
+      await rm(tree.file('.git'), { recursive: true });
       await gitIn(tree.worktreePath, 'init', '--quiet');
     },
   ],

@@ -4,10 +4,12 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Collected, CollectedChange } from '../../worktrees/collect.ts';
 import type { MadeWorktree } from '../../worktrees/create.ts';
+import { nameOf } from '../../worktrees/repository-lock.ts';
 import { type Worktrees, makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
 import {
   type Files,
   type SampleRepository,
+  gitIn,
   makeFolder,
   makeRepository,
   removeFolder,
@@ -18,6 +20,10 @@ export interface Lab {
   readonly root: string;
   readonly locksDir: string;
   readonly repository: SampleRepository;
+  /** Path of the project's mirror, which the first worktree makes. */
+  readonly mirror: string;
+  /** Git in the mirror, where the results are. */
+  readonly inMirror: (...args: string[]) => Promise<string>;
   readonly worktrees: Worktrees;
   readonly create: (name?: string) => Promise<AgentTree>;
 }
@@ -45,7 +51,9 @@ export async function openLab(files?: Files, name = 'project'): Promise<Lab> {
     const made = await worktrees.create({ projectPath: repository.path, worktreePath });
     return agentTree(worktrees, repository.path, made);
   };
-  return { root, locksDir, repository, worktrees, create };
+  const mirror = path.join(root, 'home', 'mirrors', `${nameOf(path.join(repository.path, '.git'))}.git`);
+  const inMirror = (...args: string[]): Promise<string> => gitIn(mirror, ...args);
+  return { root, locksDir, repository, mirror, inMirror, worktrees, create };
 }
 
 export function agentTree(worktrees: Worktrees, projectPath: string, made: MadeWorktree): AgentTree {

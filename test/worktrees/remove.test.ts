@@ -13,13 +13,13 @@ const absent = async (file: string): Promise<boolean> =>
   );
 
 test('removing a worktree leaves no folder, entry, record or empty parent', async () => {
-  const { root, repository, locksDir, create } = await openLab();
+  const { root, locksDir, create, mirror } = await openLab();
   const tree = await create();
   await tree.write({ 'new.txt': 'new', 'node_modules/x/y.js': 'y' });
   expect(await tree.remove()).toEqual({ removed: true });
   expect(await readdir(path.join(root, 'home', 'worktrees'))).toEqual([]);
   expect(await readdir(locksDir)).toEqual([]);
-  expect(await absent(path.join(repository.path, '.git', 'worktrees'))).toBe(true);
+  expect(await absent(path.join(mirror, 'worktrees'))).toBe(true);
   expect(await tree.remove()).toEqual({ removed: false });
 });
 
@@ -32,12 +32,12 @@ test('parents that hold another worktree stay', async () => {
 });
 
 test('either the folder or the entry may be missing already', async () => {
-  const { repository, create } = await openLab();
+  const { repository, create, mirror } = await openLab();
   const folderGone = await create('one');
   await rm(folderGone.worktreePath, { recursive: true });
   expect(await folderGone.remove()).toEqual({ removed: true });
   const entryGone = await create('two');
-  await rm(path.join(repository.path, '.git', 'worktrees'), { recursive: true });
+  await rm(path.join(mirror, 'worktrees'), { recursive: true });
   expect(await entryGone.remove()).toEqual({ removed: true });
   expect(await absent(entryGone.worktreePath)).toBe(true);
   const projectGone = await create('three');
@@ -78,7 +78,7 @@ test('the worktree of a task whose project has no row is found, collected and re
   expect(await worktrees.collect(collecting)).toMatchObject({ kind: 'changed' });
   expect(await worktrees.remove({ worktreePath })).toEqual({ removed: true });
   await worktrees.create({ projectPath: repository.path, worktreePath, owner: 'task-2' });
-  await rm(path.join(worktreePath, '.git'));
+  await rm(path.join(worktreePath, '.git'), { recursive: true });
   expect(await worktrees.remove({ worktreePath })).toEqual({ removed: true });
   expect(await worktrees.findOwned('task-2')).toBeUndefined();
   expect(await worktrees.remove({ worktreePath })).toEqual({ removed: false });
@@ -96,14 +96,14 @@ test('a folder without any sign of a worktree is not removed, also without a pro
 });
 
 test('read-only folders and worktrees that the agent created inside are removed, too', async () => {
-  const { repository, create } = await openLab();
+  const { create, inMirror } = await openLab();
   const tree = await create();
   await tree.write({ 'cache/mod/file.go': 'package x' });
   await chmod(tree.file('cache/mod'), 0o500);
   await chmod(tree.file('cache'), 0o500);
   await gitIn(tree.worktreePath, 'worktree', 'add', '--quiet', '--detach', 'inside');
   await tree.remove();
-  expect(await repository.git('worktree', 'list', '--porcelain')).not.toContain('sessions');
+  expect(await inMirror('worktree', 'list', '--porcelain')).not.toContain('sessions');
 });
 
 test('a tree deeper than the longest path is removed, too, with read-only folders in it', async () => {
@@ -126,11 +126,8 @@ test('a tree deeper than the longest path is removed, too, with read-only folder
 });
 
 test('files that a killed git left of an entry are removed with the worktree of its name', async () => {
-  const { repository, create, worktrees } = await openLab();
-  const git = path.join(repository.path, '.git');
-  const entries = path.join(git, 'worktrees');
-  // With it entries are left to `git worktree add`.
-  await writeFile(path.join(git, 'config.worktree'), '');
+  const { repository, mirror, create, worktrees } = await openLab();
+  const entries = path.join(mirror, 'worktrees');
   const whole = await create('whole');
   await mkdir(path.join(entries, 'task-1'));
   await mkdir(path.join(entries, 'half'));

@@ -22,7 +22,7 @@ test('20 concurrent tasks on one repository: 20 results, and the checkout byte f
   );
   expect(results).toEqual(TASKS.map((name) => [`${name}.txt`]));
   expect(await lab.repository.fingerprint()).toEqual(before);
-  expect((await lab.repository.git('for-each-ref', 'refs/longhaul/tasks')).split('\n')).toHaveLength(20);
+  expect((await lab.inMirror('for-each-ref', 'refs/longhaul/tasks')).split('\n')).toHaveLength(20);
   expect(await readdir(path.join(lab.root, 'home', 'worktrees'))).toEqual([]);
   expect(await readdir(lab.locksDir)).toEqual([]);
 });
@@ -58,9 +58,9 @@ test('20 concurrent tasks while the user commits, packs refs and collects garbag
     }),
   ).finally(() => over.abort());
   expect(Math.min(...(await users)), 'rounds of each of the user').toBeGreaterThan(0);
-  await gitIn(project, 'fsck', '--full', '--strict');
+  for (const folder of [project, lab.mirror]) await gitIn(folder, 'fsck', '--full', '--strict');
   for (const [at, commit] of commits.entries()) {
-    expect(await lab.repository.git('rev-parse', `refs/longhaul/tasks/${TASKS[at] ?? ''}`)).toBe(commit);
+    expect(await lab.inMirror('rev-parse', `refs/longhaul/tasks/${TASKS[at] ?? ''}`)).toBe(commit);
   }
   expect(await readdir(path.join(project, '.git'))).not.toContain('worktrees');
   expect(await gitIn(project, 'status', '--porcelain')).toBe('');

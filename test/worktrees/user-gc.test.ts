@@ -37,12 +37,12 @@ interface Theft {
 }
 
 /** Shell: objects of this kind that our ref alone names are gone, the first `times` times. */
-const stealing = ({ root, repository }: Lab, base: string, { at, kind, times }: Theft): string[] => [
+const stealing = ({ root, mirror }: Lab, base: string, { at, kind, times }: Theft): string[] => [
   `case " $* " in *" ${at} "*)`,
   `  echo >> ${root}/thefts`,
   `  if [ $(wc -l < ${root}/thefts) -le ${times} ]; then`,
   `    ${at === 'update-ref' ? `${realGit} "$@"` : ':'}`,
-  `    cd ${repository.path}/.git`,
+  `    cd ${mirror}`,
   `    for id in $(${realGit} rev-list --objects --no-object-names refs/longhaul/tasks/task-1 ^${base}); do`,
   `      [ $(${realGit} cat-file -t $id) = ${kind} ] && echo objects/$(echo $id | cut -c1-2)/$(echo $id | cut -c3-)`,
   `    done > ${root}/doomed`,
@@ -52,9 +52,11 @@ const stealing = ({ root, repository }: Lab, base: string, { at, kind, times }: 
   `esac`,
 ];
 
-async function expectWhole({ repository }: Lab): Promise<void> {
-  await repository.git('fsck', '--connectivity-only');
-  await repository.git('gc', '--quiet', '--prune=now');
+async function expectWhole({ repository, mirror }: Lab): Promise<void> {
+  for (const folder of [mirror, repository.path]) {
+    await gitIn(folder, 'fsck', '--connectivity-only');
+    await gitIn(folder, 'gc', '--quiet', '--prune=now');
+  }
 }
 
 const works: [string, (tree: AgentTree) => Promise<unknown>][] = [
@@ -89,7 +91,7 @@ test.for(thefts)(
     await beforeOurGit(lab, ...stealing(lab, tree.base, { at, kind, times: 2 }));
     const { commit, files } = await tree.change();
     expect(files.map((file) => file.path)).toEqual(['deep/er/new.txt', 'empty', 'image.bin', 'src/greet.js']);
-    expect(await lab.repository.git('rev-parse', tree.ref)).toBe(commit);
+    expect(await lab.inMirror('rev-parse', tree.ref)).toBe(commit);
     await expectWhole(lab);
   },
 );
@@ -100,7 +102,7 @@ test('objects that are removed again and again fail the step for a retry, and le
   await tree.write({ 'new.txt': 'new\n' });
   await beforeOurGit(lab, ...stealing(lab, tree.base, { at: 'diff-tree', kind: 'blob', times: 1_000 }));
   await expect(tree.collect()).rejects.toMatchObject({ code: 'git_failed' });
-  expect(await lab.repository.git('for-each-ref', 'refs/longhaul')).toBe('');
+  expect(await lab.inMirror('for-each-ref', 'refs/longhaul')).toBe('');
   await expectWhole(lab);
 });
 
@@ -111,11 +113,11 @@ test('an incomplete ref of an earlier run, killed before its check, is deleted w
   await tree.change();
   await beforeOurGit(lab, `case " $* " in *" add "*) echo 'fatal: told to fail' >&2; exit 128;; esac`);
   expect(await tree.collect()).toMatchObject({ kind: 'kept', reason: expect.stringContaining('told to fail') });
-  expect(await lab.repository.git('for-each-ref', 'refs/longhaul'), 'whole').toContain(tree.ref);
-  const blob = await lab.repository.git('rev-parse', `${tree.ref}:new.txt`);
-  await rm(path.join(lab.repository.path, '.git', 'objects', blob.slice(0, 2), blob.slice(2)));
+  expect(await lab.inMirror('for-each-ref', 'refs/longhaul'), 'whole').toContain(tree.ref);
+  const blob = await lab.inMirror('rev-parse', `${tree.ref}:new.txt`);
+  await rm(path.join(lab.mirror, 'objects', blob.slice(0, 2), blob.slice(2)));
   expect(await tree.collect()).toMatchObject({ kind: 'kept' });
-  expect(await lab.repository.git('for-each-ref', 'refs/longhaul'), 'broken').toBe('');
+  expect(await lab.inMirror('for-each-ref', 'refs/longhaul'), 'broken').toBe('');
 });
 
 test('a git add that fails twice and then succeeds stores the work', async () => {
@@ -129,20 +131,20 @@ test('a git add that fails twice and then succeeds stores the work', async () =>
 });
 
 /** A gc that has listed what no ref names, and waits before it removes that. */
-async function heldGc({ root, repository }: Lab, ...args: string[]) {
+async function heldGc({ root, mirror }: Lab, ...args: string[]) {
   const at = (name: string): string => path.join(root, name);
   await script(
     path.join(root, 'exec', 'git'),
     'if [ "$1" = prune ]; then',
     `  ${realGit} "$@" -n | cut -d' ' -f1 > ${at('listing')}; mv ${at('listing')} ${at('listed')}`,
     `  while [ ! -f ${at('go')} ]; do sleep 0.02; done`,
-    `  cd ${repository.path}/.git/objects`,
+    `  cd ${mirror}/objects`,
     `  for id in $(cat ${at('listed')}); do rm -f $(echo $id | cut -c1-2)/$(echo $id | cut -c3-); done`,
     '  exit 0',
     'fi',
   );
   const env = { PATH: process.env['PATH'], GIT_EXEC_PATH: path.join(root, 'exec'), HOME: '/nonexistent' };
-  const gc = promisify(execFile)(realGit, ['gc', '--quiet', ...args], { cwd: repository.path, env });
+  const gc = promisify(execFile)(realGit, ['gc', '--quiet', ...args], { cwd: mirror, env });
   await vi.waitFor(() => readFile(at('listed')), 20_000);
   return {
     finish: async () => {
@@ -170,7 +172,7 @@ test('a gc that listed objects before the ref existed, and removes after it, is 
   expect(settled, 'before the gc has ended').toBe(false);
   await gc.finish();
   const { commit } = await change;
-  expect(await lab.repository.git('rev-parse', tree.ref)).toBe(commit);
+  expect(await lab.inMirror('rev-parse', tree.ref)).toBe(commit);
   await expectWhole(lab);
 });
 
@@ -183,30 +185,29 @@ test('stopped while it waits for a gc, it leaves no ref that the gc could break'
   const stop = new AbortController();
   const request = { projectPath: lab.repository.path, worktreePath, base, ref, message: 'x', signal: stop.signal };
   const collected = lab.worktrees.collect(request);
-  await vi.waitFor(async () => expect(await lab.repository.git('for-each-ref', ref)).not.toBe(''), 20_000);
+  await vi.waitFor(async () => expect(await lab.inMirror('for-each-ref', ref)).not.toBe(''), 20_000);
   stop.abort(new Error('stopped'));
   await expect(collected).rejects.toThrow('stopped');
-  expect(await lab.repository.git('for-each-ref', ref)).toBe('');
+  expect(await lab.inMirror('for-each-ref', ref)).toBe('');
   await gc.finish();
   await expectWhole(lab);
 });
 
 test('a gc that prunes by configuration is waited for, too; a plain one, or a killed one, is not', async () => {
   const lab = await openLab();
-  const project = lab.repository.path;
   const tree = await lab.create();
   await tree.write({ 'new.txt': 'new\n' });
   const gc = await heldGc(lab);
   await tree.change();
-  await lab.repository.git('config', 'gc.pruneExpire', 'now');
+  await lab.inMirror('config', 'gc.pruneExpire', 'now');
   let settled = false;
   const change = tree.change().finally(() => (settled = true));
   await sleep(500); // no event shows that the collection still waits
   expect(settled, 'before the gc has ended').toBe(false);
   await gc.finish();
   await change;
-  expect(existsSync(path.join(project, '.git', 'gc.pid'))).toBe(false);
-  await writeFile(path.join(project, '.git', 'gc.pid'), `${process.pid} ${hostname()}`);
+  expect(existsSync(path.join(lab.mirror, 'gc.pid'))).toBe(false);
+  await writeFile(path.join(lab.mirror, 'gc.pid'), `${process.pid} ${hostname()}`);
   await tree.change();
 });
 
@@ -238,6 +239,6 @@ test('20 changes beside a loop of gc --prune=now: all are stored completely', as
   await expectWhole(lab);
   for (const tree of trees) {
     const { commit } = await tree.change();
-    expect(await lab.repository.git('rev-parse', tree.ref)).toBe(commit);
+    expect(await lab.inMirror('rev-parse', tree.ref)).toBe(commit);
   }
 });

@@ -42,7 +42,7 @@ export class World extends Observer {
   /** Every path in the home but databases, logs, what says who runs, and the gates of a test. */
   async homeFiles(): Promise<string[]> {
     const found = await readdir(this.home, { recursive: true });
-    const others = /^((postgres|temporal|logs|run)(\/|$)|gate-|(locks|slots|worktrees)$)/;
+    const others = /^((mirrors|postgres|temporal|logs|run)(\/|$)|gate-|(locks|slots|worktrees)$)/;
     return found.filter((name) => !others.test(name)).toSorted();
   }
 

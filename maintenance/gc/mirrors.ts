@@ -1,0 +1,42 @@
+/**
+ * Mirrors of projects that no longer exist. Never one that a worktree borrows from, one with a result in it (gc/refs.ts lists
+ * those), or one of a project that a row names: its disk may only be unplugged.
+ */
+import { lstat } from 'node:fs/promises';
+import { removeTree } from '../../worktrees/clear.ts';
+import { gitText } from '../../worktrees/git.ts';
+import { listMirrors, readState } from '../../worktrees/mirror.ts';
+import { listEntries, orAbsent } from '../../worktrees/repository.ts';
+import { withLock } from '../../worktrees/repository-lock.ts';
+import { type Leftover, REMOVED } from './leftover.ts';
+import type { WorktreePlaces } from './worktrees.ts';
+
+export async function leftMirrors({ locksDir }: WorktreePlaces, projects: readonly string[]): Promise<Leftover[]> {
+  const left: Leftover[] = [];
+  for (const mirror of listMirrors(locksDir)) {
+    const project = await unusedSince(mirror, projects);
+    if (project === undefined) continue;
+    left.push({
+      kind: 'mirror',
+      name: mirror,
+      reason: `its project ${project} no longer exists, and no result is in it`,
+      remove: () =>
+        withLock({ locksDir, subject: mirror }, async () => {
+          if ((await unusedSince(mirror, projects)) === undefined) return { kind: 'kept', why: 'it is in use again' };
+          await removeTree(mirror);
+          return REMOVED;
+        }),
+    });
+  }
+  return left;
+}
+
+/** The folder of the project that is gone; undefined: the mirror is needed, or does not say what it is of. */
+async function unusedSince(mirror: string, projects: readonly string[]): Promise<string | undefined> {
+  const project = readState(mirror)?.commonDir;
+  if (project === undefined || (await orAbsent(lstat(project))) !== undefined) return undefined;
+  if (projects.some((folder) => `${project}/`.startsWith(`${folder}/`))) return undefined;
+  if (listEntries(mirror).length > 0) return undefined;
+  const results = await gitText(['for-each-ref', '--count=1', 'refs/longhaul/'], { cwd: mirror });
+  return results === '' ? project : undefined;
+}

@@ -1,0 +1,25 @@
+/** Ignored files that an agent has added by force (`git add -f`): the agent's index lists them, and they belong to the change. */
+import { copyFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { Collection } from './collection.ts';
+import { splitFields } from './file-path.ts';
+import { tryGit } from './git.ts';
+import { ifThere } from './repository.ts';
+
+/** Of an index that git cannot read: none. The agent's settings are not read. */
+export async function forcedFiles({ adminDir, request, at }: Collection): Promise<Buffer[]> {
+  const index = path.join(adminDir, 'longhaul-agent-index');
+  const copied = ifThere(() => {
+    copyFileSync(path.join(request.worktreePath, '.git', 'index'), index);
+    return true;
+  });
+  if (copied !== true) return [];
+  const env = { ...at.env, GIT_INDEX_FILE: index };
+  const args = ['ls-files', '--cached', '--ignored', '--exclude-standard', '-z'];
+  try {
+    const listed = await tryGit(args, { ...at, env });
+    return listed.exitCode === 0 ? splitFields(listed.stdout) : [];
+  } finally {
+    rmSync(index, { force: true });
+  }
+}

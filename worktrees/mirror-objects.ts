@@ -1,0 +1,120 @@
+/**
+ * Gives a mirror the objects of its project, as hard links: no disk, and no `git gc` of the user takes them away. Where the
+ * file systems differ they are copied.
+ *
+ * A gc of the user may run meanwhile. It writes a pack before it removes what the pack replaces, so loose objects are read
+ * before packs: what is gone from the first is in the second. A pack that went between the list and the link is
+ * looked for again.
+ */
+import { randomUUID } from 'node:crypto';
+import {
+  copyFileSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs';
+import path from 'node:path';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { ifThere } from './repository.ts';
+import { writeWhole } from './whole-file.ts';
+
+export interface LinkObjects {
+  readonly from: string;
+  readonly to: string;
+  /** Also what is there: it may be damaged. */
+  readonly replace: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/** More often than this in a row it is no gc. */
+const ATTEMPTS = 20;
+const LOOSE = /^[0-9a-f]{2}$/;
+/** Not `.keep` (the user's) and not `multi-pack-index`, which would name packs by their order. `.pack` before `.idx`: it counts once its index is there. */
+const PACK_PARTS = ['.pack', '.rev', '.bitmap', '.mtimes', '.promisor', '.idx'];
+
+export async function linkObjects(options: LinkObjects): Promise<void> {
+  const { from, to, signal } = options;
+  for (let attempt = 1; ; attempt += 1) {
+    for (const folder of names(from).filter((name) => LOOSE.test(name))) {
+      signal?.throwIfAborted();
+      linkFolder(options, folder, names(path.join(from, folder)));
+      await breathe();
+    }
+    const packs = names(path.join(from, 'pack')).filter((name) => rank(name) >= 0);
+    if (
+      linkFolder(
+        options,
+        'pack',
+        packs.sort((a, b) => rank(a) - rank(b)),
+      )
+    )
+      break;
+    if (attempt === ATTEMPTS)
+      throw new LonghaulError('repository_locked', `Packs of ${from} are removed while they are read. Try again.`);
+  }
+  const borrowed = alternates(from);
+  if (borrowed !== '') writeWhole(path.join(to, 'info', 'alternates'), borrowed);
+}
+
+/**
+ * The large files that git-lfs keeps beside the objects (`lfs/objects/<2>/<2>/<id>`): it looks for them beside the objects that
+ * a repository borrows, too. `from` and `to`: the shared folders.
+ */
+export async function linkLargeFiles({ from, to, replace, signal }: LinkObjects): Promise<void> {
+  const store = path.join('lfs', 'objects');
+  for (const first of names(path.join(from, store))) {
+    for (const second of names(path.join(from, store, first))) {
+      signal?.throwIfAborted();
+      const folder = path.join(store, first, second);
+      linkFolder({ from, to, replace }, folder, names(path.join(from, folder)));
+    }
+    await breathe();
+  }
+}
+
+const rank = (name: string): number => PACK_PARTS.indexOf(path.extname(name));
+const names = (folder: string): string[] => ifThere(() => readdirSync(folder)) ?? [];
+
+/** False if something was gone by then. */
+function linkFolder({ from, to, replace }: LinkObjects, folder: string, wanted: readonly string[]): boolean {
+  if (wanted.length === 0) return true;
+  mkdirSync(path.join(to, folder), { recursive: true });
+  const there = new Set(replace ? [] : names(path.join(to, folder)));
+  let isComplete = true;
+  for (const name of wanted.filter((one) => !there.has(one) && !one.startsWith('tmp_'))) {
+    isComplete = linkOne(path.join(from, folder, name), path.join(to, folder, name)) && isComplete;
+  }
+  return isComplete;
+}
+
+function linkOne(from: string, to: string): boolean {
+  const draft = `${to}.tmp_${randomUUID()}`;
+  try {
+    const [source, target] = [lstatSync(from), ifThere(() => lstatSync(to))];
+    if (target?.ino === source.ino && target.dev === source.dev) return true;
+    try {
+      linkSync(from, draft);
+    } catch (error) {
+      if (!isErrno(error, 'EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK')) throw error;
+      copyFileSync(from, draft);
+    }
+    renameSync(draft, to);
+    return true;
+  } catch (error) {
+    ifThere(() => unlinkSync(draft));
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
+}
+
+/** Of a project that itself borrows (`git clone --reference`), with absolute paths. */
+function alternates(objects: string): string {
+  const text = ifThere(() => readFileSync(path.join(objects, 'info', 'alternates'), 'utf8')) ?? '';
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return lines.map((line) => `${path.resolve(objects, line)}\n`).join('');
+}

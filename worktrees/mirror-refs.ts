@@ -1,0 +1,65 @@
+/**
+ * The refs of a project, read from git's files (gitrepository-layout, `packed-refs`): no git process, and no look at the objects
+ * behind them. Not those that are of one checkout (bisect, stash, worktree) and not the results of tasks.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { gitText } from './git.ts';
+import { ifThere } from './repository.ts';
+
+export interface ProjectRefs {
+  /** Commit or tag by name, in the order of the names. */
+  readonly refs: ReadonlyMap<string, string>;
+  /** Of `refs/remotes/origin/HEAD` and the like: the ref that each stands for. */
+  readonly symbolic: ReadonlyMap<string, string>;
+}
+
+const OF_ONE_CHECKOUT = /^refs\/(longhaul|bisect|worktree|rewritten|stash|original|prefetch)(\/|$)/;
+const VALUE = /^(?:ref: (refs\/\S+)|([0-9a-f]{40}|[0-9a-f]{64}))\s*$/;
+
+export async function readRefs(commonDir: string, signal?: AbortSignal): Promise<ProjectRefs> {
+  const isTable = ifThere(() => readdirSync(path.join(commonDir, 'reftable'))) !== undefined;
+  return isTable ? readByGit(commonDir, signal) : readFiles(commonDir);
+}
+
+async function readByGit(commonDir: string, signal: AbortSignal | undefined): Promise<ProjectRefs> {
+  const args = ['for-each-ref', '--format=%(objectname) %(refname) %(symref)'];
+  const text = await gitText(args, { cwd: commonDir, ...(signal && { signal }) });
+  const [refs, symbolic] = [new Map<string, string>(), new Map<string, string>()];
+  for (const line of text.split('\n').filter(Boolean)) {
+    const [value = '', name = '', target = ''] = line.split(' ');
+    if (OF_ONE_CHECKOUT.test(name)) continue;
+    if (target === '') refs.set(name, value);
+    else symbolic.set(name, target);
+  }
+  return { refs, symbolic };
+}
+
+function readFiles(commonDir: string): ProjectRefs {
+  const [refs, symbolic] = [new Map<string, string>(), new Map<string, string>()];
+  for (const line of (ifThere(() => readFileSync(path.join(commonDir, 'packed-refs'), 'utf8')) ?? '').split('\n')) {
+    const [, value = '', name = ''] = /^([0-9a-f]+) (refs\/\S+)$/.exec(line) ?? [];
+    if (name !== '' && !OF_ONE_CHECKOUT.test(name)) refs.set(name, value);
+  }
+  const visit = (name: string): void => {
+    if (OF_ONE_CHECKOUT.test(name)) return;
+    for (const item of ifThere(() => readdirSync(path.join(commonDir, name), { withFileTypes: true })) ?? []) {
+      const below = `${name}/${item.name}`;
+      if (item.isDirectory()) visit(below);
+      else if (!below.endsWith('.lock') && !OF_ONE_CHECKOUT.test(below)) readLoose(below);
+    }
+  };
+  const readLoose = (name: string): void => {
+    const [, target, value] = VALUE.exec(ifThere(() => readFileSync(path.join(commonDir, name), 'utf8')) ?? '') ?? [];
+    if (target !== undefined) symbolic.set(name, target);
+    if (value !== undefined) refs.set(name, value);
+  };
+  visit('refs');
+  const inOrder = (map: Map<string, string>): Map<string, string> =>
+    new Map([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { refs: inOrder(refs), symbolic: inOrder(symbolic) };
+}
+
+/** Without a header: git then looks each tag up itself. */
+export const packedRefs = (refs: ReadonlyMap<string, string>): string =>
+  [...refs].map(([name, value]) => `${value} ${name}\n`).join('');

@@ -1,0 +1,17 @@
+/** A file that is there whole or not at all, also after a kill. */
+import { randomUUID } from 'node:crypto';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { ifThere } from './repository.ts';
+
+export function writeWhole(file: string, content: string | Buffer): void {
+  const draft = `${file}.${randomUUID()}.new`;
+  writeFileSync(draft, content);
+  renameSync(draft, file);
+}
+
+/** The same content at `to` as at `from`, or no file where there is none. Written only if it differs. */
+export function copyOrRemove(from: string, to: string): void {
+  const [wanted, found] = [from, to].map((file) => ifThere(() => readFileSync(file)));
+  if (wanted === undefined) rmSync(to, { force: true });
+  else if (found === undefined || !wanted.equals(found)) writeWhole(to, wanted);
+}
