@@ -36,7 +36,7 @@ test('every message that the troubleshooting page quotes exists in the program',
 });
 
 test('README names every setting of Longhaul, and no other', () => {
-  const known = new Set([...read('services/settings.ts').matchAll(/^ {2}((?:LONGHAUL_|DEFAULT_)\w+):/gm)].map((match) => match[1])); // prettier-ignore
+  const known = new Set([...read('services/settings.ts').matchAll(/(?:^ {2}|\(\{ )((?:LONGHAUL_|DEFAULT_)\w+):/gm)].map((match) => match[1])); // prettier-ignore
   const table = read('README.md').split('## Settings')[1]?.split('\n## ')[0] ?? '';
   const named = new Set([...table.matchAll(/`((?:LONGHAUL_|DEFAULT_)\w+)`/g)].map((match) => match[1]));
   expect([...known].filter((name) => !named.has(name))).toEqual([]);
