@@ -48,15 +48,22 @@ export class Hibernation {
     clearTimeout(this.#timer);
     const { afterMs, hibernate } = this.#options;
     if (this.#over || afterMs === undefined || !this.#agent?.resume || this.#waiting === 0 || this.#busy > 0) return;
-    const { pid } = this.#agent.process;
     const due = (): void => {
-      this.close();
       hibernate();
+      this.endWaitingAgent();
+      this.close();
       this.#begun.abort();
-      // As a crash does it: an agent that is cancelled or loses its client may store that the person refused.
-      signalGroup(pid, 'SIGKILL');
     };
     this.#timer = setTimeout(due, Math.min(afterMs, MAX_TIMER_MS)).unref();
+  }
+
+  /**
+   * Ends an agent that waits for a person, as a crash does: one that is cancelled or loses its client may store that the person
+   * refused. Without effect on one that does something else, too.
+   */
+  endWaitingAgent(): void {
+    if (this.#over || !this.#agent || this.#waiting === 0 || this.#busy > 0) return;
+    signalGroup(this.#agent.process.pid, 'SIGKILL');
   }
 
   /** The agent is ended. A timer would keep the turn in memory. */

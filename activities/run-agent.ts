@@ -15,6 +15,7 @@ import { TurnRecorder } from './recorder.ts';
 import { folderOf, type TaskFolder } from './task-folder.ts';
 import { launchFor } from './task-launch.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
+import { continuesLater } from './turn-progress.ts';
 
 export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
   const { deps, task, taken, stream, progress, hibernation } = turn;
@@ -143,6 +144,5 @@ function ranOf({ task }: TurnContext, { about }: RunningAgent, session: AgentSes
 
 /** A tool call that a shutdown or a hibernation interrupts has not failed. It remains open until the next attempt, whose prompt names it. */
 function isLeftOpen({ progress }: TurnContext, event: AgentEvent): boolean {
-  const continues = ['shutdown', 'abandoned', 'hibernate'].includes(progress.stopReason ?? '');
-  return continues && event.kind === 'tool_call' && event.call.status === 'failed';
+  return continuesLater(progress.stopReason) && event.kind === 'tool_call' && event.call.status === 'failed';
 }

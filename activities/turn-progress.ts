@@ -11,6 +11,10 @@ const MAX_CHARS = 120;
 /** Why a turn is stopped. A user requests only `cancel`. `hibernate`: its agent only waits for a person. */
 export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing' | 'hibernate';
 
+/** The task's next attempt continues what such a stop interrupts. */
+export const continuesLater = (reason: StopReason | undefined): boolean =>
+  reason === 'shutdown' || reason === 'abandoned' || reason === 'hibernate';
+
 export class TurnProgress {
   /** The number of the newest attempt that watches the turn. */
   attempt: number;

@@ -17,7 +17,7 @@ import { runAgent } from './run-agent.ts';
 import type { StepDeps } from './step.ts';
 import type { TurnContext, TurnStart } from './turn-context.ts';
 import { endTurn, failTurn, hibernate } from './turn-outcome.ts';
-import { type StopReason, TurnProgress } from './turn-progress.ts';
+import { continuesLater, type StopReason, TurnProgress } from './turn-progress.ts';
 import type { LiveTurn } from './turns.ts';
 
 /** The maximum time that a stop waits for an unavailable Postgres. */
@@ -33,6 +33,7 @@ class RunningTurn implements LiveTurn {
   readonly #stream: FrameStream;
   readonly #progress: TurnProgress;
   readonly #abort = new AbortController();
+  readonly #hibernation: Hibernation;
 
   constructor(deps: StepDeps, start: TurnStart) {
     const { task, taken } = start;
@@ -51,11 +52,18 @@ class RunningTurn implements LiveTurn {
       this.#abort.abort();
     });
     const { signal } = this.#abort;
-    const hibernation = new Hibernation({
+    this.#hibernation = new Hibernation({
       afterMs: start.mayHibernate ? deps.hibernateAfterMs : undefined,
       hibernate: () => void (this.#progress.stopReason ??= 'hibernate'),
     });
-    this.result = this.#run({ ...start, deps, stream: this.#stream, progress: this.#progress, signal, hibernation });
+    this.result = this.#run({
+      ...start,
+      deps,
+      stream: this.#stream,
+      progress: this.#progress,
+      signal,
+      hibernation: this.#hibernation,
+    });
   }
 
   get attempt(): number {
@@ -72,6 +80,7 @@ class RunningTurn implements LiveTurn {
 
   async stop(reason: StopReason): Promise<void> {
     this.#progress.stopReason ??= reason;
+    if (continuesLater(this.#progress.stopReason)) this.#hibernation.endWaitingAgent();
     this.#abort.abort();
     await this.result.catch(() => {});
   }

@@ -124,6 +124,7 @@ export class Conversation implements LinkHandlers {
     signal.addEventListener('abort', answerStopped);
     try {
       const decision = await Promise.race([this.#options.onPermission(ask), stopped.promise]);
+      if (signal.aborted) await stopped.promise; // what decides may have heard of the stop first
       const chosen =
         decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
       if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;

@@ -110,8 +110,21 @@ test('a worker killed while it waits: the request stays, and its answer serves t
   worker.kill('SIGKILL');
   await worker.exited;
   await answer(asked, 'allow'); // no worker runs
-  await lab.startWorker();
+  worker = await lab.startWorker();
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
   expect(await lab.inChange(task, 'b.txt')).toBe('b');
   expect(await requests(task)).toMatchObject([{ id: asked.id, state: 'delivered' }]);
+});
+
+test('a worker stopped while it waits: its agent stores no refusal, and the answer serves the next attempt', async () => {
+  const task = await asking();
+  const asked = await waiting(task);
+  worker.kill('SIGTERM');
+  expect(await worker.exited).toBe(0);
+  expect(await getPermission(lab, asked.id)).toMatchObject({ state: 'pending' });
+  worker = await lab.startWorker();
+  await answer(asked, 'allow');
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await lab.inChange(task, 'b.txt')).toBe('b');
+  expect(await requests(task)).toMatchObject([{ id: asked.id, state: 'delivered', chosen: 'o3' }]);
 });
