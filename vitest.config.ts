@@ -13,7 +13,7 @@ export default defineConfig({
       ...SLOW_FAULTS,
       'test/faults/!(cancel).test.ts',
       'test/faults/cancel-unattended.test.ts', // which the pattern takes for `cancel`
-      'test/faults/matrix/!(mid-stream).test.ts',
+      'test/faults/matrix/!(mid-stream|prompt-hibernated).test.ts',
     ],
     env: { LONGHAUL_FAULTS_VICTIMS: 'worker,all' },
     globalSetup: ['test/global-setup.ts'],

@@ -4,14 +4,15 @@ import { findMarked } from '../../../agents/process/end.ts';
 import { sendSignal } from '../../../processes/end.ts';
 import type { TaskId } from '../../../contract/ids.ts';
 import type { LabHome } from '../../lab/home.ts';
+import type { Victim } from './cell.ts';
 import { record } from './results.ts';
 import { SEED } from './seed.ts';
 
-const VICTIMS = ['worker', 'agent', 'temporal', 'postgres', 'all'] as const;
-export type PathVictim = (typeof VICTIMS)[number];
+const PATH_PARTS = ['worker', 'agent', 'temporal', 'postgres', 'all'] as const;
+export type PathVictim = (typeof PATH_PARTS)[number];
 
 const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
-export const PATH_VICTIMS = VICTIMS.filter((victim) => CHOSEN?.includes(victim) ?? true);
+export const PATH_VICTIMS = PATH_PARTS.filter((victim) => CHOSEN?.includes(victim) ?? true);
 
 export const PATH_MOMENTS = ['mid-stream', 'mid-tool'] as const;
 export type PathMoment = (typeof PATH_MOMENTS)[number];
@@ -25,10 +26,16 @@ export const PATH_ROWS = (['native', 'terminal'] as const).flatMap((path) =>
   PATH_MOMENTS.map((moment) => rowOf(path, moment)),
 );
 
+/** Moments of a task whose agent asks a person, for every part. `answered`: no agent has the answer yet. */
+export const PROMPT_MOMENTS = ['waiting', 'hibernated', 'answered'] as const;
+export type PromptMoment = (typeof PROMPT_MOMENTS)[number];
+export const promptRow = (moment: PromptMoment): string => `prompt: ${moment}`;
+export const PROMPT_ROWS = PROMPT_MOMENTS.map(promptRow);
+
 /** By SIGKILL, then everything is brought back. `agentPid`: of the agent's processes the one to kill; default: that of the attempt. */
 export async function killPart(
   home: LabHome,
-  { victim, task, agentPid }: { readonly victim: PathVictim; readonly task: TaskId; readonly agentPid?: number },
+  { victim, task, agentPid }: { readonly victim: Victim; readonly task: TaskId; readonly agentPid?: number },
 ): Promise<void> {
   if (victim === 'agent') {
     const [row] = await home.seen.sql<{ pid: number }[]>`
@@ -44,13 +51,15 @@ export async function killPart(
 
 export interface PathCell {
   readonly row: string;
-  readonly victim: PathVictim;
+  readonly victim: Victim;
   readonly variant: string;
+  /** There was no agent to kill. */
+  readonly noAgent?: boolean;
   /** Of `performance.now()`. */
   readonly startedAt: number;
 }
 
-export async function recordPathCell({ row, victim, variant, startedAt }: PathCell): Promise<void> {
+export async function recordPathCell({ row, victim, variant, startedAt, noAgent = false }: PathCell): Promise<void> {
   const seconds = Math.round((performance.now() - startedAt) / 100) / 10;
-  await record({ seed: SEED, moment: row, victim, variant, order: '', seconds, workingMs: null, noAgent: false });
+  await record({ seed: SEED, moment: row, victim, variant, order: '', seconds, workingMs: null, noAgent });
 }

@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { median } from '../../../bench/statistics.ts';
 import * as moment from './moments.ts';
-import { PATH_ROWS, PATH_VICTIMS } from './paths.ts';
+import { PATH_ROWS, PATH_VICTIMS, PROMPT_ROWS } from './paths.ts';
 import type { CellResult } from './results.ts';
 
 const seen: CellResult[] = [];
@@ -31,7 +31,7 @@ const IN_ORDER = [
   moment.REMOVE,
   moment.FINISH,
 ];
-const moments = [...IN_ORDER.map(({ name }) => name), ...PATH_ROWS];
+const moments = [...IN_ORDER.map(({ name }) => name), ...PATH_ROWS, ...PROMPT_ROWS];
 const of = (at: string, victim: string): CellResult[] =>
   seen.filter((cell) => cell.moment === at && cell.victim === victim);
 

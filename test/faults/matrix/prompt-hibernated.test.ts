@@ -1,0 +1,3 @@
+import { testPromptCells } from './prompt-cells.ts';
+
+testPromptCells('hibernated');
