@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 import { SLOW_FAULTS } from './test/slow-faults.ts';
 
-/** `npm run test:faults`: everything that kills, stops or takes away a part. `npm test` has a sample of it. */
+/** `npm run test:faults`: what kills, stops or takes away a part, and what takes too long for `npm test`, which has a sample of it. */
 export default defineConfig({
   test: {
     include: ['test/faults/**/*.test.ts', ...SLOW_FAULTS],
