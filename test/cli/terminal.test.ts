@@ -226,7 +226,14 @@ test('a task that waits for a limit is shown with the duration, or with the loca
 
 test('a running task whose cancel was requested is shown as stopping until its changes are collected', () => {
   const asked = '2030-01-02T15:04:05.000Z';
-  const row = { id: 'abcdefgh', agent: 'demo', state: 'running', cancel_requested_at: asked, created_at: null, input: 'do it' };
+  const row = {
+    id: 'abcdefgh',
+    agent: 'demo',
+    state: 'running',
+    cancel_requested_at: asked,
+    created_at: null,
+    input: 'do it',
+  };
   const tasks = ['working', 'waiting_limit', 'collecting'].map((phase) => ({ ...row, phase }) as TaskDescription);
   const lines = tableText(tasks, { columns: 80, now: 0, paint: plain }).split('\n').slice(1);
   expect(lines.map((line) => line.split(/ {2,}/)[1])).toEqual(['stopping', 'stopping', 'collecting']);
