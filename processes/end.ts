@@ -1,17 +1,22 @@
 /**
- * Signals to processes and process groups, and waits until they are gone.
+ * Sends signals to processes and process groups, and waits until they have exited.
  *
- * Never: a signal to a process whose identity was not checked just before.
+ * Must never happen: a signal to a process whose identity was not checked immediately before.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from './identity.ts';
 
 const POLL_MS = 10;
-/** After SIGKILL a process is gone within milliseconds, unless it hangs in the kernel (a dead network disk). */
+/**
+ * A process exits within milliseconds of SIGKILL, unless it hangs in the kernel (for example on a network disk that
+ * does not respond).
+ */
 export const KILL_BOUND_MS = 5_000;
 
-/** Returns false if the process is gone. Fails (EPERM) if it belongs to another user. */
+/**
+ * Sends the signal. Returns false if no such process exists. Fails with EPERM if the process belongs to another user.
+ */
 export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(pid, signal);
@@ -22,7 +27,10 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** The same, but a process of another user is left alone: for processes that were found, not started. */
+/**
+ * Like `sendSignal`, but returns false for a process of another user. For processes that were found, not started, by
+ * us.
+ */
 export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {
     return sendSignal(pid, signal);
@@ -32,18 +40,20 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-/** The process group of this leader. */
+/**
+ * Sends the signal to the process group of this leader. Returns false if the group is gone or belongs to another user.
+ */
 export const signalGroup = (leader: number, signal: NodeJS.Signals): boolean => signalProcess(-leader, signal);
 
 export interface Wait {
   readonly withinMs: number;
-  /** Aborted: the wait ends. */
+  /** If it aborts, the wait ends and returns false. */
   readonly signal?: AbortSignal | undefined;
-  /** Called at each look. */
+  /** Called after each poll. */
   readonly meanwhile?: () => void;
 }
 
-/** Returns whether all of them are gone when the wait ends. */
+/** Waits until all processes have exited. Returns false if the time is over or `signal` aborts before that. */
 export async function untilGone(
   processes: readonly ProcessIdentity[],
   { withinMs, signal, meanwhile }: Wait,
@@ -63,8 +73,8 @@ export interface EndStep {
 }
 
 /**
- * Sends one signal after the other until the process is gone. Returns the signal that ended it, `undefined` if it was gone
- * before. An aborted `forceShutdown` skips to the last signal.
+ * Sends the signals of the steps in order until the process has exited. Returns the signal that ended it, or
+ * `undefined` if it had exited before the next signal. If `forceShutdown` is aborted, only the last signal is sent.
  */
 export async function endProcess(
   identity: ProcessIdentity,
@@ -76,7 +86,7 @@ export async function endProcess(
     const isLast = step === steps.at(-1);
     if (forceShutdown?.aborted && !isLast) continue;
     sendSignal(identity.pid, step.signal);
-    // A suspended process receives the signal only when it is continued.
+    // A suspended process handles the signal only after it is continued.
     if (isSuspended(identity)) sendSignal(identity.pid, 'SIGCONT');
     if (await untilGone([identity], { withinMs: step.withinMs, signal: isLast ? undefined : forceShutdown }))
       return step.signal;
@@ -85,13 +95,15 @@ export async function endProcess(
 }
 
 /**
- * Ends the group that this process leads: SIGTERM, a wait, SIGKILL. Does nothing if the identity no longer matches; a sweep
- * for the mark then finds the members of the group.
+ * Ends the group that this process leads: SIGTERM, then a wait of `graceMs`, then SIGKILL. Does nothing if the identity
+ * no longer matches, because the pid may belong to another process; a sweep for the mark then finds the members of the
+ * group.
  */
 export async function endProcessGroup(leader: ProcessIdentity, graceMs: number): Promise<void> {
   if (!isAlive(leader) || !signalGroup(leader.pid, 'SIGTERM')) return;
   await untilGone([leader], { withinMs: graceMs });
-  // The group id cannot have been given to others in the moment since: pids are handed out in turn.
+  // The kernel cannot have given the group id to another group since the check, because it assigns pids in ascending
+  // order.
   signalGroup(leader.pid, 'SIGKILL');
   await untilGone([leader], { withinMs: KILL_BOUND_MS });
 }

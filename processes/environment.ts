@@ -1,14 +1,17 @@
-/** The environment that a process was started with, as the kernel keeps it. Linux only. */
+/** Reads the environment with which a process was started, from /proc. Linux only. */
 import { readProc } from './identity.ts';
 
-/** Undefined: there is no such process, or it belongs to another user. Later changes by the process itself do not show. */
+/**
+ * Returns `undefined` if no such process exists, if it belongs to another user, or on a system other than Linux.
+ * Variables that the process changed after its start are not visible.
+ */
 export function readEnvironment(pid: number): Record<string, string> | undefined {
   if (process.platform !== 'linux') return undefined;
   const bytes = readProc(`/proc/${pid}/environ`);
   return bytes && parseEnvironment(bytes);
 }
 
-/** `bytes`: entries that end with NUL. */
+/** Parses the content of /proc/PID/environ: entries `NAME=value`, each ended by a NUL. */
 export function parseEnvironment(bytes: Buffer): Record<string, string> {
   const entries = bytes
     .toString('utf8')

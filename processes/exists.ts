@@ -1,7 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { isErrno } from '../contract/errors.ts';
 
-/** Whether a file or folder exists. Rejects if that cannot be determined (no permission, a disk that does not respond). */
+/**
+ * Returns whether a file or folder exists. Rejects if the check fails, for example without permission or on a disk that
+ * does not respond.
+ */
 export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,

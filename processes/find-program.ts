@@ -1,9 +1,10 @@
 /**
- * Finds the programs of a home in the process table: by their arguments, their user and the folder that they work in.
+ * Finds the programs of a home in the process table by their arguments, their user and their working folder.
  *
- * Never: a process of another home, of a copy of this home, or of another user. Arguments alone prove nothing, because
- * any process may name any file. The working folder is compared by device and inode, so another spelling of the path, or
- * a home that was renamed, is the same folder, and a copy is not.
+ * Must never happen: it returns a process of another home, of a copy of this home, or of another user. The arguments
+ * are not sufficient, because any process may name any file. So it compares the working folder by device and inode: the
+ * folder is the same under another spelling of its path and after the home was renamed, and a copy of the home has
+ * another inode.
  */
 import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, stat } from 'node:fs/promises';
@@ -13,17 +14,19 @@ import { identifyRunning, isAlive, type ProcessIdentity } from './identity.ts';
 const run = promisify(execFile);
 
 export interface HomeProgram {
-  /** Arguments that follow each other in its command line; the last one is followed by `named`. */
+  /** Consecutive arguments in the program's command line. The argument after the last of them is the path `named`. */
   readonly args: readonly string[];
-  /** How the argument before `args` ends. Default: any. */
+  /** Must match the end of the argument that precedes `args`. If it is omitted, any argument may precede them. */
   readonly after?: RegExp;
-  /** The path that the argument after `args` names: it decides where the working folder cannot be read. */
+  /** The path after `args`. It identifies the program if the working folder of the process cannot be read. */
   readonly named: string;
-  /** Absolute path of its working folder. */
+  /** Absolute path of the program's working folder. */
   readonly folder: string;
 }
 
-/** The identity of such a program of this user, if one runs. `expected` is looked at first. */
+/**
+ * Returns the identity of a running process of this user that matches `program`. Checks the process `expected` first.
+ */
 export async function findHomeProgram(
   program: HomeProgram,
   expected?: ProcessIdentity,
@@ -37,7 +40,7 @@ export async function findHomeProgram(
   return undefined;
 }
 
-/** Processes whose command line holds these arguments, one right after the other. Linux only. */
+/** Returns the pids of all processes whose command line contains these arguments consecutively. Linux only. */
 export async function pidsWithArguments(args: readonly string[]): Promise<number[]> {
   const wanted = `\0${args.join('\0')}\0`;
   const found: number[] = [];
@@ -47,7 +50,7 @@ export async function pidsWithArguments(args: readonly string[]): Promise<number
   return found;
 }
 
-/** The argument after this one in a process's command line. Linux only; elsewhere `undefined`. */
+/** Returns the argument that follows `flag` in the command line of the process. Linux only; elsewhere `undefined`. */
 export async function argumentAfter(pid: number, flag: string): Promise<string | undefined> {
   const args = (await commandLineOf(pid)).split('\0');
   const at = args.indexOf(flag);
@@ -78,7 +81,10 @@ async function isOurs(pid: number): Promise<boolean> {
   );
 }
 
-/** `undefined`: not known, because its folder was removed or may not be read. */
+/**
+ * Returns whether the process works in the folder. Returns `undefined` if its working folder was removed or cannot be
+ * read.
+ */
 async function worksIn(pid: number, folder: string): Promise<boolean | undefined> {
   const link = `/proc/${pid}/cwd`;
   try {
@@ -90,7 +96,7 @@ async function worksIn(pid: number, folder: string): Promise<boolean | undefined
   }
 }
 
-/** Empty for a process that has ended meanwhile. */
+/** Returns the NUL-separated command line, or an empty text if the process has exited. */
 async function commandLineOf(pid: number): Promise<string> {
   return readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
 }

@@ -1,9 +1,9 @@
 /**
- * The identity of a process: boot id, pid and start time. Together they distinguish it from a later process with the same
- * pid, after a reboot or after enough processes. A bare pid is never trusted and never signalled.
+ * The identity of a process: boot id, pid and start time. Together they distinguish the process from a later process
+ * with the same pid, because the kernel reuses pids, after a reboot too. No code trusts or signals a bare pid.
  *
- * On Linux it is read from /proc, elsewhere with `ps` and `sysctl`. Not covered: containers, which share a boot id but
- * number their processes separately.
+ * The identity is read from /proc on Linux, elsewhere with `ps` and `sysctl`. Not covered: containers, which share a
+ * boot id but number their processes separately.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,22 +12,28 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 /** Distinguishes a process from a later one with the same pid. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** As the kernel reports it. Linux: clock ticks since boot, /proc/PID/stat field 22; else what `ps` prints. */
+  /**
+   * The start time as the kernel reports it. Linux: clock ticks since boot, /proc/PID/stat field 22; elsewhere the text
+   * that `ps` prints.
+   */
   readonly startTime: string;
   /** /proc/sys/kernel/random/boot_id, or its equivalent. */
   readonly bootId: string;
 }
 
 interface ProcessStat {
-  /** As proc(5) and ps(1) list them; what begins with Z or X is dead. */
+  /** The state's letters, as proc(5) and ps(1) list them. A process whose state begins with Z or X has exited. */
   readonly state: string;
   readonly startTime: string;
 }
 
-/** Errors of reading /proc/PID/… when the process is gone, is ending, or belongs to another user. */
+/** The errors of a read of /proc/PID/… if the process has exited, is exiting, or belongs to another user. */
 const GONE = ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'] as const;
 
-/** A file of /proc, or undefined if its process cannot be seen. Other errors are rethrown. */
+/**
+ * Reads a file of /proc. Returns `undefined` if its process is gone or belongs to another user. Other errors are
+ * rethrown.
+ */
 export function readProc(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
@@ -37,7 +43,10 @@ export function readProc(path: string): Buffer | undefined {
   }
 }
 
-/** The second field, the command's name, may hold spaces and parentheses: fields are counted from the last one. */
+/**
+ * Parses /proc/PID/stat. The second field, the command's name, may contain spaces and parentheses, so the fields are
+ * counted from the last closing parenthesis.
+ */
 export function parseStat(text: string): ProcessStat | undefined {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const state = fields[0];
@@ -82,18 +91,23 @@ const identityOf = (pid: number, { startTime }: ProcessStat): ProcessIdentity =>
   bootId: currentBootId(),
 });
 
-/** Whether a signal (SIGSTOP, Ctrl-Z) has suspended the process: it does nothing until it is continued. */
+/**
+ * Returns whether a signal (SIGSTOP, or SIGTSTP by Ctrl-Z) has suspended the process. A suspended process does nothing
+ * until it is continued.
+ */
 export function isSuspended(identity: ProcessIdentity): boolean {
   return isAlive(identity) && statOf(identity.pid)?.state.startsWith('T') === true;
 }
 
-/** Undefined if no such process exists. A zombie still has its identity, because its parent may ask for it. */
+/**
+ * Returns `undefined` if no such process exists. A zombie still has its identity, because its parent may ask for it.
+ */
 export function identify(pid: number): ProcessIdentity | undefined {
   const stat = statOf(pid);
   return stat && identityOf(pid, stat);
 }
 
-/** Undefined if no process with this pid runs. A zombie has ended. */
+/** Returns `undefined` if no process with this pid runs. A zombie counts as exited. */
 export function identifyRunning(pid: number): ProcessIdentity | undefined {
   const stat = statOf(pid);
   return stat && !hasEnded(stat) ? identityOf(pid, stat) : undefined;
@@ -108,7 +122,7 @@ export function identifySelf(): ProcessIdentity {
   return self;
 }
 
-/** Whether exactly this process still runs. A zombie has ended. */
+/** Returns whether exactly this process still runs. A zombie counts as exited. */
 export function isAlive(identity: ProcessIdentity): boolean {
   if (identity.bootId !== currentBootId()) return false;
   const stat = statOf(identity.pid);

@@ -1,25 +1,26 @@
 /**
- * Files that count while the process that made them is alive: locks, agent slots, drains. A file names its process in its
- * name or in its text, as an identity and never as a bare pid, so a file from before a reboot counts for nothing.
+ * Files that are valid only while the process that made them is alive: locks, agent slots, drains. A file contains the
+ * identity of its process, in its name or in its text, and never a bare pid. So a file from before a reboot is never
+ * valid.
  *
- * Not covered: processes in another container, which cannot be seen: their files count as those of dead processes.
+ * Not covered: processes in another container. They cannot be seen, so their files count as files of dead processes.
  */
 import { readdirSync } from 'node:fs';
 import { z } from 'zod';
 import { isErrno } from '../contract/errors.ts';
 import { isAlive, type ProcessIdentity } from './identity.ts';
 
-/** An identity in the text of a file. */
+/** The schema of an identity in the text of a file. */
 export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
 
-/** An identity as three parts of a file's name. */
+/** Encodes an identity as three parts of a file's name. */
 export const nameParts = ({ pid, startTime, bootId }: ProcessIdentity): readonly [string, string, string] => [
   String(pid),
   encodeURIComponent(startTime),
   bootId,
 ];
 
-/** `undefined`: these are not the parts of an identity. */
+/** Decodes the parts that `nameParts` made. Returns `undefined` if the parts are not an identity. */
 export function identityOfParts(
   pid: string | undefined,
   startTime: string | undefined,
@@ -32,11 +33,14 @@ export function identityOfParts(
 export interface LiveFile {
   readonly name: string;
   readonly holder: ProcessIdentity;
-  /** Whether its process still runs. */
+  /** Whether the process of the file still runs. */
   readonly isAlive: boolean;
 }
 
-/** The files of a folder for which `holderOf` finds a process. A folder that does not exist has none. */
+/**
+ * Returns the files in `folder` for which `holderOf` returns a process. If the folder does not exist, the list is
+ * empty.
+ */
 export function liveFiles(folder: string, holderOf: (name: string) => ProcessIdentity | undefined): LiveFile[] {
   return namesIn(folder).flatMap((name) => {
     const holder = holderOf(name);

@@ -1,23 +1,30 @@
-/** The version and build of this Longhaul. */
+/** The version and the build of this Longhaul. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isErrno } from '../contract/errors.ts';
 
-/** From the package's manifest, which lies one folder higher for the build. */
+/**
+ * Reads the version from the package's manifest. Compiled files lie one folder deeper below the manifest than the
+ * sources do.
+ */
 export function packageVersion(): string {
   const manifest = new URL(import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json', import.meta.url);
   return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
 }
 
 /**
- * The version and which build of it, as `0.1.0+3f2a91c0`; `0.1.0+source` for one that runs from its sources. Two that are
- * equal are the same code, except from sources. Read when a program starts: a later build takes the place of the files.
+ * Returns the version and the digest of the build, as in `0.1.0+3f2a91c0`, or `0.1.0+source` if Longhaul runs from its
+ * sources. Two equal build versions are the same code; two source versions may differ. Call it when a program starts,
+ * because a later build replaces the files.
  */
 export function buildVersion(): string {
   return `${packageVersion()}+${import.meta.url.endsWith('.ts') ? 'source' : buildDigest()}`;
 }
 
-/** The digest in the record of the build (bin/build-record.js). */
+/**
+ * Returns the first 8 characters of the SHA-256 of the build's record (bin/build-record.js), or `unknown` if there is
+ * none.
+ */
 function buildDigest(): string {
   try {
     const sources = readFileSync(new URL('../sources.json', import.meta.url));

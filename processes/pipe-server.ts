@@ -1,8 +1,10 @@
 /**
- * Receives the pipes of programs that the runner starts: a socket in Linux' abstract namespace, which is no file and
- * disappears with this process. Any local user can connect to it; a connection is accepted only with the token of one
- * program. Connections that have not sent a token yet are bounded in time and number, so that another user
- * cannot use up the file descriptors of this process. Not covered: a user who connects faster than this process can read.
+ * Accepts the pipes of programs that the runner starts, on a socket in Linux' abstract namespace. Such a socket is no
+ * file and disappears with this process.
+ *
+ * Any local user can connect to the socket, so a connection is accepted only with the token of one program. Connections
+ * that have not sent a token yet are limited in time and number, so that another user cannot use up the file
+ * descriptors of this process. Not covered: a user who connects faster than this process can read.
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,14 +16,20 @@ export interface Pipes {
   readonly address: string;
   readonly token: string;
   readonly connected: Promise<Connected>;
-  /** No connection is expected any more; open ones are closed. */
+  /** Stops expecting connections for this program and closes its open ones. */
   close(): void;
 }
 
 const GREETING_LIMIT_BYTES = 100;
-/** The runner sends the token as soon as it connects. The rest is for a machine under load. */
+/**
+ * The runner sends the token immediately after it connects. The timeout is longer because the machine may be under
+ * load.
+ */
 const GREETING_TIMEOUT_MS = 10_000;
-/** The oldest is closed for one more: the runner's connections are among these for milliseconds only. */
+/**
+ * At the limit the server closes the oldest connection without a token. The runner's own connections lack a token for
+ * milliseconds only.
+ */
 const MAX_UNPROVEN = 200;
 
 export interface PipeLimits {
@@ -33,11 +41,11 @@ export class PipeServer {
   readonly #address = `\0longhaul-${randomUUID()}`;
   #server: Promise<Server> | undefined;
   readonly #expected = new Map<string, (fd: number, socket: Socket) => void>();
-  /** Connections that have not sent a token, oldest first. */
+  /** The connections that have not sent a token, oldest first. */
   readonly #unproven = new Set<Socket>();
   readonly #limits: PipeLimits;
 
-  /** Only tests have other limits. */
+  /** The limits are parameters for tests only. */
   constructor(limits: Partial<PipeLimits> = {}) {
     this.#limits = { greetingTimeoutMs: GREETING_TIMEOUT_MS, maxUnproven: MAX_UNPROVEN, ...limits };
   }
@@ -70,12 +78,14 @@ export class PipeServer {
     return server;
   }
 
-  /** The first line names the program; what follows belongs to it. */
+  /**
+   * Reads the first line of a connection, `TOKEN FD`, which names the program. All later bytes belong to the program.
+   */
   #greet(socket: Socket): void {
     let greeting = Buffer.alloc(0);
     socket.on('error', () => {}); // a broken pipe of a process that ends
     const settle = this.#limitGreeting(socket);
-    // `readable`, not `data`: the receiver gets the socket neither flowing nor paused.
+    // Uses `readable`, not `data`, because the receiver must get the socket neither flowing nor paused.
     const listen = (): void => {
       const chunk: unknown = socket.read();
       if (chunk instanceof Buffer) greeting = Buffer.concat([greeting, chunk]);
@@ -96,9 +106,9 @@ export class PipeServer {
     socket.on('readable', listen);
   }
 
-  /** Returns the function that ends the limits. */
+  /** Limits a connection without a token in time and number. Returns the function that removes these limits. */
   #limitGreeting(socket: Socket): () => void {
-    // A greeting that arrived while this process was busy is read before the connection is closed.
+    // A token that arrived while this process was busy is read before the connection is closed.
     const timer = setTimeout(() => {
       setImmediate(() => {
         if (this.#unproven.has(socket)) socket.destroy();

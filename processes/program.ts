@@ -1,4 +1,6 @@
-/** A long-running program that communicates through its pipes, such as an agent. It has a process group of its own. */
+/**
+ * Starts a long-running program that communicates through its pipes, such as an agent, in a process group of its own.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -8,20 +10,26 @@ import { signalGroup } from './end.ts';
 import { type NotStarted, notStarted } from './run.ts';
 
 export interface Program {
-  /** A path, or a name on the PATH of `env`. */
+  /** The path of the program, or a name that is looked up on the PATH of `env`. */
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
   /** The whole environment of the program. */
   readonly env: NodeJS.ProcessEnv;
-  /** The entry of `env` (`NAME=value`) that no other start has: processes that the program leaves are found by it. */
+  /**
+   * An entry of `env` (`NAME=value`) that no other start has. A sweep finds the processes that the program leaves by
+   * it.
+   */
   readonly mark?: string;
 }
 
 export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** It was ended because the runner, from which it was started, had ended: that says nothing about the program. */
+  /**
+   * The runner that started the program has exited, so the program was ended too. The exit is then not the program's
+   * own fault.
+   */
   readonly runnerLost?: true;
 }
 
@@ -30,15 +38,15 @@ export interface StartedProgram {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly stderr: Readable;
-  /** Its group is killed with it. */
+  /** Resolves when the program has exited. The rest of its process group is killed at that moment. */
   readonly exited: Promise<Exit>;
-  /** It has ended, and no process holds its stdout and stderr any more. */
+  /** Resolves when the program has exited and no process holds its stdout or stderr open any more. */
   readonly closed: Promise<void>;
 }
 
 export type ProgramStart = { readonly kind: 'started'; readonly program: StartedProgram } | NotStarted;
 
-/** Starts it as a child of this process. */
+/** Starts the program as a child of this process, without the runner. */
 export async function startAsChild({ file, args, cwd, env }: Program): Promise<ProgramStart> {
   try {
     const child = spawn(file, args, { cwd, env, detached: true, stdio: 'pipe' });
@@ -47,23 +55,24 @@ export async function startAsChild({ file, args, cwd, env }: Program): Promise<P
       const [error]: unknown[] = await once(child, 'error').catch((error: unknown) => [error]);
       return notStarted(error);
     }
-    child.on('error', () => {}); // a signal that could not be sent; the sender checks the process itself
+    // kill(2) failed. The code that sends signals checks the process itself, so the event needs no handler.
+    child.on('error', () => {});
     const exited = new Promise<Exit>((resolve) => {
       child.once('exit', (code, signal) => {
-        signalGroup(pid, 'SIGKILL'); // at once: later another group may have the number
+        signalGroup(pid, 'SIGKILL'); // immediately, because the kernel may later give the group id to another group
         resolve({ code, signal });
       });
     });
     const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
     return { kind: 'started', program: { identity: identityOf(pid), stdin, stdout, stderr, exited, closed } };
   } catch (error) {
-    return notStarted(error); // a NUL in an argument, too many of them
+    return notStarted(error); // for example a NUL in an argument, or too many arguments
   }
 }
 
 /**
- * The identity of a child that was just started. It can be read even if the child has already ended: the child stays a
- * zombie until this turn of the event loop is over.
+ * Returns the identity of a child that was just started. The identity can be read even if the child has exited, because
+ * the child stays a zombie until the current turn of the event loop ends.
  */
 export function identityOf(pid: number): ProcessIdentity {
   const identity = identify(pid);

@@ -1,6 +1,7 @@
 /**
- * One run of a short program, git for example: to its end, its output in memory, in a process group of its
- * own that is gone once the run is over, however it ended. Not covered: a caller that is killed itself.
+ * Runs a short program, such as git, to its end, with its output in memory. The program has its own process group. A
+ * run that is cancelled, times out or exceeds its output limit ends with SIGKILL to the whole group. Not covered: the
+ * caller itself is killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { decodeTail } from '../contract/cut-text.ts';
@@ -8,7 +9,7 @@ import { isErrno, messageOf } from '../contract/errors.ts';
 import { signalGroup } from './end.ts';
 
 export interface Run {
-  /** A path, or a name on the PATH of `env`. */
+  /** The path of the program, or a name that is looked up on the PATH of `env`. */
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
@@ -16,17 +17,17 @@ export interface Run {
   readonly env: NodeJS.ProcessEnv;
   readonly input?: string | Uint8Array;
   readonly timeoutMs: number;
-  /** More bytes on stdout than this end the program: `truncated` is set. */
+  /** If the program writes more bytes to stdout, it is ended and `truncated` is set. */
   readonly maxStdoutBytes?: number;
 }
 
 export type RunEnd =
   | {
       readonly kind: 'ended';
-      /** null: a signal ended it. */
+      /** `null` if a signal ended the program. */
       readonly exitCode: number | null;
       readonly stdout: Buffer;
-      /** The last 64 KB. */
+      /** The last 64 KB of stderr. */
       readonly stderr: string;
       readonly truncated: boolean;
       readonly timedOut: boolean;
@@ -35,22 +36,22 @@ export type RunEnd =
 
 export interface NotStarted {
   readonly kind: 'not_started';
-  /** The program does not exist. */
+  /** True if the program does not exist. */
   readonly notFound: boolean;
   readonly message: string;
 }
 
-/** How long a program that was asked to stop (git removes its lock files then) may take before it is killed. */
+/** The wait between SIGTERM and SIGKILL. git removes its lock files in this time. */
 const STOP_GRACE_MS = 2_000;
 const STDERR_KEPT_BYTES = 64 * 1024;
 
 export interface RunHooks {
-  /** Aborted: the program is ended, and the promise resolves once it has. */
+  /** If it aborts, the program is ended. The promise resolves after its exit. */
   readonly signal?: AbortSignal;
   readonly onSpawn?: (pid: number) => void;
 }
 
-/** Never rejects. */
+/** Runs the program to its end. Never rejects. */
 export async function run(wanted: Run, { signal, onSpawn }: RunHooks = {}): Promise<RunEnd> {
   const { file, args, cwd, env, input, timeoutMs } = wanted;
   let child: ChildProcess;
@@ -62,7 +63,7 @@ export async function run(wanted: Run, { signal, onSpawn }: RunHooks = {}): Prom
       detached: true,
     });
   } catch (error) {
-    return notStarted(error); // a NUL in an argument, too many of them
+    return notStarted(error); // for example a NUL in an argument, or too many arguments
   }
   if (child.pid !== undefined) onSpawn?.(child.pid);
   const stop = stopper(child);
@@ -88,7 +89,10 @@ export function notStarted(error: unknown): NotStarted {
   return { kind: 'not_started', notFound: isErrno(error, 'ENOENT'), message };
 }
 
-/** Asks the whole group to stop, and kills what has not after a grace. */
+/**
+ * `now` sends SIGTERM to the whole process group, and SIGKILL after the grace time. `done` kills the rest of a group
+ * that was stopped by `now`.
+ */
 function stopper(child: ChildProcess): { now: () => void; done: () => void } {
   let killer: NodeJS.Timeout | undefined;
   const send = (signal: NodeJS.Signals): void => {
@@ -103,7 +107,7 @@ function stopper(child: ChildProcess): { now: () => void; done: () => void } {
     done() {
       if (killer === undefined) return;
       clearTimeout(killer);
-      // The leader is gone; a helper of it (a filter, a checkout worker) may not be.
+      // The leader has exited, but a process that it started (a filter, a checkout worker) may still run.
       send('SIGKILL');
     },
   };
@@ -125,7 +129,7 @@ function endOf(child: ChildProcess, { input, maxStdoutBytes }: Run, stop: () => 
     errBytes += chunk.length;
     while (err.length > 1 && errBytes - (err[0]?.length ?? 0) > STDERR_KEPT_BYTES) errBytes -= err.shift()?.length ?? 0;
   });
-  // A program may end without reading all of its input: the pipe breaks and the exit code says why.
+  // A program may exit without reading all of its input. The pipe then breaks, and the exit code gives the reason.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(input);
   return new Promise((resolve) => {

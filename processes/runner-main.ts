@@ -1,4 +1,7 @@
-/** The runner: see runner.ts. It loads as little as it can, because a fork copies its memory. */
+/**
+ * The program of the runner (see runner.ts). It imports as little as possible, because each fork copies the page tables
+ * of its memory.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
@@ -13,7 +16,10 @@ const ENDED_KEPT = 100;
 
 const running = new Map<number, AbortController>();
 const programs = new Map<number, { readonly guarded: Guarded; readonly family: Family }>();
-/** Marks of the programs that ended last: the worker may die before it has swept their remaining processes. */
+/**
+ * The marks of the programs that exited most recently. If the worker dies before it has swept the processes that these
+ * programs left, the runner sweeps them.
+ */
 const endedMarks: string[] = [];
 let endedFamilies: ProcessIdentity[] = [];
 
@@ -40,12 +46,13 @@ async function runOne(id: number, wanted: Run): Promise<void> {
 async function startOne(id: number, program: Program, address: string, token: string): Promise<void> {
   try {
     const pipes = await Promise.all([0, 1, 2].map((fd) => openPipe(address, `${token} ${fd}\n`)));
-    if (!process.connected) return; // its starter is gone, and the program would outlive us
+    // The process that asked for the program is gone, and the program would outlive the runner.
+    if (!process.connected) return;
     const { file, args, cwd, env, mark } = program;
     const child = spawn(file, args, { cwd, env, detached: true, stdio: [pipes[0], pipes[1], pipes[2]] });
     const { pid } = child;
     if (pid !== undefined) watch(id, child, { process: identityOf(pid), ...(mark && { mark }) });
-    // The program has inherited them.
+    // The child has inherited the pipes, so the runner closes its own ends.
     for (const pipe of pipes) pipe.destroy();
     if (pid === undefined) {
       const [error]: unknown[] = await once(child, 'error').catch((error: unknown) => [error]);
@@ -66,20 +73,26 @@ function watch(id: number, child: ChildProcess, guarded: Guarded): void {
     programs.delete(pid);
     if (guarded.mark !== undefined) endedMarks.push(guarded.mark);
     if (endedMarks.length > ENDED_KEPT) endedMarks.shift();
-    signalGroup(pid, 'SIGKILL'); // at once: later another group may have the number
+    signalGroup(pid, 'SIGKILL'); // immediately, because the kernel may later give the group id to another group
     report({ id, exit: { code, signal } });
   });
   report({ id, started: guarded.process });
 }
 
-/** Also a program that is no child of ours: its end is not reported to us. */
+/**
+ * Remembers a program that must not outlive the worker. Includes programs that the worker started itself; their exits
+ * are not reported to the runner.
+ */
 function guard(guarded: Guarded): void {
   const family = new Family(guarded.process);
   family.follow(FAMILY_MS);
   programs.set(guarded.process.pid, { guarded, family });
 }
 
-/** Paused, so that nothing is read here that belongs to the program. */
+/**
+ * Connects to the worker's pipe server and sends the token. The socket is paused, so that the runner reads no bytes
+ * that belong to the program.
+ */
 async function openPipe(address: string, greeting: string): Promise<Socket> {
   const socket = connect(address);
   socket.pause();
@@ -88,7 +101,7 @@ async function openPipe(address: string, greeting: string): Promise<Socket> {
   return socket;
 }
 
-/** The process that started this one is gone: what runs has no reader any more. */
+/** The process that started the runner is gone, so no process reads the output of the programs any more. */
 process.on('disconnect', () => {
   for (const stop of running.values()) stop.abort();
   void endPrograms().then(leaveIfDone, leaveIfDone);
@@ -105,7 +118,8 @@ async function endPrograms(): Promise<void> {
     for (const { pid } of alive) signalGroup(pid, 'SIGTERM');
     await untilGone(alive, { withinMs: TERM_BOUND_MS });
     const stubborn = alive.filter((program) => isAlive(program));
-    for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave an unknown child
+    // Suspends the groups, because a process that forks between the next two steps would leave an unknown child.
+    for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP');
     const families = left.flatMap(({ family }) => family.stop());
     for (const { pid } of stubborn) signalGroup(pid, 'SIGKILL');
     await sweep(marks, [...endedFamilies, ...families]);
@@ -118,6 +132,6 @@ function leaveIfDone(): void {
   if (!process.connected && swept && running.size === 0) process.exit(0);
 }
 
-// Ends with its starter's pipe, not by a signal for the terminal or the group.
+// The runner exits when the pipe to its starter closes. It ignores signals for the terminal or the process group.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
 report({ ready: true });

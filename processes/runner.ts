@@ -1,15 +1,15 @@
 /**
- * Runs programs from a small process beside this one.
+ * Runs programs from a small process beside this one, the runner.
  *
- * To start a program, Node forks, and the kernel copies the page tables of all that the process has in
- * memory. Measured: 1.6 ms from a process of 45 MB, 7 ms with 100 MB more; as long does the event loop stand
- * still, and for some milliseconds after it every page that is written costs a fault (two cores, Node 20 and
- * 24). A worker has 150 to 250 MB and starts a dozen programs a task.
+ * To start a program, Node forks, and the kernel copies the page tables of the whole process. Measured: 1.6 ms from a
+ * process of 45 MB, 7 ms with 100 MB more. The event loop is blocked for that time, and for some milliseconds
+ * afterwards each written page costs a page fault (two cores, Node 20 and 24). A worker has 150 to 250 MB and starts a
+ * dozen programs for each task.
  *
- * Until the runner is ready, and where it was lost, programs run from this process: slower, otherwise the
- * same. It ends with the process that started it, however that ends, after it has ended all programs of both: their
- * groups, their descendants, and what carries their marks. Not covered: both are killed at once; then another
- * process has to sweep the marks.
+ * Until the runner is ready, and after it was lost, this process starts the programs itself, which is slower but
+ * otherwise equal. The runner exits after the process that started it, however that process ends. Before it exits it
+ * ends all programs of both processes: their groups, their descendants, and all processes with their marks. Not
+ * covered: both processes are killed at the same moment; then another process has to sweep the marks.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
@@ -21,13 +21,16 @@ import { signalGroup } from './end.ts';
 import { descendantsOf, sweep } from './sweep.ts';
 import { deferred } from '../contract/promises.ts';
 
-/** To the runner. */
+/** A message to the runner. */
 export type RunnerCommand =
   | { readonly id: number; readonly run: Run }
   | { readonly id: number; readonly stop: true }
-  /** A program that was started from here, to be ended with us. */
+  /** Names a program that this process started. The runner ends the program if this process dies. */
   | { readonly guard: Guarded }
-  /** Its pipes are connections to `pipes`, each of which begins with `token`, a blank, 0, 1 or 2, and a line feed. */
+  /**
+   * Starts a program. Its pipes are connections to the address `pipes`. Each connection begins with `token`, a space,
+   * the file descriptor (0, 1 or 2) and a line feed.
+   */
   | { readonly id: number; readonly start: Program; readonly pipes: string; readonly token: string };
 
 export interface Guarded {
@@ -35,7 +38,7 @@ export interface Guarded {
   readonly mark?: string;
 }
 
-/** From it. */
+/** A message from the runner. */
 export type RunnerReport =
   | { readonly ready: true }
   | { readonly id: number; readonly pid: number }
@@ -43,7 +46,7 @@ export type RunnerReport =
   | { readonly id: number; readonly started: ProcessIdentity | NotStarted }
   | { readonly id: number; readonly exit: Exit };
 
-/** `lost`: the runner ended in the middle of it. The program was killed; what it had done by then is unknown. */
+/** `lost`: the runner exited during the run. The program was killed; the effects that it had before are unknown. */
 export type RunOutcome = RunEnd | { readonly kind: 'lost' };
 
 interface Pending {
@@ -52,12 +55,12 @@ interface Pending {
   lose(): void;
 }
 
-/** One that is lost again and again must not be started in a loop. */
+/** A runner that is lost repeatedly must not be restarted in a tight loop. */
 const RESTART_AFTER_MS = 5_000;
 
 let runner: Runner | undefined;
 
-/** From now on programs run from the runner, once it is ready. Call it where the process is put together. */
+/** Starts the runner. Programs run from it as soon as it is ready. A process calls this once, at its start. */
 export function startRunner(): void {
   runner ??= new Runner();
 }
@@ -67,7 +70,7 @@ export async function runProgram(wanted: Run, signal?: AbortSignal): Promise<Run
   return runner?.current() === undefined ? run(wanted, signal && { signal }) : runner.run(wanted, signal);
 }
 
-/** Starts a program that is talked to. Never rejects. */
+/** Starts a long-running program that communicates through its pipes. Never rejects. */
 export async function startProgram(program: Program): Promise<ProgramStart> {
   if (runner?.current() !== undefined) return runner.start(program);
   const start = await startAsChild(program);
@@ -82,7 +85,7 @@ class Runner {
   #startedAt = 0;
   #lastId = 0;
   readonly #pending = new Map<number, Pending>();
-  /** Programs that run from this process. */
+  /** The programs that this process started itself. */
   readonly #here = new Set<Guarded>();
 
   constructor() {
@@ -96,7 +99,7 @@ class Runner {
     if (this.#ready) this.#send({ guard: guarded });
   }
 
-  /** Undefined while there is none that is ready; one that was lost is started again. */
+  /** Returns the runner's process if it is ready. Restarts a runner that was lost. */
   current(): ChildProcess | undefined {
     if (this.#child === undefined && performance.now() - this.#startedAt > RESTART_AFTER_MS) this.#launch();
     return this.#ready ? this.#child : undefined;
@@ -159,8 +162,8 @@ class Runner {
       execArgv: loaderArguments(entry),
       env: { ...process.env, ...loaderEnv() },
       cwd: '/',
-      serialization: 'advanced', // bytes go through as bytes
-      detached: true, // a Ctrl-C is for the process that started it
+      serialization: 'advanced', // transfers buffers as bytes
+      detached: true, // a Ctrl-C in the terminal must not reach the runner
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     this.#child = child;
@@ -188,13 +191,13 @@ class Runner {
     this.#child?.channel?.ref();
   }
 
-  /** It keeps no process alive that waits for nothing. */
+  /** The channel to the runner keeps this process alive only while an answer is pending. */
   #forget(id: number): void {
     this.#pending.delete(id);
     if (this.#pending.size === 0) this.#child?.channel?.unref();
   }
 
-  /** A message that cannot be sent belongs to a runner that is lost: `#lose` answers for it. */
+  /** If a message cannot be sent, the runner is lost, and `#lose` settles the pending requests. */
   #send(command: RunnerCommand): void {
     const child = this.#child;
     if (child?.connected) child.send(command, () => {});
@@ -210,13 +213,15 @@ class Runner {
     const left = [...this.#pending.values()];
     this.#pending.clear();
     const alive = left.flatMap(({ process: program }) => (program && isAlive(program) ? [program] : []));
-    // Before their groups: a child without a mark is known only while its parent is alive.
-    for (const { pid } of alive) signalGroup(pid, 'SIGSTOP'); // one that forks now would leave an unknown child
+    // The groups are suspended first, because a process that forks later would leave an unknown child. The descendants
+    // are read before the groups are killed, because a child without a mark is known only while its parent is alive.
+    for (const { pid } of alive) signalGroup(pid, 'SIGSTOP');
     const tree = descendantsOf(alive);
     for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
-    if (tree.length > 0) void sweep([], tree).catch(() => {}); // the starter of the others sweeps their marks
+    if (tree.length > 0) void sweep([], tree).catch(() => {}); // the callers that started the programs sweep the marks
     for (const pending of left) pending.lose();
-    // Not only with the next program: what runs from here meanwhile is to be guarded.
+    // Restarts the runner even if no program is started, because the programs that this process starts meanwhile need
+    // its guard.
     setTimeout(() => this.current(), RESTART_AFTER_MS).unref();
   }
 }
@@ -230,7 +235,7 @@ async function withPipes(identity: ProcessIdentity, pipes: Pipes, exited: Promis
   const over = [stdout, stderr].map(
     (pipe) => new Promise<void>((resolve) => (pipe.destroyed ? resolve() : pipe.once('close', () => resolve()))),
   );
-  stdin.resume(); // nothing comes, but its end is noticed
+  stdin.resume(); // no data arrives on this pipe; reading it detects its end
   const closed = Promise.all([exited, ...over]).then(() => undefined);
   return { identity, stdin, stdout, stderr, exited, closed };
 }

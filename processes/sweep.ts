@@ -1,11 +1,11 @@
 /**
- * Ending what programs left running: every process that carries a program's mark (an entry of its environment, which
- * children inherit), and whatever descends from one. Linux only.
+ * Ends the processes that programs left running: every process that carries a program's mark (an entry of its
+ * environment, which children inherit), and all descendants of such processes. Linux only.
  *
- * Never signalled: this process, and a pid whose start time is not the one that was seen.
- * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents have ended
- * before the first look (see `Family`): nothing shows then whose it was. (Its working folder does not: a person's shell
- * may have a worktree as its folder, too.)
+ * Never signalled: this process, and a pid whose start time differs from the one that was seen.
+ * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents exited
+ * before the first check (see `Family`). Nothing then shows which program started it. Its working folder does not show
+ * it, because a user's shell may have a worktree as its working folder, too.
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,16 +15,19 @@ import { KILL_BOUND_MS, signalProcess, untilGone } from './end.ts';
 import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } from './identity.ts';
 
 const POLL_MS = 10;
-/** Between SIGTERM and SIGKILL. */
+/** Time between SIGTERM and SIGKILL. */
 export const TERM_BOUND_MS = 500;
-/** A process that starts others faster than they are stopped is killed meanwhile. */
+/**
+ * After this time the found processes are killed even if new ones still appear, because a process may start others
+ * faster than they are suspended.
+ */
 const STOP_BOUND_MS = 500;
-/** Between two checks of the family of a program that is ending. */
+/** Interval between two checks of the descendants of a program that is ending. */
 export const FAMILY_ENDING_MS = 50;
-/** Between two checks of the family of a running program. */
+/** Interval between two checks of the descendants of a running program. */
 export const FAMILY_MS = 500;
 
-/** Whether the environment (NUL-separated) has exactly this entry. */
+/** Returns whether the NUL-separated environment has exactly this entry. */
 function hasEntry(environ: Buffer, entry: Buffer): boolean {
   for (let at = environ.indexOf(entry); at !== -1; at = environ.indexOf(entry, at + 1)) {
     const end = at + entry.length;
@@ -33,16 +36,19 @@ function hasEntry(environ: Buffer, entry: Buffer): boolean {
   return false;
 }
 
-/** An entry of an environment, `NAME=value`. */
+/** An entry of an environment, `NAME=value`, that marks the processes of a program. */
 export type Mark =
   | string
   | {
       readonly entry: string;
-      /** Called with each environment that has the entry. True: its process belongs to another home and is not signalled. */
+      /**
+       * Called with each environment that has the entry. If it returns true, the process belongs to another home and is
+       * not signalled.
+       */
       readonly spares: (environment: Readonly<Record<string, string>>) => boolean;
     };
 
-/** The running processes that carry one of these marks, this process excepted. */
+/** Returns the running processes that carry one of these marks, except this process. */
 export function findByMark(marks: readonly Mark[]): ProcessIdentity[] {
   if (marks.length === 0) return [];
   const known = marks.map((mark) => {
@@ -53,7 +59,7 @@ export function findByMark(marks: readonly Mark[]): ProcessIdentity[] {
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const environ = readProc(`/proc/${name}/environ`); // of a zombie: empty
+    const environ = readProc(`/proc/${name}/environ`); // empty for a zombie
     if (environ === undefined) continue;
     const isMarked = known.some(
       ({ entry, spares }) => hasEntry(environ, entry) && spares?.(parseEnvironment(environ)) !== true,
@@ -74,7 +80,7 @@ function threadsOf(pid: number): string[] {
   }
 }
 
-/** None on a kernel that keeps no such lists (CONFIG_PROC_CHILDREN). */
+/** Returns the children of a process. The list is empty on a kernel without CONFIG_PROC_CHILDREN. */
 const childrenOf = (pid: number): number[] =>
   threadsOf(pid).flatMap((thread) => {
     const list = readProc(`/proc/${pid}/task/${thread}/children`)?.toString('latin1').trim();
@@ -82,8 +88,8 @@ const childrenOf = (pid: number): number[] =>
   });
 
 /**
- * All current descendants of these processes, without the processes themselves. Call it before any of them is ended:
- * the kernel gives a dead process's children to another parent.
+ * Returns all current descendants of these processes, without the processes themselves. Call it before any of them is
+ * ended, because the kernel gives the children of a dead process to another parent.
  */
 export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
   const seen = new Set([process.pid, ...roots.map(({ pid }) => pid)]);
@@ -100,8 +106,8 @@ export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentit
 }
 
 /**
- * The descendants of a process, remembered as long as they are alive: a process that was started with an empty
- * environment and then lost its parents is known because it was seen with them.
+ * Records the descendants of a process for as long as they are alive. So a process that was started with an empty
+ * environment is still known after its parents have exited.
  */
 export class Family {
   readonly #root: ProcessIdentity;
@@ -112,14 +118,17 @@ export class Family {
     this.#root = root;
   }
 
-  /** Looks now and from now on, this often, until `stop`. */
+  /** Checks the descendants now and then every `everyMs`, until `stop`. */
   follow(everyMs: number): void {
     clearInterval(this.#timer);
     this.look();
     this.#timer = setInterval(() => this.look(), everyMs).unref();
   }
 
-  /** Never fails: without a free descriptor nothing can be seen, and the next look may. */
+  /**
+   * Records the current descendants. Never fails: without a free file descriptor this check records nothing, and the
+   * next check may succeed.
+   */
   look(): void {
     try {
       const alive = this.#known.filter((one) => isAlive(one));
@@ -131,7 +140,7 @@ export class Family {
     }
   }
 
-  /** Stops the checks and returns the processes that are alive, without the root. */
+  /** Checks once more, ends the periodic checks, and returns the descendants that are alive. */
   stop(): ProcessIdentity[] {
     clearInterval(this.#timer);
     this.look();
@@ -139,7 +148,9 @@ export class Family {
   }
 }
 
-/** The descendants of a process while `end` ends it, including those that are started meanwhile. */
+/**
+ * Returns the descendants of `root` that are alive after `end` has ended it, including those that started meanwhile.
+ */
 export async function familyDuring(root: ProcessIdentity, end: () => Promise<unknown>): Promise<ProcessIdentity[]> {
   const family = new Family(root);
   family.follow(FAMILY_ENDING_MS);
@@ -152,9 +163,10 @@ export async function familyDuring(root: ProcessIdentity, end: () => Promise<unk
 }
 
 /**
- * Ends everything that carries one of the marks, `known`, and what descends from either: SIGTERM, half a second, SIGKILL;
- * the latter again until none is left. They are suspended first: one that forks between look and kill would leave an
- * unknown child. Returns how many could not be ended within the bound (5 s).
+ * Ends all processes that carry one of the marks, the processes `known`, and the descendants of both: SIGTERM, half a
+ * second, then SIGKILL, which is repeated until none is left. Before SIGKILL the processes are suspended, because a
+ * process that forks between the search and the kill would leave an unknown child. Returns how many processes could not
+ * be ended within 5 s.
  */
 export async function sweep(marks: readonly Mark[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const asked = await askToEnd(marks, known);
@@ -165,7 +177,7 @@ export async function sweep(marks: readonly Mark[], known: readonly ProcessIdent
     try {
       stopAll(marks, before, found);
     } finally {
-      // Also after an error: a suspended process must not remain so.
+      // Runs after an error too, because no process may stay suspended.
       for (const { pid } of found) signalProcess(pid, 'SIGKILL');
     }
     if (found.length === 0 || performance.now() > deadline) return found.length;
@@ -175,24 +187,27 @@ export async function sweep(marks: readonly Mark[], known: readonly ProcessIdent
 }
 
 /**
- * A git that is killed outright leaves its lock, in the user's repository, too: so each process may clean up first.
- * Returns the processes that it has seen.
+ * Sends SIGTERM first, so that each process can clean up: a git that is killed by SIGKILL leaves its lock file, also in
+ * the user's repository. Returns the processes that it found.
  */
 async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[]): Promise<ProcessIdentity[]> {
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
   for (const { pid } of seen) signalProcess(pid, 'SIGTERM');
-  // A process that is started meanwhile may lose its parent at any moment.
+  // Looks for descendants during the wait, because a process that starts now may lose its parent at any moment.
   await untilGone(seen, { withinMs: TERM_BOUND_MS, meanwhile: () => seen.push(...descendantsOf(seen)) });
   return seen;
 }
 
-/** Each once: a root may be a child of another. */
+/** Returns the processes and their descendants without duplicates, because a root may be a child of another root. */
 function withDescendants(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
   const all = new Map([...roots, ...descendantsOf(roots)].map((identity) => [identity.pid, identity]));
   return [...all.values()];
 }
 
-/** Adds to `found`. Looks until no new process appears, because a suspended process starts no other. */
+/**
+ * Suspends the processes and adds them to `found`. Repeats until no new process appears, because a suspended process
+ * starts no other.
+ */
 function stopAll(marks: readonly Mark[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
   const deadline = performance.now() + STOP_BOUND_MS;
   const seen = new Set<number>();
