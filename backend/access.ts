@@ -1,9 +1,9 @@
 /**
- * Access to the backend: every request needs the token, except for routes that are declared `open`. A path that no route
- * serves needs it, too, so that no spelling of a path avoids the check.
+ * Controls access to the backend: every request needs the token, except for routes that are declared `open`. A path
+ * that no route serves needs the token, too, so that no spelling of a path avoids the check.
  *
- * A browser lets foreign pages in: such a page may send requests here, and with DNS rebinding under a name of its own. So
- * Host must be a name of this backend, and so must Origin if there is one.
+ * A foreign page in the user's browser can send requests to the backend, and with DNS rebinding it can do so under a
+ * name of its own. So Host must be a name of this backend, and so must Origin if the request has one.
  *
  * Not covered: TLS (a proxy adds it), and other users who can read the token file.
  */
@@ -24,16 +24,22 @@ declare module 'fastify' {
 
 export interface AccessOptions {
   readonly token: string;
-  /** Where the backend listens. */
+  /** The name or address at which the backend listens. */
   readonly listenHost: string;
   /** Further names of the backend, for instance of a proxy in front of it. */
   readonly allowedHosts: readonly string[];
 }
 
-/** In a WebSocket handshake, where a page in a browser cannot set Authorization. */
+/**
+ * Prefix of the token in `Sec-WebSocket-Protocol`: a page in a browser cannot set Authorization in a WebSocket
+ * handshake.
+ */
 const PROTOCOL_PREFIX = 'longhaul.bearer.';
 
-/** The token of a request: in `Authorization`, or as one of `Sec-WebSocket-Protocol`. Never in a URL: those are logged. */
+/**
+ * Returns the token of a request, from `Authorization` or `Sec-WebSocket-Protocol`. A URL never has it, because URLs
+ * are logged.
+ */
 export function bearerOf(headers: FastifyRequest['headers']): string | undefined {
   const [, bearer] = /^bearer +(\S+) *$/i.exec(headers.authorization ?? '') ?? [];
   if (bearer !== undefined) return bearer;
@@ -41,7 +47,10 @@ export function bearerOf(headers: FastifyRequest['headers']): string | undefined
   return protocols.find((protocol) => protocol.startsWith(PROTOCOL_PREFIX))?.slice(PROTOCOL_PREFIX.length);
 }
 
-/** `prove` is called for each connection that has sent the right token; false: there are too many of them. */
+/**
+ * `prove` is called for each request that has the right token. If it returns false, too many connections have sent that
+ * token, and the request gets a 503.
+ */
 export function makeAccess(
   { token, listenHost, allowedHosts }: AccessOptions,
   prove: (socket: Socket) => boolean,
@@ -54,7 +63,7 @@ export function makeAccess(
     const refused = refusal(request, isOurs);
     if (refused) return sendProblem(reply, refused);
     const given = bearerOf(request.headers);
-    // Digests: equally long, whatever was sent.
+    // `timingSafeEqual` needs values of equal length. Digests have it, whatever the caller sent.
     const known = given !== undefined && timingSafeEqual(digest(given), expected);
     if (known && !prove(request.raw.socket)) return refuseConnection(reply);
     if (known || request.routeOptions.config.open) return;
@@ -74,10 +83,10 @@ function refuseConnection(reply: FastifyReply): FastifyReply {
 }
 
 /**
- * Whether a request may name that host, by the address of ours at which it has arrived. A name must be known, because
- * the owner of another name can point it anywhere in DNS. An address must be the one at which the request arrived,
- * because a foreign page has an address, too. Behind a NAT or a published port of a container that is another one:
- * LONGHAUL_ALLOWED_HOSTS.
+ * Returns the check whether a request may name a host, given the local address at which the request arrived. A name
+ * must be known, because the owner of any other name can let it resolve to this machine. An address must be the one at
+ * which the request arrived, because a foreign page can have an address, too. Behind a NAT or a container's published
+ * port these addresses differ: then the user sets LONGHAUL_ALLOWED_HOSTS.
  */
 export function hostRule({
   listenHost,
@@ -88,7 +97,7 @@ export function hostRule({
   return (host, localAddress) => names.has(host) || isLoopback(host) || host === addressOf(localAddress);
 }
 
-/** An IPv4 address at a socket for both kinds has a prefix. */
+/** The local address of an IPv4 connection to a dual-stack socket has the prefix `::ffff:`. */
 const addressOf = (local: string | undefined): string | undefined =>
   local?.toLowerCase().replace(/^::ffff:(?=[\d.]+$)/, '');
 
@@ -118,7 +127,10 @@ function refusal(
   );
 }
 
-/** The right token is always accepted: otherwise a program with an old token could lock out every program at its address. */
+/**
+ * Refuses a request without the right token: 401, or 429 after several. A request with the right token is never refused
+ * so, because a program with an old token could then lock out every other program at its address.
+ */
 function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogins, hadOne: boolean): FastifyReply {
   const retryAfterS = failed.note(request.ip);
   if (retryAfterS !== undefined) {
@@ -138,10 +150,10 @@ function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogi
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** Only scheme, name and port are allowed: a part before an `@`, for example, would be misread. */
+/** Only scheme, host and port are allowed. The part before an `@`, for example, could be taken for the host. */
 const PLAIN = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d+)?$/i;
 
-/** Without port and brackets, in lower case. */
+/** Returns the host without port and brackets, in lower case. */
 function hostnameOf(url: string): string | undefined {
   if (!PLAIN.test(url) || !URL.canParse(url)) return undefined;
   return new URL(url).hostname.replace(/^\[|\]$/g, '') || undefined;

@@ -7,12 +7,12 @@ import type { BackendMetrics } from './metrics.ts';
 
 export interface RouteDeps {
   readonly longhaul: Longhaul;
-  /** Folders that projects must lie under; none: anywhere. */
+  /** Folders that contain all projects. If there are none, a project may be anywhere. */
   readonly projectRoots: readonly string[];
   readonly metrics: BackendMetrics;
 }
 
-/** Routes with schemas: their requests and responses have the schemas' types. */
+/** The server for routes with schemas: handlers get requests, and return responses, of the schemas' types. */
 export type Api = FastifyInstance<
   RawServerDefault,
   IncomingMessage,

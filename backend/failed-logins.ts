@@ -1,8 +1,8 @@
-/** Counts failed logins by address: after a few, further ones get 429, cheaply and without a line in the log. */
+/** Counts failed logins by address: after a few, further ones get 429, without a line in the log and at little cost. */
 
 const BURST = 10;
 const REFILL_MS = 6_000;
-/** Addresses remembered at most; the one that failed longest ago is removed first. */
+/** The most addresses that are remembered. The address whose last failure is the oldest is removed first. */
 const MAX_ADDRESSES = 1_000;
 
 interface Bucket {
@@ -18,7 +18,10 @@ export class FailedLogins {
     this.#now = now;
   }
 
-  /** Notes one more. Seconds until the next one gets 401 again; `undefined`: this one does. */
+  /**
+   * Counts a failed login. Returns undefined if it gets 401; otherwise it gets 429, and the result is the number of
+   * seconds until a failed login gets 401 again.
+   */
   note(address: string): number | undefined {
     const now = this.#now();
     const known = this.#buckets.get(address) ?? { left: BURST, at: now };

@@ -1,6 +1,6 @@
 /**
- * Frames as the OpenAPI document has them: the content of a WebSocket's messages. They only document: frames are sent as
- * they are stored. Objects may have further fields, and a reader skips types that it does not know.
+ * The schemas of frames in the OpenAPI document: the content of a WebSocket's messages. They only document, because
+ * frames are sent as they are stored. Objects may have further fields, and a reader skips types that it does not know.
  */
 import { z } from 'zod';
 import type { FollowedFrame } from '../client/follow-task.ts';
@@ -38,7 +38,7 @@ const usage = loose({
 });
 const permissionOption = loose({ option_id: z.string(), name: z.string(), kind: z.string() });
 
-/** The fields of each type, without the envelope. */
+/** The fields of each frame type, without those that all types have (the envelope). */
 const bodies = {
   message_started: { ...ofMessage, role: z.string() },
   delta: {
@@ -99,7 +99,7 @@ const snapshot = loose({
   description: 'The state of the session at that number: it replaces the state of a reader.',
 });
 
-/** `message_started` is the component MessageStartedFrame. */
+/** Returns the name of the type's component in the document: MessageStartedFrame for `message_started`. */
 const nameOf = (type: string): string =>
   `${type.replaceAll(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())}Frame`;
 
@@ -108,7 +108,7 @@ const logged = Object.entries(bodies).map(([type, fields]) =>
 );
 
 const frame = z.union([snapshot, ...logged]).meta({ id: 'Frame' });
-/** One message of a socket. */
+/** One message of a WebSocket: an array of frames. */
 export const framesMessage = z
   .array(frame)
   .meta({ id: 'Frames', description: 'In order: one message of the WebSocket.' });

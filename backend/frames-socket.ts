@@ -1,6 +1,6 @@
 /**
- * `WS /sessions/:id/frames?after=`: a session's log over a socket, each message a JSON array of frames. docs/frames.md
- * describes the guarantees for clients.
+ * `WS /sessions/:id/frames?after=`: sends a session's log over a WebSocket. Each message is a JSON array of frames.
+ * docs/frames.md describes the guarantees for clients.
  */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -28,36 +28,44 @@ export interface FrameSocketDeps {
   readonly limits?: SocketLimits;
 }
 
-/** The protocol's name. A client may send a token as a second protocol. */
+/** The WebSocket subprotocol. A client may send a token as a second one. */
 const PROTOCOL = 'longhaul.frames';
 
 const SOCKET_OPTIONS = {
-  /** Bytes. Messages of a client are not read: a longer message ends its socket (1009). */
+  /** In bytes. The server does not use the content of a client's messages: a longer message ends its socket (1009). */
   maxPayload: 4 * 1024,
-  /** This server sends pongs itself: a client that pings and does not read must not fill our memory. */
+  /** stream-frames.ts sends the pongs: a client that pings and does not read must not fill our memory. */
   autoPong: false,
-  /** Milliseconds for a client to take its last message and the close frame after it. The types do not have it yet. */
+  /**
+   * How long a client may take for its last message and the close frame after it, in ms. The types of `ws` lack this
+   * option.
+   */
   closeTimeout: 10_000,
-  /** A browser disconnects if the server chooses none of its protocols. The one with the token is chosen only if it is the only one. */
+  /**
+   * A browser disconnects if the server chooses none of the offered protocols. The one with the token is chosen only if
+   * the client offers no other.
+   */
   handleProtocols: (offered: Set<string>) => (offered.has(PROTOCOL) ? PROTOCOL : ([...offered].at(0) ?? false)),
 };
-/** For the clients' half of the closing handshake, when the backend stops. */
+/** How long a stopping backend waits for the clients' half of the closing handshake. */
 const CLOSE_HANDSHAKE_MS = 1_000;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A WebSocket: a handshake for any other route is refused. */
+    /** The route is a WebSocket. A handshake for any other route is refused. */
     readonly socket?: boolean;
   }
 }
 
 /**
- * To be called on the root, before any route. At the end of the server each socket is closed with 1001. `handshakes`:
- * the server that emits the handshakes; default: the HTTP server itself.
+ * Lets the server accept WebSockets; must be called on the root, before any route is registered. When the server
+ * closes, each socket is closed with 1001. `handshakes` is the server that emits the handshakes, by default the HTTP
+ * server itself.
  */
 export function acceptSockets(server: FastifyInstance, handshakes?: Server): void {
   let stopping = false;
-  // Before the plugin's own hook, which would close without a reason and not wait.
+  // Must be registered before the plugin's own hook, which would close the sockets without a reason and not wait for
+  // them.
   server.addHook('preClose', async () => {
     stopping = true;
     await Promise.all([...server.websocketServer.clients].map(closeForStop));
@@ -70,7 +78,7 @@ export function acceptSockets(server: FastifyInstance, handshakes?: Server): voi
     server.websocketServer.on('connection', (socket: WebSocket) => {
       if (stopping) void closeForStop(socket);
     });
-    // A request that Fastify accepts and that is no handshake: another version, no key.
+    // Fastify accepts some requests that are no valid handshake, for instance with another version or without a key.
     server.websocketServer.on('wsClientError', (error: Error, socket: Socket) => {
       const wrong = new LonghaulError('invalid_input', `This is no WebSocket handshake: ${error.message}.`);
       socket.end(problemMessage(wrong, server.log, { 'sec-websocket-version': '13' }));
@@ -78,9 +86,9 @@ export function acceptSockets(server: FastifyInstance, handshakes?: Server): voi
   });
 }
 
-/** To be called behind the access rules. */
+/** Refuses a handshake for a route that is no WebSocket. The hook must be registered after the access rules. */
 export const refuseStrayHandshakes: onRequestHookHandler = (request, reply, done) => {
-  // Node's own mark; `request.ws` is there later.
+  // Node sets this property; `request.ws` is set only later.
   const isHandshake = 'upgrade' in request.raw && request.raw.upgrade === true;
   if (!isHandshake || request.routeOptions.config.socket || request.is404) return done();
   void sendProblem(
@@ -89,7 +97,10 @@ export const refuseStrayHandshakes: onRequestHookHandler = (request, reply, done
   );
 };
 
-/** `ws` closes a socket whose client violates the protocol, with the code for it: like a broken connection, that is no error of the backend. */
+/**
+ * `ws` closes a socket whose client violates the protocol, with the code for the violation. Like a broken connection,
+ * this is no error of the backend.
+ */
 function onSocketError(error: Error, socket: WebSocket, request: FastifyRequest): void {
   const code = 'code' in error ? String(error.code) : '';
   if (/^(WS_ERR_|ECONN|EPIPE|ETIMEDOUT)/.test(code)) return request.log.info({ code }, `socket: ${error.message}`);
@@ -108,7 +119,7 @@ async function closeForStop(socket: WebSocket): Promise<void> {
   });
 }
 
-/** OpenAPI cannot describe sockets: the document has the messages as the response 101. */
+/** OpenAPI cannot describe WebSockets, so the document has the messages as the response 101. */
 const socketSchema = {
   operationId: 'followFrames',
   summary: "A session's frames over a WebSocket",
@@ -131,7 +142,7 @@ interface Asked {
   readonly Querystring: { readonly after?: string | readonly string[] };
 }
 
-/** On the part of the server that has the prefix and the access rules. */
+/** Registers the WebSocket route on the part of the server that has the prefix and the access rules. */
 export function frameSockets(
   app: FastifyInstance,
   { longhaul, metrics, limits = SOCKET_LIMITS }: FrameSocketDeps,
@@ -140,7 +151,8 @@ export function frameSockets(
     method: 'GET',
     url: '/sessions/:id/frames',
     schema: socketSchema,
-    // The schema only documents: a wrong handshake is reported by a close code, which a browser can read.
+    // The schema only documents. A wrong handshake is reported by a close code, because a browser cannot read an HTTP
+    // response to it.
     validatorCompiler: () => (value: unknown) => ({ value }),
     serializerCompiler: () => (value) => JSON.stringify(value),
     config: { socket: true },
@@ -148,7 +160,7 @@ export function frameSockets(
       void reply.header('upgrade', 'websocket');
       return sendProblem(reply, new LonghaulError('invalid_input', 'This is a WebSocket: connect with ws://.'), { status: 426 }); // prettier-ignore
     },
-    // Listeners are attached before the first await: a client may send at once.
+    // Listeners are attached before the first await, because a client may send at once.
     wsHandler: (socket, request) => {
       const after = cursorOf(request.query.after);
       const wrong = Object.keys(request.query).some((name) => name !== 'after')
@@ -164,7 +176,10 @@ export function frameSockets(
   });
 }
 
-/** A browser cannot read why a handshake was refused: a close code reports it. */
+/**
+ * Returns `wrong` for an invalid cursor. A close code reports it, because a browser cannot read why a handshake was
+ * refused.
+ */
 function cursorOf(text: string | readonly string[] | undefined): number | undefined | 'wrong' {
   if (text === undefined) return undefined;
   const cursor = typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;

@@ -1,9 +1,9 @@
 /**
- * Node's HTTP server as the backend needs it, below Fastify: what happens to a connection before there is a request, and
- * after the last answer.
+ * Node's HTTP server with what the backend needs below Fastify: what happens on a connection before there is a request,
+ * and after the last response.
  *
  * Must never happen: a client cannot read a response, because its connection was reset while it was still sending; a
- * refusal is no problem document; a response is taken for that of another request.
+ * refusal is sent in another form than a problem document; a response is taken for that of another request.
  */
 import { lookup } from 'node:dns/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
@@ -12,7 +12,7 @@ import { LonghaulError } from '../contract/errors.ts';
 import { Connections, type ConnectionLimits } from './connections.ts';
 import { problemMessage, type ProblemLog } from './problem.ts';
 
-/** Milliseconds. */
+/** All in milliseconds. */
 export interface Timeouts {
   readonly headersTimeout: number;
   readonly requestTimeout: number;
@@ -21,34 +21,40 @@ export interface Timeouts {
 }
 
 const TIMEOUTS: Timeouts = {
-  /** Milliseconds until the headers of the first request are complete. */
+  /** Until the headers of the first request are complete. */
   headersTimeout: 10_000,
-  /** From a request's first byte to its last: a client cannot keep a connection by sending slowly. */
+  /** From a request's first byte to its last, so that a client cannot occupy a connection by sending slowly. */
   requestTimeout: 60_000,
-  /** Between two requests. Longer than the 60 s for which proxies keep theirs, or they would send into a closed one. */
+  /**
+   * Between two requests. Proxies keep idle connections for 60 s: with a shorter time here a proxy would send into a
+   * closed connection.
+   */
   keepAliveTimeout: 72_000,
-  /** How often the first two are checked. */
+  /** How often Node checks headersTimeout and requestTimeout. */
   connectionsCheckingInterval: 2_000,
 };
-/** For a client that is still sending after the response: in total, and without a byte from it. */
+/**
+ * How long the server continues to read from a client that is still sending after the response: in total, and without a
+ * byte from the client.
+ */
 const LINGER_MS = 30_000;
 const LINGER_SILENCE_MS = 5_000;
-/** The same for a client that sends too slowly: long enough for bytes in transit. */
+/** The same for a client that sends too slowly: only long enough for the bytes in transit. */
 const LINGER_SLOW_MS = 1_000;
 
 export interface HttpServerOptions {
   readonly limits: ConnectionLimits;
   readonly timeouts: Partial<Timeouts>;
   readonly log: ProblemLog;
-  /** Handshakes for a WebSocket are handed to it, as `upgrade`. */
+  /** The server that gets WebSocket handshakes, as its event `upgrade`. */
   readonly handshakes: Server;
 }
 
 export interface HttpServer {
   readonly server: Server;
-  /** False: too many connections have the token. */
+  /** Notes that a request on this connection had the right token. Returns false if too many connections are proven. */
   readonly prove: (socket: Socket) => boolean;
-  /** `localhost` is 127.0.0.1 and ::1: listens at those of its addresses at which `server` does not. */
+  /** Listens also at those addresses of the host at which `server` does not: `localhost` is 127.0.0.1 and ::1. */
   listenAtOthers(host: string): Promise<void>;
 }
 
@@ -62,7 +68,7 @@ export function makeHttpServer(handler: RequestListener, options: HttpServerOpti
     for (const other of found) {
       if (other.address === address) continue;
       const further = serverFor(handler, connections, options);
-      // The address may exist in the hosts file only.
+      // Listening may fail, because an address of the hosts file need not exist on this machine.
       further.on('error', () => {});
       further.listen({ host: other.address, port });
       server.once('close', () => {
@@ -79,9 +85,9 @@ function serverFor(
   connections: Connections,
   { handshakes, log, timeouts }: HttpServerOptions,
 ): Server {
-  /** The newest on each connection. */
+  /** The newest response on each connection. */
   const responses = new WeakMap<Socket, ServerResponse>();
-  // The handler refuses a missing Host, with a problem document.
+  // `requireHostHeader` is off because the handler itself refuses a missing Host, with a problem document.
   const server = createServer({ ...TIMEOUTS, ...timeouts, requireHostHeader: false });
   const onRequest: RequestListener = (request, response) => {
     connections.touch(request.socket);
@@ -93,7 +99,7 @@ function serverFor(
     lingerAtEnd(socket, () => responses.get(socket)?.req.complete !== false);
   });
   server.on('request', onRequest);
-  // An expectation that we do not know may be ignored.
+  // A server may ignore an `Expect` header that it does not know, so the request is handled as usual.
   server.on('checkExpectation', onRequest);
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
     socket.on('error', () => {});
@@ -119,9 +125,9 @@ function refuseConnection(socket: Socket, log: ProblemLog): void {
 }
 
 /**
- * Node closes a connection right after its last response. If bytes of the client are unread then, the kernel resets the
+ * Node closes a connection right after the last response. If bytes of the client are unread then, the kernel resets the
  * connection, and the client may never see the response. So if a request is not complete, the server stops writing and
- * continues to read.
+ * continues to read for a limited time.
  */
 function lingerAtEnd(socket: Socket, isRequestComplete: () => boolean): void {
   const destroySoon = socket.destroySoon.bind(socket);
@@ -141,8 +147,9 @@ function linger(socket: Socket, ms: number = LINGER_MS): void {
 }
 
 /**
- * A client offers another protocol, such as h2c (Java's HttpClient does so by itself). An offer may be ignored: the same
- * request, without it, is put before what follows, and read again. Node 24 has `shouldUpgradeCallback` for it.
+ * Handles a request that offers another protocol, such as h2c (Java's HttpClient offers it by default). A server may
+ * ignore the offer. So the same request without the offer is put before the rest of the stream, and the parser reads it
+ * again. Node 24 has `shouldUpgradeCallback` for this.
  */
 function withoutUpgrade(
   server: Server,
@@ -164,14 +171,14 @@ const PARSER_ERRORS: Readonly<Record<string, readonly ['headers_too_large' | 're
 };
 
 interface Refusal {
-  /** The response to the newest request on that connection. */
+  /** The response to the newest request on the connection. */
   readonly response: ServerResponse | undefined;
   readonly log: ProblemLog;
 }
 
-/** Handles requests that the parser refuses, and those that are late. */
+/** Handles requests that the parser refuses, and requests that exceed a timeout. */
 function onClientError(error: NodeJS.ErrnoException, socket: Socket, { response, log }: Refusal): void {
-  // Node calls it again for each further piece of such a stream.
+  // Node emits `clientError` again for each further chunk of a stream that the parser refused.
   if (socket.writableEnded || refused.has(socket)) return;
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   refused.add(socket);
@@ -183,14 +190,14 @@ function onClientError(error: NodeJS.ErrnoException, socket: Socket, { response,
     end();
   };
   if (!response || response.req.complete) return afterAnswer(response, refuse);
-  // The body of that request is wrong or late. A response that has begun cannot be replaced, and the client would take a
-  // second one for that of another request.
+  // The body of that request is invalid or late. A response that has begun cannot be replaced: the client would take a
+  // second one for the response to another request.
   if (!response.headersSent) refuse();
   else if (response.closed) end();
   else socket.destroy();
 }
 
-/** Responses on a connection are sent in the order of its requests. */
+/** Calls `next` after the response, because responses on a connection are sent in the order of their requests. */
 function afterAnswer(response: ServerResponse | undefined, next: () => void): void {
   if (!response || response.closed) next();
   else response.once('close', next);

@@ -1,4 +1,4 @@
-/** Bodies are JSON in UTF-8, or nothing: anything else is refused, not converted. */
+/** Parses request bodies. A body is JSON in UTF-8 or empty; anything else is refused, not converted. */
 import type { FastifyInstance } from 'fastify';
 import { LonghaulError } from '../contract/errors.ts';
 import { jsonFault } from './json-fault.ts';

@@ -1,6 +1,9 @@
-/** Where a text stops to be JSON. `JSON.parse` says it in words that differ from version to version, and often without a position. */
+/**
+ * Finds where a text stops being JSON. The message of `JSON.parse` differs between versions of Node and often has no
+ * position.
+ */
 
-/** One token after white space. A string or number that is not complete matches nothing. */
+/** Matches one token after white space. An incomplete string or number matches nothing. */
 const TOKEN =
   /[ \t\n\r]*(?:(?<open>[{[])|(?<close>[}\]])|(?<comma>,)|(?<colon>:)|(?<text>"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[ !#-[\]-\uffff]*)*")|(?<value>true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?))/y;
 const SPACE = /[ \t\n\r]*/y;
@@ -8,7 +11,7 @@ const SHOWN_CHARS = 20;
 
 type Expected = 'value' | 'value or ]' | 'key' | 'key or }' | 'colon' | 'comma' | 'end';
 
-/** A phrase such as `"x" at line 2, column 5`. `undefined`: the text is JSON. */
+/** Returns a phrase such as `"x" at line 2, column 5`, or undefined if the text is JSON. */
 export function jsonFault(text: string): string | undefined {
   const open: string[] = [];
   let expected: Expected = 'value';
@@ -27,7 +30,10 @@ export function jsonFault(text: string): string | undefined {
   return expected === 'end' ? undefined : `its end at ${placeOf(text, at)}`;
 }
 
-/** What may follow that token; `undefined`: it is not expected. `open` has the brackets that are not closed yet. */
+/**
+ * Returns what may follow the token, or undefined if the token is not expected here. `open` has the brackets that are
+ * not closed yet.
+ */
 function after(
   expected: Expected,
   token: Readonly<Record<string, string | undefined>>,

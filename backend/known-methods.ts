@@ -1,7 +1,7 @@
-/** The methods of each path, which distinguish a wrong method from a wrong path. */
+/** Collects the methods of each path, so that a wrong method gets another response than a wrong path. */
 import type { FastifyInstance } from 'fastify';
 
-/** Call it before the routes are registered. */
+/** Returns a function that lists the methods of a path. Must be called before the routes are registered. */
 export function methodsByPath(server: FastifyInstance): (path: string) => readonly string[] {
   const known = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>();
   server.addHook('onRoute', ({ url, method }) => {
@@ -14,7 +14,7 @@ export function methodsByPath(server: FastifyInstance): (path: string) => readon
   ];
 }
 
-/** Matches the paths of a route's url such as /api/tasks/:id/cancel. */
+/** Returns a pattern for the paths of a route's url, such as /api/tasks/:id/cancel. */
 function patternOf(url: string): RegExp {
   const parts = url
     .split('/')

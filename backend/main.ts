@@ -1,6 +1,6 @@
 /**
- * The backend process: HTTP and the intake. It survives outages of Postgres and Temporal: /readyz reports them, and it
- * serves requests again once both are available.
+ * The backend process: HTTP and intake. The process survives outages of Postgres and Temporal: /readyz reports them,
+ * and requests are served again once both are available.
  */
 import { keepCompacting } from '../client/compact-frames.ts';
 import { openLonghaul, type Longhaul } from '../client/connection.ts';
@@ -69,29 +69,32 @@ async function main(): Promise<void> {
   announceReady(process.env, { url: address });
 }
 
-/** The supervisor chose the port and chooses another one at the next start; without a supervisor the user has to. */
+/**
+ * Returns the error of a failed listen. A port that the supervisor chose is its task: it chooses another one at the
+ * next start. Without a supervisor the user has to choose another port.
+ */
 function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
   const isSupervised = process.env[READY_FD] !== undefined;
   const isTaken = isErrno(error, 'EADDRINUSE');
-  // Another program may take the port between the supervisor's look and this call.
+  // Another program may take the port after the supervisor has found it free and before this call.
   const next =
     isSupervised && isTaken
       ? '; the supervisor starts the backend again, on another port unless LONGHAUL_LISTEN names this one'
       : '';
-  // Without the cause, which the log would repeat.
+  // The error has no `cause`, because the log would repeat it.
   return new LonghaulError(
     listen.fixed && !isSupervised ? 'invalid_input' : 'service_unreachable',
     `cannot listen on ${listenText(listen)}: ${isTaken ? 'the port is taken' : messageOf(error)}${next}`,
   );
 }
 
-/** Before anything listens. */
+/** Returns the token, and makes it if there is none. Called before the backend listens. */
 async function tokenOf(settings: Settings): Promise<string> {
   if (settings.tokenFile === undefined) await prepareHome(settings.home);
   const known = await tokenForStart(settings);
   const token =
     settings.tokenFile !== undefined && known !== undefined ? known : await readOrMakeToken(tokenFileFor(settings));
-  // In a container the backend may have no home to write to; it serves requests nevertheless.
+  // In a container the backend may have no home that it can write to. It serves requests without the header file.
   await keepAuthHeader(homePaths(settings.home).authHeaderFile, token).catch((error: unknown) =>
     log.warn({ err: error }, `no header file for curl: ${messageOf(error)}`),
   );
@@ -100,7 +103,10 @@ async function tokenOf(settings: Settings): Promise<string> {
 
 interface Opened {
   readonly longhaul: Longhaul;
-  /** Until both services are as this version needs them: else a first task could meet a table that is not there yet. */
+  /**
+   * Resolves once both services have what this version needs, because before that a task could meet a table that does
+   * not exist yet.
+   */
   readonly prepare: (report: (trouble: string | undefined) => void, signal: AbortSignal) => Promise<void>;
 }
 

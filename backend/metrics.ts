@@ -4,19 +4,22 @@ import { sharedMetrics } from '../client/metrics.ts';
 import type { Longhaul } from '../client/connection.ts';
 import type { Intake } from '../client/intake.ts';
 
-/** A scrape is answered without the database if that does not respond within this time. */
+/**
+ * How long a scrape waits for the database. If the database does not respond in time, the response has no figures of
+ * it.
+ */
 const DATABASE_MS = 1_500;
 const LAG_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const REQUEST_BUCKETS_S = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export interface BackendMetrics {
   readonly registry: Registry;
-  /** WebSockets that are open. */
+  /** The number of open WebSockets. */
   readonly sockets: Gauge;
-  /** From a frame's `at` until it is handed to a socket. */
+  /** Seconds from a frame's `at` until the frame is handed to a socket. */
   readonly frameLag: Histogram;
   readonly requests: Histogram<'method' | 'route' | 'status'>;
-  /** All of it as text. */
+  /** Returns all metrics as text. */
   text(): Promise<string>;
 }
 
@@ -69,7 +72,7 @@ export function makeMetrics({ longhaul, intake }: MetricsSources): BackendMetric
   return { registry, sockets, frameLag, requests, text };
 }
 
-/** `undefined`: it failed, or is late. */
+/** Returns undefined if the work fails or takes longer than `ms`. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {

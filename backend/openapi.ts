@@ -1,9 +1,9 @@
-/** The OpenAPI document: from the schemas of the routes, and nothing else. */
+/** Generates the OpenAPI document from the schemas of the routes alone. */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { packageVersion } from '../processes/package-version.ts';
 
-/** zod adds the range of JavaScript's safe integers to each whole number; the document leaves it out. */
+/** zod gives each whole number the range of JavaScript's safe integers. The document leaves this range out. */
 const zodToJsonConfig = {
   override: ({ jsonSchema }: { jsonSchema: { minimum?: number; maximum?: number } }) => {
     if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
@@ -28,7 +28,10 @@ export const openapiOptions: FastifyDynamicSwaggerOptions = {
   transformObject: (document) => withUsedComponents(withOptionalBodies(withComponents(document))),
 };
 
-/** The plugin calls every body required; one that may be null may be left out, too. */
+/**
+ * The plugin declares every body as required. A body that may be null may also be absent, so the document declares it
+ * as optional.
+ */
 function withOptionalBodies<Document extends object>(document: Document): Document {
   const { paths } = document as Document & { paths?: Record<string, Record<string, Operation>> };
   for (const { requestBody } of Object.values(paths ?? {}).flatMap((methods) => Object.values(methods))) {
@@ -45,7 +48,10 @@ interface Operation {
   };
 }
 
-/** Each named schema is made twice, as it is sent to us and as we send it: the document leaves out those without a reference. */
+/**
+ * The plugin makes two components of each named schema: for requests and for responses. The document leaves out those
+ * that nothing refers to.
+ */
 function withUsedComponents<Document extends object>(document: Document): Document {
   const { components, ...rest } = document as Document & { components?: { schemas?: Record<string, unknown> } };
   const used = new Set<string>();

@@ -1,4 +1,4 @@
-/** Failures as HTTP responses: problem documents (RFC 9457) with our `error_code`. The only place that maps them. */
+/** Turns failures into HTTP responses: problem documents (RFC 9457) with our `error_code`. No other module does so. */
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
@@ -9,7 +9,7 @@ import { InvalidRequest } from './validation.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A request that is sent again has no further effect. */
+    /** A request to this route that is sent a second time has no further effect. */
     readonly repeatable?: boolean;
   }
 }
@@ -31,7 +31,7 @@ export const problem = z
   .meta({ id: 'Problem' });
 export type Problem = z.infer<typeof problem>;
 
-/** For codes whose facts do not determine the status. */
+/** The statuses of codes whose facts in contract/errors.ts do not determine them. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   invalid_input: 400,
   unauthorized: 401,
@@ -58,7 +58,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   internal_error: 500,
 };
 
-/** A failure that the caller must fix is 422; one that may pass is 503. */
+/** Unless STATUS has the code, a failure that the caller must fix is 422, and one that may pass is 503. */
 export function statusOf(code: ErrorCode): number {
   const { origin, retryable } = ERRORS[code];
   return STATUS[code] ?? (origin === 'caller' ? 422 : retryable ? 503 : 500);
@@ -66,9 +66,9 @@ export function statusOf(code: ErrorCode): number {
 
 export interface ProblemOptions {
   readonly errors?: Problem['errors'];
-  /** If the code does not determine it. */
+  /** The HTTP status, if the error code does not determine it. */
   readonly status?: number;
-  /** The error, for the log. */
+  /** The original error, for the log. */
   readonly cause?: unknown;
 }
 
@@ -98,10 +98,13 @@ export function sendProblem(reply: FastifyReply, failure: LonghaulError, options
     .send(body);
 }
 
-/** The log that has each refusal under its request id. */
+/** The log that records each refusal under its request id. */
 export type ProblemLog = Pick<FastifyBaseLogger, 'info' | 'warn' | 'error'>;
 
-/** Logs a refusal without the values of the request, because one may be a secret in the wrong place. */
+/**
+ * Logs a refusal without the values of the request, because a value may be a secret that the caller put in the wrong
+ * field.
+ */
 function logProblem(log: ProblemLog, problem: Problem, more: object): void {
   const { request_id, status, error_code, detail } = problem;
   const facts = { request_id, status, error_code, ...more };
@@ -109,7 +112,7 @@ function logProblem(log: ProblemLog, problem: Problem, more: object): void {
   else log[status === 500 ? 'error' : 'warn'](facts, `${error_code}: ${detail}`);
 }
 
-/** For a connection without a request to respond to. The connection ends with it. */
+/** Returns a complete HTTP response for a connection without a request. The connection is closed after it. */
 export function problemMessage(
   failure: LonghaulError,
   log: ProblemLog,
@@ -135,7 +138,7 @@ export function problemMessage(
 /** Handles everything that a route throws. An unknown error is logged, and its message is not sent. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   if (error instanceof InvalidRequest) return sendProblem(reply, ...invalid(error));
-  // The client's connection broke while its body was read. The error looks like that of a broken connection to Postgres.
+  // The client's connection broke while its body was read. The error looks like a broken connection to Postgres.
   const brokeOff = error !== null && error === request.raw.errored;
   const failure = brokeOff
     ? new LonghaulError('invalid_input', 'The connection broke before the body was complete.')
@@ -145,7 +148,10 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   return sendProblem(reply, status === 503 ? perhapsDone(failure, request) : failure, cause);
 }
 
-/** After a 503 the caller does not know whether the request was carried out. */
+/**
+ * Adds to a 503 that the request may have been carried out, and what the caller should do before it sends the request
+ * again.
+ */
 function perhapsDone(failure: LonghaulError, { method, headers, routeOptions }: FastifyRequest): LonghaulError {
   if ((method !== 'POST' && method !== 'DELETE') || failure.code === 'too_many_connections') return failure;
   const next = routeOptions.config.repeatable
@@ -164,7 +170,7 @@ function invalid({ parts, validationContext: where = 'request' }: InvalidRequest
   return [failure, { errors: [...parts] }];
 }
 
-/** Codes of Fastify's own refusals. */
+/** Our codes for the errors with which Fastify itself refuses a request. */
 const REFUSALS: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
 };

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { problem } from './problem.ts';
 
-/** Postgres takes no U+0000 in text. */
+/** A string of 1 to `max` characters without U+0000, which Postgres does not accept in text. */
 export const text = (max: number) =>
   z
     .string()
@@ -11,18 +11,18 @@ export const text = (max: number) =>
     .regex(/^[^\u0000]*$/, 'expected no U+0000'); // oxlint-disable-line no-control-regex
 
 /**
- * Any uuid that Postgres takes: rows of other programs may have ids without a version. In lower case, as Postgres writes
- * it.
+ * Any uuid that Postgres accepts, because rows of other programs may have ids without a version. The id is converted to
+ * lower case, as Postgres writes it.
  */
 export const id = z.guid().toLowerCase();
 export const idParams = z.strictObject({ id });
 export const nullableText = z.string().nullable();
-/** ISO 8601, UTC. */
+/** A time in ISO 8601, UTC, or null. */
 export const time = z.string().meta({ format: 'date-time' }).nullable();
 
 /**
- * The parameters of a query string. A request with another one is refused, and the problem names the known ones: if a
- * parameter were ignored, the response would be to another request.
+ * Returns the schema of a query string. A request with an unknown parameter is refused, and the problem names the known
+ * ones. If the parameter were ignored, the response would not be what the caller asked for.
  */
 export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
   z.strictObject(shape, {
@@ -32,7 +32,9 @@ export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
         : undefined,
   });
 
-/** The query of paths that load balancers and scrapers request: they append parameters, which have no effect. */
+/**
+ * The query of paths that load balancers and scrapers request. They append parameters of their own, which are ignored.
+ */
 export const anyQuery = z.looseObject({});
 
 const MAX_LIMIT = 100;
@@ -51,7 +53,7 @@ export const problemDocument = (description: string) => ({
   content: { 'application/problem+json': { schema: problem } },
 });
 
-/** The problems that any route may answer with, for its `response`. */
+/** The problems that every route may respond with, for the route's `response`. */
 const anywhere = {
   400: problemDocument('The request is not as expected.'),
   401: problemDocument('No token, or a wrong one.'),
@@ -72,14 +74,17 @@ const sometimes = {
   refused: { 422: problemDocument('The request is well formed, but cannot be carried out now.') },
 };
 
-/** Those, and what else this route may answer with. */
+/** Returns the schemas of the problems that every route may respond with, and of the given ones. */
 export function problems(...kinds: (keyof typeof sometimes)[]): Record<number, ReturnType<typeof problemDocument>> {
   return kinds.reduce((all, kind) => ({ ...all, ...sometimes[kind] }), anywhere);
 }
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** Without the keys that have no value: absent is absent, for optional properties of ours. */
+/**
+ * Returns the object without keys whose value is undefined, because our optional properties are absent, never
+ * undefined.
+ */
 export function definedOf<T extends object>(value: T): Defined<T> {
   return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as Defined<T>;
 }

@@ -1,4 +1,4 @@
-/** Segments of a message, as answers and snapshots have them. */
+/** The schema of a message's segments, in responses and snapshots. */
 import { z } from 'zod';
 
 const start = { seq: z.int().describe('Number of its first frame.'), at: z.string().meta({ format: 'date-time' }) };
@@ -6,7 +6,7 @@ const end = {
   ended_seq: z.int().describe('Number of its last frame.'),
   ended_at: z.string().meta({ format: 'date-time' }),
 };
-/** docs/frames.md says what each type is. */
+/** docs/frames.md describes each type. */
 export const segment = z
   .discriminatedUnion('type', [
     z.object({

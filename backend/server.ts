@@ -1,4 +1,4 @@
-/** Builds the HTTP server. The requests and responses of a resource are in its file of routes/. */
+/** Builds the HTTP server. routes/ has a file with the requests and responses of each resource. */
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
@@ -37,16 +37,16 @@ import { taskRoutes } from './routes/tasks.ts';
 import { query } from './schemas.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** More than the longest input takes, in any script, with escapes. */
+/** More than the longest permitted input needs, in any script and with JSON escapes. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
-/** If Postgres hangs, a request gets 503 after this time. */
+/** If Postgres or Temporal does not respond, a request gets 503 after this time. */
 const ANSWER_MS = 10_000;
 
 export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSources {
   readonly longhaul: RouteDeps['longhaul'];
   readonly access: AccessOptions;
   readonly log: Logger;
-  /** Only tests have shorter times and fewer connections. */
+  /** Only tests set these three: a shorter wait, fewer connections, shorter timeouts. */
   readonly patienceMs?: number;
   readonly connections?: ConnectionLimits;
   readonly timeouts?: Partial<Timeouts>;
@@ -67,22 +67,24 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       });
       return http.server;
     },
-    // Our own handlers run first.
+    // The handlers of http-server.ts run first and send the response, so Fastify's must do nothing.
     clientErrorHandler: () => {},
     loggerInstance: options.log.child({}, { serializers: { req: requestInLog } }),
-    // The log has refused requests only.
+    // Only refused requests are logged.
     logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     bodyLimit: BODY_LIMIT_BYTES,
-    // A request that arrives while the server stops is served: Fastify's 503 is no problem document of ours.
+    // A request that arrives while the server stops is served, because Fastify's own 503 is not one of our problem
+    // documents.
     return503OnClosing: false,
     rewriteUrl: targetOf,
     genReqId: requestId,
-    // The router refuses a longer one itself, before every hook. The limit of the headers is the limit here.
+    // The router refuses a longer parameter before every hook, in a form of its own. Node's limit of the headers limits
+    // the path, too.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
   }) as unknown as FastifyInstance;
   const methodsOf = methodsByPath(server);
-  // A route that names no parameters takes none.
+  // A route without a schema for the query accepts no query parameters.
   server.addHook('onRoute', (route) => {
     route.schema = { querystring: query({}), ...route.schema };
   });
@@ -106,7 +108,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     'onRequest',
     makeAccess(options.access, (socket) => http?.prove(socket) !== false),
   );
-  // Before a body is read.
+  // Refused before the body is read.
   server.addHook('onRequest', (request, reply, done) => {
     if (request.is404) refuseUnknown(request, reply, methodsOf(pathOf(request.url)));
     else done();
@@ -118,7 +120,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   server.addHook('preHandler', answerWithin(options.patienceMs ?? ANSWER_MS));
   server.addHook('onResponse', (request, reply, done) => {
     observe(metrics, request, reply);
-    // A handshake that got a plain response: without this its socket would stay open, and with it the server.
+    // If a handshake got a plain HTTP response, its socket would stay open and keep the server from closing.
     if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
     done();
   });
@@ -154,8 +156,9 @@ export function makeServer(options: ServerOptions): FastifyInstance {
 }
 
 /**
- * Fastify's own handlerTimeout does not do: it stops its clock when the request closes, which Node says as soon as a
- * body was read (5.12.8). A later result of the handler is not sent, but its effect stays.
+ * Responds with 503 if a handler takes longer. Fastify's own handlerTimeout is not used: it stops its clock when the
+ * request closes, and Node reports that as soon as the body was read (Fastify 5.12.8). A later result of the handler is
+ * not sent, but its effect stays.
  */
 function answerWithin(ms: number): preHandlerHookHandler {
   return (request, reply, done) => {
@@ -170,8 +173,8 @@ function answerWithin(ms: number): preHandlerHookHandler {
 }
 
 /**
- * Of a target in absolute form (`GET http://host/path`) the path; its host counts, whatever the header says (RFC 9112,
- * 3.2.2).
+ * Returns the path of a target in absolute form (`GET http://host/path`). The target's host replaces the Host header
+ * (RFC 9112, 3.2.2).
  */
 function targetOf({ url = '/', headers }: IncomingMessage): string {
   if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) return decodable(url);
@@ -181,8 +184,8 @@ function targetOf({ url = '/', headers }: IncomingMessage): string {
 }
 
 /**
- * A target whose path has a malformed percent escape, with each `%` of that path taken literally. The router answers such
- * a path itself, before the hooks that check token and Host and set the headers.
+ * If the path has a malformed percent escape, each `%` in it is taken literally. Otherwise the router would answer the
+ * request itself, before the hooks that check token and Host and set the headers.
  */
 function decodable(target: string): string {
   const path = pathOf(target);
@@ -194,16 +197,16 @@ function decodable(target: string): string {
   }
 }
 
-/** The caller's own id, if it is safe in a log. */
+/** Returns the caller's own request id if it is safe in a log, otherwise a new one. */
 function requestId({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
   return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
 }
 
-/** Without the query, which may contain a secret. */
+/** Returns the path without the query, which may contain a secret. */
 const pathOf = (url: string): string => url.split('?', 1)[0] ?? url;
 
-/** The log has no headers: one of them is the token. */
+/** The log line of a request has no headers, because one of them has the token. */
 function requestInLog({ method, url, ip }: FastifyRequest): object {
   return { method, path: pathOf(url), ip };
 }

@@ -1,9 +1,9 @@
 /**
- * One reader of a session's log over a socket. It takes the next page only when the previous one was sent: so it has at
- * most one message in memory, and no other reader waits for it.
+ * Sends a session's log to one reader over a WebSocket. The next page is read only when the previous one was sent. So a
+ * reader has at most one message in memory, and no other reader waits for it.
  *
- * Must never happen: a frame is left out or sent twice; a reader that does not read delays a task or another reader.
- * One that falls too far behind, or takes no message for too long, is closed with `tooSlow` and reconnects with its
+ * Must never happen: a frame is left out or sent twice; a reader that does not read delays a task or another reader. A
+ * reader that falls too far behind, or takes too long for a message, is closed with `tooSlow` and reconnects with its
  * cursor.
  */
 import type { WebSocket } from '@fastify/websocket';
@@ -13,9 +13,9 @@ import type { SessionId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
 export interface SocketLimits {
-  /** Between two pings; a client that has not answered one by the next one is considered disconnected. */
+  /** The time between two pings. A client that has not answered a ping by the next one is considered disconnected. */
   readonly pingMs: number;
-  /** In which a client must take one message. */
+  /** The time in which a client must take one message. */
   readonly takeMs: number;
 }
 
@@ -31,18 +31,18 @@ export const CLOSES = {
   sessionDeleted: 4410,
 } as const;
 
-/** A close frame has room for this many bytes of reason. */
+/** The most bytes that the reason in a close frame may have. */
 const REASON_BYTES = 123;
-/** A pong is sent only if at most so many bytes wait. */
+/** A pong is sent only while at most this many bytes wait to be sent. */
 const PONG_BELOW_BYTES = 64 * 1024;
 /** `socket.OPEN` of the WebSocket standard. */
 const OPEN = 1;
 const UUID = /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 export interface SocketMetrics {
-  /** Sockets that are open. */
+  /** The number of open WebSockets. */
   readonly sockets: { inc(): void; dec(): void };
-  /** Seconds from the writing of a frame until it is handed to a socket, of readers that have caught up. */
+  /** Seconds from the writing of a frame until it is handed to a socket, only of readers that have caught up. */
   readonly frameLag: { observe(seconds: number): void };
 }
 
@@ -53,14 +53,14 @@ export interface StreamDeps {
   readonly log: FastifyBaseLogger;
 }
 
-/** Ends with the socket. */
+/** Resolves when the socket has closed. */
 export async function streamFrames(
   socket: WebSocket,
   { sessionId, after }: { sessionId: SessionId; after: number | undefined },
   { hub, limits, metrics, log }: StreamDeps,
 ): Promise<void> {
   const closed = new AbortController();
-  /** Last number that the client has once it has read all that was sent. */
+  /** The `seq` that the client has once it has read everything that was sent. */
   let given = after;
   const end = (code: number, reason: string): void => {
     if (socket.readyState !== OPEN) return;
@@ -102,8 +102,9 @@ export async function streamFrames(
 }
 
 /**
- * Pings and deadlines. Returns a function that sends: it resolves when the message was sent, or the socket is closed. A
- * client that has not taken a message cannot answer a ping: then the message's own deadline applies.
+ * Sends pings and enforces deadlines. Returns a function that sends a message: it resolves when the message was sent or
+ * the socket has closed. While a message is being sent no ping is due, because the client could not answer it: the
+ * message's own deadline applies.
  */
 function watch(socket: WebSocket, limits: SocketLimits, tooSlow: () => void): (data: Buffer) => Promise<void> {
   let answered = true;
@@ -119,7 +120,7 @@ function watch(socket: WebSocket, limits: SocketLimits, tooSlow: () => void): (d
   }, limits.pingMs);
   socket.on('pong', markAlive);
   socket.on('ping', (data) => socket.bufferedAmount < PONG_BELOW_BYTES && socket.pong(data));
-  // The content of its messages is not read; a message shows that the client is connected.
+  // The content of a client's messages is ignored, but each message shows that the client is connected.
   socket.on('message', markAlive);
   socket.on('error', () => {});
   socket.once('close', () => clearInterval(timer));

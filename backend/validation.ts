@@ -1,16 +1,19 @@
-/** Requests against their schemas, with a sentence for each part that is not as expected: what was expected, and what was found. */
+/**
+ * Validates requests against their schemas. For each invalid part the error has a sentence with what was expected and
+ * what was found.
+ */
 import type { FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
 
 export interface PartInvalid {
-  /** JSON pointer; empty: the whole. */
+  /** JSON pointer to the invalid part. It is empty if the whole value is invalid. */
   readonly pointer: string;
   readonly detail: string;
 }
 
 export class InvalidRequest extends Error {
   readonly parts: readonly PartInvalid[];
-  /** `body`, `querystring`, `params` or `headers`; Fastify sets it. */
+  /** The part of the request, which Fastify sets: `body`, `querystring`, `params` or `headers`. */
   readonly validationContext?: string;
 
   constructor(parts: readonly PartInvalid[]) {

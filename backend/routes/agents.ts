@@ -92,7 +92,7 @@ const ofProject = query({
 const nameParams = z.strictObject({ name: text(200) });
 const projectOf = (given: { project_id?: string | undefined }): ProjectId | null =>
   (given.project_id as ProjectId | undefined) ?? null;
-// A response is data of ours: its lists are not changed.
+// The schema's type is mutable and `AgentEntry` is read-only. No code changes the lists of a response.
 const sent = (entry: AgentEntry) => entry as z.input<typeof agent>;
 
 export function agentRoutes(api: Api, { longhaul }: RouteDeps): void {
@@ -106,7 +106,7 @@ export function agentRoutes(api: Api, { longhaul }: RouteDeps): void {
   };
   api.get('/agents', { schema: list }, async (request) => {
     const { entries, refreshed } = await listAgentEntries(longhaul, projectOf(request.query));
-    // Behind the response: the next request finds what the probes found.
+    // The probes run after the response: the next request finds their results.
     void refreshed().catch((err: unknown) => request.log.warn({ err }, 'stale agents were not probed'));
     return { items: entries.map(sent) };
   });

@@ -47,7 +47,7 @@ const filter = query({
   session_id: id.optional(),
   task_id: id.optional(),
 });
-/** Files of a change in a response, unless all are requested: about 200 KB. */
+/** The most files of a change in a response, about 200 KB, unless the caller requests all. */
 const MAX_FILES = 1_000;
 const tags = ['changes'];
 const PATCH = 'application/octet-stream';

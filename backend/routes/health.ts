@@ -1,4 +1,4 @@
-/** Whether the process runs and can do its work: for supervisors, load balancers and users. */
+/** Reports whether the process runs and whether it can do its work, for supervisors, load balancers and users. */
 import { z } from 'zod';
 import type { Longhaul } from '../../client/connection.ts';
 import { checkHealth } from '../../client/health.ts';

@@ -1,4 +1,4 @@
-/** The route for Prometheus. */
+/** The metrics route, which Prometheus scrapes. */
 import { z } from 'zod';
 import type { Api } from '../deps.ts';
 import type { BackendMetrics } from '../metrics.ts';
@@ -6,7 +6,7 @@ import { anyQuery, problems } from '../schemas.ts';
 
 export interface MetricsDeps {
   readonly metrics: BackendMetrics;
-  /** Needs no token: the metrics are counts, and only this machine can connect. */
+  /** The route needs no token: the metrics are counts, and only this machine can connect. */
   readonly open: boolean;
 }
 

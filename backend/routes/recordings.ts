@@ -1,4 +1,4 @@
-/** The output of the terminals of tasks. */
+/** The route for recordings: the terminal output of a task's agent. */
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import type { Api, RouteDeps } from '../deps.ts';
 import { idParams, problems, query } from '../schemas.ts';
 
 const compress = promisify(gzip);
-/** An encoding of weight 0 is one that the client refuses. */
+/** Returns whether the client accepts gzip. An encoding with `q=0` is one that the client refuses. */
 function acceptsGzip(accepted: string | string[] = ''): boolean {
   const encodings = String(accepted).toLowerCase().split(',');
   return encodings.some((one) => /^\s*gzip\s*(?:;|$)/.test(one) && !/;\s*q=0(?:\.0*)?\s*$/.test(one));
@@ -33,7 +33,7 @@ export function recordingRoutes(api: Api, { longhaul }: RouteDeps): void {
     const { count, cast } = await getRecording(longhaul, params.id as TaskId, wanted.number);
     reply.type(ASCIICAST).header('x-recordings', String(count)).header('vary', 'accept-encoding');
     if (!acceptsGzip(headers['accept-encoding'])) return reply.send(cast);
-    // Compressed anew, because the stored one may end in the middle.
+    // The recording is compressed again, because the stored gzip stream may be incomplete.
     return reply.header('content-encoding', 'gzip').send((await compress(cast)) as Buffer & string); // bytes pass the serializer unchanged
   });
 }

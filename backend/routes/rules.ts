@@ -38,7 +38,7 @@ const tags = ['rules'];
 
 type Place = { readonly [K in keyof typeof place]?: string | undefined };
 
-/** Undefined: none is named. */
+/** Returns the task, session or project that the request names, or undefined if it names none. */
 function placeOf({ task_id: task, session_id: session, project_id: project }: Place): RulePlace | undefined {
   const named: RulePlace[] = [
     ...(task === undefined ? [] : [{ taskId: task as TaskId }]),

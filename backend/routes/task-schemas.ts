@@ -48,7 +48,7 @@ const change = z.object({
     .describe('The task of the same session whose change comes before this one: it is on top of that result.'),
 });
 
-// States are plain strings: rows of an adopted table may have some of their own.
+// States are plain strings, because rows of an adopted table may have states of their own.
 export const task = z
   .object({
     id,

@@ -160,7 +160,9 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
 const pathOf = (id: TaskId): string => `/api/tasks/${id}`;
 const taskRefName = (id: TaskId): string => `refs/longhaul/tasks/${id}`;
 
-/** Its files are listed with the change itself. */
+/**
+ * Returns a task's body with the number of changed files. The files themselves are listed by the routes for changes.
+ */
 function taskBody({ change, warnings = [], ...rest }: TaskDescription): z.output<typeof task> {
   return {
     ...rest,
