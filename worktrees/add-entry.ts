@@ -1,9 +1,10 @@
 /**
- * The entry of a worktree in the mirror, by which the steps read the worktree (gitrepository-layout, `worktrees/`). It is made
- * beside `worktrees/` and moved there whole, and leaves in the same way.
+ * Adds the entry of a worktree to the mirror, and removes it. The steps read the worktree through this entry
+ * (gitrepository-layout, `worktrees/`). An entry is created beside the mirror's `worktrees/` folder and moved into it
+ * complete; a removal moves it out in the same way.
  *
- * Earlier versions made such entries in the project, and those still leave through here. Another home may be at the same
- * project, and its lock is another file, so whatever is without a place yet names its home.
+ * Earlier versions created such entries in the project, and those are still removed here. Another home may use the same
+ * project under a lock of its own. So an entry that is not in its place yet names the home that creates it.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import {
@@ -23,12 +24,17 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { isMirror } from './mirror.ts';
 import { LOCK_REASON, type WorktreeEntry, ifThere, isOurs } from './repository.ts';
 
-/** In the repository's own folder, for the moment of a move. */
+/**
+ * The name prefix of an entry outside `worktrees/`: it is being moved in or out. The folder is in the repository's git
+ * folder.
+ */
 export const STAGED = 'longhaul-entry-';
-/** Git and other homes remove `worktrees/` when it is empty; more often than this in a row it is something else. */
+/**
+ * Git and other homes remove `worktrees/` when it is empty. After this many failures in a row there is another cause.
+ */
 const ROOT_ATTEMPTS = 100;
 
-/** A repository, and the home whose lock of it is held. */
+/** A repository, and the home that holds the lock on it. */
 export interface Held {
   readonly locksDir: string;
   readonly commonDir: string;
@@ -37,19 +43,20 @@ export interface Held {
 export interface AddEntry {
   readonly locksDir: string;
   readonly mirror: string;
-  /** Absent or an empty folder. */
+  /** Must not exist, or be an empty folder. */
   readonly worktreePath: string;
   readonly base: string;
 }
 
 /**
- * Returns the entry. The caller holds the mirror's lock. Killed midway it leaves what `sweepStaged` removes. Throws `repository_locked`
- * if another process removed what it was creating.
+ * Returns the path of the new entry. The caller holds the mirror's lock. If the process is killed midway, `sweepStaged`
+ * removes the incomplete entry later. Throws `repository_locked` if another process removed the folder that this call
+ * was creating.
  */
 export async function addEntry({ locksDir, mirror: commonDir, worktreePath, base }: AddEntry): Promise<string> {
   await sweepStaged({ locksDir, commonDir });
   const staged = stagedIn({ locksDir, commonDir });
-  // Synchronously, like the locks: a dozen small files, with the repository locked meanwhile.
+  // Synchronous, like the locks: about a dozen small files, and the repository is locked meanwhile.
   try {
     mkdirSync(staged);
     mkdirSync(worktreePath, { recursive: true });
@@ -63,7 +70,7 @@ export async function addEntry({ locksDir, mirror: commonDir, worktreePath, base
   }
 }
 
-/** The caller holds the repository's lock. Absent is fine. */
+/** The caller holds the repository's lock. A missing entry is no error. */
 export async function removeEntry(held: Held, adminDir: string): Promise<void> {
   const staged = stagedIn(held);
   try {
@@ -77,14 +84,20 @@ export async function removeEntry(held: Held, adminDir: string): Promise<void> {
   await rm(staged, { recursive: true, force: true });
 }
 
-/** Removes half-made and half-removed entries of killed processes. The caller holds this home's lock, so no other process of the home uses them. */
+/**
+ * Removes the incomplete entries that killed processes left. The caller holds this home's lock on the repository, so no
+ * other process of the home uses them.
+ */
 export async function sweepStaged(held: Held): Promise<void> {
   const own = `${STAGED}${homeOf(held.locksDir)}-`;
   const names = (await readdir(held.commonDir)).filter((name) => name.startsWith(own));
   for (const name of names) await rm(path.join(held.commonDir, name), { recursive: true, force: true });
 }
 
-/** Whether a git that this home started was killed before it said where the worktree is. The caller holds the lock. */
+/**
+ * Whether this is an entry of this home without a worktree path: the git process was killed before it wrote the path.
+ * The caller holds the lock.
+ */
 export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir, commonDir }: Held): boolean =>
   entry.worktreePath === undefined &&
   isOurs(entry) &&
@@ -93,7 +106,10 @@ export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir, commonDir }: Hel
 const stagedIn = ({ locksDir, commonDir }: Held): string =>
   path.join(commonDir, `${STAGED}${homeOf(locksDir)}-${randomUUID()}`);
 
-/** Tells homes apart, also two of one path in two containers: the inode. */
+/**
+ * An id of the home. It includes the inode of the lock folder, so homes with the same path in two containers have
+ * different ids.
+ */
 function homeOf(locksDir: string): string {
   const name = `${realpathSync(locksDir)} ${statSync(locksDir).ino}`;
   return `home-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
@@ -104,15 +120,16 @@ function removedFolderError(folder: string): LonghaulError {
 }
 
 /**
- * A name is part of refs (`worktrees/<name>/HEAD`): only what any ref may hold. A taken one gets a number, as git does it.
- * ENOENT: `staged` is gone, or `root` again and again.
+ * Moves the entry into `worktrees/` and returns its path. The entry's name becomes part of refs
+ * (`worktrees/<name>/HEAD`), so other characters become `-`. If the name is taken, a number is appended, as git does.
+ * Throws ENOENT if `staged` no longer exists, or if `root` was removed again after each of the attempts.
  */
 function moveIn(staged: string, root: string, wanted: string): string {
   const name = wanted.replace(/[^\w-]+/g, '-');
   let withoutRoot = 0;
   for (let number = 0; ;) {
     const adminDir = path.join(root, number === 0 ? name : `${name}${number}`);
-    // An empty folder is replaced: a killed git made it.
+    // An empty folder remains from a killed git and is replaced.
     try {
       if (!holdsFiles(adminDir)) {
         renameSync(staged, adminDir);
@@ -120,7 +137,7 @@ function moveIn(staged: string, root: string, wanted: string): string {
       }
     } catch (error) {
       if (isErrno(error, 'ENOENT') && existsSync(staged) && withoutRoot < ROOT_ATTEMPTS) {
-        // Git removes `worktrees` with the last entry in it, and so does another home.
+        // Git removes `worktrees` together with the last entry in it, and so does another home.
         mkdirSync(root, { recursive: true });
         withoutRoot += 1;
         continue;

@@ -1,6 +1,6 @@
 /**
- * Branches that an agent made or moved in its own repository: they would go with the worktree. The mirror fetches them to
- * `refs/longhaul/branches/<task>/`.
+ * Keeps the branches that an agent created or moved in its own repository, because they would be removed with the
+ * worktree. The mirror fetches them to `refs/longhaul/branches/<task>/`.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,7 +14,9 @@ const NAMED_LIMIT = 5;
 const KEPT_LIMIT = 100;
 const HEADS = 'refs/heads/';
 
-/** Returns a sentence that names them; none if there are none. A git process only if there are some. */
+/**
+ * Returns a sentence that names the branches, or an empty list if there are none. Starts git only if there are some.
+ */
 export async function keepBranches({ adminDir, commonDir, request, at }: Collection): Promise<string[]> {
   const given = ifThere(() => readFileSync(path.join(adminDir, GIVEN_REFS), 'utf8'));
   if (given === undefined) return [];

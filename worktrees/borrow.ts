@@ -1,7 +1,8 @@
 /**
- * The `.git` folder of a worktree: a repository of the agent's own, which borrows the mirror's objects and begins with the
- * project's refs and settings. What an agent does to it reaches neither the project nor another session. The steps do not
- * read it, but for the branches that the agent made (agent-branches.ts) and files that it added by force.
+ * Creates the `.git` folder of a worktree: a repository of the agent's own, which borrows the mirror's objects and
+ * starts with the project's refs and settings. The agent's changes to it reach neither the project nor another session.
+ * The steps do not read it, with two exceptions: branches that the agent created (agent-branches.ts) and files that it
+ * added by force (forced-files.ts).
  */
 import { constants, copyFileSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -13,16 +14,19 @@ import { copyOrRemove, writeWhole } from './whole-file.ts';
 export interface Borrow {
   readonly mirror: string;
   readonly worktreePath: string;
-  /** The entry in the mirror. */
+  /** The worktree's entry in the mirror. */
   readonly adminDir: string;
   readonly base: string;
 }
 
-/** The refs that the worktree began with, in its entry. */
+/** The file in the entry that lists the refs with which the worktree started. */
 export const GIVEN_REFS = 'longhaul-refs';
 const SPARSE_FILE = 'info/sparse-checkout';
 
-/** What the entry in the mirror has beside git's own files, before the files are checked out. `topLevel`: of the project. */
+/**
+ * Writes the files of the mirror's entry that git does not write itself. Call it before the files are checked out.
+ * `topLevel`: the top folder of the project.
+ */
 export function fillEntry(
   { mirror, adminDir }: Borrow,
   { topLevel, commonDir }: Record<'topLevel' | 'commonDir', string>,
@@ -36,7 +40,10 @@ export function fillEntry(
   copyFileSync(path.join(mirror, 'packed-refs'), path.join(adminDir, GIVEN_REFS), constants.COPYFILE_FICLONE);
 }
 
-/** After the files are there: the index is the one of the checkout. What the folder has is left as it is. */
+/**
+ * Creates the agent's repository in the worktree. Call it after the checkout, because it copies the index. It changes
+ * no existing file.
+ */
 export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: Borrow): void {
   const state = readState(mirror);
   const dotGit = path.join(worktreePath, '.git');
@@ -53,15 +60,15 @@ export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: Borr
   }
   copyFileSync(path.join(adminDir, GIVEN_REFS), at('packed-refs'), constants.COPYFILE_FICLONE);
   ifThere(() => copyFileSync(path.join(adminDir, 'index'), at('index'), constants.COPYFILE_FICLONE));
-  // Last: a folder without HEAD is no repository, and is made anew.
+  // HEAD is written last: a folder without HEAD is no repository, so after a crash it is created again.
   writeWhole(at('HEAD'), `${base}\n`);
 }
 
-/** Whether the folder's `.git` is a repository at all: an agent may have removed it. */
+/** Whether the worktree's `.git` folder is a repository. An agent may have removed it. */
 export const hasOwnRepository = (worktreePath: string): boolean =>
   ifThere(() => lstatSync(path.join(worktreePath, '.git', 'HEAD'))) !== undefined;
 
-/** Names the mirror by its new path, after the home was moved. */
+/** Writes the mirror's current path into the worktree's repository. It is needed after the home was moved. */
 export function borrowFrom(mirror: string, worktreePath: string): void {
   const file = alternatesOf(worktreePath);
   if (ifThere(() => readFileSync(file)) !== undefined) writeWhole(file, `${path.join(mirror, 'objects')}\n`);

@@ -1,7 +1,7 @@
 /**
- * Removes a worktree: its folder, and git's entry for it. It does not use `git worktree remove --force --force`,
- * because that refuses cases that must succeed here: incomplete entries, folders with submodules, read-only folders
- * (Go's module cache), trees deeper than the longest path, a missing folder or a missing entry.
+ * Removes a worktree: its folder and git's entry for it. It does not use `git worktree remove --force --force`, because
+ * git refuses cases that must succeed here: incomplete entries, folders with submodules, read-only folders (Go's module
+ * cache), paths longer than the system's limit, a missing folder, a missing entry.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -21,12 +21,15 @@ export interface ClearOptions {
 }
 
 /**
- * The folder for `.git` folders of nested repositories while the worktree is collected: beside it, so that a move is a
- * rename.
+ * The folder that holds the `.git` folders of nested repositories while the worktree is collected. It is beside the
+ * worktree, so that each move is a rename.
  */
 export const asideOf = (worktreePath: string): string => `${worktreePath}.nested-git`;
 
-/** A second run after a crash removes the rest. The caller holds the worktree's lock and has marked its record. */
+/**
+ * Removes the folder and the entry. After a crash a second run removes the rest. The caller holds the worktree's lock
+ * and has marked its record.
+ */
 export async function clearWorktree(options: ClearOptions): Promise<void> {
   await removeTree(options.worktreePath);
   await removeTree(asideOf(options.worktreePath));
@@ -41,7 +44,10 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
   });
 }
 
-/** Its own entry, those of worktrees that the agent made inside it, and what a killed `git worktree add` left. */
+/**
+ * Whether the entry must be removed with the worktree: the worktree's own entry, those of worktrees that the agent
+ * created inside it, and those that a killed `git worktree add` left.
+ */
 async function belongs(entry: WorktreeEntry, { worktreePath, ...held }: ClearOptions): Promise<boolean> {
   if (entry.worktreePath !== undefined) return `${entry.worktreePath}/`.startsWith(`${worktreePath}/`);
   if (isOwnUnplaced(entry, held)) return true;
@@ -51,11 +57,11 @@ async function belongs(entry: WorktreeEntry, { worktreePath, ...held }: ClearOpt
 }
 
 /**
- * Removes a folder with its content, also folders without write permission or deeper than the longest path. A missing
- * folder is no error.
+ * Removes a folder with its content, including folders without write permission and paths longer than the system's
+ * limit. A missing folder is no error.
  */
 export async function removeTree(folder: string): Promise<void> {
-  // ENOTEMPTY is retried: an agent's process that is just ending may still write a file.
+  // ENOTEMPTY is retried, because a process of the agent that is just exiting may still write a file.
   const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 20 };
   try {
     await rm(folder, options);
@@ -66,7 +72,7 @@ export async function removeTree(folder: string): Promise<void> {
   }
 }
 
-/** Half of macOS' 1024 (Linux: 4096): a name of at most 255 bytes can follow. */
+/** Half of macOS' path limit of 1024 bytes (Linux: 4096), so that a name of at most 255 bytes can follow. */
 const LONG_PATH_BYTES = 512;
 
 /** Gives every folder below `top` write permission, and moves folders with long paths up into `top`. */

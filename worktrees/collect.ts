@@ -1,15 +1,16 @@
 /**
- * Stores what an agent left in its worktree as one commit on the base, under a ref of ours.
+ * Stores the files that an agent left in its worktree as one commit on the base, under a ref below refs/longhaul.
  *
- * The files on disk are what counts, whatever the agent did with git: staged, committed, switched or made
- * branches. A branch that it made stays in the repository, as a person's own would, and is named in
- * `notes`; the same holds for tags and stashes, which are not looked for. What must never happen: the
- * user's index, branches, stash or checkout change; a file is left out silently; hooks run; a second
- * run stores another commit for the same files.
+ * The files on disk count, whatever the agent did with git: staged, committed, switched or created branches. Branches
+ * that it created are fetched to the mirror (agent-branches.ts) and named in `notes`. Tags and stashes are not
+ * examined.
  *
- * Left out: what is ignored (listed by name), and files that the agent told git to leave alone
- * (`update-index --assume-unchanged`). Git processes: 2 if nothing changed, else 7 (status and cat-file,
- * add, write-tree, commit-tree, update-ref, diff-tree), 8 with binary files.
+ * What must never happen: the user's index, branches, stash or checkout change; a file is left out silently; hooks run;
+ * a second run stores another commit for the same files.
+ *
+ * Not stored: ignored files (they are listed by name), and files that the agent excluded from git's checks
+ * (`update-index --assume-unchanged`). Git processes: 2 if nothing changed, otherwise 7 (status and cat-file, add,
+ * write-tree, commit-tree, update-ref, diff-tree), or 8 with binary files.
  */
 import { lstatSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
@@ -36,19 +37,22 @@ import { listSubmodules, strandedWork } from './submodules.ts';
 export interface CollectedChange extends StoredChange {
   /** Names of ignored files and folders that the agent left, at most 200. */
   readonly ignored: string[];
-  /** Sentences about what the agent did with git, and about files that are not in the change. */
+  /** Sentences about the agent's use of git, and about files that are not in the change. */
   readonly notes: string[];
 }
 
 export type Collected =
   | { readonly kind: 'none'; readonly ignored: string[]; readonly notes: string[] }
   | CollectedChange
-  /** The worktree must stay: it holds what could not be stored. `commit`: what could. */
+  /**
+   * The worktree must stay, because it contains files that could not be stored. `commit` has the files that were
+   * stored.
+   */
   | {
       readonly kind: 'kept';
       readonly reason: string;
       readonly commit?: string;
-      /** What is at its path is not the folder that was made there: nothing was read. */
+      /** The folder at the worktree's path is not the one that Longhaul created there, so no file in it was read. */
       readonly replaced?: true;
     };
 
@@ -83,7 +87,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
         `The worktree ${worktreePath} does not exist or is incomplete: there is nothing to collect.`,
       );
     }
-    // The folder at the path is not the one that was created: a link, a clone or a new folder replaced it.
+    // The folder at the path is not the one that Longhaul created: a link, a clone or a new folder replaced it.
     const why = replacement({ ...record, worktreePath: subject }, entry.adminDir);
     if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
     const index = path.join(entry.adminDir, 'longhaul-index');
@@ -111,7 +115,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   });
 }
 
-/** Of the repository that the worktree belongs to. */
+/** The git common directory of the repository that has the worktree's entry. */
 function sharedFolder(
   locksDir: string,
   projectPath: string | undefined,
@@ -189,7 +193,7 @@ async function readBase(collection: Collection): Promise<Base> {
   return { tree, date: `@${date ?? '0 +0000'}` };
 }
 
-/** The commit of a detached HEAD; undefined on a branch. */
+/** The commit of a detached HEAD; undefined if HEAD names a branch. */
 async function standsOn(collection: Collection): Promise<string | undefined> {
   const head = (await readFile(path.join(collection.adminDir, 'HEAD'), 'utf8')).trim();
   return head.startsWith('ref: ') ? undefined : head;

@@ -1,4 +1,7 @@
-/** What a collection works on: the worktree's files, seen by git through an index of our own. */
+/**
+ * One collection of a worktree: its folders and git options, and a private copy of the index through which git reads
+ * the files.
+ */
 import { constants } from 'node:fs';
 import { copyFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,22 +12,22 @@ import type { Quarantine } from './quarantine.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
 
 export interface CollectRequest {
-  /** Absent if the project is not known any more: then the worktree's record names the repository, else its `.git`. */
+  /** Absent if the project's row was deleted: then the worktree's record names the repository, otherwise its `.git`. */
   readonly projectPath?: string;
   readonly worktreePath: string;
-  /** Full id of the commit that the change is against; the new commit's parent. */
+  /** Full id of the base commit: the change is relative to it, and it becomes the parent of the new commit. */
   readonly base: string;
-  /** Where the commit is kept: refs/longhaul/… */
+  /** The ref that will name the commit: refs/longhaul/… */
   readonly ref: string;
   readonly message: string;
-  /** Only if it is still this task's: another may have one at the same path by now. */
+  /** The worktree is collected only if it still belongs to this task: another task may have one at the same path. */
   readonly owner?: string;
-  /** Of the commit. Default: the base's own, so that a second run makes the same commit. */
+  /** The date of the commit. Default: the base's date, so that a second run creates the same commit. */
   readonly date?: Date;
   readonly signal?: AbortSignal;
 }
 
-/** Nested repositories can hold nested ones; deeper than this is an accident. */
+/** The deepest nesting of repositories within repositories that is collected. Deeper nesting is an accident. */
 export const NESTING_LIMIT = 20;
 
 export interface Collection {
@@ -33,22 +36,22 @@ export interface Collection {
   readonly commonDir: string;
   readonly adminDir: string;
   readonly topLevel: string;
-  /** It was collected before, so that the ref may be there. */
+  /** An earlier run collected this worktree, so the ref may exist. */
   readonly again: boolean;
-  /** Ignored files that the agent added by force. */
+  /** Paths of ignored files that the agent added by force. */
   forced: readonly Buffer[];
-  /** A private copy of the worktree's. */
+  /** A private copy of the worktree's index. */
   readonly index: string;
   readonly quarantine: Quarantine;
-  /** Git's view of the worktree, whatever became of its `.git` file. */
+  /** Options for git commands on the worktree. They work whatever the state of its `.git` is. */
   readonly at: GitOptions;
 }
 
 /**
- * The worktree's index, so that only what the agent touched is read again; without one (it was removed),
- * the base's. The copy keeps the time of the original, rounded down: git compares a file anew if it is
- * not older than the index. `readAll`: the copy is older than any file, so that git reads all of them again, and writes
- * what it does not have.
+ * Copies the worktree's index, so that git reads only the files that the agent has changed. If the index was removed,
+ * the copy is made from the base. The copy gets the original's time, rounded down, because git reads a file again
+ * unless it is older than the index. With `readAll` the copy is older than any file, so git reads all files again and
+ * writes the objects that it lacks.
  */
 export async function copyIndex({ index, adminDir, request, at }: Collection, { readAll = false } = {}): Promise<void> {
   await rm(`${index}.lock`, { force: true });
@@ -63,7 +66,10 @@ export async function copyIndex({ index, adminDir, request, at }: Collection, { 
   }
 }
 
-/** What is there, after all nested repositories are moved aside. `unreadable`: a folder that git could not look into. */
+/**
+ * Returns git's status of the worktree after all nested repositories were moved aside. `unreadable`: why a folder could
+ * not be read, for a message.
+ */
 export async function survey(
   collection: Collection,
 ): Promise<{ status: WorktreeStatus; unreadable: string | undefined }> {
@@ -72,7 +78,7 @@ export async function survey(
     const outcome = await tryGit([...args, '--ignore-submodules=none'], collection.at);
     if (outcome.exitCode !== 0) throw gitError(args, collection.request.worktreePath, outcome);
     const status = parseStatus(outcome.stdout);
-    // Git cuts a warning at 4096 bytes: for a folder too deep to open, the quote at the end is missing.
+    // Git cuts a warning at 4096 bytes, so the closing quote is missing if the folder's path is longer.
     const folder = /could not open directory '([^'\n]{1,200})/.exec(outcome.stderr)?.[1];
     const unreadable = folder === undefined ? undefined : `the folder ${folder} cannot be read`;
     if (status.nested.length === 0 || depth > NESTING_LIMIT) return { status, unreadable };

@@ -1,10 +1,10 @@
 /**
- * Makes the worktree of a task, finds the one that an earlier run of the same step made, or makes it anew.
+ * Creates the worktree of a task, finds the one that an earlier run of the same step created, or creates it again.
  *
- * What must never happen: a folder that is not ours is touched; a half made worktree passes for a whole
- * one; anything in the project changes. Git processes: 1 for a new worktree (reset), none for one that is there,
- * 1 to reset; one more (rev-parse) for a given base or an unusual repository, one (config) if the project's settings
- * have changed, 6 for each submodule.
+ * What must never happen: a folder that Longhaul did not create is changed; an incomplete worktree counts as complete;
+ * anything in the project changes. Git processes: 1 (reset) for a new worktree or a reset, none for an existing one;
+ * one more (rev-parse) for a given base or an unusual repository, one more (config) if the project's settings have
+ * changed, and 6 for each submodule.
  */
 import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -24,25 +24,28 @@ import { populateSubmodules } from './submodules.ts';
 
 export interface CreateRequest {
   readonly projectPath: string;
-  /** Absolute. Its parents are made. */
+  /** Absolute. Missing parent folders are created. */
   readonly worktreePath: string;
-  /** Commit to start from; default: what the project's checkout stands on. */
+  /** Commit to start from; default: the commit of the project's checkout. */
   readonly base?: string;
   /** The task that owns it: a worktree of another owner is refused. Default: the owner is not checked. */
   readonly owner?: string;
-  /** Its owner knows that it was made before: our record of it may have gone with the machine's power, the work has not. */
+  /**
+   * The task's row says that the worktree was created before. A power cut may lose the worktree's record but not its
+   * files.
+   */
   readonly madeBefore?: boolean;
   readonly signal?: AbortSignal;
 }
 
 export interface MadeWorktree {
-  /** `found`: made by an earlier run and left as it is, with what an agent did in it. */
+  /** `found`: an earlier run created the worktree; it is returned unchanged, with the agent's edits. */
   readonly state: 'created' | 'found';
   /** Real path. */
   readonly worktreePath: string;
-  /** Full id. Of a worktree that was found: the commit that it was made from. */
+  /** Full id. For a worktree that was found: the commit that it was created from. */
   readonly base: string;
-  /** Sentences for the person who asked for the task. */
+  /** Warnings for the user who submitted the task. */
   readonly warnings: string[];
 }
 
@@ -64,7 +67,7 @@ export async function createWorktree(locksDir: string, request: CreateRequest): 
   );
 }
 
-/** The full id of a commit that the project has, or a task's result. */
+/** Returns the full id of a commit of the project or of a task's result. */
 async function findBase({
   locksDir,
   repository,
@@ -85,7 +88,7 @@ async function findBase({
   throw new LonghaulError('git_failed', `The repository in ${repository.topLevel} has no commit ${rev}.`);
 }
 
-/** The path with all links in its parents resolved, as git will record it. */
+/** The path with all links in its parents resolved, which is how git records it. */
 function targetPath(worktreePath: string, repository: Repository): string {
   if (!path.isAbsolute(worktreePath)) {
     throw new LonghaulError('invalid_input', `A worktree's path must be absolute, found ${worktreePath}.`);
@@ -119,7 +122,8 @@ async function makeOrFind({
   const { topLevel, commonDir: project } = repository;
   const owner = request.owner === undefined ? {} : { owner: request.owner };
   const earlier = readRecord(locksDir, worktreePath);
-  // What is collected is still the task's: its own step, run again, must not take it away before it is queued.
+  // A collected worktree still belongs to its task. If that task's own step runs again, it must not remove the worktree
+  // before the change is queued.
   const isOwn = request.owner !== undefined && earlier?.owner === request.owner;
   if (earlier?.state === 'ready' || (earlier?.state === 'collected' && isOwn)) {
     if (![mirror, project].includes(earlier.commonDir))
@@ -157,8 +161,8 @@ export interface ResetRequest {
 }
 
 /**
- * Brings a worktree back to its base, byte for byte, whatever the agent did in it or with git: it is made
- * anew in its place. Killed midway, the next reset or create makes it whole.
+ * Resets a worktree to its base, byte for byte, whatever the agent did in it or with git, by creating it again at the
+ * same path. If the process is killed, the next reset or create completes it.
  */
 export async function resetWorktree(locksDir: string, request: ResetRequest): Promise<{ warnings: string[] }> {
   const worktreePath = canonical(request.worktreePath);
@@ -167,7 +171,7 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
     const earlier = readRecord(locksDir, worktreePath);
     if (earlier === undefined) throw inUse(worktreePath, 'it is no worktree that was made here');
     refuseReplaced(earlier);
-    // The folder that is to come is another one.
+    // The new folder has another identity, so the old one is left out of the record.
     const { identity: _, ...rest } = earlier;
     const repository = await inspect(earlier.topLevel, { ...signal });
     const mirror = await ensureMirror({ locksDir, repository, ...signal });
@@ -179,15 +183,15 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
   });
 }
 
-/** Throws `worktree_replaced` if what is at its path is not the folder that was made there. */
+/** Throws `worktree_replaced` if the folder at its path is not the one that was created there. */
 export function refuseReplaced(record: WorktreeRecord): void {
   const why = replacement(record, findEntry(record.commonDir, record.worktreePath)?.adminDir);
   if (why !== undefined) throw replaced(why);
 }
 
 /**
- * Whether git knows it and its folder is there. What the agent's tools, of which none is left, did to it is put right: a
- * `.git` file that was removed, locks of a git that was killed.
+ * Returns whether git knows the worktree and its folder exists. If so, it repairs what the agent's exited programs
+ * left: a missing `.git` file, lock files of a killed git.
  */
 function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   const entry = findEntry(commonDir, worktreePath);
@@ -203,7 +207,7 @@ function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   return true;
 }
 
-/** Also those of its refs, and of its submodules (`modules/`). */
+/** Removes git's lock files from the entry, including those of its refs and of its submodules (`modules/`). */
 function removeLocks(folder: string): void {
   for (const item of readdirSync(folder, { withFileTypes: true })) {
     const found = path.join(folder, item.name);
@@ -212,7 +216,7 @@ function removeLocks(folder: string): void {
   }
 }
 
-/** What holds the path, where we have no record: in words if it is not ours. */
+/** Describes what occupies a path that has no record: `ours`, `nothing`, or the reason why it is not ours. */
 function occupant(owners: readonly string[], worktreePath: string): string {
   const entry = owners.map((commonDir) => findEntry(commonDir, worktreePath)).find((one) => one !== undefined);
   if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git lists it as a worktree that Longhaul did not create';
@@ -227,7 +231,10 @@ function inUse(worktreePath: string, why: string): LonghaulError {
   return new LonghaulError('worktree_in_use', `${what} Move it away or remove it, and try again.`);
 }
 
-/** A damaged mirror gets the project's objects anew, once. */
+/**
+ * Creates the worktree. If that fails because the mirror is damaged, it links the project's objects again and retries
+ * once.
+ */
 async function makeOrRepair(making: Making): Promise<string[]> {
   try {
     return await make(making);
@@ -241,11 +248,14 @@ async function makeOrRepair(making: Making): Promise<string[]> {
   }
 }
 
-/** What git says of objects that are missing or broken. */
+/** Git's messages about missing or broken objects. */
 const DAMAGE =
   /bad config|corrupt|missing|bad object|unable to read|could not read|not a valid|inflate|unable to parse|unknown object|Could not parse/i;
 
-/** From nothing to ready. The mirror is locked while the entry is added only: checkouts run side by side. */
+/**
+ * Creates the whole worktree. The mirror is locked only while the entry is added, so that several checkouts can run at
+ * the same time.
+ */
 async function make({ locksDir, repository, record, signal: given }: Making): Promise<string[]> {
   const signal = given && { signal: given };
   const { worktreePath, base, commonDir: mirror } = record;
@@ -261,7 +271,10 @@ async function make({ locksDir, repository, record, signal: given }: Making): Pr
   return warnings;
 }
 
-/** Through the entry, so that its index is the one that the steps compare with, and what a partial clone fetches is in the mirror. */
+/**
+ * Checks the files out through the mirror's entry. So the steps later compare with the entry's index, and objects that
+ * a partial clone fetches are stored in the mirror.
+ */
 async function checkOut({
   worktreePath,
   adminDir,
@@ -286,5 +299,5 @@ async function checkOut({
   ];
 }
 
-/** A copy of an index that is split into two files would lack one. */
+/** Git must not split the index into two files, because a copy of the index would lack the second file. */
 const WHOLE_INDEX = { 'core.splitIndex': 'false' } as const;

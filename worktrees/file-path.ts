@@ -1,6 +1,6 @@
 /**
- * Git's paths are bytes and JSON has text: a path that is not UTF-8 is quoted for people, and its bytes are in a second
- * field.
+ * File paths from git for JSON. Git's paths are bytes and JSON contains text, so a path that is not UTF-8 is quoted for
+ * people and its bytes are in a second field.
  */
 import { isUtf8 } from 'node:buffer';
 
@@ -28,7 +28,7 @@ const ESCAPES: Readonly<Record<number, string>> = {
   0x5c: '\\\\',
 };
 
-/** As git does it (git-config, core.quotePath). */
+/** Quotes a path as git does (git-config, core.quotePath). */
 export function quoted(bytes: Buffer): string {
   const text = [...bytes].map((byte) => {
     const plain = byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, '0')}`;
@@ -37,7 +37,7 @@ export function quoted(bytes: Buffer): string {
   return `"${text.join('')}"`;
 }
 
-/** The fields of git's NUL-separated output, without the empty one behind the last NUL. */
+/** Splits git's NUL-separated output into fields, without the empty field after the last NUL. */
 export function splitFields(output: Buffer): Buffer[] {
   const fields: Buffer[] = [];
   let at = 0;

@@ -6,7 +6,10 @@ import { splitFields } from './file-path.ts';
 import { tryGit } from './git.ts';
 import { ifThere } from './repository.ts';
 
-/** Of an index that git cannot read: none. The agent's settings are not read. */
+/**
+ * Returns the paths of the ignored files that the agent's index lists. If git cannot read that index, it returns none.
+ * Git does not read the settings of the agent's repository here.
+ */
 export async function forcedFiles({ adminDir, request, at }: Collection): Promise<Buffer[]> {
   const index = path.join(adminDir, 'longhaul-agent-index');
   const copied = ifThere(() => {

@@ -1,6 +1,6 @@
 /**
- * Marks the git processes of a worker, and ends those that a killed worker left. Only on Linux: on other systems a
- * remaining git ends by itself, and a step that runs again before that may collide with it.
+ * Marks the git processes of a worker, and ends those that a killed worker left. It works on Linux only. On other
+ * systems a remaining git process exits by itself, and a step that runs again before then may collide with it.
  */
 import { readlinkSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
@@ -8,7 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { signalProcess } from '../processes/end.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../processes/identity.ts';
 
-/** In the environment of every git that we start; its value is the starter's identity. */
+/**
+ * The environment variable of every git process that Longhaul starts. Its value is the identity of the process that
+ * started it.
+ */
 export const OWNER_VARIABLE = 'LONGHAUL_GIT_OWNER';
 
 /** A process that holds locks and starts git. */
@@ -29,7 +32,9 @@ export function ownIdentity(): Owner {
   return own;
 }
 
-/** `unknown`: it belongs to another container, whose processes cannot be seen from here. */
+/**
+ * Whether the owner's process runs. `unknown`: it belongs to another container, whose processes this one cannot see.
+ */
 export function stateOf(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknown' {
   const me = ownIdentity();
   if (who.bootId !== me.bootId) return 'dead';
@@ -56,7 +61,7 @@ async function pidsWith(marker: Buffer): Promise<number[]> {
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   const found = await Promise.all(
     names.map(async (name) => {
-      // A process of another user cannot be read; one that has just ended no longer exists.
+      // The environment of another user's process cannot be read; a process that has just exited no longer has one.
       const environ = await readFile(`/proc/${name}/environ`).catch(() => undefined);
       return environ?.includes(marker) === true ? [Number(name)] : [];
     }),

@@ -1,11 +1,10 @@
 /**
- * Runs git: without a shell, with an environment of its own, in a process group that is ended before the call returns,
- * in every case.
+ * Runs git without a shell, with an environment of its own, in a process group that is always ended before the call
+ * returns.
  *
  * What must never happen: a hook runs, a prompt waits, a user's index is refreshed without their request, or a git
- * process continues to write after the call has returned. Not covered: a caller that is killed
- * itself; its orphans carry OWNER_VARIABLE, and the process that takes over its lock ends them
- * (repository-lock.ts).
+ * process continues to write after the call has returned. Not covered: the calling process itself is killed. Its
+ * orphaned git processes carry OWNER_VARIABLE, and the process that takes over its lock ends them (repository-lock.ts).
  */
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -16,21 +15,24 @@ import { OWNER_VARIABLE, ownIdentity } from './git-owner.ts';
 import { pause } from './pause.ts';
 
 export interface GitOptions {
-  /** Git starts here (`-C`). Absolute. */
+  /** The working folder of git (`-C`). Absolute. */
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Settings for this command, as `-c key=value` would set them. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly input?: string | Buffer;
   readonly signal?: AbortSignal;
-  /** For the whole call, including retries. Default 10 minutes: a checkout of a very large repository. */
+  /**
+   * Time limit of the whole call, including retries. Default 10 minutes, enough for a checkout of a very large
+   * repository.
+   */
   readonly deadlineMs?: number;
-  /** More bytes on stdout than this end the command: `truncated` is set. */
+  /** If git writes more bytes to stdout, it is ended and `truncated` is set. */
   readonly maxStdoutBytes?: number;
 }
 
 export interface GitOutcome {
-  /** null: a signal ended it. */
+  /** null if a signal ended git. */
   readonly exitCode: number | null;
   readonly stdout: Buffer;
   readonly stderr: string;
@@ -38,10 +40,13 @@ export interface GitOutcome {
 }
 
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
-/** A user's own commit or gc holds a lock for a moment; a lock that is held longer remains from a crash. */
+/** A user's own commit or gc holds a lock for less time than this. A lock that is held longer remains from a crash. */
 const LOCK_PATIENCE_MS = 5_000;
 
-/** The only variables of ours that git gets: those for programs, for the user's own settings, and for access to a remote. */
+/**
+ * The only variables of the worker's environment that git gets: for finding programs, for the user's own settings, and
+ * for access to a remote.
+ */
 const PASSED_ON = [
   'PATH HOME USER LOGNAME TMPDIR XDG_CONFIG_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR SSH_AUTH_SOCK',
   'GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_NOSYSTEM GIT_SSL_CAINFO SSL_CERT_FILE SSL_CERT_DIR',
@@ -51,11 +56,12 @@ const PASSED_ON = [
   .split(' ');
 
 /**
- * These override the user's settings. Settings that affect content (autocrlf, filters, excludes) stay the user's and
- * the system's: packages of git-lfs set its filters system-wide.
+ * Settings that override the user's. Settings that affect file content (autocrlf, filters, excludes) are not
+ * overridden, because packages of git-lfs set its filters system-wide.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
-  // The caller named the repository; its owner does not matter, because these commands run no code of it.
+  // Git refuses repositories of other owners because it may run their code. These commands run no code of the
+  // repository, and the caller has named it.
   'safe.directory': '*',
   'core.hooksPath': '/dev/null',
   'core.fsmonitor': 'false',
@@ -94,7 +100,8 @@ function environment(options: GitOptions): NodeJS.ProcessEnv {
     GIT_CONFIG_COUNT: String(settings.length),
     LC_ALL: 'C',
     GIT_TERMINAL_PROMPT: '0',
-    // Empty: git does not ask. The process group has no terminal and no display either, so that ssh cannot ask.
+    // An empty value means that git does not ask. The process group has no terminal and no display either, so ssh
+    // cannot ask.
     GIT_ASKPASS: '',
     GIT_OPTIONAL_LOCKS: '0',
     GIT_EDITOR: 'true',
@@ -154,12 +161,15 @@ function lastLine(stderr: string): string {
   return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git said nothing)';
 }
 
-/** Another git interfered for a moment: it holds a lock, or its gc removed an objects folder while we wrote into it. */
+/**
+ * Whether another git process interfered and a retry may succeed: it holds a lock, or its gc removed an objects folder
+ * while git wrote into it.
+ */
 function isTransient(stderr: string): boolean {
   return lockInTheWay(stderr) !== undefined || /unable to create temporary file: No such file/.test(stderr);
 }
 
-/** The lock file that another git holds, if that is why the command failed. */
+/** Returns the lock file of another git if the command failed because of it. */
 function lockInTheWay(stderr: string): string | undefined {
   const file = /Unable to create '([^']+\.lock)': File exists/.exec(stderr)?.[1];
   if (file !== undefined) return file;

@@ -1,10 +1,11 @@
 /**
- * Which folder a worktree is. Its path does not tell: a user or an agent may remove the folder and another one may come to
- * be in its place, by one more file that is written there, by a clone or a link. Collected, that would be a change that
- * deletes every file; removed or reset, the work of a user would be lost.
+ * The identity of a worktree's folder. Its path is not sufficient: a user or an agent may remove the folder, and a late
+ * write, a clone or a link may put another one in its place. If Longhaul collected that folder, the change would delete
+ * every file. If Longhaul removed or reset it, work of the user would be lost.
  *
- * A folder is told by its inode number and its time of birth, since an inode number is used again at once. Not by its
- * device's number, which may be another one after a reboot. What is inside, its `.git` too, is the agent's to change.
+ * A folder is identified by its inode number and its time of birth, because file systems reuse inode numbers at once.
+ * The device number is not used, because it may change at a reboot. The content, including `.git`, is not used, because
+ * the agent may change it.
  */
 import { lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -14,27 +15,31 @@ import { adminDirOf, ifThere } from './repository.ts';
 
 export const identitySchema = z.object({
   ino: z.string(),
-  /** In nanoseconds. Absent where the file system has none. */
+  /** The time of birth in nanoseconds. Absent if the file system does not record it. */
   birth: z.string().optional(),
 });
 export type FolderIdentity = z.infer<typeof identitySchema>;
 
-/** Of a folder that has been filled. */
+/** Returns the identity of a folder into which files were written after it was created. */
 export function identityOf(folder: string): FolderIdentity {
   const { ino, birthtimeNs, ctimeNs } = lstatSync(folder, { bigint: true });
-  // Filled since it was made, it has changed: the same time for both is the one time that an old kernel gives.
+  // The folder has changed since its creation. If birth and change time are equal, the kernel is old and returns the
+  // change time for both.
   const known = birthtimeNs > 0n && birthtimeNs !== ctimeNs;
   return { ino: String(ino), ...(known && { birth: String(birthtimeNs) }) };
 }
 
 interface Known {
   readonly worktreePath: string;
-  /** Absent in records of earlier versions. */
+  /** Absent in records that earlier versions wrote. */
   readonly identity?: FolderIdentity | undefined;
   readonly isCopy?: boolean | undefined;
 }
 
-/** Why what is at the path is not the worktree that was made there, as a sentence. undefined: it is, or nothing is there. */
+/**
+ * Returns a sentence on why the folder at the path is not the worktree that was created there; undefined if it is that
+ * worktree, or if there is no folder.
+ */
 export function replacement(
   { worktreePath, identity, isCopy }: Known,
   adminDir: string | undefined,
@@ -54,7 +59,9 @@ export function replacement(
     : `the worktree's folder ${worktreePath} was removed or moved, and another one is in its place`;
 }
 
-/** By a `.git` file, or by the mirror whose objects a `.git` folder borrows. */
+/**
+ * Whether the worktree leads to the entry: by a `.git` file, or by the mirror whose objects its `.git` folder borrows.
+ */
 function leadsTo(worktreePath: string, adminDir: string): boolean {
   if (adminDirOf(worktreePath) === adminDir) return true;
   const borrowed = ifThere(() => readFileSync(path.join(worktreePath, '.git/objects/info/alternates'), 'utf8'));

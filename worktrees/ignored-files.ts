@@ -1,7 +1,13 @@
-/** Ignored files are not in a change: a note names those that the agent wrote. A new worktree has none. */
+/**
+ * The note on ignored files: a change does not contain them, so the note names those that the agent wrote. A new
+ * worktree has none.
+ */
 const NAMED_LIMIT = 5;
 
-/** One sentence, or none. A folder that git ignores as a whole ends with a slash and counts as one. */
+/**
+ * Returns one sentence, or an empty list. A folder that git ignores as a whole ends with a slash and counts as one
+ * file.
+ */
 export function noteOnIgnored(ignored: readonly string[]): string[] {
   if (ignored.length === 0) return [];
   const named = ignored.slice(0, NAMED_LIMIT).join(', ');

@@ -1,9 +1,10 @@
 /**
- * What a killed step left in a user's repository: git's entries of worktrees that are nowhere, and folders that were on
- * their way in or out. Creating and removing sweep them, too, but only in the repository that they work on.
+ * Finds and removes what killed steps left in a user's repository: git's entries of worktrees that do not exist, and
+ * folders of unfinished creations and removals. The steps remove such leftovers too, but only in the repository that
+ * they work on.
  *
- * Never: an entry of another home (told by where its worktree lies), or one that is being made (by its age: what has no
- * place yet says nothing of whose it is).
+ * Never: an entry of another home is removed (its worktree's path identifies the home), or one that is being created
+ * (it has no path yet, so its age decides).
  */
 import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -13,18 +14,18 @@ import { isOurs, listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
 export interface LeftEntry {
-  /** Folder in the repository's own. */
+  /** The path of the entry, in the repository's git common directory. */
   readonly path: string;
   readonly kind: 'staged' | 'unplaced' | 'lost';
-  /** Where its worktree would be; `lost` only. */
+  /** The path of the missing worktree. Only `lost` entries have it. */
   readonly worktreePath?: string;
 }
 
 export interface FindLeftEntries {
   readonly commonDir: string;
-  /** Where the worktrees of this home are. */
+  /** The folder of this home's worktrees. */
   readonly root: string;
-  /** Of what says nothing of whose it is: left alone while younger. */
+  /** The minimum age of an entry without an owner; younger ones are not touched. */
   readonly olderThanMs: number;
 }
 
@@ -49,7 +50,7 @@ export async function findLeftEntries({ commonDir, root, olderThanMs }: FindLeft
   return left;
 }
 
-/** Looked at again under the repository's lock. */
+/** Removes the entry after checking again, under the repository's lock, that it is a leftover. */
 export async function removeLeftEntry(
   locksDir: string,
   { commonDir, root, olderThanMs }: FindLeftEntries,
@@ -67,11 +68,14 @@ export async function removeLeftEntry(
 export interface ResultRef {
   readonly ref: string;
   readonly taskId: string;
-  /** At least this old. */
+  /** The age of the ref's file, in milliseconds. The result is at least this old. */
   readonly ageMs: number;
 }
 
-/** Results of tasks that the repository keeps. A commit has its base's date, so a ref's age is that of its file. */
+/**
+ * Lists the task results in a repository. A commit has its base's date, so the age of a result is that of the ref's
+ * file.
+ */
 export async function listResultRefs(commonDir: string): Promise<ResultRef[]> {
   const text = await gitText(['for-each-ref', '--format=%(refname)', 'refs/longhaul/'], { cwd: commonDir });
   const packed = (await orAbsent(stat(path.join(commonDir, 'packed-refs'))))?.mtimeMs ?? Date.now();

@@ -1,7 +1,7 @@
 /**
- * Large files (git-lfs) without git-lfs. A repository whose attributes require a filter that is not installed cannot be
- * checked out. With the filter switched off its large files are the small pointer files that git stores, and are
- * committed unchanged.
+ * Checkout of large files (git-lfs) when git-lfs is missing. Git cannot check out a repository whose attributes require
+ * a filter that is not installed. With the filter switched off, the worktree contains the small pointer files that git
+ * stores, and they are committed unchanged.
  */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -15,7 +15,7 @@ export const WITHOUT_LFS: Readonly<Record<string, string>> = {
 
 const installed = new Map<string, boolean>();
 
-/** Whether `git-lfs` is on PATH; looked up once for each value of PATH. */
+/** Whether `git-lfs` is on PATH. The result is cached for each value of PATH. */
 export function hasLfs(pathVariable: string = process.env['PATH'] ?? ''): boolean {
   let found = installed.get(pathVariable);
   if (found === undefined) {
@@ -25,12 +25,12 @@ export function hasLfs(pathVariable: string = process.env['PATH'] ?? ''): boolea
   return found;
 }
 
-/** Settings that switch the filter off if it is not installed; otherwise none. */
+/** Returns settings that switch the filter off if git-lfs is not installed; otherwise none. */
 export function missingFilterSettings(): Readonly<Record<string, string>> {
   return hasLfs() ? {} : WITHOUT_LFS;
 }
 
-/** Whether the top folder's attributes send files through git-lfs. */
+/** Whether the attributes in the top folder use git-lfs for some files. */
 export function usesLfs(topLevel: string): boolean {
   try {
     return /\bfilter=lfs\b/.test(readFileSync(path.join(topLevel, '.gitattributes'), 'utf8'));

@@ -1,10 +1,10 @@
 /**
- * Gives a mirror the objects of its project, as hard links: no disk, and no `git gc` of the user takes them away. Where the
- * file systems differ they are copied.
+ * Gives a mirror the objects of its project as hard links, which use no disk space and which no `git gc` of the user
+ * removes. If mirror and project are on different file systems, the objects are copied.
  *
- * A gc of the user may run meanwhile. It writes a pack before it removes what the pack replaces, so loose objects are read
- * before packs: what is gone from the first is in the second. A pack that went between the list and the link is
- * looked for again.
+ * The user's gc may run at the same time. It writes a pack before it removes the loose objects that the pack replaces.
+ * So loose objects are read before packs: an object that is no longer loose is in a pack. If a pack was removed after
+ * the list was read, the list is read again.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -26,15 +26,18 @@ import { writeWhole } from './whole-file.ts';
 export interface LinkObjects {
   readonly from: string;
   readonly to: string;
-  /** Also what is there: it may be damaged. */
+  /** Replaces objects that the mirror already has, because they may be damaged. */
   readonly replace: boolean;
   readonly signal?: AbortSignal;
 }
 
-/** More often than this in a row it is no gc. */
+/** After this many changes in a row, a gc cannot be the cause. */
 const ATTEMPTS = 20;
 const LOOSE = /^[0-9a-f]{2}$/;
-/** Not `.keep` (the user's) and not `multi-pack-index`, which would name packs by their order. `.pack` before `.idx`: it counts once its index is there. */
+/**
+ * The files of a pack, in the order in which they are linked: `.idx` is last, because git uses a pack once its index
+ * exists. Not linked: `.keep`, which is the user's, and `multi-pack-index`, which names packs by their order.
+ */
 const PACK_PARTS = ['.pack', '.rev', '.bitmap', '.mtimes', '.promisor', '.idx'];
 
 export async function linkObjects(options: LinkObjects): Promise<void> {
@@ -62,8 +65,8 @@ export async function linkObjects(options: LinkObjects): Promise<void> {
 }
 
 /**
- * The large files that git-lfs keeps beside the objects (`lfs/objects/<2>/<2>/<id>`): it looks for them beside the objects that
- * a repository borrows, too. `from` and `to`: the shared folders.
+ * Links the large files that git-lfs keeps beside the objects (`lfs/objects/<2>/<2>/<id>`), because git-lfs also looks
+ * beside borrowed objects. `from` and `to`: the git common directories.
  */
 export async function linkLargeFiles({ from, to, replace, signal }: LinkObjects): Promise<void> {
   const store = path.join('lfs', 'objects');
@@ -80,7 +83,7 @@ export async function linkLargeFiles({ from, to, replace, signal }: LinkObjects)
 const rank = (name: string): number => PACK_PARTS.indexOf(path.extname(name));
 const names = (folder: string): string[] => ifThere(() => readdirSync(folder)) ?? [];
 
-/** False if something was gone by then. */
+/** Links the files of one folder. Returns false if a file was removed meanwhile. */
 function linkFolder({ from, to, replace }: LinkObjects, folder: string, wanted: readonly string[]): boolean {
   if (wanted.length === 0) return true;
   mkdirSync(path.join(to, folder), { recursive: true });
@@ -112,7 +115,7 @@ function linkOne(from: string, to: string): boolean {
   }
 }
 
-/** Of a project that itself borrows (`git clone --reference`), with absolute paths. */
+/** The alternates file of a project that itself borrows objects (`git clone --reference`), with absolute paths. */
 function alternates(objects: string): string {
   const text = ifThere(() => readFileSync(path.join(objects, 'info', 'alternates'), 'utf8')) ?? '';
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -1,6 +1,6 @@
 /**
- * The refs of a project, read from git's files (gitrepository-layout, `packed-refs`): no git process, and no look at the objects
- * behind them. Not those that are of one checkout (bisect, stash, worktree) and not the results of tasks.
+ * Reads the refs of a project from git's files (gitrepository-layout, `packed-refs`), without starting git and without
+ * reading objects. It leaves out refs of a single checkout (bisect, stash, worktree) and the results of tasks.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -8,9 +8,9 @@ import { gitText } from './git.ts';
 import { ifThere } from './repository.ts';
 
 export interface ProjectRefs {
-  /** Commit or tag by name, in the order of the names. */
+  /** The id of the commit or tag for each ref name, sorted by name. */
   readonly refs: ReadonlyMap<string, string>;
-  /** Of `refs/remotes/origin/HEAD` and the like: the ref that each stands for. */
+  /** The targets of symbolic refs such as `refs/remotes/origin/HEAD`. */
   readonly symbolic: ReadonlyMap<string, string>;
 }
 
@@ -60,6 +60,6 @@ function readFiles(commonDir: string): ProjectRefs {
   return { refs: inOrder(refs), symbolic: inOrder(symbolic) };
 }
 
-/** Without a header: git then looks each tag up itself. */
+/** The content of a `packed-refs` file. It has no header, so git reads the target of each tag itself. */
 export const packedRefs = (refs: ReadonlyMap<string, string>): string =>
   [...refs].map(([name, value]) => `${value} ${name}\n`).join('');

@@ -1,7 +1,7 @@
 /**
- * A project's git settings as the mirror and the worktrees have them: what is in the project's own files, with what those
- * include, and what the user's files include for this project only (`includeIf`). Not hooks, and not what says where and how
- * the project's own repository is kept.
+ * A project's git settings for the mirror and the worktrees: the settings in the project's own files and their
+ * includes, and those that the user's files include for this project only (`includeIf`). Hooks and settings about the
+ * storage of the project's own repository are left out.
  */
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -10,21 +10,21 @@ import { git, globalFiles } from './git.ts';
 import { adminDirOf, ifThere, type Repository } from './repository.ts';
 
 const setting = z.tuple([z.string(), z.string().nullable()]);
-/** Null: the key stands alone, which git takes for true. */
+/** A value of null: the key has no value, which git reads as true. */
 type Setting = z.infer<typeof setting>;
 
 export const settingsSchema = z.object({
-  /** Of the files that they are from, and of what an `includeIf` may look at. */
+  /** The state of the files that the settings come from, and of everything that an `includeIf` may depend on. */
   stamp: z.string(),
   files: z.array(z.string()),
   list: z.array(setting),
-  /** Of a sparse checkout, which is one worktree's. */
+  /** Settings of a sparse checkout. They belong to one worktree. */
   sparse: z.array(setting),
   extensions: z.array(setting),
 });
 export type ProjectSettings = z.infer<typeof settingsSchema>;
 
-/** A value is bytes: in latin1 each is a character. */
+/** Values are stored as latin1 text, one character for each byte. */
 const toBytes = (text: string): string => Buffer.from(text).toString('latin1');
 const fromBytes = (bytes: string): string => Buffer.from(bytes, 'latin1').toString('utf8');
 
@@ -33,7 +33,10 @@ const LEFT_OUT =
 const SPARSE = /^(core\.sparsecheckout(cone)?|index\.sparse)$/;
 const EXTENSIONS = /^extensions\.(objectformat|partialclone)$/;
 
-/** Changes with each file that the settings come from, and with the branch, which an `includeIf` may name. */
+/**
+ * Returns a text that changes with each file that the settings come from, and with the branch, because an `includeIf`
+ * may depend on it.
+ */
 export function stampOf({ commonDir, topLevel }: Repository, known?: ProjectSettings): string {
   const ownDir = adminDirOf(topLevel) ?? commonDir;
   const files = new Set([...usualFiles(commonDir, ownDir), ...(known?.files ?? [])]);
@@ -51,7 +54,7 @@ const usualFiles = (commonDir: string, ownDir: string): string[] => [
   path.join(ownDir, 'config.worktree'),
 ];
 
-/** One git process. */
+/** Reads the settings. Starts one git process. */
 export async function projectSettings(repository: Repository, signal?: AbortSignal): Promise<ProjectSettings> {
   const { topLevel } = repository;
   const args = ['config', '--list', '--includes', '--show-scope', '--show-origin', '--null'];
@@ -78,7 +81,7 @@ export async function projectSettings(repository: Repository, signal?: AbortSign
   return { ...settings, stamp: stampOf(repository, { ...settings, stamp: '' }) };
 }
 
-/** A remote that is a folder beside the project is not beside the worktree. */
+/** Makes a remote's relative path absolute, because it is relative to the project and not to the worktree. */
 function withAbsoluteUrl([key, value]: Setting, topLevel: string): Setting {
   const isUrl = /^remote\..*\.(url|pushurl)$/.test(key);
   return isUrl && value !== null && /^\.\.?(\/|$)/.test(value)
@@ -86,11 +89,13 @@ function withAbsoluteUrl([key, value]: Setting, topLevel: string): Setting {
     : [key, value];
 }
 
-/** Of the mirror. Its worktrees have settings of their own for sparse checkouts. */
+/**
+ * The text of the mirror's config file. Settings for sparse checkouts are not in it but in each worktree's own file.
+ */
 export const configText = ({ list, extensions }: ProjectSettings): Buffer =>
   textOf([['core.repositoryformatversion', '1'], ...extensions, ['extensions.worktreeConfig', 'true'], ...list]);
 
-/** Of a worktree's own repository. */
+/** The text of the config file of a worktree's own repository. */
 export function worktreeConfigText({ list, extensions, sparse }: ProjectSettings): Buffer {
   const version = extensions.length > 0 ? '1' : '0';
   return textOf([['core.repositoryformatversion', version], ['core.bare', 'false'], ...extensions, ...list, ...sparse]);
@@ -98,7 +103,7 @@ export function worktreeConfigText({ list, extensions, sparse }: ProjectSettings
 
 export const sparseText = ({ sparse }: ProjectSettings): Buffer => textOf([['core.bare', 'false'], ...sparse]);
 
-/** As git-config writes it. A key is section, subsection (with any character) and name. */
+/** The settings as text in the form of git-config. A key consists of section, subsection (any character) and name. */
 function textOf(settings: readonly Setting[]): Buffer {
   const text = settings
     .map(([key, value]) => {

@@ -1,10 +1,12 @@
 /**
- * The mirror of a project: a bare repository in the home that has the project's objects, refs and settings (not its hooks), and
- * the results of tasks as refs of its own. Worktrees borrow from it, so that no step writes into the project.
+ * The mirror of a project: a bare repository in the home that has the project's objects, refs and settings (not its
+ * hooks), and the results of tasks as refs of its own. Worktrees borrow the mirror's objects, so no step writes into
+ * the project.
  *
- * Never: a file of the project is written or locked; a ref of the mirror names an object that the mirror has not linked yet;
- * a result is dropped when the mirror is brought up to date or repaired. A step that is killed leaves the state file as it
- * was: the next one brings the mirror up to date again. No git process where the project's settings are unchanged, else one.
+ * Never: a file of the project is written or locked; a ref of the mirror names an object that the mirror has not linked
+ * yet; a result is dropped when the mirror is updated or repaired. A step that is killed does not change the state
+ * file, so the next step updates the mirror again. An update starts one git process if the project's settings have
+ * changed, otherwise none.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
@@ -30,11 +32,11 @@ import { copyOrRemove, writeWhole } from './whole-file.ts';
 const STATE = 'longhaul.json';
 
 const stateSchema = z.object({
-  /** The project's shared folder. */
+  /** The project's git common directory. */
   commonDir: z.string(),
-  /** Of that folder: a project that was moved is found again. */
+  /** The identity of that folder, by which the mirror of a moved project is found again. */
   identity: identitySchema,
-  /** Hash of the refs and of the commit that the checkout stood on. */
+  /** A hash of the refs and of the commit that is checked out. */
   refs: z.string(),
   symbolic: z.record(z.string(), z.string()),
   settings: settingsSchema,
@@ -52,7 +54,7 @@ export function readState(mirror: string): MirrorState | undefined {
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (error) {
-    // The machine lost power while it was written.
+    // A power cut while the file was written left it incomplete.
     if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
     throw error;
   }
@@ -64,7 +66,7 @@ export const listMirrors = (locksDir: string): string[] => {
   return names.filter((name) => name.endsWith('.git')).map((name) => path.join(dir, name));
 };
 
-/** The mirror of the project whose shared folder this is; undefined: none was made. */
+/** Returns the mirror of the project with this git common directory; undefined if there is none. */
 export function findMirror(locksDir: string, commonDir: string): string | undefined {
   const usual = usualPlace(locksDir, commonDir);
   const state = readState(usual);
@@ -77,7 +79,7 @@ export function findMirror(locksDir: string, commonDir: string): string | undefi
 const usualPlace = (locksDir: string, commonDir: string): string =>
   path.join(mirrorsDirOf(locksDir), `${nameOf(commonDir)}.git`);
 
-/** The mirror of a project whose folder was moved to this one. */
+/** Returns the mirror whose project was moved to this folder. */
 function moved(locksDir: string, commonDir: string): string | undefined {
   const identity = ifThere(() => identityOf(commonDir));
   if (identity?.birth === undefined) return undefined;
@@ -95,13 +97,14 @@ export interface EnsureMirror {
   readonly repository: Repository;
   readonly signal?: AbortSignal;
   /**
-   * `missing`: an object is expected that the mirror has not, although no ref of the project has changed: a result that an
-   * earlier version stored in the project. `damaged`: every object that the project has too is linked anew.
+   * Why the mirror is updated although no ref of the project has changed. `missing`: the mirror lacks an object that
+   * the caller expects, such as a result that an earlier version stored in the project. `damaged`: all objects are
+   * linked again, including those that the mirror already has.
    */
   readonly because?: 'missing' | 'damaged';
 }
 
-/** Makes the mirror, or brings it up to the commit of the checkout. Returns its path. */
+/** Creates the mirror, or updates it to the commit that is checked out. Returns its path. */
 export async function ensureMirror(options: EnsureMirror): Promise<string> {
   const { locksDir, repository, signal } = options;
   const { commonDir } = repository;
@@ -122,7 +125,7 @@ async function bringUp(mirror: string, { repository, signal, because }: EnsureMi
   copyInfo(commonDir, mirror);
   if (isCurrent && because === undefined) return;
   writeWhole(path.join(mirror, 'config'), configText(settings));
-  // The objects first: a ref names no object that is not there.
+  // Objects are linked before refs are written, so that no ref names a missing object.
   await linkObjects({
     from: path.join(commonDir, 'objects'),
     to: path.join(mirror, 'objects'),
@@ -153,7 +156,7 @@ function makeEmpty(mirror: string): void {
   writeWhole(path.join(mirror, 'HEAD'), 'ref: refs/heads/main\n');
 }
 
-/** What the project ignores, and its attributes, beside those in the tree. */
+/** Copies the ignore rules and attributes that the project keeps in its git folder and not in the tree. */
 function copyInfo(commonDir: string, mirror: string): void {
   for (const name of ['info/attributes', 'info/exclude']) {
     copyOrRemove(path.join(commonDir, name), path.join(mirror, name));
@@ -169,14 +172,14 @@ function hashOf({ refs, symbolic }: ProjectRefs, head: string): string {
 export interface WhereFrom {
   readonly locksDir: string;
   readonly projectPath?: string | undefined;
-  /** Of the worktree's record. */
+  /** The git common directory that the worktree's record names. */
   readonly known?: string | undefined;
   readonly worktreePath: string;
 }
 
 /**
- * The repository that has the worktree's entry: the mirror of the project, or the project itself, where an earlier version
- * made the worktree. undefined: neither the project nor the record nor the worktree names one.
+ * Returns the repository that has the worktree's entry: the mirror, or the project itself if an earlier version created
+ * the worktree. undefined: neither the project nor the record nor the worktree names such a repository.
  */
 export function ownerOfWorktree({ locksDir, projectPath, known, worktreePath }: WhereFrom): string | undefined {
   const project = projectPath === undefined ? undefined : commonDirOf(projectPath);
@@ -189,7 +192,7 @@ export function ownerOfWorktree({ locksDir, projectPath, known, worktreePath }: 
   return known ?? borrowedFrom(locksDir, worktreePath) ?? entryOwner(worktreePath);
 }
 
-/** Of a worktree that borrows: the mirror of this home that its `.git` folder names. */
+/** Returns the mirror from which the worktree's repository borrows; undefined if it names no mirror of this home. */
 export function borrowedFrom(locksDir: string, worktreePath: string): string | undefined {
   const named = ifThere(() => readFileSync(alternatesOf(worktreePath), 'utf8'));
   const mirror = named === undefined ? undefined : path.dirname(named.split('\n', 1)[0] ?? '');

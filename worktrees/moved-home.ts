@@ -1,11 +1,11 @@
 /**
- * Worktrees of a home that was moved. Our records and git's entries name them by their former paths, under which no step
- * finds them. The folders are the same ones: a move within a file system changes neither their inodes nor their `.git`
- * files, which lead into the repository.
+ * Updates the worktrees of a home that was moved. Our records and git's entries name the worktrees by their former
+ * paths, so no step would find them. The folders themselves are the same: a move within a file system changes neither
+ * their inodes nor their `.git` files.
  *
- * Never: something that lies at a former path is touched; a folder is taken for the worktree because of its path (after a
- * move to another file system each folder is a copy, and a step says so); a record is deleted before the new one is
- * written. Run again after a crash it does what is left.
+ * Never: a file at a former path is changed; a folder counts as the worktree because of its path alone (after a move to
+ * another file system each folder is a copy, and a step reports that); a record is deleted before the new one is
+ * written. After a crash a second run completes the update.
  */
 import { lstatSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,17 +18,18 @@ import { withLock } from './repository-lock.ts';
 
 export interface HomeMove {
   readonly locksDir: string;
-  /** Real paths of the home. */
+  /** Real path of the home before the move. */
   readonly from: string;
   readonly to: string;
 }
 
-/** No step may be at work in the home. */
+/** Call it while no step works in the home. */
 export async function moveWorktrees({ locksDir, from, to }: HomeMove): Promise<void> {
   const records = (await listRecords(locksDir)).filter((record) => isWithin(from, record.worktreePath));
   for (const record of records) {
     const moved = path.join(to, path.relative(from, record.worktreePath));
-    // By the former path: a step that was killed has locked that, and its git is ended first.
+    // The lock is that of the former path, because a killed step may hold it. Taking it over ends the git processes of
+    // that step.
     const { commonDir } = record;
     const owner = isWithin(from, commonDir) ? path.join(to, path.relative(from, commonDir)) : commonDir;
     await withLock({ locksDir, subject: record.worktreePath }, () =>
@@ -40,7 +41,10 @@ export async function moveWorktrees({ locksDir, from, to }: HomeMove): Promise<v
 interface Move {
   readonly record: WorktreeRecord;
   readonly worktreePath: string;
-  /** Of the mirror, which moved with the home; of the project, where an earlier version made the worktree. */
+  /**
+   * The git common directory that has the entry: the mirror, which moved with the home, or the project if an earlier
+   * version created the worktree.
+   */
   readonly commonDir: string;
 }
 
@@ -56,7 +60,10 @@ async function moveOne(locksDir: string, { record, worktreePath, commonDir }: Mo
   await deleteRecord(locksDir, former);
 }
 
-/** Those of the worktree, and of worktrees that an agent made within it. Returns the worktree's own. */
+/**
+ * Updates git's entries of the worktree and of worktrees that an agent created within it. Returns the path of the
+ * worktree's own entry.
+ */
 function moveEntries(commonDir: string, former: string, worktreePath: string): string | undefined {
   let own: string | undefined;
   for (const { adminDir, worktreePath: named } of listEntries(commonDir)) {
@@ -70,7 +77,10 @@ function moveEntries(commonDir: string, former: string, worktreePath: string): s
   return own;
 }
 
-/** Git 2.48 can be set to write links as relative paths, which lead elsewhere from here. */
+/**
+ * Makes the path in the `.git` file absolute. Git 2.48 can be set to write relative paths, which are wrong after the
+ * move.
+ */
 function makeLinkAbsolute({
   worktreePath,
   former,
@@ -84,7 +94,7 @@ function makeLinkAbsolute({
 }
 
 function replaceFile(file: string, content: string): void {
-  const draft = `${file}.lock`; // as git names it: one that a crash leaves is removed with git's own
+  const draft = `${file}.lock`; // git's own name: a file that a crash leaves is removed with git's lock files
   writeFileSync(draft, content);
   renameSync(draft, file);
 }

@@ -1,9 +1,11 @@
 /**
- * Repositories that an agent created or cloned inside its worktree. Git would store such a folder only as a pointer to
- * a commit that no other repository has. While its `.git` is moved aside, git stores its files.
+ * Moves aside the `.git` of repositories that an agent created or cloned inside its worktree. Git would store such a
+ * folder only as a pointer to a commit that no other repository has. While its `.git` is moved aside, git stores its
+ * files.
  *
- * They are moved beside the worktree, so that a move is one rename and none of their files get into the change. The list
- * is written before a move: after a crash the next run puts back what it finds.
+ * The `.git` folders are moved to a folder beside the worktree, so that each move is one rename and none of their files
+ * become part of the change. A list of the moves is written before each move, so that after a crash the next run can
+ * move them back.
  */
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -14,7 +16,7 @@ import { asideOf } from './clear.ts';
 import { filePath } from './file-path.ts';
 import { orAbsent } from './repository.ts';
 
-/** `from_bytes`: base64, where the path is not UTF-8; `from` is for people then. */
+/** One move. `from_bytes`: the path in base64 if it is not UTF-8; then `from` is only for people. */
 const listSchema = z.array(z.object({ name: z.string(), from: z.string(), from_bytes: z.string().optional() }));
 type Moved = z.infer<typeof listSchema>;
 
@@ -28,7 +30,7 @@ async function readList(worktreePath: string): Promise<Moved> {
 const within = (worktreePath: string, relative: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`${worktreePath}/`), relative]);
 
-/** `folder`, relative to the worktree, has a `.git` of its own. */
+/** Moves the `.git` of a nested repository aside. `folder`: relative to the worktree. */
 export async function moveAside(worktreePath: string, folder: Buffer): Promise<void> {
   const from = Buffer.concat([folder, Buffer.from('/.git')]);
   if ((await orAbsent(lstat(within(worktreePath, from)))) === undefined) return;
@@ -42,7 +44,10 @@ export async function moveAside(worktreePath: string, folder: Buffer): Promise<v
   await rename(within(worktreePath, from), path.join(asideOf(worktreePath), name));
 }
 
-/** Moves all of them back, in any order, also those of an earlier run. If a folder no longer exists, its `.git` is dropped. */
+/**
+ * Moves all `.git` folders back, in any order, including those of an earlier run. If a repository's folder no longer
+ * exists, its `.git` is dropped.
+ */
 export async function putBack(worktreePath: string): Promise<void> {
   const moved = await readList(worktreePath);
   if (moved.length === 0) return;
@@ -51,7 +56,8 @@ export async function putBack(worktreePath: string): Promise<void> {
     try {
       await rename(path.join(asideOf(worktreePath), name), within(worktreePath, place));
     } catch (error) {
-      // Not moved before the crash, put back before it, its folder gone, or a new repository in its place.
+      // The `.git` was not moved before the crash, or was moved back before it; or its folder no longer exists, or has
+      // a new repository.
       if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST')) throw error;
     }
   }

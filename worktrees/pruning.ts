@@ -1,10 +1,10 @@
 /**
- * Waits for a `git gc` of the user that may remove objects of any age (`--prune=now`): it determines once which objects
- * are reachable and removes the others later, also one that a ref of ours names meanwhile. A plain gc removes none that
- * is younger than two weeks.
+ * Waits for a `git gc` of the user that may remove objects of any age (`--prune=now`). Such a gc first determines which
+ * objects are reachable and removes the others later, including an object that got a ref in between. A plain gc removes
+ * only objects older than two weeks.
  *
- * Not covered: a gc on another machine or in another container, and `git prune` or `git repack -a -d` by hand, which
- * leave no sign.
+ * Not covered: a gc on another machine or in another container, and `git prune` or `git repack -a -d` run by hand,
+ * because they write no file that shows that they run.
  */
 import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -20,11 +20,11 @@ const POLL_MS = 10;
 const PATIENCE_MS = 10 * 60_000;
 
 /**
- * Returns when no such gc that began before the call still runs. No git process if there is no gc. Throws
+ * Returns when no such gc that started before the call still runs. Starts no git process if no gc runs. Throws
  * `repository_locked` after 10 minutes.
  */
 export async function untilPruned(commonDir: string, at: GitOptions): Promise<void> {
-  // "<pid> <host name>", while a gc runs and after one that was killed.
+  // The file contains "<pid> <host name>". It exists while a gc runs, and after a gc that was killed.
   const text = (await orAbsent(readFile(path.join(commonDir, 'gc.pid'), 'utf8'))) ?? '';
   const [pid, host] = text.trim().split(' ');
   if (host !== hostname()) return;
@@ -42,7 +42,7 @@ export async function untilPruned(commonDir: string, at: GitOptions): Promise<vo
 
 async function takesYoung(pid: number, at: GitOptions): Promise<boolean> {
   const line = commandLine(pid);
-  // Another program has the pid of a gc that was killed.
+  // The gc was killed and another program has its pid now.
   if (!/(^|[\s/-])gc(\s|$)/.test(line)) return false;
   if (/\s--p|gc\.pruneexpire=/i.test(line)) return true;
   return (await tryGit(['config', '--get', 'gc.pruneExpire'], at)).exitCode === 0;
@@ -54,6 +54,6 @@ function commandLine(pid: number): string {
   try {
     return execFileSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' });
   } catch {
-    return ''; // it has ended
+    return ''; // the process has exited
   }
 }

@@ -1,7 +1,8 @@
 /**
- * The folder for the objects of a change: in the worktree's entry, where no gc of the user looks. Git reads the
- * repository's objects through it (git's "alternates"). New objects are put into the repository together, just before
- * the ref that names them, and again afterwards in case a gc has removed some of them.
+ * The quarantine folder, into which git writes the objects of a change. It is in the worktree's entry, where the user's
+ * gc does not look. Git reads the repository's objects through it (git's "alternates"). All new objects are added to
+ * the repository just before the ref that names them is written, and once more after that, because a gc may have
+ * removed some of them.
  */
 import { randomUUID } from 'node:crypto';
 import { copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -14,31 +15,31 @@ export interface Quarantine {
   readonly objects: string;
 }
 
-/** The environment of a git that writes into it. */
+/** The environment for a git process that writes into the quarantine. */
 export const quarantineEnv = ({ folder, objects }: Quarantine): Record<string, string> => ({
   GIT_OBJECT_DIRECTORY: folder,
-  // Quoted: a path may hold a colon.
+  // The path is quoted because it may contain a colon.
   GIT_ALTERNATE_OBJECT_DIRECTORIES: JSON.stringify(objects),
 });
 
-/** Creates it empty, whatever a killed run left in it. */
+/** Creates an empty quarantine and removes the content that a killed run left. */
 export function openQuarantine(quarantine: Quarantine): void {
   closeQuarantine(quarantine);
   mkdirSync(quarantine.folder);
 }
 
 /**
- * Synchronously, because each folder of objects would otherwise need several calls through the thread pool. A missing
- * folder is no error.
+ * Removes the quarantine. Synchronous, because with asynchronous calls each of its many folders would need several
+ * passes through the thread pool. A missing folder is no error.
  */
 export function closeQuarantine({ folder }: Quarantine): void {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Adds the objects that the repository lacks. Synchronously: some 20 µs for each object. */
+/** Adds the objects that the repository lacks. Synchronous: about 20 µs for each object. */
 export function publish({ folder, objects }: Quarantine): void {
   for (const part of readdirSync(folder)) {
-    // A pack counts once its index exists.
+    // The index is linked last, because git uses a pack once its index exists.
     const names = readdirSync(path.join(folder, part)).sort((a, b) => rank(a) - rank(b));
     for (const name of names.filter((one) => !one.startsWith('tmp_'))) {
       place(path.join(folder, part, name), path.join(objects, part, name));
@@ -48,7 +49,7 @@ export function publish({ folder, objects }: Quarantine): void {
 
 const rank = (name: string): number => (name.endsWith('.idx') ? 1 : 0);
 
-/** A gc removes empty folders; after this many failures in a row there is another cause. */
+/** A gc removes empty folders. After this many failures in a row there is another cause. */
 const ATTEMPTS = 100;
 
 function place(from: string, to: string): void {
@@ -68,7 +69,7 @@ function place(from: string, to: string): void {
   }
 }
 
-/** A copy, if there are no hard links, under a name that gc treats as git's own temporary file. */
+/** Copies an object if the file system has no hard links. The temporary name is one that gc treats as git's own. */
 function copy(from: string, to: string): void {
   const draft = path.join(path.dirname(to), `tmp_obj_${randomUUID()}`);
   copyFileSync(from, draft);

@@ -1,7 +1,7 @@
 /**
- * Facts about a worktree that git does not have: its task, its base commit and its progress. The file is beside the
- * locks, not in the worktree (it would be in the change) and not in the user's repository. It is written before the
- * worktree is created, so that an incomplete one is recognised as ours.
+ * Records of worktrees: facts that git does not store, such as the task, the base commit and the progress. A record is
+ * a file beside the locks. It is not in the worktree, because it would become part of the change, and not in the user's
+ * repository. It is written before the worktree is created, so that an incomplete worktree is recognised as ours.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -18,13 +18,13 @@ const recordSchema = z.object({
   commonDir: z.string(),
   base: z.string(),
   owner: z.string().optional(),
-  /** Of the folder, once it is complete. */
+  /** The identity of the worktree's folder, recorded once the worktree is complete. */
   identity: identitySchema.optional(),
-  /** The home was moved to another file system, and the folder with it, so the folder has another identity. */
+  /** The home was moved to another file system. So the folder is a copy with another identity. */
   isCopy: z.boolean().optional(),
   /**
-   * `making`: being created, created again, or removed: the content of the folder does not count.
-   * `ready`: an agent may have worked in it. `collected`: all of it is stored in the repository.
+   * `making`: the worktree is being created, created again or removed, so the content of the folder does not count.
+   * `ready`: an agent may have worked in it. `collected`: all its files are stored in the repository.
    */
   state: z.enum(['making', 'ready', 'collected']),
 });
@@ -35,19 +35,25 @@ const SUFFIX = '.worktree.json';
 const fileOf = (locksDir: string, worktreePath: string): string =>
   path.join(locksDir, `${nameOf(worktreePath)}${SUFFIX}`);
 
-/** undefined: never created here, or removed, or unreadable after a power cut. */
+/**
+ * Returns the worktree's record; undefined if it was never created here, was removed, or is unreadable after a power
+ * cut.
+ */
 export function readRecord(locksDir: string, worktreePath: string): WorktreeRecord | undefined {
   const record = readFrom(fileOf(locksDir, worktreePath));
   return record?.worktreePath === worktreePath ? record : undefined;
 }
 
-/** The worktree that belongs to `owner`: a later task of the session may have one at the same path. */
+/**
+ * Returns the worktree that belongs to `owner`. A path is not sufficient, because a later task of the session may have
+ * a worktree at the same path.
+ */
 export async function findOwned(locksDir: string, owner: string): Promise<WorktreeRecord | undefined> {
   for await (const record of eachRecord(locksDir)) if (record.owner === owner) return record;
   return undefined;
 }
 
-/** All worktrees that were created here and not removed. */
+/** Lists all worktrees that this home created and has not removed. */
 export async function listRecords(locksDir: string): Promise<WorktreeRecord[]> {
   const records: WorktreeRecord[] = [];
   for await (const record of eachRecord(locksDir)) records.push(record);
@@ -73,7 +79,7 @@ function readFrom(file: string): WorktreeRecord | undefined {
   }
 }
 
-/** Synchronously, like the locks beside it. */
+/** Synchronous, like the locks beside it. */
 export function writeRecord(locksDir: string, record: WorktreeRecord): void {
   mkdirSync(locksDir, { recursive: true, mode: 0o700 });
   const file = fileOf(locksDir, record.worktreePath);

@@ -1,7 +1,7 @@
 /**
- * Writing the refs that hold results. A power cut within `git update-ref` leaves the ref's lock file permanently: only
- * one step of one task writes that ref, so a lock that is not new counts as such a remainder. A new lock may belong to
- * a killed worker's git, or to the user's `git pack-refs`, which holds each lock for a moment.
+ * Writes the refs that name results. A power cut within `git update-ref` leaves the ref's lock file permanently. Only
+ * one step of one task writes a ref, so a lock file that is not new is such a remainder and is removed. A new lock file
+ * may belong to a killed worker's git, or to the user's `git pack-refs`, which holds each lock for a moment.
  */
 import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -41,7 +41,7 @@ async function removeLeftLock({ commonDir, ref, at }: RefPlace): Promise<void> {
   for (;;) {
     const status = await orAbsent(stat(file));
     if (status === undefined) return;
-    // By the current clock it may be from the future.
+    // If the clock was set back, the file's time may be in the future. Then its age counts from the start of this call.
     if (Date.now() - Math.min(status.mtimeMs, started) > LOCK_IS_LEFT_MS) {
       await rm(file, { force: true });
       return;

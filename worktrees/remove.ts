@@ -1,8 +1,8 @@
 /**
  * Removes a worktree: its folder, git's entry for it, our record of it.
  *
- * What must never happen: a folder is removed that is neither ours nor empty; a half removed worktree
- * passes for a whole one (its record says `making` before the first file goes). No git process.
+ * What must never happen: a folder is removed that is neither ours nor empty; a partly removed worktree counts as
+ * complete (so its record says `making` before the first file is removed). It starts no git process.
  */
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,21 +15,21 @@ import { adminDirOf, canonical, commonDirOf, findEntry, isOurs, orAbsent, remove
 import { withLock } from './repository-lock.ts';
 
 export interface RemoveRequest {
-  /** Absent if the project is not known any more: then the worktree's record names the repository, else its `.git`. */
+  /** Absent if the project's row was deleted: then the worktree's record names the repository, otherwise its `.git`. */
   readonly projectPath?: string;
   readonly worktreePath: string;
-  /** Only if it is still this task's: another may have one at the same path by now. */
+  /** The worktree is removed only if it still belongs to this task: another task may have one at the same path. */
   readonly owner?: string;
   readonly signal?: AbortSignal;
 }
 
 export interface RemoveContext {
   readonly locksDir: string;
-  /** Empty folders between it and a removed worktree go, too; itself stays. */
+  /** Empty folders between this folder and a removed worktree are removed, too. This folder stays. */
   readonly root?: string;
 }
 
-/** False: nothing was there. */
+/** Removes the worktree. `removed` is false if it did not exist. */
 export async function removeWorktree(context: RemoveContext, request: RemoveRequest): Promise<{ removed: boolean }> {
   const { locksDir } = context;
   const worktreePath = canonical(request.worktreePath);
@@ -47,7 +47,7 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
     const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
     if (found === 'nothing') return { removed: false };
     if (found !== 'ours') throw refused(worktreePath, found);
-    // A link or a file in its place is removed, never what it leads to.
+    // If a link or a file is at the worktree's path, that is removed, never the link's target.
     if (record !== undefined && (await orAbsent(lstat(worktreePath)))?.isDirectory() === true) refuseReplaced(record);
     if (record !== undefined) writeRecord(locksDir, { ...record, state: 'making' });
     await clearWorktree({ locksDir, worktreePath, commonDir: commonDir ?? worktreePath, ...signal });
@@ -57,7 +57,9 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
   });
 }
 
-/** What is at the path, without a record of ours; a reason if Longhaul must not remove it. */
+/**
+ * Describes the folder at a path without a record: `ours`, `nothing`, or the reason why Longhaul must not remove it.
+ */
 async function look(worktreePath: string, commonDir: string | undefined): Promise<string> {
   const entry = commonDir === undefined ? undefined : findEntry(commonDir, worktreePath);
   if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git lists it as a worktree that Longhaul did not create';
@@ -66,7 +68,7 @@ async function look(worktreePath: string, commonDir: string | undefined): Promis
   if (!status.isDirectory()) return 'it is not a folder';
   if ((await readdir(worktreePath)).length === 0) return 'ours';
   if (commonDir === undefined) return 'no project, no record of this home and no .git file names its owner';
-  // Git's entry is gone, but the folder still says whose worktree it was.
+  // Git's entry no longer exists, but the folder's `.git` still names the repository.
   const adminDir = adminDirOf(worktreePath);
   const wasOurs = adminDir !== undefined && path.dirname(adminDir) === path.join(commonDir, 'worktrees');
   return wasOurs && (await orAbsent(lstat(adminDir))) === undefined ? 'ours' : 'it is not a worktree of this project';

@@ -1,14 +1,14 @@
 /**
- * One at a time: a queue within this process, and a lock file between processes. Git's own locks make
- * concurrent commands on one repository fail; this makes them wait.
+ * Locks that serialize work on one repository or worktree: a queue within this process, and a lock file between
+ * processes. Git's own locks make concurrent commands on a repository fail; this lock makes them wait.
  *
- * What must never happen: two holders at once, also while several processes find the same dead holder;
- * a lock that remains permanently after its holder died; a file of ours in the user's repository. A lock file appears
- * with its content in one step (link), and is removed by its holder, or by the one process that holds the takeover lock
- * for exactly that holder. Not covered: a home on a file system that has no hard links.
+ * What must never happen: two holders at once, also while several processes find the same dead holder; a lock that
+ * remains permanently after its holder died; a file of ours in the user's repository. A lock file appears with its
+ * content in one step (link). Only its holder removes it, or the one process that holds the takeover lock for exactly
+ * that holder. Not covered: a home on a file system without hard links.
  *
- * Its few small files are written synchronously: some 20 µs each. The thread pool takes ten times as long, and each
- * step takes two locks.
+ * The lock files are written synchronously, about 20 µs each. The thread pool takes ten times as long, and each step
+ * takes two locks.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { linkSync, mkdirSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -28,14 +28,16 @@ export interface LockOptions {
   /** A readable name of the locked thing; the file's name is its hash. */
   readonly subject: string;
   readonly signal?: AbortSignal;
-  /** How long to wait for the lock; `repository_locked` then. Default 10 minutes. */
+  /** How long to wait for the lock before `repository_locked` is thrown. Default 10 minutes. */
   readonly deadlineMs?: number;
 }
 
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
 const POLL_MS = { first: 3, longest: 50 } as const;
 const RELEASE_MS = 10_000;
-/** A holder in another container cannot be checked; no step of ours takes this long. */
+/**
+ * A holder in another container cannot be checked. After this time it counts as dead, because no step takes this long.
+ */
 const UNKNOWN_HOLDER_MS = 20 * 60_000;
 
 const holderSchema = processIdentity.extend({
@@ -46,12 +48,12 @@ const holderSchema = processIdentity.extend({
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/** The end of the queue of each lock file: settles when the last waiting caller is done. */
+/** The end of the queue of each lock file. It settles when the last waiting caller has finished. */
 const queues = new Map<string, Promise<void>>();
 
 export const nameOf = (subject: string): string => createHash('sha256').update(subject).digest('hex').slice(0, 32);
 
-/** Runs `work` while no other caller, in this or another process, runs under the same subject. */
+/** Runs `work` while no other caller, in this or another process, runs with the same subject. */
 export async function withLock<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
   const file = path.join(options.locksDir, `${nameOf(options.subject)}.lock`);
   const deadline = performance.now() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
@@ -107,7 +109,7 @@ async function acquire(file: string, deadline: number, options: LockOptions): Pr
   }
 }
 
-/** False if the lock is held. */
+/** Tries to create the lock file. Returns false if the lock is held. */
 function place(file: string, subject: string): boolean {
   const draft = `${file}.${randomUUID()}.new`;
   const holder: Holder = { token: randomUUID(), subject, ...ownIdentity() };
@@ -123,7 +125,10 @@ function place(file: string, subject: string): boolean {
   }
 }
 
-/** undefined: the lock is free. An unreadable file (the machine lost power while it was written) has a dead holder. */
+/**
+ * Returns the holder; undefined if the lock is free. An unreadable file (the machine lost power while it was written)
+ * counts as that of a dead holder.
+ */
 async function readHolder(file: string): Promise<Holder | undefined> {
   try {
     const text = await readFile(file, 'utf8');
@@ -145,8 +150,9 @@ async function isStale(file: string, holder: Holder): Promise<boolean> {
 }
 
 /**
- * Removes the lock of a dead holder. It holds a lock named after that holder's token: a slower process that has seen
- * the same dead holder then finds another holder in the file, and does not remove it.
+ * Removes the lock of a dead holder. Meanwhile it holds a second lock, named after the dead holder's token. A slower
+ * process that saw the same dead holder waits for that second lock, then finds another holder in the file and does not
+ * remove it.
  */
 async function takeOver(file: string, dead: Holder, deadline: number, options: LockOptions): Promise<void> {
   const takeover = `${file}.${dead.token}`;
@@ -163,7 +169,10 @@ async function takeOver(file: string, dead: Holder, deadline: number, options: L
   }
 }
 
-/** Lock files of dead holders. The next caller that needs one takes it over in the same way. */
+/**
+ * Lists lock files of dead holders. Without a call of `releaseStale` the next caller that needs such a lock takes it
+ * over.
+ */
 export async function staleLocks(locksDir: string): Promise<string[]> {
   const stale: string[] = [];
   for (const name of (await orNone(readdir(locksDir))).filter(
@@ -177,8 +186,8 @@ export async function staleLocks(locksDir: string): Promise<string[]> {
 }
 
 /**
- * Takes the lock over and releases it; ends git processes that its dead holder left. Does nothing if another process has
- * already done so.
+ * Takes over the lock of a dead holder, ends the git processes that the holder left, and releases the lock. Does
+ * nothing if another process has already done so.
  */
 export async function releaseStale(locksDir: string, file: string): Promise<void> {
   const holder = await readHolder(file);
@@ -196,7 +205,7 @@ async function orNone(reading: Promise<string[]>): Promise<string[]> {
   }
 }
 
-/** A draft exists for a moment; an older one remains from a process that was killed in that moment. */
+/** Removes temporary files of killed processes. Such a file exists for a moment only, so an old one is a remainder. */
 async function sweepDrafts(locksDir: string): Promise<void> {
   for (const name of (await readdir(locksDir)).filter((name) => name.endsWith('.new'))) {
     const draft = path.join(locksDir, name);

@@ -1,8 +1,8 @@
 /**
- * A project's repository: its folders, the commit of its checkout, and its list of worktrees, read from the files that
- * git keeps for them (gitrepository-layout, `worktrees/`).
+ * Reads a project's repository: its folders, the commit that is checked out, and its list of worktrees. It reads the
+ * files that git keeps for them (gitrepository-layout, `worktrees/`).
  *
- * These are a dozen small files for each step, read synchronously: some 20 µs each. The thread pool takes 200 to 800 on
+ * Each step reads about a dozen small files, synchronously, in about 20 µs each. The thread pool takes 200 to 800 µs on
  * two busy cores, which would be a sixth of the time until an agent starts.
  */
 import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
@@ -14,18 +14,18 @@ import { type GitOutcome, gitError, tryGit } from './git.ts';
 export interface Repository {
   /** Real path of the checkout's top folder. */
   readonly topLevel: string;
-  /** Real path of the folder that all worktrees of the repository share: usually `<topLevel>/.git`. */
+  /** Real path of the git common directory, which all worktrees of the repository share: usually `<topLevel>/.git`. */
   readonly commonDir: string;
-  /** The commit checked out, 40 hex digits (64 in a SHA-256 repository). */
+  /** The commit that is checked out: 40 hex digits (64 in a SHA-256 repository). */
   readonly head: string;
 }
 
 /** One of git's entries under `<commonDir>/worktrees`. */
 export interface WorktreeEntry {
   readonly adminDir: string;
-  /** The worktree's folder as git recorded it; undefined: `git worktree add` was killed before it wrote it. */
+  /** The worktree's folder as git recorded it; undefined if `git worktree add` was killed before it wrote it. */
   readonly worktreePath: string | undefined;
-  /** Why it is locked; undefined: it is not. */
+  /** The reason of git's worktree lock; undefined if the worktree is not locked. */
   readonly lockReason: string | undefined;
 }
 
@@ -76,12 +76,12 @@ export async function inspect(projectPath: string | undefined, options: InspectO
 }
 
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})\n$/;
-/** Settings that move the checkout, change how refs are kept, or bring in files that may. */
+/** Settings that place the checkout elsewhere, change how refs are stored, or include files that may do so. */
 const UNUSUAL = /^\s*(worktree|bare\s*($|=(?!\s*false\s*$))|\[\s*(extensions|include))/im;
 
 /**
- * Most projects are the folder with a plain `.git`, on a branch or detached, the ref in a file of its own
- * (gitrepository-layout): read without a git process, which would cost 5 ms of the 60 before an agent starts.
+ * Reads a usual repository without starting git, which would cost 5 ms of the 60 ms before an agent starts. Usual
+ * means: a plain `.git` folder, a branch or a detached HEAD, and the ref in a file of its own (gitrepository-layout).
  * For every other repository it returns undefined, and the caller asks git.
  */
 function inspectPlain(folder: string): Repository | undefined {
@@ -105,8 +105,8 @@ function notARepository(cwd: string, args: readonly string[], outcome: GitOutcom
 }
 
 /**
- * The shared folder of the repository that holds `folder`, found as git finds it but without a process;
- * undefined: there is none.
+ * Returns the git common directory of the repository that contains `folder`, found as git finds it but without starting
+ * git; undefined if there is none.
  */
 export function commonDirOf(folder: string): string | undefined {
   const start = ifThere(() => realpathSync(folder));
@@ -117,7 +117,10 @@ export function commonDirOf(folder: string): string | undefined {
   return undefined;
 }
 
-/** The shared folder that a worktree's own `.git` leads to; undefined: it has none, or the target does not exist. */
+/**
+ * Returns the git common directory to which a worktree's own `.git` leads; undefined if there is no `.git` or its
+ * target does not exist.
+ */
 export function ownCommonDirOf(worktreePath: string): string | undefined {
   const adminDir = adminDirOf(worktreePath);
   return adminDir && sharedBy(adminDir);
@@ -128,7 +131,10 @@ function sharedBy(adminDir: string): string | undefined {
   return ifThere(() => realpathSync(path.resolve(adminDir, shared?.trimEnd() ?? '.')));
 }
 
-/** Where `.git` in a worktree's top folder leads, whether or not that exists; undefined: it has none. */
+/**
+ * Returns the folder to which the `.git` in a worktree's top folder leads, whether or not that folder exists; undefined
+ * if there is no `.git`.
+ */
 export function adminDirOf(worktreePath: string): string | undefined {
   const dotGit = path.join(worktreePath, '.git');
   const status = ifThere(() => lstatSync(dotGit));
@@ -163,7 +169,7 @@ function projectFolder(projectPath: string | undefined): string {
   }
 }
 
-/** All of git's worktree entries of a repository, also incomplete ones of a killed git. */
+/** Lists all of git's worktree entries of a repository, including incomplete ones that a killed git left. */
 export function listEntries(commonDir: string): WorktreeEntry[] {
   const root = path.join(commonDir, 'worktrees');
   const names = ifThere(() => readdirSync(root));
@@ -173,7 +179,7 @@ export function listEntries(commonDir: string): WorktreeEntry[] {
 function readEntry(adminDir: string): WorktreeEntry {
   const gitdir = textOf(path.join(adminDir, 'gitdir'));
   const reason = textOf(path.join(adminDir, 'locked'));
-  // Git ends the line; a relative path (git 2.48 can be set to write them) starts from the entry.
+  // Git ends the line with a newline. A relative path, which git 2.48 can be set to write, is relative to the entry.
   const file = gitdir?.replace(/\n$/, '');
   const worktreePath = file ? path.dirname(path.resolve(adminDir, file)) : undefined;
   return { adminDir, worktreePath, lockReason: reason?.replace(/\n$/, '') };
@@ -181,21 +187,24 @@ function readEntry(adminDir: string): WorktreeEntry {
 
 export const isOurs = (entry: WorktreeEntry): boolean => entry.lockReason?.startsWith('Longhaul') === true;
 
-/** Git names an entry after the folder, with a number if that name is taken: so this entry is read first. */
+/**
+ * Finds the worktree's entry. Git names an entry after the folder, with a number if the name is taken, so the entry of
+ * that name is read first.
+ */
 export function findEntry(commonDir: string, worktreePath: string): WorktreeEntry | undefined {
   const likely = readEntry(path.join(commonDir, 'worktrees', path.basename(worktreePath)));
   if (likely.worktreePath === worktreePath) return likely;
   return listEntries(commonDir).find((entry) => entry.worktreePath === worktreePath);
 }
 
-/** With the links of its parents resolved, as git recorded it; parents may no longer exist. */
+/** Returns the path with the links in its parents resolved, as git recorded it. The parents may no longer exist. */
 export function canonical(worktreePath: string): string {
   const resolved = path.resolve(worktreePath);
   const parent = ifThere(() => realpathSync(path.dirname(resolved)));
   return parent === undefined ? resolved : path.join(parent, path.basename(resolved));
 }
 
-/** False if it is not empty. */
+/** Removes the folder if it is empty. Returns false if it is not. */
 export async function removeIfEmpty(folder: string): Promise<boolean> {
   try {
     await rmdir(folder);
@@ -207,7 +216,7 @@ export async function removeIfEmpty(folder: string): Promise<boolean> {
   }
 }
 
-/** undefined if the file does not exist; any other failure is thrown. */
+/** Resolves to undefined if the file does not exist. Any other failure is thrown. */
 export async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;
@@ -217,7 +226,7 @@ export async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** The same for a synchronous read. */
+/** The synchronous form of `orAbsent`: returns undefined if the file does not exist. */
 export function ifThere<T>(read: () => T): T | undefined {
   try {
     return read();

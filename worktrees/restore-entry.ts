@@ -1,4 +1,7 @@
-/** The entry of a worktree whose mirror was removed or damaged while an agent worked: made again, so that its work can be stored. */
+/**
+ * Creates the mirror's entry of a worktree again if the mirror was removed or damaged while an agent worked. Without
+ * the entry the agent's work could not be stored.
+ */
 import { lstatSync } from 'node:fs';
 import { addEntry } from './add-entry.ts';
 import { fillEntry } from './borrow.ts';
@@ -9,9 +12,9 @@ import { findEntry, ifThere, inspect } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
 /**
- * The record of the worktree, with its entry where that was missing and can be made. Without an index of the checkout: git
- * then reads every file. The caller holds the worktree's lock, and has seen that its folder is the one that was made.
- * undefined: the project has not the commit that the worktree began from.
+ * Returns the worktree's record. If its entry in the mirror is missing, the entry is created again, without the index
+ * of the checkout, so git then reads every file. The caller holds the worktree's lock and has checked that its folder
+ * is the one that was created. undefined: the project lacks the commit on which the worktree is based.
  */
 export async function withEntry(
   locksDir: string,

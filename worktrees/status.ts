@@ -3,13 +3,16 @@ import { filePath, splitFields } from './file-path.ts';
 import type { SubmoduleState } from './submodules.ts';
 
 export interface WorktreeStatus {
-  /** Nothing differs from HEAD: no edit, no new file; ignored files do not count. */
+  /** Nothing differs from HEAD: there is no edit and no new file. Ignored files do not count. */
   readonly clean: boolean;
   /** Folders of untracked repositories, relative to the worktree. */
   readonly nested: Buffer[];
-  /** Ignored files, and folders (with a slash at the end) that are ignored as a whole; names that are not UTF-8 are quoted. */
+  /**
+   * Paths of ignored files, and of folders (with a slash at the end) that are ignored as a whole. Names that are not
+   * UTF-8 are quoted.
+   */
   readonly ignored: string[];
-  /** Gitlinks that differ in any way. */
+  /** Gitlinks whose submodule differs from the index in any way. */
   readonly gitlinks: SubmoduleState[];
 }
 
@@ -26,7 +29,7 @@ export function parseStatus(output: Buffer): WorktreeStatus {
     }
     status.clean = false;
     if (kind === '?' && name.at(-1) === SLASH) status.nested.push(name.subarray(0, -1));
-    // 1 XY sub mH mI mW hH hI path: `sub` is S<c><m><u> for a gitlink.
+    // Format: 1 XY sub mH mI mW hH hI path. For a gitlink `sub` is S<c><m><u>.
     const fields = entry.toString('utf8').split(' ');
     const sub = fields[2];
     if (kind === '1' && sub?.startsWith('S') === true) {

@@ -1,13 +1,13 @@
 /**
- * Stores the files of a worktree as a commit on its base, whole, also beside a `git gc --prune=now` of the user's.
+ * Stores the files of a worktree completely as a commit on its base, even while the user's `git gc --prune=now` runs.
  *
- * What no ref names yet is free for such a gc to take, and it may take it after our ref names it (pruning.ts). So objects
- * are written aside (quarantine.ts), and the commit is looked at once its ref is there and no such gc is left. The look is
- * the diff, which reads every object that the commit has and its base has not; it is needed anyway. What misses something,
- * for example an object that the agent had written and git took for stored, is stored again, from the files.
+ * Such a gc may remove objects that no ref names, even after our ref names them (pruning.ts). So git writes the objects
+ * into a separate folder (quarantine.ts), and the commit is checked once its ref exists and no such gc runs. The check
+ * is the diff, which is needed anyway, because it reads every object that the commit has and its base lacks. If an
+ * object is missing, for example one that the agent wrote and git considered stored, the files are stored again.
  *
- * What must never happen: a ref is left at a commit that misses something, for which every later gc of the user's would
- * fail. A step that is killed before it has looked runs again, and stores and looks again.
+ * What must never happen: a ref remains that names a commit with missing objects, because every later gc of the user
+ * would fail. A step that is killed before the check runs again, and stores and checks again.
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
@@ -22,7 +22,7 @@ import { ifThere } from './repository.ts';
 import { deleteRef, type RefPlace, writeRef } from './refs.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
-/** Of the commits that hold the results of tasks. */
+/** The author of the commits that are results of tasks. */
 export const AUTHOR = { name: 'Longhaul', email: 'longhaul@localhost' } as const;
 const ATTEMPTS = 8;
 const ADD_ATTEMPTS = 3;
@@ -35,7 +35,7 @@ export interface StoredChange {
   readonly files: ChangedFile[];
   readonly additions: number;
   readonly deletions: number;
-  /** For reading: cut at 1 MB, binary files named only, what is not UTF-8 replaced. */
+  /** For reading: cut at 1 MB, binary files only named, invalid UTF-8 replaced. */
   readonly diff: string;
   /** For applying: complete, binary files included, bytes as they are. */
   readonly patch: Buffer;
@@ -48,11 +48,14 @@ export type Stored =
 
 export interface Base {
   readonly tree: string;
-  /** As git writes dates: seconds and zone. */
+  /** A date in git's form: seconds and zone. */
   readonly date: string;
 }
 
-/** `submodules`: paths where a pointer to a commit is right. Throws `git_failed` if something goes missing each time. */
+/**
+ * Stores the files as a commit. `submodules`: paths that may be pointers to commits. Throws `git_failed` if objects are
+ * missing after every attempt.
+ */
 export async function store(collection: Collection, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
   openQuarantine(collection.quarantine);
   for (let attempt = 1; ; attempt += 1) {
@@ -61,7 +64,7 @@ export async function store(collection: Collection, base: Base, submodules: Read
     } catch (error) {
       if (!isGitFailed(error) || attempt === ATTEMPTS) throw error;
     }
-    // The index may call stored what is gone, file by file and in whole folders.
+    // The index may list an object as stored, of a file or of a whole folder, although the object no longer exists.
     await copyIndex(collection, { readAll: true });
   }
 }
@@ -94,7 +97,10 @@ async function storeOnce(collection: Collection, base: Base, submodules: Readonl
   }
 }
 
-/** A file that git cannot store is for a person to look at; a lock or a full disk, which is thrown, is for the next attempt. */
+/**
+ * Adds all files to the index. Returns the error if git cannot store a file, because a person must fix that. Throws for
+ * a lock or a full disk, so that the step is retried.
+ */
 async function addAll(collection: Collection): Promise<LonghaulError | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     let added = await tryGit(['add', '--all', '--sparse'], aside(collection));
@@ -102,13 +108,13 @@ async function addAll(collection: Collection): Promise<LonghaulError | undefined
     if (added.exitCode === 0) return undefined;
     const error = gitError(['add'], collection.request.worktreePath, added);
     if (!isGitFailed(error)) throw error;
-    // It may be a gc that moved what git was reading.
+    // A gc may have moved the objects that git was reading, so the command is retried.
     if (attempt === ADD_ATTEMPTS) return error;
     await pause(ADD_PAUSE_MS, collection.at.signal);
   }
 }
 
-/** What the agent has removed since is passed over. */
+/** Adds the ignored files that the agent added by force. Files that it has removed since are skipped. */
 function addForced(collection: Collection): Promise<GitOutcome> {
   const { worktreePath } = collection.request;
   const there = collection.forced.filter((name) => {
@@ -120,11 +126,14 @@ function addForced(collection: Collection): Promise<GitOutcome> {
   return tryGit(args, { ...aside(collection), input });
 }
 
-/** Under its ref, and whole there; else it throws, and there is no ref. undefined: it is too large for a patch. */
+/**
+ * Writes the ref and checks that the commit is complete. Otherwise it removes the ref and throws. undefined: the patch
+ * is too large.
+ */
 async function keep(collection: Collection, commit: string): Promise<TreeDiff | undefined> {
   const { base } = collection.request;
   try {
-    // Stopped within it, the ref may be there although the call has failed.
+    // Inside the `try`: an aborted call may have written the ref although it fails.
     await name(collection, commit);
     await untilPruned(collection.commonDir, collection.at);
     publish(collection.quarantine);
@@ -144,23 +153,26 @@ async function name(collection: Collection, commit: string): Promise<void> {
       await writeRef(refOf(collection), commit);
       return;
     } catch (error) {
-      // A gc took the commit before it had a ref.
+      // A gc removed the commit before the ref named it, so it is published again.
       if (!isGitFailed(error) || attempt === REF_ATTEMPTS) throw error;
     }
   }
 }
 
-/** An earlier run stored a commit, and the change was undone since. */
+/** Removes the ref of an earlier run, because the edits that it stored were undone afterwards. */
 export const dropRef = (collection: Collection): Promise<void> => deleteRef(refOf(collection));
 
-/** For a run that does not come to storing: what is under the ref may be of an earlier one, killed before it had looked. */
+/**
+ * Removes the ref if its commit is incomplete. Call it when this run cannot store: an earlier run may have been killed
+ * before its check.
+ */
 export async function dropBrokenRef(collection: Collection): Promise<void> {
   const place = cleaningUp(collection);
   const whole = await tryGit(['rev-list', '--objects', '--quiet', place.ref, `^${collection.request.base}`], place.at);
   if (whole.exitCode === 128) await deleteRef(place);
 }
 
-/** New objects go into the quarantine. */
+/** Git options that make git write new objects into the quarantine. */
 const aside = ({ at, quarantine }: Collection): GitOptions => ({
   ...at,
   env: { ...at.env, ...quarantineEnv(quarantine) },
@@ -173,13 +185,16 @@ const refOf = ({ locksDir, commonDir, request, at }: Collection): RefPlace => ({
   at,
 });
 
-/** To clean up after an abort, too: without the signal. */
+/** The ref without the abort signal, because it must also be removed after an abort. */
 const cleaningUp = (collection: Collection): RefPlace => ({
   ...refOf(collection),
   at: { cwd: collection.at.cwd, ...(collection.at.env && { env: collection.at.env }) },
 });
 
-/** Repositories that the agent staged or committed as pointers: taken out of the index, so that their files go in. */
+/**
+ * Removes repositories that the agent staged or committed as pointers from the index, so that their files are added
+ * instead.
+ */
 async function unlinkNested(collection: Collection, pointers: readonly Buffer[]): Promise<void> {
   const input = Buffer.concat(pointers.flatMap((one) => [one, Buffer.of(0)]));
   await git(['update-index', '--force-remove', '-z', '--stdin'], { ...collection.at, input });
@@ -204,7 +219,10 @@ async function commitTree(collection: Collection, tree: string, base: Base): Pro
   return gitText(['commit-tree', tree, '-p', collection.request.base, '-F', '-'], { ...options, env, input });
 }
 
-/** With an index that calls a file unchanged, git reads the file instead of the stored blob: not what the commit holds, if it changes now. */
+/**
+ * Git options with an index that does not exist. If the index says that a file is unchanged, git reads the file instead
+ * of the stored blob, and the diff would differ from the commit if the file changes meanwhile.
+ */
 function withoutIndex(collection: Collection): GitOptions {
   return {
     ...collection.at,

@@ -1,9 +1,10 @@
 /**
- * Submodules of a worktree, filled from the project's own copies on this disk: nothing is fetched, no setting of the
- * project changes. A submodule that the project itself has not checked out stays empty.
+ * Fills the submodules of a worktree from the project's own copies on this disk. Nothing is fetched and no setting of
+ * the project changes. A submodule that the project itself has not checked out stays empty.
  *
- * Each is created with `git clone` from the project's own copy: `git submodule update` clones
- * from the URL, and its offline ways need `protocol.file.allow` for paths that a commit can choose.
+ * Each submodule is created with `git clone` from the project's own copy. `git submodule update` is not used, because
+ * it clones from the URL, and its offline modes need `protocol.file.allow`, which would apply to paths that a commit
+ * can choose.
  */
 import { existsSync, statSync } from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
@@ -13,7 +14,7 @@ import { type Repository, adminDirOf, ifThere, orAbsent } from './repository.ts'
 
 export interface Submodule {
   readonly name: string;
-  /** Below the superproject's top folder. */
+  /** The submodule's path, relative to the superproject's top folder. */
   readonly path: string;
 }
 
@@ -32,7 +33,7 @@ export async function populateSubmodules({ repository, worktreePath, signal }: P
 }
 
 interface Level {
-  /** The same superproject in the user's checkout: its git folder and its files. */
+  /** The git folder and the files of the same superproject in the user's checkout. */
   readonly source: { readonly gitDir: string; readonly checkout: string };
   readonly adminDir: string;
   readonly worktreePath: string;
@@ -50,7 +51,7 @@ async function populate(level: Level): Promise<string[]> {
   return warnings;
 }
 
-/** What went wrong, or the warnings of the submodules within. */
+/** Fills one submodule. Returns why it failed, or the warnings about the submodules within it. */
 async function populateOne(level: Level, submodule: Submodule): Promise<string | string[]> {
   const options = { ...(level.signal && { signal: level.signal }) };
   const target = path.join(level.worktreePath, submodule.path);
@@ -91,7 +92,10 @@ async function populateOne(level: Level, submodule: Submodule): Promise<string |
   return populate({ source: { gitDir: source, checkout }, adminDir: gitDir, worktreePath: target, ...options });
 }
 
-/** As `.gitmodules` in the worktree lists them, without those whose name or path leads out of the worktree. */
+/**
+ * Lists the submodules that the worktree's `.gitmodules` names, without those whose name or path leads out of the
+ * worktree.
+ */
 export async function listSubmodules(worktreePath: string, signal?: AbortSignal): Promise<Submodule[]> {
   const file = path.join(worktreePath, '.gitmodules');
   if (ifThere(() => statSync(file))?.isFile() !== true) return [];
@@ -114,7 +118,7 @@ function isInside(relative: string): boolean {
   return !relative.split('/').some((part) => part === '..' || part.toLowerCase() === '.git');
 }
 
-/** The commit that the superproject pins; undefined: `.gitmodules` lists a path that is no submodule. */
+/** Returns the commit that the superproject pins; undefined if `.gitmodules` lists a path that is no submodule. */
 async function pinnedCommit(worktreePath: string, at: string, signal?: AbortSignal): Promise<string | undefined> {
   const staged = await gitText(['--literal-pathspecs', 'ls-files', '--stage', '-z', '--', at], {
     cwd: worktreePath,
@@ -124,8 +128,8 @@ async function pinnedCommit(worktreePath: string, at: string, signal?: AbortSign
 }
 
 /**
- * The git folder of the project's own copy: the one that its checkout names, otherwise the folder in which git keeps a
- * submodule that was checked out once.
+ * Returns the git folder of the project's own copy: the one that its checkout names, otherwise the folder in which git
+ * keeps a submodule that was checked out once.
  */
 export async function copyOf(source: Level['source'], submodule: Submodule): Promise<string | undefined> {
   const inUse = adminDirOf(path.join(source.checkout, submodule.path));
@@ -137,9 +141,9 @@ export async function copyOf(source: Level['source'], submodule: Submodule): Pro
 
 export interface SubmoduleState {
   readonly path: string;
-  /** Its commit differs from the one in the superproject's index. */
+  /** Its commit differs from the commit in the superproject's index. */
   readonly moved: boolean;
-  /** It holds edits or new files of its own. */
+  /** It contains edits or new files. */
   readonly dirty: boolean;
 }
 
@@ -147,14 +151,14 @@ interface Stranded {
   readonly worktreePath: string;
   readonly source: Level['source'];
   readonly submodules: readonly Submodule[];
-  /** Of those that differ in any way, from `git status`. */
+  /** The submodules that differ in any way, from `git status`. */
   readonly states: readonly SubmoduleState[];
   readonly signal?: AbortSignal;
 }
 
 /**
- * A sentence about work of the agent in submodules that a commit of the superproject cannot contain; undefined: there is
- * none.
+ * Returns a sentence about the agent's work in submodules that a commit of the superproject cannot contain; undefined
+ * if there is none.
  */
 export async function strandedWork(options: Stranded): Promise<string | undefined> {
   for (const submodule of options.submodules) {
@@ -172,7 +176,7 @@ export async function strandedWork(options: Stranded): Promise<string | undefine
   return undefined;
 }
 
-/** Whether the submodule's commit is in the project's copy, or came from a remote. */
+/** Whether the submodule's commit is in the project's copy or in a remote-tracking ref. */
 async function isElsewhere(at: string, submodule: Submodule, options: Stranded): Promise<boolean> {
   const signal = options.signal && { signal: options.signal };
   const commit = await tryGit(['rev-parse', '--verify', 'HEAD^{commit}'], { cwd: at, ...signal });

@@ -1,7 +1,7 @@
 /**
- * The difference between two trees: a list of files, a patch to apply, a text to read. The list comes from
- * git's own list (git-diff-tree, "RAW OUTPUT" and --numstat), never from reading a patch. The plumbing
- * command and its options keep the user's diff settings out.
+ * The difference between two trees: a list of files, a patch to apply, and a text to read. The list comes from git's
+ * own list (git-diff-tree, "RAW OUTPUT" and --numstat), never from parsing a patch. The plumbing command and its
+ * options keep the user's diff settings from changing the output.
  */
 import { LonghaulError } from '../contract/errors.ts';
 import { decodeHead } from '../contract/cut-text.ts';
@@ -10,16 +10,16 @@ import { type FilePath, filePath } from './file-path.ts';
 import { type GitOptions, git, gitError, tryGit } from './git.ts';
 import { quoteHeaders } from './patch-headers.ts';
 
-/** The form of `pending_changes.files`. */
+/** A file in `pending_changes.files`. */
 export interface ChangedFile extends FilePath {
-  /** The former path of a renamed file. Rows of earlier versions have it as `oldPath`, too. */
+  /** The former path of a renamed file. Rows that earlier versions wrote also have it as `oldPath`. */
   readonly old_path?: string;
   readonly old_path_bytes?: string;
   /** Octal, as in git: 100644, 100755 (executable), 120000 (link), 160000 (submodule). Absent where there is no file. */
   readonly old_mode?: string;
   readonly new_mode?: string;
   readonly status: 'added' | 'modified' | 'deleted' | 'renamed' | 'type_changed';
-  /** Lines; 0 for a binary file. */
+  /** Number of added lines; 0 for a binary file. */
   readonly additions: number;
   readonly deletions: number;
   readonly binary: boolean;
@@ -36,20 +36,23 @@ export interface TreeDiff {
   readonly patch: Buffer;
 }
 
-/** A patch is one value in the database, sent as hex: twice this. */
+/** The largest patch. A patch is one value in the database and is sent as hex, which takes twice this size. */
 export const PATCH_LIMIT_BYTES = 100 * 1024 * 1024;
 const READING_LIMIT_BYTES = 1024 * 1024;
 const FORM = '--full-index --unified=3 --inter-hunk-context=0 --src-prefix=a/ --dst-prefix=b/ --submodule=short';
 const DIFF_TREE = `diff-tree -r --find-renames -l1000 --no-color --no-ext-diff --no-textconv --ignore-submodules=none ${FORM}`;
 
-/** The forms of git's diff; `plain` unless the paths need another one. */
+/** The options of git's diff that vary; `plain` is used unless the paths need another form. */
 interface Form {
   /** Everything that is not ASCII is quoted, because reading the output as text would damage names that are not UTF-8. */
   readonly quoted: boolean;
   readonly renames: boolean;
 }
 
-/** undefined: the patch is larger than PATCH_LIMIT_BYTES. One git process, two if the plain form is not sufficient. */
+/**
+ * undefined: the patch is larger than PATCH_LIMIT_BYTES. Starts one git process, or two if the plain form is not
+ * sufficient.
+ */
 export async function diffTrees(from: string, to: string, at: GitOptions): Promise<TreeDiff | undefined> {
   const plain = { quoted: false, renames: true };
   const found = await diffOnce(from, to, { ...at, form: plain });
@@ -77,8 +80,9 @@ const optionsOf = ({ form, ...at }: Asked): GitOptions =>
 const isQuoted = (file: ChangedFile): boolean => file.path_bytes !== undefined || file.old_path_bytes !== undefined;
 
 /**
- * A link was renamed and a folder replaced it. The rename in a patch does not say that it is a link, so `git apply`
- * takes the folder's files for files behind a link that still exists, and refuses the patch (seen with git 2.39).
+ * Whether a link was renamed and a folder replaced it. The rename in a patch does not say that the file is a link, so
+ * `git apply` takes the folder's files for files behind a link that still exists, and refuses the patch (seen with git
+ * 2.39).
  */
 function hidesLink(files: readonly ChangedFile[]): boolean {
   const links = files.filter((file) => file.status === 'renamed' && file.old_mode === LINK).map(oldPathOf);
@@ -97,10 +101,13 @@ export const oldPathOf = ({ old_path: path = '', old_path_bytes: bytes }: Change
   bytesOf({ path, ...(bytes !== undefined && { path_bytes: bytes }) });
 const asFolder = (path: Buffer): Buffer => Buffer.concat([path, Buffer.from('/')]);
 
-/** The patch for people: cut at 1 MB, binary files named only. One git process if there are binary files, else none. */
+/**
+ * Returns the patch for people: cut at 1 MB, with binary files only named. Starts one git process if there are binary
+ * files, otherwise none.
+ */
 export async function readableDiff({ from, to, form, files, patch }: TreeDiff, at: GitOptions): Promise<string> {
   if (!files.some((file) => file.binary)) return readable(patch, READING_LIMIT_BYTES);
-  // Without --binary git names them instead of spelling them out.
+  // Without --binary git only names binary files instead of printing their content.
   const asked = { ...at, form, maxStdoutBytes: READING_LIMIT_BYTES + 1 };
   return readable(await git([...argsOf(asked), '--patch', from, to], optionsOf(asked)), READING_LIMIT_BYTES);
 }
@@ -125,8 +132,8 @@ interface RawEntry {
 }
 
 /**
- * Output of `git diff-tree -r -z --raw --numstat --patch`: the raw list, the same files with counts, an empty field, the
- * patch.
+ * Parses the output of `git diff-tree -r -z --raw --numstat --patch`: the raw list, the same files with counts, an
+ * empty field, the patch.
  */
 function parseTreeDiff(output: Buffer): Found {
   let at = 0;
@@ -146,7 +153,7 @@ function parseTreeDiff(output: Buffer): Found {
   }
   const files = raw.map((entry): ChangedFile => {
     const [additions = '', deletions = '', name = ''] = field().toString('latin1').split('\t');
-    // A rename's counts end with an empty name; the two names follow as fields of their own.
+    // The counts of a renamed file end with an empty name, and both names follow as separate fields.
     if (name === '' && entry.letter === 'R') {
       field();
       field();
@@ -174,7 +181,9 @@ function changedFile(entry: RawEntry, additions: string, deletions: string): Cha
   };
 }
 
-/** For people: cut at `limitBytes`, at a line's end if there is one; bytes that are not UTF-8 become U+FFFD. */
+/**
+ * The patch as text, cut at `limitBytes`, at the end of a line if there is one. Bytes that are not UTF-8 become U+FFFD.
+ */
 function readable(patch: Buffer, limitBytes: number): string {
   if (patch.length <= limitBytes) return patch.toString('utf8').replaceAll('\0', '\uFFFD');
   const lineEnd = patch.lastIndexOf(0x0a, limitBytes - 1) + 1;

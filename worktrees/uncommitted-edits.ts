@@ -1,14 +1,20 @@
-/** Edits in a user's checkout that are not committed: an agent starts from a commit and does not see them. */
+/**
+ * The warning about edits in a user's checkout that are not committed: an agent starts from a commit and does not see
+ * them.
+ */
 import { git } from './git.ts';
 import { inspect } from './repository.ts';
 
 export interface EditsRequest {
-  /** A phrase for where the agent starts. Default: the last commit. */
+  /** A phrase for the commit from which the agent starts. Default: the last commit. */
   readonly startsFrom?: string;
   readonly signal?: AbortSignal;
 }
 
-/** A warning for the user who submitted the task; undefined: everything is committed. Reads the checkout only. */
+/**
+ * Returns a warning for the user who submitted the task; undefined if everything is committed. It changes nothing in
+ * the checkout.
+ */
 export async function uncommittedEdits(
   projectPath: string,
   { startsFrom = 'the last commit', signal }: EditsRequest = {},

@@ -1,28 +1,31 @@
 /**
- * Symbolic links that a folder replaces and that no program can follow: `git apply` looks for the folder's new files
- * before it removes the link. If that check fails with anything but "does not exist" (the link leads to itself: ELOOP; to
- * a name that is too long: ENAMETOOLONG), git refuses the whole patch (seen with git 2.39).
+ * Finds symbolic links that a change replaces with a folder and that no program can follow. `git apply` checks whether
+ * the folder's new files exist before it removes the link. If that check fails with anything but "does not exist" (the
+ * link leads to itself: ELOOP; to a name that is too long: ENAMETOOLONG), git refuses the whole patch (seen with git
+ * 2.39).
  *
- * This module reads only the tree. A link that leads out of it, or into a submodule, counts as one that can be followed:
- * then
- * `git apply` itself refuses if it must.
+ * This module reads only the tree. A link that leads out of it, or into a submodule, counts as one that can be
+ * followed; then `git apply` itself refuses the patch if it cannot follow the link.
  */
 import { filePath, splitFields } from './file-path.ts';
 import { type GitOptions, git } from './git.ts';
 import { bytesOf, type ChangedFile, LINK, oldPathOf } from './tree-diff.ts';
 
-/** Links that Linux follows on one path (MAXSYMLINKS). */
+/** The most links that Linux follows on one path (MAXSYMLINKS). */
 const FOLLOWED_LIMIT = 40;
-/** Of a name, on the file systems in use (NAME_MAX). */
+/** The longest name, in bytes, on the file systems in use (NAME_MAX). */
 const NAME_LIMIT_BYTES = 255;
 const FOLDER = '040000';
 
-/** The entry of the tree at a path. Paths and targets are in latin1: each byte is a character. */
+/** What the tree has at a path. Paths and targets are latin1 text, one character for each byte. */
 type Entry =
   { readonly kind: 'folder' } | { readonly kind: 'file' } | { readonly kind: 'link'; readonly target: string };
 type Tree = ReadonlyMap<string, Entry>;
 
-/** Of the links in the tree `base`, for people to read. Starts git (twice) only if a folder replaces a link. */
+/**
+ * Returns the paths of such links in the tree `base`, for people to read. Starts git (twice) only if a folder replaces
+ * a link.
+ */
 export async function unfollowableLinks(
   base: string,
   files: readonly ChangedFile[],
@@ -44,7 +47,7 @@ export async function unfollowableLinks(
 async function readTree(base: string, at: GitOptions): Promise<Tree> {
   const tree = new Map<string, Entry>();
   const links: { readonly path: string; readonly id: string }[] = [];
-  // <mode> <type> <id> TAB <path>
+  // Format: <mode> <type> <id> TAB <path>
   for (const entry of splitFields(await git(['ls-tree', '-r', '-t', '-z', base], at))) {
     const tab = entry.indexOf(0x09);
     const [mode, , id = ''] = entry.toString('latin1', 0, tab).split(' ');
@@ -60,7 +63,7 @@ async function readTree(base: string, at: GitOptions): Promise<Tree> {
   return tree;
 }
 
-/** `cat-file` prints in the order of the ids: <id> blob <size> LF <content> LF. */
+/** Reads the blobs. `cat-file` prints them in the order of the ids: <id> blob <size> LF <content> LF. */
 async function readBlobs(ids: readonly string[], at: GitOptions): Promise<string[]> {
   const output = await git(['cat-file', '--batch'], { ...at, input: `${ids.join('\n')}\n` });
   let start = 0;
@@ -73,7 +76,7 @@ async function readBlobs(ids: readonly string[], at: GitOptions): Promise<string
 }
 
 /**
- * Whether lstat() on this path finds it, or finds that it does not exist. Resolved as the kernel does it
+ * Whether lstat() on this path succeeds or fails with "does not exist". The path is resolved as the kernel does
  * (path_resolution(7)).
  */
 function canLookAt(path: string, tree: Tree): boolean {
@@ -94,7 +97,7 @@ function canLookAt(path: string, tree: Tree): boolean {
       done.push(name);
       continue;
     }
-    if (rest.length === 0) return true; // lstat() does not follow the last one.
+    if (rest.length === 0) return true; // lstat() does not follow the last link of a path.
     followed += 1;
     if (followed > FOLLOWED_LIMIT) return false;
     if (entry.target.startsWith('/')) return true;

@@ -1,4 +1,4 @@
-/** A file that is there whole or not at all, also after a kill. */
+/** A file that exists completely or not at all, also after a kill. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { ifThere } from './repository.ts';
@@ -9,7 +9,10 @@ export function writeWhole(file: string, content: string | Buffer): void {
   renameSync(draft, file);
 }
 
-/** The same content at `to` as at `from`, or no file where there is none. Written only if it differs. */
+/**
+ * Makes the file at `to` equal to the file at `from`, or removes it if there is none at `from`. Writes only if the
+ * content differs.
+ */
 export function copyOrRemove(from: string, to: string): void {
   const [wanted, found] = [from, to].map((file) => ifThere(() => readFileSync(file)));
   if (wanted === undefined) rmSync(to, { force: true });

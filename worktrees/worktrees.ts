@@ -1,12 +1,12 @@
 /**
- * The steps' way into git: a worktree a task, its result as a commit under refs/longhaul of the project's mirror, nothing of
- * the user's repository touched. Every call may be run again after a crash at any point and ends as if it
- * had run once; calls on one worktree, and what git cannot do twice at once on one repository, wait for
- * each other, also between processes.
+ * The interface through which the steps use git: one worktree for each task, its result as a commit under refs/longhaul
+ * of the project's mirror. No file of the user's repository is changed. Every call can be repeated after a crash at any
+ * point, with the effect of one call. Calls on one worktree wait for each other, also between processes; so do calls on
+ * one repository that git cannot run at the same time.
  *
- * Failures are LonghaulErrors: `project_has_no_path`, `project_missing`, `not_a_repository`,
- * `empty_repository`, `worktree_in_use`, `repository_locked`, `disk_full`, `step_timeout`, `git_failed`.
- * An aborted call throws its signal's reason, once its git processes are gone.
+ * Failures are LonghaulErrors: `project_has_no_path`, `project_missing`, `not_a_repository`, `empty_repository`,
+ * `worktree_in_use`, `repository_locked`, `disk_full`, `step_timeout`, `git_failed`. An aborted call throws its
+ * signal's reason after its git processes have exited.
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
@@ -31,9 +31,9 @@ import { type Repository, canonical, commonDirOf, ifThere, inspect } from './rep
 import { type EditsRequest, uncommittedEdits } from './uncommitted-edits.ts';
 
 export interface WorktreesOptions {
-  /** Locks and records of worktrees, ours alone; made if missing. All processes of a host share it. */
+  /** The folder of the locks and worktree records. It is created if missing. All processes of a host share it. */
   readonly locksDir: string;
-  /** Where worktrees are made. Folders that empty below it are removed with the last worktree in them. */
+  /** The folder that contains the worktrees. A folder below it is removed together with the last worktree in it. */
   readonly root?: string;
 }
 
@@ -47,36 +47,39 @@ export interface RefRequest {
 export interface Worktrees {
   inspect(projectPath: string | undefined, signal?: AbortSignal): Promise<Repository>;
   create(request: CreateRequest): Promise<MadeWorktree>;
-  /** What the user's checkout holds beyond its commit, as a sentence. */
+  /** Returns a sentence about uncommitted edits in the user's checkout; undefined if there are none. */
   uncommittedEdits(projectPath: string, request?: EditsRequest): Promise<string | undefined>;
   reset(request: ResetRequest): Promise<{ warnings: string[] }>;
   collect(request: CollectRequest): Promise<Collected>;
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
-  /** The worktree that is this task's by now, for a task whose row is gone; undefined: it has none. */
+  /** Returns the worktree of this task, for a task whose row was deleted; undefined if it has none. */
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;
-  /** Throws `worktree_replaced` if what is at the path is not the folder that was made there, or is another home's. */
+  /**
+   * Throws `worktree_replaced` if the folder at the path is not the one that was created there, or belongs to another
+   * home.
+   */
   refuseReplaced(worktreePath: string): void;
   /**
-   * Which folder the worktree at this path is: another one once it was made anew; `none` if it is gone or not whole.
-   * undefined: our records do not say.
+   * The identity of the worktree's folder at this path. It changes when the worktree is created again. `none` if the
+   * folder is missing or incomplete; undefined if no record names the path.
    */
   folderAt(worktreePath: string): string | undefined;
   /**
-   * Whether this home may work at the path: it lies in the home's worktrees folder, or a record says that this home made it.
-   * False: the row names a worktree of another home, from which the database was copied.
+   * Whether this home may work at the path: the path is in the home's worktrees folder, or a record says that this home
+   * created the worktree. False if the row names a worktree of another home, from which the database was copied.
    */
   isOwn(worktreePath: string): boolean;
-  /** The task that owns the worktree at this path now; undefined: the records name no owner. */
+  /** The task that owns the worktree at this path now; undefined if the records name no owner. */
   ownerOf(worktreePath: string): string | undefined;
-  /** The commit that `ref` names; undefined: there is no such ref. */
+  /** The commit that `ref` names; undefined if there is no such ref. */
   resultCommit(request: RefRequest): Promise<string | undefined>;
-  /** Throws `git_failed` if git does not say. */
+  /** Throws `git_failed` if git cannot tell. */
   hasCommit(projectPath: string, commit: string): Promise<boolean>;
-  /** Absent is fine. */
+  /** A missing ref is no error. */
   deleteRef(request: RefRequest): Promise<void>;
 }
 
-/** Where a task's result is kept. */
+/** The ref of a task's result. */
 export const taskRef = (taskId: string): string => `refs/longhaul/tasks/${taskId}`;
 
 export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
@@ -123,10 +126,13 @@ function folderOf(record: WorktreeRecord | undefined): string | undefined {
   return identity && `${identity.ino}:${identity.birth ?? ''}`;
 }
 
-/** Of a home. */
+/** The folder of a home that contains its locks and worktree records. */
 export const locksOf = (home: string): string => path.join(home, 'locks');
 
-/** Where results may be: the mirror first, then the project, in which earlier versions kept them. */
+/**
+ * Lists the repositories that may have results: the mirror first, then the project, in which earlier versions stored
+ * them.
+ */
 export async function repositoriesWithResults(locksDir: string, projectPath: string): Promise<string[]> {
   if (isMirror(locksDir, projectPath)) return [projectPath];
   const commonDir = commonDirOf(projectPath) ?? (await inspect(projectPath)).commonDir;
@@ -135,12 +141,12 @@ export async function repositoriesWithResults(locksDir: string, projectPath: str
 }
 
 export interface FoundResult {
-  /** The mirror, or the project. */
+  /** The mirror or the project. */
   readonly repository: string;
   readonly commit: string;
 }
 
-/** The commit that `ref` names, and where; undefined: there is no such ref. */
+/** Returns the commit that `ref` names and the repository that has it; undefined if there is no such ref. */
 export async function findResult(
   locksDir: string,
   { projectPath, ref, signal }: RefRequest,
@@ -154,7 +160,7 @@ export async function findResult(
   return undefined;
 }
 
-/** The repository that has the commit; undefined: none has it. Throws `git_failed` if git does not say. */
+/** Returns the repository that has the commit; undefined if none has it. Throws `git_failed` if git cannot tell. */
 export async function repositoryWith(
   locksDir: string,
   projectPath: string,
@@ -162,7 +168,7 @@ export async function repositoryWith(
 ): Promise<string | undefined> {
   if (!/^[0-9a-f]{4,64}$/.test(commit)) return undefined;
   for (const cwd of await repositoriesWithResults(locksDir, projectPath)) {
-    // The exit code of `cat-file -e` does not tell what is missing from what could not be read.
+    // `cat-file -e` is not used, because its exit code is the same for a missing and for an unreadable object.
     const input = Buffer.from(`${commit}^{commit}\n`);
     const found = (await git(['cat-file', '--batch-check'], { cwd, input })).toString('utf8');
     if (!found.endsWith(' missing\n')) return cwd;
@@ -170,11 +176,14 @@ export async function repositoryWith(
   return undefined;
 }
 
-/** `root` may be a link to another disk: a worktree's path has the links in its parents resolved. */
+/**
+ * Whether the path is below `root`. `root` may be a link to another disk, so the links in its path are resolved, as
+ * they are in a worktree's path.
+ */
 const isWithin = (root: string, at: string): boolean =>
   at.startsWith(`${path.dirname(canonical(path.join(root, 'any')))}${path.sep}`);
 
-/** Refs outside refs/longhaul are the user's. */
+/** Throws for a ref outside refs/longhaul, because such refs are the user's. */
 function checkRef(ref: string): void {
   if (/^refs\/longhaul\/[\w-]+(\/[\w-]+)*$/.test(ref)) return;
   throw new LonghaulError('invalid_input', `Expected a ref like refs/longhaul/tasks/<id>, found ${ref}.`);
