@@ -1,4 +1,7 @@
-/** What agents offer, as their newest probe found it: columns of `longhaul agents`, and `agents show`, `refresh`, `enable`, `disable`. */
+/**
+ * What agents offer, as the newest probe of each found it: columns of `longhaul agents`, and the commands `agents
+ * show`, `refresh`, `enable` and `disable`.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import {
@@ -16,7 +19,7 @@ import { withLonghaul } from './longhaul.ts';
 import type { Cell } from './table.ts';
 import { harmless, type Paint, painter, type Style } from './terminal.ts';
 
-/** How long a command waits for agents that were not probed before. One that hangs is shown as it is then. */
+/** How long a command waits for the first probe of an agent. An agent that hangs is then shown as `loading`. */
 const COLD_MS = 8_000;
 const POLL_MS = 200;
 
@@ -24,12 +27,14 @@ interface JsonOption {
   readonly json?: boolean;
 }
 
-/** The agents that tasks may name, with what each offers. Waits for those of which nothing is known, with a bound. */
+/**
+ * Returns the agents that tasks may name, with what each offers. Waits up to COLD_MS for agents that were never probed.
+ */
 export async function agentOffers(deps: SnapshotDeps): Promise<Map<string, AgentEntry>> {
   const deadline = performance.now() + COLD_MS;
   for (let first = true; ; first = false) {
     const { entries, refreshed } = await listAgentEntries(deps, null);
-    // Without Temporal the list shows what is known.
+    // If Temporal is unavailable no probe starts, and the list shows the stored results.
     if (first) await refreshed().catch(() => {});
     const cold = entries.some((entry) => entry.enabled && entry.status === 'loading' && entry.fetched_at === null);
     if (!cold || performance.now() > deadline) return new Map(entries.map((entry) => [entry.name, entry]));
@@ -37,7 +42,7 @@ export async function agentOffers(deps: SnapshotDeps): Promise<Map<string, Agent
   }
 }
 
-/** One agent, in the folder of a project. Fails with `agent_not_found`. */
+/** Returns what one agent offers in the folder of a project. Fails with `agent_not_found`. */
 export async function offerOf(deps: SnapshotDeps, name: string, projectId: ProjectId | null): Promise<AgentEntry> {
   const deadline = performance.now() + COLD_MS;
   for (let first = true; ; first = false) {
@@ -64,7 +69,10 @@ function statusCell({ enabled, status, auth }: AgentEntry): Cell {
 
 export const OFFER_TITLES = ['STATUS', 'MODEL', 'MODE'] as const;
 
-/** The cells below OFFER_TITLES. The default, and how many others there are. */
+/**
+ * Returns the cells below OFFER_TITLES: the status, then for model and mode the default and the number of other
+ * choices.
+ */
 export function offerCells(entry: AgentEntry | undefined): Cell[] {
   if (!entry) return OFFER_TITLES.map(() => ({ text: '-', style: 'dim' }));
   return [statusCell(entry), { text: withOthers(entry.models) }, { text: withOthers(entry.modes) }];
@@ -118,7 +126,7 @@ const makeEnable =
 export const agentsEnableAction = makeEnable(true);
 export const agentsDisableAction = makeEnable(false);
 
-/** A probe is bounded at 30 s. The rest is for its start. */
+/** How long a command waits for a probe: the probe's own limit is 30 s, the rest is for its start. */
 const PROBED_MS = 40_000;
 
 async function probed(deps: SnapshotDeps, name: string): Promise<AgentEntry> {

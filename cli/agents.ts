@@ -1,4 +1,4 @@
-/** `longhaul agents`: which agents there are, and the list of those that tasks may name. */
+/** `longhaul agents`: finds installed agents, and shows and changes the list of those that tasks may name. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import {
@@ -68,7 +68,7 @@ async function pathsOf({ services }: CommandContext): Promise<SearchPaths> {
 async function show(context: CommandContext, { json }: JsonOption): Promise<void> {
   const { sql } = context.longhaul;
   const paths = await pathsOf(context);
-  // Without a worker its PATH is unknown.
+  // The search uses the worker's PATH, which is unknown without a worker.
   const found = paths.worker === undefined ? { listed: [], unlisted: [] } : await listFoundAgents(sql, paths.worker);
   const agents = await surveyAgents(sql, paths);
   const offers = await agentOffers(context.longhaul);

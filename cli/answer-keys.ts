@@ -1,4 +1,4 @@
-/** In a terminal that follows a task, a digit answers the oldest permission request that waits. */
+/** In a terminal that follows a task, a digit key answers the oldest open permission request. */
 import type { Longhaul } from '../client/connection.ts';
 import type { FollowedFrame } from '../client/follow-task.ts';
 import { answerPermission } from '../client/permissions.ts';
@@ -28,7 +28,7 @@ export class AnswerKeys {
     }
   }
 
-  /** The frame of the answer shows it. */
+  /** Answers with the option of that number. The timeline shows the answer when its frame arrives. */
   press(key: string): void {
     const [oldest] = this.#waiting;
     const option = oldest?.[1][Number(key) - 1];

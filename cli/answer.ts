@@ -24,7 +24,10 @@ export const answerAction = (text: string, answer: string, options: { message?: 
     }),
   );
 
-/** Fails with `permission_not_found`, which names the open requests of the task if the text is the id of a task. */
+/**
+ * Returns the id of a permission request. If the text is the id of a task, the error `permission_not_found` lists the
+ * task's open requests.
+ */
 async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string): Promise<PermissionId> {
   const id = await findId(longhaul.sql, 'permission', text);
   if (id !== undefined) return id;
@@ -36,7 +39,10 @@ async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string
   throw new LonghaulError('permission_not_found', `${text} is a task, not a permission request. ${waits}`);
 }
 
-/** An id of an option that is a number counts before the number of an option. */
+/**
+ * Returns the option that the user chose. If a number is both an option's id and another option's number, the id has
+ * precedence.
+ */
 function numbered({ options }: Permission, answer: string): string {
   if (options.some(({ option_id: id }) => id === answer) || !/^\d+$/.test(answer)) return answer;
   const option = options[Number(answer) - 1];

@@ -1,4 +1,4 @@
-/** The attempts at a task's turn, and why one was followed by another. */
+/** The attempts of a task's turn, and why each was followed by another one. */
 import type { Longhaul } from '../client/connection.ts';
 import { type AttemptView, listAttempts } from '../client/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -16,17 +16,20 @@ const REASONS: Partial<Record<ErrorCode, string>> = {
   service_unreachable: 'a service did not respond',
 };
 
-/** Why another attempt followed. Without a code, or with `worker_lost`, the attempt ended with its worker, stopped or lost. */
+/**
+ * Returns why another attempt followed. If the code is null or `worker_lost`, the worker was stopped or lost during the
+ * attempt.
+ */
 export function reasonText(code: ErrorCode | null): string {
   return code === null ? LOST : (REASONS[code] ?? code.replaceAll('_', ' '));
 }
 
-/** Printed by `longhaul show --json`. */
+/** An attempt, as `longhaul show --json` prints it. */
 type Attempt = Omit<AttemptView, 'outcome' | 'adopted'>;
 
 export interface Attempts {
   readonly list: readonly Attempt[];
-  /** `undefined`: there was one attempt only. */
+  /** Undefined if there was only one attempt. */
   readonly text: string | undefined;
 }
 

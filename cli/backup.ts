@@ -1,4 +1,4 @@
-/** `longhaul backup`: a home in one file. */
+/** `longhaul backup`: writes the content of a home to one file. */
 import { backUp } from '../maintenance/backup/backup.ts';
 import { runCommand } from './exit.ts';
 import { shellSettings } from './settings.ts';

@@ -1,4 +1,4 @@
-/** `longhaul cancel`: stop a task, wherever it is. */
+/** `longhaul cancel`: cancels a task in whatever phase it is. */
 import { cancel, type CancelOutcome } from '../client/cancel.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
@@ -20,7 +20,10 @@ export const cancelAction = (text: string, options: { reason?: string; json?: bo
     }),
   );
 
-/** Reads the row again: a task that was about to start may have ended since the cancel request was stored. */
+/**
+ * Returns what happened to the task. `task` is its row, read again: a task that was about to start may have ended since
+ * the cancel request was stored.
+ */
 function sentence(task: TaskDescription, outcome: CancelOutcome): string {
   const id = shortId(task.id);
   switch (outcome.kind) {

@@ -1,4 +1,7 @@
-/** `longhaul completion --words`: ids of tasks and sessions, and names of agents, for a shell that completes. */
+/**
+ * `longhaul completion --words`: prints ids of tasks or sessions, or names of agents, for the completion script of a
+ * shell.
+ */
 import type { Longhaul } from '../client/connection.ts';
 import { agentNames } from '../client/agents.ts';
 import { findSessions } from '../client/sessions.ts';
@@ -11,7 +14,7 @@ import { withLonghaul } from './longhaul.ts';
 
 const WORDS_SHOWN = 50;
 
-/** Prints nothing if it fails: a shell that completes must not show an error. */
+/** Prints nothing if the words cannot be read, because a completion script must not show an error. */
 export async function printWords(kind: Words): Promise<void> {
   await runCommand({}, async () => {
     const said = await withLonghaul(async ({ longhaul }) => wordsOf(longhaul, kind)).catch(() => []);

@@ -1,14 +1,14 @@
 /**
- * `longhaul completion`: a script for the user's shell, generated from the definitions of the commands. Commands, options
- * and their values are in the script; it requests ids of tasks and names of agents with `longhaul completion --words`, which
- * prints nothing where the services do not run.
+ * `longhaul completion`: generates a script for the user's shell from the definitions of the commands. The script
+ * contains the commands, options and their values. It requests ids of tasks and sessions and names of agents with
+ * `longhaul completion --words`, which prints nothing if the services do not run.
  */
 import type { Command, Option } from 'commander';
 import { type SHELLS, WORDS, type Words } from './definitions/completion.ts';
 
-/** One command, as completion needs it. */
+/** What the completion script has of one command. */
 interface Completed {
-  /** `run`, `agents add`; empty: none yet. */
+  /** The command's words, for instance `run` or `agents add`; empty for `longhaul` itself. */
   readonly path: readonly string[];
   readonly description: string;
   readonly options: readonly {
@@ -50,7 +50,7 @@ function valueOf(option: Option): Value {
   return option.long === '--project' ? 'folders' : 'any';
 }
 
-/** Commands that refuse some of the tasks. */
+/** Commands whose argument is not completed with every task, because they refuse the others. */
 const TASKS_OF: Readonly<Record<string, Words>> = { cancel: 'open-tasks', retry: 'ended-tasks', rm: 'ended-tasks' };
 
 function argumentOf(command: Command): Value {

@@ -1,4 +1,4 @@
-/** How a command finds the services: the settings, and the record of the home's supervisor. */
+/** How a command finds the services: by the settings and by the state file of the home's supervisor. */
 import type { Settings } from '../services/settings.ts';
 import { readFacts } from '../services/status.ts';
 import type { TemporalTarget } from '../services/temporal/connection.ts';
@@ -10,20 +10,20 @@ export interface Services {
   readonly databaseUrl: string;
   readonly temporalAddress: string;
   readonly namespace: string;
-  /** Address, TLS and key for a Temporal connection. */
+  /** Address, TLS settings and API key of the Temporal connection. */
   readonly temporal: TemporalTarget;
   readonly backendUrl: string | undefined;
   readonly temporalUiUrl: string | undefined;
 }
 
-/** The database alone, with its password. Fails like `findServices`. */
+/** Returns the URL of the database, with its password. Fails in the same cases as `findServices`. */
 export async function findDatabase(settings: Settings = shellSettings()): Promise<string> {
   const { databaseUrl } = await readFacts(settings);
   if (databaseUrl === undefined) throw unknownService('Postgres', settings);
   return databaseUrl;
 }
 
-/** Fails with `service_unreachable` if no part was ever started in this home. It does not check that the services run. */
+/** Fails with `service_unreachable` if no part was ever started in this home. Does not check that the services run. */
 export async function findServices(settings: Settings = shellSettings()): Promise<Services> {
   const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = await readFacts(settings);
   if (databaseUrl === undefined || temporalAddress === undefined) {

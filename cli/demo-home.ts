@@ -1,6 +1,6 @@
 /**
- * The temporary home of `longhaul demo`: services of its own on free ports, independent of a running Longhaul and of the
- * user's settings. Only the cache (the Temporal server) is shared.
+ * The temporary home of `longhaul demo`: services of its own on free ports, independent of a running Longhaul and of
+ * the user's settings. The demo shares only the cache (the Temporal server's program) with them.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ import { orAbort } from '../contract/promises.ts';
 
 const run = promisify(execFile);
 
-/** As `down` allows: the supervisor stops its parts one after the other. */
+/** The same limit as that of `down`, because the supervisor stops its parts one after the other. */
 const STOP_MS = 130_000;
 const KILL_MS = 5_000;
 
@@ -30,13 +30,13 @@ const SAMPLE: Readonly<Record<string, string>> = {
 
 export interface DemoHome {
   readonly path: string;
-  /** Checkout of the sample project. */
+  /** Path of the sample project's checkout. */
   readonly project: string;
   readonly settings: Settings;
   readonly say: (line: string) => void;
-  /** Starts everything; resolves when it is ready. */
+  /** Starts all parts and resolves when they are ready. */
   start(signal: AbortSignal): Promise<void>;
-  /** Stops everything and removes the home. */
+  /** Stops all parts and removes the home. */
   remove(): Promise<void>;
 }
 
@@ -61,7 +61,8 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
       await orAbort(ensureUp({ paths, startSupervisor, supervisorLog: supervisorLogOf(paths), report: say }), signal);
     },
     async remove() {
-      // By its identity first: a supervisor that was just started holds no lock yet, so `down` would not find it.
+      // The supervisor is first stopped by its process identity: one that has just started holds no lock yet, so `down`
+      // would not find it.
       const spawned = await supervisor?.catch(() => undefined);
       if (spawned) {
         await endProcess(spawned.identity, [
@@ -75,7 +76,10 @@ export async function makeDemoHome(say: (line: string) => void): Promise<DemoHom
   };
 }
 
-/** Our environment without variables that name the user's services. The demo agent keeps its sessions in the home, too. */
+/**
+ * Returns our environment without the variables that name the user's services. The demo agent, too, stores its sessions
+ * in the home.
+ */
 function demoEnvironment(home: string): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) => name === 'LONGHAUL_CACHE' || !/^(DATABASE_URL$|DEFAULT_MODEL$|TEMPORAL_|LONGHAUL_)/.test(name),
@@ -92,7 +96,7 @@ function demoEnvironment(home: string): NodeJS.ProcessEnv {
 async function makeProject(folder: string): Promise<void> {
   await mkdir(folder);
   for (const [name, text] of Object.entries(SAMPLE)) await writeFile(join(folder, name), text);
-  // Without the user's settings: git neither signs nor uses templates or hooks.
+  // The user's git settings do not apply: no signing, no templates and no hooks.
   const env = { PATH: process.env['PATH'], HOME: folder, GIT_CONFIG_NOSYSTEM: '1', LC_ALL: 'C' };
   const git = (...args: string[]) => run('git', args, { cwd: folder, env });
   await git('-c', 'init.defaultBranch=main', 'init', '--quiet');

@@ -1,4 +1,7 @@
-/** `longhaul demo`: one task from beginning to end. It changes nothing of the user's and removes everything it created. */
+/**
+ * `longhaul demo`: runs one task from beginning to end. It changes nothing that belongs to the user and removes
+ * everything that it created.
+ */
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { openLonghaul } from '../client/connection.ts';
@@ -16,7 +19,7 @@ import { showTimeline } from './follow.ts';
 import type { CommandContext } from './longhaul.ts';
 import { painter } from './terminal.ts';
 
-/** A few times the duration on a slow machine: a task that takes longer will not end. */
+/** Several times the duration on a slow machine. A task that takes longer is taken to hang. */
 const TASK_MS = 120_000;
 
 const INPUT = `\
@@ -110,7 +113,7 @@ function whereText(workflowId: string, url: string | null, keep: boolean): strin
   return `Temporal's ${place}.\nThe demo ends with its Web UI; \`longhaul demo --keep\` keeps it running.`;
 }
 
-/** Commands by the path of this program, which may not be on PATH. */
+/** Returns commands for a kept demo. They name the program by its path, because it may not be on PATH. */
 function keptText({ path, project }: DemoHome): string {
   const program = `LONGHAUL_HOME=${path} node ${process.argv[1] ?? 'longhaul'}`;
   return [
@@ -138,12 +141,15 @@ const indented = (text: string): string =>
 
 interface Interruption {
   readonly signal: AbortSignal;
-  /** As in shells: 128 and the signal's number. A closed output is no failure. */
+  /** Returns 128 plus the signal's number, as shells do. A closed output is no failure. */
   exitCode(): number;
   dispose(): void;
 }
 
-/** The first signal, or a closed output, ends the demo; later ones must not interrupt the removal. */
+/**
+ * The first signal, or a closed output, ends the demo. Later signals are ignored, because they must not interrupt the
+ * removal.
+ */
 function watchForInterruption(): Interruption {
   const interruption = new AbortController();
   let exitCode: number = EXIT.done;

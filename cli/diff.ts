@@ -1,6 +1,6 @@
 /**
- * `longhaul diff`: the change that a task left, or all tasks of its session together. On a terminal it is a text to read;
- * anywhere else it is the stored patch, byte for byte.
+ * `longhaul diff`: prints the change of a task, or the sum of the changes of a session. On a terminal it prints a text
+ * for reading, anywhere else the stored patch, byte for byte.
  */
 import type { Longhaul } from '../client/connection.ts';
 import { findId, missing } from '../client/short-ids.ts';
@@ -19,7 +19,7 @@ import { type PatchSource, printPatch, refuse } from './patch-output.ts';
 import { isKept } from './task-text.ts';
 import { harmless, type Paint, painter, type Style, visible } from './terminal.ts';
 
-/** So many of a session's newest tasks are checked for kept work. */
+/** The number of a session's newest tasks that are checked for kept work. */
 const SESSION_TASKS = 200;
 
 interface DiffOptions {
@@ -27,16 +27,16 @@ interface DiffOptions {
   readonly session?: boolean;
 }
 
-/** A change, as it is asked for. */
+/** The change of a task or a session that the command prints. */
 interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks' | 'task'> {
-  /** Of a session: the newest task in the sum. */
+  /** For a session, the newest task whose change is in the sum. */
   readonly newest?: TaskId | null;
   readonly base_commit: string | null;
-  /** The task whose result it is on top of. */
+  /** The task on whose result the change is based. */
   readonly before?: TaskId | undefined;
-  /** Of `--json`. */
+  /** What `--json` prints. */
   readonly facts: object;
-  /** Read only where it is printed: it may have 100 MB. */
+  /** Reads the patch. It is read only where it is printed, because it may have 100 MB. */
   patch(): Promise<Buffer | null>;
 }
 
@@ -73,7 +73,7 @@ async function taskOf({ sql }: Longhaul, text: string): Promise<TaskId> {
   }
 }
 
-/** The newest task of the session that the text names; or the task that it names. */
+/** Returns the newest task of the session that the text names, or the task that it names. */
 async function taskOfSession(longhaul: Longhaul, text: string): Promise<TaskId> {
   const { sql } = longhaul;
   const sessionId = await findId(sql, 'session', text);
@@ -113,7 +113,7 @@ async function ofSession(longhaul: Longhaul, home: string, taskId: TaskId): Prom
   return { ...facts, commits: `${facts.base_commit}..${facts.result_commit}`, facts, newest, patch: async () => patch };
 }
 
-/** Work that could not be stored as a change is in no sum. */
+/** Prints a note for each task whose work could not be stored as a change, because the sum lacks that work. */
 async function noteKeptWork(longhaul: Longhaul, sessionId: SessionId): Promise<void> {
   for (const task of (await listTasks(longhaul, { sessionId, limit: SESSION_TASKS })).filter(isKept)) {
     const note = `the work of task ${shortId(task.id)} is not in this sum: its worktree was kept at ${harmless(task.kept_worktree ?? '')}`;
@@ -136,7 +136,11 @@ async function sayNone(longhaul: Longhaul, taskId: TaskId): Promise<void> {
   process.stderr.write(`task ${shortId(taskId)} ${soFar}\n`);
 }
 
-/** How to take a change, the whole of it first. On top of another it does not apply to a checkout without that one. */
+/**
+ * Returns how to apply a change. If it is based on the change of task `before`, it does not apply to a checkout without
+ * that change. Then a second line applies all changes of the session. `whole` is the command that prints the whole
+ * change.
+ */
 export function takeLines(
   taskId: TaskId,
   before: TaskId | undefined,

@@ -1,4 +1,4 @@
-/** `longhaul doctor`: what works, what does not, and what to do about it. */
+/** `longhaul doctor`: reports what works, what does not, and what to do about it. */
 import type { Check } from '../maintenance/doctor/check.ts';
 import { examine } from '../maintenance/doctor/doctor.ts';
 import { EXIT, runCommand } from './exit.ts';

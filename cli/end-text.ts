@@ -1,4 +1,4 @@
-/** The end of a task as lines of text. */
+/** Describes the end of a task in lines of text. */
 import type { TaskDescription } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
@@ -8,7 +8,7 @@ import { harmless, type Paint, seconds, type Style } from './terminal.ts';
 
 const MARKS = { completed: ['✓', 'green'], failed: ['✗', 'red'], cancelled: ['■', 'yellow'] } as const;
 
-/** How the task ended, in one line. */
+/** Returns one line that says how the task ended. */
 export const endLine = (task: TaskDescription, paint: Paint): string => {
   const { text, style } = ending(task);
   return style ? paint(style, text) : text;
@@ -25,7 +25,7 @@ function ending(task: TaskDescription): LiveLine {
   return { text: head.join(' · '), style };
 }
 
-/** The reason is in the warning that precedes it in the timeline. */
+/** Returns where the worktree with the kept work is. The timeline's last warning has the reason. */
 function keptLines(task: TaskDescription): string[] {
   return [
     `  Its worktree was kept, with all edits of the agent: ${harmless(task.kept_worktree ?? '')}`,
@@ -36,7 +36,7 @@ function keptLines(task: TaskDescription): string[] {
 export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
   if (!isFinal(task.state)) return [ending(task)];
   const more: string[] = [];
-  // The summary of a completed task is the last paragraph of what was just shown.
+  // The summary of a completed task is omitted, because it is the last paragraph of the text above.
   if (task.state !== 'completed' && task.output_summary) {
     more.push(
       ...harmless(task.output_summary)

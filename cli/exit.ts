@@ -1,17 +1,17 @@
-/** How commands end: exit codes, and one way to print an error. */
+/** How commands exit: their exit codes, and the one function that prints an error. */
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 
-/** `readerGone`: the code that a shell reports when SIGPIPE ended a program, as in `yes | head`. */
+/** `readerGone` is the code that a shell reports for a program that SIGPIPE ended, as in `yes | head`. */
 export const EXIT = { done: 0, taskFailed: 1, usage: 2, cancelled: 3, unreachable: 4, readerGone: 141 } as const;
 
 let messageWithoutReader = '';
 
-/** Sets the text that is printed on stderr if the reader of stdout closes it from now on. */
+/** Sets the text that is printed on stderr if the reader of stdout closes the pipe from now on. */
 export function setMessageWithoutReader(text: string): void {
   messageWithoutReader = text;
 }
 
-/** `longhaul watch … | head -1`: the reader may close the output at any time. That is no error. */
+/** Ends the process without an error when the reader closes the output, as in `longhaul watch … | head -1`. */
 export function endWithoutReader(): void {
   const leave = (error: Error): void => {
     const gone = isErrno(error, 'EPIPE');
@@ -28,7 +28,7 @@ export function exitCodeOf(error: unknown): number {
   return error.facts.origin === 'caller' ? EXIT.usage : EXIT.taskFailed;
 }
 
-/** On stderr: for people a line (more if the message has more), for programs an RFC 9457 problem in one line. */
+/** Prints an error on stderr: as its message for people, as an RFC 9457 problem document in one line for programs. */
 export function printError(error: unknown, options: { readonly json?: boolean | undefined } = {}): void {
   const known = asKnown(error);
   const detail = messageOf(known);
@@ -42,7 +42,10 @@ export function printError(error: unknown, options: { readonly json?: boolean | 
   process.stderr.write(`${JSON.stringify(problem)}\n`);
 }
 
-/** A full disk or a missing permission is reported as such, not as an internal error. */
+/**
+ * Converts a full disk or a missing permission to an error with its own code, so that it is not reported as an internal
+ * error.
+ */
 function asKnown(error: unknown): unknown {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
     return new LonghaulError('disk_full', `The disk is full (${messageOf(error)}): free some space and try again.`);
@@ -57,8 +60,8 @@ function asKnown(error: unknown): unknown {
 }
 
 /**
- * Runs a command's work and sets the exit code. The process then exits by itself when nothing is open, so
- * that output to a pipe is complete.
+ * Runs a command's work and sets the exit code. It does not call process.exit: the process exits when nothing is open,
+ * so that output to a pipe is complete.
  */
 export async function runCommand(
   options: { readonly json?: boolean | undefined },

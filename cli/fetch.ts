@@ -1,4 +1,6 @@
-/** `longhaul fetch`: bring the commit of a task's result, and branches that its agent made, into the project as refs. */
+/**
+ * `longhaul fetch`: copies the commit of a task's result, and branches that its agent made, into the project as refs.
+ */
 import type { Longhaul } from '../client/connection.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe } from '../client/tasks.ts';

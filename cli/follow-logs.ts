@@ -1,25 +1,27 @@
 /**
- * Follows logs that are rotated while their writers have them open (services/supervisor/rotate-logs.ts): the beginning of
- * a log moves to
- * `<log>.1`, and the rest to the front of the file. `tail -F` treats that as a new file and prints the rest again.
+ * Follows logs that are rotated while their writers have them open (services/supervisor/rotate-logs.ts): the beginning
+ * of a log is moved to `<log>.1`, and the rest to the front of the file. `tail -F` treats that as a new file and prints
+ * the rest again.
  *
- * Never: a line printed twice or not at all, over one rotation between two checks. Two rotations need 32 MB within 200
- * ms.
+ * Must never happen, if there is at most one rotation between two checks: a line is printed twice or not at all. Two
+ * rotations need 32 MB within 200 ms.
  */
 import { open, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../contract/errors.ts';
 
 const CHECK_MS = 200;
-/** A log may be cut before `<log>.1` exists; if that does not exist after this many checks, a user has cut the log. */
+/**
+ * A log may be cut before `<log>.1` exists. If `<log>.1` does not exist after this many checks, a user has cut the log.
+ */
 const CUT_CHECKS = 10;
 const BLOCK_BYTES = 64 * 1024;
-/** More than two lines of different times have in common. */
+/** More bytes than two passages of a log with different times in their lines have in common. */
 const TAIL_BYTES = 512;
 
 /**
- * Follows until the signal is aborted. `print` gets the text of the file unchanged, and the file's name in a line if
- * there are several.
+ * Follows the files until the signal is aborted. `print` gets the text of a file unchanged. If there are several files,
+ * a line with the file's name precedes it.
  */
 export async function followLogs(
   files: readonly string[],
@@ -40,7 +42,7 @@ export async function followLogs(
   for (const log of logs) show(log.file, await log.last(lines));
   while (!signal.aborted) {
     for (const log of logs) show(log.file, await log.added());
-    // Rejects only because it was aborted.
+    // `sleep` rejects only when the signal is aborted, which ends the loop.
     await sleep(CHECK_MS, undefined, { signal }).catch(() => undefined);
   }
 }
@@ -53,11 +55,11 @@ interface FileFacts {
 class FollowedLog {
   readonly file: string;
   #ino: number;
-  /** The inode of `<log>.1`, which a rotation replaces. */
+  /** The inode of `<log>.1`. A rotation replaces that file. */
   #rotated: number | undefined;
-  /** Bytes of the file that were printed or skipped. */
+  /** The number of bytes of the file that were printed or skipped. */
   #position: number;
-  /** The bytes before the position. If the file has others there, its beginning was removed. */
+  /** The bytes before the position. If the file has other bytes there, its beginning was removed. */
   #tail: Buffer;
   #cutChecks = 0;
 
@@ -76,7 +78,7 @@ class FollowedLog {
     return new FollowedLog(file, known, rotated?.ino, tail);
   }
 
-  /** The last lines of the file when it was opened. */
+  /** Returns the last lines that the file had when it was opened. */
   async last(lines: number): Promise<string> {
     let text = Buffer.alloc(0);
     for (let from = this.#position; from > 0 && countLines(text) <= lines;) {
@@ -103,12 +105,15 @@ class FollowedLog {
     return '';
   }
 
-  /** The bytes after the position. `undefined`: the bytes before it are not the printed ones. */
+  /**
+   * Returns the bytes after the position, or undefined if the bytes before the position are not those that were
+   * printed.
+   */
   async #readOn(size: number): Promise<Buffer | undefined> {
     const { length } = this.#tail;
     const read = await readRange(this.file, this.#position - length, Math.max(size, this.#position));
     if (!read.subarray(0, length).equals(this.#tail)) return undefined;
-    // A rotation while it was read may have shifted what came after the tail.
+    // A rotation during the read may have moved the bytes after the tail.
     const later = await factsOf(this.file);
     return later && later.ino === this.#ino && later.size >= size ? read.subarray(length) : undefined;
   }
@@ -118,7 +123,10 @@ class FollowedLog {
     this.#tail = Buffer.from(Buffer.concat([this.#tail, text]).subarray(-TAIL_BYTES));
   }
 
-  /** Returns what moved to `<log>.1` and was not printed yet; then the position is that of the same line in the rest. */
+  /**
+   * Returns the text that was moved to `<log>.1` and not printed yet. Then sets the position to the same line in the
+   * rest of the log.
+   */
   async #followInto(rotated: FileFacts, ino: number): Promise<string> {
     const text = await readRange(`${this.file}.1`, this.#position, rotated.size);
     this.#rotated = rotated.ino;
@@ -143,7 +151,7 @@ async function factsOf(file: string): Promise<FileFacts | undefined> {
   }
 }
 
-/** Shorter if the file ends before; empty if it does not exist. */
+/** Returns fewer bytes if the file ends before `end`, and none if the file does not exist. */
 async function readRange(file: string, start: number, end: number): Promise<Buffer> {
   if (end <= start) return Buffer.alloc(0);
   try {

@@ -1,4 +1,4 @@
-/** `run` and `watch`: follow a task to its end, or until Ctrl-C detaches. */
+/** Follows a task to its end, or until Ctrl-C detaches the command, for `run` and `watch`. */
 import type { Longhaul } from '../client/connection.ts';
 import { framesOutsideMessages, followTask } from '../client/follow-task.ts';
 import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
@@ -21,15 +21,18 @@ const EXPLAIN_AFTER_MS = 5_000;
 
 export interface FollowOptions {
   readonly json?: boolean;
-  /** Set by `watch`: `run` has the input already. */
+  /** Whether the input is shown. `watch` sets it; with `run` the user has just typed the input. */
   readonly showsInput: boolean;
-  /** Show the whole output of tools. */
+  /** Whether the whole output of tools is shown. */
   readonly verbose?: boolean;
-  /** Aborted: the command detaches, as with Ctrl-C. Set by `run`, which handles the signals since before it submitted the task. */
+  /**
+   * When aborted, the command detaches, as with Ctrl-C. `run` sets it, because it handles the signals from before it
+   * submits the task.
+   */
   readonly signal?: AbortSignal;
 }
 
-/** Returns the exit code: of the task, or 0 when detached. */
+/** Returns the exit code: that of the task's end, or 0 if the command detached. */
 export async function followToEnd(context: CommandContext, taskId: TaskId, options: FollowOptions): Promise<number> {
   if (!options.json && !options.showsInput) setMessageWithoutReader(leftText(taskId));
   const detach = new AbortController();
@@ -45,7 +48,7 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
     options.signal?.removeEventListener('abort', onSignal);
   }
   const task = await describe(context.longhaul, taskId).catch((error: unknown) => {
-    // After Ctrl-C an unavailable database is no failure.
+    // After Ctrl-C an unavailable database is not reported as a failure.
     if (detach.signal.aborted) return undefined;
     throw error;
   });
@@ -65,7 +68,7 @@ async function printFrames({ longhaul }: CommandContext, taskId: TaskId, signal:
   }
 }
 
-/** Until the task has ended or `signal` is aborted. */
+/** Shows the timeline until the task has ended or `signal` is aborted. */
 export async function showTimeline(
   { longhaul, services }: CommandContext,
   taskId: TaskId,
@@ -99,7 +102,9 @@ export async function showTimeline(
   }
 }
 
-/** Intake takes milliseconds: a user who waits longer is shown the reason. */
+/**
+ * Intake starts a task within milliseconds. If the task has not started after EXPLAIN_AFTER_MS, the user is shown why.
+ */
 async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen): Promise<void> {
   const task = await describe(longhaul, taskId).catch(() => undefined);
   if (task?.state !== 'pending' || task.run_id !== null) return;
@@ -111,7 +116,7 @@ async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen
 
 function exitCodeOfTask(task: Pick<TaskDescription, 'state' | 'kept_worktree'>): number {
   if (task.state === 'cancelled') return EXIT.cancelled;
-  // Its work is in no change: that is no success.
+  // The task's work is in no change, so the exit code reports a failure.
   if (isKept(task)) return EXIT.taskFailed;
   return task.state === 'failed' ? EXIT.taskFailed : EXIT.done;
 }

@@ -1,4 +1,4 @@
-/** Whole lines of text, gathered from chunks. */
+/** Gathers chunks of text into whole lines. */
 import type { LiveLine } from './screen.ts';
 import type { Style } from './terminal.ts';
 
@@ -24,7 +24,7 @@ export class GatheredLines {
     return rest.text === '' ? [] : [rest];
   }
 
-  /** Gives the beginning of a long line away. */
+  /** Replaces the unfinished line by its last part, when the caller has emitted the beginning of a long line. */
   keep(text: string): void {
     this.#rest = text;
   }

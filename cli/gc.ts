@@ -1,4 +1,4 @@
-/** `longhaul gc`: removes leftovers of lost machine state. */
+/** `longhaul gc`: removes worktrees, refs and files that remain of tasks and processes whose records were lost. */
 import { checkHealth } from '../client/health.ts';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { asPlanned, type HandledLeftover, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
@@ -33,7 +33,7 @@ async function collect(options: GcCommand): Promise<number> {
   }
 }
 
-/** Undefined: the services are unavailable, so that only files are checked. */
+/** Returns undefined if the services are unavailable. Then only files are checked. */
 async function connectIfThere(settings: Settings): Promise<Longhaul | undefined> {
   const services = await findServices(settings).catch((error: unknown) => {
     if (error instanceof LonghaulError && error.code === 'service_unreachable') return undefined;

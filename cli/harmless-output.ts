@@ -1,11 +1,12 @@
 /**
- * Recorded terminal output that may be shown in a person's terminal: what moves the cursor and colours stays; what sets the
- * title, writes the clipboard, or makes the terminal answer (as if the person typed) is left out.
+ * Filters recorded terminal output for a person's terminal. Sequences that move the cursor or set colours stay.
+ * Sequences that set the title, write to the clipboard, or make the terminal respond (as if the person typed) are
+ * removed.
  */
 /* oxlint-disable no-control-regex -- finding them is the point */
 const STRINGS = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
 const QUERIES = /\u001b(?:\[[?>=!]?[\d;]*(?:[cnptxyq]|\$p)|Z)|\u0005/g;
-/** A sequence at the end whose rest is in the next piece. */
+/** An incomplete sequence at the end of a chunk. Its rest is in the next chunk. */
 const UNFINISHED = /\u001b(?:[\]PX^_][^\u0007\u001b]*\u001b?|\[[?>=!\d;$]*)?$/;
 const HELD_CHARS = 65_536;
 

@@ -1,7 +1,7 @@
-/** The end of each command's help: examples to type. */
+/** Adds examples to the end of a command's help. */
 import type { Command } from 'commander';
 
-/** Lines of `command  # what for`. */
+/** Adds a line `command # purpose` for each example. */
 export function withExamples(command: Command, ...examples: readonly (readonly [string, string?])[]): Command {
   const width = Math.max(...examples.map(([line]) => line.length));
   const lines = examples.map(([line, what]) => (what ? `  ${line.padEnd(width)}  # ${what}` : `  ${line}`));

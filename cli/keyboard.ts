@@ -1,6 +1,7 @@
 /**
- * While lines are redrawn, a key that the terminal echoes would appear among them, and Enter would move them. So echo is off,
- * and this module does what the terminal does with Ctrl-C, Ctrl-\\ and Ctrl-Z.
+ * Reads the keyboard while lines of a terminal are redrawn. A key that the terminal echoes would appear among the
+ * lines, and Enter would move them. So echo is off, and this module does what the terminal does with Ctrl-C, Ctrl-\\
+ * and Ctrl-Z.
  */
 import { readFileSync } from 'node:fs';
 
@@ -9,25 +10,25 @@ const SIGNALS: ReadonlyMap<number, NodeJS.Signals> = new Map([
   [0x1c, 'SIGQUIT'],
 ]);
 const CTRL_Z = 0x1a;
-/** For the signal to stop all threads; after that the timer waits until the process continues. */
+/** The time in which SIGTSTP stops all threads. A timer that is due later fires when the process continues. */
 const STOPPED_MS = 50;
 
 export interface KeyboardEvents {
-  /** The process is about to be stopped by Ctrl-Z. */
+  /** Called before Ctrl-Z stops the process. */
   readonly stopping: () => void;
   readonly continued: () => void;
-  /** A printable key, as one character. */
+  /** Called with each printable key, as one character. */
   readonly typed?: (key: string) => void;
 }
 
-/** Does nothing where stdin is no terminal, or another job has the terminal. */
+/** Does nothing if stdin is no terminal. While another job is in the foreground, reads nothing. */
 export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   const { stdin } = process;
   if (!stdin.isTTY) return { end: () => {} };
   const mute = (): void => {
-    // A job in the background that reads from the terminal, or sets its mode, is stopped by that.
+    // The kernel stops a background job that reads from the terminal or sets its mode.
     if (!isInForeground()) return void stdin.pause();
-    // libuv skips a mode that it has set before, although a shell has changed it since.
+    // The mode is set twice: libuv skips a mode that it has set before, although a shell may have changed it since.
     stdin.setRawMode(false);
     stdin.setRawMode(true);
     stdin.off('data', read).on('data', read).resume();
@@ -39,7 +40,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   const read = (keys: Buffer): void => {
     for (const key of keys) {
       const signal = SIGNALS.get(key);
-      // To the whole job, as the terminal does.
+      // The signal is sent to the whole job, as the terminal does.
       if (signal) process.kill(0, signal);
       if (key >= 0x20 && key < 0x7f) events.typed?.(String.fromCharCode(key));
       if (key !== CTRL_Z) continue;
@@ -49,7 +50,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
       setTimeout(restart, STOPPED_MS).unref();
     }
   };
-  // SIGHUP ends the command if the terminal is closed.
+  // Errors of stdin are ignored: if the terminal is closed, SIGHUP ends the command.
   const ignore = (): void => {};
   process.on('SIGCONT', restart);
   stdin.on('error', ignore);
@@ -65,7 +66,7 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
   };
 }
 
-/** Node has no function for it; /proc has the value. */
+/** Returns whether our process group has the terminal. Node has no function for it, so the value is read from /proc. */
 function isInForeground(): boolean {
   try {
     const fields = readFileSync('/proc/self/stat', 'utf8')

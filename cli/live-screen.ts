@@ -1,32 +1,33 @@
-/** The screen of a terminal: below the lines that stay are a few that are drawn again as things change. */
+/** The screen of a terminal: below the lines that stay there are a few live lines that are redrawn when they change. */
 import { GatheredLines } from './gathered-lines.ts';
 import { muteKeyboard } from './keyboard.ts';
 import { lineColumns, type LiveLine, type Output, type Screen } from './screen.ts';
 import { fit, wrapIndented, type Paint, type Style, wrap } from './terminal.ts';
 
-// Synchronized output keeps terminals that support it from showing an incomplete drawing; others ignore it.
+// Synchronized output: a terminal that supports it never shows an incomplete drawing. Other terminals ignore it.
 const BEGIN = '\u001b[?2026h\u001b[?25l';
 const FINISH = '\u001b[?2026l';
 const SHOW_CURSOR = '\u001b[?25h';
 /**
  * Writes a space and clears from the second column on. If a clear begins in the first row and column, tmux moves the
- * cleared lines into its history; in a window of one or two rows each drawing would remain there.
+ * cleared lines into its history. In a window of one or two rows, each drawing would remain there.
  */
 const CLEAR_BELOW = '\r \u001b[J\r';
 const NO_WRAP = '\u001b[?7l';
 const WRAP = '\u001b[?7h';
-/** Values of TERM_PROGRAM. */
+/** Values of TERM_PROGRAM for terminals that use xterm.js. */
 const XTERM_JS: readonly string[] = ['vscode', 'Hyper', 'Tabby'];
 const REDRAW_MS = 100;
 
 /**
- * The live lines are below the cursor, which always returns to the beginning of the first one. So one "clear below the
- * cursor" removes them, however the terminal has wrapped or cut them: a resized terminal moves its cursor with the
- * text, and a count of rows to move up would be wrong. Lines are cut, not wrapped, while they are drawn: a drawing that
- * was sent before the screen became narrower takes as many rows as before.
+ * The live lines are below the cursor, which always returns to the beginning of the first live line. So one "clear
+ * below the cursor" removes them, however the terminal has wrapped or cut them. A count of rows to move up would be
+ * wrong, because a resized terminal moves its cursor with the text. While lines are drawn the terminal cuts instead of
+ * wrapping: a drawing that was sent before the screen became narrower takes as many rows as before.
  *
- * xterm.js alone moves the cursor down by each row that it adds below it when a screen becomes narrower. There the lines
- * below the first take half the width, so that none is broken unless more than half of the columns go at once.
+ * xterm.js alone moves the cursor down by each row that it adds below the cursor when a screen becomes narrower. There
+ * the live lines after the first take half the width, so that none of them wraps unless the screen loses more than half
+ * of its columns at once.
  */
 class LiveScreen implements Screen {
   readonly #out: Output;
@@ -114,7 +115,7 @@ class LiveScreen implements Screen {
     this.#out.write(`${BEGIN}${CLEAR_BELOW}${kept}${NO_WRAP}${drawn}${WRAP}${back}${cursor}${FINISH}`);
   }
 
-  /** Emits the parts of an unfinished line that can no longer change; only its last piece can. */
+  /** Returns the parts of an unfinished line that can no longer change, and keeps its last part, which can. */
   #fullLines(columns: number): LiveLine[] {
     const { text, ...style } = this.#lines.rest;
     const pieces = wrap(text, columns);

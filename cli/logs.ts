@@ -1,4 +1,4 @@
-/** `longhaul logs`: the logs of this home's parts. `tail` reads them. */
+/** `longhaul logs`: shows the logs of this home's parts. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** Around the work of most commands: find the services, connect, and report it if they are unavailable. */
+/** Runs the work of most commands: finds the services, connects, and reports services that are unavailable. */
 import { join } from 'node:path';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
 import { checkDatabase, waitWhileBusy } from '../client/health.ts';
@@ -13,7 +13,7 @@ export interface CommandContext {
   readonly services: Services;
 }
 
-/** Fails with `service_unreachable`, naming `longhaul up -d`, if Postgres or Temporal is unavailable. */
+/** Fails with `service_unreachable`, which names `longhaul up -d`, if Postgres or Temporal is unavailable. */
 export async function withLonghaul<T>(work: (context: CommandContext) => Promise<T>): Promise<T> {
   const services = await findServices();
   const note = otherDatabaseNote(services.settings, services.databaseUrl);

@@ -1,7 +1,8 @@
 /**
- * A terminal that was closed while a command ran. Node restores the settings of each terminal when the process exits, and
- * aborts (SIGABRT) where that fails: on a terminal that hung up (src/node.cc, ResetStdio; seen with Node 20). Node skips a
- * descriptor that is another file by then.
+ * Handles a terminal that was closed while a command ran. When a process exits, Node restores the settings of each
+ * terminal and aborts (SIGABRT) if that fails, as it does for a closed terminal (src/node.cc, ResetStdio; seen with
+ * Node 20). Node skips a descriptor that has since been opened on another file, so the lost terminal is replaced by
+ * /dev/null.
  */
 import { closeSync, openSync } from 'node:fs';
 import { devNull } from 'node:os';
@@ -9,7 +10,7 @@ import { isatty } from 'node:tty';
 
 const STDIO = [0, 1, 2] as const;
 
-/** Call it as the command starts; call the result before the process exits. */
+/** Must be called when the command starts; the returned function must be called before the process exits. */
 export function watchTerminal(): () => void {
   const terminals = STDIO.filter((fd) => isatty(fd));
   return () => {

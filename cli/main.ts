@@ -1,4 +1,4 @@
-/** The command `longhaul`. Each command registers itself from a file of its own. */
+/** The entry point of the command `longhaul`. */
 import { CommanderError } from 'commander';
 import { endWithoutReader, EXIT } from './exit.ts';
 import { makeProgram, parseWords } from './program.ts';
@@ -8,6 +8,7 @@ try {
   await parseWords(await makeProgram());
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
-  // Help and version were asked for; all else is wrong usage, and has been said.
+  // Commander also throws for help and version, with exit code 0. Any other of its errors is wrong usage, and was
+  // already printed.
   process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
 }

@@ -1,4 +1,6 @@
-/** `longhaul native-agent`: the native agent on stdin and stdout, for other clients of the Agent Client Protocol. */
+/**
+ * `longhaul native-agent`: runs the native agent on stdin and stdout, for other clients of the Agent Client Protocol.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
@@ -6,7 +8,7 @@ import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-modul
 export const nativeAgentAction = ({ sessions }: { sessions?: string }): Promise<void> =>
   run(sessions === undefined ? [] : ['--sessions', sessions]);
 
-/** A process of its own: the commands of `longhaul` import no agent. */
+/** The agent runs as a process of its own, because the commands of `longhaul` import no agent. */
 async function run(args: readonly string[]): Promise<void> {
   const main = moduleOfOurs('agents/native/main');
   const child = spawn(process.execPath, [...loaderArguments(main), main, ...args], {

@@ -1,25 +1,25 @@
 /**
- * A change for `git apply`: the bytes of its patch, or a refusal. What git applies must be the whole change, so a patch of
- * which git would skip a part, or which it would refuse, is never printed.
+ * Prints the patch of a change for `git apply`, or refuses. What git applies must be the whole change. So a patch of
+ * which git would skip a part, or which git would reject, is never printed.
  */
 import { EXIT } from './exit.ts';
 import { harmless } from './terminal.ts';
 
 export interface PatchSource {
-  /** Null: the change was stored without one. */
+  /** Null if the change was stored without a patch. */
   readonly patch: Buffer | null;
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly files: readonly unknown[];
-  /** Symbolic links that the change replaces by folders, and that git cannot follow. */
+  /** Symbolic links that the change replaces by folders. Git cannot apply such a change. */
   readonly unfollowableLinks: readonly string[];
-  /** What `git cherry-pick` takes for the same change. */
+  /** The commits that `git cherry-pick` takes for the same change. */
   readonly commits: string | null;
-  /** The task whose result has all these commits, as `longhaul fetch` takes it. */
+  /** The id of the task whose result contains all these commits, for `longhaul fetch`. */
   readonly task: string;
 }
 
-/** Returns the exit code. */
+/** Prints the patch, or the reason of the refusal, and returns the exit code. */
 export async function printPatch(source: PatchSource): Promise<number> {
   const refusal = refusalOf(source);
   if (refusal !== undefined) return refuse(refusal);
@@ -57,7 +57,7 @@ function reasonAgainst({ patch, diff, diff_truncated, files, unfollowableLinks }
   return `The change moves ${names} to another commit, and git apply would skip that without a message.`;
 }
 
-/** Lines of content begin with a blank, + or -, so these lines are in headers only. */
+/** Matches only headers of a patch, because lines of content begin with a blank, + or -. */
 const GITLINK = /(?:^|\n)(?:index [0-9a-f]+\.\.[0-9a-f]+|(?:new file|deleted file|old|new) mode) 160000\n/;
 
 function movesSubmodule(patch: Buffer): boolean {

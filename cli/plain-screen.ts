@@ -1,4 +1,4 @@
-/** The screen of a pipe or a file: it has only lines that stay. */
+/** The screen of a pipe or a file, which has only lines that stay. */
 import { GatheredLines } from './gathered-lines.ts';
 import type { LiveLine, Output, Screen } from './screen.ts';
 

@@ -1,4 +1,4 @@
-/** A plan's entries as lines of text. */
+/** Formats a plan's entries as lines of text. */
 import type { PlanEntry } from '../contract/vocabulary.ts';
 import { firstLine } from './task-text.ts';
 import type { Style } from './terminal.ts';

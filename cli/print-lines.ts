@@ -1,7 +1,7 @@
 import { lineColumns, type LiveLine } from './screen.ts';
 import { wrapIndented, painter } from './terminal.ts';
 
-/** On a terminal no line is broken within a word. */
+/** Prints lines to stdout. On a terminal, long lines are broken between words. */
 export function printLines(lines: readonly LiveLine[]): void {
   const { stdout } = process;
   const paint = painter(stdout);

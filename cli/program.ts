@@ -1,6 +1,6 @@
 /**
- * All commands, and how wrong usage is reported. The module of a command is loaded only when its command line needs it:
- * all of them together take several times as long to load as Node takes to start.
+ * Builds the program with all commands and reports wrong usage. The module of a command is loaded only when its command
+ * line needs it, because to load all of them takes several times as long as Node takes to start.
  */
 import { Command } from 'commander';
 import { LonghaulError } from '../contract/errors.ts';
@@ -12,11 +12,11 @@ import { COMMANDS_WITH_TEXT, markTexts } from './task-words.ts';
 interface CommandEntry {
   readonly name: string;
   readonly description: string;
-  /** Adds the command, with its arguments, options and action, to the program. */
+  /** Loads a function that adds the command to the program, with arguments, options and action. */
   readonly load: () => Promise<(program: Command) => void>;
 }
 
-/** In the order of `longhaul --help`. */
+/** All commands, in the order of `longhaul --help`. */
 const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'up',
@@ -168,7 +168,10 @@ const COMMANDS: readonly CommandEntry[] = [
 
 export type ReportWrongUsage = (error: LonghaulError) => void;
 
-/** `words`: the arguments after `longhaul`. The program has every command, but options and actions of the called one only. */
+/**
+ * `words`: the arguments after `longhaul`. The program has every command, but arguments, options and action only of the
+ * one that is called.
+ */
 export async function makeProgram(
   words: readonly string[] = process.argv.slice(2),
   say: ReportWrongUsage = print(words),
@@ -178,7 +181,7 @@ export async function makeProgram(
   return assemble(({ name }) => name === called, words, say);
 }
 
-/** With the options and actions of every command, for what needs to know them all. */
+/** Returns the program with the options and actions of every command, for completion and for tests. */
 export function makeWholeProgram(): Promise<Command> {
   return assemble(() => true, [], print([]));
 }
@@ -192,7 +195,7 @@ async function assemble(
     .description('durable coding-agent tasks on Temporal')
     .version(packageVersion(), '-V, --version')
     .exitOverride()
-    // For `longhaul psql`: an option after a command's name is that command's.
+    // An option after a command's name belongs to that command, which `longhaul psql` needs.
     .enablePositionalOptions()
     .configureOutput({ outputError: (text) => say(wrongUsage(text, words, helpFor(program, words))) });
   withExamples(
@@ -211,12 +214,12 @@ async function assemble(
   return program;
 }
 
-/** `words`: what was typed after `longhaul`. */
+/** `words`: the arguments after `longhaul`. */
 export async function parseWords(program: Command, words: readonly string[] = process.argv.slice(2)): Promise<void> {
   await program.parseAsync(markTexts(program, words), { from: 'user' });
 }
 
-/** The help of the command that was typed, or of its subcommand: `longhaul agents add --help`. */
+/** Returns the help command for the command or subcommand that was typed, for instance `longhaul agents add --help`. */
 function helpFor(program: Command, words: readonly string[]): string {
   let command = program;
   const names = ['longhaul'];
@@ -229,7 +232,7 @@ function helpFor(program: Command, words: readonly string[]): string {
   return `${names.join(' ')} --help`;
 }
 
-/** Commander's message has the word that was found and a similar one; we add which help to read. */
+/** Commander's message names the unknown word and a similar one. The help to read is added. */
 function wrongUsage(text: string, words: readonly string[], help: string): LonghaulError {
   const message = inOurWords(
     text
@@ -249,7 +252,7 @@ const print =
   (error) =>
     printError(error, { json: words.includes('--json') });
 
-/** For an invalid value: the expected and the found value. */
+/** Rewrites commander's message about an invalid value to name the expected and the found value. */
 function inOurWords(message: string): string {
   const wrong =
     /^option '(?<what>[^']+)' argument '(?<found>.*)' is invalid\. (?<rest>.*)$/.exec(message) ??

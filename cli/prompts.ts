@@ -1,4 +1,4 @@
-/** `longhaul prompts`: the permission requests that wait for a person. */
+/** `longhaul prompts`: lists the permission requests that wait for a person. */
 import { listPermissions, type Permission } from '../client/permissions.ts';
 import { shortId } from '../contract/ids.ts';
 import { runCommand } from './exit.ts';
@@ -20,7 +20,7 @@ function promptsText(waiting: readonly Permission[]): string {
   return waiting.map((one) => promptLines(one).join('\n')).join('\n\n');
 }
 
-/** The request, its complete content, and the numbered answers. */
+/** Returns the request's title, its complete content, and the numbered options. */
 function promptLines(asked: Permission): string[] {
   const lines = harmless(asked.title).trimEnd().split('\n');
   return [

@@ -1,4 +1,4 @@
-/** `longhaul psql`: a shell on the database. The password reaches psql by its environment, never by an argument. */
+/** `longhaul psql`: opens psql on the database. psql gets the password in its environment, never as an argument. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { passwordOf, withoutPassword } from '../services/postgres/password.ts';
@@ -8,11 +8,11 @@ import { runCommand } from './exit.ts';
 
 export const psqlAction = (args: readonly string[]) => runCommand({}, () => psql(args));
 
-/** psql's own exit code. */
+/** Returns psql's exit code. */
 async function psql(args: readonly string[]): Promise<number> {
   const databaseUrl = await findDatabase();
   const password = passwordOf(databaseUrl);
-  // Ctrl-C in psql ends a statement, and must not end this process before psql.
+  // Ctrl-C in psql cancels a statement, and must not end this process before psql.
   const ignore = (): void => {};
   process.on('SIGINT', ignore);
   try {

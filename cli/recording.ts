@@ -1,6 +1,6 @@
 /**
- * `longhaul replay`: shows what an agent's terminal showed. On a terminal it plays; anywhere else it prints the asciicast, with
- * `--json` as one object.
+ * `longhaul replay`: shows the recording of an agent's terminal. On a terminal it plays the recording. Anywhere else it
+ * prints the asciicast, with `--json` as one object.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getRecording } from '../client/recordings.ts';
@@ -10,7 +10,7 @@ import { HarmlessOutput } from './harmless-output.ts';
 import { withLonghaul } from './longhaul.ts';
 import { ReplayScreen } from './replay-screen.ts';
 
-/** A person does not wait for an agent that waited for its model. */
+/** Longer pauses are shortened to this: the person need not wait as long as the agent waited for its model. */
 const MAX_PAUSE_S = 2;
 
 interface ReplayOptions {

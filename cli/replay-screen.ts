@@ -1,12 +1,13 @@
-/** Puts a person's terminal back as it was, whatever a recording that was played in it ends with. */
+/** Restores a person's terminal after a recording was played in it, in whatever state the recording ends. */
 
 /* oxlint-disable no-control-regex -- finding them is the point */
 const PRIVATE_MODES = /\u001b\[\?([\d;]+)([hl])/g;
 const ALTERNATE = ['47', '1047', '1049'];
 const ORIGIN = '6';
 /**
- * Modes of mouse, focus, paste and synchronized output off, wrapping and the cursor on, ordinary keys, letters and colours. Then
- * the scroll region: to reset it moves the cursor to the first row, so that the cursor's place is saved around it.
+ * Switches off the modes for mouse, focus, paste and synchronized output, switches on wrapping and the cursor, and
+ * resets keys, character set and colours. The reset of the scroll region moves the cursor to the first row, so the
+ * cursor's position is saved before and restored after it.
  */
 const RESET =
   '\u001b[?1000;1002;1003;1004;1005;1006;1015l\u001b[?2004;2026l\u001b[?1l\u001b>\u001b[4l\u001b[?7h\u001b[?25h' +
@@ -19,7 +20,7 @@ export class ReplayScreen {
   #origin = false;
   #hasRegion = false;
 
-  /** Called with all that is written to the terminal. */
+  /** Must be called with every text that is written to the terminal. */
   note(text: string): void {
     this.#hasRegion ||= REGION.test(text);
     for (const [, modes = '', final] of text.matchAll(PRIVATE_MODES)) {
@@ -30,11 +31,15 @@ export class ReplayScreen {
     }
   }
 
-  /** What ends a replay, also an interrupted one. The cursor moves only where the recording needs it. */
+  /**
+   * Returns the sequences that end a replay, also an interrupted one. They move the cursor only if the recording
+   * requires it.
+   */
   restore(): string {
     const alternate = this.#alternate === undefined ? '' : `\u001b[?${this.#alternate}l`;
     const origin = this.#origin ? '\u001b[?6l' : '';
-    // A region was set from its first row on, so that what is below may be the recording's or the shell's.
+    // After a reset scroll region the cursor may be above lines of the recording or the shell, so it moves to the last
+    // row.
     const row = (this.#hasRegion && this.#alternate === undefined) || this.#origin ? TO_LAST_ROW : '';
     return `${alternate}${origin}${RESET}${row}\r\n`;
   }

@@ -1,11 +1,11 @@
-/** The complete content of a permission request: the command, the paths, the edits. */
+/** Formats the complete content of a permission request: the command, the paths, the edits. */
 import type { SessionId } from '../contract/ids.ts';
 import { commandOf } from '../contract/tool-command.ts';
 import type { ToolCall } from '../contract/vocabulary.ts';
 
 export interface ShownRequest {
   readonly call: ToolCall;
-  /** What is shown above the lines. */
+  /** The title that is shown above the lines, so that they need not repeat it. */
   readonly title: string;
   readonly sessionId: SessionId;
 }
@@ -21,7 +21,10 @@ export function requestLines({ call, title, sessionId }: ShownRequest): string[]
   ];
 }
 
-/** A path below the session's worktree, relative to it; any other path as it is. A second worktree has a part of a task's id. */
+/**
+ * Returns a path below the session's worktree relative to it, and any other path unchanged. The folder name of a
+ * session's second worktree ends in a part of a task's id.
+ */
 function inWorktree(path: string, sessionId: SessionId): string {
   const [, below] = new RegExp(`/worktrees/${sessionId}(?:-[0-9a-f]{8})?/(.+)$`, 's').exec(path) ?? [];
   return below ?? path;

@@ -1,4 +1,4 @@
-/** `longhaul restore`: a home from a backup. */
+/** `longhaul restore`: makes a home from a backup. */
 import { restore } from '../maintenance/backup/restore.ts';
 import { runCommand } from './exit.ts';
 import { shellSettings } from './settings.ts';

@@ -1,4 +1,4 @@
-/** `longhaul retry`: submit the input of an ended task again. */
+/** `longhaul retry`: submits the input of an ended task again. */
 import { retry } from '../client/retry.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { describe } from '../client/tasks.ts';

@@ -1,4 +1,4 @@
-/** `longhaul rm`: remove an ended task from the database. */
+/** `longhaul rm`: removes an ended task from the database. */
 import { createInterface } from 'node:readline/promises';
 import { type RemovedTask, removeTask } from '../client/remove-task.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
@@ -21,7 +21,7 @@ export const rmAction = (text: string, options: RemoveOptions) =>
   runCommand(options, () =>
     withLonghaul(async ({ longhaul, services }) => {
       const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
-      // A task that has not ended is refused below, without a question.
+      // A task that has not ended needs no question: the removal below refuses it.
       if (isFinal(task.state) && !options.yes && !(await confirmed(task))) {
         process.stdout.write('not removed\n');
         return EXIT.cancelled;

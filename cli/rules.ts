@@ -1,4 +1,4 @@
-/** `longhaul rules`: the rules that answer permission requests before the policy of a task. */
+/** `longhaul rules`: lists, adds and removes the rules that answer permission requests before the policy of a task. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { addRule, listRules, removeRule, type Rule, type RulePlace } from '../client/permission-rules.ts';
@@ -66,7 +66,7 @@ export const rulesRemoveAction = (text: string, _options: unknown, command: Comm
   );
 };
 
-/** One line for each rule, e.g. `1a2b3c4d  session  allow command npm test`. */
+/** Returns a rule in one line, for instance `1a2b3c4d session allow command npm test`. */
 export const ruleLine = (rule: Rule): string =>
   `${shortId(rule.id)}  ${rule.scope.padEnd(7)}  ${harmless(ruleText(rule)).replaceAll('\n', '⏎')}`;
 
@@ -79,7 +79,7 @@ async function placeOf(context: CommandContext, { task, session, project }: Opti
   return project === undefined ? undefined : projectPlace(context, project);
 }
 
-/** Adds the project if it is new, as `submit` does. */
+/** Returns the project of a path. Adds the project if it is new, as `submit` does. */
 async function projectPlace({ longhaul, services }: CommandContext, path: string): Promise<RulePlace> {
   const { id } = await projectAt(longhaul.sql, resolve(path), services.settings.projectRoots);
   return { projectId: id };

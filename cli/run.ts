@@ -1,4 +1,4 @@
-/** `longhaul run`: submit a task and follow it to its end. */
+/** `longhaul run`: submits a task and follows it to its end. */
 import { runCommand } from './exit.ts';
 import { followToEnd } from './follow.ts';
 import { withLonghaul } from './longhaul.ts';
@@ -25,12 +25,18 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const;
 interface DetachSignal {
   /** Aborted by Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal;
-  /** From now on the task may exist: the command learns its id before it exits. */
+  /**
+   * Must be called before the task is submitted. From then on the task may exist, and a signal no longer ends the
+   * command before it has learned the task's id.
+   */
   readonly submitting: () => void;
   readonly remove: () => void;
 }
 
-/** Before the task may exist, Ctrl-C and SIGTERM end the command with the exit code that a shell reports for the signal. */
+/**
+ * Handles Ctrl-C and SIGTERM. Until the task may exist they end the command, with the exit code that a shell reports
+ * for the signal. After that they abort the returned signal.
+ */
 function detachSignal(): DetachSignal {
   const detach = new AbortController();
   let mayExist = false;

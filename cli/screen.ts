@@ -1,6 +1,6 @@
 /**
- * The output of a timeline. A terminal has lines that stay and, below them, a few that are drawn again as things change;
- * a pipe has only lines that stay.
+ * The interface of a timeline's output. A terminal has lines that stay and, below them, a few live lines that are
+ * redrawn when they change; a pipe has only lines that stay.
  */
 import type { Style } from './terminal.ts';
 
@@ -10,18 +10,21 @@ export interface LiveLine {
 }
 
 export interface Screen {
-  /** Text as it comes; `style` tells thoughts from answers. */
+  /** Shows streamed text as it arrives. `style` distinguishes thoughts from answers. */
   text(chunk: string, style?: Style): void;
-  /** One that stays. Text that came before ends its line. */
+  /** Shows a line that stays. Streamed text before it is ended by a line end. */
   line(text: string, style?: Style): void;
-  /** The lines to show at the bottom from now on. */
+  /** Sets the function that returns the live lines. */
   live(lines: () => readonly LiveLine[]): void;
-  /** A screen without a bottom prints it at the beginning; one with a bottom shows it there. */
+  /**
+   * Prints the start of a tool call or a plan. A screen with live lines lacks these functions, because it shows both
+   * there.
+   */
   started?(text: string): void;
   planned?(lines: readonly string[]): void;
-  /** Calls the listener with each printable key; a screen without a keyboard has none. */
+  /** Calls the listener with each printable key. A screen without a keyboard lacks this function. */
   onKey?(listener: (key: string) => void): void;
-  /** Draws the live lines now, not at the next tick. */
+  /** Redraws the live lines at once, without waiting for the next tick. */
   redraw?(): void;
   /** Removes the live lines. */
   end(): void;
@@ -35,5 +38,8 @@ export interface Output {
   off?(event: 'resize', listener: () => void): unknown;
 }
 
-/** Columns of a line on a terminal: the last one stays free, as some terminals go to the next row once it is used. */
+/**
+ * The number of columns that a line may use on a terminal. The last column stays free, because some terminals move to
+ * the next row once it is used.
+ */
 export const lineColumns = ({ columns = 80 }: Pick<Output, 'columns'>): number => Math.max(8, columns - 1);

@@ -1,24 +1,30 @@
-/** Reports once when a service that a follower depends on becomes unavailable, and once when it is available again. */
+/**
+ * Reports once when a service that a followed task depends on becomes unavailable, and once when it is available again.
+ */
 import { readStatus } from '../services/status.ts';
 import type { Settings } from '../services/settings.ts';
 
 const LOOK_MS = 2_000;
 
-/** Without the database: the follower itself reports that one. */
+/**
+ * The parts that are checked. The database is not among them, because each read of the follower already shows its
+ * state.
+ */
 const PARTS: Readonly<Record<string, string>> = {
   temporal: 'the Temporal server',
   worker: 'the worker',
 };
 
 export interface ServiceWatch {
-  /** The follower calls it after each read of the log. */
+  /** The follower must call it after each read of the log, with whether the database responded. */
   readonly databaseLooked: (reached: boolean) => void;
   stop(): void;
 }
 
 export function watchServices(settings: Settings, say: (text: string) => void): ServiceWatch {
   const notify = makeChangeNotifier(say);
-  // A part that never ran here may be another machine's: its absence is not reported.
+  // The absence of a part is reported only if the part was ready before, because a part that never ran here may run on
+  // another machine.
   const ran = new Set<string>();
   const look = async (): Promise<void> => {
     const { parts } = await readStatus(settings);
@@ -27,14 +33,14 @@ export function watchServices(settings: Settings, say: (text: string) => void): 
       if (ran.has(name)) notify(PARTS[name] ?? name, state === 'ready');
     }
   };
-  // A record that another process is writing is read again at the next look.
+  // A check may fail while another process writes the state file. The next check reads the file again.
   const quietly = (): void => void look().catch(() => undefined);
   quietly();
   const timer = setInterval(quietly, LOOK_MS);
   return { databaseLooked: (reached) => notify('the database', reached), stop: () => clearInterval(timer) };
 }
 
-/** Reports a change of a service once, however often it is called. */
+/** Returns a function that reports each change of a service's availability once, however often it is called. */
 export function makeChangeNotifier(say: (text: string) => void): (what: string, reached: boolean) => void {
   const unavailable = new Set<string>();
   return (what, reached) => {

@@ -1,4 +1,4 @@
-/** Sessions as lines of text. */
+/** Formats sessions as lines of text. */
 import type { SessionSummary } from '../client/sessions.ts';
 import { type TaskState, TASK_STATES } from '../contract/task.ts';
 import { type Cell, type Column, tableLines } from './table.ts';
@@ -16,7 +16,7 @@ const HEADER: readonly Column[] = [
   { title: 'LAST INPUT' },
 ];
 
-/** AGE is that of the newest task. */
+/** The column AGE is the age of the session's newest task. */
 export function sessionTable(
   sessions: readonly SessionSummary[],
   { columns, now, paint }: { columns: number | undefined; now: number; paint: Paint },

@@ -1,5 +1,5 @@
-/** The settings of the shell that runs a command. */
+/** Reads the settings of the shell that runs a command. */
 import { readSettings, type Settings } from '../services/settings.ts';
 
-/** Fails with `invalid_input`, one line for each wrong value. */
+/** Fails with `invalid_input`, whose message has a line for each invalid value. */
 export const shellSettings = (): Settings => readSettings(process.env);

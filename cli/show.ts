@@ -1,4 +1,4 @@
-/** `longhaul show`: everything about one task. */
+/** `longhaul show`: prints everything about one task. */
 import { resolveTaskId } from '../client/task-ids.ts';
 import { listRules, type Rule } from '../client/permission-rules.ts';
 import { describe, type TaskDescription } from '../client/tasks.ts';
@@ -26,7 +26,7 @@ export const showAction = (text: string, options: { json?: boolean }) =>
 
 interface Known {
   readonly attempts: Attempts;
-  /** The rules that apply to the task, in their order. */
+  /** The rules that apply to the task, in the order in which they are compared. */
   readonly rules: readonly Rule[];
 }
 
@@ -73,20 +73,20 @@ function taskText(task: TaskDescription, { attempts, rules }: Known, paint: Pain
   return [...lines, '', indented(harmless(task.input)), ...(next ? ['', next] : [])].join('\n');
 }
 
-/** Names both where the task names an agent that is not listed. */
+/** Returns the agent that does the task. If the task names an agent that is not listed, the text names both. */
 function agentText(task: TaskDescription): string {
   const agent = agentOf(task);
   const isOther = task.agent !== null && task.agent !== agent;
   return isOther ? `${agent}, because ${task.agent} is not listed (longhaul agents)` : agent;
 }
 
-/** Null: the task has not ended, or the retention of its Temporal is not known. */
+/** Returns null if the task has not ended, or if the retention of its Temporal namespace is not known. */
 function historyText(until: string | null): string | null {
   if (until === null) return null;
   return `Temporal ${Date.parse(until) > Date.now() ? 'keeps' : 'kept'} it until ${until.slice(0, 10)}`;
 }
 
-/** What the agent reported, in the order of the choices. */
+/** Returns the model, mode, thinking option and version that the agent reported. */
 function ranText(ran: TaskDescription['ran']): string | null {
   if (!ran) return null;
   const facts = [
@@ -103,14 +103,17 @@ function cancelText({ cancel_requested_at: requested, cancel_reason: reason }: T
   return `requested at ${timeText(requested)}${reason ? `: ${reason}` : ''}`;
 }
 
-/** In the form of the other times. */
+/** Returns until when a task waits, in the format of the other times. */
 function waitsText(task: TaskDescription, now: number): string | null {
   const { state, waits_until: until } = task;
   if (until === null || isFinal(state) || isStopping(task)) return null;
   return [`until ${timeText(until)}`, leftText(until, now)].filter(Boolean).join(', ');
 }
 
-/** Our own colours stay. */
+/**
+ * Removes control sequences and indents further lines. A text that begins with our own colour sequence is returned
+ * unchanged.
+ */
 const harmlessFact = (text: string): string =>
   text.startsWith('\u001b')
     ? text

@@ -1,4 +1,4 @@
-/** Frames from a snapshot: those that a reader of the log would have got, in order. */
+/** Makes frames from a snapshot: those that a reader of the uncompacted log would have got, in order. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { MessageSegment, ToolCall } from '../contract/vocabulary.ts';
@@ -9,7 +9,10 @@ export type LogFrame = Exclude<FollowedFrame, Snapshot>;
 
 interface Source {
   readonly taskId: TaskId;
-  /** The task's frames that the log still has, without those whose content is in its messages. */
+  /**
+   * The task's frames that remain in the log after compaction. The frames whose content is in the messages are not
+   * among them.
+   */
   readonly beside: readonly LogFrame[];
 }
 
@@ -22,7 +25,7 @@ export function replayed(snapshot: Snapshot, { taskId, beside }: Source): LogFra
   return [...frames, ...beside].sort((a, b) => a.seq - b.seq);
 }
 
-/** The log keeps these, too. */
+/** Returns whether the log, too, may have the frame. */
 const isBorder = ({ type }: LogFrame): boolean => type === 'task_state' || type === 'message_reset';
 
 function framesOf(message: Message, { snapshot, taskId, beside }: Source & { snapshot: Snapshot }): LogFrame[] {
@@ -94,7 +97,10 @@ function framesOfCall(
   return ended_seq === seq ? [ended] : [begun, ended];
 }
 
-/** For a message without segments (of an earlier version): reasoning, calls and plan, then the text. */
+/**
+ * Returns frames for a message without segments, as earlier versions stored it: reasoning, tool calls and plan, then
+ * the text.
+ */
 function unordered({ reasoning, tool_calls, plan, content }: Message, of: OfMessage & Place): LogFrame[] {
   const frames: LogFrame[] = tool_calls.map((call) => ({ type: 'tool_call', ...of, call }));
   if (reasoning) frames.unshift({ type: 'reasoning_delta', ...of, content: reasoning });

@@ -1,4 +1,4 @@
-/** `longhaul status`: what runs, and where. */
+/** `longhaul status`: shows which parts run, and the addresses of the services. */
 import { withoutPassword } from '../services/postgres/password.ts';
 import { oneLineDetail, otherDatabaseNote, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -31,13 +31,13 @@ function statusText(status: Status, databaseNote: string | undefined): string {
     const pid = part.pid === null ? '' : String(part.pid);
     return `${part.name.padEnd(11)}${part.state.padEnd(10)}${pid.padEnd(9)}${oneLineDetail(part.detail ?? '')}`.trimEnd();
   });
-  // Addresses of stopped parts would look usable.
+  // If no part runs, the addresses are omitted, because they would look usable.
   const down = status.parts.every((part) => part.pid === null);
   const notes = [versionNote(status), databaseNote].filter((note) => note !== undefined);
   return `${[...parts, '', ...notes.flatMap((note) => [note, '']), down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
 }
 
-/** A note if parts run another build than this command. */
+/** Returns a note if running parts are of another version than this command. */
 export function versionNote(status: Status): string | undefined {
   const parts = partsOfOtherVersion(status);
   if (parts.length === 0) return undefined;
@@ -48,7 +48,7 @@ export function versionNote(status: Status): string | undefined {
   );
 }
 
-/** The addresses that a user needs after a start. */
+/** Returns the addresses that a user needs after a start. */
 export function placesText(status: Status): string {
   const places: [string, string | null][] = [
     ['Backend', status.backend_url],

@@ -1,4 +1,4 @@
-/** The task that `run` and `submit` submit, from their words and options. */
+/** Submits the task of `run` and `submit`, from the command's words and options. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { onlyAgent } from '../client/agents.ts';
@@ -13,7 +13,7 @@ import type { CommandContext } from './longhaul.ts';
 import { unmarked } from './task-words.ts';
 import { harmless } from './terminal.ts';
 
-/** Undefined: the native agent. */
+/** Returns the agent that the task names, or undefined for the native agent. */
 async function agentFor(
   { longhaul: { sql }, services }: CommandContext,
   named: string | undefined,
@@ -21,7 +21,7 @@ async function agentFor(
 ): Promise<string | undefined> {
   if (named !== undefined) return named === NATIVE_AGENT ? undefined : named;
   if (sessionId !== undefined) return agentOfSession(sql, sessionId);
-  // By the environment of the worker, which runs the agent.
+  // Whether the native agent has a key depends on the environment of the worker, because the worker starts it.
   return onlyAgent(sql, nativeChoice((await workerEnvironment(services.settings)) ?? process.env));
 }
 
@@ -39,11 +39,11 @@ export async function submitFrom(
     const found = options.policy === undefined ? 'no --policy, which is allow' : `--policy ${options.policy}`;
     throw new LonghaulError('invalid_input', `${unused}: expected --policy ask with it, found ${found}.`);
   }
-  // A session has its project; a path that is given is checked against it.
+  // A session already has its project. If the user also names a path, `submit` checks that it is the same project.
   const projectPath = options.project ?? (options.session === undefined ? '.' : undefined);
   const { longhaul, services } = context;
   const { sql } = longhaul;
-  // First: for a session that does not exist, a missing agent must not be reported.
+  // The session is resolved first, so that an unknown session is reported rather than a missing agent.
   const sessionId = options.session === undefined ? undefined : await resolveId(sql, 'session', options.session);
   const agent = await agentFor(context, options.agent, sessionId);
   const submitted = await submit(

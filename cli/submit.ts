@@ -1,4 +1,4 @@
-/** `longhaul submit`: submit a task and print its id. */
+/** `longhaul submit`: submits a task and prints its id. */
 import { describe } from '../client/tasks.ts';
 import { runCommand } from './exit.ts';
 import { withLonghaul } from './longhaul.ts';

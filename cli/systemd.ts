@@ -1,4 +1,4 @@
-/** `longhaul systemd`: a user unit that keeps the services of a home running. */
+/** `longhaul systemd`: prints a user unit that keeps the services of a home running. */
 import { resolve } from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { readSettings } from '../services/settings.ts';
@@ -6,7 +6,9 @@ import { runCommand } from './exit.ts';
 
 /** Longer than the supervisor takes at most to stop its parts one after the other (130 s). */
 const STOP_SECONDS = 150;
-/** These may contain passwords or keys: they belong in a file that only its owner reads, never in a unit. */
+/**
+ * Variables that may contain passwords or keys. They belong in a file that only its owner can read, never in a unit.
+ */
 const SECRET = /^(DATABASE_URL$|TEMPORAL_)/;
 
 export const systemdAction = () =>
@@ -46,10 +48,10 @@ WantedBy=default.target
 `;
 }
 
-/** systemd.unit(5): a percent sign begins a specifier. */
+/** Doubles each percent sign, which begins a specifier (systemd.unit(5)). */
 const escaped = (text: string): string => text.replaceAll('%', '%%');
 
-/** systemd.syntax(7). In a command line a dollar sign begins a variable, too. */
+/** Quotes a value (systemd.syntax(7)). In a command line a dollar sign begins a variable and is escaped, too. */
 function quoted(text: string, variable?: '$'): string {
   const inside = escaped(text).replace(/["\\]/g, '\\$&');
   return `"${variable ? inside.replaceAll('$', '$$$$') : inside}"`;

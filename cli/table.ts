@@ -1,4 +1,4 @@
-/** Aligned columns, by the widths on a terminal. */
+/** Formats tables with aligned columns, by the width that text takes on a terminal. */
 import { fit, type Paint, pad, type Style, widthOf } from './terminal.ts';
 
 export interface Cell {
@@ -6,7 +6,7 @@ export interface Cell {
   readonly style?: Style;
 }
 
-/** A header in capitals, then the rows; the last column is not cut. */
+/** Returns a header in capitals and the rows. The last column is not cut. */
 export function columnsText(header: readonly string[], rows: readonly (readonly Cell[])[], paint: Paint): string {
   return tableLines(
     header.map((title) => ({ title })),
@@ -17,23 +17,26 @@ export function columnsText(header: readonly string[], rows: readonly (readonly 
 
 export interface Column {
   readonly title: string;
-  /** Maximum width on a terminal; a longer cell is cut. */
+  /** Maximum width of the column on a terminal. A longer cell is cut. */
   readonly most?: number;
-  /** Left out where the terminal is too narrow, the highest number first. Absent: always shown. */
+  /**
+   * If the terminal is too narrow, columns are omitted, the one with the highest number first. A column without a
+   * number is always shown.
+   */
   readonly dropped?: number;
 }
 
 export interface TableOptions {
-  /** The terminal's width; `undefined`: no line is cut and no column omitted. */
+  /** The terminal's width. If it is undefined, no line is cut and no column omitted. */
   readonly columns: number | undefined;
   readonly paint: Paint;
 }
 
 const GAP = 2;
-/** Minimum width of the last column: another column is left out for it. */
+/** Minimum width of the last column: if it would get less, another column is omitted. */
 const LAST_COLUMNS = 24;
 
-/** No line is wider than the terminal. */
+/** Returns the table's lines, none of which is wider than the terminal. */
 export function tableLines(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],

@@ -1,4 +1,4 @@
-/** Tasks as lines of text. */
+/** Formats tasks as lines of text. */
 import type { TaskDescription } from '../client/tasks.ts';
 import { type Cell, type Column, tableLines } from './table.ts';
 import { harmless, type Paint, seconds, type Style } from './terminal.ts';
@@ -7,7 +7,7 @@ import { NATIVE_AGENT } from '../contract/names.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Rows of an adopted table may have states of their own. */
+/** The table is partial, because rows of an adopted table may have states of their own. */
 export const STATE_STYLES: Partial<Record<string, Style>> = {
   pending: 'dim',
   running: 'cyan',
@@ -23,7 +23,7 @@ export function changeText(change: TaskDescription['change']): string {
   return change.partial ? `${counts} (partial)` : counts;
 }
 
-/** How long ago, in one unit. */
+/** Returns the time since then in one unit, for instance `5 min`. */
 export function ageText(iso: string | null, now: number): string {
   if (!iso) return '';
   const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
@@ -32,14 +32,14 @@ export function ageText(iso: string | null, now: number): string {
   return seconds < 86_400 ? `${Math.floor(seconds / 3_600)} h` : `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** Until when a task waits, in local time. */
+/** Returns the local time until which a task waits, with the date unless it is today. */
 export function clockText(iso: string, now: number): string {
   const at = new Date(iso);
   const isToday = new Date(now).toDateString() === at.toDateString();
   return `until ${isToday ? timeOf(at) : `${dateOf(at)} ${timeOf(at)}`}`;
 }
 
-/** A time of a row, in local time. */
+/** Returns a time of a row in local time. */
 export function timeText(iso: string | null): string | null {
   if (iso === null) return null;
   const at = new Date(iso);
@@ -50,13 +50,16 @@ const twoDigits = (part: number): string => String(part).padStart(2, '0');
 const dateOf = (at: Date): string => `${at.getFullYear()}-${twoDigits(at.getMonth() + 1)}-${twoDigits(at.getDate())}`;
 const timeOf = (at: Date): string => [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(':');
 
-/** How much longer a task waits; `undefined`: a day or more, or the time is over. */
+/** Returns how much longer a task waits, or undefined if that is a day or more, or the time is over. */
 export function leftText(iso: string, now: number): string | undefined {
   const leftMs = Date.parse(iso) - now;
   return leftMs > 0 && leftMs < DAY_MS ? `${seconds(leftMs)} left` : undefined;
 }
 
-/** Beside times that are durations, too. */
+/**
+ * Returns the remaining duration if it is less than a day, otherwise the time. For places where other times are
+ * durations.
+ */
 export const waitText = (iso: string, now: number): string => leftText(iso, now) ?? clockText(iso, now);
 
 /** Whether the agent of a running task is being stopped by a cancel request, whatever its phase is. */
@@ -67,7 +70,10 @@ export const isStopping = ({ state, phase, cancel_requested_at: asked }: TaskDes
 export const isKept = ({ state, kept_worktree }: Pick<TaskDescription, 'state' | 'kept_worktree'>): boolean =>
   state === 'completed' && kept_worktree !== null;
 
-/** For a running task its phase; for a waiting one also how long. */
+/**
+ * Returns the state of a task. For a running task this is its phase; for one that waits for a usage limit also how
+ * long.
+ */
 function stateText(task: TaskDescription, now: number): string {
   const { state, phase, waits_until: until } = task;
   if (isKept(task)) return `${state}, work kept`;
@@ -76,15 +82,19 @@ function stateText(task: TaskDescription, now: number): string {
   return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : harmless(phase);
 }
 
-/** At most half of the terminal's width, so that a long state does not take the room of the other columns. */
+/**
+ * Limits the column to half of the terminal's width, so that a long state does not take the room of the other columns.
+ */
 const mostOf = (columns: number | undefined): { most?: number } =>
   columns === undefined ? {} : { most: Math.max(10, Math.floor(columns / 2)) };
 
-/** The agent that does the task: the native one also where the task names an agent that is not listed. */
+/**
+ * Returns the agent that does the task. The native agent does it also if the task names an agent that is not listed.
+ */
 export const agentOf = ({ agent, execution_path: path }: Pick<TaskDescription, 'agent' | 'execution_path'>): string =>
   agent === null || path === 'native' ? NATIVE_AGENT : agent;
 
-/** No line is wider than the terminal; `columns` undefined: no line is cut. */
+/** Returns a table of tasks, no line of which is wider than the terminal. If `columns` is undefined, no line is cut. */
 export function tableText(
   tasks: readonly TaskDescription[],
   { columns, now, paint }: { columns: number | undefined; now: number; paint: Paint },

@@ -1,15 +1,15 @@
 /**
- * A task's text may begin with a dash ("- fix the list"). Commander treats such a word as an option; no option has a
- * space in its name, so a word with one is text. It is marked before commander reads the words, and the mark is removed
- * where the text is read.
+ * Lets the text of a task begin with a dash ("- fix the list"). Commander treats such a word as an option. No option's
+ * name contains a space, so a word with a space is text. It is marked before commander reads the words, and the mark is
+ * removed where the text is read.
  */
 import type { Command } from 'commander';
 
-/** No argument of a process contains it. */
+/** The mark. No argument of a process can contain this character. */
 const MARK = '\u0000';
 export const COMMANDS_WITH_TEXT: readonly string[] = ['run', 'submit'];
 
-/** `words`: the arguments after `longhaul`. */
+/** `words`: the arguments after `longhaul`. Returns them with a mark before each text that begins with a dash. */
 export function markTexts(program: Command, words: readonly string[]): string[] {
   const [name = ''] = words;
   const command = program.commands.find((one) => one.name() === name);
@@ -23,7 +23,7 @@ export function markTexts(program: Command, words: readonly string[]): string[] 
 
 export const unmarked = (word: string): string => (word.startsWith(MARK) ? word.slice(MARK.length) : word);
 
-/** `--name=value` of an existing option is no text, whatever the value is. */
+/** Returns whether a word is text. `--name=value` of an existing option is not, even if the value contains spaces. */
 function isText(command: Command, word: string): boolean {
   const [name = ''] = word.split('=', 1);
   return word.startsWith('-') && /\s/.test(word) && !command.options.some((option) => option.long === name);

@@ -1,4 +1,4 @@
-/** Text on a terminal: colours, widths, and removal of control sequences. */
+/** Text on a terminal: colours, widths, and the removal of control sequences. */
 import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
 
@@ -7,7 +7,10 @@ export type Style = keyof typeof NAMES;
 
 export type Paint = (style: Style, text: string) => string;
 
-/** Colours are for terminals: https://no-color.org, https://force-color.org. NO_COLOR wins. */
+/**
+ * Paints only on a terminal, unless a variable says otherwise: https://no-color.org, https://force-color.org. NO_COLOR
+ * has precedence.
+ */
 export function painter(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv = process.env): Paint {
   const on = wantsColour(stream.isTTY === true, env);
   return (style, text) => (on && text !== '' ? `\u001b[${NAMES[style]}m${text}\u001b[0m` : text);
@@ -21,23 +24,29 @@ function wantsColour(isTerminal: boolean, env: NodeJS.ProcessEnv): boolean {
 }
 
 /**
- * Text for reading: without the sequences that colour it or control a terminal. An agent must not move the cursor, set
+ * Removes the sequences that colour a text or control a terminal, because an agent's text must not move the cursor, set
  * titles or clear the screen.
  */
 export const harmless = (text: string): string => visible(stripVTControlCharacters(text.replace(STRINGS, '')));
 
-/** Sequences that contain a text, such as a window's title: Node's function keeps those with a space in it. */
+/**
+ * Matches sequences that contain a text, such as a window's title: Node's function does not remove those with a space
+ * in it.
+ */
 // oxlint-disable-next-line no-control-regex -- finding them is the point
 const STRINGS = /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\)/g;
 
-/** For text in pieces: splits off a possible beginning of a sequence or of a line's end, which needs the next piece. */
+/**
+ * For text that arrives in pieces: splits off a possible beginning of a sequence or of a line end at the end of the
+ * piece. The caller puts it before the next piece.
+ */
 export function splitBegun(text: string): [whole: string, begun: string] {
   // oxlint-disable-next-line no-control-regex -- a sequence that sets a colour, or a title of some length
   const at = /(?:\r|\u001b(?:\[[\d;:?]*|\][^\u0007\u001b]{0,200}\u001b?)?)$/.exec(text)?.index ?? text.length;
   return [text.slice(0, at), text.slice(at)];
 }
 
-/** For text in which each character counts, as in a diff: what controls a terminal becomes \ufffd. */
+/** Replaces each control character by \ufffd, for text in which each character counts, as in a diff. */
 export function visible(text: string): string {
   return (
     text
@@ -50,18 +59,21 @@ export function visible(text: string): string {
 
 const SEGMENTER = new Intl.Segmenter();
 
-/** Columns that a terminal gives to the text: two to East Asian wide characters and to emoji, none to combining marks. */
+/**
+ * Returns the number of columns that the text takes on a terminal: two for East Asian wide characters and emoji, none
+ * for combining marks.
+ */
 export function widthOf(text: string): number {
   // oxlint-disable-next-line no-control-regex -- printable ASCII is the common case
   return /^[\u0020-\u007e]*$/.test(text) ? text.length : stringWidth(text);
 }
 
-/** As `padEnd`, by the columns that the text takes. */
+/** Pads as `padEnd` does, by the columns that the text takes. */
 export function pad(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - widthOf(text)));
 }
 
-/** At most `columns` wide, with … for the omitted rest. */
+/** Returns the text in at most `columns` columns, with … in place of an omitted rest. */
 export function fit(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   let cut = '';
@@ -75,8 +87,8 @@ export function fit(text: string, columns: number): string {
 }
 
 /**
- * Lines of at most `columns`, broken between words; a word that is longer than a line is broken at the line's end. More
- * text may be added to the last line.
+ * Returns lines of at most `columns` columns, broken between words. A word that is longer than a line is broken at the
+ * line's end. More text may be added to the last line.
  */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
@@ -97,13 +109,15 @@ export function wrap(text: string, columns: number): string[] {
   return [...lines, line];
 }
 
-/** Before the last word, unless the line has one word only. */
+/** Breaks a line before its last word, unless it has only one word. */
 function breakLine(line: string): [full: string, begun: string] {
   const blank = line.lastIndexOf(' ');
   return line.slice(0, blank + 1).trim() === '' ? [line, ''] : [line.slice(0, blank), line.slice(blank + 1)];
 }
 
-/** As `wrap`, and each further line begins with the margin of the first one: spaces, and the bar of a tool's output. */
+/**
+ * Wraps as `wrap` does. Each further line begins with the margin of the first: spaces, and the bar of a tool's output.
+ */
 export function wrapIndented(text: string, columns: number): string[] {
   const margin = /^ *(?:│ )?/.exec(text)?.[0] ?? '';
   const room = columns - widthOf(margin);

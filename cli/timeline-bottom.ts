@@ -1,4 +1,6 @@
-/** The lines at the bottom of a timeline on a terminal: open tool calls, the plan, the phase with its durations. */
+/**
+ * The live lines at the bottom of a timeline on a terminal: open tool calls, the plan, the phase with its durations.
+ */
 import type { Phase, ShownPhase } from '../contract/task.ts';
 import type { PlanEntry } from '../contract/vocabulary.ts';
 import { planStyle, planLine } from './plan-text.ts';
@@ -27,7 +29,7 @@ export const isPhase = (phase: ShownPhase): phase is Phase => Object.hasOwn(PHAS
 interface Bottom {
   readonly phase: Phase;
   readonly waitsUntil: string | undefined;
-  /** When the task was submitted, in milliseconds since the epoch. */
+  /** The time at which the task was submitted, in milliseconds since the epoch. */
   readonly since: number;
   readonly tokens: number | undefined;
   readonly tools: readonly OpenTool[];
@@ -47,7 +49,7 @@ export function bottomLines({ phase, waitsUntil, since, tokens, tools, plan }: B
   return [...open, ...planAround(plan), { text: `${spin} ${facts.join(' · ')}`, style: 'dim' }];
 }
 
-/** A long plan is shown as the entries around the current one. */
+/** Returns the entries of a long plan that are around the current one. */
 function planAround(plan: readonly PlanEntry[]): LiveLine[] {
   const current = Math.max(
     0,

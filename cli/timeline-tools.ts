@@ -1,4 +1,4 @@
-/** The tool calls of a timeline: the open ones, and the new part of each report of a call. */
+/** Keeps the open tool calls of a timeline and finds what is new in each report of a call. */
 import type { ToolCall } from '../contract/vocabulary.ts';
 import { firstLine } from './task-text.ts';
 import { outputLines } from './tool-output.ts';
@@ -15,18 +15,18 @@ type ToolNews =
       readonly kind: 'ended';
       readonly title: string;
       readonly isCompleted: boolean;
-      /** Undefined: the start of the call is not known. */
+      /** Undefined if the timeline has not seen the start of the call. */
       readonly tookMs: number | undefined;
       readonly output: readonly string[];
     };
 
 export class TimelineTools {
   readonly #open = new Map<string, OpenTool>();
-  /** The output that was printed at the end of each call. */
+  /** What was printed at the end of each call: whether it completed, its title and its output, as JSON. */
   readonly #ended = new Map<string, string>();
   readonly #verbose: boolean;
 
-  /** `verbose`: with the whole output. */
+  /** `verbose`: the reported output is not shortened. */
   constructor(verbose: boolean) {
     this.#verbose = verbose;
   }
@@ -39,7 +39,10 @@ export class TimelineTools {
     this.#open.clear();
   }
 
-  /** `at`: the time of the report, in milliseconds since the epoch. Undefined: the report has nothing new. */
+  /**
+   * Records a report of a call and returns what is new in it, or undefined. `at` is the time of the report, in
+   * milliseconds since the epoch.
+   */
   see(call: ToolCall, at: number): ToolNews | undefined {
     const { tool_call_id: id, status } = call;
     const title = firstLine(call.title) || call.kind;

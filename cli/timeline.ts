@@ -25,11 +25,11 @@ type TaskStateFrame = Extract<FollowedFrame, { type: 'task_state' }>;
 export interface TimelineOptions {
   readonly taskId: TaskId;
   readonly screen: Screen;
-  /** When the task was submitted, in milliseconds since the epoch. */
+  /** The time at which the task was submitted, in milliseconds since the epoch. */
   readonly since: number;
-  /** Show the first lines of the input. */
+  /** Whether the first lines of the input are shown. */
   readonly showsInput: boolean;
-  /** Show the whole output of tools. */
+  /** Whether the whole output of tools is shown. */
   readonly verbose?: boolean;
 }
 
@@ -38,19 +38,19 @@ export class Timeline {
   readonly #tools: TimelineTools;
   #phase: Phase = 'queued';
   #until: string | undefined;
-  /** The incomplete end of the streamed text: see `splitBegun`. */
+  /** The end of the streamed text that may be incomplete: see `splitBegun`. */
   #begun = '';
-  /** The options of each request that waits. */
+  /** The options of each open permission request. */
   readonly #asked = new Map<string, readonly PermissionOption[]>();
   #plan: readonly PlanEntry[] = [];
   #printedPlan: readonly string[] = [];
   #tokens: number | undefined;
   #attempt = 1;
   #hidesBottom = false;
-  /** The number of the last frame that was shown; and how much of the message's text, in UTF-16 units. */
+  /** The `seq` of the last frame that was shown. `#shown` counts the UTF-16 units of the message that were shown. */
   #position = -1;
   #shown = { delta: 0, reasoning_delta: 0 };
-  /** The kind of text that the last output was; undefined: new text begins below a line. */
+  /** The kind of the streamed text that was written last. Undefined after a line: new text then begins below it. */
   #open: 'delta' | 'reasoning_delta' | undefined;
 
   constructor(options: TimelineOptions) {
@@ -64,7 +64,7 @@ export class Timeline {
     else this.#show(frame);
   }
 
-  /** Frames that a follower got together: of an old task all of them. */
+  /** Shows frames that a follower got together. For an old task these are all its frames. */
   showPage(page: readonly FollowedFrame[]): void {
     this.#withoutBottom(() => page.forEach((frame) => this.show(frame)));
     this.#options.screen.redraw?.();
@@ -111,12 +111,12 @@ export class Timeline {
     }
   }
 
-  /** A note beside the task, such as a service that is unavailable. */
+  /** Shows a note that is not from the task, for instance that a service is unavailable. */
   note(text: string): void {
     this.#line(`! ${firstLine(text)}`, 'yellow');
   }
 
-  /** Open tool calls are shown as unfinished if the task has ended, as running if only the reader detaches. */
+  /** Shows open tool calls as not finished if the task has ended, or as still running if only the reader detaches. */
   end({ continues = false }: { continues?: boolean } = {}): void {
     const { screen } = this.#options;
     for (const { title } of this.#tools.open) {
@@ -136,7 +136,7 @@ export class Timeline {
     this.#line(`↺ attempt ${attempt}: ${reasonText(code ?? null)}`, 'yellow');
   }
 
-  /** The line stays on the screen when the time is over, so it has the clock's time beside the duration. */
+  /** The line has the clock time beside the duration, because it stays on the screen when the wait is over. */
   #waits(until: string, now: number): void {
     const left = leftText(until, now);
     this.#line(`⏸ waits ${clockText(until, now)}${left === undefined ? '' : ` (${left})`}`, 'yellow');
@@ -158,7 +158,7 @@ export class Timeline {
 
   #showPlan(entries: readonly PlanEntry[]): void {
     this.#plan = entries;
-    // A started entry is not printed: its tool calls are.
+    // An entry that was started is not printed, because its tool calls are.
     const lines = entries.map((entry) =>
       planLine(entry.status === 'in_progress' ? { ...entry, status: 'pending' } : entry),
     );
@@ -203,7 +203,7 @@ export class Timeline {
     this.#options.screen.line(text, style);
   }
 
-  /** Empty lines before a paragraph are not shown if the line above is of another kind. */
+  /** Empty lines before a paragraph are omitted if the output above is of another kind. */
   #say(type: 'delta' | 'reasoning_delta', content: string): void {
     const [whole, begun] = splitBegun(this.#open === type ? this.#begun + content : content.replace(/^\s*\n/, ''));
     this.#begun = begun;
@@ -213,12 +213,15 @@ export class Timeline {
     this.#options.screen.text(text, ...(type === 'delta' ? [] : (['dim'] as const)));
   }
 
-  /** Shows the content of a snapshot that was not shown yet; `beside`: the task's frames that remain in the log. */
+  /**
+   * Shows the part of a snapshot's content that was not shown yet. `beside` has the task's frames that remain in the
+   * log.
+   */
   catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
     this.#withoutBottom(() => this.#catchUp(snapshot, beside));
   }
 
-  /** While old frames are shown, the lines below would show how long ago they were written as durations. */
+  /** Hides the live lines while old frames are shown, because their durations would be the age of those frames. */
   #withoutBottom(show: () => void): void {
     const before = this.#hidesBottom;
     this.#hidesBottom = true;
@@ -266,7 +269,7 @@ export class Timeline {
   }
 }
 
-/** Not cut: the end of a warning says what to do. */
+/** Returns the text in one line. The line is not cut, because the end of a warning says what to do. */
 const inOneLine = (text: string): string =>
   harmless(text)
     .trim()

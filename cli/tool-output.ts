@@ -1,16 +1,18 @@
-/** The output of a tool call, as `run` and `watch` show it. */
+/** Formats the output of a tool call for `run` and `watch`. */
 import type { ToolCall } from '../contract/vocabulary.ts';
 import { harmless } from './terminal.ts';
 
-/** Shown of a command's output; other lines are counted. */
+/** The number of lines that are shown of a command's output. The other lines are only counted. */
 const SHOWN_LINES = 5;
 
-/** Lines to show below a call that has ended: a command's output, and for any other call only the reason of a failure. */
+/**
+ * Returns the lines to show below a call that has ended: a command's output, or the reason if any other call failed.
+ */
 export function outputLines(call: ToolCall, verbose: boolean): string[] {
   if (call.kind !== 'execute' && call.status !== 'failed' && !verbose) return [];
   const lines = outputOf(call);
   if (verbose || lines.length <= SHOWN_LINES + 1) return lines;
-  // The end of the output says how the command went.
+  // The last lines are shown, because they tell how the command ended.
   const left = lines.length - SHOWN_LINES;
   return [`… ${left} more lines (--verbose shows all)`, ...lines.slice(-SHOWN_LINES)];
 }
@@ -19,13 +21,13 @@ function outputOf({ content, raw_output: raw }: ToolCall): string[] {
   const texts = content.flatMap((one) => (one.type === 'text' ? [one.text] : []));
   const text = texts.length > 0 ? texts.join('\n') : rawText(raw);
   const lines = harmless(overwritten(text)).trim().split('\n');
-  // Agents wrap a command's output in a block of Markdown.
+  // Agents wrap a command's output in a Markdown code block.
   const fenced = lines.length > 2 && /^```\w*$/.test(lines[0] ?? '') && lines.at(-1) === '```';
   const inner = fenced ? lines.slice(1, -1) : lines;
   return inner.length === 1 && inner[0] === '' ? [] : inner.map((line) => line.trimEnd());
 }
 
-/** If a progress bar redrew a line, the last version is kept. */
+/** Keeps only the last version of a line that a progress bar redrew. */
 function overwritten(text: string): string {
   if (!text.includes('\r')) return text;
   const last = (line: string): string => line.split('\r').findLast((part) => part.trim() !== '') ?? '';

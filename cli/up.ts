@@ -1,4 +1,4 @@
-/** `longhaul up`: the supervisor, in the foreground or (-d) in the background. */
+/** `longhaul up`: starts the supervisor, in the foreground or (-d) in the background. */
 import { join } from 'node:path';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
@@ -30,13 +30,13 @@ export const upAction = (options: { detach?: boolean; json?: boolean }) =>
   });
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
-/** In a log (`up -d`, systemd) each report begins with the time. */
+/** Prints a report. If stdout is a log (`up -d`, systemd), the line begins with the time. */
 const say = (line: string): void => {
   const time = process.stdout.isTTY ? '' : `${new Date().toISOString()} `;
   process.stdout.write(`${time}${line}\n`);
 };
 
-/** Returns when all parts are ready, whether this or another supervisor keeps them running. */
+/** Resolves when all parts are ready, whether this or another supervisor started them. */
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const paths = await prepareHome(settings.home);
   const startSupervisor = async (): Promise<RunningProcess> => {
@@ -57,7 +57,10 @@ export async function upInBackground(settings: Settings, onNews: (line: string) 
   if (note !== undefined) onNews(note);
 }
 
-/** Agents start in the worker's environment: a key that was set, or a program that was installed since, is not in it. */
+/**
+ * Agents run in the worker's environment. It lacks a key that was set, or a program that was installed, after the
+ * worker's start, so a note names the variables that differ.
+ */
 async function noteOtherEnvironment(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const worker = await workerEnvironment(settings);
   const names = worker ? differingVariables(worker, process.env) : [];
@@ -70,7 +73,7 @@ async function noteOtherEnvironment(settings: Settings, onNews: (line: string) =
 
 export const supervisorLogOf = (paths: HomePaths): string => join(paths.logs, 'supervisor.log');
 
-/** A supervisor that outlives this process, for the home that `env` names. */
+/** Starts a supervisor that outlives this process, for the home that `env` names. */
 export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv): Promise<RunningProcess> {
   const entry = moduleOfOurs('cli/main');
   const supervisor = await spawnDetached({
@@ -84,7 +87,10 @@ export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv):
   return supervisor;
 }
 
-/** Checked before anything starts: a part would refuse to run, and the supervisor would restart it repeatedly. */
+/**
+ * Checks the settings before anything starts. Otherwise a part would refuse to run, and the supervisor would restart it
+ * repeatedly.
+ */
 async function refuseStart(settings: Settings): Promise<void> {
   refuseDefaultModel(process.env);
   refuseInsideTask(settings.home, process.env);
@@ -93,14 +99,20 @@ async function refuseStart(settings: Settings): Promise<void> {
   await refuseForeignPort(settings);
 }
 
-/** Without a supervisor and a backend of this home, a port of the settings that is taken belongs to another program. */
+/**
+ * Refuses a port that another program uses. If this home's supervisor or backend runs, the port may be its own and is
+ * not checked.
+ */
 async function refuseForeignPort(settings: Settings): Promise<void> {
   const { parts } = await readStatus(settings);
   const ours = parts.some((part) => (part.name === 'supervisor' || part.name === 'backend') && part.pid !== null);
   if (!ours) await refuseTakenPort(settings.listen);
 }
 
-/** Runs the supervisor in this process until a signal stops it, or finds that another process runs it. */
+/**
+ * Runs the supervisor in this process until a signal stops it. If another process already supervises the home, returns
+ * `elsewhere`.
+ */
 async function upInForeground(settings: Settings): Promise<'supervised' | 'elsewhere'> {
   const paths = await prepareHome(settings.home);
   await refuseStart(settings);

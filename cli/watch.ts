@@ -1,4 +1,4 @@
-/** `longhaul watch`: a task's timeline from its first frame to its end. */
+/** `longhaul watch`: shows a task's timeline from its first frame to its end. */
 import { resolveTaskId } from '../client/task-ids.ts';
 import { runCommand } from './exit.ts';
 import { followToEnd } from './follow.ts';

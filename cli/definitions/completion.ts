@@ -14,7 +14,7 @@ export function registerCompletion(program: Command): void {
     .action(async (shell: (typeof SHELLS)[number] | undefined, { words }: { words?: Words }) => {
       if (words) return (await import('../completion-words.ts')).printWords(words);
       if (shell === undefined) return completion.error('error: expected a shell: bash, zsh or fish, found none');
-      // The script needs the definitions of all commands, and no action.
+      // The script needs the definitions of all commands, but none of their actions.
       const [{ scriptFor }, { makeWholeProgram }] = await Promise.all([
         import('../completion.ts'),
         import('../program.ts'),

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';
 
-/** Default age of `--refs`. */
+/** Default of `--refs`: the age in days from which refs are removed. */
 export const REF_DAYS = 30;
 
 export function registerGc(program: Command): void {

@@ -4,7 +4,10 @@ import type { Status } from '../../services/status.ts';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';
 
-/** Fields of `--json` without the address that contains a password: users would type it into arguments. */
+/**
+ * Fields that `--get` offers. `database_url`, which contains a password, is not among them, because users would pass it
+ * as an argument of another command.
+ */
 const FIELDS = [
   'backend_url',
   'temporal_address',
