@@ -1,6 +1,7 @@
 /**
- * The answer "always": rules that Longhaul keeps for the session or the project. The agent gets its own "allow once", because
- * with some agents "always" affects later tasks (codex stores it in its home) and no user of Longhaul would see it.
+ * Handles the answer "always" to a permission request: Longhaul stores rules for the session or the project. The agent
+ * itself gets its option "allow once", because with some agents "always" affects later tasks (codex stores it in its
+ * home), and no user of Longhaul would see that.
  */
 import { head } from '../contract/cut-text.ts';
 import { ALWAYS_SCOPES, alwaysOption, isAlwaysOption, scopeOfOption } from '../contract/permission-answer.ts';
@@ -11,7 +12,10 @@ import { globOf } from '../contract/wildcards.ts';
 
 const NAME_LIMIT = 160;
 
-/** The rules that allow the same again, and nothing else. Undefined: no rule can say it. */
+/**
+ * Returns the rules that allow an equal request again, and no other request. Returns `undefined` if rules cannot
+ * express the request.
+ */
 export function alwaysRules({ tool_kind, parts, text }: RuleSubject): RuleMatch[] | undefined {
   const rules = new Map<string, RuleMatch>();
   for (const part of parts) {
@@ -30,13 +34,16 @@ export function alwaysRules({ tool_kind, parts, text }: RuleSubject): RuleMatch[
 const pathRule = (inside: string | undefined): string | undefined =>
   inside === undefined || inside === '' ? undefined : globOf(inside);
 
-/** A text that is no pattern matches equal text only. */
+/**
+ * Returns the pattern of a rule for one command. The whole text is a rule only if it is no pattern, because such a text
+ * matches equal text only.
+ */
 const commandRule = (words: readonly string[] | undefined, text: string | undefined): string | undefined =>
   words ? patternOf(words) : text !== undefined && commandPattern(text) === undefined ? text : undefined;
 
 /**
- * The options that a person sees: the agent's without its "always" if it offers "once", and ours if `rules` can say what is
- * asked for.
+ * Returns the options that a person sees. If the agent offers an "allow once", its "always" options are removed, and
+ * our "always" options are added when `rules` can express the request.
  */
 export function shownOptions(
   options: readonly PermissionOption[],
@@ -55,7 +62,10 @@ export function shownOptions(
   return [...agents, ...ours];
 }
 
-/** The agent's option for an answer. Undefined: the agent does not offer it. */
+/**
+ * Returns the agent's option for the chosen answer, or `undefined` if the agent does not offer it. An "always" option
+ * of ours becomes the agent's "allow once".
+ */
 export function agentsOption(options: readonly PermissionOption[], chosen: string): PermissionOption | undefined {
   const own = options.find((option) => option.option_id === chosen);
   return own ?? (scopeOfOption(chosen) ? options.find(({ kind }) => kind === 'allow_once') : undefined);

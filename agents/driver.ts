@@ -1,6 +1,7 @@
 /**
  * The interface between the dispatch step and an agent of any kind. A driver implements a protocol; it has no access to
- * tasks, the database or Temporal. The dispatch step calls: open, load or start a session, prompt, close.
+ * tasks, the database or Temporal. The dispatch step opens the agent, loads or creates a session, sends the prompt, and
+ * closes the agent.
  *
  * Every method fails with a LonghaulError whose message says what a person can do.
  */
@@ -22,23 +23,23 @@ import type { AgentProcess } from './process/spawn.ts';
 export type { AgentCommand, PermissionOption, PlanEntry, ToolCall, ToolCallContent, Usage };
 
 export type AgentEvent =
-  /** `messageId`, if the agent gives one: text with another id belongs to another of its messages. */
+  /** `messageId` is present if the agent sends one. Text with another id belongs to another message. */
   | { readonly kind: 'text'; readonly text: string; readonly messageId?: string }
   | { readonly kind: 'reasoning'; readonly text: string; readonly messageId?: string }
   | { readonly kind: 'tool_call'; readonly call: ToolCall }
   | { readonly kind: 'plan'; readonly entries: readonly PlanEntry[] }
   | { readonly kind: 'commands'; readonly commands: readonly AgentCommand[] }
   | { readonly kind: 'usage'; readonly usage: Usage }
-  /** A mode or a model that the agent switched to by itself, or a title that it gave. Kept for information. */
+  /** For information: the agent switched to another mode or model by itself, or named its session. */
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'warning'; readonly message: string };
 
 export interface PermissionAsk {
   readonly toolCall: ToolCall;
   readonly options: readonly PermissionOption[];
-  /** SHA-256, hexadecimal. Equal for requests that ask for the same. */
+  /** SHA-256, hexadecimal. Two requests for the same action have equal hashes. */
   readonly hash: string;
-  /** The agent named more paths or contents than `toolCall` has. */
+  /** True if the agent named more paths or contents than `toolCall` contains. */
   readonly isCut: boolean;
 }
 
@@ -46,11 +47,14 @@ export type PermissionDecision =
   { readonly kind: 'selected'; readonly optionId: string } | { readonly kind: 'cancelled' };
 
 export interface AgentTimeouts {
-  /** From the agent's start until it can be prompted. Only the time in which the driver waits for the agent counts. */
+  /**
+   * Time from the agent's start until it accepts a prompt. Only the time in which the driver waits for the agent
+   * counts.
+   */
   readonly startMs: number;
-  /** An agent that sends nothing for this long during a turn has stalled. */
+  /** An agent that sends nothing for this time during a turn has stalled. */
   readonly stallMs: number;
-  /** The same while a tool call is open, because a build or a test run may be silent for long. */
+  /** Replaces `stallMs` while a tool call is open, because a build or a test run may be silent for a long time. */
   readonly toolMs: number;
 }
 
@@ -62,27 +66,35 @@ export interface OpenAgent {
   /** The worker's environment. The driver passes on only the variables that agents may see. */
   readonly env: NodeJS.ProcessEnv;
   readonly timeouts: AgentTimeouts;
-  /** Aborted: the driver cancels the turn (session/cancel), then ends the process. */
+  /** If it aborts, the driver cancels the turn (session/cancel) and then ends the process. */
   readonly signal: AbortSignal;
-  /** Called once, right after the spawn. The driver sends nothing before it resolves, so that the identity is stored first. */
+  /**
+   * Called once, immediately after the spawn. The driver sends nothing to the agent before the promise resolves, so
+   * that the process's identity is stored first.
+   */
   onSpawn(process: ProcessIdentity): Promise<void>;
-  /** Called in order. While a returned promise is pending the driver does not read the agent's stdout (backpressure). */
+  /**
+   * Called in the order of the events. While the returned promise is pending, the driver does not read the agent's
+   * stdout (backpressure).
+   */
   onEvent(event: AgentEvent): void | Promise<void>;
   onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
-  /** Called once after the spawn, for a caller that reports how the process ended and what it printed. */
+  /** Called once after the spawn. A caller uses it to report how the process exited and what it wrote to stderr. */
   onProcess?(process: Pick<AgentProcess, 'exited' | 'stderrTail'>): void;
 }
 
-/** What the agent says of itself when it is initialized. Empty texts: it does not say. */
+/**
+ * The agent's description of itself, from its answer to `initialize`. A text is empty if the agent does not report it.
+ */
 export interface AgentAbout {
   readonly title: string;
   readonly version: string;
   readonly images: boolean;
-  /** Names of the ways to log in. */
+  /** The names of the login methods that the agent offers. */
   readonly loginMethods: readonly string[];
 }
 
-/** What can be chosen in a session, and what is chosen now. */
+/** The values that a session offers for each choice, and the current values. */
 export interface SessionOffers {
   readonly model: OfferedChoice | undefined;
   readonly mode: OfferedChoice | undefined;
@@ -90,14 +102,14 @@ export interface SessionOffers {
 }
 
 export interface OfferedChoice {
-  /** As the agent reported it last, or accepted it. */
+  /** The current value that the agent reported or accepted last. */
   readonly current: string;
   readonly values: readonly OfferedValue[];
-  /** Other values may be chosen, too: the agent's program checks them. */
+  /** True if the agent accepts values that are not in the list. The agent's program checks them. */
   readonly takesAny: boolean;
 }
 
-/** The user's choices. `undefined`: the agent's default. */
+/** The user's choices for a session. A choice that is `undefined` keeps the agent's default. */
 export interface SessionChoices {
   readonly model?: string;
   readonly modeId?: string;
@@ -105,17 +117,23 @@ export interface SessionChoices {
 }
 
 export interface AgentDriver {
-  /** Spawns the agent and initializes it, so that it can make a session. If this fails, no process of the agent remains. */
+  /**
+   * Spawns the agent and initializes it, so that it can create a session. If this fails, no process of the agent
+   * remains.
+   */
   open(options: OpenAgent): Promise<RunningAgent>;
 }
 
 export interface RunningAgent {
   readonly process: ProcessIdentity;
   readonly about: AgentAbout;
-  /** Present if the agent can load sessions. Replayed history is not emitted again. Fails with `agent_session_lost`. */
+  /**
+   * Present if the agent can load sessions. History that the agent replays is not emitted. Fails with
+   * `agent_session_lost`.
+   */
   readonly resume?: { load(id: AgentSessionId, choices: SessionChoices): Promise<AgentSession> };
   newSession(choices: SessionChoices): Promise<AgentSession>;
-  /** Ends the process, its group and all processes with its marker. Never fails; may be called twice. */
+  /** Ends the process, its group and all processes with its marker. Never fails. A second call is allowed. */
   close(): Promise<void>;
 }
 
@@ -123,14 +141,14 @@ export interface AgentSession {
   readonly id: AgentSessionId;
   /** Runs one turn. Throws LonghaulError for failures that a retry may fix (crash, stall). */
   prompt(text: string): Promise<TurnEnd>;
-  /** Before the first prompt. Fails with `option_not_available`. */
+  /** Applies choices before the first prompt. Fails with `option_not_available`. */
   choose(choices: SessionChoices): Promise<void>;
   offers(): SessionOffers;
 }
 
 export type TurnEnd =
   | { readonly kind: 'completed'; readonly usage?: Usage }
-  /** The turn was stopped because `signal` was aborted. */
+  /** The turn was stopped because `signal` aborted. */
   | { readonly kind: 'stopped' }
   | {
       readonly kind: 'failed';

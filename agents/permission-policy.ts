@@ -1,11 +1,14 @@
-/** Answers permission requests without a person. Chooses by kind, because ids and positions differ from agent to agent. */
+/**
+ * Answers permission requests without a person. It chooses an option by its kind, because ids and positions differ
+ * between agents.
+ */
 import { chosenOption } from '../contract/permission-answer.ts';
 import type { PermissionAsk, PermissionDecision } from './driver.ts';
 
-/** `ask`: a person answers. */
+/** With `ask`, a person answers each request. */
 export type PermissionPolicy = 'allow' | 'deny' | 'ask';
 
-/** Cancelled if the agent offers no option of that kind. */
+/** Returns the option that the policy selects, or `cancelled` if the agent offers no option of the needed kind. */
 export function decide(policy: Exclude<PermissionPolicy, 'ask'>, ask: PermissionAsk): PermissionDecision {
   const optionId = chosenOption(ask.options, policy);
   return optionId === undefined ? { kind: 'cancelled' } : { kind: 'selected', optionId };
@@ -16,7 +19,10 @@ interface Chosen {
   readonly mode_id: string | null;
 }
 
-/** The policy `allow` does not allow a request to leave the mode that the task chose: the mode stays. */
+/**
+ * Returns the policy for one request. `allow` does not apply to a request to leave the mode that the task chose: such a
+ * request is denied, and the mode stays.
+ */
 export function policyFor(
   { permission_policy: policy, mode_id: mode }: Chosen,
   { toolCall }: PermissionAsk,

@@ -1,8 +1,9 @@
 /**
- * A probe: starts an agent, asks for a session in a folder, reads what it offers, and ends it with all its processes.
+ * Runs a probe: starts an agent, creates a session in a folder, reads what the agent offers, and ends the agent with
+ * all its processes.
  *
- * Never prompts the agent, so no model is asked. Not covered: agents that store each new session in a list of their own; a
- * probe adds one entry to that list.
+ * A probe never prompts the agent, so it makes no model call. Not covered: an agent that stores each new session in a
+ * list of its own gets one more entry in that list.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -29,9 +30,15 @@ import { knownProfile } from './profiles/catalog.ts';
 import { modeRisk } from './profiles/mode-risks.ts';
 import { terminalProfile } from './terminal/profiles/known.ts';
 
-/** Commands come as an update after the session was made; an agent without commands sends none. */
+/**
+ * How long the probe waits for the agent's commands. They arrive in an update after the session was created; an agent
+ * without commands sends no update.
+ */
 const COMMANDS_MS = 1_500;
-/** Thinking options depend on the model: the probe chooses each model in turn, within these bounds. */
+/**
+ * The thinking options depend on the model, so the probe chooses each model in turn: at most this many models, for at
+ * most this long.
+ */
 const MODELS_ASKED = 16;
 const MODELS_MS = 5_000;
 const STDERR_CHARS = 4_000;
@@ -40,13 +47,13 @@ type ProcessView = Pick<AgentProcess, 'exited' | 'stderrTail'>;
 
 export interface ProbeRequest extends LaunchRequest {
   readonly name: string;
-  /** Absolute real path: the agent's working directory. */
+  /** Absolute real path. It becomes the agent's working directory. */
   readonly cwd: string;
   readonly boundMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Fails only if `signal` was aborted: any failure of the agent is a result. */
+/** Fails only if `signal` aborts. Any failure of the agent becomes a result. */
 export async function probeAgent(registry: AgentRegistry, request: ProbeRequest): Promise<ProbeResult> {
   let launch: AgentLaunch | undefined;
   let process: ProcessView | undefined;
@@ -84,7 +91,7 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
   const commands = deferred<readonly AgentCommand[]>();
   const agent = await registry.open({
     launch,
-    // The marker of its processes. No task has this id.
+    // The marker of the probe's processes. No task has this id.
     taskId: randomUUID() as string as TaskId,
     cwd,
     env,
@@ -97,7 +104,8 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
   });
   try {
     const session = await agent.newSession({});
-    // Our own programs for terminals have no commands of the agent.
+    // The probe waits for commands only on the path acp, because our own programs (native agent, terminal adapter) send
+    // none.
     const none = path === 'acp' ? sleep(COMMANDS_MS, [] as const) : [];
     const [models, offered] = await Promise.all([modelsOf(session), Promise.race([commands.promise, none])]);
     return describe({ name, path, agent, session, models, commands: offered });
@@ -120,7 +128,8 @@ function describe({ name, path, agent, session, models, commands }: Probed): Age
   return {
     label: isOwnProgram || title === '' ? name : title,
     version: isOwnProgram || version === '' ? null : version,
-    // An agent that needs a login refuses to make a session (ACP). A program in a terminal was not started.
+    // An agent that needs a login refuses to create a session (ACP). For the path pty the agent's own program was not
+    // started, so its login state is unknown.
     auth: isOwnProgram ? 'unknown' : path === 'native' && models.length === 0 ? 'required' : 'ok',
     models,
     modes: modesOf(name, offers.mode),
@@ -131,7 +140,10 @@ function describe({ name, path, agent, session, models, commands }: Probed): Age
   };
 }
 
-/** Each with its thinking options, where the agent answers in time. The session has another model afterwards. */
+/**
+ * Returns the models, each with its thinking options where the agent responds in time. Afterwards another model may be
+ * selected in the session.
+ */
 async function modelsOf(session: AgentSession): Promise<AgentModel[]> {
   const first = session.offers();
   const values = first.model?.values ?? [];
@@ -147,7 +159,7 @@ async function modelsOf(session: AgentSession): Promise<AgentModel[]> {
   return models;
 }
 
-/** Null: the agent refused the model, so nothing is known. */
+/** Returns `null` if the agent refuses the model, because its thinking options are then unknown. */
 async function thinkingWith(session: AgentSession, model: string): Promise<ThinkingOption[] | null> {
   try {
     await session.choose({ model });
@@ -178,7 +190,7 @@ const commandOf = ({ name, description, argument_hint: hint }: AgentCommand): Sn
 });
 
 async function reportOf(launch: AgentLaunch, process: ProcessView | undefined): Promise<ProbeReport> {
-  // The driver has ended the process: its exit is known, or will be at once.
+  // The driver has ended the process, so its exit is known or will be known immediately.
   const exit = await Promise.race([process?.exited, sleep(1_000, undefined)]);
   return {
     command: launch.program === undefined ? [launch.command, ...launch.args] : [launch.program],

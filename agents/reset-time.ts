@@ -1,15 +1,16 @@
 /**
- * Reads from an agent's words when a provider's usage limit is lifted. Pure: it maps words, the current time and a zone
- * to a time.
+ * Reads from an agent's text when a provider's usage limit is lifted. Pure: it maps the text, the current time and a
+ * time zone to a time.
  *
- * Must never happen: a time that the words do not contain. It reads only forms that agents and providers are known to
- * use, the most exact first. If a form occurs with two different times, it returns none.
+ * Must never happen: it returns a time that the text does not contain. It reads only the forms that agents and
+ * providers are known to use, the most exact form first. If a form occurs with two different times, it returns
+ * `undefined`.
  */
 export interface Said {
-  /** All text of the failure: sentences, JSON, headers. */
+  /** The whole text of the failure: sentences, JSON, headers. */
   readonly words: string;
   readonly now: Date;
-  /** IANA name of the zone for wall-clock times that name none. */
+  /** IANA name of the time zone for wall-clock times that name no zone. */
   readonly zone: string;
 }
 
@@ -20,19 +21,22 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** Length that is read. A long text, such as a whole page, has the time near its beginning, if at all. */
+/** How much of the text is read. In a long text, such as a whole page, the time stands near the beginning. */
 const READ_CHARS = 20_000;
 /**
- * A wall-clock time that is past by at most this is not moved to the next day, because the words were written before they
- * are read.
+ * A wall-clock time that passed at most this long ago is not moved to the next day, because the agent wrote the text
+ * before it is read.
  */
 const JUST_PAST = 15 * MINUTE;
-/** Two times this close are one time, written with more or fewer digits. */
+/** Two times that differ by at most this are one time, written with more or fewer digits. */
 const SAME = 2 * MINUTE;
 
-/** Undefined: the words contain no time, or an ambiguous one. The time may be past or far in the future; the caller decides. */
+/**
+ * Returns `undefined` if the text contains no time, or times that contradict each other. The time may be past or far in
+ * the future; the caller checks that.
+ */
 export function resetTime(said: Said): Date | undefined {
-  // JSON within JSON has its quotes escaped.
+  // The quotes of JSON within JSON are escaped, so backslashes are removed.
   const plain = { ...said, words: said.words.slice(0, READ_CHARS).replaceAll('\\', '') };
   for (const form of [instants, seconds, durations, dates, clocks]) {
     const found = form(plain);
@@ -82,8 +86,8 @@ const durations: Form = ({ words, now }) =>
     if (soon !== undefined) return now.getTime() + MINUTE;
     const read = groupsOf(PART, parts).map(({ count, unit = '' }) => [Number(count), unit.toLowerCase()] as const);
     const total = read.reduce((sum, [count, unit]) => sum + count * (UNITS[unit] ?? 0), 0);
-    // Without seconds the duration was cut to whole minutes. One is added, because to wake too early would cost one more
-    // wait.
+    // A duration without seconds was cut to whole minutes. One minute is added, because a task that wakes too early has
+    // to wait again.
     return now.getTime() + total + (read.some(([, unit]) => unit === 's') ? 0 : MINUTE);
   });
 
@@ -107,7 +111,7 @@ const dates: Form = ({ words, now, zone }) =>
     const day = Number(groups['day']);
     const at = (year: number): number => instantOf([year, month, day, ...time], inZone);
     if (groups['year'] !== undefined) return at(Number(groups['year']));
-    // The year that brings the time nearest to now: around New Year it may be the next one.
+    // Uses the year that brings the time nearest to now, because around New Year it may be the next year.
     const year = partsIn(inZone, now.getTime())[0];
     const distance = (one: number): number => Math.abs(at(one) - now.getTime());
     return at(distance(year + 1) < distance(year) ? year + 1 : year);
@@ -120,7 +124,7 @@ const clocks: Form = ({ words, now, zone }) =>
     if (time === undefined || inZone === undefined) return undefined;
     const [year, month, day] = partsIn(inZone, now.getTime());
     const on = (offset: number): number => instantOf([year, month, day + offset, ...time], inZone);
-    // Yesterday is tried, too: a time shortly before midnight is just past after it.
+    // Yesterday is tried too: just after midnight, a time shortly before midnight belongs to yesterday.
     return [-1, 0, 1].map(on).find((one) => one >= now.getTime() - JUST_PAST);
   });
 
@@ -129,20 +133,20 @@ type Groups = Record<string, string | undefined>;
 function timeOf({ hour, minute, half }: Groups): [number, number] | undefined {
   const [hours, minutes] = [Number(hour), Number(minute ?? 0)];
   if (minutes > 59) return undefined;
-  // A number without minutes and without am or pm is no time.
+  // A number without minutes and without am or pm is not a time.
   if (half === undefined) return minute === undefined || hours > 23 ? undefined : [hours, minutes];
   if (hours < 1 || hours > 12) return undefined;
   return [(hours % 12) + (half.toLowerCase().startsWith('p') ? 12 : 0), minutes];
 }
 
-/** Undefined: the words name an unknown zone. */
+/** Returns `undefined` if the text names an unknown zone. */
 function zoneOf({ zone, utc }: Groups, own: string): string | undefined {
   const name = zone ?? utc;
   if (name === undefined) return own;
   try {
     return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone;
   } catch {
-    return undefined; // RangeError: no such zone
+    return undefined; // RangeError: the zone does not exist
   }
 }
 
@@ -158,8 +162,8 @@ function partsIn(zone: string, instant: number): WallClock {
 }
 
 /**
- * Daylight saving makes two instants of some wall-clock times: one of them is returned. For a time that it skips, one
- * near it.
+ * Converts a wall-clock time to an instant. When clocks go back, a wall-clock time has two instants, and one of them is
+ * returned. For a time that daylight saving skips, an instant near it is returned.
  */
 function instantOf(wall: WallClock, zone: string): number {
   const asUtc = Date.UTC(...wall);

@@ -1,14 +1,14 @@
-/** The subject of a permission request, as rules compare it: commands, and paths by their real place. */
+/** Converts a permission request to the form that rules compare: its commands, and its paths resolved to real paths. */
 import { commandOf, commandToRun, placeOf } from '../contract/tool-command.ts';
 import type { RulePart, RuleSubject } from '../contract/permission-rules.ts';
 import { plainCommands } from '../contract/shell-words.ts';
 import { pathInside } from './acp/files.ts';
 import type { PermissionAsk } from './driver.ts';
 
-/** Kinds of tool calls whose paths say all that they do. */
+/** The kinds of tool calls whose paths describe the call completely. */
 const FILE_KINDS = ['read', 'edit', 'delete', 'move', 'search'];
 
-/** `root`: the real path of the task's folder, in which the agent runs. */
+/** `root` is the real path of the task's folder, in which the agent runs. */
 export async function subjectOf(ask: PermissionAsk, root: string): Promise<RuleSubject> {
   const { kind } = ask.toolCall;
   const paths = await pathsOf(ask, root);
@@ -29,10 +29,11 @@ async function pathsOf({ toolCall }: PermissionAsk, root: string): Promise<RuleP
   );
 }
 
-/** One for each command. One without words if the call does not show which programs run. */
+/** Returns one part for each command. If the call does not show which programs it runs, the part has no `words`. */
 async function commandParts({ toolCall }: PermissionAsk, root: string): Promise<RulePart[]> {
   const run = commandToRun(toolCall);
-  // Some agents show the command in the title only. It forbids, but it allows nothing, because a title is any text.
+  // Some agents show the command in the title only. Such a command can match a rule that denies, but no rule that
+  // allows, because a title is arbitrary text.
   if (!run) return [{ type: 'command', text: commandOf(toolCall) ?? toolCall.title }];
   const text = 'text' in run ? run.text : run.argv.join(' ');
   const isUsual = await runsAsUsual(toolCall, root);
@@ -41,7 +42,7 @@ async function commandParts({ toolCall }: PermissionAsk, root: string): Promise<
   return commands.map((words) => ({ type: 'command', text: words.join(' '), words }));
 }
 
-/** Whether the command runs in the task's folder, with the agent's variables. */
+/** Returns whether the command runs inside the task's folder and with the agent's environment. */
 async function runsAsUsual(toolCall: PermissionAsk['toolCall'], root: string): Promise<boolean> {
   const { folders, environment } = placeOf(toolCall);
   const inside = await Promise.all(

@@ -1,18 +1,19 @@
 /**
  * Limits how many agents run at once on this host. A slot is an empty file in the home, one for each turn, so that all
- * workers of the home count together. The file's name contains the task, the attempt, and the process that holds the
- * slot.
+ * workers of the home count the same files. The file's name contains the task, the attempt, and the process that holds
+ * the slot.
  *
- * Must never happen: more turns hold a slot than there are slots, also while several workers ask; a slot outlives its
- * worker permanently. A worker creates its file before it counts, so of two workers that ask for the last slot at least
- * one sees the other. If the result is ambiguous, the worker retries under a lock. A dead worker's agents may still run:
- * its slot counts until they are ended. Only a newer attempt at the same task takes such a slot over at once, because it
- * ends the agents itself. No two slots ever have the same name, so that the release of one cannot remove another.
+ * Must never happen: more turns hold a slot than there are slots, even while several workers ask at once; a slot
+ * outlives its worker permanently. A worker creates its file before it counts, so if two workers ask for the last slot,
+ * at least one sees the other's file. If the result is ambiguous, the worker retries under a lock. The agents of a dead
+ * worker may still run, so its slot counts until they are ended. Only a newer attempt at the same task takes over such
+ * a slot at once, because that attempt ends the agents itself. No two slots ever have the same name, so the release of
+ * one slot cannot remove another.
  *
- * Not covered: workers in separate containers, which cannot see each other's processes. A worker takes a slot from
- * another container for that of a dead worker.
+ * Not covered: workers in separate containers, which cannot see each other's processes. Such a worker treats a slot of
+ * another container as the slot of a dead worker.
  *
- * The few file operations are synchronous: in the usual case, one worker, they take some 0.2 ms for a turn.
+ * The few file operations are synchronous. In the usual case, one worker, they take about 0.2 ms for a turn.
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
@@ -25,9 +26,9 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
 import { orAbort } from '../contract/promises.ts';
 
-/** How often a waiting worker counts again, because other workers do not notify it of a release. */
+/** The interval at which a waiting worker counts again. Other workers do not notify it when they release a slot. */
 const RECHECK_MS = 250;
-/** Name of the lock that the processes of a home hold while they count slots. */
+/** The name of the lock that the processes of a home hold while they count slots. */
 export const AGENT_SLOTS = 'agent slots';
 const NAME = /^(?<task>[0-9a-f-]{36})\.(?<attempt>\d+)\.(?<pid>\d+)\.(?<start>[^.]+)\.(?<boot>[^.]+)\.[0-9a-f]{8}$/;
 
@@ -36,9 +37,9 @@ interface SlotsOptions {
   readonly home: string;
   readonly folder: string;
   readonly count: number;
-  /** Runs `work` under the lock: no other process of the host runs its own meanwhile. */
+  /** Runs `work` under the lock. No other process of the host runs its own `work` at the same time. */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Called with the number of slots that this process holds, after each change. */
+  /** Called after each change, with the number of slots that this process holds. */
   readonly onUse?: (held: number) => void;
 }
 
@@ -64,7 +65,10 @@ export class AgentSlots {
     this.#options = options;
   }
 
-  /** Undefined: no slot is free. Takes over the slot of an older attempt at the task, because that attempt is outdated. */
+  /**
+   * Returns `undefined` if no slot is free. Takes over the slot of an older attempt at the task, because that attempt
+   * is outdated.
+   */
   async tryTake(claim: Claim): Promise<Slot | undefined> {
     this.#closed.signal.throwIfAborted();
     const { folder, count, exclusively } = this.#options;
@@ -82,8 +86,8 @@ export class AgentSlots {
   }
 
   /**
-   * Whether a turn that begins now would get a slot. A single worker need not ask: Temporal gives it no more steps at
-   * once than there are slots.
+   * Returns whether a turn that begins now would get a slot. If no other worker holds a slot, the result is true
+   * without a count, because Temporal gives a worker no more steps at once than there are slots.
    */
   isOneFree(): boolean {
     this.#closed.signal.throwIfAborted();
@@ -95,7 +99,7 @@ export class AgentSlots {
     }
   }
 
-  /** Resolves when a slot may be free. All waiting turns of this process share one wait. */
+  /** Resolves when a slot may be free. All waiting turns of this process share one timer. */
   async untilChange(signal: AbortSignal): Promise<void> {
     this.#change ??= sleep(RECHECK_MS, undefined, { signal: this.#released.signal })
       .catch(() => undefined)
@@ -106,21 +110,24 @@ export class AgentSlots {
     await orAbort(this.#change, AbortSignal.any([signal, this.#closed.signal]));
   }
 
-  /** Ends the processes that agents of dead workers left, and frees their slots. */
+  /** Ends the processes that agents of dead workers left, and removes the slots of these workers. */
   async freeStale(): Promise<void> {
     for (const { name } of staleSlots(this.#options.folder)) await freeStaleSlot(this.#options, name);
   }
 
   /**
-   * From now on this worker gives no slot: waiting and later callers fail with `worker_lost`. Running turns keep their
-   * slots.
+   * From this call on the worker gives no slots: waiting calls and later calls fail with `worker_lost`. Running turns
+   * keep their slots.
    */
   close(): void {
     const message = 'this worker is exiting and begins no more turns; the next worker runs the task';
     this.#closed.abort(new LonghaulError('worker_lost', message));
   }
 
-  /** Called under the lock. Other workers create their files without it, so this one creates its file first here, too. */
+  /**
+   * Called under the lock. Other workers create their files without the lock, so this worker creates its file before it
+   * counts here, too.
+   */
   async #takeUnderLock(claim: Claim): Promise<Slot | undefined> {
     const { count } = this.#options;
     const name = this.#announce(claim);
@@ -128,7 +135,8 @@ export class AgentSlots {
       let used = this.#mine.size;
       for (const other of this.#others(name)) {
         if (other.task === claim.taskId) {
-          // A dead worker's slot may have a higher attempt: after a power cut Temporal may have lost that attempt.
+          // The slot of a dead worker may have a higher attempt number: after a power cut Temporal may have lost that
+          // attempt.
           if (other.isAlive && other.attempt > claim.attempt)
             throw new LonghaulError('superseded', `attempt ${other.attempt} has the slot`);
           this.#remove(other.name);
@@ -165,8 +173,8 @@ export class AgentSlots {
     try {
       this.#remove(name);
     } catch {
-      // `slotsIn` no longer counts the slot as alive. The next worker that counts removes it, or reports the folder's
-      // error.
+      // `slotsIn` no longer counts the slot as alive. The next worker that counts removes the file, or reports the
+      // folder's error.
     }
     this.#options.onUse?.(this.#mine.size);
     this.#released.abort();
@@ -181,11 +189,11 @@ interface SlotFile {
   readonly name: string;
   readonly task: TaskId;
   readonly attempt: number;
-  /** False also for a slot of this process that the caller does not hold: it was released. */
+  /** False for the slot of a dead process, and for a slot of this process that was released but whose file remains. */
   readonly isAlive: boolean;
 }
 
-/** Files with other names are ignored. */
+/** Returns the slots in the folder. Files with names of another form are ignored. */
 function slotsIn(folder: string): SlotFile[] {
   return liveFiles(folder, holderOf).flatMap(({ name, holder, isAlive }) => {
     const { task, attempt } = NAME.exec(name)?.groups ?? {};
@@ -199,12 +207,12 @@ function holderOf(name: string): ProcessIdentity | undefined {
   return identityOfParts(pid, start, boot);
 }
 
-/** Slots of dead workers. The next worker that counts removes them. */
+/** Returns the slots of dead workers. The next worker that counts removes them. */
 export const staleSlots = (folder: string): SlotFile[] => slotsIn(folder).filter((slot) => !slot.isAlive);
 
 /**
- * Ends the remaining processes of the slot's agent and frees the slot. Does nothing if another process has freed it or
- * taken it over.
+ * Ends the remaining processes of the slot's agent and removes the slot. Does nothing if another process has removed it
+ * or taken it over.
  */
 export async function freeStaleSlot(
   options: Pick<SlotsOptions, 'home' | 'folder' | 'exclusively'>,
@@ -216,7 +224,10 @@ export async function freeStaleSlot(
   });
 }
 
-/** Called under the lock. While the file exists no newer attempt has begun, so all marked processes are the dead worker's. */
+/**
+ * Called under the lock. While the file exists no newer attempt has begun, so all processes with the task's marker are
+ * those of the dead worker.
+ */
 async function endAndFree(
   { home, folder }: Pick<SlotsOptions, 'home' | 'folder'>,
   { name, task }: SlotFile,
@@ -225,7 +236,10 @@ async function endAndFree(
   rmSync(path.join(folder, name), { force: true });
 }
 
-/** Names the folder in an error of the file system, except for a full disk, which has its own code. */
+/**
+ * Adds the folder's path to an error of the file system. An error of a full disk is returned unchanged, because it has
+ * its own code.
+ */
 function explained(error: unknown, folder: string): unknown {
   if (!(error instanceof Error) || error instanceof LonghaulError) return error;
   if (!('code' in error) || isErrno(error, 'ENOSPC', 'EDQUOT')) return error;

@@ -1,9 +1,9 @@
-/** The launcher of the path `acp`: it starts the agent's own program so that it speaks ACP. */
+/** The launcher of the path `acp`: it starts the agent's own program in the mode in which that program speaks ACP. */
 import { profileOf } from '../profiles/catalog.ts';
 import { installedProgram } from './installed-program.ts';
 import type { AgentLaunch, LaunchRequest } from './launch.ts';
 
-/** For an agent without a profile the launch is its install_path without arguments. */
+/** For an agent without a profile, the launch runs its install_path without arguments. */
 export function launchAcp({ agent, env }: LaunchRequest): AgentLaunch {
   if (agent === undefined) throw new TypeError('the path acp has an agent');
   const { acp, ...profile } = profileOf(agent.name);

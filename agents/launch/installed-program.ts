@@ -1,17 +1,20 @@
-/** The program of a listed agent on this host. */
+/** Finds the program of a listed agent on this host. */
 import { LonghaulError } from '../../contract/errors.ts';
 import { findCommand } from '../process/find-command.ts';
 import type { ListedAgent } from './launch.ts';
 
 export interface InstalledProgram {
   readonly agent: ListedAgent;
-  /** The command of the agent's profile. */
+  /** The command from the agent's profile. */
   readonly usual: string | undefined;
   readonly installHint: string | undefined;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Returns its absolute path, by install_path, else by the profile's command, else by the agent's name. Throws `agent_not_installed`. */
+/**
+ * Returns the absolute path of the program that the agent's install_path names. Without an install_path, the command of
+ * the profile is looked up, and without such a command the agent's name. Throws `agent_not_installed`.
+ */
 export function installedProgram({ agent, usual, installHint, env }: InstalledProgram): string {
   const wanted = agent.installPath || usual || agent.name;
   const found = findCommand(wanted, env['PATH']);

@@ -1,7 +1,7 @@
-/** What the driver needs to start one agent, and the request from which a launcher makes it. */
+/** Defines what the driver needs to start one agent, and the request from which a launcher makes it. */
 import type { ExecutionPath } from '../../contract/task.ts';
 
-/** One program that speaks ACP on stdin and stdout, and the facts that the driver needs. */
+/** One program that speaks ACP on stdin and stdout, and the facts about it that the driver needs. */
 export interface AgentLaunch {
   /** The agent's name, for messages. */
   readonly name: string;
@@ -9,50 +9,62 @@ export interface AgentLaunch {
   readonly command: string;
   readonly args: readonly string[];
   /**
-   * What a person types to start the agent's program by hand: a part of messages. Absent: `command` with `args`. A
-   * launcher sets it where `command` is node, which runs a program of ours.
+   * The command with which a person starts the agent's program by hand, for messages. If it is omitted, messages show
+   * `command` with `args`. A launcher sets it where `command` is node, which runs a program of ours.
    */
   readonly program?: string;
   /**
-   * Names of variables of the worker that the program gets beside those that every agent gets; a trailing `*` matches any
-   * rest.
+   * Names of worker variables that the program gets in addition to those that every agent gets. A trailing `*` matches
+   * any rest.
    */
   readonly envKeys: readonly string[];
-  /** Variables set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` are removed, also from here. */
+  /**
+   * Variables that are set for the program. `DATABASE_URL`, `TEMPORAL_*` and `LONGHAUL_*` are removed from here, too.
+   */
   readonly env: Readonly<Record<string, string>>;
-  /** Whether the client offers its file requests. gemini takes a new file for an error if it does. */
+  /**
+   * Whether the driver offers ACP's file requests to the agent. False for gemini, which treats a new file as an error
+   * if they are offered.
+   */
   readonly offersFileSystem: boolean;
   /** What the token counts at the end of a turn cover. ACP's schema says `session`: "across all turns". */
   readonly usageOf: 'turn' | 'session';
-  /** What to install if the program is missing: a part of the message. */
+  /** The part of an error message that says what to install if the program is missing. */
   readonly installHint?: string;
-  /** How to log in if the agent requires it: a part of the message. */
+  /** The part of an error message that says how to log in if the agent requires it. */
   readonly loginHint?: string;
-  /** What the agent lacks if it requires a login, as the predicate of the message. Default: `needs a login on this machine`. */
+  /**
+   * The predicate of the error message for an agent that requires a login. Default: `needs a login on this machine`.
+   */
   readonly loginLack?: string;
 }
 
-/** A row of `available_agents`. */
+/** An agent as a row of `available_agents` lists it. */
 export interface ListedAgent {
   readonly name: string;
-  /** A file, or a name on PATH; empty: the command of the agent's profile, otherwise the agent's name. */
+  /**
+   * A file, or a name on PATH. If it is empty, the command of the agent's profile is used, and without a profile the
+   * agent's name.
+   */
   readonly installPath?: string | null;
 }
 
 export interface LaunchRequest {
   readonly path: ExecutionPath;
-  /** Absent on the path `native`. */
+  /** `undefined` on the path `native`. */
   readonly agent?: ListedAgent | undefined;
-  /** The task has no working directory of a project, so the agent gets no tools. Only on the path `native`. */
+  /**
+   * True if the task has no working directory of a project, so that the agent gets no tools. Only on the path `native`.
+   */
   readonly answersOnly?: boolean;
-  /** The name that the task gives, if no row of `available_agents` has it. Only on the path `native`. */
+  /** The agent name that the task gives, if no row of `available_agents` has it. Only on the path `native`. */
   readonly unlisted?: string | undefined;
-  /** The worker's environment: programs are looked up on its PATH. */
+  /** The worker's environment. Programs are looked up on its PATH. */
   readonly env: NodeJS.ProcessEnv;
 }
 
 /**
- * Turns a request of one path into a launch. Starts nothing. Throws `agent_not_installed` if the program that it needs
- * does not exist. A launcher that needs settings is a closure over them, made in worker.ts.
+ * Turns a request of one path into a launch. Starts no process. Throws `agent_not_installed` if the program does not
+ * exist. A launcher that needs settings is a closure over them, made in worker.ts.
  */
 export type Launcher = (request: LaunchRequest) => AgentLaunch;

@@ -1,11 +1,14 @@
-/** The launcher of the path `native`: our own agent over a model API, for tasks that name no agent, or none that is listed. */
+/**
+ * The launcher of the path `native`: our own agent over a model API. It runs the tasks that name no agent, or an agent
+ * that is not listed.
+ */
 import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
 import { NATIVE_AGENT } from '../../contract/names.ts';
 import type { AgentLaunch, Launcher } from './launch.ts';
 
 const MAIN = moduleOfOurs('agents/native/main');
 
-/** Variables that the own tools of the providers read. */
+/** The variables that the providers' own tools read. */
 const PROVIDER_KEYS = [
   'DEFAULT_MODEL',
   'OPENAI_API_KEY',
@@ -18,13 +21,13 @@ const PROVIDER_KEYS = [
   'GOOGLE_GEMINI_BASE_URL',
 ];
 
-/** No agent gets variables named LONGHAUL_*, so the launcher passes these on under another name. */
+/** No agent gets variables named LONGHAUL_*, so the launcher passes these variables under another name. */
 const RENAMED = {
   LONGHAUL_LOCAL_MODEL_URL: 'NATIVE_LOCAL_MODEL_URL',
   LONGHAUL_LOCAL_MODEL_KEY: 'NATIVE_LOCAL_MODEL_KEY',
 } as const;
 
-/** What decides whether the native agent has a model. */
+/** The variables that decide whether the native agent has a model. */
 export const NATIVE_VARIABLES: readonly string[] = [...PROVIDER_KEYS, ...Object.keys(RENAMED)];
 
 const LOGIN_HINT =
@@ -35,7 +38,7 @@ const unlistedHint = (name: string): string =>
   `The task names "${name}", which is not listed in available_agents; \`longhaul agents\` shows the names that are.`;
 
 export interface NativeSettings {
-  /** The folder of its sessions' journals. */
+  /** The folder of the native agent's journals. */
   readonly sessionsFolder: string;
 }
 

@@ -1,6 +1,7 @@
 /**
- * The agents that a worker can run: a launcher for each execution path, and the one driver. worker.ts makes the registry
- * and passes it to the steps; a test or a bench passes another one. Only the registry refuses a path without a launcher.
+ * The agents that a worker can run: one launcher for each execution path, and the driver. worker.ts makes the registry
+ * and passes it to the steps; tests and benches pass another registry. Only the registry refuses a path without a
+ * launcher.
  */
 import type { ExecutionPath } from '../../contract/task.ts';
 import { LonghaulError } from '../../contract/errors.ts';
@@ -11,7 +12,7 @@ import type { AgentLaunch, Launcher, LaunchRequest } from './launch.ts';
 export type Launchers = Readonly<Partial<Record<ExecutionPath, Launcher>>>;
 
 export interface AgentRegistry extends AgentDriver {
-  /** Throws `not_supported_yet` if no launcher serves the path. `named`: the agent that the task names. */
+  /** Throws `not_supported_yet` if the path has no launcher. `named` is the agent that the task names. */
   requirePath(path: ExecutionPath, named: string | undefined): void;
   /** Throws `not_supported_yet`, or the error of the path's launcher. */
   launch(request: LaunchRequest): AgentLaunch;

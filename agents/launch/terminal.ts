@@ -9,10 +9,10 @@ import type { AgentLaunch, LaunchRequest } from './launch.ts';
 
 const MAIN = moduleOfOurs('agents/terminal/main');
 
-/** The folder of terminal recordings that no step has stored yet, with one folder for each task. */
+/** Returns the folder of terminal recordings that no step has stored yet. It contains one folder for each task. */
 export const recordingsFolder = (home: string): string => join(home, 'recordings');
 
-/** For an agent without a profile the program is its install_path, with the prompt as its one argument. */
+/** For an agent without a profile, the program is its install_path, with the prompt as its only argument. */
 export function launchInTerminal({ agent, env }: LaunchRequest): AgentLaunch {
   if (agent === undefined) throw new TypeError('the path pty has an agent');
   const { name, envKeys, env: variables, loginHint } = profileOf(agent.name);

@@ -1,10 +1,10 @@
 /**
  * Ends the processes that an agent left: first its process group; then every process with the task's marker in its
- * environment, because agents' shell tools run in process groups of their own; and the descendants of all these, because an
- * agent may start a tool with an empty environment.
+ * environment, because agents' shell tools run in process groups of their own; and the descendants of all these,
+ * because an agent may start a tool with an empty environment.
  *
- * Never signalled: this process; a pid whose start time differs from the recorded one; and a process of another home, because
- * a copy of a home has the same tasks, and its rows name the same processes.
+ * Never signalled: this process; a pid whose start time differs from the recorded one; and a process of another home,
+ * because a copy of a home has the same tasks, and its rows name the same processes.
  * Not covered: see processes/sweep.ts.
  */
 import { readEnvironment } from '../../processes/environment.ts';
@@ -15,10 +15,13 @@ import type { TaskId } from '../../contract/ids.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { belongsTo, MARKER, SPAWN_MARKER } from './environment.ts';
 
-/** Between SIGTERM and SIGKILL. */
+/** Time between SIGTERM and SIGKILL. */
 export const TERM_GRACE_MS = 2_000;
 
-/** Fails on a system without /proc: the environments of other processes cannot be read there, so a sweep finds nothing. */
+/**
+ * Fails on a system without /proc, because there a sweep cannot read the environments of other processes and finds
+ * nothing.
+ */
 export function requireProc(): void {
   if (process.platform === 'linux') return;
   throw new LonghaulError(
@@ -27,36 +30,39 @@ export function requireProc(): void {
   );
 }
 
-/** `home` undefined: the mark matches processes of all homes. */
+/** Returns the mark of a task's processes. If `home` is `undefined`, it matches the processes of all homes. */
 function markOf(taskId: TaskId, home: string | undefined): Mark {
   const entry = `${MARKER}=${taskId}`;
   if (home === undefined) return entry;
   return { entry, spares: (environment) => belongsTo(home, environment) === 'another_home' };
 }
 
-/** The environment entry of all processes that come from one start of an agent, and of no others. */
+/** Returns the environment entry that all processes of one start of an agent have, and no other processes. */
 export const spawnMarkOf = (spawnId: string): string => `${SPAWN_MARKER}=${spawnId}`;
 
-/** The running processes of any home that carry the task's marker, without this process. */
+/** Returns the running processes of any home that carry the task's marker, except this process. */
 export function findMarked(taskId: TaskId): ProcessIdentity[] {
   return findByMark([markOf(taskId, undefined)]);
 }
 
 interface EndTask {
-  /** Real path of the home that the task belongs to. Default: processes of all homes are ended. */
+  /** Real path of the home that the task belongs to. If it is omitted, processes of all homes are ended. */
   readonly home?: string | undefined;
-  /** The agent, if it is known. */
+  /** The agent's process, if it is known. */
   readonly leader?: ProcessIdentity | undefined;
 }
 
-/** Ends the processes that one spawn left. Spares the agent of a later attempt at the same task. */
+/**
+ * Ends the processes that one spawn left. The agent of a later attempt at the same task keeps running. Returns how many
+ * processes could not be ended.
+ */
 export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentity[] = []): Promise<number> {
   return sweep([spawnMarkOf(spawnId)], known);
 }
 
 /**
- * Ends the processes that an attempt at the task left: the group and the descendants of the leader, if it is known, then
- * all processes with the task's marker. Returns how many could not be ended.
+ * Ends the processes that an attempt at the task left: the group and the descendants of the leader, if it is known, and
+ * then all processes with the task's marker. Returns how many processes could not be ended.
  */
 export async function endTask(taskId: TaskId, { home, leader }: EndTask = {}): Promise<number> {
   const marks = [markOf(taskId, home)];

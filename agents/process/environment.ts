@@ -1,28 +1,28 @@
 /**
- * The environment of an agent: a selection of the worker's. The variables of the database and Temporal are never in it,
- * because an agent with a shell would have our credentials. A launch cannot add them.
+ * Builds the environment of an agent: a selection of the worker's variables. The variables of the database and of
+ * Temporal are never in it, because an agent with a shell would get our credentials. A launch cannot add them.
  */
 import { statSync } from 'node:fs';
 import type { TaskId } from '../../contract/ids.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
-/** Every process of a task's agent inherits this variable. The sweep finds the processes by it. */
+/** Every process of a task's agent inherits this variable. A sweep finds the processes by it. */
 export const MARKER = 'LONGHAUL_TASK';
 /**
- * The same for one spawn. An outdated attempt that closes late must not end the agent of the next attempt,
- * which has the same task marker.
+ * Identifies one spawn of an agent. An outdated attempt that closes late ends only its own spawn, and not the agent of
+ * the next attempt, which has the same `LONGHAUL_TASK`.
  */
 export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
-/** The real path of the task's Longhaul home at the start of the agent. */
+/** The real path of the task's Longhaul home, as it was when the agent started. */
 export const HOME_MARKER = 'LONGHAUL_TASK_HOME';
 /**
- * The home's folder by device and inode. A home that is moved keeps them; a copy, which has the same tasks, has
- * others. The path distinguishes neither case.
+ * The home's folder as device and inode. They stay the same when the home is moved, and a copy, which has the same
+ * tasks, has others. The path distinguishes neither case.
  */
 export const PLACE_MARKER = 'LONGHAUL_TASK_PLACE';
 
 const PASSED: readonly string[] = [
-  // TZ: agents report wall-clock times, and we read them in our zone.
+  // TZ is passed because agents report wall-clock times, and Longhaul reads them in its own time zone.
   'PATH HOME USER LOGNAME SHELL LANG LC_* TZ TERM TMPDIR XDG_*',
   'http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY',
   'NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO',
@@ -34,11 +34,11 @@ const matches = (pattern: string, name: string): boolean =>
   pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 
 export interface AgentEnvironment {
-  /** The worker's own. */
+  /** The worker's own environment. */
   readonly env: NodeJS.ProcessEnv;
   readonly launch: Pick<AgentLaunch, 'envKeys' | 'env'>;
   readonly taskId: TaskId;
-  /** Unique to this start of the agent. */
+  /** Unique to this spawn of the agent. */
   readonly spawnId: string;
 }
 
@@ -61,19 +61,19 @@ export function agentEnvironment({ env, launch, taskId, spawnId }: AgentEnvironm
   return result;
 }
 
-/** `undefined`: the folder does not exist. */
+/** Returns device and inode of the folder, or `undefined` if it does not exist. */
 function placeOf(home: string): string | undefined {
   const status = statSync(home, { throwIfNoEntry: false });
   return status && `${status.dev}-${status.ino}`;
 }
 
 /**
- * Whether a process with this environment was started for a task of the home (its real path). `unknown`: the environment
- * names no home, because a program replaced it.
+ * Returns whether a process with this environment was started for a task of the home (a real path). Returns `unknown`
+ * if the environment names no home, because a program replaced its environment.
  */
 export function belongsTo(home: string, environment: NodeJS.ProcessEnv): 'this_home' | 'another_home' | 'unknown' {
   const place = environment[PLACE_MARKER];
-  // Agents of earlier versions have the path only.
+  // Agents that earlier versions of Longhaul started have only the path in their environment.
   const [found, expected] = place === undefined ? [environment[HOME_MARKER], home] : [place, placeOf(home)];
   if (found === undefined) return 'unknown';
   return found === expected ? 'this_home' : 'another_home';

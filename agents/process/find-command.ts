@@ -1,4 +1,4 @@
-/** Finds an agent's program by a path, or by a name on PATH. */
+/** Finds an agent's program by its path, or by its name on PATH. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join, resolve } from 'node:path';
 
@@ -7,11 +7,14 @@ function isProgram(path: string): boolean {
     accessSync(path, constants.X_OK);
     return statSync(path).isFile();
   } catch {
-    return false; // absent, not executable or not readable: not a program that we can start
+    return false; // the file is absent, not executable or not readable, so it cannot be started
   }
 }
 
-/** Absolute path of the program, or undefined. Empty and relative entries of PATH are skipped, as shells should. */
+/**
+ * Returns the absolute path of the program, or `undefined` if it is not found. Skips empty and relative entries of
+ * PATH, because their meaning depends on the working directory.
+ */
 export function findCommand(command: string, path: string | undefined): string | undefined {
   if (command.includes('/')) {
     const file = resolve(command);

@@ -1,6 +1,6 @@
 /**
- * One agent process with an owner. It has its own process group, no shell, and an identity that is known at once. Its
- * stderr is always drained, and its end leaves no process behind.
+ * Starts one agent process and owns it until its end. The process has its own process group and no shell, and its
+ * identity is known at once. Its stderr is always read, and no process remains after its end.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -20,9 +20,9 @@ import { agentEnvironment } from './environment.ts';
 import { findCommand } from './find-command.ts';
 
 const STDERR_KEPT_BYTES = 64 * 1024;
-/** How long an agent may take to exit once its stdin is closed. */
+/** How long an agent may take to exit after its stdin was closed. */
 const EOF_GRACE_MS = 250;
-/** How long the agent's stdout may stay open and silent after its exit, before the driver stops reading it. */
+/** How long the agent's stdout may stay open and silent after the exit before the driver stops reading it. */
 const SILENT_AFTER_EXIT_MS = 2_000;
 
 export interface AgentProcess {
@@ -30,13 +30,16 @@ export interface AgentProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly exited: Promise<Exit>;
-  /** Resolves once the process has exited and its output was read or closed. */
+  /** Resolves when the process has exited and its output was read to the end or closed. */
   readonly closed: Promise<void>;
-  /** The last 64 KB. */
+  /** Returns the last 64 KB of stderr. */
   stderrTail(): string;
-  /** Notes the agent's descendants. Called before a request that may make the agent end its tools: what those leave is known then. */
+  /**
+   * Records the agent's current descendants. Call it before a request that may make the agent end its tools, because
+   * processes that a tool leaves are then still known.
+   */
   noteFamily(): void;
-  /** Ends the process, its group and all processes with its marker. Never fails; a second call waits for the first. */
+  /** Ends the process, its group and all processes with its marker. Never fails. A second call waits for the first. */
   end(): Promise<void>;
 }
 
@@ -52,14 +55,14 @@ export function notInstalled(launch: AgentLaunch, detail: string): LonghaulError
   return new LonghaulError('agent_not_installed', `The agent ${launch.name} cannot be started: ${detail}. ${hint}`);
 }
 
-/** Reads a stream and keeps its end. */
+/** Reads a stream to its end and keeps its last `bytes` bytes. The returned function decodes them. */
 function keepTail(stream: Readable, bytes: number): () => string {
   let tail = Buffer.alloc(0);
   stream.on('data', (chunk: Buffer) => {
     tail = Buffer.concat([tail, chunk]);
     if (tail.length > bytes) tail = Buffer.from(tail.subarray(tail.length - bytes));
   });
-  stream.on('error', () => {}); // the pipe of a process that exits breaks
+  stream.on('error', () => {}); // the pipe breaks when the process exits
   return () => decodeTail(tail);
 }
 
@@ -78,7 +81,10 @@ async function start({ launch, taskId, cwd, env }: SpawnAgent, spawnId: string):
   return start.program;
 }
 
-/** Closes the pipe after a silence, because a process outside of the group and without a marker may hold it open for ever. */
+/**
+ * Closes stdout after it was silent, because a process outside of the group and without a marker may hold it open for
+ * ever.
+ */
 async function stopListening(stdout: Readable): Promise<void> {
   // Node reads ahead even without a consumer, so an empty buffer means an empty pipe.
   for (let silentMs = 0; silentMs < SILENT_AFTER_EXIT_MS; silentMs += 100) {
@@ -89,16 +95,16 @@ async function stopListening(stdout: Readable): Promise<void> {
   stdout.destroy();
 }
 
-/** Fails with agent_not_installed if the program does not exist. */
+/** Starts the agent. Fails with `agent_not_installed` if the program does not exist. */
 export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   requireProc();
   const spawnId = randomUUID();
   const { identity, stdin, stdout, stderr, exited, closed } = await start(options, spawnId);
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
-  // A tool without our marker is found only as a descendant of the agent.
+  // A tool whose environment lacks our marker is found only as a descendant of the agent.
   const family = new Family(identity);
   family.follow(FAMILY_MS);
-  stdin.on('error', () => {}); // EPIPE of an agent that has exited; its exit has the reason
+  stdin.on('error', () => {}); // EPIPE of an agent that has exited; its exit gives the reason
   let hasExited = false;
   const swept = exited.then(() => {
     hasExited = true;
@@ -115,12 +121,13 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity, TERM_GRACE_MS);
     const tree = family.stop();
-    // One sweep is enough: once the agent and all marked processes have exited, no process can start another one.
+    // One sweep is sufficient: once the agent and all marked processes have exited, no process can start another one.
     if (hasExited) await swept;
     if (!hasExited || tree.length > 0) await sweepSpawn(spawnId, tree);
   };
   const end = async (): Promise<void> => {
-    // If /proc cannot be read now (no file descriptors are left), the next attempt's endTask ends the rest.
+    // If /proc cannot be read now (no file descriptor is free), the `endTask` of the next attempt ends the remaining
+    // processes.
     await endAll().catch(() => {});
     family.stop();
     for (const stream of [stdin, stdout, stderr]) stream.destroy();

@@ -1,15 +1,21 @@
-/** The catalogue of agents by name: the program that speaks ACP, the variables that it gets, and the hints in error messages. */
+/**
+ * The catalogue of agents by name: the program that speaks ACP, the variables that it gets, and the hints for error
+ * messages.
+ */
 import { moduleOfOurs, loaderArguments } from '../../processes/own-module.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
-/** One agent. `AgentLaunch` describes the fields that it shares. */
+/** The profile of one agent. `AgentLaunch` documents the fields that both have. */
 export interface AgentProfile extends Pick<AgentLaunch, 'name' | 'envKeys' | 'env' | 'usageOf' | 'loginHint'> {
-  /** How to start its program so that it speaks ACP. Absent: it does not speak ACP, or its `install_path` is such a program. */
+  /**
+   * How to start the agent's program so that it speaks ACP. `undefined` if the agent does not speak ACP, or if its
+   * `install_path` is such a program.
+   */
   readonly acp?: AcpProgram;
 }
 
 export interface AcpProgram {
-  /** Absolute path, or a name looked up on PATH. */
+  /** Absolute path, or a name that is looked up on PATH. */
   readonly command: string;
   readonly args: readonly string[];
   readonly offersFileSystem: boolean;
@@ -28,15 +34,15 @@ const acp = (command: string, args: readonly string[], rest: Partial<AcpProgram>
 const DEMO = moduleOfOurs('agents/demo/main');
 
 const CLOUD_KEYS = ['AWS_*', 'AZURE_*', 'GOOGLE_*'];
-/** The variables of opencode's many providers. */
+/** The variables of the many providers that opencode supports. */
 const OPENCODE_KEYS = 'OPENCODE_* OPENAI_* ANTHROPIC_* GEMINI_* OPENROUTER_* GROQ_* MISTRAL_* DEEPSEEK_* XAI_*'.split(
   ' ',
 );
 
-/** An agent gets its variables from the worker, and the worker gets its own when it starts. */
+/** An agent gets its variables from the worker, and the worker gets its variables when it starts. */
 const THEN_RESTART = 'To apply a variable, run `longhaul down` and `longhaul up -d` in a shell that has it set.';
 
-/** Keys are the names by which `available_agents` and tasks name an agent. */
+/** The keys are the names by which `available_agents` and tasks name an agent. */
 export const CATALOG: Readonly<Record<string, AgentProfile>> = {
   demo: {
     ...BASE,
@@ -50,7 +56,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     name: 'opencode',
     acp: acp('opencode', ['acp'], { installHint: 'Install it with: npm install -g opencode-ai' }),
     envKeys: [...OPENCODE_KEYS, ...CLOUD_KEYS],
-    // An update during a task would change the agent while it runs.
+    // Prevents an update during a task, because the update would change the agent while it runs.
     env: { OPENCODE_DISABLE_AUTOUPDATE: '1' },
     loginHint:
       "Run `opencode auth login`, or set the provider's key (ANTHROPIC_API_KEY, OPENAI_API_KEY, …). " + THEN_RESTART,
@@ -61,7 +67,7 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     name: 'codex',
     acp: acp('codex-acp', [], { installHint: 'Install it with: npm install -g @agentclientprotocol/codex-acp' }),
     envKeys: ['CODEX_*', 'OPENAI_*', 'INITIAL_AGENT_MODE'],
-    // Without its own login codex takes a key from the environment only if this request is set.
+    // Without a login of its own, codex takes a key from the environment only if DEFAULT_AUTH_REQUEST is set.
     env: { NO_BROWSER: '1', DEFAULT_AUTH_REQUEST: '{"methodId":"api-key"}' },
     loginHint: 'Set OPENAI_API_KEY, or log in with `npx @openai/codex login`. ' + THEN_RESTART,
   },
@@ -86,12 +92,12 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
   },
 };
 
-/** The profile of an agent. For an agent that is not in the catalogue it contains the name only. */
+/** Returns the profile of an agent. For an agent that is not in the catalogue, the profile contains only the name. */
 export function profileOf(name: string): AgentProfile {
   return knownProfile(name) ?? { ...BASE, name };
 }
 
-/** Undefined: the agent is not in the catalogue. */
+/** Returns `undefined` if the agent is not in the catalogue. */
 export function knownProfile(name: string): AgentProfile | undefined {
   return Object.hasOwn(CATALOG, name) ? CATALOG[name] : undefined;
 }

@@ -1,12 +1,12 @@
 /**
- * How much a mode lets an agent do without asking. The agent's own word counts, then this table of the modes that were
- * looked at, else a mode is moderate. No mode is safe because nothing is known of it.
+ * Rates how much a mode lets an agent do without asking. A rating by the agent itself takes precedence, then this table
+ * of modes that were examined; any other mode is `moderate`. An unknown mode is never rated `safe`.
  */
 import type { ModeRisk } from '../../contract/agent-snapshot.ts';
 
 const RISKS: readonly ModeRisk[] = ['safe', 'moderate', 'dangerous', 'planning'];
 
-/** Of any agent: these names mean the same wherever they were seen. */
+/** Modes of any agent: these names mean the same for every agent in which they were found. */
 const OF_ANY: Readonly<Record<string, ModeRisk>> = {
   plan: 'planning',
   yolo: 'dangerous',
@@ -15,7 +15,7 @@ const OF_ANY: Readonly<Record<string, ModeRisk>> = {
   'agent-full-access': 'dangerous',
 };
 
-/** Safe: it asks before each edit and each command, or it changes nothing. */
+/** Modes of one agent. `safe`: the agent asks before each edit and each command, or it changes nothing. */
 const OF_AGENT: Readonly<Record<string, Readonly<Record<string, ModeRisk>>>> = {
   demo: { edit: 'moderate', look: 'safe' },
   native: { code: 'moderate', ask: 'safe' },
