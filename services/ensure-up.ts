@@ -1,6 +1,6 @@
 /**
- * Waits until all parts of a home are ready and asks the supervisor to start parts that have ended at once. Starts a
- * supervisor if there is none. Several processes may do this at the same time.
+ * Waits until all parts of a home are ready. It starts a supervisor if there is none, and asks a running supervisor to
+ * restart failed parts at once. Several processes may do this at the same time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
@@ -13,13 +13,16 @@ import { oneLineDetail, isSame, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 
 const POLL_MS = 50;
-/** The exit status of a process is known a moment after it is gone. */
+/** How long to wait for the exit status of the supervisor, which is known shortly after the process has exited. */
 const EXIT_MS = 2_000;
-/** Without a change of any part; a build of Temporal reports progress every 15 s. */
+/** How long no part may change before waiting ends. A build of Temporal reports progress every 15 s. */
 const SILENCE_MS = 120_000;
-/** A supervisor writes its record as it starts, and within a second after it was removed. */
+/**
+ * How long a running supervisor may have no record. It writes the record when it starts, and again within a second if
+ * the file was removed.
+ */
 const RECORD_MS = 30_000;
-/** A part that failed this often in a row will not start soon without help. */
+/** After this many failed starts in a row, a part is not expected to start without a change by the user. */
 const FAILURES = 3;
 
 export interface EnsureUp {
@@ -30,7 +33,7 @@ export interface EnsureUp {
   readonly report: (line: string) => void;
 }
 
-/** Fails with `service_unreachable` and the last lines of the failing part's log. */
+/** Resolves when all parts are ready. Fails with `service_unreachable` and the last lines of the failing part's log. */
 export async function ensureUp(options: EnsureUp): Promise<void> {
   const { paths, report } = options;
   let own: RunningProcess | undefined;
@@ -52,7 +55,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
       }
     } else if (!(await lockHolder(paths.lock))) {
       if (own && !isAlive(own.identity)) throw await supervisorEnded(options, own);
-      // A new supervisor starts from nothing: there is no repair to wait for.
+      // A new supervisor has received no repair request, so there is none to wait for.
       repairs = 0;
       own ??= await options.startSupervisor();
     }
@@ -61,7 +64,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
   }
 }
 
-/** Returns the number of repairs from which on the supervisor's record reflects this request. */
+/** Requests a repair. Returns the number of repairs from which on the supervisor's record reflects this request. */
 async function askForRepair(paths: HomePaths): Promise<number> {
   const state = await readState(paths);
   const supervisor = await liveSupervisor(paths, state);
@@ -70,7 +73,7 @@ async function askForRepair(paths: HomePaths): Promise<number> {
   return state.repairs + 1;
 }
 
-/** A suspended process is alive, so the supervisor would not start it again. */
+/** Continues suspended processes. The supervisor would not restart them, because a suspended process is alive. */
 function continueSuspended(
   state: HomeState | undefined,
   supervisor: ProcessIdentity | undefined,
@@ -84,7 +87,10 @@ function continueSuspended(
   }
 }
 
-/** Checks the record and the process table, because a part may have ended a moment ago. */
+/**
+ * Whether all parts are ready and alive. The process table is checked, too, because a part may have exited after the
+ * record was written.
+ */
 function allReady(state: HomeState): boolean {
   for (const part of state.parts) {
     if (part.state !== 'ready' || (part.process && !isAlive(part.process))) return false;
@@ -112,17 +118,18 @@ async function logOf(parts: readonly PartRecord[]): Promise<string> {
   return part ? lastLines(part.logFile) : '';
 }
 
-/** The last report of each part. */
+/** The state and detail that were last reported of each part. */
 type Reported = Map<string, { readonly state: string; readonly detail: string }>;
 
-/** One line for each part whose state or detail has changed. */
+/** Returns one line for each part whose state or detail has changed. */
 function changedLines(parts: readonly PartRecord[], reported: Reported): string[] {
   return parts.flatMap(({ name, state, detail: whole }) => {
     const detail = oneLineDetail(whole ?? '');
     const last = reported.get(name);
     if (last?.state === state && last.detail === detail) return [];
     reported.set(name, { state, detail });
-    // A part that is tried again keeps the detail of its failure until there is another one.
+    // While a part is started again, its record keeps the detail of its last failure. The detail is not reported a
+    // second time.
     const shown = state === 'starting' && last?.detail === detail ? '' : detail;
     return state === 'waiting' && detail === '' ? [] : [`${name.padEnd(10)}${state}${shown && `  ${shown}`}`];
   });
@@ -130,7 +137,7 @@ function changedLines(parts: readonly PartRecord[], reported: Reported): string[
 
 async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<LonghaulError> {
   const log = await lastLines(options.supervisorLog);
-  // Nothing else keeps this process alive: without a timer it would exit here without a message.
+  // The timer keeps this process alive. Without it the process would exit here without a message.
   const how = await Promise.race([own.exited, sleep(EXIT_MS, 'exit status unknown')]);
   return new LonghaulError('service_unreachable', `The supervisor ended (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
 }

@@ -2,7 +2,7 @@
 import { LonghaulError } from '../contract/errors.ts';
 import type { ListenAddress } from './settings.ts';
 
-/** Whether only this machine can reach it. Any name but localhost may be an address of the network. */
+/** Whether only this machine can reach the host. Every name other than localhost may be an address of the network. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase();
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
@@ -13,8 +13,8 @@ export function listenText({ host, port }: Pick<ListenAddress, 'host' | 'port'>)
 }
 
 /**
- * An address that other machines can reach needs a token that the user has made before; none is made here. Fails with
- * `invalid_input`.
+ * Refuses an address that other machines can reach if there is no token yet: the user must create the token first.
+ * Fails with `invalid_input`.
  */
 export function refuseWithoutToken(listen: ListenAddress, token: string | undefined, tokenFile: string): void {
   if (token !== undefined || isLoopback(listen.host)) return;

@@ -1,13 +1,14 @@
 /**
- * The log of a program: one JSON line for each entry, on stdout. A line that cannot be written is lost, and the program
- * continues: pino's own destination ends the process on a full disk, and with it every turn.
+ * The log of a program: one JSON line for each entry, on stdout. If a line cannot be written, it is lost and the
+ * program continues. Pino's own destination is not used, because it ends the process on a full disk, and with it every
+ * turn.
  */
 import { writeSync } from 'node:fs';
 import { type Logger, pino } from 'pino';
 
 const STDOUT = 1;
 
-/** `part` names the program in every line. */
+/** `part`: the program's name in every line. */
 export function makeLog(part: string): Logger {
   return pino({ base: { part, pid: process.pid } }, { write: writeOrLose });
 }
@@ -16,6 +17,6 @@ function writeOrLose(line: string): void {
   try {
     writeSync(STDOUT, line);
   } catch {
-    // A full disk, or a reader that is gone: there is no other place to report it.
+    // The disk is full or the reader has exited. There is no other place to report that.
   }
 }

@@ -1,8 +1,9 @@
 /**
- * What the worker and the backend do before anything else: wait until Postgres and Temporal are available, and prepare in
- * both what this version needs. Under a supervisor all of it exists already.
+ * The first step of worker and backend: it waits until Postgres and Temporal are available, and prepares in both what
+ * this version needs. Under a supervisor all of it exists already.
  *
- * An outage is waited for without a limit and reported; a problem that a person must fix fails at once.
+ * During an outage it reports the problem and waits without a limit. A problem that a person must fix makes it fail at
+ * once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError, messageOf } from '../contract/errors.ts';
@@ -14,15 +15,15 @@ const LAST_PAUSE_MS = 2_000;
 export interface Preparation {
   readonly databaseUrl: string;
   readonly temporal: TemporalTarget;
-  /** Brings the database to the newest schema. Fails with `invalid_input` if another try cannot succeed. */
+  /** Migrates the database to the newest schema. Fails with `invalid_input` if a retry cannot succeed. */
   readonly migrate: (databaseUrl: string) => Promise<void>;
-  /** Called when the reported problem changes; `undefined`: the services are available. */
+  /** Called when the reported problem changes; `undefined` means that the services are available. */
   readonly report: (trouble: string | undefined) => void;
-  /** Aborted: resolves without a report. */
+  /** When it is aborted, `prepareServices` resolves without a report. */
   readonly signal?: AbortSignal;
 }
 
-/** Resolves when both are ready, or when `signal` is aborted. */
+/** Resolves when both services are ready, or when `signal` is aborted. */
 export async function prepareServices({ databaseUrl, temporal, migrate, report, signal }: Preparation): Promise<void> {
   const troubles = new Map<string, string>();
   let reported: string | undefined;
@@ -65,7 +66,7 @@ async function untilDone(
       if (error instanceof LonghaulError && error.code === 'invalid_input') throw error;
       update(messageOf(error));
     }
-    // Rejects only because it was cut short.
+    // The sleep rejects only if `signal` is aborted.
     await sleep(pauseMs, undefined, { ...(signal && { signal }) }).catch(() => undefined);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Every setting that the environment may give, parsed once. All wrong values are reported together, one line each, so
+ * All settings that the environment can give, parsed once. All invalid values are reported together, one line each, so
  * that a user can correct all of them before the next start.
  */
 import { createHash } from 'node:crypto';
@@ -19,7 +19,7 @@ const HISTORY_RETENTION_DAYS = 30;
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
-  /** Chosen by the user: no other port is used. */
+  /** Whether the user chose the port: then no other port is used. */
   readonly fixed: boolean;
 }
 
@@ -28,43 +28,56 @@ export type TemporalSetting =
   | { readonly kind: 'server'; readonly address: string; readonly target: TemporalTarget };
 
 export interface Settings {
-  /** Undefined: the embedded Postgres. */
+  /** The address of the user's Postgres. Undefined: the embedded Postgres is used. */
   readonly databaseUrl?: string;
   readonly temporal: TemporalSetting;
-  /** Databases, worktrees, logs, token. */
+  /** The folder of the home, with databases, worktrees, logs and token. */
   readonly home: string;
-  /** Programs that were fetched or built; shared between homes. */
+  /** The folder of programs that were downloaded or built. Several homes share it. */
   readonly cacheDir: string;
   readonly listen: ListenAddress;
   readonly agentSlots: number;
-  /** How long an agent only waits for a person before it is ended; the answer starts it again. */
+  /**
+   * How long an agent that waits only for a person keeps running before it is ended. The person's answer starts it
+   * again.
+   */
   readonly hibernateAfterMs: number;
-  /** How long an agent may be silent: until it can be prompted, in a turn, and while a tool of its works. */
+  /** How long an agent may be silent: until it accepts a prompt, during a turn, and while one of its tools runs. */
   readonly agentTimeouts: { readonly startMs: number; readonly stallMs: number; readonly toolMs: number };
   readonly hostName: string;
-  /** The file of the backend's token, instead of the one in the home. */
+  /** The file with the backend's token, if it is not the one in the home. */
   readonly tokenFile?: string;
-  /** Names that the backend is reached by, besides this machine's own and the one it listens on. */
+  /**
+   * Host names under which the backend may be reached, in addition to this machine's own names and the one that it
+   * listens on.
+   */
   readonly allowedHosts: readonly string[];
-  /** Projects must lie under one of them; none: anywhere. */
+  /** Every project must be in one of these folders. An empty list allows every folder. */
   readonly projectRoots: readonly string[];
-  /** `none`: first lines of prompts, names, titles and sentences stay out of Temporal. */
+  /** With `none`, first lines of prompts, names, titles and messages are not sent to Temporal. */
   readonly temporalContent: TemporalContent;
   /** Whether the embedded Temporal has its Web UI. */
   readonly temporalUi: boolean;
-  /** Where Temporal's Web UI is; undefined: no links to it. The supervisor sets it for the embedded Temporal. */
+  /**
+   * The address of Temporal's Web UI. Undefined: no links to it are shown. For the embedded Temporal the supervisor
+   * sets it.
+   */
   readonly temporalUiUrl?: string;
   /**
-   * How long Temporal keeps histories of tasks that have ended. Undefined: not known, because Temporal is not the embedded one. The
-   * supervisor sets it for the backend, which reaches the embedded one by its address.
+   * How many days Temporal keeps the histories of ended tasks. Undefined: not known, because Temporal is not the
+   * embedded one. The supervisor sets it for the backend, because the backend knows the embedded Temporal only by its
+   * address.
    */
   readonly historyRetentionDays?: number;
-  /** What `longhaul gc` leaves of terminal recordings in the home: by age, and by size together. */
+  /**
+   * Which terminal recordings `longhaul gc` keeps in the home: the limit of age in days, and the limit of their total
+   * size in bytes.
+   */
   readonly recordings: { readonly days: number; readonly bytes: number };
 }
 
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
-/** As `new URL` and the Postgres client read it: both fail later, with words that do not name the setting. */
+/** Checks the address as `new URL` and the Postgres client parse it, because their errors do not name the setting. */
 const databaseUrl = z
   .string()
   .regex(/^postgres(ql)?:\/\//, { error: 'expected postgres://…', abort: true })
@@ -89,7 +102,7 @@ const seconds = z
   .string()
   .regex(/^\d{1,7}$/, 'expected a whole number of seconds')
   .transform(Number)
-  // A timer cannot be longer than 24 days.
+  // A timer of Node cannot be longer than 24 days.
   .refine((value) => value >= 1 && value <= 1_000_000, 'expected 1 to 1000000 seconds');
 
 const environment = z.object({
@@ -112,7 +125,8 @@ const environment = z.object({
   LONGHAUL_AGENT_STALL_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_TOOL_TIMEOUT: seconds.optional(),
   LONGHAUL_HIBERNATE_AFTER: seconds.optional(),
-  // For the native agent, which reads them itself: a wrong value is found here, before a task needs it.
+  // The native agent reads these variables itself. They are also checked here, so that an invalid value is reported
+  // before a task needs it.
   LONGHAUL_LOCAL_MODEL_URL: z
     .url({ protocol: /^https?$/, error: 'expected a URL such as http://127.0.0.1:8080/v1' })
     .optional(),
@@ -174,8 +188,9 @@ function isDatabaseUrl(text: string): boolean {
 }
 
 /**
- * `DEFAULT_MODEL` is the native agent's. Other programs read a variable of this name, too, so only what starts services and
- * the worker call this: a value of theirs refuses no other command. Fails with `invalid_input`.
+ * Refuses an invalid `DEFAULT_MODEL`, the setting for the native agent's model. Only the worker and the commands that
+ * start services call this: other programs read a variable of this name, too, and their value must not make other
+ * commands fail. Fails with `invalid_input`.
  */
 export function refuseDefaultModel({ DEFAULT_MODEL: model }: NodeJS.ProcessEnv): void {
   if (!model || /^\s*[^\s/]+\/\S+\s*$/.test(model)) return;
@@ -185,12 +200,15 @@ export function refuseDefaultModel({ DEFAULT_MODEL: model }: NodeJS.ProcessEnv):
   );
 }
 
-/** An IP address or a name. A text of digits and dots only, or with colons, is taken as an address. */
+/**
+ * Whether the text is an IP address or a host name. Text with only digits and dots, or with colons, must be a valid
+ * address.
+ */
 function isHost(host: string): boolean {
   return /^[\d.]+$|:/.test(host) ? isIP(host) !== 0 : /^[\w.-]{1,253}$/.test(host);
 }
 
-/** Fails with `invalid_input`, one line for each wrong value. An empty variable counts as unset. */
+/** Fails with `invalid_input` and one line for each invalid value. An empty variable counts as unset. */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = environment.safeParse(given);
@@ -236,25 +254,25 @@ function historyRetention(
   return { historyRetentionDays: days ?? HISTORY_RETENTION_DAYS };
 }
 
-/** Equal for equal settings; does not reveal the settings. */
+/** Equal settings have equal fingerprints. The settings cannot be derived from the fingerprint. */
 export function settingsFingerprint(settings: Settings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }
 
-/** A password in a URL is not shown. */
+/** The value of a variable for a message, without the password of a URL. */
 function shown(env: Readonly<Record<string, string | undefined>>, key: PropertyKey | undefined): string {
   return key === 'DATABASE_URL' ? 'something else' : JSON.stringify(env[String(key)]);
 }
 
-/** The XDG specification ignores relative values. */
+/** Relative values are ignored, as the XDG specification requires. */
 function xdg(env: Readonly<Record<string, string | undefined>>, key: string, fallback: string): string {
   const value = env[key];
   return value !== undefined && isAbsolute(value) ? value : join(env['HOME'] ?? homedir(), fallback);
 }
 
 /**
- * TLS, API key and profile are read as Temporal's own tools read them, but only once TEMPORAL_ADDRESS is
- * set: a profile that happens to be on the machine does not move tasks to another server.
+ * TLS, API key and profile are read as Temporal's own tools read them, but only if TEMPORAL_ADDRESS is set. So a
+ * profile that happens to exist on the machine does not move tasks to another server.
  */
 function temporalSetting(
   address: string | undefined,
@@ -266,9 +284,9 @@ function temporalSetting(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );
   try {
-    // The loader fails on an empty file; this is how a person (and our supervisor) says "none".
+    // The loader fails on an empty file, so users (and our supervisor) name the null device to have no file read.
     const disableFile = env['TEMPORAL_CONFIG_FILE'] === devNull;
-    // Loaded only here: it brings much of Temporal's client with it, which no command needs for an embedded server.
+    // Loaded only here, because it loads much of Temporal's client, which no command needs for an embedded server.
     const { loadClientConnectConfig } = createRequire(import.meta.url)(
       '@temporalio/envconfig',
     ) as typeof import('@temporalio/envconfig');

@@ -1,4 +1,7 @@
-/** The running parts of a home, checked against the process table, because the record may be from before a crash. */
+/**
+ * The status of a home's parts. The record is checked against the process table, because it may have been written
+ * before a crash.
+ */
 import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home/home.ts'; // prettier-ignore
 import { isSameDatabase, passwordOf, withoutPassword } from './postgres/password.ts';
 import { drainingWorkers } from './home/drains.ts';
@@ -11,7 +14,7 @@ import { partsToFind } from './supervisor/parts.ts';
 import { UNRECORDED } from './supervisor/program-part.ts';
 import type { Settings } from './settings.ts';
 
-/** Printed by `longhaul status --json`; other programs rely on these names. */
+/** Printed by `longhaul status --json`. Other programs depend on these names. */
 export interface Status {
   readonly database_url: string | null;
   readonly temporal_address: string | null;
@@ -21,9 +24,9 @@ export interface Status {
   /** The version of the command that reads the status. */
   readonly version: string;
   readonly token_file: string | null;
-  /** The token as a header line: `curl -H @FILE`. */
+  /** The file that contains the token as a header line: `curl -H @FILE`. */
   readonly auth_header_file: string | null;
-  /** Holds the password of `database_url`, for PGPASSFILE. */
+  /** The file with the password of `database_url`, for PGPASSFILE. */
   readonly pgpass_file: string | null;
   readonly parts: readonly PartStatus[];
 }
@@ -34,8 +37,8 @@ export interface PartStatus {
   readonly pid: number | null;
   readonly detail: string | null;
   /**
-   * The version of the running program, if it is ours; `null`: it does not run, is no program of ours, or its record is
-   * lost.
+   * The version of the running program, if it is part of Longhaul. `null`: it does not run, is not part of Longhaul, or
+   * its record is lost.
    */
   readonly version: string | null;
 }
@@ -74,7 +77,10 @@ export async function readStatus(settings: Settings): Promise<Status> {
   };
 }
 
-/** The services' addresses for a command: from the record or, if that is missing or damaged, from the running processes. */
+/**
+ * Returns the services' addresses for a command: from the record or, if that is missing or damaged, from the running
+ * processes.
+ */
 export async function readFacts(settings: Settings): Promise<Facts> {
   const paths = homePaths(settings.home);
   const state = await readState(paths);
@@ -82,7 +88,10 @@ export async function readFacts(settings: Settings): Promise<Facts> {
   return factsThatHold(settings, facts);
 }
 
-/** `undefined`: not all is recorded. The password of our own Postgres is in a file of its own, which may be missing. */
+/**
+ * Returns the recorded addresses; `undefined` if they are incomplete: the password of the embedded Postgres is in a
+ * file of its own, which may be missing.
+ */
 function wholeFacts(settings: Settings, state: HomeState | undefined): Facts | undefined {
   const url = state?.facts.databaseUrl;
   if (settings.databaseUrl === undefined && url !== undefined && passwordOf(url) === undefined) return undefined;
@@ -100,7 +109,10 @@ const factsOf = (found: ReadonlyMap<string, FoundPart>): Facts =>
 
 type ShownRecord = Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>;
 
-/** Prefers the running process to the record, which may name a process of another program or of a copy of the home. */
+/**
+ * Returns the part's record, corrected by the running process. The record may name a process of another program or of a
+ * copied home.
+ */
 function recordThatHolds(record: PartRecord | undefined, found: FoundPart | undefined, name: string): ShownRecord {
   const known = record?.process;
   if (record && known?.pid === found?.process.pid) return record;
@@ -110,14 +122,14 @@ function recordThatHolds(record: PartRecord | undefined, found: FoundPart | unde
   return { name, state, process: found.process, detail: record?.detail ?? found.detail };
 }
 
-/** The supervisor that holds the home. Its record may not be written yet, or be damaged. */
+/** Returns the supervisor that holds the home's lock. Its record may be damaged or not written yet. */
 export async function liveSupervisor(
   paths: HomePaths,
   state: HomeState | undefined,
 ): Promise<ProcessIdentity | undefined> {
   const holder = await lockHolderAs(paths.lock);
   if (!holder) return undefined;
-  // Older versions did not write their role down, but a record.
+  // Supervisors of older versions have no role in the lock file, so their record identifies them.
   const isSupervisor =
     holder.role === undefined ? !state || isSame(state.supervisor, holder.process) : holder.role === 'supervisor';
   return isSupervisor ? holder.process : undefined;
@@ -126,7 +138,7 @@ export async function liveSupervisor(
 export const isSame = (one: ProcessIdentity | undefined, other: ProcessIdentity): boolean =>
   one?.pid === other.pid && one.startTime === other.startTime;
 
-/** The services' addresses: from the record, otherwise from the settings that name services of the user. */
+/** Completes the addresses with those of the user's own services, which are in the settings. */
 function factsThatHold(settings: Settings, facts: Facts): Facts {
   return {
     ...(settings.databaseUrl === undefined ? {} : { databaseUrl: settings.databaseUrl }),
@@ -135,7 +147,7 @@ function factsThatHold(settings: Settings, facts: Facts): Facts {
   };
 }
 
-/** One line if the shell's DATABASE_URL names another database than the one that a command uses. */
+/** Returns a line if the shell's DATABASE_URL names another database than the one that a command uses. */
 export function otherDatabaseNote(
   { databaseUrl: wanted }: Settings,
   used: string | null | undefined,
@@ -147,7 +159,7 @@ export function otherDatabaseNote(
   );
 }
 
-/** Programs of ours that run and are of another version or build than the command. */
+/** Returns the running programs of Longhaul that have another version or build than the command. */
 export const partsOfOtherVersion = ({ parts, version }: Status): PartStatus[] =>
   parts.filter((part) => part.version !== null && part.version !== version);
 
@@ -174,13 +186,13 @@ function partStatus(
   if (process && draining.some(({ pid }) => pid === process.pid))
     return { name, state: 'draining', pid: process.pid, detail: DRAINS };
   if (process && isAlive(process)) return { name, state, pid: process.pid, detail };
-  // Without a supervisor no process starts it, whatever the record says.
+  // Without a supervisor no process starts the part again, whatever state the record has.
   if (!supervised) return { name, state: 'stopped', pid: null, detail: null };
-  // It ended a moment ago and the supervisor has not noticed yet.
+  // The process has exited and the supervisor has not noticed it yet.
   return { name, state: process && state === 'ready' ? 'waiting' : state, pid: null, detail };
 }
 
-/** A part's detail in one line: of a detail that quotes a log, the log's last line, which says most. */
+/** A part's detail in one line. If the detail quotes a log, it is the last line of that log, because that says most. */
 export function oneLineDetail(detail: string): string {
   const [first = '', ...quoted] = detail.split('\n');
   const what = first.replace(/\.? \/.* ends with:$/, '');
@@ -188,7 +200,7 @@ export function oneLineDetail(detail: string): string {
   return what === first || last === undefined ? what : `${what}: ${messageOfLine(last.trim())}`;
 }
 
-/** The message of a line of our programs' logs. */
+/** The message in a log line of one of our programs. */
 function messageOfLine(line: string): string {
   const { msg } = (parseOrNothing(line) ?? {}) as { readonly msg?: unknown };
   return typeof msg === 'string' ? (msg.split('\n')[0] ?? '') : line;

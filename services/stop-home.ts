@@ -7,14 +7,18 @@ import type { Part } from './supervisor/part.ts';
 import { endProcess } from '../processes/end.ts';
 import { liveSupervisor } from './status.ts';
 
-/** The supervisor stops backend (10 s), worker (45 s), Temporal (15 s) and Postgres (40 s) one after the other. */
+/**
+ * How long the supervisor may take. It stops backend (10 s), worker (45 s), Temporal (15 s) and Postgres (40 s) one
+ * after the other.
+ */
 const SUPERVISOR_MS = 130_000;
 const LOCK_MS = 140_000;
 
-/** `parts` in the order in which they start. */
+/** `parts`: in the order in which they start. They are stopped in the opposite order. */
 export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promise<void> {
   const lock = await takeFromSupervisor(paths);
-  // While the lock is held no other process starts a part; this stops the parts that a killed supervisor left.
+  // While this process holds the lock, no other process starts a part. The loop stops parts that a killed supervisor
+  // left.
   try {
     for (const part of parts.toReversed()) await part.stop();
     await recordStop(paths);
@@ -23,7 +27,10 @@ export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promis
   }
 }
 
-/** The last record of a killed supervisor says that its parts are ready: later commands would look for them. */
+/**
+ * Records that the parts are stopped. The last record of a killed supervisor says that they are ready, and later
+ * commands would look for them.
+ */
 async function recordStop(paths: HomePaths): Promise<void> {
   const state = await readState(paths);
   if (!state || state.parts.every((part) => part.state === 'stopped')) return;
@@ -35,7 +42,10 @@ async function recordStop(paths: HomePaths): Promise<void> {
   }
 }
 
-/** Ends the supervisor, which stops its parts first, and takes its lock. Another `down` is waited for. */
+/**
+ * Ends the supervisor, which stops its parts first, and takes its lock. If another `down` holds the lock, it waits for
+ * it.
+ */
 async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promise<void> }> {
   const deadline = Date.now() + LOCK_MS;
   for (;;) {
@@ -57,7 +67,10 @@ async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promis
   }
 }
 
-/** On a full disk the lock cannot be written, by no other process either, so the parts may be stopped without it. */
+/**
+ * Takes the lock. If the disk is full and no live process holds the lock, it continues without the lock: no other
+ * process can write it either.
+ */
 async function takeOrGoWithout(folder: string): Promise<Omit<HeldLock, 'untilLost'> | BusyLock> {
   try {
     return await takeLock(folder);

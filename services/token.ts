@@ -1,6 +1,7 @@
 /**
- * The bearer token of a home's backend: made at the first start, readable by us alone. Two that start at once have one
- * token: the file is linked into place whole, by the first.
+ * The bearer token of a home's backend. It is created at the first start, and only its owner can read it. If two
+ * backends start at once, they use one token: each writes a complete file and links it into place, and the first link
+ * wins.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, link, open, rm, stat } from 'node:fs/promises';
@@ -11,15 +12,21 @@ import { refuseWithoutToken } from './listen-host.ts';
 import { readOwnFile, writePrivately } from './home/private-file.ts';
 import type { Settings } from './settings.ts';
 
-/** Long enough that guessing is hopeless: 256 bits in a token that we make, at least MIN_CHARS in one that we are given. */
+/**
+ * Bytes of a token that Longhaul creates: 256 bits, too many to guess. A token of the user has at least MIN_CHARS
+ * characters.
+ */
 const TOKEN_BYTES = 32;
 const MIN_CHARS = 32;
-/** RFC 6750's token, and an HTTP token too: it is valid in a header and in a list of WebSocket protocols. */
+/**
+ * The token syntax of RFC 6750, limited to characters of an HTTP token: it is valid in a header and in a list of
+ * WebSocket protocols.
+ */
 const TOKEN = /^[\w.~+-]+$/;
 
 /**
- * `undefined`: there is no such file. Fails with `invalid_input` if its content is no token, or belongs to another
- * user.
+ * Returns the token; `undefined` if the file does not exist. Fails with `invalid_input` if its content is not a token
+ * or it belongs to another user.
  */
 export async function readToken(file: string): Promise<string | undefined> {
   let text: string;
@@ -43,8 +50,9 @@ export const tokenFileFor = ({ home, tokenFile }: Pick<Settings, 'home' | 'token
   tokenFile ?? homePaths(home).tokenFile;
 
 /**
- * The token that the backend will require; `undefined`: it creates one at its start. Fails with `invalid_input` if the
- * backend would not start. A file that LONGHAUL_TOKEN_FILE names is not made: the user has to make it.
+ * Returns the token that the backend will require; `undefined` if the backend will create one when it starts. Fails
+ * with `invalid_input` if the backend would refuse to start. Longhaul does not create a file that LONGHAUL_TOKEN_FILE
+ * names: the user must create it.
  */
 export async function tokenForStart(settings: Settings): Promise<string | undefined> {
   const file = tokenFileFor(settings);
@@ -54,7 +62,9 @@ export async function tokenForStart(settings: Settings): Promise<string | undefi
   throw new LonghaulError('invalid_input', `LONGHAUL_TOKEN_FILE: there is no ${file}.`);
 }
 
-/** An existing token stays, and is made unreadable for other users. */
+/**
+ * Returns the token and creates it if it is missing. An existing token is kept, and made unreadable for other users.
+ */
 export async function readOrMakeToken(file: string): Promise<string> {
   const known = await readToken(file);
   if (known === undefined) await makeToken(file);
@@ -68,7 +78,10 @@ export async function readOrMakeToken(file: string): Promise<string> {
   return token;
 }
 
-/** Beside a token of the home, for programs that read a header from a file (`curl -H @file`). */
+/**
+ * Writes the token as a header line into a file beside it, for programs that read a header from a file (`curl -H
+ * @file`).
+ */
 export async function keepAuthHeader(file: string, token: string): Promise<void> {
   const line = `Authorization: Bearer ${token}\n`;
   if ((await readOwnFile(file)) !== line) await writePrivately(file, line);

@@ -1,4 +1,4 @@
-/** Which workers of a home drain: a file for each, which counts while its process is alive. */
+/** Records which workers of a home drain. There is a file for each, which counts while its process is alive. */
 import { readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { liveFiles, processIdentity } from '../../processes/live-files.ts';
 import type { HomePaths } from './home.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
 
-/** Replaces the identity from a damaged file: no process has it. */
+/** Stands for the identity in a damaged file: no process has it. */
 const NONE: ProcessIdentity = { pid: 0, startTime: '', bootId: '' };
 
 /** Records that this process drains from now on. */
@@ -17,7 +17,7 @@ export async function recordDrain({ drains }: HomePaths): Promise<void> {
   await writeJson(join(drains, `${process.pid}.json`), identifySelf());
 }
 
-/** Removes the files of dead workers. */
+/** Returns the workers that drain, and removes the files of dead workers. */
 export async function drainingWorkers({ drains }: HomePaths): Promise<ProcessIdentity[]> {
   const files = liveFiles(drains, (name) => (name.endsWith('.json') ? holderIn(join(drains, name)) : undefined));
   for (const { name, isAlive } of files) if (!isAlive) await rm(join(drains, name), { force: true });

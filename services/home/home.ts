@@ -1,4 +1,4 @@
-/** The folders of a home, and the one record of what runs in it. */
+/** The folders of a home, and the record of what runs in it (`run/state.json`). */
 import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -15,20 +15,23 @@ export interface HomePaths {
   readonly run: string;
   readonly postgres: string;
   readonly temporal: string;
-  /** One file for each turn that has an agent. */
+  /** The folder with one file for each turn that has an agent. */
   readonly slots: string;
-  /** Journals of the native agent's sessions. */
+  /** The folder with the journals of the native agent's sessions. */
   readonly nativeSessions: string;
-  /** Bearer token of the backend. */
+  /** The file with the backend's bearer token. */
   readonly tokenFile: string;
-  /** The token as a header line, for `curl -H @file`: a token in an argument is in the process list. */
+  /**
+   * The file with the token as a header line, for `curl -H @file`: arguments of a command are visible in the process
+   * list.
+   */
   readonly authHeaderFile: string;
-  /** The database's password, for PGPASSFILE. */
+  /** The file with the database's password, for PGPASSFILE. */
   readonly passfile: string;
   readonly stateFile: string;
-  /** One file for each worker that drains. */
+  /** The folder with one file for each worker that drains. */
   readonly drains: string;
-  /** Held by the supervisor. */
+  /** The folder of the home's lock, which the supervisor holds. */
   readonly lock: string;
 }
 
@@ -54,7 +57,7 @@ export async function prepareHome(home: string): Promise<HomePaths> {
   const paths = homePaths(home);
   try {
     await mkdir(home, { recursive: true, mode: 0o700 });
-    // Before anything is written into it.
+    // The folders are closed to other users before anything is written into the home.
     await closeHome(home);
     for (const folder of [paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -72,7 +75,7 @@ export const PART_STATES = ['waiting', 'starting', 'ready', 'failed', 'stopped']
 
 const url = z.string().refine((text) => URL.canParse(text));
 
-/** Addresses that parts announce to each other and to the command line. */
+/** Addresses that parts announce to each other and to commands. */
 const facts = z.object({
   databaseUrl: url.optional(),
   temporalAddress: z.string().regex(/:\d+$/).optional(),
@@ -84,26 +87,32 @@ export type Facts = z.infer<typeof facts>;
 const partRecord = z.object({
   name: z.string(),
   state: z.enum(PART_STATES),
-  /** Null: not running, or a service that is not ours. */
+  /** Null: the part does not run, or is a service of the user. */
   process: processIdentity.nullable(),
   detail: z.string().nullable(),
-  /** Failed starts in a row, since it was last ready or a repair was requested. */
+  /** Number of failed starts in a row, since the part was last ready or a repair was requested. */
   failures: z.number(),
-  /** Another try cannot succeed: a person has to change something. */
+  /** A retry cannot succeed until a person changes something. */
   hopeless: z.boolean(),
   logFile: z.string(),
 });
 export type PartRecord = z.infer<typeof partRecord>;
 
 const homeState = z.object({
-  /** The folder that it was written in: in a copy of the home it tells of another one's processes. */
+  /**
+   * Identifies the folder in which the record was written. In a copied home the record describes processes of the
+   * original.
+   */
   place: z.string().optional(),
   supervisor: processIdentity,
-  /** Grows with every request for a repair: the requester can see whether the record is newer than its request. */
+  /**
+   * Number of repair requests so far. A command that requests a repair uses it to tell whether the record is newer than
+   * its request.
+   */
   repairs: z.number(),
-  /** The fingerprint of the settings that it was started with: equal settings have equal fingerprints. */
+  /** The fingerprint of the settings with which the supervisor was started. */
   settings: z.string().optional(),
-  /** The version of the supervisor's own program; older versions did not record it. */
+  /** The version of the supervisor's program. Older versions did not record it. */
   version: z.string().optional(),
   facts,
   parts: z.array(partRecord),
@@ -111,8 +120,8 @@ const homeState = z.object({
 export type HomeState = z.infer<typeof homeState>;
 
 /**
- * The record of the last supervisor; that supervisor and its parts may no longer run. `undefined`: there is no record,
- * it is damaged, or it is part of a copy of another home.
+ * Returns the record of the last supervisor. That supervisor and its parts may no longer run. `undefined`: there is no
+ * record, it is damaged, or it was copied with another home.
  */
 export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
   const state = await readRecord(paths.stateFile, homeState);
@@ -122,7 +131,7 @@ export async function readState(paths: HomePaths): Promise<HomeState | undefined
   return { ...state, facts: { ...state.facts, databaseUrl: await withPassword(paths.passfile, databaseUrl) } };
 }
 
-/** The record contains no password, because people attach it to bug reports. */
+/** Writes the record without the password, because people attach the record to bug reports. */
 export async function writeState(paths: HomePaths, state: HomeState): Promise<void> {
   const { databaseUrl } = state.facts;
   const here = { ...state, place: await placeOf(paths.run) };
@@ -131,7 +140,7 @@ export async function writeState(paths: HomePaths, state: HomeState): Promise<vo
   await writeJson(paths.stateFile, { ...here, facts: { ...state.facts, databaseUrl: withoutPassword(databaseUrl) } });
 }
 
-/** The path, if there is such a file. */
+/** Returns the path if the file exists, otherwise null. */
 export async function fileOrNull(file: string): Promise<string | null> {
   return access(file).then(
     () => file,

@@ -1,13 +1,14 @@
 /**
- * Which home a folder is: `home.json` has an id that is made once, and the path that it was last started at. A copy has
- * the id of its original.
+ * Identifies a home: `home.json` has an id that is created once, and the path at which the home was last started. A
+ * copy of a home has the id of its original.
  *
- * A home that was moved keeps its former paths until a worker has changed rows and records (maintenance/moved-home.ts).
+ * A moved home keeps its former paths in `home.json` until a worker has updated rows and records
+ * (maintenance/moved-home.ts).
  *
- * Never: a copy is started while its original exists. Both databases name the same open tasks, worktrees and results, so
- * both would work in the same folders and end each other's agents. An original on a disk that is not mounted counts as
- * existing. Not covered: a copy on another machine or at the same path in another container, and a copy of a home that no
- * version with this file has started.
+ * Never: a copy is started while its original exists. Both databases contain the same open tasks, worktrees and
+ * results, so both homes would work in the same folders and end each other's agents. An original on a disk that is not
+ * mounted counts as existing. Not covered: a copy on another machine or at the same path in another container, and a
+ * copy of a home that no version with this file has started.
  */
 import { randomUUID } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
@@ -19,11 +20,11 @@ import { readRecord, writeJson } from './json-file.ts';
 const identity = z.object({
   id: z.uuid(),
   path: z.string(),
-  /** The inode of the folder at that path: a copy has another one, a renamed or remounted home has not. */
+  /** The inode of the folder at that path. A copy has another inode; a renamed or remounted home has the same one. */
   inode: z.number().optional(),
-  /** Where the disk of that path was mounted; absent: it is the root's disk. */
+  /** The mount point of the disk with that path; absent if it is the root file system. */
   mount_point: z.string().optional(),
-  /** Paths by which rows, records and git may still name its worktrees. */
+  /** Former paths of the home. Rows, records and git may still name its worktrees by them. */
   moved_from: z.array(z.string()).optional(),
 });
 
@@ -32,7 +33,7 @@ type Identity = z.infer<typeof identity>;
 const fileOf = (home: string): string => join(home, 'home.json');
 
 /**
- * Call it before anything starts in a home or is written to it. A home that was renamed, or whose original no longer
+ * Call it before anything starts in a home or is written into it. A home that was renamed, or whose original no longer
  * exists, becomes the original. Fails with `invalid_input` for a copy.
  */
 export async function claimHome(folder: string): Promise<void> {
@@ -64,7 +65,10 @@ async function refuseCopy(home: string, known: Identity): Promise<void> {
   }
 }
 
-/** A disk that is not mounted may have the original: only the very folder, mounted at another place, is started then. */
+/**
+ * Refuses to start while the disk with the recorded path is not mounted, because the original may be on it. The same
+ * folder, mounted at another path, may start.
+ */
 async function refuseWhileUnmounted(
   home: string,
   { path, inode, mount_point: disk }: Identity,
@@ -89,7 +93,7 @@ async function placeOnDisk(folder: string): Promise<PlaceOnDisk> {
   return { inode: ino, ...(disk !== '/' && { mount_point: disk }) };
 }
 
-/** A folder that another file system begins at. */
+/** Whether another file system is mounted at the folder. */
 async function isMountPoint(folder: string): Promise<boolean> {
   const [own, above] = await Promise.all(
     [stat(folder), stat(dirname(folder))].map((found) => found.catch(() => undefined)),
@@ -97,7 +101,10 @@ async function isMountPoint(folder: string): Promise<boolean> {
   return own !== undefined && above !== undefined && own.dev !== above.dev;
 }
 
-/** The former paths of the home, until rows and records have its new path. Empty: it was never moved, or there is no record. */
+/**
+ * Returns the former paths of the home until rows and records have its new path. Empty if the home was never moved or
+ * has no record.
+ */
 export async function formerPaths(folder: string): Promise<string[]> {
   const known = await readRecord(fileOf(folder), identity);
   if (!known) return [];
@@ -105,7 +112,7 @@ export async function formerPaths(folder: string): Promise<string[]> {
   return [...(known.moved_from ?? []), ...(known.path === home ? [] : [known.path])];
 }
 
-/** Once its worktrees are known by the path that it has now. The home is claimed. */
+/** Call it when all records name the home's worktrees by its current path. The home must be claimed. */
 export async function forgetFormerPaths(folder: string): Promise<void> {
   const file = fileOf(await realpath(folder));
   const known = await readRecord(file, identity);
@@ -114,7 +121,7 @@ export async function forgetFormerPaths(folder: string): Promise<void> {
   await writeJson(file, now);
 }
 
-/** Whether the recorded path leads to another folder with the same id. */
+/** Whether the recorded path has another folder with the same id. */
 async function isOther(home: string, { id, path }: Identity): Promise<boolean> {
   const there = await readRecord(fileOf(path), identity).catch(() => undefined);
   if (there?.id !== id) return false;

@@ -5,7 +5,10 @@ import { basename, dirname, join } from 'node:path';
 import type { z } from 'zod';
 import { isErrno } from '../../contract/errors.ts';
 
-/** Readable by us alone. A crash leaves the old file, perhaps with a hidden temporary one beside it. */
+/**
+ * Writes the file so that only its owner can read it. After a crash the old file remains, perhaps with a hidden
+ * temporary file beside it.
+ */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(4).toString('hex')}`);
   const file = await open(temporary, 'wx', 0o600);
@@ -23,7 +26,7 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
   }
 }
 
-/** `undefined`: there is no such file, or its text is not JSON. */
+/** Returns the parsed content; `undefined` if the file does not exist or its text is not JSON. */
 export async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
@@ -36,9 +39,9 @@ export async function readJson(path: string): Promise<unknown> {
 }
 
 /**
- * A record of what runs. `undefined`: the file is missing, is empty after a loss of power, has another shape, or belongs
- * to another user. A record is only a hint: its reader can determine everything without it. So a damaged record is
- * treated as a missing one and is written again.
+ * Reads a record of what runs. `undefined`: the file is missing, is empty after a power cut, has another shape, or
+ * belongs to another user. A record is only a hint, and its reader can determine everything without it. So a damaged
+ * record is treated as a missing one and is written again.
  */
 export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
   const value = await readJson(path).catch((error: unknown) => {

@@ -1,14 +1,15 @@
 /**
- * A lock held by a process: a folder in which every contender announces itself in a file of its own and
- * then looks for others. A dead holder's file does not count, and the next contender removes it.
+ * A lock that a process holds: a folder in which every contender announces itself in a file of its own and then looks
+ * for other files. The file of a dead holder does not count, and the next contender removes it.
  *
- * The file's name identifies its contender: process, role and the folder that it was made in, by device and inode. So a
+ * The file's name identifies its contender: its process, its role, and the folder of the lock by device and inode. So a
  * file that was emptied or overwritten still names its holder, and a file in a copy of the folder names none.
  *
- * Never: two holders. Each announces itself before it looks, so of two concurrent contenders at least one sees the
- * other and withdraws. Because a file belongs to one contender only, removing a dead one cannot hit a newer holder. A
- * holder whose file was removed by hand writes it again, and gives up if another one holds the lock meanwhile: for at
- * most a second both may hold it. Not covered: a folder shared between machines.
+ * Never: two holders. Each contender announces itself before it looks, so of two concurrent contenders at least one
+ * sees the other and withdraws. A file belongs to one contender only, so the removal of a dead contender's file cannot
+ * remove that of a newer holder. If a holder's file was removed by hand, the holder writes it again, or gives up if
+ * another process holds the lock by then: for at most a second both may hold it. Not covered: a folder shared between
+ * machines.
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
@@ -24,8 +25,9 @@ import { parseOrNothing, writeJson } from './json-file.ts';
 export interface HeldLock {
   readonly kind: 'held';
   /**
-   * Resolves once the folder around the lock's is removed (undefined), or another process holds the lock. Or at the
-   * signal. A file or folder of the lock that was removed or changed alone is written again.
+   * Resolves to undefined once the folder that contains the lock folder is removed or `signal` is aborted, and to the
+   * holder once another process holds the lock. If only a file or folder of the lock was removed or changed, it is
+   * written again.
    */
   untilLost(signal: AbortSignal): Promise<ProcessIdentity | undefined>;
   release(): Promise<void>;
@@ -38,7 +40,7 @@ export interface BusyLock {
 
 export type LockResult = HeldLock | BusyLock;
 
-/** Other contenders get this long to find out which of them holds the lock. */
+/** How long contenders may take to determine which of them holds the lock. */
 const CONTEST_MS = 2_000;
 const LOST_LOOK_MS = 1_000;
 
@@ -46,11 +48,14 @@ export type LockRole = 'supervisor' | 'other';
 
 const announced = z.object({ process: processIdentity, holds: z.boolean() });
 type Announced = z.infer<typeof announced> & {
-  /** `undefined`: written by a version that did not record it. */
+  /** `undefined`: a version that did not record the role wrote the file. */
   readonly role: LockRole | undefined;
 };
 
-/** Takes the lock for this process or says which process has it. Rejects if it cannot be written: nothing holds it then. */
+/**
+ * Takes the lock for this process, or returns the process that has it. If the file cannot be written, it rejects and
+ * this process does not hold the lock.
+ */
 export async function takeLock(folder: string, role: LockRole = 'other'): Promise<LockResult> {
   const self = identifySelf();
   const token = randomBytes(6).toString('hex');
@@ -70,7 +75,7 @@ export async function takeLock(folder: string, role: LockRole = 'other'): Promis
   try {
     await announce(mine, self, true);
   } catch (error) {
-    // Else others would wait for us as long as this process is alive.
+    // If the file stayed, other contenders would wait as long as this process is alive.
     await rm(mine, { force: true });
     throw error;
   }
@@ -89,7 +94,9 @@ export async function takeLock(folder: string, role: LockRole = 'other'): Promis
 const announce = (file: string, process: ProcessIdentity, holds: boolean): Promise<void> =>
   writeJson(file, { process, holds } satisfies z.infer<typeof announced>);
 
-/** Makes the folder if it does not exist. A file in its place is no lock and is removed. */
+/**
+ * Creates the lock folder if it is missing, and returns its identity. A file at its path is not a lock and is removed.
+ */
 async function madePlace(folder: string): Promise<string> {
   const make = (): Promise<unknown> => mkdir(folder, { recursive: true, mode: 0o700 });
   await make().catch(async (error: unknown) => {
@@ -106,7 +113,7 @@ const nameOf = (self: ProcessIdentity, place: string, role: LockRole, token: str
 interface Holding {
   readonly folder: string;
   readonly file: () => string;
-  /** In a folder that may be a new one. */
+  /** Writes the holder's file again, in the current lock folder, which may be a new one. */
   readonly writeAgain: () => Promise<void>;
 }
 
@@ -123,7 +130,7 @@ async function untilLost(
         await writeAgain();
       }
     } catch {
-      // A full disk, or one that does not respond: whether the lock is lost is not known now.
+      // The disk is full or does not respond, so it is not known whether the lock is lost. The next round checks again.
     }
     await sleep(LOST_LOOK_MS, undefined, { signal }).catch(() => undefined);
   }
@@ -135,12 +142,12 @@ async function saysThatItHolds(file: string): Promise<boolean> {
   return text !== undefined && announced.safeParse(parseOrNothing(text)).data?.holds === true;
 }
 
-/** The process that holds the lock now, or is about to. */
+/** Returns the process that holds the lock or is about to take it. */
 export async function lockHolder(folder: string): Promise<ProcessIdentity | undefined> {
   return (await liveOther(folder, ''))?.process;
 }
 
-/** The same with its role; `undefined` also while it is only about to hold the lock. */
+/** Returns the holder with its role; `undefined` also while a process is only about to take the lock. */
 export async function lockHolderAs(
   folder: string,
 ): Promise<{ process: ProcessIdentity; role: LockRole | undefined } | undefined> {
@@ -148,7 +155,7 @@ export async function lockHolderAs(
   return found?.holds ? { process: found.process, role: found.role } : undefined;
 }
 
-/** The holder if there is one, else any contender. */
+/** Returns the holder if there is one, otherwise any live contender. */
 async function liveOther(folder: string, mine: string): Promise<Announced | undefined> {
   let contender: Announced | undefined;
   for (const name of await readdirOrNone(folder)) {
@@ -164,7 +171,7 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
   return contender;
 }
 
-/** `undefined`: a file that announces no process in this folder. */
+/** Returns what the file announces; `undefined` if it announces no process in this folder. */
 async function announcedBy(folder: string, name: string, text: string): Promise<Announced | undefined> {
   const said = announced.safeParse(parseOrNothing(text)).data;
   const [pid, startTime, bootId, place, role] = name.split('+');
@@ -173,13 +180,16 @@ async function announcedBy(folder: string, name: string, text: string): Promise<
   if (place !== (await placeOf(folder).catch(() => undefined))) return undefined;
   return {
     process,
-    // An announcement appears completely. If it was damaged afterwards, its process counts as the holder.
+    // An announcement is written in one step. If it was damaged afterwards, its process counts as the holder.
     holds: said?.holds ?? true,
     role: role === 'supervisor' ? role : 'other',
   };
 }
 
-/** Which folder this is: another one after it was removed, and in a copy, but not after it was renamed. */
+/**
+ * Identifies a folder by device and inode. The identity changes when the folder is removed and created again, or
+ * copied, but not when it is renamed.
+ */
 export async function placeOf(folder: string): Promise<string> {
   const { dev, ino } = await stat(folder);
   return `${dev}-${ino}`;
@@ -192,7 +202,10 @@ async function readdirOrNone(folder: string): Promise<string[]> {
   });
 }
 
-/** `undefined`: it is gone, or is no file. One that may not be read announces by its name. */
+/**
+ * Returns the text; `undefined` if there is no such file. A file that may not be read counts as empty: its name
+ * announces its process.
+ */
 async function readOrNone(path: string): Promise<string | undefined> {
   return readFile(path, 'utf8').catch((error: unknown) => {
     if (isErrno(error, 'ENOENT', 'EISDIR')) return undefined;

@@ -1,7 +1,8 @@
 /**
- * Small files that only their owner may read: secrets of the home. Written whole or not at all.
+ * Small files that only their owner may read: the secrets of the home. Each is written completely or not at all.
  *
- * Never: a secret that another user has put there is used. That user knows it, or has chosen where we connect to.
+ * Never: a secret from a file of another user is used. That user would know it, or would choose the server to which
+ * Longhaul connects.
  */
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
@@ -27,8 +28,8 @@ export async function writePrivately(file: string, text: string): Promise<void> 
 }
 
 /**
- * `undefined`: there is no such file. Fails with `invalid_input` if the file belongs to another user than this process
- * or root.
+ * Returns the text; `undefined` if the file does not exist. Fails with `invalid_input` if the file belongs to another
+ * user than this process or root.
  */
 export async function readOwnFile(file: string): Promise<string | undefined> {
   let handle: FileHandle;
@@ -47,7 +48,7 @@ export async function readOwnFile(file: string): Promise<string | undefined> {
   }
 }
 
-/** Root can read and write everything in any case. */
+/** Whether files of this user may be used. Root is included, because it can read and write everything in any case. */
 export const isTrustedOwner = (uid: number): boolean => uid === 0 || uid === process.getuid?.();
 
 export const foreignOwner = (path: string, uid: number): LonghaulError =>

@@ -1,23 +1,29 @@
 /**
- * Folders that other users of the machine may not use. A folder of ours that is open is closed; a folder of another
- * user is refused, because that user can replace everything in it.
+ * Protects folders against other users of the machine. If a folder of the current user is open to others, its rights
+ * are reduced. A folder of another user is refused, because that user can replace everything in it.
  *
- * Not covered: access control lists, and the folders above: a user who may rename them can put another one in its place.
+ * Not covered: access control lists, and parent folders: a user who may rename a parent can put another folder in its
+ * place.
  */
 import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 import { foreignOwner, isTrustedOwner } from './private-file.ts';
 
-/** The folders of a home. Files directly in the home are made readable for its owner only. */
+/**
+ * The folders of a home that only its owner may use. Files directly in the home are made readable for their owner only.
+ */
 const FOLDERS = ['logs', 'run', 'postgres', 'temporal', 'slots', 'locks', 'worktrees'];
 
 const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
-/** Root may run Postgres as an account without rights, which must pass through the home to its own folder. */
+/**
+ * The right to pass through the home. Root may run Postgres as an unprivileged account, which must pass through to its
+ * own folder.
+ */
 const OTHERS_PASS = 0o001;
 
-/** The home and the folders right in it. Fails with `invalid_input`. */
+/** Closes the home and its folders to other users. Fails with `invalid_input`. */
 export async function closeHome(home: string): Promise<void> {
   const passing = (await isClusterOfOther(home)) ? OTHERS_PASS : 0;
   await close(home, OTHERS & ~passing);
@@ -27,7 +33,10 @@ export async function closeHome(home: string): Promise<void> {
   }
 }
 
-/** The cache holds programs that we run. Other users may read it. Fails with `invalid_input`. */
+/**
+ * Refuses a cache folder that other users can write, because Longhaul runs the programs in it. Others may read it.
+ * Fails with `invalid_input`.
+ */
 export async function refuseWritableByOthers(folder: string): Promise<void> {
   await close(folder, OTHERS_WRITE);
 }
@@ -41,7 +50,7 @@ async function isClusterOfOther(home: string): Promise<boolean> {
   }
 }
 
-/** Takes `rights` from the folder. */
+/** Removes `rights` from the folder's mode. */
 async function close(folder: string, rights: number): Promise<void> {
   const { uid, mode } = await stat(folder);
   if (!isTrustedOwner(uid)) throw foreignOwner(folder, uid);

@@ -30,17 +30,17 @@ export async function findPostgresBinaries(): Promise<PostgresBinaries> {
 }
 
 interface Link {
-  /** Absolute path that the programs' loader looks for. */
+  /** Absolute path at which the programs' loader looks for the library. */
   readonly path: string;
-  /** Name of the file beside it that the link leads to. */
+  /** Name of the file beside it that the link points to. */
   readonly source: string;
 }
 
 /**
- * An npm package cannot hold symbolic links: its install script makes them from a list. Where scripts do not run
- * (npm 12, --ignore-scripts) the programs would miss libraries, so the links are made here: beside the libraries, or,
- * where the package cannot be written (installed by root, run by another user), in `dir`. Returns what the programs
- * need in their environment.
+ * Creates the links between the libraries of the Postgres programs. An npm package cannot contain symbolic links, so
+ * its install script creates them from a list. Where install scripts do not run (npm 12, --ignore-scripts), the
+ * programs would miss libraries. So the links are created here: beside the libraries, or in `dir` if the package cannot
+ * be written (installed by root, run by another user). Returns the environment variables that the programs need.
  */
 export async function linkLibraries(binaries: PostgresBinaries, dir: string): Promise<Record<string, string>> {
   const native = dirname(dirname(binaries.postgres));
@@ -51,12 +51,12 @@ export async function linkLibraries(binaries: PostgresBinaries, dir: string): Pr
   } catch (error) {
     if (!isErrno(error, 'EACCES', 'EPERM', 'EROFS')) throw error;
   }
-  // Created at each start, because the package may have moved.
+  // The links are created at each start, because the package may have moved.
   await rm(dir, { recursive: true, force: true });
   await mkdir(dir);
   await chmod(dir, 0o755);
   for (const { source, path } of missing) await link(join(dirname(path), source), join(dir, basename(path)));
-  // A library that is found by its link looks for others beside the link.
+  // A library that is loaded through its link searches for other libraries beside that link.
   return { LD_LIBRARY_PATH: [dir, join(native, 'lib')].join(delimiter) };
 }
 
@@ -73,7 +73,7 @@ async function missingLinks(native: string): Promise<Link[]> {
   return missing;
 }
 
-/** Another start may make the same links now. */
+/** Another process that starts now may create the same link. */
 async function link(source: string, path: string): Promise<void> {
   await symlink(source, path).catch((error: unknown) => {
     if (!isErrno(error, 'EEXIST')) throw error;

@@ -1,18 +1,22 @@
 /**
- * The database's password outside of DATABASE_URL: a passfile in the home, in libpq's format, that only its owner can
- * read. `run/state.json` and everything that a person sees hold the address without the password.
+ * Keeps the database's password out of addresses that are stored or shown: it is in a passfile in the home, in libpq's
+ * format, that only its owner can read. `run/state.json` and everything that a person sees contain the address without
+ * the password.
  *
- * Not covered: a password that the driver takes from PGPASSWORD. It is in no address, so it is never written.
+ * Not covered: a password that the driver takes from PGPASSWORD. No address contains it, so it is never written.
  */
 import { rm } from 'node:fs/promises';
 import { readOwnFile, writePrivately } from '../home/private-file.ts';
 
-/** libpq's port if the address names none. */
+/** The default port of libpq, for an address without a port. */
 const DEFAULT_PORT = '5432';
-/** Parameters of a Postgres address that hold a secret. */
+/** Parameters of a Postgres address that contain a secret. */
 const SECRET_PARAMETERS = ['password', 'sslpassword'];
 
-/** The same address, usable with a passfile. Text that is no address becomes `postgres://…`: it may hold a password, too. */
+/**
+ * Returns the address without its password, for use with a passfile. Text that is no address becomes `postgres://…`,
+ * because it may contain a password, too.
+ */
 export function withoutPassword(databaseUrl: string): string {
   const url = parsed(databaseUrl);
   if (!url) return 'postgres://…';
@@ -21,7 +25,7 @@ export function withoutPassword(databaseUrl: string): string {
   return url.href;
 }
 
-/** Writes the passfile of this address, or removes it where the address has no password. */
+/** Writes the passfile for this address, or removes it if the address has no password. */
 export async function keepPassword(passfile: string, databaseUrl: string): Promise<void> {
   const line = passfileLine(databaseUrl);
   const now = await readOwnFile(passfile);
@@ -30,7 +34,7 @@ export async function keepPassword(passfile: string, databaseUrl: string): Promi
   else await writePrivately(passfile, line);
 }
 
-/** The address with the password that the passfile has for it; unchanged if it has none. */
+/** Returns the address with the password from the passfile; unchanged if the passfile has none for it. */
 export async function withPassword(passfile: string, databaseUrl: string): Promise<string> {
   const url = parsed(databaseUrl);
   if (!url || url.password !== '') return databaseUrl;
@@ -43,20 +47,23 @@ export async function withPassword(passfile: string, databaseUrl: string): Promi
   return url.href;
 }
 
-/** Whether two addresses lead to the same database: host, port and name are equal, whatever user and password are. */
+/** Whether two addresses name the same database: host, port and name are equal, whatever the user and password are. */
 export function isSameDatabase(one: string, other: string): boolean {
   const [a, b] = [parsed(one), parsed(other)];
   if (!a || !b) return one === other;
   return hostOf(a) === hostOf(b) && portOf(a) === portOf(b) && a.pathname === b.pathname;
 }
 
-/** The password in clear, for PGPASSWORD. */
+/** Returns the password in plain text, for PGPASSWORD. */
 export function passwordOf(databaseUrl: string): string | undefined {
   const url = parsed(databaseUrl);
   return url === undefined || url.password === '' ? undefined : decodeURIComponent(url.password);
 }
 
-/** `host:port:database:user:password`; each database of the server, since the role is the same. */
+/**
+ * Returns the line `host:port:database:user:password`. The database is `*`, because the role is the same for each
+ * database of the server.
+ */
 function passfileLine(databaseUrl: string): string | undefined {
   const url = parsed(databaseUrl);
   const password = passwordOf(databaseUrl);

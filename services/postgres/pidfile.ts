@@ -1,9 +1,9 @@
 /**
- * Finds the server of a data directory: its postmaster.pid counts only if that process works in the directory.
+ * Finds the server of a data directory. Its postmaster.pid counts only if that process works in the directory.
  *
- * Never: a second postmaster beside live processes of an older one. A stale file is therefore not
- * deleted: its pid is replaced by ours, which Postgres takes for stale because we are its parent, and
- * then it still checks that the old shared memory is unused.
+ * Never: a second postmaster starts while processes of an older one are alive. So a stale file is not deleted. Its pid
+ * is replaced by ours, which Postgres considers stale because this process is its parent. Postgres then still checks
+ * that the old shared memory is unused.
  */
 import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, realpath, rm, writeFile } from 'node:fs/promises';
@@ -15,7 +15,10 @@ import { pidsWithArguments } from '../../processes/find-program.ts';
 import { endProcess, untilGone } from '../../processes/end.ts';
 
 const run = promisify(execFile);
-/** Its children end by themselves within milliseconds of the postmaster's death; a busy one may take longer. */
+/**
+ * How long processes of a dead postmaster get to exit. They exit within milliseconds of its death; a busy one may take
+ * longer.
+ */
 const ORPHANS_MS = 3_000;
 
 export interface Postmaster {
@@ -34,10 +37,10 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
   return { identity, port };
 }
 
-/** The same when its pid file went with a home that was removed. Linux only. */
+/** Finds the postmaster of a home that was removed together with the pid file. Linux only. */
 export async function findRemovedPostmaster(dataDir: string): Promise<ProcessIdentity | undefined> {
   if (process.platform !== 'linux') return undefined;
-  // Any process may name the folder in its arguments.
+  // The arguments are no proof, because any process may name the folder in them.
   for (const pid of await pidsWithArguments(['-D', dataDir])) {
     const isRemoved = (await cwdOf(pid))?.endsWith(' (deleted)') === true;
     const identity = isRemoved && (await readComm(pid)).startsWith('postgres') ? identifyRunning(pid) : undefined;
@@ -46,13 +49,13 @@ export async function findRemovedPostmaster(dataDir: string): Promise<ProcessIde
   return undefined;
 }
 
-/** Clears the way for a start. Only when findPostmaster found nothing. */
+/** Makes a stale pid file harmless, so that a server can start. Call it only if findPostmaster found none. */
 export async function repairPidFile(dataDir: string): Promise<void> {
   await endOrphans(dataDir);
   const lines = await readPidFile(dataDir);
   if (lines === undefined) return;
   const path = join(dataDir, 'postmaster.pid');
-  // Killed while writing it: nothing was started yet, and Postgres would refuse the file.
+  // The postmaster was killed while it wrote the file, before it started anything. Postgres would refuse the file.
   if (!/^\d+$/.test(lines[0] ?? '')) return rm(path);
   await writeFile(path, [String(process.pid), ...lines.slice(1)].join('\n'));
 }
@@ -66,7 +69,9 @@ async function readPidFile(dataDir: string): Promise<string[] | undefined> {
   }
 }
 
-/** A postmaster and its children have their data directory as working directory. */
+/**
+ * Whether the process works in the data directory. A postmaster and its children have it as their working directory.
+ */
 async function worksIn(pid: number, dataDir: string): Promise<boolean> {
   if (process.platform === 'linux') return (await cwdOf(pid)) === (await realpath(dataDir));
   try {
@@ -81,14 +86,14 @@ async function cwdOf(pid: number): Promise<string | undefined> {
   try {
     return await readlink(`/proc/${pid}/cwd`);
   } catch {
-    // Gone, or another user's: not ours in any case.
+    // The process has exited or belongs to another user, so it is not ours.
     return undefined;
   }
 }
 
 /**
- * Waits for the processes that a killed postmaster left, then ends them. On other systems than Linux a start fails and is
- * retried.
+ * Waits for the processes that a killed postmaster left, then ends them. On systems other than Linux it does nothing:
+ * the start fails and is retried.
  */
 async function endOrphans(dataDir: string): Promise<void> {
   if (process.platform !== 'linux') return;
@@ -97,7 +102,8 @@ async function endOrphans(dataDir: string): Promise<void> {
     if (!/^\d+$/.test(name)) continue;
     const pid = Number(name);
     const identity = (await cwdOf(pid)) === real ? identifyRunning(pid) : undefined;
-    // A user's shell may have the data directory as its working folder; only Postgres itself is ended.
+    // Only processes of Postgres are ended, because a user's shell may have the data directory as its working
+    // directory.
     if (!identity || !(await readComm(pid)).startsWith('postgres')) continue;
     if (!(await untilGone([identity], { withinMs: ORPHANS_MS })))
       await endProcess(identity, [{ signal: 'SIGKILL', withinMs: 5_000 }]);

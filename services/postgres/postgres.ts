@@ -1,10 +1,11 @@
 /**
- * The embedded Postgres of a home: a real server over the programs of an npm package.
+ * The embedded Postgres of a home: a real server that runs the programs of an npm package.
  *
- * `<dir>/data` is the cluster, `<dir>/password` its password (0600). It listens on 127.0.0.1 only and has
- * no unix socket. It outlives its starter; later starts attach to it. fsync stays on.
- * Never: two servers on one data directory; a data directory that initdb did not finish.
- * Not covered: an upgrade of the data to another major version is refused, not made.
+ * `<dir>/data` is the cluster, `<dir>/password` its password (0600). The server listens on 127.0.0.1 only and has no
+ * unix socket. It keeps running after the process that started it exits, and later starts attach to it. fsync stays on.
+ *
+ * Never: two servers on one data directory; a data directory that initdb did not complete is used. Not covered: data of
+ * another major version. It is refused, because there is no upgrade.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -28,13 +29,15 @@ import { attachTo, lastLines, type RunningProcess, spawnDetached } from '../supe
 const run = promisify(execFile);
 const ROLE = 'longhaul';
 const DATABASE = 'longhaul';
-/** Recovery after a kill replays the log since the last checkpoint (at most 512 MB here). */
+/**
+ * How long a start may take. After a kill, recovery replays the log since the last checkpoint (at most 512 MB here).
+ */
 const READY_MS = 120_000;
 const READY_POLL_MS = 30;
 const STARTS = 3;
 
-// One machine's task store: little memory, connections for many backends, no helpers that need /dev/shm,
-// which containers keep at 64 MB.
+// Tuned for the task store of one machine: little memory, connections for many backends, and no parallel workers,
+// because those need /dev/shm, which containers limit to 64 MB.
 const TUNING: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -51,12 +54,12 @@ const TUNING: Readonly<Record<string, string>> = {
 const portFile = z.object({ port: portNumber });
 
 export interface PostgresOptions {
-  /** Folder of its own, made if it is missing. */
+  /** Folder of the server. It is created if it is missing. */
   readonly dir: string;
   readonly logFile: string;
-  /** Preferred port, default: that of the last start. If it is taken, another one is used. */
+  /** Preferred port. Default: the port of the last start. If it is taken, another port is used. */
   readonly port?: number;
-  /** Added to the server's environment: what marks it as ours. */
+  /** Variables that are added to the server's environment; they mark the server as ours. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -64,7 +67,7 @@ export interface RunningPostgres extends RunningProcess {
   readonly port: number;
   /** The address of the database `longhaul`, which exists. */
   readonly url: string;
-  /** The server ran already. */
+  /** Whether the server ran already. */
   readonly attached: boolean;
 }
 
@@ -74,12 +77,12 @@ interface Programs {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Attaches to the server of this folder or starts one; resolves when it responds. */
+/** Attaches to the server of this folder or starts one. Resolves when the server responds. */
 export async function startPostgres(options: PostgresOptions): Promise<RunningPostgres> {
   const found = await attachPostgres(options);
   if (found) return found;
   const binaries = await findPostgresBinaries();
-  // 0711: an unprivileged account must be able to enter, not to look around.
+  // Mode 0711: an unprivileged account must be able to enter the folder but not list it.
   await mkdir(options.dir, { recursive: true, mode: 0o711 });
   const user = await choosePostgresUser(options.dir, dataDirOf(options.dir), binaries.postgres);
   const env = { ...cleanEnv(), ...(await linkLibraries(binaries, join(options.dir, 'lib'))) };
@@ -96,7 +99,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   }
 }
 
-/** The server of this folder if it runs; waits until it responds. */
+/** Attaches to the server of this folder if it runs, and waits until it responds. */
 export async function attachPostgres(options: PostgresOptions): Promise<RunningPostgres | undefined> {
   const postmaster = await findPostmaster(dataDirOf(options.dir));
   if (!postmaster) return undefined;
@@ -105,7 +108,7 @@ export async function attachPostgres(options: PostgresOptions): Promise<RunningP
   return { ...attachTo(postmaster.identity), port: postmaster.port, url, attached: true };
 }
 
-/** The server of this folder if it runs; without an address where its password cannot be read. */
+/** Finds the server of this folder if it runs. The result has no address if the password cannot be read. */
 export async function locatePostgres(
   dir: string,
 ): Promise<{ identity: ProcessIdentity; port: number; url?: string } | undefined> {
@@ -115,7 +118,10 @@ export async function locatePostgres(
   return { ...postmaster, ...(password !== undefined && { url: urlOf(password, postmaster.port) }) };
 }
 
-/** Fast shutdown: clients are disconnected, everything is on disk. Harsher after 30 s. */
+/**
+ * Stops the server with a fast shutdown: it disconnects clients and writes everything to disk. After 30 s the server is
+ * forced to stop.
+ */
 export async function stopPostgres(identity: ProcessIdentity): Promise<void> {
   await endProcess(identity, [
     { signal: 'SIGINT', withinMs: 30_000 },
@@ -134,13 +140,15 @@ async function lastPort(dir: string): Promise<number | undefined> {
   return (await readRecord(portFileOf(dir), portFile))?.port;
 }
 
-/** Makes the cluster if it is not there, in a folder beside that gets its name last. Returns the password. */
+/**
+ * Creates the cluster if it is missing, in a folder beside `data` that is renamed to `data` last. Returns the password.
+ */
 async function initialise(dir: string, { binaries, user, env }: Programs): Promise<string> {
   if (await exists(join(dataDirOf(dir), 'PG_VERSION')))
     return (await storedPassword(dir)) ?? replacePassword(dir, { binaries, user, env });
   await removeUnfinished(dir);
   const password = newPassword();
-  // As durable as the cluster, which initdb syncs: without the password no client can connect.
+  // Written durably, like the cluster, which initdb syncs: without the password no client can connect.
   await writeDurably(passwordFileOf(dir), password);
   const fresh = join(dir, `data.new-${randomBytes(4).toString('hex')}`);
   const passwordForInit = `${fresh}.password`;
@@ -166,7 +174,7 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
   return password;
 }
 
-/** An initdb that was killed leaves these. An empty `data` was made by the user. */
+/** Removes the folders that a killed initdb left, and an empty `data` folder, which the user created. */
 async function removeUnfinished(dir: string): Promise<void> {
   for (const name of await readdir(dir)) {
     if (name.startsWith('data.new-')) await rm(join(dir, name), { recursive: true, force: true });
@@ -200,7 +208,7 @@ async function readPassword(dir: string): Promise<string> {
   );
 }
 
-/** `undefined`: the file is missing or empty. */
+/** Returns the stored password; `undefined` if the file is missing or empty. */
 async function storedPassword(dir: string): Promise<string | undefined> {
   const file = passwordFileOf(dir);
   const read = readFile(file, 'utf8').catch((error: unknown) => {
@@ -211,16 +219,16 @@ async function storedPassword(dir: string): Promise<string | undefined> {
 }
 
 /**
- * The password file is lost. A process that may write the data folder can set a new one in Postgres' single-user mode,
- * which refuses while a server runs. The password is passed by stdin, because arguments are public. If this is killed
- * before the file is written, the next start repeats it.
+ * Sets a new password if the password file is lost. A process that may write the data folder can do that in Postgres'
+ * single-user mode, which refuses to run while a server runs. The password is passed by stdin, because other users can
+ * see arguments. If this process is killed before the file is written, the next start repeats the procedure.
  */
 async function replacePassword(dir: string, { binaries, user, env }: Programs): Promise<string> {
   const password = newPassword();
   await repairPidFile(dataDirOf(dir));
   const single = ['--single', '-D', dataDirOf(dir), '-c', 'dynamic_shared_memory_type=mmap', 'postgres'];
   const { command, args, ...as } = commandAs(user, binaries.postgres, single);
-  // Single-user mode exits with 0 whatever became of the statement.
+  // The exit code is not checked, because single-user mode exits with 0 even if the statement failed.
   const running = run(command, args, { ...as, cwd: '/', env });
   running.child.stdin?.end(`ALTER ROLE ${ROLE} PASSWORD '${password}'\n`);
   const failed = await running.then(
@@ -277,7 +285,7 @@ async function launch(
   return { ...started, port, url, attached: false };
 }
 
-/** The server gets none of our environment, because an SQL superuser could read it. */
+/** The server inherits none of our environment variables, because an SQL superuser could read them. */
 function cleanEnv(): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'], LC_ALL: 'C', TZ: 'UTC' };
 }
@@ -306,10 +314,10 @@ async function untilReady(
 }
 
 const isWrongPassword = (error: Error): boolean => 'code' in error && error.code === '28P01';
-/** Waiting does not help against these. 28000: the role is missing. */
+/** Whether a retry cannot succeed. 28000: the role is missing. */
 const isRefusal = (error: Error): boolean => isWrongPassword(error) || ('code' in error && error.code === '28000');
 
-/** Connects, makes our database if it is missing. Returns why that cannot be done now. */
+/** Connects and creates our database if it is missing. Returns the error if that is not possible now. */
 async function ensureDatabase(url: string): Promise<Error | undefined> {
   const admin = new URL(url);
   admin.pathname = '/postgres';
@@ -319,7 +327,7 @@ async function ensureDatabase(url: string): Promise<Error | undefined> {
     if (found.length === 0) await sql`CREATE DATABASE ${sql(DATABASE)}`;
     return undefined;
   } catch (error) {
-    // 42P04: another starter was faster.
+    // 42P04: another process has created the database meanwhile.
     if (error instanceof Error && 'code' in error && error.code === '42P04') return undefined;
     return error instanceof Error ? error : new Error(String(error));
   } finally {

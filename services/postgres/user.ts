@@ -1,9 +1,11 @@
 /**
- * The user that Postgres runs as. It refuses to run as root, so for root there are two ways:
+ * Chooses the user that Postgres runs as. Postgres refuses to run as root, so for root there are two ways:
+ *
  * - an unprivileged account, if it can reach both the programs and the data directory;
- * - else (a home under a 0700 folder such as /root) a user namespace without a mapping: there the
- *   effective user id is the kernel's overflow id, which is not 0, while files of root still are ours.
- * The owner of an existing data directory decides; Postgres accepts no other user.
+ * - otherwise (a home under a 0700 folder such as /root) a user namespace without a mapping: there the effective user
+ *   id is the kernel's overflow id, which is not 0, while root's files remain accessible as the owner's.
+ *
+ * If a data directory exists, its owner decides, because Postgres accepts no other user.
  */
 import { execFile } from 'node:child_process';
 import { chmod, readFile, stat } from 'node:fs/promises';
@@ -13,7 +15,7 @@ import { promisify } from 'node:util';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
 const run = promisify(execFile);
-/** The account without rights that each Linux has. */
+/** The account without privileges that every Linux system has. */
 const ACCOUNT = 'nobody';
 const OTHERS_MAY_ENTER = 0o001;
 
@@ -22,14 +24,14 @@ export type PostgresUser =
   | { readonly kind: 'account'; readonly uid: number; readonly gid: number }
   | { readonly kind: 'namespace' };
 
-/** `dataDir` need not exist; `dir`, its parent, must. Its parent in turn is the home. */
+/** `dataDir` need not exist, but its parent `dir` must. The parent of `dir` is the home. */
 export async function choosePostgresUser(dir: string, dataDir: string, program: string): Promise<PostgresUser> {
   const { user, open } = await planPostgresUser(dir, dataDir, program);
   for (const folder of open) await chmod(folder, (await stat(folder)).mode | OTHERS_MAY_ENTER);
   return user;
 }
 
-/** The same without changing anything: `open` are folders that others must be let into first. */
+/** Plans the choice without changing anything. `open`: folders that the account must first be allowed to enter. */
 export async function planPostgresUser(
   dir: string,
   dataDir: string,
@@ -37,18 +39,19 @@ export async function planPostgresUser(
 ): Promise<{ user: PostgresUser; open: readonly string[] }> {
   if (process.getuid?.() !== 0) {
     if (hasAccount()) return { user: { kind: 'self' }, open: [] };
-    // In the namespace a user has the kernel's overflow id, for which /etc/passwd has an entry.
+    // In the namespace the process has the kernel's overflow id, for which /etc/passwd has an entry.
     if (await canUnshare()) return { user: { kind: 'namespace' }, open: [] };
     throw withoutAccount();
   }
-  // A folder that is not a cluster yet says nothing.
+  // Only a complete cluster has an owner that counts.
   const owner = await ownerOf(join(dataDir, 'PG_VERSION'));
   const account = owner === undefined ? await accountOf(ACCOUNT) : owner.uid === 0 ? undefined : owner;
   const closed = account ? [...(await closedFolders(dirname(program))), ...(await closedFolders(dir))] : undefined;
   if (account && closed?.length === 0) return { user: { kind: 'account', ...account }, open: [] };
   if ((owner === undefined || owner.uid === 0) && (await canUnshare()))
     return { user: { kind: 'namespace' }, open: [] };
-  // A container may forbid namespaces. If nothing but our own home is closed, it is opened a crack.
+  // A container may forbid namespaces. If only our own home is closed to the account, the account gets the right to
+  // pass through it.
   if (account && closed?.every((folder) => folder === dir || folder === dirname(dir))) {
     return { user: { kind: 'account', ...account }, open: closed };
   }
@@ -58,7 +61,7 @@ export async function planPostgresUser(
   );
 }
 
-/** initdb asks for the name of the user that it runs as, and fails if there is none. */
+/** Whether this process's user has an account. initdb looks up the name of its user and fails if there is none. */
 function hasAccount(): boolean {
   try {
     userInfo();
@@ -78,7 +81,7 @@ function withoutAccount(): LonghaulError {
   );
 }
 
-/** Command line of a program run as that user; uid and gid are for spawn. */
+/** Returns the command line that runs a program as that user. `uid` and `gid` are for spawn. */
 export function commandAs(
   user: PostgresUser,
   program: string,
@@ -105,7 +108,10 @@ async function accountOf(name: string): Promise<{ uid: number; gid: number } | u
   return uid === undefined || gid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) };
 }
 
-/** The folders on the way that an account which owns nothing here may not enter. Access lists are not looked at. */
+/**
+ * Lists the folders on the path that an account without rights here may not enter. Access control lists are not
+ * checked.
+ */
 async function closedFolders(folder: string): Promise<string[]> {
   const closed: string[] = [];
   for (let path = folder; ; path = dirname(path)) {
@@ -120,7 +126,7 @@ async function canUnshare(): Promise<boolean> {
     await run('unshare', ['-U', 'true'], { cwd: '/' });
     return true;
   } catch {
-    // Not installed, or forbidden by the kernel or a container: both mean no.
+    // unshare is not installed, or the kernel or a container forbids it. Both mean no.
     return false;
   }
 }

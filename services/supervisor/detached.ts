@@ -1,6 +1,6 @@
 /**
- * Long-running processes that outlive their starter: spawned in a session of their own with a log file, found again by
- * identity. Watching one keeps our own program alive.
+ * Starts processes that keep running after the process that started them: each is spawned in a session of its own with
+ * a log file, and is found again by its identity. Watching such a process keeps this process alive.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
@@ -17,9 +17,11 @@ const ATTACHED_POLL_MS = 200;
 
 export interface RunningProcess {
   readonly identity: ProcessIdentity;
-  /** Resolves once the process is gone, saying how it ended as far as that is known. Never rejects. */
+  /**
+   * Resolves when the process has exited, with a description of how it ended, as far as that is known. Never rejects.
+   */
   readonly exited: Promise<string>;
-  /** From now on it may outlive us: watching it no longer keeps our own program alive. */
+  /** After this call, watching the process no longer keeps this process alive. */
   release(): void;
 }
 
@@ -31,9 +33,9 @@ export interface SpawnDetached {
   readonly logFile: string;
   readonly uid?: number;
   readonly gid?: number;
-  /** Rights that files of the process do not get. */
+  /** The umask of the process. */
   readonly umask?: number;
-  /** Called with the process's fd 3, a pipe on which it may announce something. */
+  /** Called with a pipe from the process's fd 3, on which the process may announce something. */
   readonly onFd3?: (pipe: Readable) => void;
 }
 
@@ -51,7 +53,7 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
       ...(options.uid === undefined ? {} : { uid: options.uid }),
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
-    // The child has inherited it at the fork. No code of ours ran in between.
+    // The child has inherited the umask when it was forked. No other code of this process ran meanwhile.
     if (umask !== undefined) process.umask(umask);
     const exited = new Promise<string>((resolve) => {
       child.once('exit', (code, signal) => resolve(signal ? `ended by ${signal}` : `exit code ${code}`));
@@ -71,7 +73,7 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
 
 function identityOf(pid: number | undefined, command: string): ProcessIdentity {
   if (pid === undefined) throw new LonghaulError('service_unreachable', `${command} could not be started.`);
-  // A process that has already ended still has a pid of its own; nothing is ever alive under this identity.
+  // The process has already exited. It still gets an identity, but one that no live process can have.
   return identifyRunning(pid) ?? { pid, startTime: 'ended', bootId: 'ended' };
 }
 
@@ -80,7 +82,7 @@ function openLog(file: string): number {
   return openSync(file, 'a', 0o600);
 }
 
-/** A process that is no child of ours: its end is noticed by polling. */
+/** Watches a process that is not a child of this process. Its exit is noticed by polling. */
 export function attachTo(identity: ProcessIdentity): RunningProcess {
   let ref = true;
   const watch = async (): Promise<string> => {
@@ -96,7 +98,7 @@ export function attachTo(identity: ProcessIdentity): RunningProcess {
   };
 }
 
-/** The last lines of a log, for messages. */
+/** Returns the last lines of a log, for messages. */
 export async function lastLines(file: string, count = 12): Promise<string> {
   let handle;
   try {

@@ -1,4 +1,7 @@
-/** A part: a process that the supervisor keeps running, a service or a program of ours. */
+/**
+ * A part of a home: a process that the supervisor keeps running. It is a service (Postgres, Temporal) or a program of
+ * Longhaul (worker, backend).
+ */
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { Facts } from '../home/home.ts';
 
@@ -7,13 +10,13 @@ export interface Part {
   /** Names of parts that must be ready before this one starts. */
   readonly needs: readonly string[];
   readonly logFile: string;
-  /** Attaches to what runs already, else starts it. Resolves when it is ready. */
+  /** Attaches to the running process, or starts one. Resolves when the part is ready. */
   start(context: PartContext): Promise<StartedPart>;
-  /** The running process of the part, by the process table. `undefined`: none runs, or it is not ours. */
+  /** Finds the running process of the part in the process table. `undefined`: none runs, or it is not ours. */
   find(): Promise<FoundPart | undefined>;
   /**
-   * Ends what runs, by whatever process it was started; nothing to end is no error. An aborted `forceShutdown` skips the
-   * grace.
+   * Ends the running process, whichever process started it. It is no error if none runs. An aborted `forceShutdown`
+   * skips the grace period.
    */
   stop(forceShutdown?: AbortSignal): Promise<void>;
 }
@@ -22,7 +25,7 @@ export interface FoundPart {
   readonly process: ProcessIdentity;
   readonly detail: string | null;
   readonly facts: Facts;
-  /** The version of a running program of ours; absent if it is unknown. */
+  /** The version of a running program of Longhaul; absent if it is unknown. */
   readonly version?: string;
 }
 
@@ -34,10 +37,10 @@ export interface PartContext {
 }
 
 export interface StartedPart {
-  /** Null: it is not ours and does not end. */
+  /** Null: the part is a service of the user, whose process is not watched. */
   readonly process: ProcessIdentity | null;
   readonly exited: Promise<string>;
-  /** It is left to others: watching it no longer keeps our own program alive. */
+  /** After this call, watching the part no longer keeps this process alive. */
   release(): void;
   readonly attached: boolean;
   readonly detail: string;

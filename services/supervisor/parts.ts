@@ -17,7 +17,7 @@ import { findTemporal } from '../temporal/binary.ts';
 import { checkTemporal } from '../temporal/connection.ts';
 import { findTemporalServer, locateTemporalServer, startTemporal, stopTemporal } from '../temporal/temporal.ts';
 
-/** Turns have this long to end regularly; the worker itself exits earlier if it can. */
+/** How long turns get to end regularly. The worker exits earlier if it can. */
 const WORKER_GRACE_MS = 45_000;
 const BACKEND_GRACE_MS = 10_000;
 const CHECK_MS = 10_000;
@@ -25,20 +25,20 @@ const CHECK_MS = 10_000;
 export interface PartsOptions {
   readonly settings: Settings;
   readonly paths: HomePaths;
-  /** The environment that worker and backend inherit; programs are looked for on its PATH. */
+  /** The environment that worker and backend inherit. Programs are searched on its PATH. */
   readonly env: NodeJS.ProcessEnv;
-  /** Brings the database to the newest schema; run each time that Postgres has started. */
+  /** Migrates the database to the newest schema. It runs each time that Postgres has started. */
   readonly migrate: (databaseUrl: string) => Promise<void>;
-  /** Module of the worker process; ours unless given. */
+  /** The module of the worker process. Default: Longhaul's own. */
   readonly workerEntry?: string;
 }
 
-/** In the order in which they start; they stop in the opposite one. */
+/** Returns the parts in the order in which they start. They are stopped in the opposite order. */
 export function makeParts(options: PartsOptions): Part[] {
   return [postgresPart(options), temporalPart(options), workerPart(options), backendPart(options)];
 }
 
-/** The same parts, to find and stop them: they cannot be started. */
+/** Returns the same parts for finding and stopping them. They cannot be started. */
 export function partsToFind({ settings, paths }: Pick<PartsOptions, 'settings' | 'paths'>): Part[] {
   return makeParts({ settings, paths, env: {}, migrate: async () => {} });
 }
@@ -164,8 +164,8 @@ async function checkDatabase(url: string): Promise<void> {
 }
 
 /**
- * A port that the user chose is that one or none. Else the one of the last start, so that clients find
- * the backend again, or the default, or any that is free.
+ * Chooses the address of the backend. A port that the user set is used, or the start fails. Otherwise the backend gets
+ * the port of its last start, so that clients find it again, or the default port, or any free one.
  */
 export async function chooseListen(listen: ListenAddress, last: Announcement | undefined): Promise<ListenAddress> {
   const lastPort = last?.url === undefined ? undefined : Number(new URL(last.url).port);
@@ -175,7 +175,10 @@ export async function chooseListen(listen: ListenAddress, last: Announcement | u
   return listen;
 }
 
-/** For an address that the user set: its port is free, and its host an address of this machine. Fails with `invalid_input`. */
+/**
+ * Checks an address that the user set: the port must be free, and the host an address of this machine. Fails with
+ * `invalid_input`.
+ */
 export async function refuseTakenPort(listen: ListenAddress): Promise<void> {
   if (!listen.fixed) return;
   const isFree = await isPortFree(listen.port, listen.host).catch((error: unknown) => {
@@ -200,7 +203,9 @@ async function answersReady({ url }: Announcement): Promise<boolean> {
   );
 }
 
-/** The inherited environment with every setting spelled out; agents get only what their driver passes on. */
+/**
+ * The inherited environment with every setting spelled out. Agents get only the variables that their driver passes on.
+ */
 function commonEnv({ settings, paths, env }: PartsOptions, facts: Facts): NodeJS.ProcessEnv {
   const inherited = Object.entries(env).filter(
     ([name]) => settings.temporal.kind === 'server' || !name.startsWith('TEMPORAL_'),

@@ -5,17 +5,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
-// Below the ports that kernels hand to outgoing connections (Linux: from 32768, macOS: from 49152). A
-// client that reconnects to a service's port while the service is down could else be given that very
-// port as its own, connect to itself, and keep the service from coming back on it.
+// Below the ports that kernels use for outgoing connections (Linux: from 32768, macOS: from 49152). Otherwise a client
+// that reconnects while the service is down could get the service's port as its own, connect to itself, and so keep the
+// service from listening on that port again.
 const FIRST_PORT = 20_000;
 const LAST_PORT = 31_999;
 const TRIES = 50;
-/** A server that was just killed may hold its port for a moment. */
+/** A server that was just killed may hold its port for this long. */
 const TAKEN_PORT_WAIT_MS = 1_000;
 const POLL_MS = 50;
 
-/** A port in a record; another value is not tried. */
+/** A port number in a record. Any other value is ignored. */
 export const portNumber = z.number().int().min(1).max(65_535);
 
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
@@ -29,7 +29,10 @@ export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   });
 }
 
-/** A port on which no process listens now. It is not reserved, so a server that starts on it may have to try again. */
+/**
+ * Returns a port on which no process listens now. It is not reserved, so a server that is started on it may have to be
+ * started again.
+ */
 export async function freePort(): Promise<number> {
   for (let i = 0; i < TRIES; i++) {
     const port = randomInt(FIRST_PORT, LAST_PORT + 1);
@@ -41,7 +44,7 @@ export async function freePort(): Promise<number> {
   );
 }
 
-/** The preferred port if it is free or becomes free within a second, else another one. */
+/** Returns the preferred port if it is free or becomes free within a second, otherwise another one. */
 export async function portOr(preferred: number | undefined): Promise<number> {
   if (preferred === undefined) return freePort();
   const deadline = Date.now() + TAKEN_PORT_WAIT_MS;

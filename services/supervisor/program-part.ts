@@ -1,9 +1,9 @@
 /**
- * A program of ours (worker, backend) as a part: Node in a session of its own, which says on a pipe that
- * it is ready. `<run>/<name>.json` records it, so that a later supervisor attaches to it.
+ * A program of Longhaul (worker, backend) as a part: Node in a session of its own, which announces on a pipe that it is
+ * ready. `<run>/<name>.json` records it, so that a later supervisor can attach to it.
  *
- * Never: two of one program in a home. One whose record is missing is found in the process table; one that is not known
- * to be ready, or was started with other settings, is replaced.
+ * Never: two processes of one program in a home. A process without a record is found in the process table. A process
+ * that is not known to be ready, or that was started with other settings, is replaced.
  */
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
@@ -21,9 +21,12 @@ import { endProcess } from '../../processes/end.ts';
 import { attachTo, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
 import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
-/** The version of a program that did not announce one. */
+/** The version of a program that announced none. */
 export const UNRECORDED = 'older';
-/** A worker compiles its workflows first; on a busy machine with two cores that has taken 20 s. */
+/**
+ * How long a program may take to be ready. A worker first compiles its workflows, which took 20 s on a busy machine
+ * with two cores.
+ */
 const READY_MS = 90_000;
 
 export interface Program {
@@ -32,13 +35,13 @@ export interface Program {
   /** Absolute path of the module to run. */
   readonly entry: string;
   readonly paths: HomePaths;
-  /** From SIGTERM to SIGKILL. */
+  /** Time from SIGTERM to SIGKILL. */
   readonly graceMs: number;
-  /** Environment of the program. It gets the last announcement, so that a port can be kept. */
+  /** Returns the environment of the program. `last` is its last announcement, so that it can keep its port. */
   env(facts: Facts, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
-  /** The values of `env` and elsewhere whose change makes a running program outdated. */
+  /** The values, of `env` and others, that make a running program outdated when they change. */
   fingerprint(facts: Facts): string;
-  /** Looks whether a program that was ready before still serves. Without it, being alive is enough. */
+  /** Checks whether a program that was ready before still responds. Without `check` a live process counts as ready. */
   check?(announced: Announcement): Promise<boolean>;
   describe(announced: Announcement): { detail: string; facts: Facts };
 }
@@ -148,7 +151,8 @@ function startedPart(
 
 async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {
   const { home } = program.paths;
-  // Matches the program of any checkout or installation: otherwise two workers of two versions could run in one home.
+  // The pattern matches the program of any checkout or installation. Otherwise workers of two versions could run in one
+  // home.
   const after = new RegExp(`(^|[/\\0])${basename(program.entry).replace(/\.[jt]s$/, '\\.[jt]s')}$`);
   return findHomeProgram({ args: ['--home'], after, named: home, folder: home }, record?.process);
 }
@@ -161,7 +165,7 @@ async function end(program: Program, identity: ProcessIdentity, forceShutdown?: 
   await endProcess(identity, steps, forceShutdown);
 }
 
-/** Shows in the process list whose program it is, and lets it be found again. */
+/** Arguments that show in the process list to which home the program belongs, and by which it is found again. */
 const tagOf = (program: Program): string[] => ['--home', program.paths.home];
 const recordPath = (program: Program): string => join(program.paths.run, `${program.name}.json`);
 
@@ -169,7 +173,7 @@ async function recordOf(program: Program): Promise<RecordFile | undefined> {
   return readRecord(recordPath(program), recordFile);
 }
 
-/** A fingerprint may hold passwords; only its digest is kept. */
+/** Returns a digest of the fingerprint. Only the digest is stored, because a fingerprint may contain passwords. */
 function digest(program: Program, facts: Facts): string {
   return createHash('sha256')
     .update(`${program.entry}\n${program.fingerprint(facts)}`)

@@ -1,4 +1,4 @@
-/** How a part tells the supervisor that it is ready: one line of JSON on a pipe that it was given. */
+/** How a part announces to the supervisor that it is ready: one line of JSON on a pipe that the supervisor gave it. */
 import { closeSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
@@ -15,12 +15,12 @@ export const announcement = z.looseObject({
 export type Announcement = z.infer<typeof announcement>;
 
 /**
- * Called once by a part when it can do its work, with what others need to know, such as its `url`.
- * Without a supervisor, and if it no longer runs, this does nothing.
+ * A part calls it once, when it can do its work, with details that others need, such as its `url`. It does nothing
+ * without a supervisor, or if the supervisor has exited.
  */
 export function announceReady(env: NodeJS.ProcessEnv, detail: Readonly<Record<string, unknown>> = {}): void {
   const fd = Number(env[READY_FD]);
-  delete env[READY_FD]; // Programs that this process starts must not inherit it.
+  delete env[READY_FD]; // Processes that this one starts must not inherit it.
   if (!Number.isInteger(fd) || fd < 3) return;
   try {
     writeSync(fd, `${JSON.stringify({ ...detail, version: buildVersion(), ready: true })}\n`);
@@ -30,7 +30,7 @@ export function announceReady(env: NodeJS.ProcessEnv, detail: Readonly<Record<st
   }
 }
 
-/** The announcement of a part, `undefined` if its pipe ends without one. */
+/** Returns the announcement of a part; `undefined` if the pipe ends without one. */
 export function readAnnouncement(pipe: Readable): Promise<Announcement | undefined> {
   return new Promise((resolve) => {
     let text = '';
@@ -40,7 +40,7 @@ export function readAnnouncement(pipe: Readable): Promise<Announcement | undefin
       const end = text.indexOf('\n');
       if (end < 0) return;
       resolve(announcement.parse(JSON.parse(text.slice(0, end))));
-      pipe.destroy(); // else it would keep us alive as long as the part
+      pipe.destroy(); // otherwise the pipe keeps this process alive as long as the part runs
     });
     pipe.once('close', () => resolve(undefined));
     pipe.once('error', () => resolve(undefined));

@@ -1,7 +1,7 @@
 /**
- * Keeps the logs of a home bounded while their writers have them open: the content of a log above the limit moves to
- * `<log>.1`, older files move to `.2` and `.3`, and the oldest is removed. The writer is not affected: it appends to
- * the same file.
+ * Limits the size of a home's logs while programs have them open. The content of a log above the limit moves to
+ * `<log>.1`, older files move to `.2` and `.3`, and the oldest is removed. The program that writes the log is not
+ * affected and appends to the same file.
  *
  * Never: a line is lost, if the file system can remove the beginning of a file (ext4, xfs). On other file systems lines
  * that are written between the last copy and the truncation are lost. A crash in between leaves lines twice.
@@ -16,7 +16,7 @@ import { isErrno, messageOf } from '../../contract/errors.ts';
 
 const run = promisify(execFile);
 const LIMIT_BYTES = 16 * 1024 * 1024;
-/** Besides the log itself. */
+/** Number of rotated files, in addition to the log itself. */
 const KEPT_FILES = 3;
 const LOOK_MS = 10_000;
 
@@ -25,7 +25,10 @@ export interface LogLimits {
   readonly keptFiles?: number;
 }
 
-/** Until the signal; `onTrouble` hears why a log could not be rotated. It is tried again. */
+/**
+ * Rotates logs until `signal` is aborted. `onTrouble` is called with the reason why a log could not be rotated; the
+ * rotation is retried.
+ */
 export async function keepLogsBounded(
   folder: string,
   { signal, onTrouble }: { readonly signal: AbortSignal; readonly onTrouble: (line: string) => void },
@@ -38,12 +41,12 @@ export async function keepLogsBounded(
     );
     if (trouble !== '' && trouble !== last) onTrouble(trouble);
     last = trouble;
-    // Rejects only because it was cut short.
+    // The sleep rejects only if `signal` is aborted.
     await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
   }
 }
 
-/** Each log of the folder that is longer than allowed. */
+/** Rotates each log in the folder that exceeds the limit. */
 export async function rotateLogs(folder: string, limits: LogLimits = {}): Promise<void> {
   const names = await readdir(folder).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return [];
@@ -52,7 +55,7 @@ export async function rotateLogs(folder: string, limits: LogLimits = {}): Promis
   for (const name of names.filter((one) => one.endsWith('.log'))) await rotateOpenLog(join(folder, name), limits);
 }
 
-/** Before a writer starts: the whole file moves. */
+/** Rotates a log that no program has open, before one starts to write it: the whole file is renamed. */
 export function rotateUnusedLog(file: string): void {
   try {
     if (statSync(file).size <= LIMIT_BYTES) return;
@@ -76,7 +79,7 @@ async function rotateOpenLog(
 ): Promise<void> {
   const { size, isFile } = await stat(file).then((found) => ({ size: found.size, isFile: found.isFile() }));
   if (!isFile || size <= limitBytes) return;
-  // Only whole blocks can be taken out of a file.
+  // Only whole blocks can be removed from a file.
   const { bsize } = await statfs(file);
   const length = size - (size % bsize);
   const copy = join(dirname(file), `.${basename(file)}.rotating`);
@@ -105,7 +108,10 @@ async function shift(file: string, copy: string, keptFiles: number): Promise<voi
   await rename(copy, `${file}.1`);
 }
 
-/** Tried on a file of its own: a log must not be changed to find out. */
+/**
+ * Whether the file system can remove the beginning of a file. It is tried on a separate file, because the attempt must
+ * not change a log.
+ */
 async function canTakeOut(file: string): Promise<boolean> {
   const probe = join(dirname(file), `.${basename(file)}.probe`);
   try {
@@ -119,7 +125,7 @@ async function canTakeOut(file: string): Promise<boolean> {
     await takeOut(probe, bsize);
     return true;
   } catch {
-    // No fallocate(1), or a file system without it: both mean no.
+    // fallocate(1) is missing, or the file system does not support it. Both mean no.
     return false;
   } finally {
     await rm(probe, { force: true });
@@ -127,14 +133,14 @@ async function canTakeOut(file: string): Promise<boolean> {
 }
 
 /**
- * Removes the first bytes of the file, a whole number of blocks; bytes that are appended meanwhile stay. fallocate(2),
- * COLLAPSE_RANGE.
+ * Removes the first bytes of the file, a whole number of blocks. Bytes that are appended meanwhile are kept. See
+ * fallocate(2), COLLAPSE_RANGE.
  */
 async function takeOut(file: string, length: number): Promise<void> {
   await run('fallocate', ['--collapse-range', '--offset', '0', '--length', String(length), file], { cwd: '/' });
 }
 
-/** Appends the newer bytes of the file to the copy. */
+/** Appends to the copy what was written to the file after it was copied. */
 async function copyRest(file: string, copy: string): Promise<void> {
   const [from, to] = [await open(file, 'r'), await open(copy, 'a')];
   try {

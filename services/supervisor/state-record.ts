@@ -1,6 +1,6 @@
 /**
- * The supervisor's record of the home, `run/state.json`: the state is written at every change, one write after the
- * other, and again if the file was removed or another process changed it. A full disk must not end the supervisor.
+ * Writes the supervisor's record of the home, `run/state.json`. The record is written at every change, one write after
+ * the other, and again if another process removed or changed the file. A full disk must not end the supervisor.
  */
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ const LOOK_MS = 1_000;
 
 export interface StateRecordOptions {
   readonly paths: HomePaths;
-  /** The current state. */
+  /** Returns the current state. */
   readonly state: () => HomeState;
   readonly report: (line: string) => void;
 }
@@ -19,9 +19,9 @@ export interface StateRecordOptions {
 export class StateRecord {
   readonly #options: StateRecordOptions;
   #writing: Promise<void> = Promise.resolve();
-  /** The error of the last write, until one succeeds. */
+  /** The error of the last write; `undefined` after a successful one. */
   #trouble: string | undefined;
-  /** The stamp of the file at the last write; `undefined`: it was not written. */
+  /** The stamp of the file after the last write; `undefined` if that write failed. */
   #written: string | undefined;
   readonly #over = new AbortController();
   #isAbandoned = false;
@@ -30,12 +30,12 @@ export class StateRecord {
     this.#options = options;
   }
 
-  /** From now on the file is looked at each second. */
+  /** Starts to check the file every second and to write it again if another process removed or changed it. */
   keep(): void {
     void this.#look();
   }
 
-  /** One write after the other, so that the file never goes back in time. */
+  /** Writes the current state. Writes run one after the other, so that an older state never replaces a newer one. */
   write(): void {
     this.#writing = this.#writeAfter(this.#writing);
   }
@@ -45,13 +45,13 @@ export class StateRecord {
     await this.#writing;
   }
 
-  /** The last writes are made; the file is not looked at any more. */
+  /** Completes the pending writes and stops checking the file. */
   async close(): Promise<void> {
     this.#over.abort();
     await this.#writing;
   }
 
-  /** The file belongs to another supervisor: nothing is written any more. */
+  /** Stops all writes, because the file belongs to another supervisor from now on. */
   abandon(): void {
     this.#isAbandoned = true;
     this.#over.abort();
@@ -70,7 +70,7 @@ export class StateRecord {
     return this.#written === undefined || this.#written !== (await this.#stamp());
   }
 
-  /** The stamp of the record and of its password file. */
+  /** Returns the stamp of the record and of its password file: inode, size, time and owner. */
   async #stamp(): Promise<string> {
     const { stateFile, passfile } = this.#options.paths;
     const stamps = [stateFile, passfile].map((file) =>

@@ -1,6 +1,6 @@
 /**
- * The supervisor as a process: one for each home. Signals make it stop, stop at once, or repair. It also stops when its
- * home is removed: the parts would continue in a removed folder, where no command finds them.
+ * Runs the supervisor process, one for each home. Signals make it stop, stop at once, or repair. It also stops when its
+ * home is removed, because its parts would continue in a removed folder, where no command finds them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
@@ -10,20 +10,20 @@ import { keepLogsBounded } from './rotate-logs.ts';
 import { liveSupervisor } from '../status.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
-/** Asks a supervisor to try at once what waits for its next try. */
+/** Asks a supervisor to start at once the parts that wait for their next start. */
 export const REPAIR_SIGNAL = 'SIGUSR2';
 
 export interface SuperviseHome extends SupervisorOptions {
-  /** All parts are ready for the first time. */
+  /** Called when all parts are ready for the first time. */
   readonly onReady: () => Promise<void>;
 }
 
 export type SupervisionEnd =
   | { readonly kind: 'stopped' }
-  /** A supervisor is at work in this home already; nothing was touched. */
+  /** Another supervisor already works in this home; nothing was changed. */
   | { readonly kind: 'busy'; readonly holder: ProcessIdentity };
 
-/** Runs until SIGINT, SIGTERM or SIGHUP; a second SIGINT kills parts that are slow to stop. */
+/** Runs until SIGINT, SIGTERM or SIGHUP. A second SIGINT kills parts that are slow to stop. */
 export async function superviseHome(options: SuperviseHome): Promise<SupervisionEnd> {
   surviveLostOutput();
   const stop = new AbortController();
@@ -36,7 +36,7 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     ['SIGHUP', () => stop.abort()],
     [REPAIR_SIGNAL, () => atWork && supervisor.repair()],
   ];
-  // Before the lock is taken: a process that sees the lock may send signals.
+  // The listeners are added before the lock is taken, because a process that sees the lock may send signals.
   for (const [signal, listener] of signals) process.on(signal, listener);
   try {
     const lock = await lockOrSupervisor(options.paths, stop.signal);
@@ -66,7 +66,10 @@ interface Supervision {
   readonly stop: AbortController;
 }
 
-/** If another supervisor holds the lock now, it owns the parts and stops them. */
+/**
+ * Stops the supervisor when it has lost the lock. If another supervisor holds the lock by then, that one owns the parts
+ * and stops them.
+ */
 async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
   const { paths, report } = options;
   const holder = await lock.untilLost(stop.signal);
@@ -77,7 +80,9 @@ async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Super
   stop.abort();
 }
 
-/** The lock, or that a supervisor has it. A `down` at work is waited for. */
+/**
+ * Takes the lock, or returns that a supervisor has it. If a `down` holds the lock, it waits until that has finished.
+ */
 async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<LockResult | undefined> {
   while (!stop.aborted) {
     const lock = await takeLock(paths.lock, 'supervisor');
@@ -87,10 +92,13 @@ async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<Lo
   return undefined;
 }
 
-/** On a full disk or a closed terminal reports are lost, and the supervisor continues until it has stopped its parts. */
+/**
+ * Ignores errors of stdout and stderr. On a full disk or a closed terminal reports are lost, and the supervisor
+ * continues until it has stopped its parts.
+ */
 function surviveLostOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
-    // Removes also the listeners that end a command whose reader has left.
+    // This also removes the listeners that end a command when the reader of its output has exited.
     stream.removeAllListeners('error');
     stream.on('error', () => {});
   }

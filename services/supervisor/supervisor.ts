@@ -1,9 +1,10 @@
 /**
- * Keeps the parts of a home running: starts each part when the parts that it needs are ready, starts it again when it has
- * ended, and records what runs. The parts outlive it: a later supervisor attaches to them.
+ * Keeps the parts of a home running: starts each part when the parts that it needs are ready, restarts a part that has
+ * exited, and records what runs. The parts keep running after the supervisor exits, and a later supervisor attaches to
+ * them.
  *
- * Never: two supervisors in a home (the caller holds the home's lock). Not covered: a part that is
- * alive but does nothing: only parts that have ended are started again.
+ * Never: two supervisors in a home (the caller holds the home's lock). Not covered: a part whose process is alive but
+ * does not respond, because only parts that have exited are restarted.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf } from '../../processes/identity.ts';
@@ -14,14 +15,14 @@ import { StateRecord } from './state-record.ts';
 
 const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 5_000;
-/** A part that ran this long counts as healthy: its next restart has the short pause again. */
+/** A part that ran at least this long counts as healthy: its next restart has the shortest pause again. */
 const STEADY_MS = 10_000;
 
 export interface SupervisorOptions {
   readonly parts: readonly Part[];
   readonly paths: HomePaths;
   readonly report: (line: string) => void;
-  /** Fingerprint of the settings: a later command with other settings can report that. */
+  /** Fingerprint of the settings. A later command with other settings uses it to report the difference. */
   readonly settings?: string;
   /** The version of the supervisor's program. */
   readonly version?: string;
@@ -51,7 +52,10 @@ export class Supervisor {
     );
   }
 
-  /** Until `stop` is aborted; then the parts are stopped in the opposite order. An aborted `forceShutdown` shortens that. */
+  /**
+   * Runs the parts until `stop` is aborted, then stops them in the opposite order. An aborted `forceShutdown` shortens
+   * the stop.
+   */
   async run(stop: AbortSignal, forceShutdown?: AbortSignal): Promise<void> {
     const { parts, report } = this.#options;
     this.#record.write();
@@ -64,22 +68,22 @@ export class Supervisor {
         this.#set(part, { state: 'stopped', process: null, detail: null });
         report(`${part.name}: stopped`);
       } catch (error) {
-        // The others must still be stopped.
+        // The remaining parts must still be stopped.
         this.#set(part, { state: 'failed', detail: messageOf(error) });
         report(`${part.name}: ${messageOf(error)}`);
       }
     }
-    // From here on the file may belong to another supervisor.
+    // After this the file may belong to another supervisor.
     await this.#record.close();
   }
 
-  /** Parts and record belong to another supervisor from here on: neither is touched any more. */
+  /** Parts and record belong to another supervisor from now on, so this one changes neither. */
   abandon(): void {
     this.#isAbandoned = true;
     this.#record.abandon();
   }
 
-  /** Starts at once what waits for its next try. */
+  /** Starts at once the parts that wait for their next start. */
   repair(): void {
     this.#repairs += 1;
     for (const part of this.#options.parts) this.#set(part, { failures: 0, hopeless: false });
@@ -105,7 +109,7 @@ export class Supervisor {
     return Object.assign({}, ...this.#facts.values());
   }
 
-  /** Resolves once all parts are ready and that is written down. */
+  /** Resolves when all parts are ready and the record says so. */
   async ready(stop: AbortSignal): Promise<void> {
     const names = this.#options.parts.map((part) => part.name);
     await this.#until(() => this.#allReady(names), stop);
@@ -163,7 +167,10 @@ export class Supervisor {
     this.#options.report(`${part.name}: ${detail}`);
   }
 
-  /** Until the part has ended, or must end because a fact that it was started with has changed (a service has another port). */
+  /**
+   * Resolves when the part has exited, or was stopped because a fact that it was started with has changed (a service
+   * has another port).
+   */
   async #untilOver(part: Part, started: StartedPart, usedFacts: Facts, stop: AbortSignal): Promise<string> {
     const over = new AbortController();
     const ended = AbortSignal.any([stop, over.signal]);
@@ -202,7 +209,7 @@ export class Supervisor {
 
   async #pause(ms: number, stop: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([stop, this.#wake.signal]);
-    // Rejects only because it was cut short.
+    // The sleep rejects only if its signal is aborted.
     await sleep(ms, undefined, { signal }).catch(() => undefined);
   }
 

@@ -1,7 +1,7 @@
 /**
- * Finds the `temporal` program, or gets it: PATH, our cache, the official download, and last a build
- * from source. A download or build is made in a separate folder and gets its final name by a rename,
- * under a lock: no process ever sees half a program, and two builds do not run at once.
+ * Finds the `temporal` program on PATH or in our cache. If there is none, it gets it: by the official download,
+ * otherwise by a build from source. A download or build is made in a separate folder and gets its final name by a
+ * rename, under a lock. So no process sees an incomplete program, and two builds do not run at once.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -16,7 +16,7 @@ import { signalGroup } from '../../processes/end.ts';
 import { takeLock } from '../home/lock.ts';
 import { refuseWritableByOthers } from '../home/private-folder.ts';
 
-/** The newest version that `go install` accepts: later ones have a `replace` in their go.mod. */
+/** The newest version that `go install` accepts, because later versions have a `replace` in their go.mod. */
 export const TEMPORAL_VERSION = 'v1.5.1';
 const RELEASES = 'https://github.com/temporalio/cli/releases/download';
 const FIRST_BYTE_MS = 10_000;
@@ -25,13 +25,13 @@ const PROGRESS_MS = 15_000;
 const BUILD_DISK = '3 GB';
 
 export interface FindTemporal {
-  /** Folder for what we fetch or build; shared between homes. */
+  /** Folder of downloaded and built programs. Several homes share it. */
   readonly cacheDir: string;
-  /** For the programs that fetch or build it. */
+  /** The environment of the programs that download or build it. */
   readonly env: NodeJS.ProcessEnv;
-  /** Where `temporal` and `go` are looked for; default: PATH of `env`. */
+  /** The search path for `temporal` and `go`. Default: PATH of `env`. */
   readonly path?: string;
-  /** The address of the release archives; default: the project's own. */
+  /** The address of the release archives. Default: that of Temporal's project. */
   readonly releases?: string;
   /** Reports one line to the waiting user. */
   readonly onProgress: (line: string) => void;
@@ -65,7 +65,7 @@ export async function findTemporal(options: FindTemporal): Promise<string> {
   }
 }
 
-/** The path of an existing program; undefined: there is none. */
+/** Returns the path of an existing program; undefined if there is none. */
 export async function locateTemporal(cacheDir: string, path: string): Promise<string | undefined> {
   const onPath = await which('temporal', path);
   if (onPath) return onPath;
@@ -73,7 +73,7 @@ export async function locateTemporal(cacheDir: string, path: string): Promise<st
   return (await isProgram(cached)) ? cached : undefined;
 }
 
-/** The first program of that name on a search path. */
+/** Returns the first program of that name on a search path. */
 export async function which(name: string, path: string): Promise<string | undefined> {
   for (const folder of path.split(delimiter).filter(Boolean)) {
     if (await isProgram(join(folder, name))) return join(folder, name);
@@ -97,7 +97,7 @@ async function waitForLock(folder: string, options: FindTemporal): Promise<() =>
   }
 }
 
-/** A builder that was killed leaves up to 3 GB. */
+/** Removes the folders of killed builds, which may take up to 3 GB. */
 async function removeLeftovers(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (name.startsWith('.work-')) await rm(join(folder, name), { recursive: true, force: true });
@@ -155,7 +155,7 @@ async function download(workshop: string, options: FindTemporal): Promise<string
   return made;
 }
 
-/** fetch says only "fetch failed"; what failed is its cause. */
+/** Adds the cause to the message, because an error of fetch says only "fetch failed". */
 function withCause(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Error ? error.cause : error;
 }
@@ -177,7 +177,7 @@ async function build(go: string, workshop: string, options: FindTemporal): Promi
     GOTMPDIR: workshop,
   };
   try {
-    // -v names each package when it is compiled; -modcacherw lets the module cache be removed afterwards.
+    // -v prints each package when it is compiled; -modcacherw makes the module cache removable afterwards.
     await execute(go, ['install', '-v', '-modcacherw', '-ldflags', '-s -w', what], env, options, () => lines++);
   } finally {
     clearInterval(timer);
@@ -186,7 +186,7 @@ async function build(go: string, workshop: string, options: FindTemporal): Promi
   return join(workshop, 'bin', 'temporal');
 }
 
-/** Runs a program to its end; an abort ends its whole group, compilers included. */
+/** Runs a program until it exits. An abort ends its whole process group, including compilers. */
 async function execute(
   command: string,
   args: readonly string[],

@@ -1,4 +1,4 @@
-/** Talking to a Temporal server long enough to know that it serves our namespace and knows our search attributes. */
+/** Checks that a Temporal server serves our namespace and has our search attributes. */
 import type { Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
@@ -12,13 +12,13 @@ export interface TemporalTarget {
 }
 
 /**
- * Checks the server, the namespace and the search attributes, and adds missing attributes; it can be repeated. Fails with
- * what is missing; one call returns within seconds, so a caller that waits for a starting server calls again.
+ * Checks the server, the namespace and the search attributes, and adds missing attributes. It can be repeated. Fails
+ * with what is missing. One call returns within seconds, so a caller that waits for a starting server calls again.
  */
 export async function checkTemporal(target: TemporalTarget): Promise<void> {
-  // Loaded when it is needed: it takes several times as long to load as Node takes to start.
+  // Loaded when it is needed, because loading it takes several times as long as Node takes to start.
   const { Connection } = await import('@temporalio/client');
-  // No retries inside: closing a connection while a call is being retried ends the process.
+  // The client must not retry, because closing a connection while a call is retried ends the process.
   const connection = await Connection.connect({
     ...target.connection,
     interceptors: [],

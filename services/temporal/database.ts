@@ -1,18 +1,19 @@
 /**
- * Reads from the embedded server's log why its database file kept it from starting. A file without tables is set aside,
- * because the server would always refuse it; tasks continue from their rows in Postgres.
+ * Determines from the embedded server's log why its database file kept it from starting. A file without tables is
+ * renamed, because the server would always refuse it. Tasks continue from their rows in Postgres.
  *
- * Never: a file is removed, or a file that may contain data is set aside without the user's decision.
+ * Never: a file is removed, or a file that may contain data is renamed without the user's decision.
  */
 import { open, rename, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../../contract/errors.ts';
 
-// SQLite's own words (sqlite.org/rescode.html), which consider the -wal, too. The server makes its tables only in a file
-// that did not exist: of an empty file, and of one whose first start was killed, it says that a table is missing.
+// SQLite's own messages (sqlite.org/rescode.html), which take the -wal into account. The server creates its tables only
+// if the file did not exist. So of an empty file, or of one whose first start was killed, it reports that a table is
+// missing.
 const USELESS = /file is not a database \(26\)|no such table: namespaces/;
 const DAMAGED = /database disk image is malformed|SQL logic error|disk I\/O error/;
-/** Bytes that are read of the server's output; its first error is its last line. */
+/** How many bytes of the server's output are read. The server's first error is the last line of its output. */
 const READ_BYTES = 256 * 1024;
 
 export type DatabaseVerdict = 'useless' | 'damaged' | undefined;
@@ -26,7 +27,7 @@ export async function sizeOf(file: string): Promise<number> {
   }
 }
 
-/** Reads the log from this byte on. */
+/** Reads the log from byte `from` on. */
 export async function databaseVerdict(logFile: string, from: number): Promise<DatabaseVerdict> {
   const said = await readFrom(logFile, from);
   if (USELESS.test(said)) return 'useless';
@@ -47,7 +48,10 @@ async function readFrom(file: string, from: number): Promise<string> {
   }
 }
 
-/** Under a name that SQLite opens together with its -wal. Returns the new path of the database. */
+/**
+ * Renames the database and its -wal alike, so that SQLite can still open them together. Returns the new path of the
+ * database.
+ */
 export async function setAside(databaseFile: string): Promise<string> {
   const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
   const aside = join(dirname(databaseFile), `${basename(databaseFile)}.damaged-${time}`);
@@ -59,7 +63,7 @@ export async function setAside(databaseFile: string): Promise<string> {
   return aside;
 }
 
-/** What a user can do about a database that may contain data. */
+/** Returns what a user can do about a database that may contain data. */
 export function adviceOnDamaged(databaseFile: string): string {
   const aside = join(dirname(databaseFile), 'damaged');
   return (

@@ -1,13 +1,15 @@
-/** How long the embedded Temporal keeps the histories of tasks that have ended; `start-dev` keeps them for a day. */
+/** Sets how long the embedded Temporal keeps the histories of ended tasks. The default of `start-dev` is one day. */
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 
 const DAY_SECONDS = 86_400;
 const CALL_MS = 5_000;
 
-/** Also in a home that exists already. Histories of tasks that ended before keep the retention of that time. */
+/**
+ * Sets the retention, also in an existing home. Histories of tasks that ended before keep the retention of that time.
+ */
 export async function keepHistories(where: { address: string; namespace: string; days: number }): Promise<void> {
   const { address, namespace, days } = where;
-  // Loaded when it is needed: it takes several times as long to load as Node takes to start.
+  // Loaded when it is needed, because loading it takes several times as long as Node takes to start.
   const { Connection } = await import('@temporalio/client');
   const connection = await Connection.connect({ address, interceptors: [], connectTimeout: CALL_MS });
   try {

@@ -1,9 +1,9 @@
 /**
- * The embedded Temporal server of a home: `temporal server start-dev` on a database file, tuned. It
- * listens on 127.0.0.1 only and outlives its starter; later starts attach to it.
+ * The embedded Temporal server of a home: `temporal server start-dev` with a database file and tuned limits. It listens
+ * on 127.0.0.1 only. It keeps running after the process that started it exits, and later starts attach to it.
  *
- * Never: two servers on one database file. `<dir>/server.json` names the ports before the start and the
- * process after it; a server whose starter died between the two is found by its command line.
+ * Never: two servers on one database file. `<dir>/server.json` names the ports before the start and the process after
+ * it. If the starting process died between the two, the server is found by its command line.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,40 +24,43 @@ import { adviceOnDamaged, databaseVerdict, setAside, sizeOf } from './database.t
 const READY_MS = 60_000;
 const READY_POLL_MS = 50;
 const STARTS = 3;
-/** The command that serves. */
+/** The command that runs a server. */
 const START = ['server', 'start-dev'];
 
-// start-dev has one history shard, so its default limits per shard bind: 50 ms before every dispatch,
-// 250 to 440 seven-step tasks a minute instead of 1,000 and more (two cores, server 1.29.1, SDK 1.24).
+// start-dev has one history shard, so the default limits per shard apply to the whole server: 50 ms before every
+// dispatch, and 250 to 440 seven-step tasks a minute instead of 1,000 and more (two cores, server 1.29.1, SDK 1.24).
 export const DYNAMIC_CONFIG: Readonly<Record<string, string>> = {
   'history.transferProcessorMaxPollRPS': '2000',
   'history.timerProcessorMaxPollRPS': '2000',
   'history.visibilityProcessorMaxPollRPS': '2000',
-  // Its default of 1 s makes every shorter timer and retry take about 1 s.
+  // With its default of 1 s every shorter timer and retry takes about 1 s.
   'history.timerProcessorMaxTimeShift': '"50ms"',
-  // Without it task priority is silently ignored.
+  // Without it the server ignores the priority of tasks, without a message.
   'matching.enableFairness': 'true',
-  // First come, first served: four partitions keep that only roughly.
+  // One partition keeps the order of arrival; the default of four keeps it only roughly.
   'matching.numTaskqueueReadPartitions': '1',
   'matching.numTaskqueueWritePartitions': '1',
   'system.enableActivityEagerExecution': 'true',
 };
-// With synchronous=NORMAL a power cut may take the last commits back; steps are idempotent.
+// With synchronous=NORMAL a power cut may lose the last commits. That is acceptable, because steps are idempotent.
 const SQLITE = ['journal_mode=WAL', 'synchronous=NORMAL'];
 
 export interface TemporalOptions {
-  /** Absolute folder of its own, made if it is missing. */
+  /** Absolute path of the server's folder. It is created if it is missing. */
   readonly dir: string;
   readonly logFile: string;
   /** Default: `default`. */
   readonly namespace?: string;
-  /** Preferred ports, default: those of the last start. A port that is taken is replaced. */
+  /** Preferred ports. Default: those of the last start. A taken port is replaced by another one. */
   readonly port?: number;
   readonly uiPort?: number;
-  /** Default: true. A server that runs is not changed: it has its Web UI, or none, until it is started again. */
+  /**
+   * Default: true. The setting does not change a running server: it keeps its Web UI, or has none, until it is
+   * restarted.
+   */
   readonly ui?: boolean;
   readonly env?: Readonly<Record<string, string>>;
-  /** Path of the `temporal` program; asked for only if no server runs. */
+  /** Returns the path of the `temporal` program. Called only if no server runs. */
   readonly findProgram: () => Promise<string>;
 }
 
@@ -65,10 +68,10 @@ export interface RunningTemporal extends RunningProcess {
   readonly address: string;
   readonly port: number;
   readonly uiPort: number;
-  /** None: it was started without a Web UI. */
+  /** The address of the Web UI; absent if the server was started without one. */
   readonly uiUrl?: string;
   readonly attached: boolean;
-  /** The database that was set aside at this start, as it held no tables. */
+  /** The new path of a database that this start renamed because it contained no tables. */
   readonly formerDatabase?: string;
 }
 
@@ -80,11 +83,11 @@ const serverFile = z.object({
 });
 type ServerFile = z.infer<typeof serverFile>;
 
-/** Attaches to the server of this folder or starts one; resolves when it serves the namespace. */
+/** Attaches to the server of this folder or starts one. Resolves when it serves the namespace. */
 export async function startTemporal(options: TemporalOptions): Promise<RunningTemporal> {
   const found = await attachTemporal(options);
   if (found) return found;
-  // A server whose record is lost listens on unknown ports.
+  // A server whose record is lost listens on unknown ports, so it is replaced.
   const unknown = await findTemporalServer(options.dir);
   if (unknown) await stopTemporal(unknown);
   const program = await options.findProgram();
@@ -110,7 +113,7 @@ function withAdvice(error: unknown, dir: string): LonghaulError {
   });
 }
 
-/** The server of this folder if it runs; waits until it serves. */
+/** Attaches to the server of this folder if it runs, and waits until it serves the namespace. */
 export async function attachTemporal(options: TemporalOptions): Promise<RunningTemporal | undefined> {
   const identity = await findTemporalServer(options.dir);
   const known = identity && (await portsOf(identity, options.dir));
@@ -120,14 +123,14 @@ export async function attachTemporal(options: TemporalOptions): Promise<RunningT
   return { ...running, ...placeOf(known), attached: true };
 }
 
-/** The process that serves the database of this folder. */
+/** Returns the process that serves the database of this folder. */
 export async function findTemporalServer(dir: string): Promise<ProcessIdentity | undefined> {
   const known = await readServerFile(dir);
   const args = [...START, '--db-filename'];
   return findHomeProgram({ args, named: databaseFileOf(dir), folder: dir }, known?.process);
 }
 
-/** The addresses of this folder's server, if it runs. */
+/** Returns the addresses of this folder's server if it runs. */
 export async function locateTemporalServer(
   dir: string,
 ): Promise<{ identity: ProcessIdentity; address: string; uiUrl?: string } | undefined> {
@@ -136,13 +139,16 @@ export async function locateTemporalServer(
   return identity && known && { identity, ...placeOf(known) };
 }
 
-/** By its record or, if that is missing or of another server, by its arguments. */
+/**
+ * Returns the server's ports from its record or, if that is missing or describes another server, from the process's
+ * arguments.
+ */
 async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFile | undefined> {
   const known = await readServerFile(dir);
   if (known?.process?.pid === identity.pid) return known;
   const flags = ['--port', '--ui-port', HEADLESS];
   const [port, uiPort, next] = await Promise.all(flags.map((flag) => argumentAfter(identity.pid, flag)));
-  const headless = next !== undefined; // never the last argument
+  const headless = next !== undefined; // it is never the last argument, so another one follows
   const parsed = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort), ...(headless && { headless }) });
   return parsed.success ? parsed.data : undefined;
 }
@@ -176,7 +182,7 @@ async function launch(options: TemporalOptions, program: string): Promise<Runnin
   const started = await spawnDetached({
     command: program,
     args: argumentsOf(options, port, uiPort),
-    // TEMPORAL_* would be taken for options of the command.
+    // Our TEMPORAL_* variables are left out, because the command would read them as options.
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], LC_ALL: 'C', ...options.env },
     cwd: options.dir,
     umask: 0o077,
@@ -213,7 +219,8 @@ async function untilReady(
     namespace: options.namespace ?? 'default',
     connection: { address: `127.0.0.1:${port}`, tls: false },
   };
-  // A server that has ended leaves the check waiting for its own bound.
+  // If the server has exited, `checkTemporal` would still wait for its own timeout. So the check is raced against the
+  // exit.
   const gone = exited.then(() => new Error('it ended'));
   for (;;) {
     const checked = checkTemporal(target).then(

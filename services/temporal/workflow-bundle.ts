@@ -1,7 +1,7 @@
 /**
- * The workflow code as one file, as Temporal's sandbox wants it. Making it takes seconds and a worker that
- * replaces a dead one has none to spare, so it is made once for each state of the sources and kept in the
- * cache. A published package brings its own.
+ * Bundles the workflow code into one file, which Temporal's sandbox requires. Bundling takes seconds, which would delay
+ * a worker that replaces a dead one. So the bundle is made once for each state of the sources and stored in the cache.
+ * A published package contains its bundle.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
@@ -14,16 +14,16 @@ import { refuseWritableByOthers } from '../home/private-folder.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const PREBUILT = path.join(ROOT, 'workflow-bundle.js');
-/** The sources of the bundle, relative to the root. */
+/** The folders whose files are the bundle's sources, relative to the root. */
 const FOLDERS = ['contract', 'workflows'];
 
-/** Path of the bundle. */
+/** Returns the path of the bundle, and makes the bundle if it is missing. */
 export async function workflowBundle(cacheDir: string): Promise<string> {
   if (await exists(PREBUILT)) return PREBUILT;
   const file = path.join(cacheDir, 'workflow-bundles', `${await fingerprint()}.js`);
   if (await exists(file)) {
     await refuseWritableByOthers(path.dirname(file));
-    // `longhaul gc` removes bundles that were not used for a long time.
+    // The time is updated because `longhaul gc` removes bundles that were not used for a long time.
     const now = new Date();
     await utimes(file, now, now).catch(() => undefined);
     return file;
