@@ -1,6 +1,6 @@
 /**
- * The agents with what they offer: read from the store at once. A snapshot that is stale is returned as it is, and a probe is
- * asked for behind it.
+ * Lists the agents and what they offer. A caller gets the stored snapshots at once. If a snapshot is stale, the caller
+ * gets it as it is, and `refreshed` starts a probe that updates it.
  */
 import type { Client } from '@temporalio/client';
 import type { AgentAuth, AgentOffer, AgentStatus, AgentTransport } from '../contract/agent-snapshot.ts';
@@ -19,7 +19,7 @@ import { hostNames } from '../store/hosts.ts';
 import { findProject } from '../store/projects.ts';
 import type { Sql } from '../store/sql.ts';
 
-/** A call without a response after this time counts as lost. */
+/** Timeout of the call that starts a probe's workflow. After it the call counts as lost. */
 const START_MS = 5_000;
 
 export interface SnapshotDeps {
@@ -52,11 +52,14 @@ export interface AgentEntry {
 
 export interface AgentList {
   readonly entries: AgentEntry[];
-  /** Resolves when the probes of stale entries are asked for. Fails if Temporal or Postgres is unavailable. */
+  /** Resolves when a probe was requested for each stale entry. Fails if Temporal or Postgres is unavailable. */
   readonly refreshed: () => Promise<void>;
 }
 
-/** `projectId`: what the agents offer in that project's folder. Fails with `project_not_found`. */
+/**
+ * Lists what the agents offer in the folder of the project `projectId`, or in no project if it is null. Fails with
+ * `project_not_found`.
+ */
 export async function listAgentEntries(deps: SnapshotDeps, projectId: ProjectId | null): Promise<AgentList> {
   const snapshots = await agentSnapshots(deps.sql, { projectId });
   if (projectId !== null) await requireProject(deps.sql, projectId);
@@ -67,7 +70,7 @@ export async function listAgentEntries(deps: SnapshotDeps, projectId: ProjectId 
   };
 }
 
-/** Asks for a probe of one agent, also if its snapshot is not stale. Fails with `agent_not_found`. */
+/** Requests a probe of one agent, even if its snapshot is not stale. Fails with `agent_not_found`. */
 export async function refreshAgent(deps: SnapshotDeps, name: string, projectId: ProjectId | null): Promise<AgentEntry> {
   if (projectId !== null) await requireProject(deps.sql, projectId);
   await requireAgent(deps.sql, name);
@@ -88,7 +91,7 @@ export async function enableAgent(sql: Sql, name: string, enabled: boolean): Pro
   return agentEntry(sql, name, null);
 }
 
-/** How the newest probe of an agent ran, and what to do. */
+/** Describes how the newest probe of an agent ran, and what the user can do about a failure. */
 export interface AgentDiagnostic {
   readonly name: string;
   readonly status: AgentStatus;
@@ -132,7 +135,7 @@ export async function askForProbes(
 ): Promise<void> {
   if (names.length === 0) return;
   const [host] = await hostNames(deps.sql);
-  // No worker has run yet: nothing could serve the probe.
+  // Without a host no worker has started yet, so no worker could run the probe.
   if (host === undefined) return;
   await Promise.all(names.map((agent) => askForProbe(deps, { agent, projectId, host })));
 }
@@ -153,7 +156,8 @@ async function askForProbe({ sql, temporal }: SnapshotDeps, { agent, projectId, 
         workflowId: probeWorkflowId(snapshotId),
         args: [{ snapshotId, host }],
         workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
-        // No worker for so long: the next reader asks again.
+        // If no worker takes the probe within this time, it ends, and the next reader of the snapshot requests another
+        // one.
         workflowExecutionTimeout: '2m',
         workflowIdConflictPolicy: 'USE_EXISTING',
       }),

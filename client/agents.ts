@@ -1,26 +1,30 @@
-/** The agents that tasks may name, and the default of a task that names none. */
+/** Finds the agents that a task may name, and the default agent of a task that names none. */
 import { listAgents } from '../store/available-agents.ts';
 import type { Db } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { NATIVE_AGENT } from '../contract/names.ts';
 
-/** The demo agent has no model: it is never the default. */
+/** The demo agent is never the default, because it has no model. */
 const DEMO = 'demo';
 
 export async function agentNames(db: Db): Promise<string[]> {
   return (await listAgents(db)).map((agent) => agent.name);
 }
 
-/** What a message says of the native agent, which is in no row: whether it has a model, and how it gets one. */
+/**
+ * What an error message says about the native agent. No row of `available_agents` describes it, so the caller passes
+ * its state.
+ */
 export interface NativeChoice {
   readonly isConfigured: boolean;
-  /** Its model, or what to set. */
+  /** The name of its model, or the setting that it needs to get one. */
   readonly text: string;
 }
 
 /**
- * The one agent that is listed besides the demo. `undefined` means the native agent: there is no other, and it has a
- * model. Fails with `invalid_input`, which names the choices.
+ * Returns the name of the only listed agent besides the demo. Returns `undefined` for the native agent, if no other
+ * agent is listed and the native agent has a model. Fails with `invalid_input`, which names the choices, if there are
+ * several or none.
  */
 export async function onlyAgent(db: Db, native: NativeChoice): Promise<string | undefined> {
   const names = await agentNames(db);

@@ -1,4 +1,4 @@
-/** Wakes the runs of tasks that hibernate and whose request has an answer, whichever way the answer came. */
+/** Wakes the runs of hibernating tasks after their permission request was answered through any channel. */
 import type { Client } from '@temporalio/client';
 import { type AnsweredSleeper, answeredSleepers } from '../store/sleepers.ts';
 import type { Sql } from '../store/sql.ts';
@@ -8,7 +8,10 @@ import type { BackgroundWork } from './background-work.ts';
 import { isRunMissing } from './temporal.ts';
 import type { TemporalHealth } from './temporal-health.ts';
 
-/** Temporal keeps a signal that it accepted. A repetition helps a run that an operator reset. */
+/**
+ * Temporal stores each signal that it accepted. The repetition is for a run that an operator reset, because a reset may
+ * lose the signal.
+ */
 const SIGNAL_AGAIN_MS = 10 * 60_000;
 const SIGNAL_MS = 5_000;
 const SIGNALS_AT_ONCE = 10;
@@ -30,7 +33,10 @@ export class AnswerDelivery {
     this.#deps = deps;
   }
 
-  /** In the background, once at a time: a Temporal server that hangs delays no pass of intake. Not in each pass, because its end begins one. */
+  /**
+   * Starts the delivery in the background, one at a time, so that a Temporal server that hangs does not delay intake.
+   * Intake does not call it in each pass, because the end of the background work starts a pass.
+   */
   wakeRuns(): void {
     this.#again = true;
     if (this.#running || this.#deps.health.trouble !== undefined) return;
@@ -57,7 +63,7 @@ export class AnswerDelivery {
     const due = [...sleepers].filter(([key]) => now - (this.#signalledAt.get(key) ?? 0) >= SIGNAL_AGAIN_MS).values();
     const wake = async (): Promise<void> => {
       for (const [key, sleeper] of due) {
-        if (health.trouble !== undefined) return; // the others are woken once Temporal is available
+        if (health.trouble !== undefined) return; // the next call wakes the others, once Temporal is available
         try {
           await this.#signal(sleeper);
           this.#signalledAt.set(key, now);
@@ -69,7 +75,7 @@ export class AnswerDelivery {
     await Promise.all(Array.from({ length: SIGNALS_AT_ONCE }, wake));
   }
 
-  /** A run that does not exist any more is settled like any lost run. */
+  /** Signals one run. A run that no longer exists is settled as any lost run is. */
   async #signal({ taskId, attempt }: AnsweredSleeper): Promise<void> {
     const { temporal } = this.#deps;
     const wake: WakeTask = { attempt };

@@ -1,4 +1,7 @@
-/** Work of intake beside its loop. A stop waits for it for a short time, then ends its calls to Temporal. */
+/**
+ * Runs work of intake that must not block its loop. When intake stops, it waits for the work for a short time, then
+ * cancels the work's calls to Temporal.
+ */
 import { setMaxListeners } from 'node:events';
 import type { Client } from '@temporalio/client';
 
@@ -13,9 +16,10 @@ export class BackgroundWork {
     this.#onDone = onDone;
   }
 
-  /** `work` must not reject. */
+  /** Starts `work`. `work` must not reject. */
   run(work: () => Promise<unknown>): void {
-    // Temporal's client adds a listener for each call and removes none, so each piece of work has a signal of its own.
+    // Each piece of work has its own abort signal, because Temporal's client adds a listener to the signal for each
+    // call and never removes it.
     const giveUp = new AbortController();
     setMaxListeners(0, giveUp.signal);
     const pending = this.#temporal
@@ -28,7 +32,7 @@ export class BackgroundWork {
     this.#pending.set(pending, giveUp);
   }
 
-  /** Resolves when all work is done. Calls to Temporal without a response after `graceMs` are cancelled. */
+  /** Resolves when all work is done. After `graceMs` it cancels the calls to Temporal that have no response. */
   async finish(graceMs: number): Promise<void> {
     const timer = setTimeout(() => {
       for (const giveUp of this.#pending.values()) giveUp.abort();

@@ -1,6 +1,6 @@
 /**
- * Carries out cancel requests that are stored in task rows: ends tasks that have not started, and signals the runs of the
- * others until they end.
+ * Carries out the cancel requests that are stored in task rows. It ends tasks that have not started, and signals the
+ * runs of the other tasks until they end.
  */
 import type { Client } from '@temporalio/client';
 import { cancelsBeforeStart, cancelsToSignal } from '../store/queue.ts';
@@ -10,7 +10,9 @@ import type { BackgroundWork } from './background-work.ts';
 import { cancelBeforeStart, deliverCancel } from './cancel.ts';
 import type { IntakeLog, TemporalHealth } from './temporal-health.ts';
 
-/** Temporal keeps a signal that it accepted, so a repetition now and then is enough. */
+/**
+ * Pause before the signal is sent again. Temporal stores each signal that it accepted, so a rare repetition suffices.
+ */
 const SIGNAL_AGAIN_MS = 60_000;
 const SIGNALS_AT_ONCE = 10;
 
@@ -24,7 +26,7 @@ export interface CancelDeliveryDeps {
 
 export class CancelDelivery {
   readonly #deps: CancelDeliveryDeps;
-  /** When each task's run was signalled. */
+  /** The time of the last signal to each task's run. */
   readonly #signalledAt = new Map<TaskId, number>();
   #signalling = false;
 
@@ -40,14 +42,17 @@ export class CancelDelivery {
           log.info({ task_id: id }, 'task cancelled before it started');
         }
       } catch (error) {
-        // A row that cannot be ended must not delay other tasks.
+        // If one row cannot be ended, the other tasks must still be cancelled.
         if (isConnectionLoss(error)) throw error;
         log.error({ err: error, task_id: id }, 'a task was not cancelled before it started');
       }
     }
   }
 
-  /** In the background, once at a time: a Temporal server that hangs delays no pass of intake. */
+  /**
+   * Starts to signal the runs in the background, one delivery at a time, so that a Temporal server that hangs does not
+   * delay intake.
+   */
   signalRuns(): void {
     if (this.#signalling) return;
     this.#signalling = true;
@@ -71,7 +76,7 @@ export class CancelDelivery {
     const due = requests.filter(({ id }) => now - (this.#signalledAt.get(id) ?? 0) >= SIGNAL_AGAIN_MS).values();
     const signal = async (): Promise<void> => {
       for (const { id } of due) {
-        // The others are signalled once Temporal is available.
+        // The next call signals the other runs, once Temporal is available.
         if (health.trouble !== undefined) return;
         try {
           if (await deliverCancel(temporal, id)) this.#signalledAt.set(id, now);

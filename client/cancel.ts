@@ -1,6 +1,6 @@
 /**
- * Cancel: the request is stored in the task's row first, so that it survives every process, and then signalled. Intake
- * re-sends the signal until the workflow acknowledges it.
+ * Cancels a task. The request is first stored in the task's row, so that it survives the exit of any process. Then the
+ * run is signalled. Intake re-sends the signal until the workflow acknowledges it.
  */
 import type { Client } from '@temporalio/client';
 import type { Sql } from '../store/sql.ts';
@@ -16,23 +16,26 @@ const SIGNAL_MS = 5_000;
 
 export interface CancelDeps {
   readonly sql: Sql;
-  /** Absent: the request is only stored; intake delivers it. */
+  /** If absent, `cancel` only stores the request, and intake delivers it. */
   readonly temporal?: Client;
 }
 
 export type CancelOutcome =
-  /** The task had not started, and ends without a run. */
+  /** The task had not started. It ended without a run. */
   | { readonly kind: 'cancelled' }
-  /** The run has the signal; the task ends as soon as its agent is stopped. */
+  /** The run has received the signal. The task ends as soon as its agent has exited. */
   | { readonly kind: 'requested' }
   /**
-   * The request is stored and will be carried out: Temporal is unavailable, or a process is starting the task.
-   * A task without a run may have ended when the caller reads this.
+   * The request is stored and intake will carry it out, because Temporal is unavailable or a process is just starting
+   * the task. If the task has no run, it may have ended by the time the caller reads this outcome.
    */
   | { readonly kind: 'recorded' }
   | { readonly kind: 'already_ended'; readonly state: TaskState };
 
-/** May be called again. Fails with `task_not_found`, or with `invalid_input` for an invalid task id. */
+/**
+ * Requests the cancel. A second call is harmless. Fails with `task_not_found`, or with `invalid_input` for an invalid
+ * task id.
+ */
 export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Promise<CancelOutcome> {
   const taskId = parseId('task', id);
   const request = await requestCancel(deps.sql, taskId, reason);
@@ -45,14 +48,19 @@ export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Pro
   return { kind: (await signalCancel(deps.temporal, taskId)) ? 'requested' : 'recorded' };
 }
 
-/** Ends a task without a claim and without a run. False: it has a run, or a process is starting one. */
+/**
+ * Ends a task that has neither a claim nor a run. Returns false if the task has a run, or if a process is starting one.
+ */
 export async function cancelBeforeStart(sql: Sql, taskId: TaskId, reason: string | undefined): Promise<boolean> {
   const summary = `Cancelled before it started${reason ? `: ${head(reason, 400)}` : '.'}`;
   const { kind } = await sql.begin((tx) => cancelUnstarted(tx, { taskId, summary }));
   return kind === 'moved';
 }
 
-/** False: the signal is not delivered, because Temporal is unavailable, or the run does not exist (yet, or any more). */
+/**
+ * Signals the cancel to the task's run. Returns false if the signal was not delivered, because Temporal is unavailable,
+ * or because the run does not exist yet or no longer exists.
+ */
 export async function signalCancel(client: Client, taskId: TaskId): Promise<boolean> {
   try {
     return await deliverCancel(client, taskId);
@@ -63,8 +71,8 @@ export async function signalCancel(client: Client, taskId: TaskId): Promise<bool
 }
 
 /**
- * Without the reason, which the row has. False: the run does not exist (yet, or any more). Fails while Temporal is
- * unavailable.
+ * Signals the cancel without its reason, because the row has the reason. Returns false if the run does not exist yet or
+ * no longer exists. Fails while Temporal is unavailable.
  */
 export async function deliverCancel(client: Client, taskId: TaskId): Promise<boolean> {
   const payload: CancelTask = {};

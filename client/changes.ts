@@ -1,4 +1,4 @@
-/** Queries about changes. */
+/** Queries changes for REST and the CLI. */
 import {
   type ChangeFilter,
   changePage,
@@ -13,11 +13,14 @@ import { LonghaulError } from '../contract/errors.ts';
 import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
 type WithActions<Change> = Change & {
-  /** Operations that it accepts now. None so far: a change cannot be applied or rejected yet. */
+  /**
+   * The operations that the change accepts now. The list is empty, because no operation applies or rejects a change
+   * yet.
+   */
   readonly actions: readonly string[];
 };
 
-/** Newest first. */
+/** Lists changes, the newest first. */
 export async function listChanges(
   { sql }: { readonly sql: Db },
   filter: ChangeFilter,
@@ -27,13 +30,13 @@ export async function listChanges(
 }
 
 export interface ShownChange extends WithActions<WholeChange> {
-  /** `files` has the first ones only. */
+  /** True if `files` contains only the first files of the change. */
   readonly files_truncated: boolean;
-  /** How many there are. */
+  /** The number of files in the whole change. */
   readonly files_total: number;
 }
 
-/** With its diff, and `maxFiles` of its files. Fails with `change_not_found`. */
+/** Returns the change with its diff and at most `maxFiles` of its files. Fails with `change_not_found`. */
 export async function getChange({ sql }: { readonly sql: Db }, id: ChangeId, maxFiles: number): Promise<ShownChange> {
   const change = await findChange(sql, id);
   if (!change) throw new LonghaulError('change_not_found', `There is no change ${id}.`);
@@ -46,7 +49,10 @@ export async function getChange({ sql }: { readonly sql: Db }, id: ChangeId, max
   };
 }
 
-/** The patch, byte for byte. Fails with `change_not_found`, also if another program stored no patch. */
+/**
+ * Returns the patch, byte for byte. Fails with `change_not_found`, also if the change was made by another program that
+ * stored no patch.
+ */
 export async function getChangePatch({ sql }: { readonly sql: Db }, id: ChangeId): Promise<Buffer> {
   const patch = await findPatch(sql, id);
   if (patch) return patch;

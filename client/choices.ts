@@ -1,8 +1,10 @@
 /**
- * Checks the choices of a task (model, mode, thinking option) against what its agent offers, before the task is accepted.
- * A choice is refused only on the word of a probe that is not stale.
+ * Checks the choices of a task (model, mode, thinking option) against what its agent offers, before the task is
+ * accepted. A choice is refused only if a probe that is not stale has found what the agent offers, and the choice is
+ * not part of it.
  *
- * Not covered: rows of other programs. Their agent refuses what it does not offer (`option_not_available`).
+ * Not covered: rows that other programs insert. The agent of such a task refuses a choice that it does not offer
+ * (`option_not_available`).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentOffer, ChoiceName, ThinkingOption } from '../contract/agent-snapshot.ts';
@@ -14,7 +16,7 @@ import type { Sql } from '../store/sql.ts';
 import type { Client } from '@temporalio/client';
 import { askForProbes } from './agent-snapshots.ts';
 
-/** How long a submission waits for an agent of which nothing is known, or no longer. */
+/** How long a submission waits for a probe, if no snapshot of the agent exists or the snapshot is stale. */
 const COLD_MS = 5_000;
 const POLL_MS = 100;
 
@@ -24,11 +26,14 @@ export interface ChoicesOf {
   readonly agent: string;
   readonly projectId: ProjectId;
   readonly choices: Choices;
-  /** The task continues a conversation, whose model applies if the task names none. */
+  /** The task continues a conversation. If the task names no model, the model of that conversation applies. */
   readonly continues: boolean;
 }
 
-/** Returns why a choice could not be checked; undefined: each is offered. Fails with `option_not_available`. */
+/**
+ * Returns undefined if the agent offers each choice, else a note that says why a choice could not be checked. Fails
+ * with `option_not_available`.
+ */
 export async function checkChoices(
   deps: { readonly sql: Sql; readonly temporal?: Client },
   of: ChoicesOf,
@@ -51,7 +56,10 @@ export async function checkChoices(
   }
 }
 
-/** A probe was asked for: the list shows an agent as `loading` also where none was. */
+/**
+ * Returns whether a requested probe is still running. An agent that was never probed is also listed as `loading`, but
+ * is stale.
+ */
 const isUnderWay = (snapshot: AgentSnapshot | undefined): boolean => snapshot?.status === 'loading' && !snapshot.stale;
 
 const NAMES: Readonly<Record<ChoiceName, string>> = { model: 'model', mode: 'mode', thinking: 'thinking option' };
@@ -62,7 +70,10 @@ interface Refusal {
   readonly offered: readonly string[];
 }
 
-/** The first choice that is not offered. Undefined: all are, or the offer does not say. */
+/**
+ * Returns the first choice that the agent does not offer. Undefined if it offers each of them, or if the offer does not
+ * list such choices.
+ */
 export function refusalOf(
   offer: AgentOffer,
   { choices, continues }: Pick<ChoicesOf, 'choices' | 'continues'>,
@@ -80,7 +91,7 @@ export function refusalOf(
   );
 }
 
-/** The thinking options of the model that the task will have. Undefined: they are not known. */
+/** Returns the thinking options of the model that the task will use. Undefined if they are not known. */
 function thinkingOf(
   { models, thinking_options }: AgentOffer,
   { model, continues }: { model: string | undefined; continues: boolean },

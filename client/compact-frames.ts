@@ -1,9 +1,15 @@
-/** Keeps the frame log small while a backend runs. Of several backends on one database one compacts at a time. */
+/**
+ * Compacts the frame log at intervals while a backend runs, so that the log stays small. If several backends use one
+ * database, one of them compacts at a time.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { compactFrames } from '../frames/compact.ts';
 import { isConnectionLoss, type Sql } from '../store/sql.ts';
 
-/** The removed frames are at least a minute old, so no reader waits for a compaction. */
+/**
+ * Pause between two compactions. No reader waits for a compaction, because the removed frames are at least a minute
+ * old.
+ */
 const INTERVAL_MS = 60_000;
 
 export interface CompactionDeps {
@@ -15,7 +21,7 @@ export interface CompactionDeps {
   readonly signal: AbortSignal;
 }
 
-/** Resolves when `signal` is aborted and the batch at hand is done. Never rejects. */
+/** Resolves when `signal` is aborted and the current batch is done. Never rejects. */
 export async function keepCompacting({ sql, log, signal }: CompactionDeps): Promise<void> {
   const stopped = (): boolean => signal.aborted;
   while (!stopped()) {
@@ -23,7 +29,8 @@ export async function keepCompacting({ sql, log, signal }: CompactionDeps): Prom
       const done = await compactFrames(sql, signal);
       if (done && done.frames > 0) log.info({ ...done }, 'frames of finished messages were removed');
     } catch (error) {
-      // An outage: intake reports it, and the next round compacts what this one did not.
+      // During an outage this loop logs nothing, because intake reports the outage. The next round compacts what this
+      // round did not.
       if (!isConnectionLoss(error)) log.error({ err: error }, 'the frame log was not compacted');
     }
     await delay(INTERVAL_MS, undefined, { signal }).catch(() => undefined);

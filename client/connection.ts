@@ -1,4 +1,7 @@
-/** The connections of a backend or a command: to the database and to Temporal, and the hub of followers. */
+/**
+ * Opens the connections of a backend or of a command: to Postgres, to Temporal, and the hub that delivers frames to
+ * followers.
+ */
 import type { Client } from '@temporalio/client';
 import { type Delivery, FrameHub } from '../frames/follow.ts';
 import { connect, type Sql } from '../store/sql.ts';
@@ -10,9 +13,9 @@ export interface Longhaul {
   readonly sql: Sql;
   readonly temporal: Client;
   readonly namespace: string;
-  /** Of Temporal's Web UI. */
+  /** The URL of Temporal's Web UI. */
   readonly temporalUiUrl?: string;
-  /** How long Temporal keeps histories of tasks that have ended; absent: not known. */
+  /** The number of days that Temporal keeps the history of a run that has ended. Absent if it is not known. */
   readonly historyRetentionDays?: number;
   readonly frames: FrameHub;
   close(): Promise<void>;
@@ -22,15 +25,18 @@ export interface LonghaulPlaces {
   readonly databaseUrl: string;
   readonly temporal: TemporalTarget;
   readonly temporalUiUrl?: string;
-  /** How long Temporal keeps histories of tasks that have ended; absent: not known. */
+  /** The number of days that Temporal keeps the history of a run that has ended. Absent if it is not known. */
   readonly historyRetentionDays?: number;
-  /** Shown in pg_stat_activity. */
+  /** The name of these connections in Postgres' view pg_stat_activity. */
   readonly applicationName: string;
-  /** Connections to Postgres at most, besides the listening one. */
+  /** The maximum number of Postgres connections, not counting the listening one. */
   readonly connections?: number;
 }
 
-/** Connects on first use: nothing fails here, and each connection recovers after an outage. */
+/**
+ * Returns without connecting: each connection is made at its first use, so this call cannot fail. Each connection
+ * recovers after an outage.
+ */
 export function openLonghaul(places: LonghaulPlaces): Longhaul {
   const sql = connect(places.databaseUrl, {
     applicationName: places.applicationName,

@@ -1,7 +1,8 @@
 /**
- * Runs that wait for a provider's limit or for an answer although their task's row is final or deleted: another program changed
- * it. While an agent works, its step checks the row; a wait of the workflow does not, and may take days. Such runs get a cancel signal: the closing
- * steps keep what was written and free the worktree.
+ * Cancels runs that wait for a provider's limit or for an answer although another program has made their task's row
+ * final or deleted it. While an agent works, the dispatch step checks the row. A wait of the workflow does not check
+ * it, and may take days. Such a run gets a cancel signal; its closing steps store what the agent wrote and free the
+ * worktree.
  */
 import type { Client } from '@temporalio/client';
 import { openTasks } from '../store/queue.ts';
@@ -16,7 +17,7 @@ const LIST_MS = 10_000;
 const WAITING: readonly Phase[] = ['waiting_limit', 'waiting_permission'];
 const PREFIX = taskWorkflowId('' as TaskId);
 
-/** Returns how many were signalled. */
+/** Returns the number of runs that were signalled. */
 export async function endLostWaits({ sql, temporal }: { sql: Sql; temporal: Client }): Promise<number> {
   const waiting = await temporal.withDeadline(Date.now() + LIST_MS, () => waitingTasks(temporal));
   const open = new Set(await openTasks(sql, waiting));

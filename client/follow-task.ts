@@ -1,6 +1,6 @@
 /**
- * Follows one task from its first frame to its end. A task has a session, and so a log, only once it was opened, and it
- * may end without one. So the follower reads its row, too.
+ * Follows one task from its first frame to its end. A task has no log until the step open session gives it a session,
+ * and it may end without a session. So the follower reads the task's row, too.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FollowedFrame, FrameHub } from '../frames/follow.ts';
@@ -13,27 +13,33 @@ import type { TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { missing, parseId } from './short-ids.ts';
 
-/** Until the task has its session. */
+/** The first pause between two reads of the row, while the task has no session. */
 const LOOK_FIRST_MS = 40;
 const LOOK_MAX_MS = 1_000;
-/** The end is a frame; the row is read in case that frame is missing. */
+/**
+ * The interval at which the row is read. A frame announces the end of the task; the row shows the end if that frame is
+ * missing.
+ */
 const ROW_POLL_MS = 2_000;
 
 export type { FollowedFrame };
 
 export interface FollowTask {
   readonly taskId: TaskId;
-  /** Last number of the session's log that the reader has; none: from the task's first frame. */
+  /**
+   * The number of the last frame of the session's log that the reader has. If absent, the reader gets the task's frames
+   * from the first one.
+   */
   readonly after?: number;
   readonly signal?: AbortSignal;
-  /** Called after every read, with whether the database responded. */
+  /** Called after every read. `reached` says whether the database responded. */
   readonly onLook?: (reached: boolean) => void;
 }
 
 /**
- * Frames of the task, in order; a snapshot of its session first where the log does not reach back so far. Ends when the
- * task has ended and all its frames were given, when its row is deleted, or when `signal` is aborted. Fails with
- * `task_not_found`, or with `invalid_input` for an invalid task id.
+ * Yields the frames of the task in order. If compaction removed frames that the reader lacks, it first yields a
+ * snapshot of the session. Ends when the task has ended and all its frames were yielded, when its row is deleted, or
+ * when `signal` is aborted. Fails with `task_not_found`, or with `invalid_input` for an invalid task id.
  */
 export async function* followTask(
   deps: { readonly sql: Sql; readonly frames: FrameHub },
@@ -63,8 +69,8 @@ export async function* followTask(
 }
 
 /**
- * The frames of a task that are not in this snapshot's messages, oldest first: warnings, states, questions. None
- * while the database is unavailable.
+ * Returns the frames of a task that are not part of this snapshot's messages, oldest first: warnings, states,
+ * questions. Returns none while the database is unavailable.
  */
 export async function framesOutsideMessages(
   sql: Sql,
@@ -79,7 +85,10 @@ export async function framesOutsideMessages(
   }
 }
 
-/** `undefined`: it ended without a session, or the reader does not want to wait. */
+/**
+ * Waits until the task has a session with a log. Returns `undefined` if the task ended without a session or the signal
+ * was aborted.
+ */
 async function untilOpened(
   sql: Sql,
   taskId: TaskId,
@@ -91,7 +100,8 @@ async function untilOpened(
     onLook?.(found !== 'unavailable');
     if (found === 'gone') throw missing('task', taskId);
     if (found !== 'unavailable') {
-      // A session that was given to the task has a log before the task has its turn.
+      // If the task continues a session, the session's log exists before the task's own first frame. `first_seq` is the
+      // number of that frame.
       if (found.session_id && found.first_seq !== null) return found;
       if (isFinal(found.state)) return found.session_id ? found : undefined;
     }
@@ -101,7 +111,9 @@ async function untilOpened(
 }
 
 interface WatchedRow {
-  /** Number of the log's last frame when the row was seen final; until then infinite. */
+  /**
+   * The number of the log's last frame at the time when the row was read as final. Infinity while the row is not final.
+   */
   lastSeq(): number;
   onEnd(listener: (lastSeq: number) => void): void;
   readonly done: Promise<void>;
@@ -126,7 +138,7 @@ function watchRow(sql: Sql, taskId: TaskId, signal: AbortSignal): WatchedRow {
     onEnd: (listener) => {
       tell = listener;
     },
-    // A permanent failure here is one of the follower, too, which reports it.
+    // A permanent failure of this query also fails the follower's own queries, and the follower reports it.
     done: watch().catch(() => undefined),
   };
 }

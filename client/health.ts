@@ -1,4 +1,4 @@
-/** Whether the services that a client needs are available, each within a time limit. */
+/** Checks whether the services that a client needs are available. Each check has a timeout. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { unappliedMigrations } from '../store/migrate.ts';
 import { isConnectionLoss, ping, type Sql } from '../store/sql.ts';
@@ -7,9 +7,9 @@ import { probeTemporal } from './temporal.ts';
 import { messageOf } from '../contract/errors.ts';
 
 const WITHIN_MS = 3_000;
-/** Pause between two probes of a server that starts or is overloaded. */
+/** Pause between two probes of a server that is starting or overloaded. */
 const ASK_AGAIN_MS = 200;
-/** A server on a busy machine responds late, but within this time. */
+/** The maximum time that `waitWhileBusy` waits for a server on a busy machine. */
 const BUSY_MS = 30_000;
 
 export type PartHealth = { readonly ok: true } | { readonly ok: false; readonly detail: string };
@@ -25,7 +25,9 @@ export async function checkHealth({ sql, temporal }: Pick<Longhaul, 'sql' | 'tem
   return { ...database, temporal: server };
 }
 
-/** Without Temporal, whose client takes long to load. */
+/**
+ * Checks the database only. A caller that does not need Temporal saves the time that loading Temporal's client takes.
+ */
 export async function checkDatabase(sql: Sql): Promise<Omit<Health, 'temporal'>> {
   const [postgres, migrations] = await Promise.all([
     healthOf(ping(sql)),
@@ -39,16 +41,17 @@ function refuseUnapplied(names: readonly string[]): void {
 }
 
 export interface BusyOptions {
-  /** The pid of the database server. `undefined`: it does not run, or not on this machine. */
+  /** Returns the pid of the database server, or `undefined` if the server does not run or runs on another machine. */
   readonly findServer: () => Promise<number | undefined>;
-  /** Called once, if the first answer is late. */
+  /** Called once, when the server has not responded to the first probe. */
   readonly onBusy: (pid: number) => void;
   readonly boundMs?: number;
 }
 
 /**
- * Waits for a server whose process runs: one that is overloaded, suspended or starting answers later. Returns its pid if it
- * has not answered within the bound. Otherwise it answers, refuses, or does not run: `checkDatabase` says which.
+ * Waits for a database server whose process runs but does not respond yet, because it is overloaded, suspended or
+ * starting. Returns the server's pid if it has not responded within the timeout. Returns `undefined` if the server
+ * responds, refuses, or does not run; `checkDatabase` then tells which.
  */
 export async function waitWhileBusy(
   sql: Sql,
@@ -64,7 +67,7 @@ export async function waitWhileBusy(
   }
 }
 
-/** Whether the same request may succeed later. */
+/** Returns whether the probe failed in a way that the same probe may not fail later. */
 async function isLate(question: PromiseLike<unknown>): Promise<boolean> {
   try {
     await inTime(question);

@@ -1,6 +1,6 @@
 /**
- * What other programs import as `longhaul/client`: the one list of names that they may rely on. Everything else in the
- * package may change with any version.
+ * The public interface that other programs import as `longhaul/client`. It lists all supported names; everything else
+ * in the package may change with any version.
  */
 export { cancel, type CancelDeps, type CancelOutcome } from './cancel.ts';
 export { type Longhaul, type LonghaulPlaces, openLonghaul } from './connection.ts';

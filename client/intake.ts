@@ -1,10 +1,11 @@
 /**
- * Intake: rows with state pending become runs. NOTIFY wakes it; a check every 5 s finds rows whose notification was lost.
- * Any number of intakes may serve one database: a claim is a compare-and-set, and Temporal starts a workflow id once.
+ * Intake starts a run for each task row in state pending. NOTIFY wakes it, and a check every 5 s finds rows whose
+ * notification was lost. Any number of intakes may serve one database, because a claim is a compare-and-set and
+ * Temporal starts a workflow id only once.
  *
  * Must never happen: two tasks of a session run at once; a task waits although everything that it needs is available.
- * While Temporal is unavailable nothing is claimed: rows stay pending, can be cancelled, and start when it is available
- * again.
+ * While Temporal is unavailable intake claims no task. The rows stay pending, can be cancelled, and start when Temporal
+ * is available again.
  */
 import type { Client } from '@temporalio/client';
 import { messageOf } from '../contract/errors.ts';
@@ -23,27 +24,36 @@ import { type IntakeLog, TemporalHealth } from './temporal-health.ts';
 
 const SWEEP_MS = 5_000;
 const COMPARE_RUNS_MS = 60_000;
-/** After a cancel request was noticed: the process that stored it has had the time to signal it. */
+/**
+ * Delay between the notification of a cancel request and intake's signal. The process that stored the request signals
+ * it itself within this time.
+ */
 const CANCEL_GRACE_MS = 1_100;
-/** After a stop, calls to Temporal without a response are cancelled. A start whose response is lost is harmless. */
+/**
+ * After a stop, calls to Temporal that have had no response for this long are cancelled. If such a call has started a
+ * run, the next start finds that run.
+ */
 const STOP_GRACE_MS = 500;
 
 export interface IntakeOptions {
   readonly sql: Sql;
   readonly temporal: Client;
-  /** The machine that has the projects. */
+  /** The name of the machine that has the projects. */
   readonly host: string;
-  /** Default: full. */
+  /** Default: `full`. */
   readonly temporalContent?: TemporalContent;
   readonly log: IntakeLog;
-  /** Aborted: intake claims no more tasks; `ended` resolves when those that are being started are done. */
+  /**
+   * When it is aborted, intake claims no more tasks. `ended` resolves when the tasks that are being started have
+   * started.
+   */
   readonly signal: AbortSignal;
 }
 
 export interface Intake {
-  /** Why it cannot start tasks now; `undefined`: it can. */
+  /** Returns why intake cannot start tasks now, or `undefined` if it can. */
   trouble(): string | undefined;
-  /** Resolves when it can start tasks for the first time, or has ended. */
+  /** Resolves when intake can start tasks for the first time, or when it has ended. */
   readonly working: Promise<void>;
   readonly ended: Promise<void>;
 }
@@ -120,7 +130,7 @@ class RunningIntake {
     }
   }
 
-  /** True: there may be more tasks to claim. */
+  /** Returns true if there may be more tasks to claim. */
   async #pass(): Promise<boolean> {
     if (this.#health.trouble !== undefined) {
       this.#probe();
@@ -159,7 +169,8 @@ class RunningIntake {
       const count = await settleLostRuns(this.#options);
       if (count === 0) return;
       log.warn({ count }, 'tasks whose runs were closed or are unknown to Temporal are settled or get new runs');
-      // The claim of a task whose run is unknown is stale now: the next sweep takes it over.
+      // The claim of a task whose run Temporal does not know was made stale, so the next sweep can take it over at
+      // once.
       this.#nextSweepAt = 0;
     } catch (error) {
       this.#health.handleError(error, 'tasks were not compared with their runs');

@@ -1,9 +1,9 @@
-/** Metrics that are not of one process. */
+/** Reads the metrics that all processes share: those of the workers and those of the database. */
 import type { Db } from '../store/sql.ts';
 import { countTasks, type TaskCounts } from '../store/task-counts.ts';
 import { recentWorkerMetrics } from '../store/worker-metrics.ts';
 
-/** A worker exports its metrics every 10 s; after this time without an export it is considered gone. */
+/** A worker exports its metrics every 10 s. If it has exported none for this long, it counts as gone. */
 const FRESH_S = 60;
 
 export interface SharedMetrics {
@@ -17,7 +17,10 @@ export async function sharedMetrics({ sql }: { readonly sql: Db }): Promise<Shar
   return { tasks, workers: merged(workers) };
 }
 
-/** The format requires the lines of one metric together, under one header. The label of a line names its worker. */
+/**
+ * Merges the texts of several workers. The format requires that all lines of one metric follow one header. A label of
+ * each line names its worker.
+ */
 function merged(texts: readonly string[]): string {
   const metrics = new Map<string, string[]>();
   for (const text of texts) {

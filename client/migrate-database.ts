@@ -1,9 +1,9 @@
-/** Brings a database to this version's schema; for the programs that start the services. */
+/** Migrates a database to this version's schema. The programs that start the services call it. */
 import { migrate } from '../store/migrate.ts';
 import { connect, sqlCode } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
-// Only the user can fix these: https://www.postgresql.org/docs/current/errcodes-appendix.html
+// SQLSTATE codes of failures that only the user can fix: https://www.postgresql.org/docs/current/errcodes-appendix.html
 const INSUFFICIENT_PRIVILEGE = '42501';
 const REFUSED: Readonly<Record<string, string>> = {
   '28P01': 'Check the user name and the password in it.',
@@ -12,8 +12,9 @@ const REFUSED: Readonly<Record<string, string>> = {
 };
 
 /**
- * Several processes may call it at once, and again. Fails with `invalid_input` if the database has run migrations of a
- * newer version, refuses the role, or does not let it make or change tables that are needed.
+ * Runs the migrations. Several processes may call it at the same time, and again. Fails with `invalid_input` if a newer
+ * version has migrated the database, if the database refuses the role, or if the role may not create or alter the
+ * tables.
  */
 export async function migrateDatabase(databaseUrl: string): Promise<void> {
   const sql = connect(databaseUrl, { max: 1, applicationName: 'longhaul migrations' });

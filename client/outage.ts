@@ -1,9 +1,9 @@
-/** Failures of the services that a client needs, as our errors. */
+/** Converts failures of Postgres and Temporal to errors of Longhaul. */
 import { isConnectionLoss } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isTemporalUnavailable } from './temporal.ts';
 
-/** `undefined`: it is neither an outage nor an error of ours. */
+/** Returns `undefined` if the error is neither an outage of a service nor an error of Longhaul. */
 export function serviceFailure(error: unknown): LonghaulError | undefined {
   if (error instanceof LonghaulError) return error;
   const who = isConnectionLoss(error) ? 'Postgres' : isTemporalUnavailable(error) ? 'Temporal' : undefined;

@@ -1,21 +1,21 @@
-/** Pages of lists as callers get them: items, and a cursor for the next page. */
+/** Pages of lists as callers get them: the items, and a cursor for the next page. */
 import type { Page, PageKey, PageRange } from '../store/pages.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { isUuid } from './short-ids.ts';
 
 export interface PageRequest {
   readonly limit: number;
-  /** `next_cursor` of the previous page. Its content is not part of the interface. */
+  /** The `next_cursor` of the previous page. The format of a cursor is not part of the interface. */
   readonly cursor?: string;
 }
 
 export interface ListPage<Item> {
   readonly items: readonly Item[];
-  /** Null: nothing comes after. */
+  /** Null if this is the last page. */
   readonly next_cursor: string | null;
 }
 
-/** Fails with `invalid_input` for an invalid cursor. */
+/** Parses the page request of a caller. Fails with `invalid_input` for an invalid cursor. */
 export function pageRange({ limit, cursor }: PageRequest): PageRange {
   return {
     limit,
@@ -23,12 +23,14 @@ export function pageRange({ limit, cursor }: PageRequest): PageRange {
   };
 }
 
-/** For parts of a response whose cursors have names of their own. */
+/**
+ * Parses a cursor that the request has under another name, such as `before`, because a response may have several lists.
+ */
 export function rangeBefore(limit: number, before: string | undefined, from: string): PageRange {
   return { limit, ...(before === undefined ? {} : { after: keyOf(before, 'before', `${from} of an earlier answer`) }) };
 }
 
-/** Null: there is no further page. */
+/** Encodes the cursor of the next page. Null if there is none. */
 export const cursorOf = (next: PageKey | undefined): string | null =>
   next ? Buffer.from(`${next.at} ${next.id}`).toString('base64url') : null;
 

@@ -1,4 +1,4 @@
-/** Rules that answer permission requests: add, list, remove. */
+/** Adds, lists and removes the rules that answer permission requests. */
 import * as store from '../store/permission-rules.ts';
 import type { RulePlace, RuleRow } from '../store/permission-rules.ts';
 import type { Sql } from '../store/sql.ts';
@@ -22,13 +22,16 @@ export interface RuleToAdd {
   readonly place: RulePlace;
   readonly effect: RuleEffect;
   readonly match: Partial<RuleMatch>;
-  /** Before all other rules of the place; otherwise after them. */
+  /**
+   * True: the rule is compared before all other rules of its task, session or project. Otherwise it is compared after
+   * them.
+   */
   readonly first?: boolean;
 }
 
 const MAX_LISTED = 500;
 
-/** Fails with `invalid_input`, `task_not_found`, `session_not_found` or `project_not_found`. */
+/** Adds a rule. Fails with `invalid_input`, `task_not_found`, `session_not_found` or `project_not_found`. */
 export async function addRule({ sql }: Deps, rule: RuleToAdd): Promise<Rule> {
   const match = checkedMatch(rule.match);
   const row = await store.insertRule(sql, { ...rule, match });
@@ -36,7 +39,7 @@ export async function addRule({ sql }: Deps, rule: RuleToAdd): Promise<Rule> {
   throw missingPlace(rule.place);
 }
 
-/** The rules that apply to a task, a session or a project, in the order in which they are compared. */
+/** Lists the rules that apply to a task, a session or a project, in the order in which they are compared. */
 export async function listRules({ sql }: Deps, place?: RulePlace): Promise<Rule[]> {
   return (await rowsOf(sql, place)).map(ruleOf);
 }
@@ -47,7 +50,7 @@ function rowsOf(sql: Sql, place: RulePlace | undefined): Promise<RuleRow[]> {
   return 'sessionId' in place ? store.rulesOfSession(sql, place.sessionId) : store.rulesOfProject(sql, place.projectId);
 }
 
-/** Fails with `rule_not_found`. */
+/** Removes a rule and returns it. Fails with `rule_not_found`. */
 export async function removeRule({ sql }: Deps, id: RuleId): Promise<Rule> {
   const row = await store.deleteRule(sql, id);
   if (!row) throw missing('rule', id);

@@ -1,4 +1,4 @@
-/** Permission requests of agents: which wait, and their answers. */
+/** Lists the permission requests of agents, and answers them. */
 import * as permissions from '../frames/permissions.ts';
 import type { PermissionAnswer } from '../frames/permissions.ts';
 import type { Sql } from '../store/sql.ts';
@@ -12,7 +12,7 @@ interface Deps {
   readonly sql: Sql;
 }
 
-/** Oldest first, at most 500. */
+/** Lists at most 500 requests, the oldest first. */
 export const listPermissions = ({ sql }: Deps, filter: PermissionFilter = {}): Promise<permissions.Permission[]> =>
   permissions.listPermissions(sql, filter);
 
@@ -20,6 +20,9 @@ export const listPermissions = ({ sql }: Deps, filter: PermissionFilter = {}): P
 export const getPermission = ({ sql }: Deps, id: PermissionId): Promise<permissions.Permission> =>
   permissions.getPermission(sql, id);
 
-/** Fails with `permission_not_found`, `permission_answered` or, for an answer that the agent does not offer, `invalid_input`. */
+/**
+ * Answers a request. Fails with `permission_not_found`, `permission_answered` or, for an answer that the agent does not
+ * offer, `invalid_input`.
+ */
 export const answerPermission = ({ sql }: Deps, answer: PermissionAnswer): Promise<permissions.Permission> =>
   permissions.answerPermission(sql, answer);

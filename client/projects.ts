@@ -1,4 +1,4 @@
-/** From a directory to the project of its repository. */
+/** Finds and adds the project to which a directory belongs. */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { refuseOutside } from '../store/project-roots.ts';
@@ -15,7 +15,7 @@ export interface ProjectPlace {
   readonly added: boolean;
 }
 
-/** The project of the repository that `path` lies in; added if it is new. */
+/** Returns the project of the repository that contains `path`. Adds the project if it is new. */
 export async function projectAt(
   db: Db,
   path: string,
@@ -27,7 +27,7 @@ export async function projectAt(
   return { ...(await findOrAddProject(db, { path: top, name: name ?? (basename(top) || top) })), path: top };
 }
 
-/** Projects by a folder in their repository, or by their name. Fails with `project_not_found`. */
+/** Finds projects by a folder inside their repository, or by their name. Fails with `project_not_found`. */
 export async function findProjects({ sql }: { readonly sql: Db }, text: string): Promise<ProjectId[]> {
   const path = isAbsolute(text) ? await repositoryAt(text).catch(() => null) : null;
   const ids = await projectIdsOf(sql, { path, name: basename(text) });
@@ -40,11 +40,11 @@ export async function findProjects({ sql }: { readonly sql: Db }, text: string):
 
 export interface AddedProject {
   readonly project: ProjectView;
-  /** False: the repository already had a project, which keeps its name. */
+  /** False: the repository already had a project. That project keeps its name. */
   readonly added: boolean;
 }
 
-/** Fails as `projectAt` does. */
+/** Adds the project of the repository that contains `path`. Fails as `projectAt` does. */
 export async function addProject(
   { sql, projectRoots }: { readonly sql: Sql; readonly projectRoots?: readonly string[] },
   { path, name }: { readonly path: string; readonly name?: string },
@@ -55,14 +55,14 @@ export async function addProject(
   return { project, added };
 }
 
-/** Newest first. */
+/** Lists projects, the newest first. */
 export async function listProjects({ sql }: { readonly sql: Sql }, page: PageRequest): Promise<ListPage<ProjectView>> {
   return listPage(await projectPage(sql, pageRange(page)), (project) => project);
 }
 
 /**
- * Real path of the nearest directory at or above `path` that has a `.git`. Only looks: whether git takes it for a
- * repository is found where git runs.
+ * Returns the real path of the nearest directory, at or above `path`, that has a `.git`. It only checks that `.git`
+ * exists. Whether git accepts the directory as a repository is checked where git runs.
  */
 export async function repositoryAt(path: string): Promise<string> {
   if (!isAbsolute(path)) {
@@ -82,7 +82,10 @@ export async function repositoryAt(path: string): Promise<string> {
   );
 }
 
-/** As git looks: a `.git` file, or a folder with a HEAD; programs leave empty `.git` folders about. */
+/**
+ * Checks `.git` as git does: it is a file, or a folder that contains a HEAD. The HEAD is checked because some programs
+ * leave empty `.git` folders.
+ */
 async function holdsRepository(dir: string): Promise<boolean> {
   const dotGit = join(dir, '.git');
   return (
@@ -105,7 +108,7 @@ async function directoryAt(path: string): Promise<string> {
   throw new LonghaulError('invalid_input', `project path: expected a directory, found a file at ${real}.`);
 }
 
-/** False also for a path that we may not look into: it has no repository for us. */
+/** Returns false also for a path that this user may not read, because Longhaul cannot use a repository there. */
 async function isReachable(path: string): Promise<boolean> {
   try {
     await stat(path);

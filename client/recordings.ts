@@ -1,4 +1,4 @@
-/** The recordings of a task's terminal. */
+/** Returns the terminal recordings of a task. */
 import { constants, gunzipSync } from 'node:zlib';
 import type { TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -7,11 +7,16 @@ import type { Db } from '../store/sql.ts';
 
 export interface TaskRecording {
   readonly count: number;
-  /** An asciicast (version 2): a line of JSON with the size, then a line for each event. */
+  /**
+   * An asciicast, version 2: the first line is a JSON header with the terminal's size; each further line is an event.
+   */
   readonly cast: string;
 }
 
-/** Without a number the last. Fails with `recording_not_found`. */
+/**
+ * Returns the recording with this number, or the last recording if no number is given. Fails with
+ * `recording_not_found`.
+ */
 export async function getRecording(
   { sql }: { readonly sql: Db },
   taskId: TaskId,
@@ -25,6 +30,6 @@ export async function getRecording(
   }
   const bytes = gunzipSync(found.castGzip, { finishFlush: constants.Z_SYNC_FLUSH });
   const text = bytes.toString('utf8');
-  // The last line of a program that was killed may not be whole.
+  // The text after the last line end is cut off, because a program that was killed may have left an incomplete line.
   return { count: found.count, cast: text.slice(0, text.lastIndexOf('\n') + 1) };
 }

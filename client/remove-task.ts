@@ -1,4 +1,4 @@
-/** Removing a task that has ended. */
+/** Removes a task that has ended. */
 import { removeTaskRow, type TaskRemoval } from '../store/remove-task.ts';
 import type { Sql } from '../store/sql.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
@@ -8,8 +8,9 @@ import { missing, parseId } from './short-ids.ts';
 export type RemovedTask = Omit<Extract<TaskRemoval, { kind: 'removed' }>, 'kind'>;
 
 /**
- * Removes its row, messages, frames and change; the commit of its result stays in the repository. Fails with `task_not_found`,
- * with `task_open` if it has not ended, and with `session_at_work` if another task of its session is at work.
+ * Removes the task's row, messages, frames and change. The commit of its result stays in the repository. Fails with
+ * `task_not_found`, with `task_open` if the task has not ended, and with `session_at_work` if another task of its
+ * session is running.
  */
 export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Promise<RemovedTask> {
   const taskId = parseId('task', id);

@@ -1,12 +1,13 @@
 /**
- * Whether a task can start from a repository, by its files (gitrepository-layout) and without git, before there is a
- * task. Refuses only certain cases; for other storage forms (reftables, links) the step that runs git decides.
+ * Checks whether a task can start from a repository, before the task exists. It reads the repository's files (see
+ * gitrepository-layout) and runs no git. It refuses only what certainly fails. For other storage forms (reftables,
+ * links) the step that runs git decides.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 
-/** Throws `empty_repository`; `not_a_repository` where its `.git` cannot be read. */
+/** Throws `empty_repository` if the repository has no commit, and `not_a_repository` if its `.git` cannot be read. */
 export async function refuseWithoutCommit(topLevel: string): Promise<void> {
   const gitDir = path.join(topLevel, '.git');
   try {
@@ -23,7 +24,7 @@ export async function refuseWithoutCommit(topLevel: string): Promise<void> {
   throw new LonghaulError('empty_repository', message);
 }
 
-/** A repository without a checkout, whose folder is its own. */
+/** Returns whether the folder itself is a repository without a checkout (a bare repository). */
 export async function isBare(folder: string): Promise<boolean> {
   try {
     return (await isLaidOut(folder)) && (await stat(path.join(folder, 'HEAD'))).isFile();

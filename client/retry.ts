@@ -1,4 +1,4 @@
-/** Retries a task that has ended, as a new one. */
+/** Retries a task that has ended, as a new task. */
 import { idOf } from '../store/ids.ts';
 import { findTask } from '../store/task-views.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
@@ -9,7 +9,10 @@ import { submitOnce, type SubmittedOnce } from './submit-once.ts';
 import type { ReadDeps } from './tasks.ts';
 import { submit, type Submission, type SubmitDeps, type SubmittedTask } from './submit.ts';
 
-/** The same as `retry`, sent again under a key of the caller's: it is one task. Fails as `submitOnce` does. */
+/**
+ * Retries the task as `retry` does, under an idempotency key of the caller: if the request is sent again, it makes no
+ * second task. Fails as `submitOnce` does.
+ */
 export async function retryOnce(
   deps: SubmitDeps & ReadDeps & Pick<SubmitDeps, 'sql'>,
   id: TaskId,
@@ -19,9 +22,9 @@ export async function retryOnce(
 }
 
 /**
- * A new task with the input, agent, model, mode, policy and priority of one that has ended. It continues the session that
- * the first one was given; where the first one began a session, the new one begins another. Fails as `submit` does, and
- * with `task_open` for a task that has not ended.
+ * Submits a new task with the input, agent, model, mode, policy and priority of a task that has ended. If the earlier
+ * task continued a session, the new task continues that session. If the earlier task began a session, the new task
+ * begins another one. Fails as `submit` does, and with `task_open` for a task that has not ended.
  */
 export async function retry(deps: SubmitDeps, id: TaskId): Promise<SubmittedTask> {
   return submit(deps, await submissionOf(deps, id));
@@ -47,7 +50,8 @@ async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
     ...(task.mode_id && { modeId: task.mode_id }),
     ...(task.thinking_option_id && { thinkingOptionId: task.thinking_option_id }),
     ...(task.permission_policy && { permissionPolicy: task.permission_policy }),
-    // A row of another program may have one that is not accepted, which had no effect.
+    // Another program may have stored a priority that is not valid. It had no effect on the earlier task, so it is
+    // omitted.
     ...(priority !== null && priority >= 1 && priority <= 5 && { priority }),
     ...(given && task.session_id && { sessionId: task.session_id }),
     ...(given && task.chat_id && { chatId: task.chat_id }),

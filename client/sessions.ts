@@ -1,4 +1,4 @@
-/** Queries of sessions. */
+/** Queries sessions for REST and the CLI. */
 import { type SnapshotFrame, takeBoundedSnapshot } from '../frames/snapshot.ts';
 import { listSessionSummaries, type SessionFilter, type SessionSummary } from '../store/session-list.ts';
 import { sessionPage, type SessionView } from '../store/sessions.ts';
@@ -9,12 +9,12 @@ import { cursorOf, listPage, type ListPage, type PageRequest, pageRange, rangeBe
 
 export type { SessionFilter, SessionSummary };
 
-/** The session with the newest task first. */
+/** Finds sessions. The session with the newest task is the first. */
 export async function findSessions({ sql }: { readonly sql: Sql }, filter: SessionFilter): Promise<SessionSummary[]> {
   return listSessionSummaries(sql, filter);
 }
 
-/** Newest first. */
+/** Lists sessions, the newest first. */
 export async function listSessions(
   { sql }: { readonly sql: Sql },
   filter: { readonly projectId?: ProjectId },
@@ -23,23 +23,26 @@ export async function listSessions(
   return listPage(await sessionPage(sql, filter, pageRange(page)), (session) => session);
 }
 
-/** The state of a session at the frame `seq`: a follower that continues from there misses nothing. */
+/** The state of a session as of the frame `seq`. A follower that continues from `seq` misses no frame. */
 export interface SessionTimeline extends Omit<SnapshotFrame, 'type' | 'session_id' | 'task_id'> {
-  /** `before` of the page of older messages. Null: there are none. */
+  /** The value of `before` for the page of older messages. Null if there are none. */
   readonly messages_before: string | null;
-  /** Older ones are left out: `pageOfTasks` and `listChanges` have them. */
+  /** True if older tasks or changes are omitted. `pageOfTasks` and `listChanges` list all of them. */
   readonly tasks_truncated: boolean;
   readonly changes_truncated: boolean;
 }
 
 export interface TimelineRequest {
-  /** The most messages. */
+  /** The maximum number of messages. */
   readonly limit: number;
   /** `messages_before` of an earlier response. */
   readonly before?: string;
 }
 
-/** With its newest messages, tasks and changes. Fails with `session_not_found`, and with `invalid_input` for a bad `before`. */
+/**
+ * Returns the session with its newest messages, tasks and changes. Fails with `session_not_found`, and with
+ * `invalid_input` for a bad `before`.
+ */
 export async function getSession(
   { sql }: { readonly sql: Sql },
   id: SessionId,

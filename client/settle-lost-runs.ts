@@ -1,9 +1,9 @@
 /**
-/**
- * Open tasks whose run is closed in Temporal, or unknown to it. Closed: the run was terminated by hand, or the rows are
- * an older copy; a `settle` workflow runs the closing steps. Unknown: a power cut undid the embedded server's last
- * commits, or its database was lost; a new run continues from the rows. A row in state `running` that never had a run has
- * nothing to close: it ends at once. An advisory lock lets one process at a time compare.
+ * Settles open tasks whose run is closed in Temporal or unknown to it. A run is closed if a user terminated it, or if
+ * the rows are from an older copy of the database: then a `settle` workflow runs the closing steps. A run is unknown if
+ * a power failure undid the embedded server's last commits, or if the server's database was lost: then a new run
+ * continues from the rows. A row in state `running` that never had a run ends at once, because it has nothing to close.
+ * An advisory lock ensures that one process at a time compares tasks with runs.
  */
 import type { Client } from '@temporalio/client';
 import { tryLock } from '../store/advisory-lock.ts';
@@ -31,11 +31,12 @@ export interface SettleDeps extends Services {
 }
 
 /**
- * Returns the number of tasks that were settled, got a new run or ended without one, and of waiting runs that were
- * signalled to end.
+ * Returns the number of tasks that were settled, got a new run or ended without a run, plus the number of waiting runs
+ * that were signalled to end.
  */
 export async function settleLostRuns(deps: SettleDeps): Promise<number> {
-  // A transaction, not a reserved connection, which would never respond again if Postgres stopped meanwhile.
+  // A transaction is used here, not a reserved connection. A reserved connection would never respond again if Postgres
+  // stopped meanwhile.
   return deps.sql.begin(async (tx) => {
     if (!(await tryLock(tx, 'settle_lost_runs'))) return 0;
     const rest = await openRuns(tx);
@@ -49,7 +50,10 @@ export async function settleLostRuns(deps: SettleDeps): Promise<number> {
   });
 }
 
-/** A row that cannot be settled must not prevent others from being settled. Without Temporal none can be. */
+/**
+ * Settles one task. If its row cannot be settled, the other rows are still settled. If Temporal is unavailable, it
+ * rethrows, because no row can be settled.
+ */
 async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   try {
     return await settleIfLost(deps, run);
@@ -83,8 +87,8 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
         workflowId: settleWorkflowId(run.id),
         args: [input],
         workflowTaskTimeout: WORKFLOW_TASK_TIMEOUT,
-        // Rows that are restored from a copy may be open again after a settlement. A second one of a final row does
-        // nothing.
+        // If the database is restored from a copy, a task that was settled may be open again. A second settlement of a
+        // final row changes nothing.
         workflowIdReusePolicy: 'ALLOW_DUPLICATE',
         staticSummary: `Closes a task whose run is ${status.toLowerCase()}`,
       }),
@@ -96,7 +100,7 @@ async function settleIfLost(deps: SettleDeps, run: OpenRun): Promise<boolean> {
   }
 }
 
-/** Returns the tasks among the `limit` oldest open ones whose run is closed or unknown. Changes nothing. */
+/** Returns those of the `limit` oldest open tasks whose run is closed in Temporal or unknown to it. Changes nothing. */
 export async function findLostRuns(deps: Services, limit: number): Promise<TaskId[]> {
   const lost: TaskId[] = [];
   for (const run of (await openRuns(deps.sql)).slice(0, limit)) {
@@ -105,10 +109,11 @@ export async function findLostRuns(deps: Services, limit: number): Promise<TaskI
   return lost;
 }
 
-/** Undefined: the run continues, or has ended together with its row. */
+/** Returns the status of a lost run. Undefined if the run continues, or if it has ended together with its row. */
 async function lostStatus({ sql, temporal }: Services, run: OpenRun): Promise<string | undefined> {
   const status = await statusOf(temporal, run);
-  // A run makes its row final before it closes, so a row that is open even now was left behind.
+  // A run makes its row final before it closes. So the row of a closed run that is still open was not finished by the
+  // run.
   return status === 'RUNNING' || status === 'PAUSED' || !(await isOpen(sql, run.id)) ? undefined : status;
 }
 

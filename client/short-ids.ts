@@ -1,4 +1,4 @@
-/** Ids as people type them: complete, or a unique beginning. */
+/** Resolves ids as users type them: a complete id, or a beginning that only one id has. */
 import { type IdCandidate, type IdKind, idsByPrefix } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChangeId, PermissionId, RuleId, SessionId, TaskId } from '../contract/ids.ts';
@@ -27,7 +27,7 @@ const MISSING: Record<IdKind, { readonly code: ErrorCode; readonly hint: string 
 
 export const isUuid = (text: string): boolean => UUID.test(text.toLowerCase());
 
-/** A complete id from a program. Fails with `invalid_input` for a text that is no uuid. */
+/** Parses a complete id that a program passed. Fails with `invalid_input` for a text that is no uuid. */
 export function parseId<Kind extends IdKind>(kind: Kind, text: string): IdOf[Kind] {
   if (typeof text === 'string' && isUuid(text)) return text.toLowerCase() as IdOf[Kind];
   throw new LonghaulError(
@@ -36,7 +36,10 @@ export function parseId<Kind extends IdKind>(kind: Kind, text: string): IdOf[Kin
   );
 }
 
-/** Fails with `invalid_input` for a text that is no id or begins several. `undefined`: none begins with it. */
+/**
+ * Finds the id that is or begins with `text`. Returns `undefined` if there is none. Fails with `invalid_input` for a
+ * text that cannot be an id, or with which several ids begin.
+ */
 export async function findId<Kind extends IdKind>(db: Db, kind: Kind, text: string): Promise<IdOf[Kind] | undefined> {
   const prefix = text.trim().toLowerCase();
   const wanted = isUuid(prefix) ? { is: prefix } : { begins: checkedPrefix(kind, prefix, text) };
@@ -46,7 +49,10 @@ export async function findId<Kind extends IdKind>(db: Db, kind: Kind, text: stri
   return only?.id as IdOf[Kind] | undefined;
 }
 
-/** Fails with `…_not_found` or, for a text that is no id or begins several, with `invalid_input`. */
+/**
+ * Finds the id that is or begins with `text`. Fails with `…_not_found` if there is none, and with `invalid_input` as
+ * `findId` does.
+ */
 export async function resolveId<Kind extends IdKind>(db: Db, kind: Kind, text: string): Promise<IdOf[Kind]> {
   const id = await findId(db, kind, text);
   if (id === undefined) throw missing(kind, text);

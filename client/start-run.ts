@@ -1,4 +1,7 @@
-/** Starts the workflow of a claimed task. Temporal accepts the workflow id once, so a second start finds the first run. */
+/**
+ * Starts the workflow of a claimed task. Temporal starts a workflow id only once, so a second start finds the first
+ * run.
+ */
 import type { Client } from '@temporalio/client';
 import {
   defineSearchAttributeKey,
@@ -12,12 +15,12 @@ import { COMMANDS, type TaskInput, type TemporalContent } from '../contract/task
 import { head } from '../contract/cut-text.ts';
 import { isRunAlreadyStarted } from './temporal.ts';
 
-/** A call without a response after this time counts as lost; less than the age at which a claim is taken over. */
+/** Timeout of the start call. It is shorter than the age at which a claim becomes stale. */
 const START_MS = 5_000;
 const SUMMARY_CHARS = 200;
-/** Temporal refuses a longer one (its default limit is 400 bytes, with the quotes). */
+/** Temporal refuses a longer summary. Its default limit is 400 bytes, including the quotes. */
 const SUMMARY_BYTES = 390;
-/** Temporal's limit for a value that can be searched. */
+/** Temporal's limit for the value of a search attribute of type keyword. */
 const KEYWORD_CHARS = 255;
 
 const KEYWORDS = {
@@ -27,12 +30,12 @@ const KEYWORDS = {
 };
 
 export interface RunPlace {
-  /** The machine that has the projects. */
+  /** The name of the machine that has the projects. */
   readonly host: string;
   readonly temporalContent?: TemporalContent;
 }
 
-/** Returns the run's id, also if the run existed before. */
+/** Returns the id of the run, also if the run existed before. */
 export async function startRun(client: Client, claimed: ClaimedTask, place: RunPlace): Promise<string> {
   const { host, temporalContent = 'full' } = place;
   const task = temporalContent === 'none' ? { ...claimed, project: null, agent: null, input: null } : claimed;
@@ -71,7 +74,7 @@ function attributesOf(task: ClaimedTask): TypedSearchAttributes {
 
 const keyword = (text: string): string => head(text, KEYWORD_CHARS).toWellFormed();
 
-/** The first line that is not blank, cut to Temporal's limit. */
+/** Returns the first line that is not blank, cut to Temporal's limit. */
 function firstLine(input: string): string {
   const line = input.split('\n').find((candidate) => candidate.trim() !== '') ?? '';
   let cut = head(line.trim(), SUMMARY_CHARS);

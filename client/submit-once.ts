@@ -1,4 +1,7 @@
-/** A submission under a key of the caller's: however often it is sent, and to which backend, it makes one task. */
+/**
+ * Submits a task under an idempotency key of the caller. However often the caller sends the request, and to which
+ * backend, it creates one task.
+ */
 import { createHash } from 'node:crypto';
 import { findKey, type OnceKey, storeAnswer, takeKey } from '../store/idempotency-keys.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -6,12 +9,12 @@ import { checkSubmission, insertSubmission, type Submission, type SubmitDeps } f
 import { describe, type ReadDeps, type TaskDescription } from './tasks.ts';
 
 export interface SubmittedOnce {
-  /** As the first response described it. */
+  /** The task as the first response described it. */
   readonly task: TaskDescription;
   readonly replayed: boolean;
 }
 
-/** Fails with `idempotency_conflict` if the key came with another submission before. */
+/** Fails with `idempotency_conflict` if an earlier request had the same key and another submission. */
 export async function submitOnce(
   deps: SubmitDeps & ReadDeps & Pick<SubmitDeps, 'sql'>,
   submission: Submission,
@@ -52,7 +55,7 @@ async function replay(
   return { task: known.answer as TaskDescription, replayed: true };
 }
 
-/** Equal for equal submissions, in whichever order their parts were given. */
+/** Returns the same fingerprint for equal submissions, in whichever order their fields were given. */
 function fingerprintOf(submission: Submission): string {
   const parts = Object.entries(submission).filter(([, value]) => value !== undefined);
   parts.sort(([a], [b]) => (a < b ? -1 : 1));

@@ -1,6 +1,6 @@
 /**
- * Submits a task: refuses what would fail later, then inserts the row. Intake starts it, as it starts a row that any
- * other program inserts.
+ * Submits a task. It refuses a submission that would fail later, then inserts the row. Intake starts the task, as it
+ * starts a task whose row another program inserted.
  */
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
@@ -27,30 +27,36 @@ import { isUuid } from './short-ids.ts';
 
 export interface SubmitDeps {
   readonly sql: Sql;
-  /** Folders that projects must lie under; none: anywhere. */
+  /** The folders that projects must lie under. If there are none, a project may lie anywhere. */
   readonly projectRoots?: readonly string[];
-  /** For asking what an agent offers. Absent: choices are checked against what is known. */
+  /** The connection that starts probes of agents. If absent, choices are checked against the stored snapshots only. */
   readonly temporal?: Client;
 }
 
 export interface Submission {
-  /** One of the two; neither is needed with `sessionId`. */
+  /** The project, by its id or by a path. One of the two is required, unless `sessionId` is given. */
   readonly projectId?: string;
   readonly projectPath?: string;
   readonly input: string;
-  /** Name from `available_agents`. Default: that of the session's newest task, else the native agent. */
+  /**
+   * A name from `available_agents`. Default: the agent of the session's newest task; for a new session the native
+   * agent.
+   */
   readonly agent?: string;
   readonly model?: string;
   readonly modeId?: string;
   readonly thinkingOptionId?: string;
-  /** Continues this session, after the tasks that wait in it. */
+  /** The session that the task continues. The task starts after the tasks that already wait in that session. */
   readonly sessionId?: string;
   readonly chatId?: string;
-  /** 1 (first) to 5; default 3. */
+  /** From 1, the highest, to 5. Default: 3. */
   readonly priority?: number;
-  /** How the agent's permission requests are answered: `allow` (default) and `deny` at once, `ask` by a person. */
+  /**
+   * How the agent's permission requests are answered: `allow` (default) and `deny` answer at once, `ask` waits for a
+   * user's answer.
+   */
   readonly permissionPolicy?: string;
-  /** Seconds that a request waits for a person. Default: without limit. */
+  /** The number of seconds that a request waits for a user's answer. Default: no limit. */
   readonly permissionTimeoutS?: number;
   /** The answer after the timeout: `deny` (default) or `allow`. */
   readonly permissionDefault?: string;
@@ -59,7 +65,7 @@ export interface Submission {
 export interface SubmittedTask {
   readonly taskId: TaskId;
   readonly projectId: ProjectId;
-  /** Why the choices were accepted without a check; absent: they were checked, or there are none. */
+  /** Why the choices were accepted without a check. Absent if they were checked, or if there are none. */
   readonly note?: string;
 }
 
@@ -72,11 +78,11 @@ export async function submit(deps: SubmitDeps, submission: Submission): Promise<
 
 export interface CheckedSubmission extends SubmittedTask {
   readonly submission: Submission;
-  /** Absent: the native agent. */
+  /** Absent for the native agent. */
   readonly agent: ListedAgent | undefined;
 }
 
-/** Refuses what would fail later. Adds the project if it is new; makes no task yet. */
+/** Refuses a submission that would fail later. Adds the project if it is new, but creates no task yet. */
 export async function checkSubmission(deps: SubmitDeps, given: Submission): Promise<CheckedSubmission> {
   const submission = { ...given, input: wellFormedText(given.input) };
   refuseValues(submission);
@@ -121,7 +127,10 @@ function invalid(message: string): LonghaulError {
   return new LonghaulError('invalid_input', message);
 }
 
-/** An absent value has a default; an empty text is refused, because the caller probably lost a value. */
+/**
+ * For these fields an absent value means the default. An empty text is refused, because the caller probably lost the
+ * value.
+ */
 const NOT_EMPTY = {
   projectId: 'project_id',
   projectPath: 'project_path',
@@ -147,7 +156,10 @@ function refuseValues(submission: Submission): void {
   refuseUnusedAsk(submission);
 }
 
-/** Both describe how long a request waits for a person. Where no request waits, the caller expects something else. */
+/**
+ * Refuses the two options of a permission timeout for a task whose policy never waits. A caller that sets them expects
+ * a wait.
+ */
 function refuseUnusedAsk({ permissionPolicy: policy, permissionTimeoutS, permissionDefault }: Submission): void {
   if (policy === 'ask') return;
   const unused = { permission_timeout_s: permissionTimeoutS, permission_default: permissionDefault };
@@ -159,7 +171,7 @@ function refuseUnusedAsk({ permissionPolicy: policy, permissionTimeoutS, permiss
   );
 }
 
-/** Undefined: the native agent, because the task names it or none. */
+/** Returns undefined for the native agent: if the task names it, or names no agent. */
 async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent | undefined> {
   if (name === undefined || name === NATIVE_AGENT) return undefined;
   const listed = await listAgents(sql);
@@ -172,7 +184,10 @@ async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent 
   );
 }
 
-/** A session continues with the agent of its newest task. Fails with `session_not_found`. */
+/**
+ * Returns the agent of the session's newest task, because a session continues with the same agent. Fails with
+ * `session_not_found`.
+ */
 export async function agentOfSession(sql: Sql, sessionId: string | undefined): Promise<string | undefined> {
   if (sessionId === undefined) return undefined;
   await knownSession(sql, sessionId);
@@ -185,7 +200,7 @@ async function knownSession(db: Db, sessionId: string): Promise<{ readonly proje
   return session;
 }
 
-/** `isNative`: the native agent answers also where the project has no path. */
+/** `isNative`: the native agent does the task. It also accepts a project without a path, in which it only answers. */
 async function projectOf(
   deps: SubmitDeps,
   { projectId, projectPath, sessionId }: Submission,
@@ -225,7 +240,7 @@ async function projectOfSession(sql: Sql, sessionId: string): Promise<ProjectId>
 
 interface SessionPlace {
   readonly sessionId: SessionId;
-  /** None: the newest open chat, or a new one. */
+  /** If absent, the task uses the session's newest open chat, or a new one. */
   readonly chatId?: ChatId;
 }
 
@@ -251,13 +266,13 @@ async function placeOf(
   return { ...place, chatId: chatId as ChatId };
 }
 
-/** As a user knows a project: by its path. */
+/** Returns the project's path, because users know a project by its path. */
 async function placeName(db: Db, id: ProjectId): Promise<string> {
   const project = await findProject(db, id);
   return project?.path ?? project?.name ?? id;
 }
 
-/** In a given session the user message is written with the task, in one transaction. */
+/** If the session exists, the user message is inserted in one transaction with the task. */
 async function addToSession(
   tx: Tx,
   at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent | undefined },

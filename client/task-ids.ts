@@ -1,4 +1,4 @@
-/** Ids of tasks, as programs and people write them. */
+/** Converts the text of a task id, as programs and users write it, to a `TaskId`. */
 import { taskOf } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -8,8 +8,8 @@ import { findId, missing, parseId } from './short-ids.ts';
 export const taskId = (text: string): TaskId => parseId('task', text);
 
 /**
- * The whole id, or its beginning as far as that is unique; also of the task's change, or of a permission that it asked
- * for. Fails with `task_not_found` or `invalid_input`.
+ * Resolves a whole id or a unique beginning. The id may be the task's, or that of its change or of one of its
+ * permission requests. Fails with `task_not_found` or `invalid_input`.
  */
 export async function resolveTaskId(db: Db, text: string): Promise<TaskId> {
   const id = await findId(db, 'task', text);

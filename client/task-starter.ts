@@ -1,4 +1,7 @@
-/** Starts the runs of claimed tasks, several at a time. A claim that led to no run is released, or becomes stale. */
+/**
+ * Starts the runs of claimed tasks, several at a time. If a claim led to no run, it is released, or another process
+ * takes it over when it is stale.
+ */
 import { shorten } from '../contract/cut-text.ts';
 import { messageOf } from '../contract/errors.ts';
 import { type ClaimedTask, claimTasks, releaseClaim, storeRun, takeStaleClaims } from '../store/queue.ts';
@@ -28,7 +31,7 @@ export class TaskStarter {
     this.#deps = deps;
   }
 
-  /** Claims tasks that may start, and starts them. True: there may be more to claim. */
+  /** Claims tasks that may start, and starts them. Returns true if there may be more to claim. */
   async startNext(): Promise<boolean> {
     const room = STARTS_AT_ONCE - this.#starting;
     const claimed = room > 0 ? await claimTasks(this.#deps.sql, room) : [];
@@ -36,7 +39,7 @@ export class TaskStarter {
     return room > 0 && claimed.length === room;
   }
 
-  /** The same for stale claims of another process. */
+  /** Takes over the stale claims of other processes, and starts their tasks. */
   async startStale(): Promise<void> {
     const room = STARTS_AT_ONCE - this.#starting;
     if (room > 0) for (const task of await takeStaleClaims(this.#deps.sql, room)) this.#start(task);
@@ -60,8 +63,9 @@ export class TaskStarter {
   }
 
   /**
-   * A call whose response was lost may have started the run. That is harmless: the run's first step claims the row again,
-   * or finds it ended, and the next start finds the run. A claim that cannot be released now becomes stale.
+   * Releases the claim of a task whose start failed. A call whose response was lost may still have started the run.
+   * That is harmless, because the run's first step claims the row again or finds it ended, and the next start finds the
+   * run. A claim that cannot be released now becomes stale.
    */
   async #giveBack(task: ClaimedTask, error: unknown): Promise<void> {
     const { sql, health } = this.#deps;

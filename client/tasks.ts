@@ -1,4 +1,4 @@
-/** Queries about tasks. */
+/** Queries tasks for REST and the CLI. */
 import { type AttemptView, attemptViews } from '../store/attempt-views.ts';
 import { type DiffView, findDiff, findPatch, taskBefore } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
@@ -22,19 +22,22 @@ export type { AttemptView, TaskFilter };
 export interface ReadDeps {
   readonly sql: Db;
   readonly namespace?: string;
-  /** Of Temporal's Web UI; absent: no links. */
+  /** The URL of Temporal's Web UI. If absent, `workflow_url` is null. */
   readonly temporalUiUrl?: string;
-  /** How long Temporal keeps histories of tasks that have ended; absent: not known. */
+  /** The number of days that Temporal keeps the history of a run that has ended. Absent if it is not known. */
   readonly historyRetentionDays?: number;
 }
 
 interface TaskLinks {
   readonly workflow_id: string;
-  /** Where Temporal's Web UI shows the run. Null: there is no Web UI, or it no longer has the history. */
+  /** The URL of the run in Temporal's Web UI. Null if there is no Web UI, or if Temporal has deleted the history. */
   readonly workflow_url: string | null;
-  /** Until when Temporal keeps the history of the run. Null: the task has not ended, or it is not known. */
+  /**
+   * The time until which Temporal keeps the history of the run. Null if the task has not ended, or if the time is not
+   * known.
+   */
   readonly history_kept_until: string | null;
-  /** Operations that it accepts now. */
+  /** The operations that the task accepts now. */
   readonly actions: readonly TaskAction[];
 }
 
@@ -44,18 +47,18 @@ export type TaskDescription = Linked<TaskView>;
 export const TASK_ACTIONS = ['cancel', 'retry', 'remove'] as const;
 export type TaskAction = (typeof TASK_ACTIONS)[number];
 
-/** Fails with `task_not_found`, or with `invalid_input` for an invalid task id. */
+/** Describes one task. Fails with `task_not_found`, or with `invalid_input` for an invalid task id. */
 export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDescription> {
   const task = await findTask(deps.sql, parseId('task', taskId));
   if (!task) throw missing('task', taskId);
   return withLinks(deps, task);
 }
 
-/** The attempts at its turn, oldest first. */
+/** Lists the attempts of the task's turn, the oldest first. */
 export const listAttempts = ({ sql }: Pick<ReadDeps, 'sql'>, taskId: TaskId): Promise<AttemptView[]> =>
   attemptViews(sql, taskId);
 
-/** The task of the same session whose result the task's change is on top of. */
+/** Returns the task of the same session whose result commit is the base of the given change. */
 export async function taskBelow(
   deps: ReadDeps,
   taskId: TaskId,
@@ -68,7 +71,7 @@ export async function listTasks(deps: ReadDeps, filter: TaskFilter): Promise<Tas
   return (await listTaskViews(deps.sql, filter)).map((task) => withLinks(deps, task));
 }
 
-/** Newest first, a page at a time, the input of each cut short. */
+/** Lists tasks in pages, the newest first. The input of each task is cut. */
 export async function pageOfTasks(
   deps: ReadDeps,
   filter: TaskPageFilter,
@@ -77,7 +80,10 @@ export async function pageOfTasks(
   return listPage(await taskPage(deps.sql, filter, pageRange(page)), (task) => withLinks(deps, task));
 }
 
-/** The task's change as text. `undefined`: it left none (so far). Fails with `task_not_found` or `invalid_input`. */
+/**
+ * Returns the task's change as text, or `undefined` if the task has no change (yet). Fails with `task_not_found` or
+ * `invalid_input`.
+ */
 export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | undefined> {
   const taskId = parseId('task', id);
   const diff = await findDiff(deps.sql, taskId);
@@ -85,7 +91,7 @@ export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | un
   return diff;
 }
 
-/** The patch, byte for byte. Null: another program made the change and stored no patch. */
+/** Returns the patch, byte for byte. Null if another program made the change and stored no patch. */
 export const getPatch = ({ sql }: ReadDeps, change: DiffView): Promise<Buffer | null> =>
   findPatch(sql, change.change_id);
 
@@ -93,7 +99,7 @@ type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'state' | 'cancel_requested_
 
 const DAY_MS = 86_400_000;
 
-/** `undefined`: it is not known, or the task is open. */
+/** Returns `undefined` if the task is open, or if the retention of histories is not known. */
 function historyKeptUntil(endedAt: string | null, days: number | undefined): Date | undefined {
   const ms = endedAt === null || days === undefined ? Number.NaN : Date.parse(endedAt) + days * DAY_MS;
   const until = new Date(ms);
@@ -115,7 +121,7 @@ function withLinks<Task extends LinkedFacts>(
   return { ...task, workflow_id: workflowId, workflow_url: url, history_kept_until: history, actions: actionsOf(task) };
 }
 
-/** A cancel request stays until the task ends; a second one changes nothing. */
+/** An open task whose cancel is already requested has no action, because a second request changes nothing. */
 function actionsOf(task: Pick<TaskView, 'state' | 'cancel_requested_at'>): TaskAction[] {
   if (isFinal(task.state)) return ['retry', 'remove'];
   return task.cancel_requested_at === null ? ['cancel'] : [];

@@ -1,4 +1,4 @@
-/** Whether intake can use Temporal. After a failed call it probes the server until that responds. */
+/** Tracks whether intake can use Temporal. After a failed call it probes the server until the server responds. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { messageOf } from '../contract/errors.ts';
@@ -24,12 +24,15 @@ export class TemporalHealth {
     this.#log = log;
   }
 
-  /** `undefined`: Temporal is available, as far as is known. */
+  /** Why Temporal cannot be used. `undefined` if the last call or probe succeeded. */
   get trouble(): string | undefined {
     return this.#trouble;
   }
 
-  /** Logs the failure of a call; `what` says which. A failure of Temporal stops further calls until a probe succeeds. */
+  /**
+   * Logs the failure of a call; `what` describes the failed work. If Temporal is unavailable, `trouble` is set until a
+   * probe succeeds, so that no further calls are made.
+   */
   handleError(error: unknown, what: string): void {
     if (!isTemporalUnavailable(error)) {
       this.#log.error({ err: error }, what);
@@ -43,7 +46,10 @@ export class TemporalHealth {
     return this.#probing;
   }
 
-  /** True once Temporal responds. False: `signal` was aborted first. Never rejects. One at a time. */
+  /**
+   * Probes until Temporal responds, then returns true. Returns false if `signal` is aborted first. Never rejects. Only
+   * one probe runs at a time.
+   */
   async probe(signal: AbortSignal): Promise<boolean> {
     this.#probing = true;
     try {

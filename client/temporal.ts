@@ -1,19 +1,22 @@
-/** A client's connection to Temporal: made without waiting, it survives outages and reports them quickly. */
+/**
+ * A client's connection to Temporal. It is created without waiting for the server, survives outages, and reports a
+ * failed call quickly.
+ */
 import { createRequire } from 'node:module';
 import type { Client, Connection, ConnectionOptions } from '@temporalio/client';
 import { SEARCH_ATTRIBUTES } from '../contract/names.ts';
 import { LonghaulError, messageOf } from '../contract/errors.ts';
 
 /**
- * Temporal's client, loaded on first use: that takes four times as long as Node itself takes to start, and most commands
- * only need Postgres.
+ * Loads Temporal's client at its first use. Loading takes four times as long as the start of Node, and most commands
+ * need Postgres only.
  */
 const temporalClient = (): typeof import('@temporalio/client') =>
   createRequire(import.meta.url)('@temporalio/client') as typeof import('@temporalio/client');
 
 export interface TemporalTarget {
   readonly namespace: string;
-  /** Address, TLS, API key. */
+  /** The server's address, its TLS settings and the API key. */
   readonly connection: ConnectionOptions;
 }
 
@@ -23,8 +26,9 @@ export interface TemporalLink {
 }
 
 /**
- * Dials on first use. Calls are not retried here: the caller decides, and closing a connection during a retry
- * would end the process. The backoff between dials grows to a minute by default.
+ * Connects at the first call. Calls are not retried here: the caller decides about retries, and closing a connection
+ * during a retry would end the process. The default backoff between connection attempts grows to a minute, so it is
+ * limited here.
  */
 export function connectTemporal({ namespace, connection: options }: TemporalTarget): TemporalLink {
   const { Client, Connection } = temporalClient();
@@ -62,20 +66,25 @@ function grpcCode(error: unknown): number | undefined {
 /** temporal.api.enums.v1.TaskQueueType */
 const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 
-/** Whether the server is unavailable or overloaded: the call may have had its effect, and may succeed later. */
+/**
+ * Returns whether the server is unavailable or overloaded. The call may have had its effect, and a repetition may
+ * succeed.
+ */
 export const isTemporalUnavailable = (error: unknown): boolean => UNAVAILABLE_CODES.includes(grpcCode(error));
 
-/** Whether the run does not exist in Temporal, or is closed and the call needs an open one. */
+/** Returns whether Temporal does not know the run, or the run is closed although the call needs an open one. */
 export const isRunMissing = (error: unknown): boolean => error instanceof temporalClient().WorkflowNotFoundError;
 
-/** Whether a run of that workflow id exists, so that no other was started. */
+/** Returns whether a run with that workflow id exists already, so that the call started no other run. */
 export const isRunAlreadyStarted = (error: unknown): boolean =>
   error instanceof temporalClient().WorkflowExecutionAlreadyStartedError;
 
-/** Whether the server would refuse the same call again. */
+/** Returns whether the server would also refuse a repetition of the same call. */
 export const isRefusedByTemporal = (error: unknown): boolean => grpcCode(error) === INVALID_ARGUMENT;
 
-/** gRPC's message of a failed call for users: without codes and name resolution. */
+/**
+ * Converts gRPC's message of a failed call to text for users: it removes status codes and details of name resolution.
+ */
 export function readableGrpcMessage(text: string): string {
   return text
     .replace(/\d+ DEADLINE_EXCEEDED: .*/, 'no answer in time')
@@ -85,7 +94,7 @@ export function readableGrpcMessage(text: string): string {
     .replace(/\d+ [A-Z]+(?:_[A-Z]+)*: /, '');
 }
 
-/** Fails within `withinMs` with `service_unreachable` if the namespace cannot be reached. */
+/** Fails with `service_unreachable` if the namespace does not respond within `withinMs`. */
 export async function probeTemporal(client: Client, withinMs: number): Promise<void> {
   const { namespace } = client.options;
   try {
@@ -100,7 +109,7 @@ export async function probeTemporal(client: Client, withinMs: number): Promise<v
 
 const ASK_MS = 3_000;
 
-/** Our search attributes that the namespace does not have. */
+/** Returns the names of Longhaul's search attributes that the namespace does not have. */
 export async function missingSearchAttributes(client: Client): Promise<string[]> {
   const { namespace } = client.options;
   const { operatorService } = client.connection as Connection;
@@ -111,13 +120,13 @@ export async function missingSearchAttributes(client: Client): Promise<string[]>
 }
 
 export interface Poller {
-  /** The worker's identity. */
+  /** The identity of the polling worker. */
   readonly identity: string;
-  /** Its last poll. */
+  /** The time of its last poll. */
   readonly at: Date;
 }
 
-/** The workers that polled a task queue in the last minutes. */
+/** Returns the workers that polled the task queue in the last five minutes. */
 export async function pollersOf(
   client: Client,
   taskQueue: string,
