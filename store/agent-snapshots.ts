@@ -1,8 +1,8 @@
 /**
- * What each agent offers, as the newest probe found it. A probe that is asked for is claimed by a compare-and-set, so that many
- * readers of a stale snapshot start one probe. Probes are numbered when they begin.
+ * Stores what each agent offers, as the newest probe found it. A requested probe is claimed by a compare-and-set, so
+ * that many readers of a stale snapshot start only one probe. Probes are numbered when they begin.
  *
- * Must never happen: an older probe overwrites the result of a newer one; a probe that failed removes what an earlier one
+ * Must never happen: an older probe overwrites the result of a newer one; a failed probe removes what an earlier one
  * found.
  */
 import type {
@@ -20,9 +20,9 @@ import type { ListedAgent } from './available-agents.ts';
 import type { Db } from './sql.ts';
 import { wellFormed } from './well-formed.ts';
 
-/** After this time a snapshot is still served, and a probe is asked for. */
+/** A snapshot older than this is still returned, but a new probe is requested. */
 const STALE_S = 300;
-/** A probe is bounded at 30 s. One that has left no result by this time was lost with its worker. */
+/** A probe takes at most 30 s. If it has stored no result after this time, it was lost with its worker. */
 const LOST_S = 90;
 
 export interface AgentSnapshot {
@@ -33,11 +33,11 @@ export interface AgentSnapshot {
   readonly transport: AgentTransport;
   readonly enabled: boolean;
   readonly status: AgentStatus;
-  /** The newest probe found the agent usable. Stays so while the next one runs. */
+  /** The newest probe that ended found that the agent can be used. The value stays while the next probe runs. */
   readonly usable: boolean;
-  /** A probe is to be asked for. */
+  /** The reader must request a probe. */
   readonly stale: boolean;
-  /** The offer is not older than the time after which a probe is asked for. */
+  /** The offer is younger than the age at which a probe is requested. */
   readonly fresh: boolean;
   readonly offer: AgentOffer | null;
   readonly install_hint: string | null;
@@ -47,7 +47,10 @@ export interface AgentSnapshot {
   readonly fetched_at: Date | null;
 }
 
-/** All agents that tasks may name, and the native one, by name. One statement. `names` undefined: all. */
+/**
+ * Returns the agents with these names, or all listed agents and the native one if `names` is null, sorted by name. It
+ * uses one statement.
+ */
 export async function agentSnapshots(
   db: Db,
   { projectId = null, names = null }: { projectId?: ProjectId | null; names?: readonly string[] | null } = {},
@@ -74,7 +77,7 @@ export async function agentSnapshots(
   ];
 }
 
-/** A probe was asked for and has not ended. */
+/** SQL condition: a probe was requested and has not ended. */
 const loading = (db: Db) => db`
   coalesce(s.requested_at > coalesce(s.finished_at, '-infinity')
            AND s.requested_at > now() - make_interval(secs => ${LOST_S}), false)`;
@@ -84,7 +87,7 @@ export interface SnapshotKey {
   readonly projectId: ProjectId | null;
 }
 
-/** Claims the next probe. Undefined: one that was asked for has not ended. Returns the row's id. */
+/** Claims the next probe and returns the id of its row. Undefined: an earlier probe was requested and has not ended. */
 export async function claimProbe(db: Db, { agent, projectId }: SnapshotKey): Promise<string | undefined> {
   const [row] = await db<{ id: string }[]>`
     INSERT INTO agent_snapshots AS s (agent, project_id, requested_at) VALUES (${agent}, ${projectId}, now())
@@ -94,21 +97,21 @@ export async function claimProbe(db: Db, { agent, projectId }: SnapshotKey): Pro
   return row?.id;
 }
 
-/** A claimed probe could not be started: the next reader may claim it at once. */
+/** Releases a claimed probe that could not be started. The next reader may claim the probe at once. */
 export async function releaseProbe(db: Db, id: string): Promise<void> {
   await db`UPDATE agent_snapshots SET requested_at = NULL WHERE id = ${id}`;
 }
 
 export interface BegunProbe {
-  /** Its number: a later probe has a higher one. */
+  /** The probe's number. A later probe of the same agent and project has a higher one. */
   readonly number: number;
   readonly transport: AgentTransport;
   readonly agent: ListedAgent;
-  /** The project's folder. Null: a scratch folder. */
+  /** The project's folder. Null: the probe uses a scratch folder. */
   readonly folder: string | null;
 }
 
-/** Numbers a probe that begins. Undefined: the row is gone, or its agent is not listed any more. */
+/** Gives a number to a probe that begins. Undefined: the row was deleted, or its agent is no longer listed. */
 export async function beginProbe(db: Db, id: string): Promise<BegunProbe | undefined> {
   const [row] = await db<
     {
@@ -132,7 +135,9 @@ export async function beginProbe(db: Db, id: string): Promise<BegunProbe | undef
   return { number: begun, transport, agent: { name, supports_acp, install_path }, folder };
 }
 
-/** False: a probe that began later has stored its result, or the row is gone. */
+/**
+ * Stores a probe's result. Returns false if a probe that began later has stored its result, or if the row was deleted.
+ */
 export async function storeProbe(
   db: Db,
   id: string,
@@ -180,7 +185,7 @@ export async function isDisabled(db: Db, name: string): Promise<boolean> {
   return (await db`SELECT FROM disabled_agents WHERE name = ${name}`).length > 0;
 }
 
-/** The refusal of a task whose agent a person has disabled. */
+/** The error with which a task is refused if a user has disabled its agent. */
 export function agentDisabled(name: string): LonghaulError {
   return new LonghaulError(
     'agent_disabled',

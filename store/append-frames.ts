@@ -1,6 +1,6 @@
 /**
- * Frames of steps. Each carries a key: a step that runs again finds its frames and adds none. Agents'
- * frames go through the writer instead, which is fenced by attempt.
+ * Appends the frames of steps. Each frame has a key, so a step that runs again finds its frames and adds none. Agents'
+ * frames are appended by the frame writer instead, which checks the attempt's fence.
  */
 import { logEnd } from './log-end.ts';
 import type { Tx } from './sql.ts';
@@ -16,10 +16,11 @@ export interface KeyedFrame {
   readonly body: FrameBody;
 }
 
-/** Adds those frames whose key the session does not have yet, in the given order. Locks the session's row. */
+/** Appends those frames whose key the session does not have yet, in the given order. Locks the session's row. */
 export async function appendKeyed(tx: Tx, sessionId: SessionId, frames: readonly KeyedFrame[]): Promise<void> {
   const keys = frames.map((frame) => frame.key);
-  // Sent together, run one after the other: the second statement sees the rows as of the time when the lock is held.
+  // Both statements are sent together and run one after the other. So the second statement sees the rows as they are
+  // after the lock was taken.
   const [locked, known] = await Promise.all([
     tx`SELECT seq FROM sessions WHERE id = ${sessionId} FOR UPDATE`,
     tx<{ key: string }[]>`SELECT key FROM frames WHERE session_id = ${sessionId} AND key = ANY (${keys})`,

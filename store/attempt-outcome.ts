@@ -1,16 +1,16 @@
 /**
- * The recorded outcome of an attempt, in the shape that the steps and the workflow expect. Any program may write any JSON to
- * `attempts.outcome`. An outcome of another shape fails its own task with a sentence: whether the turn has ended is not known,
- * so it is neither repeated nor taken as completed.
+ * Parses the recorded outcome of an attempt into the shape that the steps and the workflow expect. Any program may
+ * write any JSON to `attempts.outcome`. An outcome of another shape fails its own task with a sentence that says so.
+ * Such a turn is neither repeated nor taken as completed, because it is not known whether the turn has ended.
  */
 import { isErrorCode } from '../contract/errors.ts';
 import type { DispatchResult } from '../contract/steps.ts';
 
-/** A century. Temporal refuses the command of a timer of some thousand years, and the run would hang. */
+/** A century. Temporal refuses to start a timer of some thousand years, and the run would then hang. */
 const LONGEST_WAIT_MS = 100 * 366 * 24 * 60 * 60_000;
 const SHOWN_CHARS = 200;
 
-/** `undefined`: the attempt has none. */
+/** Returns `undefined` if the attempt has no outcome. */
 export function outcomeIn(value: unknown, attempt: number): DispatchResult | undefined {
   if (value === null || value === undefined) return undefined;
   const found = typeof value === 'object' ? (value as Readonly<Record<string, unknown>>) : {};
@@ -45,7 +45,7 @@ export function outcomeIn(value: unknown, attempt: number): DispatchResult | und
   return { kind: 'failed', code: 'internal_error', message, attempt };
 }
 
-/** ISO 8601. Undefined: it is no time, or too far away for a timer. */
+/** Returns the time as ISO 8601. Undefined: the value is no time, or is too far away for a timer. */
 export function timeIn(value: unknown): string | undefined {
   const ms = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : Number.NaN;
   return ms <= Date.now() + LONGEST_WAIT_MS ? new Date(ms).toISOString() : undefined;

@@ -1,4 +1,4 @@
-/** Attempts as they are shown. */
+/** Reads attempts as the API and the CLI show them. */
 import type { TaskId } from '../contract/ids.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import type { Db } from './sql.ts';
@@ -9,13 +9,13 @@ export interface AttemptView {
   readonly spawned_at: Date | null;
   readonly ended_at: Date | null;
   readonly error_code: ErrorCode | null;
-  /** Kind of its result; null: it has none. */
+  /** The kind of the attempt's outcome. Null: the attempt has none. */
   readonly outcome: string | null;
-  /** The next attempt took over its agent while that ran. */
+  /** True if the next attempt took over this attempt's agent while the agent ran. */
   readonly adopted: boolean;
 }
 
-/** Oldest first. */
+/** Returns the task's attempts, the oldest first. */
 export async function attemptViews(db: Db, taskId: TaskId): Promise<AttemptView[]> {
   return [
     ...(await db<AttemptView[]>`

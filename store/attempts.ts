@@ -1,4 +1,7 @@
-/** Attempts: an attempt is one execution of the dispatch step. The fence accepts writes of the newest attempt only. */
+/**
+ * Stores attempts. An attempt is one execution of the dispatch step. The fence accepts writes of the newest attempt
+ * only.
+ */
 import { randomUUID } from 'node:crypto';
 import type { AgentSessionId, SessionId, TaskId } from '../contract/ids.ts';
 import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
@@ -9,7 +12,10 @@ import type { Db, Sql } from './sql.ts';
 import type { Ran } from './task-views.ts';
 import { wellFormed } from './well-formed.ts';
 
-/** The worker process that runs the attempt. Boot id and start time distinguish it from a later process with the same pid. */
+/**
+ * The worker process that runs the attempt. Boot id and start time distinguish it from a later process with the same
+ * pid.
+ */
 export interface WorkerIdentity {
   readonly bootId: string;
   readonly pid: number;
@@ -19,19 +25,25 @@ export interface WorkerIdentity {
 export interface TakeTurn {
   readonly taskId: TaskId;
   readonly attempt: number;
-  /** Waits for a limit or an answer that the run knows of. A further recorded one is a result that did not reach Temporal. */
+  /**
+   * The number of waits for a limit or an answer that the run knows of. If the table records one more, that result did
+   * not reach Temporal.
+   */
   readonly waits?: TurnSoFar['waits'];
   readonly runId: string;
   readonly host: string;
   readonly worker: WorkerIdentity;
-  /** Whether this worker works on the turn, or is another live worker: then its attempt remains valid. */
+  /**
+   * Returns whether the worker is alive. It may be this worker, which works on the turn, or another one. The attempt of
+   * a live worker remains valid.
+   */
   readonly isWorkerAlive: (worker: WorkerIdentity) => boolean;
 }
 
 /** The result of an attempt's request for the turn. */
 export type TakenTurn =
   | { readonly kind: 'gone' }
-  /** A cancel was requested: its signal will arrive, and no agent is started until then. */
+  /** A cancel was requested. No agent is started, because the signal of the cancel will arrive. */
   | { readonly kind: 'cancel_requested' }
   /** The task is final, belongs to another run, or a newer attempt has the turn. */
   | { readonly kind: 'superseded'; readonly reason: string }
@@ -39,15 +51,15 @@ export type TakenTurn =
   | { readonly kind: 'done'; readonly outcome: DispatchResult }
   | {
       readonly kind: 'taken';
-      /** Its number among all attempts of the task. */
+      /** The attempt's number among all attempts of the task. */
       readonly attempt: number;
       readonly token: string;
       readonly sessionId: SessionId;
-      /** The session's last frame. */
+      /** The number of the session's last frame. */
       readonly seq: number;
-      /** Oldest first, without this one. */
+      /** The earlier attempts of the task, the oldest first. */
       readonly earlier: readonly EarlierAttempt[];
-      /** The newest agent session of this session's earlier tasks with the same agent. */
+      /** The newest agent session that an earlier task of this session had with the same agent. */
       readonly conversation: AgentSessionId | undefined;
     };
 
@@ -57,11 +69,11 @@ export interface EarlierAttempt {
   readonly pid_start: string | null;
   readonly boot_id: string;
   readonly agent_session_id: AgentSessionId | null;
-  /** The folder in which that session worked (`Worktrees.folderAt`). Null: not known. */
+  /** The folder in which the agent session worked (`Worktrees.folderAt`). Null: it is not known. */
   readonly worktree: string | null;
   readonly spawned_at: Date | null;
   readonly error_code: ErrorCode | null;
-  /** Set if the attempt suspended the turn: the task has waited since. */
+  /** Not null if the attempt suspended the turn: the task then waited for a limit or for an answer. */
   readonly outcome: DispatchResult | null;
 }
 
@@ -82,11 +94,13 @@ interface TaskToTake {
 }
 
 /**
- * Takes the session's `writer` token for this attempt, in one transaction with the record of the attempt.
- * From then on the database refuses every write of an older attempt. Safe to call again after a lost connection.
+ * Writes this attempt's fence token to the session's column `writer`, in one transaction with the record of the
+ * attempt. From then on the database refuses every write of an older attempt. The call may be repeated after a lost
+ * connection.
  *
- * Locks the task's row, then the session's, then uses attempts; all code that needs two of these keeps this order.
- * The session is locked before the attempts are read because an older attempt that commits its outcome holds that lock.
+ * The transaction locks the task's row, then the session's row, then uses attempts. All code that needs two of them
+ * keeps this order. The session is locked before the attempts are read, because an older attempt that commits its
+ * outcome holds the session's lock.
  */
 export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   return sql.begin(async (tx) => {
@@ -101,7 +115,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
         `it belongs to run ${task.run_id}. A run that was reset in Temporal cannot continue: submit the task again`,
       );
     }
-    // Sent together, run in this order: the attempts are read once the session is locked.
+    // The statements are sent together and run in this order, so the attempts are read when the session is locked.
     const [[session], rows, [before]] = await Promise.all([
       tx<
         { seq: number }[]
@@ -110,8 +124,8 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
         SELECT attempt, run_id, pid, pid_start, boot_id, worker_pid, worker_start, agent_session_id, worktree, spawned_at,
                ended_at, error_code, outcome
           FROM attempts WHERE task_id = ${turn.taskId} ORDER BY attempt`,
-      // A session's tasks run one after another: those that have attempts are earlier ones. The native path is one agent,
-      // whatever a task names.
+      // The tasks of a session run one after another, so all its other tasks with attempts are earlier ones. The native
+      // path always has the same agent, whatever name a task gives.
       tx<{ agent_session_id: AgentSessionId }[]>`
         SELECT a.agent_session_id FROM attempts a JOIN tasks t ON t.id = a.task_id
          WHERE t.session_id = ${task.session_id} AND t.id <> ${turn.taskId}
@@ -153,16 +167,20 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   });
 }
 
-/** A turn may be suspended as often as it waits for a limit or hibernates, and ends once permanently. */
+/**
+ * Returns the outcome that did not reach Temporal, if there is one. A turn is suspended each time it waits for a limit
+ * or hibernates, and ends permanently only once.
+ */
 function outcomeToRepeat(attempts: readonly EarlierAttempt[], waits: number): DispatchResult | undefined {
   const outcomes = attempts.flatMap(({ outcome }) => outcome ?? []);
   return outcomes.find(({ kind }) => kind !== 'waiting' && kind !== 'hibernated') ?? outcomes[waits];
 }
 
 /**
- * Temporal's own number, unless the table has a newer attempt. If the worker of that attempt is alive, that attempt has the
- * turn. If it is dead, or the attempt has ended, Temporal lost the attempt: a power cut undoes Temporal's last commits, and
- * Postgres keeps its own. Then this attempt gets the next number after it.
+ * Returns the number of this attempt. It is Temporal's own number, unless the table has a newer attempt. If the worker
+ * of that newer attempt is alive, that attempt keeps the turn and this one gets no number. If the worker is dead or the
+ * attempt has ended, Temporal lost the attempt: a power failure undoes Temporal's last commits, while Postgres keeps
+ * its own. Then this attempt gets the number after it.
  */
 function numberOf(turn: TakeTurn, newest: KnownAttempt | undefined): number | undefined {
   if (!newest || (newest.run_id === turn.runId && newest.attempt <= turn.attempt)) return turn.attempt;
@@ -175,12 +193,13 @@ function superseded(reason: string): TakenTurn {
 }
 
 /**
- * A later attempt of the same process takes over a turn that still runs: same token, new number. False: there is a newer
- * attempt, or the session has another writer now; then the turn must end.
+ * Records that a later attempt of the same process takes over a turn that still runs: the token stays, the number is
+ * new. Returns false if there is a newer attempt, or if another attempt has the session's `writer` token; then the turn
+ * must end.
  */
 export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: number; from: number }): Promise<boolean> {
   return sql.begin(async (tx) => {
-    // The lock order of all code: task, session, attempts.
+    // All code locks in this order: task, session, attempts.
     const open = await tx`SELECT FROM tasks WHERE id = ${turn.taskId} AND state = 'running' FOR UPDATE`;
     if (open.length === 0) return false;
     const held = await tx`
@@ -204,8 +223,8 @@ export async function adoptTurn(sql: Sql, turn: { taskId: TaskId; attempt: numbe
 }
 
 /**
- * Records the agent's process before anything is sent to it. False: the attempt is outdated, and the process
- * must be ended. The session's row is locked, so the result is still valid when the statement ends.
+ * Records the agent's process before anything is sent to the agent. Returns false if the attempt is outdated; then the
+ * caller must end the process. The session's row is locked, so the result is still valid when the statement ends.
  */
 export async function recordSpawn(
   sql: Sql,
@@ -236,13 +255,13 @@ export async function recordAgentSession(
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
 }
 
-/** What the agent reported that it runs with. */
+/** Records the model, mode, thinking option and version that the agent reported. */
 export async function recordRan(db: Db, turn: { taskId: TaskId; attempt: number; ran: Ran }): Promise<void> {
   await db`UPDATE attempts SET ran = ${db.json(wellFormed(turn.ran) as never)}
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt}`;
 }
 
-/** Ends the attempt with its result; called inside the turn's last, fenced transaction. */
+/** Ends the attempt with its outcome. The caller runs it inside the turn's last, fenced transaction. */
 export async function recordOutcome(
   db: Db,
   turn: { taskId: TaskId; attempt: number; outcome: DispatchResult; tokensReported?: number | undefined },
@@ -260,7 +279,10 @@ export async function recordAttemptFailure(
             WHERE task_id = ${turn.taskId} AND attempt = ${turn.attempt} AND outcome IS NULL`;
 }
 
-/** Attempts that failed before this one, since the task last waited for a limit; those with these codes do not count. */
+/**
+ * Counts the attempts that failed before this one, since the newest attempt that has an outcome. Failures with the
+ * codes `uncounted` do not count.
+ */
 export async function failuresBefore(
   db: Db,
   { taskId, attempt, uncounted }: { taskId: TaskId; attempt: number; uncounted: readonly ErrorCode[] },
@@ -282,14 +304,17 @@ export interface OpenAttempt {
   readonly worker_start: string;
 }
 
-/** Open attempts of a host, of live and of dead workers. */
+/** Returns the open attempts of a host, those of live and those of dead workers. */
 export async function openAttempts(db: Db, host: string): Promise<OpenAttempt[]> {
   return db<OpenAttempt[]>`
     SELECT task_id, attempt, boot_id, worker_pid, worker_start
       FROM attempts WHERE host = ${host} AND ended_at IS NULL ORDER BY started_at`;
 }
 
-/** From here on no attempt of the task may write; another task of the session, which may have the turn now, may. The caller holds the lock of the task's row. */
+/**
+ * Ends all attempts of the task, so that none of them may write any more. If another task of the session already has
+ * the turn, its token stays. The caller holds the lock of the task's row.
+ */
 export async function endAttempts(db: Db, taskId: TaskId, sessionId: SessionId): Promise<void> {
   await db`
     UPDATE sessions SET writer = NULL
@@ -297,7 +322,7 @@ export async function endAttempts(db: Db, taskId: TaskId, sessionId: SessionId):
   await db`UPDATE attempts SET ended_at = clock_timestamp() WHERE task_id = ${taskId} AND ended_at IS NULL`;
 }
 
-/** The newest token count that this agent reported in this agent session, in earlier tasks. */
+/** Returns the newest token count that this agent reported in this agent session during earlier tasks. */
 export async function tokensReportedIn(
   db: Db,
   { agentSessionId, taskId }: { agentSessionId: AgentSessionId; taskId: TaskId },

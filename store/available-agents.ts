@@ -1,7 +1,8 @@
 /**
- * Agents that tasks may name. A row made by a starting worker belongs to `longhaul`, one made by `longhaul agents add` to
- * `user`; any other belongs to another program. Must never happen: a row of another owner is changed or deleted without
- * a request. If a user or program sets install_path in one of our rows, the row is theirs from then on.
+ * Stores the agents that tasks may name. A row that a starting worker inserted belongs to `longhaul`, a row that
+ * `longhaul agents add` inserted belongs to `user`, and any other row belongs to another program. Must never happen: a
+ * row of another owner is changed or deleted without a request. If a user or a program sets install_path in a row of
+ * `longhaul`, the row belongs to them from then on.
  */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
@@ -9,7 +10,7 @@ import type { Db } from './sql.ts';
 export interface ListedAgent {
   readonly name: string;
   readonly supports_acp: boolean | null;
-  /** Absent: the catalogue has the command that starts it. */
+  /** Null: the catalogue has the command that starts the agent. */
   readonly install_path: string | null;
 }
 
@@ -17,7 +18,10 @@ export interface AgentRow extends ListedAgent {
   readonly listed_by: string | null;
 }
 
-/** For a worker that found the agent's program. True: it was not listed before. An agent that a user removed stays removed. */
+/**
+ * Lists an agent whose program a worker found. Returns true if the agent was not listed before. An agent that a user
+ * removed stays removed.
+ */
 export async function listAgent(db: Db, agent: Omit<ListedAgent, 'install_path'>): Promise<boolean> {
   const rows = await db<{ added: boolean }[]>`
     INSERT INTO available_agents (name, supports_acp, install_path, listed_by)
@@ -29,7 +33,10 @@ export async function listAgent(db: Db, agent: Omit<ListedAgent, 'install_path'>
   return rows[0]?.added === true;
 }
 
-/** For a worker that does not find the program of a row that a worker made. Tasks that wait for it keep the row. */
+/**
+ * Removes the row of an agent whose program a worker does not find, if a worker inserted the row. The row stays while
+ * an open task names the agent.
+ */
 export async function unlistMissing(db: Db, name: string): Promise<boolean> {
   const rows = await db`
     DELETE FROM available_agents a
@@ -45,7 +52,7 @@ export async function listAgents(db: Db): Promise<AgentRow[]> {
   ];
 }
 
-/** For a user's request. False: a row of that name exists that neither a worker nor a user made. */
+/** Lists an agent at a user's request. Returns false if another program owns the row of that name. */
 export async function putAgent(db: Db, agent: ListedAgent): Promise<boolean> {
   await db`DELETE FROM unlisted_agents WHERE name = ${agent.name}`;
   const rows = await db`
@@ -63,7 +70,10 @@ export type Unlisted =
   | { readonly kind: 'not_listed' }
   | { readonly kind: 'in_use'; readonly tasks: readonly TaskId[] };
 
-/** For a user's request; it is valid until `putAgent`. Open tasks that name the agent keep it. */
+/**
+ * Removes an agent from the list at a user's request. The removal is valid until `putAgent`. An agent that open tasks
+ * name stays listed; the result then has those tasks.
+ */
 export async function unlistAgent(db: Db, name: string): Promise<Unlisted> {
   const tasks = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks WHERE agent = ${name} AND state IN ('pending', 'running') ORDER BY created_at`;
@@ -75,7 +85,7 @@ export async function unlistAgent(db: Db, name: string): Promise<Unlisted> {
   return { kind: 'removed', row };
 }
 
-/** Names that a user removed from the list. */
+/** Returns the names of the agents that a user removed from the list. */
 export async function unlistedAgents(db: Db): Promise<string[]> {
   return (await db<{ name: string }[]>`SELECT name FROM unlisted_agents`).map(({ name }) => name);
 }

@@ -1,4 +1,4 @@
-/** Changes as the API and the CLI show them. */
+/** Reads changes as the API and the CLI show them. */
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { diffTruncated, filesList } from './diffs.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
@@ -10,13 +10,13 @@ export interface ListedChange {
   readonly task_id: TaskId | null;
   readonly session_id: SessionId | null;
   readonly project_id: ProjectId | null;
-  /** Path of the project. */
+  /** The path of the project. */
   readonly file_path: string | null;
   readonly operation: string | null;
   readonly state: string;
-  /** The change is of a turn that did not complete. */
+  /** True if the turn that made the change did not complete. */
   readonly partial: boolean;
-  /** How many files. */
+  /** The number of files in the change. */
   readonly files: number;
   readonly additions: number | null;
   readonly deletions: number | null;
@@ -28,10 +28,10 @@ export interface ListedChange {
 export interface WholeChange extends Omit<ListedChange, 'files'> {
   readonly files: readonly unknown[];
   readonly ignored_files: readonly unknown[];
-  /** For reading: cut if it is very long. */
+  /** The diff as text to read. It is cut if it is very long. */
   readonly diff: string;
   readonly diff_truncated: boolean;
-  /** What its agent reported that it ran with. */
+  /** What the agent reported that it ran with. */
   readonly ran: Ran | null;
 }
 

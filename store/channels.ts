@@ -1,6 +1,9 @@
-/** The NOTIFY channels. A notification only wakes its reader: it may be lost, and it carries no data. */
+/**
+ * The NOTIFY channels. A notification only wakes its reader. It may be lost, so the reader takes no data from it except
+ * as a hint.
+ */
 
-/** New frames; payload `<session id> <last seq>`. */
+/** Announces new frames. The payload is `<session id> <last seq>`. */
 export const FRAMES_CHANNEL = 'longhaul_frames';
-/** Task rows that intake should check; payload the task's id. */
+/** Announces task rows that intake should check. The payload is the task's id. */
 export const TASKS_CHANNEL = 'longhaul_tasks';

@@ -1,4 +1,4 @@
-/** The result of the diff step, until it is queued as a change. */
+/** Stores the result of the step diff worktree until the step queue change makes it the task's change. */
 import type { ChangeId, SessionId, TaskId } from '../contract/ids.ts';
 import { appendKeyed } from './append-frames.ts';
 import { idOf } from './ids.ts';
@@ -26,7 +26,7 @@ export async function storeDiff(db: Db, taskId: TaskId, base: string, found: Dif
           deletions = EXCLUDED.deletions, ignored_files = EXCLUDED.ignored_files`;
 }
 
-/** Whether the task's diff is stored, as its change or until the next step. */
+/** Returns whether the task's diff is stored: as its change, or in `collected_diffs` for the step queue change. */
 export async function hasDiff(db: Db, taskId: TaskId): Promise<boolean> {
   const rows = await db`
     SELECT FROM pending_changes WHERE task_id = ${taskId}
@@ -47,7 +47,10 @@ export type QueuedDiff =
   | { readonly kind: 'superseded'; readonly state: undefined }
   | { readonly kind: 'no_diff' };
 
-/** Makes the collected diff the task's change, and reports it to followers. Run again it returns the same change. */
+/**
+ * Makes the collected diff the task's change, and appends a frame that reports it. A second call returns the same
+ * change.
+ */
 export async function queueCollected(
   tx: Tx,
   { taskId, partial }: { taskId: TaskId; partial: boolean },

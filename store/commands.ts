@@ -1,9 +1,12 @@
-/** The commands that an agent offers. */
+/** Reads the commands that an agent offers. */
 import type { ProjectId } from '../contract/ids.ts';
 import type { AgentCommand } from '../contract/vocabulary.ts';
 import type { Db } from './sql.ts';
 
-/** Without elements that have no `name`: any program may write any JSON into a row. */
+/**
+ * Parses a JSON column with commands. It omits elements without a `name`, because any program may write any JSON to a
+ * row.
+ */
 export function commandsIn(value: unknown): AgentCommand[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((one: unknown) => {
@@ -13,7 +16,10 @@ export function commandsIn(value: unknown): AgentCommand[] {
   });
 }
 
-/** As its newest probe found them, in the project's folder if it was probed there; none: no probe has found any. */
+/**
+ * Returns the commands that the newest probe of the agent found, preferably one in the project's folder. Empty if no
+ * probe has found any.
+ */
 export async function offeredCommands(
   db: Db,
   { agent, projectId }: { agent: string; projectId: ProjectId | null },

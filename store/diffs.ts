@@ -1,4 +1,4 @@
-/** A change as text to read, and as the patch to apply. */
+/** Reads a change as text to read, and as the patch to apply. */
 import type { ChangeId, SessionId, TaskId } from '../contract/ids.ts';
 import { DIFF_CUT_LINE } from '../contract/vocabulary.ts';
 import type { Db } from './sql.ts';
@@ -7,7 +7,10 @@ export interface DiffView {
   readonly change_id: ChangeId;
   readonly state: string;
   readonly partial: boolean;
-  /** For reading: cut at 1 MB, binary files only named, bytes that are not UTF-8 replaced. The patch is complete. */
+  /**
+   * The diff as text to read: it is cut at 1 MB, names binary files without their content, and has a replacement for
+   * bytes that are not UTF-8. The patch is complete.
+   */
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly files: readonly unknown[];
@@ -17,7 +20,7 @@ export interface DiffView {
   readonly result_commit: string | null;
 }
 
-/** Whether the column `diff` was cut. */
+/** SQL: whether the column `diff` was cut. */
 export const diffTruncated = (db: Db) =>
   db`coalesce(right(rtrim(diff, E'\n'), ${DIFF_CUT_LINE.length}) = ${DIFF_CUT_LINE}, false) AS diff_truncated`;
 export const filesList = (db: Db) => db`CASE jsonb_typeof(files) WHEN 'array' THEN files ELSE '[]' END AS files`;
@@ -25,7 +28,7 @@ export const filesList = (db: Db) => db`CASE jsonb_typeof(files) WHEN 'array' TH
 const columns = (db: Db) => db`
   id AS change_id, state, partial, ${diffTruncated(db)}, ${filesList(db)}, additions, deletions, base_commit, result_commit`;
 
-/** The newest change of the task. */
+/** Returns the newest change of the task. */
 export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undefined> {
   const [row] = await db<DiffView[]>`
     SELECT ${columns(db)}, coalesce(diff, '') AS diff
@@ -33,22 +36,22 @@ export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undef
   return row;
 }
 
-/** Null: the change was made by another program, which stored no patch. */
+/** Returns the patch. Null: another program made the change and stored no patch. */
 export async function findPatch(db: Db, change: ChangeId): Promise<Buffer | null> {
   const [row] = await db<{ patch: Buffer | null }[]>`SELECT patch FROM pending_changes WHERE id = ${change}`;
   return row?.patch ?? null;
 }
 
 /**
- * The task of the same session whose result the change `c` (its alias in the statement) is on top of: it is applied after
- * that task's change.
+ * SQL: the id of the task of the same session whose result commit is the base of the change `c` (an alias in the
+ * statement). That task's change must be applied before the change `c`.
  */
 export const buildsOn = (db: Db, c: string) => db`
   (SELECT b.task_id FROM pending_changes b
     WHERE b.session_id = ${db(c)}.session_id AND b.task_id <> ${db(c)}.task_id AND b.result_commit = ${db(c)}.base_commit
     ORDER BY b.created_at DESC, b.id LIMIT 1)`;
 
-/** The other task of its session whose result is the commit that the task started from. */
+/** Returns the other task of the same session whose result is the commit that this task started from. */
 export async function taskBefore(db: Db, taskId: TaskId, base: string): Promise<TaskId | undefined> {
   const [row] = await db<{ task_id: TaskId }[]>`
     SELECT c.task_id FROM tasks t JOIN pending_changes c ON c.session_id = t.session_id
@@ -57,7 +60,7 @@ export async function taskBefore(db: Db, taskId: TaskId, base: string): Promise<
   return row?.task_id;
 }
 
-/** Whether a change, of whichever session, has this commit as its result. */
+/** Returns whether the commit is the result of a change of any session. */
 export async function isResult(db: Db, commit: string): Promise<boolean> {
   const rows = await db`SELECT FROM pending_changes WHERE result_commit = ${commit} LIMIT 1`;
   return rows.length > 0;
@@ -70,7 +73,7 @@ export interface SessionChange {
   readonly result_commit: string;
 }
 
-/** The changes that have commits, oldest first. */
+/** Returns the session's changes that have commits, the oldest first. */
 export async function sessionChanges(db: Db, sessionId: SessionId): Promise<SessionChange[]> {
   return [
     ...(await db<SessionChange[]>`

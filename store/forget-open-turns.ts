@@ -1,14 +1,14 @@
 /**
- * A turn starts over: its next attempt works in a new worktree, because the files of the former one do not exist in this
- * home.
+ * Makes turns start over. The next attempt then works in a new worktree, because the files of the former worktree do
+ * not exist in this home.
  */
 import type { TaskId } from '../contract/ids.ts';
 import type { Sql, Tx } from './sql.ts';
 
 /**
- * After a restore, for all open tasks. Their worktree paths lie in the home that was backed up, which may still exist
- * with the same tasks at work in them. `kept_worktree` of ended tasks stays: it says where the work is, and no step uses
- * it.
+ * Makes the turns of all open tasks start over, after a restore from a backup. Their worktree paths lie in the home
+ * that was backed up. That home may still exist, with the same tasks running in those worktrees. `kept_worktree` of
+ * ended tasks stays: it tells users where the work is, and no step uses it.
  */
 export async function forgetOpenTurns(sql: Sql): Promise<void> {
   await sql.begin(async (tx) => {
@@ -21,14 +21,17 @@ export async function forgetOpenTurns(sql: Sql): Promise<void> {
   });
 }
 
-/** Their agent sessions and outcomes belong to the files of the former worktree. */
+/**
+ * Removes the agent sessions and outcomes of the tasks' attempts, because they belong to the files of the former
+ * worktree.
+ */
 export async function forgetAttempts(tx: Tx, taskIds: readonly TaskId[]): Promise<void> {
   await tx`UPDATE attempts SET agent_session_id = NULL, outcome = NULL WHERE task_id = ANY(${[...taskIds]})`;
 }
 
 /**
- * The turn's files were lost before they were collected, so its outcome is discarded. Its agent session still shows which
- * files the agent knew.
+ * Discards the outcome of a turn whose files were lost before they were collected. The agent session stays, because it
+ * shows which files the agent knew.
  */
 export async function forgetOutcome(sql: Sql, taskId: TaskId): Promise<void> {
   await sql`UPDATE attempts SET outcome = NULL WHERE task_id = ${taskId} AND outcome->>'kind' NOT IN ('waiting', 'hibernated')`;

@@ -1,4 +1,4 @@
-/** Machines with worktrees. For now there is one: a second name on the same database is refused. */
+/** Stores the machines that have worktrees. A database serves one host so far: a second host name is refused. */
 import { LonghaulError } from '../contract/errors.ts';
 import type { Sql } from './sql.ts';
 

@@ -1,14 +1,17 @@
-/** Keys of requests that make a task once, however often they are sent. A key is valid for a day. */
+/**
+ * Stores idempotency keys: requests with the same key create one task, however often they are sent. A key is valid for
+ * a day.
+ */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db, Tx } from './sql.ts';
 
 const GOOD_FOR = '24 hours';
-/** Outdated keys removed with each new one: more than are added, so that the table stays small. */
+/** The number of expired keys that each new key removes. It is more than one, so that the table stays small. */
 const CLEANED_AT_ONCE = 20;
 
 export interface OnceKey {
   readonly key: string;
-  /** The fingerprint of the request: the same key with another one is refused. */
+  /** The fingerprint of the request. A request with the same key and another fingerprint is refused. */
   readonly fingerprint: string;
 }
 
@@ -25,7 +28,7 @@ export async function findKey(db: Db, key: string): Promise<KnownKey | undefined
   return row;
 }
 
-/** False: another request has the key. Waits for a transaction that is inserting it. */
+/** Inserts the key. Returns false if another request has it. Waits for a transaction that is inserting the same key. */
 export async function takeKey(tx: Tx, { key, fingerprint }: OnceKey, taskId: TaskId): Promise<boolean> {
   await tx`
     DELETE FROM idempotency_keys WHERE key IN (

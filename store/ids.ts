@@ -1,8 +1,11 @@
-/** Ids that a step makes: the same task and role always give the same id, so a step run twice makes one row. */
+/**
+ * Derives the ids of the rows that a step inserts. The same task and role always give the same id, so a step that runs
+ * twice inserts one row.
+ */
 import { createHash } from 'node:crypto';
 import type { ChangeId, ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 
-/** RFC 9562 version 5: SHA-1 of the namespace's bytes and the name. */
+/** Computes a UUID of version 5 (RFC 9562): the SHA-1 of the namespace's bytes and the name. */
 function uuidv5(namespace: string, name: string): string {
   const bytes = createHash('sha1')
     .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
@@ -15,7 +18,7 @@ function uuidv5(namespace: string, name: string): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
 }
 
-/** The rows that a task makes, by their role for the task. */
+/** The rows that a task's steps insert, by their role for the task. */
 interface Made {
   readonly session: SessionId;
   readonly chat: ChatId;

@@ -1,4 +1,4 @@
-/** The state of the tasks to which leftovers on the machine belong. */
+/** Reads the state of the tasks to which leftover files and processes on the machine belong. */
 import type { TaskId } from '../contract/ids.ts';
 import type { TaskState } from '../contract/task.ts';
 import type { Db } from './sql.ts';
@@ -23,7 +23,7 @@ export async function findTasks(db: Db, ids: readonly string[]): Promise<LeftTas
   ];
 }
 
-/** The tasks of these that have no row, or one that has been final for that long. */
+/** Returns those of `ids` whose task has no row, or has been final for more than `seconds`. */
 export async function endedFor(db: Db, ids: readonly string[], seconds: number): Promise<string[]> {
   const rows = await db<{ id: string }[]>`
     SELECT w.id::text AS id FROM unnest(${ids}::uuid[]) AS w(id) LEFT JOIN tasks t ON t.id = w.id
@@ -31,7 +31,7 @@ export async function endedFor(db: Db, ids: readonly string[], seconds: number):
   return rows.map(({ id }) => id);
 }
 
-/** The paths of all projects that have one. */
+/** Returns the paths of all projects that have one. */
 export async function projectPaths(db: Db): Promise<string[]> {
   const rows = await db<{ path: string }[]>`SELECT DISTINCT path FROM projects WHERE path IS NOT NULL AND path <> ''`;
   return rows.map(({ path }) => path);
@@ -39,11 +39,11 @@ export async function projectPaths(db: Db): Promise<string[]> {
 
 export interface WaitingTasks {
   readonly open: number;
-  /** Not started, although no earlier task of their session is open. */
+  /** Tasks that have not started, although no earlier task of their session is open. */
   readonly unstarted: readonly TaskId[];
-  /** Started, and waiting for an agent slot. */
+  /** Tasks that have started and wait for an agent slot. */
   readonly queued: readonly TaskId[];
-  /** Running, without a sign of progress. */
+  /** Running tasks without a sign of progress. */
   readonly silent: readonly TaskId[];
 }
 

@@ -1,9 +1,9 @@
 /**
- * One connection that only listens. The driver's own `listen` stops permanently when it cannot reconnect
- * at once, which happens at every restart of Postgres; this one reconnects until it is closed.
+ * Listens for notifications with a connection that has no other use. The driver's own `listen` stops permanently if it
+ * cannot reconnect at once, which happens at every restart of Postgres. This listener reconnects until it is closed.
  *
- * Not covered: notifications that were sent while the connection was down. `onListening` is called after each (re)connect,
- * and the listener must then read its tables.
+ * Not covered: notifications that were sent while the connection was down. `onListening` is called after each
+ * (re)connect, and the caller must then read its tables.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
@@ -16,17 +16,17 @@ const RETRY_MAX_MS = 1_000;
 export interface ListenOptions {
   readonly channels: readonly string[];
   onNotify(channel: string, payload: string): void;
-  /** The connection listens (again): anything may have happened before. */
+  /** Called when the connection listens (again). Notifications may have been missed before. */
   onListening(): void;
 }
 
 export interface Listener {
-  /** Resolves once it listens for the first time. Never rejects; resolves, too, if it is closed before. */
+  /** Resolves when the connection listens for the first time, or when it is closed before. Never rejects. */
   readonly listening: Promise<void>;
   close(): Promise<void>;
 }
 
-/** Listens with a connection of its own, made with the settings of `sql`. */
+/** Opens a connection of its own with the settings of `sql`, and listens on it. */
 export function listen(sql: Sql, options: ListenOptions): Listener {
   const closed = new AbortController();
   const { promise: listening, resolve: first } = deferred();
@@ -44,7 +44,7 @@ export function listen(sql: Sql, options: ListenOptions): Listener {
         options.onListening();
         await unlessAborted(lost.promise, closed.signal);
       } catch {
-        // Postgres is unavailable: the queries that read its tables report that.
+        // Postgres is unavailable. The queries that read the tables report that.
       }
       await delay(Math.min(RETRY_FIRST_MS * 2 ** failures, RETRY_MAX_MS), undefined, { signal: closed.signal }).catch(
         () => undefined,
@@ -65,8 +65,8 @@ export function listen(sql: Sql, options: ListenOptions): Listener {
 }
 
 function connectionLike(sql: Sql, options: ListenOptions, onclose: () => void): postgres.Sql {
-  // The driver accepts parsed options unchanged and passes notifications to `onnotify`: its own `listen` uses
-  // the same. Its types have neither.
+  // The driver accepts parsed options unchanged, and passes notifications to `onnotify`; its own `listen` uses both.
+  // The driver's types declare neither.
   const settings = {
     ...sql.options,
     max: 1,

@@ -1,4 +1,4 @@
-/** Messages: the assistant's is `streaming` until its turn's, or its task's, last transaction. */
+/** Stores messages. The assistant's message is `streaming` until the last transaction of its turn, or of its task. */
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
 import type { Db, Tx } from './sql.ts';
@@ -16,7 +16,9 @@ export interface FinishedMessage {
   readonly tokensUsed?: number | undefined;
 }
 
-/** False if the message had been finished before: then nothing is changed. */
+/**
+ * Stores the content of a finished message. Returns false and changes nothing if the message had been finished before.
+ */
 export async function finishMessage(tx: Tx, message: FinishedMessage): Promise<boolean> {
   const rows = await tx`
     UPDATE messages
@@ -31,7 +33,7 @@ export async function finishMessage(tx: Tx, message: FinishedMessage): Promise<b
   return rows.length > 0;
 }
 
-/** The chat of a message that is not finished yet. */
+/** Returns the chat of a message that is still streaming. */
 export async function streamingChat(tx: Tx, id: MessageId): Promise<ChatId | undefined> {
   const [row] = await tx<{ chat_id: ChatId }[]>`
     SELECT chat_id FROM messages WHERE id = ${id} AND status = 'streaming' FOR UPDATE`;
@@ -49,7 +51,7 @@ export async function addUserMessage(
     ON CONFLICT (id) DO NOTHING`;
 }
 
-/** Empty, until the turn's or the task's last transaction. */
+/** Inserts the assistant's message. It is empty until the last transaction of the turn or of the task. */
 export async function addAssistantMessage(
   db: Db,
   message: { id: MessageId; sessionId: SessionId; chatId: ChatId; taskId: TaskId },

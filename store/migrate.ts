@@ -1,14 +1,14 @@
 /**
- * Numbered SQL files, each run once; those of one start run in one transaction, so that a failure leaves no change.
- * Several processes may start at once (an advisory lock); a file that changed after it ran is refused, because the
- * database would not match the file.
+ * Runs the numbered SQL files, each one once. All files of one start run in one transaction, so a failure leaves no
+ * change. Several processes may start at the same time, because an advisory lock lets one of them migrate. A file that
+ * was changed after it ran is refused, because the database would not match the file.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { LonghaulError } from '../contract/errors.ts';
 import type { Db, Sql } from './sql.ts';
 
-/** Any fixed number: all Longhaul migrators of one database wait for each other on it. */
+/** An arbitrary fixed number. All migrators of one database wait for each other on this lock. */
 const ADVISORY_LOCK = 4_706_001;
 const FOLDER = new URL('./migrations/', import.meta.url);
 
@@ -28,12 +28,12 @@ export async function readMigrations(folder: URL = FOLDER): Promise<Migration[]>
   );
 }
 
-/** Brings the database to the newest migration and returns the names of those that ran now. */
+/** Migrates the database to the newest migration, and returns the names of the migrations that ran now. */
 export async function migrate(sql: Sql, migrations?: readonly Migration[]): Promise<string[]> {
   const all = migrations ?? (await readMigrations());
   return sql.begin(async (tx) => {
     await tx`SELECT pg_advisory_xact_lock(${ADVISORY_LOCK})`;
-    // Not IF NOT EXISTS, because that requires the right to make tables even if the table exists.
+    // `IF NOT EXISTS` is not used, because it needs the right to create tables even if the table exists.
     if (!(await hasRunBefore(tx))) {
       await tx`CREATE TABLE schema_migrations (
         name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
@@ -72,7 +72,10 @@ function refuseUnknown(applied: ReadonlyMap<string, string>, known: readonly Mig
   );
 }
 
-/** Names of migrations of this version that the database has not run. `migrate` refuses a file whose text has changed. */
+/**
+ * Returns the names of this version's migrations that the database has not run. `migrate` refuses a file whose text was
+ * changed.
+ */
 export async function unappliedMigrations(sql: Sql): Promise<string[]> {
   const names = (await readMigrations()).map((migration) => migration.name);
   if (!(await hasRunBefore(sql))) return names;

@@ -1,7 +1,10 @@
-/** Paths in rows, after the home was moved. */
+/** Rewrites the worktree paths that are stored in `tasks` after the Longhaul home was moved to another folder. */
 import type { Sql } from './sql.ts';
 
-/** Changes also rows of tasks that have ended, because a kept worktree is found by its row. A second run changes nothing. */
+/**
+ * Replaces the folder `from` by `to` in all rows. It includes tasks that have ended, because a kept worktree is found
+ * by its row. A second call changes nothing.
+ */
 export async function movePaths(sql: Sql, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
   const [former, now] = [`${from}/`, `${to}/`];
   for (const column of ['worktree_path', 'kept_worktree']) {

@@ -1,6 +1,6 @@
 /**
- * A task is opened: in one transaction that locks its row, the session, chat and messages that it needs, and its first
- * frames. Ids derive from the task's id, so a step that runs again makes no second row.
+ * Opens a task: one transaction locks its row and inserts the session, chat and messages that it needs, and its first
+ * frames. The ids derive from the task's id, so a step that runs again inserts no second row.
  */
 import { head } from '../contract/cut-text.ts';
 import type { ChatId, MessageId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
@@ -16,13 +16,13 @@ import type { Tx } from './sql.ts';
 import { MAX_INPUT_CHARS } from './task-limits.ts';
 import { isNotFinal, type Transition, transitionOf } from './transition.ts';
 
-/** The row has all of the input; a frame is at most 64 KB. */
+/** The maximum length of the input in the frame, because a frame has at most 64 KB. The row has the whole input. */
 const FRAME_INPUT_CHARS = 8_000;
 
 export interface TaskToOpen {
   readonly id: TaskId;
   readonly project_id: ProjectId | null;
-  /** One character more than allowed, if it is too long. */
+  /** The input. If it is longer than allowed, it is cut to one character more than allowed. */
   readonly input: string;
   readonly agent: string | null;
   readonly model: string | null;
@@ -38,9 +38,9 @@ export interface TaskToOpen {
   readonly project_found: boolean;
   readonly project_path: string | null;
   readonly supports_acp: boolean | null;
-  /** Whether its agent is a row of available_agents. */
+  /** Whether the task's agent is a row of available_agents. */
   readonly listed: boolean;
-  /** Whether a person has disabled the agent that does it. */
+  /** Whether a user has disabled the agent that does the task. */
   readonly disabled: boolean;
 }
 
@@ -59,7 +59,7 @@ export async function lockTaskToOpen(tx: Tx, taskId: TaskId): Promise<TaskToOpen
   return task;
 }
 
-/** The rows that hold a task's conversation. Those that do not exist yet have ids that derive from the task's id. */
+/** The rows of a task's conversation. The ids of rows that do not exist yet derive from the task's id. */
 export interface Conversation {
   readonly sessionId: SessionId;
   readonly chatId: ChatId;
@@ -72,17 +72,17 @@ export interface Opening {
   readonly task: TaskToOpen;
   readonly conversation: Conversation;
   readonly path: ExecutionPath;
-  /** Why the task takes another path than its row suggests. */
+  /** Why the task takes another execution path than its row suggests. */
   readonly warning?: string | undefined;
   readonly runId: string | null;
   readonly host: string;
 }
 
-/** For a task whose row the transaction has locked. */
+/** Inserts the conversation and updates the task's row. The caller's transaction has locked the task's row. */
 export async function openTask(tx: Tx, opening: Opening): Promise<Transition> {
   const { task, conversation, path, runId, host } = opening;
   const { sessionId, chatId, messageId } = conversation;
-  // Sent together, run in this order.
+  // The statements are sent together and run in this order.
   const inserts = insertConversation(tx, opening);
   const [commands, rows] = await Promise.all([
     offeredCommands(tx, { agent: path === 'native' ? NATIVE_AGENT : (task.agent ?? ''), projectId: task.project_id }),
@@ -112,7 +112,7 @@ function insertConversation(tx: Tx, { task, conversation, path }: Opening): Prom
     inserts.push(addChat(tx, { id: chatId, sessionId, name }));
   }
   const of = { sessionId, chatId, taskId: task.id };
-  // In a session that existed before, the program that submitted the task wrote its user message.
+  // If the session existed before, the program that submitted the task has inserted its user message.
   if (isNewSession) {
     inserts.push(addUserMessage(tx, { ...of, id: idOf(task.id, 'user-message'), content: task.input }));
   }
@@ -132,7 +132,7 @@ function firstFrames({ task, conversation, warning }: Opening, commands: readonl
   return frames;
 }
 
-/** The task's user message, for followers of its session. */
+/** The frame that shows the task's user message to followers of its session. */
 export function userMessageFrame(taskId: TaskId, { chatId, input }: { chatId: ChatId; input: string }): KeyedFrame {
   return {
     key: `${taskId}:user-message`,

@@ -1,4 +1,4 @@
-/** Rules that answer permission requests. */
+/** Stores the rules that answer permission requests. */
 import type { PermissionId, ProjectId, RuleId, SessionId, TaskId } from '../contract/ids.ts';
 import type { PermissionRule, RuleEffect, RuleMatch } from '../contract/permission-rules.ts';
 import type { Db } from './sql.ts';
@@ -8,7 +8,7 @@ export interface RuleRow extends PermissionRule {
   readonly created_at: Date;
 }
 
-/** The scope of a rule. */
+/** The task, session or project to which a rule applies. */
 export type RulePlace =
   { readonly taskId: TaskId } | { readonly sessionId: SessionId } | { readonly projectId: ProjectId };
 
@@ -16,7 +16,10 @@ export interface NewRule {
   readonly place: RulePlace;
   readonly effect: RuleEffect;
   readonly match: RuleMatch;
-  /** Before all others of the place; otherwise after them. */
+  /**
+   * True: the rule is compared before all other rules of its task, session or project. Otherwise it is compared after
+   * them.
+   */
   readonly first?: boolean | undefined;
   readonly permissionId?: PermissionId | undefined;
 }
@@ -27,7 +30,7 @@ const columns = (db: Db) => db`
 
 const inOrder = (db: Db) => db`ORDER BY r.task_id IS NULL, r.session_id IS NULL, r.position, r.created_at, r.id`;
 
-/** Undefined: the task, session or project does not exist. */
+/** Inserts a rule. Undefined: the task, session or project does not exist. */
 export async function insertRule(db: Db, rule: NewRule): Promise<RuleRow | undefined> {
   const { place, effect, match, first = false, permissionId } = rule;
   const [table, column, id] = 'taskId' in place ? ['tasks', 'task_id', place.taskId] : 'sessionId' in place ? ['sessions', 'session_id', place.sessionId] : ['projects', 'project_id', place.projectId]; // prettier-ignore
@@ -42,7 +45,7 @@ export async function insertRule(db: Db, rule: NewRule): Promise<RuleRow | undef
   return row;
 }
 
-/** All that apply to the task, in the order in which they are compared. */
+/** Returns all rules that apply to the task, in the order in which they are compared. */
 export async function rulesOfTask(db: Db, taskId: TaskId): Promise<RuleRow[]> {
   return db<RuleRow[]>`
     SELECT ${columns(db)} FROM tasks t
@@ -50,7 +53,7 @@ export async function rulesOfTask(db: Db, taskId: TaskId): Promise<RuleRow[]> {
      WHERE t.id = ${taskId} ${inOrder(db)}`;
 }
 
-/** All that apply to a new task of the session. */
+/** Returns all rules that would apply to a new task of the session. */
 export async function rulesOfSession(db: Db, sessionId: SessionId): Promise<RuleRow[]> {
   return db<RuleRow[]>`
     SELECT ${columns(db)} FROM sessions s JOIN permission_rules r ON r.session_id = s.id OR r.project_id = s.project_id
@@ -65,7 +68,7 @@ export async function allRules(db: Db, limit: number): Promise<RuleRow[]> {
   return db<RuleRow[]>`SELECT ${columns(db)} FROM permission_rules r ${inOrder(db)} LIMIT ${limit}`;
 }
 
-/** Returns the rule that it removed. */
+/** Deletes a rule and returns it. */
 export async function deleteRule(db: Db, id: RuleId): Promise<RuleRow | undefined> {
   const [row] = await db<RuleRow[]>`DELETE FROM permission_rules r WHERE r.id = ${id} RETURNING ${columns(db)}`;
   return row;

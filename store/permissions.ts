@@ -1,9 +1,11 @@
 /**
- * Permission requests of agents and their answers. The row is the authority: whichever way an answer comes, it is a
- * compare-and-set from `pending`. An answer serves one request: `delivered` is written before the agent gets it.
+ * Stores permission requests of agents and their answers. The row decides: an answer that comes through any channel is
+ * a compare-and-set from `pending`. An answer is used for one request only, because the row is set to `delivered`
+ * before the agent gets the answer.
  *
- * Must never happen: an answer that serves a request other than the one that the person saw; one that serves two.
- * Not covered: an attempt that ends between `delivered` and the agent's receipt; its successor's agent asks again.
+ * Must never happen: an answer is used for a request other than the one that the user saw, or for two requests. Not
+ * covered: an attempt that ends after `delivered` was written and before the agent received the answer. The agent of
+ * the next attempt then asks again.
  */
 import { randomUUID } from 'node:crypto';
 import type { PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
@@ -31,21 +33,23 @@ export interface PermissionRequest {
   readonly options: readonly PermissionOption[];
   /** The matches of the rules that the answer "always" adds. */
   readonly always?: readonly RuleMatch[] | undefined;
-  /** Seconds until `defaultOption` answers. */
+  /** The number of seconds after which `defaultOption` is the answer. */
   readonly timeoutS?: number | undefined;
   readonly defaultOption?: string | undefined;
 }
 
 export type OpenedPermission =
-  /** The attempt is outdated: nothing was written. */
+  /** The attempt is outdated. Nothing was written. */
   | { readonly kind: 'superseded' }
   | { readonly kind: 'opened'; readonly id: PermissionId }
-  /** An earlier attempt asked the same, and the request waits or has an answer that no agent has received. */
+  /**
+   * An earlier attempt sent an equal request. That request still waits, or has an answer that no agent has received.
+   */
   | { readonly kind: 'found'; readonly id: PermissionId };
 
 /**
- * Finds the request that an earlier attempt left open, if it is equal, else opens a new one. Requests of earlier attempts
- * that are not equal are superseded: their agent no longer waits for them.
+ * Finds the request that an earlier attempt left open, if it is equal; otherwise opens a new one. Unequal requests of
+ * earlier attempts become superseded, because their agent no longer waits for them.
  */
 export async function openPermission(sql: Sql, request: PermissionRequest): Promise<OpenedPermission> {
   const { taskId, sessionId, attempt } = request;
@@ -84,13 +88,14 @@ interface Closing {
   readonly taskId: TaskId;
   readonly sessionId: SessionId;
   readonly state: 'superseded' | 'cancelled';
-  /** Requests of attempts before this one only. */
+  /** If set, only requests of attempts before this one are closed. */
   readonly before?: number;
 }
 
 /** Ends the task's requests that no agent waits for any more. */
 async function close(tx: Tx, { taskId, sessionId, state, before }: Closing): Promise<void> {
-  await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`; // before the permissions, as everywhere here
+  // all code locks the session before the permissions
+  await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
   const ended = await tx<{ id: PermissionId }[]>`
     UPDATE permissions SET state = ${state}, resolved_at = clock_timestamp()
      WHERE task_id = ${taskId} AND state IN ('pending', 'answered') AND attempt < ${before ?? 2 ** 31 - 1}
@@ -103,7 +108,7 @@ async function close(tx: Tx, { taskId, sessionId, state, before }: Closing): Pro
   if (frames.length > 0) await appendKeyed(tx, sessionId, frames);
 }
 
-/** At the task's end. */
+/** Closes all requests of a task that ends. */
 export const closePermissions = (tx: Tx, of: Omit<Closing, 'before'>): Promise<void> => close(tx, of);
 
 export interface PermissionAnswer {
@@ -116,7 +121,7 @@ export interface PermissionAnswer {
 
 export type AnsweredPermission =
   | { readonly kind: 'missing' }
-  /** Nothing was written: it has an answer, or its agent no longer waits. */
+  /** Nothing was written, because the request has an answer or its agent no longer waits. */
   | { readonly kind: 'superseded'; readonly permission: PermissionRow }
   | { readonly kind: 'unknown_option'; readonly permission: PermissionRow }
   | { readonly kind: 'answered'; readonly permission: PermissionRow };
@@ -128,7 +133,7 @@ export interface PermissionRow {
   readonly state: string;
   readonly kind: string;
   readonly title: string | null;
-  /** Any JSON: other programs may write rows. */
+  /** Any JSON, because other programs may write rows. */
   readonly options: unknown;
   readonly tool_call: unknown;
   readonly chosen: string | null;
@@ -143,7 +148,7 @@ export interface PermissionRow {
 const columns = (db: Db) =>
   db`id, task_id, session_id, state, kind, title, options, tool_call, chosen, message, answered_by, requested_at, answered_at, expires_at, default_option`;
 
-/** From pending to answered. */
+/** Stores an answer: the row changes from pending to answered. */
 export function answerPermission(
   sql: Sql,
   { id, optionId, message, by }: PermissionAnswer,
@@ -153,7 +158,10 @@ export function answerPermission(
   );
 }
 
-/** From pending to expired: the default option answers. A default that the agent does not offer, or none, answers nothing. */
+/**
+ * Ends a request whose timeout has passed: the row changes from pending to expired, and the default option is its
+ * answer. Without a default, or with one that the agent does not offer, the row has no answer.
+ */
 export function expirePermission(sql: Sql, id: PermissionId): Promise<AnsweredPermission> {
   return settle(sql, id, ({ default_option: option, options }) =>
     option !== null && optionIds(options).includes(option)
@@ -169,7 +177,10 @@ interface Settled {
   readonly by?: string;
 }
 
-/** `outcomeOf` returns `undefined` for an option that the agent does not offer. */
+/**
+ * Changes the row from pending to the outcome that `outcomeOf` returns. `outcomeOf` returns `undefined` for an option
+ * that the agent does not offer.
+ */
 function settle(
   sql: Sql,
   id: PermissionId,
@@ -178,7 +189,7 @@ function settle(
   return sql.begin(async (tx) => {
     const [known] = await tx<{ session_id: SessionId }[]>`SELECT session_id FROM permissions WHERE id = ${id}`;
     if (!known) return { kind: 'missing' };
-    // The session before the permission, as in `openPermission`.
+    // The session is locked before the permission, as in `openPermission`.
     await tx`SELECT FROM sessions WHERE id = ${known.session_id} FOR UPDATE`;
     const [row] = await tx<PermissionRow[]>`SELECT ${columns(tx)} FROM permissions WHERE id = ${id} FOR UPDATE`;
     if (!row) return { kind: 'missing' };
@@ -205,7 +216,7 @@ function settle(
   });
 }
 
-/** Makes the rules of the answer "always". */
+/** Inserts the rules that the answer "always" adds. */
 async function keepAlways(
   tx: Tx,
   { id, task_id: taskId, session_id: sessionId }: PermissionRow,
@@ -220,7 +231,10 @@ async function keepAlways(
   for (const match of matchesIn(row.always)) await insertRule(tx, { place, effect: 'allow', match, permissionId: id });
 }
 
-/** Any JSON: other programs may write rows. A rule without a path and a command would allow everything. */
+/**
+ * Parses the column `always`, which may have any JSON, because other programs may write rows. It omits a match without
+ * a path and a command, because such a rule would allow everything.
+ */
 function matchesIn(always: unknown): RuleMatch[] {
   const list: unknown[] = Array.isArray(always) ? always : [];
   return list.flatMap((one) => {
@@ -238,7 +252,10 @@ const optionIds = (options: unknown): string[] =>
       : [],
   );
 
-/** Before the agent gets the answer. False: the attempt is outdated, or another one delivered it. */
+/**
+ * Records that the answer is delivered, before the agent gets it. Returns false if the attempt is outdated, or if
+ * another attempt delivered the answer.
+ */
 export async function deliverAnswer(
   sql: Sql,
   { id, sessionId, token }: { id: PermissionId; sessionId: SessionId; token: string },
@@ -251,14 +268,14 @@ export async function deliverAnswer(
   return rows.length > 0;
 }
 
-/** The requests among `ids` that are no longer pending or whose timeout has passed. */
+/** Returns those of the requests `ids` that are no longer pending or whose timeout has passed. */
 export async function settledPermissions(db: Db, ids: readonly PermissionId[]): Promise<PermissionRow[]> {
   return db<PermissionRow[]>`
     SELECT ${columns(db)} FROM permissions
      WHERE id = ANY (${[...ids]}) AND (state <> 'pending' OR expires_at <= clock_timestamp())`;
 }
 
-/** Of one task, oldest first. */
+/** Returns the pending requests of one task, the oldest first. */
 export async function pendingPermissions(db: Db, taskId: TaskId): Promise<PermissionRow[]> {
   return db<PermissionRow[]>`
     SELECT ${columns(db)} FROM permissions WHERE task_id = ${taskId} AND state = 'pending' ORDER BY requested_at, id`;
@@ -270,7 +287,7 @@ export interface PermissionFilter {
   readonly sessionId?: SessionId;
 }
 
-/** Oldest first. */
+/** Returns at most `limit` requests, the oldest first. */
 export async function listPermissions(db: Db, filter: PermissionFilter, limit: number): Promise<PermissionRow[]> {
   const { state, taskId, sessionId } = filter;
   return db<PermissionRow[]>`

@@ -1,12 +1,15 @@
 /**
- * The folders that projects may lie in (LONGHAUL_PROJECT_ROOTS). All code that is about to use a project's folder checks
- * it here, for every way to submit a task.
+ * Checks that a project lies in one of the configured folders (LONGHAUL_PROJECT_ROOTS). All code that is about to use a
+ * project's folder calls it, so the check holds for each way to submit a task.
  */
 import { realpath } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 
-/** Fails with `project_outside_roots`. Compares real paths, so a link cannot lead outside. No roots: anywhere. */
+/**
+ * Fails with `project_outside_roots`. It compares real paths, so a symbolic link cannot lead outside. Without roots a
+ * project may lie anywhere.
+ */
 export async function refuseOutside(path: string, roots: readonly string[]): Promise<void> {
   if (roots.length === 0) return;
   const [real, ...allowed] = await Promise.all([path, ...roots].map(realOrItself));
@@ -20,8 +23,8 @@ export async function refuseOutside(path: string, roots: readonly string[]): Pro
 }
 
 /**
- * The real path; of a path that does not exist, the path itself. `undefined`: it cannot be resolved, so it may lead
- * anywhere.
+ * Returns the real path, or the path itself if it does not exist. `undefined`: the path cannot be resolved, so it may
+ * lead anywhere.
  */
 async function realOrItself(path: string): Promise<string | undefined> {
   try {

@@ -1,4 +1,4 @@
-/** Projects: git repositories on a host. */
+/** Stores projects. A project is a git repository on a host. */
 import type { ProjectId } from '../contract/ids.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
 import type { Db } from './sql.ts';
@@ -14,7 +14,7 @@ export async function findProject(db: Db, id: ProjectId): Promise<ProjectRow | u
   return row;
 }
 
-/** The ids of the projects with this path, or with this name. */
+/** Returns the ids of the projects that have this path or this name. */
 export async function projectIdsOf(
   db: Db,
   { path, name }: { path: string | null; name: string },
@@ -25,7 +25,7 @@ export async function projectIdsOf(
   return rows.map((row) => row.id);
 }
 
-/** Each folder once. */
+/** Returns the folders of all projects, each folder once. */
 export async function projectFolders(db: Db): Promise<{ readonly id: ProjectId; readonly path: string }[]> {
   return [
     ...(await db<{ id: ProjectId; path: string }[]>`
@@ -39,15 +39,16 @@ export interface FoundProject {
 }
 
 /**
- * The project of this path, added if there is none. Existing tables may contain a path twice, so no unique index helps: a
- * lock on the path's hash, held to the end of the transaction or statement, keeps two callers from adding it at once.
+ * Returns the project of this path. Adds the project if there is none. An adopted table may contain a path twice, so a
+ * unique index is not possible. Instead, a lock on the path's hash, held until the transaction or statement ends,
+ * prevents two callers from adding the same path.
  */
 export async function findOrAddProject(db: Db, project: { path: string; name: string }): Promise<FoundProject> {
   const [found] = await db<{ id: ProjectId }[]>`
     SELECT id FROM projects WHERE path = ${project.path} ORDER BY created_at, id LIMIT 1`;
   if (found) return { id: found.id, added: false };
-  // The lock is taken in an earlier statement than the second query, because a statement's snapshot is from before its
-  // locks.
+  // The lock is taken by an earlier statement than the second query, because the snapshot of a statement is older than
+  // the locks that it takes.
   const add = async (tx: Db): Promise<FoundProject> => {
     await tx`SELECT pg_advisory_xact_lock(hashtextextended(${project.path}, 4706002))`;
     const [row] = await tx<FoundProject[]>`

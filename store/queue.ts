@@ -1,17 +1,21 @@
 /**
- * Task rows as the queue that intake serves. `claimed_at` means that a process is starting the task's run,
- * `run_id` that it was started. The unique index on a session's open claim keeps its tasks one after another.
+ * Reads and changes task rows as the queue that intake serves. `claimed_at` means that a process is starting the task's
+ * run. `run_id` means that the run was started. The unique index on a session's open claim ensures that its tasks run
+ * one after another.
  */
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import type { TaskState } from '../contract/task.ts';
 import { type Db, sqlCode } from './sql.ts';
 import { type Transition, transitionOf } from './transition.ts';
 
-/** A claim this old without a run belongs to a process that died, or whose call to Temporal was lost. */
+/** A claim of this age without a run is stale: its process died, or its call to Temporal was lost. */
 const STALE_CLAIM = '10 seconds';
-/** Longhaul did not write a time that far in the future: both times are of the database's clock. */
+/**
+ * A stored time that is further in the future than this counts as past. Longhaul did not write it, because the stored
+ * and the present time are both from the database's clock.
+ */
 const CLOCK_STEP = '10 seconds';
-/** The process that requests a cancel also signals it. After this time intake re-sends the signal. */
+/** The process that stores a cancel request also signals it. After this time intake re-sends the signal. */
 const CANCEL_GRACE = '1 second';
 const UNIQUE_VIOLATION = '23505';
 
@@ -20,13 +24,14 @@ export interface ClaimedTask {
   readonly project: string | null;
   readonly agent: string | null;
   readonly priority: number | null;
-  /** Start of the task's input. */
+  /** The beginning of the task's input. */
   readonly input: string | null;
 }
 
 /**
- * Claims up to `limit` tasks that may start, oldest first: those without a session, and of each session
- * the head of its queue if none of its tasks is open. Several processes may call it at once.
+ * Claims up to `limit` tasks that may start, the oldest first. A task without a session may start. Of each session the
+ * first waiting task may start, if no other task of that session is open. Several processes may call it at the same
+ * time.
  */
 export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> {
   try {
@@ -40,13 +45,16 @@ export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> 
         ${claimedTasks(db)}`),
     ];
   } catch (error) {
-    // Another process claimed a task of the same session meanwhile. That must not delay the other sessions' tasks.
+    // Another process claimed a task of one of these sessions meanwhile. The tasks of the other sessions must still
+    // start.
     if (sqlCode(error) === UNIQUE_VIOLATION) return claimOneByOne(db, limit);
     throw error;
   }
 }
 
-/** Whether the task `t` may start. A task without a time sorts first, so that any two tasks have an order. */
+/**
+ * SQL condition: the task `t` may start. A task without a time is sorted first, so that any two tasks have an order.
+ */
 const isNext = (db: Db) => db`
   t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL
     AND (t.session_id IS NULL OR NOT EXISTS (
@@ -82,8 +90,8 @@ async function claimOneByOne(db: Db, limit: number): Promise<ClaimedTask[]> {
 }
 
 /**
- * Rows that another program wrote, or that are older than Longhaul, and that would block their session's next task:
- * ended, with a claim and without the time of their end.
+ * Ends claims that would block the next task of their session: rows that have ended and have a claim, but have no end
+ * time. Other programs, or tables that are older than Longhaul, may contain such rows.
  */
 export async function closeEndedClaims(db: Db): Promise<number> {
   const rows = await db`
@@ -92,7 +100,7 @@ export async function closeEndedClaims(db: Db): Promise<number> {
   return rows.length;
 }
 
-/** Takes over claims that led to no run. The run may still exist, if the response of its start was lost. */
+/** Takes over claims that led to no run. The run may still exist, if the response to its start was lost. */
 export async function takeStaleClaims(db: Db, limit: number): Promise<ClaimedTask[]> {
   return [
     ...(await db<ClaimedTask[]>`
@@ -108,7 +116,7 @@ export async function takeStaleClaims(db: Db, limit: number): Promise<ClaimedTas
   ];
 }
 
-/** The run exists. Superseded: the row has a run already, also if it is this one. */
+/** Stores that the run was started. Superseded: the row has a run already, which may be the same run. */
 export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET run_id = ${runId} WHERE id = ${taskId} AND run_id IS NULL RETURNING session_id`;
@@ -122,7 +130,7 @@ export async function releaseClaim(db: Db, taskId: TaskId): Promise<Transition> 
   return transitionOf(db, taskId, rows);
 }
 
-/** The row may have a text of any length; a signal's payload and a summary are bounded. */
+/** The reason may have any length in the row. It is cut, because a signal's payload and a summary are limited. */
 const reason = (db: Db) => db`left(cancel_reason, 400)`;
 
 export interface CancelRequest {
@@ -131,8 +139,8 @@ export interface CancelRequest {
 }
 
 /**
- * Cancel requests for tasks without a claim: such a task can end at once. If its row is `running`, another program wrote
- * that, or the row is older than Longhaul.
+ * Returns the cancel requests of tasks without a claim. Such a task can end at once. If its row is `running`, another
+ * program wrote that state, or the row is older than Longhaul.
  */
 export async function cancelsBeforeStart(db: Db): Promise<CancelRequest[]> {
   return [
@@ -143,7 +151,7 @@ export async function cancelsBeforeStart(db: Db): Promise<CancelRequest[]> {
   ];
 }
 
-/** Cancel requests for tasks that have a run, or are about to. */
+/** Returns the cancel requests of tasks that have a run, or for which a process is starting one. */
 export async function cancelsToSignal(db: Db): Promise<CancelRequest[]> {
   return [
     ...(await db<CancelRequest[]>`
@@ -156,8 +164,8 @@ export async function cancelsToSignal(db: Db): Promise<CancelRequest[]> {
 }
 
 /**
- * Makes an open task's claim a stale one, so that the next check of any intake starts a new run. Superseded: the task has
- * ended, or has another run, or a cancel was requested.
+ * Removes the run from an open task and makes its claim stale, so that the next check of any intake starts a new run.
+ * Superseded: the task has ended or has another run, or a cancel was requested.
  */
 export async function forgetRun(db: Db, taskId: TaskId, runId: string): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`
@@ -174,7 +182,7 @@ export interface OpenRun {
   readonly cancelRequested: boolean;
 }
 
-/** Tasks that should be running now, by their rows. */
+/** Returns the tasks that should have an open run, according to their rows. */
 export async function openRuns(db: Db): Promise<OpenRun[]> {
   return [
     ...(await db<OpenRun[]>`
@@ -183,7 +191,7 @@ export async function openRuns(db: Db): Promise<OpenRun[]> {
   ];
 }
 
-/** Rows in state `running` without a claim and without a known run: nothing else would ever end them. */
+/** Returns the tasks in state `running` that have neither a claim nor a known run. No run would ever end them. */
 export async function runningWithoutRun(db: Db): Promise<TaskId[]> {
   const rows = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks
@@ -197,7 +205,7 @@ export async function isOpen(db: Db, taskId: TaskId): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** The ids among `ids` whose task is open. */
+/** Returns those of `ids` whose task is open. */
 export async function openTasks(db: Db, ids: readonly TaskId[]): Promise<TaskId[]> {
   if (ids.length === 0) return [];
   const rows = await db<{ id: TaskId }[]>`

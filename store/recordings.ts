@@ -1,15 +1,15 @@
-/** Recordings of terminals, one for each program that the terminal adapter ran for a task. */
+/** Stores recordings of terminals: one for each program that the terminal adapter ran for a task. */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
 export interface StoredRecording {
-  /** Names sort by the time of the program's start. */
+  /** The file name. The names sort by the time at which the programs started. */
   readonly name: string;
-  /** An asciicast, compressed; its end may be cut off. */
+  /** A compressed asciicast. Its end may be cut off. */
   readonly castGzip: Buffer;
 }
 
-/** Without its task's row nothing is stored. Stored twice it is stored once. */
+/** Stores a recording, unless its task's row was deleted. A second call for the same name changes nothing. */
 export async function storeRecording(db: Db, taskId: TaskId, { name, castGzip }: StoredRecording): Promise<void> {
   await db`
     INSERT INTO recordings (task_id, name, cast_gzip)
@@ -18,12 +18,15 @@ export async function storeRecording(db: Db, taskId: TaskId, { name, castGzip }:
 }
 
 export interface FoundRecording {
-  /** How many the task has. */
+  /** The number of recordings that the task has. */
   readonly count: number;
   readonly castGzip: Buffer;
 }
 
-/** The one of this number, from 1 in order of start; without a number the last. */
+/**
+ * Returns the recording with this number, counted from 1 in the order of start. Without a number it returns the last
+ * recording.
+ */
 export async function findRecording(db: Db, taskId: TaskId, number?: number): Promise<FoundRecording | undefined> {
   const [row] = await db<{ count: number; cast_gzip: Buffer }[]>`
     WITH numbered AS (
@@ -34,7 +37,10 @@ export async function findRecording(db: Db, taskId: TaskId, number?: number): Pr
   return row && { count: row.count, castGzip: row.cast_gzip };
 }
 
-/** How many recordings there are and how many bytes they take. Reads their lengths only. */
+/**
+ * Returns the number of all recordings and their total size in bytes. The query reads only the lengths of the
+ * recordings.
+ */
 export async function recordingsSize(db: Db): Promise<{ count: number; bytes: number }> {
   const [row] = await db<{ count: number; bytes: number }[]>`
     SELECT count(*)::int AS count, coalesce(sum(octet_length(cast_gzip)), 0)::float8 AS bytes FROM recordings`;

@@ -1,28 +1,33 @@
-/** Removes a task that has ended from the database, with everything that belongs to it alone. */
+/** Removes a task that has ended from the database, with everything that belongs only to that task. */
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import type { Tx } from './sql.ts';
 
 export type TaskRemoval =
   | { readonly kind: 'missing' }
-  /** It has not ended, or another task of its session has been claimed, whose frames are among those to remove. */
+  /**
+   * The task has not ended, or another task of its session is claimed. The frames to remove would include frames of
+   * that other task.
+   */
   | { readonly kind: 'refused'; readonly why: 'task_open' | 'session_at_work'; readonly state: string }
   | {
       readonly kind: 'removed';
       readonly session: 'none' | 'kept' | 'removed';
-      /** Its result, if it left one. */
+      /** The commit of the task's result, if it has one. */
       readonly resultCommit: string | null;
       readonly projectPath: string | null;
     };
 
 /**
- * Messages, frames, the change, attempts and permissions are removed with the row; the session if it is then empty. A follower
- * below the removed frames gets a snapshot, as after compaction: `compacted_seq` rises in the same transaction.
+ * Removes messages, frames, the change, attempts and permissions with the task's row, and the session if no task
+ * remains in it. The same transaction raises `compacted_seq`, so a follower whose position is below the removed frames
+ * gets a snapshot, as after compaction.
  */
 export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval> {
   const [place] = await tx<{ session_id: SessionId | null }[]>`SELECT session_id FROM tasks WHERE id = ${taskId}`;
   if (!place) return { kind: 'missing' };
   const { session_id: sessionId } = place;
-  // A writer of frames, or a claim of a task of the session, waits for this lock, or this statement waits for it.
+  // A frame writer, or a claim of another task of the session, also locks this row. So they wait for this transaction,
+  // or it waits for them.
   if (sessionId) await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
   const [task] = await tx<{ state: string; path: string | null }[]>`
     SELECT t.state, (SELECT p.path FROM projects p WHERE p.id = t.project_id) AS path FROM tasks t WHERE t.id = ${taskId} FOR UPDATE`;

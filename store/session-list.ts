@@ -1,4 +1,4 @@
-/** Sessions for a user who looks for one: the one with the newest task first. */
+/** Lists sessions for a user who searches for one. The session with the newest task is the first. */
 import type { ProjectId, SessionId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
@@ -9,23 +9,23 @@ export interface SessionSummary {
   readonly project_name: string | null;
   readonly project_path: string | null;
   readonly tasks: number;
-  /** Tasks that wait or run. */
+  /** The number of tasks that wait or run. */
   readonly open_tasks: number;
   /** The state of the newest task. */
   readonly last_state: string | null;
   readonly last_input: string | null;
-  /** When the newest task was made, ISO 8601. */
+  /** The time at which the newest task was created, ISO 8601. */
   readonly last_at: string | null;
 }
 
 export interface SessionFilter {
   readonly projectIds?: readonly ProjectId[];
-  /** Text in its name or in the input of its tasks, ignoring case. */
+  /** A text that the session's name or the input of one of its tasks contains, ignoring case. */
   readonly text?: string;
   readonly limit: number;
 }
 
-/** The one with the newest task first. Rows without a usable time (infinity, none) are last. */
+/** The session with the newest task is the first. Rows without a usable time (infinity, none) are the last. */
 export async function listSessionSummaries(
   db: Db,
   { projectIds, text, limit }: SessionFilter,

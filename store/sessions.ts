@@ -1,4 +1,4 @@
-/** Sessions and their chats, as submitting a task needs them. */
+/** Reads and inserts sessions and their chats, for the submission of a task and for lists. */
 import type { ChatId, ProjectId, SessionId } from '../contract/ids.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
 import type { Db, Tx } from './sql.ts';
@@ -14,7 +14,7 @@ export async function findSession(
   return row;
 }
 
-/** The agent of the session's newest task that names one. */
+/** Returns the agent of the session's newest task that names one. */
 export async function newestAgent(db: Db, id: SessionId): Promise<string | undefined> {
   const [row] = await db<{ agent: string }[]>`
     SELECT agent FROM tasks WHERE session_id = ${id} AND agent IS NOT NULL
@@ -44,7 +44,10 @@ export async function addSession(
     ON CONFLICT (id) DO NOTHING`;
 }
 
-/** Until the transaction ends. Two transactions that both find no chat in the session make one chat, not two. */
+/**
+ * Locks the session's row until the transaction ends. So two transactions that both find no chat in the session create
+ * one chat, not two.
+ */
 export async function lockSession(tx: Tx, id: SessionId): Promise<void> {
   await tx`SELECT FROM sessions WHERE id = ${id} FOR UPDATE`;
 }
@@ -61,11 +64,11 @@ export interface SessionView {
   readonly name: string | null;
   readonly model: string | null;
   readonly status: string | null;
-  /** Number of its log's last frame. */
+  /** The number of the last frame of the session's log. */
   readonly seq: number;
-  /** Tasks that wait or run. */
+  /** The number of tasks that wait or run. */
   readonly open_tasks: number;
-  /** Tokens of all its messages; null: no agent has reported a count. */
+  /** The sum of the tokens of all its messages. Null: no agent has reported a count. */
   readonly cost_tokens: number | null;
   readonly created_at: string | null;
 }

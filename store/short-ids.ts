@@ -1,8 +1,11 @@
-/** Rows by the beginning of their id. */
+/** Finds rows by the beginning of their id. */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
-/** The kinds of rows whose ids a user types, with their tables and the text that distinguishes one row from another. */
+/**
+ * The kinds of rows whose ids a user types, with their tables and with the text that helps the user to distinguish the
+ * rows.
+ */
 const SOURCES = {
   task: (db: Db) => db`SELECT id, created_at AS at, concat_ws(' · ', state, left(input, 200)) AS label FROM tasks`,
   session: (db: Db) => db`SELECT id, created_at AS at, left(name, 200) AS label FROM sessions`,
@@ -10,7 +13,7 @@ const SOURCES = {
   permission: (db: Db) => db`SELECT id, requested_at AS at, state AS label FROM permissions`,
   rule: (db: Db) => db`SELECT id, created_at AS at, effect AS label FROM permission_rules`,
 };
-/** The task of a change, or of a permission request. */
+/** Returns the task to which a change or a permission request belongs. */
 export async function taskOf(db: Db, kind: 'change' | 'permission', id: string): Promise<TaskId | undefined> {
   const [row] = await db<{ task_id: TaskId | null }[]>`
     SELECT task_id FROM ${db(kind === 'change' ? 'pending_changes' : 'permissions')} WHERE id = ${id}`;
@@ -24,10 +27,10 @@ export interface IdCandidate {
   readonly label: string | null;
 }
 
-/** `begins`: hexadecimal digits and dashes. */
+/** `begins` has hexadecimal digits and dashes. */
 export type WantedIds = ({ readonly is: string } | { readonly begins: string }) & { readonly limit: number };
 
-/** Newest first. */
+/** Returns the ids that match, the newest row first. */
 export async function idsByPrefix(db: Db, kind: IdKind, wanted: WantedIds): Promise<IdCandidate[]> {
   const rows = await db<IdCandidate[]>`
     SELECT id, label FROM (${SOURCES[kind](db)}) AS source

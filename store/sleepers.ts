@@ -1,4 +1,4 @@
-/** Tasks that hibernate: the newest attempt was ended because its agent only waited for a person. */
+/** Finds tasks that hibernate: their newest attempt was ended because its agent only waited for a user's answer. */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
@@ -8,7 +8,10 @@ export interface AnsweredSleeper {
   readonly runId: string;
 }
 
-/** Those with an answer that no agent has received. A task that was woken is `queued`, then has a newer attempt. */
+/**
+ * Returns the hibernating tasks that have an answer which no agent has received. A task that was woken is not returned:
+ * it is `queued`, then has a newer attempt.
+ */
 export async function answeredSleepers(db: Db): Promise<AnsweredSleeper[]> {
   return [
     ...(await db<AnsweredSleeper[]>`

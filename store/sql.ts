@@ -1,30 +1,31 @@
-/** The connection to Postgres, with the types that the tables use. */
+/** Opens the connection to Postgres, with the types that the tables use. */
 import postgres from 'postgres';
 import { LonghaulError } from '../contract/errors.ts';
 
 export type Sql = postgres.Sql<{ bigint: number }>;
 export type Tx = postgres.TransactionSql<{ bigint: number }>;
-/** A connection or a transaction: for a query that may run inside the caller's transaction. */
+/** A connection or a transaction, for a query that may run inside the caller's transaction. */
 export type Db = Sql | Tx;
 
 export interface ConnectOptions {
-  /** Connections at most. */
+  /** The maximum number of connections. */
   readonly max?: number;
-  /** Shown in pg_stat_activity. */
+  /** The name of the connections in Postgres' view pg_stat_activity. */
   readonly applicationName?: string;
 }
 
 /**
- * int8 arrives as a number here, not as the driver's string: sequence numbers and counts stay far below
- * 2^53 (a session at 10,000 frames a second reaches it after 28,000 years). A larger number of another program is read as the bound,
- * which can be written back, unlike the double that is nearest to the number.
+ * Connects at the first query. An int8 arrives as a number here, not as the driver's string, because sequence numbers
+ * and counts stay far below 2^53: a session with 10,000 frames a second reaches that after 28,000 years. A larger
+ * number of another program is read as the limit. The limit can be written back, unlike the double that is nearest to
+ * the number.
  */
 export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql {
   refuseUnpatched(postgres);
   return postgres(databaseUrl, {
     max: options.max ?? 10,
     connect_timeout: 5,
-    // The driver waits this many seconds before it reconnects; its default grows to 30 s.
+    // The number of seconds before the driver reconnects. Its default grows to 30 s.
     backoff: (attempt: number) => Math.min(0.1 * 2 ** attempt, 2),
     onnotice: () => {},
     connection: { application_name: options.applicationName ?? 'longhaul' },
@@ -37,7 +38,10 @@ export function connect(databaseUrl: string, options: ConnectOptions = {}): Sql 
 const safeInteger = (text: string): number =>
   Math.min(Math.max(Number(text), Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER);
 
-/** As published the driver ends the process, or never responds again, when a connection dies. */
+/**
+ * Refuses the driver as it is published, because that driver ends the process, or never responds again, if a connection
+ * is lost. Longhaul patches the driver at installation.
+ */
 export function refuseUnpatched(driver: object): void {
   if ('patchedByLonghaul' in driver) return;
   throw new LonghaulError(
@@ -57,19 +61,26 @@ export async function serverVersion(sql: Sql): Promise<{ readonly version: strin
   return row ?? { version: '', number: 0 };
 }
 
-/** SQLSTATE of a failed statement, or the driver's code of a failed connection (CONNECTION_CLOSED, ECONNREFUSED, …). */
+/**
+ * Returns the SQLSTATE of a failed statement, or the driver's code of a failed connection (CONNECTION_CLOSED,
+ * ECONNREFUSED, …).
+ */
 export function sqlCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** Whether the statement may succeed on a new connection or in a second try. Its effect is unknown. */
+/**
+ * Returns whether the statement may succeed on a new connection or in a second try. Whether it had its effect is not
+ * known.
+ */
 export function isConnectionLoss(error: unknown): boolean {
   const code = sqlCode(error);
   if (code === undefined) return false;
   return (
     /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/.test(code) ||
-    // 57P: shut down or starting; 08: connection; 53: out of disk, memory or connections; 40: serialization, deadlock;
-    // 57014, 55P03: a statement_timeout or lock_timeout of the database's settings ended the statement.
+    // 57P: the server shuts down or starts; 08: connection; 53: out of disk, memory or connections; 40: serialization
+    // failure or deadlock; 57014 and 55P03: a statement_timeout or lock_timeout of the database's settings ended the
+    // statement.
     /^(57P|08|40|53|57014|55P03)/.test(code)
   );
 }

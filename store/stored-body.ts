@@ -1,24 +1,28 @@
-/** A frame's body as the log stores it: JSON that Postgres accepts, with a size limit that every reader can rely on. */
+/**
+ * Converts a frame's body to the form that the log stores: JSON that Postgres accepts, not larger than the limit on
+ * which every reader relies.
+ */
 import { wellFormed } from './well-formed.ts';
 import { head } from '../contract/cut-text.ts';
 import type { ToolCall } from '../contract/vocabulary.ts';
 import { type FrameBody, MAX_FRAME_BYTES } from '../contract/frame.ts';
 
-/** Room for the fields of every frame beside its body: type, ids, number, time. */
+/** The size that is reserved for the fields of every frame beside its body: type, ids, number, time. */
 const ENVELOPE_BYTES = 512;
 const MAX_BODY_BYTES = MAX_FRAME_BYTES - ENVELOPE_BYTES;
-/** Worst case in JSON is six bytes a character. */
+/** The maximum length of a shortened text. In JSON a character takes at most six bytes. */
 const SHORT_CHARS = 8 * 1024;
 
 export interface StoredBody {
   readonly type: FrameBody['type'];
-  /** The body without its type, which has a column of its own. */
+  /** The body without its type, because the type has a column of its own. */
   readonly json: string;
 }
 
 /**
- * Code that emits frames cuts them to size, because it knows which content matters; this is the last check, which must not
- * fail a turn. Content that cannot be shortened is left out, and a warning reports it.
+ * Returns the body as JSON within the size limit. The code that emits a frame cuts it, because that code knows which
+ * content matters. This function is the last check and must not fail a turn. If the content cannot be shortened, a
+ * warning replaces the frame.
  */
 export function storedBody(body: FrameBody): StoredBody {
   const whole = stored(body);
@@ -51,7 +55,7 @@ function shortened(body: FrameBody): FrameBody | undefined {
   }
 }
 
-/** The name and the status of the call, without its input and output. */
+/** Returns the call with its title, kind and status, without its input and output. */
 function outline({ tool_call_id, title, kind, status }: ToolCall): ToolCall {
   return { tool_call_id, title: head(title, 500), kind, status, locations: [], content: [] };
 }

@@ -1,9 +1,9 @@
-/** Tasks, counted. */
+/** Counts tasks. */
 import type { Db } from './sql.ts';
 
 export interface TaskCounts {
   readonly states: readonly { readonly state: string | null; readonly count: number }[];
-  /** Age of the oldest pending task, in seconds; 0: none waits. */
+  /** The age of the oldest pending task, in seconds. 0 if no task waits. */
   readonly oldestPendingS: number;
 }
 

@@ -1,13 +1,13 @@
 /**
- * The limits of a task's values. The client refuses a task beyond them before it is made; a row of another program fails
- * in its first step, with the same message.
+ * The limits of a task's values. The client refuses a task beyond them before the task exists. If another program
+ * inserts such a row, the task fails in its first step with the same message.
  */
 import { shorten } from '../contract/cut-text.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
 export const MAX_INPUT_CHARS = 1_000_000;
 const MAX_NAME_CHARS = 200;
-/** PATH_MAX of Linux: no system call takes a longer one. */
+/** PATH_MAX of Linux. No system call accepts a longer path. */
 const MAX_PATH_BYTES = 4_096;
 const SHOWN_CHARS = 80;
 const POLICIES = ['allow', 'deny', 'ask'];
@@ -22,7 +22,7 @@ export interface TaskValues {
   readonly thinkingOptionId?: string | null | undefined;
   readonly priority?: number | null | undefined;
   readonly permissionPolicy?: string | null | undefined;
-  /** Seconds. */
+  /** In seconds. */
   readonly permissionTimeoutS?: number | null | undefined;
   readonly permissionDefault?: string | null | undefined;
 }
@@ -31,7 +31,7 @@ function invalid(message: string): LonghaulError {
   return new LonghaulError('invalid_input', message);
 }
 
-/** Fails with `invalid_input`. */
+/** Fails with `invalid_input` if a value is beyond its limit. */
 export function refuseTaskValues(values: TaskValues): void {
   const { input, priority, permissionPolicy: policy } = values;
   if (input.length > MAX_INPUT_CHARS) {
@@ -58,7 +58,10 @@ export function refuseTaskValues(values: TaskValues): void {
   }
 }
 
-/** Fails with `invalid_input`. The code that reads the rows checks whether they exist. */
+/**
+ * Fails with `invalid_input` if the path is not absolute or too long. It does not check that the folder exists; the code
+ * that reads the rows does.
+ */
 export function refuseProjectPath(path: string): void {
   if (!path.startsWith('/')) throw invalid(`project path: expected an absolute path, found ${shown(path)}.`);
   const bytes = Buffer.byteLength(path);

@@ -1,4 +1,4 @@
-/** Tasks as the API and the CLI show them. */
+/** Reads tasks as the API and the CLI show them. */
 import type { ChangeId, ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { FINAL_STATES, type Phase, type ShownPhase, type TaskState } from '../contract/task.ts';
 import { buildsOn } from './diffs.ts';
@@ -29,7 +29,7 @@ export interface TaskView {
   readonly session_id: SessionId | null;
   readonly chat_id: ChatId | null;
   readonly state: TaskState;
-  /** The final state, if the task has ended. */
+  /** The phase. If the task has ended, it is the final state. */
   readonly phase: ShownPhase;
   readonly error_code: string | null;
   readonly output_summary: string | null;
@@ -40,7 +40,7 @@ export interface TaskView {
   readonly run_id: string | null;
   readonly host: string | null;
   readonly kept_worktree: string | null;
-  /** In phase waiting_limit: when it continues. */
+  /** The time at which the task continues, if its phase is waiting_limit. */
   readonly waits_until: string | null;
   readonly cancel_requested_at: string | null;
   readonly cancel_reason: string | null;
@@ -48,13 +48,19 @@ export interface TaskView {
   readonly started_at: string | null;
   readonly ended_at: string | null;
   readonly change: ChangeView | null;
-  /** What the agent reported that it runs with, in its newest attempt. Null: it has not begun, or does not say. Absent in lists. */
+  /**
+   * What the agent of the newest attempt reported that it runs with. Null: the agent has not started, or did not report
+   * it. Absent in lists.
+   */
   readonly ran?: Ran | null;
-  /** Warnings of the task's steps: ignored files that are not in the change, a worktree that was kept, … Absent in lists. */
+  /**
+   * The warnings of the task's steps, e.g. about ignored files that are not in the change, or about a worktree that was
+   * kept. Absent in lists.
+   */
   readonly warnings?: readonly string[];
 }
 
-/** As the agent reports it; null: it does not say. */
+/** What the agent runs with, as it reports it. Null: the agent does not report the value. */
 export interface Ran {
   readonly model: string | null;
   readonly mode: string | null;
@@ -71,7 +77,7 @@ export interface ChangeView {
   readonly deletions: number | null;
   readonly base_commit: string | null;
   readonly result_commit: string | null;
-  /** The task of the same session whose change comes before this one. */
+  /** The task of the same session whose change must be applied before this one. */
   readonly builds_on: TaskId | null;
 }
 
@@ -82,8 +88,8 @@ const TEXTS =
 const NAME_CHARS = 5_000;
 
 /**
- * Rows that another program ended, or that are older, have the last phase of the work. `from`: the table's name in the
- * statement.
+ * SQL: the phase that readers see. The column of a row that another program ended, or that an older version wrote, has
+ * the last phase of the work; the final state is shown instead. `from` is the table's name in the statement.
  */
 export const shownPhase = (db: Db, from: string) => db`
   CASE WHEN ${db(from)}.state = ANY (${[...FINAL_STATES]}) THEN ${db(from)}.state ELSE left(${db(from)}.phase, ${NAME_CHARS}) END AS phase`;
@@ -99,7 +105,7 @@ const LISTED_INPUT_CHARS = 1_000;
 const input = (db: Db) => db`coalesce(t.input, '') AS input`;
 const shortInput = (db: Db) => db`left(coalesce(t.input, ''), ${LISTED_INPUT_CHARS}) AS input`;
 
-/** The task's newest change; `files` is its list of files. */
+/** SQL: the task's newest change. `files` is its list of files. */
 const changeWith = (db: Db, files: ReturnType<typeof input>) => db`
   (SELECT jsonb_build_object('id', c.id, 'state', c.state, 'partial', c.partial, 'files', ${files}, 'additions', c.additions,
             'deletions', c.deletions, 'base_commit', c.base_commit, 'result_commit', c.result_commit,
@@ -112,18 +118,21 @@ const shortChange = (db: Db) =>
 const WARNING_CHARS = 20_000;
 const WARNINGS_LIMIT = 50;
 
-/** Of the newest attempt whose agent had a session. `tasks`: the table's name in the statement. */
+/** SQL: what the newest attempt whose agent had a session ran with. `tasks` is the table's name in the statement. */
 export const ranIn = (db: Db, tasks: string) => db`
   (SELECT a.ran FROM attempts a WHERE a.task_id = ${db(tasks)}.id AND a.ran IS NOT NULL
     ORDER BY a.attempt DESC LIMIT 1) AS ran`;
 
-/** A session has few frames with keys, in an index of their own. */
+/**
+ * SQL: the warnings of the task's steps. The query is fast, because a session has few frames with keys and these have
+ * an index of their own.
+ */
 const warnings = (db: Db) => db`
   array_remove(ARRAY[t.choices_note], NULL) || ARRAY(SELECT left(coalesce(f.body ->> 'message', ''), ${WARNING_CHARS}) FROM frames f
          WHERE f.session_id = t.session_id AND f.key IS NOT NULL AND f.task_id = t.id AND f.type = 'warning'
          ORDER BY f.seq LIMIT ${WARNINGS_LIMIT}) AS warnings`;
 
-/** Warnings of any step and of the agent's turn that begin with this text, oldest first. */
+/** Returns the warnings of all steps and of the agent's turn that begin with this text, the oldest first. */
 export async function warningsBeginningWith(
   db: Db,
   { taskId, sessionId, text }: { taskId: TaskId; sessionId: SessionId; text: string },
@@ -143,20 +152,20 @@ export async function findTask(db: Db, taskId: TaskId): Promise<TaskView | undef
 
 export interface TaskFilter {
   readonly projectId?: ProjectId;
-  /** Only tasks of these projects. */
+  /** Selects tasks of these projects only. */
   readonly projectIds?: readonly ProjectId[];
   readonly sessionId?: SessionId;
-  /** Text in the input or in the summary, ignoring case. */
+  /** Selects tasks whose input or summary contains this text, ignoring case. */
   readonly text?: string;
-  /** Only tasks whose newest change has this state. */
+  /** Selects tasks whose newest change has this state. */
   readonly changeState?: string;
   readonly states?: readonly TaskState[];
-  /** Only open tasks in one of these phases. */
+  /** Selects open tasks in one of these phases. */
   readonly phases?: readonly Phase[];
   readonly limit: number;
 }
 
-/** Newest first, the input of each cut short. */
+/** Returns tasks, the newest first. The input of each task is cut. */
 export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskView[]> {
   return [
     ...(await db<TaskView[]>`
@@ -175,7 +184,7 @@ export async function listTaskViews(db: Db, filter: TaskFilter): Promise<TaskVie
   ];
 }
 
-/** A task in a list that is read in pages; its text is cut so that a page has a size that can be sent. */
+/** A task in a list that is read in pages. Its texts are cut, so that the size of a page is limited. */
 export interface ListedTask extends Omit<TaskView, 'change' | 'ran' | 'warnings'> {
   readonly change: (Omit<ChangeView, 'files'> & { readonly files: number }) | null;
 }

@@ -1,4 +1,4 @@
-/** The columns of a task's row, and of its project's, that the steps around its worktree need. */
+/** Reads the columns of a task's row, and of its project's row, that the steps around the worktree need. */
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import type { ExecutionPath, TaskState } from '../contract/task.ts';
 import type { Db, Tx } from './sql.ts';
@@ -11,11 +11,11 @@ export interface TaskToBegin {
   readonly execution_path: ExecutionPath | null;
   readonly base_commit: string | null;
   readonly worktree_path: string | null;
-  /** Since its row was inserted, in seconds. Null: an earlier run of the step began the task. */
+  /** The seconds since the task's row was inserted. Null: an earlier run of the step began the task. */
   readonly waited_s: number | null;
 }
 
-/** Locks the task's row. `undefined`: its row or its project's was deleted. */
+/** Locks the task's row. `undefined`: the row of the task or of its project was deleted. */
 export async function lockTaskToBegin(tx: Tx, taskId: TaskId): Promise<TaskToBegin | undefined> {
   const [task] = await tx<TaskToBegin[]>`
     SELECT t.state, t.session_id, p.path, t.execution_path, t.base_commit, t.worktree_path,
@@ -24,20 +24,20 @@ export async function lockTaskToBegin(tx: Tx, taskId: TaskId): Promise<TaskToBeg
   return task;
 }
 
-/** `undefined`: the task's row or its project's was deleted. */
+/** Returns the project's folder. `undefined`: the row of the task or of its project was deleted. */
 export async function projectPathOf(db: Db, taskId: TaskId): Promise<string | undefined> {
   const [project] = await db<{ path: string | null }[]>`
     SELECT p.path FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
   return project?.path ?? undefined;
 }
 
-/** Whether a task of the session ended with its worktree kept there. */
+/** Returns whether a task of the session ended and its worktree was kept at this path. */
 export async function isKeptWorktree(db: Db, sessionId: SessionId, worktreePath: string): Promise<boolean> {
   const kept = await db`SELECT FROM tasks WHERE session_id = ${sessionId} AND kept_worktree = ${worktreePath}`;
   return kept.length > 0;
 }
 
-/** Commits of the session's changes that are neither applied nor rejected, newest first. */
+/** Returns the result commits of the session's changes that are neither applied nor rejected, the newest first. */
 export async function pendingResults(db: Db, sessionId: SessionId, limit: number): Promise<string[]> {
   const rows = await db<{ result_commit: string }[]>`
     SELECT result_commit FROM pending_changes
@@ -66,7 +66,7 @@ export async function lockTaskToCollect(tx: Tx, taskId: TaskId): Promise<TaskToC
 
 export interface TaskToClean {
   readonly session_id: SessionId | null;
-  /** Its worktree was made, and the task has not ended. */
+  /** True if the task's worktree was created and the task has not ended. */
   readonly unended: boolean;
   readonly worktree_path: string | null;
   readonly project_path: string | null;
@@ -87,14 +87,14 @@ export interface TaskCheckout {
   readonly base_commit: string | null;
 }
 
-/** The project's folder, and the commit that the task started from. */
+/** Returns the project's folder, and the commit that the task started from. */
 export async function findCheckout(db: Db, taskId: TaskId): Promise<TaskCheckout | undefined> {
   const [task] = await db<TaskCheckout[]>`
     SELECT t.session_id, p.path, t.base_commit FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
   return task;
 }
 
-/** The newest task that had its worktree there. */
+/** Returns the newest task that had its worktree at this path. */
 export async function newestTaskAt(db: Db, worktreePath: string): Promise<TaskId | undefined> {
   const [row] = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks WHERE worktree_path = ${worktreePath} ORDER BY created_at DESC LIMIT 1`;

@@ -1,7 +1,7 @@
 /**
- * The transitions of a task's row after it was opened, and its end. A final state never changes: a trigger refuses it.
- * `open-task.ts` has the first transition, `queue.ts` the claims, `attempts.ts` the phase `starting`, which belongs to
- * the fence.
+ * Makes the transitions of a task's row after the task was opened, and its end. A final state never changes, because a
+ * trigger refuses that. `open-task.ts` has the first transition, `queue.ts` the claims, and `attempts.ts` the phase
+ * `starting`, which belongs to the fence.
  */
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { FrameBody } from '../contract/frame.ts';
@@ -24,10 +24,10 @@ export interface NewTask {
   readonly chatId?: ChatId;
   readonly priority?: number;
   readonly permissionPolicy?: string;
-  /** Seconds. */
+  /** In seconds. */
   readonly permissionTimeoutS?: number;
   readonly permissionDefault?: string;
-  /** Why its choices were accepted without a check. */
+  /** Why the task's choices were accepted without a check. */
   readonly choicesNote?: string;
 }
 
@@ -43,7 +43,7 @@ export async function insertTask(db: Db, task: NewTask): Promise<void> {
 
 const OPEN = ['pending', 'running'];
 
-/** The task runs: a worker makes its worktree. Null: it has none. */
+/** Records that the task runs and that a worker creates its worktree. The path is null if the task has no worktree. */
 export async function begin(
   tx: Tx,
   { taskId, worktreePath }: { taskId: TaskId; worktreePath: string | null },
@@ -58,7 +58,10 @@ export async function begin(
   return transition;
 }
 
-/** The worktree exists. The first base stays: a step that runs again finds the same one. Adds no frame: the phase stays. */
+/**
+ * Records that the worktree exists. The first base stays in the row, so that a step that runs again finds the same
+ * base. It appends no frame, because the phase does not change.
+ */
 export async function storeWorktree(
   db: Db,
   { taskId, worktreePath, base }: { taskId: TaskId; worktreePath: string; base: string },
@@ -70,7 +73,7 @@ export async function storeWorktree(
   return transitionOf(db, taskId, rows);
 }
 
-/** The turn is over: its files are collected. */
+/** Records that the turn is over and its files are being collected. */
 export async function enterCollecting(tx: Tx, taskId: TaskId): Promise<Transition> {
   const rows = await tx<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET phase = 'collecting' WHERE id = ${taskId} AND ${isNotFinal(tx)} RETURNING session_id`;
@@ -79,21 +82,21 @@ export async function enterCollecting(tx: Tx, taskId: TaskId): Promise<Transitio
   return transition;
 }
 
-/** The worktree is removed. Adds no frame: the end follows at once, with one. */
+/** Records that the worktree is being removed. It appends no frame, because the end follows at once with a frame. */
 export async function enterCleaning(db: Db, taskId: TaskId): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET phase = 'cleaning' WHERE id = ${taskId} AND state = ANY (${OPEN}) RETURNING session_id`;
   return transitionOf(db, taskId, rows);
 }
 
-/** Phases that the dispatch step reports. A report that arrives after that step has ended changes nothing. */
+/** The phases that the dispatch step reports. A report that arrives after that step has ended changes nothing. */
 const TURN_PHASES: readonly Phase[] = ['starting', 'working', 'waiting_permission', 'waiting_limit'];
 
 export interface TurnPhase {
   readonly taskId: TaskId;
   readonly phase: Phase;
   readonly attempt?: number | undefined;
-  /** In phase waiting_limit: when the task continues, ISO 8601. */
+  /** The time at which the task continues, ISO 8601. Set in phase waiting_limit. */
   readonly waitsUntil?: string | undefined;
   /** The key of this report, unique among the reports of the task. */
   readonly key: string;
@@ -123,7 +126,10 @@ async function appendPhase(tx: Tx, transition: Transition, { taskId, key, ...bod
   ]);
 }
 
-/** Stores the cancel request. Time and reason of the first request stay. Adds no frame: intake and the workflow act on it. */
+/**
+ * Stores the cancel request. If there was an earlier request, its time and reason stay. It appends no frame, because
+ * the request has no effect until intake and the workflow act on it.
+ */
 export async function requestCancel(db: Db, taskId: TaskId, reason: string | undefined): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
@@ -133,7 +139,7 @@ export async function requestCancel(db: Db, taskId: TaskId, reason: string | und
   return transitionOf(db, taskId, rows);
 }
 
-/** From open without a claim or a run to cancelled. */
+/** Cancels an open task that has neither a claim nor a run. */
 export async function cancelUnstarted(
   tx: Tx,
   { taskId, summary }: { taskId: TaskId; summary: string },
@@ -148,7 +154,7 @@ export async function cancelUnstarted(
   return transition;
 }
 
-/** From open without a run to failed. A task with a claim that led to no run may end this way. */
+/** Fails an open task that has no run. The task may have a claim that led to no run. */
 export async function failUnstarted(
   tx: Tx,
   { taskId, code, summary }: { taskId: TaskId; code: ErrorCode; summary: string },
@@ -169,7 +175,7 @@ export interface TaskToEnd {
   readonly worktree_path: string | null;
   readonly output_summary: string | null;
   readonly error_code: string | null;
-  /** Sentences that were kept out of Temporal (`withheld.ts`). */
+  /** Sentences that were withheld from Temporal (`withheld.ts`). */
   readonly withheld: unknown;
   readonly cancel_reason: string | null;
 }
@@ -190,11 +196,11 @@ export interface TaskEnding {
   readonly summary: string;
   /** The path of the kept worktree, and the warning about it. */
   readonly kept?: { readonly worktree: string; readonly warning: string } | undefined;
-  /** Frames that end the turn's open tool calls, before the task's own frame. */
+  /** Frames that end the turn's open tool calls. They precede the task's own last frame. */
   readonly before: readonly KeyedFrame[];
 }
 
-/** The end of a task that was opened: its row, and the last frames of the task. */
+/** Ends a task that was opened: it makes the row final and appends the task's last frames. */
 export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
   const { taskId, state, code, summary, kept } = ending;
   const rows = await tx<{ session_id: SessionId | null }[]>`
@@ -218,7 +224,7 @@ export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
   return transition;
 }
 
-/** A task that has ended has no agent that runs commands. */
+/** The frame that empties the list of commands, because an ended task has no agent that runs commands. */
 const noCommands = (taskId: TaskId): KeyedFrame => ({
   key: `${taskId}:no-commands`,
   taskId,

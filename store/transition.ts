@@ -1,15 +1,17 @@
 /**
- * Transitions of rows. Each is a compare-and-set: the statement names the state that it expects. It writes its frame in
- * the same transaction, under a key, so that a step that runs again adds none.
+ * Transitions of rows. Each transition is a compare-and-set: the statement names the state that it expects. It appends
+ * its frame in the same transaction, under a key, so that a step that runs again appends none.
  */
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import { FINAL_STATES } from '../contract/task.ts';
 import type { Db } from './sql.ts';
 
-/** The row is not in the expected state: another program or another run changed it first. Nothing was written. */
+/**
+ * The row was not in the expected state, because another program or another run changed it first. Nothing was written.
+ */
 export interface Superseded {
   readonly kind: 'superseded';
-  /** The state in the row now. `undefined`: the row does not exist. */
+  /** The state that the row has now. `undefined`: the row does not exist. */
   readonly state: string | undefined;
 }
 
@@ -22,10 +24,15 @@ export interface Moved {
 
 export type Transition = Moved | Superseded;
 
-/** Any program may write any text as a state: only a final one ends a task. */
+/**
+ * SQL condition: the task is not final. Any program may write any text as a state, so every state but the final ones
+ * counts as not final.
+ */
 export const isNotFinal = (db: Db) => db`(state IS NULL OR state <> ALL (${[...FINAL_STATES]}))`;
 
-/** For an UPDATE of `tasks` that returns `session_id`: whether it found its row. */
+/**
+ * Returns whether an UPDATE of `tasks` found its row. `rows` are the rows that the UPDATE returned, with `session_id`.
+ */
 export async function transitionOf(
   db: Db,
   taskId: TaskId,

@@ -1,4 +1,4 @@
-/** The columns of a task's row that the dispatch step needs. */
+/** Reads the columns of a task's row that the dispatch step needs. */
 import type { ChatId, MessageId, TaskId } from '../contract/ids.ts';
 import type { ExecutionPath } from '../contract/task.ts';
 import type { Db } from './sql.ts';
@@ -13,13 +13,13 @@ export interface TurnTask {
   readonly mode_id: string | null;
   readonly thinking_option_id: string | null;
   readonly permission_policy: 'allow' | 'deny' | 'ask';
-  /** Seconds that a request waits for a person. Null: without limit. */
+  /** The seconds that a request waits for a user's answer. Null: without limit. */
   readonly permission_timeout_s: number | null;
-  /** The answer after the timeout: `allow`; any other value denies. */
+  /** The answer after the timeout. `allow` allows; any other value denies. */
   readonly permission_default: string | null;
   readonly message_id: MessageId;
   readonly chat_id: ChatId;
-  /** Null: the task only answers, in an empty folder. */
+  /** Null: the agent only answers, in an empty folder. */
   readonly worktree_path: string | null;
   readonly base_commit: string | null;
 }

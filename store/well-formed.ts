@@ -1,14 +1,16 @@
 /**
- * Text that Postgres accepts. Postgres refuses U+0000 (22021 as text, 22P05 as jsonb) and lone surrogates (22P02 as
- * jsonb), which agents do print. Both become U+FFFD.
+ * Returns the text in a form that Postgres accepts. Postgres refuses U+0000 (22021 as text, 22P05 as jsonb) and lone
+ * surrogates (22P02 as jsonb). Agents do print both, so both become U+FFFD.
  */
 export function wellFormedText(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd');
 }
 
-/** The same for all strings of a JSON value, keys included. Returns the value itself if nothing has to be replaced. */
+/**
+ * Does the same for all strings of a JSON value, including keys. Returns the value itself if nothing must be replaced.
+ */
 export function wellFormed<T>(value: T): T {
-  // A cheap check first: JSON.stringify writes both as \uXXXX escapes.
+  // This check is cheap: JSON.stringify writes both as \uXXXX escapes.
   return /\\u(?:0000|d[89a-f])/i.test(JSON.stringify(value) ?? '') ? (cleaned(value) as T) : value;
 }
 

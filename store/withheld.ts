@@ -1,4 +1,4 @@
-/** Text that Temporal must not get, on its way from one step to the last. */
+/** Stores the text that a step must not pass to Temporal, for the step finish. */
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 import { wellFormedText } from './well-formed.ts';
