@@ -1,35 +1,41 @@
 /**
- * Compaction: the frames in which a message was streamed are removed once its row contains it. One statement removes the
- * beginning of a session's log and raises `compacted_seq`, so that a follower sees both or neither; a follower below
- * `compacted_seq` gets a snapshot.
+ * Compacts the frame log: the frames in which a message was streamed are removed when the message's row contains their
+ * content. One statement removes the beginning of a session's log and raises `compacted_seq`, so that a follower sees
+ * both changes or neither. A follower whose position is below `compacted_seq` gets a snapshot.
  *
- * Must never happen: a frame is removed that a snapshot needs, that a step would look for (those with a key), or that a
- * follower above `compacted_seq` has not got. So compaction stops before the first frame of a message that is not
- * finished, or was finished less than a minute ago: a reader that was disconnected briefly continues from its cursor.
+ * Must never happen: a frame is removed that a snapshot needs, that a step would look for (a frame with a key), or that
+ * a follower above `compacted_seq` has not received. So compaction stops before the first frame of a message that is
+ * not finished, or that was finished less than a minute ago. The minute lets a reader that was disconnected briefly
+ * continue from its cursor.
  *
- * Killed at any moment it has removed whole batches only. Two at once do no harm; the lock only avoids double work.
+ * If the process is killed, whole batches have been removed. Two compactions at the same time do no harm; the lock only
+ * avoids double work.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { tryLock } from '../store/advisory-lock.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../contract/ids.ts';
 
-/** How long frames stay after the end of their message. */
+/** The number of seconds that frames stay after the end of their message. */
 const KEEP_SECONDS = 60;
-/** Frames read in one statement: about 20 ms, in which the session's row is locked only at the end. */
+/** The number of frames that one statement reads. It takes about 20 ms, and locks the session's row only at its end. */
 const BATCH_FRAMES = 2_000;
-/** The frame types whose content a finished message's row contains. */
+/** The frame types whose content the row of a finished message contains. */
 export const STREAMED = ['delta', 'reasoning_delta', 'tool_call', 'plan'];
 
 export interface Compaction {
-  /** Sessions of which something was removed. */
+  /** The number of sessions from which frames were removed. */
   readonly sessions: number;
   readonly frames: number;
 }
 
-/** `undefined`: another process is compacting. Pauses after each batch for as long as the batch took. */
+/**
+ * Compacts the log of all sessions. Returns `undefined` if another process is compacting. After each batch it pauses
+ * for as long as the batch took.
+ */
 export async function compactFrames(sql: Sql, signal?: AbortSignal): Promise<Compaction | undefined> {
-  // A transaction, not a reserved connection, which would never respond again if Postgres stopped meanwhile.
+  // A transaction is used here, not a reserved connection. A reserved connection would never respond again if Postgres
+  // stopped meanwhile.
   return sql.begin(async (tx) => {
     if (!(await tryLock(tx, 'compact_frames'))) return undefined;
     let sessions = 0;
@@ -43,7 +49,10 @@ export async function compactFrames(sql: Sql, signal?: AbortSignal): Promise<Com
   });
 }
 
-/** Sessions with streamed frames above `compacted_seq`: two index lookups for each session that was written to since. */
+/**
+ * Returns the sessions that have streamed frames above `compacted_seq`. The query makes two index lookups for each
+ * session that was written to since its last compaction.
+ */
 async function sessionsToCompact(sql: Sql): Promise<SessionId[]> {
   const rows = await sql<{ id: SessionId }[]>`
     SELECT s.id FROM sessions s
@@ -66,8 +75,9 @@ async function compactSession(sql: Sql, sessionId: SessionId, signal: AbortSigna
 }
 
 /**
- * `ahead` is the next part of the log, `cut` the number up to which it goes: below the first frame that is too new or
- * of an unfinished message, and at the last streamed one, so that a reader that has all of them needs no snapshot.
+ * Compacts one batch of a session's log. In the statement, `ahead` is the next part of the log, and `cut` is the number
+ * up to which frames are removed. `cut` is below the first frame that is too new or of an unfinished message. It is the
+ * number of a streamed frame, so that a reader that has all streamed frames needs no snapshot.
  */
 async function compactBatch(sql: Sql, sessionId: SessionId): Promise<{ removed: number; more: boolean }> {
   const [row] = await sql<{ removed: number; more: boolean }[]>`

@@ -1,6 +1,6 @@
 /**
- * The content of a message, rebuilt from its frames. The turn that writes, the attempt that resumes and the
- * snapshot that a reader gets use this one fold, so they cannot disagree.
+ * Rebuilds the content of a message from its frames. The turn that writes the message, the attempt that resumes it and
+ * the snapshot for a reader use this one function, so they cannot differ.
  */
 import { head } from '../contract/cut-text.ts';
 import type { PlanEntry, ToolCall } from '../contract/vocabulary.ts';
@@ -8,12 +8,15 @@ import type { FrameBody } from '../contract/frame.ts';
 
 export const MAX_CONTENT_CHARS = 50_000;
 export const MAX_REASONING_CHARS = 200_000;
-/** The newest are kept; each may have 48 KB. The log has all of them. */
+/**
+ * The maximum number of tool calls of a message. The newest are kept, because each may have 48 KB. The log has all of
+ * them.
+ */
 export const MAX_TOOL_CALLS = 1_000;
 
-/** Changed in place: a turn folds a delta thousands of times. */
+/** The content of a message. It is changed in place, because a turn folds thousands of deltas. */
 export interface MessageView {
-  /** At most MAX_CONTENT_CHARS; `totalChars` counts all text that arrived. */
+  /** At most MAX_CONTENT_CHARS. `totalChars` counts all text that arrived. */
   content: string;
   totalChars: number;
   /** At most MAX_REASONING_CHARS. */
@@ -28,11 +31,11 @@ export function emptyMessage(): MessageView {
   return { content: '', totalChars: 0, reasoning: '', toolCalls: new Map() };
 }
 
-/** Adds one frame of that message; frames of other kinds change nothing. */
+/** Adds one frame of the message to its content. Frames without content change nothing. */
 export function foldFrame(view: MessageView, frame: FrameBody): void {
   switch (frame.type) {
     case 'delta':
-      // No text follows a cut, although a shorter character would fit.
+      // After a text was cut, no further text is added, even if a shorter character would fit.
       if (view.totalChars === view.content.length)
         view.content += head(frame.content, MAX_CONTENT_CHARS - view.totalChars);
       view.totalChars += frame.content.length;
@@ -61,7 +64,10 @@ function forgetOldest(calls: MessageView['toolCalls']): void {
   }
 }
 
-/** 0 after a character of two units was left out, so that no text follows a cut. */
+/**
+ * Returns how many UTF-16 units still fit. It returns 0 after a character of two units did not fit, so that no text
+ * follows the cut.
+ */
 function roomFor(text: string, limit: number): number {
   const room = limit - text.length;
   return room < 2 ? 0 : room;

@@ -1,11 +1,11 @@
 /**
- * The readers' side of the broadcaster. A follower is a loop that reads pages of the log: by itself until it has
- * caught up, then from the tail that all readers of the session share. NOTIFY only wakes it. So a slow reader costs one
- * page of memory, and a lost notification costs one poll.
+ * Delivers frames to readers. A follower is a loop that reads pages of the log: with its own queries until it has
+ * caught up, then from the tail that all readers of the session share. NOTIFY only wakes the loop. So a slow reader
+ * costs one page of memory, and a lost notification costs one poll.
  *
- * Must never happen: a follower misses a frame, gets one twice or out of order. `seq` has no gaps and is
- * committed in order (the session's row is locked until the commit), so "everything above the last
- * delivered" is exact.
+ * Must never happen: a follower misses a frame, or gets one twice or out of order. `seq` has no gaps and is committed
+ * in order, because the session's row is locked until the commit. So "all frames above the last delivered number" are
+ * exactly the missing ones.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { listen, type Listener } from '../store/listen.ts';
@@ -22,14 +22,14 @@ import { unlessAborted } from '../contract/promises.ts';
 export type { FollowedFrame };
 
 /**
- * A page on its way to one reader. V8 keeps the state of a suspended async function, including the last values of dead
- * variables: each of 500 idle readers kept its last page, 1.2 MB. So a page is taken out of its delivery in a function
- * that returns.
+ * A page on its way to one reader. The page is taken out of its delivery in a function that returns, because V8 keeps
+ * the state of a suspended async function, including the last values of dead variables. Without that each of 500 idle
+ * readers kept its last page, 1.2 MB.
  */
 export class Delivery {
-  /** Whether the page is live, read as it was written; false: the reader is catching up. */
+  /** True if the page is live: it was read when it was written. False while the reader is catching up. */
   readonly live: boolean;
-  /** Number of its last frame. */
+  /** The number of the page's last frame. */
   readonly last: number;
   #page: LogPage | undefined;
 
@@ -39,7 +39,7 @@ export class Delivery {
     this.live = live;
   }
 
-  /** May be called once. */
+  /** Returns the page. It may be called once. */
   take(): LogPage {
     const page = this.#page;
     if (!page) throw new TypeError('the page of a delivery was taken twice');
@@ -50,13 +50,16 @@ export class Delivery {
 
 export interface FollowOptions extends TailReader {
   readonly sessionId: SessionId;
-  /** The last number that the reader has. If absent, below the compacted part, or above the log's end: a snapshot first. */
+  /**
+   * The last number that the reader has. If it is absent, below the compacted part, or above the log's end, the reader
+   * first gets a snapshot.
+   */
   readonly after?: number;
-  /** Ends the iteration without an error. */
+  /** Ends the iteration without an error when it is aborted. */
   readonly signal?: AbortSignal;
 }
 
-/** Owns the process's one listening connection for frames. */
+/** Holds the process's one listening connection for frames, and the tails that its followers share. */
 export class FrameHub {
   readonly #sql: Sql;
   readonly #reader: PageReader;
@@ -70,17 +73,17 @@ export class FrameHub {
   }
 
   /**
-   * Arrays of frames in order. Waits while Postgres is unavailable, and ends when `signal` is aborted or the
+   * Yields arrays of frames in order. It waits while Postgres is unavailable. It ends when `signal` is aborted or the
    * session is deleted. Fails with `session_not_found`.
    */
   async *follow(options: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
     for await (const delivery of this.pages(options)) yield [...delivery.take().frames()];
   }
 
-  /** The same as unparsed pages, for callers that pass them on unchanged. */
+  /** Yields the same frames as unparsed pages, for callers that forward them unchanged. */
   async *pages(options: FollowOptions): AsyncGenerator<Delivery, void, void> {
     const { sessionId, signal, onLook } = options;
-    // LISTEN before the first read, so that frames written after that read wake the follower.
+    // The connection listens before the first read, so that frames written after that read wake the follower.
     await unlessAborted(this.#listening(), signal);
     let position = options.after;
     let known = false;
@@ -134,7 +137,10 @@ export class FrameHub {
     return this.#listener.listening;
   }
 
-  /** Absent: the reader must read the log itself. `caughtUp`: it just did, and its position was the log's end. */
+  /**
+   * Subscribes the reader to the session's tail. Returns undefined if the reader must read the log itself. `caughtUp`:
+   * the reader has just read the log, and its position was the log's end.
+   */
   #subscribe(options: FollowOptions, position: number | undefined, caughtUp: boolean): Subscription | undefined {
     if (position === undefined) return undefined;
     const { sessionId, onLook, onOvertaken } = options;
@@ -164,7 +170,7 @@ export class FrameHub {
   }
 }
 
-/** For a process with one follower: the hub exists as long as the iteration. */
+/** Follows a session in a process with one follower. The hub exists as long as the iteration. */
 export async function* followFrames(sql: Sql, options: FollowOptions): AsyncGenerator<FollowedFrame[], void, void> {
   const hub = new FrameHub(sql);
   try {
@@ -174,7 +180,10 @@ export async function* followFrames(sql: Sql, options: FollowOptions): AsyncGene
   }
 }
 
-/** Snapshots of one session. Concurrent callers share the next snapshot, which shows at least the state at their call. */
+/**
+ * Takes the snapshots of one session. Concurrent callers share the next snapshot, which shows at least the state at the
+ * time of their calls.
+ */
 class Snapshots {
   readonly #sql: Sql;
   readonly #sessionId: SessionId;

@@ -1,7 +1,8 @@
 /**
- * A stored frame in the shape that readers expect. Any program may write any JSON and any time into `frames`. Code that folds or
- * shows frames gets only those that passed through here; a frame of a known type with a malformed body is left out. Frames of
- * unknown types are passed on: a later version may have written them. A WebSocket sends the stored text itself.
+ * Parses a stored frame into the shape that readers expect. Any program may write any JSON and any time into `frames`.
+ * Code that folds or shows frames gets only frames that this file parsed. A frame of a known type with a malformed body
+ * is omitted. A frame of an unknown type is passed on, because a later version may have written it. A WebSocket sends
+ * the stored text itself.
  */
 import { z } from 'zod';
 import type { Frame } from '../contract/frame.ts';
@@ -76,14 +77,14 @@ export interface StoredFrame {
   readonly body: unknown;
 }
 
-/** `undefined`: the body is not as its type says. */
+/** Returns `undefined` if the body does not have the shape of its type. */
 export function frameIn({ body, ...envelope }: StoredFrame): Frame | undefined {
   const parsed = (BODIES.get(envelope.type) ?? anyBody).safeParse(body);
-  // The envelope last: a body may have fields of that name.
+  // The envelope is spread last, because a body may have fields of the same names.
   return parsed.success ? ({ ...parsed.data, ...envelope } as unknown as Frame) : undefined;
 }
 
 const anyBody = loose({});
 
-/** ISO 8601; a time that JavaScript cannot express (`infinity`) counts as 1970. */
+/** Returns ISO 8601. A time that JavaScript cannot express (`infinity`) counts as 1970. */
 export const frameTime = (at: Date): string => (Number.isNaN(at.getTime()) ? new Date(0) : at).toISOString();

@@ -1,11 +1,14 @@
-/** Frames of a task that stay in the log and that a snapshot's messages do not contain: warnings, states, questions. */
+/**
+ * Reads the frames of a task that stay in the log and that a snapshot's messages do not contain: warnings, states,
+ * questions.
+ */
 import type { Db } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import { STREAMED } from './compact.ts';
 import { frameIn, frameTime } from './frame-in.ts';
 import type { Frame } from '../contract/frame.ts';
 
-/** Types that belong to the session and have no place in the history of a task. */
+/** The types that describe the present state of the session. They are omitted from the history of a task. */
 const COUNTED = ['usage', 'agent_commands'];
 
 interface FrameRow {
@@ -15,7 +18,7 @@ interface FrameRow {
   readonly body: unknown;
 }
 
-/** Oldest first, up to the number `upTo`. */
+/** Returns the frames up to the number `upTo`, the oldest first. */
 export async function keptFrames(
   db: Db,
   { sessionId, taskId, upTo }: { sessionId: SessionId; taskId: TaskId; upTo: number },

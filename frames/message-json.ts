@@ -1,10 +1,10 @@
 /**
- * The JSON columns of a message or permission row in the shapes that readers expect. Any program may write any JSON to
- * them. Readers of a snapshot (REST, `longhaul watch`, a web client) get only values that passed through here.
+ * Parses the JSON columns of a message or permission row into the shapes that readers expect. Any program may write any
+ * JSON to them. Readers of a snapshot (REST, `longhaul watch`, a web client) get only values that this file parsed.
  *
- * A tool call or plan entry is repaired if a default value is not misleading, and omitted if it has no id. Segments are
- * valid only together: without one of them the text of the message would be incomplete, so a list with a malformed one
- * counts as not stored, and the reader shows the message without its order.
+ * A tool call or a plan entry is repaired with default values if they do not mislead, and omitted if it has no id.
+ * Segments are valid only together, because the message's text would be incomplete without one of them. So a list with
+ * a malformed segment counts as not stored, and the reader shows the message without its order.
  */
 import { z } from 'zod';
 import type { MessageSegment, PermissionOption, PlanEntry, ToolCall, Usage } from '../contract/vocabulary.ts';
@@ -25,7 +25,7 @@ const toolCall = z.looseObject({
   tool_call_id: z.string(),
   title: z.string().catch(''),
   kind: z.string().catch('other'),
-  // Not `pending`: a reader would wait for the end of a call that has none.
+  // The default is not `pending`, because a reader would then wait for the end of a call that has none.
   status: z.enum(['pending', 'in_progress', 'completed', 'failed']).catch('failed'),
   locations: z
     .unknown()
@@ -81,7 +81,7 @@ const segment = z.discriminatedUnion('type', [
   }),
 ]);
 
-/** The elements that have the shape; none if the value is no list. */
+/** Returns the elements that have the shape. Empty if the value is no list. */
 function itemsOf<Item>(schema: z.ZodType<Item>, value: unknown): Item[] {
   if (!Array.isArray(value)) return [];
   return value.flatMap((one) => {
@@ -90,16 +90,16 @@ function itemsOf<Item>(schema: z.ZodType<Item>, value: unknown): Item[] {
   });
 }
 
-/** Without elements that have no `tool_call_id`. */
+/** Returns the tool calls, without elements that have no `tool_call_id`. */
 export const toolCallsIn = (value: unknown): ToolCall[] => itemsOf(toolCall, value);
 
-/** `null`: there is none, or one without an id. */
+/** Returns `null` if there is no tool call, or one without an id. */
 export const toolCallIn = (value: unknown): ToolCall | null => toolCallsIn([value])[0] ?? null;
 
-/** `null`: there is no list. */
+/** Returns `null` if the value is no list. */
 export const planIn = (value: unknown): PlanEntry[] | null => (Array.isArray(value) ? itemsOf(planEntry, value) : null);
 
-/** `null`: there is no list, or one of its elements is malformed. */
+/** Returns `null` if the value is no list, or if one of its elements is malformed. */
 export function segmentsIn(value: unknown): MessageSegment[] | null {
   const parsed = z.array(segment).safeParse(value);
   return parsed.success ? (parsed.data as MessageSegment[]) : null;
@@ -108,7 +108,7 @@ export function segmentsIn(value: unknown): MessageSegment[] | null {
 const option = z.looseObject({
   option_id: z.string(),
   name: z.string().catch(''),
-  // No default: a person would choose an option whose effect is not known.
+  // There is no default, because the user would choose an option whose effect is not known.
   kind: z.enum(['allow_once', 'allow_always', 'reject_once', 'reject_always']),
 });
 const count = z.number().optional().catch(undefined);
@@ -121,10 +121,10 @@ const usage = z.looseObject({
   cost: z.looseObject({ amount: z.number(), currency: z.string() }).optional().catch(undefined),
 });
 
-/** Without elements that have no `option_id` or an unknown `kind`. */
+/** Returns the options, without elements that have no `option_id` or an unknown `kind`. */
 export const optionsIn = (value: unknown): PermissionOption[] => itemsOf(option, value);
 
-/** `null`: there is none. */
+/** Returns `null` if the value is no usage. */
 export function usageIn(value: unknown): Usage | null {
   const parsed = usage.safeParse(value);
   return parsed.success ? parsed.data : null;

@@ -1,12 +1,12 @@
 /**
- * Wakes a loop that reads until it is up to date. The loop calls `reset` before each read, so a notification during the
- * read is not lost.
+ * Wakes a loop that reads until it is up to date. The loop calls `reset` before each read, so that a notification
+ * during the read is not lost.
  */
 export class Notifier {
   #newest = -1;
   #resolve: (() => void) | undefined;
 
-  /** `seq`: the announced number; absent: anything may have changed. */
+  /** Announces the frame number `seq`. Without a number, anything may have changed. */
   notify(seq = Number.MAX_SAFE_INTEGER): void {
     this.#newest = Math.max(this.#newest, seq);
     this.#resolve?.();

@@ -1,9 +1,12 @@
-/** Reads the pages that several readers request at the same moment with one statement, as one statement writes twenty turns. */
+/**
+ * Reads the pages that several readers request at the same time with one statement, as the frame writer writes the
+ * frames of many turns with one statement.
+ */
 import type { Sql } from '../store/sql.ts';
 import type { SessionId } from '../contract/ids.ts';
 import { type PageRead, type PageWanted, readPages } from './page.ts';
 
-/** Few enough that their pages do not delay each other. */
+/** The maximum number of requests in one statement. With this few, the pages do not delay each other. */
 const MAX_TOGETHER = 40;
 
 interface Waiting extends PageWanted {
@@ -19,7 +22,7 @@ export class PageReader {
     this.#sql = sql;
   }
 
-  /** Reads at once, in a statement of its own: for a page that may be large. */
+  /** Reads at once with a separate statement. It is for a page that may be large. */
   async alone(sessionId: SessionId, after: number): Promise<PageRead> {
     const [read] = await readPages(this.#sql, [{ sessionId, after }]);
     return read ?? { kind: 'gone' };

@@ -1,6 +1,6 @@
 /**
- * Part of a session's log, read once for all readers. Its frames are passed on as the text that Postgres returned,
- * because parsing and writing JSON again changes numbers.
+ * A page is a part of a session's log, read once for all readers. Its frames are forwarded as the text that Postgres
+ * returned, because parsing JSON and writing it again changes numbers.
  */
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
@@ -11,22 +11,25 @@ import type { SnapshotFrame } from './snapshot.ts';
 const PAGE_FRAMES = 500;
 const PAGE_BYTES = 1024 * 1024;
 
-/** What a follower gets: the stored frames and, if the log does not reach back far enough, a snapshot first. */
+/**
+ * What a follower gets: the stored frames. If compaction removed frames that the follower lacks, it first gets a
+ * snapshot.
+ */
 export type FollowedFrame = Frame | SnapshotFrame;
 
 export interface LogPage {
-  /** Numbers of its first and last frame. */
+  /** The number of the page's first frame; `last` is that of its last frame. */
   readonly first: number;
   readonly last: number;
-  /** Characters of its JSON. */
+  /** The number of characters of the page's JSON. */
   readonly size: number;
-  /** When its last frame was written, by Postgres' clock; ms since 1970. */
+  /** The time when the page's last frame was written, by Postgres' clock, in milliseconds since 1970. */
   readonly writtenAt: number;
-  /** Parsed at the first use, once. */
+  /** Returns the parsed frames. They are parsed once, at the first call. */
   frames(): readonly FollowedFrame[];
-  /** A JSON array in UTF-8, made at the first use, once. */
+  /** Returns a JSON array in UTF-8. It is made once, at the first call. */
   json(): Buffer;
-  /** The part above that number, which must be below `last`. */
+  /** Returns the part of the page above that number, which must be below `last`. */
   above(seq: number): LogPage;
 }
 
@@ -66,9 +69,9 @@ export function snapshotPage(snapshot: SnapshotFrame): LogPage {
 }
 
 export type PageRead =
-  /** No page: there is no frame above that number yet. */
+  /** If `page` is undefined, there is no frame above the requested number yet. */
   | { readonly kind: 'read'; readonly page: LogPage | undefined; readonly more: boolean }
-  /** Below the part that compaction removed, or above the log's end. */
+  /** The requested number is below the part that compaction removed, or above the log's end. */
   | { readonly kind: 'unreachable' }
   /** The session does not exist. */
   | { readonly kind: 'gone' };
@@ -92,13 +95,17 @@ export interface PageWanted {
   readonly after: number;
 }
 
-/** Another program may have written a body with fields of the envelope's names. Those are left out: a reader of the text would take the body's. */
+/**
+ * SQL: the frame's body without fields that have the names of envelope fields. Another program may have written such
+ * fields, and a reader of the text would take them for those of the envelope.
+ */
 const fields = (sql: Sql) => sql`
   CASE WHEN jsonb_typeof(body) = 'object' AND body ?| ${ENVELOPE} THEN (body - ${ENVELOPE}::text[])::text ELSE body::text END`;
 
 /**
- * The next page of each, in the order of the requests. One statement has one snapshot of the database, so compaction
- * cannot run between the read of `compacted_seq` and the read of the frames.
+ * Returns the next page for each request, in the order of the requests. One statement reads all of them, because one
+ * statement has one snapshot of the database. So compaction cannot run between the read of `compacted_seq` and the read
+ * of the frames.
  */
 export async function readPages(sql: Sql, wanted: readonly PageWanted[]): Promise<PageRead[]> {
   const rows = await sql<PageRow[]>`
@@ -126,13 +133,13 @@ function pageRead(after: number, rows: readonly PageRow[]): PageRead {
   const entries = rows.flatMap((one) => (one.seq === null ? [] : [entryOf(one.seq, one)]));
   const [first] = entries;
   const page = first && pageOf(first, entries);
-  // The row may count more frames than the log has: then there is nothing more to read now.
+  // The row may count more frames than the log has. Then there is nothing more to read now.
   return { kind: 'read', page, more: page !== undefined && page.last < row.last };
 }
 
 function entryOf(seq: number, { session_id, type, task_id, at, body }: PageRow): Entry {
   const envelope = { session_id, seq, type, ...(task_id ? { task_id } : {}), at: frameTime(at) };
-  // `{…}` and `{…}` become one object; the text of the log is not changed.
+  // Joins the envelope `{…}` and the body `{…}` to one object without changing the text of the log.
   const fields = body.startsWith('{') ? body.slice(1) : '}';
   const text = `${JSON.stringify(envelope).slice(0, -1)}${fields === '}' ? '' : ', '}${fields}`;
   return { seq, at: Date.parse(envelope.at), text };

@@ -1,4 +1,7 @@
-/** Permission requests as readers see them, and their answers. An answer counts once, whichever way it comes. */
+/**
+ * Reads permission requests in the form that readers see, and stores their answers. A request accepts one answer,
+ * whichever channel it comes through.
+ */
 import { optionsIn, toolCallIn } from './message-json.ts';
 import {
   answerPermission as answerRow,
@@ -23,13 +26,13 @@ export interface Permission extends Omit<PermissionRow, Times | 'options' | 'too
   readonly tool_call: ToolCall | null;
   readonly requested_at: string;
   readonly answered_at: string | null;
-  /** Then `default_option` answers. */
+  /** The time at which `default_option` becomes the answer. */
   readonly expires_at: string | null;
 }
 
 const MAX_LISTED = 500;
 
-/** Oldest first, at most 500. */
+/** Returns at most 500 requests, the oldest first. */
 export async function listPermissions(sql: Sql, filter: PermissionFilter = {}): Promise<Permission[]> {
   return (await listRows(sql, filter, MAX_LISTED)).map(permissionOf);
 }
@@ -43,17 +46,20 @@ export async function getPermission(sql: Sql, id: PermissionId): Promise<Permiss
 
 export interface PermissionAnswer {
   readonly id: PermissionId;
-  /** The id of an offered option; or `allow`, `deny`, `always`: the first offered option that does so, once before always. */
+  /**
+   * The id of an offered option, or one of `allow`, `deny` and `always`, which select the first offered option with
+   * that effect. An option for this once is preferred to one for always.
+   */
   readonly answer: string;
-  /** Stored with the answer. */
+  /** A message of the user that is stored with the answer. */
   readonly message?: string;
-  /** Which way the answer came, e.g. `cli`. */
+  /** The channel of the answer, e.g. `cli`. */
   readonly by: string;
 }
 
 /**
- * Fails with `permission_not_found`, with `permission_answered` (it has an answer, or its agent no longer waits), or with
- * `invalid_input` for an answer that the agent does not offer.
+ * Answers a request. Fails with `permission_not_found`, with `permission_answered` if the request has an answer or its
+ * agent no longer waits, or with `invalid_input` for an answer that the agent does not offer.
  */
 export async function answerPermission(sql: Sql, { id, answer, message, by }: PermissionAnswer): Promise<Permission> {
   const asked = await getPermission(sql, id);
@@ -87,7 +93,7 @@ function notOffered({ options }: Permission, answer: string): LonghaulError {
   );
 }
 
-/** The outcome of a request that is no longer pending. */
+/** Describes the outcome of a request that is no longer pending. */
 function answeredText({ id, state, chosen, options, answered_by: by }: Permission): string {
   if (chosen === null) return `Permission ${shortId(id)} is ${state}: its agent no longer waits for an answer.`;
   return `Permission ${shortId(id)} has its answer already: ${optionName(options, chosen)} (by ${by ?? 'another program'}).`;

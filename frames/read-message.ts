@@ -1,4 +1,7 @@
-/** The content of an unfinished message, from the session's log. Compaction stays below its first frame, so the log has all of it. */
+/**
+ * Reads the content of an unfinished message from the session's log. Compaction stops before its first frame, so the
+ * log has all of it.
+ */
 import type { Db } from '../store/sql.ts';
 import type { MessageId, SessionId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment } from '../contract/vocabulary.ts';
@@ -7,7 +10,7 @@ import { frameIn, frameTime } from './frame-in.ts';
 import type { Frame } from '../contract/frame.ts';
 import { SegmentFold } from './segments.ts';
 
-/** Rows folded at once, so that a long turn does not need much memory. */
+/** The number of rows that are folded at a time, so that a long turn does not need much memory. */
 const FOLD_PAGE = 2_000;
 
 export interface StreamedMessage extends MessageView {
@@ -24,7 +27,10 @@ export async function foldMessage(db: Db, of: MessageOfLog): Promise<StreamedMes
   return { ...view, segments };
 }
 
-/** The same without the input and output of tool calls, for a turn that has them in memory: they can be hundreds of megabytes. */
+/**
+ * Returns the segments without the input and output of tool calls. It is for a turn that already has the tool calls in
+ * memory, because they can be hundreds of megabytes.
+ */
 export async function foldSegments(db: Db, of: MessageOfLog): Promise<readonly MessageSegment[]> {
   return (await folded(db, { ...of, outlined: true })).segments;
 }
@@ -49,7 +55,7 @@ interface FrameRow {
   readonly body: unknown;
 }
 
-/** Frames of the message and the others of its task, oldest first. */
+/** Yields the frames of the message and the other frames of its task, the oldest first. */
 async function* framesOf(
   db: Db,
   { sessionId, messageId, taskId, outlined }: MessageOfLog & { taskId: TaskId | null; outlined: boolean },

@@ -1,10 +1,10 @@
 /**
- * The segments of a message, rebuilt from its frames: text, reasoning, tool calls, plans and starts of attempts in the
- * order of arrival, with their times. The last transaction of a turn, the step that closes a message and the
- * snapshot use this one fold, because the row must contain what readers of the log saw.
+ * Rebuilds the segments of a message from its frames: text, reasoning, tool calls, plans and starts of attempts in the
+ * order of arrival, with their times. The last transaction of a turn, the step that closes a message and the snapshot
+ * all use this code, because the row must contain what readers of the log saw.
  *
- * The bounds are those of the message (frames/fold.ts): text and reasoning keep their beginning, tool calls and plans
- * the newest. A segment counts the part of it that is not kept.
+ * The limits are those of the message (frames/fold.ts): of text and reasoning the beginning is kept, of tool calls and
+ * plans the newest. A segment counts the part of it that is not kept.
  */
 import type { MessageId, TaskId } from '../contract/ids.ts';
 import type { MessageSegment, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
@@ -12,12 +12,12 @@ import { emptyMessage, foldFrame, isOpenCall, MAX_TOOL_CALLS, type MessageView }
 import type { Frame } from '../contract/frame.ts';
 
 /**
- * The most segments of text and reasoning together. Further text is added to the newest segment of its kind: its position
- * is lost, but no text.
+ * The maximum number of text and reasoning segments together. Further text is added to the newest segment of its kind.
+ * The text then loses its position, but it is not lost.
  */
 const MAX_SPOKEN_SEGMENTS = 5_000;
 const MAX_PLANS = 200;
-/** JSON of all plans together; the newest is always kept. */
+/** The maximum length of the JSON of all plans together. The newest plan is always kept. */
 const MAX_PLAN_CHARS = 200_000;
 const MAX_BORDERS = 1_000;
 
@@ -38,10 +38,10 @@ export class SegmentFold {
   #planChars = 0;
   #omitted: Of<'omitted'> | undefined;
   #attempt = 1;
-  /** Text of this kind continues the current segment. */
+  /** The segment that further text of the same kind continues. */
   #open: Of<Spoken> | undefined;
 
-  /** `taskId`: the message is its answer. */
+  /** `taskId`: the task that the message answers. */
   constructor({ messageId, taskId }: { messageId: MessageId; taskId: TaskId | null }) {
     this.#messageId = messageId;
     this.#taskId = taskId;
@@ -58,7 +58,7 @@ export class SegmentFold {
     if (frame.type === 'usage' || frame.type === 'agent_commands') return;
     if (isOurs && frame.type === 'delta') return this.#speak('text', frame);
     if (isOurs && frame.type === 'reasoning_delta') return this.#speak('reasoning', frame);
-    // A reader sees something between this text and the next.
+    // The reader sees something else between this text and the next, so the next text begins a new segment.
     this.#open = undefined;
     if (frame.type === 'task_state') this.#border(frame);
     if (!isOurs) return;
@@ -80,7 +80,7 @@ export class SegmentFold {
     this.#open = segment;
   }
 
-  /** Returns how much of it the message keeps. */
+  /** Adds the frame's text to the message. Returns how much of it the message keeps. */
   #fold(type: Spoken, frame: Frame): number {
     const field = type === 'text' ? 'content' : 'reasoning';
     const before = this.view[field].length;
@@ -138,7 +138,10 @@ export class SegmentFold {
     }
   }
 
-  /** The count of everything omitted is placed where the first omitted segment was. */
+  /**
+   * Counts an omitted segment. One segment of type `omitted` has all counts, at the position of the first omitted
+   * segment.
+   */
   #omit(segment: Segment, what: 'tool_calls' | 'plans'): void {
     const index = this.#segments.indexOf(segment);
     if (this.#omitted) this.#segments.splice(index, 1);
@@ -156,7 +159,7 @@ export class SegmentFold {
     this.#forgetOldestBorder();
   }
 
-  /** The text so far is void; the records of the attempts and of the new start are not. */
+  /** Removes the segments so far, because the turn starts over. The records of attempts and of earlier starts stay. */
   #reset(reason: string, { seq, at }: Frame): void {
     this.#segments = this.#segments.filter(isBorder);
     this.#segments.push({ type: 'reset', seq, at, reason });

@@ -1,4 +1,4 @@
-/** Messages in the form of a snapshot. */
+/** Reads messages in the form that a snapshot has. */
 import { cutPage, isAfter, type PageKey, type PageRange, pageColumn, pageEnd } from '../store/pages.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
@@ -16,9 +16,11 @@ export interface SnapshotMessage {
   readonly reasoning: string;
   readonly tool_calls: readonly ToolCall[];
   readonly plan: readonly PlanEntry[] | null;
-  /** All of that in the order of arrival; null: a user's message, or the row has no well-formed list. */
+  /**
+   * The parts of the message in the order of arrival. Null for a user's message, or if the row has no well-formed list.
+   */
   readonly segments: readonly MessageSegment[] | null;
-  /** UTF-16 units of text that arrived: more than `content` has, if it was cut. */
+  /** The number of UTF-16 units of text that arrived. It is larger than the length of `content` if the text was cut. */
   readonly total_chars: number | null;
   readonly tokens_used: number | null;
   readonly created_at: string | null;
@@ -46,24 +48,27 @@ const columns = (db: Db) => db`
   id, chat_id, task_id, role, status, content, reasoning, tool_calls, plan, segments, total_chars, tokens_used,
   created_at, finished_at`;
 
-/** All messages of a session, in their order. */
+/** Returns all messages of a session in their order. */
 export async function messagesOf(db: Db, sessionId: SessionId): Promise<SnapshotMessage[]> {
   const rows = await db<MessageRow[]>`
     SELECT ${columns(db)} FROM messages WHERE session_id = ${sessionId} ORDER BY created_at, id`;
   return shown(db, sessionId, rows);
 }
 
-/** Maximum bytes of the rows of a page; one message may be larger. */
+/** The maximum size of the rows of a page, in bytes. A page with one message may be larger. */
 const PAGE_BYTES = 2 * 1024 * 1024;
 
 export interface MessagePage {
   /** The messages in their order. */
   readonly messages: readonly SnapshotMessage[];
-  /** Where the page of older messages begins; `undefined`: there are none. */
+  /** The key of the page of older messages. `undefined` if there are none. */
   readonly next: PageKey | undefined;
 }
 
-/** The newest messages, or those before `range.after`: as many as requested, fewer if they are large, at least one. */
+/**
+ * Returns the newest messages, or those before `range.after`: as many as requested, fewer if they are large, but at
+ * least one.
+ */
 export async function messagePage(db: Db, sessionId: SessionId, range: PageRange): Promise<MessagePage> {
   const found = await db<{ id: MessageId; bytes: number; page_at: number }[]>`
     WITH page AS MATERIALIZED (
@@ -106,6 +111,6 @@ async function shown(db: Db, sessionId: SessionId, rows: readonly MessageRow[]):
   return messages;
 }
 
-// Any program may write any time: a value that cannot be shown here counts as absent.
+// Any program may write any time. A time that cannot be shown here counts as absent.
 export const iso = (date: Date | null): string | null =>
   date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();

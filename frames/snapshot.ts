@@ -1,7 +1,7 @@
 /**
- * The starting point of a reader for which the log alone is not enough: the state of the session at one
- * number of its log. The content of the streaming message is folded from its frames, because its row is
- * written only when the turn ends.
+ * Takes a snapshot: the state of a session as of one number of its log. A reader starts from it if the log no longer
+ * has all frames that the reader lacks. The content of the streaming message is folded from its frames, because its row
+ * is written only when the turn ends.
  */
 import type { Db, Sql } from '../store/sql.ts';
 import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
@@ -20,7 +20,7 @@ export interface SnapshotTask {
   readonly agent: string | null;
   readonly state: TaskState;
   readonly phase: ShownPhase;
-  /** In phase waiting_limit: when it continues. */
+  /** The time at which the task continues, if its phase is waiting_limit. */
   readonly waits_until: string | null;
   readonly error_code: string | null;
   readonly output_summary: string | null;
@@ -37,7 +37,7 @@ export interface SnapshotChange {
   readonly additions: number | null;
   readonly deletions: number | null;
   readonly partial: boolean;
-  /** The task of the session whose change comes before this one. */
+  /** The task of the session whose change must be applied before this one. */
   readonly builds_on: TaskId | null;
 }
 
@@ -67,7 +67,7 @@ export interface SnapshotFrame extends FrameEnvelope {
   readonly usage: Usage | null;
 }
 
-/** `undefined`: there is no such session. */
+/** Returns `undefined` if the session does not exist. */
 export function takeSnapshot(sql: Sql, sessionId: SessionId): Promise<SnapshotFrame | undefined> {
   return ofSession(sql, sessionId, async (tx, head) => ({
     ...head,
@@ -78,21 +78,24 @@ export function takeSnapshot(sql: Sql, sessionId: SessionId): Promise<SnapshotFr
   }));
 }
 
-/** The most tasks, and the most changes, of a bounded snapshot. Lists of tasks and of changes have the others. */
+/**
+ * The maximum number of tasks, and of changes, in a bounded snapshot. The lists of tasks and of changes have the
+ * others.
+ */
 const MAX_ROWS = 100;
 
 export interface BoundedSnapshot {
   readonly snapshot: SnapshotFrame;
-  /** Begins the page of older messages; `undefined`: there are none. */
+  /** The key of the page of older messages. `undefined` if there are none. */
   readonly next: PageKey | undefined;
-  /** Older ones are left out. */
+  /** True if older tasks or changes are omitted. */
   readonly tasksTruncated: boolean;
   readonly changesTruncated: boolean;
 }
 
 /**
- * The same with a page of its messages, newest tasks and newest changes: of a size that can be sent, however long the
- * session.
+ * Takes a snapshot with one page of messages, the newest tasks and the newest changes, so that its size is limited
+ * however long the session is.
  */
 export function takeBoundedSnapshot(
   sql: Sql,
@@ -120,7 +123,7 @@ export function takeBoundedSnapshot(
 
 type Head = Pick<SnapshotFrame, 'type' | 'session_id' | 'seq' | 'at' | 'session'>;
 
-/** All reads are as of one moment. */
+/** Runs all reads in one transaction, so that they see the same state of the database. */
 function ofSession<Result>(
   sql: Sql,
   sessionId: SessionId,
@@ -140,7 +143,7 @@ const restOf = async (db: Db, sessionId: SessionId) => ({
   ...(await latestOf(db, sessionId)),
 });
 
-/** In their order. `limit`: the newest ones only. */
+/** Returns the session's tasks in their order. `limit`: only so many of the newest. */
 async function tasksOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotTask[]> {
   const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`
     SELECT id AS task_id, agent, coalesce(state, 'unknown') AS state, ${shownPhase(db, 'tasks')}, waits_until, error_code, output_summary, created_at, started_at, ended_at

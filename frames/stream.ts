@@ -1,8 +1,8 @@
 /**
- * The part of one turn's log that is in memory: frames that were appended and are not written yet, and the callers that
- * wait for them. Text is joined to longer frames here while it waits. The writer writes the frames.
+ * Holds the part of one turn's log that is in memory: frames that were appended and are not written yet, and the
+ * callers that wait for them. Text that waits is joined to longer frames. The frame writer writes the frames.
  *
- * Must never happen: frames are written in another order than appended, or are counted twice.
+ * Must never happen: frames are written in another order than they were appended, or are counted twice.
  */
 import type { Tx } from '../store/sql.ts';
 import type { ChatId, MessageId, SessionId, TaskId } from '../contract/ids.ts';
@@ -11,43 +11,46 @@ import type { LonghaulError } from '../contract/errors.ts';
 import { type FrameBody, MAX_DELTA_CHARS } from '../contract/frame.ts';
 import { storedBody, type StoredBody } from '../store/stored-body.ts';
 
-/** The size that a turn may have in memory before its agent's stdout is paused. */
+/** The size of the frames in memory at which a turn stops reading its agent's stdout. */
 export const MAX_BUFFERED_BYTES = 4 * 1024 * 1024;
-/** The most bytes of one session in one statement. */
+/** The maximum number of bytes of one session in one statement. */
 const BATCH_BYTES = 1024 * 1024;
 
 export interface StreamOptions {
   readonly sessionId: SessionId;
   readonly taskId: TaskId;
-  /** The attempt's fence token, taken before. */
+  /** The fence token that the attempt took before. */
   readonly token: string;
-  /** Frames that this token has added so far, and the session's last number. */
+  /** The number of frames that this token has added so far, and the number of the session's last frame. */
   readonly written: number;
   readonly seq: number;
 }
 
 /** The interface through which one turn writes to the log. */
 export interface FrameStream {
-  /** Number of the session's newest frame that this stream knows. */
+  /** The number of the session's newest frame that this stream knows. */
   readonly seq: number;
-  /** Aborted with a LonghaulError as its reason: `superseded`, or the error with which the log refuses this turn. */
+  /**
+   * Aborted with a LonghaulError as its reason: `superseded`, or the error with which the log refuses the turn's
+   * frames.
+   */
   readonly lost: AbortSignal;
   append(body: FrameBody): void;
-  /** Resolves when there is room for more: await it before reading more output of the agent. */
+  /** Resolves when there is room for more frames. The turn awaits it before it reads more output of the agent. */
   room(): Promise<void>;
   /** Resolves when everything that was appended is in the log. Rejects when the stream is lost. */
   flush(): Promise<void>;
   /**
-   * The last frames of the turn and `work` in one fenced transaction; nothing is appended after it. Safe over a lost
-   * connection: `work` may then run again, its effect is kept once. Rejects when the stream is lost or `work` fails,
-   * which loses the stream: then the commit has no effect.
+   * Writes the last frames of the turn and runs `work` in one fenced transaction. Nothing can be appended after it. If
+   * the connection is lost, `work` may run again, but only one run takes effect. Rejects when the stream is lost or
+   * `work` fails. A failure of `work` also loses the stream, and the transaction has no effect.
    */
   commit(frames: readonly FrameBody[], work: (tx: Tx) => Promise<void>): Promise<void>;
-  /** Accepts no more frames. Earlier ones are still written, unless the stream is lost. */
+  /** Makes the stream refuse further frames. Earlier frames are still written, unless the stream is lost. */
   close(): void;
 }
 
-/** Exists as long as its turn; the writer takes batches from it and reports the state of the log. */
+/** Exists as long as its turn. The frame writer takes batches from it and reports to it what the log has accepted. */
 export class Stream implements FrameStream {
   readonly options: StreamOptions;
   readonly #wake: () => void;
@@ -82,7 +85,7 @@ export class Stream implements FrameStream {
     this.#wake();
   }
 
-  /** Text that arrives faster than it is written becomes fewer, longer frames. */
+  /** Appends text. Text that arrives faster than it is written becomes fewer, longer frames. */
   #appendDelta(type: 'delta' | 'reasoning_delta', messageId: MessageId, chatId: ChatId, content: string): void {
     let rest = content;
     while (rest.length > 0) {
@@ -119,7 +122,7 @@ export class Stream implements FrameStream {
     return this.pending.length > 0 || this.#open !== undefined;
   }
 
-  /** The next frames to write, oldest first. They stay pending until `wrote`. */
+  /** Returns the next frames to write, the oldest first. They stay pending until `wrote` is called. */
   batch(): StoredBody[] {
     this.#seal();
     let bytes = 0;
@@ -176,11 +179,11 @@ export class Stream implements FrameStream {
     this.#wake();
   }
 
-  /** The writer writes nothing more for this stream. */
+  /** True if the writer will write nothing more for this stream. */
   get isOver(): boolean {
     return this.lost.aborted || (this.#closed && !this.hasPending);
   }
 
-  // Set by the writer, which owns the connection.
+  // The frame writer replaces this function, because the writer owns the connection.
   commit: FrameStream['commit'] = () => Promise.reject(new TypeError('a stream is made by a FrameWriter'));
 }

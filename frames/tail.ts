@@ -1,10 +1,11 @@
 /**
- * The newest part of one session's log, read once for all readers of this process that have caught up: a hundred
- * readers cost one query a notification. A reader takes a page when it has room for it; meanwhile pages wait here, once
- * for all of them, up to a limit. A reader that falls behind the limit is notified, and reads the log itself.
+ * Reads the newest part of one session's log once for all readers of this process that have caught up, so a hundred
+ * readers cost one query for each notification. A reader takes a page when it has room for it. Until then the page
+ * waits in the tail, once for all readers, up to a limit. A reader that falls behind the limit is notified, and reads
+ * the log itself.
  *
  * Must never happen: a reader gets a frame twice, misses one, or waits for a slower reader. The tail contains the log
- * above `from` up to `to` without a gap, so "the first page above your position" is exact.
+ * above `from` up to `to` without a gap. So the first page above a reader's position has exactly the next frames.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, sqlCode } from '../store/sql.ts';
@@ -15,25 +16,25 @@ import { Notifier } from './notifier.ts';
 
 const POLL_MS = 2_000;
 export const RETRY_MS = 250;
-/** The size that may wait for slow readers of one session, in total. */
+/** The maximum size of the pages of one session that wait for slow readers, in total. */
 export const WINDOW_CHARS = 4 * 1024 * 1024;
 
 export interface TailReader {
-  /** Called after every read with whether the log could be read. */
+  /** Called after every read. `reached` says whether the log could be read. */
   readonly onLook?: ((reached: boolean) => void) | undefined;
-  /** The tail no longer contains pages that the reader has not taken yet. */
+  /** Called when the tail has dropped pages that the reader has not taken yet. */
   readonly onOvertaken?: (() => void) | undefined;
 }
 
 interface TailFollower extends TailReader {
-  /** Number of the last frame that it got. */
+  /** The number of the last frame that the reader got. */
   position: number;
   wake?: (() => void) | undefined;
 }
 
-/** A reader's place at the tail. */
+/** The subscription of one reader to the tail. */
 export interface Subscription {
-  /** The next page; `undefined`: the tail has no more for this reader, or `signal` is aborted. */
+  /** Returns the next page. `undefined`: the tail has no more pages for this reader, or `signal` is aborted. */
   next(signal: AbortSignal | undefined): Promise<LogPage | undefined>;
   leave(): void;
 }
@@ -50,7 +51,9 @@ export class Tail {
   readonly #onEnd: () => void;
   #ended = false;
 
-  /** `position`: the log is known up to there. `onEnd` is called when the tail will deliver no more pages. */
+  /**
+   * `position`: the number up to which the log is known. `onEnd` is called when the tail will deliver no more pages.
+   */
   constructor(log: { reader: PageReader; sessionId: SessionId; position: number; onEnd: () => void }) {
     this.#reader = log.reader;
     this.#sessionId = log.sessionId;
@@ -60,12 +63,12 @@ export class Tail {
     void this.#run().finally(() => this.#finish());
   }
 
-  /** Whether the tail contains, or will get, everything above that number. */
+  /** Returns whether the tail contains, or will get, all frames above that number. */
   reaches(position: number): boolean {
     return position >= this.#from;
   }
 
-  /** The same for a number that may be above the log's end, because the log has not been read yet. */
+  /** Returns the same for a number that may be above the log's end, because the log has not been read yet. */
   holds(position: number): boolean {
     return this.reaches(position) && position <= this.#to;
   }
@@ -74,11 +77,11 @@ export class Tail {
     this.#notifier.notify(seq);
   }
 
-  /** For a position that the tail reaches. The tail ends with its last reader. */
+  /** Adds a reader at a position that the tail reaches. The tail ends when its last reader leaves. */
   join(position: number, reader: TailReader): Subscription {
     const follower: TailFollower = { ...reader, position };
     this.#followers.add(follower);
-    // The reader's own read was newer than the tail's.
+    // The reader's own read of the log was newer than the tail's, so the tail reads up to there.
     if (position > this.#to) this.wake(position);
     return {
       next: (signal) => this.#next(follower, signal),
@@ -108,7 +111,10 @@ export class Tail {
     return page && page.first <= position ? page.above(position) : page;
   }
 
-  /** Ends without an error: each reader then reads the log itself, and gets the same error. */
+  /**
+   * Reads the log while there are readers. After a permanent error it ends without that error: each reader then reads
+   * the log itself, and gets the same error.
+   */
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     let behind = false;
@@ -125,7 +131,10 @@ export class Tail {
     }
   }
 
-  /** `behind`: the page may be large, and must not delay those of other sessions. */
+  /**
+   * Reads the next page. `behind`: the page may be large, so it is read alone and does not delay the pages of other
+   * sessions.
+   */
   async #look(behind: boolean): Promise<PageRead | 'unavailable' | undefined> {
     const reader = this.#reader;
     let read: PageRead | 'unavailable' | undefined;
@@ -166,7 +175,10 @@ export class Tail {
   }
 }
 
-/** CONNECTION_ENDED: this process closed its pool, so no more frames can arrive. */
+/**
+ * Returns whether the error is an outage. CONNECTION_ENDED is none: this process has closed its pool, so no more frames
+ * can arrive.
+ */
 export function isOutage(error: unknown): boolean {
   return isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED';
 }

@@ -1,13 +1,13 @@
 /**
- * The frame writer: one a worker process. It takes the frames that the turns of this process emit and writes them to
- * the log, at once when idle, then at most every 25 ms, with one statement for all its sessions.
+ * Writes frames to the log. Each worker process has one frame writer, which takes the frames of all its turns. It
+ * writes at once when it is idle, otherwise at most every 25 ms, with one statement for all its sessions.
  *
- * Must never happen: a frame of an outdated attempt in the log; a gap, a repeat or another order.
- * The row that the statement updates refuses both: `writer` is the attempt's token and `written`
- * the number of frames that this token has added, so a resend after a lost connection adds nothing.
- * A subquery on another row would not be enough: the statement waits for the lock and then uses its old snapshot.
+ * Must never happen: a frame of an outdated attempt is in the log; the log has a gap, a repetition or another order.
+ * The session's row that the statement updates refuses both: `writer` is the attempt's token, and `written` is the
+ * number of frames that this token has added, so a resend after a lost connection adds nothing. A subquery on another
+ * row would not be enough, because the statement would wait for the lock and then use its old snapshot.
  *
- * Not covered: frames still in memory when the process dies. The turn's next attempt continues from the log.
+ * Not covered: frames that are still in memory when the process dies. The turn's next attempt continues from the log.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { isConnectionLoss, type Sql, sqlCode, type Tx } from '../store/sql.ts';
@@ -18,8 +18,8 @@ import type { StoredBody } from '../store/stored-body.ts';
 import { type FrameStream, Stream, type StreamOptions } from './stream.ts';
 
 /**
- * The mean wait is half of it: with 30 ms the latency of twenty agents at once was 22 ms (p50), the goal is 20. 34
- * statements a second write 4,000 frames at 5 % of a core.
+ * The mean wait of a frame is half of this interval. With 30 ms the latency of twenty agents at once was 22 ms (p50);
+ * the goal is 20 ms. At 25 ms, 34 statements a second write 4,000 frames at 5 % of a core.
  */
 const WRITE_INTERVAL_MS = 25;
 const RETRY_FIRST_MS = 50;
@@ -58,7 +58,7 @@ export class FrameWriter {
       void this.#write();
     };
     this.#scheduled = true;
-    // A timeout of 0 would be one of 1 ms.
+    // `setTimeout(0)` would wait 1 ms.
     if (wait === 0) setImmediate(write);
     else setTimeout(write, wait);
   }
@@ -92,7 +92,8 @@ export class FrameWriter {
       }
     } catch (error) {
       if (isConnectionLoss(error)) throw error;
-      // The statement itself was refused: find the session whose frames the database does not accept.
+      // The statement itself was refused. The batches are now written one by one, to find the session whose frames the
+      // database does not accept.
       const [first] = batches;
       if (batches.length === 1 && first) {
         first.stream.lose(asLonghaulError(error));
@@ -104,9 +105,10 @@ export class FrameWriter {
   }
 
   /**
-   * Nothing was updated: an earlier send was committed and its response was lost, or another attempt may write now. Only
-   * this stream adds frames under its token, oldest first; so the frames that the row counts beyond the stream's own count
-   * are the first pending ones. They may be fewer than the last send, because more was appended meanwhile.
+   * Handles a stream for which nothing was updated. Either an earlier send was committed and its response was lost, or
+   * another attempt may write now. Under this token only this stream adds frames, the oldest first. So the frames that
+   * the row counts beyond the stream's own count are the first pending ones. They may be fewer than all pending frames,
+   * because more were appended meanwhile.
    */
   async #explainRefusal(stream: Stream): Promise<void> {
     const { sessionId, token } = stream.options;
@@ -155,7 +157,10 @@ interface Batch {
   readonly frames: readonly StoredBody[];
 }
 
-/** Fence, numbers, rows and wake-up in one statement. Returns the new last number of each session that took them. */
+/**
+ * Checks the fence, assigns the numbers, inserts the rows and notifies the readers in one statement. Returns the new
+ * last number of each session that accepted its frames.
+ */
 async function insertFrames(db: Sql | Tx, batches: readonly Batch[]): Promise<Map<string, number>> {
   const sessions = batches.map((batch) => batch.stream.options.sessionId);
   const rows = batches.flatMap(({ stream, frames }) =>
