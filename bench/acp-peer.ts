@@ -1,4 +1,4 @@
-/** A minimal ACP client, as a simple dispatcher would have it. The programs that Longhaul is compared with use it. */
+/** A minimal ACP client, like that of a simple dispatcher. The programs that Longhaul is compared with use it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
@@ -29,11 +29,14 @@ export interface PeerRun extends PeerStart {
 interface PeerSession {
   readonly id: string;
   readonly request: (method: string, params: object) => Promise<unknown>;
-  /** End of stdin, end of the process. */
+  /** Closes the agent's stdin and waits until the process has exited. */
   readonly end: () => Promise<void>;
 }
 
-/** Spawn, initialize, session/new, session/prompt, end of stdin, end of the process. Returns the stop reason. */
+/**
+ * Runs one turn: spawn, initialize, session/new, session/prompt, end of stdin, exit of the process. Returns the stop
+ * reason.
+ */
 export async function runPeer({ prompt, ...start }: PeerRun): Promise<unknown> {
   const { id: sessionId, request, end } = await openPeer(start);
   const result = await request('session/prompt', { sessionId, prompt: [{ type: 'text', text: prompt }] });
@@ -41,7 +44,7 @@ export async function runPeer({ prompt, ...start }: PeerRun): Promise<unknown> {
   return z.looseObject({ stopReason: z.unknown() }).parse(result).stopReason;
 }
 
-/** From the spawn to the response of session/new. */
+/** Returns the time from the spawn to the response of session/new, in ms. */
 export async function sessionReadyMs(start: PeerStart): Promise<number> {
   const began = performance.now();
   const { end } = await openPeer(start);

@@ -1,13 +1,13 @@
-/** How to reach the backend of a stage. */
+/** Returns how to reach the backend of a stage: its URL and its token. */
 import { readFile } from 'node:fs/promises';
 import { homePaths, readState } from '../services/home/home.ts';
 import { isErrno } from '../contract/errors.ts';
 import type { Stage } from './stage.ts';
 
 export interface BackendAccess {
-  /** http://… */
+  /** The base URL, http://… */
   readonly url: string;
-  /** `undefined`: the backend requires none. */
+  /** Undefined if the backend requires no token. */
   readonly token: string | undefined;
 }
 

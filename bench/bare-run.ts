@@ -1,6 +1,7 @@
 /**
- * One turn of an agent without Longhaul, as a simple script would do it: a new worktree, the agent in it, the diff of
- * all its edits, the worktree removed. It is a small process of its own, like a script, so that forking is cheap.
+ * One turn of an agent without Longhaul, as a simple script would run it: it makes a worktree, runs the agent in it,
+ * makes the diff of all edits and removes the worktree. It runs in a small process of its own, like a script, so that
+ * forking is cheap.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,7 +12,7 @@ import { runPeer } from './acp-peer.ts';
 const run = promisify(execFile);
 
 export interface BareRun {
-  /** For its worktree. */
+  /** The folder in which the run makes its worktree. */
   readonly folder: string;
   readonly project: string;
   readonly command: string;

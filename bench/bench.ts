@@ -1,24 +1,24 @@
-/** A bench: its name on the command line, the stage that it needs, and its measurement. */
+/** The type of a bench: its name on the command line, the stage that it needs, and its measurement. */
 import type { Outcome } from './report.ts';
 import type { Stage } from './stage.ts';
 
 export interface BenchOptions {
-  /** Small numbers, to check that everything runs. */
+  /** Whether the run is quick: with few repetitions, only to check that everything runs. */
   readonly quick: boolean;
-  /** Repetitions that the user requested. */
+  /** The number of repetitions that the user requested. */
   readonly n: number | undefined;
   readonly dist: string;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
 }
 
-/** Benches that need the same stage share one, one after the other. */
+/** The kinds of stage. Benches that need the same kind run one after another on one stage. */
 export type StageKind =
-  /** As `longhaul up` starts it. */
+  /** Parts as `longhaul up` starts them. */
   | 'usual'
-  /** With a slot for each of twenty agents. */
+  /** The same, with a slot for each of twenty agents. */
   | 'twenty slots'
-  /** With a worker that has no git and no agent processes (`engine/`). */
+  /** A worker that uses neither git nor agent processes (`engine/`). */
   | 'engine'
   /** With opencode and the model that it is configured to use. */
   | 'opencode'
@@ -27,7 +27,7 @@ export type StageKind =
 interface Described {
   readonly name: string;
   readonly about: string;
-  /** Takes long: not part of a full run. */
+  /** The bench takes long, so a full run leaves it out. */
   readonly onlyByName?: true;
 }
 
@@ -37,6 +37,6 @@ export type Bench = Described &
     | { readonly stage: 'none'; run(options: BenchOptions): Promise<Outcome> }
   );
 
-/** Number of measurements: the user's number, otherwise by the kind of run. */
+/** Returns the number of measurements: the user's number, otherwise that of a full or a quick run. */
 export const times = ({ n, quick }: BenchOptions, usual: { full: number; quick: number }): number =>
   n ?? (quick ? usual.quick : usual.full);

@@ -1,4 +1,4 @@
-/** A program of the bench beside this process, which handles one request after the other. */
+/** Starts a program of the bench beside this process. The program handles one request after another. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -8,17 +8,20 @@ export interface Child {
   readonly pid: number;
   /** Sends a request and waits for the next response, whose type is not checked. */
   ask<T>(question: object): Promise<T>;
-  /** Returns the result of `work`; fails if the program exits before. */
+  /** Returns the result of `work`. Fails if the program exits before `work` is done. */
   during<T>(work: Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
-/** Resolves when the program reports that it is ready. It exits with this process, because its channel closes. */
+/**
+ * Resolves when the program reports that it is ready. When this process exits, the program does, too, because its
+ * channel closes.
+ */
 export async function startChild(program: string, signal: AbortSignal): Promise<Child> {
   const child = fork(fileURLToPath(new URL(program, import.meta.url)), {
     execArgv: ['--import', 'tsx'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    // A Ctrl-C is for this process, which then ends the program.
+    // Ctrl-C must reach only this process, which then ends the program.
     detached: true,
   });
   const exited = once(child, 'exit');

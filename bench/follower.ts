@@ -1,6 +1,6 @@
 /**
- * A follower as a process of its own, like a backend or a command: it follows tasks through `client/`, and records the age
- * of each token at its arrival. `agents/token-stream.js` writes the moment of its emission into each.
+ * A follower in a process of its own, like a backend or a command. It follows tasks through `client/` and records the
+ * age of each token at its arrival. `agents/token-stream.js` writes the time of emission into each token.
  */
 import { openLonghaul } from '../client/connection.ts';
 import { followTask } from '../client/follow-task.ts';

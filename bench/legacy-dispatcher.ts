@@ -1,7 +1,7 @@
 /**
- * The dispatcher that Longhaul replaces, rebuilt as it was for comparison: it reads its table every five seconds, has
- * one task at a time, in memory, and does its work one step after the other: worktree, agent, diff, insert. If it
- * finds more than one pending row it takes the oldest; the others wait for the next poll.
+ * The dispatcher that Longhaul replaces, rebuilt for comparison. It reads its table every five seconds, has one task at
+ * a time, in memory, and does its work one step after another: worktree, agent, diff, insert. If it finds more than one
+ * pending row it takes the oldest; the others wait for the next poll.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,7 +13,10 @@ import { runPeer } from './acp-peer.ts';
 const POLL_MS = 5_000;
 const run = promisify(execFile);
 
-/** Side by side they use one repository, where git cannot add two worktrees at once; a single one never has this conflict. */
+/**
+ * Dispatchers side by side use one repository, in which git cannot add two worktrees at once. A single dispatcher never
+ * has this conflict, so they take turns.
+ */
 let worktreesFree: Promise<unknown> = Promise.resolve();
 async function oneAtATime<T>(work: () => Promise<T>): Promise<T> {
   const done = worktreesFree.then(work);
@@ -24,10 +27,13 @@ async function oneAtATime<T>(work: () => Promise<T>): Promise<T> {
 export interface LegacyStart {
   readonly databaseUrl: string;
   readonly project: string;
-  /** For its worktrees. */
+  /** The folder in which the dispatchers make their worktrees. */
   readonly folder: string;
   readonly command: string;
-  /** Dispatchers side by side, each with a table of its own: several waits are measured in the time of one. */
+  /**
+   * One schema, with a table of its own, for each dispatcher. They run side by side, so that several waits are measured
+   * in the time of one.
+   */
   readonly schemas: readonly string[];
 }
 

@@ -8,7 +8,7 @@ export interface LegacyTask {
   readonly took_ms: number;
 }
 
-/** Dispatchers on the stage's Postgres and project, one a schema, for as long as `use` runs. */
+/** Runs one dispatcher for each schema, on the stage's Postgres and project, as long as `use` runs. */
 export async function withLegacy<T>(stage: Stage, count: number, use: (schemas: string[]) => Promise<T>): Promise<T> {
   const schemas = Array.from({ length: count }, (_, index) => `legacy_${index}`);
   const child = await startChild('./legacy-dispatcher.ts', stage.signal);

@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: how fast Longhaul is, measured on this machine with real parts. Fails only if something does not
+ * `npm run bench`: measures how fast Longhaul is on this machine, with real parts. It fails only if something does not
  * run, never because of a time. Ctrl-C ends and removes everything that was started.
  */
 import { execFileSync } from 'node:child_process';
@@ -64,7 +64,7 @@ async function timed(name: string, run: () => Promise<Outcome>): Promise<Result>
   return result;
 }
 
-/** One stage for each kind that is needed. */
+/** Runs the benches, with one stage for each kind that they need. */
 async function runAll(benches: readonly Bench[], options: BenchOptions): Promise<Result[]> {
   const results: Result[] = [];
   for (const bench of benches) {
@@ -85,7 +85,8 @@ const commit = (): string =>
   execFileSync('git', ['describe', '--always', '--dirty'], { cwd: ROOT, encoding: 'utf8' }).trim();
 
 const stop = new AbortController();
-// Each wait adds a listener, and a bench may wait for twenty things at once.
+// Each wait adds a listener, and a bench may wait for twenty things at once, so Node's warning about many listeners is
+// off.
 setMaxListeners(0, stop.signal);
 
 async function main(): Promise<void> {
@@ -95,7 +96,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => stop.abort(new Error(`stopped by ${signal}: nothing was written, nothing of it is left`)));
   }
-  // `npm run bench | head`: running parts must still be stopped.
+  // If the reader closes the output (`npm run bench | head`), running parts must still be stopped.
   process.stdout.on('error', () => stop.abort(new Error('stopped, because the reader of the output closed it')));
   const where = machine(commit());
   say(`${where.cpu}, ${where.cores} cores, Linux ${where.linux}, Node ${where.node}, ${where.commit}\n`);
@@ -109,7 +110,7 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  // Work that a Ctrl-C interrupted fails with its own message.
+  // Work that Ctrl-C interrupted fails with an error of its own, so the reason of the abort is reported.
   const why: unknown = stop.signal.aborted ? stop.signal.reason : error;
   process.stderr.write(`${why instanceof Error ? why.message : String(why)}\n`);
   process.exitCode = 1;

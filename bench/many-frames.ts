@@ -1,12 +1,10 @@
-/** The frames of many tasks as the steps and the frame writer leave them, an hour old, made in the database. */
+/** Inserts the frames of many tasks as the steps and the frame writer would have left them an hour ago. */
 import type { Sql } from '../store/sql.ts';
 
-/** 103 streamed ones (words, tool calls, usage) and seven of steps. */
+/** 103 streamed frames (words, tool calls, usage) and seven frames of steps. */
 export const FRAMES_A_TASK = 110;
 
-/**
- * The tasks `from` to `to` (excluded) of each session, all of them ended.
- */
+/** Inserts the tasks `from` to `to` (excluded) of each session. All of them have ended. */
 export async function addTasks(sql: Sql, tasks: { sessions: number; from: number; to: number }): Promise<void> {
   const { sessions, from, to } = tasks;
   await sql.begin(async (tx) => {
@@ -39,7 +37,7 @@ export async function addTasks(sql: Sql, tasks: { sessions: number; from: number
   });
 }
 
-/** The newest message of each session is still streaming, with frames of now. */
+/** Inserts a message in each session that is still streaming, with frames of the current time. */
 export async function addStreaming(sql: Sql, { sessions, at }: { sessions: number; at: number }): Promise<void> {
   await addTasks(sql, { sessions, from: at, to: at + 1 });
   await sql`

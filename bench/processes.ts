@@ -1,4 +1,4 @@
-/** CPU and memory of processes, from /proc. Linux only, like the rest of the bench. */
+/** Reads the CPU time and memory of processes from /proc. Linux only, like the rest of the bench. */
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { readProc } from '../processes/identity.ts';
@@ -10,16 +10,16 @@ const TICK_MS = 1_000 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 
 interface ProcessUse {
   readonly pid: number;
   readonly parent: number;
-  /** CPU of its own. */
+  /** CPU time of the process itself. */
   readonly ownMs: number;
-  /** CPU of children that have ended and that it has waited for, and of theirs. */
+  /** CPU time of its descendants that have exited and were waited for. */
   readonly endedMs: number;
 }
 
 function useOf(pid: number): ProcessUse | undefined {
   const text = readProc(`/proc/${pid}/stat`)?.toString('latin1');
   if (text === undefined) return undefined;
-  // proc(5): field 4 is the parent, 14 and 15 are utime and stime, 16 and 17 those of children.
+  // proc(5): field 4 is the parent; 14 and 15 are utime and stime, 16 and 17 those of waited-for children.
   const fields = text
     .slice(text.lastIndexOf(')') + 2)
     .split(' ')
@@ -34,30 +34,36 @@ const allProcesses = (): ProcessUse[] =>
 const commandLine = (pid: number): string =>
   readProc(`/proc/${pid}/cmdline`)?.toString('utf8').replaceAll('\0', ' ') ?? '';
 
-/** All below `root`, itself included. */
+/** Returns `root` and all its descendants. */
 function tree(root: number, all: readonly ProcessUse[]): ProcessUse[] {
   const found = all.filter(({ pid }) => pid === root);
   for (const one of found) found.push(...all.filter(({ parent }) => parent === one.pid));
   return found;
 }
 
-/** The process beside the worker that starts git and agents, so that a fork is cheap. */
+/** Returns whether the process is a runner, which starts git and agents beside the worker so that a fork is cheap. */
 const isRunner = (pid: number): boolean => commandLine(pid).includes('runner-main');
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 export interface CpuUse {
   readonly worker: number;
-  /** The process that starts git and agents, without them. */
+  /** The runner itself, without the git processes and agents that it starts. */
   readonly runner: number;
-  /** One figure, because both are children of one process, and the kernel adds up the time of children. */
+  /**
+   * One figure for both, because git and agents are children of the runner, and the kernel adds up the time of
+   * children.
+   */
   readonly git_and_agents: number;
   readonly backend: number;
   readonly temporal: number;
   readonly postgres: number;
 }
 
-/** CPU that each part has used so far, in ms. It does not include agents and git processes that are still running. */
+/**
+ * Returns the CPU time that each part has used so far, in ms. Agents and git processes that are still running are not
+ * included.
+ */
 export async function cpuUse(stage: Stage): Promise<CpuUse> {
   const pids = await stage.pids();
   const all = allProcesses();
@@ -75,11 +81,11 @@ export async function cpuUse(stage: Stage): Promise<CpuUse> {
   };
 }
 
-/** `after` − `before`, divided by `tasks`. */
+/** Returns the difference of two readings for each part, divided by the number of tasks. */
 export const cpuPerTask = (before: CpuUse, after: CpuUse, tasks: number): Record<string, number> =>
   Object.fromEntries(Object.entries(after).map(([part, ms]) => [part, (ms - before[part as keyof CpuUse]) / tasks]));
 
-/** Pid of the worker's runner; undefined: there is none. */
+/** Returns the pid of the worker's runner, or undefined if none runs. */
 export async function runnerPid(stage: Stage): Promise<number | undefined> {
   const { worker } = await stage.pids();
   return allProcesses().find(({ pid, parent }) => parent === worker && isRunner(pid))?.pid;
@@ -98,7 +104,7 @@ export const rssKb = (pid: number): number =>
 
 export interface MemoryUse {
   readonly rssMb: number;
-  /** Each page that several processes share counts for its part. */
+  /** Proportional set size: each shared page counts as its size divided by the number of processes that share it. */
   readonly pssMb: number;
 }
 
@@ -109,7 +115,7 @@ function memoryOf(pids: readonly number[]): MemoryUse {
   return { rssMb: megabytes('Rss'), pssMb: megabytes('Pss') };
 }
 
-/** Memory of each part with its helpers, without agents and git. */
+/** Returns the memory of each part with its helper processes, without agents and git. */
 export async function memoryUse(stage: Stage): Promise<Record<string, MemoryUse>> {
   const pids = await stage.pids();
   const all = allProcesses();

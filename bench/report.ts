@@ -1,7 +1,9 @@
-/** The results of a bench, as a table for people and as JSON for programs. */
+/** Formats the results of a bench: as a table for people and as JSON for programs. */
 import { cpus, release, totalmem } from 'node:os';
 
-/** A target that is printed beside the figure; no bench fails by it, because timings also depend on the machine. */
+/**
+ * A target that is printed beside the figure. No bench fails because of it, because times also depend on the machine.
+ */
 export interface Target {
   readonly figure: string;
   readonly atMost?: number;
@@ -10,16 +12,16 @@ export interface Target {
 
 export interface Line {
   readonly what: string;
-  /** Times that it was measured. */
+  /** The number of measurements. */
   readonly n: number;
-  /** Of all figures of the line; empty for a plain ratio or count. */
+  /** The unit of all figures in the line. Empty for a ratio or a count. */
   readonly unit: string;
   readonly figures: Readonly<Record<string, number>>;
   readonly target?: Target;
 }
 
 export interface Outcome {
-  /** The conditions of the figures. */
+  /** The conditions under which the figures were measured. */
   readonly conditions: readonly string[];
   readonly lines: readonly Line[];
 }
@@ -59,7 +61,7 @@ function cells(line: Line): string[] {
 
 const HEAD = ['what', 'n', 'figures', 'target'];
 
-/** One table a figure, with its conditions below. */
+/** Returns the table of one bench, with the conditions below it. */
 export function table({ name, seconds, conditions, lines }: Result): string {
   const rows = [HEAD, ...lines.map(cells)];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));

@@ -1,12 +1,13 @@
 /**
- * Readers of frames over WebSockets, in a process of their own, like a page or a product's backend. Records when each
- * message arrived and parses it afterwards, because otherwise a hundred readers here would measure each other.
+ * Readers of frames over WebSockets in a process of their own, like a page or a product's backend. The process records
+ * when each message arrived and parses it afterwards, because otherwise a hundred readers in one process would measure
+ * each other.
  */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 
 export interface SocketRequest {
-  /** One socket each. */
+  /** The URLs of the sockets, one for each reader. */
   readonly urls: readonly string[];
   readonly token: string | undefined;
 }
@@ -28,7 +29,7 @@ async function read(url: string, token: string | undefined): Promise<Arrival[]> 
   const socket = new WebSocket(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } });
   socket.on('message', (text: Buffer) => {
     arrivals.push({ at: now(), text });
-    // The end of the task is the last that matters.
+    // The frame with the task's final state is the last one that matters.
     if (text.includes('"task_state"') && /"state": ?"(completed|failed|cancelled)"/.test(text.toString()))
       socket.close();
   });
@@ -42,7 +43,7 @@ async function readAll({ urls, token }: SocketRequest): Promise<SocketResult> {
   const latenciesMs = arrivals.flatMap(({ at, text }) => {
     const frames = JSON.parse(text.toString()) as { type: string; content?: string }[];
     const said = frames.map(({ type, content }) => (type === 'delta' ? content : '')).join('');
-    // Each token contains the moment of its emission (agents/token-stream.js).
+    // Each token contains the time of its emission (agents/token-stream.js).
     return [...said.matchAll(/\d+-(\d+\.\d+) /g)].map(([, emitted]) => at - Number(emitted));
   });
   return { latenciesMs };

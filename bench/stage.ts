@@ -1,6 +1,6 @@
 /**
- * A complete Longhaul for a bench: a temporary home whose parts run as `longhaul up` starts them, from the build, and a
- * small project. Tasks are submitted as any program would: by inserting a row.
+ * A complete Longhaul for a bench: a temporary home whose parts run from the build as `longhaul up` starts them, and a
+ * small project. Tasks are submitted as any program would submit them: by inserting a row.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,16 +23,16 @@ import { isFinal, type TaskState } from '../contract/task.ts';
 
 const AGENTS = ['trivial', 'token-stream'];
 const STOP_MS = 60_000;
-/** Limit for operations that hang; no measured operation takes nearly that long. */
+/** Limit for operations that hang. No measured operation takes nearly as long. */
 const TASK_MS = 300_000;
 
 export interface StageOptions {
-  /** Folder of the compiled program. */
+  /** The folder of the build. */
   readonly dist: string;
   readonly slots?: number;
-  /** The supervisor's program and its arguments; `longhaul up` of the build unless given. */
+  /** The supervisor's program and arguments. Default: `longhaul up` of the build. */
   readonly supervisor?: readonly string[];
-  /** Overrides the shell's environment; undefined removes a variable. */
+  /** Variables that override the shell's environment. An undefined value removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
 }
@@ -42,7 +42,7 @@ export interface EndedTask {
   readonly state: TaskState;
   readonly kept_worktree: string | null;
   readonly output_summary: string | null;
-  /** By Postgres' clock, from the row's insert. */
+  /** The time from the row's insert to the task's end, by Postgres' clock. */
   readonly took_ms: number;
 }
 
@@ -58,9 +58,9 @@ export class Stage {
   readonly project: SampleRepository;
   readonly projectId: ProjectId;
   readonly signal: AbortSignal;
-  /** The environment of its programs. */
+  /** The environment of the programs that the stage starts. */
   readonly env: NodeJS.ProcessEnv;
-  /** As `longhaul up -d`. */
+  /** Starts the parts that do not run, as `longhaul up -d` does. */
   readonly up: () => Promise<void>;
   readonly #paths: HomePaths;
   readonly #listener: Listener;
@@ -96,7 +96,7 @@ export class Stage {
     return row.id;
   }
 
-  /** `count` rows in one statement. */
+  /** Inserts `count` rows in one statement. */
   async submitMany(agent: string, input: string, count: number, projectId = this.projectId): Promise<TaskId[]> {
     const rows = await this.sql<{ id: TaskId }[]>`
       INSERT INTO tasks (project_id, input, agent)
@@ -104,7 +104,7 @@ export class Stage {
     return rows.map(({ id }) => id);
   }
 
-  /** Waits until its row is final. Fails unless the task completed and its worktree was removed. */
+  /** Waits until the task's row is final. Fails unless the task completed and its worktree was removed. */
   async ended(taskId: TaskId): Promise<EndedTask> {
     const task = await this.untilRow(taskId, `the end of task ${taskId}`, (row) => isFinal(row.state));
     if (task.state !== 'completed') throw new Error(`task ${taskId} is ${task.state}: ${task.output_summary}`);
@@ -112,7 +112,7 @@ export class Stage {
     return task;
   }
 
-  /** Checks at each change of the task's state, and twice a second. */
+  /** Waits until the row passes the test. Checks at each change of the task's state, and twice a second. */
   async untilRow(taskId: TaskId, what: string, test: (row: EndedTask) => boolean): Promise<EndedTask> {
     const deadline = performance.now() + TASK_MS;
     for (;;) {
@@ -130,20 +130,20 @@ export class Stage {
     }
   }
 
-  /** One task from its row to the end of its run, while nothing else runs. */
+  /** Submits one task and waits until its run has ended. Nothing else runs meanwhile. */
   async run(agent: string, input: string): Promise<EndedTask> {
     const task = await this.ended(await this.submit(agent, input));
-    // The row is final a moment before the run is closed, and the next task must not overlap with that.
+    // The row is final a moment before the run is closed, and the next task must not overlap with this moment.
     await this.temporal.client.workflow.getHandle(taskWorkflowId(task.id)).result();
     return task;
   }
 
-  /** Waits until none of them is open. Fails unless all completed. */
+  /** Waits until none of the tasks is open. Fails unless all completed. */
   async allEnded(taskIds: readonly TaskId[]): Promise<void> {
     for (const id of taskIds) await this.ended(id);
   }
 
-  /** Pid of each part; they change when one is started again. */
+  /** Returns the pid of each part. A part that is started again has another pid. */
   async pids(): Promise<Record<PartName, number>> {
     const state = await readState(this.#paths);
     const found = PARTS.map((name) => {
@@ -250,10 +250,13 @@ async function openStage({
   return stage;
 }
 
-/** An agent of bench/agents. */
+/** Returns the path of an agent in bench/agents. */
 export const agentPath = (name: string): string => fileURLToPath(new URL(`./agents/${name}.js`, import.meta.url));
 
-/** The shell's environment without the variables that point to the user's own Longhaul. Agents store their sessions in the home. */
+/**
+ * Returns the shell's environment without the variables that point to the user's own Longhaul. Agents store their
+ * sessions in the stage's home.
+ */
 function environment(home: string, { dist, slots, env }: StageOptions): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(
     ([name]) =>
@@ -285,7 +288,7 @@ async function takeDown({ paths, entry, env, supervisor }: TakeDown): Promise<vo
       { signal: 'SIGKILL', withinMs: 5_000 },
     ]);
     const parts = (await readState(paths))?.parts ?? [];
-    // In a process group of its own, because a Ctrl-C is for the bench.
+    // `down` runs in a process group of its own, because Ctrl-C must reach only the bench.
     if (!parts.every(({ state }) => state === 'stopped')) {
       const down = spawn(process.execPath, [entry, 'down'], { env, detached: true, stdio: 'inherit' });
       await once(down, 'exit');

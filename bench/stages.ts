@@ -1,4 +1,4 @@
-/** The stages that benches request, each with the environment that it needs. */
+/** Makes the stages that benches request, each with the environment that it needs. */
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,10 +13,10 @@ import { onStage, type Stage } from './stage.ts';
 
 type Use = (stage: Stage) => Promise<void>;
 
-/** Number of agents that work at the same time in the benches with twenty. */
+/** The number of slots in the benches with twenty agents. */
 const TWENTY_SLOTS = 24;
 
-/** False: it is not available in a quick run, and the reason was passed to `say`. */
+/** Returns false if the stage is not available in this run. `say` was then called with the reason. */
 export async function withStage(kind: Exclude<StageKind, 'none'>, options: BenchOptions, use: Use): Promise<boolean> {
   const { dist, signal } = options;
   switch (kind) {

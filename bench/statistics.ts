@@ -1,6 +1,8 @@
-/** The arithmetic of the figures. */
+/** The arithmetic of the figures: percentiles, comparisons in pairs, slopes. */
 
-/** The quantile by linear interpolation between the two nearest ranks, as in most tools. `part` from 0 to 1. */
+/**
+ * Returns a quantile by linear interpolation between the two nearest ranks, as most tools do. `part` is from 0 to 1.
+ */
 export function percentile(values: readonly number[], part: number): number {
   if (values.length === 0) throw new RangeError('no values: expected at least one');
   const sorted = values.toSorted((a, b) => a - b);
@@ -25,16 +27,16 @@ export const spread = (values: readonly number[]): Spread => ({
 export interface Pair {
   /** Longhaul's value. */
   readonly a: number;
-  /** The value to compare with, measured right before or after. */
+  /** The value that is compared with `a`, measured right before or after it. */
   readonly b: number;
 }
 
 export interface PairedSpread {
   readonly a: Spread;
   readonly b: Spread;
-  /** Of a − b, pair by pair: slow moments of the machine are in both and cancel out. */
+  /** The spread of a − b over all pairs. Slow moments of the machine are in both and cancel out. */
   readonly excess: Spread;
-  /** Median of a / b, pair by pair. */
+  /** The median of a / b over all pairs. */
   readonly ratio: number;
 }
 
@@ -52,7 +54,7 @@ interface Sides<T> {
   readonly b: (index: number) => Promise<T>;
 }
 
-/** Runs both sides `n` times in alternating order, so that neither always runs on the warmer machine. */
+/** Runs both sides `n` times in alternating order, so that neither side always runs on the warmer machine. */
 export async function inTurn(n: number, { a, b }: Sides<void>): Promise<void> {
   for (let index = 0; index < n; index += 1) {
     for (const side of index % 2 === 0 ? [a, b] : [b, a]) await side(index);
@@ -74,7 +76,7 @@ export interface Point {
   readonly y: number;
 }
 
-/** Slope of the regression line (least squares); 0 for fewer than two points. */
+/** Returns the slope of the regression line (least squares), or 0 for fewer than two points. */
 export function slope(points: readonly Point[]): number {
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   const [x, y] = [mean(points.map((point) => point.x)), mean(points.map((point) => point.y))];

@@ -1,10 +1,10 @@
-/** The moments of a task, collected from its row, its attempt, its frames and Temporal's history. */
+/** Collects the moments of a task from its row, its attempt, its frames and Temporal's history. */
 import { z } from 'zod';
 import type { Stage } from './stage.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { taskWorkflowId } from '../contract/names.ts';
 
-/** A moment, in ms since the task's row was made. */
+/** One moment. `atMs` counts from the creation of the task's row. */
 export interface Mark {
   readonly name: string;
   readonly atMs: number;
@@ -30,8 +30,8 @@ const time = z.looseObject({ seconds: z.union([z.number(), z.string()]).optional
 const localMarker = z.looseObject({ activity_type: z.string(), original_schedule_time: time.nullish() });
 
 /**
- * A local activity writes one marker; other features, such as patches, write theirs. Its `complete_time` is no clock time: it
- * counts from the start of the workflow task.
+ * Returns the start of a local activity from its marker in the history, or nothing for markers of other features, such
+ * as patches. The marker's `complete_time` is no clock time: it counts from the start of the workflow task.
  */
 function localStep(data: Uint8Array): HistoryEvent[] {
   const marker = localMarker.safeParse(JSON.parse(Buffer.from(data).toString('utf8')));
@@ -39,7 +39,7 @@ function localStep(data: Uint8Array): HistoryEvent[] {
   return marker.success && begun ? [{ name: `${marker.data.activity_type} begun`, atMs: epochMs(begun) }] : [];
 }
 
-/** The events of the steps, each under the step's name, without those inside the workflow. */
+/** Returns the history events of the steps, each under the step's name, without events inside the workflow. */
 async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]> {
   const steps = new Map<string, string>();
   return (await historyOf(stage, taskId)).flatMap((event) => {
@@ -62,7 +62,7 @@ async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]>
   });
 }
 
-/** The moments in Postgres. */
+/** Returns the moments that Postgres has recorded. */
 async function storedEvents({ sql }: Stage, taskId: TaskId): Promise<(HistoryEvent & { created: number })[]> {
   return sql<(HistoryEvent & { created: number })[]>`
     SELECT name, extract(epoch FROM at)::float8 * 1000 AS "atMs", extract(epoch FROM created_at)::float8 * 1000 AS created
@@ -79,7 +79,7 @@ async function storedEvents({ sql }: Stage, taskId: TaskId): Promise<(HistoryEve
      WHERE t.id = ${taskId} AND at IS NOT NULL`;
 }
 
-/** In the order in which they happened. */
+/** Returns all moments of the task in the order in which they happened. */
 export async function timeline(stage: Stage, taskId: TaskId): Promise<Mark[]> {
   const stored = await storedEvents(stage, taskId);
   const created = stored[0]?.created;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// An agent that writes the time: `20 tokens/s for 30 s` is a stream of tokens, each with the moment at which it was
-// written, so that a reader can compute its age. `A-1732400000123.456 ` is one: the process, the time in ms.
-// It can load its sessions, which contain nothing, and continues to write the time.
+// An agent that streams tokens, for instance with the prompt `20 tokens/s for 30 s`. Each token contains the time at
+// which it was written, so that a reader can compute the token's age: `A-1732400000123.456 ` is the process and the
+// time in ms. The agent can load its sessions, which contain nothing, and then continues to stream.
 import { createInterface } from 'node:readline';
 
 const send = (message) => process.stdout.write(`${JSON.stringify({ jsonrpc: '2.0', ...message })}\n`);

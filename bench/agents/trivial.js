@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// An agent that does almost nothing: one file, a few words, the end of its turn. So the time of a task with it is the time of
-// the dispatcher. It uses no SDK, because loading one takes longer than the turn.
+// An agent that does almost nothing: it writes one file and a few words and ends its turn. So the time of a task with
+// it is the time of the dispatcher. It uses no SDK, because loading one takes longer than the turn.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';

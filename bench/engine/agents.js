@@ -1,8 +1,8 @@
-// A driver without a process, for the agent `trivial`: it answers at once. Other agents run with the real driver.
+// A driver without a process, for the agent `trivial`: it responds at once. Other agents run with the real driver.
 import { readFileSync } from 'node:fs';
 
 const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
-// Above the highest pid that the kernel assigns, so that no process is ended by mistake.
+// A pid above the highest that the kernel assigns, so that no process is ended by mistake.
 const NO_PROCESS = { pid: 2 ** 22, startTime: '0', bootId };
 
 export const makeEngineAgents = (driver) => ({

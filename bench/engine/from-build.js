@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/** A module of the build that is measured. */
+/** Imports a module of the build that is measured. */
 export function fromBuild(module) {
   const { BENCH_DIST } = process.env;
   if (BENCH_DIST === undefined) throw new Error('BENCH_DIST: expected the folder of a build, found nothing');

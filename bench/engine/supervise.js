@@ -1,4 +1,5 @@
-// `longhaul up` of the build in BENCH_DIST, with the worker of this folder: without git and agents. The home is LONGHAUL_HOME.
+// Runs `longhaul up` of the build in BENCH_DIST with the worker of this folder, which uses neither git nor agents.
+// LONGHAUL_HOME names the home.
 import { fileURLToPath } from 'node:url';
 import { fromBuild } from './from-build.js';
 

@@ -1,4 +1,5 @@
-// worker.ts with other agents and worktrees. Workflow, steps, rows, frames and the fence are those of the build.
+// Runs the build's worker.ts with other agents and worktrees. Workflow, steps, rows, frames and the fence are those of
+// the build.
 import { makeEngineAgents } from './agents.js';
 import { fromBuild } from './from-build.js';
 import { makeEngineWorktrees } from './worktrees.js';

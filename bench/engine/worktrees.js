@@ -1,5 +1,5 @@
-// Worktrees without git: an empty folder, and a change that is always the same. In a project whose folder is called `real`
-// git is used.
+// Worktrees without git: an empty folder, and a change that is always the same. A project whose folder is called `real`
+// gets real git worktrees.
 import { mkdir, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 
@@ -10,7 +10,7 @@ const PATCH =
 const FILE = { path: 'written.txt', status: 'added', additions: 1, deletions: 0, binary: false };
 
 export function makeEngineWorktrees(usual) {
-  /** Path by task. */
+  /** The path of each task's worktree. */
   const made = new Map();
   const isMade = (worktreePath) => [...made.values()].includes(worktreePath);
   return {

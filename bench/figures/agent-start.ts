@@ -1,4 +1,4 @@
-/** From the spawn of an agent of ours to its first session, beside the demo agent. */
+/** Measures the time from the spawn of one of our agents to its first session, in pairs with the demo agent. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -7,7 +7,7 @@ import { sessionReadyMs } from '../acp-peer.ts';
 import type { Line, Outcome } from '../report.ts';
 import { measurePairs, paired } from '../statistics.ts';
 
-/** The target: at most so many times the demo agent's. */
+/** The target: an agent may take at most this many times as long as the demo agent. */
 const AT_MOST = 1.5;
 
 export const agentStart: Bench = {
@@ -24,7 +24,7 @@ export const agentStart: Bench = {
     try {
       const n = times(options, { full: 30, quick: 2 });
       const sessions = path.join(folder, 'n');
-      // The program of a turn is not started before its prompt, so that any file serves.
+      // The terminal adapter does not start its program before the prompt, so any executable file will do.
       const launch = JSON.stringify({ agent: 'codex', file: process.execPath });
       const agents = { native: ['--sessions', sessions], terminal: [launch] };
       const lines: Line[] = [];

@@ -1,4 +1,4 @@
-/** Every bench, in the order in which they run; those of one stage are adjacent. */
+/** Lists every bench in the order in which they run. Benches that need the same stage are adjacent. */
 import type { Bench } from '../bench.ts';
 import { agentStart } from './agent-start.ts';
 import { opencode, trivial } from './bare.ts';

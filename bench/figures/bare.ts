@@ -1,4 +1,4 @@
-/** The excess time of a task over the same agent run bare. */
+/** Measures the excess time of a task over the same agent run bare. */
 import type { BareResult, BareRun } from '../bare-run.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
 import { times } from '../bench.ts';

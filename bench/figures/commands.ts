@@ -1,4 +1,4 @@
-/** The duration of a command, in units of the start time of Node itself. */
+/** Measures how long a command takes, in units of the start time of Node itself. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,7 @@ import type { Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../bin/longhaul.js', import.meta.url));
-/** The target: at most this many times the duration of `node -e 0`. */
+/** The targets: `atMost` is the most times the duration of `node -e 0` that a command may take. */
 const COMMANDS: readonly (readonly [words: readonly string[], atMost: number])[] = [
   [['--help'], 3],
   [['ls'], 6],

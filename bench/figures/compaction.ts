@@ -1,4 +1,4 @@
-/** The cost of the frames of many tasks: not compacted, compacted afterwards, and compacted continuously. */
+/** Measures the cost of the frames of many tasks: not compacted, compacted afterwards, and compacted continuously. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -33,7 +33,7 @@ async function timesMs(sessions: readonly SessionId[], look: (id: SessionId) => 
   return times;
 }
 
-/** Like a reader that has everything except the newest frames, and one that has nothing. */
+/** Times the reads of a reader that lacks only the newest frames, and of a reader that has no frame. */
 async function looks(sql: Sql, when: string): Promise<Line[]> {
   const rows = await sql<{ id: SessionId; seq: number }[]>`SELECT id, seq FROM sessions ORDER BY id LIMIT ${LOOKS}`;
   const ids = rows.map(({ id }) => id);
@@ -70,7 +70,7 @@ async function asTheyCome(sql: Sql, tasksEach: number): Promise<Line[]> {
   for (let from = 0; from < tasksEach; from += step) {
     await addTasks(sql, { sessions: SESSIONS, from, to: Math.min(from + step, tasksEach) });
     await compactFrames(sql);
-    // Autovacuum does this, but a bench is too short for it.
+    // In normal use autovacuum does this, but a bench is too short for it.
     await sql`VACUUM frames`;
   }
   const [row] = await sql<{ frames: number }[]>`SELECT count(*) AS frames FROM frames`;

@@ -1,4 +1,4 @@
-/** The latency from an agent's output to a follower. */
+/** Measures the latency from an agent's output to a follower. */
 import type { Bench, BenchOptions } from '../bench.ts';
 import { startChild } from '../child.ts';
 import type { FollowRequest, FollowResult } from '../follower.ts';
@@ -7,7 +7,7 @@ import { percentile } from '../statistics.ts';
 import type { Stage } from '../stage.ts';
 
 const TOKENS_PER_S = 20;
-/** Agents that start together keep the processors busy, so their output during the start is not measured. */
+/** Seconds at the beginning that are not measured: agents that start together keep the processors busy. */
 const SETTLE_S = 5;
 
 async function latencies(stage: Stage, agents: number, seconds: number): Promise<number[]> {

@@ -1,14 +1,19 @@
-/** The size of a task's history in Temporal: the limit is 51,200 events, and each one is stored and replayed. */
+/**
+ * Measures the size of a task's history in Temporal. The limit is 51,200 events, and each one is stored and replayed.
+ */
 import { ProgressPacer } from '../../activities/progress-pacer.ts';
 import type { AgentProgress } from '../../contract/task.ts';
 import type { Bench } from '../bench.ts';
 import { historyOf } from '../timeline.ts';
 
-/** Signal, workflow task (scheduled, started, completed) for each progress report that reaches the workflow. */
+/** Each progress report that reaches the workflow adds a signal and a workflow task (scheduled, started, completed). */
 const EVENTS_A_SIGNAL = 4;
 const TURN_S = 600;
 
-/** The signals of a turn of ten minutes that reports progress each second, computed without waiting ten minutes. */
+/**
+ * Computes the number of signals of a turn that reports progress each second for ten minutes, without waiting ten
+ * minutes.
+ */
 async function signalsOfALongTurn(): Promise<number> {
   let nowMs = 0;
   let signals = 0;
@@ -37,7 +42,7 @@ export const history: Bench = {
     const { id } = await stage.run('token-stream', `200 tokens/s for ${seconds} s`);
     const stream = (await historyOf(stage, id)).length;
     const signals = await signalsOfALongTurn();
-    // The first signal is the phase `working`, which a short turn sends, too.
+    // The first signal is the phase `working`, which is already in the history of the short task.
     const long = short + (signals - 1) * EVENTS_A_SIGNAL;
     return {
       conditions: [

@@ -1,4 +1,4 @@
-/** Memory of the parts, idle and with twenty running agents. */
+/** Measures the memory of the parts, idle and with twenty running agents. */
 import type { Bench, BenchOptions } from '../bench.ts';
 import { memoryUse } from '../processes.ts';
 import type { Line, Outcome } from '../report.ts';

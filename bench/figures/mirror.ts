@@ -1,7 +1,7 @@
 /**
- * Where a session's worktree can hang: on the project itself (a git worktree of it, as today), on a bare mirror of the
- * project (a git worktree of the mirror), or on a repository of its own that borrows the mirror's objects. Plain git,
- * none of our steps: the figures behind docs/decisions.
+ * Compares three forms of a session's worktree: a git worktree of the project (as before mirrors), a git worktree of a
+ * bare mirror of the project, and a repository of its own that borrows the mirror's objects. It runs plain git and none
+ * of our steps. docs/decisions/0019 has the figures.
  */
 import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, mkdtemp, readdir, realpath, rm, stat, writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ interface Site {
   readonly mirror: string;
 }
 
-/** One way to have a worktree. `collect` leaves a commit with the worktree's files in the project or the mirror. */
+/** One form of a worktree. `collect` stores a commit with the worktree's files in the project or the mirror. */
 interface Form {
   readonly name: string;
   create(site: Site, worktree: string): Promise<unknown>;
@@ -45,7 +45,7 @@ const entryOf = (owner: (site: Site) => string): Omit<Form, 'name'> => ({
   remove: (site, worktree) => gitIn(owner(site), 'worktree', 'remove', '--force', worktree),
 });
 
-/** Its `.git` is written without a git process; the only one is the checkout. */
+/** Makes a repository that borrows. Its `.git` is written without a git process; only the checkout needs one. */
 async function borrow({ mirror }: Site, worktree: string): Promise<void> {
   const head = (await gitIn(mirror, 'rev-parse', 'HEAD')).trim();
   const dir = path.join(worktree, '.git');
@@ -89,7 +89,10 @@ interface Measured {
   readonly remove: number[];
 }
 
-/** One life of a worktree. `again`: a second turn in a parked one, which needs a look that it is clean. */
+/**
+ * Times one worktree from its creation to its removal. `again` is the time of `git status`, with which a second turn
+ * would check that an existing worktree is clean.
+ */
 async function live(site: Site, form: Form, at: number, into: Measured): Promise<void> {
   const worktree = path.join(site.folder, `${at}-${form.name.replaceAll(' ', '-')}`);
   into.create.push(await timedMs(() => form.create(site, worktree)));
@@ -115,7 +118,10 @@ async function lives(site: Site, label: string, n: number): Promise<Line[]> {
   }));
 }
 
-/** Twenty worktrees made at the same time, and how many git refused because another one held a lock. */
+/**
+ * Makes twenty worktrees at the same time. Reports the time, and how many of them git refused because another one held
+ * a lock.
+ */
 async function together(site: Site, label: string): Promise<Line[]> {
   const lines: Line[] = [];
   for (const form of FORMS) {
@@ -150,7 +156,10 @@ const MIRRORS: readonly (readonly [string, readonly string[]])[] = [
   ['a copy', ['--no-hardlinks']],
 ];
 
-/** The mirror: made, brought up to one commit of the user's, and the disk that it takes beside the project. */
+/**
+ * Measures the mirror: how long it takes to make it and to sync it after one commit of the user, and the disk that it
+ * uses in addition to the project.
+ */
 async function mirrors({ folder, project }: Site, label: string): Promise<Line[]> {
   const lines: Line[] = [];
   for (const [name, flags] of MIRRORS) {

@@ -1,4 +1,4 @@
-/** From the kill -9 of any part to the agent's next word in the log. */
+/** Measures the time from the kill -9 of any part to the agent's next word in the log. */
 import type { TaskId } from '../../contract/ids.ts';
 import { cancel } from '../../client/cancel.ts';
 import { identifyRunning } from '../../processes/identity.ts';
@@ -10,19 +10,19 @@ import type { Line, Outcome } from '../report.ts';
 import { pause, PARTS, type Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
 
-/** The supervisor treats a part that ran this long as healthy: the next restart follows after its shortest pause. */
+/** The supervisor treats a part that ran this long as healthy, so it restarts the part after its shortest pause. */
 const STEADY_MS = 10_500;
 const BOUND_MS = 60_000;
 
 const VICTIMS = ['worker', 'backend', 'agent', 'temporal', 'postgres', 'supervisor', 'all'] as const;
 type Victim = (typeof VICTIMS)[number];
 
-/** Kills that also end the agent: the next word is the next agent's. */
+/** Kills that also end the agent, so the next word must come from the next agent. */
 const WITH_AGENT: readonly Victim[] = ['worker', 'agent', 'all'];
 
 interface Word {
   readonly agent: string;
-  /** When the word was in the log, by Postgres' clock. */
+  /** The time at which the word was in the log, by Postgres' clock. */
   readonly loggedMs: number;
 }
 
@@ -56,7 +56,7 @@ async function nextWord(stage: Stage, taskId: TaskId, test: (word: Word) => bool
   }
 }
 
-/** ms from the kill to the word. */
+/** Kills the victim and returns the time from the kill to the next word, in ms. */
 async function killOnce(stage: Stage, taskId: TaskId, victim: Victim): Promise<number> {
   const before = (await words(stage, taskId)).at(-1);
   if (!before) throw new Error(`task ${taskId} has said nothing yet`);
@@ -65,7 +65,8 @@ async function killOnce(stage: Stage, taskId: TaskId, victim: Victim): Promise<n
   const killedMs = now();
   const victims = (victim === 'all' ? (['supervisor', ...PARTS] as const) : [victim]).map((name) => pids[name]);
   for (const pid of victims) process.kill(pid, 'SIGKILL');
-  // A check within the first millisecond finds the supervisor alive, and nothing to do.
+  // `up` must run after the exit: if it checks within the first millisecond, it finds the supervisor alive and does
+  // nothing.
   while (victims.some((pid) => identifyRunning(pid) !== undefined)) await pause(1, stage.signal);
   if (victim === 'supervisor' || victim === 'all') await stage.up();
   const anew = WITH_AGENT.includes(victim);
@@ -85,7 +86,7 @@ export const recovery: Bench = {
     const count = times(options, { full: 5, quick: 1 });
     const lines: Line[] = [];
     for (const victim of VICTIMS) {
-      // A task for each kill, because a task fails after its agent has crashed three times in a row.
+      // Each kill has a task of its own, because a task fails after its agent has crashed three times in a row.
       const found: number[] = [];
       for (let left = count; left > 0; left -= 1) {
         const taskId = await stage.submit('token-stream', '20 tokens/s for 3600 s');

@@ -1,4 +1,6 @@
-/** Many short tasks one after another: growth of memory and databases, and leftovers. */
+/**
+ * Runs many short tasks one after another and measures the growth of memory and databases, and what remains at the end.
+ */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeRepository } from '../../test/lab/repositories.ts';
@@ -9,13 +11,13 @@ import type { Line, Outcome } from '../report.ts';
 import { pause, type Stage } from '../stage.ts';
 import { slope } from '../statistics.ts';
 
-/** One in this many is a complete task: git, a worktree, the demo agent as a process. */
+/** One task in this many is complete, with git, a worktree and the demo agent as a process. */
 const REAL_EVERY = 20;
-/** Rows inserted together, and the maximum of open tasks. */
+/** The number of rows that are inserted together. OPEN_AT_MOST limits the open tasks. */
 const PORTION = 20;
 const OPEN_AT_MOST = 60;
 const SAMPLES = 50;
-/** Code is compiled, pools and caches fill: this part of the tasks is not in the slopes. */
+/** The first part of the tasks, which the slopes leave out: meanwhile code is compiled, and pools and caches fill. */
 const WARM_UP = 0.2;
 const HANG_MS = 300_000;
 
@@ -63,7 +65,7 @@ interface Load {
   readonly tasks: number;
 }
 
-/** Submits them in batches, and reports repeatedly how many have ended. */
+/** Submits the tasks in batches and reports repeatedly how many have ended. */
 async function work(stage: Stage, { project, tasks }: Load, told: (ended: number) => Promise<void>): Promise<void> {
   const ids: TaskId[] = [];
   let open: TaskId[] = [];

@@ -1,4 +1,4 @@
-/** From the row to the agent's process. */
+/** Measures the time from a task's row to its agent's process. */
 import type { Bench } from '../bench.ts';
 import { times } from '../bench.ts';
 import { legacyEnded, submitLegacy, withLegacy } from '../legacy.ts';
@@ -8,7 +8,9 @@ import { pause, type Stage } from '../stage.ts';
 const INPUT = 'Write written.txt.';
 const WARM_UP = 5;
 const LEGACY_POLL_MS = 5_000;
-/** Number of old dispatchers side by side. They wait most of the time, so they do not disturb each other. */
+/**
+ * The number of old dispatchers that run side by side. They wait most of the time, so they do not disturb each other.
+ */
 const LEGACY_AT_ONCE = 10;
 
 async function spawnLatencyMs(stage: Stage): Promise<number> {
@@ -20,7 +22,7 @@ async function spawnLatencyMs(stage: Stage): Promise<number> {
   return row.ms;
 }
 
-/** Each dispatcher gets one task after the other, at moments spread evenly over the time between two polls. */
+/** Gives each dispatcher one task after another, at moments spread evenly over the time between two polls. */
 async function legacyLatenciesMs(stage: Stage, n: number): Promise<number[]> {
   const dispatchers = Math.min(LEGACY_AT_ONCE, n);
   const each = Math.ceil(n / dispatchers);

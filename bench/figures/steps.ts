@@ -1,4 +1,4 @@
-/** How the time of one task is spent. */
+/** Measures how the time of one task is spent. */
 import type { Bench } from '../bench.ts';
 import { times } from '../bench.ts';
 import type { Line } from '../report.ts';

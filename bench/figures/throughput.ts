@@ -1,4 +1,4 @@
-/** Finished tasks a minute, and the cost of each. */
+/** Measures the number of finished tasks a minute, and the CPU time of each. */
 import type { Bench, BenchOptions } from '../bench.ts';
 import { times } from '../bench.ts';
 import { cpuPerTask, cpuUse } from '../processes.ts';

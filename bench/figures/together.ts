@@ -1,4 +1,4 @@
-/** Twenty tasks submitted at once. */
+/** Measures how long twenty tasks take that are submitted at once. */
 import type { Bench, BenchOptions } from '../bench.ts';
 import { legacyEnded, submitLegacy, withLegacy } from '../legacy.ts';
 import type { Line, Outcome } from '../report.ts';
@@ -58,7 +58,7 @@ export const atOnce: Bench = {
     const { lines, ours } = await together(stage, options, 'usual slots');
     const count = options.quick ? 2 : TASKS;
     const legacy = await legacyMs(stage, count);
-    // A quick run does not wait for all twenty: nothing to compare.
+    // In a quick run the old dispatcher gets fewer than twenty tasks, so there is nothing to compare with.
     const figures: Line['figures'] = count === TASKS ? { once: legacy, ratio: legacy / ours } : { once: legacy };
     return {
       conditions: [...CONDITIONS, 'legacy: as in the bench spawn; it takes one row at each look, every 5 s'],

@@ -1,4 +1,4 @@
-/** The latency from an agent's output to a client of the backend. */
+/** Measures the latency from an agent's output to a WebSocket client of the backend. */
 import { backendAccess } from '../backend-access.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
 import { startChild } from '../child.ts';
@@ -8,14 +8,14 @@ import { percentile } from '../statistics.ts';
 import { pause, type Stage } from '../stage.ts';
 import type { SessionId, TaskId } from '../../contract/ids.ts';
 
-/** Agents that start together keep the processors busy, so their output during the start is not counted. */
+/** Seconds at the beginning that are not measured: agents that start together keep the processors busy. */
 const SETTLE_S = 5;
 
 interface Case {
   readonly what: string;
   readonly agents: number;
   readonly tokensPerS: number;
-  /** Of each session. */
+  /** The number of readers of each session. */
   readonly readers: number;
   readonly p50: number;
   readonly p99: number;
@@ -30,7 +30,7 @@ const CASES: readonly Case[] = [
 
 const WARM: Case = { what: 'warm', agents: 1, tokensPerS: 20, readers: 1, p50: 5, p99: 30 };
 
-/** As soon as each task has one. */
+/** Returns the session of each task as soon as all tasks have one. */
 async function sessionsOf(stage: Stage, taskIds: readonly TaskId[]): Promise<SessionId[]> {
   for (;;) {
     stage.signal.throwIfAborted();

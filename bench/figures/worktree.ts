@@ -1,4 +1,4 @@
-/** The worktree of a large repository: our steps against git's own best. */
+/** Compares our steps for the worktree of a large repository with git's own best time. */
 import { mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
@@ -12,10 +12,10 @@ import { inTurn, median, paired } from '../statistics.ts';
 
 const FILES = 20_000;
 const FOLDERS = 200;
-/** Files changed by the simulated agent. */
+/** The number of files that the simulated agent changes. */
 const CHANGED = 10;
 
-/** Settings that make git's checkout faster. */
+/** Values of `checkout.workers` to try, because git's checkout is faster with several. */
 const WORKERS = [...new Set([1, 2, availableParallelism(), 4, 8])].toSorted((a, b) => a - b);
 
 interface Site {
@@ -69,7 +69,7 @@ async function byUs({ folder, project, signal }: Site, index: number): Promise<T
   return { create, diff, remove };
 }
 
-/** Median time of each setting, the settings in turn. */
+/** Returns the setting with the lowest median time. The settings are measured alternately. */
 async function bestWorkers(site: Site, rounds: number): Promise<{ best: number; lines: Line[] }> {
   const found = new Map(WORKERS.map((workers) => [workers, [] as number[]]));
   for (let round = 0; round < rounds; round += 1) {
@@ -128,7 +128,7 @@ export const worktree: Bench = {
       ]);
       const project = path.join(folder, 'project');
       await makeRepository(project, Object.fromEntries(contents));
-      // Like a cloned repository: all objects in one pack.
+      // Puts all objects into one pack, as in a cloned repository.
       await gitIn(project, 'gc', '--quiet');
       return {
         conditions: [
