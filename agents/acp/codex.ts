@@ -1,7 +1,7 @@
 /**
- * Reads codex's reports outside the protocol, in `_meta.codex` of its session updates. If its provider refuses a
- * request, codex ends the turn as `end_turn` with the error as its last text. Only the status of codex' thread
- * distinguishes this from an answer. (Measured with codex-acp 2.6.0.)
+ * Reads the reports that codex sends outside the protocol, in `_meta.codex` of its session updates. If codex's provider
+ * refuses a request, codex ends the turn as `end_turn` with the error as its last text. Only the status of codex's
+ * thread distinguishes this text from an answer. (Measured with codex-acp 2.6.0.)
  */
 import { head } from '../../contract/cut-text.ts';
 import { isObject, type JsonObject } from './lines.ts';
@@ -10,7 +10,7 @@ import { cleanText } from './text.ts';
 const WORDS_LIMIT = 600;
 
 export type CodexNews =
-  /** The text from here to the turn's end is the reason of the failure. */
+  /** The text from this update to the end of the turn is the reason of the failure. */
   { readonly kind: 'failed' } | { readonly kind: 'works' } | { readonly kind: 'retries'; readonly message: string };
 
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {});

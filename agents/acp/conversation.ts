@@ -1,4 +1,4 @@
-/** Turns what one agent sends into events, in order, and into permission requests. */
+/** Converts the updates that one agent sends to events, in order, and its permission requests to asks. */
 import { head } from '../../contract/cut-text.ts';
 import { deferred } from '../../contract/promises.ts';
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
@@ -13,14 +13,14 @@ import { ToolCallLedger } from './tool-calls.ts';
 import { eventsOf, speechStreams } from './updates.ts';
 
 /**
- * `replaying`: from session/load or resume until the prompt. History is not emitted again. `over`: after a
- * turn's last event. Later updates are dropped, because they belong to no message.
+ * `replaying` lasts from session/load or session/resume until the prompt; the agent's history is not emitted again.
+ * `over` begins after the last event of a turn; later updates are dropped, because they belong to no message.
  */
 export type ConversationPhase = 'starting' | 'replaying' | 'turn' | 'over';
 
 const OPTION_KINDS = ['allow_once', 'allow_always', 'reject_once', 'reject_always'] as const;
 
-/** Leaves out options of an unknown kind, because Longhaul could not say what they do. */
+/** Omits options of an unknown kind, because Longhaul could not say what they do. */
 function readPermissionOptions(value: unknown): PermissionOption[] {
   const entries = Array.isArray(value) ? value.filter((entry) => isObject(entry)) : [];
   return entries.flatMap((entry) => {
@@ -34,13 +34,16 @@ function readPermissionOptions(value: unknown): PermissionOption[] {
 export class Conversation implements LinkHandlers {
   readonly files: WorktreeFiles;
   phase: ConversationPhase = 'starting';
-  /** Set once the session's id is known; updates of other sessions (sub-agents) are ignored. */
+  /** Set as soon as the session's id is known. Updates of other sessions (sub-agents) are ignored. */
   sessionId: string | undefined;
-  /** Permission requests that wait for an answer. */
+  /** Number of permission requests that wait for an answer. */
   pendingAsks = 0;
-  /** Title of the last tool call of this turn that was not allowed. */
+  /** Title of the last tool call in this turn that was not allowed. */
   refused: string | undefined;
-  /** Why the turn failed, in the agent's words. Set only if the agent reports a failure and then ends the turn as a success. */
+  /**
+   * The reason of a failure in the agent's words. Set only if the agent reports a failure but then ends the turn as a
+   * success.
+   */
   failure: string | undefined;
   settings: SessionSettings = readSettings(undefined);
 
@@ -81,7 +84,8 @@ export class Conversation implements LinkHandlers {
     }
     for (const event of events) {
       if (replayed && event.kind !== 'commands') continue;
-      // Text before the prompt answers nothing: gemini reports in such a text that it has set its mode as requested.
+      // Text before the prompt is no answer: gemini, for example, reports in such a text that it has set the requested
+      // mode.
       if (this.phase === 'starting' && (event.kind === 'text' || event.kind === 'reasoning')) continue;
       if (event.kind === 'text' && this.failure !== undefined) this.failure += event.text;
       await this.#emit(event);
@@ -97,7 +101,7 @@ export class Conversation implements LinkHandlers {
     await this.#emit({ kind: 'warning', message: `${this.#options.launch.name} retries: ${news.message}` });
   }
 
-  /** Emits the tool call of a permission request before the request. Some agents send the call nowhere else. */
+  /** Emits the tool call of a permission request before the request, because some agents send the call nowhere else. */
   async announce(params: JsonObject): Promise<void> {
     if (this.phase === 'turn' && isObject(params['toolCall'])) {
       await this.update({ update: { ...params['toolCall'], sessionUpdate: 'tool_call_update' } });
@@ -117,14 +121,14 @@ export class Conversation implements LinkHandlers {
     };
     if (signal.aborted) return undefined;
     this.pendingAsks += 1;
-    // A stop answers open requests with `cancelled`, as ACP requires. The answer follows session/cancel, because otherwise
-    // the agent would take it for a refusal and continue.
+    // A stop answers open requests with `cancelled`, as ACP requires. The answer is sent after session/cancel, because
+    // otherwise the agent would treat the answer as a refusal and continue.
     const stopped = deferred<undefined>();
     const answerStopped = (): void => void setImmediate(stopped.resolve, undefined);
     signal.addEventListener('abort', answerStopped);
     try {
       const decision = await Promise.race([this.#options.onPermission(ask), stopped.promise]);
-      if (signal.aborted) await stopped.promise; // what decides may have heard of the stop first
+      if (signal.aborted) await stopped.promise; // the handler of the request may have seen the stop first
       const chosen =
         decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
       if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;
@@ -135,12 +139,12 @@ export class Conversation implements LinkHandlers {
     }
   }
 
-  /** The newest tool call that has not ended. */
+  /** Returns the newest tool call that has not ended. */
   openCall(): ToolCall | undefined {
     return this.#ledger.openCall();
   }
 
-  /** Closes open tool calls as failed, and emits a note on the updates that were ignored. */
+  /** Closes open tool calls as failed, and emits a note about the updates that were ignored. */
   async endTurn(): Promise<void> {
     this.phase = 'over';
     for (const call of this.#ledger.closeOpen()) await this.#emit({ kind: 'tool_call', call });
@@ -155,7 +159,7 @@ export class Conversation implements LinkHandlers {
     return this.sessionId !== undefined && typeof id === 'string' && id !== this.sessionId;
   }
 
-  /** Emits one event at a time, in order, because the reader and the turn's end both emit. */
+  /** Emits one event at a time, in order, because the reader and the end of the turn both emit. */
   #emit(event: AgentEvent): Promise<void> {
     const next = this.#emitted.then(() => this.#options.onEvent(event));
     this.#emitted = next.catch(() => {});

@@ -1,4 +1,4 @@
-/** Agents that speak ACP v1 on stdin and stdout. */
+/** The driver for agents that speak ACP v1 on stdin and stdout. */
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { AgentSessionId } from '../../contract/ids.ts';
 import { head } from '../../contract/cut-text.ts';
@@ -17,16 +17,21 @@ import { cleanText } from './text.ts';
 import { runTurn } from './turn.ts';
 
 const PROTOCOL_VERSION = 1;
-/** ACP version 1 and the SDK no longer have this method; gemini has no other way to set its model. */
+/**
+ * The method that sets gemini's model. ACP version 1 and the SDK no longer have this method, but gemini has no other.
+ */
 const SET_MODEL = 'session/set_model';
-/** Agents may continue to replay for a moment after they have answered session/load. */
+/**
+ * After it has answered session/load, an agent may still send a part of the replay. The driver waits for a silence of
+ * this length.
+ */
 const REPLAY_SILENCE_MS = 100;
 const REPLAY_BOUND_MS = 2_000;
 
 type LoadMethod = typeof methods.agent.session.resume | typeof methods.agent.session.load;
 
 interface Introduction {
-  /** In order of preference: resume replays nothing. */
+  /** In order of preference. session/resume is preferred to session/load, because it replays no history. */
   readonly loadMethods: readonly LoadMethod[];
   readonly about: AgentAbout;
 }
@@ -64,8 +69,9 @@ function readIntroduction(agent: string, response: unknown): Introduction {
 }
 
 /**
- * An agent need not report its settings when it loads a session. Then there are no ids to set, and the session keeps what
- * an earlier attempt has set.
+ * Removes the choices that the loaded session does not report, because an agent need not report its settings when it
+ * loads a session. Without the report there are no ids to set, and the session keeps the settings of an earlier
+ * attempt.
  */
 function withoutUnreported(choices: SessionChoices, settings: SessionSettings): SessionChoices {
   const offers = offersOf(settings);
@@ -92,7 +98,7 @@ class AcpAgent implements RunningAgent {
   readonly #agent: AgentProcess;
   readonly #link: Link;
   readonly #conversation: Conversation;
-  /** The rest of the start timeout. Only the time in which the driver waits for the agent counts. */
+  /** What remains of the start timeout. Only the time in which the driver waits for the agent counts. */
   #startBudgetMs: number;
   #introduction: Introduction = { loadMethods: [], about: UNKNOWN_AGENT };
 
@@ -128,7 +134,7 @@ class AcpAgent implements RunningAgent {
     this.#introduction = readIntroduction(launch.name, response);
   }
 
-  /** Ends the agent if it cannot make a session, because no turn can run without one. */
+  /** Creates a session. If this fails, the agent is ended, because no turn can run without a session. */
   async newSession(choices: SessionChoices): Promise<AgentSession> {
     try {
       return await this.#newSession(choices);
@@ -149,7 +155,7 @@ class AcpAgent implements RunningAgent {
 
   async #newSession(choices: SessionChoices): Promise<AgentSession> {
     this.#conversation.sessionId = undefined;
-    // After a load that failed the phase stays `replaying`: late updates of the lost session are not emitted either.
+    // After a load that failed the phase stays `replaying`, so that late updates of the lost session are not emitted.
     const params = { cwd: this.#options.cwd, mcpServers: [] };
     const response = await this.#startRequest(methods.agent.session.new, params).catch((error: unknown) =>
       this.#startFailed(error),
@@ -226,7 +232,8 @@ class AcpAgent implements RunningAgent {
     }
     if (setting.kind === 'mode') {
       const { modeId } = setting;
-      // The settings have the new mode before the request is sent, so that the agent's update about it makes no note.
+      // The settings have the new mode before the request is sent, so that the agent's update about this mode causes no
+      // note.
       conversation.settings = {
         ...conversation.settings,
         modes: { available: [], offered: [], ...modes, current: modeId },
@@ -258,13 +265,13 @@ class AcpAgent implements RunningAgent {
     });
   }
 
-  /** Throws our error for an error answer to initialize or session/new. */
+  /** Throws the LonghaulError for an error answer to initialize or session/new. */
   #startFailed(error: unknown): never {
     if (!(error instanceof RequestError)) throw error;
     throw startFailure(this.#options.launch, error, this.#introduction.about.loginMethods);
   }
 
-  /** Sends a request that precedes the first prompt. The start timeout bounds it, and a stop ends it. */
+  /** Sends a request that precedes the first prompt. The rest of the start timeout limits it, and a stop ends it. */
   async #startRequest(method: string, params: unknown): Promise<unknown> {
     const { signal } = this.#options;
     const begun = performance.now();
@@ -290,7 +297,10 @@ class AcpAgent implements RunningAgent {
 }
 
 export const acpDriver: AgentDriver = {
-  /** A stop before the turn fails with `terminated`. The caller reads the signal to tell it from an operator's termination. */
+  /**
+   * A stop before the turn fails with `terminated`, as an operator's termination does. The caller distinguishes them by
+   * the signal.
+   */
   async open(options) {
     const agent = await spawnAgent(options);
     options.onProcess?.(agent);

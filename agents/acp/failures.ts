@@ -1,4 +1,4 @@
-/** Failures for the error answers and the ends of agents. The message keeps the agent's own words. */
+/** Maps error answers and exits of agents to failures. The message contains the agent's own words. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { LonghaulError, type ErrorCode, messageOf } from '../../contract/errors.ts';
 import { head } from '../../contract/cut-text.ts';
@@ -11,7 +11,7 @@ import { isObject } from './lines.ts';
 import { cleanText, lastLines } from './text.ts';
 
 export const AUTH_REQUIRED = -32000;
-/** A task's summary has 500 characters, and the advice follows the agent's words. */
+/** A task's summary holds 500 characters, and the advice follows the agent's words. */
 const WORDS_LIMIT = 280;
 const NOTHING_SAID = 'it gave no reason.';
 
@@ -19,13 +19,16 @@ const LOGIN_WORDS =
   /authentication (required|error)|authenticationerror|no auth type is selected|not (logged|signed) in|please (log|sign) ?in|log ?in (again|first)|unauthori[sz]ed|(invalid|missing|incorrect|no) api[ _]key|api[ _]key (is )?(missing|required|not)|\b401\b/i;
 const LIMIT_WORDS =
   /usage limit|hit your (\w+ )?limit|(hour|session|daily|weekly|monthly|opus|sonnet) limit reached|limit will reset|exhausted your capacity|rate.?limit|too many requests|quota|insufficient.?(quota|funds|credits?)|credit balance|billing|\b429\b|\b402\b/i;
-/** The provider is unavailable or overloaded: waiting may help. */
+/** The provider is unavailable or overloaded, so a later request may succeed. */
 const OUTAGE_WORDS =
   /\b(ECONN(RESET|REFUSED|ABORTED)|E(TIMEDOUT|NETUNREACH|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)|UND_ERR_\w+)\b|socket hang up|fetch failed|network error|connection (error|reset|refused|closed|lost|timed out)|stream (disconnected|closed)|overloaded|service unavailable|internal server error|bad gateway|gateway time-?out|\b(500|502|503|504|529)\b/i;
 
 export type NamedAgent = Pick<AgentLaunch, 'name' | 'loginHint' | 'loginLack'>;
 
-/** Some agents pass on a provider's answer unchanged, as JSON. Its message is what a person can read. */
+/**
+ * Returns the message of a provider's answer in JSON, which some agents pass on unchanged. Other text is returned as it
+ * is.
+ */
 function unwrapped(words: string): string {
   const text = words.trim();
   if (!text.startsWith('{')) return text;
@@ -40,17 +43,17 @@ function unwrapped(words: string): string {
   }
 }
 
-/** Adds a full stop, unless the text is empty or ends with a punctuation mark. */
+/** Cuts the text to the limit, and adds a full stop unless it is empty or ends with a punctuation mark. */
 const sentence = (words: string): string => {
   const text = head(words.trim(), WORDS_LIMIT);
   return text === '' || /[.!?…]$/.test(text) ? text : `${text}.`;
 };
 
-/** The agent's own words: the error's message and the details in its data. */
+/** Returns the agent's own words: the message of the error and the details in its data. */
 export function agentWords(error: unknown): string {
   if (!(error instanceof RequestError)) return messageOf(error);
   const { data } = error;
-  // An object without one of these fields has no text for a person.
+  // An object without any of these fields contains no text for a person.
   const inner = isObject(data) ? (data['details'] ?? data['message'] ?? data['error']) : data;
   const detail = inner === undefined || inner === null ? '' : typeof inner === 'string' ? inner : JSON.stringify(inner);
   const said = unwrapped(error.message.replace(/^Internal error: (?=.)/, ''));
@@ -61,21 +64,24 @@ export function agentWords(error: unknown): string {
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
-  /** When a usage limit is lifted, if the agent reports it. */
+  /** When the usage limit is lifted, if the agent reports it. */
   readonly resetsAt?: Date;
 }
 
-/** The failure that an error answer to the prompt means. */
+/** Returns the failure for an error answer to session/prompt. */
 export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
   const words = agentWords(error);
   if (error.code === AUTH_REQUIRED && !LIMIT_WORDS.test(words)) return needsLogin(agent, words);
   const { message, data } = error;
-  // The reset time may be in a field that `agentWords` leaves out, or in text that it cuts.
+  // The reset time may stand in a field that `agentWords` omits, or in text that it cuts.
   const all = `${message} ${typeof data === 'string' ? data : (JSON.stringify(data) ?? '')}`;
   return providerFailure(agent, words, all);
 }
 
-/** The failure that the agent's words about its provider mean. `all`: the whole text that the words were taken from. */
+/**
+ * Returns the failure for a provider's error in the agent's words. `all` is the whole text from which the words were
+ * taken.
+ */
 export function providerFailure(agent: NamedAgent, said: string, all = said): Failure {
   const { name } = agent;
   const words = sentence(unwrapped(said));
@@ -104,7 +110,7 @@ export function needsLogin(agent: NamedAgent, words: string, methods: readonly s
   return { code: 'agent_needs_login', message };
 }
 
-/** The failure that an error answer to initialize or session/new means. */
+/** Returns the failure for an error answer to initialize or session/new. */
 export function startFailure(agent: NamedAgent, error: RequestError, methods: readonly string[]): LonghaulError {
   const words = agentWords(error);
   const { code, message } =
@@ -117,7 +123,10 @@ export function startFailure(agent: NamedAgent, error: RequestError, methods: re
   return new LonghaulError(code, message, { cause: error });
 }
 
-/** What the agent printed outside the protocol, as a sentence for a message; empty if it printed nothing. */
+/**
+ * Returns what the agent printed outside the protocol, as a sentence for a message, or an empty text if it printed
+ * nothing.
+ */
 export function outputOutsideProtocol(stderr: string, garbage: Garbage): string {
   const said = lastLines(stderr) || lastLines(garbage.lines.join('\n'));
   return said === '' ? '' : ` It said: ${said}`;
@@ -133,16 +142,19 @@ function howItEnded(exit: Exit | undefined): string {
   return `was ended by ${exit.signal}${guess}`;
 }
 
-/** Advice to start the program by hand. If the launch names a `program`, a program of ours speaks ACP for it. */
+/**
+ * Returns the advice to start the program by hand. If the launch names a `program`, a program of ours speaks ACP for
+ * it.
+ */
 function checkByHand({ program, command, args, installHint }: AgentLaunch): string {
   if (program !== undefined) return `Check that \`${program}\` starts by hand`;
-  // An agent of the catalogue has a hint and is known to speak ACP.
+  // An agent of the catalogue has an install hint and is known to speak ACP.
   const other =
     installHint === undefined ? ' (a command-line agent is added with `longhaul agents add --terminal`)' : '';
   return `Check that \`${[command, ...args].join(' ')}\` starts by hand and speaks ACP${other}`;
 }
 
-/** The failure of an agent whose output ended. `started`: the agent had a session. */
+/** Returns the failure of an agent whose output ended. `started` is true if the agent had a session. */
 export function crashed(
   launch: AgentLaunch,
   { exit, said, started }: { readonly exit: Exit | undefined; readonly said: string; readonly started: boolean },
@@ -171,7 +183,7 @@ export function startTimeout({ launch, timeouts }: OpenAgent, method: string, sa
 
 export interface Silence {
   readonly silentMs: number;
-  /** Title of the tool call that was open. */
+  /** Title of the tool call that was open, if any. */
   readonly tool: string | undefined;
   readonly said: string;
 }

@@ -1,8 +1,9 @@
 /**
- * The agent's file requests, confined to its worktree by real path: a link that leads out of the worktree is
- * outside. `.git` is read-only, because a hook or a config that an agent wrote there would run as the user.
+ * Serves the agent's file requests, confined to its worktree by real path: a link that leads out of the worktree counts
+ * as outside. `.git` is read-only, because a hook or a config that an agent wrote there would run as the user.
  *
- * Not covered: an agent that replaces a directory by a link between the check and the write. It has a shell anyway.
+ * Not covered: an agent that replaces a directory by a link between the check and the write. Such an agent has a shell
+ * anyway.
  */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { randomUUID } from 'node:crypto';
@@ -12,7 +13,7 @@ import { isErrno } from '../../contract/errors.ts';
 
 const READ_LIMIT_BYTES = 16 * 1024 * 1024;
 
-/** gemini takes a new file for an error unless the answer looks like ENOENT. */
+/** gemini treats a new file as an error unless the answer looks like ENOENT. */
 function notFound(path: string): RequestError {
   return new RequestError(-32002, `Resource not found: ENOENT: no such file or directory, open '${path}'`, {
     code: 'ENOENT',
@@ -22,7 +23,7 @@ function notFound(path: string): RequestError {
 
 const refused = (why: string): RequestError => new RequestError(-32602, `Refused: ${why}`);
 
-/** Relative to `root`. Undefined: it is outside. */
+/** Returns the path relative to `root`, or `undefined` if it is outside of `root`. */
 function innerPath(root: string, real: string): string | undefined {
   const inner = relative(root, real);
   return inner === '..' || inner.startsWith(`..${sep}`) || isAbsolute(inner) ? undefined : inner;
@@ -32,7 +33,7 @@ function assertInside(root: string, real: string, asked: string): void {
   if (innerPath(root, real) === undefined) throw refused(`${asked} is outside of the worktree ${root}`);
 }
 
-/** Real path of the deepest part that exists, and the names below it that do not. */
+/** Returns the real path of the deepest existing part, and the names below it that do not exist. */
 async function realTarget(path: string): Promise<{ real: string; missing: string[] }> {
   const missing: string[] = [];
   for (let at = path; ; at = dirname(at)) {
@@ -46,8 +47,8 @@ async function realTarget(path: string): Promise<{ real: string; missing: string
 }
 
 /**
- * Returns the real path, relative to the worktree, of a path that may not exist yet. Undefined: it is outside, it belongs to git,
- * or it has a part `..`, whose meaning depends on links.
+ * Returns the real path relative to the worktree, for a path that may not exist yet. Returns `undefined` if the path is
+ * outside of the worktree, belongs to git, or has a part `..`, whose meaning depends on links.
  */
 export async function pathInside(root: string, asked: string): Promise<string | undefined> {
   if (asked === '' || asked.includes('\0') || asked.split(sep).includes('..')) return undefined;
@@ -75,13 +76,13 @@ async function readRegular(path: string, asked: string): Promise<string> {
   }
 }
 
-/** Lines from `line` (counted from 1), at most `limit`, with their ends. */
+/** Returns at most `limit` lines with their line ends, from `line` on (counted from 1). */
 function cutLines(text: string, line: number, limit: number): string {
   const lines = text.split(/(?<=\n)/);
   return lines.slice(Math.max(0, line - 1), Math.max(0, line - 1) + limit).join('');
 }
 
-/** Readers see the old file or the new one, never a part of it. The mode of the file stays. */
+/** Replaces the file atomically: readers see the old or the new content, never a part. The file's mode stays. */
 async function replaceFile(path: string, content: string): Promise<void> {
   const before = await stat(path).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return undefined;

@@ -1,8 +1,8 @@
 /**
- * The agent's stdout as messages: one JSON object a line; other output of the program is garbage. This reader precedes the
- * SDK's stream, because that answers garbage with error responses and has no backpressure.
+ * Reads the agent's stdout as messages, one JSON object a line. Other output of the program is garbage. This reader
+ * precedes the SDK's stream, because the SDK answers garbage with error responses and has no backpressure.
  *
- * It holds at most one line (16 MB) in memory and reads no further than its consumer asks.
+ * It holds at most one line (16 MB) in memory, and it reads only as fast as its consumer.
  */
 import { head } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
@@ -14,7 +14,7 @@ const KEPT_GARBAGE_LINES = 20;
 const KEPT_GARBAGE_CHARACTERS = 300;
 const NEWLINE = 0x0a;
 
-/** The first lines that were no messages. They often say why the agent does not start. */
+/** The first lines that were no messages. They often contain the reason why the agent does not start. */
 export interface Garbage {
   lines: string[];
   dropped: number;
@@ -33,14 +33,20 @@ function parse(text: string): JsonObject | undefined {
   }
 }
 
-/** The message that the line is or ends with. Some agents print other text in front of a message, without a newline. */
+/**
+ * Parses the message that the line is or ends with. Some agents print other text in front of a message, without a
+ * newline.
+ */
 export function parseLine(line: string): JsonObject | undefined {
   const text = line.replaceAll('\0', '\uFFFD');
   const start = text.startsWith('{') ? 0 : text.indexOf('{"jsonrpc"');
   return start === -1 ? undefined : parse(text.slice(start));
 }
 
-/** Lines without their end. Only whole lines are decoded, so that a character split between chunks stays whole. */
+/**
+ * Yields the lines without their line ends. It decodes whole lines only, because a character may be split between two
+ * chunks.
+ */
 async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder(); // drops a byte order mark; invalid bytes become U+FFFD
   let pending: Uint8Array[] = [];
@@ -73,7 +79,7 @@ async function* lines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string>
   if (pendingBytes > 0) yield take();
 }
 
-/** Yields the messages in order; other lines are added to `garbage`. Fails with output_overflow. */
+/** Yields the messages in order, and adds other lines to `garbage`. Fails with `output_overflow`. */
 export async function* messages(chunks: AsyncIterable<Uint8Array>, garbage: Garbage): AsyncGenerator<JsonObject> {
   for await (const line of lines(chunks)) {
     if (line === '') continue;

@@ -1,6 +1,6 @@
 /**
- * The connection to one agent: our reader in front of the SDK's connection. The reader handles updates one at a time and
- * in order, and does not read stdout while it handles one. Requests and answers pass through the SDK.
+ * The connection to one agent: our reader in front of the SDK's connection. The reader handles updates one at a time
+ * and in order, and it does not read stdout while it handles an update. Requests and answers pass through the SDK.
  */
 import {
   client,
@@ -19,35 +19,35 @@ import { crashed, outputOutsideProtocol } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
 import { isObject, messages, type Garbage, type JsonObject } from './lines.ts';
 
-/** How long the report of a crash waits for the exit code and the end of stderr. */
+/** How long the report of a crash waits for the exit code, and then for the end of stderr. */
 const EXIT_DETAILS_MS = 1_000;
 
 export interface LinkHandlers {
   /** Handles the params of a `session/update`. */
   update(params: JsonObject): Promise<void>;
-  /** Handles the params of a permission request, in order with the updates, before `permission` answers it. */
+  /** Handles the params of a permission request in order with the updates, before `permission` answers the request. */
   announce(params: JsonObject): Promise<void>;
-  /** Returns the option's id, or undefined for the outcome `cancelled`. */
+  /** Returns the id of the chosen option, or `undefined` for the outcome `cancelled`. */
   permission(params: JsonObject): Promise<string | undefined>;
   readonly files: WorktreeFiles;
-  /** Whether the agent made or loaded a session. The meaning of its end depends on it. */
+  /** Whether the agent has created or loaded a session. The message about the agent's end depends on it. */
   started(): boolean;
 }
 
 export interface Link {
   request(method: string, params: unknown): Promise<unknown>;
   notify(method: string, params: unknown): Promise<void>;
-  /** Resolves with the reason once no more answers can arrive. */
+  /** Resolves with the reason when no more answers can arrive. */
   readonly failed: Promise<LonghaulError>;
   /** Ends the link with this reason. */
   fail(error: LonghaulError): void;
-  /** A counter of the chunks that were read and the updates that were handled. */
+  /** The number of chunks that were read plus the number of updates that were handled. */
   activity(): number;
-  /** An update is being handled, so stdout is not being read. */
+  /** Whether an update is being handled, so that stdout is not read. */
   busy(): boolean;
-  /** What the agent printed outside the protocol, for a message. */
+  /** Returns what the agent printed outside the protocol, for a message. */
   said(): string;
-  /** Waits until the agent has sent nothing for `silenceMs`, at most `boundMs`. */
+  /** Waits until the agent has sent nothing for `silenceMs`, but at most `boundMs`. */
   drain(silenceMs: number, boundMs: number): Promise<void>;
 }
 
@@ -73,7 +73,7 @@ function connect(stream: Stream, handlers: LinkHandlers): ClientConnection {
     .connect(stream);
 }
 
-/** Never rejects: the exit or the silence of an agent shows that it no longer reads. */
+/** Writes one message. Never rejects, because the exit or the silence of an agent shows that it no longer reads. */
 function writeLine(agent: AgentProcess, message: AnyMessage): Promise<void> {
   return new Promise((resolve) => {
     agent.stdin.write(`${JSON.stringify(message)}\n`, () => resolve());
@@ -87,11 +87,11 @@ async function* counted(stdout: Readable, count: () => void): AsyncGenerator<Uin
       yield chunk;
     }
   } catch {
-    // The pipe broke, or we closed it: no more output follows. The process's exit has the reason.
+    // The pipe broke, or we closed it, so no more output follows. The exit of the process has the reason.
   }
 }
 
-/** One reader for all messages, so that updates that precede an answer are handled before it. */
+/** Reads all messages in one loop, so that updates that precede an answer are handled before the answer. */
 async function pump(source: AsyncIterable<JsonObject>, handlers: LinkHandlers, pass: (message: JsonObject) => void) {
   for await (const message of source) {
     const params = asObject(message['params']);
@@ -135,7 +135,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
     announce: (params) => tracked(handlers.announce(params)),
     permission: (params) =>
       handlers.permission(params).catch((error: unknown) => {
-        fail(asLonghaulError(error)); // there is no answer, and the turn must not continue as after a refusal
+        fail(asLonghaulError(error)); // No answer exists, and the turn must not continue as it would after a refusal.
         throw error;
       }),
   };
@@ -143,7 +143,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
   let pass: (message: JsonObject) => void = () => {};
   const readable = new ReadableStream<AnyMessage>({
     start(controller) {
-      // Parsed JSON of unknown shape: the SDK checks it.
+      // The JSON has an unknown shape; the SDK checks it.
       pass = (message) => controller.enqueue({ ...message, jsonrpc: '2.0' } as AnyMessage);
     },
   });
@@ -168,7 +168,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
     async request(method, params) {
       const failure = failed.then((error) => Promise.reject(error));
       const answer = connection.agent.request(method, params).catch((error: unknown) => {
-        // Errors of a closed connection say only that it is closed. `failed` has the reason.
+        // The error of a closed connection says only that it is closed. `failed` has the reason.
         if (connection.signal.aborted) return failure;
         throw error;
       });

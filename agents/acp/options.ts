@@ -1,7 +1,7 @@
 /**
- * Model, mode and thinking through the agent's own options. Modes come in `modes`, in `configOptions`, or in
- * both; a model is a config option of category `model`, thinking one of category `thought_level`. Models may
- * come in `models` as well, which ACP had before (gemini still does).
+ * Sets model, mode and thinking through the agent's own options. Modes are reported in `modes`, in `configOptions`, or
+ * in both. A model is a config option of category `model`, a thinking option one of category `thought_level`. Models
+ * may also be reported in `models`, from an earlier version of ACP (gemini still does that).
  */
 import { head } from '../../contract/cut-text.ts';
 import type { SessionChoices } from '../driver.ts';
@@ -9,9 +9,9 @@ import { LonghaulError } from '../../contract/errors.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanText } from './text.ts';
 
-/** In the `_meta` of an option of our own programs: see `takesAny`. */
+/** The field in the `_meta` of an option of our own programs that sets `takesAny`. */
 export const ANY_VALUE = 'longhaul/any_value';
-/** In the `_meta` of a mode: safe, moderate, dangerous or planning. */
+/** The field in the `_meta` of a mode that has its risk: safe, moderate, dangerous or planning. */
 export const RISK = 'longhaul/risk';
 const LABEL_CHARS = 200;
 const DESCRIPTION_CHARS = 1_000;
@@ -21,7 +21,7 @@ export interface OfferedValue {
   readonly id: string;
   readonly label: string;
   readonly description: string;
-  /** In the agent's own words; empty: it does not say. */
+  /** The risk in the agent's own words. Empty if the agent does not report it. */
   readonly risk: string;
 }
 
@@ -31,18 +31,18 @@ export interface ConfigOption {
   readonly category: string;
   readonly type: 'select' | 'boolean';
   readonly current: string;
-  /** A boolean option has `true` and `false`. */
+  /** The ids of the values. A boolean option has `true` and `false`. */
   readonly values: readonly string[];
-  /** The same, as the agent describes them. */
+  /** The same values with labels and descriptions. */
   readonly offered: readonly OfferedValue[];
-  /** Other values may be chosen, too: the agent's program checks them. */
+  /** True if the agent accepts values that are not in the list. The agent's program checks them. */
   readonly takesAny: boolean;
 }
 
 interface Choice {
   readonly current: string;
   readonly available: readonly string[];
-  /** The same, as the agent describes them. */
+  /** The same values with labels and descriptions. */
   readonly offered: readonly OfferedValue[];
 }
 
@@ -66,7 +66,7 @@ function offeredValue(entry: JsonObject, idKey: string): OfferedValue {
   };
 }
 
-/** Values of a select, whose options may be in groups. */
+/** Returns the values of a select, whose options may be in groups. */
 function valuesOf(options: unknown): OfferedValue[] {
   return objects(options).flatMap((entry) =>
     Array.isArray(entry['options']) ? valuesOf(entry['options']) : [offeredValue(entry, 'value')],
@@ -99,7 +99,7 @@ function readChoice(value: unknown, names: { current: string; available: string;
   return { current: string(value[names.current]), available: offered.map(({ id }) => id), offered };
 }
 
-/** The settings that the answer to session/new, load or resume offers. */
+/** Reads the settings from the answer to session/new, session/load or session/resume. */
 export function readSettings(response: unknown): SessionSettings {
   const body = isObject(response) ? response : {};
   return {
@@ -114,7 +114,7 @@ export type Setting =
   | { readonly kind: 'model'; readonly modelId: string }
   | { readonly kind: 'option'; readonly configId: string; readonly value: string | boolean };
 
-/** Ids of the option in agents that give it no category. */
+/** The ids by which the option is found in agents that give it no category. */
 const OPTION_IDS: Readonly<Record<'model' | 'mode' | 'thought_level', readonly string[]>> = {
   model: ['model'],
   mode: ['mode'],
@@ -148,16 +148,19 @@ function chooseOption(
   return { kind: 'option', configId: option.id, value: option.type === 'boolean' ? wanted === 'true' : wanted };
 }
 
-/** Whether the wanted value must be set. Fails if it is not available. */
+/** Returns whether the wanted value must be set. Fails if the agent does not offer the value. */
 function listed(choice: Choice, what: string, wanted: string): boolean {
   if (!choice.available.includes(wanted)) throw notAvailable(what, wanted, choice.available);
   return choice.current !== wanted;
 }
 
-/** In this order: another model may bring other thinking levels. */
+/** The order in which choices are set. The model is first, because another model may have other thinking options. */
 export const CHOICES = ['model', 'thinkingOptionId', 'modeId'] as const satisfies (keyof SessionChoices)[];
 
-/** The request that makes this choice. Undefined: the agent has the value already. Fails with option_not_available. */
+/**
+ * Returns the request that sets this choice, or `undefined` if the agent has the value already. Fails with
+ * `option_not_available`.
+ */
 export function settingFor(
   choice: (typeof CHOICES)[number],
   wanted: string,

@@ -1,16 +1,19 @@
 /**
- * The hash of a permission request's content: kind, title, command, paths, content and options, in canonical JSON. An
- * agent that resumes its session asks again under another tool call id; the hash is then the same. Any other difference
- * gives another hash, so that an answer never applies to a request that the person did not see.
+ * Hashes the content of a permission request: kind, title, command, paths, content and options, as canonical JSON. An
+ * agent that resumes its session asks again under another tool call id, and the hash is then the same. Any other
+ * difference gives another hash, so that an answer never applies to a request that the person did not see.
  */
 import { createHash } from 'node:crypto';
 import type { PermissionOption, ToolCall } from '../../contract/vocabulary.ts';
 import type { JsonObject } from './lines.ts';
 
-/** Fields that differ between equal requests. */
+/** Fields that differ even if the requests are equal. */
 const OF_THIS_OCCASION = new Set(['toolCallId', 'tool_call_id', 'status', 'sessionUpdate', '_meta']);
 
-/** `asked`: the request's tool call as the agent sent it, uncut; `call`: the call as it was known before. */
+/**
+ * `asked` is the request's tool call as the agent sent it, uncut. `call` is the call as it was known before the
+ * request.
+ */
 export function requestHash(call: ToolCall, asked: JsonObject, options: readonly PermissionOption[]): string {
   const json = JSON.stringify([canonical(call), canonical(asked), canonical(options)]);
   return createHash('sha256').update(json).digest('hex');

@@ -1,12 +1,12 @@
-/** Text of agents as Postgres and UTF-8 can store it, cut to a limit. */
+/** Cleans text of agents so that Postgres and UTF-8 can store it, and cuts it to a limit. */
 import { decodeHead, head, tail } from '../../contract/cut-text.ts';
 
-/** U+0000 and lone surrogates, which Postgres refuses, become U+FFFD. */
+/** Replaces U+0000 and lone surrogates, which Postgres refuses, by U+FFFD. */
 export function cleanText(text: string): string {
   return text.replaceAll('\0', '\uFFFD').replace(/\p{Cs}/gu, '\uFFFD');
 }
 
-/** The same for all strings in a parsed JSON value, keys included. */
+/** Cleans all strings in a parsed JSON value, including its keys. */
 export function cleanJson(value: unknown): unknown {
   if (typeof value === 'string') return cleanText(value);
   if (Array.isArray(value)) return value.map(cleanJson);
@@ -16,7 +16,7 @@ export function cleanJson(value: unknown): unknown {
   return value;
 }
 
-/** At most `limitBytes` of UTF-8, with a note at the end if the text was longer. */
+/** Cuts the text to at most `limitBytes` of UTF-8. A text that was cut ends with a note. */
 export function cutText(text: string, limitBytes: number): string {
   if (text.length * 3 <= limitBytes || Buffer.byteLength(text) <= limitBytes) return text;
   const note = `\n… (cut: ${text.length} characters in all)`;
@@ -24,7 +24,7 @@ export function cutText(text: string, limitBytes: number): string {
   return decodeHead(kept) + note;
 }
 
-/** The last lines of an agent's stderr, for a message. */
+/** Returns the last lines of an agent's stderr, for a message. */
 export function lastLines(text: string, lines = 5, limit = 280): string {
   const kept = cleanText(text).trimEnd().split('\n').slice(-lines).join('\n').trim();
   return kept.length > limit ? `…${tail(kept, limit)}` : kept;

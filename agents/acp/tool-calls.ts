@@ -1,22 +1,25 @@
 /**
- * Tool calls as complete snapshots. An agent sends a call and then partial updates, or updates only.
- * Readers get the whole object each time, cut to a size that fits a frame.
+ * Keeps tool calls as complete snapshots. An agent sends a call and then partial updates, or updates only; readers get
+ * the whole call each time, cut to a size that fits a frame.
  */
 import { head } from '../../contract/cut-text.ts';
 import type { ToolCall, ToolCallContent } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanJson, cleanText, cutText } from './text.ts';
 
-/** Limit of a snapshot's JSON. A frame is ≤ 64 KB and contains more than the snapshot. */
+/** Limit of a snapshot's JSON. A frame has at most 64 KB and contains more than the snapshot. */
 const SNAPSHOT_LIMIT_BYTES = 48 * 1024;
-/** Limit of one text. It is halved until the whole snapshot fits. */
+/** Limit of one text in a snapshot. It is halved until the whole snapshot fits. */
 const TEXT_LIMIT_BYTES = 16 * 1024;
 const TEXT_FLOOR_BYTES = 64;
 const TITLE_LIMIT = 300;
 const LIST_LIMIT = 100;
-/** How many finished calls are kept, because an update may still follow. Older ones are forgotten. */
+/**
+ * If more calls are known, the oldest finished ones are removed. A finished call is kept that long because an update
+ * may still follow.
+ */
 const KEPT_FINISHED = 200;
-/** How many calls are kept in all. An agent that never ends its calls must not fill the worker's memory. */
+/** The most calls that are kept. An agent that never ends its calls must not fill the worker's memory. */
 const KEPT = 1_000;
 
 const STATUSES = ['pending', 'in_progress', 'completed', 'failed'] as const;
@@ -25,7 +28,9 @@ const isFinished = (call: ToolCall): boolean => call.status === 'completed' || c
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? cleanText(value) : undefined);
 
-/** The text of a content block. A block that is not text becomes a link or the name of its type. */
+/**
+ * Returns the text of a content block. For a block that is not text, it returns a link or the name of the block's type.
+ */
 export function blockText(block: unknown): string {
   if (!isObject(block)) return '';
   const mime = text(block['mimeType']);
@@ -80,7 +85,7 @@ function cutContent(content: ToolCallContent, limit: number): ToolCallContent {
   }
 }
 
-/** A value whose JSON is too long becomes the beginning of that JSON, as text. */
+/** Returns the value, or the beginning of its JSON as text if the JSON is too long. */
 function cutJson(value: unknown, limit: number): unknown {
   if (value === undefined) return undefined;
   const json = JSON.stringify(value);
@@ -88,7 +93,7 @@ function cutJson(value: unknown, limit: number): unknown {
 }
 
 function cutCall(call: ToolCall, limit: number): ToolCall {
-  // The newest entries are kept, because they show most of the state of the call.
+  // Keeps the newest entries of the content, because they show most of the call's state.
   const count = Math.max(1, Math.floor((LIST_LIMIT * limit) / TEXT_LIMIT_BYTES));
   return {
     ...call,
@@ -100,7 +105,7 @@ function cutCall(call: ToolCall, limit: number): ToolCall {
   };
 }
 
-/** Cuts the call's texts so that its JSON fits a frame. */
+/** Cuts the call's texts until its JSON fits a frame. */
 export function fitCall(call: ToolCall): ToolCall {
   for (let limit = TEXT_LIMIT_BYTES; ; limit /= 2) {
     const cut = cutCall(call, limit);
@@ -130,19 +135,22 @@ const isShorter = (cut: ToolCall, whole: ToolCall): boolean =>
 /** The tool calls of one agent session. */
 export class ToolCallLedger {
   readonly #calls = new Map<string, ToolCall>();
-  /** Ids of calls that were open when a turn began or were opened since. */
+  /** Ids of the calls that this session opened and that have not finished. Calls of a replay are not included. */
   readonly #open = new Set<string>();
-  /** Ids of calls whose lists of paths or contents were cut. */
+  /** Ids of the calls whose lists of paths or contents were cut. */
   readonly #cut = new Set<string>();
 
-  /** Returns the whole call after this `tool_call` or `tool_call_update`. Undefined: the update names no id. */
+  /**
+   * Applies a `tool_call` or `tool_call_update`, and returns the whole call. Returns `undefined` if the update names no
+   * id.
+   */
   update(update: JsonObject, replayed = false): ToolCall | undefined {
     const id = head(text(update['toolCallId']) ?? '', 200);
     if (id === '') return undefined;
     const whole = merge(this.#calls.get(id), id, update);
     const call = fitCall(whole);
     if (isShorter(call, whole)) this.#cut.add(id);
-    this.#calls.delete(id); // to the end of the map's order: the newest
+    this.#calls.delete(id); // moves the call to the end of the map's order, as the newest
     this.#calls.set(id, call);
     if (isFinished(call)) this.#open.delete(id);
     else if (!replayed) this.#open.add(id);
@@ -150,27 +158,27 @@ export class ToolCallLedger {
     return call;
   }
 
-  /** The current state of the call that a permission request is about. */
+  /** Returns the current state of the call that a permission request is about. */
   find(asked: unknown): ToolCall {
     const update = isObject(asked) ? asked : {};
     const id = head(text(update['toolCallId']) ?? '', 200);
     return this.#calls.get(id) ?? fitCall(merge(undefined, id, update));
   }
 
-  /** Whether the call names more paths or contents than `find` returns. */
+  /** Returns whether the agent named more paths or contents than the call from `find` contains. */
   isCut(call: ToolCall): boolean {
     return this.#cut.has(call.tool_call_id) || !this.#calls.has(call.tool_call_id);
   }
 
-  /** The newest call that is open. */
+  /** Returns the newest call that is open. */
   openCall(): ToolCall | undefined {
     const id = [...this.#open].at(-1);
     return id === undefined ? undefined : this.#calls.get(id);
   }
 
   /**
-   * Closes the calls that the turn left open as failed, and returns them. Calls that a replay left open are not of this
-   * turn.
+   * Marks the calls that the turn left open as failed, and returns them. Calls that a replay left open do not belong to
+   * this turn and are not changed.
    */
   closeOpen(): ToolCall[] {
     const left = [...this.#open].flatMap((id) => this.#calls.get(id) ?? []);

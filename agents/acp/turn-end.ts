@@ -1,4 +1,4 @@
-/** The meaning of a prompt's result. Only `end_turn` is success. */
+/** Interprets the result of a prompt. Only the stop reason `end_turn` is a success. */
 import { head } from '../../contract/cut-text.ts';
 import type { TurnEnd } from '../driver.ts';
 import { type NamedAgent, providerFailure } from './failures.ts';
@@ -11,16 +11,16 @@ const AFTER_LIMIT = 'Its edits until then are kept; a further task in the same s
 
 export interface TurnFacts {
   readonly agent: NamedAgent;
-  /** Why the turn failed, in the agent's words, though it ends as a success. */
+  /** The reason of a failure in the agent's words, for a turn that the agent ended as a success. */
   readonly failure: string | undefined;
-  /** Title of the last tool call of this turn that was not allowed. */
+  /** Title of the last tool call in this turn that was not allowed. */
   readonly refused: string | undefined;
 }
 
 /**
  * Some agents (codex) end the turn as `cancelled` when a permission is not given. The task has then failed: the person
- * did not stop it, but refused one of its steps, and the agent ended the turn. What was written is kept, and the message
- * names the answer that led to the end.
+ * did not stop it, but refused one of its steps, and the agent ended the turn. The written files are kept, and the
+ * message names the answer that led to the end.
  */
 function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   const message =
@@ -30,7 +30,7 @@ function cancelledEnd({ agent, refused }: TurnFacts): TurnEnd {
   return { kind: 'failed', code: 'agent_refused', message };
 }
 
-/** The end of a turn without a stop. */
+/** Returns the end of a turn that was not stopped. */
 export function turnEnd(result: unknown, facts: TurnFacts): TurnEnd {
   const { name } = facts.agent;
   const body = isObject(result) ? result : {};

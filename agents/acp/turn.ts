@@ -1,4 +1,4 @@
-/** One turn: the prompt, and its end: an answer, a stop, a stall or a crash. */
+/** Runs one turn: sends the prompt and waits for its end, which is an answer, a stop, a stall or a crash. */
 import { methods, RequestError } from '@agentclientprotocol/sdk/unstable';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unlessAborted } from '../../contract/promises.ts';
@@ -12,9 +12,12 @@ import { turnEnd } from './turn-end.ts';
 
 /** How long the agent may take to end its turn after session/cancel. */
 const STOP_GRACE_MS = 5_000;
-/** Some agents send updates after the prompt's result, so the turn ends after a silence of this length. */
+/** Some agents send updates after the result of the prompt, so the turn ends only after a silence of this length. */
 const DRAIN_SILENCE_MS = 100;
-/** The same after a successful answer. It is shorter because each task waits for it; no agent that was tried sends updates later. */
+/**
+ * The silence after a successful answer. It is shorter, because each task waits for it; no agent that was tried sends
+ * updates later.
+ */
 const ANSWERED_SILENCE_MS = 30;
 const DRAIN_BOUND_MS = 1_000;
 
@@ -33,15 +36,16 @@ type Outcome =
   | { readonly kind: 'aborted' };
 
 /**
- * Fails the link if the agent sends nothing for the stall timeout. While a tool call is open the tool timeout applies,
- * because a build may print nothing for long. Time does not count in which the driver does not read (it handles an event),
- * or in which the agent waits for a person.
+ * Fails the link if the agent sends nothing for the stall timeout. While a tool call is open, the tool timeout applies,
+ * because a build may print nothing for a long time. The time in which the driver handles an event, or in which the
+ * agent waits for a person, does not count.
  */
 function watchForStall({ options, link, conversation }: AcpTurn): () => void {
   const { stallMs, toolMs } = options.timeouts;
   const tickMs = Math.max(10, Math.min(1_000, stallMs / 10));
   let seen = link.activity();
-  // The silence is counted in ticks, not by the clock: a worker that was suspended finds one tick, not a stall.
+  // The silence is counted in ticks and not by the clock, so that a worker that was suspended counts one tick, not a
+  // stall.
   let silentMs = 0;
   const timer = setInterval(() => {
     const active = link.activity() !== seen || link.busy() || conversation.pendingAsks > 0;
@@ -83,7 +87,10 @@ async function conclude(turn: AcpTurn, outcome: Outcome, answer: Promise<Outcome
   }
 }
 
-/** Throws LonghaulError if the agent crashes, stalls or overflows. Ends the agent in these cases and after a stop. */
+/**
+ * Runs the turn. Throws a LonghaulError if the agent crashes, stalls or overflows. The agent is ended in these cases
+ * and after a stop.
+ */
 export async function runTurn(turn: AcpTurn): Promise<TurnEnd> {
   const { options, agent, link, conversation, sessionId, text } = turn;
   conversation.beginTurn();
@@ -100,7 +107,7 @@ export async function runTurn(turn: AcpTurn): Promise<TurnEnd> {
     return end;
   } catch (error) {
     await agent.end();
-    await conversation.endTurn().catch(() => {}); // the handler of events may be what failed
+    await conversation.endTurn().catch(() => {}); // the handler of events may be the part that failed
     throw error;
   } finally {
     stopWatching();

@@ -1,4 +1,7 @@
-/** Turns `session/update` notifications into the driver's events. Reads the raw JSON, because the SDK hides kinds that it does not know. */
+/**
+ * Converts `session/update` notifications to the driver's events. It reads the raw JSON, because the SDK hides kinds of
+ * updates that it does not know.
+ */
 import { head, PairJoiner, pieces } from '../../contract/cut-text.ts';
 import type { AgentEvent, PlanEntry, Usage } from '../driver.ts';
 import { isObject, type JsonObject } from './lines.ts';
@@ -6,14 +9,14 @@ import { readOptions, type ConfigOption, type SessionSettings } from './options.
 import { cleanText } from './text.ts';
 import { blockText, type ToolCallLedger } from './tool-calls.ts';
 
-/** Characters of one text event. Its JSON fits a frame even if each character is escaped. */
+/** Limit of one text event in characters. The event's JSON fits a frame even if every character is escaped. */
 const TEXT_EVENT_LIMIT = 8 * 1024;
 const NOTE_LIMIT = 1_000;
 const LIST_LIMIT = 200;
 
 const number = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isFinite(value) ? value : undefined;
-/** A count of tokens as rows store it: whole and not negative, whatever the agent sends. */
+/** Returns a count of tokens as rows store it: a whole number that is not negative, whatever the agent sends. */
 const count = (value: unknown): number | undefined => {
   const tokens = number(value);
   return tokens !== undefined && tokens >= 0 && tokens <= Number.MAX_SAFE_INTEGER ? Math.round(tokens) : undefined;
@@ -23,7 +26,7 @@ const string = (value: unknown, fallback = ''): string =>
 const list = (value: unknown): JsonObject[] =>
   Array.isArray(value) ? value.slice(0, LIST_LIMIT).filter((entry) => isObject(entry)) : [];
 
-/** Leaves out fields that are undefined. */
+/** Removes fields that are undefined. */
 function present<T extends object>(value: { [Key in keyof T]: T[Key] | undefined }): T {
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
 }
@@ -47,7 +50,7 @@ function contextUsage(update: JsonObject): Usage {
   });
 }
 
-/** The usage that a prompt's result carries. */
+/** Reads the token usage from the result of a prompt. */
 export function turnUsage(value: unknown): Usage | undefined {
   if (!isObject(value)) return undefined;
   return present<Usage>({
@@ -57,7 +60,7 @@ export function turnUsage(value: unknown): Usage | undefined {
   });
 }
 
-/** Tokens of a turn as gemini reports them: in `_meta.quota` of a result that has no `usage`. */
+/** Reads the tokens of a turn as gemini reports them: in `_meta.quota` of a result without `usage`. */
 export function quotaUsage(meta: unknown): Usage | undefined {
   const quota = isObject(meta) && isObject(meta['quota']) ? meta['quota'] : {};
   const tokens = quota['token_count'];
@@ -71,12 +74,15 @@ export function quotaUsage(meta: unknown): Usage | undefined {
 
 const note = (text: string): AgentEvent[] => (text === '' ? [] : [{ kind: 'note', text: head(text, NOTE_LIMIT) }]);
 
-/** Holds the session's settings, as far as the agent has reported them. */
+/** Holds the session's settings as the agent last reported them. */
 export interface SettingsHolder {
   settings: SessionSettings;
 }
 
-/** Notes on options that the agent set by itself. The settings have what the driver asked for before the agent reports it. */
+/**
+ * Returns notes about options that the agent changed by itself. A change that the driver requested causes no note,
+ * because the settings have the requested value before the agent reports it.
+ */
 function changedOptions(holder: SettingsHolder, options: readonly ConfigOption[]): AgentEvent[] {
   const known = holder.settings.options;
   holder.settings = { ...holder.settings, options };
@@ -100,7 +106,7 @@ function notice(update: JsonObject): AgentEvent[] {
   return grave ? [{ kind: 'warning', message }] : note(message);
 }
 
-/** An agent's text and its reasoning: one stream each. */
+/** Creates the joiners of split surrogate pairs: one for the agent's text, one for its reasoning. */
 export const speechStreams = () => ({ text: new PairJoiner(), reasoning: new PairJoiner() });
 export type SpeechStreams = ReturnType<typeof speechStreams>;
 
@@ -113,7 +119,7 @@ function spoken(kind: keyof SpeechStreams, update: JsonObject, streams: SpeechSt
   return [...pieces(text, TEXT_EVENT_LIMIT)].map((piece) => ({ kind, text: piece, ...of }));
 }
 
-/** What the agent expects after a command's name. */
+/** Returns the hint about the arguments that the agent expects after a command's name. */
 function hintOf(input: unknown): { argument_hint?: string } {
   const hint = isObject(input) ? string(input['hint']) : '';
   return hint === '' ? {} : { argument_hint: hint };
@@ -126,14 +132,14 @@ interface UpdateContext {
   readonly replayed: boolean;
 }
 
-/** The events of one update. Undefined: its kind is unknown. */
+/** Returns the events for one update, or `undefined` if the kind of the update is unknown. */
 export function eventsOf(
   update: JsonObject,
   { ledger, settings, speech, replayed }: UpdateContext,
 ): AgentEvent[] | undefined {
   switch (update['sessionUpdate']) {
     case 'user_message_chunk':
-      return []; // our own prompt, echoed or replayed
+      return []; // our own prompt, echoed or replayed by the agent
     case 'agent_message_chunk':
       return spoken('text', update, speech);
     case 'agent_thought_chunk':
