@@ -1,4 +1,4 @@
-/** Whether a file can be an agent's program, found out before a task needs it. */
+/** Checks whether a file can be an agent's program, before a task needs it. */
 import { randomUUID } from 'node:crypto';
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,12 +10,14 @@ import { findCommand } from '../agents/process/find-command.ts';
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import type { TaskId } from '../contract/ids.ts';
 
-/** opencode takes up to 14 s where names cannot be resolved. */
+/** How long a program may take to answer `initialize`. opencode takes up to 14 s if names cannot be resolved. */
 const INITIALIZE_MS = 30_000;
-/** Linux reads this much of a script's first line. */
+/** How many bytes of a script's first line Linux reads. */
 const FIRST_BYTES = 256;
 
-/** What was found in place of a program, as the end of a sentence. Undefined: the system can start the file. */
+/**
+ * Returns what the path has instead of a program, as the end of a sentence. Undefined: the system can start the file.
+ */
 export function whyNoProgram(file: string, path: string | undefined): string | undefined {
   const status = statSync(file, { throwIfNoEntry: false });
   if (status === undefined) return 'none';
@@ -31,7 +33,7 @@ export function whyNoProgram(file: string, path: string | undefined): string | u
   return start === undefined ? undefined : whyNoScript(start, path);
 }
 
-/** Undefined: the file can be executed but not read. */
+/** Returns the first bytes of the file. Undefined: the file can be executed but not read. */
 function firstBytes(file: string): Buffer | undefined {
   try {
     const fd = openSync(file, 'r');
@@ -50,7 +52,7 @@ function firstBytes(file: string): Buffer | undefined {
 function whyNoScript(start: Buffer, path: string | undefined): string | undefined {
   const [first = ''] = start.toString('utf8').split('\n');
   if (!first.startsWith('#!')) {
-    // A binary of another kind may have an interpreter of its own (binfmt_misc).
+    // A binary of another kind may have an interpreter of its own (binfmt_misc), so it is accepted.
     return start.includes(0) ? undefined : 'a text file without a first line such as #!/bin/sh';
   }
   const [interpreter = '', ...words] = first.slice(2).trim().split(/\s+/);
@@ -62,7 +64,10 @@ function whyNoScript(start: Buffer, path: string | undefined): string | undefine
   return `a script whose interpreter ${JSON.stringify(command)} is not on PATH`;
 }
 
-/** Starts the program and ends it once it answered `initialize`. Fails with `agent_protocol_error` if it does not speak ACP. */
+/**
+ * Starts the program and ends it after it has answered `initialize`. Fails with `agent_protocol_error` if it does not
+ * speak ACP.
+ */
 export async function requireAcp(name: string, program: string, env: NodeJS.ProcessEnv): Promise<void> {
   const cwd = await mkdtemp(join(tmpdir(), 'longhaul-agent-'));
   try {
@@ -79,7 +84,7 @@ export async function requireAcp(name: string, program: string, env: NodeJS.Proc
     });
     await agent.close();
   } catch (error) {
-    // It speaks the protocol: that it needs a login is said by the task that needs it.
+    // The program speaks the protocol. A missing login is reported by the task that needs it.
     if (error instanceof LonghaulError && error.code === 'agent_needs_login') return;
     throw new LonghaulError(
       'agent_protocol_error',

@@ -1,4 +1,6 @@
-/** The known agents: those of the catalogue, those that are installed, those that `available_agents` lists. */
+/**
+ * The known agents: those in the catalogue, and those that `available_agents` lists; and which of them are installed.
+ */
 import { CATALOG, knownProfile } from '../agents/profiles/catalog.ts';
 import { configuredModel, modelText } from '../agents/native/configured-model.ts';
 import type { NativeChoice } from '../client/agents.ts';
@@ -19,18 +21,21 @@ import { requireAcp, whyNoProgram } from './agent-program.ts';
 import { NATIVE_AGENT } from '../contract/names.ts';
 import { shortId } from '../contract/ids.ts';
 
-/** Names end up in search attributes, command lines and file names. */
+/** The names become part of search attributes, command lines and file names. */
 const NAME = /^[\w][\w.-]{0,59}$/;
 const SHOWN_TASKS = 5;
 
 export interface FoundAgents {
-  /** Added to the list by this call. */
+  /** Names that this call added to the list. */
   readonly listed: readonly string[];
-  /** Rows of a worker's whose program is gone, taken off. */
+  /** Names that this call removed from the list: a worker had listed them, and their programs no longer exist. */
   readonly unlisted: readonly string[];
 }
 
-/** Lists the agents of the catalogue whose programs are on `path`. Called by a starting worker, and by hand. */
+/**
+ * Lists the agents of the catalogue whose programs are on `path`. A worker calls it when it starts, and `longhaul
+ * agents` on request.
+ */
 export async function listFoundAgents(db: Db, path: string | undefined): Promise<FoundAgents> {
   const listed: string[] = [];
   const unlisted: string[] = [];
@@ -45,28 +50,35 @@ export async function listFoundAgents(db: Db, path: string | undefined): Promise
 /** Printed by `longhaul agents --json`. */
 export interface AgentInfo {
   readonly name: string;
-  /** `native`: Longhaul's own agent over a model API, which every task can name and which is in no list. */
+  /** `native`: Longhaul's own agent over a model API. Every task can name it, and no list contains it. */
   readonly talks: 'acp' | 'terminal' | 'native';
-  /** Absolute path of its program as the worker finds it; null also for the native agent. */
+  /**
+   * Absolute path of the program as the worker finds it. Null if the worker does not find it, and for the native agent.
+   */
   readonly program: string | null;
-  /** The path where this shell finds the program; absent if the worker finds it. */
+  /** The path at which this shell finds the program; null if the worker finds it or neither does. */
   readonly program_here: string | null;
   readonly listed: boolean;
-  /** `longhaul`: a worker that found it; `user`: `longhaul agents add`; null: another program, or not listed. */
+  /**
+   * `longhaul`: a worker found and listed it; `user`: `longhaul agents add`; null: another program listed it, or it is
+   * not listed.
+   */
   readonly listed_by: string | null;
-  /** A person took it off the list. */
+  /** A user removed it from the list. */
   readonly removed: boolean;
-  /** What to install, of agents that the catalogue knows; what to set, of the native agent without a model. */
+  /** For agents of the catalogue: what to install. For the native agent without a model: which settings it needs. */
   readonly install_hint: string | null;
-  /** The model of the native agent, in words; null: it has none. Absent of other agents. */
+  /** For the native agent: a description of its model; null if it has none. Absent for other agents. */
   readonly model?: string | null;
 }
 
 export interface SearchPaths {
-  /** The running worker's PATH; undefined: no worker runs. */
+  /** PATH of the running worker; undefined if no worker runs. */
   readonly worker: string | undefined;
   readonly shell: string | undefined;
-  /** The worker's, else the shell's: the native agent gets it, and a program that is tried. */
+  /**
+   * The environment of the native agent and of a program that is tried: the worker's, or the shell's if no worker runs.
+   */
   readonly environment: NodeJS.ProcessEnv;
 }
 
@@ -75,7 +87,9 @@ export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentI
   return describeAgents(rows, removed, paths);
 }
 
-/** Those of the catalogue and the listed ones, by name. Without rows: those that are installed. */
+/**
+ * Describes the agents of the catalogue and the listed ones, sorted by name. Without rows it shows which are installed.
+ */
 export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
   const names = new Set([...Object.keys(CATALOG), ...rows.map((row) => row.name)]);
   names.delete(NATIVE_AGENT); // a row of another program with this name is never used
@@ -100,7 +114,7 @@ export function describeAgents(rows: readonly AgentRow[], removed: readonly stri
   return [...others, nativeAgent(paths.environment)];
 }
 
-/** The native agent in a message that lists the agents. */
+/** The native agent as one of the choices in a message that lists the agents. */
 export function nativeChoice(env: NodeJS.ProcessEnv): NativeChoice {
   const found = configuredModel(env);
   return { isConfigured: found.isConfigured, text: found.hint ?? modelText(found) };
@@ -123,7 +137,7 @@ function nativeAgent(env: NodeJS.ProcessEnv): AgentInfo {
 
 export interface AddAgent {
   readonly name: string;
-  /** Absolute. */
+  /** Absolute path of the program. */
   readonly path?: string;
   readonly terminal: boolean;
 }
@@ -132,11 +146,11 @@ export interface AddedAgent {
   readonly name: string;
   readonly talks: 'acp' | 'terminal';
   readonly program: string;
-  /** Recorded in the row; null: found on the worker's PATH each time. */
+  /** The path that the row records; null: the program is searched on the worker's PATH each time. */
   readonly install_path: string | null;
 }
 
-/** Fails with `invalid_input` or `agent_not_installed`, saying what to do. */
+/** Lists an agent. Fails with `invalid_input` or `agent_not_installed`; the message says what to do. */
 export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, paths: SearchPaths): Promise<AddedAgent> {
   if (!NAME.test(name)) {
     throw invalid(
@@ -150,11 +164,11 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
     );
   }
   const { program, installPath } = programOf({ name, path, terminal }, paths);
-  // The catalogue's own commands are known to speak the protocol.
+  // The commands of the catalogue speak the protocol, so they are not tried.
   const isKnown = path === undefined && knownProfile(name)?.acp !== undefined;
   if (!terminal && !isKnown) await requireAcp(name, program, paths.environment);
   await sql.begin(async (tx) => {
-    // In one transaction: a refusal changes nothing.
+    // Run in one transaction, so that a refusal changes nothing.
     if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
     throw invalid(
       `${name} is listed already, by another program: take that row off first with \`longhaul agents remove ${name}\`.`,
@@ -180,7 +194,7 @@ function programOf(
   }
   const ofWorker = path === undefined ? findCommand(command, paths.worker ?? paths.shell) : undefined;
   if (ofWorker) return { program: ofWorker, installPath: null };
-  // Found on this shell's PATH but not on the worker's: with the absolute path the worker can start it, too.
+  // The program is on this shell's PATH but not on the worker's. With the absolute path the worker can start it, too.
   const program = findCommand(command, paths.shell);
   if (program) return { program, installPath: program };
   const hint = known?.installHint ?? 'Say where it is: --path FILE.';
@@ -190,7 +204,7 @@ function programOf(
   );
 }
 
-/** Fails with `invalid_input` if it is not listed, or while open tasks name it. */
+/** Removes an agent from the list. Fails with `invalid_input` if it is not listed, or while open tasks name it. */
 export async function removeAgent(sql: Sql, name: string): Promise<AgentRow> {
   const gone = await sql.begin((tx) => unlistAgent(tx, name));
   switch (gone.kind) {

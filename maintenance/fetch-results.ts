@@ -1,4 +1,7 @@
-/** Results of a task, brought from the mirror into the project. The one command of ours that writes a ref of the user's repository. */
+/**
+ * Fetches the results of a task from the mirror into the project. Only this command of Longhaul writes refs into the
+ * user's repository.
+ */
 import { git, gitText } from '../worktrees/git.ts';
 import { commonDirOf, inspect } from '../worktrees/repository.ts';
 import { findResult, locksOf, repositoriesWithResults, taskRef } from '../worktrees/worktrees.ts';
@@ -9,7 +12,10 @@ export interface FetchedRef {
   readonly commit: string;
 }
 
-/** Of the task and of its agent's branches. What an earlier version has stored in the project is there already. Empty: no result. */
+/**
+ * Fetches the result of the task and the branches of its agent. Results that an earlier version stored in the project
+ * are only returned. Returns an empty list if the task has no result.
+ */
 export async function bringResults(home: string, projectPath: string, taskId: TaskId): Promise<FetchedRef[]> {
   const { topLevel, commonDir } = await inspect(projectPath);
   for (const repository of await repositoriesWithResults(locksOf(home), topLevel)) {
@@ -43,10 +49,10 @@ async function resultsIn(cwd: string, taskId: TaskId): Promise<FetchedRef[]> {
     });
 }
 
-/** The repository that has the task's result: the mirror, or the project for results of earlier versions. */
+/** Returns the repository that has the task's result: the mirror, or the project for results of earlier versions. */
 export async function placeOfResult(home: string, projectPath: string | null, taskId: TaskId): Promise<string | null> {
   if (projectPath === null) return null;
-  // Of a project that cannot be read now its own path says enough.
+  // If the project cannot be read now, its path is returned.
   const found = await findResult(locksOf(home), { projectPath, ref: taskRef(taskId) }).catch(() => undefined);
   return found === undefined || found.repository === commonDirOf(projectPath) ? projectPath : found.repository;
 }

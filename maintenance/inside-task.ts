@@ -1,4 +1,7 @@
-/** A shell that an agent has opened: every process that is started from it belongs to the task and ends with its turn. */
+/**
+ * Recognises a shell that an agent opened. Every process that is started from it belongs to the task and is ended with
+ * the task's turn.
+ */
 import { realpathSync } from 'node:fs';
 import { belongsTo, MARKER } from '../agents/process/environment.ts';
 import { LonghaulError } from '../contract/errors.ts';

@@ -1,10 +1,13 @@
-/** A task whose work could not be stored as a change: `longhaul diff` says where the work is, instead of "no change". */
+/**
+ * The message about a task whose work could not be stored as a change: `longhaul diff` names the place of the work
+ * instead of "no change".
+ */
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { findResult, locksOf, taskRef } from '../worktrees/worktrees.ts';
 
-/** Why there is nothing to print, and what to do. `undefined`: the task's worktree was not kept. */
+/** Returns why there is no change to print and what to do; `undefined` if the task's worktree was not kept. */
 export async function keptWorktreeMessage(
   longhaul: Longhaul,
   home: string,
@@ -27,7 +30,10 @@ export async function keptWorktreeMessage(
   return sentences.join(' ');
 }
 
-/** False as well if the project cannot be read now: the sentence then names the worktree only. */
+/**
+ * Whether a part of the work is stored as a commit. Also false if the project cannot be read now, so that the message
+ * names only the worktree.
+ */
 async function isStored(home: string, project: string, ref: string): Promise<boolean> {
   return findResult(locksOf(home), { projectPath: project, ref }).then(
     (found) => found !== undefined,

@@ -1,4 +1,7 @@
-/** A home that was moved: rows, records and git name its worktrees by a former path until a worker has changed that. */
+/**
+ * Updates rows, records and git after a home was moved: until a worker has done so, they name its worktrees by a former
+ * path.
+ */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { forgetFormerPaths, formerPaths } from '../services/home/identity.ts';
@@ -8,12 +11,15 @@ import { LonghaulError } from '../contract/errors.ts';
 import { moveWorktrees } from '../worktrees/moved-home.ts';
 import { withLock } from '../worktrees/repository-lock.ts';
 
-/** Before a worker takes its first step. Returns the former paths. After a crash the next worker changes the rest. */
+/**
+ * A worker calls it before its first step. Returns the former paths of the home. After a crash the next worker
+ * completes the update.
+ */
 export async function followMovedHome(home: string, sql: Sql): Promise<string[]> {
   if ((await formerPaths(home)).length === 0) return [];
   const locksDir = path.join(home, 'locks');
   return withLock({ locksDir, subject: 'moved home' }, async () => {
-    const former = await formerPaths(home); // another worker may have done it
+    const former = await formerPaths(home); // another worker may have updated them meanwhile
     const to = await realpath(home);
     for (const from of former) {
       await moveWorktrees({ locksDir, from, to });
@@ -25,8 +31,8 @@ export async function followMovedHome(home: string, sql: Sql): Promise<string[]>
 }
 
 /**
- * Throws `invalid_input` while rows and records have a former path: `gc` would take the worktrees for lost ones, or for
- * those of another home.
+ * Throws `invalid_input` while rows and records have a former path, because `gc` would treat the worktrees as lost, or
+ * as those of another home.
  */
 export async function refuseMovedHome(home: string): Promise<void> {
   const [former] = await formerPaths(home);

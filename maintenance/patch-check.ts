@@ -1,4 +1,4 @@
-/** What `git apply` would refuse in a change, looked for in the project's repository. */
+/** Finds what `git apply` would refuse in a change, by reading the project's repository. */
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -12,7 +12,10 @@ interface Change {
   readonly files: readonly unknown[];
 }
 
-/** The symbolic links that the change replaces by folders and that git cannot follow. Without the repository: none. */
+/**
+ * Returns the symbolic links that the change replaces with folders and that git cannot follow. Empty if the repository
+ * does not exist.
+ */
 export async function unfollowableIn(
   longhaul: Longhaul,
   home: string,

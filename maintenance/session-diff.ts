@@ -1,9 +1,9 @@
 /**
- * What all tasks of a session changed together: from the base of the first to the result of the last. Each task's own
- * change is relative to the task before it.
+ * The combined change of all tasks of a session, from the base of the first task to the result of the last. The stored
+ * change of a task is relative to the task before it.
  *
- * Changes are summed up as long as each begins where the one before it ended. What came before a break, such as a task
- * that began from the project's commit, is not in the sum, and is counted.
+ * Changes are combined as long as each starts at the result of the one before it. If one does not, for example because
+ * the task started from the project's commit, all changes before it are left out and only counted.
  */
 import { describe, type ReadDeps } from '../client/tasks.ts';
 import { isResult, type SessionChange, sessionChanges } from '../store/diffs.ts';
@@ -20,10 +20,13 @@ export interface SessionDiff {
   readonly session_id: SessionId;
   readonly base_commit: string;
   readonly result_commit: string;
-  /** How many changes are in the sum, and how many older ones are not. */
+  /** How many changes are combined (`changes`), and how many older ones are left out (`earlier_changes`). */
   readonly changes: number;
   readonly earlier_changes: number;
-  /** The sum begins at the result of a removed task, because git no longer has that task's base: that change is not in it. */
+  /**
+   * The combined change starts at the result of a removed task and does not contain that task's own change, because git
+   * no longer has its base.
+   */
   readonly begins_after_removed_task: boolean;
   readonly partial: boolean;
   readonly files: readonly ChangedFile[];
@@ -32,11 +35,11 @@ export interface SessionDiff {
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly patch: Buffer;
-  /** The newest task in the sum. Null: it was removed. */
+  /** The newest task whose change is included; null if that task was removed. */
   readonly newest: TaskId | null;
 }
 
-/** Undefined: the session has left no change. Of the session that the task is of. */
+/** Returns the change of the session to which the task belongs. Undefined: the session has no change. */
 export async function sessionDiff(deps: ReadDeps, home: string, taskId: TaskId): Promise<SessionDiff | undefined> {
   const { session_id: sessionId, project_path: projectPath } = await describe(deps, taskId);
   const all = sessionId ? await sessionChanges(deps.sql, sessionId) : [];
@@ -81,8 +84,9 @@ function newestChain(changes: readonly SessionChange[]): readonly SessionChange[
 }
 
 /**
- * The commit that the first task of the session started from: the results of removed tasks below `base` are commits, each with
- * its own base as parent. Where git has removed one of them, the result above it.
+ * Returns the commit that the first task of the session started from. The results of removed tasks below `base` are
+ * commits, each with its own base as its parent, so their parents lead to that commit. If git has removed one of them,
+ * the result above it is returned.
  */
 async function baseBelowRemovedTasks({ sql }: ReadDeps, commonDir: string, base: string): Promise<string> {
   let at = base;
@@ -94,9 +98,12 @@ async function baseBelowRemovedTasks({ sql }: ReadDeps, commonDir: string, base:
   return at;
 }
 
-/** Whether a task made the commit. Its ref says nothing: the user may have removed it. */
+/**
+ * Whether Longhaul created the commit as the result of a task. Refs cannot tell, because the user may have removed
+ * them.
+ */
 async function isOurs(commonDir: string, commit: string): Promise<boolean> {
-  // Not `git log`, which fails where a parent is missing.
+  // `git log` is not used, because it fails if a parent is missing.
   const text = await gitText(['cat-file', 'commit', commit], { cwd: commonDir });
   return /^author .*<(.*)>/m.exec(text)?.[1] === AUTHOR.email;
 }

@@ -1,6 +1,6 @@
 /**
- * The environment in which agents start: the worker's, which is that of the shell whose `longhaul up` started the
- * supervisor. Commands report differences from the shell's, for example after a key was changed.
+ * The environment in which agents start. It is the worker's, which the worker has from the shell whose `longhaul up`
+ * started the supervisor. Commands report how it differs from the shell's, for example after a key was changed.
  */
 import { NATIVE_VARIABLES } from '../agents/launch/native.ts';
 import { CATALOG } from '../agents/profiles/catalog.ts';
@@ -8,21 +8,24 @@ import { readEnvironment } from '../processes/environment.ts';
 import type { Settings } from '../services/settings.ts';
 import { readStatus } from '../services/status.ts';
 
-/** Variables that decide whether an agent works. A terminal's own variables differ from shell to shell and are not compared. */
+/**
+ * Variables that decide whether an agent works. Others, such as a terminal's own variables, differ from shell to shell
+ * and are not compared.
+ */
 const WATCHED = [
   'PATH HOME',
   'http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY',
   'NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO',
 ].flatMap((names) => names.split(' '));
 
-/** Undefined: no worker runs, or it cannot be read. */
+/** Returns the worker's environment; undefined if no worker runs or the environment cannot be read. */
 export async function workerEnvironment(settings: Settings): Promise<NodeJS.ProcessEnv | undefined> {
   const { parts } = await readStatus(settings);
   const pid = parts.find((part) => part.name === 'worker')?.pid;
   return pid ? readEnvironment(pid) : undefined;
 }
 
-/** Names of the variables that differ, in either direction. No values, because some are keys. */
+/** Returns the names of variables that differ or that only one side has. Values are left out, because some are keys. */
 export function differingVariables(worker: NodeJS.ProcessEnv, shell: NodeJS.ProcessEnv): string[] {
   const patterns = [...WATCHED, ...NATIVE_VARIABLES, ...Object.values(CATALOG).flatMap((profile) => profile.envKeys)];
   const watched = (name: string): boolean =>

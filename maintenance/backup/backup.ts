@@ -1,7 +1,8 @@
 /**
- * Backs up a home, running or stopped, into one file. contents.ts lists what it contains.
+ * Backs up a home, running or stopped, into one file. contents.ts lists what the file contains.
  *
- * Never: an incomplete file under the given name. It is made beside it, and gets the name last.
+ * Never: an incomplete file has the given name. The backup is written under a temporary name beside it and renamed
+ * last.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -56,7 +57,7 @@ export async function backUp(settings: Settings, wanted: string): Promise<Manife
 const taken = (file: string): LonghaulError =>
   new LonghaulError('invalid_input', `${file} exists: name another file, or remove it.`);
 
-/** With the running server, or with one that runs only for this. */
+/** Runs `work` with the running server, or with a server that runs only for this call. */
 async function withDatabase<T>(home: string, work: (sql: Sql) => Promise<T>): Promise<T> {
   const paths = await prepareHome(home);
   const options = { dir: paths.postgres, logFile: join(paths.logs, 'postgres.log') };
@@ -96,7 +97,7 @@ async function collect(sql: Sql, home: string, folder: string): Promise<Manifest
   await copyCluster(sql, join(home, 'postgres', 'data'), to.data);
   await copyFile(join(home, 'postgres', 'password'), to.password);
   if (await exists(join(home, 'token'))) await copyFile(join(home, 'token'), to.token);
-  // After the rows: a ref that a row names is in the bundle.
+  // The rows are read after the cluster was copied. So the bundle contains every ref that a copied row names.
   const rows = await projectFolders(sql);
   const projects: Manifest['projects'] = [];
   for (const { id, path } of rows) {

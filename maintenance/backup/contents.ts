@@ -2,8 +2,8 @@
  * The content of a backup, a tar file: the embedded Postgres cluster (tasks, sessions, messages, frames, changes with
  * diff and patch), its password, the token, and for each project the results under refs/longhaul as a git bundle.
  *
- * Not in it, on purpose: Temporal's database (open tasks get a new run from their rows), worktrees of open tasks (their
- * agents start over), logs, what agents keep for themselves, and the projects' own branches.
+ * Deliberately left out: Temporal's database (open tasks get a new run from their rows), worktrees of open tasks (their
+ * agents start over), logs, the agents' own data, and the projects' own branches.
  */
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -12,16 +12,16 @@ export const FORMAT = 1;
 
 export const manifest = z.object({
   format: z.literal(FORMAT),
-  /** Version of Longhaul that made it. */
+  /** The version of Longhaul that made the backup. */
   version: z.string(),
   madeAt: z.string(),
   projects: z.array(
     z.object({
       id: z.string(),
       path: z.string(),
-      /** The commits of the refs below refs/longhaul, by ref. */
+      /** The commit of each ref below refs/longhaul, by the name of the ref. */
       refs: z.record(z.string(), z.string()),
-      /** False: each commit of them is in a branch or tag of the project. */
+      /** False if branches or tags of the project contain all of these commits, so that no bundle is needed. */
       bundled: z.boolean(),
     }),
   ),

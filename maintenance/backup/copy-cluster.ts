@@ -1,9 +1,9 @@
 /**
- * A copy of a Postgres cluster that is at work, by its own low-level backup interface
- * (https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP). The programs that come
- * with the embedded Postgres have neither pg_dump nor pg_basebackup.
+ * Copies a running Postgres cluster through its low-level backup interface
+ * (https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP). The programs of the
+ * embedded Postgres include neither pg_dump nor pg_basebackup.
  *
- * The copy is as of the end of the copying: a Postgres that starts on it replays its log up to there.
+ * The copy has the state at the end of the copying: a Postgres that starts on it replays its log up to that point.
  */
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,20 +11,20 @@ import type { Sql } from '../../store/sql.ts';
 import { isErrno } from '../../contract/errors.ts';
 
 /**
- * Content that belongs to the running server, or that a start creates again. The folders themselves must exist, empty,
- * also those in pg_wal.
+ * Folders whose content is not copied, because it belongs to the running server or is created again at a start. The
+ * folders themselves must exist, empty, including those in pg_wal.
  */
 const EMPTY_FOLDERS =
   /^(pg_replslot|pg_stat_tmp|pg_notify|pg_serial|pg_snapshots|pg_subtrans|pg_dynshmem)\/|^pg_wal\/(.*\/)?[\dA-F]{8,}[^/]*$/;
 const LEFT_OUT = /^postmaster\.(pid|opts)$|(^|\/)pgsql_tmp|(^|\/)pg_internal\.init/;
 const SLOT = 'longhaul_backup';
 
-/** `sql`: a superuser's, of that cluster. `to` is made. */
+/** `sql`: a superuser's connection to that cluster. The folder `to` is created. */
 export async function copyCluster(sql: Sql, dataDir: string, to: string): Promise<void> {
-  // Start and stop of a backup belong to one connection.
+  // Start and stop of a backup must use the same connection.
   const connection = await sql.reserve();
   try {
-    // Keeps the write-ahead log from now on; ends with the connection.
+    // The slot keeps the write-ahead log from now on. It is removed when the connection ends.
     await connection`SELECT pg_create_physical_replication_slot(${SLOT}, true, true)`;
     const [start] = await connection<{ wal: string }[]>`
       SELECT pg_walfile_name(pg_backup_start('longhaul backup', true)) AS wal`;
@@ -33,7 +33,7 @@ export async function copyCluster(sql: Sql, dataDir: string, to: string): Promis
       SELECT pg_walfile_name(lsn) AS wal, labelfile AS label FROM pg_backup_stop(false)`;
     if (!start || !stop) throw new TypeError('a backup without start or stop');
     const log = await readdir(join(dataDir, 'pg_wal'));
-    // Later files are empty ones, kept for reuse.
+    // Later files are empty, because the server keeps them for reuse.
     for (const name of log.filter((file) => /^[\dA-F]{24}$/.test(file) && file >= start.wal && file <= stop.wal))
       await copyFile(join(dataDir, 'pg_wal', name), join(to, 'pg_wal', name));
     await writeFile(join(to, 'backup_label'), stop.label, { mode: 0o600 });
@@ -42,7 +42,7 @@ export async function copyCluster(sql: Sql, dataDir: string, to: string): Promis
   }
 }
 
-/** If a file is removed meanwhile, the write-ahead log contains the removal. */
+/** A file may be removed while the tree is copied. The write-ahead log then contains the removal. */
 async function copyTree(root: string, to: string, folder: string): Promise<void> {
   await mkdir(join(to, folder), { mode: 0o700 });
   for (const entry of await readdir(join(root, folder), { withFileTypes: true }).catch(orNone)) {

@@ -1,4 +1,4 @@
-/** Makes a home from a backup. Never: a home that has a database is overwritten. */
+/** Creates a home from a backup. Never: a home that has a database is overwritten. */
 import { execFile } from 'node:child_process';
 import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -19,7 +19,7 @@ const run = promisify(execFile);
 
 export interface Restored {
   readonly made: Manifest;
-  /** Projects, by path, of which refs could not be put back. */
+  /** For each project, by path: the refs that could not be restored. */
   readonly lost: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -69,7 +69,7 @@ async function unpack(file: string, folder: string): Promise<Manifest> {
   }
 }
 
-/** The last line of tar says only that it exits; the first one has the reason. */
+/** Returns the first line of tar's output, because its last line only says that tar exits. */
 function whatIsWrong(error: unknown): string {
   const { code, stderr } = error as { code?: unknown; stderr?: unknown };
   if (typeof stderr !== 'string') return code === 'ENOENT' ? 'no manifest in it' : 'a manifest that cannot be read';
@@ -77,13 +77,13 @@ function whatIsWrong(error: unknown): string {
   return `what tar cannot unpack (${stderr.split('\n', 1)[0] ?? ''})`;
 }
 
-/** The cluster comes last: with it the home has a database. */
+/** The cluster is moved into place last, because the home counts as having a database from then on. */
 async function placeCluster(folder: string, postgres: string): Promise<void> {
   const from = contentsOf(folder);
   await mkdir(postgres, { recursive: true, mode: 0o711 });
   const data = join(postgres, 'data');
   const { postgres: program } = await findPostgresBinaries();
-  // As for a cluster that is not made yet: where root runs it as another account, that one must own it.
+  // If root runs the cluster as another account, that account must own it, as it owns a new cluster.
   const user = await choosePostgresUser(postgres, data, program);
   if (user.kind === 'account') await give(from.data, user);
   await rename(from.password, join(postgres, 'password'));
@@ -91,8 +91,8 @@ async function placeCluster(folder: string, postgres: string): Promise<void> {
 }
 
 /**
- * Worktrees are in no backup. An agent that took up its session in a new one, or a turn that counts as over, would leave
- * a change without what was written before.
+ * Resets open tasks, so that their agents start over, because a backup contains no worktrees. If an agent resumed its
+ * session in a new worktree, or if a turn counted as completed, the change would lack what the agent wrote before.
  */
 async function startOpenTasksOver(paths: HomePaths): Promise<void> {
   const server = await startPostgres({ dir: paths.postgres, logFile: join(paths.logs, 'postgres.log') });

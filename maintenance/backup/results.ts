@@ -1,4 +1,7 @@
-/** Results of tasks, the commits under refs/longhaul, out of a project's mirror and the project, and into the mirror again. */
+/**
+ * Stores the results of tasks, the commits under refs/longhaul in a project's mirror and in the project, and restores
+ * them to the mirror.
+ */
 import { git, gitText, tryGit } from '../../worktrees/git.ts';
 import { ensureMirror } from '../../worktrees/mirror.ts';
 import { inspect } from '../../worktrees/repository.ts';
@@ -9,18 +12,19 @@ export interface Results {
   readonly bundled: boolean;
 }
 
-/** Undefined: the project is not on this machine, or is no repository any more. */
+/** Writes the bundle. Undefined: the project is not on this machine, or is no longer a repository. */
 export async function bundleResults(home: string, project: string, bundle: string): Promise<Results | undefined> {
   const places = await repositoriesWithResults(locksOf(home), project).catch(() => undefined);
   if (places === undefined) return undefined;
   const found = await Promise.all(places.map(refsIn));
   const refs = Object.assign({}, ...found.toReversed()) as Record<string, string>;
   if (Object.keys(refs).length === 0) return { refs, bundled: false };
-  // The mirror gets the refs that earlier versions have written into the project: a bundle holds refs, not commits.
+  // The mirror first gets the refs that earlier versions stored in the project, because a bundle contains refs, not
+  // single commits.
   const repository = await inspect(project);
   const cwd = await ensureMirror({ locksDir: locksOf(home), repository, because: 'missing' });
   for (const [ref, commit] of Object.entries(refs)) await tryGit(['update-ref', ref, commit, ''], { cwd });
-  // What is in branches and tags is the project's own to keep.
+  // Commits in branches and tags are not stored, because the project keeps them.
   const reachable = ['--not', '--branches', '--tags', '--remotes'];
   const own = await gitText(['rev-list', '--max-count=1', '--glob=refs/longhaul', ...reachable], { cwd });
   if (own.trim() === '') return { refs, bundled: false };
@@ -39,7 +43,7 @@ async function refsIn(cwd: string): Promise<Record<string, string>> {
   );
 }
 
-/** Puts the refs that are missing into the mirror. Returns those whose commits are in neither the bundle nor the project. */
+/** Adds the missing refs to the mirror. Returns those whose commits are in neither the bundle nor the project. */
 export async function restoreResults(
   home: string,
   project: string,
@@ -49,7 +53,7 @@ export async function restoreResults(
   if (repository === undefined) return Object.keys(refs);
   const cwd = await ensureMirror({ locksDir: locksOf(home), repository });
   if (bundled) {
-    // Objects only: a ref that is there stays as it is.
+    // Adds only objects, so existing refs are not changed.
     const unbundled = await tryGit(['bundle', 'unbundle', bundle], { cwd });
     if (unbundled.exitCode !== 0) return Object.keys(refs);
   }

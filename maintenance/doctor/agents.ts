@@ -1,4 +1,4 @@
-/** The agents: which are installed, and rows of `available_agents` that lead nowhere. */
+/** Checks the agents: which are installed, and which rows of `available_agents` name a program that does not exist. */
 import { readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseModelId, readModelSettings } from '../../agents/native/providers.ts';
@@ -11,12 +11,12 @@ const HOW_TO_INSTALL =
   'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
 export interface AgentPlaces {
-  /** In which agents start; undefined: no worker runs. */
+  /** The environment in which agents start; undefined if no worker runs. */
   readonly worker: NodeJS.ProcessEnv | undefined;
   readonly shell: NodeJS.ProcessEnv;
 }
 
-/** Without a database: the installed agents. */
+/** Without a database it lists only the installed agents. */
 export async function checkAgents(sql: Sql | undefined, { worker, shell }: AgentPlaces): Promise<Check[]> {
   const paths = { worker: worker?.['PATH'], shell: shell['PATH'], environment: worker ?? shell };
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
@@ -37,7 +37,10 @@ function checkNativeOf({ worker, shell }: AgentPlaces): Check[] {
   return [warning('agent native', 'this shell configures a model or provider, the running worker has none', advice)];
 }
 
-/** The native agent needs a provider: with one, a task may name a model, and DEFAULT_MODEL is that of a task that names none. */
+/**
+ * Checks the native agent, which needs a provider. With a provider a task may name a model; DEFAULT_MODEL is the model
+ * of a task that names none.
+ */
 function checkNative(env: NodeJS.ProcessEnv): Check[] {
   const { providers, defaultModel } = readModelSettings(env);
   const name = 'agent native';
@@ -68,7 +71,10 @@ function troubleWith({ name, listed, program, program_here: here, install_hint: 
   return [warning(`agent ${name}`, 'listed, but its program does not exist: its tasks fail', advice)];
 }
 
-/** The package version of a program that npm installed; a call of the program itself may take seconds. */
+/**
+ * Returns the package version of a program that npm installed. The program itself is not asked, because starting it may
+ * take seconds.
+ */
 async function packageVersionOf(program: string): Promise<string | undefined> {
   const real = await realpath(program).catch(() => program);
   for (let folder = dirname(real), up = 0; up < 4; folder = dirname(folder), up += 1) {

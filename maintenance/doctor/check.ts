@@ -5,11 +5,11 @@ import { messageOf } from '../../contract/errors.ts';
 export interface Check {
   readonly name: string;
   readonly level: 'ok' | 'warning' | 'problem';
-  /** The finding. */
+  /** What was found. */
   readonly detail: string;
-  /** The advice. */
+  /** What the user can do about it. */
   readonly advice?: string;
-  /** A service that ought to run does not answer. */
+  /** A service that should run does not respond. */
   readonly unreachable?: true;
 }
 

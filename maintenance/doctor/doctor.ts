@@ -1,4 +1,6 @@
-/** Checks everything that can keep Longhaul from working, whatever runs. Changes nothing and shows no secret. */
+/**
+ * Checks everything that can keep Longhaul from working, whichever parts run. It changes nothing and shows no secret.
+ */
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
 import { checkHealth, type Health } from '../../client/health.ts';
 import { readSettings, type Settings } from '../../services/settings.ts';
@@ -49,7 +51,7 @@ function checkDatabaseOfShell(settings: Settings, { database_url: used }: Status
   return note === undefined ? [] : [warning('DATABASE_URL', note, 'Unset it here, or start the services with it.')];
 }
 
-/** Names only: values may be secrets. */
+/** Lists the names of the settings without their values, because values may be secrets. */
 function checkSettings(env: NodeJS.ProcessEnv): Check {
   const names = Object.keys(env).filter((name) => /^(LONGHAUL_|TEMPORAL_|DATABASE_URL$|DEFAULT_MODEL$)/.test(name));
   return ok('settings', names.length === 0 ? 'none are set' : names.sort().join(', '));
@@ -83,7 +85,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
   }
 }
 
-/** How many open tasks no worker can take. Undefined: not known, or a worker polls. */
+/** Returns how many open tasks no worker can take. Undefined: the number is not known, or a worker polls. */
 async function unattended(running: Running, usable: Longhaul | undefined): Promise<number | undefined> {
   if (!usable || (await isPolled(running))) return undefined;
   return (await findWaitingTasks(usable.sql)).open;
@@ -97,7 +99,7 @@ async function look(settings: Settings, longhaul: Longhaul | undefined, health: 
   return checkLeftovers(await findLeftovers(settings, knowledge, { removeKept: false }));
 }
 
-/** Stopped services are not asked; services that the settings name always are. */
+/** Whether the services are checked. Stopped services are not, but services that the settings name always are. */
 async function isWorthAsking(settings: Settings, status: Status): Promise<boolean> {
   if (status.database_url === null || status.temporal_address === null) return false;
   return settings.databaseUrl !== undefined || (await shouldServicesRun({ settings, status }));
@@ -112,7 +114,7 @@ function connect(settings: Settings, { database_url: databaseUrl, temporal_addre
   return openLonghaul({ databaseUrl: databaseUrl ?? '', temporal, applicationName: 'longhaul doctor', connections: 3 });
 }
 
-/** A check that fails by itself is a finding, too. */
+/** A check that itself fails becomes a finding. */
 async function guarded(name: string, work: () => Promise<Check[]>): Promise<Check[]> {
   try {
     return await work();

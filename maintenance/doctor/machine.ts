@@ -1,4 +1,4 @@
-/** The machine: programs, home and cache. */
+/** Checks the machine: programs, home and cache. */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { access, constants, link, rm, stat, statfs, writeFile } from 'node:fs/promises';
@@ -17,11 +17,11 @@ const run = promisify(execFile);
 const MIN_NODE = [20, 19] as const;
 const MIN_GIT = [2, 39] as const;
 const MB = 1024 * 1024;
-/** Postgres alone needs some 100 MB for its log of changes. */
+/** Postgres alone needs about 100 MB for its write-ahead log. */
 const LOW_BYTES = 200 * MB;
 const TIGHT_BYTES = 1024 * MB;
 
-// statfs(2)
+// File system types of statfs(2) that put data at risk.
 const FILE_SYSTEMS: Readonly<Record<number, readonly [name: string, risk: string]>> = {
   0x01021994: ['tmpfs', 'it is in memory and gone after a restart'],
   0x6969: ['nfs', 'locks between machines are not covered'],
@@ -70,7 +70,7 @@ export async function checkFolders(settings: Settings): Promise<Check[]> {
   return [
     home,
     await checkFolder('cache', settings.cacheDir, 'Set LONGHAUL_CACHE to a folder that you may write.'),
-    // In a home that is no folder there is no token, either.
+    // A home that is not a folder contains no token, so the token is not checked.
     ...(home.level === 'problem' && settings.tokenFile === undefined ? [] : [await checkToken(settings)]),
   ];
 }
@@ -109,7 +109,7 @@ async function checkFolder(name: string, folder: string, advice: string): Promis
   }
 }
 
-/** The folder, or the nearest parent that exists. */
+/** Returns the folder, or its nearest parent that exists. */
 async function nearestFolder(folder: string): Promise<string> {
   try {
     if ((await stat(folder)).isDirectory()) return folder;
@@ -120,7 +120,7 @@ async function nearestFolder(folder: string): Promise<string> {
   throw new Error(`${folder} is not a folder`);
 }
 
-/** A file and a hard link to it: locks are made of both. */
+/** Creates a file and a hard link to it, because the locks need both. */
 async function tryWriting(folder: string): Promise<void> {
   const file = join(folder, `.doctor-${randomUUID()}`);
   try {

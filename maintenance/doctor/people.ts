@@ -1,11 +1,12 @@
 /**
- * Other users of this machine: each of them reaches Temporal's ports (docs/guarantees.md, "Other users of
- * the machine"). Accounts are read from /etc/passwd; a person of a directory service shows as the owner of a process.
+ * Checks for other users of this machine, because each of them can connect to Temporal's ports (docs/guarantees.md,
+ * "Other users of the machine"). Accounts are read from /etc/passwd. A user of a directory service is noticed as the
+ * owner of a process.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { type Check, ok, warning } from './check.ts';
 
-/** login.defs(5): UID_MIN and UID_MAX of people, as every distribution has them. */
+/** The lowest user id of people (login.defs(5): UID_MIN and UID_MAX, as every distribution sets them). */
 const MIN_UID = 1_000;
 const MAX_UID = 60_000;
 const NO_LOGIN = /\/(nologin|false|sync)$/;
@@ -14,7 +15,7 @@ const SHOWN = 3;
 export interface Machine {
   /** The text of /etc/passwd. */
   readonly passwd: string;
-  /** Owners of processes. */
+  /** User ids of the owners of processes. */
   readonly processOwners: readonly number[];
   /** User id of this process; undefined on a system without user ids. */
   readonly self: number | undefined;
@@ -34,7 +35,7 @@ export async function readMachine(): Promise<Machine> {
   return { passwd, processOwners: [...new Set(owners)], self: process.getuid?.() };
 }
 
-/** Only for an embedded Temporal: access to a server of their own is the user's decision. */
+/** Call it only for an embedded Temporal: who can access the user's own server is the user's decision. */
 export function checkPeople({ passwd, processOwners, self }: Machine): Check {
   const name = 'other users';
   const accounts = passwd.split('\n').flatMap((line) => {

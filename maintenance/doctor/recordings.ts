@@ -1,4 +1,6 @@
-/** How much the recordings of terminals take: those in the home that no step has stored, and those in the database. */
+/**
+ * Checks how much space terminal recordings use: those in the home that no step has stored, and those in the database.
+ */
 import type { Settings } from '../../services/settings.ts';
 import { recordingsSize } from '../../store/recordings.ts';
 import type { Sql } from '../../store/sql.ts';

@@ -1,4 +1,4 @@
-/** Whether rows and runs agree (either may be lost), and whether a worker can continue each run. */
+/** Checks whether rows and Temporal runs agree (either may be lost), and whether a worker can continue each run. */
 import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
 import type { Longhaul } from '../../client/connection.ts';
@@ -10,12 +10,14 @@ import { hasRun } from '../gc/task-states.ts';
 import { type Check, ok, warning } from './check.ts';
 import { ids } from './tasks.ts';
 
-/** At most this many are queried one by one. */
+/** The most runs that are examined, because each needs a query. */
 const LOOKED_AT = 200;
 const ASK_MS = 10_000;
-/** The closing steps of a task whose row a program ended may take this long. */
+/** How long the closing steps may take, of a task whose row another program ended. */
 const CLOSING_SECONDS = 120;
-/** A run at which workers failed this often in a row, or did not respond, is stuck. Two workers that died are no sign. */
+/**
+ * A run is stuck if its workflow task failed or timed out this often in a row. Two worker crashes are no sign of that.
+ */
 const FAILED_TIMES = 3;
 const NAME = 'runs';
 const TASK_OF_RUN = /^(?:task|settle)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
@@ -45,7 +47,7 @@ export async function checkRuns({ sql, temporal }: Pick<Longhaul, 'sql' | 'tempo
   return ok(NAME, 'rows and runs agree');
 }
 
-/** Task ids: of runs that no open task needs (`stray`), and of runs that make no progress (`stuck`). */
+/** Returns the task ids of runs that no open task needs (`stray`), and of runs that make no progress (`stuck`). */
 async function lookAtOpenRuns(sql: Sql, temporal: Client): Promise<{ stray: string[]; stuck: string[] }> {
   const query = `WorkflowType IN ('task', 'settle') AND ExecutionStatus = 'Running'`;
   const found = new Map<string, string>();
@@ -57,7 +59,7 @@ async function lookAtOpenRuns(sql: Sql, temporal: Client): Promise<{ stray: stri
   const stuck: string[] = [];
   for (const [taskId, workflowId] of found) if (await isStuck(temporal, workflowId)) stuck.push(taskId);
   const stray: string[] = [];
-  // The list lags a little behind.
+  // The list lags slightly, so each run is checked again.
   for (const id of await endedFor(sql, [...found.keys()], CLOSING_SECONDS))
     if (await hasRun(temporal, id as TaskId)) stray.push(id);
   return { stray, stuck };

@@ -1,4 +1,4 @@
-/** The services: what runs, what should run, and whether it responds. */
+/** Checks the services: which run, which should run, and whether they respond. */
 import type { Longhaul } from '../../client/connection.ts';
 import type { Health, PartHealth } from '../../client/health.ts';
 import { missingSearchAttributes, pollersOf } from '../../client/temporal.ts';
@@ -15,31 +15,35 @@ import { type Check, ok, problem, textOf, unreachable, warning } from './check.t
 
 const REPAIR = 'longhaul up -d repairs it; the logs are in';
 const BACKEND_MS = 4_000;
-/** A poll ends after a minute at most. */
+/** After this time without a poll no worker polls, because a poll ends after a minute at most. */
 const POLL_MS = 90_000;
-/** A worker writes its metrics to the database every ten seconds. */
+/** After this time without metrics a worker hangs, because it writes them to the database every ten seconds. */
 const SILENT_MS = 60_000;
 const MIN_POSTGRES = 150_000;
 
 export interface Running {
   readonly settings: Settings;
   readonly status: Status;
-  /** Undefined: no database or no Temporal is known. */
+  /** Undefined: the address of the database or of Temporal is not known. */
   readonly longhaul: Longhaul | undefined;
   readonly health: Health | undefined;
-  /** How long ago a worker asked for tasks of this host, in milliseconds. Undefined: none has, or Temporal is unavailable. */
+  /**
+   * How long ago a worker polled for tasks of this host, in milliseconds. Undefined: none has, or Temporal is
+   * unavailable.
+   */
   readonly polledAgoMs: Promise<number | undefined>;
 }
 
-/** Whether any part runs or should run. Services of the user always should. */
+/** Whether any part runs or should run according to its record. */
 export async function shouldServicesRun({ settings, status }: Pick<Running, 'settings' | 'status'>): Promise<boolean> {
   if (status.parts.some((part) => part.pid !== null)) return true;
-  // The services were killed, or the machine went down: there was no `longhaul down`.
+  // A part that is recorded as ready should run: the services were killed or the machine went down, without `longhaul
+  // down`.
   const state = await readState(homePaths(settings.home));
   return state?.parts.some((part) => part.state === 'ready' && part.process !== null) === true;
 }
 
-/** `open`: tasks that no other worker can take; `undefined`: that is not known while nothing runs. */
+/** `open`: the number of open tasks that wait for a worker; `undefined`: it is not known. */
 export async function checkParts({ settings, status }: Running, open: number | undefined): Promise<Check[]> {
   if (!(await shouldServicesRun({ settings, status }))) {
     const idle = open
@@ -117,7 +121,7 @@ async function checkDatabase(running: Running, longhaul: Longhaul, health: Healt
   }
 }
 
-/** A server whose process runs is busy: another start would not help. */
+/** If the server's process runs, it is busy, and another start would not help. */
 function adviceOn({ status, settings }: Pick<Running, 'settings' | 'status'>, name: 'postgres' | 'temporal'): string {
   const part = status.parts.find((one) => one.name === name);
   if (part?.state !== 'ready' || part.pid === null) return 'longhaul up -d';
@@ -161,7 +165,10 @@ async function checkTemporal(running: Running, longhaul: Longhaul, health: Healt
   return checks;
 }
 
-/** A worker whose own code hangs still polls for tasks, because the core of Temporal's SDK does that. */
+/**
+ * Warns if the worker has written no metrics. Polls do not show that its own code hangs, because the core of Temporal's
+ * SDK continues to poll.
+ */
 async function checkSilence({ sql }: Longhaul, { settings, status }: Running): Promise<Check[]> {
   const worker = status.parts.find((part) => part.name === 'worker');
   if (worker?.state !== 'ready' || worker.pid === null) return [];
@@ -171,19 +178,19 @@ async function checkSilence({ sql }: Longhaul, { settings, status }: Running): P
   return [warning('worker answers', detail, 'longhaul down && longhaul up -d; its tasks continue.')];
 }
 
-/** How long ago a worker asked for tasks of this host, in milliseconds. */
+/** Returns how long ago a worker polled for tasks of this host, in milliseconds; undefined if none has. */
 export async function msSinceLastPoll({ temporal }: Longhaul, hostName: string): Promise<number | undefined> {
   const polls = await pollersOf(temporal, agentQueue(hostName), 'activity');
   return polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
 }
 
-/** Whether a worker polls the host's queue; it may be of another home. */
+/** Whether a worker polls the host's queue. That worker may belong to another home. */
 export async function isPolled({ polledAgoMs }: Pick<Running, 'polledAgoMs'>): Promise<boolean> {
   const ago = await polledAgoMs;
   return ago !== undefined && ago < POLL_MS;
 }
 
-/** A worker that hangs is alive, but polls nothing. */
+/** Checks that a worker polls. A worker that hangs is alive but polls nothing. */
 async function checkPolls(running: Running): Promise<Check> {
   const { settings } = running;
   const ago = await running.polledAgoMs;
@@ -204,7 +211,7 @@ async function checkBackend({ backend_url: url }: Status, health: Health): Promi
     const response = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(BACKEND_MS) });
     if (response.ok) return ok(name, url);
     const { parts } = (await response.json()) as { parts?: Record<string, PartHealth> };
-    // The checks above report an unavailable service; it is not reported twice.
+    // An unavailable service was reported by the checks above, so the backend is only said to wait for it.
     const awaited = [...(health.postgres.ok ? [] : ['Postgres']), ...(health.temporal.ok ? [] : ['Temporal'])];
     if (awaited.length > 0) {
       return unreachable(

@@ -1,4 +1,4 @@
-/** Tasks that wait, and leftovers of tasks that ended. */
+/** Checks for tasks that wait, and for leftovers of ended tasks. */
 import type { Sql } from '../../store/sql.ts';
 import { type WaitingTasks, waitingTasks } from '../../store/left-tasks.ts';
 import type { FoundLeftovers } from '../gc/gc.ts';

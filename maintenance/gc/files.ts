@@ -1,4 +1,6 @@
-/** Files that a killed process of ours left in the home and the cache, and files that were not used for a long time. */
+/**
+ * Finds files in the home and the cache that a killed process of Longhaul left, or that were not used for a long time.
+ */
 import { realpathSync } from 'node:fs';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -9,7 +11,7 @@ import { isErrno } from '../../contract/errors.ts';
 import { releaseStale, staleLocks, withLock } from '../../worktrees/repository-lock.ts';
 import { DAY_MS, HOUR_MS, type Leftover, REMOVED } from './leftover.ts';
 
-/** One kind of file: in which folder, by which name, not younger than. */
+/** One kind of file: its folder, the pattern of its name, and its minimum age. */
 interface Pattern {
   readonly folder: string;
   readonly name: RegExp;
@@ -67,7 +69,10 @@ async function matching({ folder, name, olderThanMs, reason }: Pattern): Promise
   return left;
 }
 
-/** A build of Temporal that was killed leaves up to 3 GB. A build in progress holds the lock. */
+/**
+ * Finds what killed builds of Temporal left, up to 3 GB each. A build in progress holds the lock, and then nothing is
+ * returned.
+ */
 async function leftBuilds(cacheDir: string): Promise<Leftover[]> {
   const root = path.join(cacheDir, 'temporal');
   if (await lockHolder(path.join(root, 'lock'))) return [];
@@ -96,7 +101,9 @@ async function leftLocks({ home }: HomePaths): Promise<Leftover[]> {
   }));
 }
 
-/** A running worker removes them when it next counts slots; without a worker they remain. */
+/**
+ * Finds slots of dead workers. A running worker removes them when it next counts slots; without a worker they remain.
+ */
 function leftSlots({ home, slots }: HomePaths): Leftover[] {
   const lock = { locksDir: path.join(home, 'locks'), subject: AGENT_SLOTS };
   return staleSlots(slots).map(({ name }) => ({
@@ -125,7 +132,7 @@ function fileLeftover(file: string, reason: string): Leftover {
   };
 }
 
-/** 0 for a file that no longer exists. */
+/** Returns the age of the file; 0 if it no longer exists. */
 async function ageMs(file: string): Promise<number> {
   try {
     return Date.now() - (await lstat(file)).mtimeMs;

@@ -1,7 +1,7 @@
 /**
- * Garbage collection of a home: what remained when processes, rows or files were lost. Safe while tasks run: a leftover
- * is removed only if no row, attempt or run shows its task at work, and under the locks that steps take. Never: a thing
- * of another home is examined.
+ * Garbage collection of a home: finds and removes what remained when processes, rows or files were lost. It is safe
+ * while tasks run: it removes a leftover only if no row, attempt or run shows that its task is open, and under the
+ * locks that steps take. Never: anything of another home is examined.
  */
 import { exists } from '../../processes/exists.ts';
 import { homePaths } from '../../services/home/home.ts';
@@ -21,11 +21,14 @@ import { leftEntries, leftWorktrees, placesOf, repositoriesOf } from './worktree
 
 export interface FoundLeftovers {
   readonly leftovers: readonly Leftover[];
-  /** Descriptions of what could not be examined, with the reason. */
+  /** What could not be examined, with the reason. */
   readonly skipped: readonly string[];
 }
 
-/** Changes nothing. `knowledge` undefined: the services are unavailable, and only files are examined. */
+/**
+ * Finds leftovers without changing anything. `knowledge`: undefined if the services are unavailable; then only files
+ * are examined.
+ */
 export async function findLeftovers(
   settings: Settings,
   knowledge: TaskKnowledge | undefined,
@@ -56,7 +59,7 @@ export async function findLeftovers(
     const refs = await leftRefs(places, { sql, repositories }, options);
     return [...entries, ...refs, ...(await leftMirrors(places, projects))];
   });
-  // Processes first: one of them may still write into a worktree that is removed next.
+  // Processes are removed first, because one may still write into a worktree that is removed next.
   return { leftovers: [...processes, ...worktrees, ...inRepositories, ...recordings, ...files], skipped };
 }
 
@@ -69,7 +72,7 @@ export interface HandledLeftover {
   readonly detail: string | null;
 }
 
-/** One after the other; each is yielded when it is done. A failure does not stop the others. */
+/** Removes the leftovers one after the other and yields each when it is done. A failure does not stop the others. */
 export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGenerator<HandledLeftover> {
   for (const leftover of leftovers) {
     const { kind, name, reason, kept } = leftover;
@@ -93,8 +96,8 @@ export function asPlanned({ kind, name, reason, kept }: Leftover): HandledLeftov
 }
 
 /**
- * One collection at a time in a home; fails while another one runs. A home that does not exist is not made, not even for
- * the lock.
+ * Runs `work` as the only collection in the home, and fails while another one runs. If the home does not exist, the
+ * lock does not create it.
  */
 export async function withGcLock<T>(home: string, work: () => Promise<T>): Promise<T> {
   if (!(await exists(home))) return work();

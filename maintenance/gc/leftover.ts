@@ -1,14 +1,14 @@
-/** One thing that lost machine state left, with the reason why it counts as a leftover, and its removal. */
+/** One leftover of lost machine state, with the reason why it counts as a leftover and the function that removes it. */
 
 export interface Leftover {
   readonly kind: 'worktree' | 'entry' | 'mirror' | 'ref' | 'process' | 'lock' | 'slot' | 'file';
-  /** A path, a ref in a repository, a process. */
+  /** A path, a ref in a repository, or a process. */
   readonly name: string;
   /** Why it is a leftover. */
   readonly reason: string;
-  /** Why `gc` does not remove it, and what to do about it; undefined: `gc` removes it. */
+  /** Why `gc` does not remove it, and what the user can do. Undefined: `gc` removes it. */
   readonly kept?: string;
-  /** Returns a note on the removal, or why the leftover stays after all. */
+  /** Removes it. Returns a note on the removal, or why the leftover was kept. */
   remove(): Promise<Removal>;
 }
 
@@ -18,9 +18,9 @@ export type Removal =
 export const REMOVED: Removal = { kind: 'removed' };
 
 export interface GcOptions {
-  /** Worktrees that hold work which is in no commit go, too. */
+  /** Whether `gc` also removes worktrees with work that is in no commit. */
   readonly removeKept: boolean;
-  /** Refs of unknown tasks go, too, if they are at least this old; undefined: they stay. */
+  /** The minimum age of refs of unknown tasks that `gc` removes. Undefined: it removes none. */
   readonly refsOlderThanDays?: number;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Mirrors of projects that no longer exist. Never one that a worktree borrows from, one with a result in it (gc/refs.ts lists
- * those), or one of a project that a row names: its disk may only be unplugged.
+ * Finds mirrors of projects that no longer exist. Never: a mirror is removed while a worktree borrows from it, while it
+ * has a result (gc/refs.ts lists those), or while a row names its project, because the project's disk may only be
+ * unplugged.
  */
 import { lstat } from 'node:fs/promises';
 import { removeTree } from '../../worktrees/clear.ts';
@@ -31,7 +32,10 @@ export async function leftMirrors({ locksDir }: WorktreePlaces, projects: readon
   return left;
 }
 
-/** The folder of the project that is gone; undefined: the mirror is needed, or does not say what it is of. */
+/**
+ * Returns the project's git common directory if it no longer exists and the mirror can be removed. Undefined: the
+ * mirror is needed, or its state file does not name its project.
+ */
 async function unusedSince(mirror: string, projects: readonly string[]): Promise<string | undefined> {
   const project = readState(mirror)?.commonDir;
   if (project === undefined || (await orAbsent(lstat(project))) !== undefined) return undefined;

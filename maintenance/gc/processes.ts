@@ -1,4 +1,4 @@
-/** Processes that agents of ended tasks left. Of this home only: their environment names it. */
+/** Finds processes that agents of ended tasks left. Only processes of this home count: their environment names it. */
 import { readdirSync, realpathSync } from 'node:fs';
 import { belongsTo, MARKER } from '../../agents/process/environment.ts';
 import { readEnvironment } from '../../processes/environment.ts';
@@ -25,7 +25,7 @@ export async function leftProcesses(home: string, knowledge: TaskKnowledge): Pro
     const task = where.get(taskId);
     if (!task || task.kind === 'at_work') return [];
     const remove: Leftover['remove'] = async () => {
-      // A child that was started without the marker is known by its parent only.
+      // A child that was started without the marker can be found only through its parent.
       const steps = [
         { signal: 'SIGTERM', withinMs: 2_000 },
         { signal: 'SIGKILL', withinMs: 5_000 },

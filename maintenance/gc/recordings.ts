@@ -1,7 +1,7 @@
 /**
- * Recordings of terminals in the home. A step moves a task's recordings to the database when its turn has ended, so that what stays
- * is of a task that never came to that step, or could not be stored. They go by age and by their size together, the oldest
- * first, and never those of a task at work.
+ * Finds terminal recordings that remained in the home. A step moves a task's recordings to the database when its turn
+ * has ended. So a recording that remains belongs to a task that did not reach that step, or could not be stored.
+ * Recordings are removed by age, and by their total size, the oldest first, but never those of an open task.
  */
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,11 +16,11 @@ export interface LeftRecordings {
   readonly taskId: string;
   readonly folder: string;
   readonly bytes: number;
-  /** When the newest of them was last written to. */
+  /** When the newest of these recordings was last written. */
   readonly writtenAt: number;
 }
 
-/** One entry a task, the oldest first. */
+/** Returns one entry for each task, the oldest first. */
 export async function recordingsIn(home: string): Promise<LeftRecordings[]> {
   const root = recordingsFolder(home);
   const found = await Promise.all(
@@ -33,7 +33,7 @@ async function measure(taskId: string, folder: string): Promise<LeftRecordings> 
   let bytes = 0;
   let writtenAt = 0;
   for (const name of ['.', ...(await namesIn(folder))]) {
-    const status = await stat(join(folder, name)).catch(() => undefined); // it is stored and removed meanwhile
+    const status = await stat(join(folder, name)).catch(() => undefined); // a step may store and remove it meanwhile
     if (status?.isFile()) bytes += status.size;
     writtenAt = Math.max(writtenAt, status?.mtimeMs ?? 0);
   }
@@ -49,7 +49,10 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Those of tasks without a row, those that are older than the setting, and the oldest of those that take more than it allows. */
+/**
+ * Returns the recordings of tasks without a row, those that exceed the age limit, and the oldest of those that exceed
+ * the limit of total size.
+ */
 export async function leftRecordings(
   { home, recordings: { days, bytes } }: Pick<Settings, 'home' | 'recordings'>,
   knowledge: TaskKnowledge,
@@ -61,7 +64,7 @@ export async function leftRecordings(
   const gone = found.filter((one) => kindOf(one) === 'gone');
   const ended = found.filter((one) => kindOf(one) === 'ended');
   const young = ended.filter((one) => !isOld(one));
-  // A task at work counts, but what it has stays.
+  // Recordings of an open task count for the total size, but are kept.
   let over = total(found) - total(gone) - total(ended.filter(isOld)) - bytes;
   const beyond = young.filter((one) => {
     const isBeyond = over > 0;

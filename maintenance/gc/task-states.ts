@@ -1,5 +1,6 @@
 /**
- * Whether a task is open: by its row, its attempts and its runs. gc removes something only if none of them is open.
+ * Determines whether a task is open: a task is open if its row, an attempt or a run is. gc removes something only if
+ * its task is not open.
  */
 import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
@@ -22,11 +23,11 @@ export interface TaskKnowledge {
 export type KnownTask =
   | { readonly kind: 'at_work' }
   | { readonly kind: 'ended'; readonly task: LeftTask }
-  /** No row has this id. */
+  /** No row has this id, and nothing of it is open. */
   | { readonly kind: 'gone' };
 
 /**
- * Call it after the files and processes were listed: a task that ends in between then counts as ended. Fails if
+ * Call it after the files and processes were listed, so that a task that ends in between counts as ended. Fails if
  * Postgres or Temporal does not respond.
  */
 export async function findTaskStates(
@@ -49,7 +50,7 @@ export async function findTaskStates(
   return where;
 }
 
-/** A final row may still have a run: its closing steps. */
+/** Whether the task has an open run. A task with a final row may still have one for its closing steps. */
 export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
   for (const workflowId of [taskWorkflowId(id), settleWorkflowId(id)]) {
     try {

@@ -1,6 +1,6 @@
 /**
- * Worktrees of tasks that are at work no more. What one holds that is in no commit yet is stored under a ref first; what
- * cannot be stored keeps its worktree.
+ * Finds worktrees of tasks that are no longer open. Edits that are in no commit are stored under a ref first. If they
+ * cannot be stored, the worktree stays.
  */
 import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
@@ -74,7 +74,10 @@ function leftWorktree(
   return { ...base, kept: `${why} (--kept removes it)`, remove };
 }
 
-/** Not under the task's own ref, which may be what its change was made from. */
+/**
+ * Stores the worktree's edits and removes it. They are stored under a ref of their own, because the task's change may
+ * name the commit of the task's own ref.
+ */
 async function storeAndRemove(
   worktrees: Worktrees,
   record: WorktreeRecord,
@@ -94,15 +97,17 @@ async function storeAndRemove(
     : REMOVED;
 }
 
-/** Its repository is gone, or git has no entry of it any more: nowhere to store anything. */
+/**
+ * The worktree is kept if its edits cannot be stored: its repository does not exist, or git no longer has its entry.
+ */
 function asKept(error: unknown): { kind: 'kept'; reason: string } {
   if (error instanceof LonghaulError) return { kind: 'kept', reason: error.message };
   throw error;
 }
 
-/** A folder among the worktrees without a record of ours: never touched, because its content is unknown. */
+/** A folder among the worktrees that has no record. It is never changed, because its content is unknown. */
 async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePlaces, folder: string): Promise<Leftover[]> {
-  // One that was begun after the records were read has one by now.
+  // The record may have been written after the records were first read.
   if ((await listRecords(locksDir)).some((record) => record.worktreePath === folder)) return [];
   const id = await newestTaskAt(sql, folder);
   const [task] = id ? await findTasks(sql, [id]) : [];
@@ -111,7 +116,7 @@ async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePlaces, folde
   return [{ kind: 'worktree', name: folder, reason, kept, remove: async () => ({ kind: 'kept', why: kept }) }];
 }
 
-/** A project that cannot be read now is passed over. */
+/** Returns the project's git common directory; undefined also if the project cannot be read now. */
 function commonDirOrNone(project: string): string | undefined {
   try {
     return commonDirOf(project);
@@ -120,7 +125,7 @@ function commonDirOrNone(project: string): string | undefined {
   }
 }
 
-/** Shared folders of the repositories that tasks have worked in, as far as they are there. */
+/** Lists the git common directories of the repositories in which tasks have worked, if they exist. */
 export async function repositoriesOf(places: WorktreePlaces, projects: readonly string[]): Promise<string[]> {
   const fromRecords = (await listRecords(places.locksDir)).map((record) => record.commonDir);
   const fromProjects = projects.map(commonDirOrNone);
