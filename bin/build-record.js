@@ -1,9 +1,10 @@
-// Which sources a build was made from: `dist/sources.json` has size and modification time of each. A checkout runs its build
-// only if all of them are as they were then. Comparing takes 3 ms; to compile at run time takes most of a second.
+// Records from which sources a build was made: `dist/sources.json` contains the size and modification time of each. A
+// checkout runs its build only if all sources still have them. The comparison takes 3 ms, while compiling at run time
+// takes most of a second.
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The inputs of the compiler, and the files that the build copies. */
+/** Folders of the compiler's inputs and of the files that the build copies. */
 const FOLDERS = [
   'activities',
   'agents',
@@ -25,7 +26,7 @@ const FILES = ['worker.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.jso
 
 const recordFile = (dist) => join(dist, 'sources.json');
 
-/** Path, size in bytes and modification time in ms of each source below `root`, as one text. */
+/** Returns path, size in bytes and modification time in ms of each source below `root`, as one text. */
 export function describeSources(root) {
   const paths = FOLDERS.flatMap((folder) =>
     readdirSync(join(root, folder), { withFileTypes: true, recursive: true })
@@ -41,7 +42,7 @@ export function describeSources(root) {
   return JSON.stringify(described);
 }
 
-/** `sources`: described before the build read them. The last file that a build writes. */
+/** Writes the record, the last file of a build. `sources`: the description from before the build read the sources. */
 export function recordBuild(dist, sources) {
   writeFileSync(recordFile(dist), sources);
 }

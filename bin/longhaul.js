@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-// A checkout runs its build if that was made from the sources as they are, else the sources, through tsx, which compiles
-// them first. A published package has only the build. This file uses only what old versions of Node have, too, so that
-// they can print the required version.
+// Starts the command. A checkout runs its build if the build was made from the current sources. Otherwise it runs the
+// sources through tsx, which compiles them first. A published package has only the build. This file uses only features
+// of old Node versions, so that they can print the required version.
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** As for wrong usage: nothing was done. */
+/** The exit code is that of wrong usage, because nothing was done. */
 const EXIT_USAGE = 2;
 
 const why = whyNotHere() ?? (await whyNotThisDriver());
@@ -30,7 +30,7 @@ function whyNotHere() {
   return undefined;
 }
 
-/** Patches the driver if that was not done when it was installed. */
+/** Patches the Postgres driver if that was not done at its installation. Returns why that is not possible. */
 async function whyNotThisDriver() {
   try {
     await import('./patch-postgres.js');

@@ -13,13 +13,16 @@ import { fileURLToPath } from 'node:url';
 
 const VERSION = '3.4.9';
 const MARK = '/* patched by longhaul */';
-/** What an earlier version of this file wrote, and what replaces it: a checkout keeps its node_modules. */
+/**
+ * Marks that an earlier version of this file wrote, and what replaces them. They may exist because a checkout keeps its
+ * node_modules.
+ */
 const FORMER_MARKS = [
   ['/* mended by longhaul */', MARK],
   ['mendedByLonghaul', 'patchedByLonghaul'],
 ];
 
-/** Each text occurs exactly once in the version above. */
+/** Each of the replaced texts occurs exactly once in a file of postgres 3.4.9. */
 const REPLACEMENTS = [
   [
     `  function nextWrite(fn) {
@@ -51,7 +54,7 @@ const REPLACEMENTS = [
   [`        return fetchArrayTypes()`, `        return fetchArrayTypes().catch(noop)`],
 ];
 
-/** The mark that store/sql.ts looks for. Written last, so that it proves the other replacements. */
+/** The mark that store/sql.ts looks for. It is written last, so it proves that the other replacements were made. */
 const SIGN = [[`Object.assign(Postgres, {`, `Object.assign(Postgres, { ${MARK} patchedByLonghaul: true,`]];
 
 const root = new URL(import.meta.resolve('postgres'));
@@ -74,7 +77,8 @@ function patch(file, replacements) {
     text = text.replace(from, () => to);
   }
   if (text === found) return;
-  // In one step, so that no process ever loads half a file; also if the file is a hard link of a package cache.
+  // Written by a rename, so that no process loads an incomplete file. If the file is a hard link of a package cache,
+  // the cache is not changed.
   const draft = new URL(`${file.href}.${process.pid}`);
   writeFileSync(draft, text);
   renameSync(draft, file);

@@ -1,5 +1,6 @@
 #!/bin/bash
-# The Postgres image runs this once, on an empty data folder. It creates one role with its databases for Longhaul and one for Temporal.
+# The Postgres image runs this script once, on an empty data folder. It creates a role with its databases for
+# Longhaul and one for Temporal.
 set -eu
 psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" \
   --set longhaul_password="$LONGHAUL_DB_PASSWORD" --set temporal_password="$TEMPORAL_DB_PASSWORD" <<'SQL'
