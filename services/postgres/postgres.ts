@@ -174,7 +174,7 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
   return password;
 }
 
-/** Removes the folders that a killed initdb left, and an empty `data` folder, which the user created. */
+/** Removes the folders that a killed initdb left. An empty `data` folder is accepted: the user may have created it. */
 async function removeUnfinished(dir: string): Promise<void> {
   for (const name of await readdir(dir)) {
     if (name.startsWith('data.new-')) await rm(join(dir, name), { recursive: true, force: true });
