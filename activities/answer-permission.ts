@@ -1,4 +1,7 @@
-/** Stores an answer to a permission request that arrived as a Temporal update. The row decides, as for any other caller. */
+/**
+ * Stores an answer to a permission request that arrived as a Temporal update. The request's row decides whether the
+ * answer counts, as for an answer through any other channel.
+ */
 import { answerPermission, getPermission } from '../frames/permissions.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { AnswerInput } from '../contract/steps.ts';

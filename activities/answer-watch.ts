@@ -1,6 +1,7 @@
 /**
- * Finds the answers to the permission requests that this worker's turns wait for. One query reads all of them, and it runs
- * only while there are any. A query every 300 ms needs no listening connection, and a user notices no delay.
+ * Finds the answers to the permission requests for which this worker's turns wait. One query reads all of them, and it
+ * runs only while a turn waits. The query runs every 300 ms: that needs no listening connection, and a user notices no
+ * delay.
  */
 import { settledPermissions, type PermissionRow } from '../store/permissions.ts';
 import type { Db } from '../store/sql.ts';
@@ -18,7 +19,10 @@ export class AnswerWatch {
     this.#sql = sql;
   }
 
-  /** Resolves with the request's row once it is not pending or has expired. Never settles after `signal` is aborted. */
+  /**
+   * Resolves with the request's row when it is not pending or its timeout has passed. Never settles after `signal` is
+   * aborted.
+   */
   settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow> {
     return new Promise((resolve) => {
       const remove = (): void => void this.#waiting.delete(id);
@@ -36,7 +40,7 @@ export class AnswerWatch {
   async #poll(): Promise<void> {
     if (this.#polling || this.#waiting.size === 0) return;
     this.#polling = true;
-    clearTimeout(this.#timer); // one timer for all requests: a new one is looked for at once
+    clearTimeout(this.#timer); // one timer serves all requests, and a new request is looked up at once
     try {
       // While Postgres is unavailable the query returns no answers. A later query finds them.
       const rows = await settledPermissions(this.#sql, [...this.#waiting.keys()]).catch(() => []);

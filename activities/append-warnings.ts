@@ -1,4 +1,7 @@
-/** Appends a step's warnings to its session's log. A repeated step adds none twice: each has a key from its position. */
+/**
+ * Appends a step's warnings to its session's log. Each warning has a key with its position, so a repeated step appends
+ * none twice.
+ */
 import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
@@ -6,7 +9,7 @@ import type { SessionId, TaskId } from '../contract/ids.ts';
 export interface WarningsOf {
   readonly sessionId: SessionId;
   readonly taskId: TaskId;
-  /** Distinguishes the warnings of the steps, e.g. `diff-note`. */
+  /** Distinguishes the warnings of one step from those of another, e.g. `diff-note`. */
   readonly kind: string;
 }
 

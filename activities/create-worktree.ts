@@ -1,10 +1,11 @@
 /**
- * Step 2, create worktree: the first step that holds an agent slot at Temporal, so the task starts to run here.
- * If other workers of the host have all slots, the step waits until one is free, so a waiting task has no worktree. The step
- * takes no slot; a turn does.
+ * Step 2, create worktree: the first step that holds an agent slot at Temporal, so the task begins to run here. If
+ * other workers of the host hold all slots, the step waits until one is free, so that a waiting task has no worktree.
+ * The step itself takes no slot; the turn takes one.
  *
- * A second run finds the same worktree on the same base, because the row keeps the first choice. The step does not use a path
- * in another home, from which the database was copied: the turn starts over in a worktree of this home.
+ * A second run finds the same worktree on the same base, because the row keeps the first choice. If the database was
+ * copied from another home, the step does not use a worktree path in that home. The turn then starts over in a worktree
+ * of this home.
  */
 import path from 'node:path';
 import { forgetAttempts, forgetOutcome } from '../store/forget-open-turns.ts';
@@ -22,20 +23,25 @@ import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 import { countQueueWait } from './step-metrics.ts';
 
-/** Limited because each missing result costs two git processes. */
+/**
+ * The number of result commits that are tried as a base. It is limited because each missing commit costs two git
+ * processes.
+ */
 const MAX_BASES = 10;
 
-/** A native task whose project has no path only answers, so it has no worktree. */
+/** The plan for the worktree. A native task whose project has no path only answers, so it has no worktree. */
 type Begun = WorktreePlan | { readonly answersOnly: true; readonly waitedS: number | null };
 
 interface WorktreePlan {
   readonly sessionId: SessionId;
   readonly projectPath: string;
   readonly worktreePath: string;
-  /** Commits to start from, the preferred one first. If none exists, the worktree starts from the project's HEAD. */
+  /**
+   * The commits to start from, the preferred one first. If none exists, the worktree starts from the project's HEAD.
+   */
   readonly bases: readonly string[];
   readonly madeBefore: boolean;
-  /** Seconds since its row was inserted. Null: an earlier run of this step began the task. */
+  /** The seconds since the task's row was inserted. Null: an earlier run of this step began the task. */
   readonly waitedS: number | null;
 }
 
@@ -56,7 +62,8 @@ export function makeCreateWorktree(deps: StepDeps) {
     const made = await withHeartbeat((signal) =>
       makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, forceShutdown]) }),
     );
-    // Superseded: another program ended the task meanwhile. The dispatch step reads the row again.
+    // If this transition is superseded, another program ended the task meanwhile. The dispatch step reads the row again
+    // and finds that.
     await storeWorktree(sql, { taskId, worktreePath: made.worktreePath, base: made.base });
     await appendWarnings(sql, { sessionId: place.sessionId, taskId, kind: 'worktree-warning' }, made.warnings);
     return { worktree: made.worktreePath, base: made.base };
@@ -64,8 +71,9 @@ export function makeCreateWorktree(deps: StepDeps) {
 }
 
 /**
- * Returns whether another program removed the task's worktree while it had unstored work. The step remove worktree runs
- * after everything is stored, and marks the record before it deletes the first file.
+ * Returns whether another program removed the task's worktree while it had files that were not stored. If Longhaul
+ * removed it, the record of the worktree is marked: the step remove worktree runs after everything is stored, and marks
+ * the record before it deletes the first file.
  */
 async function lostFolder(worktrees: Worktrees, taskId: TaskId): Promise<boolean> {
   const record = await worktrees.findOwned(taskId);
@@ -73,8 +81,8 @@ async function lostFolder(worktrees: Worktrees, taskId: TaskId): Promise<boolean
 }
 
 /**
- * Makes the worktree from the first base that the repository has. Any program may write a result that never existed, or
- * remove a commit.
+ * Creates the worktree from the first base that the repository has. A base may be missing, because any program may
+ * write a result that never existed, or remove a commit.
  */
 async function makeFrom(
   worktrees: Worktrees,
@@ -106,7 +114,10 @@ function withoutThese(missing: readonly string[], base: string | undefined): str
       ];
 }
 
-/** This step is the first that reads the project, and any program may insert one. Its repository may be outside its folder. */
+/**
+ * Refuses a project outside the configured folders. The check is here because this step is the first that reads the
+ * project, any program may insert a project, and its repository may lie outside the project's folder.
+ */
 async function refuseProjectOutside(sql: Sql, taskId: TaskId, roots: readonly string[]): Promise<void> {
   const projectPath = await projectPathOf(sql, taskId);
   if (!projectPath) return;
@@ -149,8 +160,8 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
 }
 
 /**
- * Returns the session's path. All tasks of a session have the same one, because agents find their own sessions by it. The
- * exception is a path at which a kept worktree of an earlier task remains.
+ * Returns the path of the session's worktree. All tasks of a session have the same path, because agents find their own
+ * sessions by it. The path differs if a kept worktree of an earlier task is at the usual path.
  */
 async function pathFor(
   tx: Tx,

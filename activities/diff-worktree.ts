@@ -1,6 +1,6 @@
 /**
- * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads. It first
- * ends the agent's processes and all attempts, so that the commit has all files.
+ * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads. It
+ * first ends the agent's processes and all attempts, so that the commit has all files.
  */
 import { endTask } from '../agents/process/end.ts';
 import { exists } from '../processes/exists.ts';
@@ -19,7 +19,7 @@ import { appendWarnings } from './append-warnings.ts';
 import { storeRecordings } from './store-recordings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
-/** A task whose row was deleted has no state. */
+/** The worktree to collect. A task whose row was deleted has no state. */
 type TaskWorktree = Omit<TaskToCollect, 'state'> & Partial<Pick<TaskToCollect, 'state'>>;
 
 export function makeDiffWorktree(deps: StepDeps) {
@@ -48,7 +48,7 @@ export function makeDiffWorktree(deps: StepDeps) {
     if (found.kind === 'kept') return keptDiff(found, taskId);
     await warn(deps, place, taskId, found.notes);
     if (found.kind === 'none') return { kind: 'none' };
-    // A task without a row has no change to review. Its ref keeps the commit.
+    // A task without a row has no change to review. The ref of its result keeps the commit.
     if (!row) return { kind: 'none' };
     await storeDiff(sql, taskId, base, found);
     return {
@@ -63,10 +63,10 @@ export function makeDiffWorktree(deps: StepDeps) {
 
 const titleOf = (input: string): string => head(input.trim().split('\n', 1)[0] ?? '', 200);
 
-/** The worktree of a task whose row was deleted while it ran. */
+/** Returns the worktree of a task whose row was deleted while the task ran. */
 async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Promise<TaskWorktree | undefined> {
   const owned = await worktrees.findOwned(taskId);
-  // No agent has worked in a worktree that was not complete.
+  // A worktree in state `making` is incomplete, so no agent has worked in it.
   if (!owned || owned.state === 'making') return undefined;
   const { worktreePath, base } = owned;
   return {
@@ -79,16 +79,18 @@ async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Prom
 }
 
 /**
- * The result if the worktree does not exist or belongs to another task. That is normal in a run that completed this step
- * before, if Temporal lost its result, and in the workflow that settles such a run: the folder is removed or belongs to the
- * session's next task. In any other case another program removed the worktree.
+ * Returns the result if the worktree does not exist or belongs to another task. That is normal in two cases: an earlier
+ * run of this step completed and Temporal lost its result, or the workflow that settles a lost run calls the step. In
+ * both cases the folder was removed, or belongs to the session's next task. Otherwise another program has removed the
+ * worktree.
  */
 async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
   if (await hasDiff(deps.sql, taskId)) return { kind: 'none' };
   const removed = `the worktree's folder ${place.worktree_path} was removed while the task was running`;
   const record = await deps.worktrees.findOwned(taskId);
-  // The step remove worktree runs after everything is stored, and marks the record before it deletes the first file.
+  // The step remove worktree runs after everything is stored, and marks the record before it deletes the first file. So
+  // a record in state `ready` means that another program removed the worktree.
   if (record?.state === 'ready') {
     const { code, message } = replaced(removed);
     return { kind: 'none', failure: { code, message } };
@@ -120,15 +122,15 @@ async function warn({ sql }: StepDeps, place: TaskWorktree, taskId: TaskId, note
 }
 
 /**
- * The step collects a worktree that exists, even if another program changed the row meanwhile. Undefined: the row was
- * deleted.
+ * Changes the task to the phase collecting and returns its worktree. A worktree that exists is collected even if
+ * another program changed the row meanwhile. Undefined: the row was deleted.
  */
 async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<TaskWorktree | undefined> {
   return sql.begin(async (tx) => {
     const place = await lockTaskToCollect(tx, taskId);
     if (!place) return undefined;
     if (place.session_id) await endAttempts(tx, taskId, place.session_id);
-    // Superseded: the task has ended. Its worktree is collected nevertheless.
+    // If this transition is superseded, the task has ended. Its worktree is collected nevertheless.
     await enterCollecting(tx, taskId);
     return place;
   });

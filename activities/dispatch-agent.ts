@@ -1,8 +1,8 @@
 /**
- * Step 3, dispatch agent: one attempt at the turn. The step adopts a turn that still runs in this process. Otherwise it takes
- * one of the host's slots and the fence, then returns an outcome that Temporal did not receive, or starts a turn. The turn
- * holds the slot until it ends. Meanwhile the step watches the turn: it sends heartbeats to Temporal and progress to the
- * workflow, and handles a cancellation.
+ * Step 3, dispatch agent: one attempt at the turn. If the turn still runs in this process, the step adopts it.
+ * Otherwise the step takes one of the host's slots and the fence. It then returns an outcome that Temporal did not
+ * receive, or starts a turn. The turn holds the slot until it ends. Meanwhile the step watches the turn: it sends
+ * heartbeats to Temporal and progress to the workflow, and handles a cancellation.
  */
 import { Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
@@ -22,28 +22,36 @@ import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
 import { withoutText } from './withhold.ts';
 
-/** The SDK throttles heartbeats to one a second (worker.ts). The response to a heartbeat carries a cancel. */
+/**
+ * Interval of heartbeats. The SDK throttles them to one a second (worker/run.ts). The response to a heartbeat carries a
+ * cancel.
+ */
 const HEARTBEAT_MS = 1_000;
-/** Any program may end or delete the task's row while its agent works. */
+/** Interval at which the task's row is read, because any program may end or delete it while its agent works. */
 const ROW_POLL_MS = 5_000;
 /** A turn that no attempt watches is stopped after this time, unless the next attempt adopts it. */
 const ADOPTION_GRACE_MS = 30_000;
 
 export function makeDispatchAgent(deps: StepDeps) {
   return async function dispatchAgent(input: DispatchInput): Promise<DispatchResult> {
-    // Attempts run in order: an attempt whose query hung may otherwise continue beside the next attempt.
+    // Attempts run in order. Otherwise an attempt whose query hung could continue beside the next attempt.
     const turn = await deps.turns.inOrder(input.taskId, () => turnFor(deps, input));
     if ('outcome' in turn) return turn.outcome;
     return 'live' in turn ? watch(deps, turn.live) : untilCancelled();
   };
 }
 
-/** Attempts are numbered through the whole turn: each dispatch continues the count of the previous one. */
+/**
+ * Returns the number of this attempt. Attempts are numbered through the whole turn: each dispatch continues the count
+ * of the previous one.
+ */
 function attemptOf({ soFar }: DispatchInput): number {
   return (soFar?.attempt ?? 0) + Context.current().info.attempt;
 }
 
-/** The cancel request is stored in the task row. Intake re-sends the signal until the workflow cancels this step. */
+/**
+ * Waits for the cancel that is stored in the task row. Intake re-sends the signal until the workflow cancels this step.
+ */
 async function untilCancelled(): Promise<never> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
@@ -65,7 +73,7 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
   const attempt = attemptOf(input);
   const running = deps.turns.get(taskId);
   if (running) {
-    // Temporal may have lost attempts, and then repeats their numbers.
+    // Temporal may have lost attempts, and then uses their numbers again.
     const next = Math.max(attempt, running.attempt + 1);
     const adopted = await adoptTurn(deps.sql, { taskId, attempt: next, from: running.attempt });
     if (adopted) {
@@ -86,16 +94,13 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
   }
 }
 
-/**
- * Takes a slot. It waits only if another worker of this host holds some of the slots, or if a turn runs that no attempt
- * watches.
- */
+/** Takes a slot. It waits only if another worker of this host holds slots, or if a turn runs that no attempt watches. */
 async function slotFor({ slots, turns }: StepDeps, claim: { taskId: TaskId; attempt: number }): Promise<Slot> {
   const atOnce = await slots.tryTake(claim);
   if (atOnce) return atOnce;
   return withHeartbeat(async (signal) => {
     for (;;) {
-      // The attempt that adopts that turn needs the place that this attempt holds at Temporal.
+      // The attempt that will adopt that turn needs the agent slot that this attempt holds at Temporal.
       if (turns.hasUnwatched)
         throw new LonghaulError(
           'no_free_slot',
@@ -163,13 +168,15 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
     pacer.offer(reported(turn));
     warned ??= warnOfEdits(deps, turn.taskId, context.cancellationSignal);
   });
-  // The next attempt may adopt the turn before Temporal notifies this attempt that it is over.
+  // The turn's current attempt. The next attempt may adopt the turn before Temporal notifies this attempt that it is
+  // over.
   const { attempt } = turn;
   let polling: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
     const poll = async (): Promise<void> => {
-      if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return; // Postgres is unavailable: the next query decides
-      // The closing steps stop the turn and collect what it has written.
+      // If Postgres is unavailable, the next query decides.
+      if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return;
+      // The closing steps stop the turn and collect the files that it has written.
       const message = `task ${turn.taskId}: its row was ended or deleted while the agent worked`;
       reject(new LonghaulError('task_gone', message));
     };
@@ -189,7 +196,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   }
 }
 
-/** Temporal cancelled this attempt. Only a requested cancel ends the turn permanently. */
+/** Handles that Temporal cancelled this attempt. Only a cancel that was requested ends the turn permanently. */
 async function handleCancellation(
   { turns }: StepDeps,
   { turn, attempt, cancelled }: { turn: LiveTurn; attempt: number; cancelled: CancelledFailure },
@@ -203,8 +210,8 @@ async function handleCancellation(
     await turn.stop('shutdown');
     throw new LonghaulError('worker_lost', 'the worker was shut down; the next attempt continues the turn');
   }
-  // The attempt timed out, was paused or reset, or is unknown to the server. This process is healthy, so the turn continues
-  // for the next attempt, which may have adopted it already.
+  // This attempt timed out, was paused or reset, or is unknown to the server. The process is healthy, so the turn
+  // continues for the next attempt, which may have adopted it already.
   if (turn.attempt === attempt) turns.unwatch(turn);
   setTimeout(() => {
     if (turn.attempt === attempt) void turn.stop('abandoned');

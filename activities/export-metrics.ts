@@ -1,7 +1,7 @@
 /**
- * Exports the worker's metrics to the backend's /metrics. The SDK's core has its own and Longhaul's counters, and serves them
- * on a port of this machine. This loop copies them to the database, so that any backend can read them, also one on another
- * machine.
+ * Exports the worker's metrics for the backend's /metrics. The SDK's core has its own metrics and Longhaul's counters,
+ * and serves both on a port of this machine. This loop copies them to the database, so that a backend on another
+ * machine can also read them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -21,7 +21,7 @@ export interface MetricsExport {
   readonly signal: AbortSignal;
 }
 
-/** Runs until `signal` is aborted. The next round repeats a failed export. */
+/** Runs until `signal` is aborted. If an export fails, the next round repeats it. */
 export async function exportMetrics({ sql, worker, address, log, signal }: MetricsExport): Promise<void> {
   let failing = false;
   while (!signal.aborted) {

@@ -1,6 +1,6 @@
 /**
- * Step 7, finish: writes the row's final state, and the message's if the turn did not finish it. A trigger refuses any
- * later change. A second run returns the result of the first run.
+ * Step 7, finish: writes the final state to the task's row, and to the message if the turn did not finish it. A trigger
+ * refuses any later change. A second run returns the result of the first run.
  */
 import { Context } from '@temporalio/activity';
 import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';
@@ -22,7 +22,7 @@ import { isErrorCode } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
 import { withSentences } from './withhold.ts';
 
-/** Lists show the summary, so it is short. */
+/** The maximum length of the summary. It is short because lists show it. */
 const MAX_SUMMARY_CHARS = 500;
 const MAX_REFUSED_CHARS = 200;
 const CANCEL_TIMEOUT_MS = 5_000;
@@ -35,14 +35,17 @@ export function makeFinishTask({ sql, temporal, temporalContent, log }: StepDeps
   };
 }
 
-/** Without this request the run ends as failed. A failure here must not fail the step, because the task has ended. */
+/**
+ * Requests the cancel of the run, because a run whose cancel was not requested would end as failed. If the request
+ * fails, the step must still succeed, because the task has ended.
+ */
 async function cancelRun(temporal: StepDeps['temporal'], log: StepDeps['log']): Promise<void> {
   const { workflowId = '', runId } = Context.current().info.workflowExecution ?? {};
   try {
     const handle = temporal.workflow.getHandle(workflowId, runId);
     await temporal.withDeadline(Date.now() + CANCEL_TIMEOUT_MS, () => handle.cancel());
   } catch (error) {
-    // A user may have cancelled the run in the Web UI: Temporal refuses a second cancel.
+    // If a user has cancelled the run in the Web UI, Temporal refuses a second cancel.
     log.debug({ err: error, workflow_id: workflowId }, 'the cancel of a run could not be requested');
   }
 }
@@ -66,7 +69,10 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
   return resultOf(state, summary, code ?? null);
 }
 
-/** Restores from the row what the settings exclude from Temporal: sentences of steps, and the reason of a cancel. */
+/**
+ * Restores from the row the texts that the settings exclude from Temporal: sentences of steps, and the reason of a
+ * cancel.
+ */
 function withWithheldText(given: FinishInput, task: TaskToEnd): FinishInput {
   const { end, keptWorktree: kept } = given;
   return {
@@ -85,7 +91,10 @@ function endWithSentences(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd):
   return end;
 }
 
-/** Closes what is still open if another program ended the row while the task ran, or if this step runs again. */
+/**
+ * Closes the permission requests and the message that are still open, if another program ended the row while the task
+ * ran, or if this step runs again.
+ */
 async function afterEnd(tx: Tx, task: TaskToEnd, taskId: TaskId): Promise<TaskResult> {
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';
   if (task.session_id) await closePermissions(tx, { taskId, sessionId: task.session_id, state: 'cancelled' });
@@ -98,7 +107,7 @@ function resultOf(state: TaskResult['state'], summary: string, code: string | nu
   return { state, summary, ...(isErrorCode(code) ? { code } : {}) };
 }
 
-/** Completes the message of a turn that was stopped or lost: the row gets the content that the log has. */
+/** Finishes the message of a turn that was stopped or lost. The row gets the content that the log has. */
 async function finishStreaming(
   tx: Tx,
   task: TaskToEnd,
@@ -116,7 +125,8 @@ async function finishStreaming(
     taskId,
     body: { type: 'tool_call', message_id: messageId, chat_id: chatId, call: { ...call, status: 'failed' } },
   }));
-  // These frames precede the message's end, so that readers of the log see the same end of these calls as the row has.
+  // These frames precede the end of the message, so that readers of the log see the same end of these tool calls as the
+  // row has.
   await appendKeyed(tx, sessionId, closed);
   const segments = await foldSegments(tx, of);
   const status = state === 'completed' ? 'complete' : state;
@@ -154,7 +164,10 @@ function keptWorktree(
   return { worktree, warning: wellFormedText(warning) };
 }
 
-/** What the agent was not allowed to do, because the agent's own words may not say it. A failure names its cause already. */
+/**
+ * Returns the text for the summary about actions that were not allowed, because the agent's own words may omit them.
+ * Only the summary of a completed task has this text, because that of a failed task names the cause already.
+ */
 async function refusedText(
   tx: Tx,
   { session_id: sessionId }: TaskToEnd,

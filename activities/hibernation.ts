@@ -1,26 +1,26 @@
 /**
- * Decides when a turn hibernates: its agent has done nothing but wait for a person for a while, and can resume its session
- * later. Then the agent is ended, and no process waits.
+ * Decides when a turn hibernates: its agent has only waited for a user's answer for a while, and the agent can resume
+ * its session later. Then the agent is ended, so that no process waits.
  *
- * Must never happen: a turn hibernates while an answer is being delivered to its agent, because then the agent would ask again
+ * Must never happen: a turn hibernates while an answer is being delivered to its agent. The agent would then ask again
  * for what was answered.
  */
 import type { RunningAgent } from '../agents/driver.ts';
 import { signalGroup } from '../processes/end.ts';
 
-/** The longest time of a timer in Node. */
+/** The maximum delay of a Node timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface HibernationOptions {
-  /** Undefined: never. */
+  /** How long the agent must have only waited. Undefined: the turn never hibernates. */
   readonly afterMs: number | undefined;
-  /** The turn's agent is about to be ended. */
+  /** Called before the turn's agent is ended. */
   readonly hibernate: () => void;
 }
 
 export class Hibernation {
   readonly #options: HibernationOptions;
-  /** Requests that wait for a person, and those that are being stored or answered. */
+  /** The number of requests that wait for a user's answer. `#busy` counts those that are being stored or answered. */
   #waiting = 0;
   #busy = 0;
   #agent: RunningAgent | undefined;
@@ -32,18 +32,18 @@ export class Hibernation {
     this.#options = options;
   }
 
-  /** Aborted: the turn hibernates, and no answer is delivered any more. */
+  /** Aborted when the turn hibernates. From then on no answer is delivered. */
   get signal(): AbortSignal {
     return this.#begun.signal;
   }
 
-  /** Here a verified ability to resume can count, instead of the one that the agent reports. */
+  /** Sets the turn's agent. Its reported ability to resume counts; a check of that ability would belong here. */
   setAgent(agent: RunningAgent): void {
     this.#agent = agent;
     this.noteActivity();
   }
 
-  /** The agent did something: it does not only wait. */
+  /** Restarts the timer of the hibernation, because the agent did something. */
   noteActivity(): void {
     clearTimeout(this.#timer);
     const { afterMs, hibernate } = this.#options;
@@ -58,21 +58,22 @@ export class Hibernation {
   }
 
   /**
-   * Ends an agent that waits for a person, as a crash does: one that is cancelled or loses its client may store that the person
-   * refused. Without effect on one that does something else, too.
+   * Ends an agent that only waits for a user's answer with SIGKILL, which looks like a crash. If such an agent is
+   * cancelled or loses its client, it may store that the user refused. An agent that also does something else is not
+   * ended.
    */
   endWaitingAgent(): void {
     if (this.#over || !this.#agent || this.#waiting === 0 || this.#busy > 0) return;
     signalGroup(this.#agent.process.pid, 'SIGKILL');
   }
 
-  /** The agent is ended. A timer would keep the turn in memory. */
+  /** Stops the timer when the agent has ended. A running timer would keep the turn in memory. */
   close(): void {
     this.#over = true;
     clearTimeout(this.#timer);
   }
 
-  /** Handles one request: the turn hibernates only within `wait`. */
+  /** Handles one permission request. The turn can hibernate only while `wait` waits. */
   async handle<T>(work: (wait: <A>(answer: () => Promise<A>) => Promise<A>) => Promise<T>): Promise<T> {
     this.#count({ busy: 1 });
     try {

@@ -1,4 +1,7 @@
-/** Stores the message of an ended turn, in the turn's last transaction. The log has all frames of the message by then. */
+/**
+ * Stores the message of an ended turn, in the turn's last transaction. At that time the log has all frames of the
+ * message.
+ */
 import { foldSegments } from '../frames/read-message.ts';
 import { finishMessage } from '../store/messages.ts';
 import type { Tx } from '../store/sql.ts';

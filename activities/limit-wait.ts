@@ -1,17 +1,26 @@
-/** Decides whether a task waits for the end of a provider's usage limit, and until when. Pure: no clock, no connection. */
+/**
+ * Decides whether a task waits for the end of a provider's usage limit, and until when. It is a pure function without a
+ * clock and a connection.
+ */
 
-/** A provider that refuses a task after this many waits has another reason than the limit. */
+/** The maximum number of waits. If a provider still refuses a task after these waits, the reason is not the limit. */
 export const MAX_WAITS = 10;
-/** The longest windows of providers are a week. One day is added, because the time is of the provider's clock. */
+/**
+ * The longest possible wait. The longest limits of providers last a week; a day is added because the provider's clock
+ * may differ.
+ */
 const LONGEST_MS = 8 * 24 * 60 * 60_000;
-/** Agents sometimes repeat an old message, whose time is hours ago. An older time is of a wrong clock, or not of a limit. */
+/**
+ * The maximum age of a reset time. Agents sometimes repeat an old message whose time is hours ago. An older time comes
+ * from a wrong clock, or does not belong to a limit.
+ */
 const STALE_MS = 24 * 60 * 60_000;
 const SHORTEST_MS = 1_000;
 const SHORTEST_GROWTH = 4;
 const LONGEST_SHORTEST_MS = 60 * 60_000;
 
 export interface LimitReached {
-  /** When the provider lifts the limit, as the agent reported it. */
+  /** The time at which the provider lifts the limit, as the agent reported it. */
   readonly resetsAt: Date;
   readonly now: Date;
   /** The number of earlier waits of the task. */
@@ -19,8 +28,9 @@ export interface LimitReached {
 }
 
 /**
- * Returns when the task continues. Undefined: the task does not wait. If the time is past or near, the task waits a minimum
- * that grows with each wait, up to an hour, because providers sometimes lift a limit later than reported.
+ * Returns the time at which the task continues, or undefined if it does not wait. If the reported time is past or near,
+ * the task waits for a minimum time, because providers sometimes lift a limit later than reported. The minimum grows
+ * with each wait, up to an hour.
  */
 export function waitUntil({ resetsAt, now, waits }: LimitReached): Date | undefined {
   const aheadMs = resetsAt.getTime() - now.getTime();

@@ -1,4 +1,4 @@
-/** The steps as the worker registers them, by their queue. */
+/** Makes the steps that the worker registers, grouped by their task queue. */
 import type { ProbeSteps } from '../contract/agent-snapshot.ts';
 import type { Steps } from '../contract/steps.ts';
 import { makeAnswerPermission } from './answer-permission.ts';

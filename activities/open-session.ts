@@ -1,7 +1,7 @@
 /**
- * Step 1, open session: creates the session, chat and messages that the task needs, in one transaction that locks the task's
- * row. A second run finds what the first one created, because the ids derive from the task's id and the row records the
- * opening.
+ * Step 1, open session: creates the session, chat and messages that the task needs, in one transaction that locks the
+ * task's row. A second run finds what the first one created, because the ids derive from the task's id and the row
+ * records that the task was opened.
  */
 import { Context } from '@temporalio/activity';
 import { idOf } from '../store/ids.ts';
@@ -43,7 +43,7 @@ export function makeOpenSession({ sql, agents, host, temporalContent }: StepDeps
       await openTask(tx, { task, conversation, ...route, runId, host });
       return opened(task, { ...conversation, path: route.path });
     });
-    // After the session exists, so that its log can show why the task has failed.
+    // The check comes after the session exists, so that the session's log can show why the task has failed.
     if (place.kind === 'opened') agents.requirePath(place.path, place.agent);
     return temporalContent === 'none' ? withoutAgent(place) : place;
   };

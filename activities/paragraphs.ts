@@ -1,10 +1,10 @@
 /**
  * Finds where a paragraph of an agent's text begins. Agents send their text in pieces, and no piece marks the end of a
- * message: the next message begins after a tool call, under another message id, or in another attempt. The break is part of
- * the streamed text, so a reader that only appends deltas has the same text as the row.
+ * message: the next message begins after a tool call, under another message id, or in another attempt. The paragraph
+ * break is added to the streamed text, so a reader that only appends deltas has the same text as the row.
  */
 
-/** The end of the text so far that a break depends on. */
+/** The length of the end of the earlier text that decides whether a break is missing. */
 const TAIL_CHARS = 16;
 
 export class Paragraphs {
@@ -18,12 +18,12 @@ export class Paragraphs {
     this.#broken = true;
   }
 
-  /** The next text begins a paragraph. */
+  /** Makes the next text begin a paragraph. */
   break(): void {
     this.#broken = true;
   }
 
-  /** Returns the text. If it must begin a paragraph, the result begins with the missing line ends. */
+  /** Returns the text. If the text must begin a paragraph, the missing line ends precede it. */
   next(text: string, messageId?: string): string {
     if (text === '') return text;
     const isOther = messageId !== undefined && this.#messageId !== undefined && messageId !== this.#messageId;

@@ -1,7 +1,7 @@
 /**
- * Answers an agent's permission requests: at once by a rule or by the task's policy, or with the answer of a user. A request that waits
- * for a user is a row, which any program may answer. The row remains if this worker exits, and the next attempt finds it when
- * its agent sends the same request again.
+ * Answers an agent's permission requests: at once by a rule or by the task's policy, or with the answer of a user. A
+ * request that waits for a user is stored as a row, which any program may answer. The row remains if this worker exits.
+ * The next attempt finds it when its agent sends an equal request.
  */
 import { agentsOption, alwaysRules, shownOptions } from '../agents/always.ts';
 import type { PermissionAsk, PermissionDecision } from '../agents/driver.ts';
@@ -28,7 +28,7 @@ export interface Asking {
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
   readonly stream: Pick<FrameStream, 'flush'>;
   readonly recorder: Pick<TurnRecorder, 'record'>;
-  /** Aborted: the turn ends. The request remains as it is, for the next attempt or the closing steps. */
+  /** Aborted when the turn ends. The request then stays as it is, for the next attempt or for the closing steps. */
   readonly signal: AbortSignal;
   readonly enter: (phase: Phase) => void;
   readonly hibernation: Hibernation;
@@ -41,7 +41,7 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
     const { subject, decided } = await decideNow(asking, ask);
     if (decided.effect !== 'ask') {
       const decision = decide(decided.effect, ask);
-      // Some agents end their turn without a word about the refusal: then only this warning shows it.
+      // The warning is needed because some agents end their turn without a word about the refusal.
       if (decided.effect === 'deny' || decision.kind === 'cancelled') {
         recorder.record({ kind: 'warning', message: `${notAllowed(task, decided)}: ${titleOf(ask)}` });
       }
@@ -58,7 +58,10 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
   };
 }
 
-/** The rules are read for each request, so that a new one counts at once. */
+/**
+ * Decides the request by the present rules and the task's policy. The rules are read for each request, so that a new
+ * rule counts at once.
+ */
 async function decideNow(
   { deps, task, taken }: Asking,
   ask: PermissionAsk,
@@ -75,7 +78,10 @@ function notAllowed({ permission_policy: policy, mode_id: mode }: TurnTask, { ru
     : `${NOT_ALLOWED}, because the task's mode is ${mode ?? 'the default'} and the agent offers no way to allow once`;
 }
 
-/** Each warning about a refusal begins with it; the title follows after a colon. The task's summary repeats the titles. */
+/**
+ * The beginning of each warning about a refusal. The title follows after a colon. The task's summary repeats the
+ * titles.
+ */
 export const NOT_ALLOWED = 'Not allowed';
 const NO_ANSWER = `${NOT_ALLOWED} (no answer in time)`;
 
@@ -87,7 +93,7 @@ interface Wait {
 
 async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: Wait): Promise<PermissionDecision> {
   const { deps, task, taken, stream, recorder, signal } = asking;
-  await stream.flush(); // the log has the tool call before the request
+  await stream.flush(); // so that the log has the tool call before the request
   const always = alwaysRules(subject);
   const fallback = decide(task.permission_default === 'allow' ? 'allow' : 'deny', ask);
   const opened = await openPermission(deps.sql, {
@@ -127,13 +133,16 @@ async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: 
   return { kind: 'selected', optionId: chosen.option_id };
 }
 
-/** `undefined`: the request was cancelled. A request that expired has chosen nothing where no default option is offered. */
+/**
+ * Waits until the request has an answer or its timeout has passed. `undefined`: the request was cancelled. An expired
+ * request has no chosen option if the agent does not offer its default option.
+ */
 async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<PermissionRow | undefined> {
   let row = await deps.answers.settled(id, signal);
   if (row.state === 'pending') {
     const expired = await expirePermission(deps.sql, id);
     if (expired.kind === 'missing') return undefined;
-    row = expired.permission; // the answer, if one came first
+    row = expired.permission; // this row has the user's answer, if the answer came before the timeout was stored
   }
   return row.state === 'answered' || row.state === 'expired' ? row : undefined;
 }

@@ -1,6 +1,7 @@
 /**
- * The step of the workflow `probeAgent`: starts one agent in one folder, reads what it offers, ends it, and stores the result.
- * Safe to run twice: a probe that began earlier never overwrites the result of a later one.
+ * The step of the workflow `probeAgent`: it starts one agent in one folder, reads what the agent offers, ends the agent
+ * and stores the result. Two runs of the step do no harm, because a probe that began earlier never overwrites the
+ * result of a later one.
  */
 import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,7 +11,7 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { beginProbe, type BegunProbe, storeProbe } from '../store/agent-snapshots.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
 
-/** From the start of the agent to its session. */
+/** The time limit of a probe, from the start of the agent until it has opened its session. */
 const PROBE_MS = 30_000;
 
 export function makeProbeAgent(deps: StepDeps): ProbeSteps['probeAgent'] {
@@ -46,7 +47,7 @@ type ProbeFolder =
   | { readonly kind: 'project' | 'scratch'; readonly path: string }
   | { readonly kind: 'missing'; readonly result: ProbeResult };
 
-/** The folder of the project, or an empty one in the home. */
+/** Returns the project's folder, or an empty folder in the home if there is no project. */
 async function folderOf({ worktreesDir }: StepDeps, { folder, agent }: BegunProbe): Promise<ProbeFolder> {
   if (folder === null) {
     const scratch = path.join(path.dirname(worktreesDir), 'scratch');

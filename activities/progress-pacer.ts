@@ -1,20 +1,26 @@
 /**
- * Decides when the workflow gets a signal about a turn's progress. A change of phase or attempt is sent at once, up to a
- * maximum number. Any other progress is sent at intervals that grow: 8 signals in ten minutes, 18 in an hour, fewer than 200
- * in thirty days. So the history of a turn of any length remains small.
+ * Decides when the workflow gets a signal about a turn's progress. A change of phase or attempt is sent at once, up to
+ * a maximum number of times. Any other progress is sent at intervals that grow: 8 signals in ten minutes, 18 in an
+ * hour, fewer than 200 in thirty days. So the history of a turn of any length remains small.
  */
 import type { AgentProgress } from '../contract/task.ts';
 
-/** The start of an agent is signalled only if it takes longer than this: the workflow itself has scheduled the step. */
+/**
+ * The start of an agent is signalled only if it takes longer than this, because the workflow itself has scheduled the
+ * step.
+ */
 const SLOW_START_MS = 1_000;
 const FIRST_INTERVAL_MS = 3_000;
 const GROWTH = 2.2;
-/** In the first two hours of a turn this is the longest interval; after that the longest is this part of the turn's time. */
+/**
+ * The longest interval in the first two hours of a turn. After that the longest interval is this part of the turn's
+ * time.
+ */
 const LONG_INTERVAL_MS = 5 * 60_000;
 const LONG_INTERVAL_PART = 1 / 25;
 /**
- * Each permission request changes the phase twice. After this many immediate signals, changes of phase are sent at
- * intervals, too.
+ * The maximum number of signals that are sent at once. After it, changes of phase are also sent at intervals, because
+ * each permission request changes the phase twice.
  */
 const MAX_AT_ONCE = 100;
 
@@ -34,7 +40,10 @@ export class ProgressPacer {
     this.#now = now;
   }
 
-  /** Called often. Sends the progress if the interval is over and the progress is new. A failed signal is sent again later. */
+  /**
+   * Sends the progress if the interval is over and the progress is new. It may be called at any rate. A failed signal
+   * is sent again later.
+   */
   offer(progress: AgentProgress): void {
     this.#offeredAt ??= this.#now();
     if (progress.phase === 'starting' && this.#now() < this.#offeredAt + SLOW_START_MS) return;

@@ -1,4 +1,4 @@
-/** The step publish progress: writes the phase that the turn reports to the row and to the session's log. */
+/** The step publish progress: writes the phase that the turn reports to the task's row and to the session's log. */
 import { Context } from '@temporalio/activity';
 import { enterTurnPhase } from '../store/tasks.ts';
 import type { PublishInput } from '../contract/steps.ts';
@@ -7,7 +7,8 @@ import type { StepDeps } from './step.ts';
 export function makePublishProgress({ sql }: StepDeps) {
   return async function publishProgress({ ordinal, ...turn }: PublishInput): Promise<void> {
     const runId = Context.current().info.workflowExecution?.runId ?? '';
-    // Superseded: the dispatch step has ended meanwhile, and the row keeps the phase of a later step.
+    // If this transition is superseded, the dispatch step has ended meanwhile, and the row keeps the phase of a later
+    // step.
     await sql.begin((tx) => enterTurnPhase(tx, { ...turn, key: `${runId}:progress-${ordinal}` }));
   };
 }

@@ -1,4 +1,4 @@
-/** Step 5, queue change: writes one `pending_changes` row for the task, which a user applies or rejects. */
+/** Step 5, queue change: inserts one row into `pending_changes` for the task. A user applies or rejects the change. */
 import { queueCollected } from '../store/collected-diffs.ts';
 import type { QueueChangeInput, QueuedChange } from '../contract/steps.ts';
 import { LonghaulError } from '../contract/errors.ts';

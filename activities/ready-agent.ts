@@ -1,9 +1,10 @@
 /**
- * Starts an agent and opens the session to prompt: the turn's own agent session if an earlier attempt has left one, else
- * the conversation that the session's earlier tasks had with this agent, else a new session.
+ * Starts an agent and opens the session for the prompt. If an earlier attempt of the turn has left an agent session, it
+ * opens that. Otherwise it opens the conversation that the session's earlier tasks had with this agent, or else a new
+ * session.
  *
- * Must never happen: a prompt for an agent that does not know its own edits in the worktree, or that knows edits which
- * the worktree lost because it was created again; a change from one conversation to another without a warning.
+ * Must never happen: an agent is prompted that does not know its own edits in the worktree, or that knows edits which
+ * the worktree lost when it was created again; a conversation is replaced by another without a warning.
  */
 import type { AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../agents/driver.ts';
 import type { AgentLaunch } from '../agents/launch/launch.ts';
@@ -20,7 +21,7 @@ export interface AgentStart extends TurnContext, Pick<OpenAgent, 'onSpawn' | 'on
   readonly launch: AgentLaunch;
   readonly folder: TaskFolder;
   readonly recorder: TurnRecorder;
-  /** Titles of the tool calls that an earlier attempt left open. */
+  /** The titles of the tool calls that an earlier attempt left open. */
   readonly cutOff: readonly string[];
 }
 
@@ -44,10 +45,12 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   const filesAreGone = last !== undefined && isElsewhere(start, last);
   const resumed = known && !filesAreGone ? await resume(start, known) : undefined;
   if (resumed) return { ...resumed, prompt: resumePrompt(input, start.cutOff) };
-  // Before any agent starts, because the reset replaces the worktree's folder, and a process in the old folder loses it.
+  // The worktree is reset before any agent starts. The reset replaces the worktree's folder, so a process that runs in
+  // the old folder would lose it.
   if (worked.length > 0) await startOver(start, filesAreGone ? FILES_GONE : CANNOT_LOAD);
   else if (folderNow(start) === 'none') await remakeWorktree(start);
-  // The turn's own session began from the conversation, or because that was lost. In both cases it is not loaded again.
+  // If the turn has a session of its own, that session began from the conversation, or because the conversation was
+  // lost. In both cases the conversation is not loaded again.
   if (conversation && !known) return { ...(await continueConversation(start, conversation)), prompt: input };
   if (known && known === conversation) warnOfLostConversation(start);
   const agent = await openAgent(start);
@@ -57,7 +60,7 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
 const CANNOT_LOAD = 'the turn was interrupted and the agent cannot load its session';
 const FILES_GONE = "the turn was interrupted and its worktree was removed: the agent's edits are lost";
 
-/** Undefined: the folder is not known, or it is a scratch folder. */
+/** Returns the id of the task's folder. Undefined: the id is not known, or the folder is a scratch folder. */
 const folderNow = ({ deps, folder }: AgentStart): string | undefined =>
   folder.kind === 'worktree' ? deps.worktrees.folderAt(folder.path) : undefined;
 
@@ -67,7 +70,7 @@ function isElsewhere(start: AgentStart, { worktree }: EarlierAttempt): boolean {
   return now === 'none' || (worktree !== null && now !== undefined && now !== worktree);
 }
 
-/** Undefined: the agent could not load its session, and has ended. */
+/** Resumes the turn's agent session. Undefined: the agent could not load the session, and was ended. */
 async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentInSession | undefined> {
   const agent = await openAgent(start);
   try {
@@ -84,9 +87,9 @@ async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentIn
 }
 
 /**
- * Loads the conversation of the session's earlier tasks. If the agent cannot load it, a new conversation begins, because
- * the agent would fail at each later task. It begins in the same process if that is alive, because some agents start
- * slowly.
+ * Loads the conversation of the session's earlier tasks. If the agent cannot load it, a new conversation begins,
+ * because otherwise each later task would fail. The new conversation uses the same process if that still runs, because
+ * some agents start slowly.
  */
 async function continueConversation(start: AgentStart, conversation: AgentSessionId): Promise<AgentInSession> {
   let agent = await openAgent(start);
@@ -115,7 +118,7 @@ async function startOver(start: AgentStart, why: string): Promise<void> {
   await remakeWorktree(start);
 }
 
-/** Makes the worktree anew from its base, also if it was removed before any agent worked in it. */
+/** Creates the worktree again from its base, even if it was removed before any agent worked in it. */
 async function remakeWorktree({ deps, folder, stream }: AgentStart): Promise<void> {
   // The flush checks the fence, because an outdated attempt must not change the worktree of a newer one.
   await stream.flush();

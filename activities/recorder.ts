@@ -1,6 +1,6 @@
 /**
- * Converts an agent's events to frames and to the stored message. It has no connection and no clock: the same events always
- * give the same frames.
+ * Converts an agent's events to frames and to the stored message. It has no connection and no clock, so the same events
+ * always give the same frames.
  */
 import type { AgentEvent } from '../agents/driver.ts';
 import {
@@ -18,7 +18,10 @@ import type { ChatId, MessageId } from '../contract/ids.ts';
 import type { ToolCall, Usage } from '../contract/vocabulary.ts';
 import { Paragraphs } from './paragraphs.ts';
 
-/** The live stream has this much text beyond the stored message; then one warning follows. */
+/**
+ * The maximum length of text that the live stream has beyond the stored message. After that, one warning follows and
+ * the text is omitted.
+ */
 const STREAMED_BEYOND_CHARS = 1024 * 1024;
 
 export interface RecordedMessage {
@@ -31,7 +34,7 @@ export class TurnRecorder {
   readonly #emit: (frame: FrameBody) => void;
   readonly view: MessageView;
   usage: Usage | undefined;
-  /** Title of the running tool call. */
+  /** The title of the running tool call. */
   tool: string | undefined;
   #reasoningChars: number;
   #paragraphs: Readonly<Record<'text' | 'reasoning', Paragraphs>>;
@@ -71,7 +74,7 @@ export class TurnRecorder {
       case 'warning':
         return this.#emit({ type: 'warning', message: event.message });
       case 'note':
-        // A title or a mode that the agent has set: the message does not contain it.
+        // The event is a title or a mode that the agent has set. The message does not contain those.
         return undefined;
     }
   }
@@ -129,8 +132,7 @@ export class TurnRecorder {
   }
 
   /**
-   * Ends the tool calls that a killed agent left open, because agents do not report them again. Returns
-   * their titles.
+   * Ends the tool calls that a killed agent left open, because agents do not report them again. Returns their titles.
    */
   closeDangling(): string[] {
     this.tool = undefined;

@@ -1,12 +1,11 @@
 /**
- * Recovers the steps of dead workers of this host, at the start of a worker and then every few seconds: it fails the steps
- * that a dead worker had begun, so that Temporal retries them, and takes their workflows off the worker's sticky queue.
- * Recovery then takes as long as the start of a worker, or one check, instead of a heartbeat timeout (60 s) and a sticky
- * timeout (10 s).
+ * Recovers the steps of dead workers of this host, when a worker starts and then every few seconds. It fails the steps
+ * that a dead worker had begun, so that Temporal retries them, and takes their workflows off the dead worker's sticky
+ * queue. Recovery then takes as long as the start of a worker, or one check, instead of a heartbeat timeout (60 s) and
+ * a sticky timeout (10 s). Temporal knows the identity of the worker that runs a step, which tells whether that worker
+ * is dead.
  *
- * Temporal has the identity of the worker that runs a step.
- *
- * Not covered: a step whose worker is alive but hangs (SIGSTOP). The heartbeat timeout finds it.
+ * Not covered: a step whose worker is alive but hangs (SIGSTOP). The heartbeat timeout finds such a step.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, WorkflowNotFoundError } from '@temporalio/client';
@@ -23,9 +22,9 @@ import { isDeadWorker } from './worker-identity.ts';
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
 /** The number of runs that are described at the same time. */
 const CONCURRENCY = 16;
-/** A Temporal server that hangs must not block a worker. */
+/** Timeout of the calls for one run, because a Temporal server that hangs must not block a worker. */
 const RUN_TIMEOUT_MS = 5_000;
-/** Between two checks for dead workers of the host. */
+/** Interval between two checks for dead workers of the host. */
 const POLL_INTERVAL_MS = 3_000;
 
 export interface Recovery {
@@ -34,13 +33,17 @@ export interface Recovery {
   readonly host: string;
   readonly log: Logger;
   /**
-   * Runs `work` while no other worker of the host does. A step is failed by its activity id, which all its attempts share: of
-   * two workers that had found the same dead worker, the later one would fail the next attempt.
+   * Runs `work` while no other worker of the host runs such work. A step is failed by its activity id, which all its
+   * attempts share. If two workers found the same dead worker at the same time, the later one would fail the next
+   * attempt.
    */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-/** Ends the attempts of dead workers, which notifies the followers of their sessions. Returns their number. */
+/**
+ * Ends the attempts of dead workers, which notifies the followers of their sessions. Returns the number of these
+ * attempts.
+ */
 export async function endLostAttempts({ sql, host }: Pick<Recovery, 'sql' | 'host'>): Promise<number> {
   const lost = (await openAttempts(sql, host)).filter(
     (open) => !isAlive({ pid: open.worker_pid, startTime: open.worker_start, bootId: open.boot_id }),
@@ -51,7 +54,10 @@ export async function endLostAttempts({ sql, host }: Pick<Recovery, 'sql' | 'hos
   return lost.length;
 }
 
-/** Fails the steps that dead workers of this host had begun, so that they are retried. It runs after this worker polls. */
+/**
+ * Fails the steps that dead workers of this host had begun, so that Temporal retries them. It must run after this
+ * worker polls.
+ */
 export async function recoverSteps(recovery: Recovery): Promise<void> {
   await recovery.exclusively(async () => {
     const known = new Set(
@@ -73,8 +79,8 @@ async function recoverRuns(recovery: Recovery, runs: Iterable<string>): Promise<
 }
 
 /**
- * Recovers from workers that die while this worker runs, until `signal` is aborted. It finds them by their attempts at turns;
- * the other steps have a short heartbeat timeout.
+ * Recovers from workers that die while this worker runs, until `signal` is aborted. It finds dead workers by their
+ * attempts at turns. The other steps need no check, because they have a short heartbeat timeout.
  */
 export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -91,8 +97,8 @@ export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal)
 }
 
 /**
- * Returns the open runs that no row names. Their rows were deleted, or are missing in the copy that the database was restored
- * from, or have ended, while Temporal lost the end of the run in a power failure.
+ * Returns the open runs that no row names. Their rows were deleted, or are missing in the copy from which the database
+ * was restored, or have ended although Temporal lost the end of the run in a power failure.
  */
 async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
   const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle')";

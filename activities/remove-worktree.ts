@@ -1,6 +1,6 @@
 /**
- * Step 6, remove worktree: the workflow schedules it only after the worktree's files are stored as a commit. A failure
- * here never fails the task, because `longhaul gc` finds the folder by its path.
+ * Step 6, remove worktree: removes the task's worktree. The workflow schedules it only after the worktree's files are
+ * stored as a commit. A failure here never fails the task, because `longhaul gc` finds the folder by its path.
  */
 import { findTaskToClean, type TaskToClean } from '../store/task-worktrees.ts';
 import { enterCleaning } from '../store/tasks.ts';
@@ -15,7 +15,8 @@ export function makeRemoveWorktree(deps: StepDeps) {
   return async function removeWorktree({ taskId }: StepInput): Promise<RemovedWorktree> {
     await enterCleaning(sql, taskId);
     const place = await findTaskToClean(sql, taskId);
-    // The record names the task of a worktree, because the session's next task may already have one at the same path.
+    // The record of the worktree decides, because it names the task: the session's next task may already have a
+    // worktree at the same path.
     const worktreePath = (await worktrees.findOwned(taskId))?.worktreePath ?? unrecorded(place, worktrees);
     if (!worktreePath) {
       const sessionId = place?.session_id;
@@ -34,7 +35,10 @@ export function makeRemoveWorktree(deps: StepDeps) {
   };
 }
 
-/** A power failure leaves an empty record if it was being written. While the task is open, its row names the worktree. */
+/**
+ * Returns the path in the task's row if the worktree has no record. A power failure leaves an empty record if it was
+ * just being written. While the task is open, its row names the worktree.
+ */
 function unrecorded(place: TaskToClean | undefined, worktrees: StepDeps['worktrees']): string | undefined {
   if (!place?.unended || place.worktree_path === null || !worktrees.isOwn(place.worktree_path)) return undefined;
   return worktrees.ownerOf(place.worktree_path) === undefined ? place.worktree_path : undefined;

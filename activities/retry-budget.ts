@@ -1,26 +1,29 @@
 /**
- * Limits how often and how long a failing agent is retried. A lost worker or an unavailable database is not a failure of the
- * agent: such attempts are not counted here (see workflows/steps.ts for their limit).
+ * Limits how often and how long a failing agent is retried. A lost worker or an unavailable database is no failure of
+ * the agent, so such attempts do not count here (workflows/steps.ts has their limit).
  */
 import { ERRORS, type ErrorCode, LonghaulError, messageOf } from '../contract/errors.ts';
 
 /** The task fails after this many attempts that failed because of the agent, its provider or Longhaul. */
 const MAX_FAILED_ATTEMPTS = 3;
 /**
- * No attempt begins later than this after the first failure. Three stalls of a silent tool take 6 hours with the default
- * timeouts, so they get all their attempts. A task that fails a second time half a day after the first probably has a
- * permanent fault, and each attempt costs money while no user watches.
+ * No attempt begins later than this after the first failure. Three stalls of a silent tool take 6 hours with the
+ * default timeouts, so they get all their attempts. A task that fails a second time half a day after its first failure
+ * probably has a permanent fault, and each attempt costs money while no user watches.
  */
 const MAX_RETRYING_MS = 12 * 60 * 60_000;
 /** The pauses before the second and the third attempt. The slot is free during a pause. */
 const PAUSES_MS: readonly number[] = [1_000, 5_000];
-/** Agents themselves retry their provider for half a minute and more, so after an outage these pauses are longer. */
+/**
+ * The pauses after a failure of the provider. They are longer, because agents themselves already retry their provider
+ * for half a minute or more.
+ */
 const PROVIDER_PAUSES_MS: readonly number[] = [5_000, 30_000];
 
-/** Failures that are independent of the task: the machine or an operator ended the attempt. */
+/** Failures that do not count, because the machine or an operator ended the attempt. */
 export const UNCOUNTED: readonly ErrorCode[] = ['worker_lost', 'superseded', 'service_unreachable'];
 
-/** An error without a code is a fault of Longhaul. */
+/** Returns the error with its code. An error without a code is a fault of Longhaul. */
 export function turnFailure(error: unknown): LonghaulError {
   if (error instanceof LonghaulError) return error;
   const message = messageOf(error);
@@ -32,11 +35,14 @@ export function turnFailure(error: unknown): LonghaulError {
 /** The failed earlier attempts of the task since its last wait for a limit, from its rows. */
 export interface Failures {
   readonly count: number;
-  /** Milliseconds since the first of them ended. 0 if there is none. */
+  /** The milliseconds since the first of these attempts ended. 0 if there is none. */
   readonly sinceFirstMs: number;
 }
 
-/** Returns the pause before the next attempt, in milliseconds. Undefined: no attempt follows, the failure is final. */
+/**
+ * Returns the pause before the next attempt, in milliseconds. Undefined: there is no next attempt, and the failure is
+ * final.
+ */
 export function pauseBeforeRetry(code: ErrorCode, { count, sinceFirstMs }: Failures): number | undefined {
   const { retryable, origin } = ERRORS[code];
   if (retryable && UNCOUNTED.includes(code)) return PAUSES_MS[0];

@@ -1,6 +1,6 @@
 /**
- * Runs a turn's agent: from the state that an older attempt left to the end of the prompt. Must never happen: an agent that
- * still runs afterwards.
+ * Runs a turn's agent: from the state that an older attempt left, to the end of the prompt. Must never happen: the
+ * agent still runs afterwards.
  */
 import type { AgentEvent, AgentSession, RunningAgent, TurnEnd } from '../agents/driver.ts';
 import { endTask } from '../agents/process/end.ts';
@@ -58,7 +58,7 @@ export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
   }
 }
 
-/** Ends the agent of a lost worker before this one begins, because it may still run and write. */
+/** Ends the agent of a lost worker before the new agent starts, because the old one may still run and write. */
 async function endEarlierAgent({ deps, task, taken }: TurnContext): Promise<void> {
   const last = taken.earlier.findLast((attempt) => attempt.pid !== null && attempt.pid_start !== null);
   const leader =
@@ -68,7 +68,7 @@ async function endEarlierAgent({ deps, task, taken }: TurnContext): Promise<void
   await endTask(task.id, { home: deps.env['LONGHAUL_HOME'], leader });
 }
 
-/** The recorder continues the message as earlier attempts left it. */
+/** Opens the recorder, which continues the message as earlier attempts left it. */
 async function openRecorder({ deps, task, taken, stream, progress }: TurnContext): Promise<TurnRecorder> {
   const { earlier, sessionId } = taken;
   const of = recordedMessage(task);
@@ -78,7 +78,7 @@ async function openRecorder({ deps, task, taken, stream, progress }: TurnContext
   return recorder;
 }
 
-/** The frame shows readers why the previous attempt ended. */
+/** Appends the frame of the attempt's start. It shows readers why the previous attempt ended. */
 function showStart({ taken, stream, progress }: TurnContext): void {
   const last = taken.earlier.at(-1);
   const why = last?.outcome?.kind === 'waiting' ? 'usage_limit' : last?.error_code;
@@ -119,7 +119,10 @@ async function storeSession(turn: TurnContext, { agent, session, folder }: Opene
   });
 }
 
-/** Records what the agent has switched to during the turn. If that fails, the report of its start remains. */
+/**
+ * Records the model, mode or thinking option to which the agent has switched during the turn. If that fails, the values
+ * from its start stay recorded.
+ */
 async function recordSwitch(
   turn: TurnContext,
   { agent, session, end }: { agent: RunningAgent; session: AgentSession; end: TurnEnd },
@@ -130,19 +133,22 @@ async function recordSwitch(
   await recordRan(deps.sql, { taskId: task.id, attempt: progress.attempt, ran }).catch(() => {});
 }
 
-/** As the agent reports it now: it may switch its mode or model by itself. */
+/** Returns what the agent reports now, because it may change its mode or model itself. */
 function ranOf({ task }: TurnContext, { about }: RunningAgent, session: AgentSession): Ran {
   const { model, mode, thinking } = session.offers();
   return {
     model: model?.current || null,
     mode: mode?.current || null,
     thinking: thinking?.current || null,
-    // In a terminal the adapter is ours, and says nothing of the program that it runs.
+    // In a terminal, `about` describes Longhaul's own adapter, not the program that the adapter runs.
     agent_version: task.path === 'pty' ? null : about.version || null,
   };
 }
 
-/** A tool call that a shutdown or a hibernation interrupts has not failed. It remains open until the next attempt, whose prompt names it. */
+/**
+ * Returns whether a tool call stays open. If a shutdown or a hibernation interrupts it, the call has not failed. It
+ * stays open until the next attempt, whose prompt names it.
+ */
 function isLeftOpen({ progress }: TurnContext, event: AgentEvent): boolean {
   return continuesLater(progress.stopReason) && event.kind === 'tool_call' && event.call.status === 'failed';
 }

@@ -1,11 +1,14 @@
-/** Finds whether another worker polls for runs. A worker that drains serves runs until another one does. */
+/** Finds whether another worker polls for runs. A worker that drains serves runs until another worker does. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import { processOf } from './worker-identity.ts';
 
 const CHECK_INTERVAL_MS = 1_000;
-/** A poll ends after at most a minute. Temporal lists a poller for five minutes after its last poll. */
+/**
+ * After this time without a poll, a poller counts as gone. A poll takes at most a minute. Temporal lists a poller for
+ * five minutes after its last poll.
+ */
 const POLLER_EXPIRES_MS = 75_000;
 
 export interface RunsElsewhere {

@@ -1,4 +1,7 @@
-/** The metrics of steps. The SDK adds the labels namespace, task_queue and activity_type. Without a meter nothing is recorded. */
+/**
+ * Records the metrics of steps. The SDK adds the labels namespace, task_queue and activity_type. Without a meter
+ * nothing is recorded.
+ */
 import { Context } from '@temporalio/activity';
 import type { ErrorCode } from '../contract/errors.ts';
 
@@ -32,7 +35,7 @@ export function countStep({ step, seconds, failure }: StepEnd): void {
     .add(1, { step, error_code: failure.code, retryable: failure.retryable });
 }
 
-/** The time from the insertion of the task's row until its step create worktree begins the task. */
+/** Records the time from the insertion of the task's row until its step create worktree begins the task. */
 export function countQueueWait(seconds: number): void {
   Context.current()
     .metricMeter.createHistogram(QUEUE_WAIT, 'float', undefined, 'How long tasks waited for their turn.')

@@ -1,4 +1,4 @@
-/** The dependencies of all steps, and the conversion of their failures to Temporal's. */
+/** Defines the dependencies of all steps, and converts the failures of steps to Temporal's. */
 import { ApplicationFailure, Context } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
@@ -22,7 +22,7 @@ export interface StepDeps {
   readonly frames: FrameWriter;
   readonly worktrees: Worktrees;
   readonly agents: AgentRegistry;
-  /** Folders that projects must lie under. Empty: a project may be in any folder. */
+  /** The folders that projects must lie under. If it is empty, a project may lie in any folder. */
   readonly projectRoots: readonly string[];
   /** The folder that contains the worktrees, one folder for each session. */
   readonly worktreesDir: string;
@@ -31,22 +31,26 @@ export interface StepDeps {
   readonly host: string;
   readonly worker: WorkerIdentity;
   readonly turns: TurnRegistry;
-  /** Finds the answers to the permission requests that this worker's turns wait for. */
+  /** Finds the answers to the permission requests for which this worker's turns wait. */
   readonly answers: AnswerWatch;
   readonly slots: AgentSlots;
-  /** Aborted with `worker_lost` when this worker must exit: another worker restarts a checkout that is not complete. */
+  /**
+   * Aborted with `worker_lost` when this worker must exit. Another worker then restarts a checkout that is not
+   * complete.
+   */
   readonly forceShutdown: AbortSignal;
   readonly agentTimeouts: AgentTimeouts;
-  /** How long an agent only waits for a person before its turn hibernates. */
+  /** How long an agent must have only waited for a user's answer before its turn hibernates. */
   readonly hibernateAfterMs: number;
-  /** The worker's environment. An agent gets a part of it. */
+  /** The worker's environment. An agent gets only a part of it. */
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
 }
 
 /**
- * The failure of a step whose worker exited. The next attempt begins at once, because the step itself has no fault. The usual
- * pause grows with each attempt to 10 s: after ten lost workers a task would wait that long each time.
+ * Returns the failure of a step whose worker exited. The next attempt begins at once, because the step itself has no
+ * fault. The usual pause grows with each attempt to 10 s, so after ten lost workers each further loss would cost the
+ * task 10 s.
  */
 export function workerLost(message: string): ApplicationFailure {
   return ApplicationFailure.create({
@@ -56,12 +60,15 @@ export function workerLost(message: string): ApplicationFailure {
   });
 }
 
-/** Temporal's history contains failures, so it gets only the beginning of what an agent or a command wrote. The log has all. */
+/**
+ * The maximum length of a failure's message. Temporal's history contains failures, so it gets only the beginning of
+ * what an agent or a command wrote. The log has all of it.
+ */
 const MAX_MESSAGE_CHARS = 2_000;
 
 /**
- * Wraps a step: it writes one log line when the step ends, and converts its failure to a Temporal failure whose type is the
- * error code. A failure because Postgres is unavailable is retryable.
+ * Wraps a step: it writes one log line when the step ends, and converts a failure of the step to a Temporal failure
+ * whose type is the error code. A failure because Postgres is unavailable is retryable.
  */
 export function step<In, Out>(
   name: string,
@@ -114,7 +121,7 @@ function asFailure(error: unknown): Error {
   return failure('internal_error', messageOf(error), false, error);
 }
 
-/** Returns a failure that Temporal retries after this pause. The pause overrides the one of the step's retry policy. */
+/** Returns a failure that Temporal retries after this pause. The pause overrides that of the step's retry policy. */
 export function retryIn(pauseMs: number, { code, message }: LonghaulError): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message: shortened(message), nextRetryDelay: pauseMs });
 }
@@ -123,7 +130,7 @@ function shortened(text: string): string {
   return shorten(text.toWellFormed(), MAX_MESSAGE_CHARS);
 }
 
-/** `cause`: for its stack, of a failure that has no error code. */
+/** Returns the Temporal failure. `cause` is given for a failure without an error code, because its stack is needed. */
 function failure(type: ErrorCode, text: string, nonRetryable: boolean, cause?: unknown): ApplicationFailure {
   const message = shortened(text);
   const whole = message === text;
@@ -132,14 +139,14 @@ function failure(type: ErrorCode, text: string, nonRetryable: boolean, cause?: u
 
 function isNoSpace(error: unknown): boolean {
   const code = sqlCode(error);
-  return code === 'ENOSPC' || code === '53100'; // 53100: Postgres' own disk_full
+  return code === 'ENOSPC' || code === '53100'; // 53100 is Postgres' own disk_full
 }
 
 const DATABASE_RETRY_MS = 1_000;
 
 /**
- * Repeats a step while Postgres is unavailable. It is for steps whose attempts Temporal counts because git may fail
- * permanently; a repetition here counts as no attempt. Every step is safe to run twice.
+ * Repeats a step while Postgres is unavailable. It is for steps that have a limited number of attempts because git may
+ * fail permanently: a repetition here does not count as an attempt. Each step can safely run twice.
  */
 export function retryWhileDatabaseDown<In, Out>(run: (input: In) => Promise<Out>): (input: In) => Promise<Out> {
   return async (input) => {
@@ -156,10 +163,16 @@ export function retryWhileDatabaseDown<In, Out>(run: (input: In) => Promise<Out>
   };
 }
 
-/** The SDK throttles heartbeats to one a second (worker.ts). The response to a heartbeat carries a cancel. */
+/**
+ * Interval of heartbeats. The SDK throttles them to one a second (worker/run.ts). The response to a heartbeat carries a
+ * cancel.
+ */
 const HEARTBEAT_MS = 1_000;
 
-/** Sends heartbeats while `work` runs, so that Temporal distinguishes a dead worker from a slow step. `signal` is the cancel. */
+/**
+ * Sends heartbeats while `work` runs, so that Temporal distinguishes a dead worker from a slow step. `signal` is
+ * aborted when the step is cancelled.
+ */
 export async function withHeartbeat<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);

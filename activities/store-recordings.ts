@@ -1,9 +1,9 @@
 /**
- * Moves the recordings that the terminal adapter left in the home to the database. It is a part of the step diff worktree,
- * which runs on the task's host at every end of a task, when no process of the agent is alive.
+ * Moves the recordings that the terminal adapter left in the home to the database. The step diff worktree calls it:
+ * that step runs on the task's host at every end of a task, when no process of the agent is alive.
  *
- * A recording never fails a task: if it cannot be read or stored, the step logs that. The exception is an unavailable
- * database: then the step is retried, and finds the files again.
+ * A recording never fails a task: if it cannot be read or stored, the step writes a log line. If the database is
+ * unavailable, the step is retried and finds the files again.
  */
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,10 @@ import { storeRecording } from '../store/recordings.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import type { StepDeps } from './step.ts';
 
-/** If an agent was retried and resumed often, the newest recordings show how the task ended. */
+/**
+ * The maximum number of recordings of a task. The newest are stored, because they show how the task ended. An agent
+ * that was retried and resumed often has more.
+ */
 const KEPT = 20;
 
 export async function storeRecordings({ sql, env, log }: StepDeps, taskId: TaskId): Promise<void> {

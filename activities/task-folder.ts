@@ -1,7 +1,7 @@
 /**
- * The folder that a task's agent starts in: the task's worktree, or an empty scratch folder of its session if the project has
- * no path and the agent only answers. All tasks of a session have the same scratch folder, because an agent session belongs
- * to the path of its folder.
+ * The folder in which a task's agent starts: the task's worktree, or an empty scratch folder of its session if the
+ * project has no path and the agent only answers. All tasks of a session have the same scratch folder, because an agent
+ * session belongs to the path of its folder.
  */
 import { mkdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
@@ -28,7 +28,7 @@ export function folderOf({ worktree_path: worktree, base_commit: base }: TurnTas
 const scratchOf = ({ worktreesDir, sessionId }: FolderOf): string =>
   path.join(path.dirname(worktreesDir), 'scratch', sessionId);
 
-/** Removes the scratch folder if it is empty, as expected. */
+/** Removes the scratch folder if it is empty, which is the normal case. */
 export function removeScratch(of: FolderOf): void {
   try {
     rmdirSync(scratchOf(of));

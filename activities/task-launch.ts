@@ -1,4 +1,4 @@
-/** The launch of a task's agent, by the task's execution path. */
+/** Returns the launch of a task's agent, according to the task's execution path. */
 import type { AgentLaunch } from '../agents/launch/launch.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { StepDeps } from './step.ts';

@@ -1,4 +1,4 @@
-/** What a turn is given by the attempt that starts it, and what its parts share. */
+/** The data that an attempt passes to the turn that it starts, and that the parts of the turn share. */
 import type { FrameStream } from '../frames/stream.ts';
 import type { TakenTurn } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
@@ -10,9 +10,9 @@ import type { TurnProgress } from './turn-progress.ts';
 export interface TurnStart {
   readonly task: TurnTask;
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
-  /** The task may wait for a usage limit whose end is known. */
+  /** Whether the task may wait for a usage limit whose end is known. */
   readonly mayWait: boolean;
-  /** The task's run can wait for an answer without an agent. */
+  /** Whether the task's run can wait for an answer without an agent. */
   readonly mayHibernate: boolean;
 }
 
@@ -20,7 +20,7 @@ export interface TurnContext extends TurnStart {
   readonly deps: StepDeps;
   readonly stream: FrameStream;
   readonly progress: TurnProgress;
-  /** Aborted: the turn ends. */
+  /** Aborted when the turn must end. */
   readonly signal: AbortSignal;
   readonly hibernation: Hibernation;
 }

@@ -1,6 +1,6 @@
 /**
- * How a turn ends: completed, failed, waiting for a usage limit, or with an error that makes Temporal retry the step. The
- * outcome is stored in the turn's last transaction.
+ * Ends a turn: completed, failed, waiting for a usage limit, hibernated, or with an error that makes Temporal retry the
+ * step. The outcome is stored in the turn's last transaction.
  */
 import type { TurnEnd } from '../agents/driver.ts';
 import { shorten } from '../contract/cut-text.ts';
@@ -16,7 +16,7 @@ import { pauseBeforeRetry, turnFailure, UNCOUNTED } from './retry-budget.ts';
 import { retryIn } from './step.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
 
-/** The Web UI shows the question. The row has it in full. */
+/** The maximum length of the question that the Web UI shows. The row has the whole question. */
 const MAX_QUESTION_CHARS = 200;
 
 type FailedEnd = Extract<TurnEnd, { kind: 'failed' }>;
@@ -34,7 +34,7 @@ export async function endTurn(turn: TurnContext, end: FinalEnd): Promise<Dispatc
 /** Throws a failure that a retry may fix, a limited number of times. Any other failure ends the turn. */
 export async function failTurn(turn: TurnContext, error: unknown): Promise<DispatchResult> {
   const { deps, task, stream, progress } = turn;
-  if (isConnectionLoss(error)) throw error; // a lost database connection is no failure of the turn
+  if (isConnectionLoss(error)) throw error; // the loss of a database connection is no failure of the turn
   const failure = turnFailure(error);
   const { code } = failure;
   if (code === 'superseded') throw failure;
@@ -50,19 +50,22 @@ export async function failTurn(turn: TurnContext, error: unknown): Promise<Dispa
   const message =
     before.count === 0 ? failure.message : `${before.count + 1} attempts failed. The last: ${failure.message}`;
   if (!lost) return finish(turn, { kind: 'failed', code, message });
-  // The log refuses this turn's output, so only the outcome is recorded. The finish step completes the message.
+  // The log refuses this turn's output, so only the outcome is recorded. The finish step finishes the message.
   const outcome: DispatchResult = { kind: 'failed', code, message, attempt: progress.attempt };
   await recordOutcome(deps.sql, { ...of, outcome });
   return outcome;
 }
 
-/** Returns when the task continues. Undefined: it does not wait. */
+/** Returns the time at which the task continues. Undefined: it does not wait. */
 function limitEnd({ taken, mayWait }: TurnContext, { resetsAt }: FailedEnd): Date | undefined {
   const waits = taken.earlier.filter(({ outcome }) => outcome?.kind === 'waiting').length;
   return resetsAt && mayWait ? waitUntil({ resetsAt, now: new Date(), waits }) : undefined;
 }
 
-/** The message remains open and the worktree unchanged. The next attempt continues from there. */
+/**
+ * Stores that the turn waits for a limit. The message stays open and the worktree unchanged, and the next attempt
+ * continues from there.
+ */
 async function waitForLimit(turn: TurnContext, { message }: FailedEnd, until: Date): Promise<DispatchResult> {
   const { task, stream, progress } = turn;
   const outcome: DispatchResult = { kind: 'waiting', until: until.toISOString(), attempt: progress.attempt };
@@ -74,7 +77,10 @@ async function waitForLimit(turn: TurnContext, { message }: FailedEnd, until: Da
   return outcome;
 }
 
-/** The question is stored. The message stays open and the worktree unchanged; the next attempt continues from there. */
+/**
+ * Stores that the turn hibernates, and the agent's question. The message stays open and the worktree unchanged, and the
+ * next attempt continues from there.
+ */
 export async function hibernate(turn: TurnContext): Promise<DispatchResult> {
   const { deps, task, stream, progress } = turn;
   const waiting = await pendingPermissions(deps.sql, task.id);
@@ -119,7 +125,7 @@ async function finish(turn: TurnContext, end: FinalEnd): Promise<DispatchResult>
 
 /**
  * Returns the tokens of this turn. If the agent reports a total of its session, the total of the earlier turns is
- * subtracted. A number below that total is a count of this turn.
+ * subtracted. A number below that earlier total is taken as the count of this turn alone.
  */
 async function tokensOfTurn(
   { deps, task, progress }: TurnContext,

@@ -1,4 +1,6 @@
-/** How far a running turn is. The heartbeat and the progress that the workflow receives are built from it. */
+/**
+ * Tracks the progress of a running turn. The heartbeat and the progress that the workflow receives are made from it.
+ */
 import type { AgentLaunch } from '../agents/launch/launch.ts';
 import { head } from '../contract/cut-text.ts';
 import type { AgentSessionId } from '../contract/ids.ts';
@@ -8,10 +10,13 @@ import type { TurnRecorder } from './recorder.ts';
 
 const MAX_CHARS = 120;
 
-/** Why a turn is stopped. A user requests only `cancel`. `hibernate`: its agent only waits for a person. */
+/**
+ * The reason for which a turn is stopped. Only `cancel` comes from a user. `hibernate`: its agent only waits for a
+ * user's answer.
+ */
 export type StopReason = 'cancel' | 'shutdown' | 'abandoned' | 'closing' | 'hibernate';
 
-/** The task's next attempt continues what such a stop interrupts. */
+/** Returns whether the task's next attempt continues the work that a stop for this reason interrupts. */
 export const continuesLater = (reason: StopReason | undefined): boolean =>
   reason === 'shutdown' || reason === 'abandoned' || reason === 'hibernate';
 
@@ -35,13 +40,13 @@ export class TurnProgress {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Calls `listener` at each `enter`. Returns the function that removes it. */
+  /** Calls `listener` at each call of `enter`. Returns the function that removes the listener. */
   onEnter(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** `seq`: the number of the newest frame of the turn. */
+  /** Returns the details of a heartbeat. `seq` is the number of the turn's newest frame. */
   heartbeat(seq: number): DispatchHeartbeat {
     return {
       attempt: this.attempt,
@@ -52,7 +57,7 @@ export class TurnProgress {
     };
   }
 
-  /** For the workflow: texts are shortened. */
+  /** Returns the progress for the workflow, with shortened texts. */
   report(): AgentProgress {
     const { attempt, recorder } = this;
     const plan = recorder?.view.plan;

@@ -1,10 +1,10 @@
 /**
- * One turn of an agent, from the state that an older attempt left to the last transaction. The turn belongs to the worker
- * process, not to the activity that started it: if Temporal gives up on an attempt while this process is healthy, the next
- * attempt adopts the turn.
+ * Runs one turn of an agent, from the state that an older attempt left to the turn's last transaction. The turn belongs
+ * to the worker process, not to the activity that started it. If Temporal gives up on an attempt while this process is
+ * healthy, the next attempt adopts the turn.
  *
- * Must never happen: a write of an outdated attempt (every write is to the fenced stream or to the attempt's own row); an
- * agent that still runs after its turn.
+ * Must never happen: an outdated attempt writes (each write is to the fenced stream or to the attempt's own row); an
+ * agent still runs after its turn.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LonghaulError } from '../contract/errors.ts';
@@ -101,7 +101,7 @@ class RunningTurn implements LiveTurn {
       return await endTurn(turn, end);
     } catch (error) {
       if (stream.lost.aborted) return await failTurn(turn, stream.lost.reason);
-      if (progress.stopReason === 'hibernate') return await hibernate(turn); // its agent was ended
+      if (progress.stopReason === 'hibernate') return await hibernate(turn); // the agent was ended
       if (progress.stopReason !== undefined) {
         // Stores the agent's output before the closing steps revoke the fence.
         await Promise.race([stream.flush(), delay(FLUSH_BOUND_MS)]).catch(() => {});

@@ -1,31 +1,39 @@
-/** The turns that run in this worker process, by task. A task has at most one. */
+/** The turns that run in this worker process, by task. A task has at most one turn. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TaskId } from '../contract/ids.ts';
 import type { DispatchHeartbeat, DispatchResult } from '../contract/steps.ts';
 import type { AgentProgress } from '../contract/task.ts';
 import type { StopReason } from './turn-progress.ts';
 
-/** A query to a database that does not respond must not block the next attempt, which queries on another connection. */
+/**
+ * The maximum time that an attempt's query blocks the next attempt. A query to a database that does not respond may
+ * hang, and the next attempt queries on another connection.
+ */
 const HUNG_AFTER_MS = 30_000;
 
 export interface LiveTurn {
   readonly taskId: TaskId;
   /** The number of the newest attempt that watches this turn. */
   readonly attempt: number;
-  /** Settles when the agent has exited and all possible writes are done. Rejects with a failure that a retry may fix. */
+  /**
+   * Settles when the agent has exited and all possible writes are done. Rejects with a failure that a retry may fix.
+   */
   readonly result: Promise<DispatchResult>;
   progress(): AgentProgress;
   heartbeat(): DispatchHeartbeat;
   /** Ends the turn and resolves when its agent has exited. */
   stop(reason: StopReason): Promise<void>;
   adopt(attempt: number): void;
-  /** Calls `listener` when the agent's process has started and at each change of phase. Returns the function that removes it. */
+  /**
+   * Calls `listener` when the agent's process has started and at each change of phase. Returns the function that
+   * removes the listener.
+   */
   onProgress(listener: () => void): () => void;
 }
 
 export class TurnRegistry {
   readonly #turns = new Map<TaskId, LiveTurn>();
-  /** Turns that no attempt watches. */
+  /** The turns that no attempt watches. */
   readonly #unwatched = new Set<LiveTurn>();
   readonly #queues = new Map<TaskId, Promise<unknown>>();
 

@@ -1,6 +1,7 @@
 /**
- * Excludes text of prompts, agents and projects from Temporal (LONGHAUL_TEMPORAL_CONTENT=none). In a step's result and in its
- * failure a mark replaces a sentence; the sentence is stored in the database, and the finish step writes it to the row.
+ * Excludes text of prompts, agents and projects from Temporal (LONGHAUL_TEMPORAL_CONTENT=none). In a step's result and
+ * in its failure a placeholder replaces the sentence. The sentence is stored in the database, and the finish step
+ * writes it to the task's row.
  */
 import { ApplicationFailure } from '@temporalio/common';
 import { withhold } from '../store/withheld.ts';
@@ -8,7 +9,7 @@ import type { StepInput } from '../contract/steps.ts';
 import { type AgentProgress, WITHHELD, withheldText } from '../contract/task.ts';
 import type { StepDeps } from './step.ts';
 
-/** Wraps a step. With `full` it returns the step unchanged. */
+/** Wraps a step. With the setting `full` it returns the step unchanged. */
 export function withholding<In extends StepInput, Out>(
   { sql, temporalContent }: Pick<StepDeps, 'sql' | 'temporalContent'>,
   step: string,

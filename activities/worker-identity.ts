@@ -1,6 +1,6 @@
 /**
- * The identity of a worker in Temporal: its host and its process. Boot id and start time belong to it, because a later
- * process may get the same pid.
+ * Builds and parses the identity of a worker in Temporal: its host and its process. The identity includes the boot id
+ * and the start time, because a later process may get the same pid.
  */
 import { isAlive, type ProcessIdentity } from '../processes/identity.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
@@ -10,7 +10,10 @@ export function workerIdentity(host: string, worker: WorkerIdentity): string {
   return `${worker.pid}@${host} boot:${worker.bootId} start:${worker.startTime}`;
 }
 
-/** Undefined: the identity is of a worker of another host, or of another program. */
+/**
+ * Returns the process that the identity names. Undefined: the identity is that of a worker of another host, or of
+ * another program.
+ */
 export function processOf(identity: string | null | undefined, host: string): ProcessIdentity | undefined {
   const match = /^(?<pid>\d+)@(?<host>\S+) boot:(?<boot>\S+) start:(?<start>\S+)$/.exec(identity ?? '')?.groups;
   if (!match || match['host'] !== host) return undefined;
