@@ -3,7 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { callModel, type ModelRequest, type ModelStep } from './model-call.ts';
 import { ModelFailure, hasResetTime } from './model-failure.ts';
 
-/** After these pauses the call fails. The client handles longer outages: it dispatches the turn again, and no agent waits meanwhile. */
+/**
+ * The pauses before the repetitions. After the last one the call fails. The client handles longer outages: it
+ * dispatches the turn again, and no agent waits in the meantime.
+ */
 const PAUSES_MS = [500, 1_000, 2_000];
 
 export interface Repeat {
@@ -11,7 +14,9 @@ export interface Repeat {
   readonly pauseMs: number;
 }
 
-/** Calls `beforeRepeat` before each repetition, because text of the failed call may have been shown. */
+/**
+ * Calls the model. Calls `beforeRepeat` before each repetition, because text of the failed call may have been shown.
+ */
 export async function askModel(
   request: ModelRequest,
   beforeRepeat: (repeat: Repeat) => Promise<void>,
@@ -28,6 +33,9 @@ export async function askModel(
   }
 }
 
-/** False for a limit whose end is known: the client waits for it. */
+/**
+ * Returns whether the call may be repeated. A limit with a known reset time is not repeated here, because the client
+ * waits for it.
+ */
 const mayRepeat = (failure: ModelFailure): boolean =>
   failure.kind === 'transient' || failure.kind === 'empty' || (failure.kind === 'limit' && !hasResetTime(failure));

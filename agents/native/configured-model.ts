@@ -1,11 +1,14 @@
-/** Whether the native agent has a model in an environment, for lists and messages. Asks no server. */
+/** Determines from an environment whether the native agent has a model, for lists and messages. Sends no request. */
 import { HOW_TO_SET, parseModelId, readModelSettings } from './providers.ts';
 
 export interface ConfiguredModel {
   readonly isConfigured: boolean;
-  /** `provider/model`; undefined although configured: the first model that the local server lists. */
+  /**
+   * `provider/model`. If it is `undefined` although a model is configured, the agent uses the first model that the
+   * local server lists.
+   */
   readonly model?: string;
-  /** What to set. Absent if a model is configured. */
+  /** What the user has to set. `undefined` if a model is configured. */
   readonly hint?: string;
 }
 
@@ -25,5 +28,5 @@ export function configuredModel(env: NodeJS.ProcessEnv): ConfiguredModel {
   return { isConfigured: false, model: defaultModel, hint: `${defaultModel}: set ${HOW_TO_SET[id.provider]}` };
 }
 
-/** The model in the words of a list. */
+/** Returns the name of the model as lists show it. */
 export const modelText = ({ model }: ConfiguredModel): string => model ?? 'the first model of the local server';

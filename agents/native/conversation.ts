@@ -1,4 +1,4 @@
-/** Reads from a session's journal what the model gets and the state of the turn. Pure. */
+/** Reads from the records of a session's journal the conversation for the model and the state of the turn. Pure. */
 import type { BeginRecord, JournalRecord, Reasoning, StepRecord, TokenUsage, ToolCall } from './records.ts';
 
 export type Entry =
@@ -9,14 +9,14 @@ export type Entry =
       readonly text: string;
       readonly reasoning: readonly Reasoning[];
       readonly calls: readonly ToolCall[];
-      /** Absent: complete. A model does not get a reply that failed or did not end. */
+      /** `undefined` if the reply is complete. A reply that failed or did not end is not sent to a model. */
       readonly state?: 'failed' | 'streaming';
     }
   | { readonly kind: 'result'; readonly call: string; readonly ok: boolean; readonly output: string };
 
 const SUMMARY = 'The conversation so far was too long and is replaced by this summary:\n\n';
 
-/** The entries in order, from the newest summary. */
+/** Returns the entries in order. The newest summary replaces the records before it. */
 export function entriesOf(records: readonly JournalRecord[]): Entry[] {
   const summary = records.findLast((record) => record.type === 'summary');
   const rest = records.slice(summary?.replaces ?? 0).flatMap(entryOf);
@@ -61,11 +61,11 @@ export function lastTurn(records: readonly JournalRecord[]): JournalTurn | undef
 
 export interface OpenCall {
   readonly call: ToolCall;
-  /** Present if the tool was started, or may have been. */
+  /** Present if the tool was started, or may have been started. */
   readonly begun?: BeginRecord;
 }
 
-/** The calls of all steps that have no result, in order. */
+/** Returns the calls without a result, of all steps, in order. */
 export function openCalls(records: readonly JournalRecord[]): OpenCall[] {
   const answered = new Set(records.flatMap((record) => (record.type === 'result' ? [record.call] : [])));
   const begun = new Map(records.flatMap((record) => (record.type === 'begin' ? [[record.call, record] as const] : [])));
@@ -75,7 +75,7 @@ export function openCalls(records: readonly JournalRecord[]): OpenCall[] {
     .map((call) => ({ call, ...(begun.has(call.id) ? { begun: begun.get(call.id) } : {}) }));
 }
 
-/** How many calls in a row, up to and including this one, are the same in the session. */
+/** Returns how many consecutive calls, up to and including this one, have the same tool and arguments. */
 export function timesInARow(records: readonly JournalRecord[], { id }: ToolCall): number {
   const calls = records.flatMap((record) => (record.type === 'step' ? record.calls : []));
   const at = calls.findIndex((call) => call.id === id);

@@ -1,16 +1,16 @@
 /**
- * Makes a conversation fit the context of its model. Old tool results are shortened first, because the model can run
- * the tool again. If the conversation then does not fit, its old part must be summarized. Pure.
+ * Makes a conversation fit the context of its model. It shortens old tool results first, because the model can run the
+ * tool again. If that is not enough, the old part of the conversation must be summarized. Pure.
  */
 import { head, tail } from '../../contract/cut-text.ts';
 import { type Entry, entriesOf, entryOf } from './conversation.ts';
 import type { JournalRecord } from './records.ts';
 
-/** English text and code have about 4 characters a token; 3 errs on the safe side. */
+/** English text and code have about 4 characters for each token. 3 is used so that the estimate is rather too high. */
 const CHARS_PER_TOKEN = 3;
-/** The share of the context for the system prompt, the tools and the reply. */
+/** The share of the context that is reserved for the system prompt, the tools and the reply. */
 const RESERVED_SHARE = 0.25;
-/** The newest entries stay whole, if they fit at all. */
+/** The number of newest entries that `fitContext` never shortens. */
 const FRESH_ENTRIES = 6;
 const SHORT_RESULT_CHARS = 300;
 /** How many of the newest records a summary does not replace. */
@@ -41,7 +41,7 @@ function shortened(text: string): string {
   return `${head(text, half)}\n[${left} characters of this old result are left out; run the tool again to see them]\n${tail(text, half)}`;
 }
 
-/** Shortens old results. `fits`: false if this was not enough. */
+/** Shortens old tool results until the entries fit. `fits` is false if shortening was not enough. */
 export function fitContext(entries: readonly Entry[], budget: number): { entries: Entry[]; fits: boolean } {
   const fitted = [...entries];
   let size = sizeOfAll(fitted);
@@ -56,16 +56,16 @@ export function fitContext(entries: readonly Entry[], budget: number): { entries
 }
 
 export interface ToSummarize {
-  /** How many records, from the beginning, the summary replaces. */
+  /** How many records, counted from the first one, the summary replaces. */
   readonly replaces: number;
-  /** Their text, cut to half the budget. */
+  /** The text of these records, cut to half of the budget. */
   readonly text: string;
 }
 
-/** Undefined: no record is old enough to be summarized. */
+/** Returns the part to summarize, or `undefined` if no record is old enough. */
 export function toSummarize(records: readonly JournalRecord[], budget: number): ToSummarize | undefined {
   let replaces = records.length - KEPT_RECORDS;
-  // The kept part begins with a user's text or with a step, never with a result whose call is removed.
+  // The kept part must begin with a user's text or with a step, because a result without its call is invalid.
   while (replaces > 0 && !['user', 'step'].includes(records[replaces]?.type ?? '')) replaces -= 1;
   const entries = entriesOf(records.slice(0, Math.max(0, replaces)));
   const before = records.findLast((record) => record.type === 'summary')?.replaces ?? 0;
@@ -87,7 +87,7 @@ function lineOf(entry: Entry): string {
   }
 }
 
-/** The newest entries that fit, each result cut. Used if a summary is not enough. */
+/** Returns the newest entries that fit, each tool result shortened. Used if a summary is not enough. */
 export function newestThatFit(records: readonly JournalRecord[], budget: number): Entry[] {
   const entries = records.flatMap(entryOf);
   const kept: Entry[] = [];

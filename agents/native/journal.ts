@@ -1,9 +1,10 @@
 /**
- * A native session on disk: `<folder>/<session id>.jsonl`, append-only, one record a line.
+ * Stores a native session on disk: `<folder>/<session id>.jsonl`, append-only, one record a line.
  *
- * Must never happen: the agent acts on a record, and a kill or a power cut loses the record. So `append` syncs each record
- * before it returns. A kill during an append leaves a torn last line. The agent has not acted on it, so the next start cuts
- * it off. Not covered: two processes that append to one session. Longhaul ends an earlier agent before it starts the next.
+ * Must never happen: the agent acts on a record, and a kill or a power cut loses the record. So `append` syncs each
+ * record before it returns. A kill during an append leaves an incomplete last line. The agent has not acted on that
+ * line, so the next start removes it. Not covered: two processes that append to one session. Longhaul ends an earlier
+ * agent before it starts the next one.
  */
 import { randomUUID } from 'node:crypto';
 import {
@@ -30,7 +31,10 @@ const NEWLINE = 0x0a;
 export class Journal {
   readonly id: string;
   readonly cwd: string;
-  /** Beside the journal: the content of a file that a tool writes. A kill leaves it there, and the next edit replaces it. */
+  /**
+   * The file beside the journal that holds the new content of a file before it is renamed. A kill leaves the draft, and
+   * the next edit overwrites it.
+   */
   readonly draft: string;
   readonly #fd: number;
   readonly #records: JournalRecord[];
@@ -60,7 +64,7 @@ export class Journal {
     return journal;
   }
 
-  /** Undefined: this folder has no such session. Fails if the file is damaged before its last line. */
+  /** Returns `undefined` if the folder has no such session. Fails if the file is damaged before its last line. */
   static open(folder: string, { id, cwd }: { id: string; cwd: string }): Journal | undefined {
     if (!SESSION_ID.test(id)) return undefined;
     const file = fileOf(folder, id);
@@ -79,7 +83,7 @@ export class Journal {
     return new Journal(fd, records, { folder, id, cwd });
   }
 
-  /** Returns after the record is on disk. */
+  /** Returns when the record is synced to disk. */
   append(record: JournalRecord): void {
     const line = Buffer.from(`${JSON.stringify(record)}\n`);
     for (let written = 0; written < line.length;) written += writeSync(this.#fd, line, written);
@@ -94,14 +98,14 @@ export class Journal {
 
 const fileOf = (folder: string, id: string): string => join(folder, `${id}.jsonl`);
 
-/** `length`: bytes up to the end of the last whole line. */
+/** Reads the records. `length` is the number of bytes up to the end of the last complete line. */
 export function readRecords(bytes: Buffer, file: string): { records: JournalRecord[]; length: number } {
   const records: JournalRecord[] = [];
   let start = 0;
   for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
     const record = parse(bytes.toString('utf8', start, end));
     if (record === undefined) {
-      // A power cut may leave zeros in the place of the last line.
+      // After a power cut, the last line may consist of zeros.
       if (bytes.indexOf(NEWLINE, end + 1) === -1) break;
       throw new Error(
         `${file}: expected a JSON record in line ${records.length + 1}, found none. The file is damaged.`,
@@ -119,11 +123,11 @@ function parse(line: string): JournalRecord | undefined {
     const isRecord = typeof value === 'object' && value !== null && 'type' in value;
     return isRecord ? (value as JournalRecord) : undefined;
   } catch {
-    return undefined; // torn or damaged: the caller decides by the line's position
+    return undefined; // the line is incomplete or damaged; the caller decides by its position
   }
 }
 
-/** Syncs the folder, because only this puts the name of a new file on disk. */
+/** Syncs the folder, because only that stores the name of a new file on disk. */
 function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r');
   try {
@@ -133,7 +137,7 @@ function syncFolder(folder: string): void {
   }
 }
 
-/** Removes sessions that were not written to for 30 days. */
+/** Removes the sessions that were not written to for 30 days. */
 export function removeOldJournals(folder: string, now: number = Date.now()): void {
   for (const name of readdirSync(folder)) {
     if (!/\.(jsonl|draft)$/.test(name)) continue;

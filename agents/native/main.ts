@@ -1,5 +1,5 @@
 /**
- * The native agent: Longhaul's own agent over a model API, an ACP program on stdin and stdout.
+ * The program of the native agent, Longhaul's own agent over a model API. It speaks ACP on stdin and stdout.
  *
  *   main.ts --sessions FOLDER [--answers-only] [--max-steps N]
  */

@@ -1,4 +1,4 @@
-/** One streamed call of a model. It passes text and reasoning on as they arrive, and returns the finished step. */
+/** Makes one streamed model call. It reports text and reasoning as they arrive, and returns the finished step. */
 import type {
   LanguageModelV3,
   LanguageModelV3FunctionTool,
@@ -30,10 +30,10 @@ interface Draft {
   readonly tags: ThinkTags;
 }
 
-/** The id for reasoning in tags, which has none. */
+/** The key for reasoning that the model puts in tags, because such reasoning has no id of the provider. */
 const TAGGED = '<think>';
 
-/** Fails with ModelFailure; a stop fails with the signal's reason. */
+/** Makes the call. Fails with ModelFailure; after a stop, fails with the signal's reason. */
 export async function callModel(request: ModelRequest): Promise<ModelStep> {
   const { model, name, prompt, tools, options, signal } = request;
   const draft: Draft = { text: '', reasoning: new Map(), calls: [], tags: new ThinkTags() };
@@ -79,7 +79,7 @@ async function take(request: ModelRequest, draft: Draft, part: LanguageModelV3St
     case 'error':
       throw modelFailure(part.error, request.name);
     default:
-      return; // starts and ends of text, pieces of arguments, sources: the client does not get these
+      return; // starts and ends of text, pieces of arguments, sources: none of them is shown to the client
   }
 }
 
@@ -120,7 +120,7 @@ function finishOf({ unified, raw }: Finish['finishReason'], hasCalls: boolean): 
       return 'refusal';
     case 'error':
     case 'other':
-      // Without `raw` the reason comes from the AI SDK, because the stream ended without one.
+      // Without `raw`, the reason is the AI SDK's own, because the stream ended without a finish reason.
       if (raw === undefined) return undefined;
       return hasCalls ? 'tool_calls' : 'stop';
     case 'stop':

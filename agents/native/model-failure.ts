@@ -1,4 +1,6 @@
-/** The failure of a model call: a sentence, and a kind that says whether the call may be repeated. */
+/**
+ * Describes the failure of a model call by a sentence and by a kind, which determines whether the call may be repeated.
+ */
 import { APICallError } from '@ai-sdk/provider';
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { head } from '../../contract/cut-text.ts';
@@ -12,7 +14,7 @@ const OVERFLOW =
 export type FailureKind =
   /** A repetition after a short pause may succeed. */
   | 'transient'
-  /** The model returned nothing. A repetition may succeed. */
+  /** The model returned neither text nor a tool call. A repetition may succeed. */
   | 'empty'
   | 'limit'
   | 'login'
@@ -21,7 +23,9 @@ export type FailureKind =
 
 export class ModelFailure extends Error {
   readonly kind: FailureKind;
-  /** The provider's whole answer with its headers, because it may contain the time at which a limit is lifted. */
+  /**
+   * The provider's whole answer with its headers, because the answer may contain the time at which a limit is lifted.
+   */
   readonly said: string;
   constructor(kind: FailureKind, message: string, said = message) {
     super(message);
@@ -34,14 +38,14 @@ type Json = Readonly<Record<string, unknown>>;
 const string = (value: unknown): string => (typeof value === 'string' ? value : '');
 const object = (value: unknown): Json => (typeof value === 'object' && value !== null ? (value as Json) : {});
 
-/** The provider's own sentence, in the forms in which providers wrap it. */
+/** Returns the provider's own sentence from the forms in which providers wrap it. */
 function words(error: unknown): string {
   const inner = object(object(error)['error']);
   const message = inner['message'] ?? object(error)['message'] ?? error;
   return typeof message === 'string' ? message : (JSON.stringify(message) ?? '');
 }
 
-/** The failure for an error that the AI SDK threw, or that was a part of the stream. */
+/** Converts an error that the AI SDK threw, or that was a part of the stream. */
 export function modelFailure(error: unknown, model: string): ModelFailure {
   if (error instanceof ModelFailure) return error;
   if (!APICallError.isInstance(error)) return streamFailure(error, model);
@@ -63,7 +67,7 @@ export function modelFailure(error: unknown, model: string): ModelFailure {
   return new ModelFailure(isTransient ? 'transient' : 'final', sentence(`the provider answered ${status}`), said);
 }
 
-/** The failure for an error during a stream: a part of kind `error`, or a lost connection. */
+/** Converts an error during a stream: a part of kind `error`, or a lost connection. */
 function streamFailure(error: unknown, model: string): ModelFailure {
   const type = string(object(object(error)['error'])['type'] ?? object(error)['type']);
   const text = head(words(error), WORDS_LIMIT);
@@ -77,13 +81,16 @@ function streamFailure(error: unknown, model: string): ModelFailure {
   return new ModelFailure(isTransient ? 'transient' : 'final', `${model}: the stream broke off: ${text}`, said);
 }
 
-/** Whether the provider says when its limit is lifted. The client then waits, because it keeps no process running meanwhile. */
+/**
+ * Returns whether the provider reports when its limit is lifted. In that case the client waits for the time, because no
+ * agent process runs while it waits.
+ */
 export function hasResetTime({ said }: ModelFailure): boolean {
   const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
   return resetTime({ words: said, now: new Date(), zone }) !== undefined;
 }
 
-/** The failure as an error answer of ACP. The client reads the reset time from `data`. */
+/** Converts the failure to an error answer of ACP. The client reads the reset time from `data`. */
 export function requestError(failure: ModelFailure): RequestError {
   const data = { details: failure.message, said: head(failure.said, 4_000) };
   switch (failure.kind) {

@@ -1,4 +1,4 @@
-/** The models that the configured providers offer, with their context sizes. The list is stored for ten minutes. */
+/** Lists the models that the configured providers offer, with their context sizes. A list is stored for ten minutes. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,10 +10,13 @@ export interface OfferedModel {
   readonly contextTokens?: number;
 }
 
-/** A provider that does not answer within this time is asked again at the next session. */
+/** If a provider does not respond within this time, it is asked again at the next session. */
 const LIST_TIMEOUT_MS = 2_000;
 const FRESH_MS = 10 * 60 * 1000;
-/** Context of a model whose provider does not report it. A local server usually does; if not, its context is assumed to be small. */
+/**
+ * The context size, in tokens, of a model whose provider does not report it. A local server usually reports it; if it
+ * does not, a small context is assumed.
+ */
 const DEFAULT_CONTEXT: Readonly<Record<ProviderName, number>> = {
   local: 32_768,
   openai: 128_000,
@@ -25,7 +28,7 @@ export function contextOf(models: readonly OfferedModel[], id: string, provider:
   return models.find((model) => model.id === id)?.contextTokens ?? DEFAULT_CONTEXT[provider];
 }
 
-/** The default model first, though its provider may not list it. Never fails. */
+/** Returns the offered models. The default model is first if no provider lists it. Never fails. */
 export async function offeredModels(
   { providers, defaultModel }: ModelSettings,
   folder: string,
@@ -48,7 +51,8 @@ async function listed(provider: ProviderSettings, folder: string): Promise<reado
   const file = join(folder, `models-${name.slice(0, 16)}.json`);
   const stored = readStored(file);
   if (stored && Date.now() - stored.at < FRESH_MS) return stored.models;
-  const models = await ask(provider).catch(() => undefined); // without an answer the stored list is used, else the default model only
+  // Without an answer the stored list is used, and without a stored list only the default model.
+  const models = await ask(provider).catch(() => undefined);
   if (models === undefined) return stored?.models ?? [];
   store(file, { at: Date.now(), models });
   return models;
@@ -58,7 +62,7 @@ function readStored(file: string): Stored | undefined {
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Stored;
   } catch {
-    return undefined; // absent or damaged: the provider is asked again
+    return undefined; // the file is absent or damaged, so the provider is asked again
   }
 }
 
@@ -68,7 +72,7 @@ function store(file: string, stored: Stored): void {
     writeFileSync(`${file}.${process.pid}`, JSON.stringify(stored), { mode: 0o600 });
     renameSync(`${file}.${process.pid}`, file);
   } catch {
-    // The disk is full: the next session asks for the list again.
+    // The disk is full, for example. The next session asks for the list again.
   }
 }
 
@@ -93,7 +97,7 @@ async function ask({ name, baseUrl, key }: ProviderSettings): Promise<OfferedMod
   return readModels(name, (await response.json()) as Json);
 }
 
-/** Exported for its test. */
+/** Converts a provider's answer to models. Exported for its test. */
 export function readModels(provider: ProviderName, body: Json): OfferedModel[] {
   const offered = (id: unknown, contextTokens: number | undefined): OfferedModel[] =>
     typeof id === 'string' && id !== ''
@@ -105,7 +109,7 @@ export function readModels(provider: ProviderName, body: Json): OfferedModel[] {
       .flatMap((model) => offered(String(model['name']).replace(/^models\//, ''), number(model['inputTokenLimit'])));
   }
   const models = objects(body['data']).flatMap((model) => {
-    // Fields of vLLM, of OpenRouter and LM Studio, and of llama.cpp.
+    // The fields of vLLM, of OpenRouter and LM Studio, and of llama.cpp, in this order.
     const meta = (model['meta'] ?? {}) as Json;
     const context = number(model['max_model_len'], model['context_length'], model['max_context_length'], meta['n_ctx']); // prettier-ignore
     return offered(model['id'], context);

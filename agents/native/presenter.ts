@@ -1,4 +1,4 @@
-/** The updates that the native agent sends to its client. */
+/** Sends the native agent's updates to its client. */
 import {
   methods,
   type AgentContext,
@@ -9,7 +9,7 @@ import {
 import type { JournalRecord, ToolCall } from './records.ts';
 import type { AnyTool, Shown } from './tools/tool.ts';
 
-/** Output of a running command is shown at most this often. */
+/** The shortest interval between two updates with the output of a running command. */
 const OUTPUT_MS = 100;
 
 const textContent = (text: string): ToolCallContent => ({ type: 'content', content: { type: 'text', text } });
@@ -27,7 +27,7 @@ export class Presenter {
     await this.client.notify(methods.client.session.update, { sessionId: this.sessionId, update });
   }
 
-  /** Text of one `messageId` is one message. */
+  /** Sends text or reasoning. Texts with the same `messageId` belong to one message. */
   async say(kind: 'text' | 'reasoning', text: string, messageId: string): Promise<void> {
     const sessionUpdate = kind === 'text' ? 'agent_message_chunk' : 'agent_thought_chunk';
     await this.update({ sessionUpdate, messageId, content: { type: 'text', text } });
@@ -52,7 +52,7 @@ export class Presenter {
     await this.update({ sessionUpdate: 'tool_call_update', toolCallId: id, status });
   }
 
-  /** `keepContent`: the diff of an edit remains the call's content. */
+  /** Reports the end of a call. With `keepContent` the call keeps its content, the diff of an edit. */
   async end(id: string, { ok, output, keepContent }: { ok: boolean; output: string; keepContent: boolean }) {
     const content = keepContent ? {} : { content: [textContent(output)] };
     await this.update({
@@ -63,7 +63,7 @@ export class Presenter {
     });
   }
 
-  /** `stop` resolves once the last output was sent. */
+  /** Returns how to show the output of a running call. `stop` resolves when the last output was sent. */
   outputOf(id: string): { show(text: string): void; stop(): Promise<void> } {
     let newest: string | undefined;
     let timer: NodeJS.Timeout | undefined;
@@ -73,7 +73,7 @@ export class Presenter {
       if (newest === undefined) return;
       const content = [textContent(newest)];
       newest = undefined;
-      // The next update that is awaited reports a client that has closed the connection.
+      // If the client has closed the connection, the next update that is awaited fails, so this failure is ignored.
       sent = sent
         .then(() => this.update({ sessionUpdate: 'tool_call_update', toolCallId: id, content }))
         .catch(() => {});
@@ -90,7 +90,7 @@ export class Presenter {
     };
   }
 
-  /** Sends the history, for session/load. */
+  /** Sends the session's history, for session/load. */
   async replay(records: readonly JournalRecord[]): Promise<void> {
     for (const record of records) {
       if (record.type === 'user') {

@@ -1,4 +1,4 @@
-/** The texts that the native agent gives a model beside the conversation. */
+/** The texts that the native agent sends to a model in addition to the conversation. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { head } from '../../contract/cut-text.ts';
@@ -38,7 +38,7 @@ function projectInstructions(cwd: string): string | undefined {
   try {
     return head(readFileSync(file, 'utf8'), INSTRUCTIONS_CHARS);
   } catch {
-    return undefined; // a folder, or not readable: the task runs without it
+    return undefined; // a folder, or a file that cannot be read: the task runs without the instructions
   }
 }
 

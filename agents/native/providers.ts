@@ -1,6 +1,7 @@
 /**
- * The providers that the native agent can use, configured by the variables that their own tools read. The package of a
- * provider is loaded when it is used, because each takes 100 to 200 ms to load.
+ * Configures and loads the providers that the native agent can use. They are configured by the variables that their own
+ * tools read. The package of a provider is loaded only when it is used, because each package takes 100 to 200 ms to
+ * load.
  */
 import type { LanguageModelV3, SharedV3ProviderOptions } from '@ai-sdk/provider';
 
@@ -9,7 +10,7 @@ export type ProviderName = (typeof PROVIDERS)[number];
 
 export interface ProviderSettings {
   readonly name: ProviderName;
-  /** With the version's path, without a slash at the end. */
+  /** The address with the path of the API's version, without a slash at the end. */
   readonly baseUrl: string;
   readonly key?: string;
 }
@@ -20,7 +21,7 @@ export interface ModelSettings {
   readonly defaultModel?: string;
 }
 
-/** The setting that each provider needs, as the rest of a sentence after `Set`. */
+/** The setting that each provider needs, as the rest of a sentence that begins with `Set`. */
 export const HOW_TO_SET: Readonly<Record<ProviderName, string>> = {
   local: 'LONGHAUL_LOCAL_MODEL_URL to the address of an OpenAI-compatible server, such as http://127.0.0.1:8080/v1',
   openai: 'OPENAI_API_KEY',
@@ -28,7 +29,7 @@ export const HOW_TO_SET: Readonly<Record<ProviderName, string>> = {
   google: 'GEMINI_API_KEY',
 };
 
-/** Variables that contain a key. Commands that the model runs do not get them. */
+/** The variables that contain a key. Commands that the model runs do not get these variables. */
 export const KEY_VARIABLES: readonly string[] = [
   'LONGHAUL_LOCAL_MODEL_KEY',
   'NATIVE_LOCAL_MODEL_KEY',
@@ -48,7 +49,8 @@ export function readModelSettings(env: Env): ModelSettings {
   const add = (name: ProviderName, baseUrl: string | undefined, key: string | undefined): void => {
     if (baseUrl !== undefined) providers.push({ name, baseUrl: baseUrl.replace(/\/+$/, ''), ...(key ? { key } : {}) });
   };
-  // An agent that Longhaul starts gets no LONGHAUL_*. The launcher passes these on under another name.
+  // An agent that Longhaul starts gets no variables named LONGHAUL_*, so the launcher passes these two under another
+  // name.
   add(
     'local',
     value('LONGHAUL_LOCAL_MODEL_URL', 'NATIVE_LOCAL_MODEL_URL'),
@@ -66,7 +68,10 @@ export function readModelSettings(env: Env): ModelSettings {
   return { providers, ...(defaultModel ? { defaultModel } : {}) };
 }
 
-/** Anthropic's and Google's own tools take the address without the version. */
+/**
+ * Adds the path of the API's version to an address without one. Anthropic's and Google's own tools take the address
+ * without the version.
+ */
 function versioned(url: string, version: string): string {
   const plain = url.replace(/\/+$/, '');
   return /\/v\d\w*$/.test(plain) ? plain : `${plain}/${version}`;
@@ -77,7 +82,7 @@ export interface ModelId {
   readonly model: string;
 }
 
-/** Undefined: the id names no known provider. */
+/** Returns `undefined` if the id names no known provider. */
 export function parseModelId(id: string): ModelId | undefined {
   const slash = id.indexOf('/');
   const provider = PROVIDERS.find((name) => name === id.slice(0, slash));
@@ -85,7 +90,9 @@ export function parseModelId(id: string): ModelId | undefined {
   return provider === undefined || model === '' ? undefined : { provider, model };
 }
 
-/** `fetch`: for tests of the requests. */
+/**
+ * Loads the provider's package and returns the model. `fetch` replaces the global function in tests of the requests.
+ */
 export async function loadModel(
   { name, baseUrl: baseURL, key: apiKey }: ProviderSettings,
   model: string,
@@ -109,7 +116,7 @@ export async function loadModel(
 export const THINKING = ['off', 'low', 'high'] as const;
 export type Thinking = (typeof THINKING)[number];
 
-/** Whether the model is known to accept the option. */
+/** Returns whether the model is known to accept a thinking option. */
 export function canThink({ provider, model }: ModelId): boolean {
   switch (provider) {
     case 'openai':

@@ -1,13 +1,13 @@
-/** The records of a native session's journal. Each line is one record; a record counts once it is synced to disk. */
+/** The records of a native session's journal, one record a line. A record is valid only after it is synced to disk. */
 
-/** Provider metadata as the AI SDK gives it, such as the signature of a thinking block. */
+/** Metadata of a provider as the AI SDK returns it, such as the signature of a thinking block. */
 export type ProviderMetadata = Readonly<Record<string, Readonly<Record<string, never>>>>;
 
 export interface ToolCall {
   /** Unique in the session. */
   readonly id: string;
   readonly name: string;
-  /** As the model wrote it; not always JSON. */
+  /** The arguments as the model wrote them, which may be invalid JSON. */
   readonly input: string;
   readonly metadata?: ProviderMetadata;
 }
@@ -24,7 +24,7 @@ export interface TokenUsage {
 
 export type TurnEndReason = 'end_turn' | 'refusal' | 'max_tokens' | 'max_turn_requests';
 
-/** One finished call of a model. */
+/** One finished model call. */
 export interface StepRecord {
   readonly type: 'step';
   readonly turn: number;
@@ -37,7 +37,10 @@ export interface StepRecord {
   readonly finish: 'stop' | 'tool_calls' | 'length' | 'refusal';
 }
 
-/** Written before a tool that changes something starts. `before` and `after` are hashes of a file's content; null: the file did not exist. */
+/**
+ * Appended before a tool that changes something starts. `before` and `after` are hashes of the file's content; `before`
+ * is `null` if the file did not exist.
+ */
 export interface BeginRecord {
   readonly type: 'begin';
   readonly call: string;
@@ -58,7 +61,7 @@ export type JournalRecord =
   | StepRecord
   | BeginRecord
   | ResultRecord
-  /** Replaces the first `replaces` records for the model. */
+  /** The summary replaces the first `replaces` records in the conversation for the model. */
   | {
       readonly type: 'summary';
       readonly turn: number;

@@ -1,9 +1,10 @@
 /**
- * Turns a conversation into a prompt that a model's API accepts. Pure: the same entries give the same prompt.
+ * Converts a conversation to a prompt that a model's API accepts. Pure: equal entries give equal prompts.
  *
  * Must never reach a model: a tool call without its result, or a result without its call; an assistant message that is
- * empty, failed or unfinished; two messages of one role in a row; reasoning of another model; arguments that are no JSON
- * object; an id twice. Providers answer such a history with 400, and every later request of the session, too.
+ * empty, failed or unfinished; two consecutive messages of one role; reasoning of another model; arguments that are not
+ * a JSON object; an id that occurs twice. Providers answer such a history with 400, and they would answer every later
+ * request of the session with 400, too.
  */
 import type {
   JSONObject,
@@ -19,7 +20,7 @@ export const INTERRUPTED = 'Interrupted: the outcome is unknown. Look at the wor
 const NO_BEGINNING = '(The beginning of this conversation is not available.)';
 const CONTINUE = 'Continue.';
 const NO_OUTPUT = '(no output)';
-/** Length of a function's name that the providers under test accept. */
+/** The longest function name that the tested providers accept, in characters. */
 const NAME_CHARS = 64;
 
 type Assistant = Extract<Entry, { kind: 'assistant' }>;
@@ -35,7 +36,7 @@ type Message =
   | { readonly role: 'user'; readonly text: string }
   | { readonly role: 'assistant'; readonly entry: Assistant; readonly calls: readonly Answered[] };
 
-/** `model`: the `provider/model` that gets the prompt. The result has no system message. */
+/** Returns the prompt for `model`, a `provider/model`, without a system message. */
 export function repairHistory(entries: readonly Entry[], model: string): LanguageModelV3Prompt {
   const messages = merge(complete(answer(entries)));
   const first: Message[] = messages[0]?.role === 'user' ? [] : [{ role: 'user', text: NO_BEGINNING }];
@@ -45,7 +46,7 @@ export function repairHistory(entries: readonly Entry[], model: string): Languag
   return [...first, ...messages, ...after].flatMap((message) => promptOf(message, model));
 }
 
-/** Gives each call its result, wherever that is, and a unique id. */
+/** Assigns each call its result, at whatever position the result is, and a unique id. */
 function answer(entries: readonly Entry[]): Message[] {
   const results = new Map<string, Result[]>();
   for (const entry of entries) {
@@ -62,14 +63,17 @@ function answer(entries: readonly Entry[]): Message[] {
   return entries.flatMap((entry): Message[] => {
     if (entry.kind === 'result') return [];
     if (entry.kind === 'user') return entry.text.trim() === '' ? [] : [{ role: 'user', text: entry.text }];
-    // The agent did not act on a reply that failed: its calls have no results.
+    // The agent did not act on a reply that failed, so the calls of the reply have no results.
     if (entry.state !== undefined) return [];
     const calls = entry.calls.map((call) => ({ call, id: idFor(call.id), result: results.get(call.id)?.shift() }));
     return [{ role: 'assistant', entry, calls }];
   });
 }
 
-/** Removes calls without a result from the last message; elsewhere they are answered as interrupted. Removes empty messages. */
+/**
+ * Removes calls without a result from the last message; in other messages such calls are answered as interrupted.
+ * Removes empty messages.
+ */
 function complete(messages: readonly Message[]): Message[] {
   return messages.flatMap((message, index): Message[] => {
     if (message.role === 'user') return [message];
@@ -86,7 +90,7 @@ function merge(messages: readonly Message[]): Message[] {
     if (before?.role === 'user' && message.role === 'user') {
       merged[merged.length - 1] = { role: 'user', text: `${before.text}\n\n${message.text}` };
     } else if (before?.role === 'assistant' && before.calls.length === 0 && message.role === 'assistant') {
-      // Reasoning belongs to exactly the reply that followed it, so a merged reply has none.
+      // A merged reply has no reasoning, because reasoning belongs only to the reply that followed it.
       const text = [before.entry.text, message.entry.text].filter((one) => one.trim() !== '').join('\n\n');
       merged[merged.length - 1] = { ...message, entry: { ...message.entry, text, reasoning: [] } };
     } else {
@@ -100,7 +104,7 @@ function promptOf(message: Message, model: string): LanguageModelV3Message[] {
   if (message.role === 'user') return [{ role: 'user', content: [{ type: 'text', text: plain(message.text) }] }];
   const { entry, calls } = message;
   const reasoning = entry.model === model ? entry.reasoning : [];
-  // A model accepts neither the signatures nor the reasoning of another one.
+  // A model accepts neither the signatures nor the reasoning of another model.
   const optionsOf = ({ metadata }: { readonly metadata?: unknown }) =>
     metadata === undefined || entry.model !== model ? {} : { providerOptions: metadata as Record<string, JSONObject> };
   const said: LanguageModelV3Message = {
@@ -130,7 +134,7 @@ function resultPart({ call, id, result }: Answered): LanguageModelV3ToolResultPa
 const nameOf = ({ name }: ToolCall): string =>
   head(name.replaceAll(/[^a-zA-Z0-9_-]/g, '_'), NAME_CHARS).replace(/^(?![a-zA-Z_])/, '_');
 
-/** Without lone surrogates, because most servers refuse JSON that contains one. */
+/** Replaces lone surrogates, because most servers refuse JSON that contains one. */
 const plain = (text: string): string => text.toWellFormed();
 
 function inputOf({ input }: ToolCall): JSONObject {
@@ -138,13 +142,16 @@ function inputOf({ input }: ToolCall): JSONObject {
   return value ?? { invalid_arguments: plain(head(input, 500)) };
 }
 
-/** The arguments of a call. Undefined: they are no JSON object. An empty text is an empty object. */
+/**
+ * Parses the arguments of a call. Returns `undefined` if they are not a JSON object. An empty text is parsed as an
+ * empty object.
+ */
 export function parseObject(input: string): JSONObject | undefined {
   if (input.trim() === '') return {};
   try {
     const value: unknown = JSON.parse(input.toWellFormed());
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JSONObject) : undefined;
   } catch {
-    return undefined; // the caller reports it to the model
+    return undefined; // the caller reports the error to the model
   }
 }

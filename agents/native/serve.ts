@@ -1,4 +1,4 @@
-/** The native agent's side of ACP, on a stream. */
+/** Serves ACP for the native agent on a stream. */
 import { realpathSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { agent, RequestError, type AgentContext, type Stream } from '@agentclientprotocol/sdk/unstable';
@@ -11,7 +11,7 @@ import { readModelSettings } from './providers.ts';
 import { NativeSession } from './session.ts';
 import { promptTurn } from './turn.ts';
 
-/** How long the end of running commands may take after the client has closed the connection. */
+/** After the client has closed the connection, the agent waits this long for the end of running commands. */
 const ENDING_MS = 2_000;
 
 export interface NativeAgentOptions {
@@ -22,7 +22,7 @@ export interface NativeAgentOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Resolves when the client has closed its side. */
+/** Resolves when the client has closed the connection. */
 export async function serveNativeAgent(stream: Stream, options: NativeAgentOptions): Promise<void> {
   const { sessionsFolder: folder, answersOnly, maxSteps, env } = options;
   const settings = readModelSettings(env);

@@ -9,7 +9,7 @@ import { isMode, type Mode, MODES } from './tools/tools.ts';
 export interface SessionEnvironment {
   readonly settings: ModelSettings;
   readonly models: readonly OfferedModel[];
-  /** The session has no working directory of a project, and so no tools. */
+  /** True if the session has no working directory of a project, and therefore no tools. */
   readonly answersOnly: boolean;
   readonly maxSteps: number;
   readonly env: NodeJS.ProcessEnv;
@@ -18,7 +18,7 @@ export interface SessionEnvironment {
 export class NativeSession {
   readonly journal: Journal;
   readonly environment: SessionEnvironment;
-  /** Requests that a person has allowed until this process exits: all edits, or exact commands. */
+  /** What a person has allowed until this process exits: all edits (`edit`), or exact commands. */
   readonly allowed = new Set<string>();
 
   constructor(journal: Journal, environment: SessionEnvironment) {
@@ -31,11 +31,11 @@ export class NativeSession {
     return isMode(mode) ? mode : 'code';
   }
 
-  /** `provider/model`; undefined: none is configured. */
+  /** `provider/model`, or `undefined` if no model is configured. */
   get model(): string | undefined {
     const { models, settings } = this.environment;
     const chosen = settingsOf(this.journal.records).model;
-    // A local server often has one model, which need not be named.
+    // A local server often has only one model, so the user need not name it.
     return chosen ?? settings.defaultModel ?? models.find(({ id }) => id.startsWith('local/'))?.id;
   }
 

@@ -1,4 +1,7 @@
-/** One step of a turn: it prepares the conversation, asks the model and appends the finished step to the journal. */
+/**
+ * Executes one step of a turn: it prepares the conversation, calls the model and appends the finished step to the
+ * journal.
+ */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { LanguageModelV3, LanguageModelV3Message, LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { askModel } from './ask-model.ts';
@@ -30,7 +33,7 @@ export async function nextStep(context: CallContext, turn: number): Promise<void
     step = await ask(context, asked, { turn, budget: budgetChars(contextTokens) });
   } catch (error) {
     if (!(error instanceof ModelFailure) || error.kind !== 'overflow') throw error;
-    // The estimate was wrong, or the provider does not report the model's context.
+    // The estimate of the size was wrong, or the provider does not report the model's context size.
     step = await ask(context, asked, { turn, budget: budgetChars(contextTokens) / 2 });
   }
   const calls = withOwnIds(step.calls, new Set(idsIn(context)));
@@ -57,7 +60,7 @@ async function ask(context: CallContext, asked: Asked, { turn, budget }: { turn:
       onSaid: (kind, text) => show.say(kind, text, call),
     },
     async ({ failure, pauseMs }) => {
-      // The text of the failed call stays. The next call gets a message of its own.
+      // The text of the failed call stays visible, so the repeated call gets a message id of its own.
       call += '+';
       const notice = `${failure.message}. The call is repeated in ${pauseMs / 1_000} s.`;
       await show.say('reasoning', notice, call);
@@ -65,7 +68,10 @@ async function ask(context: CallContext, asked: Asked, { turn, budget }: { turn:
   );
 }
 
-/** The entries that the model gets. If they need a summary, it is made and appended to the journal. */
+/**
+ * Returns the entries that the model gets. If they need a summary, the model makes one, and it is appended to the
+ * journal.
+ */
 async function fitted(
   { session, signal }: CallContext,
   { model, name }: Asked,
@@ -88,7 +94,7 @@ async function fitted(
   return newestThatFit(journal.records, budget);
 }
 
-/** Marks the prefix that Anthropic may cache: cached tokens cost a tenth of the price. */
+/** Marks the prefix that Anthropic may cache, because cached tokens cost a tenth of the price. */
 function cached(prompt: LanguageModelV3Prompt): LanguageModelV3Prompt {
   const mark = (message: LanguageModelV3Message): LanguageModelV3Message => ({
     ...message,
@@ -118,7 +124,7 @@ async function modelOf({ session }: CallContext): Promise<Asked> {
 const idsIn = ({ session }: CallContext): string[] =>
   session.journal.records.flatMap((record) => (record.type === 'step' ? record.calls.map(({ id }) => id) : []));
 
-/** Some servers give the same id to the calls of every step, or none. */
+/** Makes the ids of calls unique in the session, because some servers send the same id in every step, or no id. */
 function withOwnIds(calls: readonly ToolCall[], used: Set<string>): ToolCall[] {
   return calls.map((call) => {
     const plain = call.id || 'call';

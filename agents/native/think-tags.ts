@@ -1,6 +1,6 @@
 /**
- * Separates reasoning from text. Models whose server does not do this put the reasoning in front of the reply as
- * `<think>…</think>`. Only a tag at the very beginning of a reply counts, because a later one is text about tags.
+ * Separates reasoning from text. A model whose server does not separate them puts the reasoning before the reply as
+ * `<think>…</think>`. Only a tag at the very beginning of a reply counts, because a later tag is text about tags.
  */
 const OPEN = '<think>';
 const CLOSE = '</think>';
@@ -14,7 +14,9 @@ export class ThinkTags {
   #state: 'start' | 'thinking' | 'after' | 'text' = 'start';
   #held = '';
 
-  /** Returns the pieces that are already known to be text or reasoning. */
+  /**
+   * Returns the pieces that are already known to be text or reasoning. Text that may be a part of a tag is held back.
+   */
   push(delta: string): Separated[] {
     this.#held += delta;
     const out: Separated[] = [];
@@ -45,7 +47,7 @@ export class ThinkTags {
     return out.filter(({ text }) => text !== '');
   }
 
-  /** Returns the held text. Called at the end of the reply. */
+  /** Returns the text that was held back. Call it at the end of the reply. */
   end(): Separated[] {
     const kind = this.#state === 'thinking' ? 'reasoning' : 'text';
     const text = this.#held;
@@ -54,7 +56,7 @@ export class ThinkTags {
   }
 }
 
-/** How much of the end of `text` may be the beginning of `tag`. */
+/** Returns how many characters at the end of `text` may be the beginning of `tag`. */
 function overlap(text: string, tag: string): number {
   for (let length = Math.min(tag.length - 1, text.length); length > 0; length -= 1) {
     if (text.endsWith(tag.slice(0, length))) return length;

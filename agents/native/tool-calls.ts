@@ -2,8 +2,9 @@
  * Executes a tool call, from the model's step to its result in the journal.
  *
  * Must never happen: an edit is made twice, or a command is started again after a kill. Before a tool that changes
- * something starts, the journal gets a record, with the hash of the file before and after an edit. A call that has begun and
- * has no result was interrupted. The file's hash shows whether its edit was made; the outcome of a command is unknown.
+ * something starts, the journal gets a record, for an edit with the hash of the file before and after the edit. A call
+ * with such a record but without a result was interrupted. The file's hash shows whether the edit was made; the outcome
+ * of a command is unknown.
  */
 import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,11 +24,14 @@ import { draftOf, fileHash } from './tools/text-files.ts';
 import type { AnyTool, PlannedEdit, PreparedCall, Shown, ToolContext, ToolOutput } from './tools/tool.ts';
 import { TOOLS, toolsOf } from './tools/tools.ts';
 
-/** After this many equal calls in a row the model gets a sentence instead of a result. */
+/** From this many equal consecutive calls on, the model gets a warning instead of a result. */
 const REPEATED = 3;
-/** A client that stops a turn answers what is open with `cancelled`; its `session/cancel` may come a moment later. */
+/**
+ * When the client stops a turn, it answers open requests with `cancelled`, and its `session/cancel` may arrive this
+ * much later.
+ */
 const CANCEL_MS = 1_000;
-/** This many equal calls in a row end the turn. */
+/** This many equal consecutive calls end the turn. */
 export const REPEATED_TOO_OFTEN = 6;
 
 export interface CallContext {
@@ -36,7 +40,10 @@ export interface CallContext {
   readonly signal: AbortSignal;
 }
 
-/** The call has its result when this returns. After a stop it fails with the signal's reason, and the call stays open. */
+/**
+ * Executes the call. When it returns, the journal has the call's result. After a stop it fails with the signal's
+ * reason, and the call stays open.
+ */
 export async function executeCall(context: CallContext, { call, begun }: OpenCall): Promise<void> {
   const { session, signal } = context;
   const finish = (output: ToolOutput, keepContent = false): Promise<void> =>
@@ -72,7 +79,7 @@ export async function executeCall(context: CallContext, { call, begun }: OpenCal
       return await finish({ ok: false, text: 'The user did not allow this. Do not try it in another way; say what you would have done.' }, true); // prettier-ignore
     }
     signal.throwIfAborted();
-    // The plan is made after the permission, because the file may have changed meanwhile.
+    // The plan is made after the permission was given, because the file may have changed meanwhile.
     const plan = ready.plan(at);
     if (tool.changes) session.journal.append(beginOf(call, plan));
     await context.show.status(call.id, 'in_progress');
@@ -94,16 +101,22 @@ const beginOf = (call: ToolCall, plan: PlannedEdit | undefined): BeginRecord => 
   ...(plan === undefined ? {} : { edit: plan }),
 });
 
-/** A sentence for the model: a refusal, or the error of the system (no space left, not permitted). */
+/**
+ * Returns a sentence for the model: a refusal, or the error of the system (for example no space left, or not
+ * permitted).
+ */
 const sentenceOf = (error: unknown): string =>
   error instanceof ToolRefusal
     ? error.message
     : `The tool failed: ${error instanceof Error ? error.message : String(error)}`;
 
-/** The call stays open: nothing of it was executed, and the next client is asked again. */
+/**
+ * The client did not answer a permission request. The call was not executed and stays open, and the next client is
+ * asked again.
+ */
 class ClientLost extends Error {}
 
-/** Stores the result of a call and sends it to the client. */
+/** Stores the result of a call in the journal and sends it to the client. */
 async function finishCall(
   { session, show }: CallContext,
   call: ToolCall,
@@ -133,7 +146,7 @@ function prepare(session: NativeSession, call: ToolCall): { tool: AnyTool; ready
   return typeof ready === 'string' ? ready : { tool, ready };
 }
 
-/** Undefined: the call had no effect, so it is executed now. */
+/** Returns the outcome of an interrupted call, or `undefined` if the call had no effect and must be executed now. */
 function interruptedOutcome(tool: AnyTool, { edit }: BeginRecord): ToolOutput | undefined {
   if (!tool.changes) return undefined;
   if (edit === undefined) return { ok: false, text: INTERRUPTED };
@@ -149,7 +162,10 @@ interface Asked {
   readonly shown: Shown;
 }
 
-/** An "always" applies until this process exits: to all edits, or to exactly this command. */
+/**
+ * Asks the client for permission. An answer "always" applies until this process exits: to all edits, or to exactly this
+ * command.
+ */
 async function isAllowed({ session, show, signal }: CallContext, { call, tool, shown }: Asked): Promise<boolean> {
   const reach = tool.kind === 'edit' ? 'edit' : `${tool.name} ${call.input}`;
   if (session.allowed.has(reach)) return true;

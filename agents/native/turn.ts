@@ -1,7 +1,7 @@
 /**
- * A turn of the native agent: model calls and tool calls alternate. Its state is in the journal, so that a turn continues
- * after a kill: the model is not asked again for a finished step, and a call without a result is executed, unless it
- * had begun.
+ * Runs a turn of the native agent, in which model calls and tool calls alternate. The turn's state is in the journal,
+ * so a turn continues after a kill: a finished step is not requested from the model again, and a call without a result
+ * is executed unless it had begun.
  */
 import { RequestError, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
 import { lastTurn, openCalls, timesInARow, type JournalTurn, usageOf } from './conversation.ts';
@@ -14,7 +14,7 @@ import { type CallContext, executeCall, REPEATED_TOO_OFTEN } from './tool-calls.
 
 export interface PromptTurn extends CallContext {
   readonly text: string;
-  /** The client says that this turn was begun before and was interrupted. */
+  /** True if the client says that this turn was begun before and was interrupted. */
   readonly interrupted: boolean;
 }
 
@@ -25,15 +25,15 @@ export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
   try {
     return endTurn(prompt, turn.number, turn.ended ? await repeatEnd(prompt, turn) : await work(prompt, turn.number));
   } catch (error) {
-    // The journal does not record a stop: a worker that shuts down stops its turns, too, and the next one continues them.
-    // A prompt of another turn answers the calls that are open.
+    // The journal does not record a stop, because a worker that shuts down stops its turns, too, and the next worker
+    // continues them. If the next prompt begins another turn, the open calls get a result then.
     if (signal.aborted) return { stopReason: 'cancelled', usage: usageIn(journal, turn.number) };
-    // The turn stays open: it continues if the client prompts it again.
+    // The turn stays open. It continues when the client sends its prompt again.
     throw error instanceof ModelFailure ? requestError(error) : error;
   }
 }
 
-/** Returns the interrupted turn if the prompt continues it, else a new one. */
+/** Returns the interrupted turn if the prompt continues it, otherwise a new turn. */
 async function beginTurn(prompt: PromptTurn): Promise<JournalTurn> {
   const { session, text, interrupted } = prompt;
   const { journal } = session;
@@ -57,7 +57,10 @@ function usageIn({ records }: Journal, turn: number): NonNullable<PromptResponse
   return { inputTokens: input, outputTokens: output, totalTokens: input + output };
 }
 
-/** Sends the last text of a turn again whose end the client did not receive, because the text may be lost. */
+/**
+ * Handles a turn that ended but whose end the client did not receive: sends its last text again, because the client may
+ * not have received the text.
+ */
 async function repeatEnd({ session, show }: PromptTurn, turn: JournalTurn): Promise<TurnEndReason> {
   const last = turn.steps.at(-1);
   if (last && last.text !== '') await show.say('text', last.text, `${turn.number}-again`);

@@ -1,4 +1,4 @@
-/** Tools that change one file: edit and write. The effect of a call is known before it is executed. */
+/** The tools that change one file: edit and write. The effect of a call is computed before the call is executed. */
 import { relative } from 'node:path';
 import { z } from 'zod';
 import { confineForWriting, ToolRefusal } from './confine.ts';
@@ -8,7 +8,7 @@ import type { Tool, ToolContext } from './tool.ts';
 interface FileChange {
   readonly path: string;
   readonly shown: string;
-  /** Undefined: the file is new. */
+  /** `undefined` if the file does not exist yet. */
   readonly before: string | undefined;
   readonly after: string;
 }

@@ -1,23 +1,23 @@
 /**
- * Confines paths that the model names to the working directory, by their real path: a link that leads out of it is
- * refused, and so is `..`. Not covered: a link that another process makes between the check and the use, and the effects
- * of commands that the model runs.
+ * Confines paths that the model names to the working directory by their real path. A link that leads out of the
+ * directory is refused, and so is `..`. Not covered: a link that another process creates between the check and the use,
+ * and the effects of commands that the model runs.
  */
 import { realpathSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { isErrno } from '../../../contract/errors.ts';
 
-/** A sentence for the model: its call had no effect. */
+/** Refuses a call. The message is a sentence for the model. The call had no effect. */
 export class ToolRefusal extends Error {}
 
 export interface ConfinedPath {
-  /** Real path; the last parts may not exist. */
+  /** The real path. Its last parts may not exist. */
   readonly path: string;
-  /** Relative to the working directory; `.` for itself. */
+  /** The path relative to the working directory, or `.` for the directory itself. */
   readonly shown: string;
 }
 
-/** `cwd` is a real path. */
+/** Resolves a path that the model named. `cwd` must be a real path. */
 export function confine(cwd: string, named: string): ConfinedPath {
   if (named.includes('\0')) throw new ToolRefusal('path: expected a path, found a NUL character in it.');
   const path = realOf(resolve(cwd, named));
@@ -28,7 +28,7 @@ export function confine(cwd: string, named: string): ConfinedPath {
   return { path, shown: inner === '' ? '.' : inner };
 }
 
-/** The same for a write: refuses also the folder itself and git's own files. */
+/** Resolves a path for a write. It also refuses the working directory itself and git's own files. */
 export function confineForWriting(cwd: string, named: string): ConfinedPath {
   const confined = confine(cwd, named);
   if (confined.shown === '.') throw new ToolRefusal(`${named}: expected a file, found the working directory.`);
@@ -38,7 +38,7 @@ export function confineForWriting(cwd: string, named: string): ConfinedPath {
   return confined;
 }
 
-/** The real path of the part that exists, followed by the rest. */
+/** Returns the real path of the existing part, followed by the parts that do not exist. */
 function realOf(path: string): string {
   try {
     return realpathSync(path);

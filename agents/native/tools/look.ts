@@ -1,4 +1,4 @@
-/** Tools that change nothing: list, read, search. */
+/** The tools that change nothing: list, read and search. */
 import { existsSync, readdirSync } from 'node:fs';
 import { z } from 'zod';
 import { head } from '../../../contract/cut-text.ts';

@@ -1,7 +1,7 @@
 /**
- * The tool run: a shell command in a process group of its own, with bounded output. The whole group is ended at a stop, at
- * the timeout, and when the shell has exited. The command inherits the environment, so that its processes carry the task's
- * marker, but without the keys of model providers.
+ * The tool `run`: a shell command in a process group of its own, with limited output. The whole group is ended after a
+ * stop, after the timeout, and when the shell has exited. The command inherits the environment, so that its processes
+ * carry the task's marker, but without the keys of model providers.
  */
 import { spawn } from 'node:child_process';
 import { z } from 'zod';
@@ -12,7 +12,7 @@ import type { Tool, ToolOutput } from './tool.ts';
 
 const DEFAULT_TIMEOUT_S = 600;
 const MAX_TIMEOUT_S = 3_600;
-/** From SIGTERM to SIGKILL: git uses the time to remove its locks. */
+/** Time between SIGTERM and SIGKILL, in which git removes its lock files. */
 const STOP_MS = 500;
 /** How long other processes of the command may write output after the shell has exited. */
 const AFTER_EXIT_MS = 500;
@@ -20,7 +20,7 @@ const HEAD_CHARS = 8_000;
 const TAIL_CHARS = 20_000;
 const SHOWN_CHARS = 8_000;
 
-/** Keeps the beginning and the end of a long output. */
+/** Keeps the beginning and the end of a long output, and omits the middle. */
 export class BoundedOutput {
   #head = '';
   #tail = '';
@@ -111,7 +111,8 @@ async function runGroup({ command, timeoutMs, cwd, env, signal, onOutput }: Grou
     child.once('error', (error) => resolve(`it could not be started: ${error.message}`));
     child.once('exit', (code, killedBy) => {
       how = killedBy === null ? `exit code ${code}` : `ended by ${killedBy}`;
-      // A process in the background may hold the pipe open, so the group is ended and its last output is read.
+      // A background process may hold the pipe open, so the group gets SIGTERM, and SIGKILL after a time in which its
+      // last output is read.
       send('SIGTERM');
       afterExit = setTimeout(() => {
         send('SIGKILL');

@@ -20,7 +20,7 @@ const MAX_BYTES = 2 * 1024 * 1024;
 
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-/** Undefined: the file does not exist. */
+/** Returns the text of a file, or `undefined` if the file does not exist. */
 export function textOf(path: string, shown: string): string | undefined {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status === undefined) return undefined;
@@ -35,7 +35,7 @@ export function textOf(path: string, shown: string): string | undefined {
   return text;
 }
 
-/** Hash of the whole content. null: the file does not exist. */
+/** Returns the hash of the file's content, or `null` if the file does not exist. */
 export function fileHash(path: string): string | null {
   try {
     return createHash('sha256').update(readFileSync(path)).digest('hex');
@@ -45,13 +45,17 @@ export function fileHash(path: string): string | null {
   }
 }
 
-/** The draft of a file whose session's draft is on another file system. A kill may leave it; the session's next start removes it. */
+/**
+ * Returns the path of a draft beside the file. It is used if the session's draft is on another file system. A kill may
+ * leave it; the next start of the session removes it.
+ */
 export const draftOf = (path: string): string =>
   join(dirname(path), `.${basename(path).slice(0, 200)}.longhaul-native`);
 
 /**
- * Readers see the old content or the new one, never a part of it. The file's mode stays. `draft` is written first and then
- * renamed. It is outside of the working directory, so that a kill leaves nothing in the change.
+ * Replaces a file atomically: readers see the old or the new content, never a part. The file's mode stays. The content
+ * is written to `draft`, which is then renamed. The draft is outside of the working directory, so that a kill leaves no
+ * file in the change.
  */
 export function replaceFile(path: string, text: string, draft: string): void {
   mkdirSync(dirname(path), { recursive: true });
@@ -77,7 +81,7 @@ function writeAndRename(path: string, text: string, draft: string): void {
     if (mode !== undefined) chmodSync(draft, mode & 0o7777);
     renameSync(draft, path);
   } catch (error) {
-    rmSync(draft, { force: true }); // no space is left, for example
+    rmSync(draft, { force: true }); // for example, no space is left
     throw error;
   }
 }

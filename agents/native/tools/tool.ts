@@ -3,20 +3,23 @@ import type { ToolCallContent, ToolKind } from '@agentclientprotocol/sdk/unstabl
 import type { z } from 'zod';
 
 export interface ToolContext {
-  /** Real path of the working directory. */
+  /** The real path of the working directory. */
   readonly cwd: string;
-  /** Where a file's new content is written before it is renamed: outside of the working directory. */
+  /**
+   * The file to which new content is written before it is renamed to its target. It is outside of the working
+   * directory.
+   */
   readonly draft: string;
   /** The agent's own environment. Programs that a tool starts get it without the keys of providers. */
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
-  /** Called with the output so far while a tool runs. */
+  /** Called while a tool runs, with the output so far. */
   readonly onOutput: (text: string) => void;
 }
 
 export interface ToolOutput {
   readonly ok: boolean;
-  /** For the model. */
+  /** The text that the model gets. */
   readonly text: string;
 }
 
@@ -27,7 +30,9 @@ export interface Shown {
   readonly content?: ToolCallContent;
 }
 
-/** A change of one file that is known before it is made. The hashes show afterwards whether it was made. */
+/**
+ * A change of one file that is computed before it is made. After an interruption, the hashes show whether it was made.
+ */
 export interface PlannedEdit {
   readonly path: string;
   readonly before: string | null;
@@ -39,24 +44,26 @@ export interface Tool<Input> {
   readonly kind: ToolKind;
   readonly description: string;
   readonly input: z.ZodType<Input>;
-  /** The tool changes something: it needs a permission, and the modes `ask` and `plan` do not offer it. */
+  /**
+   * True if the tool changes something. Such a tool needs a permission, and the modes `ask` and `plan` do not offer it.
+   */
   readonly changes: boolean;
-  /** Fails with ToolRefusal. */
+  /** Returns what a person sees. Fails with ToolRefusal. */
   show(input: Input, context: ToolContext): Shown;
-  /** Only tools that edit one file have it. Fails with ToolRefusal. */
+  /** Returns the edit. Present only for tools that edit one file. Fails with ToolRefusal. */
   plan?(input: Input, context: ToolContext): PlannedEdit;
-  /** Fails with ToolRefusal. */
+  /** Executes the call. Fails with ToolRefusal. */
   run(input: Input, context: ToolContext): Promise<ToolOutput>;
 }
 
-/** A tool without the type of its input. `prepare` checks the input before every other call. */
+/** A tool whose input type is hidden. `prepare` checks the input, so it must precede every other call. */
 export interface AnyTool {
   readonly name: string;
   readonly kind: ToolKind;
   readonly description: string;
   readonly changes: boolean;
   readonly schema: z.ZodType;
-  /** Returns a call with checked arguments, or a sentence for the model if they are wrong. */
+  /** Returns a call with checked arguments, or a sentence for the model if the arguments are wrong. */
   prepare(input: unknown): PreparedCall | string;
 }
 

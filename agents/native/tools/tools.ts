@@ -1,4 +1,4 @@
-/** All tools, and the tools of each mode. */
+/** Lists all tools, and selects the tools of a mode. */
 import type { LanguageModelV3FunctionTool } from '@ai-sdk/provider';
 import { z } from 'zod';
 import { edit, write } from './change.ts';
