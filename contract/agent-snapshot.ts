@@ -1,10 +1,16 @@
-/** What an agent offers, as a probe of it has found: the entries of `GET /api/agents`, and what the store keeps of a probe. */
+/**
+ * What an agent offers, as a probe of the agent found it. These types describe the entries of `GET /api/agents` and the
+ * stored result of a probe.
+ */
 import type { ErrorCode } from './errors.ts';
 
-/** `loading`: a probe is under way; the rest of the entry is from the probe before it. */
+/** `loading`: a probe is running, and the rest of the entry is from the probe before it. */
 export type AgentStatus = 'ready' | 'loading' | 'error' | 'unavailable';
 export type AgentTransport = 'acp' | 'pty' | 'native';
-/** `required`: the agent refused to make a session before a login. `unknown`: it was not asked to make one, or it cannot tell. */
+/**
+ * `required`: the agent refused to open a session before a login. `unknown`: the probe did not open a session, or the
+ * agent does not report whether a login is needed.
+ */
 export type AgentAuth = 'ok' | 'required' | 'unknown';
 export type ModeRisk = 'safe' | 'moderate' | 'dangerous' | 'planning';
 
@@ -18,7 +24,7 @@ export interface AgentModel {
   readonly id: string;
   readonly label: string;
   readonly is_default: boolean;
-  /** Null: the probe did not ask for those of this model. */
+  /** Null: the probe did not request the thinking options of this model. */
   readonly thinking_options: readonly ThinkingOption[] | null;
 }
 
@@ -33,16 +39,16 @@ export interface AgentMode {
 export interface SnapshotCommand {
   readonly name: string;
   readonly description: string;
-  /** What the agent expects after the name; null: nothing, or it does not say. */
+  /** The arguments that the agent expects after the command's name. Null: it expects none, or does not report them. */
   readonly argument_hint: string | null;
   readonly source: 'agent' | 'profile';
 }
 
-/** The choices of a task. */
+/** The names of the choices that a task can make. */
 export const CHOICE_NAMES = ['model', 'mode', 'thinking'] as const;
 export type ChoiceName = (typeof CHOICE_NAMES)[number];
 
-/** What a probe that succeeded has found. */
+/** What a successful probe found. */
 export interface AgentOffer {
   readonly label: string;
   readonly version: string | null;
@@ -52,24 +58,24 @@ export interface AgentOffer {
   /** The thinking options of an agent that offers no choice of models. */
   readonly thinking_options: readonly ThinkingOption[];
   readonly commands: readonly SnapshotCommand[];
-  /** Choices that accept values which are not listed: only the agent's program checks them. */
+  /** The choices that accept values which are not listed. Only the agent's program checks such a value. */
   readonly accepts_any: readonly ChoiceName[];
   readonly capabilities: AgentCapabilities;
 }
 
 export interface AgentCapabilities {
-  /** As the agent advertises: it can continue a session in a new process. */
+  /** The agent reports that it can continue a session in a new process. */
   readonly resume: boolean;
   readonly images: boolean;
   readonly login_methods: readonly string[];
 }
 
-/** How the newest probe ran, for a person who looks for the reason of its failure. */
+/** How the newest probe ran, for a user who searches for the reason of its failure. */
 export interface ProbeReport {
   readonly command: readonly string[];
   readonly exit_code: number | null;
   readonly signal: string | null;
-  /** The end of what the agent printed outside the protocol. */
+  /** The end of the text that the agent printed outside the protocol. */
   readonly stderr: string;
 }
 
@@ -84,9 +90,12 @@ export type ProbeResult = { readonly report: ProbeReport | null; readonly instal
     }
 );
 
-/** Start argument of the workflow `probeAgent`, and the argument of its step. Names and paths stay out of Temporal's history. */
+/**
+ * The argument of the workflow `probeAgent` and of its step. It has only an id, so that names and paths do not enter
+ * Temporal's history.
+ */
 export interface ProbeInput {
-  /** A row of `agent_snapshots`. */
+  /** The id of a row of `agent_snapshots`. */
   readonly snapshotId: string;
   readonly host: string;
 }

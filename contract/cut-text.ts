@@ -1,35 +1,36 @@
 /**
- * The only functions that cut text. They cut between code points, because half a surrogate pair becomes U+FFFD in Postgres
- * and in UTF-8, and the character is lost. `decodeHead` and `decodeTail` apply the same rule to bytes.
+ * Cuts text. All code that cuts text uses these functions, because they cut between code points: half a surrogate pair
+ * becomes U+FFFD in Postgres and in UTF-8, so the character would be lost. `decodeHead` and `decodeTail` apply the same
+ * rule to bytes.
  *
- * `limit` counts UTF-16 units, as `length` does. The workflow sandbox loads this file: it uses no Node built-ins.
+ * `limit` counts UTF-16 units, as `length` does. The workflow sandbox loads this file, so it uses no Node built-ins.
  */
 
 const isHigh = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
 const isLow = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff;
 
-/** Returns whether a cut at `at` separates the two halves of a pair. */
+/** Returns whether a cut at `at` separates the two halves of a surrogate pair. */
 const splitsPair = (text: string, at: number): boolean => isHigh(text.charCodeAt(at - 1)) && isLow(text.charCodeAt(at));
 
-/** Returns the beginning: at most `limit` units. */
+/** Returns the beginning of the text: at most `limit` units. */
 export function head(text: string, limit: number): string {
   if (text.length <= limit) return text;
   return text.slice(0, splitsPair(text, limit) ? limit - 1 : limit);
 }
 
-/** Returns the end: at most `limit` units. */
+/** Returns the end of the text: at most `limit` units. */
 export function tail(text: string, limit: number): string {
   if (text.length <= limit) return text;
   const from = text.length - limit;
   return text.slice(splitsPair(text, from) ? from + 1 : from);
 }
 
-/** Returns the beginning, with … in place of the rest: at most `limit` units, including the … character. */
+/** Returns the beginning of the text, with … in place of the rest: at most `limit` units, including the … character. */
 export function shorten(text: string, limit: number): string {
   return text.length <= limit ? text : `${head(text, limit - 1)}…`;
 }
 
-/** Yields pieces of at most `limit` units. `limit` must be at least 2, so that a pair fits into a piece. */
+/** Yields pieces of at most `limit` units. `limit` must be at least 2, so that a surrogate pair fits into a piece. */
 export function* pieces(text: string, limit: number): Generator<string> {
   let rest = text;
   while (rest.length > limit) {
@@ -53,8 +54,8 @@ export function decodeTail(bytes: Uint8Array): string {
 }
 
 /**
- * Joins a surrogate pair that a sender split between two texts: the joiner holds the first half until the next text
- * arrives. Each stream of text needs its own joiner.
+ * Joins a surrogate pair that a sender split between two texts. It keeps the first half until the next text arrives.
+ * Each stream of text needs its own joiner.
  */
 export class PairJoiner {
   #held = '';

@@ -1,8 +1,8 @@
 /**
- * The list of all error codes. The Temporal failure type, `tasks.error_code` and the API's `error_code` are the same code.
+ * Lists all error codes. The Temporal failure type, `tasks.error_code` and the API's `error_code` are the same code.
  * Programs read the code; they do not parse messages.
  *
- * The workflow sandbox loads this file: it uses no Node built-ins and no imports.
+ * The workflow sandbox loads this file, so it uses no Node built-ins and no imports.
  */
 export interface ErrorFacts {
   /** The party that can fix the cause. */
@@ -81,8 +81,8 @@ export function isErrorCode(value: unknown): value is ErrorCode {
 }
 
 /**
- * The only error class that one folder throws and another one handles. `message` tells a user what was expected, what was
- * found and what to do.
+ * The only error class that one folder throws and another one handles. `message` tells a user what was expected, what
+ * was found and what to do.
  */
 export class LonghaulError extends Error {
   readonly code: ErrorCode;
@@ -108,7 +108,7 @@ export function messageOf(error: unknown): string {
   return 'code' in error ? String(error.code) : error.name;
 }
 
-/** The default case of a `switch` over a closed union. */
+/** The default case of a `switch` over a closed union. It does not compile if the `switch` lacks a case. */
 export function assertNever(value: never): never {
   throw new TypeError(`unexpected value: ${JSON.stringify(value)}`);
 }

@@ -1,4 +1,7 @@
-/** One entry of a session's log, as a reader receives it and as the table stores it (`body` has the fields of its type). */
+/**
+ * Frames. A frame is one entry of a session's log, as a reader receives it. The table stores the fields of its type in
+ * `body`.
+ */
 import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
 import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
 import type { ShownPhase, TaskState } from './task.ts';
@@ -9,14 +12,17 @@ interface OfMessage {
   readonly chat_id: ChatId;
 }
 
-/** `delta` and `reasoning_delta` append; `tool_call`, `plan`, `message` replace the whole object of that id. */
+/**
+ * The body of a frame. `delta` and `reasoning_delta` append text; `tool_call`, `plan` and `message` replace the whole
+ * object with the same id.
+ */
 export type FrameBody =
   | ({ readonly type: 'message_started'; readonly role: 'user' | 'assistant' } & OfMessage)
   | ({ readonly type: 'delta'; readonly content: string } & OfMessage)
   | ({ readonly type: 'reasoning_delta'; readonly content: string } & OfMessage)
   | ({ readonly type: 'tool_call'; readonly call: ToolCall } & OfMessage)
   | ({ readonly type: 'plan'; readonly entries: readonly PlanEntry[] } & OfMessage)
-  /** The turn starts over: a reader discards the content of this message so far. */
+  /** The turn starts over, so a reader discards the content of this message so far. */
   | ({ readonly type: 'message_reset'; readonly reason: string } & OfMessage)
   | ({ readonly type: 'message_complete'; readonly status: 'complete' | 'failed' | 'cancelled' } & OfMessage)
   | ({
@@ -41,7 +47,7 @@ export type FrameBody =
       readonly error_code?: ErrorCode;
       readonly output_summary?: string;
       readonly attempt?: number;
-      /** In phase waiting_limit: when the task continues, ISO 8601. */
+      /** The time at which the task continues, ISO 8601. Set in phase waiting_limit. */
       readonly waits_until?: string;
     }
   | {
@@ -55,7 +61,9 @@ export type FrameBody =
   | { readonly type: 'change_state'; readonly change_id: ChangeId; readonly state: string }
   | { readonly type: 'warning'; readonly message: string };
 
-/** The fields of every stored frame beside its body. `seq` increases by one with each frame of a session, without gaps. */
+/**
+ * The fields of every stored frame beside its body. `seq` increases by one with each frame of a session, without gaps.
+ */
 export interface FrameEnvelope {
   readonly session_id: SessionId;
   readonly seq: number;
@@ -66,7 +74,13 @@ export interface FrameEnvelope {
 
 export type Frame = FrameBody & FrameEnvelope;
 
-/** The maximum size of a frame, as JSON with all its fields. A driver cuts what it emits; the log cuts the rest. */
+/**
+ * The maximum size of a frame, as JSON with all its fields. A driver cuts what it emits, and the log cuts what is still
+ * too large.
+ */
 export const MAX_FRAME_BYTES = 64 * 1024;
-/** A character takes at most six bytes in JSON (\u001b), so a delta of this many characters fits into a frame. */
+/**
+ * The maximum length of a delta. A character takes at most six bytes in JSON (\u001b), so such a delta fits into a
+ * frame.
+ */
 export const MAX_DELTA_CHARS = 8 * 1024;

@@ -12,5 +12,5 @@ export type RuleId = Id<'RuleId'>;
 /** The id that the agent gave to its own conversation. */
 export type AgentSessionId = Id<'AgentSessionId'>;
 
-/** Returns the beginning of an id, as commands and messages show it. A command accepts a beginning that is unique. */
+/** Returns the beginning of an id, as commands and messages show it. A command accepts any beginning that is unique. */
 export const shortId = (id: string): string => id.slice(0, 8);

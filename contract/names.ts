@@ -1,31 +1,43 @@
 /** Names that Temporal stores: task queues, workflow ids, search attributes, signals and queries. */
 import type { TaskId } from './ids.ts';
 
-/** The name by which a caller names the native agent. It is in no list: a task that names no agent has it, too. */
+/**
+ * The name that selects the native agent. `available_agents` does not list it. A task that names no agent gets the
+ * native agent, too.
+ */
 export const NATIVE_AGENT = 'native';
 
 export const WORKFLOW_QUEUE = 'longhaul';
 /**
- * A worker that dies during a workflow task delays the run by this timeout. Temporal's default of 10 s was the longest wait
- * after a `kill -9`. Histories are short, so a workflow task takes milliseconds.
+ * If a worker dies during a workflow task, the run continues only after this timeout. With Temporal's default of 10 s
+ * it was the longest wait after a `kill -9`. Histories are short, so a workflow task takes milliseconds.
  */
 export const WORKFLOW_TASK_TIMEOUT = '3s';
-/** The queue of the steps that work on a host's disk and need no agent slot: diff, remove. */
+/** The queue of the steps that work on a host's disk and need no agent slot: diff worktree, remove worktree. */
 export const hostQueue = (host: string): string => `longhaul-host-${host}`;
-/** The queue of the steps that hold an agent slot: create worktree, dispatch. */
+/** The queue of the steps that hold an agent slot at Temporal: create worktree, dispatch agent. */
 export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
-/** The queue of the step that probes an agent: it holds no agent slot, and an agent that hangs delays no step of a task. */
+/**
+ * The queue of the step that probes an agent. The step holds no agent slot, so an agent that hangs delays no step of a
+ * task.
+ */
 export const probeQueue = (host: string): string => `longhaul-probes-${host}`;
 
 export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
 export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
-/** `snapshotId`: a row of `agent_snapshots`. One probe of an agent in one project runs at a time. */
+/**
+ * The workflow id of a probe; `snapshotId` is the id of a row of `agent_snapshots`. The id ensures that one probe of an
+ * agent in one project runs at a time.
+ */
 export const probeWorkflowId = (snapshotId: string): string => `probe-agent-${snapshotId}`;
 
 export const SEARCH_ATTRIBUTES = {
   project: 'LonghaulProject',
   agent: 'LonghaulAgent',
-  /** `queued`, `starting` if the start is slow, `working`, `waiting_permission`, `waiting_limit`; then the final state. */
+  /**
+   * The values are `queued`, `starting` if the start is slow, `working`, `waiting_permission`, `waiting_limit`, and
+   * then the final state.
+   */
   phase: 'LonghaulPhase',
 } as const;
 

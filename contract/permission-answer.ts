@@ -1,19 +1,22 @@
 /** Maps an answer to one of the options that the agent offers. */
 import type { PermissionOption } from './vocabulary.ts';
 
-/** Where Longhaul keeps the rules of the answer "always". */
+/** The scopes in which Longhaul can store the rules of the answer "always". */
 export const ALWAYS_SCOPES = ['session', 'project'] as const;
 export type AlwaysScope = (typeof ALWAYS_SCOPES)[number];
 
 const PREFIX = 'longhaul:always:';
-/** The id of the option that Longhaul adds to those of the agent. */
+/** The id of the option "always" that Longhaul adds to the agent's options. */
 export const alwaysOption = (scope: AlwaysScope): string => `${PREFIX}${scope}`;
 export const isAlwaysOption = (optionId: string): boolean => optionId.startsWith(PREFIX);
-/** Undefined: the option is the agent's. */
+/** Returns the scope of an option that Longhaul added. Undefined: the option is the agent's. */
 export const scopeOfOption = (optionId: string): AlwaysScope | undefined =>
   ALWAYS_SCOPES.find((scope) => optionId === alwaysOption(scope));
 
-/** In order of preference. `always` is last because it affects later tasks: some agents store it in their home. */
+/**
+ * The kinds of option that each answer selects, in order of preference. `allow_always` and `reject_always` are last,
+ * because they affect later tasks: some agents store them in their home.
+ */
 const KINDS: Readonly<Record<string, readonly PermissionOption['kind'][]>> = {
   allow: ['allow_once', 'allow_always'],
   deny: ['reject_once', 'reject_always'],
@@ -21,8 +24,9 @@ const KINDS: Readonly<Record<string, readonly PermissionOption['kind'][]>> = {
 };
 
 /**
- * Returns the id of the option. `allow`, `deny` and `always` select by the option's kind; its id and position do not matter. Any
- * other answer is the id of an option. `undefined`: the agent does not offer such an option.
+ * Returns the id of the option that the answer selects. `allow`, `deny` and `always` select by the option's kind,
+ * whatever its id and position. Any other answer must be the id of an option. `undefined`: the agent does not offer
+ * such an option.
  */
 export function chosenOption(options: readonly PermissionOption[], answer: string): string | undefined {
   const kinds = Object.hasOwn(KINDS, answer) ? (KINDS[answer] ?? []) : [];
@@ -32,7 +36,7 @@ export function chosenOption(options: readonly PermissionOption[], answer: strin
   );
 }
 
-/** The name of the chosen option; its id where the agent offered no such option. */
+/** Returns the name of the chosen option, or its id if the agent offered no such option. */
 export function optionName(options: readonly PermissionOption[], chosen: string): string {
   return options.find(({ option_id: optionId }) => optionId === chosen)?.name ?? chosen;
 }

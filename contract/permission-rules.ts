@@ -1,10 +1,9 @@
 /**
- * Rules that answer permission requests before the task's policy. The first rule that matches decides; if a request has
- * several commands or paths, each is decided by itself and the strictest decision counts.
+ * Decides permission requests by rules, before the task's policy applies. The first rule that matches decides. If a
+ * request has several commands or paths, each is decided separately and the strictest decision counts.
  *
- * Must never happen: a rule that allows something allows more than its words say. So `allow` needs certainty, while
- * `deny` and
- * `ask` also match what only may be meant.
+ * Must never happen: an `allow` rule allows more than its text says. So `allow` matches only what is certain, while
+ * `deny` and `ask` also match what the request may possibly mean.
  */
 import type { PermissionId, ProjectId, RuleId, SessionId, TaskId } from './ids.ts';
 import { commandPattern, matchesWords, possibleCommands } from './shell-words.ts';
@@ -13,15 +12,15 @@ import { matchesGlob } from './wildcards.ts';
 export const RULE_EFFECTS = ['allow', 'deny', 'ask'] as const;
 export type RuleEffect = (typeof RULE_EFFECTS)[number];
 
-/** In the order in which their rules are compared. */
+/** The scopes of rules, in the order in which their rules are compared. */
 export const RULE_SCOPES = ['task', 'session', 'project'] as const;
 export type RuleScope = (typeof RULE_SCOPES)[number];
 
-/** The requests that a rule matches. Fields that are null match everything. */
+/** The requests that a rule matches. A field that is null matches everything. */
 export interface RuleMatch {
   /** A kind of tool call, as in ACP. */
   readonly tool_kind: string | null;
-  /** Relative to the worktree. */
+  /** A glob of paths relative to the worktree. */
   readonly path_glob: string | null;
   readonly command_pattern: string | null;
 }
@@ -33,36 +32,45 @@ export interface PermissionRule extends RuleMatch {
   readonly task_id: TaskId | null;
   readonly session_id: SessionId | null;
   readonly project_id: ProjectId | null;
-  /** The request whose answer made the rule. */
+  /** The permission request whose answer "always" created the rule. */
   readonly permission_id: PermissionId | null;
 }
 
-/** One thing that a request asks for. */
+/** One command or path that a request asks for. */
 export type RulePart =
-  /** A command. `words`: exactly these run; absent: the text alone does not show what runs. */
+  /**
+   * A command. If `words` is present, exactly this command runs. If it is absent, the text alone does not show what
+   * runs.
+   */
   | { readonly type: 'command'; readonly text: string; readonly words?: readonly string[] | undefined }
-  /** A path. `inside`: its real path relative to the worktree; absent: it is outside. `named`: as the agent names it. */
+  /**
+   * A path. `named` is the path as the agent wrote it. `inside` is its real path relative to the worktree; it is absent
+   * if the path is outside.
+   */
   | { readonly type: 'path'; readonly named: string; readonly inside?: string | undefined }
   | { readonly type: 'other' };
 
 export interface RuleSubject {
   readonly tool_kind: string;
   readonly parts: readonly RulePart[];
-  /** The command's text, whole: a rule with equal text matches. */
+  /** The whole text of the command. A rule with equal text matches it. */
   readonly text?: string | undefined;
-  /** Paths of a call that runs a command. Only `deny` and `ask` look at them: a path does not limit what a command does. */
+  /**
+   * The paths of a call that runs a command. Only `deny` and `ask` rules match them, because a path does not limit what
+   * a command does.
+   */
   readonly besides: readonly RulePart[];
 }
 
 export interface RuleDecision {
   readonly effect: RuleEffect;
-  /** Absent: no rule matched, so the policy decided. */
+  /** The rule that decided. Absent: no rule matched, so the policy decided. */
   readonly rule?: PermissionRule;
 }
 
 const STRICTEST: readonly RuleEffect[] = ['deny', 'ask', 'allow'];
 
-/** `rules`: in their order. */
+/** Decides a request. `rules` are in the order in which they are compared. */
 export function decisionOf(rules: readonly PermissionRule[], subject: RuleSubject, policy: RuleEffect): RuleDecision {
   const decide = (part: RulePart): RuleDecision => {
     const rule = rules.find((one) => matches(one, subject, part));
@@ -104,7 +112,7 @@ function matchesPath(glob: string, { rule, part }: Pick<Compared, 'rule' | 'part
   return rule.effect !== 'allow' && matchesGlob(glob, part.named);
 }
 
-/** The rule in words, e.g. `allow command npm test`. */
+/** Returns the rule as text, e.g. `allow command npm test`. */
 export function ruleText({
   effect,
   tool_kind: kind,

@@ -17,14 +17,20 @@ export function deferred<T = void>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** Resolves with the work's result, or with `undefined` as soon as the signal is aborted. It does not end the work. */
+/**
+ * Resolves with the work's result, or with `undefined` as soon as the signal is aborted. The abort does not end the
+ * work.
+ */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   if (!signal) return work;
   const aborted = deferred<undefined>();
   return race(work, { signal, promise: aborted.promise, onAbort: () => aborted.resolve(undefined) });
 }
 
-/** Resolves with the work's result, or rejects with the signal's reason as soon as it is aborted. It does not end the work. */
+/**
+ * Resolves with the work's result, or rejects with the signal's reason as soon as the signal is aborted. The abort does
+ * not end the work.
+ */
 export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = deferred<never>();
   return race(work, { signal, promise: aborted.promise, onAbort: () => aborted.reject(signal.reason) });
@@ -36,7 +42,9 @@ interface Abort<T> {
   readonly onAbort: () => void;
 }
 
-/** Removes its listener from the signal, because many waits may use the same signal. */
+/**
+ * Waits for the work or the abort. It removes its listener from the signal, because many waits may use the same signal.
+ */
 async function race<T, A>(work: Promise<T>, { signal, promise, onAbort }: Abort<A>): Promise<T | A> {
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();

@@ -1,8 +1,9 @@
 /**
- * Reads shell commands as far as their text alone shows which programs they run.
+ * Reads shell commands, as far as their text alone shows which programs they run.
  *
- * Must never happen: `plainCommands` leaves out a program that a shell would run for the text. So everything is refused that
- * is not known to be harmless: substitutions, redirections, pipes, background, escapes, assignments, comments, groups.
+ * Must never happen: `plainCommands` omits a program that a shell would run for the text. So it refuses everything that
+ * is not known to be harmless: substitutions, redirections, pipes, background jobs, escapes, assignments, comments,
+ * groups.
  */
 import { literally, matchesTokens, type Token } from './wildcards.ts';
 
@@ -10,17 +11,20 @@ interface Piece {
   readonly text: string;
   readonly quoted: boolean;
 }
-/** `end`: between two commands. */
+/** `end`: the end of one command and the beginning of the next. */
 type Read = { readonly kind: 'word'; readonly pieces: readonly Piece[] } | { readonly kind: 'end' };
 
 const BLANK = /^[ \t]+/;
-/** A pipe is no end: what it passes on may be a program for the next command. */
+/**
+ * The separators between commands. A pipe is none of them, because its output may be a program that the next command
+ * runs.
+ */
 const END = /^(?:&&|\|\||;|\n)/;
 const UNQUOTED = /^[A-Za-z0-9_@%+=:,./*?~-]+/;
 const SINGLE = /^'(?<text>[^'\p{Cc}]*)'/u;
 const DOUBLE = /^"(?<text>[^"$`\\\p{Cc}]*)"/u;
 
-/** Undefined: the text has something besides plain words and ends. */
+/** Reads the text into words and ends. Undefined: the text has something else, too. */
 function read(text: string): Read[] | undefined {
   const found: Read[] = [];
   let pieces: Piece[] | undefined;
@@ -45,13 +49,16 @@ function read(text: string): Read[] | undefined {
 }
 
 const wordOf = (pieces: readonly Piece[]): string => pieces.map(({ text }) => text).join('');
-/** A shell would expand the name of the program, or take it for an assignment. */
+/**
+ * Returns whether a shell runs the program with exactly this name. Otherwise a shell would expand the name, or take it
+ * for an assignment.
+ */
 const isPlainName = (pieces: readonly Piece[]): boolean =>
   pieces.every((one) => one.quoted || !/[*?~=]/.test(one.text));
 
 /**
- * Returns the words of each command of the text, which `&&`, `||`, `;` or a line end may join. Undefined: the text alone does
- * not show all that a shell would run.
+ * Returns the words of each command of the text. The commands may be joined by `&&`, `||`, `;` or a line end.
+ * Undefined: the text alone does not show all that a shell would run.
  */
 export function plainCommands(text: string): string[][] | undefined {
   const commands: string[][] = [];
@@ -71,8 +78,8 @@ export function plainCommands(text: string): string[][] | undefined {
 }
 
 /**
- * Returns all that may be a command in the text, also within quotes and substitutions. It may find too much, never less than
- * the text shows; a text can still hide a command, in a variable for example.
+ * Returns everything in the text that may be a command, also within quotes and substitutions. It may return too much,
+ * but never less than the text shows. A text can still hide a command, for example in a variable.
  */
 export function possibleCommands(text: string): string[][] {
   return text
@@ -86,13 +93,16 @@ export function possibleCommands(text: string): string[][] {
     .filter((words) => words.length > 0);
 }
 
-/** A pattern of a command: shell words, in which `*` outside of quotes is any text; a last word `*` is any further words. */
+/**
+ * A pattern for commands: shell words, in which `*` outside of quotes matches any text. A last word `*` matches any
+ * further words.
+ */
 export interface CommandPattern {
   readonly words: readonly (readonly Token[])[];
   readonly more: boolean;
 }
 
-/** Undefined: the text is no plain command, so it matches equal text only. */
+/** Parses a pattern. Undefined: the text is no plain command, so the rule matches equal text only. */
 export function commandPattern(text: string): CommandPattern | undefined {
   const found = read(text);
   const words = (found ?? []).flatMap((one) => (one.kind === 'word' ? [one.pieces] : []));
@@ -110,7 +120,7 @@ export function matchesWords({ words, more }: CommandPattern, command: readonly 
   return words.every((tokens, at) => matchesTokens(tokens, command[at] ?? ''));
 }
 
-/** The pattern that matches these words only. Undefined: no pattern can. */
+/** Returns the pattern that matches only these words. Undefined: no pattern can do that. */
 export function patternOf(words: readonly string[]): string | undefined {
   const quoted = words.map((word) => {
     if (/^[A-Za-z0-9_@%+=:,./~-]+$/.test(word)) return word;

@@ -3,10 +3,13 @@ import type { ErrorCode } from './errors.ts';
 import type { ChangeId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
 import type { ExecutionPath, FinalState, Phase, TaskEnd, TaskResult } from './task.ts';
 
-/** The details of a dispatch step's heartbeat. The next attempt receives the newest one as its heartbeat details. */
+/** The details of a dispatch step's heartbeat. The next attempt receives the newest details. */
 export interface DispatchHeartbeat {
   readonly attempt: number;
-  /** The `seq` of the last frame that this attempt wrote to the session, a decimal string (int8). */
+  /**
+   * The `seq` of the last frame that this attempt wrote to the session. It is a decimal string, because `seq` is an
+   * int8.
+   */
   readonly seq: string;
   readonly agent_session_id?: string;
   readonly pid?: number;
@@ -19,20 +22,20 @@ export interface StepInput {
 
 /** The progress of a turn that has waited for a provider's limit, or hibernated. */
 export interface TurnSoFar {
-  /** The number of its waits. */
+  /** The number of times that the turn has waited. */
   readonly waits: number;
-  /** The number of its last attempt before this step. The step's own attempts continue this count. */
+  /** The number of the turn's last attempt before this step. The step's own attempts continue this count. */
   readonly attempt: number;
 }
 
 export interface DispatchInput extends StepInput {
-  /** Absent in runs whose commands have no wait for a limit. */
+  /** Absent in runs whose version has no wait for a limit. */
   readonly soFar?: TurnSoFar;
-  /** Absent in runs whose commands have no wait for an answer. */
+  /** Absent in runs whose version has no wait for an answer. */
   readonly mayHibernate?: true;
 }
 
-/** Result of the step open session. `closed`: the task is final already, so no step remains. */
+/** The result of the step open session. `closed`: the task is final already, so no step remains. */
 export type OpenedSession =
   | { readonly kind: 'closed'; readonly state: FinalState }
   | {
@@ -40,27 +43,37 @@ export type OpenedSession =
       readonly sessionId: SessionId;
       readonly messageId: MessageId;
       readonly path: ExecutionPath;
-      /** The step accepted the path. Absent in results of older workers, which had a program for `acp` only. */
+      /**
+       * The step has checked that the path has a program. Absent in results of older workers, which had a program for
+       * `acp` only.
+       */
       readonly hasProgram?: true;
       readonly agent?: string;
-      /** The task names an agent, and the settings exclude its name from Temporal. */
+      /** The task names an agent, but the settings exclude its name from Temporal. */
       readonly agentWithheld?: true;
     };
 
-/** Empty: the task needs no worktree, because its project has no path and the agent only answers. */
+/**
+ * The result of the step create worktree. It is empty if the task needs no worktree, because its project has no path
+ * and the agent only answers.
+ */
 export interface CreatedWorktree {
   readonly worktree?: string;
   readonly base?: string;
 }
 
-/** The outcome of the turn. The step throws a failure that a retry may fix. */
+/** The outcome of the turn. If a retry may fix a failure, the step throws it instead. */
 export type DispatchResult =
   | { readonly kind: 'completed'; readonly attempt: number }
-  /** The turn has not ended: the provider lifts its usage limit at `until` (ISO 8601). The next dispatch continues it. */
+  /**
+   * The turn has not ended, because the provider lifts its usage limit only at `until` (ISO 8601). The next dispatch
+   * continues the turn.
+   */
   | { readonly kind: 'waiting'; readonly until: string; readonly attempt: number }
   /**
-   * The turn has not ended: its agent asked, and was ended because no answer came. The next dispatch continues it.
-   * `until`: then a default answers (ISO 8601). `question`: its beginning, unless the settings exclude it from Temporal.
+   * The turn has not ended: its agent asked for a permission, and was ended because no answer came. The next dispatch
+   * continues the turn. At `until` (ISO 8601) the default answers. `question` is the beginning of the agent's question;
+   * it is absent if the settings exclude it from Temporal.
    */
   | { readonly kind: 'hibernated'; readonly attempt: number; readonly until?: string; readonly question?: string }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
@@ -80,7 +93,10 @@ export type CollectedDiff =
       readonly additions: number;
       readonly deletions: number;
     }
-  /** The worktree remains: the step could not store it permanently, or it has files that a commit cannot contain. */
+  /**
+   * The worktree remains, because the step could not store it permanently, or because it has files that a commit cannot
+   * contain.
+   */
   | { readonly kind: 'kept'; readonly reason: string; readonly failure?: CollectFailure };
 
 export interface QueueChangeInput extends StepInput {
@@ -100,7 +116,10 @@ export interface FinishInput extends StepInput {
   readonly end: TaskEnd;
   /** Why the worktree remains. The summary contains this text and the worktree's path. */
   readonly keptWorktree?: string;
-  /** The step also cancels the run if the task ends as cancelled, because only then can the run end as cancelled. */
+  /**
+   * If the task ends as cancelled, the step also requests the cancel of the run, because only then can the run end as
+   * cancelled.
+   */
   readonly cancelRun?: true;
 }
 

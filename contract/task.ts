@@ -1,6 +1,6 @@
 /**
- * A task's states and phases, its end, and the payloads that its workflow stores in Temporal's history. History contains
- * ids, cursors and short summaries; it never contains prompts, agent text or diffs.
+ * A task's states and phases, its end, and the payloads that its workflow stores in Temporal's history. History
+ * contains ids, cursors and short summaries; it never contains prompts, agent text or diffs.
  */
 import type { ErrorCode } from './errors.ts';
 import type { TaskId } from './ids.ts';
@@ -11,7 +11,7 @@ export const PHASES = [
   'starting',
   'working',
   'waiting_permission',
-  /** The task waits until a provider lifts its usage limit. It has no agent and no slot; the worktree remains. */
+  /** The task waits until a provider lifts its usage limit. It has no agent and no slot, but its worktree remains. */
   'waiting_limit',
   'collecting',
   'cleaning',
@@ -34,16 +34,16 @@ export type ExecutionPath = 'acp' | 'pty' | 'native';
  */
 export const COMMANDS = 5;
 
-/** Start argument of the workflow `task`. */
+/** The argument of the workflow `task`. */
 export interface TaskInput {
-  /** Absent in runs of version 1. */
+  /** The version of the commands that the run issues. Absent in runs of version 1. */
   readonly commands?: number;
   readonly taskId: TaskId;
   /** The host that has the project's repository. */
   readonly host: string;
 }
 
-/** Start argument of the workflow `settle`: the closing steps for a task whose own run no longer exists. */
+/** The argument of the workflow `settle`, which runs the closing steps for a task whose own run no longer exists. */
 export interface SettleInput extends TaskInput {
   readonly end: TaskEnd;
 }
@@ -55,8 +55,8 @@ export type TaskEnd =
   | { readonly state: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 /**
- * Replaces a sentence, in a failure or a result, that the settings exclude from Temporal. It names the step that stored the
- * sentence in the database. The finish step restores the sentence.
+ * The placeholder for a sentence, in a failure or a result, that the settings exclude from Temporal. It names the step
+ * that stored the sentence in the database. The finish step restores the sentence.
  */
 export const withheldText = (step: string): string => `[withheld: ${step}]`;
 export const WITHHELD = /\[withheld: (\w+)\]/g;
@@ -64,28 +64,34 @@ export const WITHHELD = /\[withheld: (\w+)\]/g;
 /** `none`: Temporal stores no text of prompts, agents or projects. */
 export type TemporalContent = 'full' | 'none';
 
-/** Result of the finish step, and of a run whose task completed. Any other run fails or is cancelled with its summary. */
+/**
+ * The result of the finish step, and of a run whose task completed. Any other run fails or is cancelled, with the
+ * task's summary.
+ */
 export interface TaskResult {
   readonly state: FinalState;
   readonly code?: ErrorCode;
   readonly summary: string;
 }
 
-/** Signal `cancelTask`. */
+/** The payload of the signal `cancelTask`. */
 export interface CancelTask {
   readonly reason?: string;
 }
 
-/** Signal `wakeTask`: a request of this attempt, whose turn hibernates, is answered. */
+/** The payload of the signal `wakeTask`: a permission request of this attempt, whose turn hibernates, was answered. */
 export interface WakeTask {
   readonly attempt: number;
 }
 
-/** Signal `agentProgress`, from the dispatch step. The workflow ignores a signal of an `attempt` older than its newest. */
+/**
+ * The payload of the signal `agentProgress` from the dispatch step. The workflow ignores a signal whose `attempt` is
+ * older than its newest.
+ */
 export interface AgentProgress {
   readonly attempt: number;
   readonly phase: Phase;
-  /** Title of the running tool call, ≤ 120 characters. */
+  /** The title of the running tool call, ≤ 120 characters. */
   readonly tool?: string;
   readonly plan?: { readonly done: number; readonly total: number; readonly current?: string };
   readonly tokens?: number;
@@ -93,15 +99,15 @@ export interface AgentProgress {
   readonly toolCalls?: number;
 }
 
-/** Query `taskStatus`. */
+/** The result of the query `taskStatus`. */
 export interface TaskStatus {
   readonly phase: Phase | 'ended';
   readonly step: string;
   readonly cancelRequested: boolean;
   readonly progress?: AgentProgress;
-  /** In phase `waiting_limit`: when the task continues, ISO 8601. */
+  /** The time at which the task continues, ISO 8601. Set in phase `waiting_limit`. */
   readonly waitsUntil?: string;
-  /** While the task hibernates: the beginning of what the agent asks. */
+  /** The beginning of the agent's question. Set while the task hibernates. */
   readonly question?: string;
   readonly end?: TaskEnd;
 }

@@ -1,6 +1,6 @@
 import type { ToolCall } from './vocabulary.ts';
 
-/** The whole command of a call that runs one, as one text. `undefined`: its input names none. */
+/** Returns the whole command of a call that runs one, as one text. `undefined`: the call's input has no command. */
 export function commandOf({ raw_input: input }: ToolCall): string | undefined {
   const { command, args } = fieldsOf(input);
   const more: unknown[] = Array.isArray(args) ? args : [];
@@ -12,14 +12,14 @@ const fieldsOf = (input: unknown): Readonly<Record<string, unknown>> =>
   typeof input === 'object' && input !== null ? (input as Readonly<Record<string, unknown>>) : {};
 
 export type CommandToRun =
-  /** For a shell. */
+  /** A command line for a shell. */
   | { readonly text: string }
   /** A program and its arguments, without a shell. */
   | { readonly argv: readonly string[] };
 
 const SHELL = /^(?:\/(?:usr\/)?bin\/)?(?:ba|z|da)?sh$/;
 
-/** The command that the call runs. Undefined: its input does not contain it in a form that Longhaul knows. */
+/** Returns the command that the call runs. Undefined: the call's input has no command in a form that Longhaul knows. */
 export function commandToRun({ raw_input: input }: ToolCall): CommandToRun | undefined {
   const { command, args } = fieldsOf(input);
   if (typeof command === 'string' && (args === undefined || args === null)) return { text: command };
@@ -30,7 +30,10 @@ export function commandToRun({ raw_input: input }: ToolCall): CommandToRun | und
   return isScript && text !== undefined ? { text } : { argv };
 }
 
-/** The folder in which the call runs, if its input names one. `environment`: it changes variables. */
+/**
+ * Returns the values that the call's input gives for the folder in which the command runs. `environment` is true if the
+ * input changes environment variables.
+ */
 export function placeOf({ raw_input: input }: ToolCall): {
   readonly folders: unknown[];
   readonly environment: boolean;

@@ -1,6 +1,6 @@
 /**
- * The output of an agent, in the types that drivers, frames and rows share. Field names are those of the rows and frames
- * (snake_case).
+ * The output of an agent, in the types that drivers, frames and rows share. The field names are those of the rows and
+ * frames (snake_case).
  */
 import type { ErrorCode } from './errors.ts';
 
@@ -11,7 +11,7 @@ export type ToolCallContent =
   | { readonly type: 'terminal'; readonly terminal_id: string }
   | { readonly type: 'other'; readonly json: string };
 
-/** The current state of a tool call. Each event replaces the whole object of that id. */
+/** The current state of a tool call. Each event replaces the whole object with the same id. */
 export interface ToolCall {
   readonly tool_call_id: string;
   readonly title: string;
@@ -24,7 +24,10 @@ export interface ToolCall {
   readonly raw_output?: unknown;
 }
 
-/** The beginning of a segment: the number of its first frame in the session's log, and that frame's time (ISO 8601, UTC). */
+/**
+ * The beginning of a segment: the number of its first frame in the session's log, and that frame's time (ISO 8601,
+ * UTC).
+ */
 interface SegmentStart {
   readonly seq: number;
   readonly at: string;
@@ -40,7 +43,10 @@ interface SegmentEnd {
 export type MessageSegment =
   /** The joined text segments are the message's `content`; the joined reasoning segments are its `reasoning`. */
   | (SegmentStart & SegmentEnd & SpokenSegment)
-  /** The message's `tool_calls` has the call; `title` is its first title. A segment without an end is of an open call. */
+  /**
+   * A tool call. The message's `tool_calls` has the call itself; `title` is its first title. Without an end the call is
+   * still open.
+   */
   | (SegmentStart &
       Partial<SegmentEnd> & { readonly type: 'tool_call'; readonly tool_call_id: string; readonly title: string })
   | (SegmentStart & { readonly type: 'plan'; readonly entries: readonly PlanEntry[] })
@@ -54,7 +60,7 @@ export type MessageSegment =
 interface SpokenSegment {
   readonly type: 'text' | 'reasoning';
   readonly text: string;
-  /** The number of UTF-16 units that the agent sent and the message does not store. */
+  /** The number of UTF-16 units that the agent sent and that the message does not store. */
   readonly omitted_chars?: number;
 }
 
@@ -67,7 +73,7 @@ export interface PlanEntry {
 export interface AgentCommand {
   readonly name: string;
   readonly description: string;
-  /** What the agent expects after the name, if it says. */
+  /** The arguments that the agent expects after the command's name, if it reports them. */
   readonly argument_hint?: string;
 }
 
@@ -75,7 +81,7 @@ export interface Usage {
   readonly input_tokens?: number;
   readonly output_tokens?: number;
   readonly total_tokens?: number;
-  /** Tokens in the context window, and the size of the window, if the agent reports them. */
+  /** The number of tokens in the context window, and the size of the window, if the agent reports them. */
   readonly context_used?: number;
   readonly context_size?: number;
   readonly cost?: { readonly amount: number; readonly currency: string };
@@ -87,9 +93,12 @@ export interface PermissionOption {
   readonly kind: 'allow_once' | 'allow_always' | 'reject_once' | 'reject_always';
 }
 
-/** Last line of a readable diff that was cut. No other line of a diff begins with this text. */
+/** The last line of a readable diff that was cut. No other line of a diff begins with this text. */
 export const DIFF_CUT_LINE = '[cut here: the rest is in the stored commit]';
 
-/** The values of `pending_changes.state`. Rows of an adopted table may have other values; an unfiltered list includes them. */
+/**
+ * The values of `pending_changes.state`. Rows of an adopted table may have other values; an unfiltered list includes
+ * them.
+ */
 export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
 export type ChangeState = (typeof CHANGE_STATES)[number];

@@ -1,6 +1,9 @@
-/** Texts and paths with wildcards. The cost is at most the length of the text times the length of the pattern. */
+/**
+ * Matches texts and paths against patterns with wildcards. The cost is at most the length of the text times the length
+ * of the pattern.
+ */
 
-/** A character as it is, `any`: one character, `many`: any number of characters. */
+/** `char`: this character; `any`: any one character; `many`: any number of characters. */
 export type Token = { readonly char: string } | 'any' | 'many';
 
 export const literally = (text: string): Token[] => Array.from(text, (char) => ({ char }));
@@ -13,12 +16,13 @@ export function matchesTokens(tokens: readonly Token[], text: string): boolean {
   });
 }
 
-/** The parts of a path between its slashes; `deep`: any number of parts. */
+/** A part of a glob between two slashes. `deep` matches any number of parts of a path. */
 type Part = 'deep' | readonly Token[];
 
 /**
- * Returns whether the path, relative and with slashes, matches the glob: `*` and `?` within a name, `**` for any number of
- * folders; a glob that ends in a slash means all that is below. A backslash takes the next character as it is.
+ * Returns whether the path, which is relative and has slashes, matches the glob. `*` and `?` match within a name, `**`
+ * matches any number of folders, and a glob that ends in a slash matches everything below that folder. A backslash
+ * takes the next character literally.
  */
 export function matchesGlob(glob: string, path: string): boolean {
   const parts = (glob.endsWith('/') ? `${glob}**` : glob).split('/').map(partOf);
@@ -42,7 +46,7 @@ function partOf(text: string): Part {
   return tokens;
 }
 
-/** The glob that matches this path only. */
+/** Returns the glob that matches only this path. */
 export const globOf = (path: string): string => path.replaceAll(/[\\*?]/g, String.raw`\$&`);
 
 interface Comparison<Pattern, Item> {
@@ -50,7 +54,10 @@ interface Comparison<Pattern, Item> {
   readonly fits: (part: Pattern, item: Item) => boolean;
 }
 
-/** After a mismatch the last `many` takes one item more, so no combination is tried twice. */
+/**
+ * Matches items against a pattern. After a mismatch only the last `many` takes one item more, so no combination is
+ * tried twice.
+ */
 function matches<Pattern, Item>(
   pattern: readonly Pattern[],
   items: readonly Item[],
