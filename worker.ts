@@ -1,4 +1,7 @@
-/** The worker process: parses its settings and chooses what its steps work with. `worker/` runs it. */
+/**
+ * The main module of the worker process: it parses the settings and chooses the dependencies of the steps. `worker/`
+ * runs the worker.
+ */
 import { launchAcp } from './agents/launch/acp.ts';
 import { makeNativeLauncher } from './agents/launch/native.ts';
 import { makeAgentRegistry } from './agents/launch/registry.ts';

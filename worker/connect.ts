@@ -1,4 +1,4 @@
-/** The worker's side of Temporal's core: its connection, its log lines and its metrics. */
+/** Sets up Temporal's core in the worker: its connection, its log lines and its metrics. */
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { HISTOGRAM_BUCKETS } from '../activities/step-metrics.ts';
@@ -24,19 +24,24 @@ export async function connectNative({
   }
 }
 
-/** Returns the address where the core serves its metrics; undefined: it found no port. */
+/**
+ * Installs the runtime of Temporal's core. Returns the address where the core serves its metrics, or undefined if it
+ * found no port.
+ */
 export async function installRuntime(log: Logger): Promise<string | undefined> {
   const levels = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
   const options = {
-    // `stopOnSignals` handles signals: a stop begins with the turns.
+    // The core handles no signals, because `stopOnSignals` does: a stop must end the turns first.
     shutdownSignals: [],
     logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
-      // A run fails if its task does, and a line of the finish step says so. Our own bugs fail workflow tasks instead.
+      // `Workflow failed` is logged as debug, because a run fails whenever its task does and the finish step writes a
+      // line about that. A bug of Longhaul fails a workflow task instead.
       const shown = message === 'Workflow failed' ? 'debug' : levels[level];
       log[shown]({ ...meta }, message);
     }),
   };
-  // Without this filter a worker that lost its server writes no log line.
+  // With this filter the core also logs errors of its client. Without it, a worker that lost its server would write no
+  // log line.
   const logging = { forward: {}, filter: 'WARN,temporalio_client=ERROR' };
   const bindAddress = `127.0.0.1:${await freePort()}`;
   try {
@@ -45,7 +50,7 @@ export async function installRuntime(log: Logger): Promise<string | undefined> {
       ...options,
       telemetryOptions: {
         logging,
-        // The metrics of two workers of a host are exported as one text.
+        // The label tells the metrics of two workers of a host apart, because they are exported as one text.
         metrics: {
           globalTags: { worker: String(process.pid) },
           prometheus: { ...prometheus, histogramBucketOverrides: HISTOGRAM_BUCKETS },
@@ -54,7 +59,7 @@ export async function installRuntime(log: Logger): Promise<string | undefined> {
     });
     return bindAddress;
   } catch (error) {
-    // Another process has taken the port since: tasks matter more than metrics.
+    // Another process has taken the port since `freePort`. The worker runs without metrics, because tasks matter more.
     log.warn({ err: error }, 'the worker runs without metrics');
     Runtime.install({ ...options, telemetryOptions: { logging } });
     return undefined;

@@ -1,6 +1,7 @@
 /**
- * Runs a worker: four Temporal workers share one connection. One runs workflows and database steps, one the steps on
- * this host's disk, one the steps that hold an agent slot, one the probes of agents. It runs until a signal ends it.
+ * Runs a worker: four Temporal workers that share one connection. The first runs workflows and database steps, the
+ * second the steps on this host's disk, the third the steps that hold an agent slot, the fourth the probes of agents.
+ * The worker runs until a signal ends it.
  */
 import { mkdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
@@ -44,14 +45,20 @@ import {
   type Workers,
 } from './stop.ts';
 
-/** A worker that drains waits for the end of its turns, without a limit. */
+/**
+ * The grace time of the turns when the worker drains. It is so long because a drain waits for the end of the turns
+ * without a limit.
+ */
 const DRAIN_GRACE = '20 days';
-/** The disk limits git; more at once take longer. */
+/** The maximum number of git steps at the same time. The disk limits git, so more steps at once take longer. */
 const GIT_STEPS_AT_ONCE = 16;
-/** Agents that hang keep one of these for 30 s. More agents that start at once make each other slow. */
+/**
+ * The maximum number of probes at the same time. An agent that hangs occupies one for 30 s. If more agents started at
+ * once, they would make each other slow.
+ */
 const PROBES_AT_ONCE = 8;
 
-/** What worker.ts passes: its environment, and the dependencies of the steps. */
+/** What worker.ts passes: its environment, its settings, and the dependencies of the steps. */
 export interface WorkerChoices {
   readonly env: NodeJS.ProcessEnv;
   readonly settings: Settings;
@@ -64,11 +71,14 @@ interface WorkerParts extends StoppedParts {
   readonly sql: Sql;
   readonly connection: NativeConnection;
   readonly bundle: string;
-  /** Where Temporal's core serves its metrics; undefined: nowhere. */
+  /** The address at which Temporal's core serves its metrics. Undefined: the core does not serve them. */
   readonly metricsAddress: string | undefined;
 }
 
-/** Ends the process: with exit code 0 when a signal has ended the worker and its steps have finished, else with 1. */
+/**
+ * Runs a worker, then ends the process. The exit code is 0 if a signal has ended the worker and its steps have
+ * finished, otherwise 1.
+ */
 export async function runWorkerProcess(choose: () => WorkerChoices): Promise<never> {
   try {
     await runWorker(choose());
@@ -92,13 +102,14 @@ async function runWorker(choices: WorkerChoices): Promise<void> {
     );
   }
   const { target } = settings.temporal;
-  await claimHome(settings.home); // before anything in it or in the database is touched: in a container no `up` has
+  // The worker claims the home before it uses the home or the database. In a container no `up` has claimed it.
+  await claimHome(settings.home);
   const report = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are available');
   const [bundle] = await Promise.all([
     workflowBundle(settings.cacheDir),
     prepareServices({ databaseUrl, temporal: target, migrate: migrateDatabase, report }),
   ]);
-  // Last: once the runtime is installed, a signal no longer ends the process by itself.
+  // This is the last preparation, because a signal no longer ends the process by itself when the runtime is installed.
   const metricsAddress = await installRuntime(log);
   const sql = connect(databaseUrl, { max: settings.agentSlots + 10, applicationName: 'longhaul worker' });
   const [connection] = await Promise.all([
@@ -130,7 +141,7 @@ async function work(parts: WorkerParts): Promise<void> {
   const { settings, sql, log, temporal, turns, slots, metricsAddress } = parts;
   const host = settings.hostName;
   const workers = await createWorkers(parts);
-  // Before this worker takes any step.
+  // This happens before this worker takes any step.
   await Promise.all([slots.freeStale(), endLostAttempts({ sql, host })]);
   const beside = new AbortController();
   const { signal } = beside;
@@ -150,7 +161,7 @@ async function work(parts: WorkerParts): Promise<void> {
   beside.abort();
 }
 
-/** Between the workers of this home. */
+/** Returns a lock that the workers of this home share. */
 function lockOf({ home }: Settings, subject: string): <T>(work: () => Promise<T>) => Promise<T> {
   return (work) => withLock({ locksDir: path.join(home, 'locks'), subject }, work);
 }
@@ -177,10 +188,10 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
   const { choices, settings, sql, log, temporal, turns, slots, forceShutdown, connection, bundle } = parts;
   requireProc();
   const me = identifySelf();
-  // Its real path: rows, git and processes of agents name it by that.
+  // The real path is used, because rows, git and processes of agents name the home by it.
   const home = realpathSync(settings.home);
   const worktreesDir = path.join(home, 'worktrees');
-  mkdirSync(worktreesDir, { recursive: true, mode: 0o700 }); // git would let other users in
+  mkdirSync(worktreesDir, { recursive: true, mode: 0o700 }); // git would create it so that other users can read it
   const steps = makeSteps({
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is retried')),
@@ -207,7 +218,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     identity: workerIdentity(settings.hostName, me),
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_FORCE_MS,
-    // A cancel reaches a step with the answer to a heartbeat.
+    // A cancel reaches a step with the response to a heartbeat, so heartbeats are sent each second.
     maxHeartbeatThrottleInterval: '1s',
     defaultHeartbeatThrottleInterval: '1s',
   } as const;
@@ -217,7 +228,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
       taskQueue: WORKFLOW_QUEUE,
       workflowBundle: { codePath: bundle },
       activities: { ...steps.workflow },
-      // The workflows of a dead worker wait this long on its sticky queue, unless another worker resets it.
+      // The workflow tasks of a dead worker wait this long on its sticky queue, unless another worker resets it.
       stickyQueueScheduleToStartTimeout: '1s',
     }),
     Worker.create({
@@ -231,7 +242,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
       taskQueue: agentQueue(settings.hostName),
       activities: { ...steps.agents },
       maxConcurrentActivityTaskExecutions: settings.agentSlots,
-      // `stopOnSignals` ends turns; Temporal's own limits must not.
+      // `stopOnSignals` ends the turns, so Temporal's own limits must not end them.
       shutdownGraceTime: DRAIN_GRACE,
       shutdownForceTime: DRAIN_GRACE,
     }),

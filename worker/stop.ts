@@ -1,6 +1,7 @@
 /**
- * The two ways in which a worker exits. A stop (SIGTERM, SIGINT) ends its turns, and the next worker continues them. A
- * drain (SIGUSR2) begins no turn and waits for the end of its turns; a drain can be followed by a stop.
+ * Implements the two ways in which a worker exits. A stop (SIGTERM, SIGINT) ends the worker's turns, and the next
+ * worker continues them. A drain (SIGUSR2) begins no turn and waits for the end of the worker's turns. A stop can
+ * follow a drain.
  */
 import type { Client } from '@temporalio/client';
 import type { Worker } from '@temporalio/worker';
@@ -17,19 +18,19 @@ import type { Settings } from '../services/settings.ts';
 import { WORKFLOW_QUEUE } from '../contract/names.ts';
 import { LonghaulError } from '../contract/errors.ts';
 
-/** Steps that are running get this long after a SIGTERM; turns are stopped at once and resumed by the next worker. */
+/** The time that running steps get after a SIGTERM. Turns are stopped at once, and the next worker resumes them. */
 export const SHUTDOWN_GRACE_MS = 8_000;
 export const SHUTDOWN_FORCE_MS = 12_000;
 const DRAIN_SIGNAL = 'SIGUSR2';
 
 export interface Workers {
-  /** Workflows, and steps that need the database only. */
+  /** Runs workflows, and steps that need only the database. */
   readonly runs: Worker;
-  /** Steps on this host's disk. */
+  /** Runs steps on this host's disk. */
   readonly disk: Worker;
-  /** Steps that hold an agent slot. */
+  /** Runs steps that hold an agent slot. */
   readonly agents: Worker;
-  /** Probes of agents: they end at once with the worker, and begin again elsewhere. */
+  /** Runs probes of agents. A probe ends at once with the worker; another worker begins it again. */
   readonly probes: Worker;
 }
 
@@ -43,12 +44,12 @@ export interface StoppedParts {
   readonly forceShutdown: AbortController;
 }
 
-/** They finish what they have begun and poll for nothing more. */
+/** Makes the workers finish what they have begun and poll for nothing more. */
 export function shutDown(...workers: readonly Worker[]): void {
   for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
 }
 
-/** `over` is aborted once all workers have ended. */
+/** Installs the handlers of the signals. `over` is aborted when all workers have ended. */
 export function stopOnSignals({ runs, disk, agents, probes }: Workers, parts: StoppedParts, over: AbortSignal): void {
   const { turns, slots, forceShutdown, log } = parts;
   let ending: 'not' | 'draining' | 'stopping' = 'not';
@@ -67,7 +68,8 @@ export function stopOnSignals({ runs, disk, agents, probes }: Workers, parts: St
     if (ending === 'stopping') return;
     ending = 'stopping';
     log.info({ signal, turns: turns.size }, 'worker stops; the next worker continues its turns');
-    // First no new steps, then the turns: otherwise a stopped turn would return to this worker.
+    // The workers must take no new steps before the turns are stopped. Otherwise a stopped turn would return to this
+    // worker.
     beginNoTurn();
     shutDown(runs, disk);
     void turns.stopAll('shutdown');
@@ -84,8 +86,9 @@ export function stopOnSignals({ runs, disk, agents, probes }: Workers, parts: St
 }
 
 /**
- * Leaves the runs to another worker, because a newer one may have begun runs in a way that this one does not know.
- * Without another worker this one serves them: otherwise no process would receive a cancel or store a turn's result.
+ * Waits until another worker serves the runs. The runs are left to that worker, because a newer worker may have begun
+ * runs in a way that this one does not know. While there is no other worker, this one serves the runs. Otherwise no
+ * process would receive a cancel or store a turn's result.
  */
 async function leaveRuns({ settings, temporal, log }: StoppedParts, over: AbortSignal): Promise<void> {
   const paths = homePaths(settings.home);

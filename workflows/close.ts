@@ -1,4 +1,4 @@
-/** The closing steps, which run at every end of a task: diff, queue change, remove worktree, finish. */
+/** The closing steps, which run at every end of a task: diff worktree, queue change, remove worktree, finish. */
 import type { TaskId } from '../contract/ids.ts';
 import type { CollectedDiff } from '../contract/steps.ts';
 import type { TaskEnd, TaskResult } from '../contract/task.ts';
@@ -11,9 +11,9 @@ export interface Closing {
   readonly run: TaskSteps;
   readonly live: LiveTask;
   readonly end: TaskEnd;
-  /** The turn did not complete: the change is marked as partial. */
+  /** The turn did not complete, so the change is marked as partial. */
   readonly partial: boolean;
-  /** The run ends with the state of its task. */
+  /** The run ends in Temporal with the state of its task. */
   readonly truthfulEnd: boolean;
 }
 
@@ -34,7 +34,7 @@ export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }
   if (keep === undefined) {
     live.enter('remove worktree', 'cleaning');
     await run.removeWorktree({ taskId }).catch((error: unknown) => {
-      endOf(error); // rethrows a bug; a failed removal never fails the task, because `longhaul gc` finds the folder
+      endOf(error); // rethrows a bug; a failed removal fails no task, because `longhaul gc` finds the folder
     });
   }
   live.enter('finish', 'cleaning');
@@ -57,7 +57,7 @@ function endOfResult({ state, code = 'internal_error', summary }: TaskResult): T
   return state === 'failed' ? { state, code, message: summary } : { state };
 }
 
-/** A completed turn whose work cannot be collected fails the task. */
+/** Fails a task whose turn completed, if its work cannot be collected. */
 function withFailure(end: TaskEnd, collected: CollectedDiff): TaskEnd {
   const failure = collected.kind === 'changed' ? undefined : collected.failure;
   return failure && end.state === 'completed' ? { state: 'failed', ...failure } : end;

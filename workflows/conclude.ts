@@ -1,11 +1,20 @@
-/** How a run ends in Temporal. Temporal's list of workflows, its search and alerts then show the task's final state. */
+/**
+ * Ends a run in Temporal with the final state of its task, so that Temporal's list of workflows, its search and its
+ * alerts show that state.
+ */
 import { ApplicationFailure, CancelledFailure, condition, workflowInfo } from '@temporalio/workflow';
 import type { TaskResult } from '../contract/task.ts';
 
-/** The finish step has requested the run's cancel; the next workflow task delivers it. */
+/**
+ * How long the run waits for its cancel. The finish step has requested the cancel, and the next workflow task delivers
+ * it.
+ */
 const CANCEL_COMES_WITHIN = '10s';
 
-/** Returns the result of a completed task. Throws a failure with the task's code as its type, or the cancel. */
+/**
+ * Returns the result of a completed task. For a failed task it throws a failure with the task's code as its type. For a
+ * cancelled task it throws the cancel.
+ */
 export async function concluded(result: TaskResult): Promise<TaskResult> {
   const { state, code = 'internal_error' } = result;
   switch (state) {
@@ -14,7 +23,8 @@ export async function concluded(result: TaskResult): Promise<TaskResult> {
     case 'failed':
       throw ApplicationFailure.create({ type: code, message: result.summary || seeShow(), nonRetryable: true });
     case 'cancelled':
-      // Temporal fails a run that throws a cancel which was not requested. The request cancels this scope, which ends the wait.
+      // Temporal fails a run that throws a cancel which was not requested. The requested cancel ends this scope, and so
+      // the wait.
       await condition(() => false, CANCEL_COMES_WITHIN);
       throw new CancelledFailure(result.summary || seeShow());
   }

@@ -16,7 +16,10 @@ export interface TurnToDispatch {
 
 type TurnResult = Exclude<DispatchResult, { kind: 'waiting' | 'hibernated' }>;
 
-/** The dispatch step limits the number of waits. A cancel ends a wait at once, because it is in the cancellable scope. */
+/**
+ * Dispatches until the turn has ended. The dispatch step limits the number of waits. A cancel ends a wait at once,
+ * because the wait is in the cancellable scope.
+ */
 export async function dispatchTurn({ taskId, agent, run, live, commands }: TurnToDispatch): Promise<TurnResult> {
   let soFar: TurnSoFar | undefined = commands.limitWaits ? { waits: 0, attempt: 0 } : undefined;
   const mayHibernate = commands.hibernates ? ({ mayHibernate: true } as const) : {};
@@ -40,7 +43,7 @@ async function untilLifted(
   await sleep(msUntil(until), { summary: `${short(agent)} has reached its provider's limit: continues at ${until}` });
 }
 
-/** Without a time the wait has no timer, and no limit. */
+/** Waits for the answer, at most until `until`. Without `until` the wait has no timer and no limit. */
 async function untilAnswered(
   live: LiveTask,
   { attempt, until, question }: Extract<DispatchResult, { kind: 'hibernated' }>,
@@ -51,5 +54,8 @@ async function untilAnswered(
   else await condition(answered, msUntil(until));
 }
 
-/** In a workflow `Date.now()` is the workflow's time, which is the same in a replay. */
+/**
+ * Returns the milliseconds until `time`. In a workflow `Date.now()` is the workflow's time, which is the same in a
+ * replay.
+ */
 const msUntil = (time: string): number => Math.max(1, Date.parse(time) - Date.now());

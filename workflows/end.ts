@@ -10,9 +10,9 @@ import type { TaskEnd } from '../contract/task.ts';
 import { isErrorCode } from '../contract/errors.ts';
 
 /**
- * Only a cancel that a user requested ends a task as cancelled. A failure after such a request counts as the cancel, because
- * the step was being stopped. Any error that is not a TemporalFailure is a bug: it is rethrown, so that Temporal retries the
- * workflow task until the code is fixed.
+ * Returns the end of the task. Only a cancel that a user requested ends a task as cancelled. A failure after such a
+ * request counts as the cancel, because the step was being stopped. An error that is not a TemporalFailure is a bug: it
+ * is rethrown, so that Temporal retries the workflow task until the code is fixed.
  */
 export function endOf(error: unknown, cancel?: { reason?: string }): TaskEnd {
   if (!(error instanceof TemporalFailure)) throw error;

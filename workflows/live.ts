@@ -1,6 +1,6 @@
 /**
  * The messages and the visible state of a running task: its signals, its update, its query, its current details and its
- * search attributes. This file runs no step of the task except the storage of an answer and the publication of progress.
+ * search attributes. This file runs no step of the task, except that it stores an answer and publishes progress.
  */
 import {
   ActivityFailure,
@@ -43,16 +43,22 @@ const PHASE_KEY = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, 'KEYWORD');
 export interface LiveTask {
   /** Runs `work` so that `cancelTask` and a cancel from the Web UI stop it. */
   cancellable(work: () => Promise<void>): Promise<void>;
-  /** Defined after a user requested the cancel, by the signal or in the Web UI. */
+  /** Returns the reason if a user requested the cancel, by the signal or in the Web UI; otherwise undefined. */
   cancelReason(): { reason?: string } | undefined;
   enter(step: string, phase: Phase): void;
-  /** The task begins to wait for a provider's limit. Resolves when rows and followers have the time of its end. */
+  /**
+   * Shows that the task begins to wait for a provider's limit. Resolves when the rows and the followers have the time
+   * at which the wait ends.
+   */
   enterLimitWait(attempt: number, until: string): Promise<void>;
-  /** The task hibernates until a person answers. Resolves when rows and followers have the phase. */
+  /** Shows that the task hibernates until a user answers. Resolves when the rows and the followers have the phase. */
   enterAnswerWait(attempt: number, question: string | undefined): Promise<void>;
-  /** Whether a request of this attempt was answered since, also before this call. */
+  /**
+   * Returns a function that tells whether a request of this attempt was answered after its turn began to hibernate. It
+   * also counts an answer before this call.
+   */
   answerTo(attempt: number): () => boolean;
-  /** The wait is over; the task waits for a slot. */
+  /** Shows that the wait is over and the task waits for a slot. */
   enterSlotWait(attempt: number): Promise<void>;
   ended(end: TaskEnd): void;
   /** Resolves when no message handler runs. */
@@ -84,8 +90,8 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
     setCurrentDetails(describe(taskId, status));
   };
 
-  // Publications run one after another, so that the log has them in order. A lost publication does no harm, because the
-  // next one has the newer phase.
+  // Publications run one after another, so that the log has them in order. If a publication is lost, the next one has
+  // the newer phase.
   const relay = async (news: Omit<PublishInput, 'taskId' | 'ordinal'>): Promise<void> => {
     ordinal += 1;
     const input = { taskId, ...news, ordinal };
@@ -117,7 +123,7 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
     answeredAttempt = Math.max(answeredAttempt, hibernatingAttempt);
     return chosen;
   };
-  // The validator refuses an update before Temporal writes an event to the history.
+  // The validator refuses an invalid update before Temporal writes an event to the history.
   setHandler(defineUpdate<string, [unknown]>(ANSWER_PERMISSION), answer, {
     validator: (given) => void answerIn(given),
   });
@@ -154,7 +160,8 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
   };
 }
 
-// Any client of Temporal may send any payload. One that the workflow cannot read would fail its workflow task at each retry.
+// Any client of Temporal may send any payload. The payload is parsed here, because one that the workflow cannot read
+// would fail its workflow task at each retry.
 
 function cancelOf(request: unknown): CancelTask {
   const reason = isRecord(request) ? request['reason'] : undefined;
@@ -182,7 +189,10 @@ function answerIn(given: unknown): GivenAnswer {
   };
 }
 
-/** Fails with the failure of the step. An answer that is not accepted fails the update, never the task. */
+/**
+ * Runs the step that stores the answer. Fails with the failure of the step. An answer that is not accepted fails the
+ * update, never the task.
+ */
 function storeAnswer(run: TaskSteps, taskId: TaskId, given: unknown): Promise<string> {
   return CancellationScope.nonCancellable(() => run.answerPermission({ taskId, ...answerIn(given) })).catch(
     (error: unknown) => {
@@ -197,7 +207,7 @@ function storeAnswer(run: TaskSteps, taskId: TaskId, given: unknown): Promise<st
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
-/** Returns Markdown for the Web UI's current details, which add no event to the history. */
+/** Returns Markdown for the current details in the Web UI. A change of them adds no event to the history. */
 function describe(taskId: TaskId, status: TaskStatus): string {
   const { step, phase, cancelRequested, progress, waitsUntil, question, end } = status;
   const lines = [`**${phase === 'ended' ? (end?.state ?? 'ended') : phase}** · step: ${step}`];

@@ -1,4 +1,4 @@
-/** The workflows that the worker registers: the exported names are the workflow types. */
+/** The workflows that the worker registers. The exported names are the workflow types. */
 export { probeAgent } from './probe-agent.ts';
 export { settle } from './settle.ts';
 export { task } from './task.ts';

@@ -1,4 +1,7 @@
-/** Finds out what one agent offers, in one folder. Each agent has a run of its own, so that one that hangs delays none. */
+/**
+ * Finds what one agent offers in one folder. Each agent has a separate run, so an agent that hangs delays no other
+ * probe.
+ */
 import { proxyActivities } from '@temporalio/workflow';
 import type { ProbeInput, ProbeSteps } from '../contract/agent-snapshot.ts';
 import { probeQueue } from '../contract/names.ts';
@@ -6,9 +9,9 @@ import { probeQueue } from '../contract/names.ts';
 export async function probeAgent(input: ProbeInput): Promise<void> {
   const step = proxyActivities<ProbeSteps>({
     taskQueue: probeQueue(input.host),
-    // The step itself bounds the probe at 30 s. The rest is for the end of the agent's processes.
+    // The step itself ends the probe after 30 s. The rest of the time is for the end of the agent's processes.
     startToCloseTimeout: '60s',
-    // A worker that is gone takes the probe with it: the next reader of the snapshot asks for another one.
+    // If the worker exits, its probe is lost. The next reader of the snapshot requests another probe.
     scheduleToCloseTimeout: '90s',
     heartbeatTimeout: '10s',
     retry: { initialInterval: '500ms', maximumAttempts: 3 },

@@ -1,6 +1,6 @@
 /**
- * The closing steps for a task whose own run no longer exists (for example terminated in the Web UI). They store what the
- * agent wrote and make the row final, as the run itself would have done.
+ * Runs the closing steps for a task whose own run no longer exists, for example because it was terminated in the Web
+ * UI. The steps store what the agent wrote and make the row final, as the run itself would have done.
  */
 import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';

@@ -1,4 +1,4 @@
-/** How each step is scheduled: its queue, its timeouts, its retries, and its name in the Web UI. */
+/** Defines how each step is scheduled: its queue, its timeouts, its retries, and its name in the Web UI. */
 import {
   ActivityCancellationType,
   type ActivityOptions,
@@ -11,20 +11,26 @@ import { head } from '../contract/cut-text.ts';
 import { agentQueue, hostQueue, WORKFLOW_QUEUE } from '../contract/names.ts';
 import type { DispatchInput, DispatchResult, Steps } from '../contract/steps.ts';
 
-/** The steps as the workflow calls them. `dispatchAgent` takes the agent's name, so that the Web UI shows it. */
+/** The steps as the workflow calls them. `dispatchAgent` also takes the agent's name, so that the Web UI shows it. */
 export type TaskSteps = Omit<Steps, 'dispatchAgent'> & {
   dispatchAgent(input: DispatchInput, agent: string): Promise<DispatchResult>;
-  /** As `publishProgress`, for a phase that lasts long: it is retried until the rows have the phase. */
+  /** The step `publishProgress` for a phase that lasts long. It is retried until the rows have the phase. */
   publishWait: Steps['publishProgress'];
 };
 
-/** Without a limit of attempts, because Postgres may be unavailable for hours and a failed step would help no task. */
+/**
+ * Options of a step that needs only the database. Its attempts are not limited, because Postgres may be unavailable for
+ * hours and a failed step would help no task.
+ */
 const DATABASE_STEP = {
   startToCloseTimeout: '30s',
   retry: { initialInterval: '200ms', backoffCoefficient: 2, maximumInterval: '10s' },
 } as const;
 
-/** git on a large repository takes minutes. The heartbeat distinguishes a slow step from a dead worker. */
+/**
+ * Options of a step on the host's disk. It may take minutes, because git does on a large repository. The heartbeat
+ * distinguishes a slow step from a dead worker.
+ */
 const HOST_STEP = {
   startToCloseTimeout: '30m',
   heartbeatTimeout: '15s',
@@ -32,18 +38,18 @@ const HOST_STEP = {
   retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '10s', maximumAttempts: 6 },
 } as const;
 
-/** Longhaul does not limit the length of a turn; it limits how long an agent may be silent. */
+/** The timeout of a turn. Longhaul does not limit the length of a turn; it limits how long an agent may be silent. */
 const TURN_TIMEOUT = '30 days';
 
 /** Temporal's priorities are 1, the highest, to 5. A task has 3 by default. */
 const DISPATCH_PRIORITY = 1;
 
-/** One below the task's own priority, so that tasks which have a worktree are dispatched first. */
+/** Returns a priority one below the task's own, so that tasks that have a worktree are dispatched first. */
 function preparingPriority(): number {
   return Math.min(5, (workflowInfo().priority?.priorityKey ?? 3) + 1);
 }
 
-/** Temporal refuses a summary of more than 400 bytes, at each retry. */
+/** Cuts the agent's name for the step's summary. Temporal refuses a summary of more than 400 bytes, at each retry. */
 export const short = (agent: string): string => head(agent, 60);
 
 export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps {
@@ -58,14 +64,16 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
   });
   const dispatch: ActivityOptions = {
     taskQueue: agentQueue(host),
-    // Higher than create worktree: a task that has a worktree is dispatched first, so few worktrees wait.
+    // The priority is higher than that of create worktree. So a task that has a worktree is dispatched first, and few
+    // worktrees wait.
     priority: { priorityKey: DISPATCH_PRIORITY },
     startToCloseTimeout: TURN_TIMEOUT,
-    // A Temporal outage of 20 s must not end turns. A worker that starts does not wait for this timeout.
+    // A Temporal outage of 20 s must not end turns, so the timeout is longer. When a worker starts, it fails the steps
+    // of dead workers without waiting for this timeout.
     heartbeatTimeout: '60s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     // The step itself counts the agent's failures and gives up after a few. This limit is for lost workers and an
-    // unavailable Postgres: it is reached after more than a day.
+    // unavailable Postgres. It is reached after more than a day.
     retry: { initialInterval: '300ms', backoffCoefficient: 1.5, maximumInterval: '10s', maximumAttempts: 10_000 },
   };
   const { dispatchAgent } = proxyActivities<Steps>(dispatch);

@@ -1,6 +1,6 @@
 /**
- * The steps of a task, in order. Temporal retries each step; the code of the steps is in activities/. This file reads no
- * clock, no file and no table.
+ * The steps of a task, in order. Temporal retries each step; the code of the steps is in activities/. This file reads
+ * no clock, no file and no table.
  */
 import { CancellationScope } from '@temporalio/workflow';
 import { commandsOf } from './began.ts';
@@ -16,7 +16,8 @@ export async function task(input: TaskInput): Promise<TaskResult> {
   const { taskId } = input;
   const commands = commandsOf(input);
   const run = steps(input.host, commands);
-  const live = makeLiveTask(taskId, run, commands); // message handlers, before the first await
+  // Defines the message handlers, which must exist before the first await.
+  const live = makeLiveTask(taskId, run, commands);
   let end: TaskEnd = { state: 'completed' };
   let partial = true;
   try {
@@ -47,8 +48,8 @@ export async function task(input: TaskInput): Promise<TaskResult> {
 }
 
 /**
- * The refusal of a path that has no program, for a run whose session an older worker opened: its history continues with the
- * closing steps. In newer runs the step open session itself refuses.
+ * Returns the refusal of an execution path that has no program. It is for a run whose session an older worker opened:
+ * its history continues with the closing steps. In newer runs the step open session itself refuses the path.
  */
 function refusalOf(place: { path: ExecutionPath; agent?: string; agentWithheld?: true }): TaskEnd | undefined {
   const agent = place.agentWithheld ? "The task's agent" : `Agent "${place.agent ?? 'none'}"`;
