@@ -12,7 +12,7 @@ import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
 import { announceReady, READY_FD } from '../services/supervisor/ready.ts';
 import { type ListenAddress, readSettings, type Settings } from '../services/settings.ts';
-import { keepAuthHeader, readOrMakeToken, tokenForStart, tokenFileFor } from '../services/token.ts';
+import { writeAuthHeader, readOrMakeToken, tokenForStart, tokenFileFor } from '../services/token.ts';
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import { makeServer } from './server.ts';
 
@@ -95,7 +95,7 @@ async function tokenOf(settings: Settings): Promise<string> {
   const token =
     settings.tokenFile !== undefined && known !== undefined ? known : await readOrMakeToken(tokenFileFor(settings));
   // In a container the backend may have no home that it can write to. It serves requests without the header file.
-  await keepAuthHeader(homePaths(settings.home).authHeaderFile, token).catch((error: unknown) =>
+  await writeAuthHeader(homePaths(settings.home).authHeaderFile, token).catch((error: unknown) =>
     log.warn({ err: error }, `no header file for curl: ${messageOf(error)}`),
   );
   return token;

@@ -6,7 +6,7 @@ import { resolveTaskId } from '../client/task-ids.ts';
 import { describe } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { bringResults, type FetchedRef } from '../maintenance/fetch-results.ts';
+import { fetchResults, type FetchedRef } from '../maintenance/fetch-results.ts';
 import { runCommand } from './exit.ts';
 import { withLonghaul } from './longhaul.ts';
 
@@ -32,7 +32,7 @@ async function fetchInto(longhaul: Longhaul, home: string, taskId: TaskId): Prom
       'project_has_no_path',
       `The project of task ${shortId(taskId)} has no path: there is no repository to fetch into.`,
     );
-  const refs = await bringResults(home, projectPath, taskId);
+  const refs = await fetchResults(home, projectPath, taskId);
   if (refs.length > 0) return { task_id: taskId, project_path: projectPath, refs };
   throw new LonghaulError(
     'change_not_found',

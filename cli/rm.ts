@@ -10,7 +10,7 @@ import { withLonghaul } from './longhaul.ts';
 import { changeText, firstLine } from './task-text.ts';
 import { fit, harmless } from './terminal.ts';
 import { shortId } from '../contract/ids.ts';
-import { placeOfResult } from '../maintenance/fetch-results.ts';
+import { repositoryOfResult } from '../maintenance/fetch-results.ts';
 
 interface RemoveOptions {
   readonly yes?: boolean;
@@ -27,7 +27,7 @@ export const rmAction = (text: string, options: RemoveOptions) =>
         return EXIT.cancelled;
       }
       const removed = await removeTask(longhaul, task.id);
-      const place = await placeOfResult(services.settings.home, removed.projectPath, task.id);
+      const place = await repositoryOfResult(services.settings.home, removed.projectPath, task.id);
       process.stdout.write(
         options.json ? `${JSON.stringify(removedJson(task, removed))}\n` : removedText(task, removed, place),
       );

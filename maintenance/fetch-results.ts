@@ -16,7 +16,7 @@ export interface FetchedRef {
  * Fetches the result of the task and the branches of its agent. Results that an earlier version stored in the project
  * are only returned. Returns an empty list if the task has no result.
  */
-export async function bringResults(home: string, projectPath: string, taskId: TaskId): Promise<FetchedRef[]> {
+export async function fetchResults(home: string, projectPath: string, taskId: TaskId): Promise<FetchedRef[]> {
   const { topLevel, commonDir } = await inspect(projectPath);
   for (const repository of await repositoriesWithResults(locksOf(home), topLevel)) {
     const refs = await resultsIn(repository, taskId);
@@ -50,7 +50,11 @@ async function resultsIn(cwd: string, taskId: TaskId): Promise<FetchedRef[]> {
 }
 
 /** Returns the repository that has the task's result: the mirror, or the project for results of earlier versions. */
-export async function placeOfResult(home: string, projectPath: string | null, taskId: TaskId): Promise<string | null> {
+export async function repositoryOfResult(
+  home: string,
+  projectPath: string | null,
+  taskId: TaskId,
+): Promise<string | null> {
   if (projectPath === null) return null;
   // If the project cannot be read now, its path is returned.
   const found = await findResult(locksOf(home), { projectPath, ref: taskRef(taskId) }).catch(() => undefined);

@@ -82,7 +82,7 @@ export async function readOrMakeToken(file: string): Promise<string> {
  * Writes the token as a header line into a file beside it, for programs that read a header from a file (`curl -H
  * @file`).
  */
-export async function keepAuthHeader(file: string, token: string): Promise<void> {
+export async function writeAuthHeader(file: string, token: string): Promise<void> {
   const line = `Authorization: Bearer ${token}\n`;
   if ((await readOwnFile(file)) !== line) await writePrivately(file, line);
 }

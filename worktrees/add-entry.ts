@@ -22,7 +22,7 @@ import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { isMirror } from './mirror.ts';
-import { LOCK_REASON, type WorktreeEntry, ifThere, isOurs } from './repository.ts';
+import { LOCK_REASON, type WorktreeEntry, orAbsentSync, isOurs } from './repository.ts';
 
 /**
  * The name prefix of an entry outside `worktrees/`: it is being moved in or out. The folder is in the repository's git
@@ -148,4 +148,4 @@ function moveIn(staged: string, root: string, wanted: string): string {
   }
 }
 
-const holdsFiles = (folder: string): boolean => (ifThere(() => readdirSync(folder)) ?? []).length > 0;
+const holdsFiles = (folder: string): boolean => (orAbsentSync(() => readdirSync(folder)) ?? []).length > 0;

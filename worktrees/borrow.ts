@@ -6,7 +6,7 @@
  */
 import { constants, copyFileSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { adminDirOf, ifThere } from './repository.ts';
+import { adminDirOf, orAbsentSync } from './repository.ts';
 import { alternatesOf, readState } from './mirror.ts';
 import { sparseText, worktreeConfigText } from './mirror-settings.ts';
 import { copyOrRemove, writeWhole } from './whole-file.ts';
@@ -59,17 +59,17 @@ export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: Borr
     writeFileSync(at(name), `ref: ${target}\n`);
   }
   copyFileSync(path.join(adminDir, GIVEN_REFS), at('packed-refs'), constants.COPYFILE_FICLONE);
-  ifThere(() => copyFileSync(path.join(adminDir, 'index'), at('index'), constants.COPYFILE_FICLONE));
+  orAbsentSync(() => copyFileSync(path.join(adminDir, 'index'), at('index'), constants.COPYFILE_FICLONE));
   // HEAD is written last: a folder without HEAD is no repository, so after a crash it is created again.
   writeWhole(at('HEAD'), `${base}\n`);
 }
 
 /** Whether the worktree's `.git` folder is a repository. An agent may have removed it. */
 export const hasOwnRepository = (worktreePath: string): boolean =>
-  ifThere(() => lstatSync(path.join(worktreePath, '.git', 'HEAD'))) !== undefined;
+  orAbsentSync(() => lstatSync(path.join(worktreePath, '.git', 'HEAD'))) !== undefined;
 
 /** Writes the mirror's current path into the worktree's repository. It is needed after the home was moved. */
 export function borrowFrom(mirror: string, worktreePath: string): void {
   const file = alternatesOf(worktreePath);
-  if (ifThere(() => readFileSync(file)) !== undefined) writeWhole(file, `${path.join(mirror, 'objects')}\n`);
+  if (orAbsentSync(() => readFileSync(file)) !== undefined) writeWhole(file, `${path.join(mirror, 'objects')}\n`);
 }

@@ -17,7 +17,7 @@ import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { gitText } from './git.ts';
-import { type CollectRequest, copyIndex, type Collection, survey } from './collection.ts';
+import { type CollectRequest, copyIndex, type Collection, statusWithNestedAside } from './collection.ts';
 import { forcedFiles } from './forced-files.ts';
 import { filePath } from './file-path.ts';
 import { keepBranches } from './agent-branches.ts';
@@ -27,12 +27,12 @@ import { replacement } from './identity.ts';
 import { noteOnIgnored } from './ignored-files.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { canonical, commonDirOf, findEntry, ifThere, orAbsent } from './repository.ts';
+import { canonical, commonDirOf, findEntry, orAbsentSync, orAbsent } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
 import { type Base, dropBrokenRef, dropRef, store, type StoredChange } from './store.ts';
 import { withEntry } from './restore-entry.ts';
-import { listSubmodules, strandedWork } from './submodules.ts';
+import { listSubmodules, unstorableSubmoduleWork } from './submodules.ts';
 
 export interface CollectedChange extends StoredChange {
   /** Names of ignored files and folders that the agent left, at most 200. */
@@ -78,9 +78,9 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
         reason: `the mirror of the project was removed, and the project has no commit ${known.base}, from which the task began`,
       };
     }
-    const commonDir = sharedFolder(locksDir, request.projectPath, record, subject);
+    const commonDir = commonDirOfWorktree(locksDir, request.projectPath, record, subject);
     const entry = findEntry(commonDir, subject);
-    const status = ifThere(() => lstatSync(subject));
+    const status = orAbsentSync(() => lstatSync(subject));
     if (entry === undefined || status === undefined || record?.state === 'making') {
       throw new LonghaulError(
         'git_failed',
@@ -116,7 +116,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
 }
 
 /** The git common directory of the repository that has the worktree's entry. */
-function sharedFolder(
+function commonDirOfWorktree(
   locksDir: string,
   projectPath: string | undefined,
   record: WorktreeRecord | undefined,
@@ -133,13 +133,13 @@ async function collect(collection: Collection): Promise<Collected> {
   try {
     const special = specialFiles(worktreePath, signal);
     await copyIndex(collection);
-    const [{ status, unreadable }, base] = await Promise.all([survey(collection), readBase(collection)]);
+    const [{ status, unreadable }, base] = await Promise.all([statusWithNestedAside(collection), readBase(collection)]);
     if (status.ignored.length > 0) collection.forced = await forcedFiles(collection);
     const isForced = new Set(collection.forced.map((name) => filePath(name).path));
     const leftOut = status.ignored.filter((name) => !isForced.has(name));
     const submodules = await listSubmodules(worktreePath, signal);
     const stranded =
-      (await strandedWork({
+      (await unstorableSubmoduleWork({
         worktreePath,
         source: { gitDir: commonDirOf(collection.topLevel) ?? collection.commonDir, checkout: collection.topLevel },
         submodules,

@@ -70,7 +70,7 @@ export async function copyIndex({ index, adminDir, request, at }: Collection, { 
  * Returns git's status of the worktree after all nested repositories were moved aside. `unreadable`: why a folder could
  * not be read, for a message.
  */
-export async function survey(
+export async function statusWithNestedAside(
   collection: Collection,
 ): Promise<{ status: WorktreeStatus; unreadable: string | undefined }> {
   const args = ['status', '--porcelain=v2', '-z', '--no-renames', '--untracked-files=all', '--ignored=matching'];

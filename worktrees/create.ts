@@ -17,7 +17,7 @@ import { identityOf, replaced, replacement } from './identity.ts';
 import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
 import { ensureMirror } from './mirror.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { type Repository, canonical, findEntry, ifThere, inspect, isOurs } from './repository.ts';
+import { type Repository, canonical, findEntry, orAbsentSync, inspect, isOurs } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { withEntry } from './restore-entry.ts';
 import { populateSubmodules } from './submodules.ts';
@@ -195,14 +195,14 @@ export function refuseReplaced(record: WorktreeRecord): void {
  */
 function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   const entry = findEntry(commonDir, worktreePath);
-  if (entry === undefined || ifThere(() => lstatSync(worktreePath))?.isDirectory() !== true) return false;
+  if (entry === undefined || orAbsentSync(() => lstatSync(worktreePath))?.isDirectory() !== true) return false;
   const { adminDir } = entry;
   const dotGit = path.join(worktreePath, '.git');
-  const isOwnRepository = ifThere(() => lstatSync(path.join(adminDir, GIVEN_REFS))) !== undefined;
+  const isOwnRepository = orAbsentSync(() => lstatSync(path.join(adminDir, GIVEN_REFS))) !== undefined;
   if (isOwnRepository) {
     if (!hasOwnRepository(worktreePath)) makeOwnRepository({ mirror: commonDir, worktreePath, adminDir, base });
     removeLocks(dotGit);
-  } else if (ifThere(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
+  } else if (orAbsentSync(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
   removeLocks(adminDir);
   return true;
 }
@@ -220,7 +220,7 @@ function removeLocks(folder: string): void {
 function occupant(owners: readonly string[], worktreePath: string): string {
   const entry = owners.map((commonDir) => findEntry(commonDir, worktreePath)).find((one) => one !== undefined);
   if (entry !== undefined) return isOurs(entry) ? 'ours' : 'git lists it as a worktree that Longhaul did not create';
-  const status = ifThere(() => lstatSync(worktreePath));
+  const status = orAbsentSync(() => lstatSync(worktreePath));
   if (status === undefined) return 'nothing';
   if (!status.isDirectory()) return 'a file is there';
   return readdirSync(worktreePath).length === 0 ? 'nothing' : 'a folder with files is there';

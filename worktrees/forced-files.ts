@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Collection } from './collection.ts';
 import { splitFields } from './file-path.ts';
 import { tryGit } from './git.ts';
-import { ifThere } from './repository.ts';
+import { orAbsentSync } from './repository.ts';
 
 /**
  * Returns the paths of the ignored files that the agent's index lists. If git cannot read that index, it returns none.
@@ -12,7 +12,7 @@ import { ifThere } from './repository.ts';
  */
 export async function forcedFiles({ adminDir, request, at }: Collection): Promise<Buffer[]> {
   const index = path.join(adminDir, 'longhaul-agent-index');
-  const copied = ifThere(() => {
+  const copied = orAbsentSync(() => {
     copyFileSync(path.join(request.worktreePath, '.git', 'index'), index);
     return true;
   });

@@ -11,7 +11,7 @@ import { lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../contract/errors.ts';
-import { adminDirOf, ifThere } from './repository.ts';
+import { adminDirOf, orAbsentSync } from './repository.ts';
 
 export const identitySchema = z.object({
   ino: z.string(),
@@ -44,7 +44,7 @@ export function replacement(
   { worktreePath, identity, isCopy }: Known,
   adminDir: string | undefined,
 ): string | undefined {
-  const status = ifThere(() => lstatSync(worktreePath, { bigint: true }));
+  const status = orAbsentSync(() => lstatSync(worktreePath, { bigint: true }));
   if (status === undefined) return undefined;
   if (!status.isDirectory()) return `${worktreePath} is no longer a folder, but a link or a file that took its place`;
   if (identity === undefined) return undefined;
@@ -64,7 +64,7 @@ export function replacement(
  */
 function leadsTo(worktreePath: string, adminDir: string): boolean {
   if (adminDirOf(worktreePath) === adminDir) return true;
-  const borrowed = ifThere(() => readFileSync(path.join(worktreePath, '.git/objects/info/alternates'), 'utf8'));
+  const borrowed = orAbsentSync(() => readFileSync(path.join(worktreePath, '.git/objects/info/alternates'), 'utf8'));
   return borrowed?.trimEnd() === path.resolve(adminDir, '../../objects');
 }
 

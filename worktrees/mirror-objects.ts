@@ -20,7 +20,7 @@ import {
 import path from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { ifThere } from './repository.ts';
+import { orAbsentSync } from './repository.ts';
 import { writeWhole } from './whole-file.ts';
 
 export interface LinkObjects {
@@ -81,7 +81,7 @@ export async function linkLargeFiles({ from, to, replace, signal }: LinkObjects)
 }
 
 const rank = (name: string): number => PACK_PARTS.indexOf(path.extname(name));
-const names = (folder: string): string[] => ifThere(() => readdirSync(folder)) ?? [];
+const names = (folder: string): string[] => orAbsentSync(() => readdirSync(folder)) ?? [];
 
 /** Links the files of one folder. Returns false if a file was removed meanwhile. */
 function linkFolder({ from, to, replace }: LinkObjects, folder: string, wanted: readonly string[]): boolean {
@@ -98,7 +98,7 @@ function linkFolder({ from, to, replace }: LinkObjects, folder: string, wanted: 
 function linkOne(from: string, to: string): boolean {
   const draft = `${to}.tmp_${randomUUID()}`;
   try {
-    const [source, target] = [lstatSync(from), ifThere(() => lstatSync(to))];
+    const [source, target] = [lstatSync(from), orAbsentSync(() => lstatSync(to))];
     if (target?.ino === source.ino && target.dev === source.dev) return true;
     try {
       linkSync(from, draft);
@@ -109,7 +109,7 @@ function linkOne(from: string, to: string): boolean {
     renameSync(draft, to);
     return true;
   } catch (error) {
-    ifThere(() => unlinkSync(draft));
+    orAbsentSync(() => unlinkSync(draft));
     if (isErrno(error, 'ENOENT')) return false;
     throw error;
   }
@@ -117,7 +117,7 @@ function linkOne(from: string, to: string): boolean {
 
 /** The alternates file of a project that itself borrows objects (`git clone --reference`), with absolute paths. */
 function alternates(objects: string): string {
-  const text = ifThere(() => readFileSync(path.join(objects, 'info', 'alternates'), 'utf8')) ?? '';
+  const text = orAbsentSync(() => readFileSync(path.join(objects, 'info', 'alternates'), 'utf8')) ?? '';
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return lines.map((line) => `${path.resolve(objects, line)}\n`).join('');
 }

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gitText } from './git.ts';
-import { ifThere } from './repository.ts';
+import { orAbsentSync } from './repository.ts';
 
 export interface ProjectRefs {
   /** The id of the commit or tag for each ref name, sorted by name. */
@@ -18,7 +18,7 @@ const OF_ONE_CHECKOUT = /^refs\/(longhaul|bisect|worktree|rewritten|stash|origin
 const VALUE = /^(?:ref: (refs\/\S+)|([0-9a-f]{40}|[0-9a-f]{64}))\s*$/;
 
 export async function readRefs(commonDir: string, signal?: AbortSignal): Promise<ProjectRefs> {
-  const isTable = ifThere(() => readdirSync(path.join(commonDir, 'reftable'))) !== undefined;
+  const isTable = orAbsentSync(() => readdirSync(path.join(commonDir, 'reftable'))) !== undefined;
   return isTable ? readByGit(commonDir, signal) : readFiles(commonDir);
 }
 
@@ -37,20 +37,23 @@ async function readByGit(commonDir: string, signal: AbortSignal | undefined): Pr
 
 function readFiles(commonDir: string): ProjectRefs {
   const [refs, symbolic] = [new Map<string, string>(), new Map<string, string>()];
-  for (const line of (ifThere(() => readFileSync(path.join(commonDir, 'packed-refs'), 'utf8')) ?? '').split('\n')) {
+  for (const line of (orAbsentSync(() => readFileSync(path.join(commonDir, 'packed-refs'), 'utf8')) ?? '').split(
+    '\n',
+  )) {
     const [, value = '', name = ''] = /^([0-9a-f]+) (refs\/\S+)$/.exec(line) ?? [];
     if (name !== '' && !OF_ONE_CHECKOUT.test(name)) refs.set(name, value);
   }
   const visit = (name: string): void => {
     if (OF_ONE_CHECKOUT.test(name)) return;
-    for (const item of ifThere(() => readdirSync(path.join(commonDir, name), { withFileTypes: true })) ?? []) {
+    for (const item of orAbsentSync(() => readdirSync(path.join(commonDir, name), { withFileTypes: true })) ?? []) {
       const below = `${name}/${item.name}`;
       if (item.isDirectory()) visit(below);
       else if (!below.endsWith('.lock') && !OF_ONE_CHECKOUT.test(below)) readLoose(below);
     }
   };
   const readLoose = (name: string): void => {
-    const [, target, value] = VALUE.exec(ifThere(() => readFileSync(path.join(commonDir, name), 'utf8')) ?? '') ?? [];
+    const [, target, value] =
+      VALUE.exec(orAbsentSync(() => readFileSync(path.join(commonDir, name), 'utf8')) ?? '') ?? [];
     if (target !== undefined) symbolic.set(name, target);
     if (value !== undefined) refs.set(name, value);
   };

@@ -7,7 +7,7 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { git, globalFiles } from './git.ts';
-import { adminDirOf, ifThere, type Repository } from './repository.ts';
+import { adminDirOf, orAbsentSync, type Repository } from './repository.ts';
 
 const setting = z.tuple([z.string(), z.string().nullable()]);
 /** A value of null: the key has no value, which git reads as true. */
@@ -41,10 +41,10 @@ export function stampOf({ commonDir, topLevel }: Repository, known?: ProjectSett
   const ownDir = adminDirOf(topLevel) ?? commonDir;
   const files = new Set([...usualFiles(commonDir, ownDir), ...(known?.files ?? [])]);
   const stamps = [...files].sort().map((file) => {
-    const status = ifThere(() => statSync(file, { bigint: true }));
+    const status = orAbsentSync(() => statSync(file, { bigint: true }));
     return `${file} ${status === undefined ? '-' : `${status.ino}:${status.size}:${status.mtimeNs}`}`;
   });
-  const head = ifThere(() => readFileSync(path.join(ownDir, 'HEAD'), 'utf8')) ?? '';
+  const head = orAbsentSync(() => readFileSync(path.join(ownDir, 'HEAD'), 'utf8')) ?? '';
   return [topLevel, head.startsWith('ref:') ? head.trimEnd() : 'detached', ...stamps].join('\n');
 }
 

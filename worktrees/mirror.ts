@@ -22,7 +22,7 @@ import {
   canonical,
   commonDirOf,
   findEntry,
-  ifThere,
+  orAbsentSync,
   ownCommonDirOf,
   type Repository,
 } from './repository.ts';
@@ -49,7 +49,7 @@ export const isMirror = (locksDir: string, commonDir: string): boolean =>
   path.dirname(commonDir) === mirrorsDirOf(locksDir);
 
 export function readState(mirror: string): MirrorState | undefined {
-  const text = ifThere(() => readFileSync(path.join(mirror, STATE), 'utf8'));
+  const text = orAbsentSync(() => readFileSync(path.join(mirror, STATE), 'utf8'));
   if (text === undefined) return undefined;
   try {
     return stateSchema.parse(JSON.parse(text));
@@ -62,7 +62,7 @@ export function readState(mirror: string): MirrorState | undefined {
 
 export const listMirrors = (locksDir: string): string[] => {
   const dir = mirrorsDirOf(locksDir);
-  const names = ifThere(() => readdirSync(dir)) ?? [];
+  const names = orAbsentSync(() => readdirSync(dir)) ?? [];
   return names.filter((name) => name.endsWith('.git')).map((name) => path.join(dir, name));
 };
 
@@ -81,7 +81,7 @@ const usualPlace = (locksDir: string, commonDir: string): string =>
 
 /** Returns the mirror whose project was moved to this folder. */
 function moved(locksDir: string, commonDir: string): string | undefined {
-  const identity = ifThere(() => identityOf(commonDir));
+  const identity = orAbsentSync(() => identityOf(commonDir));
   if (identity?.birth === undefined) return undefined;
   return listMirrors(locksDir).find((mirror) => {
     const state = readState(mirror);
@@ -194,7 +194,7 @@ export function ownerOfWorktree({ locksDir, projectPath, known, worktreePath }: 
 
 /** Returns the mirror from which the worktree's repository borrows; undefined if it names no mirror of this home. */
 export function borrowedFrom(locksDir: string, worktreePath: string): string | undefined {
-  const named = ifThere(() => readFileSync(alternatesOf(worktreePath), 'utf8'));
+  const named = orAbsentSync(() => readFileSync(alternatesOf(worktreePath), 'utf8'));
   const mirror = named === undefined ? undefined : path.dirname(named.split('\n', 1)[0] ?? '');
   return mirror !== undefined && isMirror(locksDir, mirror) ? mirror : undefined;
 }

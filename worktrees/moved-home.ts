@@ -13,7 +13,7 @@ import { borrowFrom } from './borrow.ts';
 import { replacement } from './identity.ts';
 import { isMirror } from './mirror.ts';
 import { deleteRecord, listRecords, type WorktreeRecord, writeRecord } from './records.ts';
-import { ifThere, listEntries } from './repository.ts';
+import { orAbsentSync, listEntries } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
 export interface HomeMove {
@@ -50,7 +50,7 @@ interface Move {
 
 async function moveOne(locksDir: string, { record, worktreePath, commonDir }: Move): Promise<void> {
   const { worktreePath: former } = record;
-  if (ifThere(() => lstatSync(former)) !== undefined) return;
+  if (orAbsentSync(() => lstatSync(former)) !== undefined) return;
   const adminDir = await withLock({ locksDir, subject: commonDir }, async () => moveEntries(commonDir, former, worktreePath)); // prettier-ignore
   if (adminDir !== undefined) makeLinkAbsolute({ worktreePath, former, adminDir });
   if (isMirror(locksDir, commonDir)) borrowFrom(commonDir, worktreePath);
@@ -87,7 +87,7 @@ function makeLinkAbsolute({
   adminDir,
 }: Record<'worktreePath' | 'former' | 'adminDir', string>): void {
   const dotGit = path.join(worktreePath, '.git');
-  if (ifThere(() => lstatSync(dotGit))?.isFile() !== true) return;
+  if (orAbsentSync(() => lstatSync(dotGit))?.isFile() !== true) return;
   const target = /^gitdir: (.+?)\n*$/s.exec(readFileSync(dotGit, 'utf8'))?.[1];
   if (target === undefined || path.isAbsolute(target) || path.resolve(former, target) !== adminDir) return;
   replaceFile(dotGit, `gitdir: ${adminDir}\n`);

@@ -23,7 +23,7 @@ const PATIENCE_MS = 10 * 60_000;
  * Returns when no such gc that started before the call still runs. Starts no git process if no gc runs. Throws
  * `repository_locked` after 10 minutes.
  */
-export async function untilPruned(commonDir: string, at: GitOptions): Promise<void> {
+export async function waitForPruningGc(commonDir: string, at: GitOptions): Promise<void> {
   // The file contains "<pid> <host name>". It exists while a gc runs, and after a gc that was killed.
   const text = (await orAbsent(readFile(path.join(commonDir, 'gc.pid'), 'utf8'))) ?? '';
   const [pid, host] = text.trim().split(' ');

@@ -9,7 +9,7 @@ import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { identitySchema } from './identity.ts';
-import { ifThere, orAbsent } from './repository.ts';
+import { orAbsentSync, orAbsent } from './repository.ts';
 import { nameOf } from './repository-lock.ts';
 
 const recordSchema = z.object({
@@ -69,7 +69,7 @@ async function* eachRecord(locksDir: string): AsyncGenerator<WorktreeRecord> {
 }
 
 function readFrom(file: string): WorktreeRecord | undefined {
-  const text = ifThere(() => readFileSync(file, 'utf8'));
+  const text = orAbsentSync(() => readFileSync(file, 'utf8'));
   if (text === undefined) return undefined;
   try {
     return recordSchema.parse(JSON.parse(text));

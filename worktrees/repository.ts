@@ -86,7 +86,7 @@ const UNUSUAL = /^\s*(worktree|bare\s*($|=(?!\s*false\s*$))|\[\s*(extensions|inc
  */
 function inspectPlain(folder: string): Repository | undefined {
   const commonDir = path.join(folder, '.git');
-  if (ifThere(() => lstatSync(commonDir))?.isDirectory() !== true) return undefined;
+  if (orAbsentSync(() => lstatSync(commonDir))?.isDirectory() !== true) return undefined;
   const read = (name: string): string | undefined => textOf(path.join(commonDir, name));
   const [config, head] = [read('config'), read('HEAD')];
   if (config === undefined || head === undefined || UNUSUAL.test(config)) return undefined;
@@ -109,7 +109,7 @@ function notARepository(cwd: string, args: readonly string[], outcome: GitOutcom
  * git; undefined if there is none.
  */
 export function commonDirOf(folder: string): string | undefined {
-  const start = ifThere(() => realpathSync(folder));
+  const start = orAbsentSync(() => realpathSync(folder));
   for (let at = start; at !== undefined; at = path.dirname(at) === at ? undefined : path.dirname(at)) {
     const adminDir = adminDirOf(at);
     if (adminDir !== undefined) return sharedBy(adminDir);
@@ -128,7 +128,7 @@ export function ownCommonDirOf(worktreePath: string): string | undefined {
 
 function sharedBy(adminDir: string): string | undefined {
   const shared = textOf(path.join(adminDir, 'commondir'));
-  return ifThere(() => realpathSync(path.resolve(adminDir, shared?.trimEnd() ?? '.')));
+  return orAbsentSync(() => realpathSync(path.resolve(adminDir, shared?.trimEnd() ?? '.')));
 }
 
 /**
@@ -137,7 +137,7 @@ function sharedBy(adminDir: string): string | undefined {
  */
 export function adminDirOf(worktreePath: string): string | undefined {
   const dotGit = path.join(worktreePath, '.git');
-  const status = ifThere(() => lstatSync(dotGit));
+  const status = orAbsentSync(() => lstatSync(dotGit));
   if (status === undefined || status.isDirectory()) return status && dotGit;
   const target = /^gitdir: (.+?)\n*$/s.exec(readFileSync(dotGit, 'utf8'))?.[1];
   return target === undefined ? undefined : path.resolve(worktreePath, target);
@@ -172,7 +172,7 @@ function projectFolder(projectPath: string | undefined): string {
 /** Lists all of git's worktree entries of a repository, including incomplete ones that a killed git left. */
 export function listEntries(commonDir: string): WorktreeEntry[] {
   const root = path.join(commonDir, 'worktrees');
-  const names = ifThere(() => readdirSync(root));
+  const names = orAbsentSync(() => readdirSync(root));
   return (names ?? []).map((name) => readEntry(path.join(root, name)));
 }
 
@@ -200,7 +200,7 @@ export function findEntry(commonDir: string, worktreePath: string): WorktreeEntr
 /** Returns the path with the links in its parents resolved, as git recorded it. The parents may no longer exist. */
 export function canonical(worktreePath: string): string {
   const resolved = path.resolve(worktreePath);
-  const parent = ifThere(() => realpathSync(path.dirname(resolved)));
+  const parent = orAbsentSync(() => realpathSync(path.dirname(resolved)));
   return parent === undefined ? resolved : path.join(parent, path.basename(resolved));
 }
 
@@ -227,7 +227,7 @@ export async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
 }
 
 /** The synchronous form of `orAbsent`: returns undefined if the file does not exist. */
-export function ifThere<T>(read: () => T): T | undefined {
+export function orAbsentSync<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
@@ -236,4 +236,4 @@ export function ifThere<T>(read: () => T): T | undefined {
   }
 }
 
-const textOf = (file: string): string | undefined => ifThere(() => readFileSync(file, 'utf8'));
+const textOf = (file: string): string | undefined => orAbsentSync(() => readFileSync(file, 'utf8'));

@@ -8,7 +8,7 @@ import { fillEntry } from './borrow.ts';
 import { tryGit } from './git.ts';
 import { ensureMirror, isMirror } from './mirror.ts';
 import { type WorktreeRecord, writeRecord } from './records.ts';
-import { findEntry, ifThere, inspect } from './repository.ts';
+import { findEntry, orAbsentSync, inspect } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
 /**
@@ -22,7 +22,7 @@ export async function withEntry(
   given?: AbortSignal,
 ): Promise<WorktreeRecord | undefined> {
   const { worktreePath, commonDir, topLevel, base } = record;
-  const isThere = ifThere(() => lstatSync(worktreePath))?.isDirectory() === true;
+  const isThere = orAbsentSync(() => lstatSync(worktreePath))?.isDirectory() === true;
   if (!isThere || !isMirror(locksDir, commonDir) || findEntry(commonDir, worktreePath) !== undefined) return record;
   const signal = given && { signal: given };
   const repository = await inspect(topLevel, { ...signal });

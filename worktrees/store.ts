@@ -13,12 +13,12 @@ import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { type GitOptions, type GitOutcome, git, gitError, gitText, tryGit } from './git.ts';
-import { copyIndex, type Collection, NESTING_LIMIT, survey } from './collection.ts';
+import { copyIndex, type Collection, NESTING_LIMIT, statusWithNestedAside } from './collection.ts';
 import { moveAside } from './nested.ts';
 import { pause } from './pause.ts';
-import { untilPruned } from './pruning.ts';
+import { waitForPruningGc } from './pruning.ts';
 import { openQuarantine, publish, quarantineEnv } from './quarantine.ts';
-import { ifThere } from './repository.ts';
+import { orAbsentSync } from './repository.ts';
 import { deleteRef, type RefPlace, writeRef } from './refs.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
@@ -119,7 +119,7 @@ function addForced(collection: Collection): Promise<GitOutcome> {
   const { worktreePath } = collection.request;
   const there = collection.forced.filter((name) => {
     const file = Buffer.concat([Buffer.from(`${worktreePath}/`), name]);
-    return ifThere(() => lstatSync(file))?.isDirectory() === false;
+    return orAbsentSync(() => lstatSync(file))?.isDirectory() === false;
   });
   const input = Buffer.concat(there.flatMap((name) => [name, Buffer.of(0)]));
   const args = ['--literal-pathspecs', 'add', '--force', '--sparse', '--pathspec-from-file=-', '--pathspec-file-nul'];
@@ -135,7 +135,7 @@ async function keep(collection: Collection, commit: string): Promise<TreeDiff | 
   try {
     // Inside the `try`: an aborted call may have written the ref although it fails.
     await name(collection, commit);
-    await untilPruned(collection.commonDir, collection.at);
+    await waitForPruningGc(collection.commonDir, collection.at);
     publish(collection.quarantine);
     const diff = await diffTrees(base, commit, withoutIndex(collection));
     if (diff === undefined) await git(['rev-list', '--objects', '--quiet', commit, `^${base}`], collection.at);
@@ -199,7 +199,7 @@ async function unlinkNested(collection: Collection, pointers: readonly Buffer[])
   const input = Buffer.concat(pointers.flatMap((one) => [one, Buffer.of(0)]));
   await git(['update-index', '--force-remove', '-z', '--stdin'], { ...collection.at, input });
   for (const folder of pointers) await moveAside(collection.request.worktreePath, folder);
-  await survey(collection);
+  await statusWithNestedAside(collection);
 }
 
 async function commitTree(collection: Collection, tree: string, base: Base): Promise<string> {

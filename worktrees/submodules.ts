@@ -10,7 +10,7 @@ import { existsSync, statSync } from 'node:fs';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { git, gitText, tryGit } from './git.ts';
-import { type Repository, adminDirOf, ifThere, orAbsent } from './repository.ts';
+import { type Repository, adminDirOf, orAbsentSync, orAbsent } from './repository.ts';
 
 export interface Submodule {
   readonly name: string;
@@ -98,7 +98,7 @@ async function populateOne(level: Level, submodule: Submodule): Promise<string |
  */
 export async function listSubmodules(worktreePath: string, signal?: AbortSignal): Promise<Submodule[]> {
   const file = path.join(worktreePath, '.gitmodules');
-  if (ifThere(() => statSync(file))?.isFile() !== true) return [];
+  if (orAbsentSync(() => statSync(file))?.isFile() !== true) return [];
   const listed = await tryGit(['config', '--file', file, '--null', '--get-regexp', '^submodule\\..*\\.path$'], {
     cwd: worktreePath,
     ...(signal && { signal }),
@@ -160,7 +160,7 @@ interface Stranded {
  * Returns a sentence about the agent's work in submodules that a commit of the superproject cannot contain; undefined
  * if there is none.
  */
-export async function strandedWork(options: Stranded): Promise<string | undefined> {
+export async function unstorableSubmoduleWork(options: Stranded): Promise<string | undefined> {
   for (const submodule of options.submodules) {
     const at = path.join(options.worktreePath, submodule.path);
     const state = options.states.find((state) => state.path === submodule.path);

@@ -1,7 +1,7 @@
 /** A file that exists completely or not at all, also after a kill. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { ifThere } from './repository.ts';
+import { orAbsentSync } from './repository.ts';
 
 export function writeWhole(file: string, content: string | Buffer): void {
   const draft = `${file}.${randomUUID()}.new`;
@@ -14,7 +14,7 @@ export function writeWhole(file: string, content: string | Buffer): void {
  * content differs.
  */
 export function copyOrRemove(from: string, to: string): void {
-  const [wanted, found] = [from, to].map((file) => ifThere(() => readFileSync(file)));
+  const [wanted, found] = [from, to].map((file) => orAbsentSync(() => readFileSync(file)));
   if (wanted === undefined) rmSync(to, { force: true });
   else if (found === undefined || !wanted.equals(found)) writeWhole(to, wanted);
 }

@@ -27,7 +27,7 @@ import { findMirror, isMirror } from './mirror.ts';
 import type { CollectRequest } from './collection.ts';
 import { deleteRef } from './refs.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
-import { type Repository, canonical, commonDirOf, ifThere, inspect } from './repository.ts';
+import { type Repository, canonical, commonDirOf, orAbsentSync, inspect } from './repository.ts';
 import { type EditsRequest, uncommittedEdits } from './uncommitted-edits.ts';
 
 export interface WorktreesOptions {
@@ -122,7 +122,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
 function folderOf(record: WorktreeRecord | undefined): string | undefined {
   if (record === undefined) return undefined;
   const { worktreePath, state, identity } = record;
-  if (state === 'making' || ifThere(() => lstatSync(worktreePath)) === undefined) return 'none';
+  if (state === 'making' || orAbsentSync(() => lstatSync(worktreePath)) === undefined) return 'none';
   return identity && `${identity.ino}:${identity.birth ?? ''}`;
 }
 

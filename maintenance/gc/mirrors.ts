@@ -15,7 +15,7 @@ import type { WorktreePlaces } from './worktrees.ts';
 export async function leftMirrors({ locksDir }: WorktreePlaces, projects: readonly string[]): Promise<Leftover[]> {
   const left: Leftover[] = [];
   for (const mirror of listMirrors(locksDir)) {
-    const project = await unusedSince(mirror, projects);
+    const project = await missingProjectOf(mirror, projects);
     if (project === undefined) continue;
     left.push({
       kind: 'mirror',
@@ -23,7 +23,8 @@ export async function leftMirrors({ locksDir }: WorktreePlaces, projects: readon
       reason: `its project ${project} no longer exists, and no result is in it`,
       remove: () =>
         withLock({ locksDir, subject: mirror }, async () => {
-          if ((await unusedSince(mirror, projects)) === undefined) return { kind: 'kept', why: 'it is in use again' };
+          if ((await missingProjectOf(mirror, projects)) === undefined)
+            return { kind: 'kept', why: 'it is in use again' };
           await removeTree(mirror);
           return REMOVED;
         }),
@@ -36,7 +37,7 @@ export async function leftMirrors({ locksDir }: WorktreePlaces, projects: readon
  * Returns the project's git common directory if it no longer exists and the mirror can be removed. Undefined: the
  * mirror is needed, or its state file does not name its project.
  */
-async function unusedSince(mirror: string, projects: readonly string[]): Promise<string | undefined> {
+async function missingProjectOf(mirror: string, projects: readonly string[]): Promise<string | undefined> {
   const project = readState(mirror)?.commonDir;
   if (project === undefined || (await orAbsent(lstat(project))) !== undefined) return undefined;
   if (projects.some((folder) => `${project}/`.startsWith(`${folder}/`))) return undefined;

@@ -3,11 +3,11 @@ import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
-import { keepPassword, withoutPassword, withPassword } from '../postgres/password.ts';
+import { writePassfile, withoutPassword, withPassword } from '../postgres/password.ts';
 import { readRecord, writeJson } from './json-file.ts';
 import { processIdentity } from '../../processes/live-files.ts';
 import { placeOf } from './lock.ts';
-import { closeHome } from './private-folder.ts';
+import { restrictHomeToOwner } from './private-folder.ts';
 
 export interface HomePaths {
   readonly home: string;
@@ -58,7 +58,7 @@ export async function prepareHome(home: string): Promise<HomePaths> {
   try {
     await mkdir(home, { recursive: true, mode: 0o700 });
     // The folders are closed to other users before anything is written into the home.
-    await closeHome(home);
+    await restrictHomeToOwner(home);
     for (const folder of [paths.logs, paths.run]) await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
     if (error instanceof LonghaulError) throw error;
@@ -136,7 +136,7 @@ export async function writeState(paths: HomePaths, state: HomeState): Promise<vo
   const { databaseUrl } = state.facts;
   const here = { ...state, place: await placeOf(paths.run) };
   if (databaseUrl === undefined) return writeJson(paths.stateFile, here);
-  await keepPassword(paths.passfile, databaseUrl);
+  await writePassfile(paths.passfile, databaseUrl);
   await writeJson(paths.stateFile, { ...here, facts: { ...state.facts, databaseUrl: withoutPassword(databaseUrl) } });
 }
 

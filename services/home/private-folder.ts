@@ -24,7 +24,7 @@ const OTHERS_WRITE = 0o022;
 const OTHERS_PASS = 0o001;
 
 /** Closes the home and its folders to other users. Fails with `invalid_input`. */
-export async function closeHome(home: string): Promise<void> {
+export async function restrictHomeToOwner(home: string): Promise<void> {
   const passing = (await isClusterOfOther(home)) ? OTHERS_PASS : 0;
   await close(home, OTHERS & ~passing);
   const there = await readdir(home);

@@ -26,7 +26,7 @@ export function withoutPassword(databaseUrl: string): string {
 }
 
 /** Writes the passfile for this address, or removes it if the address has no password. */
-export async function keepPassword(passfile: string, databaseUrl: string): Promise<void> {
+export async function writePassfile(passfile: string, databaseUrl: string): Promise<void> {
   const line = passfileLine(databaseUrl);
   const now = await readOwnFile(passfile);
   if (now === line) return;

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import postgres from 'postgres';
 import { isErrno, LonghaulError, messageOf } from '../../contract/errors.ts';
-import { keepHistories } from '../temporal/history-retention.ts';
+import { setHistoryRetention } from '../temporal/history-retention.ts';
 import type { Facts, HomePaths } from '../home/home.ts';
 import { listenText } from '../listen-host.ts';
 import type { FoundPart, Part, PartContext, StartedPart } from './part.ts';
@@ -88,7 +88,7 @@ export function temporalPart({ settings, paths, env }: PartsOptions): Part {
     });
     const { identity, address, uiUrl, formerDatabase } = running;
     const days = settings.historyRetentionDays;
-    if (days !== undefined) await keepHistories({ address, namespace: settings.temporal.namespace, days });
+    if (days !== undefined) await setHistoryRetention({ address, namespace: settings.temporal.namespace, days });
     const place = temporalPlace(address, uiUrl);
     if (formerDatabase === undefined) return { ...running, process: identity, ...place };
     const note = `began a new database; the former one held no tables and is now ${formerDatabase}`;

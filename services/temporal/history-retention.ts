@@ -7,7 +7,7 @@ const CALL_MS = 5_000;
 /**
  * Sets the retention, also in an existing home. Histories of tasks that ended before keep the retention of that time.
  */
-export async function keepHistories(where: { address: string; namespace: string; days: number }): Promise<void> {
+export async function setHistoryRetention(where: { address: string; namespace: string; days: number }): Promise<void> {
   const { address, namespace, days } = where;
   // Loaded when it is needed, because loading it takes several times as long as Node takes to start.
   const { Connection } = await import('@temporalio/client');

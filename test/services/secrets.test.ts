@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { withoutPassword, withPassword } from '../../services/postgres/password.ts';
 import { homePaths, prepareHome, readState, writeState } from '../../services/home/home.ts';
 import { refuseWritableByOthers } from '../../services/home/private-folder.ts';
-import { keepAuthHeader, readToken } from '../../services/token.ts';
+import { writeAuthHeader, readToken } from '../../services/token.ts';
 
 const OTHER_UID = 4242;
 
@@ -101,13 +101,13 @@ test.runIf(process.getuid?.() === 0)('a token, passfile or header of another use
   const paths = homePaths(dir);
   await mkdir(paths.run);
   await writeState(paths, stateWith('postgres://me:sesame@db.example/x'));
-  await keepAuthHeader(paths.authHeaderFile, 'x'.repeat(40));
+  await writeAuthHeader(paths.authHeaderFile, 'x'.repeat(40));
   await writeFile(paths.tokenFile, 'x'.repeat(40));
   for (const file of [paths.tokenFile, paths.passfile, paths.authHeaderFile]) await chown(file, OTHER_UID, OTHER_UID);
   const refused = { code: 'invalid_input', message: expect.stringContaining('uid 4242') as string };
   await expect(readToken(paths.tokenFile)).rejects.toMatchObject(refused);
   await expect(readState(paths)).rejects.toMatchObject(refused);
-  await expect(keepAuthHeader(paths.authHeaderFile, 'y'.repeat(40))).rejects.toMatchObject(refused);
+  await expect(writeAuthHeader(paths.authHeaderFile, 'y'.repeat(40))).rejects.toMatchObject(refused);
 });
 
 test('a cache that others can write to is closed to them, because it contains programs that we run', async () => {

@@ -3,7 +3,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { expect, test } from 'vitest';
-import { keepHistories } from '../../../services/temporal/history-retention.ts';
+import { setHistoryRetention } from '../../../services/temporal/history-retention.ts';
 import { attachTemporal, startTemporal, stopTemporal } from '../../../services/temporal/temporal.ts';
 import { findTemporal } from '../../../services/temporal/binary.ts';
 
@@ -35,9 +35,9 @@ test('the embedded server without its Web UI, and how long it keeps histories', 
     expect(await attachTemporal({ ...options, ui: true })).not.toHaveProperty('uiUrl');
     const { address } = running;
     expect(await retentionDays(address)).toBe(1);
-    await keepHistories({ address, namespace: 'default', days: 30 });
+    await setHistoryRetention({ address, namespace: 'default', days: 30 });
     expect(await retentionDays(address)).toBe(30);
-    await keepHistories({ address, namespace: 'default', days: 7 });
+    await setHistoryRetention({ address, namespace: 'default', days: 7 });
     expect(await retentionDays(address)).toBe(7);
   } finally {
     await stopTemporal(running.identity);
