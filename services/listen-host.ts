@@ -1,4 +1,4 @@
-/** Which machines can reach the address that the backend listens on. */
+/** Determines which machines can reach the address on which the backend listens. */
 import { LonghaulError } from '../contract/errors.ts';
 import type { ListenAddress } from './settings.ts';
 

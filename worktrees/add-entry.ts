@@ -79,7 +79,8 @@ export async function removeEntry(held: Held, adminDir: string): Promise<void> {
     if (isErrno(error, 'ENOENT')) return;
     throw error;
   }
-  // Any home may remove an old entry without a worktree path (leftovers.ts): the new time protects this one.
+  // Any home may remove an old entry without a worktree path (leftovers.ts). The current time protects this entry from
+  // that.
   utimesSync(staged, new Date(), new Date());
   await rm(staged, { recursive: true, force: true });
 }

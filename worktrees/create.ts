@@ -41,7 +41,7 @@ export interface CreateRequest {
 export interface MadeWorktree {
   /** `found`: an earlier run created the worktree; it is returned unchanged, with the agent's edits. */
   readonly state: 'created' | 'found';
-  /** Real path. */
+  /** Real path of the worktree's folder. */
   readonly worktreePath: string;
   /** Full id. For a worktree that was found: the commit that it was created from. */
   readonly base: string;

@@ -5,9 +5,9 @@
 import { isUtf8 } from 'node:buffer';
 
 export interface FilePath {
-  /** Quoted as git quotes it if it is not UTF-8: `"caf\351.txt"`. */
+  /** The path as text. A path that is not UTF-8 is quoted as git does: `"caf\351.txt"`. */
   readonly path: string;
-  /** Base64. Only where `path` is quoted. */
+  /** The bytes of the path in base64; absent if `path` is not quoted. */
   readonly path_bytes?: string;
 }
 

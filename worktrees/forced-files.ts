@@ -1,4 +1,7 @@
-/** Ignored files that an agent has added by force (`git add -f`): the agent's index lists them, and they belong to the change. */
+/**
+ * Finds ignored files that an agent added by force (`git add -f`). The agent's index lists them, and they belong to the
+ * change.
+ */
 import { copyFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Collection } from './collection.ts';

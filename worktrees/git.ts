@@ -80,7 +80,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'credential.interactive': 'false',
 };
 
-/** Where git looks for the user's own settings (git-config, FILES). */
+/** Returns the paths at which git looks for the user's own settings (git-config, FILES). */
 export function globalFiles(): string[] {
   const { GIT_CONFIG_GLOBAL, XDG_CONFIG_HOME, HOME = homedir() } = process.env;
   if (GIT_CONFIG_GLOBAL !== undefined) return [GIT_CONFIG_GLOBAL];
@@ -155,7 +155,7 @@ export function gitError(args: readonly string[], cwd: string, outcome: GitOutco
   return new LonghaulError('git_failed', `${name} in ${cwd} ${end}: ${said}`);
 }
 
-/** Git's own error message: the last line that names the error, without the advice after it. */
+/** Returns git's own error message: the last line that names the error, without the advice after it. */
 function lastLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git said nothing)';

@@ -13,7 +13,7 @@ import { withLock } from './repository-lock.ts';
 export interface RefPlace {
   readonly locksDir: string;
   readonly commonDir: string;
-  /** refs/longhaul/… */
+  /** The name of the ref: refs/longhaul/… */
   readonly ref: string;
   readonly at: GitOptions;
 }
@@ -21,10 +21,10 @@ export interface RefPlace {
 const LOCK_IS_LEFT_MS = 5_000;
 const POLL_MS = 50;
 
-/** Throws `git_failed` if the commit does not exist. */
+/** Makes the ref name the commit. Throws `git_failed` if the commit does not exist. */
 export const writeRef = (place: RefPlace, commit: string): Promise<void> => update(place, [place.ref, commit]);
 
-/** A missing ref is no error. */
+/** Deletes the ref. A missing ref is no error. */
 export const deleteRef = (place: RefPlace): Promise<void> => update(place, ['-d', place.ref]);
 
 async function update(place: RefPlace, change: readonly string[]): Promise<void> {

@@ -23,9 +23,9 @@ import { pause } from './pause.ts';
 import { deferred } from '../contract/promises.ts';
 
 export interface LockOptions {
-  /** Created if missing. Not within a user's repository. */
+  /** The folder of the lock files. It is created if missing, and must not be in a user's repository. */
   readonly locksDir: string;
-  /** A readable name of the locked thing; the file's name is its hash. */
+  /** Names what is locked, readable for people. The lock file's name is a hash of it. */
   readonly subject: string;
   readonly signal?: AbortSignal;
   /** How long to wait for the lock before `repository_locked` is thrown. Default 10 minutes. */

@@ -37,7 +37,7 @@ export interface StoredChange {
   readonly deletions: number;
   /** For reading: cut at 1 MB, binary files only named, invalid UTF-8 replaced. */
   readonly diff: string;
-  /** For applying: complete, binary files included, bytes as they are. */
+  /** The patch for `git apply`: complete, including binary files, with bytes unchanged. */
   readonly patch: Buffer;
 }
 

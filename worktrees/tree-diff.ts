@@ -15,7 +15,10 @@ export interface ChangedFile extends FilePath {
   /** The former path of a renamed file. Rows that earlier versions wrote also have it as `oldPath`. */
   readonly old_path?: string;
   readonly old_path_bytes?: string;
-  /** Octal, as in git: 100644, 100755 (executable), 120000 (link), 160000 (submodule). Absent where there is no file. */
+  /**
+   * The former mode in octal, as git has it: 100644, 100755 (executable), 120000 (link), 160000 (submodule). Absent if
+   * the file did not exist.
+   */
   readonly old_mode?: string;
   readonly new_mode?: string;
   readonly status: 'added' | 'modified' | 'deleted' | 'renamed' | 'type_changed';
@@ -32,7 +35,7 @@ export interface TreeDiff {
   readonly files: ChangedFile[];
   /** Paths that became gitlinks. */
   readonly newGitlinks: Buffer[];
-  /** For applying: complete, binary files included, bytes as they are. */
+  /** The patch for `git apply`: complete, including binary files, with bytes unchanged. */
   readonly patch: Buffer;
 }
 
@@ -44,7 +47,10 @@ const DIFF_TREE = `diff-tree -r --find-renames -l1000 --no-color --no-ext-diff -
 
 /** The options of git's diff that vary; `plain` is used unless the paths need another form. */
 interface Form {
-  /** Everything that is not ASCII is quoted, because reading the output as text would damage names that are not UTF-8. */
+  /**
+   * Whether everything that is not ASCII is quoted, because reading the output as text would damage names that are not
+   * UTF-8.
+   */
   readonly quoted: boolean;
   readonly renames: boolean;
 }

@@ -39,7 +39,7 @@ export interface WorktreesOptions {
 
 export interface RefRequest {
   readonly projectPath: string;
-  /** refs/longhaul/… */
+  /** The name of the ref: refs/longhaul/… */
   readonly ref: string;
   readonly signal?: AbortSignal;
 }

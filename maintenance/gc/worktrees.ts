@@ -19,7 +19,7 @@ import { reasonOf, shortTask, type TaskKnowledge, type KnownTask, findTaskStates
 
 export interface WorktreePlaces {
   readonly locksDir: string;
-  /** Real path. */
+  /** Real path of the folder that contains the home's worktrees. */
   readonly root: string;
 }
 

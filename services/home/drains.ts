@@ -11,7 +11,7 @@ import { parseOrNothing, writeJson } from './json-file.ts';
 /** Stands for the identity in a damaged file: no process has it. */
 const NONE: ProcessIdentity = { pid: 0, startTime: '', bootId: '' };
 
-/** Records that this process drains from now on. */
+/** Records that this process drains. The record counts until the process exits. */
 export async function recordDrain({ drains }: HomePaths): Promise<void> {
   await mkdir(drains, { recursive: true, mode: 0o700 });
   await writeJson(join(drains, `${process.pid}.json`), identifySelf());

@@ -1,4 +1,4 @@
-/** Small JSON files that exist completely or not at all. */
+/** Reads and writes small JSON files. A file exists completely or not at all. */
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';

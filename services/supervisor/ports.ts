@@ -1,4 +1,4 @@
-/** Free TCP ports of 127.0.0.1 for the embedded services. */
+/** Finds free TCP ports of 127.0.0.1 for the embedded services. */
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -104,7 +104,7 @@ export class Supervisor {
     };
   }
 
-  /** The facts of all ready parts. */
+  /** Returns the facts of all ready parts. */
   facts(): Facts {
     return Object.assign({}, ...this.#facts.values());
   }
@@ -190,7 +190,7 @@ export class Supervisor {
     return Object.assign({}, ...names.map((name) => this.#facts.get(name)));
   }
 
-  /** Resolves when the condition holds, or at once when the signal is aborted. */
+  /** Resolves when the condition is true, or at once when the signal is aborted. */
   async #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
     if (signal.aborted || condition()) return;
     await new Promise<void>((resolve) => {

@@ -7,7 +7,7 @@ const CALL_MS = 5_000;
 
 export interface TemporalTarget {
   readonly namespace: string;
-  /** Address, TLS, API key. */
+  /** Address, TLS settings and API key of the server. */
   readonly connection: ConnectionOptions;
 }
 

@@ -49,7 +49,7 @@ export interface TemporalOptions {
   /** Absolute path of the server's folder. It is created if it is missing. */
   readonly dir: string;
   readonly logFile: string;
-  /** Default: `default`. */
+  /** The namespace that the server must serve. Default: `default`. */
   readonly namespace?: string;
   /** Preferred ports. Default: those of the last start. A taken port is replaced by another one. */
   readonly port?: number;
