@@ -21,7 +21,7 @@ import { continuesLater, type StopReason, TurnProgress } from './turn-progress.t
 import type { LiveTurn } from './turns.ts';
 
 /** The maximum time that a stop waits for an unavailable Postgres. */
-const FLUSH_BOUND_MS = 5_000;
+const FLUSH_TIMEOUT_MS = 5_000;
 
 export function startTurn(deps: StepDeps, start: TurnStart): LiveTurn {
   return new RunningTurn(deps, start);
@@ -104,7 +104,7 @@ class RunningTurn implements LiveTurn {
       if (progress.stopReason === 'hibernate') return await hibernate(turn); // the agent was ended
       if (progress.stopReason !== undefined) {
         // Stores the agent's output before the closing steps revoke the fence.
-        await Promise.race([stream.flush(), delay(FLUSH_BOUND_MS)]).catch(() => {});
+        await Promise.race([stream.flush(), delay(FLUSH_TIMEOUT_MS)]).catch(() => {});
         throw stopped(progress.stopReason);
       }
       return await failTurn(turn, error);

@@ -1,5 +1,5 @@
 /** Converts a permission request to the form that rules compare: its commands, and its paths resolved to real paths. */
-import { commandOf, commandToRun, placeOf } from '../contract/tool-command.ts';
+import { commandOf, commandToRun, executionContextOf } from '../contract/tool-command.ts';
 import type { RulePart, RuleSubject } from '../contract/permission-rules.ts';
 import { plainCommands } from '../contract/shell-words.ts';
 import { pathInside } from './acp/files.ts';
@@ -44,7 +44,7 @@ async function commandParts({ toolCall }: PermissionAsk, root: string): Promise<
 
 /** Returns whether the command runs inside the task's folder and with the agent's environment. */
 async function runsAsUsual(toolCall: PermissionAsk['toolCall'], root: string): Promise<boolean> {
-  const { folders, environment } = placeOf(toolCall);
+  const { folders, environment } = executionContextOf(toolCall);
   const inside = await Promise.all(
     folders.map(async (one) => (typeof one === 'string' ? pathInside(root, one || '.') : undefined)),
   );

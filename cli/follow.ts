@@ -88,8 +88,8 @@ export async function showTimeline(
   const watch = watchServices(services.settings, (text) => timeline.note(text));
   const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), EXPLAIN_AFTER_MS);
   try {
-    const onLook = watch.databaseLooked;
-    for await (const page of followTask(longhaul, { taskId, signal, onLook })) {
+    const onRead = watch.databaseLooked;
+    for await (const page of followTask(longhaul, { taskId, signal, onRead })) {
       for (const frame of page) keys.see(frame);
       const [first] = page; // A snapshot has a page of its own.
       if (first?.type === 'snapshot') timeline.catchUp(first, await framesOutsideMessages(longhaul.sql, taskId, first));

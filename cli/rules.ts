@@ -1,7 +1,7 @@
 /** `longhaul rules`: lists, adds and removes the rules that answer permission requests before the policy of a task. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { addRule, listRules, removeRule, type Rule, type RulePlace } from '../client/permission-rules.ts';
+import { addRule, listRules, removeRule, type Rule, type RuleTarget } from '../client/permission-rules.ts';
 import { projectAt } from '../client/projects.ts';
 import { resolveId } from '../client/short-ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -70,7 +70,7 @@ export const rulesRemoveAction = (text: string, _options: unknown, command: Comm
 export const ruleLine = (rule: Rule): string =>
   `${shortId(rule.id)}  ${rule.scope.padEnd(7)}  ${harmless(ruleText(rule)).replaceAll('\n', '⏎')}`;
 
-async function placeOf(context: CommandContext, { task, session, project }: Options): Promise<RulePlace | undefined> {
+async function placeOf(context: CommandContext, { task, session, project }: Options): Promise<RuleTarget | undefined> {
   const { sql } = context.longhaul;
   if ([task, session, project].filter((one) => one !== undefined).length > 1)
     throw new LonghaulError('invalid_input', 'expected one of --task, --session and --project, found several.');
@@ -80,7 +80,7 @@ async function placeOf(context: CommandContext, { task, session, project }: Opti
 }
 
 /** Returns the project of a path. Adds the project if it is new, as `submit` does. */
-async function projectPlace({ longhaul, services }: CommandContext, path: string): Promise<RulePlace> {
+async function projectPlace({ longhaul, services }: CommandContext, path: string): Promise<RuleTarget> {
   const { id } = await projectAt(longhaul.sql, resolve(path), services.settings.projectRoots);
   return { projectId: id };
 }

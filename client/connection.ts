@@ -21,7 +21,8 @@ export interface Longhaul {
   close(): Promise<void>;
 }
 
-export interface LonghaulPlaces {
+/** Where `openLonghaul` connects, and how. */
+export interface LonghaulOptions {
   readonly databaseUrl: string;
   readonly temporal: TemporalTarget;
   readonly temporalUiUrl?: string;
@@ -37,22 +38,22 @@ export interface LonghaulPlaces {
  * Returns without connecting: each connection is made at its first use, so this call cannot fail. Each connection
  * recovers after an outage.
  */
-export function openLonghaul(places: LonghaulPlaces): Longhaul {
-  const sql = connect(places.databaseUrl, {
-    applicationName: places.applicationName,
-    ...(places.connections === undefined ? {} : { max: places.connections }),
+export function openLonghaul(options: LonghaulOptions): Longhaul {
+  const sql = connect(options.databaseUrl, {
+    applicationName: options.applicationName,
+    ...(options.connections === undefined ? {} : { max: options.connections }),
   });
   let link: TemporalLink | undefined;
   const frames = new FrameHub(sql);
   return {
     sql,
     get temporal() {
-      link ??= connectTemporal(places.temporal);
+      link ??= connectTemporal(options.temporal);
       return link.client;
     },
-    namespace: places.temporal.namespace,
-    ...(places.temporalUiUrl === undefined ? {} : { temporalUiUrl: places.temporalUiUrl }),
-    ...(places.historyRetentionDays === undefined ? {} : { historyRetentionDays: places.historyRetentionDays }),
+    namespace: options.temporal.namespace,
+    ...(options.temporalUiUrl === undefined ? {} : { temporalUiUrl: options.temporalUiUrl }),
+    ...(options.historyRetentionDays === undefined ? {} : { historyRetentionDays: options.historyRetentionDays }),
     frames,
     async close() {
       await frames.close();

@@ -33,7 +33,7 @@ export interface FollowTask {
   readonly after?: number;
   readonly signal?: AbortSignal;
   /** Called after every read. `reached` says whether the database responded. */
-  readonly onLook?: (reached: boolean) => void;
+  readonly onRead?: (reached: boolean) => void;
 }
 
 /**
@@ -43,10 +43,10 @@ export interface FollowTask {
  */
 export async function* followTask(
   deps: { readonly sql: Sql; readonly frames: FrameHub },
-  { taskId: id, after, signal, onLook }: FollowTask,
+  { taskId: id, after, signal, onRead }: FollowTask,
 ): AsyncGenerator<FollowedFrame[], void, void> {
   const taskId = parseId('task', id);
-  const opened = await untilOpened(deps.sql, taskId, { signal, onLook });
+  const opened = await untilOpened(deps.sql, taskId, { signal, onRead });
   if (!opened?.session_id) return;
   const end = new AbortController();
   const stop = signal ? AbortSignal.any([signal, end.signal]) : end.signal;
@@ -54,7 +54,7 @@ export async function* followTask(
   let position = after ?? (opened.first_seq ?? 1) - 1;
   row.onEnd((lastSeq) => position >= lastSeq && end.abort());
   try {
-    const log = { sessionId: opened.session_id, after: position, signal: stop, ...(onLook && { onLook }) };
+    const log = { sessionId: opened.session_id, after: position, signal: stop, ...(onRead && { onRead }) };
     for await (const page of deps.frames.follow(log)) {
       position = page.at(-1)?.seq ?? position;
       const frames = page.filter((frame) => frame.type === 'snapshot' || frame.task_id === taskId);
@@ -92,12 +92,12 @@ export async function framesOutsideMessages(
 async function untilOpened(
   sql: Sql,
   taskId: TaskId,
-  { signal, onLook }: { signal: AbortSignal | undefined; onLook: FollowTask['onLook'] },
+  { signal, onRead }: { signal: AbortSignal | undefined; onRead: FollowTask['onRead'] },
 ): Promise<TaskProgress | undefined> {
   const stopped = (): boolean => signal?.aborted === true;
   for (let waitMs = LOOK_FIRST_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, LOOK_MAX_MS)) {
     const found = await look(sql, taskId);
-    onLook?.(found !== 'unavailable');
+    onRead?.(found !== 'unavailable');
     if (found === 'gone') throw missing('task', taskId);
     if (found !== 'unavailable') {
       // If the task continues a session, the session's log exists before the task's own first frame. `first_seq` is the

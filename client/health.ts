@@ -45,7 +45,7 @@ export interface BusyOptions {
   readonly findServer: () => Promise<number | undefined>;
   /** Called once, when the server has not responded to the first probe. */
   readonly onBusy: (pid: number) => void;
-  readonly boundMs?: number;
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -55,9 +55,9 @@ export interface BusyOptions {
  */
 export async function waitWhileBusy(
   sql: Sql,
-  { findServer, onBusy, boundMs = BUSY_MS }: BusyOptions,
+  { findServer, onBusy, timeoutMs = BUSY_MS }: BusyOptions,
 ): Promise<number | undefined> {
-  const deadline = Date.now() + boundMs;
+  const deadline = Date.now() + timeoutMs;
   for (let asked = 1; ; asked++) {
     if (!(await isLate(unappliedMigrations(sql)))) return undefined;
     const pid = await findServer();

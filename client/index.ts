@@ -3,7 +3,7 @@
  * in the package may change with any version.
  */
 export { cancel, type CancelDeps, type CancelOutcome } from './cancel.ts';
-export { type Longhaul, type LonghaulPlaces, openLonghaul } from './connection.ts';
+export { type Longhaul, type LonghaulOptions, openLonghaul } from './connection.ts';
 export { type FollowedFrame, type FollowTask, followTask } from './follow-task.ts';
 export { type Submission, type SubmitDeps, submit, type SubmittedTask } from './submit.ts';
 export { resolveTaskId, taskId } from './task-ids.ts';

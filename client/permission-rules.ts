@@ -1,13 +1,13 @@
 /** Adds, lists and removes the rules that answer permission requests. */
 import * as store from '../store/permission-rules.ts';
-import type { RulePlace, RuleRow } from '../store/permission-rules.ts';
+import type { RuleTarget, RuleRow } from '../store/permission-rules.ts';
 import type { Sql } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { RuleId } from '../contract/ids.ts';
 import type { PermissionRule, RuleEffect, RuleMatch } from '../contract/permission-rules.ts';
 import { missing } from './short-ids.ts';
 
-export type { RulePlace } from '../store/permission-rules.ts';
+export type { RuleTarget } from '../store/permission-rules.ts';
 
 interface Deps {
   readonly sql: Sql;
@@ -19,7 +19,7 @@ export interface Rule extends PermissionRule {
 }
 
 export interface RuleToAdd {
-  readonly place: RulePlace;
+  readonly place: RuleTarget;
   readonly effect: RuleEffect;
   readonly match: Partial<RuleMatch>;
   /**
@@ -40,11 +40,11 @@ export async function addRule({ sql }: Deps, rule: RuleToAdd): Promise<Rule> {
 }
 
 /** Lists the rules that apply to a task, a session or a project, in the order in which they are compared. */
-export async function listRules({ sql }: Deps, place?: RulePlace): Promise<Rule[]> {
+export async function listRules({ sql }: Deps, place?: RuleTarget): Promise<Rule[]> {
   return (await rowsOf(sql, place)).map(ruleOf);
 }
 
-function rowsOf(sql: Sql, place: RulePlace | undefined): Promise<RuleRow[]> {
+function rowsOf(sql: Sql, place: RuleTarget | undefined): Promise<RuleRow[]> {
   if (place === undefined) return store.allRules(sql, MAX_LISTED);
   if ('taskId' in place) return store.rulesOfTask(sql, place.taskId);
   return 'sessionId' in place ? store.rulesOfSession(sql, place.sessionId) : store.rulesOfProject(sql, place.projectId);
@@ -59,7 +59,7 @@ export async function removeRule({ sql }: Deps, id: RuleId): Promise<Rule> {
 
 const ruleOf = (row: RuleRow): Rule => ({ ...row, created_at: row.created_at.toISOString() });
 
-function missingPlace(place: RulePlace): LonghaulError {
+function missingPlace(place: RuleTarget): LonghaulError {
   if ('taskId' in place) return missing('task', place.taskId);
   if ('sessionId' in place) return missing('session', place.sessionId);
   return new LonghaulError('project_not_found', `There is no project ${place.projectId}.`);

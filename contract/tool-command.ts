@@ -34,7 +34,7 @@ export function commandToRun({ raw_input: input }: ToolCall): CommandToRun | und
  * Returns the values that the call's input gives for the folder in which the command runs. `environment` is true if the
  * input changes environment variables.
  */
-export function placeOf({ raw_input: input }: ToolCall): {
+export function executionContextOf({ raw_input: input }: ToolCall): {
   readonly folders: unknown[];
   readonly environment: boolean;
 } {

@@ -82,7 +82,7 @@ export class FrameHub {
 
   /** Yields the same frames as unparsed pages, for callers that forward them unchanged. */
   async *pages(options: FollowOptions): AsyncGenerator<Delivery, void, void> {
-    const { sessionId, signal, onLook } = options;
+    const { sessionId, signal, onRead } = options;
     // The connection listens before the first read, so that frames written after that read wake the follower.
     await unlessAborted(this.#listening(), signal);
     let position = options.after;
@@ -105,7 +105,7 @@ export class FrameHub {
         continue;
       }
       const read = await this.#read(sessionId, position).catch(retryLater);
-      onLook?.(read.kind !== 'unavailable');
+      onRead?.(read.kind !== 'unavailable');
       if (read.kind === 'unavailable') await delay(RETRY_MS, undefined, signal && { signal }).catch(() => undefined);
       else if (read.kind === 'gone' && known) return;
       else if (read.kind === 'gone') throw noSuchSession(sessionId);
@@ -143,10 +143,10 @@ export class FrameHub {
    */
   #subscribe(options: FollowOptions, position: number | undefined, caughtUp: boolean): Subscription | undefined {
     if (position === undefined) return undefined;
-    const { sessionId, onLook, onOvertaken } = options;
+    const { sessionId, onRead, onOvertaken } = options;
     const tail = this.#tails.get(sessionId) ?? (caughtUp ? this.#makeTail(sessionId, position) : undefined);
     const reachable = caughtUp ? tail?.reaches(position) : tail?.holds(position);
-    return reachable ? tail?.join(position, { onLook, onOvertaken }) : undefined;
+    return reachable ? tail?.join(position, { onRead, onOvertaken }) : undefined;
   }
 
   #makeTail(sessionId: SessionId, position: number): Tail {

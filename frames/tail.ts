@@ -21,7 +21,7 @@ export const WINDOW_CHARS = 4 * 1024 * 1024;
 
 export interface TailReader {
   /** Called after every read. `reached` says whether the log could be read. */
-  readonly onLook?: ((reached: boolean) => void) | undefined;
+  readonly onRead?: ((reached: boolean) => void) | undefined;
   /** Called when the tail has dropped pages that the reader has not taken yet. */
   readonly onOvertaken?: (() => void) | undefined;
 }
@@ -143,7 +143,7 @@ export class Tail {
     } catch (error) {
       if (isOutage(error)) read = 'unavailable';
     }
-    for (const { onLook } of this.#followers) onLook?.(read !== 'unavailable');
+    for (const { onRead } of this.#followers) onRead?.(read !== 'unavailable');
     return read;
   }
 

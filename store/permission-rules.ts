@@ -9,11 +9,11 @@ export interface RuleRow extends PermissionRule {
 }
 
 /** The task, session or project to which a rule applies. */
-export type RulePlace =
+export type RuleTarget =
   { readonly taskId: TaskId } | { readonly sessionId: SessionId } | { readonly projectId: ProjectId };
 
 export interface NewRule {
-  readonly place: RulePlace;
+  readonly place: RuleTarget;
   readonly effect: RuleEffect;
   readonly match: RuleMatch;
   /**

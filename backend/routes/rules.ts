@@ -1,6 +1,6 @@
 /** Rules that answer permission requests before the task's policy. */
 import { z } from 'zod';
-import { addRule, listRules, removeRule, type Rule, type RulePlace } from '../../client/permission-rules.ts';
+import { addRule, listRules, removeRule, type Rule, type RuleTarget } from '../../client/permission-rules.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import type { ProjectId, RuleId, SessionId, TaskId } from '../../contract/ids.ts';
 import { RULE_EFFECTS, RULE_SCOPES } from '../../contract/permission-rules.ts';
@@ -39,8 +39,8 @@ const tags = ['rules'];
 type Place = { readonly [K in keyof typeof place]?: string | undefined };
 
 /** Returns the task, session or project that the request names, or undefined if it names none. */
-function placeOf({ task_id: task, session_id: session, project_id: project }: Place): RulePlace | undefined {
-  const named: RulePlace[] = [
+function placeOf({ task_id: task, session_id: session, project_id: project }: Place): RuleTarget | undefined {
+  const named: RuleTarget[] = [
     ...(task === undefined ? [] : [{ taskId: task as TaskId }]),
     ...(session === undefined ? [] : [{ sessionId: session as SessionId }]),
     ...(project === undefined ? [] : [{ projectId: project as ProjectId }]),

@@ -34,7 +34,7 @@ test('a late response is waited for, and the wait is announced once', async () =
 
 test('a server that runs and does not respond within the bound is busy', async () => {
   proxy.loseAnswers();
-  expect(await waitWhileBusy(sql, { findServer: async () => PID, onBusy: () => {}, boundMs: 0 })).toBe(PID);
+  expect(await waitWhileBusy(sql, { findServer: async () => PID, onBusy: () => {}, timeoutMs: 0 })).toBe(PID);
 });
 
 test('a server that does not run is not waited for', async () => {
