@@ -1,4 +1,4 @@
-/** Executes the demo agent's instructions. A repeated instruction has its effect once, also after a kill. */
+/** Executes the demo agent's instructions. A repeated instruction has its effect only once, even after a kill. */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, relative, resolve, sep } from 'node:path';
@@ -17,7 +17,7 @@ import { saveSession, type StoredSession, type StoredTurn } from './session-stor
 
 const FLOOD_CHUNK = 8 * 1024;
 const OUTPUT_SHOWN = 8 * 1024;
-/** From SIGTERM to SIGKILL: git uses the time to remove its lock. */
+/** Time between SIGTERM and SIGKILL, in which git removes its lock file. */
 const STOP_MS = 200;
 
 export interface InstructionContext {
@@ -26,7 +26,7 @@ export interface InstructionContext {
   readonly turn: StoredTurn;
   readonly show: Performance;
   readonly signal: AbortSignal;
-  /** Unique to the instruction; the same when the instruction is repeated. */
+  /** Unique to the instruction, and the same when the instruction is repeated. */
   readonly callId: string;
 }
 
@@ -48,7 +48,10 @@ async function textOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Appends once. A killed append left nothing or the whole line; the file's length before the append tells which. */
+/**
+ * Appends the text once. A killed append wrote nothing or the whole line; the length of the file before the append
+ * shows which.
+ */
 async function append({ session, turn }: InstructionContext, path: string, text: string): Promise<string> {
   const now = (await textOf(path)) ?? '';
   const before = turn.lengthBefore;
@@ -112,7 +115,7 @@ export async function changeFile(context: InstructionContext, title: string, ins
   }
 }
 
-/** Asks at once. The answer applies to the following instructions of this turn. */
+/** Asks for permission immediately. The answer applies to the following instructions of this turn. */
 export async function requestEdit(context: InstructionContext, file: string): Promise<void> {
   const { client, session, turn, show, signal, callId } = context;
   if (session.allowed.includes(file)) return;
@@ -129,7 +132,8 @@ export async function requestEdit(context: InstructionContext, file: string): Pr
   const request: RequestPermissionRequest = {
     sessionId: session.id,
     toolCall: call,
-    // The order is arbitrary and the ids say nothing, so that a client that picks by position or id picks wrong.
+    // The options have no meaningful order or ids, so that a client that selects by position or by id selects the wrong
+    // one.
     options: [
       { optionId: 'o1', name: 'Always allow in this session', kind: 'allow_always' },
       { optionId: 'o2', name: 'Do not allow', kind: 'reject_once' },
@@ -145,7 +149,7 @@ export async function requestEdit(context: InstructionContext, file: string): Pr
   await show.endCall(callId, allowed ? 'completed' : 'failed', allowed ? 'Allowed.' : 'Not allowed.');
 }
 
-/** Runs the command in a process group of its own, as agents' shell tools do. */
+/** Runs the command in a process group of its own, as the shell tools of real agents do. */
 export async function run(context: InstructionContext, command: string, words: readonly string[]): Promise<void> {
   const { session, show, signal, callId } = context;
   const [program, ...args] = words;
@@ -165,7 +169,7 @@ export async function run(context: InstructionContext, command: string, words: r
   let shown: Promise<void> = Promise.resolve();
   const take = (chunk: string): void => {
     output = tail(output + chunk, OUTPUT_SHOWN);
-    // A stop ends the stream of output; the turn's end reports it.
+    // After a stop the updates fail. The failure is ignored, because the end of the turn reports the stop.
     shown = shown.then(() => show.showOutput(callId, output)).catch(() => {});
   };
   // Each stream has its own decoder, because a character may arrive in two chunks.
@@ -182,7 +186,7 @@ export async function run(context: InstructionContext, command: string, words: r
   await show.endCall(callId, end === 'exit code 0' ? 'completed' : 'failed', `${output}(${end})`);
 }
 
-/** Writes distinct lines, so that the reader can detect missing ones. */
+/** Writes lines that differ from each other, so that a test can detect missing lines. */
 export async function flood({ show }: InstructionContext, megabytes: number): Promise<void> {
   const total = megabytes * 1024 * 1024;
   for (let sent = 0; sent < total; sent += FLOOD_CHUNK) {

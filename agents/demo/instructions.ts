@@ -24,7 +24,7 @@ export type Instruction =
   | { readonly kind: 'run'; readonly command: string; readonly words: readonly string[] }
   | { readonly kind: 'slowly'; readonly seconds: number }
   | { readonly kind: 'flood'; readonly megabytes: number }
-  /** `once`: the agent does not crash again when the session is loaded afterwards. */
+  /** With `once`, the agent does not crash again when the session is loaded afterwards. */
   | { readonly kind: 'crash'; readonly once: boolean }
   | { readonly kind: 'hang' }
   | { readonly kind: 'refuse' }
@@ -33,7 +33,7 @@ export type Instruction =
 const SLOWLY_SECONDS = 20;
 const FILE = String.raw`("(?:[^"\\]|\\.)*"|\S+)`;
 
-/** Without quotes and with the escapes resolved. */
+/** Returns the text without its quotes and with its escapes replaced. */
 export function unquote(text: string): string {
   const trimmed = text.trim();
   if (trimmed.length < 2 || !trimmed.startsWith('"') || !trimmed.endsWith('"')) return trimmed;
@@ -41,7 +41,7 @@ export function unquote(text: string): string {
   return trimmed.slice(1, -1).replace(/\\(.)/g, (_, character: string) => escapes[character] ?? character);
 }
 
-/** The words of a command line: separated by white space, `"…"` and `'…'` kept together. */
+/** Splits a command line into words at white space. Text in `"…"` or `'…'` is kept together. */
 export function splitWords(line: string): string[] {
   const words = line.match(/(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'])+/g) ?? [];
   return words.map((word) =>
@@ -76,7 +76,7 @@ const GRAMMAR: readonly (readonly [RegExp, Make])[] = [
 ];
 
 function parseSentence(sentence: string): Instruction {
-  // A command may be typed as other agents' commands are: `/write hello.txt with Hello`.
+  // A command may be written as for other agents: `/write hello.txt with Hello`.
   const plain = sentence.replace(/^\/(?=[a-z]+\b)|^(?:(?:please|then|and|first|finally)[, ]+)+/i, '');
   const run = /^run (.+)$/is.exec(plain)?.[1];
   if (run !== undefined) return { kind: 'run', command: run, words: splitWords(run) };
@@ -88,12 +88,12 @@ function parseSentence(sentence: string): Instruction {
 }
 
 function sentences(prompt: string): string[] {
-  // A quoted text, or anything up to a line's end, or to a full stop before white space.
+  // A part is a quoted text, or the text up to the end of the line or to a full stop before white space.
   const parts = prompt.match(/(?:"(?:[^"\\]|\\.)*"|(?!\.(?:\s|$))[^\n])+/g) ?? [];
   return parts.map((part) => part.trim()).filter((part) => part !== '');
 }
 
-/** Adjacent sentences that are no instructions get one answer. */
+/** Parses a prompt. Consecutive sentences that are not instructions become one answer. */
 export function parseInstructions(prompt: string): Instruction[] {
   const result: Instruction[] = [];
   for (const sentence of sentences(prompt)) {
@@ -108,7 +108,7 @@ export function parseInstructions(prompt: string): Instruction[] {
   return result;
 }
 
-/** The instruction in one line, for plans and titles. */
+/** Returns the instruction as one line, for plans and titles. */
 export function describe(instruction: Instruction): string {
   switch (instruction.kind) {
     case 'write':

@@ -1,6 +1,7 @@
 /**
- * The demo agent: a real ACP program without a model, for first steps with Longhaul and for its tests. Like real agents it
- * stores its sessions, streams, asks and runs commands. It fails on request.
+ * The demo agent: a real ACP program without a model, for first steps with Longhaul and for its tests. Like real agents
+ * it stores its sessions, streams text, asks for permission and runs commands. It fails when an instruction requests
+ * it.
  */
 import { Readable, Writable } from 'node:stream';
 import {
@@ -73,7 +74,7 @@ function load(id: string, cwd: string): StoredSession {
   return session;
 }
 
-/** Sends the commands after the answer, as real agents do. */
+/** Sends the list of commands after the answer to the request, as real agents do. */
 function announceCommands(client: AgentContext, sessionId: string): void {
   const update = { sessionUpdate: 'available_commands_update', availableCommands: COMMANDS } as const;
   setImmediate(() => void client.notify('session/update', { sessionId, update }).catch(() => {}));

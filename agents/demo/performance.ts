@@ -1,15 +1,15 @@
-/** What the demo agent sends during a turn: text, thoughts, tool calls and a plan, at a set pace. */
+/** Sends what the demo agent shows during a turn: text, thoughts, tool calls and a plan, at a set pace. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, SessionUpdate, ToolCallContent, ToolKind } from '@agentclientprotocol/sdk/unstable';
 import { describe, type Instruction } from './instructions.ts';
 
-/** The share of an instruction that is not `say` in the time of `slowly`, in steps. */
+/** How many steps an instruction other than `say` counts in the time of `slowly`. */
 const STEPS = 3;
 
 const chunksOf = (text: string): string[] => text.match(/\s*\S+\s*/g) ?? [text];
 
 export class Performance {
-  /** The text of this turn. */
+  /** The text that the agent has sent in this turn. */
   spoken = '';
   readonly #client: AgentContext;
   readonly #sessionId: string;
@@ -31,7 +31,7 @@ export class Performance {
     await this.#client.notify('session/update', { sessionId: this.#sessionId, update });
   }
 
-  /** Divides the time among the steps of these instructions. */
+  /** Divides the time equally among the steps of these instructions. */
   slowDown(seconds: number, rest: readonly Instruction[]): void {
     const steps = rest.map((one) => ('text' in one && one.kind === 'say' ? chunksOf(one.text).length : STEPS));
     this.#delayMs =
@@ -47,7 +47,7 @@ export class Performance {
     else this.#signal.throwIfAborted();
   }
 
-  /** Sends the text word by word if a pace is set, else at once. */
+  /** Sends the text word by word if a pace is set, otherwise as a whole. */
   async say(text: string): Promise<void> {
     const shown = this.#loud ? text.toUpperCase() : text;
     for (const chunk of this.#delayMs > 0 ? chunksOf(shown) : [shown]) {
@@ -101,7 +101,7 @@ export class Performance {
     await this.#sendPlan();
   }
 
-  /** Marks the instruction of this index in the plan, if there is one. */
+  /** Marks the instruction with this index in the plan, if the agent has shown a plan. */
   async mark(index: number, status: 'in_progress' | 'completed'): Promise<void> {
     const entry = this.#plan[index - this.#planFrom];
     if (entry === undefined) return;

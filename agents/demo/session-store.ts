@@ -1,6 +1,6 @@
 /**
- * Stores the demo agent's sessions: one small JSON file for each under XDG_STATE_HOME (else ~/.local/state), replaced
- * after every instruction, so that a session survives kill -9 and continues where it stopped.
+ * Stores the demo agent's sessions: one small JSON file for each session under XDG_STATE_HOME (or ~/.local/state). The
+ * file is replaced after every instruction, so that a session survives kill -9 and continues where it stopped.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -10,15 +10,15 @@ import { isErrno } from '../../contract/errors.ts';
 
 const KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 
-/** A turn that was begun. `done` instructions are finished; the next one may have been begun. */
+/** A turn that was begun. The first `done` instructions are finished; the next instruction may have been begun. */
 export interface StoredTurn {
   readonly text: string;
   readonly number: number;
   done: number;
   ended: boolean;
-  /** Files that the person did not allow to change. */
+  /** The files that the person did not allow the agent to change. */
   denied: string[];
-  /** Length of a file before the append that runs now. It shows after a kill whether the append was done. */
+  /** The length of a file before the current append. After a kill it shows whether the append was completed. */
   lengthBefore?: number;
 }
 
@@ -28,9 +28,9 @@ export interface StoredSession {
   mode: string;
   model: string;
   thinking: string;
-  /** Files that may be changed without asking again. */
+  /** The files that the agent may change without asking again. */
   allowed: string[];
-  /** The messages so far, for session/load. */
+  /** The messages so far, which session/load replays. */
   history: { readonly role: 'user' | 'agent'; readonly text: string }[];
   turn?: StoredTurn;
 }
@@ -62,7 +62,7 @@ export function createSession(cwd: string): StoredSession {
   return session;
 }
 
-/** The session of that id in that directory. Undefined also if the session is of another directory. */
+/** Returns the session with this id, or `undefined` if it does not exist or belongs to another directory. */
 export function loadSession(id: string, cwd: string): StoredSession | undefined {
   if (!/^[0-9a-f-]{36}$/.test(id)) return undefined;
   try {

@@ -1,4 +1,7 @@
-/** A turn of the demo agent: it executes the instructions one after another and stores after each that it is done. */
+/**
+ * Runs a turn of the demo agent: it executes the instructions one after another, and stores after each one that it is
+ * done.
+ */
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, PromptResponse, StopReason } from '@agentclientprotocol/sdk/unstable';
@@ -13,8 +16,9 @@ const HONEST = 'I am the demo agent of Longhaul: there is no model behind me, I 
 const countWords = (text: string): number => text.split(/\s+/).filter(Boolean).length;
 
 /**
- * A turn that a kill interrupted continues if the prompt repeats it or asks to continue; otherwise a new turn begins. A turn
- * that ended, but whose end the client did not receive, does not begin again if the prompt says that it was interrupted.
+ * Returns the turn for a prompt. A turn that a kill interrupted continues if the prompt repeats its text or asks to
+ * continue; otherwise a new turn begins. A turn that ended without the client receiving its end does not begin again if
+ * the prompt says that it was interrupted.
  */
 function turnFor({ session, text, interrupted }: PromptTurn): { turn: StoredTurn; resumed: boolean } {
   const last = session.turn;
@@ -41,7 +45,7 @@ function crash(context: InstructionContext, once: boolean): never {
   process.exit(70);
 }
 
-/** `refusal` ends the turn. */
+/** Executes one instruction. The result `refusal` ends the turn. */
 async function perform(
   context: InstructionContext,
   instruction: Instruction,
@@ -86,7 +90,7 @@ async function performAll(
   instructions: readonly Instruction[],
 ): Promise<StopReason> {
   const { session, turn, show } = context;
-  // Instructions that only set how the rest is shown apply to the rest, also after a kill.
+  // Instructions that only change how later instructions are shown (`slowly`, `plan`) apply again after a kill.
   for (const [index, instruction] of instructions.slice(0, turn.done).entries()) {
     const rest = instructions.slice(turn.done);
     if (instruction.kind === 'slowly') show.slowDown(instruction.seconds, rest);
@@ -119,7 +123,7 @@ export interface PromptTurn {
   readonly client: AgentContext;
   readonly session: StoredSession;
   readonly text: string;
-  /** The client says that this turn was begun before and was interrupted. */
+  /** True if the client says that this turn was begun before and was interrupted. */
   readonly interrupted: boolean;
   readonly signal: AbortSignal;
 }

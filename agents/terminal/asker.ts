@@ -1,24 +1,28 @@
 /**
- * Watches the screen for questions. If a question is at the cursor after a short silence, the adapter sends it as a permission
- * request and types the answer. It asks each question once: the same text in the same row is the question that was answered.
+ * Watches the screen for questions. If a question stands at the cursor and the program is silent for a short time, the
+ * adapter sends the question as a permission request and types the answer. It asks each question once: the same text in
+ * the same row is a question that was answered already.
  */
 import type { AnswerOption, Question } from './profiles/profile.ts';
 import type { Screen } from './screen.ts';
 
-/** A program that asks waits for the answer; a program that prints such a text as output continues to write. */
+/**
+ * A program that asks waits for the answer, and a program that prints such a text as output continues to write. A
+ * silence of this length distinguishes them.
+ */
 const SILENCE_MS = 200;
 const CONTEXT_LINES = 20;
 const PATTERN_LINES = 12;
 
 export interface AskedQuestion {
-  /** The question's own line. */
+  /** The line that contains the question. */
   readonly title: string;
   /** The lines above the question on the screen, and the question. */
   readonly context: string;
   readonly options: readonly AnswerOption[];
 }
 
-/** Undefined: cancelled. */
+/** Sends a question to the client. Returns `undefined` if the request was cancelled. */
 export type AskPermission = (question: AskedQuestion) => Promise<AnswerOption | undefined>;
 
 export interface AskerParts {
@@ -40,7 +44,7 @@ export class Asker {
     this.#parts = parts;
   }
 
-  /** Called after each output. */
+  /** Schedules a check after the silence. Call it after each output. */
   lookSoon(): void {
     if (this.#isClosed || this.#questions.length === 0) return;
     clearTimeout(this.#timer);
@@ -68,10 +72,10 @@ export class Asker {
     const answer = await ask({ title, context, options: question.options }).catch(() => undefined);
     this.#isAsking = false;
     if (this.#isClosed) return;
-    // Without an answer the program would wait for ever.
+    // Without an answer the program would wait for ever, so the refusal is typed.
     const chosen = answer ?? question.options.find(({ kind }) => kind === 'reject_once');
     if (chosen) type(chosen.keys);
-    // The program may have written more while the permission request was open.
+    // The program may have written more output while the permission request was open.
     this.lookSoon();
   }
 }

@@ -1,10 +1,10 @@
-/** Model, mode and thinking option of a profile as ACP's config options. */
+/** Converts the model, mode and thinking choices of a profile to ACP's config options. */
 import { RequestError, type SessionConfigOption } from '@agentclientprotocol/sdk/unstable';
 import { ANY_VALUE } from '../acp/options.ts';
 import type { Choice, TerminalProfile } from './profiles/profile.ts';
 import type { StoredSession } from './session-store.ts';
 
-/** The value that means the agent's own default. */
+/** The value that selects the agent's own default. */
 const DEFAULT = 'default';
 
 type ChoiceId = 'model' | 'mode' | 'thinking';
@@ -56,6 +56,6 @@ export function choose(
   else session[found.id] = value;
 }
 
-/** The value that the program gets. Undefined: its own default. */
+/** Returns the value that the program gets, or `undefined` for the program's own default. */
 export const chosen = (choice: Choice | undefined, value: string | undefined): string | undefined =>
   value ?? choice?.default;

@@ -1,12 +1,12 @@
-/** The error answer for the failed end of a program. */
+/** Converts the failed end of a program to the error answer of a prompt. */
 import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { constants } from 'node:os';
 import type { RunEnd } from './terminal-run.ts';
 
-/** The agent no longer has the conversation that the turn continues. */
+/** The agent no longer has the conversation that the turn was to continue. */
 export class WithoutConversation extends Error {}
 
-/** The driver reads `exit_code` and `signal` of the error's data (agents/acp/failures.ts). */
+/** The driver reads `exit_code`, `signal` and `last_output` from the error's data (agents/acp/program-end.ts). */
 export function failureOf({ exitCode, signal, lastOutput }: RunEnd, needsLogin: boolean): RequestError {
   const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
   const data = { ...(name === undefined ? { exit_code: exitCode } : { signal: name }), last_output: lastOutput };

@@ -1,16 +1,19 @@
-/** The one argument of the terminal adapter, as JSON. */
+/** Reads the only argument of the terminal adapter, a JSON object. */
 import { isAbsolute } from 'node:path';
 
 export interface TerminalLaunch {
-  /** The agent's name: it selects the profile. */
+  /** The agent's name. It selects the profile. */
   readonly agent: string;
-  /** The agent's program. */
+  /** The absolute path of the agent's program. */
   readonly file: string;
-  /** The folder for recordings, with one folder for each task. Absent: the adapter makes no recording. */
+  /**
+   * The folder for recordings, which contains one folder for each task. If it is omitted, the adapter makes no
+   * recording.
+   */
   readonly recordings?: string;
 }
 
-/** Throws an error whose message says what was expected and found. */
+/** Parses the argument. Throws an error whose message says what was expected and found. */
 export function readLaunch(argument: string | undefined): TerminalLaunch {
   const { agent, file, recordings } = parse(argument);
   if (typeof agent === 'string' && typeof file === 'string' && isAbsolute(file)) {
@@ -26,6 +29,6 @@ function parse(argument: string | undefined): Record<string, unknown> {
     const value: unknown = JSON.parse(argument ?? '');
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   } catch {
-    return {}; // the caller says what was expected
+    return {}; // the caller's error says what was expected
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The terminal adapter: a program that speaks ACP and runs a command-line agent in a pseudo-terminal, one process for each
- * turn. Its one argument names the agent (launch.ts). It loads the pseudo-terminal and the screen after the session was made,
- * because a session is ready without them.
+ * The terminal adapter: a program that speaks ACP and runs a command-line agent in a pseudo-terminal, with one process
+ * for each turn. Its only argument names the agent (launch.ts). It loads the modules of the pseudo-terminal and the
+ * screen after the session was created, because the session is then ready sooner.
  */
 import { fstatSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -28,10 +28,10 @@ function known(id: string): StoredSession {
   return session;
 }
 
-/** Loads the turn's modules in advance, so that the first turn begins at once. */
+/** Registers the session and loads the turn's modules in advance, so that the first turn begins without delay. */
 function prepare(session: StoredSession): { configOptions: ReturnType<typeof optionsOf> } {
   sessions.set(session.id, session);
-  setImmediate(() => void loadTurn().catch(() => {})); // a failure shows at the prompt
+  setImmediate(() => void loadTurn().catch(() => {})); // the prompt reports a failure
   return { configOptions: optionsOf(profile, session) };
 }
 
@@ -47,7 +47,7 @@ const connection = agent({ name: 'longhaul-terminal' })
   })
   .onRequest('session/resume', ({ params }) => {
     const session = profile.resume && store.load(params.sessionId, { agent: launch.agent, cwd: params.cwd });
-    // A session without a conversation of the agent cannot be resumed.
+    // A session cannot be resumed if the agent has not begun a conversation in it.
     if (!session?.conversation?.begun) throw RequestError.sessionNotFound(params.sessionId);
     return prepare(session);
   })
@@ -75,13 +75,13 @@ const connection = agent({ name: 'longhaul-terminal' })
   .connect(ndJsonStream(Writable.toWeb(output()), Readable.toWeb(process.stdin)));
 
 await connection.closed;
-// The client has closed the connection: its turns end.
+// The client has closed the connection, so its turns are cancelled.
 await Promise.all([...turns.values()].map((turn) => turn.cancel()));
 process.exit(0);
 
 /**
- * process.stdout writes to a pipe synchronously. A client that reads slowly would block this process, which must continue
- * to read the terminal.
+ * Returns the stream to the client. process.stdout writes to a pipe synchronously, so a client that reads slowly would
+ * block this process, which must continue to read the terminal.
  */
 function output(): Writable {
   return fstatSync(1).isFIFO() || fstatSync(1).isSocket()

@@ -1,6 +1,7 @@
 /**
- * The output and input of a terminal, as an asciicast (version 2, https://docs.asciinema.org/manual/asciicast/v2/),
- * compressed. The file is readable at any moment, except for its last second, also after the adapter was killed.
+ * Records the output and input of a terminal as a compressed asciicast (version 2,
+ * https://docs.asciinema.org/manual/asciicast/v2/). The file is readable at any time, except for its last second, also
+ * after the adapter was killed.
  *
  * A recording never fails a turn: if its folder cannot be written, the turn has no recording.
  */
@@ -10,7 +11,7 @@ import { finished } from 'node:stream/promises';
 import { constants, createGzip, type Gzip } from 'node:zlib';
 import type { Size } from './screen.ts';
 
-/** Limit of the events' text. It holds 5 MB of output as a whole; compressed they take about a tenth. */
+/** Limit of the text of all events, in characters. 5 MB of output fit; compressed they take about a tenth. */
 const KEPT_CHARS = 8 * 1024 * 1024;
 const FLUSH_MS = 1_000;
 
@@ -28,7 +29,7 @@ export class Recording {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
     } catch {
-      return; // no recording: see above
+      return; // the turn has no recording
     }
     const startedAt = Date.now();
     const file = createWriteStream(join(folder, `${startedAt}-${process.pid}.cast.gz`), { flags: 'wx', mode: 0o600 });

@@ -1,10 +1,10 @@
-/** Joins the rows of a terminal's buffer to lines: rows that the terminal wrapped are one line. */
+/** Joins the rows of a terminal's buffer to lines: rows that the terminal wrapped become one line. */
 import type { IBuffer, IBufferLine } from '@xterm/headless';
 
 export interface ScreenLine {
-  /** Its first row. */
+  /** The first row of the line. */
   readonly from: number;
-  /** The row after its last. */
+  /** The row after the last row of the line. */
   readonly to: number;
   readonly text: string;
 }
@@ -28,7 +28,10 @@ export function rowsOf(buffer: IBuffer, { from, to, cols }: Rows): ScreenLine[] 
   return lines;
 }
 
-/** A wide character that does not fit leaves the last cell of a wrapped row empty. That cell is no space of the text. */
+/**
+ * Returns the text of a full row. A wide character that does not fit leaves the last cell of a wrapped row empty; that
+ * cell is not a space in the text.
+ */
 function textOfFull(row: IBufferLine, cols: number): string {
   const isEmpty = row.getCell(cols - 1)?.getCode() === 0 && row.getCell(cols - 1)?.getWidth() === 1;
   return row.translateToString(false, 0, isEmpty ? cols - 1 : cols);

@@ -1,17 +1,18 @@
 /**
- * Terminal output as the text that a person reads. The screen emits each line once, when the program can no longer change
- * it; a spinner, a progress bar and a redraw therefore appear in their last state only.
+ * Converts terminal output to the text that a person reads. The screen emits each line once, when the program can no
+ * longer change the line. So a spinner, a progress bar or a redrawn line appears only in its last state.
  *
  * A line is emitted
- * - when it scrolls out at the top, because the program cannot reach it any more;
- * - by `settleQuiet`, while the program has only written forwards: the lines above the cursor of the previous call;
+ * - when it scrolls out at the top, because the program can no longer reach it;
+ * - by `settleQuiet`, while the program has only written forwards: the lines above the cursor position of the previous
+ * call;
  * - before the program enters the alternate screen, to keep the order;
  * - at the end.
- * A line that changes after it was emitted is emitted again, once, in its last state. Of an alternate screen the last state
- * is emitted when the program leaves it, or at the end.
+ * A line that changes after it was emitted is emitted once more, in its last state. The last state of an alternate
+ * screen is emitted when the program leaves that screen, or at the end.
  *
- * The same output leads to the same text, however it is split. `settleQuiet` depends on time, and changes the text only
- * of a program that begins to redraw lines that it left alone for two calls.
+ * The same output gives the same text, however it is split. Only `settleQuiet` depends on time. It changes the text
+ * only if a program redraws lines that it left unchanged for two calls.
  */
 import xterm, { type IBuffer, type IMarker } from '@xterm/headless';
 import { rowsOf, withoutBlankEnds, type ScreenLine } from './screen-lines.ts';
@@ -23,18 +24,21 @@ export interface Size {
 }
 
 export interface ScreenEvents {
-  /** Text to append to what was emitted before. */
+  /** Called with text to append to the text that was emitted before. */
   readonly onText: (text: string) => void;
-  /** The terminal's answers to the program: its cursor position, its type. */
+  /** Called with the terminal's answers to the program, such as its cursor position or its type. */
   readonly onReply: (data: string) => void;
 }
 
-/** More rows than one piece (text-pieces.ts) can scroll out, so that each line is emitted before it leaves the scrollback. */
+/**
+ * More rows than one piece (text-pieces.ts) can scroll out, so that each line is emitted before it leaves the
+ * scrollback.
+ */
 const SCROLLBACK = 20_000;
-/** Blank lines in a row that are kept. */
+/** How many consecutive blank lines are kept. */
 const BLANK_LINES_KEPT = 2;
 const ALTERNATE_MODES: readonly unknown[] = [47, 1047, 1049];
-/** CSI finals that move the cursor to another row, or change rows that it is not in. */
+/** The final bytes of CSI sequences that move the cursor to another row, or change rows other than the cursor's row. */
 const ADDRESSING_FINALS = ['A', 'F', 'H', 'f', 'd', 'J', 'L', 'M', 'S', 'T', 'r', 'u'];
 
 /** A line that was emitted while the program could still change it. */
@@ -46,17 +50,20 @@ interface EmittedLine {
 export class Screen {
   readonly #terminal: InstanceType<typeof xterm.Terminal>;
   readonly #events: ScreenEvents;
-  /** The first line that has not scrolled out; undefined: the buffer's first. */
+  /** The first line that has not scrolled out. `undefined` stands for the first line of the buffer. */
   #border: IMarker | undefined;
   #emitted: EmittedLine[] = [];
-  /** The cursor's position at the previous `settleQuiet`. */
+  /** The cursor's position at the previous call of `settleQuiet`. */
   #quiet: IMarker | undefined;
   #addressed = false;
   #anyText = false;
   #blankLines = 0;
-  /** The alternate screen before the program erased it. Programs erase it right before they leave it. */
+  /**
+   * The content of the alternate screen before the program erased it, because programs erase it immediately before they
+   * leave it.
+   */
   #erased: string[] = [];
-  /** The first line of the alternate screen at the last cursor movement. A line feed at the bottom pushes it out. */
+  /** The first line of the alternate screen at the last cursor movement. A line feed at the bottom scrolls it out. */
   #top = '';
   #feeds = 0;
   #pending = 0;
@@ -76,7 +83,7 @@ export class Screen {
     this.#listen();
   }
 
-  /** Characters that were written and not interpreted yet. */
+  /** The number of characters that were written and are not interpreted yet. */
   get pending(): number {
     return this.#pending;
   }
@@ -90,20 +97,20 @@ export class Screen {
     for (const piece of this.#pieces.add(text)) this.#interpret(piece);
   }
 
-  /** Resolves once everything that was written is interpreted. */
+  /** Resolves when everything that was written is interpreted. */
   async interpreted(): Promise<void> {
     this.#interpret(this.#pieces.end());
     await new Promise<void>((resolve) => this.#terminal.write('', resolve));
   }
 
-  /** Resizes after everything that was written before. */
+  /** Resizes the terminal after everything that was written before is interpreted. */
   async resize({ cols, rows }: Size): Promise<void> {
     await this.interpreted();
     this.#terminal.resize(cols, rows);
     this.#settleScrolledOut();
   }
 
-  /** Called at an interval while the program runs. */
+  /** Emits the lines that no longer change. Called at an interval while the program runs. */
   settleQuiet(): void {
     if (this.#isAlternate) return;
     if (!this.#addressed && this.#quiet && !this.#quiet.isDisposed) this.#emitAbove(this.#quiet.line);
@@ -111,12 +118,12 @@ export class Screen {
     this.#quiet = this.#terminal.registerMarker(0);
   }
 
-  /** Emits the lines above the cursor now, because other content follows them. */
+  /** Emits the lines above the cursor now, because content of another kind follows them. */
   settleAboveCursor(): void {
     if (!this.#isAlternate) this.#emitAbove(cursorRow(this.#terminal.buffer.normal));
   }
 
-  /** The current state of the last `count` lines, up to the cursor's line. */
+  /** Returns the last `count` lines in their current state, up to the cursor's line. */
   lastLines(count: number): string[] {
     const buffer = this.#terminal.buffer.active;
     const cursor = cursorRow(buffer);
@@ -124,18 +131,21 @@ export class Screen {
     return lines.slice(-count).map(({ text }) => text);
   }
 
-  /** What a person sees now. */
+  /** Returns the lines that a person sees now. */
   visibleLines(): string[] {
     const { active } = this.#terminal.buffer;
     return this.#lines(active, { from: active.baseY, to: active.length }).map(({ text }) => text);
   }
 
-  /** The cursor's row, counted from the first of the log; equal numbers mean that no line was begun between. */
+  /**
+   * The cursor's row, counted from the first row of the buffer. If two numbers are equal, the program began no new line
+   * in between.
+   */
   get cursorRow(): number {
     return cursorRow(this.#terminal.buffer.active);
   }
 
-  /** Emits the rest. */
+  /** Emits the remaining lines and disposes of the terminal. */
   async finish(): Promise<void> {
     await this.interpreted();
     const inAlternate = this.#isAlternate;
@@ -175,7 +185,7 @@ export class Screen {
       if (this.#isAlternate && params.some((one) => ALTERNATE_MODES.includes(one))) this.#leaveAlternate();
       return false;
     });
-    // A reset (RIS) forgets the scrollback.
+    // A reset (RIS) removes the scrollback.
     parser.registerEscHandler({ final: 'c' }, () => {
       if (this.#isAlternate) this.#leaveAlternate();
       this.#settleScrolledOut();
@@ -188,13 +198,16 @@ export class Screen {
     });
   }
 
-  /** Returns true if the terminal must not execute the sequence: it would erase the scrollback, which a person has already read. */
+  /**
+   * Notes that the program moved the cursor. Returns true for a sequence that the terminal must not execute, because it
+   * would erase the scrollback, which a person has already read.
+   */
   #address(final: string, params: readonly (number | number[])[]): boolean {
     const { active } = this.#terminal.buffer;
     const erasesScreen =
       final === 'J' && (params[0] === 2 || (params[0] !== 1 && active.cursorX + active.cursorY === 0));
     if (this.#isAlternate) this.#noteAlternate(erasesScreen);
-    // At the first row no line exists that could change.
+    // Above the first row there is no line that could change.
     if (!this.#isAlternate && cursorRow(active) > 0) this.#addressed = true;
     return final === 'J' && params[0] === 3;
   }
@@ -214,7 +227,7 @@ export class Screen {
   #leaveAlternate(): void {
     const { cursorX, cursorY } = this.#terminal.buffer.active;
     const shown = this.visibleLines();
-    // vim leaves with a line feed at the bottom.
+    // vim sends a line feed at the bottom before it leaves the alternate screen.
     const isFed = this.#feeds === 1 && cursorX === 0 && cursorY === this.#terminal.rows - 1 && shown.at(-1) === '';
     const state = withoutBlankEnds(isFed ? [this.#top, ...shown] : shown);
     const last = state.length > 0 ? state : this.#erased;
@@ -223,7 +236,7 @@ export class Screen {
   }
 
   #settleScrolledOut(): void {
-    if (this.#isAlternate) return; // the normal screen does not change meanwhile
+    if (this.#isAlternate) return; // the normal screen does not change while the alternate screen is active
     const { normal } = this.#terminal.buffer;
     const from = this.#borderRow;
     if (normal.baseY <= from) return;
@@ -242,7 +255,7 @@ export class Screen {
     });
   }
 
-  /** Emits the lines from the border to that row, and notes them, because the program may still change them. */
+  /** Emits the lines from the border to `row`, and records them, because the program may still change them. */
   #emitAbove(row: number): void {
     const { normal } = this.#terminal.buffer;
     const begun = startOfLine(normal, row);
@@ -275,7 +288,7 @@ export class Screen {
     return rowsOf(buffer, { ...rows, cols: this.#terminal.cols });
   }
 
-  /** Undefined in the alternate screen. */
+  /** Returns `undefined` in the alternate screen. */
   #markerAt(row: number): IMarker | undefined {
     return this.#terminal.registerMarker(row - cursorRow(this.#terminal.buffer.normal));
   }

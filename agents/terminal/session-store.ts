@@ -1,6 +1,6 @@
 /**
  * Stores the adapter's data of a session for a later process: one small JSON file for each session under XDG_STATE_HOME
- * (else ~/.local/state), replaced as a whole. The agent itself stores the conversation.
+ * (or ~/.local/state), replaced as a whole. The agent itself stores the conversation.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -17,13 +17,13 @@ export interface StoredSession {
   model?: string;
   mode?: string;
   thinking?: string;
-  /** The agent's own conversation. `begun`: a turn was started in it. */
+  /** The agent's own conversation. `begun` is true when a turn was started in it. */
   conversation?: { readonly id: string; readonly begun: boolean };
 }
 
 export interface SessionStore {
   create(agent: string, cwd: string): StoredSession;
-  /** The session of that id for this agent in that directory. */
+  /** Returns the session with this id, or `undefined` if it does not exist or belongs to another agent or directory. */
   load(id: string, of: { agent: string; cwd: string }): StoredSession | undefined;
   save(session: StoredSession): void;
 }

@@ -1,13 +1,15 @@
 /**
- * Whether a program's screen shows that it makes progress. Each output would be too weak a sign: a spinner turns also while the
- * program waits for a server that never answers, so that the stall clock of the driver would never end the turn.
+ * Detects on a program's screen whether the program makes progress. Output alone does not show progress: a spinner also
+ * turns while the program waits for a server that never responds, and then the driver's stall timeout would never end
+ * the turn.
  *
- * A sign of life is a line with words that the screen did not show before. Signs, bars and spaces are no words, so that a spinner
- * counts once, also one that repeats a list of words. Changed numbers (a percentage, a size) count, too, but only for a bounded
- * time after the last new words, because the seconds of a clock cannot be told from the percents of a download.
+ * A sign of life is a line with words that the screen did not show before. Signs, bars and spaces are not words, so a
+ * spinner counts once, even if it repeats a list of words. Changed numbers (a percentage, a size) count too, but only
+ * for a limited time after the last new words, because the seconds of a clock cannot be distinguished from the percents
+ * of a download.
  */
 const COUNTING_MS = 30 * 60 * 1000;
-/** A program that shows more different lines than this begins anew. */
+/** When a program has shown more different lines than this, the record of known lines is cleared. */
 const KEPT_LINES = 20_000;
 
 export class SignsOfLife {
@@ -15,7 +17,10 @@ export class SignsOfLife {
   #numbers = '';
   #newWordsAt = Number.NEGATIVE_INFINITY;
 
-  /** Whether these lines, all that a person sees now, have a sign of life since the previous call. */
+  /**
+   * Returns whether the visible lines contain a sign of life since the previous call. `lines` are all lines that a
+   * person sees now.
+   */
   in(lines: readonly string[], now: number = performance.now()): boolean {
     const counted = lines.map((line) => line.replaceAll(/\P{N}/gu, ''));
     const numbers = counted.filter((digits) => digits !== '').join('\n');

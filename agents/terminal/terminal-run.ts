@@ -1,8 +1,9 @@
 /**
- * One run of a program in a pseudo-terminal, from its start to its end: its output as text, its questions, its recording. The
- * program leads a process session of its own with this controlling terminal, so that job control and /dev/tty work.
+ * Runs a program in a pseudo-terminal, from its start to its end, and provides its output as text, its questions and
+ * its recording. The program leads its own process session with this controlling terminal, so that job control and
+ * /dev/tty work.
  *
- * Standard output and standard error are the same terminal, as for a person.
+ * Standard output and standard error are the same terminal, as they are for a person.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spawn, type IPty } from 'node-pty';
@@ -17,11 +18,17 @@ import { Screen, type Size } from './screen.ts';
 import { SignsOfLife } from './signs-of-life.ts';
 import { readToTheEnd } from './whole-output.ts';
 
-/** Two intervals in which a program only wrote forwards settle a line (screen.ts). */
+/**
+ * The interval of `settleQuiet`. A line is settled after two intervals in which the program only wrote forwards
+ * (screen.ts).
+ */
 const SETTLE_MS = 500;
-/** Times after the first and after the second interrupt. The program is ended after the second; the driver waits for 5 s in all. */
+/** The wait after the first interrupt and after the second. Then the program is ended; the driver waits 5 s in all. */
 const INTERRUPT_GRACES_MS = [1_500, 1_000];
-/** The reader pauses above this and continues below half of it; the parser takes several MB a second. */
+/**
+ * If more characters wait for the parser, the reader pauses until they are interpreted. The parser takes several MB a
+ * second.
+ */
 const PENDING_CHARS = 8 * 1024 * 1024;
 const LAST_CHARS = 2_000;
 
@@ -34,20 +41,20 @@ export interface RunOptions {
   readonly questions: readonly Question[];
   readonly interrupt: string;
   readonly recording: Recording;
-  /** Aborted: the run interrupts the program, then ends it with all its descendants. */
+  /** If it aborts, the run interrupts the program, and then ends it with all its descendants. */
   readonly signal: AbortSignal;
   readonly onText: (text: string) => void;
-  /** Called while the screen shows progress that is no text of the message yet (signs-of-life.ts). */
+  /** Called when the screen shows progress that is not yet text of the message (signs-of-life.ts). */
   readonly onProgress: () => void;
   readonly ask: AskPermission;
 }
 
 export interface RunEnd {
   readonly exitCode: number;
-  /** 0: no signal ended the program. */
+  /** The number of the signal that ended the program, or 0. */
   readonly signal: number;
   readonly anyText: boolean;
-  /** The end of its output, as a person reads it. */
+  /** The end of the program's output, as a person reads it. */
   readonly lastOutput: string;
 }
 
@@ -61,7 +68,7 @@ export class TerminalRun {
   readonly #exited: Promise<{ exitCode: number; signal?: number }>;
   #emitted = '';
   #isPaused = false;
-  /** Since the previous look. */
+  /** Whether the program has written output since the previous check. */
   #hasOutput = false;
   readonly #signs = new SignsOfLife();
 
@@ -77,7 +84,7 @@ export class TerminalRun {
       type: (keys) => this.type(keys),
     });
     this.#exited = new Promise((resolve) => this.#pty.onExit(resolve));
-    // With `encoding: null` it is bytes; the declaration says text.
+    // With `encoding: null` node-pty passes bytes, although its types declare text.
     this.#pty.onData((data: string | Buffer) => this.#read(data as Buffer));
     this.result = this.#run();
   }
@@ -146,13 +153,13 @@ export class TerminalRun {
     this.#options.onText(text);
   }
 
-  /** Types keys. */
+  /** Types the keys into the terminal. */
   type(keys: string): void {
     this.#options.recording.typed(keys);
     this.#pty.write(keys);
   }
 
-  /** Interrupts the program twice, then ends it and all its descendants. */
+  /** Interrupts the program twice, and then ends it with all its descendants. */
   async #end(leader: ProcessIdentity | undefined, family: Family | undefined): Promise<void> {
     family?.follow(FAMILY_ENDING_MS);
     this.#asker.close();
@@ -164,7 +171,7 @@ export class TerminalRun {
   }
 }
 
-/** Calls the callback once the signal is aborted. `settled` resolves when the callback, if it was called, has ended. */
+/** Calls the callback when the signal aborts. `settled` resolves when a callback that was called has ended. */
 function onceAborted(signal: AbortSignal, callback: () => Promise<void>) {
   let called: Promise<void> = Promise.resolve();
   const listener = (): void => {

@@ -1,13 +1,16 @@
 /**
- * Splits text into pieces for the terminal's parser. The parser joins the parts of one character (an accent, the parts of
- * an emoji) only within one write, so no piece ends inside a character that may continue.
+ * Splits text into pieces for the terminal's parser. The parser joins the parts of one character (an accent, the parts
+ * of an emoji) only within one write, so no piece ends inside a character that may continue.
  */
 import { head } from '../../contract/cut-text.ts';
 
 const PIECE_UNITS = 4_096;
-/** The most that is held back. No real character is longer, and it bounds output that consists of combining marks only. */
+/**
+ * The longest text that is held back. No real character is longer. The limit matters for output that consists of
+ * combining marks only.
+ */
 const HELD_UNITS = 64;
-/** The last character, unless it is ASCII. The text that follows may be a part of it. */
+/** The last character, unless it is ASCII. The next text may continue this character. */
 const LAST_CHARACTER = /[^\0-\x7f](?:\p{M}|\u200d|\p{Emoji_Modifier}|(?<=\u200d)[^\0-\x7f])*$/u;
 
 export class TextPieces {
@@ -32,7 +35,7 @@ export class TextPieces {
     }
   }
 
-  /** Returns the held text. Called once no more text is expected. */
+  /** Returns the text that was held back. Call it when no more text is expected. */
   end(): string {
     const held = this.#held;
     this.#held = '';

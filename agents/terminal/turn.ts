@@ -1,4 +1,4 @@
-/** One turn of the terminal adapter: it runs the profile's program once and interprets its end. */
+/** Runs one turn of the terminal adapter: it runs the profile's program once and interprets its end. */
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,11 +18,14 @@ import type { SessionStore, StoredSession } from './session-store.ts';
 import { TerminalRun, type RunEnd } from './terminal-run.ts';
 import { Updates } from './updates.ts';
 
-/** Wide enough for tables and diffs. The terminal wraps wider lines, and the screen joins them again. */
+/**
+ * The size of the terminal, wide enough for tables and diffs. The terminal wraps wider lines, and the screen joins them
+ * again.
+ */
 const SIZE: Size = { cols: 120, rows: 30 };
-/** Linux limits one argument to 128 KiB. */
+/** The limit of a prompt that is an argument. Linux limits one argument to 128 KiB. */
 const ARGUMENT_BYTES = 120_000;
-/** How much output is searched for the conversation's id. Programs print it at their start. */
+/** How much output is searched for the conversation's id. Programs print the id at their start. */
 const SAID_CHARS = 20_000;
 const CTRL_C = '\u0003';
 const NO_OUTPUT = '(no output)';
@@ -33,14 +36,14 @@ export interface TerminalTurnStart {
   readonly profile: TerminalProfile;
   readonly launch: TerminalLaunch;
   readonly store: SessionStore;
-  /** The adapter's own environment, which the program gets. */
+  /** The adapter's own environment, which the program gets, too. */
   readonly env: NodeJS.ProcessEnv;
   readonly text: string;
 }
 
 export interface TerminalTurn {
   readonly result: Promise<PromptResponse>;
-  /** Resolves once the turn has ended. */
+  /** Cancels the turn. Resolves when the turn has ended. */
   cancel(): Promise<void>;
   resize(size: Size): Promise<void>;
 }
@@ -54,7 +57,7 @@ class ProgramTurn implements TerminalTurn {
   readonly #updates: Updates;
   #run: TerminalRun | undefined;
   #folder: string | undefined;
-  /** The output until the id of the agent's conversation is known. */
+  /** The output so far, until the id of the agent's conversation is found in it. */
   #said = '';
 
   constructor(start: TerminalTurnStart) {
@@ -75,9 +78,10 @@ class ProgramTurn implements TerminalTurn {
   async #take(): Promise<PromptResponse> {
     const end = await this.#runOnce().catch((error: unknown) => {
       if (!(error instanceof WithoutConversation)) throw error;
-      // The agent no longer has its conversation. The prompt contains what the agent must know.
+      // The agent no longer has its conversation, so the turn begins a new one. The prompt contains what the agent must
+      // know.
       delete this.#start.session.conversation;
-      // The words of the first program and those of the second are lines of their own.
+      // Separates the text of the second program from the text of the first.
       this.#updates.text('\n');
       return this.#runOnce();
     });
@@ -87,7 +91,7 @@ class ProgramTurn implements TerminalTurn {
     return { stopReason: isCancelled ? 'cancelled' : this.#meaning(end) };
   }
 
-  /** The stop reason for the program's end. Throws if the program failed. */
+  /** Returns the stop reason for the program's end. Throws if the program failed. */
   #meaning(end: RunEnd): PromptResponse['stopReason'] {
     const { profile } = this.#start;
     if (end.signal === 0 && end.exitCode === 0 && profile.fails?.test(end.lastOutput)) throw failureOf(end, false);
@@ -141,7 +145,7 @@ class ProgramTurn implements TerminalTurn {
     };
   }
 
-  /** Stores that the conversation was begun before the program runs, because a crash may follow at any time. */
+  /** Stores that the conversation was begun before the program starts, because a crash may follow at any time. */
   #begin({ conversation }: TurnArguments): void {
     if (!conversation) return;
     this.#start.session.conversation = { ...conversation, begun: true };
@@ -176,19 +180,22 @@ class ProgramTurn implements TerminalTurn {
   }
 }
 
-/** One folder for each task. An adapter that runs without a task makes no recording. */
+/** Returns the task's folder for recordings. An adapter that runs without a task makes no recording. */
 function recordingsOf({ recordings }: TerminalLaunch, env: NodeJS.ProcessEnv): string | undefined {
   const task = env[MARKER];
   return recordings !== undefined && task ? join(recordings, task) : undefined;
 }
 
-/** Without a pager, because it would wait for a key for ever. The screen reads 24-bit colours; gemini warns where this is not set. */
+/**
+ * Returns the program's environment. PAGER is `cat`, because a pager would wait for a key for ever. COLORTERM is set
+ * because gemini warns without it; the screen interprets 24-bit colours.
+ */
 function environment(env: NodeJS.ProcessEnv): Record<string, string> {
   const own = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return { ...Object.fromEntries(own), COLORTERM: 'truecolor', PAGER: 'cat', GIT_PAGER: 'cat' };
 }
 
-/** Of these names those that do not exist now: the program makes them. */
+/** Finds the names that do not exist now, which the program is expected to create. `remove` removes them. */
 function madeNow(cwd: string, names: readonly string[] = []): { remove(): void } {
   const made = names.map((name) => join(cwd, name)).filter((path) => !existsSync(path));
   return {

@@ -3,9 +3,9 @@ import type { AgentContext, RequestPermissionResponse, SessionUpdate } from '@ag
 import type { AskedQuestion } from './asker.ts';
 import type { AnswerOption } from './profiles/profile.ts';
 
-/** Limit of the text of one turn. A message keeps far less, and the recording has the rest. */
+/** Limit of the text of one turn in characters. A message stores far less, and the recording has the rest. */
 const KEPT_CHARS = 2_000_000;
-/** How often the client is notified of progress without text, as in a line that is redrawn. */
+/** The shortest interval between two notifications of progress without text, such as a line that is redrawn. */
 const ALIVE_MS = 5_000;
 
 export class Updates {
@@ -38,7 +38,7 @@ export class Updates {
     this.#notify('_longhaul/terminal/alive', { sessionId: this.#sessionId });
   }
 
-  /** Resolves once everything is written to the client. */
+  /** Resolves when everything is written to the client. */
   async sent(): Promise<void> {
     if (this.#omitted > 0) {
       const text = `\n[${this.#omitted} more characters of output are left out; the recording has them]`;
@@ -48,7 +48,7 @@ export class Updates {
     await this.#sending;
   }
 
-  /** Undefined: cancelled. */
+  /** Sends a permission request. Returns `undefined` if it was cancelled. */
   async ask({ title, context, options }: AskedQuestion, signal: AbortSignal): Promise<AnswerOption | undefined> {
     this.#calls += 1;
     const toolCallId = `${this.#sessionId.slice(0, 8)}-question-${Date.now()}-${this.#calls}`;
@@ -74,7 +74,7 @@ export class Updates {
     this.#notify('session/update', { sessionId: this.#sessionId, update });
   }
 
-  /** Ignores a client that has closed the connection: the end of the connection ends the turn. */
+  /** Sends a notification and ignores a closed connection, because the end of the connection ends the turn anyway. */
   #notify(method: string, params: unknown): void {
     this.#sending = this.#sending.then(() => this.#client.notify(method, params)).catch(() => {});
   }

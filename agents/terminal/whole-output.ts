@@ -1,11 +1,12 @@
 /**
- * Reads all output of a program, also if the program ends while this process is busy. node-pty 1.2 destroys the
- * terminal's socket 200 ms after the program's end, whether or not it was read to its end, so that a loaded machine loses
- * the last lines. This module destroys the socket once it is silent, and reads the terminal once more before that: libuv
- * takes a hangup for the end of the output after a read that did not fill its buffer, although the kernel may still hold
- * a line (1 of 2,000 programs on a busy machine).
+ * Reads all output of a program, even if the program ends while this process is busy. node-pty 1.2 destroys the
+ * terminal's socket 200 ms after the program's end, even if it was not read to its end, so a loaded machine loses the
+ * last lines. This module destroys the socket only after it is silent, and reads the terminal once more before that.
+ * The last read is necessary because libuv treats a hangup after a read that did not fill its buffer as the end of the
+ * output, although the kernel may still hold a line (measured: 1 of 2,000 programs on a busy machine).
  *
- * Not covered: a process that the program left in the terminal and that continues to print, because the wait is bounded.
+ * Not covered: a process that the program left in the terminal and that continues to print, because the wait is
+ * limited.
  */
 import { readSync } from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
@@ -14,12 +15,15 @@ import type { IPty } from 'node-pty';
 
 const SILENT_MS = 50;
 const BOUND_MS = 5_000;
-/** More than a terminal's buffer in the kernel; a process that prints on must not hold this one. */
+/**
+ * More than the kernel's buffer of a terminal. The limit exists because a process that continues to print must not
+ * block this process.
+ */
 const REST_BYTES = 1024 * 1024;
 
 /**
- * Called right after the spawn. The field is node-pty's own; its version is pinned, and the conformance suite floods the
- * terminal.
+ * Installs the reader. Call it immediately after the spawn. The field `_socket` is internal to node-pty, so node-pty's
+ * version is pinned, and the conformance suite floods the terminal to check it.
  */
 export function readToTheEnd(pty: IPty): void {
   const { _socket: socket, fd } = pty as IPty & { readonly _socket?: Socket; readonly fd?: number };
@@ -43,22 +47,25 @@ async function destroyWhenSilent(socket: Socket, destroy: () => Socket): Promise
   for (let seen = -1; seen !== socket.bytesRead && performance.now() < deadline && !socket.destroyed;) {
     seen = socket.bytesRead;
     await sleep(SILENT_MS);
-    // Data that arrived meanwhile is read between the timer and this turn of the event loop.
+    // Data that arrived during the sleep is read between the timer and this turn of the event loop.
     await nextTurn();
   }
   destroy();
 }
 
-/** First the bytes that the paused socket has read, then those that the kernel holds. The descriptor does not block. */
+/**
+ * Emits the bytes that the paused socket has read, and then the bytes that the kernel holds. The descriptor does not
+ * block.
+ */
 function readRest(socket: Socket, fd: number): void {
-  while (socket.read() !== null); // emits it
+  while (socket.read() !== null); // the read emits the data
   const buffer = Buffer.alloc(64 * 1024);
   for (let left = REST_BYTES; left > 0;) {
     let bytes: number;
     try {
       bytes = readSync(fd, buffer);
     } catch {
-      return; // EAGAIN: nothing to read; EIO: no process has the terminal open, and all of it was read
+      return; // EAGAIN: nothing to read; EIO: no process has the terminal open, and all output was read
     }
     if (bytes === 0) return;
     left -= bytes;

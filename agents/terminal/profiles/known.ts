@@ -1,9 +1,10 @@
 /**
- * The command-line agents that the terminal adapter knows. opencode 1.18.33, codex 0.166.0 and gemini-cli 0.61.0 are run in a terminal by
- * `npm run test:agents` (test/real-agents/terminal.test.ts). Claude Code 2.1.197, qwen-code 0.15.10 and aider 0.86.2 were run by hand against
- * fake servers; goose follows its documentation.
+ * The command-line agents that the terminal adapter knows. `npm run test:agents` runs opencode 1.18.33, codex 0.166.0
+ * and gemini-cli 0.61.0 in a terminal (test/real-agents/terminal.test.ts). Claude Code 2.1.197, qwen-code 0.15.10 and
+ * aider 0.86.2 were run by hand against fake servers. The profile of goose follows its documentation and was not run.
  *
- * A prompt that begins with a dash must not become an option: it follows `--`, is a part of `--option=prompt`, or is in a file.
+ * A prompt that begins with a dash must not be read as an option, so the prompt follows `--`, is a part of
+ * `--option=prompt`, or is in a file.
  */
 import { dirname, join } from 'node:path';
 import { option, type Choice, type TerminalProfile } from './profile.ts';
@@ -46,7 +47,7 @@ const codex: TerminalProfile = {
     prompt,
   ],
   models: ANY,
-  // In its own default it is read-only, and it cannot ask for permission here.
+  // codex's own default is read-only, and `codex exec` cannot ask for permission.
   modes: choice(['read-only', 'workspace-write', 'danger-full-access'], { default: 'workspace-write' }),
   thinking: choice(['minimal', 'low', 'medium', 'high', 'xhigh']),
   resume: {
@@ -67,10 +68,11 @@ const gemini: TerminalProfile = {
     `--prompt=${prompt}`,
   ],
   models: ANY,
-  // It cannot ask here: in its own default it has no tool that edits. Only `yolo` has the tool that runs commands.
+  // gemini cannot ask for permission here, and its own default has no tool that edits. Only `yolo` has the tool that
+  // runs commands.
   modes: choice(['default', 'auto_edit', 'yolo', 'plan'], { default: 'auto_edit' }),
   exits: { 41: 'needs_login', 53: 'turn_limit', 130: 'cancelled' },
-  // Exit code 42.
+  // gemini exits with code 42 if the conversation is lost.
   resume: { id: 'ours', lost: /Error resuming session/ },
 };
 
@@ -88,7 +90,7 @@ const claude: TerminalProfile = {
     prompt,
   ],
   models: choice(['sonnet', 'opus', 'haiku'], { any: true }),
-  // It cannot ask here: in its own default it would refuse each edit.
+  // claude cannot ask for permission here, and in its own default it would refuse each edit.
   modes: choice(['default', 'acceptEdits', 'plan', 'auto', 'dontAsk', 'bypassPermissions'], { default: 'acceptEdits' }),
   thinking: choice(['low', 'medium', 'high', 'xhigh', 'max']),
   exits: { 130: 'cancelled' },
@@ -105,7 +107,7 @@ const qwen: TerminalProfile = {
     `--prompt=${prompt}`,
   ],
   models: ANY,
-  // It cannot ask here. Only `yolo` has the tool that runs commands.
+  // qwen cannot ask for permission here. Only `yolo` has the tool that runs commands.
   modes: choice(['plan', 'default', 'auto-edit', 'yolo'], { default: 'auto-edit' }),
   exits: { 41: 'needs_login', 53: 'turn_limit', 130: 'cancelled' },
   resume: { id: 'ours', lost: /no saved session found/i },
@@ -114,7 +116,7 @@ const qwen: TerminalProfile = {
   loginHint: 'Run `qwen` once and log in, or set OPENAI_API_KEY.',
 };
 
-/** By default these are in the working directory, and would be a part of the change. */
+/** Moves aider's history files out of the working directory, where they would become a part of the change. */
 const historyFiles = (folder: string): string[] => [
   '--chat-history-file',
   join(folder, 'chat.md'),
@@ -131,11 +133,11 @@ const aider: TerminalProfile = {
     '--no-check-update',
     '--no-show-release-notes',
     '--no-analytics',
-    // Otherwise it asks for a model that it does not know whether to open a page of its documentation.
+    // Without this option aider asks, for a model that it does not know, whether to open a page of its documentation.
     '--no-show-model-warnings',
     ...historyFiles(dirname(promptFile())),
     ...option('--model', model),
-    // Its default is the mode `code`, which the option does not accept.
+    // aider's default is the mode `code`, which the option does not accept.
     ...option('--chat-mode', mode === 'code' ? undefined : mode),
     ...option('--reasoning-effort', thinking),
     '--message-file',
@@ -145,9 +147,9 @@ const aider: TerminalProfile = {
   modes: choice(['code', 'architect', 'ask']),
   thinking: choice(['low', 'medium', 'high']),
   questions: [...AIDER, ...YES_NO],
-  // Its index of the repository; no option moves it.
+  // aider's index of the repository. No option moves it.
   leaves: ['.aider.tags.cache.v4'],
-  // It exits with code 0 after a request to the provider that failed.
+  // aider exits with code 0 after a failed request to the provider.
   fails: /litellm\.\w+(?:Error|Exception)\b[^\n]*(?:\n[^\n]*){0,3}$/,
   envKeys: ['AIDER_*', 'OPENAI_*', 'ANTHROPIC_*', 'GEMINI_*', 'OPENROUTER_*', 'DEEPSEEK_*', 'OLLAMA_*'],
   installHint: 'Install it with: python -m pip install aider-install && aider-install',
@@ -182,7 +184,10 @@ const KNOWN = { opencode, codex, gemini, claude, qwen, aider, goose } as const s
   TerminalProfile
 >;
 
-/** The profile of a program that gets the prompt as its one argument. A space in front keeps a prompt with a dash from becoming an option. */
+/**
+ * Returns the profile of an unknown program, which gets the prompt as its only argument. A prompt that begins with a
+ * dash gets a space in front, so that it is not read as an option.
+ */
 const unknown = (name: string): TerminalProfile => ({
   name,
   command: name,

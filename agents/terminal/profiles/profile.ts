@@ -1,11 +1,11 @@
-/** The description of a command-line agent for the terminal adapter. */
+/** Describes a command-line agent for the terminal adapter. */
 
-/** One turn, as the arguments of the agent's program need it. */
+/** The data of one turn from which the arguments of the agent's program are made. */
 export interface TurnArguments {
   readonly prompt: string;
-  /** Path of a file with the prompt, for programs that read it from a file. The call creates the file. */
+  /** Writes the prompt to a file and returns its path, for programs that read the prompt from a file. */
   readonly promptFile: () => string;
-  /** Undefined: the agent's own default. */
+  /** `undefined` selects the agent's own default, also for mode and thinking. */
   readonly model: string | undefined;
   readonly mode: string | undefined;
   readonly thinking: string | undefined;
@@ -14,9 +14,9 @@ export interface TurnArguments {
 
 /** The agent's own conversation. Only for profiles that declare `resume`. */
 export interface Conversation {
-  /** The id that the adapter chose, or that the agent's output contained. */
+  /** The id that the adapter chose, or that was found in the agent's output. */
   readonly id: string;
-  /** False: the first turn, which begins it under this id. */
+  /** False in the first turn, which begins the conversation under this id. */
   readonly begun: boolean;
 }
 
@@ -26,11 +26,11 @@ export interface ChoiceValue {
   readonly description?: string;
 }
 
-/** Values for one choice. `any`: the program accepts others, too, which only the program can check. */
+/** The values of one choice. `any` is true if the program accepts other values, which only the program can check. */
 export interface Choice {
   readonly values: readonly ChoiceValue[];
   readonly any?: boolean;
-  /** The value if the task names none. Undefined: the program's own default. */
+  /** The value that is used if the task names none. `undefined` selects the program's own default. */
   readonly default?: string;
 }
 
@@ -38,7 +38,7 @@ export type ExitMeaning =
   | 'completed'
   | 'needs_login'
   | 'turn_limit'
-  /** The program ended its turn by itself, as after an interrupt. */
+  /** The program ended its turn by itself, as it does after an interrupt. */
   | 'cancelled';
 
 export interface AnswerOption {
@@ -49,44 +49,47 @@ export interface AnswerOption {
   readonly keys: string;
 }
 
-/** Output that is a question. The adapter sends it as a permission request. */
+/** Describes output that is a question. The adapter sends the question as a permission request. */
 export interface Question {
-  /** Matched against the last lines up to the cursor, joined by line ends, without trailing spaces. */
+  /** Matched against the last lines up to the cursor, joined by line feeds, without trailing spaces. */
   readonly pattern: RegExp;
   readonly options: readonly AnswerOption[];
 }
 
-/** How the program continues a conversation. Absent: the program cannot. */
+/** How the program continues a conversation. A profile without `resume` cannot continue one. */
 export interface Resume {
-  /** `ours`: the profile passes our id at the first turn. A pattern finds the id in the output, as its first group. */
+  /** `ours`: the profile passes our id in the first turn. A pattern finds the id in the output, as its first group. */
   readonly id: 'ours' | RegExp;
-  /** Matches the output of a program that does not have the conversation. The turn then begins a new one. */
+  /** Matches the output of a program that no longer has the conversation. The turn then begins a new conversation. */
   readonly lost: RegExp;
 }
 
 export interface TerminalProfile {
   readonly name: string;
-  /** Looked up on PATH if `available_agents` names no file. */
+  /** The program's name, which is looked up on PATH if `available_agents` names no file. */
   readonly command: string;
   readonly arguments: (turn: TurnArguments) => readonly string[];
   readonly environment?: (turn: TurnArguments) => Readonly<Record<string, string>>;
   readonly models?: Choice;
   readonly modes?: Choice;
   readonly thinking?: Choice;
-  /** Meanings of exit codes beside 0, which is `completed`. Any other code is a failure. */
+  /** The meanings of exit codes other than 0, which means `completed`. Any code that is not listed is a failure. */
   readonly exits?: Readonly<Record<number, ExitMeaning>>;
   /** Matches the last output of a turn that failed although the exit code is 0. */
   readonly fails?: RegExp;
   readonly questions?: readonly Question[];
   readonly resume?: Resume;
-  /** Files and folders of its own that it makes in the working directory. The adapter removes them after a turn that made them. */
+  /**
+   * Files and folders that the program creates in the working directory for itself. The adapter removes them after a
+   * turn that created them.
+   */
   readonly leaves?: readonly string[];
-  /** Typed to ask the program to stop. Default: Ctrl-C. */
+  /** The keys that ask the program to stop. Default: Ctrl-C. */
   readonly interrupt?: string;
   readonly envKeys?: readonly string[];
   readonly installHint?: string;
   readonly loginHint?: string;
 }
 
-/** An option with its value, if there is one. */
+/** Returns the option and its value as two arguments, or no arguments if the value is `undefined`. */
 export const option = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [name, value]);

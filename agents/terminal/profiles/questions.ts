@@ -5,13 +5,13 @@ const ENTER = '\r';
 const yes = (keys: string, name = 'Yes'): AnswerOption => ({ id: 'yes', name, kind: 'allow_once', keys });
 const no = (keys: string, name = 'No'): AnswerOption => ({ id: 'no', name, kind: 'reject_once', keys });
 
-/** `Continue? [y/N]`, `Overwrite (yes/no)?`, `Proceed? (Y/n):` at the cursor. */
+/** Matches, at the cursor, `Continue? [y/N]`, `Overwrite (yes/no)?` and `Proceed? (Y/n):`. */
 export const YES_NO: readonly Question[] = [
   { pattern: /[[(]\s*yes\s*\/\s*no\s*[\])]\s*[?:]?$/i, options: [yes(`yes${ENTER}`), no(`no${ENTER}`)] },
   { pattern: /[[(]\s*y\s*\/\s*n\s*[\])]\s*[?:>]?$/i, options: [yes(`y${ENTER}`), no(`n${ENTER}`)] },
 ];
 
-/** aider's `(Y)es/(N)o/(A)ll/(S)kip all/(D)on't ask again [Yes]:`. */
+/** Matches aider's `(Y)es/(N)o/(A)ll/(S)kip all/(D)on't ask again [Yes]:`. */
 export const AIDER: readonly Question[] = [
   {
     pattern: /\(Y\)es\/\(N\)o\/\(A\)ll.*:$/i,
@@ -24,7 +24,7 @@ export const AIDER: readonly Question[] = [
   { pattern: /\(Y\)es\/\(N\)o.*:$/i, options: [yes(`y${ENTER}`), no(`n${ENTER}`)] },
 ];
 
-/** goose's menu (cliclack): the first entry is chosen; arrows move. */
+/** The key that moves down in goose's menu (cliclack), in which the first entry is selected at the start. */
 const DOWN = '\u001b[B';
 export const GOOSE: readonly Question[] = [
   {
