@@ -35,7 +35,7 @@ async function probeIn(deps: StepDeps, begun: BegunProbe, signal: AbortSignal): 
       ...(transport === 'native' ? {} : { agent: { name: agent.name, installPath: agent.install_path } }),
       env: deps.env,
       cwd: folder.path,
-      boundMs: PROBE_MS,
+      timeoutMs: PROBE_MS,
       signal,
     });
   } finally {

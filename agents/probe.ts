@@ -49,7 +49,7 @@ export interface ProbeRequest extends LaunchRequest {
   readonly name: string;
   /** Absolute real path. It becomes the agent's working directory. */
   readonly cwd: string;
-  readonly boundMs: number;
+  readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -87,7 +87,7 @@ interface ProbeOf extends ProbeRequest {
 }
 
 async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOffer> {
-  const { launch, cwd, env, signal, boundMs, onProcess, path, name } = probe;
+  const { launch, cwd, env, signal, timeoutMs, onProcess, path, name } = probe;
   const commands = deferred<readonly AgentCommand[]>();
   const agent = await registry.open({
     launch,
@@ -95,7 +95,7 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
     taskId: randomUUID() as string as TaskId,
     cwd,
     env,
-    timeouts: { startMs: boundMs, stallMs: boundMs, toolMs: boundMs },
+    timeouts: { startMs: timeoutMs, stallMs: timeoutMs, toolMs: timeoutMs },
     signal,
     onProcess,
     onSpawn: async () => {},

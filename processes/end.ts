@@ -12,7 +12,7 @@ const POLL_MS = 10;
  * A process exits within milliseconds of SIGKILL, unless it hangs in the kernel (for example on a network disk that
  * does not respond).
  */
-export const KILL_BOUND_MS = 5_000;
+export const KILL_TIMEOUT_MS = 5_000;
 
 /**
  * Sends the signal. Returns false if no such process exists. Fails with EPERM if the process belongs to another user.
@@ -105,5 +105,5 @@ export async function endProcessGroup(leader: ProcessIdentity, graceMs: number):
   // The kernel cannot have given the group id to another group since the check, because it assigns pids in ascending
   // order.
   signalGroup(leader.pid, 'SIGKILL');
-  await untilGone([leader], { withinMs: KILL_BOUND_MS });
+  await untilGone([leader], { withinMs: KILL_TIMEOUT_MS });
 }

@@ -17,7 +17,7 @@ export interface HomeProgram {
   /** Consecutive arguments in the program's command line. The argument after the last of them is the path `named`. */
   readonly args: readonly string[];
   /** Must match the end of the argument that precedes `args`. If it is omitted, any argument may precede them. */
-  readonly after?: RegExp;
+  readonly precedingArgumentEnd?: RegExp;
   /** The path after `args`. It identifies the program if the working folder of the process cannot be read. */
   readonly named: string;
   /** Absolute path of the program's working folder. */
@@ -69,7 +69,8 @@ async function isHomeProgram(pid: number, program: HomeProgram): Promise<boolean
   if (!(await isOurs(pid))) return false;
   const commandLine = await commandLineOf(pid);
   const at = commandLine.indexOf(`\0${program.args.join('\0')}\0`);
-  if (at < 0 || (program.after && !program.after.test(commandLine.slice(0, at)))) return false;
+  if (at < 0 || (program.precedingArgumentEnd && !program.precedingArgumentEnd.test(commandLine.slice(0, at))))
+    return false;
   const works = await worksIn(pid, program.folder);
   return works ?? commandLine.includes(`\0${[...program.args, program.named].join('\0')}\0`);
 }

@@ -10,7 +10,7 @@ import { identityOf, type Program } from './program.ts';
 import { notStarted, type Run, run } from './run.ts';
 import { signalGroup, untilGone } from './end.ts';
 import type { Guarded, RunnerCommand, RunnerReport } from './runner.ts';
-import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep, TERM_BOUND_MS } from './sweep.ts';
+import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep, SWEEP_GRACE_MS } from './sweep.ts';
 
 const ENDED_KEPT = 100;
 
@@ -116,7 +116,7 @@ async function endPrograms(): Promise<void> {
     const alive = left.map(({ guarded }) => guarded.process).filter((program) => isAlive(program));
     for (const { family } of left) family.follow(FAMILY_ENDING_MS);
     for (const { pid } of alive) signalGroup(pid, 'SIGTERM');
-    await untilGone(alive, { withinMs: TERM_BOUND_MS });
+    await untilGone(alive, { withinMs: SWEEP_GRACE_MS });
     const stubborn = alive.filter((program) => isAlive(program));
     // Suspends the groups, because a process that forks between the next two steps would leave an unknown child.
     for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP');

@@ -11,17 +11,17 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../contract/errors.ts';
 import { parseEnvironment } from './environment.ts';
-import { KILL_BOUND_MS, signalProcess, untilGone } from './end.ts';
+import { KILL_TIMEOUT_MS, signalProcess, untilGone } from './end.ts';
 import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } from './identity.ts';
 
 const POLL_MS = 10;
 /** Time between SIGTERM and SIGKILL. */
-export const TERM_BOUND_MS = 500;
+export const SWEEP_GRACE_MS = 500;
 /**
  * After this time the found processes are killed even if new ones still appear, because a process may start others
  * faster than they are suspended.
  */
-const STOP_BOUND_MS = 500;
+const SUSPEND_TIMEOUT_MS = 500;
 /** Interval between two checks of the descendants of a program that is ending. */
 export const FAMILY_ENDING_MS = 50;
 /** Interval between two checks of the descendants of a running program. */
@@ -171,7 +171,7 @@ export async function familyDuring(root: ProcessIdentity, end: () => Promise<unk
 export async function sweep(marks: readonly Mark[], known: readonly ProcessIdentity[] = []): Promise<number> {
   const asked = await askToEnd(marks, known);
   if (asked.length === 0) return 0;
-  const deadline = performance.now() + KILL_BOUND_MS;
+  const deadline = performance.now() + KILL_TIMEOUT_MS;
   for (let before: readonly ProcessIdentity[] = asked; ;) {
     const found: ProcessIdentity[] = [];
     try {
@@ -194,7 +194,7 @@ async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
   for (const { pid } of seen) signalProcess(pid, 'SIGTERM');
   // Looks for descendants during the wait, because a process that starts now may lose its parent at any moment.
-  await untilGone(seen, { withinMs: TERM_BOUND_MS, meanwhile: () => seen.push(...descendantsOf(seen)) });
+  await untilGone(seen, { withinMs: SWEEP_GRACE_MS, meanwhile: () => seen.push(...descendantsOf(seen)) });
   return seen;
 }
 
@@ -209,7 +209,7 @@ function withDescendants(roots: readonly ProcessIdentity[]): ProcessIdentity[] {
  * starts no other.
  */
 function stopAll(marks: readonly Mark[], known: readonly ProcessIdentity[], found: ProcessIdentity[]): void {
-  const deadline = performance.now() + STOP_BOUND_MS;
+  const deadline = performance.now() + SUSPEND_TIMEOUT_MS;
   const seen = new Set<number>();
   for (let fresh = -1; fresh !== 0 && performance.now() < deadline;) {
     const roots = [...findByMark(marks), ...known.filter((one) => isAlive(one))];

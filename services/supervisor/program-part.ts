@@ -153,8 +153,8 @@ async function findRunning(program: Program, record: RecordFile | undefined): Pr
   const { home } = program.paths;
   // The pattern matches the program of any checkout or installation. Otherwise workers of two versions could run in one
   // home.
-  const after = new RegExp(`(^|[/\\0])${basename(program.entry).replace(/\.[jt]s$/, '\\.[jt]s')}$`);
-  return findHomeProgram({ args: ['--home'], after, named: home, folder: home }, record?.process);
+  const precedingArgumentEnd = new RegExp(`(^|[/\\0])${basename(program.entry).replace(/\.[jt]s$/, '\\.[jt]s')}$`);
+  return findHomeProgram({ args: ['--home'], precedingArgumentEnd, named: home, folder: home }, record?.process);
 }
 
 async function end(program: Program, identity: ProcessIdentity, forceShutdown?: AbortSignal): Promise<void> {

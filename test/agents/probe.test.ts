@@ -25,7 +25,7 @@ function request(rest: Partial<ProbeRequest> = {}): ProbeRequest {
   const cwd = realpathSync(mkdtempSync(join(tmpdir(), 'longhaul-probe-')));
   folders.push(cwd);
   const env = { ...process.env, XDG_STATE_HOME: cwd, TZ: process.env['TZ'] };
-  return { name: 'demo', path: 'acp', agent: { name: 'demo' }, cwd, env, boundMs: 60_000, signal: AbortSignal.timeout(120_000), ...rest }; // prettier-ignore
+  return { name: 'demo', path: 'acp', agent: { name: 'demo' }, cwd, env, timeoutMs: 60_000, signal: AbortSignal.timeout(120_000), ...rest }; // prettier-ignore
 }
 
 const marked = { env: { [mark.split('=')[0] ?? '']: mark.split('=')[1] ?? '' } };
@@ -100,7 +100,7 @@ test.each<[string, ScriptedStart, object]>([
 });
 
 test('an agent that hangs is ended at the bound', async () => {
-  const found = await probeAgent(scripted({ newSession: 'hang' }), request({ boundMs: 2_000 }));
+  const found = await probeAgent(scripted({ newSession: 'hang' }), request({ timeoutMs: 2_000 }));
   expect(found).toMatchObject({ status: 'error', code: 'agent_start_timeout' });
 });
 

@@ -47,7 +47,10 @@ export const GUARDS: readonly Guard[] = [
     name: 'marker sweep',
     file: 'processes/sweep.ts',
     break: [
-      ['const deadline = performance.now() + KILL_BOUND_MS;', 'if (marks.length > 0) return 0;\n  const deadline = 0;'],
+      [
+        'const deadline = performance.now() + KILL_TIMEOUT_MS;',
+        'if (marks.length > 0) return 0;\n  const deadline = 0;',
+      ],
     ],
     test: 'test/faults/orphans.test.ts',
     named: 'both killed at once',

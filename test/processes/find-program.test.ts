@@ -30,7 +30,7 @@ async function run({ cwd = home, entry = '/x/worker.js', named = home, uid = pro
 }
 
 const find = (folder = home): ReturnType<typeof findHomeProgram> =>
-  findHomeProgram({ args: ['--home'], after: /\/worker\.[jt]s$/, named: folder, folder });
+  findHomeProgram({ args: ['--home'], precedingArgumentEnd: /\/worker\.[jt]s$/, named: folder, folder });
 
 test('a program is found by its folder, by any of its paths, and after the folder was renamed', async () => {
   const worker = await run();

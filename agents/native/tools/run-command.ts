@@ -21,7 +21,7 @@ const TAIL_CHARS = 20_000;
 const SHOWN_CHARS = 8_000;
 
 /** Keeps the beginning and the end of a long output, and omits the middle. */
-export class BoundedOutput {
+export class LimitedOutput {
   #head = '';
   #tail = '';
   #left = 0;
@@ -98,7 +98,7 @@ async function runGroup({ command, timeoutMs, cwd, env, signal, onOutput }: Grou
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   let afterExit: NodeJS.Timeout | undefined;
-  const output = new BoundedOutput();
+  const output = new LimitedOutput();
   const take = (text: string): void => {
     output.add(text);
     onOutput(output.end);
