@@ -70,8 +70,8 @@ async function main(): Promise<void> {
 }
 
 /**
- * Returns the error of a failed listen. A port that the supervisor chose is its task: it chooses another one at the
- * next start. Without a supervisor the user has to choose another port.
+ * Returns the error of a failed listen. Under a supervisor the backend is started again, on another port unless the
+ * user has set one. Without a supervisor the user must choose another port.
  */
 function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
   const isSupervised = process.env[READY_FD] !== undefined;

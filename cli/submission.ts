@@ -13,7 +13,9 @@ import type { CommandContext } from './longhaul.ts';
 import { unmarked } from './task-words.ts';
 import { harmless } from './terminal.ts';
 
-/** Returns the agent that the task names, or undefined for the native agent. */
+/**
+ * Returns the agent that the user named, that of the session, or the only listed one. Undefined means the native agent.
+ */
 async function agentFor(
   { longhaul: { sql }, services }: CommandContext,
   named: string | undefined,
