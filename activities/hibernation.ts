@@ -7,6 +7,7 @@
  */
 import type { RunningAgent } from '../agents/driver.ts';
 import { signalGroup } from '../processes/end.ts';
+import { isAlive } from '../processes/identity.ts';
 
 /** The maximum delay of a Node timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -65,6 +66,11 @@ export class Hibernation {
   endWaitingAgent(): void {
     if (this.#over || !this.#agent || this.#waiting === 0 || this.#busy > 0) return;
     signalGroup(this.#agent.process.pid, 'SIGKILL');
+  }
+
+  /** Whether the agent's process has ended. The turn learns of it later. */
+  agentHasEnded(): boolean {
+    return this.#agent !== undefined && !isAlive(this.#agent.process);
   }
 
   /** Stops the timer when the agent has ended. A running timer would keep the turn in memory. */

@@ -118,6 +118,8 @@ async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: 
     recorder.record({ kind: 'warning', message: `${NO_ANSWER}: ${titleOf(ask)}` });
     return { kind: 'cancelled' };
   }
+  // The answer of an agent that has ended remains for the next attempt, whose agent asks again.
+  if (asking.hibernation.agentHasEnded()) return { kind: 'cancelled' };
   const delivered = await deliverAnswer(deps.sql, { id: opened.id, sessionId: taken.sessionId, token: taken.token });
   if (!delivered)
     throw new LonghaulError(

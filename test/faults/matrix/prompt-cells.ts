@@ -48,6 +48,8 @@ export function testPromptCells(moment: PromptMoment): void {
       }
       await expectOnce(home, { task: allowed, asked: requests[0], chosen: 'o3' });
       await expectOnce(home, { task: refused, asked: requests[1], chosen: 'o2' });
+      // Once both have ended: the one that still works has locks.
+      for (const task of [allowed, refused]) expect(await home.seen.leftovers(task)).toEqual([]);
       expect(await home.seen.inChange(allowed, 'b.txt')).toBe('b');
       expect((await home.seen.changes(refused))[0]?.diff).not.toContain('b.txt');
       await recordPathCell({ row: promptRow(moment), victim, variant: 'two tasks', startedAt, noAgent });
@@ -93,5 +95,4 @@ async function expectOnce({ seen }: LabHome, { task, asked, chosen }: Asked): Pr
   expect(await listPermissions(seen, { taskId: task })).toMatchObject([{ id: asked.id, state: 'delivered', chosen }]);
   const frames = (await seen.frames(task)).filter(({ type }) => type.startsWith('permission_'));
   expect(frames.map(({ type }) => type)).toEqual(['permission_requested', 'permission_resolved']);
-  expect(await seen.leftovers(task)).toEqual([]);
 }
