@@ -6,6 +6,7 @@
  * process continues to write after the call has returned. Not covered: the calling process itself is killed. Its
  * orphaned git processes carry OWNER_VARIABLE, and the process that takes over its lock ends them (repository-lock.ts).
  */
+import { statfsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { runProgram } from '../processes/runner.ts';
@@ -13,6 +14,9 @@ import { LonghaulError } from '../contract/errors.ts';
 import { missingFilterSettings } from './lfs.ts';
 import { OWNER_VARIABLE, ownIdentity } from './git-owner.ts';
 import { pause } from './pause.ts';
+
+/** Git frees some space again before it ends: the file that it could not write. */
+const FULL_BELOW_BYTES = 1024 * 1024;
 
 export interface GitOptions {
   /** The working folder of git (`-C`). Absolute. */
@@ -138,7 +142,7 @@ export async function gitText(args: readonly string[], options: GitOptions): Pro
 export function gitError(args: readonly string[], cwd: string, outcome: GitOutcome): LonghaulError {
   const name = `git ${args.find((arg) => !arg.startsWith('-')) ?? ''}`.trim();
   const said = lastLine(outcome.stderr);
-  if (/No space left on device|Disk quota exceeded/i.test(outcome.stderr)) {
+  if (saysFullDisk(outcome.stderr, cwd)) {
     return new LonghaulError(
       'disk_full',
       `${name} in ${cwd} ran out of disk space (${said}). Free some and try again.`,
@@ -153,6 +157,17 @@ export function gitError(args: readonly string[], cwd: string, outcome: GitOutco
   }
   const end = outcome.exitCode === null ? 'was ended by a signal' : `failed with exit code ${outcome.exitCode}`;
   return new LonghaulError('git_failed', `${name} in ${cwd} ${end}: ${said}`);
+}
+
+/** Git names no cause where it cannot write a file of a worktree: "error: unable to write file x" (builtin checkout, git 2.39). */
+function saysFullDisk(stderr: string, cwd: string): boolean {
+  if (/No space left on device|Disk quota exceeded/i.test(stderr)) return true;
+  return /^error: unable to write /m.test(stderr) && freeBytes(cwd) < FULL_BELOW_BYTES;
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }
 
 /** Returns git's own error message: the last line that names the error, without the advice after it. */

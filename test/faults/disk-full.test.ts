@@ -1,6 +1,6 @@
 /**
- * The disk of worktrees, or of the project's repository (results are its objects), is full as a step needs it. Tried
- * again, the step finds the space that was freed; otherwise the task says so, and its work stays in its worktree.
+ * The disk of the worktrees, or of the mirrors (results are objects there), is full when a step needs it. The step is retried and
+ * finds the space that was freed; otherwise the task's message says so, and its work stays in its worktree.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,17 +15,17 @@ import { expectWhole } from '../lab/whole.ts';
 const FILES = { 'first.txt': 'first', 'second.txt': 'second' };
 
 let lab: Lab;
-/** Of the repository on the small disk. */
+/** Of a project on another disk than its mirror. */
 let seen: Observer;
-let ofProject: SmallDisk;
+let ofMirrors: SmallDisk;
 let ofWorktrees: SmallDisk;
 let before: Record<string, string>;
 
 beforeAll(async () => {
   lab = await startLab({ slots: 1 });
-  ofProject = mountSmallDisk(path.join(lab.home, 'small'), 4);
+  ofMirrors = mountSmallDisk(path.join(lab.home, 'mirrors'), 4);
   ofWorktrees = mountSmallDisk(path.join(lab.home, 'worktrees'), 4);
-  const repository = await makeRepository(path.join(ofProject.folder, 'project'));
+  const repository = await makeRepository(path.join(lab.home, 'small', 'project'));
   const [project] = await lab.sql<{ id: ProjectId }[]>`
     INSERT INTO projects (name, path) VALUES ('small', ${repository.path}) RETURNING id`;
   if (!project) throw new TypeError('no project');
@@ -34,7 +34,7 @@ beforeAll(async () => {
   await lab.startWorker();
 });
 afterAll(async () => {
-  ofProject.unmount();
+  ofMirrors.unmount();
   ofWorktrees.unmount();
   await lab.close();
 });
@@ -51,7 +51,7 @@ async function untilFull(task: TaskId, step: string): Promise<void> {
 }
 
 test.each([
-  ['the project', () => ofProject],
+  ['the mirrors', () => ofMirrors],
   ['the worktrees', () => ofWorktrees],
 ])('the disk of %s is full while a worktree is created, then freed: the task completes', async (_, disk) => {
   disk().fill();
@@ -62,11 +62,11 @@ test.each([
   expect(await seen.repository.fingerprint()).toEqual(before);
 });
 
-test('the disk of the project stays full while a worktree is created: disk_full, and no files remain', async () => {
-  ofProject.fill();
+test('the disk of the mirrors stays full while a worktree is created: disk_full, and no files remain', async () => {
+  ofMirrors.fill();
   const task = await seen.submit({ input: 'write first.txt with first' });
   await expectWhole(seen, task, { files: {}, state: 'failed', code: 'disk_full' });
-  ofProject.free();
+  ofMirrors.free();
   expect(await seen.repository.fingerprint()).toEqual(before);
 });
 
@@ -76,23 +76,23 @@ async function collecting(): Promise<TaskId> {
     input: `write first.txt with first. run cat ${gate.path}. write second.txt with second`,
   });
   await seen.untilFrame(task, 'the agent waits', isWaiting);
-  ofProject.fill();
+  ofMirrors.fill();
   await gate.open();
   await untilFull(task, 'diffWorktree');
   return task;
 }
 
-test('the disk of the project is full while the work is collected, then freed: the task completes', async () => {
+test('the disk of the mirrors is full while the work is collected, then freed: the task completes', async () => {
   const task = await collecting();
-  ofProject.free();
+  ofMirrors.free();
   await expectWhole(seen, task, { files: FILES });
   expect(await seen.repository.fingerprint()).toEqual(before);
 });
 
-test('the disk of the project stays full while the work is collected: the worktree is kept and named', async () => {
+test('the disk of the mirrors stays full while the work is collected: the worktree is kept and named', async () => {
   const task = await collecting();
   const { kept_worktree, output_summary } = await seen.ended(task);
-  ofProject.free();
+  ofMirrors.free();
   expect(output_summary).toContain(`The worktree was kept at ${kept_worktree}`);
   expect(output_summary).toMatch(/disk is full|out of disk space/);
   for (const [name, content] of Object.entries(FILES)) {
