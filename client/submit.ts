@@ -200,7 +200,7 @@ async function knownSession(db: Db, sessionId: string): Promise<{ readonly proje
   return session;
 }
 
-/** `isNative`: the native agent does the task. It also accepts a project without a path, in which it only answers. */
+/** `isNative`: the native agent does the task. It also accepts a project without a path, because it then only answers. */
 async function projectOf(
   deps: SubmitDeps,
   { projectId, projectPath, sessionId }: Submission,
