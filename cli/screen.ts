@@ -40,6 +40,6 @@ export interface Output {
 
 /**
  * The number of columns that a line may use on a terminal. The last column stays free, because some terminals move to
- * the next row once it is used.
+ * the next row once it is used. A terminal that does not know its size (`script`, some CI systems) reports 0 columns.
  */
-export const lineColumns = ({ columns = 80 }: Pick<Output, 'columns'>): number => Math.max(8, columns - 1);
+export const lineColumns = ({ columns }: Pick<Output, 'columns'>): number => Math.max(8, (columns || 80) - 1);

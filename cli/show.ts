@@ -16,13 +16,17 @@ export const showAction = (text: string, options: { json?: boolean }) =>
     withLonghaul(async ({ longhaul }) => {
       const task = await describe(longhaul, await resolveTaskId(longhaul.sql, text));
       const attempts = await attemptsOf(longhaul, task.id);
-      const rules = await listRules(longhaul, { taskId: task.id });
+      const rules = (await listRules(longhaul, { taskId: task.id })).filter((rule) => wasThere(rule, task));
       const shown = options.json
         ? JSON.stringify({ ...task, attempts: attempts.list, rules }, undefined, 2)
         : taskText(task, { attempts, rules }, painter(process.stdout));
       process.stdout.write(`${shown}\n`);
     }),
   );
+
+/** A rule that was made after the task had ended did not apply to it. */
+const wasThere = ({ created_at: made }: Rule, { ended_at: ended }: TaskDescription): boolean =>
+  ended === null || Date.parse(made) <= Date.parse(ended);
 
 interface Known {
   readonly attempts: Attempts;

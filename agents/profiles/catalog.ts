@@ -86,7 +86,9 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     ...BASE,
     usageOf: 'turn',
     name: 'claude',
-    acp: acp('claude-agent-acp', [], {}),
+    acp: acp('claude-agent-acp', [], {
+      installHint: 'Install it with: npm install -g @agentclientprotocol/claude-agent-acp',
+    }),
     envKeys: ['ANTHROPIC_*', 'CLAUDE_*', 'CLOUD_ML_REGION', ...CLOUD_KEYS],
     loginHint: 'Log in with `claude`, or set ANTHROPIC_API_KEY. ' + THEN_RESTART,
   },
