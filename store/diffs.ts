@@ -36,7 +36,7 @@ export async function findDiff(db: Db, taskId: TaskId): Promise<DiffView | undef
   return row;
 }
 
-/** Returns the patch. Null: another program made the change and stored no patch. */
+/** Returns the patch of a change. Null if a program other than Longhaul inserted the change without one, or if there is no such change. */
 export async function findPatch(db: Db, change: ChangeId): Promise<Buffer | null> {
   const [row] = await db<{ patch: Buffer | null }[]>`SELECT patch FROM pending_changes WHERE id = ${change}`;
   return row?.patch ?? null;

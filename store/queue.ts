@@ -15,7 +15,10 @@ const STALE_CLAIM = '10 seconds';
  * and the present time are both from the database's clock.
  */
 const CLOCK_STEP = '10 seconds';
-/** The process that stores a cancel request also signals it. After this time intake re-sends the signal. */
+/**
+ * The process that stores a cancel request also signals the task's workflow. If the task is still open after this time,
+ * intake sends the signal again.
+ */
 const CANCEL_GRACE = '1 second';
 const UNIQUE_VIOLATION = '23505';
 

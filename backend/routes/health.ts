@@ -35,7 +35,7 @@ export function healthRoutes(api: Api, { longhaul, intake }: HealthDeps): void {
 
   const ready = {
     operationId: 'getReadiness',
-    summary: 'Whether it can do its work, part by part',
+    summary: 'Whether Postgres, the migrations, Temporal and intake are ready, each with the reason if not',
     tags,
     security,
     querystring: anyQuery,

@@ -9,8 +9,8 @@ import { basename, dirname, join } from 'node:path';
 import { isErrno } from '../../contract/errors.ts';
 
 // SQLite's own messages (sqlite.org/rescode.html), which take the -wal into account. The server creates its tables only
-// if the file did not exist. So of an empty file, or of one whose first start was killed, it reports that a table is
-// missing.
+// if the file did not exist. So if the file is empty, or if the server was killed while it first created the file, the
+// server reports a missing table.
 const USELESS = /file is not a database \(26\)|no such table: namespaces/;
 const DAMAGED = /database disk image is malformed|SQL logic error|disk I\/O error/;
 /** How many bytes of the server's output are read. The server's first error is the last line of its output. */
