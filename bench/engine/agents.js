@@ -12,11 +12,12 @@ export const makeEngineAgents = (driver) => ({
     await onSpawn(NO_PROCESS);
     const session = {
       id: 'engine',
+      offers: () => ({}),
       async prompt() {
         await onEvent({ kind: 'text', text: 'I wrote written.txt.' });
         return { kind: 'completed' };
       },
     };
-    return { process: NO_PROCESS, newSession: async () => session, close: async () => {} };
+    return { process: NO_PROCESS, about: { version: '' }, newSession: async () => session, close: async () => {} };
   },
 });
