@@ -5,6 +5,7 @@ import type { Sql } from '../store/sql.ts';
 import { taskWorkflowId, WAKE_TASK } from '../contract/names.ts';
 import type { WakeTask } from '../contract/task.ts';
 import type { BackgroundWork } from './background-work.ts';
+import { RepeatedSignals } from './repeated-signals.ts';
 import { isRunMissing } from './temporal.ts';
 import type { TemporalHealth } from './temporal-health.ts';
 
@@ -14,7 +15,6 @@ import type { TemporalHealth } from './temporal-health.ts';
  */
 const SIGNAL_AGAIN_MS = 10 * 60_000;
 const SIGNAL_MS = 5_000;
-const SIGNALS_AT_ONCE = 10;
 
 export interface AnswerDeliveryDeps {
   readonly sql: Sql;
@@ -25,12 +25,19 @@ export interface AnswerDeliveryDeps {
 
 export class AnswerDelivery {
   readonly #deps: AnswerDeliveryDeps;
-  readonly #signalledAt = new Map<string, number>();
+  readonly #signals: RepeatedSignals<AnsweredSleeper>;
   #running = false;
   #again = false;
 
   constructor(deps: AnswerDeliveryDeps) {
     this.#deps = deps;
+    this.#signals = new RepeatedSignals({
+      health: deps.health,
+      againMs: SIGNAL_AGAIN_MS,
+      keyOf: ({ taskId, attempt, runId }) => `${taskId} ${attempt} ${runId}`,
+      signal: (sleeper) => this.#signal(sleeper),
+      failure: ({ taskId }) => `task ${taskId} was not woken`,
+    });
   }
 
   /**
@@ -45,7 +52,7 @@ export class AnswerDelivery {
       try {
         while (this.#again) {
           this.#again = false;
-          await this.#wakeDue();
+          await this.#signals.send(await answeredSleepers(this.#deps.sql));
         }
       } catch (error) {
         this.#deps.health.handleError(error, 'tasks whose requests are answered were not woken');
@@ -55,28 +62,8 @@ export class AnswerDelivery {
     });
   }
 
-  async #wakeDue(): Promise<void> {
-    const { sql, health } = this.#deps;
-    const now = Date.now();
-    const sleepers = new Map((await answeredSleepers(sql)).map((one) => [keyOf(one), one]));
-    for (const key of this.#signalledAt.keys()) if (!sleepers.has(key)) this.#signalledAt.delete(key);
-    const due = [...sleepers].filter(([key]) => now - (this.#signalledAt.get(key) ?? 0) >= SIGNAL_AGAIN_MS).values();
-    const wake = async (): Promise<void> => {
-      for (const [key, sleeper] of due) {
-        if (health.trouble !== undefined) return; // the next call wakes the others, once Temporal is available
-        try {
-          await this.#signal(sleeper);
-          this.#signalledAt.set(key, now);
-        } catch (error) {
-          health.handleError(error, `task ${sleeper.taskId} was not woken`);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: SIGNALS_AT_ONCE }, wake));
-  }
-
-  /** Signals one run. A run that no longer exists is settled as any lost run is. */
-  async #signal({ taskId, attempt }: AnsweredSleeper): Promise<void> {
+  /** Signals one run. A run that no longer exists is settled like every other lost run. */
+  async #signal({ taskId, attempt }: AnsweredSleeper): Promise<true> {
     const { temporal } = this.#deps;
     const wake: WakeTask = { attempt };
     const handle = temporal.workflow.getHandle(taskWorkflowId(taskId));
@@ -85,7 +72,6 @@ export class AnswerDelivery {
     } catch (error) {
       if (!isRunMissing(error)) throw error;
     }
+    return true;
   }
 }
-
-const keyOf = ({ taskId, attempt, runId }: AnsweredSleeper): string => `${taskId} ${attempt} ${runId}`;

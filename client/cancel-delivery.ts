@@ -8,13 +8,13 @@ import { isConnectionLoss, type Sql } from '../store/sql.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { BackgroundWork } from './background-work.ts';
 import { cancelBeforeStart, deliverCancel } from './cancel.ts';
+import { RepeatedSignals } from './repeated-signals.ts';
 import type { IntakeLog, TemporalHealth } from './temporal-health.ts';
 
 /**
  * Pause before the signal is sent again. Temporal stores each signal that it accepted, so a rare repetition suffices.
  */
 const SIGNAL_AGAIN_MS = 60_000;
-const SIGNALS_AT_ONCE = 10;
 
 export interface CancelDeliveryDeps {
   readonly sql: Sql;
@@ -26,12 +26,18 @@ export interface CancelDeliveryDeps {
 
 export class CancelDelivery {
   readonly #deps: CancelDeliveryDeps;
-  /** The time of the last signal to each task's run. */
-  readonly #signalledAt = new Map<TaskId, number>();
+  readonly #signals: RepeatedSignals<{ readonly id: TaskId }>;
   #signalling = false;
 
   constructor(deps: CancelDeliveryDeps) {
     this.#deps = deps;
+    this.#signals = new RepeatedSignals({
+      health: deps.health,
+      againMs: SIGNAL_AGAIN_MS,
+      keyOf: ({ id }) => id,
+      signal: ({ id }) => deliverCancel(deps.temporal, id),
+      failure: ({ id }) => `the cancel request of task ${id} was not signalled`,
+    });
   }
 
   async endUnstarted(): Promise<void> {
@@ -58,33 +64,12 @@ export class CancelDelivery {
     this.#signalling = true;
     this.#deps.background.run(async () => {
       try {
-        await this.#signalDue();
+        await this.#signals.send(await cancelsToSignal(this.#deps.sql));
       } catch (error) {
         this.#deps.health.handleError(error, 'cancel requests were not signalled');
       } finally {
         this.#signalling = false;
       }
     });
-  }
-
-  async #signalDue(): Promise<void> {
-    const { sql, temporal, health } = this.#deps;
-    const requests = await cancelsToSignal(sql);
-    const now = Date.now();
-    const open = new Set(requests.map(({ id }) => id));
-    for (const id of this.#signalledAt.keys()) if (!open.has(id)) this.#signalledAt.delete(id);
-    const due = requests.filter(({ id }) => now - (this.#signalledAt.get(id) ?? 0) >= SIGNAL_AGAIN_MS).values();
-    const signal = async (): Promise<void> => {
-      for (const { id } of due) {
-        // The next call signals the other runs, once Temporal is available.
-        if (health.trouble !== undefined) return;
-        try {
-          if (await deliverCancel(temporal, id)) this.#signalledAt.set(id, now);
-        } catch (error) {
-          health.handleError(error, `the cancel request of task ${id} was not signalled`);
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: SIGNALS_AT_ONCE }, signal));
   }
 }

@@ -1,34 +1,23 @@
 /** The disk of the worktrees is full: a small one of its own, mounted for these tests, which takes root. */
-import { execFileSync } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mountSmallDisk, type SmallDisk } from '../lab/small-disk.ts';
 import { expectEnd, FailingAgents, HALF, startFailingAgents, WHOLE_MS } from './lab.ts';
 
 let agents: FailingAgents;
-let disk: string;
+let disk: SmallDisk | undefined;
 
 beforeAll(async () => {
   agents = await startFailingAgents({
-    prepare: async ({ home }) => {
-      disk = path.join(home, 'worktrees');
-      await mkdir(disk);
-      mountSmallDisk(disk);
+    prepare: ({ home }) => {
+      disk = mountSmallDisk(path.join(home, 'worktrees'), 12);
     },
   });
 }, WHOLE_MS);
 afterAll(async () => {
-  if (disk) execFileSync('umount', ['--lazy', disk]);
+  disk?.unmount();
   await agents.close();
 });
-
-function mountSmallDisk(folder: string): void {
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder], { stdio: 'pipe' });
-  } catch (error) {
-    throw new Error('These tests mount a small disk: run them as root, where mounting is allowed.', { cause: error });
-  }
-}
 
 const write = { ask: 'fs/write_text_file', params: { sessionId: 's', path: 'more.txt', content: 'x'.repeat(100_000) } };
 

@@ -116,10 +116,10 @@ export class FailingAgents {
 }
 
 export async function startFailingAgents(
-  options: LabOptions & { readonly env?: NodeJS.ProcessEnv; prepare?(lab: Lab): Promise<void> } = {},
+  options: LabOptions & { readonly env?: NodeJS.ProcessEnv; prepare?(lab: Lab): void } = {},
 ): Promise<FailingAgents> {
   const lab = await startLab({ slots: 8, ...options });
-  await options.prepare?.(lab);
+  options.prepare?.(lab);
   return new FailingAgents(lab, await lab.startWorker(options.env));
 }
 
