@@ -7,11 +7,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { rotateLogs, rotateUnusedLog } from '../../../services/supervisor/rotate-logs.ts';
 
-const LINES = 200_000;
-/** As the parts of a home write: appending to a file that was opened for them, by more than one process. */
+/** As the parts of a home write: appending to a file that was opened for them, by more than one process, without an end. */
 const WRITER = `
 const { writeSync } = require('node:fs');
-for (let i = 0; i < ${LINES}; i++) writeSync(1, process.argv[1] + ' ' + i + '\\n');`;
+for (let i = 0; ; i++) writeSync(1, process.argv[1] + ' ' + i + '\\n');`;
 
 let dir: string;
 let log: string;
@@ -39,22 +38,21 @@ test('two processes write while their log is rotated: no line is lost or doubled
   );
   closeSync(fd);
   const ended = Promise.all(writers.map((writer) => once(writer, 'exit')));
-  const isWriting = () => writers.some(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
-  while (isWriting()) await rotateLogs(dir, { limitBytes: 100_000, keptFiles: 1_000 });
+  const logs = async () => (await readdir(dir)).filter((name) => name.startsWith('part.log'));
+  // Rotations beside writers are what the test is about, so their number ends it, not an amount of lines.
+  while ((await logs()).length < 5) await rotateLogs(dir, { limitBytes: 100_000, keptFiles: 1_000 });
+  for (const writer of writers) writer.kill('SIGKILL');
   await ended;
-  const names = (await readdir(dir)).filter((name) => name.startsWith('part.log'));
-  expect(names.length).toBeGreaterThan(3);
-  const numbered = names.map((name) => Number(name.split('.')[2] ?? 0)).sort((a, b) => b - a);
+  const numbered = (await logs()).map((name) => Number(name.split('.')[2] ?? 0)).sort((x, y) => y - x);
   const texts = await Promise.all(numbered.map((n) => readFile(n === 0 ? log : `${log}.${n}`, 'utf8')));
   const lines = texts.join('').trimEnd().split('\n');
-  // Elsewhere a moment's lines may be lost, as the file says.
-  if (!canCollapse()) return expect(lines.length).toBeLessThanOrEqual(2 * LINES);
+  // On a file system without collapse, lines may be lost, as the module says. They are never doubled.
+  if (!canCollapse()) return expect(new Set(lines).size).toBe(lines.length);
   for (const name of ['a', 'b']) {
     const own = lines.filter((line) => line.startsWith(`${name} `));
-    expect(own.length).toBe(LINES);
     expect(own.findIndex((line, i) => line !== `${name} ${i}`)).toBe(-1);
   }
-  return expect(lines.length).toBe(2 * LINES);
+  return expect(lines.every((line) => /^[ab] \d+$/.test(line))).toBe(true);
 });
 
 test('a log has at most three older files, each within the size limit, readable by its owner only', async () => {
