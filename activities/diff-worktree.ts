@@ -13,7 +13,7 @@ import type { CollectedDiff, StepInput } from '../contract/steps.ts';
 import { isFinal } from '../contract/task.ts';
 import { head } from '../contract/cut-text.ts';
 import type { Collected } from '../worktrees/collect.ts';
-import { replaced } from '../worktrees/identity.ts';
+import { replacedError } from '../worktrees/identity.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { storeRecordings } from './store-recordings.ts';
@@ -92,7 +92,7 @@ async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId):
   // The step remove worktree runs after everything is stored, and marks the record before it deletes the first file. So
   // a record in state `ready` means that another program removed the worktree.
   if (record?.state === 'ready') {
-    const { code, message } = replaced(removed);
+    const { code, message } = replacedError(removed);
     return { kind: 'none', failure: { code, message } };
   }
   await warn(deps, place, taskId, [
@@ -104,7 +104,7 @@ async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId):
 function keptDiff(kept: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): CollectedDiff {
   const { reason, commit } = kept;
   if (kept.replaced) {
-    const { code, message } = replaced(reason);
+    const { code, message } = replacedError(reason);
     return {
       kind: 'kept',
       reason: 'the folder is not the one that was made for the task.',

@@ -20,7 +20,7 @@ import { type StepDeps, withHeartbeat } from './step.ts';
 import { startTurn } from './turn.ts';
 import type { LiveTurn } from './turns.ts';
 import { warnOfEdits } from './warn-of-edits.ts';
-import { withoutText } from './withhold.ts';
+import { progressWithoutText } from './withhold.ts';
 
 /**
  * Interval of heartbeats. The SDK throttles them to one a second (worker/run.ts). The response to a heartbeat carries a
@@ -155,7 +155,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   const context = Context.current();
   const workflow = deps.temporal.workflow.getHandle(context.info.workflowExecution?.workflowId ?? '');
   const reported = (of: LiveTurn): AgentProgress =>
-    deps.temporalContent === 'none' ? withoutText(of.progress()) : of.progress();
+    deps.temporalContent === 'none' ? progressWithoutText(of.progress()) : of.progress();
   const pacer = new ProgressPacer((progress) => workflow.signal(AGENT_PROGRESS, progress));
   const beat = (): void => {
     context.heartbeat(turn.heartbeat());

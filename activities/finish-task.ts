@@ -20,7 +20,7 @@ import { type FinalState, isFinal, type TaskEnd, type TaskResult } from '../cont
 import { shorten } from '../contract/cut-text.ts';
 import { isErrorCode } from '../contract/errors.ts';
 import type { StepDeps } from './step.ts';
-import { withSentences } from './withhold.ts';
+import { restoreWithheld } from './withhold.ts';
 
 /** The maximum length of the summary. It is short because lists show it. */
 const MAX_SUMMARY_CHARS = 500;
@@ -78,12 +78,12 @@ function withWithheldText(given: FinishInput, task: TaskToEnd): FinishInput {
   return {
     ...given,
     end: endWithSentences(end, task),
-    ...(kept === undefined ? {} : { keptWorktree: withSentences(kept, task.withheld) }),
+    ...(kept === undefined ? {} : { keptWorktree: restoreWithheld(kept, task.withheld) }),
   };
 }
 
 function endWithSentences(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd): TaskEnd {
-  if (end.state === 'failed') return { ...end, message: withSentences(end.message, withheld) };
+  if (end.state === 'failed') return { ...end, message: restoreWithheld(end.message, withheld) };
   if (end.state === 'cancelled') {
     const reason = end.reason ?? cancel_reason;
     return { state: 'cancelled', ...(reason && { reason }) };

@@ -21,7 +21,7 @@ const PAUSES_MS: readonly number[] = [1_000, 5_000];
 const PROVIDER_PAUSES_MS: readonly number[] = [5_000, 30_000];
 
 /** Failures that do not count, because the machine or an operator ended the attempt. */
-export const UNCOUNTED: readonly ErrorCode[] = ['worker_lost', 'superseded', 'service_unreachable'];
+export const UNCOUNTED_CODES: readonly ErrorCode[] = ['worker_lost', 'superseded', 'service_unreachable'];
 
 /** Returns the error with its code. An error without a code is a fault of Longhaul. */
 export function turnFailure(error: unknown): LonghaulError {
@@ -45,7 +45,7 @@ export interface Failures {
  */
 export function pauseBeforeRetry(code: ErrorCode, { count, sinceFirstMs }: Failures): number | undefined {
   const { retryable, origin } = ERRORS[code];
-  if (retryable && UNCOUNTED.includes(code)) return PAUSES_MS[0];
+  if (retryable && UNCOUNTED_CODES.includes(code)) return PAUSES_MS[0];
   if (!retryable || count + 1 >= MAX_FAILED_ATTEMPTS) return undefined;
   const pauseMs = (origin === 'provider' ? PROVIDER_PAUSES_MS : PAUSES_MS)[count] ?? 0;
   return sinceFirstMs + pauseMs > MAX_RETRYING_MS ? undefined : pauseMs;

@@ -12,7 +12,7 @@ import { pendingPermissions } from '../store/permissions.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import { keepMessage } from './keep-message.ts';
 import { waitUntil } from './limit-wait.ts';
-import { pauseBeforeRetry, turnFailure, UNCOUNTED } from './retry-budget.ts';
+import { pauseBeforeRetry, turnFailure, UNCOUNTED_CODES } from './retry-budget.ts';
 import { retryIn } from './step.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
 
@@ -40,7 +40,7 @@ export async function failTurn(turn: TurnContext, error: unknown): Promise<Dispa
   if (code === 'superseded') throw failure;
   const lost = stream.lost.aborted;
   const of = { taskId: task.id, attempt: progress.attempt };
-  const before = await failuresBefore(deps.sql, { ...of, uncounted: UNCOUNTED });
+  const before = await failuresBefore(deps.sql, { ...of, uncounted: UNCOUNTED_CODES });
   const pauseMs = pauseBeforeRetry(code, before);
   if (pauseMs !== undefined) {
     if (!lost) await stream.flush();

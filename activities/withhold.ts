@@ -60,7 +60,7 @@ function sentenceOf(result: unknown): { key: 'message' | 'reason'; text: string 
 }
 
 /** For the finish step: returns the text with the sentences that the steps stored. */
-export function withSentences(text: string, left: unknown): string {
+export function restoreWithheld(text: string, left: unknown): string {
   return text.replaceAll(WITHHELD, (mark, step: string) => {
     const stored: unknown = typeof left === 'object' && left !== null ? Reflect.get(left, step) : undefined;
     return typeof stored === 'string' ? stored : `${mark}: the worker's log has this sentence`;
@@ -68,6 +68,6 @@ export function withSentences(text: string, left: unknown): string {
 }
 
 /** Returns the progress of a turn without the agent's text. */
-export function withoutText({ tool: _tool, plan, ...progress }: AgentProgress): AgentProgress {
+export function progressWithoutText({ tool: _tool, plan, ...progress }: AgentProgress): AgentProgress {
   return { ...progress, ...(plan && { plan: { done: plan.done, total: plan.total } }) };
 }

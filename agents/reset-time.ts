@@ -6,15 +6,15 @@
  * providers are known to use, the most exact form first. If a form occurs with two different times, it returns
  * `undefined`.
  */
-export interface Said {
+export interface FailureText {
   /** The whole text of the failure: sentences, JSON, headers. */
-  readonly words: string;
+  readonly text: string;
   readonly now: Date;
   /** IANA name of the time zone for wall-clock times that name no zone. */
   readonly zone: string;
 }
 
-type Form = (said: Said) => (number | undefined)[];
+type TimeReader = (failure: FailureText) => (number | undefined)[];
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -35,9 +35,9 @@ const SAME = 2 * MINUTE;
  * Returns `undefined` if the text contains no time, or times that contradict each other. The time may be past or far in
  * the future; the caller checks that.
  */
-export function resetTime(said: Said): Date | undefined {
+export function resetTime(failure: FailureText): Date | undefined {
   // The quotes of JSON within JSON are escaped, so backslashes are removed.
-  const plain = { ...said, words: said.words.slice(0, READ_CHARS).replaceAll('\\', '') };
+  const plain = { ...failure, text: failure.text.slice(0, READ_CHARS).replaceAll('\\', '') };
   for (const form of [instants, seconds, durations, dates, clocks]) {
     const found = form(plain);
     if (found.length === 0) continue;
@@ -48,8 +48,8 @@ export function resetTime(said: Said): Date | undefined {
   return undefined;
 }
 
-const groupsOf = (pattern: RegExp, words: string): Record<string, string | undefined>[] =>
-  [...words.matchAll(pattern)].map(({ groups }) => groups ?? {});
+const groupsOf = (pattern: RegExp, text: string): Record<string, string | undefined>[] =>
+  [...text.matchAll(pattern)].map(({ groups }) => groups ?? {});
 
 /**
  * `usage limit reached|1762952400` (claude), `"resets_at":1777936568` (codex), `regain access on 2025-12-01 at 00:00 UTC`
@@ -58,8 +58,8 @@ const groupsOf = (pattern: RegExp, words: string): Record<string, string | undef
 const INSTANT =
   /limit reached\|(?<epoch>\d{10})(?!\d)|"resets?_?at"\s*:\s*"?(?:(?<stamp>\d{10}(?:\d{3})?)(?!\d)|(?<iso>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)))|regain access on (?<day>\d{4}-\d\d-\d\d) at (?<time>\d\d:\d\d) UTC|retry-after"?\s*[:=]\s*"?(?<http>\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT)/gi;
 
-const instants: Form = ({ words }) =>
-  groupsOf(INSTANT, words).map(({ epoch, stamp, iso, day, time, http }) => {
+const instants: TimeReader = ({ text }) =>
+  groupsOf(INSTANT, text).map(({ epoch, stamp, iso, day, time, http }) => {
     const digits = epoch ?? stamp;
     if (digits !== undefined) return Number(digits) * (digits.length > 10 ? 1 : SECOND);
     const parsed = Date.parse(iso ?? http ?? `${day}T${time}:00Z`);
@@ -70,8 +70,8 @@ const instants: Form = ({ words }) =>
 const SECONDS =
   /"resets?_in_seconds"\s*:\s*(?<in>\d+)|retry-after-ms"?\s*[:=]\s*"?(?<ms>\d+)|retry-after"?\s*[:=]\s*"?(?<after>\d+)(?![\d.:])|\bretryDelay"?\s*:\s*"?(?<delay>\d+(?:\.\d+)?)s/gi;
 
-const seconds: Form = ({ words, now }) =>
-  groupsOf(SECONDS, words).map(({ in: within, ms, after, delay }) =>
+const seconds: TimeReader = ({ text, now }) =>
+  groupsOf(SECONDS, text).map(({ in: within, ms, after, delay }) =>
     ms === undefined ? now.getTime() + Number(within ?? after ?? delay) * SECOND : now.getTime() + Number(ms),
   );
 
@@ -81,8 +81,8 @@ const DURATION =
 const PART = /(?<count>\d+(?:\.\d+)?)\s*(?<unit>[dhms])/gi;
 const UNITS: Readonly<Record<string, number>> = { d: DAY, h: HOUR, m: MINUTE, s: SECOND };
 
-const durations: Form = ({ words, now }) =>
-  groupsOf(DURATION, words).map(({ soon, parts = '' }) => {
+const durations: TimeReader = ({ text, now }) =>
+  groupsOf(DURATION, text).map(({ soon, parts = '' }) => {
     if (soon !== undefined) return now.getTime() + MINUTE;
     const read = groupsOf(PART, parts).map(({ count, unit = '' }) => [Number(count), unit.toLowerCase()] as const);
     const total = read.reduce((sum, [count, unit]) => sum + count * (UNITS[unit] ?? 0), 0);
@@ -102,8 +102,8 @@ const DATE = RegExp(WHEN + DAY_OF + TIME + ZONE, 'gi');
 /** `resets 1:30am (Asia/Dhaka)`, `Your limit will reset at 3pm (America/Bogota)` (claude), `try again at 11:05 PM` (codex). */
 const CLOCK = RegExp(WHEN + TIME + ZONE, 'gi');
 
-const dates: Form = ({ words, now, zone }) =>
-  groupsOf(DATE, words).map((groups) => {
+const dates: TimeReader = ({ text, now, zone }) =>
+  groupsOf(DATE, text).map((groups) => {
     const time = timeOf(groups);
     const inZone = zoneOf(groups, zone);
     if (time === undefined || inZone === undefined) return undefined;
@@ -117,8 +117,8 @@ const dates: Form = ({ words, now, zone }) =>
     return at(distance(year + 1) < distance(year) ? year + 1 : year);
   });
 
-const clocks: Form = ({ words, now, zone }) =>
-  groupsOf(CLOCK, words).map((groups) => {
+const clocks: TimeReader = ({ text, now, zone }) =>
+  groupsOf(CLOCK, text).map((groups) => {
     const time = timeOf(groups);
     const inZone = zoneOf(groups, zone);
     if (time === undefined || inZone === undefined) return undefined;

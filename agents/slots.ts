@@ -20,7 +20,7 @@ import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf, type ProcessIdentity } from '../processes/identity.ts';
-import { identityOfParts, liveFiles, nameParts } from '../processes/live-files.ts';
+import { identityOfParts, listProcessFiles, nameParts } from '../processes/process-files.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
@@ -195,7 +195,7 @@ interface SlotFile {
 
 /** Returns the slots in the folder. Files with names of another form are ignored. */
 function slotsIn(folder: string): SlotFile[] {
-  return liveFiles(folder, holderOf).flatMap(({ name, holder, isAlive }) => {
+  return listProcessFiles(folder, holderOf).flatMap(({ name, holder, isAlive }) => {
     const { task, attempt } = NAME.exec(name)?.groups ?? {};
     if (task === undefined) return [];
     return [{ name, task: task as TaskId, attempt: Number(attempt), isAlive: isAlive && holder.pid !== process.pid }];

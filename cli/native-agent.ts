@@ -3,14 +3,14 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
+import { loaderArguments, loaderEnv, ownModulePath } from '../processes/own-module.ts';
 
 export const nativeAgentAction = ({ sessions }: { sessions?: string }): Promise<void> =>
   run(sessions === undefined ? [] : ['--sessions', sessions]);
 
 /** The agent runs as a process of its own, because the commands of `longhaul` import no agent. */
 async function run(args: readonly string[]): Promise<void> {
-  const main = moduleOfOurs('agents/native/main');
+  const main = ownModulePath('agents/native/main');
   const child = spawn(process.execPath, [...loaderArguments(main), main, ...args], {
     stdio: 'inherit',
     env: { ...process.env, ...loaderEnv() },

@@ -7,7 +7,7 @@ import { claimHome } from '../services/home/identity.ts';
 import { makeParts, refuseTakenPort } from '../services/supervisor/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/supervisor/detached.ts';
 import { buildVersion } from '../processes/package-version.ts';
-import { loaderArguments, loaderEnv, moduleOfOurs } from '../processes/own-module.ts';
+import { loaderArguments, loaderEnv, ownModulePath } from '../processes/own-module.ts';
 import { refuseDefaultModel, type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervisor/supervise-home.ts';
@@ -75,7 +75,7 @@ export const supervisorLogOf = (paths: HomePaths): string => join(paths.logs, 's
 
 /** Starts a supervisor that outlives this process, for the home that `env` names. */
 export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv): Promise<RunningProcess> {
-  const entry = moduleOfOurs('cli/main');
+  const entry = ownModulePath('cli/main');
   const supervisor = await spawnDetached({
     command: process.execPath,
     args: [...loaderArguments(entry), entry, 'up'],

@@ -8,7 +8,7 @@ const fromSource = import.meta.url.endsWith('.ts');
  * Returns the path of a module of this package, of the source or the compiled file, as this module is. `name` is the
  * path from the repository's root without an extension.
  */
-export function moduleOfOurs(name: string): string {
+export function ownModulePath(name: string): string {
   return fileURLToPath(new URL(`../${name}${fromSource ? '.ts' : '.js'}`, import.meta.url));
 }
 

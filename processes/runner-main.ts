@@ -10,7 +10,7 @@ import { identityOf, type Program } from './program.ts';
 import { notStarted, type Run, run } from './run.ts';
 import { signalGroup, untilGone } from './end.ts';
 import type { Guarded, RunnerCommand, RunnerReport } from './runner.ts';
-import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep, SWEEP_GRACE_MS } from './sweep.ts';
+import { Family, FAMILY_END_CHECK_MS, FAMILY_CHECK_MS, sweep, SWEEP_GRACE_MS } from './sweep.ts';
 
 const ENDED_KEPT = 100;
 
@@ -85,7 +85,7 @@ function watch(id: number, child: ChildProcess, guarded: Guarded): void {
  */
 function guard(guarded: Guarded): void {
   const family = new Family(guarded.process);
-  family.follow(FAMILY_MS);
+  family.follow(FAMILY_CHECK_MS);
   programs.set(guarded.process.pid, { guarded, family });
 }
 
@@ -114,7 +114,7 @@ async function endPrograms(): Promise<void> {
   const marks = [...endedMarks, ...left.flatMap(({ guarded }) => guarded.mark ?? [])];
   try {
     const alive = left.map(({ guarded }) => guarded.process).filter((program) => isAlive(program));
-    for (const { family } of left) family.follow(FAMILY_ENDING_MS);
+    for (const { family } of left) family.follow(FAMILY_END_CHECK_MS);
     for (const { pid } of alive) signalGroup(pid, 'SIGTERM');
     await untilGone(alive, { withinMs: SWEEP_GRACE_MS });
     const stubborn = alive.filter((program) => isAlive(program));

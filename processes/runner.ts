@@ -13,7 +13,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
-import { loaderArguments, loaderEnv, moduleOfOurs } from './own-module.ts';
+import { loaderArguments, loaderEnv, ownModulePath } from './own-module.ts';
 import { PipeServer, type Pipes } from './pipe-server.ts';
 import { type Exit, type Program, type ProgramStart, startAsChild, type StartedProgram } from './program.ts';
 import { type NotStarted, type Run, type RunEnd, run } from './run.ts';
@@ -157,7 +157,7 @@ class Runner {
 
   #launch(): void {
     this.#startedAt = performance.now();
-    const entry = moduleOfOurs('processes/runner-main');
+    const entry = ownModulePath('processes/runner-main');
     const child = fork(entry, {
       execArgv: loaderArguments(entry),
       env: { ...process.env, ...loaderEnv() },

@@ -23,9 +23,9 @@ export const SWEEP_GRACE_MS = 500;
  */
 const SUSPEND_TIMEOUT_MS = 500;
 /** Interval between two checks of the descendants of a program that is ending. */
-export const FAMILY_ENDING_MS = 50;
+export const FAMILY_END_CHECK_MS = 50;
 /** Interval between two checks of the descendants of a running program. */
-export const FAMILY_MS = 500;
+export const FAMILY_CHECK_MS = 500;
 
 /** Returns whether the NUL-separated environment has exactly this entry. */
 function hasEntry(environ: Buffer, entry: Buffer): boolean {
@@ -153,7 +153,7 @@ export class Family {
  */
 export async function familyDuring(root: ProcessIdentity, end: () => Promise<unknown>): Promise<ProcessIdentity[]> {
   const family = new Family(root);
-  family.follow(FAMILY_ENDING_MS);
+  family.follow(FAMILY_END_CHECK_MS);
   try {
     await end();
   } finally {

@@ -6,7 +6,7 @@
 import type { Client } from '@temporalio/client';
 import type { Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
-import { untilServedElsewhere } from '../activities/runs-elsewhere.ts';
+import { waitForOtherWorker } from '../activities/other-worker.ts';
 import type { TurnRegistry } from '../activities/turns.ts';
 import { workerIdentity } from '../activities/worker-identity.ts';
 import type { AgentSlots } from '../agents/slots.ts';
@@ -96,5 +96,5 @@ async function leaveRuns({ settings, temporal, log }: StoppedParts, over: AbortS
   const { hostName: host } = settings;
   const identity = workerIdentity(host, identifySelf());
   const pollers = () => pollersOf(temporal, WORKFLOW_QUEUE, 'workflow');
-  await untilServedElsewhere({ host, identity, pollers, draining: () => drainingWorkers(paths), log }, over);
+  await waitForOtherWorker({ host, identity, pollers, draining: () => drainingWorkers(paths), log }, over);
 }

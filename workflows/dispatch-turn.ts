@@ -4,7 +4,7 @@ import type { Commands } from './began.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
 import type { LiveTask } from './live.ts';
-import { short, type TaskSteps } from './steps.ts';
+import { shortName, type TaskSteps } from './steps.ts';
 
 export interface TurnToDispatch {
   readonly taskId: TaskId;
@@ -40,7 +40,9 @@ async function untilLifted(
   agent: string,
 ): Promise<void> {
   await live.enterLimitWait(attempt, until);
-  await sleep(msUntil(until), { summary: `${short(agent)} has reached its provider's limit: continues at ${until}` });
+  await sleep(msUntil(until), {
+    summary: `${shortName(agent)} has reached its provider's limit: continues at ${until}`,
+  });
 }
 
 /** Waits for the answer, at most until `until`. Without `until` the wait has no timer and no limit. */

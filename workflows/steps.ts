@@ -50,7 +50,7 @@ function preparingPriority(): number {
 }
 
 /** Cuts the agent's name for the step's summary. Temporal refuses a summary of more than 400 bytes, at each retry. */
-export const short = (agent: string): string => head(agent, 60);
+export const shortName = (agent: string): string => head(agent, 60);
 
 export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps {
   const { openSession, queueChange, finishTask } = databaseSteps(localDatabaseSteps);
@@ -104,7 +104,7 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     openSession,
     createWorktree,
     dispatchAgent: (input, agent) =>
-      dispatchAgent.executeWithOptions({ ...dispatch, summary: `${short(agent)} works on the task` }, [input]),
+      dispatchAgent.executeWithOptions({ ...dispatch, summary: `${shortName(agent)} works on the task` }, [input]),
     diffWorktree,
     queueChange,
     removeWorktree,

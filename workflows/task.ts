@@ -5,7 +5,7 @@
 import { CancellationScope } from '@temporalio/workflow';
 import { commandsOf } from './began.ts';
 import { closeTask } from './close.ts';
-import { concluded } from './conclude.ts';
+import { resultOrThrow } from './result-or-throw.ts';
 import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from '../contract/task.ts';
 import { endOf } from './end.ts';
 import { makeLiveTask } from './live.ts';
@@ -44,7 +44,7 @@ export async function task(input: TaskInput): Promise<TaskResult> {
     closeTask({ taskId, run, live, end, partial, truthfulEnd: commands.truthfulEnd }),
   );
   await live.drained();
-  return commands.truthfulEnd ? concluded(result) : result;
+  return commands.truthfulEnd ? resultOrThrow(result) : result;
 }
 
 /**

@@ -35,7 +35,7 @@ export const STAGED = 'longhaul-entry-';
 const ROOT_ATTEMPTS = 100;
 
 /** A repository, and the home that holds the lock on it. */
-export interface Held {
+export interface LockedRepository {
   readonly locksDir: string;
   readonly commonDir: string;
 }
@@ -71,7 +71,7 @@ export async function addEntry({ locksDir, mirror: commonDir, worktreePath, base
 }
 
 /** The caller holds the repository's lock. A missing entry is no error. */
-export async function removeEntry(held: Held, adminDir: string): Promise<void> {
+export async function removeEntry(held: LockedRepository, adminDir: string): Promise<void> {
   const staged = stagedIn(held);
   try {
     await rename(adminDir, staged);
@@ -89,7 +89,7 @@ export async function removeEntry(held: Held, adminDir: string): Promise<void> {
  * Removes the incomplete entries that killed processes left. The caller holds this home's lock on the repository, so no
  * other process of the home uses them.
  */
-export async function sweepStaged(held: Held): Promise<void> {
+export async function sweepStaged(held: LockedRepository): Promise<void> {
   const own = `${STAGED}${homeOf(held.locksDir)}-`;
   const names = (await readdir(held.commonDir)).filter((name) => name.startsWith(own));
   for (const name of names) await rm(path.join(held.commonDir, name), { recursive: true, force: true });
@@ -99,12 +99,12 @@ export async function sweepStaged(held: Held): Promise<void> {
  * Whether this is an entry of this home without a worktree path: the git process was killed before it wrote the path.
  * The caller holds the lock.
  */
-export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir, commonDir }: Held): boolean =>
+export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir, commonDir }: LockedRepository): boolean =>
   entry.worktreePath === undefined &&
   isOurs(entry) &&
   (isMirror(locksDir, commonDir) || entry.lockReason?.includes(homeOf(locksDir)) === true);
 
-const stagedIn = ({ locksDir, commonDir }: Held): string =>
+const stagedIn = ({ locksDir, commonDir }: LockedRepository): string =>
   path.join(commonDir, `${STAGED}${homeOf(locksDir)}-${randomUUID()}`);
 
 /**

@@ -24,7 +24,7 @@ export interface ClearOptions {
  * The folder that holds the `.git` folders of nested repositories while the worktree is collected. It is beside the
  * worktree, so that each move is a rename.
  */
-export const asideOf = (worktreePath: string): string => `${worktreePath}.nested-git`;
+export const nestedGitFolderOf = (worktreePath: string): string => `${worktreePath}.nested-git`;
 
 /**
  * Removes the folder and the entry. After a crash a second run removes the rest. The caller holds the worktree's lock
@@ -32,7 +32,7 @@ export const asideOf = (worktreePath: string): string => `${worktreePath}.nested
  */
 export async function clearWorktree(options: ClearOptions): Promise<void> {
   await removeTree(options.worktreePath);
-  await removeTree(asideOf(options.worktreePath));
+  await removeTree(nestedGitFolderOf(options.worktreePath));
   const { commonDir: subject, locksDir, signal } = options;
   if (!existsSync(subject)) return;
   await withLock({ locksDir, subject, ...(signal && { signal }) }, async () => {

@@ -22,8 +22,8 @@ import { forcedFiles } from './forced-files.ts';
 import { filePath } from './file-path.ts';
 import { keepBranches } from './agent-branches.ts';
 import { ownerOfWorktree } from './mirror.ts';
-import { putBack } from './nested.ts';
-import { replacement } from './identity.ts';
+import { restoreNestedGit } from './nested.ts';
+import { whyReplaced } from './identity.ts';
 import { noteOnIgnored } from './ignored-files.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
@@ -69,7 +69,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
         `The worktree ${worktreePath} no longer belongs to task ${request.owner}.`,
       );
     }
-    const changed = known && replacement({ ...known, worktreePath: subject }, undefined);
+    const changed = known && whyReplaced({ ...known, worktreePath: subject }, undefined);
     const record =
       known?.state === 'ready' && changed === undefined ? await withEntry(locksDir, known, request.signal) : known;
     if (known !== undefined && record === undefined) {
@@ -88,7 +88,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
       );
     }
     // The folder at the path is not the one that Longhaul created: a link, a clone or a new folder replaced it.
-    const why = replacement({ ...record, worktreePath: subject }, entry.adminDir);
+    const why = whyReplaced({ ...record, worktreePath: subject }, entry.adminDir);
     if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
     const index = path.join(entry.adminDir, 'longhaul-index');
     const env = { GIT_DIR: entry.adminDir, GIT_WORK_TREE: subject, GIT_INDEX_FILE: index };
@@ -177,7 +177,7 @@ async function collect(collection: Collection): Promise<Collected> {
   } finally {
     await rm(collection.index, { force: true });
     closeQuarantine(collection.quarantine);
-    await putBack(worktreePath);
+    await restoreNestedGit(worktreePath);
   }
 }
 

@@ -7,7 +7,7 @@ import { copyFile, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../contract/errors.ts';
 import { type GitOptions, git, gitError, tryGit } from './git.ts';
-import { moveAside } from './nested.ts';
+import { moveNestedGitAside } from './nested.ts';
 import type { Quarantine } from './quarantine.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
 
@@ -82,6 +82,6 @@ export async function statusWithNestedAside(
     const folder = /could not open directory '([^'\n]{1,200})/.exec(outcome.stderr)?.[1];
     const unreadable = folder === undefined ? undefined : `the folder ${folder} cannot be read`;
     if (status.nested.length === 0 || depth > NESTING_LIMIT) return { status, unreadable };
-    for (const nested of status.nested) await moveAside(collection.request.worktreePath, nested);
+    for (const nested of status.nested) await moveNestedGitAside(collection.request.worktreePath, nested);
   }
 }

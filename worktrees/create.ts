@@ -13,7 +13,7 @@ import { addEntry } from './add-entry.ts';
 import { fillEntry, GIVEN_REFS, hasOwnRepository, makeOwnRepository } from './borrow.ts';
 import { clearWorktree } from './clear.ts';
 import { git, gitError, type GitOutcome, tryGit } from './git.ts';
-import { identityOf, replaced, replacement } from './identity.ts';
+import { identityOf, replacedError, whyReplaced } from './identity.ts';
 import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
 import { ensureMirror } from './mirror.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
@@ -185,8 +185,8 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
 
 /** Throws `worktree_replaced` if the folder at its path is not the one that was created there. */
 export function refuseReplaced(record: WorktreeRecord): void {
-  const why = replacement(record, findEntry(record.commonDir, record.worktreePath)?.adminDir);
-  if (why !== undefined) throw replaced(why);
+  const why = whyReplaced(record, findEntry(record.commonDir, record.worktreePath)?.adminDir);
+  if (why !== undefined) throw replacedError(why);
 }
 
 /**

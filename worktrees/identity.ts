@@ -40,7 +40,7 @@ interface Known {
  * Returns a sentence on why the folder at the path is not the worktree that was created there; undefined if it is that
  * worktree, or if there is no folder.
  */
-export function replacement(
+export function whyReplaced(
   { worktreePath, identity, isCopy }: Known,
   adminDir: string | undefined,
 ): string | undefined {
@@ -68,7 +68,7 @@ function leadsTo(worktreePath: string, adminDir: string): boolean {
   return borrowed?.trimEnd() === path.resolve(adminDir, '../../objects');
 }
 
-export function replaced(why: string): LonghaulError {
+export function replacedError(why: string): LonghaulError {
   const what = `${why[0]?.toUpperCase() ?? ''}${why.slice(1)}`;
   return new LonghaulError(
     'worktree_replaced',

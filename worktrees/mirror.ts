@@ -169,7 +169,7 @@ function hashOf({ refs, symbolic }: ProjectRefs, head: string): string {
   return hash.digest('hex');
 }
 
-export interface WhereFrom {
+export interface OwnerLookup {
   readonly locksDir: string;
   readonly projectPath?: string | undefined;
   /** The git common directory that the worktree's record names. */
@@ -181,7 +181,7 @@ export interface WhereFrom {
  * Returns the repository that has the worktree's entry: the mirror, or the project itself if an earlier version created
  * the worktree. undefined: neither the project nor the record nor the worktree names such a repository.
  */
-export function ownerOfWorktree({ locksDir, projectPath, known, worktreePath }: WhereFrom): string | undefined {
+export function ownerOfWorktree({ locksDir, projectPath, known, worktreePath }: OwnerLookup): string | undefined {
   const project = projectPath === undefined ? undefined : commonDirOf(projectPath);
   if (project !== undefined) {
     const mirror = findMirror(locksDir, project);

@@ -10,7 +10,7 @@
 import { lstatSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { borrowFrom } from './borrow.ts';
-import { replacement } from './identity.ts';
+import { whyReplaced } from './identity.ts';
 import { isMirror } from './mirror.ts';
 import { deleteRecord, listRecords, type WorktreeRecord, writeRecord } from './records.ts';
 import { orAbsentSync, listEntries } from './repository.ts';
@@ -55,7 +55,7 @@ async function moveOne(locksDir: string, { record, worktreePath, commonDir }: Mo
   if (adminDir !== undefined) makeLinkAbsolute({ worktreePath, former, adminDir });
   if (isMirror(locksDir, commonDir)) borrowFrom(commonDir, worktreePath);
   const moved = { ...record, worktreePath, commonDir };
-  const isCopy = replacement(moved, adminDir) !== undefined;
+  const isCopy = whyReplaced(moved, adminDir) !== undefined;
   writeRecord(locksDir, isCopy ? { ...moved, isCopy } : moved);
   await deleteRecord(locksDir, former);
 }

@@ -12,7 +12,7 @@ import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path';
 import { z } from 'zod';
 import { isErrno } from '../contract/errors.ts';
-import { asideOf } from './clear.ts';
+import { nestedGitFolderOf } from './clear.ts';
 import { filePath } from './file-path.ts';
 import { orAbsent } from './repository.ts';
 
@@ -20,7 +20,7 @@ import { orAbsent } from './repository.ts';
 const listSchema = z.array(z.object({ name: z.string(), from: z.string(), from_bytes: z.string().optional() }));
 type Moved = z.infer<typeof listSchema>;
 
-const listFile = (worktreePath: string): string => path.join(asideOf(worktreePath), 'moved.json');
+const listFile = (worktreePath: string): string => path.join(nestedGitFolderOf(worktreePath), 'moved.json');
 
 async function readList(worktreePath: string): Promise<Moved> {
   const text = await orAbsent(readFile(listFile(worktreePath), 'utf8'));
@@ -31,35 +31,35 @@ const within = (worktreePath: string, relative: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`${worktreePath}/`), relative]);
 
 /** Moves the `.git` of a nested repository aside. `folder`: relative to the worktree. */
-export async function moveAside(worktreePath: string, folder: Buffer): Promise<void> {
+export async function moveNestedGitAside(worktreePath: string, folder: Buffer): Promise<void> {
   const from = Buffer.concat([folder, Buffer.from('/.git')]);
   if ((await orAbsent(lstat(within(worktreePath, from)))) === undefined) return;
   const name = randomUUID();
   const { path: shown, path_bytes: bytes } = filePath(from);
-  await mkdir(asideOf(worktreePath), { recursive: true });
+  await mkdir(nestedGitFolderOf(worktreePath), { recursive: true });
   const draft = `${listFile(worktreePath)}.new`;
   const moved = { name, from: shown, ...(bytes !== undefined && { from_bytes: bytes }) };
   await writeFile(draft, JSON.stringify([...(await readList(worktreePath)), moved]));
   await rename(draft, listFile(worktreePath));
-  await rename(within(worktreePath, from), path.join(asideOf(worktreePath), name));
+  await rename(within(worktreePath, from), path.join(nestedGitFolderOf(worktreePath), name));
 }
 
 /**
  * Moves all `.git` folders back, in any order, including those of an earlier run. If a repository's folder no longer
  * exists, its `.git` is dropped.
  */
-export async function putBack(worktreePath: string): Promise<void> {
+export async function restoreNestedGit(worktreePath: string): Promise<void> {
   const moved = await readList(worktreePath);
   if (moved.length === 0) return;
   for (const { name, from, from_bytes: bytes } of moved) {
     const place = bytes === undefined ? Buffer.from(from) : Buffer.from(bytes, 'base64');
     try {
-      await rename(path.join(asideOf(worktreePath), name), within(worktreePath, place));
+      await rename(path.join(nestedGitFolderOf(worktreePath), name), within(worktreePath, place));
     } catch (error) {
       // The `.git` was not moved before the crash, or was moved back before it; or its folder no longer exists, or has
       // a new repository.
       if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST')) throw error;
     }
   }
-  await rm(asideOf(worktreePath), { recursive: true, force: true });
+  await rm(nestedGitFolderOf(worktreePath), { recursive: true, force: true });
 }

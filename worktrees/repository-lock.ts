@@ -17,7 +17,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { processIdentity } from '../processes/live-files.ts';
+import { processIdentity } from '../processes/process-files.ts';
 import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
 import { pause } from './pause.ts';
 import { deferred } from '../contract/promises.ts';

@@ -14,7 +14,7 @@ import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { type GitOptions, type GitOutcome, git, gitError, gitText, tryGit } from './git.ts';
 import { copyIndex, type Collection, NESTING_LIMIT, statusWithNestedAside } from './collection.ts';
-import { moveAside } from './nested.ts';
+import { moveNestedGitAside } from './nested.ts';
 import { pause } from './pause.ts';
 import { waitForPruningGc } from './pruning.ts';
 import { openQuarantine, publish, quarantineEnv } from './quarantine.ts';
@@ -198,7 +198,7 @@ const cleaningUp = (collection: Collection): RefPlace => ({
 async function unlinkNested(collection: Collection, pointers: readonly Buffer[]): Promise<void> {
   const input = Buffer.concat(pointers.flatMap((one) => [one, Buffer.of(0)]));
   await git(['update-index', '--force-remove', '-z', '--stdin'], { ...collection.at, input });
-  for (const folder of pointers) await moveAside(collection.request.worktreePath, folder);
+  for (const folder of pointers) await moveNestedGitAside(collection.request.worktreePath, folder);
   await statusWithNestedAside(collection);
 }
 

@@ -57,7 +57,7 @@ async function populateOne(level: Level, submodule: Submodule): Promise<string |
   const target = path.join(level.worktreePath, submodule.path);
   const commit = await pinnedCommit(level.worktreePath, submodule.path, level.signal);
   if (commit === undefined) return [];
-  const source = await copyOf(level.source, submodule);
+  const source = await projectSubmoduleGitDir(level.source, submodule);
   if (source === undefined) return 'the project has not checked it out';
   const gitDir = path.join(level.adminDir, 'modules', submodule.name);
   await mkdir(path.dirname(gitDir), { recursive: true });
@@ -131,7 +131,10 @@ async function pinnedCommit(worktreePath: string, at: string, signal?: AbortSign
  * Returns the git folder of the project's own copy: the one that its checkout names, otherwise the folder in which git
  * keeps a submodule that was checked out once.
  */
-export async function copyOf(source: Level['source'], submodule: Submodule): Promise<string | undefined> {
+export async function projectSubmoduleGitDir(
+  source: Level['source'],
+  submodule: Submodule,
+): Promise<string | undefined> {
   const inUse = adminDirOf(path.join(source.checkout, submodule.path));
   for (const place of [inUse, path.join(source.gitDir, 'modules', submodule.name)]) {
     if (place !== undefined && (await orAbsent(stat(path.join(place, 'HEAD')))) !== undefined) return place;
@@ -182,7 +185,7 @@ async function isElsewhere(at: string, submodule: Submodule, options: Stranded):
   const commit = await tryGit(['rev-parse', '--verify', 'HEAD^{commit}'], { cwd: at, ...signal });
   if (commit.exitCode !== 0) return true;
   const id = commit.stdout.toString('utf8').trimEnd();
-  const source = await copyOf(options.source, submodule);
+  const source = await projectSubmoduleGitDir(options.source, submodule);
   if (source !== undefined) {
     const there = await tryGit(['cat-file', '-e', id], { cwd: source, env: { GIT_DIR: source }, ...signal });
     if (there.exitCode === 0) return true;

@@ -21,7 +21,7 @@ import {
   resetWorktree,
 } from './create.ts';
 import { git, tryGit } from './git.ts';
-import { replaced } from './identity.ts';
+import { replacedError } from './identity.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
 import { findMirror, isMirror } from './mirror.ts';
 import type { CollectRequest } from './collection.ts';
@@ -99,7 +99,8 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     remove: (request) => removeWorktree({ locksDir, ...(root !== undefined && { root }) }, request),
     findOwned: (owner) => findOwned(locksDir, owner),
     refuseReplaced(worktreePath) {
-      if (!isOwn(worktreePath)) throw replaced(`${worktreePath} is expected in ${root}, and this home has not made it`);
+      if (!isOwn(worktreePath))
+        throw replacedError(`${worktreePath} is expected in ${root}, and this home has not made it`);
       const record = readRecord(locksDir, canonical(worktreePath));
       if (record !== undefined && record.state !== 'making') refuseReplaced(record);
     },

@@ -8,7 +8,7 @@ import { packageVersion } from '../../processes/package-version.ts';
 import type { AgentAbout, AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
 import { Conversation } from './conversation.ts';
-import { agentWords, startFailure, startTimeout } from './failures.ts';
+import { agentErrorText, startFailure, startTimeout } from './failures.ts';
 import { isObject } from './lines.ts';
 import { openLink, type Link } from './link.ts';
 import { offersOf } from './offers.ts';
@@ -26,7 +26,7 @@ const SET_MODEL = 'session/set_model';
  * this length.
  */
 const REPLAY_SILENCE_MS = 100;
-const REPLAY_BOUND_MS = 2_000;
+const REPLAY_LIMIT_MS = 2_000;
 
 type LoadMethod = typeof methods.agent.session.resume | typeof methods.agent.session.load;
 
@@ -174,13 +174,13 @@ class AcpAgent implements RunningAgent {
     for (const method of this.#introduction.loadMethods) {
       try {
         const response = await this.#startRequest(method, params);
-        if (method === methods.agent.session.load) await this.#link.drain(REPLAY_SILENCE_MS, REPLAY_BOUND_MS);
+        if (method === methods.agent.session.load) await this.#link.drain(REPLAY_SILENCE_MS, REPLAY_LIMIT_MS);
         return await this.#ready(id, response, { choices, loaded: true });
       } catch (error) {
         if (!(error instanceof RequestError)) throw error;
         const failure = startFailure(this.#options.launch, error, this.#introduction.about.loginMethods);
         if (failure.code === 'agent_needs_login') throw failure;
-        failures.push(`${method}: ${agentWords(error)}`);
+        failures.push(`${method}: ${agentErrorText(error)}`);
       }
     }
     const message = `${this.#name} could not load its session ${id} (${failures.join('; ')}).`;
@@ -218,7 +218,7 @@ class AcpAgent implements RunningAgent {
     const { modes, models, options } = conversation.settings;
     const refused = (error: unknown): never => {
       if (!(error instanceof RequestError)) throw error;
-      const message = `${this.#name} refused ${describeSetting(setting)}: ${agentWords(error)}.`;
+      const message = `${this.#name} refused ${describeSetting(setting)}: ${agentErrorText(error)}.`;
       throw new LonghaulError('option_not_available', message);
     };
     if (setting.kind === 'model') {

@@ -50,7 +50,7 @@ const sentence = (words: string): string => {
 };
 
 /** Returns the agent's own words: the message of the error and the details in its data. */
-export function agentWords(error: unknown): string {
+export function agentErrorText(error: unknown): string {
   if (!(error instanceof RequestError)) return messageOf(error);
   const { data } = error;
   // An object without any of these fields contains no text for a person.
@@ -70,10 +70,10 @@ export interface Failure {
 
 /** Returns the failure for an error answer to session/prompt. */
 export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
-  const words = agentWords(error);
+  const words = agentErrorText(error);
   if (error.code === AUTH_REQUIRED && !LIMIT_WORDS.test(words)) return needsLogin(agent, words);
   const { message, data } = error;
-  // The reset time may stand in a field that `agentWords` omits, or in text that it cuts.
+  // The reset time may stand in a field that `agentErrorText` omits, or in text that it cuts.
   const all = `${message} ${typeof data === 'string' ? data : (JSON.stringify(data) ?? '')}`;
   return providerFailure(agent, words, all);
 }
@@ -89,7 +89,7 @@ export function providerFailure(agent: NamedAgent, said: string, all = said): Fa
     const advice = 'Wait until the limit is lifted, or name another model or agent.';
     const message = `${name} has reached a limit of its model's provider: ${words} ${advice}`;
     const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
-    const resetsAt = resetTime({ words: all, now: new Date(), zone });
+    const resetsAt = resetTime({ text: all, now: new Date(), zone });
     return { code: 'usage_limit', message, ...(resetsAt && { resetsAt }) };
   }
   if (LOGIN_WORDS.test(words)) return needsLogin(agent, words);
@@ -112,7 +112,7 @@ export function needsLogin(agent: NamedAgent, words: string, methods: readonly s
 
 /** Returns the failure for an error answer to initialize or session/new. */
 export function startFailure(agent: NamedAgent, error: RequestError, methods: readonly string[]): LonghaulError {
-  const words = agentWords(error);
+  const words = agentErrorText(error);
   const { code, message } =
     error.code === AUTH_REQUIRED || LOGIN_WORDS.test(words)
       ? needsLogin(agent, words, methods)

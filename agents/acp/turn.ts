@@ -19,7 +19,7 @@ const DRAIN_SILENCE_MS = 100;
  * updates later.
  */
 const ANSWERED_SILENCE_MS = 30;
-const DRAIN_BOUND_MS = 1_000;
+const DRAIN_LIMIT_MS = 1_000;
 
 export interface AcpTurn {
   readonly options: OpenAgent;
@@ -66,7 +66,7 @@ async function stop({ link, agent, sessionId }: AcpTurn, answer: Promise<Outcome
   const grace = sleep(STOP_GRACE_MS, undefined, { signal: controller.signal }).catch(() => {});
   await Promise.race([answer, grace]);
   controller.abort();
-  await link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
+  await link.drain(DRAIN_SILENCE_MS, DRAIN_LIMIT_MS);
   await agent.end();
   return { kind: 'stopped' };
 }
@@ -78,11 +78,11 @@ async function conclude(turn: AcpTurn, outcome: Outcome, answer: Promise<Outcome
     case 'aborted':
       return stop(turn, answer);
     case 'answered':
-      await turn.link.drain(ANSWERED_SILENCE_MS, DRAIN_BOUND_MS);
+      await turn.link.drain(ANSWERED_SILENCE_MS, DRAIN_LIMIT_MS);
       return turnEnd(outcome.result, { agent: launch, refused, failure: turn.conversation.failure });
     case 'error':
       if (!(outcome.error instanceof RequestError)) throw outcome.error;
-      await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_BOUND_MS);
+      await turn.link.drain(DRAIN_SILENCE_MS, DRAIN_LIMIT_MS);
       return { kind: 'failed', ...failedPrompt(launch, outcome.error) };
   }
 }

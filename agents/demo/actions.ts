@@ -12,7 +12,7 @@ import { signalGroup } from '../../processes/end.ts';
 import { tail } from '../../contract/cut-text.ts';
 import { isErrno, messageOf } from '../../contract/errors.ts';
 import type { Instruction } from './instructions.ts';
-import type { Performance } from './performance.ts';
+import type { DemoOutput } from './demo-output.ts';
 import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
 
 const FLOOD_CHUNK = 8 * 1024;
@@ -24,7 +24,7 @@ export interface InstructionContext {
   readonly client: AgentContext;
   readonly session: StoredSession;
   readonly turn: StoredTurn;
-  readonly show: Performance;
+  readonly show: DemoOutput;
   readonly signal: AbortSignal;
   /** Unique to the instruction, and the same when the instruction is repeated. */
   readonly callId: string;

@@ -8,7 +8,7 @@ import type { AgentContext, PromptResponse, StopReason } from '@agentclientproto
 import { head } from '../../contract/cut-text.ts';
 import { requestEdit, changeFile, flood, run, type InstructionContext } from './actions.ts';
 import { describe, parseInstructions, type Instruction } from './instructions.ts';
-import { Performance } from './performance.ts';
+import { DemoOutput } from './demo-output.ts';
 import { saveSession, type StoredSession, type StoredTurn } from './session-store.ts';
 
 const HONEST = 'I am the demo agent of Longhaul: there is no model behind me, I only follow plain instructions.\n';
@@ -136,7 +136,7 @@ export async function promptTurn(prompt: PromptTurn): Promise<PromptResponse> {
   saveSession(session);
   const instructions = parseInstructions(turn.text);
   const loud = session.model === 'loud';
-  const show = new Performance({ client, sessionId: session.id, signal, loud });
+  const show = new DemoOutput({ client, sessionId: session.id, signal, loud });
   try {
     const where = `I continue where I stopped: ${turn.done} of ${instructions.length} instructions were done.\n`;
     await show.say(resumed ? where : HONEST);

@@ -2,11 +2,11 @@
  * The launcher of the path `native`: our own agent over a model API. It runs the tasks that name no agent, or an agent
  * that is not listed.
  */
-import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
+import { loaderArguments, ownModulePath } from '../../processes/own-module.ts';
 import { NATIVE_AGENT } from '../../contract/names.ts';
 import type { AgentLaunch, Launcher } from './launch.ts';
 
-const MAIN = moduleOfOurs('agents/native/main');
+const MAIN = ownModulePath('agents/native/main');
 
 /** The variables that the providers' own tools read. */
 const PROVIDER_KEYS = [

@@ -1,13 +1,13 @@
 /** The launcher of the path `pty`: the terminal adapter runs a command-line agent in a pseudo-terminal and speaks ACP for it. */
 import { join } from 'node:path';
-import { loaderArguments, moduleOfOurs } from '../../processes/own-module.ts';
+import { loaderArguments, ownModulePath } from '../../processes/own-module.ts';
 import { profileOf } from '../profiles/catalog.ts';
 import type { TerminalLaunch } from '../terminal/launch.ts';
 import { terminalProfile } from '../terminal/profiles/known.ts';
 import { installedProgram } from './installed-program.ts';
 import type { AgentLaunch, LaunchRequest } from './launch.ts';
 
-const MAIN = moduleOfOurs('agents/terminal/main');
+const MAIN = ownModulePath('agents/terminal/main');
 
 /** Returns the folder of terminal recordings that no step has stored yet. It contains one folder for each task. */
 export const recordingsFolder = (home: string): string => join(home, 'recordings');

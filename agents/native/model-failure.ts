@@ -87,7 +87,7 @@ function streamFailure(error: unknown, model: string): ModelFailure {
  */
 export function hasResetTime({ said }: ModelFailure): boolean {
   const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
-  return resetTime({ words: said, now: new Date(), zone }) !== undefined;
+  return resetTime({ text: said, now: new Date(), zone }) !== undefined;
 }
 
 /** Converts the failure to an error answer of ACP. The client reads the reset time from `data`. */

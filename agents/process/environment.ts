@@ -55,14 +55,14 @@ export function agentEnvironment({ env, launch, taskId, spawnId }: AgentEnvironm
   const home = env['LONGHAUL_HOME'];
   if (home) {
     result[HOME_MARKER] = home;
-    const place = placeOf(home);
+    const place = folderIdOf(home);
     if (place !== undefined) result[PLACE_MARKER] = place;
   }
   return result;
 }
 
 /** Returns device and inode of the folder, or `undefined` if it does not exist. */
-function placeOf(home: string): string | undefined {
+function folderIdOf(home: string): string | undefined {
   const status = statSync(home, { throwIfNoEntry: false });
   return status && `${status.dev}-${status.ino}`;
 }
@@ -74,7 +74,7 @@ function placeOf(home: string): string | undefined {
 export function belongsTo(home: string, environment: NodeJS.ProcessEnv): 'this_home' | 'another_home' | 'unknown' {
   const place = environment[PLACE_MARKER];
   // Agents that earlier versions of Longhaul started have only the path in their environment.
-  const [found, expected] = place === undefined ? [environment[HOME_MARKER], home] : [place, placeOf(home)];
+  const [found, expected] = place === undefined ? [environment[HOME_MARKER], home] : [place, folderIdOf(home)];
   if (found === undefined) return 'unknown';
   return found === expected ? 'this_home' : 'another_home';
 }

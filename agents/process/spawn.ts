@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { Exit, StartedProgram } from '../../processes/program.ts';
 import { startProgram } from '../../processes/runner.ts';
-import { Family, FAMILY_ENDING_MS, FAMILY_MS } from '../../processes/sweep.ts';
+import { Family, FAMILY_END_CHECK_MS, FAMILY_CHECK_MS } from '../../processes/sweep.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { decodeTail } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
@@ -103,7 +103,7 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
   // A tool whose environment lacks our marker is found only as a descendant of the agent.
   const family = new Family(identity);
-  family.follow(FAMILY_MS);
+  family.follow(FAMILY_CHECK_MS);
   stdin.on('error', () => {}); // EPIPE of an agent that has exited; its exit gives the reason
   let hasExited = false;
   const swept = exited.then(() => {
@@ -116,7 +116,7 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   );
 
   const endAll = async (): Promise<void> => {
-    family.follow(FAMILY_ENDING_MS);
+    family.follow(FAMILY_END_CHECK_MS);
     stdin.end();
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity, TERM_GRACE_MS);

@@ -2,7 +2,7 @@
  * The catalogue of agents by name: the program that speaks ACP, the variables that it gets, and the hints for error
  * messages.
  */
-import { moduleOfOurs, loaderArguments } from '../../processes/own-module.ts';
+import { ownModulePath, loaderArguments } from '../../processes/own-module.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
 /** The profile of one agent. `AgentLaunch` documents the fields that both have. */
@@ -31,7 +31,7 @@ const acp = (command: string, args: readonly string[], rest: Partial<AcpProgram>
   ...rest,
 });
 
-const DEMO = moduleOfOurs('agents/demo/main');
+const DEMO = ownModulePath('agents/demo/main');
 
 const CLOUD_KEYS = ['AWS_*', 'AZURE_*', 'GOOGLE_*'];
 /** The variables of the many providers that opencode supports. */

@@ -4,7 +4,7 @@
  * the same row is a question that was answered already.
  */
 import type { AnswerOption, Question } from './profiles/profile.ts';
-import type { Screen } from './screen.ts';
+import type { EmulatedScreen } from './screen.ts';
 
 /**
  * A program that asks waits for the answer, and a program that prints such a text as output continues to write. A
@@ -26,7 +26,7 @@ export interface AskedQuestion {
 export type AskPermission = (question: AskedQuestion) => Promise<AnswerOption | undefined>;
 
 export interface AskerParts {
-  readonly screen: Screen;
+  readonly screen: EmulatedScreen;
   readonly ask: AskPermission;
   readonly type: (keys: string) => void;
 }

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import type { RunEnd } from './terminal-run.ts';
 
 /** The agent no longer has the conversation that the turn was to continue. */
-export class WithoutConversation extends Error {}
+export class ConversationNotFoundError extends Error {}
 
 /** The driver reads `exit_code`, `signal` and `last_output` from the error's data (agents/acp/program-end.ts). */
 export function failureOf({ exitCode, signal, lastOutput }: RunEnd, needsLogin: boolean): RequestError {

@@ -47,7 +47,7 @@ interface EmittedLine {
   readonly text: string;
 }
 
-export class Screen {
+export class EmulatedScreen {
   readonly #terminal: InstanceType<typeof xterm.Terminal>;
   readonly #events: ScreenEvents;
   /** The first line that has not scrolled out. `undefined` stands for the first line of the buffer. */

@@ -9,13 +9,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { spawn, type IPty } from 'node-pty';
 import { tail } from '../../contract/cut-text.ts';
 import { identify, type ProcessIdentity } from '../../processes/identity.ts';
-import { Family, FAMILY_ENDING_MS, FAMILY_MS, sweep } from '../../processes/sweep.ts';
+import { Family, FAMILY_END_CHECK_MS, FAMILY_CHECK_MS, sweep } from '../../processes/sweep.ts';
 import { Asker, type AskPermission } from './asker.ts';
 import { lastOutput } from './last-output.ts';
 import type { Question } from './profiles/profile.ts';
 import { TERM, type Recording } from './recording.ts';
-import { Screen, type Size } from './screen.ts';
-import { SignsOfLife } from './signs-of-life.ts';
+import { EmulatedScreen, type Size } from './screen.ts';
+import { ProgressDetector } from './progress-detector.ts';
 import { readToTheEnd } from './whole-output.ts';
 
 /**
@@ -44,7 +44,7 @@ export interface RunOptions {
   /** If it aborts, the run interrupts the program, and then ends it with all its descendants. */
   readonly signal: AbortSignal;
   readonly onText: (text: string) => void;
-  /** Called when the screen shows progress that is not yet text of the message (signs-of-life.ts). */
+  /** Called when the screen shows progress that is not yet text of the message (progress-detector.ts). */
   readonly onProgress: () => void;
   readonly ask: AskPermission;
 }
@@ -62,7 +62,7 @@ export class TerminalRun {
   readonly result: Promise<RunEnd>;
   readonly #options: RunOptions;
   readonly #pty: IPty;
-  readonly #screen: Screen;
+  readonly #screen: EmulatedScreen;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   readonly #asker: Asker;
   readonly #exited: Promise<{ exitCode: number; signal?: number }>;
@@ -70,12 +70,15 @@ export class TerminalRun {
   #isPaused = false;
   /** Whether the program has written output since the previous check. */
   #hasOutput = false;
-  readonly #signs = new SignsOfLife();
+  readonly #signs = new ProgressDetector();
 
   constructor(options: RunOptions) {
     this.#options = options;
     const { file, args, cwd, env, size } = options;
-    this.#screen = new Screen(size, { onText: (text) => this.#emit(text), onReply: (data) => this.#pty.write(data) });
+    this.#screen = new EmulatedScreen(size, {
+      onText: (text) => this.#emit(text),
+      onReply: (data) => this.#pty.write(data),
+    });
     this.#pty = spawn(file, [...args], { name: TERM, ...size, cwd, env: { ...env }, encoding: null });
     readToTheEnd(this.#pty);
     this.#asker = new Asker(options.questions, {
@@ -99,7 +102,7 @@ export class TerminalRun {
     const { signal, recording } = this.#options;
     const leader = identify(this.#pty.pid);
     const family = leader && new Family(leader);
-    family?.follow(FAMILY_MS);
+    family?.follow(FAMILY_CHECK_MS);
     const timer = setInterval(() => this.#look(), SETTLE_MS);
     const ending = onceAborted(signal, () => this.#end(leader, family));
     try {
@@ -161,7 +164,7 @@ export class TerminalRun {
 
   /** Interrupts the program twice, and then ends it with all its descendants. */
   async #end(leader: ProcessIdentity | undefined, family: Family | undefined): Promise<void> {
-    family?.follow(FAMILY_ENDING_MS);
+    family?.follow(FAMILY_END_CHECK_MS);
     this.#asker.close();
     for (const graceMs of INTERRUPT_GRACES_MS) {
       this.type(this.#options.interrupt);

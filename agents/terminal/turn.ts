@@ -8,7 +8,7 @@ import { tail } from '../../contract/cut-text.ts';
 import { MARKER } from '../process/environment.ts';
 import type { AskedQuestion } from './asker.ts';
 import { chosen } from './choices.ts';
-import { failureOf, WithoutConversation } from './ends.ts';
+import { failureOf, ConversationNotFoundError } from './ends.ts';
 import type { TerminalLaunch } from './launch.ts';
 import { questionsOf } from './profiles/known.ts';
 import type { AnswerOption, TerminalProfile, TurnArguments } from './profiles/profile.ts';
@@ -16,7 +16,7 @@ import { Recording } from './recording.ts';
 import type { Size } from './screen.ts';
 import type { SessionStore, StoredSession } from './session-store.ts';
 import { TerminalRun, type RunEnd } from './terminal-run.ts';
-import { Updates } from './updates.ts';
+import { UpdateSender } from './update-sender.ts';
 
 /**
  * The size of the terminal, wide enough for tables and diffs. The terminal wraps wider lines, and the screen joins them
@@ -54,7 +54,7 @@ class ProgramTurn implements TerminalTurn {
   readonly result: Promise<PromptResponse>;
   readonly #start: TerminalTurnStart;
   readonly #abort = new AbortController();
-  readonly #updates: Updates;
+  readonly #updates: UpdateSender;
   #run: TerminalRun | undefined;
   #folder: string | undefined;
   /** The output so far, until the id of the agent's conversation is found in it. */
@@ -62,7 +62,7 @@ class ProgramTurn implements TerminalTurn {
 
   constructor(start: TerminalTurnStart) {
     this.#start = start;
-    this.#updates = new Updates(start.client, start.session.id);
+    this.#updates = new UpdateSender(start.client, start.session.id);
     this.result = this.#take().finally(() => this.#removeFolder());
   }
 
@@ -77,7 +77,7 @@ class ProgramTurn implements TerminalTurn {
 
   async #take(): Promise<PromptResponse> {
     const end = await this.#runOnce().catch((error: unknown) => {
-      if (!(error instanceof WithoutConversation)) throw error;
+      if (!(error instanceof ConversationNotFoundError)) throw error;
       // The agent no longer has its conversation, so the turn begins a new one. The prompt contains what the agent must
       // know.
       delete this.#start.session.conversation;
@@ -126,7 +126,7 @@ class ProgramTurn implements TerminalTurn {
     });
     const end = await this.#run.result.finally(() => made.remove());
     const isLost = args.conversation?.begun === true && end.exitCode !== 0 && profile.resume?.lost.test(end.lastOutput);
-    if (isLost && !this.#abort.signal.aborted) throw new WithoutConversation();
+    if (isLost && !this.#abort.signal.aborted) throw new ConversationNotFoundError();
     return end;
   }
 

@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../contract/errors.ts';
 import { identifySelf, type ProcessIdentity } from '../../processes/identity.ts';
-import { liveFiles, processIdentity } from '../../processes/live-files.ts';
+import { listProcessFiles, processIdentity } from '../../processes/process-files.ts';
 import type { HomePaths } from './home.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
 
@@ -19,7 +19,7 @@ export async function recordDrain({ drains }: HomePaths): Promise<void> {
 
 /** Returns the workers that drain, and removes the files of dead workers. */
 export async function drainingWorkers({ drains }: HomePaths): Promise<ProcessIdentity[]> {
-  const files = liveFiles(drains, (name) => (name.endsWith('.json') ? holderIn(join(drains, name)) : undefined));
+  const files = listProcessFiles(drains, (name) => (name.endsWith('.json') ? holderIn(join(drains, name)) : undefined));
   for (const { name, isAlive } of files) if (!isAlive) await rm(join(drains, name), { force: true });
   return files.flatMap(({ holder, isAlive }) => (isAlive ? [holder] : []));
 }

@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { writePassfile, withoutPassword, withPassword } from '../postgres/password.ts';
 import { readRecord, writeJson } from './json-file.ts';
-import { processIdentity } from '../../processes/live-files.ts';
-import { placeOf } from './lock.ts';
+import { processIdentity } from '../../processes/process-files.ts';
+import { folderIdOf } from './lock.ts';
 import { restrictHomeToOwner } from './private-folder.ts';
 
 export interface HomePaths {
@@ -125,7 +125,7 @@ export type HomeState = z.infer<typeof homeState>;
  */
 export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
   const state = await readRecord(paths.stateFile, homeState);
-  if (!state || (state.place !== undefined && state.place !== (await placeOf(paths.run)))) return undefined;
+  if (!state || (state.place !== undefined && state.place !== (await folderIdOf(paths.run)))) return undefined;
   const { databaseUrl } = state.facts;
   if (databaseUrl === undefined) return state;
   return { ...state, facts: { ...state.facts, databaseUrl: await withPassword(paths.passfile, databaseUrl) } };
@@ -134,7 +134,7 @@ export async function readState(paths: HomePaths): Promise<HomeState | undefined
 /** Writes the record without the password, because people attach the record to bug reports. */
 export async function writeState(paths: HomePaths, state: HomeState): Promise<void> {
   const { databaseUrl } = state.facts;
-  const here = { ...state, place: await placeOf(paths.run) };
+  const here = { ...state, place: await folderIdOf(paths.run) };
   if (databaseUrl === undefined) return writeJson(paths.stateFile, here);
   await writePassfile(paths.passfile, databaseUrl);
   await writeJson(paths.stateFile, { ...here, facts: { ...state.facts, databaseUrl: withoutPassword(databaseUrl) } });

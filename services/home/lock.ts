@@ -17,7 +17,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
-import { identityOfParts, nameParts, processIdentity } from '../../processes/live-files.ts';
+import { identityOfParts, nameParts, processIdentity } from '../../processes/process-files.ts';
 import { isErrno } from '../../contract/errors.ts';
 import { exists } from '../../processes/exists.ts';
 import { parseOrNothing, writeJson } from './json-file.ts';
@@ -104,7 +104,7 @@ async function madePlace(folder: string): Promise<string> {
     await rm(folder);
     await make();
   });
-  return placeOf(folder);
+  return folderIdOf(folder);
 }
 
 const nameOf = (self: ProcessIdentity, place: string, role: LockRole, token: string): string =>
@@ -177,7 +177,7 @@ async function announcedBy(folder: string, name: string, text: string): Promise<
   const [pid, startTime, bootId, place, role] = name.split('+');
   const process = identityOfParts(pid, startTime, bootId);
   if (!process) return said && { ...said, role: undefined };
-  if (place !== (await placeOf(folder).catch(() => undefined))) return undefined;
+  if (place !== (await folderIdOf(folder).catch(() => undefined))) return undefined;
   return {
     process,
     // An announcement is written in one step. If it was damaged afterwards, its process counts as the holder.
@@ -190,7 +190,7 @@ async function announcedBy(folder: string, name: string, text: string): Promise<
  * Identifies a folder by device and inode. The identity changes when the folder is removed and created again, or
  * copied, but not when it is renamed.
  */
-export async function placeOf(folder: string): Promise<string> {
+export async function folderIdOf(folder: string): Promise<string> {
   const { dev, ino } = await stat(folder);
   return `${dev}-${ino}`;
 }

@@ -41,7 +41,7 @@ export async function readOwnFile(file: string): Promise<string | undefined> {
   }
   try {
     const { uid } = await handle.stat();
-    if (!isTrustedOwner(uid)) throw foreignOwner(file, uid);
+    if (!isTrustedOwner(uid)) throw foreignOwnerError(file, uid);
     return await readFile(handle, 'utf8');
   } finally {
     await handle.close();
@@ -51,7 +51,7 @@ export async function readOwnFile(file: string): Promise<string | undefined> {
 /** Whether files of this user may be used. Root is included, because it can read and write everything in any case. */
 export const isTrustedOwner = (uid: number): boolean => uid === 0 || uid === process.getuid?.();
 
-export const foreignOwner = (path: string, uid: number): LonghaulError =>
+export const foreignOwnerError = (path: string, uid: number): LonghaulError =>
   new LonghaulError(
     'invalid_input',
     `${path}: expected it to belong to the user of this process (uid ${process.getuid?.() ?? 'unknown'}), found uid ${uid}: find out why, then remove it or \`chown\` it.`,

@@ -8,7 +8,7 @@
 import { chmod, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
-import { foreignOwner, isTrustedOwner } from './private-file.ts';
+import { foreignOwnerError, isTrustedOwner } from './private-file.ts';
 
 /**
  * The folders of a home that only its owner may use. Files directly in the home are made readable for their owner only.
@@ -53,7 +53,7 @@ async function isClusterOfOther(home: string): Promise<boolean> {
 /** Removes `rights` from the folder's mode. */
 async function close(folder: string, rights: number): Promise<void> {
   const { uid, mode } = await stat(folder);
-  if (!isTrustedOwner(uid)) throw foreignOwner(folder, uid);
+  if (!isTrustedOwner(uid)) throw foreignOwnerError(folder, uid);
   if ((mode & rights) === 0) return;
   if (uid === process.getuid?.()) return chmod(folder, mode & 0o7777 & ~rights);
   throw new LonghaulError(

@@ -19,7 +19,7 @@ import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 import { exists } from '../../processes/exists.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { portNumber, portOr } from '../supervisor/ports.ts';
+import { portNumber, preferredOrFreePort } from '../supervisor/ports.ts';
 import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { findPostmaster, repairPidFile } from './pidfile.ts';
 import { choosePostgresUser, commandAs, type PostgresUser } from './user.ts';
@@ -263,7 +263,7 @@ async function launch(
   const dataDir = dataDirOf(options.dir);
   await repairPidFile(dataDir);
   // Clients reconnect to the address that they know, so a restarted server takes its old port if it can.
-  const port = await portOr(options.port ?? (await lastPort(options.dir)));
+  const port = await preferredOrFreePort(options.port ?? (await lastPort(options.dir)));
   await writeJson(portFileOf(options.dir), { port });
   const settings = Object.entries(TUNING).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const { command, args, ...as } = commandAs(user, binaries.postgres, ['-D', dataDir, '-p', String(port), ...settings]);

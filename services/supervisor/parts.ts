@@ -6,10 +6,10 @@ import { setHistoryRetention } from '../temporal/history-retention.ts';
 import type { Facts, HomePaths } from '../home/home.ts';
 import { listenText } from '../listen-host.ts';
 import type { FoundPart, Part, PartContext, StartedPart } from './part.ts';
-import { isPortFree, portOr } from './ports.ts';
+import { isPortFree, preferredOrFreePort } from './ports.ts';
 import { findPostmaster, findRemovedPostmaster } from '../postgres/pidfile.ts';
 import { locatePostgres, startPostgres, stopPostgres } from '../postgres/postgres.ts';
-import { loaderEnv, moduleOfOurs } from '../../processes/own-module.ts';
+import { loaderEnv, ownModulePath } from '../../processes/own-module.ts';
 import { programPart } from './program-part.ts';
 import type { Announcement } from './ready.ts';
 import type { ListenAddress, Settings } from '../settings.ts';
@@ -119,7 +119,7 @@ export function workerPart(options: PartsOptions): Part {
   return programPart({
     name: 'worker',
     needs: ['postgres', 'temporal'],
-    entry: options.workerEntry ?? moduleOfOurs('worker'),
+    entry: options.workerEntry ?? ownModulePath('worker'),
     paths,
     graceMs: WORKER_GRACE_MS,
     env: async (facts) => ({ ...commonEnv(options, facts), LONGHAUL_LISTEN: listenText(settings.listen) }),
@@ -133,7 +133,7 @@ export function backendPart(options: PartsOptions): Part {
   return programPart({
     name: 'backend',
     needs: ['postgres', 'temporal'],
-    entry: moduleOfOurs('backend/main'),
+    entry: ownModulePath('backend/main'),
     paths,
     graceMs: BACKEND_GRACE_MS,
     env: async (facts, last) => ({
@@ -169,8 +169,8 @@ async function checkDatabase(url: string): Promise<void> {
  */
 export async function chooseListen(listen: ListenAddress, last: Announcement | undefined): Promise<ListenAddress> {
   const lastPort = last?.url === undefined ? undefined : Number(new URL(last.url).port);
-  if (!listen.fixed) return { ...listen, port: await portOr(lastPort || listen.port) };
-  if (listen.port === 0) return { ...listen, port: await portOr(lastPort || undefined) };
+  if (!listen.fixed) return { ...listen, port: await preferredOrFreePort(lastPort || listen.port) };
+  if (listen.port === 0) return { ...listen, port: await preferredOrFreePort(lastPort || undefined) };
   await refuseTakenPort(listen);
   return listen;
 }

@@ -45,7 +45,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Returns the preferred port if it is free or becomes free within a second, otherwise another one. */
-export async function portOr(preferred: number | undefined): Promise<number> {
+export async function preferredOrFreePort(preferred: number | undefined): Promise<number> {
   if (preferred === undefined) return freePort();
   const deadline = Date.now() + TAKEN_PORT_WAIT_MS;
   while (Date.now() < deadline) {

@@ -15,7 +15,7 @@ import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { findHomeProgram } from '../../processes/find-program.ts';
 import type { Facts, HomePaths } from '../home/home.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { processIdentity } from '../../processes/live-files.ts';
+import { processIdentity } from '../../processes/process-files.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
 import { endProcess } from '../../processes/end.ts';
 import { attachTo, lastLines, spawnDetached, type RunningProcess } from './detached.ts';

@@ -14,8 +14,8 @@ import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { argumentAfter, findHomeProgram } from '../../processes/find-program.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { processIdentity } from '../../processes/live-files.ts';
-import { portNumber, portOr } from '../supervisor/ports.ts';
+import { processIdentity } from '../../processes/process-files.ts';
+import { portNumber, preferredOrFreePort } from '../supervisor/ports.ts';
 import { endProcess } from '../../processes/end.ts';
 import { attachTo, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 import { checkTemporal } from './connection.ts';
@@ -120,7 +120,7 @@ export async function attachTemporal(options: TemporalOptions): Promise<RunningT
   if (!identity || !known) return undefined;
   const running = attachTo(identity);
   await untilReady(running, known.port, options);
-  return { ...running, ...placeOf(known), attached: true };
+  return { ...running, ...endpointsOf(known), attached: true };
 }
 
 /** Returns the process that serves the database of this folder. */
@@ -136,7 +136,7 @@ export async function locateTemporalServer(
 ): Promise<{ identity: ProcessIdentity; address: string; uiUrl?: string } | undefined> {
   const identity = await findTemporalServer(dir);
   const known = identity && (await portsOf(identity, dir));
-  return identity && known && { identity, ...placeOf(known) };
+  return identity && known && { identity, ...endpointsOf(known) };
 }
 
 /**
@@ -168,15 +168,15 @@ async function readServerFile(dir: string): Promise<ServerFile | undefined> {
   return readRecord(serverFileOf(dir), serverFile);
 }
 
-function placeOf({ port, uiPort, headless }: ServerFile) {
+function endpointsOf({ port, uiPort, headless }: ServerFile) {
   return { port, uiPort, address: `127.0.0.1:${port}`, ...(!headless && { uiUrl: `http://127.0.0.1:${uiPort}` }) };
 }
 
 async function launch(options: TemporalOptions, program: string): Promise<RunningTemporal> {
   // Clients reconnect to the address that they know, so a restarted server takes its old ports if it can.
   const before = await readServerFile(options.dir);
-  const port = await portOr(options.port ?? before?.port);
-  const uiPort = await portOr(options.uiPort ?? before?.uiPort);
+  const port = await preferredOrFreePort(options.port ?? before?.port);
+  const uiPort = await preferredOrFreePort(options.uiPort ?? before?.uiPort);
   const place: ServerFile = { port, uiPort, ...(options.ui === false && { headless: true }) };
   await writeJson(serverFileOf(options.dir), place satisfies ServerFile);
   const started = await spawnDetached({
@@ -195,7 +195,7 @@ async function launch(options: TemporalOptions, program: string): Promise<Runnin
     await stopTemporal(started.identity);
     throw error;
   }
-  return { ...started, ...placeOf(place), attached: false };
+  return { ...started, ...endpointsOf(place), attached: false };
 }
 
 function argumentsOf(options: TemporalOptions, port: number, uiPort: number): string[] {

@@ -5,7 +5,7 @@ import { resetTime } from '../../agents/reset-time.ts';
 /** A Tuesday afternoon in winter: 16:00 in Berlin. */
 const NOW = '2026-11-24T15:00:00Z';
 const read = (words: string, { now = NOW, zone = 'Europe/Berlin' } = {}): string | undefined =>
-  resetTime({ words, now: new Date(now), zone })?.toISOString();
+  resetTime({ text: words, now: new Date(now), zone })?.toISOString();
 
 describe('a message with a time', () => {
   test.each([

@@ -27,7 +27,7 @@ export interface Statement {
 const LOCK_KEY = 4_700_815;
 const TRIGGER = 'held_by_a_test';
 /** Only ends what hangs. */
-const RELEASE_BOUND_MS = 120_000;
+const RELEASE_TIMEOUT_MS = 120_000;
 
 /** Statements like this wait from now on. */
 export async function holdStatement(databaseUrl: string, { on, event, when }: Statement): Promise<Held> {
@@ -62,7 +62,7 @@ async function retryUntilDone(work: () => Promise<void>): Promise<void> {
           throw error;
         },
       ),
-    RELEASE_BOUND_MS,
+    RELEASE_TIMEOUT_MS,
   );
 }
 

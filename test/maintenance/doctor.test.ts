@@ -12,7 +12,7 @@ import { examine } from '../../maintenance/doctor/doctor.ts';
 import { checkPeople } from '../../maintenance/doctor/people.ts';
 import { checkEnvironment } from '../../maintenance/doctor/services.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
-import { moduleOfOurs } from '../../processes/own-module.ts';
+import { ownModulePath } from '../../processes/own-module.ts';
 import { type Facts, homePaths, prepareHome, writeState } from '../../services/home/home.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { until } from '../lab/until.ts';
@@ -47,7 +47,7 @@ const named = (checks: readonly Check[], name: string): Check | undefined =>
 /** A process that the process table shows as a part of the home: by its command line and the folder that it works in. */
 async function running(part: 'worker' | 'backend'): Promise<{ child: ChildProcess; identity: ProcessIdentity }> {
   const paths = await prepareHome(path.join(home, 'home'));
-  const program = moduleOfOurs(part === 'worker' ? 'worker' : 'backend/main');
+  const program = ownModulePath(part === 'worker' ? 'worker' : 'backend/main');
   const args = ['-e', 'setInterval(() => {}, 60_000)', program, '--home', paths.home];
   const child = spawn(process.execPath, args, { stdio: 'ignore', cwd: paths.home });
   children.push(child);

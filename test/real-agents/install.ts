@@ -13,7 +13,7 @@ import { takeLock } from '../../services/home/lock.ts';
 import { PACKAGES } from './packages.ts';
 
 const run = promisify(execFile);
-const INSTALL_BOUND_MS = 15 * 60_000;
+const INSTALL_TIMEOUT_MS = 15 * 60_000;
 
 export const cacheDir = (): string =>
   process.env['LONGHAUL_CACHE'] ??
@@ -34,7 +34,7 @@ export async function installAgents(say: (line: string) => void, cache = cacheDi
 export async function npmInstall(spec: string, folder: string): Promise<void> {
   const args = ['install', '--prefix', folder, '--no-audit', '--no-fund', spec];
   // In the folder itself: npm takes `name@version` for a path where one of that name lies.
-  await run('npm', args, { cwd: folder, timeout: INSTALL_BOUND_MS, maxBuffer: 16 * 1024 * 1024 });
+  await run('npm', args, { cwd: folder, timeout: INSTALL_TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 });
 }
 
 export interface Install {

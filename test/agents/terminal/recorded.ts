@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
-import { Screen, type Size } from '../../../agents/terminal/screen.ts';
+import { EmulatedScreen, type Size } from '../../../agents/terminal/screen.ts';
 
 export const SCREENS = fileURLToPath(new URL('./screens', import.meta.url));
 
@@ -56,7 +56,7 @@ export function readCast(name: string): Cast {
 /** `cut` says how long the next piece of the output is. */
 export async function textOf({ size, events }: Cast, cut: (left: number) => number = (left) => left): Promise<string> {
   let text = '';
-  const screen = new Screen(size, { onText: (more) => (text += more), onReply: () => {} });
+  const screen = new EmulatedScreen(size, { onText: (more) => (text += more), onReply: () => {} });
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   for (const event of events) {
     if (event.kind === 'resize') {

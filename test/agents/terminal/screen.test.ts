@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Screen, type Size } from '../../../agents/terminal/screen.ts';
+import { EmulatedScreen, type Size } from '../../../agents/terminal/screen.ts';
 
 const ESC = '\u001b';
 const SMALL: Size = { cols: 20, rows: 5 };
@@ -8,10 +8,10 @@ const SMALL: Size = { cols: 20, rows: 5 };
 class Reader {
   text = '';
   replies = '';
-  readonly screen: Screen;
+  readonly screen: EmulatedScreen;
 
   constructor(size = SMALL) {
-    this.screen = new Screen(size, {
+    this.screen = new EmulatedScreen(size, {
       onText: (text) => (this.text += text),
       onReply: (data) => (this.replies += data),
     });

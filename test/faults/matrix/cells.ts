@@ -9,7 +9,7 @@ const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
 const CELLS = VICTIMS.filter((victim) => CHOSEN?.includes(victim) ?? true);
 
 /** Only ends what hangs: a cell takes some ten seconds. */
-const CELL_BOUND_MS = 240_000;
+const CELL_TIMEOUT_MS = 240_000;
 
 export function testCells(moment: Moment): void {
   let world: World | undefined;
@@ -20,11 +20,11 @@ export function testCells(moment: Moment): void {
   };
   beforeEach(async () => {
     world ??= await startWorld();
-  }, CELL_BOUND_MS);
+  }, CELL_TIMEOUT_MS);
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') await close();
-  }, CELL_BOUND_MS);
-  afterAll(close, CELL_BOUND_MS);
+  }, CELL_TIMEOUT_MS);
+  afterAll(close, CELL_TIMEOUT_MS);
 
   test.each(CELLS)(
     `${moment.name} × %s: one task completes, one is cancelled, nothing remains`,
@@ -32,6 +32,6 @@ export function testCells(moment: Moment): void {
       if (!world) throw new TypeError('no world');
       await runCell(world, moment, victim);
     },
-    CELL_BOUND_MS,
+    CELL_TIMEOUT_MS,
   );
 }

@@ -16,14 +16,14 @@ import { killPart, type PromptMoment, promptRow, recordPathCell } from './paths.
 const CHOSEN = process.env['LONGHAUL_FAULTS_VICTIMS']?.split(',');
 const CELLS = VICTIMS.filter((victim) => CHOSEN?.includes(victim) ?? true);
 /** Only ends what hangs. */
-const CELL_BOUND_MS = 240_000;
+const CELL_TIMEOUT_MS = 240_000;
 
 export function testPromptCells(moment: PromptMoment): void {
   let home: LabHome;
   beforeAll(async () => {
     home = await startHome({ env: moment === 'waiting' ? {} : { LONGHAUL_HIBERNATE_AFTER: '1' } });
-  }, CELL_BOUND_MS);
-  afterAll(() => home.close(), CELL_BOUND_MS);
+  }, CELL_TIMEOUT_MS);
+  afterAll(() => home.close(), CELL_TIMEOUT_MS);
 
   test.each(CELLS)(
     `${moment} × %s: asked once, answered once, nothing done that was refused`,
@@ -54,7 +54,7 @@ export function testPromptCells(moment: PromptMoment): void {
       expect((await home.seen.changes(refused))[0]?.diff).not.toContain('b.txt');
       await recordPathCell({ row: promptRow(moment), victim, variant: 'two tasks', startedAt, noAgent });
     },
-    CELL_BOUND_MS,
+    CELL_TIMEOUT_MS,
   );
 }
 

@@ -2,13 +2,13 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { loaderArguments, loaderEnv, moduleOfOurs } from '../../../processes/own-module.ts';
+import { loaderArguments, loaderEnv, ownModulePath } from '../../../processes/own-module.ts';
 
 const UNKNOWN_UID = 54_321;
 
 /** Imports the module, gives up root, then plans. */
 const PROGRAM = `
-  const { planPostgresUser } = await import(${JSON.stringify(moduleOfOurs('services/postgres/user'))});
+  const { planPostgresUser } = await import(${JSON.stringify(ownModulePath('services/postgres/user'))});
   process.setgid(${UNKNOWN_UID});
   process.setuid(${UNKNOWN_UID});
   const plan = planPostgresUser('/tmp', '/tmp/longhaul-none', '/usr/bin/true');

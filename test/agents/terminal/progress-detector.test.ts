@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { SignsOfLife } from '../../../agents/terminal/signs-of-life.ts';
+import { ProgressDetector } from '../../../agents/terminal/progress-detector.ts';
 
 const MINUTE = 60_000;
 
 /** Whether each screen, shown one after the other at these intervals, has a sign of life. */
 function seen(screens: readonly string[], intervalMs = 1_000): boolean[] {
-  const signs = new SignsOfLife();
+  const signs = new ProgressDetector();
   return screens.map((screen, index) => signs.in(screen.split('\n'), index * intervalMs));
 }
 

@@ -15,7 +15,7 @@ const CANCEL_COMES_WITHIN = '10s';
  * Returns the result of a completed task. For a failed task it throws a failure with the task's code as its type. For a
  * cancelled task it throws the cancel.
  */
-export async function concluded(result: TaskResult): Promise<TaskResult> {
+export async function resultOrThrow(result: TaskResult): Promise<TaskResult> {
   const { state, code = 'internal_error' } = result;
   switch (state) {
     case 'completed':

@@ -30,7 +30,7 @@ export function identityOfParts(
   return { pid: Number(pid), startTime: decodeURIComponent(startTime), bootId };
 }
 
-export interface LiveFile {
+export interface ProcessFile {
   readonly name: string;
   readonly holder: ProcessIdentity;
   /** Whether the process of the file still runs. */
@@ -41,7 +41,10 @@ export interface LiveFile {
  * Returns the files in `folder` for which `holderOf` returns a process. If the folder does not exist, the list is
  * empty.
  */
-export function liveFiles(folder: string, holderOf: (name: string) => ProcessIdentity | undefined): LiveFile[] {
+export function listProcessFiles(
+  folder: string,
+  holderOf: (name: string) => ProcessIdentity | undefined,
+): ProcessFile[] {
   return namesIn(folder).flatMap((name) => {
     const holder = holderOf(name);
     return holder ? [{ name, holder, isAlive: isAlive(holder) }] : [];

@@ -12,7 +12,7 @@ const COUNTING_MS = 30 * 60 * 1000;
 /** When a program has shown more different lines than this, the record of known lines is cleared. */
 const KEPT_LINES = 20_000;
 
-export class SignsOfLife {
+export class ProgressDetector {
   readonly #words = new Set<string>();
   #numbers = '';
   #newWordsAt = Number.NEGATIVE_INFINITY;

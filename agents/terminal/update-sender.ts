@@ -8,7 +8,7 @@ const KEPT_CHARS = 2_000_000;
 /** The shortest interval between two notifications of progress without text, such as a line that is redrawn. */
 const ALIVE_MS = 5_000;
 
-export class Updates {
+export class UpdateSender {
   readonly #client: AgentContext;
   readonly #sessionId: string;
   #sending: Promise<unknown> = Promise.resolve();

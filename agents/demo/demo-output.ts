@@ -8,7 +8,7 @@ const STEPS = 3;
 
 const chunksOf = (text: string): string[] => text.match(/\s*\S+\s*/g) ?? [text];
 
-export class Performance {
+export class DemoOutput {
   /** The text that the agent has sent in this turn. */
   spoken = '';
   readonly #client: AgentContext;

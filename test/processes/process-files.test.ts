@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { identifySelf } from '../../processes/identity.ts';
-import { identityOfParts, liveFiles, nameParts } from '../../processes/live-files.ts';
+import { identityOfParts, listProcessFiles, nameParts } from '../../processes/process-files.ts';
 
 test('a file counts while exactly the process that it names is alive', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'longhaul-live-files-'));
@@ -14,7 +14,7 @@ test('a file counts while exactly the process that it names is alive', async () 
     for (const [at, identity] of [self, beforeReboot, laterPid].entries())
       await writeFile(path.join(folder, [at, ...nameParts(identity)].join('+')), '');
     await writeFile(path.join(folder, 'anything else'), '');
-    const found = liveFiles(folder, (name) => {
+    const found = listProcessFiles(folder, (name) => {
       const [, pid, startTime, bootId] = name.split('+');
       return identityOfParts(pid, startTime, bootId);
     });
@@ -32,5 +32,5 @@ test('a file counts while exactly the process that it names is alive', async () 
 });
 
 test('a folder that does not exist has no files', () => {
-  expect(liveFiles('/nonexistent', () => identifySelf())).toEqual([]);
+  expect(listProcessFiles('/nonexistent', () => identifySelf())).toEqual([]);
 });

@@ -11,7 +11,7 @@ const CHECK_INTERVAL_MS = 1_000;
  */
 const POLLER_EXPIRES_MS = 75_000;
 
-export interface RunsElsewhere {
+export interface OtherWorkerCheck {
   readonly host: string;
   /** The identity of this worker in Temporal. */
   readonly identity: string;
@@ -23,7 +23,7 @@ export interface RunsElsewhere {
 }
 
 /** Resolves when a worker that does not drain polls for runs, or when the signal is aborted. */
-export async function untilServedElsewhere(of: RunsElsewhere, signal: AbortSignal): Promise<void> {
+export async function waitForOtherWorker(of: OtherWorkerCheck, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       if (await isServedElsewhere(of)) return;
@@ -34,7 +34,7 @@ export async function untilServedElsewhere(of: RunsElsewhere, signal: AbortSigna
   }
 }
 
-async function isServedElsewhere({ host, identity, pollers, draining }: RunsElsewhere): Promise<boolean> {
+async function isServedElsewhere({ host, identity, pollers, draining }: OtherWorkerCheck): Promise<boolean> {
   const [polling, drains] = await Promise.all([pollers(), draining()]);
   return polling.some((poller) => {
     if (poller.identity === identity || Date.now() - poller.at.getTime() > POLLER_EXPIRES_MS) return false;
