@@ -1,6 +1,6 @@
 /**
- * What agents offer, as the newest probe of each found it: columns of `longhaul agents`, and the commands `agents
- * show`, `refresh`, `enable` and `disable`.
+ * Shows what each agent offers, according to its newest probe, in the columns of `longhaul agents`. Implements the
+ * subcommands `agents show`, `refresh`, `enable` and `disable`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -70,8 +70,8 @@ function statusCell({ enabled, status, auth }: AgentEntry): Cell {
 export const OFFER_TITLES = ['STATUS', 'MODEL', 'MODE'] as const;
 
 /**
- * Returns the cells below OFFER_TITLES: the status, then for model and mode the default and the number of other
- * choices.
+ * Returns the cells of the columns OFFER_TITLES: the status, then the default model and the default mode, each with the
+ * number of other choices.
  */
 export function offerCells(entry: AgentEntry | undefined): Cell[] {
   if (!entry) return OFFER_TITLES.map(() => ({ text: '-', style: 'dim' }));

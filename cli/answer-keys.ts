@@ -28,7 +28,10 @@ export class AnswerKeys {
     }
   }
 
-  /** Answers with the option of that number. The timeline shows the answer when its frame arrives. */
+  /**
+   * Answers the oldest open request with the option whose number was pressed. The timeline shows the answer when its
+   * frame arrives.
+   */
   press(key: string): void {
     const [oldest] = this.#waiting;
     const option = oldest?.[1][Number(key) - 1];

@@ -25,8 +25,8 @@ export const answerAction = (text: string, answer: string, options: { message?: 
   );
 
 /**
- * Returns the id of a permission request. If the text is the id of a task, the error `permission_not_found` lists the
- * task's open requests.
+ * Resolves the user's text to the id of a permission request. Fails with `permission_not_found`. If the text is the id
+ * of a task, the message of this error lists the task's open requests.
  */
 async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string): Promise<PermissionId> {
   const id = await findId(longhaul.sql, 'permission', text);
@@ -35,7 +35,7 @@ async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string
   if (taskId === undefined) throw missing('permission', text);
   const open = await listPermissions(longhaul, { taskId, state: 'pending' });
   const lines = open.map((one) => `\n  ${shortId(one.id)}  ${harmless(one.title).split('\n', 1)[0] ?? ''}`);
-  const waits = open.length === 0 ? 'No request of it waits for an answer.' : `Its open requests:${lines.join('')}`;
+  const waits = open.length === 0 ? 'None of its requests waits for an answer.' : `Its open requests:${lines.join('')}`;
   throw new LonghaulError('permission_not_found', `${text} is a task, not a permission request. ${waits}`);
 }
 

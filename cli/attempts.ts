@@ -1,4 +1,4 @@
-/** The attempts of a task's turn, and why each was followed by another one. */
+/** Lists the attempts of a task's turn, with the reason why each was followed by another attempt. */
 import type { Longhaul } from '../client/connection.ts';
 import { type AttemptView, listAttempts } from '../client/tasks.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -29,7 +29,9 @@ type Attempt = Omit<AttemptView, 'outcome' | 'adopted'>;
 
 export interface Attempts {
   readonly list: readonly Attempt[];
-  /** Undefined if there was only one attempt. */
+  /**
+   * The number of attempts and the reasons, as `longhaul show` prints them. Undefined if there was at most one attempt.
+   */
   readonly text: string | undefined;
 }
 

@@ -21,8 +21,8 @@ export const cancelAction = (text: string, options: { reason?: string; json?: bo
   );
 
 /**
- * Returns what happened to the task. `task` is its row, read again: a task that was about to start may have ended since
- * the cancel request was stored.
+ * Returns a sentence about what happened to the task. `task` must be read after the cancel request was stored, because
+ * a task that was about to start may have ended since then.
  */
 function sentence(task: TaskDescription, outcome: CancelOutcome): string {
   const id = shortId(task.id);

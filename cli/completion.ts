@@ -6,7 +6,7 @@
 import type { Command, Option } from 'commander';
 import { type SHELLS, WORDS, type Words } from './definitions/completion.ts';
 
-/** What the completion script has of one command. */
+/** The data of one command that the completion script contains. */
 interface Completed {
   /** The command's words, for instance `run` or `agents add`; empty for `longhaul` itself. */
   readonly path: readonly string[];
@@ -50,7 +50,7 @@ function valueOf(option: Option): Value {
   return option.long === '--project' ? 'folders' : 'any';
 }
 
-/** Commands whose argument is not completed with every task, because they refuse the others. */
+/** Commands that accept only some tasks. Their argument is completed with the ids of these tasks only. */
 const TASKS_OF: Readonly<Record<string, Words>> = { cancel: 'open-tasks', retry: 'ended-tasks', rm: 'ended-tasks' };
 
 function argumentOf(command: Command): Value {

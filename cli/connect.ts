@@ -1,4 +1,4 @@
-/** How a command finds the services: by the settings and by the state file of the home's supervisor. */
+/** Finds the services for a command, by the settings and by the state file of the home's supervisor. */
 import type { Settings } from '../services/settings.ts';
 import { readFacts } from '../services/status.ts';
 import type { TemporalTarget } from '../services/temporal/connection.ts';

@@ -19,7 +19,10 @@ import { showTimeline } from './follow.ts';
 import type { CommandContext } from './longhaul.ts';
 import { painter } from './terminal.ts';
 
-/** Several times the duration on a slow machine. A task that takes longer is taken to hang. */
+/**
+ * Timeout of the demo's task: several times its duration on a slow machine. The demo reports a task that takes longer
+ * as a failure.
+ */
 const TASK_MS = 120_000;
 
 const INPUT = `\
@@ -141,7 +144,10 @@ const indented = (text: string): string =>
 
 interface Interruption {
   readonly signal: AbortSignal;
-  /** Returns 128 plus the signal's number, as shells do. A closed output is no failure. */
+  /**
+   * Returns 128 plus the number of the first signal, as shells do. Returns 0 if there was no signal, also if the reader
+   * of the output closed the pipe.
+   */
   exitCode(): number;
   dispose(): void;
 }

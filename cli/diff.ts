@@ -36,7 +36,7 @@ interface Found extends Omit<PatchSource, 'patch' | 'unfollowableLinks' | 'task'
   readonly before?: TaskId | undefined;
   /** What `--json` prints. */
   readonly facts: object;
-  /** Reads the patch. It is read only where it is printed, because it may have 100 MB. */
+  /** Reads the patch. Called only to print the patch, because a patch may have 100 MB. */
   patch(): Promise<Buffer | null>;
 }
 
@@ -73,7 +73,7 @@ async function taskOf({ sql }: Longhaul, text: string): Promise<TaskId> {
   }
 }
 
-/** Returns the newest task of the session that the text names, or the task that it names. */
+/** Resolves the text to a task. The id of a session resolves to the session's newest task. */
 async function taskOfSession(longhaul: Longhaul, text: string): Promise<TaskId> {
   const { sql } = longhaul;
   const sessionId = await findId(sql, 'session', text);
@@ -137,9 +137,9 @@ async function sayNone(longhaul: Longhaul, taskId: TaskId): Promise<void> {
 }
 
 /**
- * Returns how to apply a change. If it is based on the change of task `before`, it does not apply to a checkout without
- * that change. Then a second line applies all changes of the session. `whole` is the command that prints the whole
- * change.
+ * Returns lines that say how to apply a change. If the change is based on the change of task `before`, git cannot apply
+ * it to a checkout without that change. So a second line says how to apply all changes of the session. `whole` is the
+ * command that prints the whole change.
  */
 export function takeLines(
   taskId: TaskId,

@@ -43,8 +43,8 @@ export function printError(error: unknown, options: { readonly json?: boolean | 
 }
 
 /**
- * Converts a full disk or a missing permission to an error with its own code, so that it is not reported as an internal
- * error.
+ * Converts the system's error for a full disk or a missing permission to an error with its own code, because any other
+ * error is reported as an internal error.
  */
 function asKnown(error: unknown): unknown {
   if (isErrno(error, 'ENOSPC', 'EDQUOT')) {

@@ -12,11 +12,15 @@ import { isErrno } from '../contract/errors.ts';
 
 const CHECK_MS = 200;
 /**
- * A log may be cut before `<log>.1` exists. If `<log>.1` does not exist after this many checks, a user has cut the log.
+ * The number of checks after which a log that became shorter counts as cut by a user. During a rotation, too, the log
+ * may be shorter before `<log>.1` exists, but not for so many checks.
  */
 const CUT_CHECKS = 10;
 const BLOCK_BYTES = 64 * 1024;
-/** More bytes than two passages of a log with different times in their lines have in common. */
+/**
+ * The number of bytes before the position that are compared. Each line of a log contains its time, so two different
+ * passages of this length are not equal.
+ */
 const TAIL_BYTES = 512;
 
 /**
@@ -113,7 +117,7 @@ class FollowedLog {
     const { length } = this.#tail;
     const read = await readRange(this.file, this.#position - length, Math.max(size, this.#position));
     if (!read.subarray(0, length).equals(this.#tail)) return undefined;
-    // A rotation during the read may have moved the bytes after the tail.
+    // A rotation during the read may have moved the bytes after the tail. Then the bytes that were read are not used.
     const later = await factsOf(this.file);
     return later && later.ino === this.#ino && later.size >= size ? read.subarray(length) : undefined;
   }

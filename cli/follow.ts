@@ -26,8 +26,8 @@ export interface FollowOptions {
   /** Whether the whole output of tools is shown. */
   readonly verbose?: boolean;
   /**
-   * When aborted, the command detaches, as with Ctrl-C. `run` sets it, because it handles the signals from before it
-   * submits the task.
+   * If this signal is aborted, the command detaches, as after Ctrl-C. `run` passes it, because `run` handles Ctrl-C
+   * itself from the time before it submits the task.
    */
   readonly signal?: AbortSignal;
 }
@@ -91,7 +91,7 @@ export async function showTimeline(
     const onRead = watch.databaseLooked;
     for await (const page of followTask(longhaul, { taskId, signal, onRead })) {
       for (const frame of page) keys.see(frame);
-      const [first] = page; // A snapshot has a page of its own.
+      const [first] = page; // a snapshot is always the only frame of its page
       if (first?.type === 'snapshot') timeline.catchUp(first, await framesOutsideMessages(longhaul.sql, taskId, first));
       else timeline.showPage(page);
     }

@@ -10,7 +10,9 @@ const SIGNALS: ReadonlyMap<number, NodeJS.Signals> = new Map([
   [0x1c, 'SIGQUIT'],
 ]);
 const CTRL_Z = 0x1a;
-/** The time in which SIGTSTP stops all threads. A timer that is due later fires when the process continues. */
+/**
+ * SIGTSTP stops all threads within this time. So a timer with this delay fires only after the process was continued.
+ */
 const STOPPED_MS = 50;
 
 export interface KeyboardEvents {

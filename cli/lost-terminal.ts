@@ -16,7 +16,7 @@ export function watchTerminal(): () => void {
   return () => {
     for (const fd of terminals.filter((each) => !isatty(each))) {
       closeSync(fd);
-      openSync(devNull, 'r+'); // takes the lowest number that is free, which is this one
+      openSync(devNull, 'r+'); // the kernel assigns the lowest free descriptor, which is the one just closed
     }
   };
 }

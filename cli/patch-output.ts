@@ -1,6 +1,6 @@
 /**
- * Prints the patch of a change for `git apply`, or refuses. What git applies must be the whole change. So a patch of
- * which git would skip a part, or which git would reject, is never printed.
+ * Prints the patch of a change for `git apply`. `git apply` must apply the whole change. So a patch of which git would
+ * skip a part, or which git would reject, is never printed; the command prints the reason instead.
  */
 import { EXIT } from './exit.ts';
 import { harmless } from './terminal.ts';
@@ -13,7 +13,7 @@ export interface PatchSource {
   readonly files: readonly unknown[];
   /** Symbolic links that the change replaces by folders. Git cannot apply such a change. */
   readonly unfollowableLinks: readonly string[];
-  /** The commits that `git cherry-pick` takes for the same change. */
+  /** The arguments with which `git cherry-pick` applies the same change. Null if no commits contain it. */
   readonly commits: string | null;
   /** The id of the task whose result contains all these commits, for `longhaul fetch`. */
   readonly task: string;
@@ -44,9 +44,9 @@ function refusalOf(source: PatchSource): string | undefined {
 }
 
 function reasonAgainst({ patch, diff, diff_truncated, files, unfollowableLinks }: PatchSource): string | undefined {
-  if (patch === null && diff === '') return 'The change was stored without its patch and without its text.';
+  if (patch === null && diff === '') return 'The change was stored without its patch and without its diff.';
   if (patch === null && (diff_truncated || diff.includes('\uFFFD') || /^Binary files .* differ$/m.test(diff))) {
-    return 'The change was stored without its patch, and its text is incomplete.';
+    return 'The change was stored without its patch, and its stored diff is incomplete.';
   }
   if (unfollowableLinks.length > 0) {
     const links = `the symbolic link ${unfollowableLinks.join(', ')} by a folder, and git cannot follow that link`;

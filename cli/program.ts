@@ -169,8 +169,8 @@ const COMMANDS: readonly CommandEntry[] = [
 export type ReportWrongUsage = (error: LonghaulError) => void;
 
 /**
- * `words`: the arguments after `longhaul`. The program has every command, but arguments, options and action only of the
- * one that is called.
+ * Makes the program with the names of all commands, and with the arguments, options and action of the called command
+ * only. `words`: the arguments after `longhaul`.
  */
 export async function makeProgram(
   words: readonly string[] = process.argv.slice(2),

@@ -10,7 +10,10 @@ import { HarmlessOutput } from './harmless-output.ts';
 import { withLonghaul } from './longhaul.ts';
 import { ReplayScreen } from './replay-screen.ts';
 
-/** Longer pauses are shortened to this: the person need not wait as long as the agent waited for its model. */
+/**
+ * The maximum pause of a replay, in seconds. Longer pauses are shortened to it, so that a viewer does not wait as long
+ * as the agent waited for its model.
+ */
 const MAX_PAUSE_S = 2;
 
 interface ReplayOptions {

@@ -5,7 +5,7 @@ import type { ToolCall } from '../contract/vocabulary.ts';
 
 export interface ShownRequest {
   readonly call: ToolCall;
-  /** The title that is shown above the lines, so that they need not repeat it. */
+  /** The title that is shown above the lines. The lines do not repeat it. */
   readonly title: string;
   readonly sessionId: SessionId;
 }

@@ -7,8 +7,8 @@ import type { Settings } from '../services/settings.ts';
 const LOOK_MS = 2_000;
 
 /**
- * The parts that are checked. The database is not among them, because each read of the follower already shows its
- * state.
+ * The parts that are checked. The database is not among them, because each read of the log already shows whether the
+ * database responds.
  */
 const PARTS: Readonly<Record<string, string>> = {
   temporal: 'the Temporal server',
@@ -33,7 +33,8 @@ export function watchServices(settings: Settings, say: (text: string) => void): 
       if (ran.has(name)) notify(PARTS[name] ?? name, state === 'ready');
     }
   };
-  // A check may fail while another process writes the state file. The next check reads the file again.
+  // A check may fail while another process writes the state file. The failure is ignored, because the next check reads
+  // the file again.
   const quietly = (): void => void look().catch(() => undefined);
   quietly();
   const timer = setInterval(quietly, LOOK_MS);

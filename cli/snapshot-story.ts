@@ -1,4 +1,4 @@
-/** Makes frames from a snapshot: those that a reader of the uncompacted log would have got, in order. */
+/** Converts a snapshot to frames: those that a reader of the uncompacted log would have got, in order. */
 import type { FollowedFrame } from '../client/follow-task.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { MessageSegment, ToolCall } from '../contract/vocabulary.ts';
@@ -25,7 +25,9 @@ export function replayed(snapshot: Snapshot, { taskId, beside }: Source): LogFra
   return [...frames, ...beside].sort((a, b) => a.seq - b.seq);
 }
 
-/** Returns whether the log, too, may have the frame. */
+/**
+ * Returns whether a frame that was made from a message may also be in `beside`. Compaction keeps frames of these types.
+ */
 const isBorder = ({ type }: LogFrame): boolean => type === 'task_state' || type === 'message_reset';
 
 function framesOf(message: Message, { snapshot, taskId, beside }: Source & { snapshot: Snapshot }): LogFrame[] {

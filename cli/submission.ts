@@ -14,7 +14,8 @@ import { unmarked } from './task-words.ts';
 import { harmless } from './terminal.ts';
 
 /**
- * Returns the agent that the user named, that of the session, or the only listed one. Undefined means the native agent.
+ * Returns the agent that the user named, else the agent of the session, else the only listed agent. Undefined means the
+ * native agent.
  */
 async function agentFor(
   { longhaul: { sql }, services }: CommandContext,

@@ -23,7 +23,7 @@ export function changeText(change: TaskDescription['change']): string {
   return change.partial ? `${counts} (partial)` : counts;
 }
 
-/** Returns the time since then in one unit, for instance `5 min`. */
+/** Returns the time that has passed since `iso`, in one unit, for instance `5 min`. */
 export function ageText(iso: string | null, now: number): string {
   if (!iso) return '';
   const seconds = Math.max(0, Math.round((now - Date.parse(iso)) / 1000));
@@ -50,29 +50,34 @@ const twoDigits = (part: number): string => String(part).padStart(2, '0');
 const dateOf = (at: Date): string => `${at.getFullYear()}-${twoDigits(at.getMonth() + 1)}-${twoDigits(at.getDate())}`;
 const timeOf = (at: Date): string => [at.getHours(), at.getMinutes(), at.getSeconds()].map(twoDigits).join(':');
 
-/** Returns how much longer a task waits, or undefined if that is a day or more, or the time is over. */
+/** Returns the duration until `iso`. Undefined if it is a day or more, or if `iso` is in the past. */
 export function leftText(iso: string, now: number): string | undefined {
   const leftMs = Date.parse(iso) - now;
   return leftMs > 0 && leftMs < DAY_MS ? `${seconds(leftMs)} left` : undefined;
 }
 
 /**
- * Returns the remaining duration if it is less than a day, otherwise the time. For places where other times are
- * durations.
+ * Returns the duration until `iso` if it is less than a day, otherwise the local time. For output that shows other
+ * times as durations, too.
  */
 export const waitText = (iso: string, now: number): string => leftText(iso, now) ?? clockText(iso, now);
 
-/** Whether the agent of a running task is being stopped by a cancel request, whatever its phase is. */
+/**
+ * Returns whether a running task has a cancel request, so that its agent is being stopped. The phase does not show
+ * this.
+ */
 export const isStopping = ({ state, phase, cancel_requested_at: asked }: TaskDescription): boolean =>
   state === 'running' && asked !== null && phase !== 'collecting' && phase !== 'cleaning';
 
-/** Whether the work of a completed task could not be stored as a change: its worktree was kept. */
+/**
+ * Returns whether the worktree of a completed task was kept because the agent's work could not be stored as a change.
+ */
 export const isKept = ({ state, kept_worktree }: Pick<TaskDescription, 'state' | 'kept_worktree'>): boolean =>
   state === 'completed' && kept_worktree !== null;
 
 /**
- * Returns the state of a task. For a running task this is its phase; for one that waits for a usage limit also how
- * long.
+ * Returns the state of a task, or the phase of a running task. If the task waits for a usage limit, the text also says
+ * how much longer, or until when.
  */
 function stateText(task: TaskDescription, now: number): string {
   const { state, phase, waits_until: until } = task;
@@ -83,7 +88,8 @@ function stateText(task: TaskDescription, now: number): string {
 }
 
 /**
- * Limits the column to half of the terminal's width, so that a long state does not take the room of the other columns.
+ * Limits the column of the state to half of the terminal's width, so that a long state leaves room for the other
+ * columns.
  */
 const mostOf = (columns: number | undefined): { most?: number } =>
   columns === undefined ? {} : { most: Math.max(10, Math.floor(columns / 2)) };

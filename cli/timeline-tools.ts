@@ -15,7 +15,7 @@ type ToolNews =
       readonly kind: 'ended';
       readonly title: string;
       readonly isCompleted: boolean;
-      /** Undefined if the timeline has not seen the start of the call. */
+      /** The duration of the call. Undefined if the timeline did not get the start of the call. */
       readonly tookMs: number | undefined;
       readonly output: readonly string[];
     };

@@ -50,7 +50,10 @@ export class Timeline {
   /** The `seq` of the last frame that was shown. `#shown` counts the UTF-16 units of the message that were shown. */
   #position = -1;
   #shown = { delta: 0, reasoning_delta: 0 };
-  /** The kind of the streamed text that was written last. Undefined after a line: new text then begins below it. */
+  /**
+   * The kind of the streamed text that was written last. Undefined after a whole line, because the next text then
+   * begins on a new line.
+   */
   #open: 'delta' | 'reasoning_delta' | undefined;
 
   constructor(options: TimelineOptions) {
@@ -136,7 +139,10 @@ export class Timeline {
     this.#line(`↺ attempt ${attempt}: ${reasonText(code ?? null)}`, 'yellow');
   }
 
-  /** The line has the clock time beside the duration, because it stays on the screen when the wait is over. */
+  /**
+   * Prints until when the task waits. The line has the clock time beside the duration, because the line stays on the
+   * screen after the wait.
+   */
   #waits(until: string, now: number): void {
     const left = leftText(until, now);
     this.#line(`⏸ waits ${clockText(until, now)}${left === undefined ? '' : ` (${left})`}`, 'yellow');
@@ -158,7 +164,7 @@ export class Timeline {
 
   #showPlan(entries: readonly PlanEntry[]): void {
     this.#plan = entries;
-    // An entry that was started is not printed, because its tool calls are.
+    // The start of an entry is not printed, because the tool calls of the entry are printed.
     const lines = entries.map((entry) =>
       planLine(entry.status === 'in_progress' ? { ...entry, status: 'pending' } : entry),
     );

@@ -21,7 +21,7 @@ function outputOf({ content, raw_output: raw }: ToolCall): string[] {
   const texts = content.flatMap((one) => (one.type === 'text' ? [one.text] : []));
   const text = texts.length > 0 ? texts.join('\n') : rawText(raw);
   const lines = harmless(overwritten(text)).trim().split('\n');
-  // Agents wrap a command's output in a Markdown code block.
+  // Agents wrap a command's output in a Markdown code block, whose first and last line are removed.
   const fenced = lines.length > 2 && /^```\w*$/.test(lines[0] ?? '') && lines.at(-1) === '```';
   const inner = fenced ? lines.slice(1, -1) : lines;
   return inner.length === 1 && inner[0] === '' ? [] : inner.map((line) => line.trimEnd());

@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul answer`. */
+/** Defines the arguments and options of `longhaul answer`. */
 import type { Command } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';

@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul commands`. */
+/** Defines the arguments and options of `longhaul commands`. */
 import type { Command } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';

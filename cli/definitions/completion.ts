@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul completion`. */
+/** Defines the arguments and options of `longhaul completion`. */
 import { Argument, type Command, Option } from 'commander';
 import { withExamples } from '../help.ts';
 

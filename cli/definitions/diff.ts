@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul diff`. */
+/** Defines the arguments and options of `longhaul diff`. */
 import type { Command } from 'commander';
 import { APPLY } from '../apply-recipe.ts';
 import { withExamples } from '../help.ts';

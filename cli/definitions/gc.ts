@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul gc`. */
+/** Defines the arguments and options of `longhaul gc`. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';

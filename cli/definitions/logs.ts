@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul logs`. */
+/** Defines the arguments and options of `longhaul logs`. */
 import { Argument, type Command } from 'commander';
 import { withExamples } from '../help.ts';
 import { wholeNumber } from './submission-options.ts';

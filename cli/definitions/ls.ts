@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul ls`. */
+/** Defines the arguments and options of `longhaul ls`. */
 import { type Command, Option } from 'commander';
 import { PHASES, TASK_STATES } from '../../contract/task.ts';
 import { CHANGE_STATES } from '../../contract/vocabulary.ts';

@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul psql`. */
+/** Defines the arguments and options of `longhaul psql`. */
 import type { Command } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';

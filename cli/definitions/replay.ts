@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul replay`. */
+/** Defines the arguments and options of `longhaul replay`. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';

@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul rules` and its subcommands. */
+/** Defines the arguments and options of `longhaul rules` and its subcommands. */
 import { type Command, Option } from 'commander';
 import { withExamples } from '../help.ts';
 import { lazily } from './lazily.ts';

@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul run`. */
+/** Defines the arguments and options of `longhaul run`. */
 import type { Command } from 'commander';
 import { withExamples } from '../help.ts';
 import { addSubmissionOptions } from './submission-options.ts';

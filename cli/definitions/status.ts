@@ -1,4 +1,4 @@
-/** The arguments and options of `longhaul status`. */
+/** Defines the arguments and options of `longhaul status`. */
 import { type Command, Option } from 'commander';
 import type { Status } from '../../services/status.ts';
 import { withExamples } from '../help.ts';

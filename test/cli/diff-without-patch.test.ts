@@ -41,7 +41,7 @@ test('a change that was stored without diff and patch is refused; the message na
   const { code, stdout, stderr } = await lab.longhaul(lab.root, 'diff', task.taskId);
   expect({ code, stdout: stdout.toString() }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toBe(
-    `longhaul: The change was stored without its patch and without its text. Nothing was printed. To take the change, run: longhaul fetch ${task.taskId.slice(0, 8)} && git cherry-pick --no-commit ${task.commit}\n`,
+    `longhaul: The change was stored without its patch and without its diff. Nothing was printed. To take the change, run: longhaul fetch ${task.taskId.slice(0, 8)} && git cherry-pick --no-commit ${task.commit}\n`,
   );
 });
 

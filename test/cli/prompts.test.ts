@@ -107,7 +107,7 @@ test('the id of a task instead of that of a request: its open requests are named
   const short = at.taskId.slice(0, 8);
   const answer = () => run('answer', short, 'allow');
   const head = `longhaul: ${short} is a task, not a permission request. `;
-  expect(await answer()).toMatchObject({ code: 2, stderr: `${head}No request of it waits for an answer.\n` });
+  expect(await answer()).toMatchObject({ code: 2, stderr: `${head}None of its requests waits for an answer.\n` });
   const id = await asked(at, 'Run make', call({}));
   expect(await answer()).toMatchObject({
     code: 2,
