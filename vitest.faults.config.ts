@@ -12,7 +12,7 @@ export default defineConfig({
     hookTimeout: 180_000,
     expect: { poll: { timeout: 60_000 } },
     pool: 'forks',
-    // A third one, because most of them wait: for a heartbeat that is missed, a pause before a retry, a service that starts.
-    maxWorkers: 3,
+    // More workers than cores, because most tests wait: for a heartbeat that is missed, a pause before a retry, a service that starts.
+    maxWorkers: 4,
   },
 });
