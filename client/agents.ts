@@ -17,7 +17,7 @@ export async function agentNames(db: Db): Promise<string[]> {
  */
 export interface NativeChoice {
   readonly isConfigured: boolean;
-  /** The name of its model, or the setting that it needs to get one. */
+  /** The name of the native agent's model. If it has none, the setting that the user must make. */
   readonly text: string;
 }
 

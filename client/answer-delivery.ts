@@ -10,8 +10,8 @@ import { isRunMissing } from './temporal.ts';
 import type { TemporalHealth } from './temporal-health.ts';
 
 /**
- * Temporal stores each signal that it accepted. The repetition is for a run that an operator reset, because a reset may
- * lose the signal.
+ * Pause before a run is signalled again. Temporal stores each signal that it accepted, so only a run that an operator
+ * has reset needs the repetition: a reset may lose the signal.
  */
 const SIGNAL_AGAIN_MS = 10 * 60_000;
 const SIGNAL_MS = 5_000;
@@ -42,7 +42,8 @@ export class AnswerDelivery {
 
   /**
    * Starts the delivery in the background, one at a time, so that a Temporal server that hangs does not delay intake.
-   * Intake does not call it in each pass, because the end of the background work starts a pass.
+   * Intake must not call it in every pass: the end of the background work starts the next pass, so intake would never
+   * pause.
    */
   wakeRuns(): void {
     this.#again = true;

@@ -58,7 +58,7 @@ export async function checkChoices(
 
 /**
  * Returns whether a requested probe is still running. An agent that was never probed is also listed as `loading`, but
- * is stale.
+ * its snapshot is stale.
  */
 const isUnderWay = (snapshot: AgentSnapshot | undefined): boolean => snapshot?.status === 'loading' && !snapshot.stale;
 

@@ -1,6 +1,6 @@
 /**
- * Opens the connections of a backend or of a command: to Postgres, to Temporal, and the hub that delivers frames to
- * followers.
+ * Opens the connections of a backend or of a command to Postgres and to Temporal, and creates the hub that delivers
+ * frames to followers.
  */
 import type { Client } from '@temporalio/client';
 import { type Delivery, FrameHub } from '../frames/follow.ts';

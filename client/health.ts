@@ -67,7 +67,7 @@ export async function waitWhileBusy(
   }
 }
 
-/** Returns whether the probe failed in a way that the same probe may not fail later. */
+/** Returns whether the probe timed out or lost its connection, so that a later probe may succeed. */
 async function isLate(question: PromiseLike<unknown>): Promise<boolean> {
   try {
     await inTime(question);

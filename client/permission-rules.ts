@@ -22,10 +22,7 @@ export interface RuleToAdd {
   readonly place: RuleTarget;
   readonly effect: RuleEffect;
   readonly match: Partial<RuleMatch>;
-  /**
-   * True: the rule is compared before all other rules of its task, session or project. Otherwise it is compared after
-   * them.
-   */
+  /** If true, the rule is compared before all other rules of its task, session or project, else after them. */
   readonly first?: boolean;
 }
 

@@ -16,7 +16,7 @@ interface Deps {
 export const listPermissions = ({ sql }: Deps, filter: PermissionFilter = {}): Promise<permissions.Permission[]> =>
   permissions.listPermissions(sql, filter);
 
-/** Fails with `permission_not_found`. */
+/** Returns one request. Fails with `permission_not_found`. */
 export const getPermission = ({ sql }: Deps, id: PermissionId): Promise<permissions.Permission> =>
   permissions.getPermission(sql, id);
 

@@ -40,7 +40,7 @@ export async function findProjects({ sql }: { readonly sql: Db }, text: string):
 
 export interface AddedProject {
   readonly project: ProjectView;
-  /** False: the repository already had a project. That project keeps its name. */
+  /** False if the repository already had a project. That project keeps its name. */
   readonly added: boolean;
 }
 
@@ -99,7 +99,9 @@ async function directoryAt(path: string): Promise<string> {
     real = await realpath(path);
   } catch (error) {
     if (isErrno(error, 'EACCES', 'EPERM')) {
-      throw new LonghaulError('project_missing', `${path} cannot be looked at: we may not.`, { cause: error });
+      throw new LonghaulError('project_missing', `${path} cannot be read: this user does not have the permission.`, {
+        cause: error,
+      });
     }
     if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ELOOP')) throw error;
     throw new LonghaulError('project_missing', `${path} does not exist on this machine.`, { cause: error });

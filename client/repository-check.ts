@@ -1,7 +1,7 @@
 /**
  * Checks whether a task can start from a repository, before the task exists. It reads the repository's files (see
- * gitrepository-layout) and runs no git. It refuses only what certainly fails. For other storage forms (reftables,
- * links) the step that runs git decides.
+ * gitrepository-layout) and runs no git. It refuses only repositories from which no task can start. For other storage
+ * forms (reftables, links) the step that runs git decides.
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';

@@ -112,8 +112,8 @@ export async function findLostRuns(deps: Services, limit: number): Promise<TaskI
 /** Returns the status of a lost run. Undefined if the run continues, or if it has ended together with its row. */
 async function lostStatus({ sql, temporal }: Services, run: OpenRun): Promise<string | undefined> {
   const status = await statusOf(temporal, run);
-  // A run makes its row final before it closes. So the row of a closed run that is still open was not finished by the
-  // run.
+  // A run makes its row final before it closes. So if the run is closed and the row is still open, the run ended
+  // without finishing the task.
   return status === 'RUNNING' || status === 'PAUSED' || !(await isOpen(sql, run.id)) ? undefined : status;
 }
 

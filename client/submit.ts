@@ -171,7 +171,7 @@ function refuseUnusedAsk({ permissionPolicy: policy, permissionTimeoutS, permiss
   );
 }
 
-/** Returns undefined for the native agent: if the task names it, or names no agent. */
+/** Returns undefined if the native agent does the task, because the task names it or names no agent. */
 async function agentOf(sql: Sql, name: string | undefined): Promise<ListedAgent | undefined> {
   if (name === undefined || name === NATIVE_AGENT) return undefined;
   const listed = await listAgents(sql);

@@ -121,7 +121,10 @@ function withLinks<Task extends LinkedFacts>(
   return { ...task, workflow_id: workflowId, workflow_url: url, history_kept_until: history, actions: actionsOf(task) };
 }
 
-/** An open task whose cancel is already requested has no action, because a second request changes nothing. */
+/**
+ * Returns the operations that the task accepts now. An open task whose cancel is already requested accepts none,
+ * because a second request changes nothing.
+ */
 function actionsOf(task: Pick<TaskView, 'state' | 'cancel_requested_at'>): TaskAction[] {
   if (isFinal(task.state)) return ['retry', 'remove'];
   return task.cancel_requested_at === null ? ['cancel'] : [];

@@ -67,8 +67,8 @@ function grpcCode(error: unknown): number | undefined {
 const QUEUE_TYPES = { workflow: 1, activity: 2 } as const;
 
 /**
- * Returns whether the server is unavailable or overloaded. The call may have had its effect, and a repetition may
- * succeed.
+ * Returns whether the call failed because the server is unavailable or overloaded. Such a call may have had its effect,
+ * and a repetition may succeed.
  */
 export const isTemporalUnavailable = (error: unknown): boolean => UNAVAILABLE_CODES.includes(grpcCode(error));
 

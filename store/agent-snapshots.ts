@@ -33,11 +33,13 @@ export interface AgentSnapshot {
   readonly transport: AgentTransport;
   readonly enabled: boolean;
   readonly status: AgentStatus;
-  /** The newest probe that ended found that the agent can be used. The value stays while the next probe runs. */
+  /**
+   * Whether the newest probe that ended found that the agent can be used. The value stays while the next probe runs.
+   */
   readonly usable: boolean;
-  /** The reader must request a probe. */
+  /** Whether the reader must request a probe. */
   readonly stale: boolean;
-  /** The offer is younger than the age at which a probe is requested. */
+  /** Whether the offer is younger than the age at which a probe is requested. */
   readonly fresh: boolean;
   readonly offer: AgentOffer | null;
   readonly install_hint: string | null;
@@ -87,7 +89,10 @@ export interface SnapshotKey {
   readonly projectId: ProjectId | null;
 }
 
-/** Claims the next probe and returns the id of its row. Undefined: an earlier probe was requested and has not ended. */
+/**
+ * Claims the next probe and returns the id of its row. Returns undefined if an earlier probe was requested and has not
+ * ended.
+ */
 export async function claimProbe(db: Db, { agent, projectId }: SnapshotKey): Promise<string | undefined> {
   const [row] = await db<{ id: string }[]>`
     INSERT INTO agent_snapshots AS s (agent, project_id, requested_at) VALUES (${agent}, ${projectId}, now())
@@ -107,11 +112,13 @@ export interface BegunProbe {
   readonly number: number;
   readonly transport: AgentTransport;
   readonly agent: ListedAgent;
-  /** The project's folder. Null: the probe uses a scratch folder. */
+  /** The project's folder. Null if the probe uses a scratch folder. */
   readonly folder: string | null;
 }
 
-/** Gives a number to a probe that begins. Undefined: the row was deleted, or its agent is no longer listed. */
+/**
+ * Gives a number to a probe that begins. Returns undefined if the row was deleted, or if its agent is no longer listed.
+ */
 export async function beginProbe(db: Db, id: string): Promise<BegunProbe | undefined> {
   const [row] = await db<
     {

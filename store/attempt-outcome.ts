@@ -6,7 +6,10 @@
 import { isErrorCode } from '../contract/errors.ts';
 import type { DispatchResult } from '../contract/steps.ts';
 
-/** A century. Temporal refuses to start a timer of some thousand years, and the run would then hang. */
+/**
+ * The longest accepted wait: a century. Temporal refuses to start a timer of some thousand years, and the run would
+ * then hang.
+ */
 const LONGEST_WAIT_MS = 100 * 366 * 24 * 60 * 60_000;
 const SHOWN_CHARS = 200;
 
@@ -45,7 +48,7 @@ export function outcomeIn(value: unknown, attempt: number): DispatchResult | und
   return { kind: 'failed', code: 'internal_error', message, attempt };
 }
 
-/** Returns the time as ISO 8601. Undefined: the value is no time, or is too far away for a timer. */
+/** Returns the time as ISO 8601. Returns undefined if the value is no time, or is too far in the future for a timer. */
 export function timeIn(value: unknown): string | undefined {
   const ms = value instanceof Date ? value.getTime() : typeof value === 'string' ? Date.parse(value) : Number.NaN;
   return ms <= Date.now() + LONGEST_WAIT_MS ? new Date(ms).toISOString() : undefined;

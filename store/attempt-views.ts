@@ -9,7 +9,7 @@ export interface AttemptView {
   readonly spawned_at: Date | null;
   readonly ended_at: Date | null;
   readonly error_code: ErrorCode | null;
-  /** The kind of the attempt's outcome. Null: the attempt has none. */
+  /** The kind of the attempt's outcome. Null if the attempt has none. */
   readonly outcome: string | null;
   /** True if the next attempt took over this attempt's agent while the agent ran. */
   readonly adopted: boolean;

@@ -34,8 +34,8 @@ export interface TakeTurn {
   readonly host: string;
   readonly worker: WorkerIdentity;
   /**
-   * Returns whether the worker is alive. It may be this worker, which works on the turn, or another one. The attempt of
-   * a live worker remains valid.
+   * Returns whether a worker process is alive. The process may be the caller's own. An attempt whose worker is alive
+   * remains valid.
    */
   readonly isWorkerAlive: (worker: WorkerIdentity) => boolean;
 }
@@ -43,7 +43,7 @@ export interface TakeTurn {
 /** The result of an attempt's request for the turn. */
 export type TakenTurn =
   | { readonly kind: 'gone' }
-  /** A cancel was requested. No agent is started, because the signal of the cancel will arrive. */
+  /** A cancel was requested. The caller must start no agent, because the cancel signal is about to reach the run. */
   | { readonly kind: 'cancel_requested' }
   /** The task is final, belongs to another run, or a newer attempt has the turn. */
   | { readonly kind: 'superseded'; readonly reason: string }
@@ -69,7 +69,7 @@ export interface EarlierAttempt {
   readonly pid_start: string | null;
   readonly boot_id: string;
   readonly agent_session_id: AgentSessionId | null;
-  /** The folder in which the agent session worked (`Worktrees.folderAt`). Null: it is not known. */
+  /** The folder in which the agent session worked (`Worktrees.folderAt`). Null if it is not known. */
   readonly worktree: string | null;
   readonly spawned_at: Date | null;
   readonly error_code: ErrorCode | null;

@@ -10,7 +10,7 @@ import type { Db } from './sql.ts';
 export interface ListedAgent {
   readonly name: string;
   readonly supports_acp: boolean | null;
-  /** Null: the catalogue has the command that starts the agent. */
+  /** The path of the agent's program. Null if the catalogue has the command that starts the agent. */
   readonly install_path: string | null;
 }
 
@@ -71,8 +71,8 @@ export type Unlisted =
   | { readonly kind: 'in_use'; readonly tasks: readonly TaskId[] };
 
 /**
- * Removes an agent from the list at a user's request. The removal is valid until `putAgent`. An agent that open tasks
- * name stays listed; the result then has those tasks.
+ * Removes an agent from the list at a user's request. No worker lists the agent again until `putAgent` is called. An
+ * agent that open tasks name stays listed; the result then has those tasks.
  */
 export async function unlistAgent(db: Db, name: string): Promise<Unlisted> {
   const tasks = await db<{ id: TaskId }[]>`

@@ -44,7 +44,7 @@ export function listen(sql: Sql, options: ListenOptions): Listener {
         options.onListening();
         await unlessAborted(lost.promise, closed.signal);
       } catch {
-        // Postgres is unavailable. The queries that read the tables report that.
+        // Postgres is unavailable. The error is ignored here, because the queries that read the tables report it.
       }
       await delay(Math.min(RETRY_FIRST_MS * 2 ** failures, RETRY_MAX_MS), undefined, { signal: closed.signal }).catch(
         () => undefined,

@@ -22,7 +22,10 @@ const FRAME_INPUT_CHARS = 8_000;
 export interface TaskToOpen {
   readonly id: TaskId;
   readonly project_id: ProjectId | null;
-  /** The input. If it is longer than allowed, it is cut to one character more than allowed. */
+  /**
+   * The input. An input that is longer than allowed is cut to one character more than allowed, so that it is still
+   * refused.
+   */
   readonly input: string;
   readonly agent: string | null;
   readonly model: string | null;
@@ -44,7 +47,7 @@ export interface TaskToOpen {
   readonly disabled: boolean;
 }
 
-/** Locks the task's row. `undefined`: it was deleted. */
+/** Locks the task's row and returns it. Returns undefined if the row was deleted. */
 export async function lockTaskToOpen(tx: Tx, taskId: TaskId): Promise<TaskToOpen | undefined> {
   const [task] = await tx<TaskToOpen[]>`
     SELECT t.id, t.project_id, left(t.input, ${MAX_INPUT_CHARS + 1}) AS input, t.agent, t.model, t.mode_id,

@@ -16,10 +16,7 @@ export interface NewRule {
   readonly place: RuleTarget;
   readonly effect: RuleEffect;
   readonly match: RuleMatch;
-  /**
-   * True: the rule is compared before all other rules of its task, session or project. Otherwise it is compared after
-   * them.
-   */
+  /** If true, the rule is compared before all other rules of its task, session or project, else after them. */
   readonly first?: boolean | undefined;
   readonly permissionId?: PermissionId | undefined;
 }
@@ -30,7 +27,7 @@ const columns = (db: Db) => db`
 
 const inOrder = (db: Db) => db`ORDER BY r.task_id IS NULL, r.session_id IS NULL, r.position, r.created_at, r.id`;
 
-/** Inserts a rule. Undefined: the task, session or project does not exist. */
+/** Inserts a rule and returns it. Returns undefined if the task, session or project does not exist. */
 export async function insertRule(db: Db, rule: NewRule): Promise<RuleRow | undefined> {
   const { place, effect, match, first = false, permissionId } = rule;
   const [table, column, id] = 'taskId' in place ? ['tasks', 'task_id', place.taskId] : 'sessionId' in place ? ['sessions', 'session_id', place.sessionId] : ['projects', 'project_id', place.projectId]; // prettier-ignore

@@ -25,7 +25,7 @@ export interface PermissionRequest {
   readonly attempt: number;
   /** The attempt's fence token. */
   readonly token: string;
-  /** SHA-256, hexadecimal. */
+  /** The SHA-256 of the request's content, hexadecimal. Two requests with the same hash are equal. */
   readonly hash: string;
   readonly kind: string;
   readonly title: string;

@@ -23,8 +23,8 @@ export async function refuseOutside(path: string, roots: readonly string[]): Pro
 }
 
 /**
- * Returns the real path, or the path itself if it does not exist. `undefined`: the path cannot be resolved, so it may
- * lead anywhere.
+ * Returns the real path, or the path itself if it does not exist. Returns undefined if the path cannot be resolved,
+ * because it may then lead anywhere.
  */
 async function realOrItself(path: string): Promise<string | undefined> {
   try {

@@ -119,7 +119,7 @@ export async function takeStaleClaims(db: Db, limit: number): Promise<ClaimedTas
   ];
 }
 
-/** Stores that the run was started. Superseded: the row has a run already, which may be the same run. */
+/** Stores that the run was started. Returns `superseded` if the row already has a run, which may be the same run. */
 export async function storeRun(db: Db, taskId: TaskId, runId: string): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`
     UPDATE tasks SET run_id = ${runId} WHERE id = ${taskId} AND run_id IS NULL RETURNING session_id`;
@@ -168,7 +168,7 @@ export async function cancelsToSignal(db: Db): Promise<CancelRequest[]> {
 
 /**
  * Removes the run from an open task and makes its claim stale, so that the next check of any intake starts a new run.
- * Superseded: the task has ended or has another run, or a cancel was requested.
+ * Returns `superseded` if the task has ended or has another run, or if a cancel was requested.
  */
 export async function forgetRun(db: Db, taskId: TaskId, runId: string): Promise<Transition> {
   const rows = await db<{ session_id: SessionId | null }[]>`

@@ -68,7 +68,7 @@ export interface SessionView {
   readonly seq: number;
   /** The number of tasks that wait or run. */
   readonly open_tasks: number;
-  /** The sum of the tokens of all its messages. Null: no agent has reported a count. */
+  /** The sum of the tokens of all its messages. Null if no agent has reported a count. */
   readonly cost_tokens: number | null;
   readonly created_at: string | null;
 }

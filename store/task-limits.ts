@@ -11,7 +11,7 @@ const MAX_NAME_CHARS = 200;
 const MAX_PATH_BYTES = 4_096;
 const SHOWN_CHARS = 80;
 const POLICIES = ['allow', 'deny', 'ask'];
-/** A year. */
+/** The longest permission timeout: a year. */
 const MAX_TIMEOUT_S = 366 * 24 * 3_600;
 
 export interface TaskValues {
@@ -22,7 +22,7 @@ export interface TaskValues {
   readonly thinkingOptionId?: string | null | undefined;
   readonly priority?: number | null | undefined;
   readonly permissionPolicy?: string | null | undefined;
-  /** In seconds. */
+  /** The number of seconds that a permission request waits for an answer. */
   readonly permissionTimeoutS?: number | null | undefined;
   readonly permissionDefault?: string | null | undefined;
 }

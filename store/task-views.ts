@@ -49,8 +49,8 @@ export interface TaskView {
   readonly ended_at: string | null;
   readonly change: ChangeView | null;
   /**
-   * What the agent of the newest attempt reported that it runs with. Null: the agent has not started, or did not report
-   * it. Absent in lists.
+   * What the agent of the newest attempt reported that it runs with. Null if the agent has not started, or did not
+   * report anything. Absent in lists.
    */
   readonly ran?: Ran | null;
   /**
@@ -60,7 +60,7 @@ export interface TaskView {
   readonly warnings?: readonly string[];
 }
 
-/** What the agent runs with, as it reports it. Null: the agent does not report the value. */
+/** What the agent runs with, as it reports it. A field is null if the agent does not report the value. */
 export interface Ran {
   readonly model: string | null;
   readonly mode: string | null;
@@ -118,7 +118,10 @@ const shortChange = (db: Db) =>
 const WARNING_CHARS = 20_000;
 const WARNINGS_LIMIT = 50;
 
-/** SQL: what the newest attempt whose agent had a session ran with. `tasks` is the table's name in the statement. */
+/**
+ * SQL: the model, mode, thinking option and version of the newest attempt whose agent had a session. `tasks` is the
+ * table's name in the statement.
+ */
 export const ranIn = (db: Db, tasks: string) => db`
   (SELECT a.ran FROM attempts a WHERE a.task_id = ${db(tasks)}.id AND a.ran IS NOT NULL
     ORDER BY a.attempt DESC LIMIT 1) AS ran`;

@@ -11,11 +11,11 @@ export interface TaskToBegin {
   readonly execution_path: ExecutionPath | null;
   readonly base_commit: string | null;
   readonly worktree_path: string | null;
-  /** The seconds since the task's row was inserted. Null: an earlier run of the step began the task. */
+  /** The seconds since the task's row was inserted. Null if an earlier run of the step began the task. */
   readonly waited_s: number | null;
 }
 
-/** Locks the task's row. `undefined`: the row of the task or of its project was deleted. */
+/** Locks the task's row and returns it. Returns undefined if the row of the task or of its project was deleted. */
 export async function lockTaskToBegin(tx: Tx, taskId: TaskId): Promise<TaskToBegin | undefined> {
   const [task] = await tx<TaskToBegin[]>`
     SELECT t.state, t.session_id, p.path, t.execution_path, t.base_commit, t.worktree_path,
@@ -24,7 +24,7 @@ export async function lockTaskToBegin(tx: Tx, taskId: TaskId): Promise<TaskToBeg
   return task;
 }
 
-/** Returns the project's folder. `undefined`: the row of the task or of its project was deleted. */
+/** Returns the project's folder. Returns undefined if the row of the task or of its project was deleted. */
 export async function projectPathOf(db: Db, taskId: TaskId): Promise<string | undefined> {
   const [project] = await db<{ path: string | null }[]>`
     SELECT p.path FROM tasks t JOIN projects p ON p.id = t.project_id WHERE t.id = ${taskId}`;
@@ -55,7 +55,7 @@ export interface TaskToCollect {
   readonly base_commit: string | null;
 }
 
-/** Locks the task's row. `undefined`: it was deleted. */
+/** Locks the task's row and returns it. Returns undefined if the row was deleted. */
 export async function lockTaskToCollect(tx: Tx, taskId: TaskId): Promise<TaskToCollect | undefined> {
   const [task] = await tx<TaskToCollect[]>`
     SELECT t.state, t.session_id, t.input, p.path AS project_path, t.worktree_path, t.base_commit

@@ -24,7 +24,7 @@ export interface NewTask {
   readonly chatId?: ChatId;
   readonly priority?: number;
   readonly permissionPolicy?: string;
-  /** In seconds. */
+  /** The number of seconds that a permission request waits for an answer. */
   readonly permissionTimeoutS?: number;
   readonly permissionDefault?: string;
   /** Why the task's choices were accepted without a check. */
@@ -180,7 +180,7 @@ export interface TaskToEnd {
   readonly cancel_reason: string | null;
 }
 
-/** Locks the task's row. `undefined`: it was deleted. */
+/** Locks the task's row and returns it. Returns undefined if the row was deleted. */
 export async function lockTaskToEnd(tx: Tx, taskId: TaskId): Promise<TaskToEnd | undefined> {
   const [task] = await tx<TaskToEnd[]>`
     SELECT state, session_id, message_id, worktree_path, output_summary, error_code, withheld, left(cancel_reason, 400) AS cancel_reason

@@ -11,14 +11,14 @@ import type { Db } from './sql.ts';
  */
 export interface Superseded {
   readonly kind: 'superseded';
-  /** The state that the row has now. `undefined`: the row does not exist. */
+  /** The state that the row has now. Undefined if the row does not exist. */
   readonly state: string | undefined;
 }
 
 /** The transition was made. */
 export interface Moved {
   readonly kind: 'moved';
-  /** Null: the task has no session yet, and so no log. */
+  /** Null if the task has no session yet, and so no log. */
   readonly sessionId: SessionId | null;
 }
 

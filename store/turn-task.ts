@@ -13,13 +13,13 @@ export interface TurnTask {
   readonly mode_id: string | null;
   readonly thinking_option_id: string | null;
   readonly permission_policy: 'allow' | 'deny' | 'ask';
-  /** The seconds that a request waits for a user's answer. Null: without limit. */
+  /** The seconds that a request waits for a user's answer. Null if there is no limit. */
   readonly permission_timeout_s: number | null;
   /** The answer after the timeout. `allow` allows; any other value denies. */
   readonly permission_default: string | null;
   readonly message_id: MessageId;
   readonly chat_id: ChatId;
-  /** Null: the agent only answers, in an empty folder. */
+  /** Null if the agent has no worktree and only answers, in an empty folder. */
   readonly worktree_path: string | null;
   readonly base_commit: string | null;
 }

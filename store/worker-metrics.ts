@@ -14,7 +14,7 @@ export async function putWorkerMetrics(db: Db, worker: string, metrics: string):
     ON CONFLICT (host) DO UPDATE SET metrics = EXCLUDED.metrics, at = EXCLUDED.at`;
 }
 
-/** Returns the seconds since the worker's last report. Undefined: the worker has not reported. */
+/** Returns the seconds since the worker's last report. Returns undefined if the worker has not reported. */
 export async function secondsSinceMetrics(db: Db, worker: string): Promise<number | undefined> {
   const [row] = await db<{ seconds: number }[]>`
     SELECT extract(epoch FROM clock_timestamp() - at)::float8 AS seconds FROM worker_metrics WHERE host = ${worker}`;
