@@ -48,10 +48,10 @@ interface WorktreePlan {
 export function makeCreateWorktree(deps: StepDeps) {
   const { sql, worktrees, projectRoots, slots, forceShutdown } = deps;
   return async function createWorktree({ taskId }: StepInput): Promise<CreatedWorktree> {
-    if (!slots.isOneFree()) {
+    if (!slots.hasFreeSlot()) {
       await withHeartbeat(async (signal) => {
         do await slots.untilChange(signal);
-        while (!slots.isOneFree());
+        while (!slots.hasFreeSlot());
       });
     }
     if (projectRoots.length > 0) await refuseProjectOutside(sql, taskId, projectRoots);

@@ -86,7 +86,7 @@ export interface OpenAgent {
 /**
  * The agent's description of itself, from its answer to `initialize`. A text is empty if the agent does not report it.
  */
-export interface AgentAbout {
+export interface AgentDescription {
   readonly title: string;
   readonly version: string;
   readonly images: boolean;
@@ -126,7 +126,7 @@ export interface AgentDriver {
 
 export interface RunningAgent {
   readonly process: ProcessIdentity;
-  readonly about: AgentAbout;
+  readonly about: AgentDescription;
   /**
    * Present if the agent can load sessions. History that the agent replays is not emitted. Fails with
    * `agent_session_lost`.

@@ -43,7 +43,7 @@ interface SlotsOptions {
   readonly onUse?: (held: number) => void;
 }
 
-export interface Claim {
+export interface SlotRequest {
   readonly taskId: TaskId;
   readonly attempt: number;
 }
@@ -69,17 +69,17 @@ export class AgentSlots {
    * Returns `undefined` if no slot is free. Takes over the slot of an older attempt at the task, because that attempt
    * is outdated.
    */
-  async tryTake(claim: Claim): Promise<Slot | undefined> {
+  async tryTake(request: SlotRequest): Promise<Slot | undefined> {
     this.#closed.signal.throwIfAborted();
     const { folder, count, exclusively } = this.#options;
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
-      const name = this.#announce(claim);
+      const name = this.#announce(request);
       const others = this.#others(name);
-      const simple = others.every((other) => other.task !== claim.taskId && other.isAlive);
+      const simple = others.every((other) => other.task !== request.taskId && other.isAlive);
       if (simple && others.length + this.#mine.size < count) return this.#keep(name);
       this.#remove(name);
-      return await exclusively(() => this.#takeUnderLock(claim));
+      return await exclusively(() => this.#takeUnderLock(request));
     } catch (error) {
       throw explained(error, folder);
     }
@@ -89,7 +89,7 @@ export class AgentSlots {
    * Returns whether a turn that begins now would get a slot. If no other worker holds a slot, the result is true
    * without a count, because Temporal gives a worker no more steps at once than there are slots.
    */
-  isOneFree(): boolean {
+  hasFreeSlot(): boolean {
     this.#closed.signal.throwIfAborted();
     try {
       const others = this.#others().filter((other) => other.isAlive).length;
@@ -128,16 +128,16 @@ export class AgentSlots {
    * Called under the lock. Other workers create their files without the lock, so this worker creates its file before it
    * counts here, too.
    */
-  async #takeUnderLock(claim: Claim): Promise<Slot | undefined> {
+  async #takeUnderLock(request: SlotRequest): Promise<Slot | undefined> {
     const { count } = this.#options;
-    const name = this.#announce(claim);
+    const name = this.#announce(request);
     try {
       let used = this.#mine.size;
       for (const other of this.#others(name)) {
-        if (other.task === claim.taskId) {
+        if (other.task === request.taskId) {
           // The slot of a dead worker may have a higher attempt number: after a power cut Temporal may have lost that
           // attempt.
-          if (other.isAlive && other.attempt > claim.attempt)
+          if (other.isAlive && other.attempt > request.attempt)
             throw new LonghaulError('superseded', `attempt ${other.attempt} has the slot`);
           this.#remove(other.name);
         } else if (other.isAlive) used += 1;
@@ -152,7 +152,7 @@ export class AgentSlots {
     return undefined;
   }
 
-  #announce({ taskId, attempt }: Claim): string {
+  #announce({ taskId, attempt }: SlotRequest): string {
     const name = [taskId, attempt, ...nameParts(this.#self), randomBytes(4).toString('hex')].join('.');
     closeSync(openSync(path.join(this.#options.folder, name), 'wx', 0o600));
     return name;

@@ -9,13 +9,13 @@ import { cleanText } from './text.ts';
 
 const WORDS_LIMIT = 600;
 
-export type CodexNews =
+export type CodexReport =
   /** The text from this update to the end of the turn is the reason of the failure. */
   { readonly kind: 'failed' } | { readonly kind: 'works' } | { readonly kind: 'retries'; readonly message: string };
 
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {});
 
-export function codexNews(update: JsonObject): CodexNews | undefined {
+export function codexReport(update: JsonObject): CodexReport | undefined {
   const meta = object(object(update['_meta'])['codex']);
   const status = object(meta['threadStatus'])['type'];
   if (status === 'systemError') return { kind: 'failed' };

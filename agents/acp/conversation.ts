@@ -2,7 +2,7 @@
 import { head } from '../../contract/cut-text.ts';
 import { deferred } from '../../contract/promises.ts';
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
-import { codexNews } from './codex.ts';
+import { codexReport } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import type { LinkHandlers } from './link.ts';
@@ -10,7 +10,7 @@ import { readSettings, type SessionSettings } from './options.ts';
 import { requestHash } from './request-hash.ts';
 import { cleanText } from './text.ts';
 import { ToolCallLedger } from './tool-calls.ts';
-import { eventsOf, speechStreams } from './updates.ts';
+import { eventsOf, pairJoiners } from './updates.ts';
 
 /**
  * `replaying` lasts from session/load or session/resume until the prompt; the agent's history is not emitted again.
@@ -49,7 +49,7 @@ export class Conversation implements LinkHandlers {
 
   readonly #options: OpenAgent;
   readonly #ledger = new ToolCallLedger();
-  #speech = speechStreams();
+  #speech = pairJoiners();
   readonly #ignored = new Map<string, number>();
   #emitted: Promise<void> = Promise.resolve();
   #retriesReported = false;
@@ -68,7 +68,7 @@ export class Conversation implements LinkHandlers {
     this.refused = undefined;
     this.failure = undefined;
     this.#retriesReported = false;
-    this.#speech = speechStreams();
+    this.#speech = pairJoiners();
   }
 
   async update(params: JsonObject): Promise<void> {
@@ -93,7 +93,7 @@ export class Conversation implements LinkHandlers {
   }
 
   async #handleCodexNews(update: JsonObject): Promise<void> {
-    const news = codexNews(update);
+    const news = codexReport(update);
     if (news?.kind === 'failed') this.failure = '';
     if (news?.kind === 'works') this.failure = undefined;
     if (news?.kind !== 'retries' || this.#retriesReported) return;

@@ -5,7 +5,14 @@ import { head } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { deferred } from '../../contract/promises.ts';
 import { packageVersion } from '../../processes/package-version.ts';
-import type { AgentAbout, AgentDriver, AgentSession, OpenAgent, RunningAgent, SessionChoices } from '../driver.ts';
+import type {
+  AgentDescription,
+  AgentDriver,
+  AgentSession,
+  OpenAgent,
+  RunningAgent,
+  SessionChoices,
+} from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
 import { Conversation } from './conversation.ts';
 import { agentErrorText, startFailure, startTimeout } from './failures.ts';
@@ -33,10 +40,10 @@ type LoadMethod = typeof methods.agent.session.resume | typeof methods.agent.ses
 interface Introduction {
   /** In order of preference. session/resume is preferred to session/load, because it replays no history. */
   readonly loadMethods: readonly LoadMethod[];
-  readonly about: AgentAbout;
+  readonly about: AgentDescription;
 }
 
-const UNKNOWN_AGENT: AgentAbout = { title: '', version: '', images: false, loginMethods: [] };
+const UNKNOWN_AGENT: AgentDescription = { title: '', version: '', images: false, loginMethods: [] };
 
 function readIntroduction(agent: string, response: unknown): Introduction {
   const body = isObject(response) ? response : {};

@@ -47,8 +47,8 @@ export interface Link {
   busy(): boolean;
   /** Returns what the agent printed outside the protocol, for a message. */
   said(): string;
-  /** Waits until the agent has sent nothing for `silenceMs`, but at most `boundMs`. */
-  drain(silenceMs: number, boundMs: number): Promise<void>;
+  /** Waits until the agent has sent nothing for `silenceMs`, but at most `limitMs`. */
+  drain(silenceMs: number, limitMs: number): Promise<void>;
 }
 
 const asObject = (params: unknown): JsonObject => (isObject(params) ? params : {});
@@ -180,8 +180,8 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
     activity: () => activity,
     busy: () => busy,
     said: () => outputOutsideProtocol(agent.stderrTail(), garbage),
-    async drain(silenceMs, boundMs) {
-      const deadline = performance.now() + boundMs;
+    async drain(silenceMs, limitMs) {
+      const deadline = performance.now() + limitMs;
       for (let seen = -1; seen !== activity && performance.now() < deadline;) {
         seen = activity;
         await sleep(silenceMs);

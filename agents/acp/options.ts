@@ -10,9 +10,9 @@ import { isObject, type JsonObject } from './lines.ts';
 import { cleanText } from './text.ts';
 
 /** The field in the `_meta` of an option of our own programs that sets `takesAny`. */
-export const ANY_VALUE = 'longhaul/any_value';
+export const ANY_VALUE_FIELD = 'longhaul/any_value';
 /** The field in the `_meta` of a mode that has its risk: safe, moderate, dangerous or planning. */
-export const RISK = 'longhaul/risk';
+export const RISK_FIELD = 'longhaul/risk';
 const LABEL_CHARS = 200;
 const DESCRIPTION_CHARS = 1_000;
 
@@ -62,7 +62,7 @@ function offeredValue(entry: JsonObject, idKey: string): OfferedValue {
     id,
     label: head(string(entry['name']), LABEL_CHARS) || id,
     description: head(string(entry['description']), DESCRIPTION_CHARS),
-    risk: string(meta[RISK]),
+    risk: string(meta[RISK_FIELD]),
   };
 }
 
@@ -88,7 +88,7 @@ export function readOptions(value: unknown): ConfigOption[] {
       current: type === 'boolean' ? String(option['currentValue'] === true) : string(option['currentValue']),
       values: offered.map((value) => value.id),
       offered,
-      takesAny: isObject(option['_meta']) && option['_meta'][ANY_VALUE] === true,
+      takesAny: isObject(option['_meta']) && option['_meta'][ANY_VALUE_FIELD] === true,
     };
   });
 }

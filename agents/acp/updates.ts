@@ -107,10 +107,10 @@ function notice(update: JsonObject): AgentEvent[] {
 }
 
 /** Creates the joiners of split surrogate pairs: one for the agent's text, one for its reasoning. */
-export const speechStreams = () => ({ text: new PairJoiner(), reasoning: new PairJoiner() });
-export type SpeechStreams = ReturnType<typeof speechStreams>;
+export const pairJoiners = () => ({ text: new PairJoiner(), reasoning: new PairJoiner() });
+export type PairJoiners = ReturnType<typeof pairJoiners>;
 
-function spoken(kind: keyof SpeechStreams, update: JsonObject, streams: SpeechStreams): AgentEvent[] {
+function spoken(kind: keyof PairJoiners, update: JsonObject, streams: PairJoiners): AgentEvent[] {
   const block = update['content'];
   const id = string(update['messageId']);
   const of = id === '' ? {} : { messageId: id };
@@ -128,7 +128,7 @@ function hintOf(input: unknown): { argument_hint?: string } {
 interface UpdateContext {
   readonly ledger: ToolCallLedger;
   readonly settings: SettingsHolder;
-  readonly speech: SpeechStreams;
+  readonly speech: PairJoiners;
   readonly replayed: boolean;
 }
 

@@ -9,7 +9,7 @@ import { ModelFailure, hasResetTime } from './model-failure.ts';
  */
 const PAUSES_MS = [500, 1_000, 2_000];
 
-export interface Repeat {
+export interface Repetition {
   readonly failure: ModelFailure;
   readonly pauseMs: number;
 }
@@ -19,7 +19,7 @@ export interface Repeat {
  */
 export async function askModel(
   request: ModelRequest,
-  beforeRepeat: (repeat: Repeat) => Promise<void>,
+  beforeRepeat: (repeat: Repetition) => Promise<void>,
 ): Promise<ModelStep> {
   for (let attempt = 0; ; attempt += 1) {
     try {

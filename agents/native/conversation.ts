@@ -19,11 +19,11 @@ const SUMMARY = 'The conversation so far was too long and is replaced by this su
 /** Returns the entries in order. The newest summary replaces the records before it. */
 export function entriesOf(records: readonly JournalRecord[]): Entry[] {
   const summary = records.findLast((record) => record.type === 'summary');
-  const rest = records.slice(summary?.replaces ?? 0).flatMap(entryOf);
+  const rest = records.slice(summary?.replaces ?? 0).flatMap(entriesOfRecord);
   return summary ? [{ kind: 'user', text: SUMMARY + summary.text }, ...rest] : rest;
 }
 
-export function entryOf(record: JournalRecord): Entry[] {
+export function entriesOfRecord(record: JournalRecord): Entry[] {
   switch (record.type) {
     case 'user':
       return [{ kind: 'user', text: record.text }];
@@ -76,7 +76,7 @@ export function openCalls(records: readonly JournalRecord[]): OpenCall[] {
 }
 
 /** Returns how many consecutive calls, up to and including this one, have the same tool and arguments. */
-export function timesInARow(records: readonly JournalRecord[], { id }: ToolCall): number {
+export function consecutiveEqualCalls(records: readonly JournalRecord[], { id }: ToolCall): number {
   const calls = records.flatMap((record) => (record.type === 'step' ? record.calls : []));
   const at = calls.findIndex((call) => call.id === id);
   const same = (call: ToolCall | undefined): boolean =>

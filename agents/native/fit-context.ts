@@ -3,7 +3,7 @@
  * tool again. If that is not enough, the old part of the conversation must be summarized. Pure.
  */
 import { head, tail } from '../../contract/cut-text.ts';
-import { type Entry, entriesOf, entryOf } from './conversation.ts';
+import { type Entry, entriesOf, entriesOfRecord } from './conversation.ts';
 import type { JournalRecord } from './records.ts';
 
 /** English text and code have about 4 characters for each token. 3 is used so that the estimate is rather too high. */
@@ -55,7 +55,7 @@ export function fitContext(entries: readonly Entry[], budget: number): { entries
   return { entries: fitted, fits: size <= budget };
 }
 
-export interface ToSummarize {
+export interface PartToSummarize {
   /** How many records, counted from the first one, the summary replaces. */
   readonly replaces: number;
   /** The text of these records, cut to half of the budget. */
@@ -63,7 +63,7 @@ export interface ToSummarize {
 }
 
 /** Returns the part to summarize, or `undefined` if no record is old enough. */
-export function toSummarize(records: readonly JournalRecord[], budget: number): ToSummarize | undefined {
+export function partToSummarize(records: readonly JournalRecord[], budget: number): PartToSummarize | undefined {
   let replaces = records.length - KEPT_RECORDS;
   // The kept part must begin with a user's text or with a step, because a result without its call is invalid.
   while (replaces > 0 && !['user', 'step'].includes(records[replaces]?.type ?? '')) replaces -= 1;
@@ -89,7 +89,7 @@ function lineOf(entry: Entry): string {
 
 /** Returns the newest entries that fit, each tool result shortened. Used if a summary is not enough. */
 export function newestThatFit(records: readonly JournalRecord[], budget: number): Entry[] {
-  const entries = records.flatMap(entryOf);
+  const entries = records.flatMap(entriesOfRecord);
   const kept: Entry[] = [];
   let size = 0;
   for (const entry of entries.toReversed()) {

@@ -7,7 +7,7 @@ import {
   type ToolCallStatus,
 } from '@agentclientprotocol/sdk/unstable';
 import type { JournalRecord, ToolCall } from './records.ts';
-import type { AnyTool, Shown } from './tools/tool.ts';
+import type { AnyTool, ShownCall } from './tools/tool.ts';
 
 /** The shortest interval between two updates with the output of a running command. */
 const OUTPUT_MS = 100;
@@ -33,11 +33,11 @@ export class Presenter {
     await this.update({ sessionUpdate, messageId, content: { type: 'text', text } });
   }
 
-  async begin(call: ToolCall, tool: Pick<AnyTool, 'kind'> | undefined, shown: Shown): Promise<void> {
+  async begin(call: ToolCall, tool: Pick<AnyTool, 'kind'> | undefined, shown: ShownCall): Promise<void> {
     await this.update({ sessionUpdate: 'tool_call', ...this.describe(call, tool, shown), status: 'pending' });
   }
 
-  describe(call: ToolCall, tool: Pick<AnyTool, 'kind'> | undefined, { title, paths, content }: Shown) {
+  describe(call: ToolCall, tool: Pick<AnyTool, 'kind'> | undefined, { title, paths, content }: ShownCall) {
     return {
       toolCallId: call.id,
       title,

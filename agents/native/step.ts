@@ -6,7 +6,7 @@ import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import type { LanguageModelV3, LanguageModelV3Message, LanguageModelV3Prompt } from '@ai-sdk/provider';
 import { askModel } from './ask-model.ts';
 import { type Entry, entriesOf } from './conversation.ts';
-import { budgetChars, fitContext, newestThatFit, toSummarize } from './fit-context.ts';
+import { budgetChars, fitContext, newestThatFit, partToSummarize } from './fit-context.ts';
 import { ModelFailure } from './model-failure.ts';
 import type { ModelStep } from './model-call.ts';
 import { summaryPrompt, systemPrompt } from './prompts.ts';
@@ -14,7 +14,7 @@ import { HOW_TO_SET, loadModel, type ModelId, thinkingOptions } from './provider
 import type { ToolCall } from './records.ts';
 import { repairHistory } from './repair-history.ts';
 import type { CallContext } from './tool-calls.ts';
-import { forModel, toolsOf } from './tools/tools.ts';
+import { toolDefinitions, toolsOf } from './tools/tools.ts';
 
 const AUTH_REQUIRED = -32000;
 
@@ -44,7 +44,7 @@ export async function nextStep(context: CallContext, turn: number): Promise<void
 
 async function ask(context: CallContext, asked: Asked, { turn, budget }: { turn: number; budget: number }) {
   const { session, show, signal } = context;
-  const tools = session.environment.answersOnly ? [] : forModel(toolsOf(session.mode));
+  const tools = session.environment.answersOnly ? [] : toolDefinitions(toolsOf(session.mode));
   const entries = await fitted(context, asked, { turn, budget });
   const system = systemPrompt({ cwd: session.journal.cwd, mode: session.mode, hasTools: tools.length > 0 });
   const prompt: LanguageModelV3Prompt = [{ role: 'system', content: system }, ...repairHistory(entries, asked.name)];
@@ -80,7 +80,7 @@ async function fitted(
   const { journal } = session;
   const shortened = fitContext(entriesOf(journal.records), budget);
   if (shortened.fits) return shortened.entries;
-  const old = toSummarize(journal.records, budget);
+  const old = partToSummarize(journal.records, budget);
   if (old !== undefined) {
     const prompt: LanguageModelV3Prompt = [
       { role: 'user', content: [{ type: 'text', text: summaryPrompt(old.text) }] },

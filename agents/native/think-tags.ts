@@ -5,7 +5,7 @@
 const OPEN = '<think>';
 const CLOSE = '</think>';
 
-export interface Separated {
+export interface SeparatedText {
   readonly kind: 'text' | 'reasoning';
   readonly text: string;
 }
@@ -17,9 +17,9 @@ export class ThinkTags {
   /**
    * Returns the pieces that are already known to be text or reasoning. Text that may be a part of a tag is held back.
    */
-  push(delta: string): Separated[] {
+  push(delta: string): SeparatedText[] {
     this.#held += delta;
-    const out: Separated[] = [];
+    const out: SeparatedText[] = [];
     if (this.#state === 'start') {
       const trimmed = this.#held.trimStart();
       if (trimmed.startsWith(OPEN)) {
@@ -48,7 +48,7 @@ export class ThinkTags {
   }
 
   /** Returns the text that was held back. Call it at the end of the reply. */
-  end(): Separated[] {
+  end(): SeparatedText[] {
     const kind = this.#state === 'thinking' ? 'reasoning' : 'text';
     const text = this.#held;
     this.#held = '';

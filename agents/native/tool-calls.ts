@@ -14,14 +14,14 @@ import {
   type RequestPermissionResponse,
 } from '@agentclientprotocol/sdk/unstable';
 import { orAbort } from '../../contract/promises.ts';
-import { type OpenCall, timesInARow } from './conversation.ts';
+import { type OpenCall, consecutiveEqualCalls } from './conversation.ts';
 import type { Presenter } from './presenter.ts';
 import type { BeginRecord, ToolCall } from './records.ts';
 import { INTERRUPTED, parseObject } from './repair-history.ts';
 import type { NativeSession } from './session.ts';
 import { ToolRefusal } from './tools/confine.ts';
 import { draftOf, fileHash } from './tools/text-files.ts';
-import type { AnyTool, PlannedEdit, PreparedCall, Shown, ToolContext, ToolOutput } from './tools/tool.ts';
+import type { AnyTool, PlannedEdit, PreparedCall, ShownCall, ToolContext, ToolOutput } from './tools/tool.ts';
 import { TOOLS, toolsOf } from './tools/tools.ts';
 
 /** From this many equal consecutive calls on, the model gets a warning instead of a result. */
@@ -134,7 +134,7 @@ function prepare(session: NativeSession, call: ToolCall): { tool: AnyTool; ready
   if (tool === undefined) return `There is no tool ${JSON.stringify(call.name)}. The tools are: ${names}.`;
   if (!tools.includes(tool))
     return `The mode ${session.mode} does not allow the tool ${tool.name}. The tools are: ${names}.`;
-  const times = timesInARow(session.journal.records, call);
+  const times = consecutiveEqualCalls(session.journal.records, call);
   if (times >= REPEATED) {
     return `This same call was made ${times} times in a row. Its result does not change. Do something else, or end your turn.`;
   }
@@ -159,7 +159,7 @@ function interruptedOutcome(tool: AnyTool, { edit }: BeginRecord): ToolOutput | 
 interface Asked {
   readonly call: ToolCall;
   readonly tool: AnyTool;
-  readonly shown: Shown;
+  readonly shown: ShownCall;
 }
 
 /**

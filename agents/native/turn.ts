@@ -4,7 +4,7 @@
  * is executed unless it had begun.
  */
 import { RequestError, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
-import { lastTurn, openCalls, timesInARow, type JournalTurn, usageOf } from './conversation.ts';
+import { lastTurn, openCalls, consecutiveEqualCalls, type JournalTurn, usageOf } from './conversation.ts';
 import type { Journal } from './journal.ts';
 import { ModelFailure, requestError } from './model-failure.ts';
 import type { JournalRecord, TurnEndReason } from './records.ts';
@@ -94,8 +94,8 @@ async function work(prompt: PromptTurn, turn: number): Promise<TurnEndReason> {
 
 const END_OF = { stop: 'end_turn', tool_calls: 'end_turn', length: 'max_tokens', refusal: 'refusal' } as const;
 
-function refuseEndless(records: readonly JournalRecord[], call: Parameters<typeof timesInARow>[1]): void {
-  const times = timesInARow(records, call);
+function refuseEndless(records: readonly JournalRecord[], call: Parameters<typeof consecutiveEqualCalls>[1]): void {
+  const times = consecutiveEqualCalls(records, call);
   if (times < REPEATED_TOO_OFTEN) return;
   throw RequestError.internalError(
     { details: `the model made the same call of ${call.name} ${times} times in a row and did not act on its results` },

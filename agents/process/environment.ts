@@ -14,12 +14,12 @@ export const MARKER = 'LONGHAUL_TASK';
  */
 export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
 /** The real path of the task's Longhaul home, as it was when the agent started. */
-export const HOME_MARKER = 'LONGHAUL_TASK_HOME';
+export const HOME_PATH_MARKER = 'LONGHAUL_TASK_HOME';
 /**
  * The home's folder as device and inode. They stay the same when the home is moved, and a copy, which has the same
  * tasks, has others. The path distinguishes neither case.
  */
-export const PLACE_MARKER = 'LONGHAUL_TASK_PLACE';
+export const HOME_ID_MARKER = 'LONGHAUL_TASK_PLACE';
 
 const PASSED: readonly string[] = [
   // TZ is passed because agents report wall-clock times, and Longhaul reads them in its own time zone.
@@ -54,9 +54,9 @@ export function agentEnvironment({ env, launch, taskId, spawnId }: AgentEnvironm
   result[SPAWN_MARKER] = spawnId;
   const home = env['LONGHAUL_HOME'];
   if (home) {
-    result[HOME_MARKER] = home;
+    result[HOME_PATH_MARKER] = home;
     const place = folderIdOf(home);
-    if (place !== undefined) result[PLACE_MARKER] = place;
+    if (place !== undefined) result[HOME_ID_MARKER] = place;
   }
   return result;
 }
@@ -72,9 +72,9 @@ function folderIdOf(home: string): string | undefined {
  * if the environment names no home, because a program replaced its environment.
  */
 export function belongsTo(home: string, environment: NodeJS.ProcessEnv): 'this_home' | 'another_home' | 'unknown' {
-  const place = environment[PLACE_MARKER];
+  const place = environment[HOME_ID_MARKER];
   // Agents that earlier versions of Longhaul started have only the path in their environment.
-  const [found, expected] = place === undefined ? [environment[HOME_MARKER], home] : [place, folderIdOf(home)];
+  const [found, expected] = place === undefined ? [environment[HOME_PATH_MARKER], home] : [place, folderIdOf(home)];
   if (found === undefined) return 'unknown';
   return found === expected ? 'this_home' : 'another_home';
 }

@@ -1,6 +1,6 @@
 /** Converts the model, mode and thinking choices of a profile to ACP's config options. */
 import { RequestError, type SessionConfigOption } from '@agentclientprotocol/sdk/unstable';
-import { ANY_VALUE } from '../acp/options.ts';
+import { ANY_VALUE_FIELD } from '../acp/options.ts';
 import type { Choice, TerminalProfile } from './profiles/profile.ts';
 import type { StoredSession } from './session-store.ts';
 
@@ -38,7 +38,7 @@ export function optionsOf(profile: TerminalProfile, session: StoredSession): Ses
     const options = values.some(({ value }) => value === current)
       ? values
       : [...values, { value: current, name: current }];
-    const meta = choice.any ? { _meta: { [ANY_VALUE]: true } } : {};
+    const meta = choice.any ? { _meta: { [ANY_VALUE_FIELD]: true } } : {};
     return { id, name, category, type: 'select', currentValue: current, options, ...meta };
   });
 }
@@ -57,5 +57,5 @@ export function choose(
 }
 
 /** Returns the value that the program gets, or `undefined` for the program's own default. */
-export const chosen = (choice: Choice | undefined, value: string | undefined): string | undefined =>
+export const programValue = (choice: Choice | undefined, value: string | undefined): string | undefined =>
   value ?? choice?.default;

@@ -7,7 +7,7 @@ import type { RunEnd } from './terminal-run.ts';
 export class ConversationNotFoundError extends Error {}
 
 /** The driver reads `exit_code`, `signal` and `last_output` from the error's data (agents/acp/program-end.ts). */
-export function failureOf({ exitCode, signal, lastOutput }: RunEnd, needsLogin: boolean): RequestError {
+export function promptErrorOf({ exitCode, signal, lastOutput }: RunEnd, needsLogin: boolean): RequestError {
   const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
   const data = { ...(name === undefined ? { exit_code: exitCode } : { signal: name }), last_output: lastOutput };
   if (needsLogin) return RequestError.authRequired({ ...data, details: lastOutput });

@@ -1,7 +1,7 @@
 /** Returns the last lines of a program's output, which give the reason of its failure. */
 const LINES = 12;
 /** How many lines are searched, because the message stands above the frames of a stack trace. */
-const LOOKED_AT_LINES = 60;
+const SEARCHED_LINES = 60;
 /**
  * A line such as ` at async Turn.run (file:///gemini.js:33:24) {`. gemini and other Node programs end with ten of them.
  */
@@ -9,6 +9,6 @@ const STACK_FRAME = /^\s+at \S.*(:\d+:\d+\)?|\(<anonymous>\)|\(native\))( \{)?$/
 
 /** Returns the last output without the frames of stack traces. `lastLines` returns the last lines of the screen. */
 export function lastOutput(lastLines: (count: number) => readonly string[]): string {
-  const lines = lastLines(LOOKED_AT_LINES).filter((line) => !STACK_FRAME.test(line));
+  const lines = lastLines(SEARCHED_LINES).filter((line) => !STACK_FRAME.test(line));
   return lines.slice(-LINES).join('\n');
 }

@@ -10,7 +10,7 @@ import { spawn, type IPty } from 'node-pty';
 import { tail } from '../../contract/cut-text.ts';
 import { identify, type ProcessIdentity } from '../../processes/identity.ts';
 import { Family, FAMILY_END_CHECK_MS, FAMILY_CHECK_MS, sweep } from '../../processes/sweep.ts';
-import { Asker, type AskPermission } from './asker.ts';
+import { QuestionWatcher, type AskPermission } from './question-watcher.ts';
 import { lastOutput } from './last-output.ts';
 import type { Question } from './profiles/profile.ts';
 import { TERM, type Recording } from './recording.ts';
@@ -64,7 +64,7 @@ export class TerminalRun {
   readonly #pty: IPty;
   readonly #screen: EmulatedScreen;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  readonly #asker: Asker;
+  readonly #questions: QuestionWatcher;
   readonly #exited: Promise<{ exitCode: number; signal?: number }>;
   #emitted = '';
   #isPaused = false;
@@ -81,7 +81,7 @@ export class TerminalRun {
     });
     this.#pty = spawn(file, [...args], { name: TERM, ...size, cwd, env: { ...env }, encoding: null });
     readToTheEnd(this.#pty);
-    this.#asker = new Asker(options.questions, {
+    this.#questions = new QuestionWatcher(options.questions, {
       screen: this.#screen,
       ask: options.ask,
       type: (keys) => this.type(keys),
@@ -108,7 +108,7 @@ export class TerminalRun {
     try {
       const { exitCode, signal: endedBy } = await this.#exited;
       this.#show(this.#decoder.decode());
-      this.#asker.close();
+      this.#questions.close();
       await ending.settled();
       await this.#screen.interpreted();
       const last = lastOutput((count) => this.#screen.lastLines(count));
@@ -132,7 +132,7 @@ export class TerminalRun {
   #read(bytes: Buffer): void {
     this.#show(this.#decoder.decode(bytes, { stream: true }));
     this.#hasOutput = true;
-    this.#asker.lookSoon();
+    this.#questions.scheduleCheck();
     if (this.#screen.pending < PENDING_CHARS || this.#isPaused) return;
     void this.#pause();
   }
@@ -165,7 +165,7 @@ export class TerminalRun {
   /** Interrupts the program twice, and then ends it with all its descendants. */
   async #end(leader: ProcessIdentity | undefined, family: Family | undefined): Promise<void> {
     family?.follow(FAMILY_END_CHECK_MS);
-    this.#asker.close();
+    this.#questions.close();
     for (const graceMs of INTERRUPT_GRACES_MS) {
       this.type(this.#options.interrupt);
       if (await Promise.race([this.#exited, sleep(graceMs)])) break;

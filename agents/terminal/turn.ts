@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { RequestError, type AgentContext, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
 import { tail } from '../../contract/cut-text.ts';
 import { MARKER } from '../process/environment.ts';
-import type { AskedQuestion } from './asker.ts';
-import { chosen } from './choices.ts';
-import { failureOf, ConversationNotFoundError } from './ends.ts';
+import type { AskedQuestion } from './question-watcher.ts';
+import { programValue } from './choices.ts';
+import { promptErrorOf, ConversationNotFoundError } from './ends.ts';
 import type { TerminalLaunch } from './launch.ts';
 import { questionsOf } from './profiles/known.ts';
 import type { AnswerOption, TerminalProfile, TurnArguments } from './profiles/profile.ts';
@@ -94,12 +94,12 @@ class ProgramTurn implements TerminalTurn {
   /** Returns the stop reason for the program's end. Throws if the program failed. */
   #meaning(end: RunEnd): PromptResponse['stopReason'] {
     const { profile } = this.#start;
-    if (end.signal === 0 && end.exitCode === 0 && profile.fails?.test(end.lastOutput)) throw failureOf(end, false);
+    if (end.signal === 0 && end.exitCode === 0 && profile.fails?.test(end.lastOutput)) throw promptErrorOf(end, false);
     const meaning = end.exitCode === 0 && end.signal === 0 ? 'completed' : profile.exits?.[end.exitCode];
     if (end.signal === 0 && meaning === 'completed') return 'end_turn';
     if (end.signal === 0 && meaning === 'turn_limit') return 'max_turn_requests';
     if (end.signal === 0 && meaning === 'cancelled') return 'cancelled';
-    throw failureOf(end, meaning === 'needs_login');
+    throw promptErrorOf(end, meaning === 'needs_login');
   }
 
   async #runOnce(): Promise<RunEnd> {
@@ -138,9 +138,9 @@ class ProgramTurn implements TerminalTurn {
     return {
       prompt: text,
       promptFile: () => this.#promptFile(text),
-      model: chosen(profile.models, session.model),
-      mode: chosen(profile.modes, session.mode),
-      thinking: chosen(profile.thinking, session.thinking),
+      model: programValue(profile.models, session.model),
+      mode: programValue(profile.modes, session.mode),
+      thinking: programValue(profile.thinking, session.thinking),
       conversation,
     };
   }

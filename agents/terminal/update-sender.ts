@@ -1,6 +1,6 @@
 /** Sends the adapter's updates of a turn to its client, in order. */
 import type { AgentContext, RequestPermissionResponse, SessionUpdate } from '@agentclientprotocol/sdk/unstable';
-import type { AskedQuestion } from './asker.ts';
+import type { AskedQuestion } from './question-watcher.ts';
 import type { AnswerOption } from './profiles/profile.ts';
 
 /** Limit of the text of one turn in characters. A message stores far less, and the recording has the rest. */

@@ -4,7 +4,7 @@ import { parseLine } from '../../agents/acp/lines.ts';
 import { cleanText, cutText } from '../../agents/acp/text.ts';
 import { readSettings } from '../../agents/acp/options.ts';
 import { ToolCallLedger } from '../../agents/acp/tool-calls.ts';
-import { eventsOf, speechStreams } from '../../agents/acp/updates.ts';
+import { eventsOf, pairJoiners } from '../../agents/acp/updates.ts';
 import { parseInstructions } from '../../agents/demo/instructions.ts';
 import type { PermissionAsk, PermissionOption, ToolCall } from '../../agents/driver.ts';
 import { decide } from '../../agents/permission-policy.ts';
@@ -75,7 +75,7 @@ test.each([
   const hearing = {
     ledger: new ToolCallLedger(),
     settings: { settings: readSettings(undefined) },
-    speech: speechStreams(),
+    speech: pairJoiners(),
     replayed: false,
   };
   const said = ['one \ud83d', '\ude00 two', ' \ud83d', 'three'].flatMap(

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { AgentSlots, type Claim, freeStaleSlot, type Slot, staleSlots } from '../../agents/slots.ts';
+import { AgentSlots, type SlotRequest, freeStaleSlot, type Slot, staleSlots } from '../../agents/slots.ts';
 import { identify, identifyRunning, isAlive } from '../../processes/identity.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import type { LonghaulError } from '../../contract/errors.ts';
@@ -26,7 +26,7 @@ async function openHome(): Promise<Home> {
   return { home: root, folder: path.join(root, 'slots'), exclusively: (work) => withLock(lock, work) };
 }
 
-const aTask = (attempt = 1): Claim => ({ taskId: randomUUID() as TaskId, attempt });
+const aTask = (attempt = 1): SlotRequest => ({ taskId: randomUUID() as TaskId, attempt });
 const NEVER = new AbortController().signal;
 
 /** A worker in a process of its own that takes as many slots as it can get, says how many, and keeps them. */
@@ -52,7 +52,7 @@ test('workers that ask at the same time get together no more slots than exist', 
   expect(got.reduce((sum, count) => sum + count)).toBe(5);
   expect(await readdir(home.folder)).toHaveLength(5);
   const here = new AgentSlots({ ...home, count: 5 });
-  expect(here.isOneFree()).toBe(false);
+  expect(here.hasFreeSlot()).toBe(false);
   expect(await here.tryTake(aTask())).toBeUndefined();
 });
 
@@ -73,7 +73,7 @@ test('a dead worker holds no slot: its agent is ended before another starts, and
   expect(await readdir(home.folder)).toHaveLength(1);
 });
 
-async function untilTaken(slots: AgentSlots, claim: Claim): Promise<Slot> {
+async function untilTaken(slots: AgentSlots, claim: SlotRequest): Promise<Slot> {
   for (;;) {
     const slot = await slots.tryTake(claim);
     if (slot) return slot;
@@ -145,7 +145,7 @@ test('a cancelled attempt stops waiting, and a worker that exits gives out no sl
   for (const asked of [waiting, slots.tryTake(aTask()), slots.untilChange(NEVER)]) {
     await expect(asked).rejects.toMatchObject({ code: 'worker_lost' });
   }
-  expect(() => slots.isOneFree()).toThrow(expect.objectContaining({ code: 'worker_lost' }) as Error);
+  expect(() => slots.hasFreeSlot()).toThrow(expect.objectContaining({ code: 'worker_lost' }) as Error);
   expect(await readdir(home.folder)).toHaveLength(1); // its turn continues
   held.release();
   expect(await readdir(home.folder)).toEqual([]);
@@ -154,9 +154,9 @@ test('a cancelled attempt stops waiting, and a worker that exits gives out no sl
 test('a single worker always has a free slot, because Temporal counts its steps', async () => {
   const home = await openHome();
   const slots = new AgentSlots({ ...home, count: 1 });
-  expect(slots.isOneFree()).toBe(true);
+  expect(slots.hasFreeSlot()).toBe(true);
   await untilTaken(slots, aTask());
-  expect(slots.isOneFree()).toBe(true);
+  expect(slots.hasFreeSlot()).toBe(true);
 });
 
 test('files of a dead worker or an earlier boot count as free and are removed; foreign files stay', async () => {
@@ -211,7 +211,7 @@ test('a folder that cannot be used is named, and works again when it can', async
     message: expect.stringContaining(`counts agents in the folder ${home.folder}`) as string,
   };
   await expect(slots.tryTake(aTask())).rejects.toMatchObject(why);
-  expect(() => slots.isOneFree()).toThrow(expect.objectContaining(why) as Error);
+  expect(() => slots.hasFreeSlot()).toThrow(expect.objectContaining(why) as Error);
   await rm(home.folder);
   expect(await slots.tryTake(aTask())).toBeDefined();
 });

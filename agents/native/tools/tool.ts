@@ -24,7 +24,7 @@ export interface ToolOutput {
 }
 
 /** The complete call, as a person sees it before it is executed. */
-export interface Shown {
+export interface ShownCall {
   readonly title: string;
   readonly paths: readonly string[];
   readonly content?: ToolCallContent;
@@ -49,7 +49,7 @@ export interface Tool<Input> {
    */
   readonly changes: boolean;
   /** Returns what a person sees. Fails with ToolRefusal. */
-  show(input: Input, context: ToolContext): Shown;
+  show(input: Input, context: ToolContext): ShownCall;
   /** Returns the edit. Present only for tools that edit one file. Fails with ToolRefusal. */
   plan?(input: Input, context: ToolContext): PlannedEdit;
   /** Executes the call. Fails with ToolRefusal. */
@@ -68,7 +68,7 @@ export interface AnyTool {
 }
 
 export interface PreparedCall {
-  show(context: ToolContext): Shown;
+  show(context: ToolContext): ShownCall;
   plan(context: ToolContext): PlannedEdit | undefined;
   run(context: ToolContext): Promise<ToolOutput>;
 }

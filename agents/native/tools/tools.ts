@@ -2,7 +2,7 @@
 import type { LanguageModelV3FunctionTool } from '@ai-sdk/provider';
 import { z } from 'zod';
 import { edit, write } from './change.ts';
-import { list, read, search } from './look.ts';
+import { list, read, search } from './read-only.ts';
 import { runCommand } from './run-command.ts';
 import { type AnyTool, anyTool } from './tool.ts';
 
@@ -27,7 +27,7 @@ export const isMode = (value: unknown): value is Mode => MODES.some(({ id }) => 
 export const toolsOf = (mode: Mode): readonly AnyTool[] =>
   mode === 'code' ? TOOLS : TOOLS.filter(({ changes }) => !changes);
 
-export function forModel(tools: readonly AnyTool[]): LanguageModelV3FunctionTool[] {
+export function toolDefinitions(tools: readonly AnyTool[]): LanguageModelV3FunctionTool[] {
   return tools.map(({ name, description, schema }) => {
     const { $schema: _, ...inputSchema } = z.toJSONSchema(schema);
     return {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Entry, entriesOf } from '../../../agents/native/conversation.ts';
-import { fitContext, newestThatFit, sizeOf, toSummarize } from '../../../agents/native/fit-context.ts';
+import { fitContext, newestThatFit, sizeOf, partToSummarize } from '../../../agents/native/fit-context.ts';
 import { Journal } from '../../../agents/native/journal.ts';
 
 let folder: string;
@@ -47,7 +47,7 @@ test('old tool results are shortened first, the newest stay complete', () => {
 
 test('a summary replaces complete steps, and the entries after it begin with a step or a user message', () => {
   work(20, 2_000);
-  const old = toSummarize(journal.records, 2_000);
+  const old = partToSummarize(journal.records, 2_000);
   expect(old?.text.length).toBeLessThanOrEqual(1_000);
   journal.append({
     type: 'summary',
@@ -60,8 +60,8 @@ test('a summary replaces complete steps, and the entries after it begin with a s
   expect(summary).toMatchObject({ kind: 'user', text: expect.stringContaining('Half is done.') });
   expect(next?.kind).toBe('assistant');
   // Nothing new: the same summary is not made twice.
-  expect(toSummarize(journal.records.slice(0, -1), 2_000)?.replaces).toBe(old?.replaces);
-  expect(toSummarize(journal.records, 2_000)?.replaces ?? 0).toBeGreaterThanOrEqual(0);
+  expect(partToSummarize(journal.records.slice(0, -1), 2_000)?.replaces).toBe(old?.replaces);
+  expect(partToSummarize(journal.records, 2_000)?.replaces ?? 0).toBeGreaterThanOrEqual(0);
 });
 
 test('as a last resort the newest entries that fit are kept, at least one', () => {

@@ -25,27 +25,27 @@ export interface AskedQuestion {
 /** Sends a question to the client. Returns `undefined` if the request was cancelled. */
 export type AskPermission = (question: AskedQuestion) => Promise<AnswerOption | undefined>;
 
-export interface AskerParts {
+export interface QuestionWatcherOptions {
   readonly screen: EmulatedScreen;
   readonly ask: AskPermission;
   readonly type: (keys: string) => void;
 }
 
-export class Asker {
+export class QuestionWatcher {
   readonly #questions: readonly Question[];
-  readonly #parts: AskerParts;
+  readonly #parts: QuestionWatcherOptions;
   #timer: NodeJS.Timeout | undefined;
   #isAsking = false;
   #isClosed = false;
   #answered: { readonly row: number; readonly text: string } | undefined;
 
-  constructor(questions: readonly Question[], parts: AskerParts) {
+  constructor(questions: readonly Question[], parts: QuestionWatcherOptions) {
     this.#questions = questions;
     this.#parts = parts;
   }
 
   /** Schedules a check after the silence. Call it after each output. */
-  lookSoon(): void {
+  scheduleCheck(): void {
     if (this.#isClosed || this.#questions.length === 0) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#look(), SILENCE_MS);
@@ -76,7 +76,7 @@ export class Asker {
     const chosen = answer ?? question.options.find(({ kind }) => kind === 'reject_once');
     if (chosen) type(chosen.keys);
     // The program may have written more output while the permission request was open.
-    this.lookSoon();
+    this.scheduleCheck();
   }
 }
 
