@@ -35,8 +35,9 @@ const pathRule = (inside: string | undefined): string | undefined =>
   inside === undefined || inside === '' ? undefined : globOf(inside);
 
 /**
- * Returns the pattern of a rule for one command. The whole text is a rule only if it is no pattern, because such a text
- * matches equal text only.
+ * Returns the command pattern of a rule that allows only this command. Without `words` the rule contains the whole
+ * text, but only if the text cannot be parsed as a pattern: a rule compares such a text literally. Otherwise returns
+ * `undefined`.
  */
 const commandRule = (words: readonly string[] | undefined, text: string | undefined): string | undefined =>
   words ? patternOf(words) : text !== undefined && commandPattern(text) === undefined ? text : undefined;

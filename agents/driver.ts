@@ -30,7 +30,10 @@ export type AgentEvent =
   | { readonly kind: 'plan'; readonly entries: readonly PlanEntry[] }
   | { readonly kind: 'commands'; readonly commands: readonly AgentCommand[] }
   | { readonly kind: 'usage'; readonly usage: Usage }
-  /** For information: the agent switched to another mode or model by itself, or named its session. */
+  /**
+   * Text that informs the reader, for example that the agent switched to another mode or model by itself, or named its
+   * session.
+   */
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'warning'; readonly message: string };
 
@@ -154,6 +157,6 @@ export type TurnEnd =
       readonly kind: 'failed';
       readonly code: ErrorCode;
       readonly message: string;
-      /** When a provider's usage limit is lifted, if the agent reports it. */
+      /** The time at which the provider lifts its usage limit, if the agent reports that time. */
       readonly resetsAt?: Date;
     };

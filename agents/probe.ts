@@ -36,8 +36,8 @@ import { terminalProfile } from './terminal/profiles/known.ts';
  */
 const COMMANDS_MS = 1_500;
 /**
- * The thinking options depend on the model, so the probe chooses each model in turn: at most this many models, for at
- * most this long.
+ * The probe selects the models one after another, because the thinking options depend on the model. It stops after this
+ * number of models or after the time below.
  */
 const MODELS_ASKED = 16;
 const MODELS_MS = 5_000;
@@ -190,7 +190,7 @@ const commandOf = ({ name, description, argument_hint: hint }: AgentCommand): Sn
 });
 
 async function reportOf(launch: AgentLaunch, process: ProcessView | undefined): Promise<ProbeReport> {
-  // The driver has ended the process, so its exit is known or will be known immediately.
+  // The driver has ended the process, so the process has exited or will exit within the second that is waited here.
   const exit = await Promise.race([process?.exited, sleep(1_000, undefined)]);
   return {
     command: launch.program === undefined ? [launch.command, ...launch.args] : [launch.program],

@@ -21,14 +21,18 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** How much of the text is read. In a long text, such as a whole page, the time stands near the beginning. */
+/**
+ * How many characters of the text are read. In a long text, such as a whole page, the time stands near the beginning.
+ */
 const READ_CHARS = 20_000;
 /**
  * A wall-clock time that passed at most this long ago is not moved to the next day, because the agent wrote the text
  * before it is read.
  */
 const JUST_PAST = 15 * MINUTE;
-/** Two times that differ by at most this are one time, written with more or fewer digits. */
+/**
+ * Two times in the text that differ by at most this count as the same time: one of them was written with fewer digits.
+ */
 const SAME = 2 * MINUTE;
 
 /**
@@ -139,7 +143,9 @@ function timeOf({ hour, minute, half }: Groups): [number, number] | undefined {
   return [(hours % 12) + (half.toLowerCase().startsWith('p') ? 12 : 0), minutes];
 }
 
-/** Returns `undefined` if the text names an unknown zone. */
+/**
+ * Returns the time zone that the text names, otherwise `own`. Returns `undefined` if the text names an unknown zone.
+ */
 function zoneOf({ zone, utc }: Groups, own: string): string | undefined {
   const name = zone ?? utc;
   if (name === undefined) return own;

@@ -4,11 +4,11 @@
  * the slot.
  *
  * Must never happen: more turns hold a slot than there are slots, even while several workers ask at once; a slot
- * outlives its worker permanently. A worker creates its file before it counts, so if two workers ask for the last slot,
- * at least one sees the other's file. If the result is ambiguous, the worker retries under a lock. The agents of a dead
- * worker may still run, so its slot counts until they are ended. Only a newer attempt at the same task takes over such
- * a slot at once, because that attempt ends the agents itself. No two slots ever have the same name, so the release of
- * one slot cannot remove another.
+ * remains taken for ever after its worker has exited. A worker creates its file before it counts, so if two workers ask
+ * for the last slot, at least one sees the other's file. If the result is ambiguous, the worker retries under a lock.
+ * The agents of a dead worker may still run, so its slot counts until they are ended. Only a newer attempt at the same
+ * task takes over such a slot at once, because that attempt ends the agents itself. No two slots ever have the same
+ * name, so the release of one slot cannot remove another.
  *
  * Not covered: workers in separate containers, which cannot see each other's processes. Such a worker treats a slot of
  * another container as the slot of a dead worker.
@@ -26,7 +26,10 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
 import { orAbort } from '../contract/promises.ts';
 
-/** The interval at which a waiting worker counts again. Other workers do not notify it when they release a slot. */
+/**
+ * The interval at which a worker that waits for a slot counts the slots again, because other workers do not notify it
+ * when they release a slot.
+ */
 const RECHECK_MS = 250;
 /** The name of the lock that the processes of a home hold while they count slots. */
 export const AGENT_SLOTS = 'agent slots';
@@ -39,10 +42,11 @@ interface SlotsOptions {
   readonly count: number;
   /** Runs `work` under the lock. No other process of the host runs its own `work` at the same time. */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Called after each change, with the number of slots that this process holds. */
+  /** Called with the number of slots that this process holds, after each change of that number. */
   readonly onUse?: (held: number) => void;
 }
 
+/** The turn for which a slot is requested. */
 export interface SlotRequest {
   readonly taskId: TaskId;
   readonly attempt: number;
@@ -173,8 +177,8 @@ export class AgentSlots {
     try {
       this.#remove(name);
     } catch {
-      // `slotsIn` no longer counts the slot as alive. The next worker that counts removes the file, or reports the
-      // folder's error.
+      // The file could not be removed, but the slot counts as released, because its name is no longer in `#mine`. The
+      // next worker that counts the slots removes the file, or reports the folder's error.
     }
     this.#options.onUse?.(this.#mine.size);
     this.#released.abort();
@@ -243,6 +247,6 @@ async function endAndFree(
 function explained(error: unknown, folder: string): unknown {
   if (!(error instanceof Error) || error instanceof LonghaulError) return error;
   if (!('code' in error) || isErrno(error, 'ENOSPC', 'EDQUOT')) return error;
-  const message = `the worker counts agents in the folder ${folder} and must be able to read and write it: ${error.message}`;
+  const message = `the worker counts the agents of this host in the folder ${folder}, and it must be able to read and write it: ${error.message}`;
   return new LonghaulError('internal_error', message, { cause: error });
 }

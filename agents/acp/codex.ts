@@ -1,7 +1,7 @@
 /**
  * Reads the reports that codex sends outside the protocol, in `_meta.codex` of its session updates. If codex's provider
  * refuses a request, codex ends the turn as `end_turn` with the error as its last text. Only the status of codex's
- * thread distinguishes this text from an answer. (Measured with codex-acp 2.6.0.)
+ * thread, in these reports, distinguishes this text from an answer. (Measured with codex-acp 2.6.0.)
  */
 import { head } from '../../contract/cut-text.ts';
 import { isObject, type JsonObject } from './lines.ts';
@@ -15,6 +15,7 @@ export type CodexReport =
 
 const object = (value: unknown): JsonObject => (isObject(value) ? value : {});
 
+/** Returns the report in a session update, or `undefined` if the update contains none. */
 export function codexReport(update: JsonObject): CodexReport | undefined {
   const meta = object(object(update['_meta'])['codex']);
   const status = object(meta['threadStatus'])['type'];

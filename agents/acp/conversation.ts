@@ -13,8 +13,9 @@ import { ToolCallLedger } from './tool-calls.ts';
 import { eventsOf, pairJoiners } from './updates.ts';
 
 /**
- * `replaying` lasts from session/load or session/resume until the prompt; the agent's history is not emitted again.
- * `over` begins after the last event of a turn; later updates are dropped, because they belong to no message.
+ * `replaying` lasts from session/load or session/resume until the prompt; in this phase the agent repeats its history,
+ * and no event is emitted. `over` begins after the last event of a turn; later updates are dropped, because they belong
+ * to no message.
  */
 export type ConversationPhase = 'starting' | 'replaying' | 'turn' | 'over';
 
@@ -128,7 +129,7 @@ export class Conversation implements LinkHandlers {
     signal.addEventListener('abort', answerStopped);
     try {
       const decision = await Promise.race([this.#options.onPermission(ask), stopped.promise]);
-      if (signal.aborted) await stopped.promise; // the handler of the request may have seen the stop first
+      if (signal.aborted) await stopped.promise; // `onPermission` may return because of the stop; the answer must still follow session/cancel
       const chosen =
         decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
       if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;

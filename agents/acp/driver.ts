@@ -38,7 +38,10 @@ const REPLAY_LIMIT_MS = 2_000;
 type LoadMethod = typeof methods.agent.session.resume | typeof methods.agent.session.load;
 
 interface Introduction {
-  /** In order of preference. session/resume is preferred to session/load, because it replays no history. */
+  /**
+   * The methods that the agent offers to continue a session, in order of preference. session/resume precedes
+   * session/load, because it replays no history.
+   */
   readonly loadMethods: readonly LoadMethod[];
   readonly about: AgentDescription;
 }
@@ -105,7 +108,7 @@ class AcpAgent implements RunningAgent {
   readonly #agent: AgentProcess;
   readonly #link: Link;
   readonly #conversation: Conversation;
-  /** What remains of the start timeout. Only the time in which the driver waits for the agent counts. */
+  /** The rest of the start timeout, in milliseconds. Only the time in which the driver waits for the agent counts. */
   #startBudgetMs: number;
   #introduction: Introduction = { loadMethods: [], about: UNKNOWN_AGENT };
 
@@ -272,7 +275,10 @@ class AcpAgent implements RunningAgent {
     });
   }
 
-  /** Throws the LonghaulError for an error answer to initialize or session/new. */
+  /**
+   * Converts the agent's error answer to initialize or session/new to a LonghaulError and throws it. Rethrows any other
+   * error.
+   */
   #startFailed(error: unknown): never {
     if (!(error instanceof RequestError)) throw error;
     throw startFailure(this.#options.launch, error, this.#introduction.about.loginMethods);
@@ -305,8 +311,8 @@ class AcpAgent implements RunningAgent {
 
 export const acpDriver: AgentDriver = {
   /**
-   * A stop before the turn fails with `terminated`, as an operator's termination does. The caller distinguishes them by
-   * the signal.
+   * If `signal` aborts before the turn begins, the call fails with `terminated`. An operator's termination has the same
+   * code; the caller distinguishes the two by the signal.
    */
   async open(options) {
     const agent = await spawnAgent(options);

@@ -11,7 +11,10 @@ import { isObject } from './lines.ts';
 import { cleanText, lastLines } from './text.ts';
 
 export const AUTH_REQUIRED = -32000;
-/** A task's summary holds 500 characters, and the advice follows the agent's words. */
+/**
+ * Limit of the agent's own text in a message, in characters. A task's summary holds 500 characters, and the advice
+ * follows that text.
+ */
 const WORDS_LIMIT = 280;
 const NOTHING_SAID = 'it gave no reason.';
 
@@ -19,7 +22,7 @@ const LOGIN_WORDS =
   /authentication (required|error)|authenticationerror|no auth type is selected|not (logged|signed) in|please (log|sign) ?in|log ?in (again|first)|unauthori[sz]ed|(invalid|missing|incorrect|no) api[ _]key|api[ _]key (is )?(missing|required|not)|\b401\b/i;
 const LIMIT_WORDS =
   /usage limit|hit your (\w+ )?limit|(hour|session|daily|weekly|monthly|opus|sonnet) limit reached|limit will reset|exhausted your capacity|rate.?limit|too many requests|quota|insufficient.?(quota|funds|credits?)|credit balance|billing|\b429\b|\b402\b/i;
-/** The provider is unavailable or overloaded, so a later request may succeed. */
+/** Matches a text that says that the provider is unavailable or overloaded, so that a later request may succeed. */
 const OUTAGE_WORDS =
   /\b(ECONN(RESET|REFUSED|ABORTED)|E(TIMEDOUT|NETUNREACH|HOSTUNREACH|PIPE|NOTFOUND|AI_AGAIN)|UND_ERR_\w+)\b|socket hang up|fetch failed|network error|connection (error|reset|refused|closed|lost|timed out)|stream (disconnected|closed)|overloaded|service unavailable|internal server error|bad gateway|gateway time-?out|\b(500|502|503|504|529)\b/i;
 
@@ -39,7 +42,7 @@ function unwrapped(words: string): string {
     const { code } = error;
     return typeof code === 'string' || typeof code === 'number' ? `${error['message']} (${code})` : error['message'];
   } catch {
-    return text; // not JSON after all
+    return text; // the text looks like JSON but cannot be parsed
   }
 }
 
@@ -64,7 +67,7 @@ export function agentErrorText(error: unknown): string {
 export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
-  /** When the usage limit is lifted, if the agent reports it. */
+  /** The time at which the provider lifts its usage limit, if the agent reports that time. */
   readonly resetsAt?: Date;
 }
 
@@ -73,7 +76,7 @@ export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
   const words = agentErrorText(error);
   if (error.code === AUTH_REQUIRED && !LIMIT_WORDS.test(words)) return needsLogin(agent, words);
   const { message, data } = error;
-  // The reset time may stand in a field that `agentErrorText` omits, or in text that it cuts.
+  // The text that says when the limit is lifted may be in a field that `agentErrorText` omits, or in text that it cuts.
   const all = `${message} ${typeof data === 'string' ? data : (JSON.stringify(data) ?? '')}`;
   return providerFailure(agent, words, all);
 }
@@ -102,6 +105,10 @@ export function providerFailure(agent: NamedAgent, said: string, all = said): Fa
   return { code: 'llm_error', message };
 }
 
+/**
+ * Returns the failure of an agent that requires a login. `methods` are the names of the login methods that the agent
+ * offers.
+ */
 export function needsLogin(agent: NamedAgent, words: string, methods: readonly string[] = []): Failure {
   const { name, loginHint, loginLack = 'needs a login on this machine' } = agent;
   const ways = methods.length === 0 ? '' : ` It offers: ${methods.join(', ')}.`;
@@ -148,7 +155,8 @@ function howItEnded(exit: Exit | undefined): string {
  */
 function checkByHand({ program, command, args, installHint }: AgentLaunch): string {
   if (program !== undefined) return `Check that \`${program}\` starts by hand`;
-  // An agent of the catalogue has an install hint and is known to speak ACP.
+  // Only agents of the catalogue have an install hint, and they are known to speak ACP, so they need no hint about
+  // `--terminal`.
   const other =
     installHint === undefined ? ' (a command-line agent is added with `longhaul agents add --terminal`)' : '';
   return `Check that \`${[command, ...args].join(' ')}\` starts by hand and speaks ACP${other}`;
@@ -181,6 +189,7 @@ export function startTimeout({ launch, timeouts }: OpenAgent, method: string, sa
   return new LonghaulError('agent_start_timeout', message);
 }
 
+/** An agent's silence that exceeded the stall timeout or the tool timeout. */
 export interface Silence {
   readonly silentMs: number;
   /** Title of the tool call that was open, if any. */

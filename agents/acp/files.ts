@@ -82,7 +82,7 @@ function cutLines(text: string, line: number, limit: number): string {
   return lines.slice(Math.max(0, line - 1), Math.max(0, line - 1) + limit).join('');
 }
 
-/** Replaces the file atomically: readers see the old or the new content, never a part. The file's mode stays. */
+/** Replaces the file atomically: readers see the old or the new content, never a part. The file keeps its mode. */
 async function replaceFile(path: string, content: string): Promise<void> {
   const before = await stat(path).catch((error: unknown) => {
     if (isErrno(error, 'ENOENT')) return undefined;

@@ -14,7 +14,10 @@ const KEPT_GARBAGE_LINES = 20;
 const KEPT_GARBAGE_CHARACTERS = 300;
 const NEWLINE = 0x0a;
 
-/** The first lines that were no messages. They often contain the reason why the agent does not start. */
+/**
+ * The first lines of the agent's output that were no messages. They often contain the reason why the agent does not
+ * start.
+ */
 export interface Garbage {
   lines: string[];
   dropped: number;
@@ -34,8 +37,8 @@ function parse(text: string): JsonObject | undefined {
 }
 
 /**
- * Parses the message that the line is or ends with. Some agents print other text in front of a message, without a
- * newline.
+ * Parses a line that is a message or ends with one. Returns `undefined` if the line contains no message. Some agents
+ * print other text in front of a message, without a newline.
  */
 export function parseLine(line: string): JsonObject | undefined {
   const text = line.replaceAll('\0', '\uFFFD');

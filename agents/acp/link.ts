@@ -39,7 +39,7 @@ export interface Link {
   notify(method: string, params: unknown): Promise<void>;
   /** Resolves with the reason when no more answers can arrive. */
   readonly failed: Promise<LonghaulError>;
-  /** Ends the link with this reason. */
+  /** Ends the connection: `failed` resolves with this error. */
   fail(error: LonghaulError): void;
   /** The number of chunks that were read plus the number of updates that were handled. */
   activity(): number;
@@ -135,7 +135,8 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
     announce: (params) => tracked(handlers.announce(params)),
     permission: (params) =>
       handlers.permission(params).catch((error: unknown) => {
-        fail(asLonghaulError(error)); // No answer exists, and the turn must not continue as it would after a refusal.
+        // No answer to the request exists. The turn fails, because the agent would continue as it does after a refusal.
+        fail(asLonghaulError(error));
         throw error;
       }),
   };
@@ -143,7 +144,7 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
   let pass: (message: JsonObject) => void = () => {};
   const readable = new ReadableStream<AnyMessage>({
     start(controller) {
-      // The JSON has an unknown shape; the SDK checks it.
+      // The cast is unchecked: `message` is any JSON object, and the SDK checks its shape.
       pass = (message) => controller.enqueue({ ...message, jsonrpc: '2.0' } as AnyMessage);
     },
   });

@@ -9,9 +9,12 @@ import { LonghaulError } from '../../contract/errors.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import { cleanText } from './text.ts';
 
-/** The field in the `_meta` of an option of our own programs that sets `takesAny`. */
+/**
+ * Our own programs (native agent, terminal adapter) set this field in the `_meta` of an option to say that the option
+ * accepts any value (`takesAny`).
+ */
 export const ANY_VALUE_FIELD = 'longhaul/any_value';
-/** The field in the `_meta` of a mode that has its risk: safe, moderate, dangerous or planning. */
+/** The field in the `_meta` of a mode that contains the mode's risk: safe, moderate, dangerous or planning. */
 export const RISK_FIELD = 'longhaul/risk';
 const LABEL_CHARS = 200;
 const DESCRIPTION_CHARS = 1_000;
@@ -75,6 +78,10 @@ function valuesOf(options: unknown): OfferedValue[] {
 
 const BOOLEANS: readonly OfferedValue[] = ['true', 'false'].map((id) => ({ id, label: id, description: '', risk: '' }));
 
+/**
+ * Reads config options, such as the field `configOptions` of an answer. An option of another type than `boolean` counts
+ * as a select.
+ */
 export function readOptions(value: unknown): ConfigOption[] {
   return objects(value).map((option) => {
     const type = option['type'] === 'boolean' ? 'boolean' : 'select';

@@ -13,7 +13,7 @@ const OUTPUT_CHARS = 280;
 const REASON_LINES = 3;
 
 interface ProgramEnd {
-  /** For example `exited with code 3`. */
+  /** How the program ended, for example `exited with code 3`. */
   readonly how: string;
   readonly isSignal: boolean;
   readonly lastOutput: string;
@@ -36,7 +36,7 @@ function programEnd(data: unknown): ProgramEnd | undefined {
 function programFailure(agent: NamedAgent, { how, isSignal, lastOutput }: ProgramEnd): Failure {
   const lines = cleanText(lastOutput)
     .split('\n')
-    .filter((line) => /[\p{L}\p{N}]/u.test(line)); // omits the brackets of a printed object
+    .filter((line) => /[\p{L}\p{N}]/u.test(line)); // omits lines without a letter or digit, such as the brackets of a printed object
   const reason = providerFailure(agent, tail(lines.slice(-REASON_LINES).join(' '), OUTPUT_CHARS), lastOutput);
   if (reason.code !== 'llm_error') return reason;
   const said = tail(lines.join(' '), OUTPUT_CHARS).trim();

@@ -15,8 +15,8 @@ const TEXT_FLOOR_BYTES = 64;
 const TITLE_LIMIT = 300;
 const LIST_LIMIT = 100;
 /**
- * If more calls are known, the oldest finished ones are removed. A finished call is kept that long because an update
- * may still follow.
+ * If more calls than this are known, finished calls are removed, the oldest first. Until then a finished call is kept,
+ * because an update of it may still follow.
  */
 const KEPT_FINISHED = 200;
 /** The most calls that are kept. An agent that never ends its calls must not fill the worker's memory. */

@@ -3,7 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, SessionUpdate, ToolCallContent, ToolKind } from '@agentclientprotocol/sdk/unstable';
 import { describe, type Instruction } from './instructions.ts';
 
-/** How many steps an instruction other than `say` counts in the time of `slowly`. */
+/**
+ * An instruction other than `say` counts as this many steps; `say` counts one step for each word. The time of `slowly`
+ * is divided equally among all steps.
+ */
 const STEPS = 3;
 
 const chunksOf = (text: string): string[] => text.match(/\s*\S+\s*/g) ?? [text];
@@ -31,7 +34,7 @@ export class DemoOutput {
     await this.#client.notify('session/update', { sessionId: this.#sessionId, update });
   }
 
-  /** Divides the time equally among the steps of these instructions. */
+  /** Sets the pace: divides the time equally among the steps of these instructions. */
   slowDown(seconds: number, rest: readonly Instruction[]): void {
     const steps = rest.map((one) => ('text' in one && one.kind === 'say' ? chunksOf(one.text).length : STEPS));
     this.#delayMs =

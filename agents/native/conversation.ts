@@ -23,6 +23,7 @@ export function entriesOf(records: readonly JournalRecord[]): Entry[] {
   return summary ? [{ kind: 'user', text: SUMMARY + summary.text }, ...rest] : rest;
 }
 
+/** Returns the entry for one record, or no entry for a record that is not a part of the conversation. */
 export function entriesOfRecord(record: JournalRecord): Entry[] {
   switch (record.type) {
     case 'user':
@@ -51,6 +52,7 @@ export interface JournalTurn {
   readonly steps: readonly StepRecord[];
 }
 
+/** Returns the newest turn, or `undefined` if the session has none. */
 export function lastTurn(records: readonly JournalRecord[]): JournalTurn | undefined {
   const user = records.findLast((record) => record.type === 'user');
   if (user === undefined) return undefined;
@@ -86,6 +88,7 @@ export function consecutiveEqualCalls(records: readonly JournalRecord[], { id }:
   return times;
 }
 
+/** Returns the sum of the tokens that the steps and the summaries of this turn used. */
 export function usageOf(records: readonly JournalRecord[], turn: number): TokenUsage {
   let [input, output] = [0, 0];
   for (const record of records) {
@@ -102,6 +105,7 @@ export interface Settings {
   readonly thinking?: string;
 }
 
+/** Returns the settings that apply now: for each setting the newest record that names it. */
 export function settingsOf(records: readonly JournalRecord[]): Settings {
   const merged: { mode?: string; model?: string; thinking?: string } = {};
   for (const record of records) {

@@ -16,9 +16,11 @@ const SHORT_RESULT_CHARS = 300;
 /** How many of the newest records a summary does not replace. */
 const KEPT_RECORDS = 8;
 
+/** Returns how many characters of conversation fit a context of this many tokens. */
 export const budgetChars = (contextTokens: number): number =>
   Math.floor(contextTokens * (1 - RESERVED_SHARE)) * CHARS_PER_TOKEN;
 
+/** Returns the size of an entry in characters, as the model gets it. */
 export function sizeOf(entry: Entry): number {
   switch (entry.kind) {
     case 'user':
@@ -62,7 +64,10 @@ export interface PartToSummarize {
   readonly text: string;
 }
 
-/** Returns the part to summarize, or `undefined` if no record is old enough. */
+/**
+ * Returns the oldest part of the conversation, which a summary is to replace. Returns `undefined` if no record is old
+ * enough.
+ */
 export function partToSummarize(records: readonly JournalRecord[], budget: number): PartToSummarize | undefined {
   let replaces = records.length - KEPT_RECORDS;
   // The kept part must begin with a user's text or with a step, because a result without its call is invalid.
@@ -87,7 +92,10 @@ function lineOf(entry: Entry): string {
   }
 }
 
-/** Returns the newest entries that fit, each tool result shortened. Used if a summary is not enough. */
+/**
+ * Returns the newest entries that fit, each tool result shortened. Used if the conversation does not fit even after it
+ * was summarized.
+ */
 export function newestThatFit(records: readonly JournalRecord[], budget: number): Entry[] {
   const entries = records.flatMap(entriesOfRecord);
   const kept: Entry[] = [];

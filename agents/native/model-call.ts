@@ -30,7 +30,10 @@ interface Draft {
   readonly tags: ThinkTags;
 }
 
-/** The key for reasoning that the model puts in tags, because such reasoning has no id of the provider. */
+/**
+ * The key, in `Draft.reasoning`, of reasoning that the model puts in tags. Other reasoning has an id of the provider as
+ * its key.
+ */
 const TAGGED = '<think>';
 
 /** Makes the call. Fails with ModelFailure; after a stop, fails with the signal's reason. */

@@ -82,8 +82,8 @@ function streamFailure(error: unknown, model: string): ModelFailure {
 }
 
 /**
- * Returns whether the provider reports when its limit is lifted. In that case the client waits for the time, because no
- * agent process runs while it waits.
+ * Returns whether the provider reports when its limit is lifted. In that case the agent does not repeat the call. The
+ * client waits until that time, and no agent process runs meanwhile.
  */
 export function hasResetTime({ said }: ModelFailure): boolean {
   const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;

@@ -63,7 +63,10 @@ export class Presenter {
     });
   }
 
-  /** Returns how to show the output of a running call. `stop` resolves when the last output was sent. */
+  /**
+   * Returns functions that send the output of a running call to the client: `show` gets the output so far. `stop`
+   * resolves when the last output was sent.
+   */
   outputOf(id: string): { show(text: string): void; stop(): Promise<void> } {
     let newest: string | undefined;
     let timer: NodeJS.Timeout | undefined;

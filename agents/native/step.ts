@@ -33,7 +33,8 @@ export async function nextStep(context: CallContext, turn: number): Promise<void
     step = await ask(context, asked, { turn, budget: budgetChars(contextTokens) });
   } catch (error) {
     if (!(error instanceof ModelFailure) || error.kind !== 'overflow') throw error;
-    // The estimate of the size was wrong, or the provider does not report the model's context size.
+    // The request exceeded the model's context: the estimate of its size was wrong, or the provider does not report the
+    // context size. So the call is repeated with half the budget.
     step = await ask(context, asked, { turn, budget: budgetChars(contextTokens) / 2 });
   }
   const calls = withOwnIds(step.calls, new Set(idsIn(context)));

@@ -16,8 +16,8 @@ export const SPAWN_MARKER = 'LONGHAUL_SPAWN';
 /** The real path of the task's Longhaul home, as it was when the agent started. */
 export const HOME_PATH_MARKER = 'LONGHAUL_TASK_HOME';
 /**
- * The home's folder as device and inode. They stay the same when the home is moved, and a copy, which has the same
- * tasks, has others. The path distinguishes neither case.
+ * Device and inode of the home's folder. They identify the home better than its path: a home that was moved keeps them,
+ * and a copy of the home, which contains the same tasks, has other ones.
  */
 export const HOME_ID_MARKER = 'LONGHAUL_TASK_PLACE';
 

@@ -39,7 +39,10 @@ const OPENCODE_KEYS = 'OPENCODE_* OPENAI_* ANTHROPIC_* GEMINI_* OPENROUTER_* GRO
   ' ',
 );
 
-/** An agent gets its variables from the worker, and the worker gets its variables when it starts. */
+/**
+ * Advice after a changed variable: an agent gets its variables from the worker, and the worker reads them only when it
+ * starts.
+ */
 const THEN_RESTART = 'To apply a variable, run `longhaul down` and `longhaul up -d` in a shell that has it set.';
 
 /** The keys are the names by which `available_agents` and tasks name an agent. */

@@ -24,6 +24,7 @@ const OF_AGENT: Readonly<Record<string, Readonly<Record<string, ModeRisk>>>> = {
   claude: { default: 'safe', acceptEdits: 'moderate' },
 };
 
+/** Returns the risk of an agent's mode. `own` is the agent's own rating, or an empty text. */
 export function modeRisk(agent: string, mode: string, own: string): ModeRisk {
   const said = RISKS.find((risk) => risk === own);
   if (said !== undefined) return said;

@@ -25,6 +25,7 @@ function choicesOf(profile: TerminalProfile): ConfigChoice[] {
   return all.flatMap((one) => (one.choice ? [{ ...one, choice: one.choice }] : []));
 }
 
+/** Returns the config options of a session: model, mode and thinking, as far as the profile has them. */
 export function optionsOf(profile: TerminalProfile, session: StoredSession): SessionConfigOption[] {
   return choicesOf(profile).map(({ id, name, category, choice }) => {
     const current = session[id] ?? choice.default ?? DEFAULT;
@@ -56,6 +57,6 @@ export function choose(
   else session[found.id] = value;
 }
 
-/** Returns the value that the program gets, or `undefined` for the program's own default. */
+/** Returns the value of a choice that is passed to the program, or `undefined` for the program's own default. */
 export const programValue = (choice: Choice | undefined, value: string | undefined): string | undefined =>
   value ?? choice?.default;

@@ -3,10 +3,13 @@ import { RequestError } from '@agentclientprotocol/sdk/unstable';
 import { constants } from 'node:os';
 import type { RunEnd } from './terminal-run.ts';
 
-/** The agent no longer has the conversation that the turn was to continue. */
+/** Thrown if the agent no longer has the conversation that the turn was to continue. */
 export class ConversationNotFoundError extends Error {}
 
-/** The driver reads `exit_code`, `signal` and `last_output` from the error's data (agents/acp/program-end.ts). */
+/**
+ * Returns the error answer for a program that failed. The driver reads `exit_code`, `signal` and `last_output` from the
+ * error's data (agents/acp/program-end.ts).
+ */
 export function promptErrorOf({ exitCode, signal, lastOutput }: RunEnd, needsLogin: boolean): RequestError {
   const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
   const data = { ...(name === undefined ? { exit_code: exitCode } : { signal: name }), last_output: lastOutput };

@@ -1,6 +1,9 @@
 /** Returns the last lines of a program's output, which give the reason of its failure. */
 const LINES = 12;
-/** How many lines are searched, because the message stands above the frames of a stack trace. */
+/**
+ * How many of the last lines are searched. They are more than `LINES`, because a stack trace follows the message that
+ * explains it.
+ */
 const SEARCHED_LINES = 60;
 /**
  * A line such as ` at async Turn.run (file:///gemini.js:33:24) {`. gemini and other Node programs end with ten of them.

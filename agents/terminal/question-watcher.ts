@@ -44,7 +44,7 @@ export class QuestionWatcher {
     this.#parts = parts;
   }
 
-  /** Schedules a check after the silence. Call it after each output. */
+  /** Schedules a check of the screen after `SILENCE_MS` without output. Call it after each output. */
   scheduleCheck(): void {
     if (this.#isClosed || this.#questions.length === 0) return;
     clearTimeout(this.#timer);

@@ -185,7 +185,7 @@ export class EmulatedScreen {
       if (this.#isAlternate && params.some((one) => ALTERNATE_MODES.includes(one))) this.#leaveAlternate();
       return false;
     });
-    // A reset (RIS) removes the scrollback.
+    // A reset (RIS) removes the scrollback, so the lines that scrolled out are emitted before it.
     parser.registerEscHandler({ final: 'c' }, () => {
       if (this.#isAlternate) this.#leaveAlternate();
       this.#settleScrolledOut();
@@ -207,7 +207,7 @@ export class EmulatedScreen {
     const erasesScreen =
       final === 'J' && (params[0] === 2 || (params[0] !== 1 && active.cursorX + active.cursorY === 0));
     if (this.#isAlternate) this.#noteAlternate(erasesScreen);
-    // Above the first row there is no line that could change.
+    // If the cursor is in the first row, there is no line above it that the program could change.
     if (!this.#isAlternate && cursorRow(active) > 0) this.#addressed = true;
     return final === 'J' && params[0] === 3;
   }
@@ -227,7 +227,8 @@ export class EmulatedScreen {
   #leaveAlternate(): void {
     const { cursorX, cursorY } = this.#terminal.buffer.active;
     const shown = this.visibleLines();
-    // vim sends a line feed at the bottom before it leaves the alternate screen.
+    // vim sends a line feed at the bottom before it leaves the alternate screen. The line feed scrolls the first line
+    // out, so that line is added again.
     const isFed = this.#feeds === 1 && cursorX === 0 && cursorY === this.#terminal.rows - 1 && shown.at(-1) === '';
     const state = withoutBlankEnds(isFed ? [this.#top, ...shown] : shown);
     const last = state.length > 0 ? state : this.#erased;

@@ -208,7 +208,7 @@ test('a folder that cannot be used is named, and works again when it can', async
   const slots = new AgentSlots({ ...home, count: 1 });
   const why = {
     code: 'internal_error',
-    message: expect.stringContaining(`counts agents in the folder ${home.folder}`) as string,
+    message: expect.stringContaining(`counts the agents of this host in the folder ${home.folder}`) as string,
   };
   await expect(slots.tryTake(aTask())).rejects.toMatchObject(why);
   expect(() => slots.hasFreeSlot()).toThrow(expect.objectContaining(why) as Error);

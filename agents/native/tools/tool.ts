@@ -56,7 +56,10 @@ export interface Tool<Input> {
   run(input: Input, context: ToolContext): Promise<ToolOutput>;
 }
 
-/** A tool whose input type is hidden. `prepare` checks the input, so it must precede every other call. */
+/**
+ * A tool without its input type, so that tools of different inputs fit one list. `prepare` checks the input, so it must
+ * precede every other call.
+ */
 export interface AnyTool {
   readonly name: string;
   readonly kind: ToolKind;

@@ -5,7 +5,7 @@ export interface TurnArguments {
   readonly prompt: string;
   /** Writes the prompt to a file and returns its path, for programs that read the prompt from a file. */
   readonly promptFile: () => string;
-  /** `undefined` selects the agent's own default, also for mode and thinking. */
+  /** The task's model. `undefined` selects the agent's own default, as it does for `mode` and `thinking`. */
   readonly model: string | undefined;
   readonly mode: string | undefined;
   readonly thinking: string | undefined;
