@@ -7,7 +7,7 @@ import { appendKeyed, type KeyedFrame } from '../store/append-frames.ts';
 import { isOpenCall } from '../frames/fold.ts';
 import { foldMessage, foldSegments } from '../frames/read-message.ts';
 import { endAttempts } from '../store/attempts.ts';
-import { finishMessage, messageText, streamingChat } from '../store/messages.ts';
+import { finishMessage, messageText, chatOfStreamingMessage } from '../store/messages.ts';
 import { closePermissions } from '../store/permissions.ts';
 import { warningsBeginningWith } from '../store/task-views.ts';
 import { NOT_ALLOWED } from './permissions.ts';
@@ -115,7 +115,7 @@ async function finishStreaming(
 ): Promise<KeyedFrame[]> {
   const { session_id: sessionId, message_id: messageId } = task;
   if (!sessionId || !messageId) return [];
-  const chatId = await streamingChat(tx, messageId);
+  const chatId = await chatOfStreamingMessage(tx, messageId);
   if (!chatId) return [];
   const of = { sessionId, messageId };
   const view = await foldMessage(tx, of);

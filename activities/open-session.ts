@@ -5,7 +5,7 @@
  */
 import { Context } from '@temporalio/activity';
 import { idOf } from '../store/ids.ts';
-import { agentDisabled } from '../store/agent-snapshots.ts';
+import { agentDisabledError } from '../store/agent-snapshots.ts';
 import { type Conversation, lockTaskToOpen, openTask, type TaskToOpen } from '../store/open-task.ts';
 import { findSession, newestOpenChat } from '../store/sessions.ts';
 import type { Tx } from '../store/sql.ts';
@@ -85,7 +85,7 @@ function refuse(task: TaskToOpen): void {
     );
   }
   if (task.project_path) refuseProjectPath(task.project_path);
-  if (task.disabled) throw agentDisabled(task.listed && task.agent ? task.agent : NATIVE_AGENT);
+  if (task.disabled) throw agentDisabledError(task.listed && task.agent ? task.agent : NATIVE_AGENT);
 }
 
 function routeOf(task: TaskToOpen): Route {

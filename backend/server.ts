@@ -47,7 +47,7 @@ export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSource
   readonly access: AccessOptions;
   readonly log: Logger;
   /** Only tests set these three: a shorter wait, fewer connections, shorter timeouts. */
-  readonly patienceMs?: number;
+  readonly responseTimeoutMs?: number;
   readonly connections?: ConnectionLimits;
   readonly timeouts?: Partial<Timeouts>;
 }
@@ -117,7 +117,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
   server.addHook('onListen', async () => {
     if (options.access.listenHost === 'localhost') await http?.listenAtOthers('localhost');
   });
-  server.addHook('preHandler', answerWithin(options.patienceMs ?? ANSWER_MS));
+  server.addHook('preHandler', answerWithin(options.responseTimeoutMs ?? ANSWER_MS));
   server.addHook('onResponse', (request, reply, done) => {
     observe(metrics, request, reply);
     // If a handshake got a plain HTTP response, its socket would stay open and keep the server from closing.

@@ -5,18 +5,18 @@
 import type { FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
 
-export interface PartInvalid {
+export interface InvalidPart {
   /** JSON pointer to the invalid part. It is empty if the whole value is invalid. */
   readonly pointer: string;
   readonly detail: string;
 }
 
 export class InvalidRequest extends Error {
-  readonly parts: readonly PartInvalid[];
+  readonly parts: readonly InvalidPart[];
   /** The part of the request, which Fastify sets: `body`, `querystring`, `params` or `headers`. */
   readonly validationContext?: string;
 
-  constructor(parts: readonly PartInvalid[]) {
+  constructor(parts: readonly InvalidPart[]) {
     super('the request is not as expected');
     this.name = 'InvalidRequest';
     this.parts = parts;

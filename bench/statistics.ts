@@ -55,7 +55,7 @@ interface Sides<T> {
 }
 
 /** Runs both sides `n` times in alternating order, so that neither side always runs on the warmer machine. */
-export async function inTurn(n: number, { a, b }: Sides<void>): Promise<void> {
+export async function alternate(n: number, { a, b }: Sides<void>): Promise<void> {
   for (let index = 0; index < n; index += 1) {
     for (const side of index % 2 === 0 ? [a, b] : [b, a]) await side(index);
   }
@@ -67,7 +67,7 @@ export async function measurePairs(n: number, { a, b }: Sides<number>): Promise<
     const pair = pairs[index];
     if (pair) pair[side] = await measure(index);
   };
-  await inTurn(n, { a: into('a', a), b: into('b', b) });
+  await alternate(n, { a: into('a', a), b: into('b', b) });
   return pairs;
 }
 

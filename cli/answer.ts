@@ -1,6 +1,6 @@
 /** `longhaul answer`: the answer to a permission request. */
 import { answerPermission, getPermission, listPermissions, type Permission } from '../client/permissions.ts';
-import { findId, missing } from '../client/short-ids.ts';
+import { findId, notFoundError } from '../client/short-ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { type PermissionId, shortId } from '../contract/ids.ts';
 import { optionName } from '../contract/permission-answer.ts';
@@ -32,7 +32,7 @@ async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string
   const id = await findId(longhaul.sql, 'permission', text);
   if (id !== undefined) return id;
   const taskId = await findId(longhaul.sql, 'task', text);
-  if (taskId === undefined) throw missing('permission', text);
+  if (taskId === undefined) throw notFoundError('permission', text);
   const open = await listPermissions(longhaul, { taskId, state: 'pending' });
   const lines = open.map((one) => `\n  ${shortId(one.id)}  ${harmless(one.title).split('\n', 1)[0] ?? ''}`);
   const waits = open.length === 0 ? 'None of its requests waits for an answer.' : `Its open requests:${lines.join('')}`;

@@ -3,10 +3,10 @@
  * for reading, anywhere else the stored patch, byte for byte.
  */
 import type { Longhaul } from '../client/connection.ts';
-import { findId, missing } from '../client/short-ids.ts';
+import { findId, notFoundError } from '../client/short-ids.ts';
 import { resolveTaskId } from '../client/task-ids.ts';
 import { keptWorktreeMessage } from '../maintenance/kept-work.ts';
-import { describe, getDiff, getPatch, listTasks, taskBelow } from '../client/tasks.ts';
+import { describe, getDiff, getPatch, listTasks, taskBuiltOn } from '../client/tasks.ts';
 import { unfollowableIn } from '../maintenance/patch-check.ts';
 import { sessionDiff } from '../maintenance/session-diff.ts';
 import { type SessionId, shortId, type TaskId } from '../contract/ids.ts';
@@ -79,7 +79,7 @@ async function taskOfSession(longhaul: Longhaul, text: string): Promise<TaskId> 
   const sessionId = await findId(sql, 'session', text);
   if (sessionId === undefined) return resolveTaskId(sql, text);
   const [newest] = await listTasks(longhaul, { sessionId, limit: 1 });
-  if (!newest) throw missing('task', text);
+  if (!newest) throw notFoundError('task', text);
   return newest.id;
 }
 
@@ -88,7 +88,7 @@ async function ofTask(longhaul: Longhaul, taskId: TaskId): Promise<Found | undef
   if (!diff) return undefined;
   return {
     ...diff,
-    before: await taskBelow(longhaul, taskId, diff),
+    before: await taskBuiltOn(longhaul, taskId, diff),
     commits: diff.result_commit,
     facts: diff,
     patch: () => getPatch(longhaul, diff),

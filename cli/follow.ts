@@ -1,7 +1,7 @@
 /** Follows a task to its end, or until Ctrl-C detaches the command, for `run` and `watch`. */
 import type { Longhaul } from '../client/connection.ts';
 import { framesOutsideMessages, followTask } from '../client/follow-task.ts';
-import { describe, taskBelow, type TaskDescription } from '../client/tasks.ts';
+import { describe, taskBuiltOn, type TaskDescription } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { AnswerKeys } from './answer-keys.ts';
@@ -58,7 +58,7 @@ export async function followToEnd(context: CommandContext, taskId: TaskId, optio
     else printLines(detachedLines(taskId));
     return EXIT.done;
   }
-  if (!options.json) printLines(endLines(task, await taskBelow(context.longhaul, taskId, task.change)));
+  if (!options.json) printLines(endLines(task, await taskBuiltOn(context.longhaul, taskId, task.change)));
   return exitCodeOfTask(task);
 }
 
@@ -88,7 +88,7 @@ export async function showTimeline(
   const watch = watchServices(services.settings, (text) => timeline.note(text));
   const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), EXPLAIN_AFTER_MS);
   try {
-    const onRead = watch.databaseLooked;
+    const onRead = watch.reportDatabase;
     for await (const page of followTask(longhaul, { taskId, signal, onRead })) {
       for (const frame of page) keys.see(frame);
       const [first] = page; // a snapshot is always the only frame of its page

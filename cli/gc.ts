@@ -1,7 +1,13 @@
 /** `longhaul gc`: removes worktrees, refs and files that remain of tasks and processes whose records were lost. */
 import { checkHealth } from '../client/health.ts';
 import { type Longhaul, openLonghaul } from '../client/connection.ts';
-import { asPlanned, type HandledLeftover, findLeftovers, removeLeftovers, withGcLock } from '../maintenance/gc/gc.ts';
+import {
+  plannedRemoval,
+  type HandledLeftover,
+  findLeftovers,
+  removeLeftovers,
+  withGcLock,
+} from '../maintenance/gc/gc.ts';
 import type { GcOptions } from '../maintenance/gc/leftover.ts';
 import { refuseMovedHome } from '../maintenance/moved-home.ts';
 import type { Settings } from '../services/settings.ts';
@@ -58,7 +64,7 @@ async function findAndRemove(settings: Settings, longhaul: Longhaul | undefined,
   const { leftovers, skipped } = await findLeftovers(settings, knowledge, scope);
   const paint = painter(process.stdout);
   const done: HandledLeftover[] = [];
-  for await (const item of options.dryRun ? leftovers.map(asPlanned) : removeLeftovers(leftovers)) {
+  for await (const item of options.dryRun ? leftovers.map(plannedRemoval) : removeLeftovers(leftovers)) {
     done.push(item);
     if (!options.json) process.stdout.write(`${itemText(item, paint)}\n`);
   }

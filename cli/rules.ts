@@ -44,7 +44,7 @@ export const rulesAddAction = (effect: string, _options: unknown, command: Comma
           'invalid_input',
           `effect: expected one of ${RULE_EFFECTS.join(', ')}, found ${JSON.stringify(effect)}.`,
         );
-      const place = (await placeOf(context, options)) ?? (await projectPlace(context, '.'));
+      const place = (await placeOf(context, options)) ?? (await projectTarget(context, '.'));
       const match = {
         tool_kind: options.kind ?? null,
         path_glob: options.path ?? null,
@@ -76,11 +76,11 @@ async function placeOf(context: CommandContext, { task, session, project }: Opti
     throw new LonghaulError('invalid_input', 'expected one of --task, --session and --project, found several.');
   if (task !== undefined) return { taskId: await resolveId(sql, 'task', task) };
   if (session !== undefined) return { sessionId: await resolveId(sql, 'session', session) };
-  return project === undefined ? undefined : projectPlace(context, project);
+  return project === undefined ? undefined : projectTarget(context, project);
 }
 
 /** Returns the project of a path. Adds the project if it is new, as `submit` does. */
-async function projectPlace({ longhaul, services }: CommandContext, path: string): Promise<RuleTarget> {
+async function projectTarget({ longhaul, services }: CommandContext, path: string): Promise<RuleTarget> {
   const { id } = await projectAt(longhaul.sql, resolve(path), services.settings.projectRoots);
   return { projectId: id };
 }

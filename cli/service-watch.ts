@@ -17,7 +17,7 @@ const PARTS: Readonly<Record<string, string>> = {
 
 export interface ServiceWatch {
   /** The follower must call it after each read of the log, with whether the database responded. */
-  readonly databaseLooked: (reached: boolean) => void;
+  readonly reportDatabase: (reached: boolean) => void;
   stop(): void;
 }
 
@@ -38,7 +38,7 @@ export function watchServices(settings: Settings, say: (text: string) => void): 
   const quietly = (): void => void look().catch(() => undefined);
   quietly();
   const timer = setInterval(quietly, LOOK_MS);
-  return { databaseLooked: (reached) => notify('the database', reached), stop: () => clearInterval(timer) };
+  return { reportDatabase: (reached) => notify('the database', reached), stop: () => clearInterval(timer) };
 }
 
 /** Returns a function that reports each change of a service's availability once, however often it is called. */

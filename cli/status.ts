@@ -34,7 +34,7 @@ function statusText(status: Status, databaseNote: string | undefined): string {
   // If no part runs, the addresses are omitted, because they would look usable.
   const down = status.parts.every((part) => part.pid === null);
   const notes = [versionNote(status), databaseNote].filter((note) => note !== undefined);
-  return `${[...parts, '', ...notes.flatMap((note) => [note, '']), down ? `Home         ${status.home}` : placesText(status)].join('\n')}\n`;
+  return `${[...parts, '', ...notes.flatMap((note) => [note, '']), down ? `Home         ${status.home}` : addressesText(status)].join('\n')}\n`;
 }
 
 /** Returns a note if running parts are of another version than this command. */
@@ -49,7 +49,7 @@ export function versionNote(status: Status): string | undefined {
 }
 
 /** Returns the addresses that a user needs after a start. */
-export function placesText(status: Status): string {
+export function addressesText(status: Status): string {
   const places: [string, string | null][] = [
     ['Backend', status.backend_url],
     ['Temporal UI', status.temporal_ui_url],

@@ -7,7 +7,7 @@ import type { PermissionOption, PlanEntry, ToolCall } from '../contract/vocabula
 import { reasonText } from './attempts.ts';
 import { planLine } from './plan-text.ts';
 import { requestLines } from './request-lines.ts';
-import { type LogFrame, replayed } from './snapshot-story.ts';
+import { type LogFrame, framesOfSnapshot } from './snapshot-frames.ts';
 import type { LiveLine, Screen } from './screen.ts';
 import { harmless, seconds, splitBegun, type Style } from './terminal.ts';
 import { clockText, firstLine, leftText } from './task-text.ts';
@@ -243,7 +243,7 @@ export class Timeline {
     const begin = this.#position;
     let shown = this.#shown;
     const before = { delta: 0, reasoning_delta: 0 };
-    for (const frame of replayed(snapshot, { taskId, beside })) {
+    for (const frame of framesOfSnapshot(snapshot, { taskId, beside })) {
       if (frame.type === 'delta' || frame.type === 'reasoning_delta') {
         const content = frame.content.slice(Math.max(0, shown[frame.type] - before[frame.type]));
         before[frame.type] += frame.content.length;

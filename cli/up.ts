@@ -16,7 +16,7 @@ import { refuseInsideTask } from '../maintenance/inside-task.ts';
 import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
 import { watchTerminal } from './lost-terminal.ts';
-import { placesText, versionNote } from './status.ts';
+import { addressesText, versionNote } from './status.ts';
 import { shellSettings } from './settings.ts';
 
 export const upAction = (options: { detach?: boolean; json?: boolean }) =>
@@ -26,7 +26,7 @@ export const upAction = (options: { detach?: boolean; json?: boolean }) =>
     else if ((await upInForeground(settings)) === 'supervised') return;
     else process.stdout.write('a supervisor runs in this home already; `longhaul down` stops it\n');
     const status = await readStatus(settings);
-    process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${placesText(status)}\n`);
+    process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${addressesText(status)}\n`);
   });
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -118,7 +118,7 @@ async function upInForeground(settings: Settings): Promise<'supervised' | 'elsew
   await refuseStart(settings);
   const parts = makeParts({ settings, paths, env: process.env, migrate: migrateDatabase });
   const onReady = async (): Promise<void> =>
-    say(`\n${placesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all parts`);
+    say(`\n${addressesText(await readStatus(settings))}\n\nready; Ctrl-C or \`longhaul down\` stops all parts`);
   const leaveTerminal = watchTerminal();
   const outcome = await superviseHome({
     parts,

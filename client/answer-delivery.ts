@@ -1,6 +1,6 @@
 /** Wakes the runs of hibernating tasks after their permission request was answered through any channel. */
 import type { Client } from '@temporalio/client';
-import { type AnsweredSleeper, answeredSleepers } from '../store/sleepers.ts';
+import { type AnsweredHibernation, answeredHibernations } from '../store/hibernations.ts';
 import type { Sql } from '../store/sql.ts';
 import { taskWorkflowId, WAKE_TASK } from '../contract/names.ts';
 import type { WakeTask } from '../contract/task.ts';
@@ -25,7 +25,7 @@ export interface AnswerDeliveryDeps {
 
 export class AnswerDelivery {
   readonly #deps: AnswerDeliveryDeps;
-  readonly #signals: RepeatedSignals<AnsweredSleeper>;
+  readonly #signals: RepeatedSignals<AnsweredHibernation>;
   #running = false;
   #again = false;
 
@@ -53,7 +53,7 @@ export class AnswerDelivery {
       try {
         while (this.#again) {
           this.#again = false;
-          await this.#signals.send(await answeredSleepers(this.#deps.sql));
+          await this.#signals.send(await answeredHibernations(this.#deps.sql));
         }
       } catch (error) {
         this.#deps.health.handleError(error, 'tasks whose requests are answered were not woken');
@@ -64,7 +64,7 @@ export class AnswerDelivery {
   }
 
   /** Signals one run. A run that no longer exists is settled like every other lost run. */
-  async #signal({ taskId, attempt }: AnsweredSleeper): Promise<true> {
+  async #signal({ taskId, attempt }: AnsweredHibernation): Promise<true> {
     const { temporal } = this.#deps;
     const wake: WakeTask = { attempt };
     const handle = temporal.workflow.getHandle(taskWorkflowId(taskId));

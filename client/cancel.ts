@@ -9,7 +9,7 @@ import type { TaskId } from '../contract/ids.ts';
 import { CANCEL_TASK, taskWorkflowId } from '../contract/names.ts';
 import type { CancelTask, TaskState } from '../contract/task.ts';
 import { head } from '../contract/cut-text.ts';
-import { missing, parseId } from './short-ids.ts';
+import { notFoundError, parseId } from './short-ids.ts';
 import { isRunMissing, isTemporalUnavailable } from './temporal.ts';
 
 const SIGNAL_MS = 5_000;
@@ -40,7 +40,7 @@ export async function cancel(deps: CancelDeps, id: TaskId, reason?: string): Pro
   const taskId = parseId('task', id);
   const request = await requestCancel(deps.sql, taskId, reason);
   if (request.kind === 'superseded') {
-    if (request.state === undefined) throw missing('task', taskId);
+    if (request.state === undefined) throw notFoundError('task', taskId);
     return { kind: 'already_ended', state: request.state as TaskState };
   }
   if (await cancelBeforeStart(deps.sql, taskId, reason)) return { kind: 'cancelled' };

@@ -11,7 +11,7 @@ import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import { taskProgress, type TaskProgress } from '../store/task-views.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
-import { missing, parseId } from './short-ids.ts';
+import { notFoundError, parseId } from './short-ids.ts';
 
 /** The first pause between two reads of the row, while the task has no session. */
 const LOOK_FIRST_MS = 40;
@@ -98,7 +98,7 @@ async function untilOpened(
   for (let waitMs = LOOK_FIRST_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, LOOK_MAX_MS)) {
     const found = await look(sql, taskId);
     onRead?.(found !== 'unavailable');
-    if (found === 'gone') throw missing('task', taskId);
+    if (found === 'gone') throw notFoundError('task', taskId);
     if (found !== 'unavailable') {
       // If the task continues a session, the session's log exists before the task's own first frame. `first_seq` is the
       // number of that frame.

@@ -5,7 +5,7 @@ import type { Sql } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { RuleId } from '../contract/ids.ts';
 import type { PermissionRule, RuleEffect, RuleMatch } from '../contract/permission-rules.ts';
-import { missing } from './short-ids.ts';
+import { notFoundError } from './short-ids.ts';
 
 export type { RuleTarget } from '../store/permission-rules.ts';
 
@@ -50,15 +50,15 @@ function rowsOf(sql: Sql, place: RuleTarget | undefined): Promise<RuleRow[]> {
 /** Removes a rule and returns it. Fails with `rule_not_found`. */
 export async function removeRule({ sql }: Deps, id: RuleId): Promise<Rule> {
   const row = await store.deleteRule(sql, id);
-  if (!row) throw missing('rule', id);
+  if (!row) throw notFoundError('rule', id);
   return ruleOf(row);
 }
 
 const ruleOf = (row: RuleRow): Rule => ({ ...row, created_at: row.created_at.toISOString() });
 
 function missingPlace(place: RuleTarget): LonghaulError {
-  if ('taskId' in place) return missing('task', place.taskId);
-  if ('sessionId' in place) return missing('session', place.sessionId);
+  if ('taskId' in place) return notFoundError('task', place.taskId);
+  if ('sessionId' in place) return notFoundError('session', place.sessionId);
   return new LonghaulError('project_not_found', `There is no project ${place.projectId}.`);
 }
 

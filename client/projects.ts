@@ -9,7 +9,7 @@ import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { isBare } from './repository-check.ts';
 import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
-export interface ProjectPlace {
+export interface ProjectAtPath {
   readonly id: ProjectId;
   readonly path: string;
   readonly added: boolean;
@@ -21,7 +21,7 @@ export async function projectAt(
   path: string,
   roots: readonly string[] = [],
   name?: string,
-): Promise<ProjectPlace> {
+): Promise<ProjectAtPath> {
   const top = await repositoryAt(path);
   await refuseOutside(top, roots);
   return { ...(await findOrAddProject(db, { path: top, name: name ?? (basename(top) || top) })), path: top };

@@ -3,7 +3,7 @@ import { removeTaskRow, type TaskRemoval } from '../store/remove-task.ts';
 import type { Sql } from '../store/sql.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { missing, parseId } from './short-ids.ts';
+import { notFoundError, parseId } from './short-ids.ts';
 
 export type RemovedTask = Omit<Extract<TaskRemoval, { kind: 'removed' }>, 'kind'>;
 
@@ -15,7 +15,7 @@ export type RemovedTask = Omit<Extract<TaskRemoval, { kind: 'removed' }>, 'kind'
 export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Promise<RemovedTask> {
   const taskId = parseId('task', id);
   const removal = await sql.begin((tx) => removeTaskRow(tx, taskId));
-  if (removal.kind === 'missing') throw missing('task', taskId);
+  if (removal.kind === 'missing') throw notFoundError('task', taskId);
   if (removal.kind === 'removed') {
     const { kind: _kind, ...removed } = removal;
     return removed;

@@ -4,7 +4,7 @@ import { findTask } from '../store/task-views.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { missing, parseId } from './short-ids.ts';
+import { notFoundError, parseId } from './short-ids.ts';
 import { submitOnce, type SubmittedOnce } from './submit-once.ts';
 import type { ReadDeps } from './tasks.ts';
 import { submit, type Submission, type SubmitDeps, type SubmittedTask } from './submit.ts';
@@ -33,7 +33,7 @@ export async function retry(deps: SubmitDeps, id: TaskId): Promise<SubmittedTask
 async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
   const taskId = parseId('task', id);
   const task = await findTask(deps.sql, taskId);
-  if (!task) throw missing('task', taskId);
+  if (!task) throw notFoundError('task', taskId);
   if (!isFinal(task.state)) {
     throw new LonghaulError(
       'task_open',

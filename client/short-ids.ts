@@ -55,11 +55,11 @@ export async function findId<Kind extends IdKind>(db: Db, kind: Kind, text: stri
  */
 export async function resolveId<Kind extends IdKind>(db: Db, kind: Kind, text: string): Promise<IdOf[Kind]> {
   const id = await findId(db, kind, text);
-  if (id === undefined) throw missing(kind, text);
+  if (id === undefined) throw notFoundError(kind, text);
   return id;
 }
 
-export function missing(kind: IdKind, text: string): LonghaulError {
+export function notFoundError(kind: IdKind, text: string): LonghaulError {
   const { code, hint } = MISSING[kind];
   return new LonghaulError(code, `There is no ${kind} ${text}.${hint}`);
 }

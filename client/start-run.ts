@@ -29,14 +29,14 @@ const KEYWORDS = {
   phase: defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, SearchAttributeType.KEYWORD),
 };
 
-export interface RunPlace {
+export interface RunOptions {
   /** The name of the machine that has the projects. */
   readonly host: string;
   readonly temporalContent?: TemporalContent;
 }
 
 /** Returns the id of the run, also if the run existed before. */
-export async function startRun(client: Client, claimed: ClaimedTask, place: RunPlace): Promise<string> {
+export async function startRun(client: Client, claimed: ClaimedTask, place: RunOptions): Promise<string> {
   const { host, temporalContent = 'full' } = place;
   const task = temporalContent === 'none' ? { ...claimed, project: null, agent: null, input: null } : claimed;
   const workflowId = taskWorkflowId(task.id);

@@ -3,7 +3,7 @@
  * backend, it creates one task.
  */
 import { createHash } from 'node:crypto';
-import { findKey, type OnceKey, storeAnswer, takeKey } from '../store/idempotency-keys.ts';
+import { findKey, type IdempotencyKey, storeResponse, takeKey } from '../store/idempotency-keys.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { checkSubmission, insertSubmission, type Submission, type SubmitDeps } from './submit.ts';
 import { describe, type ReadDeps, type TaskDescription } from './tasks.ts';
@@ -28,7 +28,7 @@ export async function submitOnce(
     if (!(await takeKey(tx, once, checked.taskId))) return undefined;
     await insertSubmission(tx, checked);
     const description = await describe({ ...deps, sql: tx }, checked.taskId);
-    await storeAnswer(tx, key, JSON.stringify(description));
+    await storeResponse(tx, key, JSON.stringify(description));
     return description;
   });
   if (task) return { task, replayed: false };
@@ -42,7 +42,7 @@ export async function submitOnce(
 
 async function replay(
   { sql }: Pick<SubmitDeps, 'sql'>,
-  { key, fingerprint }: OnceKey,
+  { key, fingerprint }: IdempotencyKey,
 ): Promise<SubmittedOnce | undefined> {
   const known = await findKey(sql, key);
   if (!known) return undefined;

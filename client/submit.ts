@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { agentDisabled, isDisabled } from '../store/agent-snapshots.ts';
+import { agentDisabledError, isDisabled } from '../store/agent-snapshots.ts';
 import { appendKeyed } from '../store/append-frames.ts';
 import { type ListedAgent, listAgents } from '../store/available-agents.ts';
 import { idOf } from '../store/ids.ts';
@@ -12,7 +12,7 @@ import { addUserMessage } from '../store/messages.ts';
 import { userMessageFrame } from '../store/open-task.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import { findProject } from '../store/projects.ts';
-import { addChat, chatIsOf, findSession, lockSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
+import { addChat, isChatOfSession, findSession, lockSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
 import type { Db, Sql, Tx } from '../store/sql.ts';
 import { refuseTaskValues } from '../store/task-limits.ts';
 import { insertTask } from '../store/tasks.ts';
@@ -88,7 +88,7 @@ export async function checkSubmission(deps: SubmitDeps, given: Submission): Prom
   refuseValues(submission);
   const agent = await agentOf(deps.sql, submission.agent ?? (await agentOfSession(deps.sql, submission.sessionId)));
   const name = agent?.name ?? NATIVE_AGENT;
-  if (await isDisabled(deps.sql, name)) throw agentDisabled(name);
+  if (await isDisabled(deps.sql, name)) throw agentDisabledError(name);
   const projectId = await projectOf(deps, submission, agent === undefined);
   const { model, modeId: mode, thinkingOptionId: thinking } = submission;
   const note = await checkChoices(deps, {
@@ -255,19 +255,19 @@ async function placeOf(
   }
   const session = await knownSession(tx, sessionId);
   if (session.projectId && session.projectId !== projectId) {
-    const [its, other] = [await placeName(tx, session.projectId), await placeName(tx, projectId)];
+    const [its, other] = [await projectPathText(tx, session.projectId), await projectPathText(tx, projectId)];
     throw invalid(`Session ${sessionId} belongs to the project ${its}, the task to ${other}: leave the project out.`);
   }
   const place = { sessionId: sessionId as SessionId };
   if (chatId === undefined) return place;
-  if (!isUuid(chatId) || !(await chatIsOf(tx, chatId as ChatId, place.sessionId))) {
+  if (!isUuid(chatId) || !(await isChatOfSession(tx, chatId as ChatId, place.sessionId))) {
     throw invalid(`Chat ${chatId} is not a chat of session ${sessionId}.`);
   }
   return { ...place, chatId: chatId as ChatId };
 }
 
 /** Returns the project's path, because users know a project by its path. */
-async function placeName(db: Db, id: ProjectId): Promise<string> {
+async function projectPathText(db: Db, id: ProjectId): Promise<string> {
   const project = await findProject(db, id);
   return project?.path ?? project?.name ?? id;
 }

@@ -2,7 +2,7 @@
 import { taskOf } from '../store/short-ids.ts';
 import type { Db } from '../store/sql.ts';
 import type { TaskId } from '../contract/ids.ts';
-import { findId, missing, parseId } from './short-ids.ts';
+import { findId, notFoundError, parseId } from './short-ids.ts';
 
 /** Parses a text as the id for `describe`, `followTask` and `cancel`. Fails with `invalid_input` for a text that is no uuid. */
 export const taskId = (text: string): TaskId => parseId('task', text);
@@ -19,5 +19,5 @@ export async function resolveTaskId(db: Db, text: string): Promise<TaskId> {
     const task = other && (await taskOf(db, kind, other));
     if (task) return task;
   }
-  throw missing('task', text);
+  throw notFoundError('task', text);
 }

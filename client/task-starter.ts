@@ -9,13 +9,13 @@ import type { Sql } from '../store/sql.ts';
 import { failUnstarted } from '../store/tasks.ts';
 import type { Client } from '@temporalio/client';
 import type { BackgroundWork } from './background-work.ts';
-import { type RunPlace, startRun } from './start-run.ts';
+import { type RunOptions, startRun } from './start-run.ts';
 import { isRefusedByTemporal, isTemporalUnavailable } from './temporal.ts';
 import type { IntakeLog, TemporalHealth } from './temporal-health.ts';
 
 const STARTS_AT_ONCE = 10;
 
-export interface TaskStarterDeps extends RunPlace {
+export interface TaskStarterDeps extends RunOptions {
   readonly sql: Sql;
   readonly temporal: Client;
   readonly log: IntakeLog;

@@ -15,7 +15,7 @@ import type { TaskId } from '../contract/ids.ts';
 import { taskWorkflowId } from '../contract/names.ts';
 import { isFinal } from '../contract/task.ts';
 import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
-import { missing, parseId } from './short-ids.ts';
+import { notFoundError, parseId } from './short-ids.ts';
 
 export type { AttemptView, TaskFilter };
 
@@ -50,7 +50,7 @@ export type TaskAction = (typeof TASK_ACTIONS)[number];
 /** Describes one task. Fails with `task_not_found`, or with `invalid_input` for an invalid task id. */
 export async function describe(deps: ReadDeps, taskId: TaskId): Promise<TaskDescription> {
   const task = await findTask(deps.sql, parseId('task', taskId));
-  if (!task) throw missing('task', taskId);
+  if (!task) throw notFoundError('task', taskId);
   return withLinks(deps, task);
 }
 
@@ -59,7 +59,7 @@ export const listAttempts = ({ sql }: Pick<ReadDeps, 'sql'>, taskId: TaskId): Pr
   attemptViews(sql, taskId);
 
 /** Returns the task of the same session whose result commit is the base of the given change. */
-export async function taskBelow(
+export async function taskBuiltOn(
   deps: ReadDeps,
   taskId: TaskId,
   change: { readonly base_commit: string | null } | null,
@@ -87,7 +87,7 @@ export async function pageOfTasks(
 export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | undefined> {
   const taskId = parseId('task', id);
   const diff = await findDiff(deps.sql, taskId);
-  if (!diff && !(await findTask(deps.sql, taskId))) throw missing('task', taskId);
+  if (!diff && !(await findTask(deps.sql, taskId))) throw notFoundError('task', taskId);
   return diff;
 }
 

@@ -21,7 +21,7 @@ const KEEP_SECONDS = 60;
 /** The number of frames that one statement reads. It takes about 20 ms, and locks the session's row only at its end. */
 const BATCH_FRAMES = 2_000;
 /** The frame types whose content the row of a finished message contains. */
-export const STREAMED = ['delta', 'reasoning_delta', 'tool_call', 'plan'];
+export const STREAMED_FRAME_TYPES = ['delta', 'reasoning_delta', 'tool_call', 'plan'];
 
 export interface Compaction {
   /** The number of sessions from which frames were removed. */
@@ -57,7 +57,7 @@ async function sessionsToCompact(sql: Sql): Promise<SessionId[]> {
   const rows = await sql<{ id: SessionId }[]>`
     SELECT s.id FROM sessions s
       CROSS JOIN LATERAL (SELECT FROM frames f WHERE f.session_id = s.id AND f.seq > s.compacted_seq
-                             AND f.type = ANY (${STREAMED}) ORDER BY f.seq LIMIT 1) streamed
+                             AND f.type = ANY (${STREAMED_FRAME_TYPES}) ORDER BY f.seq LIMIT 1) streamed
      WHERE s.seq > s.compacted_seq`;
   return rows.map(({ id }) => id);
 }
@@ -84,7 +84,7 @@ async function compactBatch(sql: Sql, sessionId: SessionId): Promise<{ removed: 
     WITH log AS (
       SELECT id, compacted_seq FROM sessions WHERE id = ${sessionId}
     ), ahead AS MATERIALIZED (
-      SELECT f.seq, f.at, f.type = ANY (${STREAMED}) AS streamed, f.body ->> 'message_id' AS message_id
+      SELECT f.seq, f.at, f.type = ANY (${STREAMED_FRAME_TYPES}) AS streamed, f.body ->> 'message_id' AS message_id
         FROM log CROSS JOIN LATERAL (
           SELECT * FROM frames WHERE session_id = log.id AND seq > log.compacted_seq ORDER BY seq LIMIT ${BATCH_FRAMES}
         ) f
@@ -101,7 +101,7 @@ async function compactBatch(sql: Sql, sessionId: SessionId): Promise<{ removed: 
     ), streamed AS (
       DELETE FROM frames f USING log, cut
        WHERE f.session_id = log.id AND f.seq > log.compacted_seq AND f.seq <= cut.seq
-         AND f.type = ANY (${STREAMED}) AND f.key IS NULL
+         AND f.type = ANY (${STREAMED_FRAME_TYPES}) AND f.key IS NULL
       RETURNING 1
     -- A snapshot shows the session's newest of these. Written as literals, like their index.
     ), latest AS (

@@ -4,7 +4,7 @@
  */
 import type { Db } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
-import { STREAMED } from './compact.ts';
+import { STREAMED_FRAME_TYPES } from './compact.ts';
 import { frameIn, frameTime } from './frame-in.ts';
 import type { Frame } from '../contract/frame.ts';
 
@@ -25,7 +25,7 @@ export async function keptFrames(
 ): Promise<Frame[]> {
   const rows = await db<FrameRow[]>`
     SELECT seq, at, type, body FROM frames
-     WHERE session_id = ${sessionId} AND task_id = ${taskId} AND seq <= ${upTo} AND type <> ALL (${[...STREAMED, ...COUNTED]})
+     WHERE session_id = ${sessionId} AND task_id = ${taskId} AND seq <= ${upTo} AND type <> ALL (${[...STREAMED_FRAME_TYPES, ...COUNTED]})
      ORDER BY seq`;
   return rows.flatMap(
     ({ at, ...row }) => frameIn({ ...row, session_id: sessionId, task_id: taskId, at: frameTime(at) }) ?? [],

@@ -104,13 +104,13 @@ async function shown(db: Db, sessionId: SessionId, rows: readonly MessageRow[]):
       segments: streamed?.segments ?? segmentsIn(row.segments),
       total_chars: streamed?.totalChars ?? row.total_chars,
       tokens_used: row.tokens_used,
-      created_at: iso(row.created_at),
-      finished_at: iso(row.finished_at),
+      created_at: isoOrNull(row.created_at),
+      finished_at: isoOrNull(row.finished_at),
     });
   }
   return messages;
 }
 
 // Any program may write any time. A time that cannot be shown here counts as absent.
-export const iso = (date: Date | null): string | null =>
+export const isoOrNull = (date: Date | null): string | null =>
   date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();

@@ -13,7 +13,7 @@ import type { PageKey, PageRange } from '../store/pages.ts';
 import { shownPhase } from '../store/task-views.ts';
 import type { FrameEnvelope } from '../contract/frame.ts';
 import { optionsIn, toolCallIn, usageIn } from './message-json.ts';
-import { iso, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
+import { isoOrNull, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 
 export interface SnapshotTask {
   readonly task_id: TaskId;
@@ -150,10 +150,10 @@ async function tasksOf(db: Db, sessionId: SessionId, limit: number | null = null
       FROM tasks WHERE session_id = ${sessionId} ORDER BY queue_position DESC, created_at DESC, id DESC LIMIT ${limit}`;
   return rows.toReversed().map((row) => ({
     ...row,
-    waits_until: iso(row.waits_until),
-    created_at: iso(row.created_at),
-    started_at: iso(row.started_at),
-    ended_at: iso(row.ended_at),
+    waits_until: isoOrNull(row.waits_until),
+    created_at: isoOrNull(row.created_at),
+    started_at: isoOrNull(row.started_at),
+    ended_at: isoOrNull(row.ended_at),
   }));
 }
 

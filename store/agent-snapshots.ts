@@ -193,7 +193,7 @@ export async function isDisabled(db: Db, name: string): Promise<boolean> {
 }
 
 /** The error with which a task is refused if a user has disabled its agent. */
-export function agentDisabled(name: string): LonghaulError {
+export function agentDisabledError(name: string): LonghaulError {
   return new LonghaulError(
     'agent_disabled',
     `The agent ${name} is disabled: name another one, or enable it with \`longhaul agents enable ${name}\`.`,

@@ -65,7 +65,7 @@ export async function putAgent(db: Db, agent: ListedAgent): Promise<boolean> {
   return rows.length > 0;
 }
 
-export type Unlisted =
+export type UnlistResult =
   | { readonly kind: 'removed'; readonly row: AgentRow }
   | { readonly kind: 'not_listed' }
   | { readonly kind: 'in_use'; readonly tasks: readonly TaskId[] };
@@ -74,7 +74,7 @@ export type Unlisted =
  * Removes an agent from the list at a user's request. No worker lists the agent again until `putAgent` is called. An
  * agent that open tasks name stays listed; the result then has those tasks.
  */
-export async function unlistAgent(db: Db, name: string): Promise<Unlisted> {
+export async function unlistAgent(db: Db, name: string): Promise<UnlistResult> {
   const tasks = await db<{ id: TaskId }[]>`
     SELECT id FROM tasks WHERE agent = ${name} AND state IN ('pending', 'running') ORDER BY created_at`;
   if (tasks.length > 0) return { kind: 'in_use', tasks: tasks.map(({ id }) => id) };

@@ -9,7 +9,7 @@ const GOOD_FOR = '24 hours';
 /** The number of expired keys that each new key removes. It is more than one, so that the table stays small. */
 const CLEANED_AT_ONCE = 20;
 
-export interface OnceKey {
+export interface IdempotencyKey {
   readonly key: string;
   /** The fingerprint of the request. A request with the same key and another fingerprint is refused. */
   readonly fingerprint: string;
@@ -29,7 +29,7 @@ export async function findKey(db: Db, key: string): Promise<KnownKey | undefined
 }
 
 /** Inserts the key. Returns false if another request has it. Waits for a transaction that is inserting the same key. */
-export async function takeKey(tx: Tx, { key, fingerprint }: OnceKey, taskId: TaskId): Promise<boolean> {
+export async function takeKey(tx: Tx, { key, fingerprint }: IdempotencyKey, taskId: TaskId): Promise<boolean> {
   await tx`
     DELETE FROM idempotency_keys WHERE key IN (
       SELECT key FROM idempotency_keys WHERE created_at < clock_timestamp() - ${GOOD_FOR}::interval AND key <> ${key}
@@ -43,6 +43,6 @@ export async function takeKey(tx: Tx, { key, fingerprint }: OnceKey, taskId: Tas
   return rows.length > 0;
 }
 
-export async function storeAnswer(tx: Tx, key: string, answer: string): Promise<void> {
+export async function storeResponse(tx: Tx, key: string, answer: string): Promise<void> {
   await tx`UPDATE idempotency_keys SET answer = ${answer}::text::json WHERE key = ${key}`;
 }

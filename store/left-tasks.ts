@@ -24,7 +24,7 @@ export async function findTasks(db: Db, ids: readonly string[]): Promise<LeftTas
 }
 
 /** Returns those of `ids` whose task has no row, or has been final for more than `seconds`. */
-export async function endedFor(db: Db, ids: readonly string[], seconds: number): Promise<string[]> {
+export async function endedOrUnknown(db: Db, ids: readonly string[], seconds: number): Promise<string[]> {
   const rows = await db<{ id: string }[]>`
     SELECT w.id::text AS id FROM unnest(${ids}::uuid[]) AS w(id) LEFT JOIN tasks t ON t.id = w.id
      WHERE t.id IS NULL OR t.ended_at < clock_timestamp() - ${seconds} * interval '1 second'`;

@@ -34,7 +34,7 @@ export async function finishMessage(tx: Tx, message: FinishedMessage): Promise<b
 }
 
 /** Returns the chat of a message that is still streaming. */
-export async function streamingChat(tx: Tx, id: MessageId): Promise<ChatId | undefined> {
+export async function chatOfStreamingMessage(tx: Tx, id: MessageId): Promise<ChatId | undefined> {
   const [row] = await tx<{ chat_id: ChatId }[]>`
     SELECT chat_id FROM messages WHERE id = ${id} AND status = 'streaming' FOR UPDATE`;
   return row?.chat_id;

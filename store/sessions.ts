@@ -22,7 +22,7 @@ export async function newestAgent(db: Db, id: SessionId): Promise<string | undef
   return row?.agent;
 }
 
-export async function chatIsOf(db: Db, chatId: ChatId, sessionId: SessionId): Promise<boolean> {
+export async function isChatOfSession(db: Db, chatId: ChatId, sessionId: SessionId): Promise<boolean> {
   const rows = await db`SELECT FROM chats WHERE id = ${chatId} AND session_id = ${sessionId}`;
   return rows.length > 0;
 }

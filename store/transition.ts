@@ -16,13 +16,13 @@ export interface Superseded {
 }
 
 /** The transition was made. */
-export interface Moved {
+export interface TransitionMade {
   readonly kind: 'moved';
   /** Null if the task has no session yet, and so no log. */
   readonly sessionId: SessionId | null;
 }
 
-export type Transition = Moved | Superseded;
+export type Transition = TransitionMade | Superseded;
 
 /**
  * SQL condition: the task is not final. Any program may write any text as a state, so every state but the final ones

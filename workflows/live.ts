@@ -119,7 +119,7 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
     if (typeof attempt === 'number') answeredAttempt = Math.max(answeredAttempt, attempt);
   });
   const answer = async (given: unknown): Promise<string> => {
-    const chosen = await storeAnswer(run, taskId, given);
+    const chosen = await storeResponse(run, taskId, given);
     answeredAttempt = Math.max(answeredAttempt, hibernatingAttempt);
     return chosen;
   };
@@ -193,7 +193,7 @@ function answerIn(given: unknown): GivenAnswer {
  * Runs the step that stores the answer. Fails with the failure of the step. An answer that is not accepted fails the
  * update, never the task.
  */
-function storeAnswer(run: TaskSteps, taskId: TaskId, given: unknown): Promise<string> {
+function storeResponse(run: TaskSteps, taskId: TaskId, given: unknown): Promise<string> {
   return CancellationScope.nonCancellable(() => run.answerPermission({ taskId, ...answerIn(given) })).catch(
     (error: unknown) => {
       const cause = error instanceof ActivityFailure ? error.cause : error;

@@ -8,7 +8,7 @@ import { makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
 import { times } from '../bench.ts';
 import type { Line, Outcome } from '../report.ts';
-import { inTurn, median, paired } from '../statistics.ts';
+import { alternate, median, paired } from '../statistics.ts';
 
 const FILES = 20_000;
 const FOLDERS = 200;
@@ -95,7 +95,7 @@ async function compareWithGit(site: Site, options: BenchOptions): Promise<Line[]
     a: async (index: number): Promise<void> => void ours.push(await byUs(site, index)),
     b: async (): Promise<void> => void git.push(await byGit(site, best)),
   };
-  await inTurn(n, measure);
+  await alternate(n, measure);
   const line = (what: string, part: keyof Times): Line => {
     const { a, b, ratio } = paired(ours.map((mine, index) => ({ a: mine[part], b: git[index]?.[part] ?? Number.NaN })));
     return { what, n, unit: 'ms', figures: { ours: a.p50, git: b.p50, ratio } };

@@ -10,14 +10,14 @@ const DEMO = 'demo';
 const HOW_TO_INSTALL =
   'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
-export interface AgentPlaces {
+export interface AgentEnvironments {
   /** The environment in which agents start; undefined if no worker runs. */
   readonly worker: NodeJS.ProcessEnv | undefined;
   readonly shell: NodeJS.ProcessEnv;
 }
 
 /** Without a database it lists only the installed agents. */
-export async function checkAgents(sql: Sql | undefined, { worker, shell }: AgentPlaces): Promise<Check[]> {
+export async function checkAgents(sql: Sql | undefined, { worker, shell }: AgentEnvironments): Promise<Check[]> {
   const paths = { worker: worker?.['PATH'], shell: shell['PATH'], environment: worker ?? shell };
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
@@ -30,7 +30,7 @@ export async function checkAgents(sql: Sql | undefined, { worker, shell }: Agent
   return [...shown, ...native, ...none, ...agents.flatMap(troubleWith)];
 }
 
-function checkNativeOf({ worker, shell }: AgentPlaces): Check[] {
+function checkNativeOf({ worker, shell }: AgentEnvironments): Check[] {
   const found = checkNative(worker ?? shell);
   if (found.length > 0 || checkNative(shell).length === 0) return found;
   const advice = '`longhaul down && longhaul up -d` here takes this shell’s variables.';

@@ -12,17 +12,17 @@ import { workerEnvironment } from '../worker-environment.ts';
 import { checkAgents } from './agents.ts';
 import { type Check, ok, problem, textOf, warning } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
-import { checkPeople, readMachine } from './people.ts';
+import { checkOtherUsers, readLocalUsers } from './other-users.ts';
 import { checkRecordings } from './recordings.ts';
 import { checkRuns } from './runs.ts';
 import {
-  checkAnswers,
+  checkResponses,
   checkEnvironment,
   checkParts,
   isPolled,
   shouldServicesRun,
   msSinceLastPoll,
-  type Running,
+  type CheckedServices,
 } from './services.ts';
 import { checkLeftovers, checkTasks, findWaitingTasks } from './tasks.ts';
 
@@ -41,7 +41,7 @@ export async function examine(env: NodeJS.ProcessEnv): Promise<Check[]> {
     checkSettings(env),
     ...(await checkFolders(settings)),
     ...(await checkPrograms(settings, env['PATH'] ?? '')),
-    ...(settings.temporal.kind === 'embedded' ? [checkPeople(await readMachine())] : []),
+    ...(settings.temporal.kind === 'embedded' ? [checkOtherUsers(await readLocalUsers())] : []),
   ];
   return [...checks, ...(await guarded('services', () => checkRunning(settings, env)))];
 }
@@ -65,8 +65,8 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
     const polledAgoMs =
       health?.temporal.ok && longhaul ? msSinceLastPoll(longhaul, settings.hostName) : Promise.resolve(undefined);
     polledAgoMs.catch(() => {}); // Each check that needs it reports the failure.
-    const running: Running = { settings, status, longhaul, health, polledAgoMs };
-    const answers = await guarded('services', () => checkAnswers(running));
+    const running: CheckedServices = { settings, status, longhaul, health, polledAgoMs };
+    const answers = await guarded('services', () => checkResponses(running));
     const worker = await workerEnvironment(settings);
     const usable = longhaul && health?.postgres.ok && health.migrations.ok ? longhaul : undefined;
     return [
@@ -86,7 +86,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
 }
 
 /** Returns how many open tasks no worker can take. Undefined: the number is not known, or a worker polls. */
-async function unattended(running: Running, usable: Longhaul | undefined): Promise<number | undefined> {
+async function unattended(running: CheckedServices, usable: Longhaul | undefined): Promise<number | undefined> {
   if (!usable || (await isPolled(running))) return undefined;
   return (await findWaitingTasks(usable.sql)).open;
 }

@@ -21,7 +21,7 @@ const POLL_MS = 90_000;
 const SILENT_MS = 60_000;
 const MIN_POSTGRES = 150_000;
 
-export interface Running {
+export interface CheckedServices {
   readonly settings: Settings;
   readonly status: Status;
   /** Undefined: the address of the database or of Temporal is not known. */
@@ -35,7 +35,10 @@ export interface Running {
 }
 
 /** Whether any part runs or should run according to its record. */
-export async function shouldServicesRun({ settings, status }: Pick<Running, 'settings' | 'status'>): Promise<boolean> {
+export async function shouldServicesRun({
+  settings,
+  status,
+}: Pick<CheckedServices, 'settings' | 'status'>): Promise<boolean> {
   if (status.parts.some((part) => part.pid !== null)) return true;
   // A part that is recorded as ready should run: the services were killed or the machine went down, without `longhaul
   // down`.
@@ -44,7 +47,7 @@ export async function shouldServicesRun({ settings, status }: Pick<Running, 'set
 }
 
 /** `open`: the number of open tasks that wait for a worker; `undefined`: it is not known. */
-export async function checkParts({ settings, status }: Running, open: number | undefined): Promise<Check[]> {
+export async function checkParts({ settings, status }: CheckedServices, open: number | undefined): Promise<Check[]> {
   if (!(await shouldServicesRun({ settings, status }))) {
     const idle = open
       ? warning('services', `not running; ${open} ${open === 1 ? 'task waits' : 'tasks wait'}`, 'longhaul up -d')
@@ -87,7 +90,7 @@ async function checkPort({ listen }: Settings): Promise<Check[]> {
   ];
 }
 
-export async function checkAnswers(running: Running): Promise<Check[]> {
+export async function checkResponses(running: CheckedServices): Promise<Check[]> {
   const { status, longhaul, health } = running;
   if (!longhaul || !health) return [];
   const checks = [
@@ -99,7 +102,7 @@ export async function checkAnswers(running: Running): Promise<Check[]> {
   return checks;
 }
 
-async function checkDatabase(running: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
+async function checkDatabase(running: CheckedServices, longhaul: Longhaul, health: Health): Promise<Check[]> {
   const name = 'database';
   const { settings } = running;
   const advice = settings.databaseUrl === undefined ? adviceOn(running, 'postgres') : 'Start it, or correct DATABASE_URL.'; // prettier-ignore
@@ -122,7 +125,10 @@ async function checkDatabase(running: Running, longhaul: Longhaul, health: Healt
 }
 
 /** If the server's process runs, it is busy, and another start would not help. */
-function adviceOn({ status, settings }: Pick<Running, 'settings' | 'status'>, name: 'postgres' | 'temporal'): string {
+function adviceOn(
+  { status, settings }: Pick<CheckedServices, 'settings' | 'status'>,
+  name: 'postgres' | 'temporal',
+): string {
   const part = status.parts.find((one) => one.name === name);
   if (part?.state !== 'ready' || part.pid === null) return 'longhaul up -d';
   return `Its process ${part.pid} runs and is busy: see what keeps this machine busy (top), and ${homePaths(settings.home).logs}/${name}.log.`;
@@ -135,7 +141,7 @@ async function checkHost({ sql }: Longhaul, { hostName }: Settings): Promise<Che
   return [problem('host', detail, `Set LONGHAUL_HOST_NAME=${others[0] ?? ''}, or use another database.`)];
 }
 
-async function checkTemporal(running: Running, longhaul: Longhaul, health: Health): Promise<Check[]> {
+async function checkTemporal(running: CheckedServices, longhaul: Longhaul, health: Health): Promise<Check[]> {
   const { settings, status } = running;
   const name = 'temporal server';
   const given = settings.temporal.kind === 'server';
@@ -169,7 +175,7 @@ async function checkTemporal(running: Running, longhaul: Longhaul, health: Healt
  * Warns if the worker has written no metrics. Polls do not show that its own code hangs, because the core of Temporal's
  * SDK continues to poll.
  */
-async function checkSilence({ sql }: Longhaul, { settings, status }: Running): Promise<Check[]> {
+async function checkSilence({ sql }: Longhaul, { settings, status }: CheckedServices): Promise<Check[]> {
   const worker = status.parts.find((part) => part.name === 'worker');
   if (worker?.state !== 'ready' || worker.pid === null) return [];
   const seconds = await secondsSinceMetrics(sql, `${settings.hostName}/${worker.pid}`);
@@ -185,13 +191,13 @@ export async function msSinceLastPoll({ temporal }: Longhaul, hostName: string):
 }
 
 /** Whether a worker polls the host's queue. That worker may belong to another home. */
-export async function isPolled({ polledAgoMs }: Pick<Running, 'polledAgoMs'>): Promise<boolean> {
+export async function isPolled({ polledAgoMs }: Pick<CheckedServices, 'polledAgoMs'>): Promise<boolean> {
   const ago = await polledAgoMs;
   return ago !== undefined && ago < POLL_MS;
 }
 
 /** Checks that a worker polls. A worker that hangs is alive but polls nothing. */
-async function checkPolls(running: Running): Promise<Check> {
+async function checkPolls(running: CheckedServices): Promise<Check> {
   const { settings } = running;
   const ago = await running.polledAgoMs;
   if (await isPolled(running)) return ok('worker polls', `polls for tasks of host ${settings.hostName}`);

@@ -24,7 +24,7 @@ export function checkTasks(waiting: WaitingTasks): Check[] {
   }
   if (waiting.silent.length > 0) {
     const count = waiting.silent.length;
-    const detail = `${count} ${count === 1 ? 'task has' : 'tasks have'} shown no progress for 15 minutes: ${ids(waiting.silent)}`;
+    const detail = `${count} ${count === 1 ? 'task has' : 'tasks have'} shown no progress for 15 minutes: ${idList(waiting.silent)}`;
     checks.push(
       warning('tasks', detail, '`longhaul show ID` and the worker’s log have details; `longhaul cancel ID` ends one.'),
     );
@@ -32,14 +32,14 @@ export function checkTasks(waiting: WaitingTasks): Check[] {
   return checks.length > 0 ? checks : [ok('tasks', `${waiting.open} open, none waits for long`)];
 }
 
-export const ids = (tasks: readonly string[]): string =>
+export const idList = (tasks: readonly string[]): string =>
   tasks
     .slice(0, SHOWN)
     .map((id) => shortId(id))
     .join(', ') + (tasks.length > SHOWN ? ', …' : '');
 
 const shown = (tasks: readonly string[]): string =>
-  `${tasks.length} ${tasks.length === 1 ? 'task waits' : 'tasks wait'} (${ids(tasks)})`;
+  `${tasks.length} ${tasks.length === 1 ? 'task waits' : 'tasks wait'} (${idList(tasks)})`;
 
 export function checkLeftovers({ leftovers }: FoundLeftovers): Check {
   const name = 'leftovers';

@@ -17,7 +17,7 @@ import { leftProcesses } from './processes.ts';
 import { leftRecordings } from './recordings.ts';
 import { leftRefs } from './refs.ts';
 import type { TaskKnowledge } from './task-states.ts';
-import { leftEntries, leftWorktrees, placesOf, repositoriesOf } from './worktrees.ts';
+import { leftEntries, leftWorktrees, worktreePathsOf, repositoriesOf } from './worktrees.ts';
 
 export interface FoundLeftovers {
   readonly leftovers: readonly Leftover[];
@@ -38,7 +38,7 @@ export async function findLeftovers(
   const services =
     'worktrees, refs, recordings and processes: their tasks are known only while the services run (longhaul up -d)';
   if (!knowledge) return { leftovers: files, skipped: [services] };
-  const places = await placesOf(settings.home);
+  const places = await worktreePathsOf(settings.home);
   const skipped: string[] = [];
   const attempt = async (what: string, find: () => Promise<Leftover[]>): Promise<Leftover[]> => {
     try {
@@ -91,7 +91,7 @@ export async function* removeLeftovers(leftovers: readonly Leftover[]): AsyncGen
   }
 }
 
-export function asPlanned({ kind, name, reason, kept }: Leftover): HandledLeftover {
+export function plannedRemoval({ kind, name, reason, kept }: Leftover): HandledLeftover {
   return { kind, name, reason, outcome: kept === undefined ? 'would_remove' : 'kept', detail: kept ?? null };
 }
 

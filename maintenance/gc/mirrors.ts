@@ -10,9 +10,9 @@ import { listMirrors, readState } from '../../worktrees/mirror.ts';
 import { listEntries, orAbsent } from '../../worktrees/repository.ts';
 import { withLock } from '../../worktrees/repository-lock.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
-import type { WorktreePlaces } from './worktrees.ts';
+import type { WorktreePaths } from './worktrees.ts';
 
-export async function leftMirrors({ locksDir }: WorktreePlaces, projects: readonly string[]): Promise<Leftover[]> {
+export async function leftMirrors({ locksDir }: WorktreePaths, projects: readonly string[]): Promise<Leftover[]> {
   const left: Leftover[] = [];
   for (const mirror of listMirrors(locksDir)) {
     const project = await missingProjectOf(mirror, projects);

@@ -8,10 +8,10 @@ import { listResultRefs } from '../../worktrees/leftovers.ts';
 import { makeWorktrees } from '../../worktrees/worktrees.ts';
 import { DAY_MS, type GcOptions, type Leftover, REMOVED } from './leftover.ts';
 import { shortTask } from './task-states.ts';
-import type { WorktreePlaces } from './worktrees.ts';
+import type { WorktreePaths } from './worktrees.ts';
 
 export async function leftRefs(
-  places: WorktreePlaces,
+  places: WorktreePaths,
   { sql, repositories }: { sql: Sql; repositories: readonly string[] },
   { refsOlderThanDays: days }: GcOptions,
 ): Promise<Leftover[]> {

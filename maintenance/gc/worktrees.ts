@@ -17,19 +17,19 @@ import { makeWorktrees, type Worktrees } from '../../worktrees/worktrees.ts';
 import { type GcOptions, HOUR_MS, type Leftover, REMOVED, type Removal } from './leftover.ts';
 import { reasonOf, shortTask, type TaskKnowledge, type KnownTask, findTaskStates } from './task-states.ts';
 
-export interface WorktreePlaces {
+export interface WorktreePaths {
   readonly locksDir: string;
   /** Real path of the folder that contains the home's worktrees. */
   readonly root: string;
 }
 
-export async function placesOf(home: string): Promise<WorktreePlaces> {
+export async function worktreePathsOf(home: string): Promise<WorktreePaths> {
   const real = (await orAbsent(realpath(home))) ?? home;
   return { locksDir: path.join(home, 'locks'), root: path.join(real, 'worktrees') };
 }
 
 export async function leftWorktrees(
-  places: WorktreePlaces,
+  places: WorktreePaths,
   knowledge: TaskKnowledge,
   options: GcOptions,
 ): Promise<Leftover[]> {
@@ -106,7 +106,7 @@ function asKept(error: unknown): { kind: 'kept'; reason: string } {
 }
 
 /** A folder among the worktrees that has no record. It is never changed, because its content is unknown. */
-async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePlaces, folder: string): Promise<Leftover[]> {
+async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePaths, folder: string): Promise<Leftover[]> {
   // The record may have been written after the records were first read.
   if ((await listRecords(locksDir)).some((record) => record.worktreePath === folder)) return [];
   const id = await newestTaskAt(sql, folder);
@@ -126,7 +126,7 @@ function commonDirOrNone(project: string): string | undefined {
 }
 
 /** Lists the git common directories of the repositories in which tasks have worked, if they exist. */
-export async function repositoriesOf(places: WorktreePlaces, projects: readonly string[]): Promise<string[]> {
+export async function repositoriesOf(places: WorktreePaths, projects: readonly string[]): Promise<string[]> {
   const fromRecords = (await listRecords(places.locksDir)).map((record) => record.commonDir);
   const fromProjects = projects.map(commonDirOrNone);
   const all = new Set(
@@ -136,7 +136,7 @@ export async function repositoriesOf(places: WorktreePlaces, projects: readonly 
   return there.flat().sort();
 }
 
-export async function leftEntries(places: WorktreePlaces, repositories: readonly string[]): Promise<Leftover[]> {
+export async function leftEntries(places: WorktreePaths, repositories: readonly string[]): Promise<Leftover[]> {
   const left: Leftover[] = [];
   for (const commonDir of repositories) {
     const find: FindLeftEntries = { commonDir, root: places.root, olderThanMs: HOUR_MS };

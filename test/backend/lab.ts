@@ -47,7 +47,7 @@ export interface LabServer {
 }
 
 export interface LabServerOptions {
-  readonly patienceMs?: number;
+  readonly responseTimeoutMs?: number;
   readonly connections?: ConnectionLimits;
   readonly timeouts?: Partial<Timeouts>;
   /** Default: 127.0.0.1. */
@@ -102,7 +102,7 @@ async function serve(place: Place, options: LabServerOptions, servers: LabServer
     intake: { trouble: () => undefined },
     access: { listenHost: '127.0.0.1', allowedHosts: [], ...options.access, token },
     projectRoots: options.projectRoots ?? [],
-    ...(options.patienceMs === undefined ? {} : { patienceMs: options.patienceMs }),
+    ...(options.responseTimeoutMs === undefined ? {} : { responseTimeoutMs: options.responseTimeoutMs }),
     ...(options.connections === undefined ? {} : { connections: options.connections }),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     log: pino({ level: 'debug' }, { write: (line) => void log.push(line) }),

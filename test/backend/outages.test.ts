@@ -10,7 +10,7 @@ let server: LabServer;
 let proxy: TcpProxy;
 beforeAll(async () => {
   server = await startServer({
-    patienceMs: PATIENCE_MS,
+    responseTimeoutMs: PATIENCE_MS,
     // No process listens there.
     temporalAddress: '127.0.0.1:1',
     databaseUrl: async (url) => {

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { takeLines } from '../../cli/diff.ts';
 import { endLines } from '../../cli/end-text.ts';
 import { APPLY } from '../../cli/apply-recipe.ts';
-import { describe, taskBelow } from '../../client/tasks.ts';
+import { describe, taskBuiltOn } from '../../client/tasks.ts';
 import { writeFiles } from '../lab/repositories.ts';
 import { type QueuedTask, treeIdOf } from './change-lab.ts';
 import { openDiffLab } from './diff-lab.ts';
@@ -117,7 +117,7 @@ test('for a change that builds on another, diff and run name the other and the c
   const first = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'A\n' }));
   const second = await changed(project, (worktree) => writeFiles(worktree, { 'a.txt': 'AA\n' }), first);
   const { sql } = lab.database;
-  const below = async ({ taskId, base }: QueuedTask) => taskBelow({ sql }, taskId, { base_commit: base });
+  const below = async ({ taskId, base }: QueuedTask) => taskBuiltOn({ sql }, taskId, { base_commit: base });
   expect([await below(first), await below(second)]).toEqual([undefined, first.taskId]);
   const [id, other] = [second.taskId.slice(0, 8), first.taskId.slice(0, 8)];
   expect(takeLines(second.taskId, first.taskId, {}).lines.join('\n')).toMatch(

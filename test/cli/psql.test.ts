@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { homePaths, prepareHome, writeState } from '../../services/home/home.ts';
-import { placesText } from '../../cli/status.ts';
+import { addressesText } from '../../cli/status.ts';
 import type { Status } from '../../services/status.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { longhaul } from '../lab/longhaul.ts';
@@ -68,7 +68,7 @@ test('without a database the message of psql says what to start', async () => {
 test('status prints the address without the password, with --json including it, and single values for scripts', async () => {
   const { stdout: json } = await inHome('status', '--json');
   expect(json).toContain(password);
-  const text = placesText(JSON.parse(json) as Status);
+  const text = addressesText(JSON.parse(json) as Status);
   expect(text).toContain(new URL(database.url).host);
   expect(text).not.toContain(password);
   expect(await inHome('status', '--get', 'backend_url')).toEqual({

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { replayed } from '../../cli/snapshot-story.ts';
+import { framesOfSnapshot } from '../../cli/snapshot-frames.ts';
 import { plainScreen } from '../../cli/plain-screen.ts';
 import { Timeline } from '../../cli/timeline.ts';
 import { planIn, segmentsIn, toolCallsIn } from '../../frames/message-json.ts';
@@ -138,7 +138,7 @@ test('any JSON becomes values that watch and the timeline can show', () => {
         permissions: [],
       } as unknown as SnapshotFrame;
       if (parsed.segments?.length) ordered += 1;
-      for (const frame of replayed(snapshot, { taskId, beside: [] })) {
+      for (const frame of framesOfSnapshot(snapshot, { taskId, beside: [] })) {
         expect([Number.isSafeInteger(frame.seq), Number.isNaN(Date.parse(frame.at))]).toEqual([true, false]);
       }
       const printed = watched({ snapshot, taskId });

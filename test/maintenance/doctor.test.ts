@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from
 import { checkAgents } from '../../maintenance/doctor/agents.ts';
 import type { Check } from '../../maintenance/doctor/check.ts';
 import { examine } from '../../maintenance/doctor/doctor.ts';
-import { checkPeople } from '../../maintenance/doctor/people.ts';
+import { checkOtherUsers } from '../../maintenance/doctor/other-users.ts';
 import { checkEnvironment } from '../../maintenance/doctor/services.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
 import { ownModulePath } from '../../processes/own-module.ts';
@@ -326,7 +326,7 @@ test.each([
   ['one that may not log in', [...PASSWD, 'build:x:1001:1001::/:/usr/sbin/nologin'], [1000], 'ok', 'none'],
   ['a user of a directory service', PASSWD, [0, 1000, 54321], 'warning', '(uid 54321)'],
 ] as const)('people who can log in: %s', (_, lines, processOwners, level, detail) => {
-  const check = checkPeople({ passwd: lines.join('\n'), processOwners, self: 1000 });
+  const check = checkOtherUsers({ passwd: lines.join('\n'), processOwners, self: 1000 });
   expect(check).toMatchObject({ level, detail: expect.stringContaining(detail) as string });
 });
 

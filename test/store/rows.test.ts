@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { queueCollected, storeDiff } from '../../store/collected-diffs.ts';
 import { claimHost } from '../../store/hosts.ts';
 import { idOf } from '../../store/ids.ts';
-import { finishMessage, streamingChat } from '../../store/messages.ts';
+import { finishMessage, chatOfStreamingMessage } from '../../store/messages.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
@@ -42,7 +42,7 @@ const SAID = { content: '', totalChars: 0, reasoning: '', toolCalls: [], segment
 
 test('a message is finished once; a later attempt changes nothing', async () => {
   const { messageId: id, chatId } = await labSession(sql);
-  expect(await sql.begin((tx) => streamingChat(tx, id))).toBe(chatId);
+  expect(await sql.begin((tx) => chatOfStreamingMessage(tx, id))).toBe(chatId);
   const call = {
     tool_call_id: 't',
     title: 'a\0',
@@ -54,7 +54,7 @@ test('a message is finished once; a later attempt changes nothing', async () => 
   const first = { ...SAID, id, content: 'x\0y\ud800', totalChars: 70_000, toolCalls: [call], tokensUsed: 5 };
   expect(await sql.begin((tx) => finishMessage(tx, { ...first, status: 'complete' }))).toBe(true);
   expect(await sql.begin((tx) => finishMessage(tx, { ...SAID, id, status: 'failed' }))).toBe(false);
-  expect(await sql.begin((tx) => streamingChat(tx, id))).toBeUndefined();
+  expect(await sql.begin((tx) => chatOfStreamingMessage(tx, id))).toBeUndefined();
   const [row] = await sql`SELECT * FROM messages WHERE id = ${id}`;
   expect(row).toMatchObject({
     content: 'x\ufffdy\ufffd',

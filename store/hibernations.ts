@@ -2,7 +2,7 @@
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
-export interface AnsweredSleeper {
+export interface AnsweredHibernation {
   readonly taskId: TaskId;
   readonly attempt: number;
   readonly runId: string;
@@ -12,9 +12,9 @@ export interface AnsweredSleeper {
  * Returns the hibernating tasks that have an answer which no agent has received. A task that was woken is not returned:
  * it is `queued`, then has a newer attempt.
  */
-export async function answeredSleepers(db: Db): Promise<AnsweredSleeper[]> {
+export async function answeredHibernations(db: Db): Promise<AnsweredHibernation[]> {
   return [
-    ...(await db<AnsweredSleeper[]>`
+    ...(await db<AnsweredHibernation[]>`
       SELECT t.id AS "taskId", a.attempt, coalesce(t.run_id, '') AS "runId"
         FROM (SELECT DISTINCT task_id FROM permissions
                WHERE state IN ('answered', 'expired') AND delivered_at IS NULL) p

@@ -12,7 +12,7 @@ const MAX_UID = 60_000;
 const NO_LOGIN = /\/(nologin|false|sync)$/;
 const SHOWN = 3;
 
-export interface Machine {
+export interface LocalUsers {
   /** The text of /etc/passwd. */
   readonly passwd: string;
   /** User ids of the owners of processes. */
@@ -21,7 +21,7 @@ export interface Machine {
   readonly self: number | undefined;
 }
 
-export async function readMachine(): Promise<Machine> {
+export async function readLocalUsers(): Promise<LocalUsers> {
   const pids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   const owners = await Promise.all(
     pids.map((pid) =>
@@ -36,7 +36,7 @@ export async function readMachine(): Promise<Machine> {
 }
 
 /** Call it only for an embedded Temporal: who can access the user's own server is the user's decision. */
-export function checkPeople({ passwd, processOwners, self }: Machine): Check {
+export function checkOtherUsers({ passwd, processOwners, self }: LocalUsers): Check {
   const name = 'other users';
   const accounts = passwd.split('\n').flatMap((line) => {
     const [account = '', , uid = '', , , , shell = ''] = line.split(':');

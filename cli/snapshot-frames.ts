@@ -16,7 +16,7 @@ interface Source {
   readonly beside: readonly LogFrame[];
 }
 
-export function replayed(snapshot: Snapshot, { taskId, beside }: Source): LogFrame[] {
+export function framesOfSnapshot(snapshot: Snapshot, { taskId, beside }: Source): LogFrame[] {
   const known = new Set(beside.map(({ seq }) => seq));
   const frames = snapshot.messages
     .filter((message) => message.task_id === taskId)
