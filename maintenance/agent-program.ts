@@ -16,7 +16,8 @@ const INITIALIZE_MS = 30_000;
 const FIRST_BYTES = 256;
 
 /**
- * Returns what the path has instead of a program, as the end of a sentence. Undefined: the system can start the file.
+ * Returns what the path has instead of a program, as the end of a sentence. Returns undefined if the system can start
+ * the file.
  */
 export function whyNoProgram(file: string, path: string | undefined): string | undefined {
   const status = statSync(file, { throwIfNoEntry: false });
@@ -33,7 +34,7 @@ export function whyNoProgram(file: string, path: string | undefined): string | u
   return start === undefined ? undefined : whyNoScript(start, path);
 }
 
-/** Returns the first bytes of the file. Undefined: the file can be executed but not read. */
+/** Returns the first bytes of the file. Returns undefined if the file can be executed but not read. */
 function firstBytes(file: string): Buffer | undefined {
   try {
     const fd = openSync(file, 'r');

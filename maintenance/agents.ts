@@ -1,5 +1,6 @@
 /**
- * The known agents: those in the catalogue, and those that `available_agents` lists; and which of them are installed.
+ * Describes the known agents (those of the catalogue and those that `available_agents` lists), finds which are
+ * installed, and adds agents to the list or removes them.
  */
 import { CATALOG, knownProfile } from '../agents/profiles/catalog.ts';
 import { configuredModel, modelText } from '../agents/native/configured-model.ts';
@@ -21,7 +22,7 @@ import { requireAcp, whyNoProgram } from './agent-program.ts';
 import { NATIVE_AGENT } from '../contract/names.ts';
 import { shortId } from '../contract/ids.ts';
 
-/** The names become part of search attributes, command lines and file names. */
+/** The permitted names of agents. A name becomes part of search attributes, command lines and file names. */
 const NAME = /^[\w][\w.-]{0,59}$/;
 const SHOWN_TASKS = 5;
 
@@ -60,15 +61,17 @@ export interface AgentInfo {
   readonly program_here: string | null;
   readonly listed: boolean;
   /**
-   * `longhaul`: a worker found and listed it; `user`: `longhaul agents add`; null: another program listed it, or it is
-   * not listed.
+   * `longhaul` if a worker found and listed the agent, `user` if `longhaul agents add` listed it. Null if another
+   * program listed it, or if it is not listed.
    */
   readonly listed_by: string | null;
-  /** A user removed it from the list. */
+  /** Whether a user removed the agent from the list. */
   readonly removed: boolean;
-  /** For agents of the catalogue: what to install. For the native agent without a model: which settings it needs. */
+  /**
+   * What to install, for an agent of the catalogue. Which settings are missing, for the native agent without a model.
+   */
   readonly install_hint: string | null;
-  /** For the native agent: a description of its model; null if it has none. Absent for other agents. */
+  /** A description of the native agent's model, or null if it has none. Absent for other agents. */
   readonly model?: string | null;
 }
 
@@ -77,7 +80,8 @@ export interface SearchPaths {
   readonly worker: string | undefined;
   readonly shell: string | undefined;
   /**
-   * The environment of the native agent and of a program that is tried: the worker's, or the shell's if no worker runs.
+   * The environment in which the native agent and a program to be added are started: that of the worker, or of the
+   * shell if no worker runs.
    */
   readonly environment: NodeJS.ProcessEnv;
 }
@@ -88,7 +92,8 @@ export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentI
 }
 
 /**
- * Describes the agents of the catalogue and the listed ones, sorted by name. Without rows it shows which are installed.
+ * Describes the agents of the catalogue and the listed ones, sorted by name. If `rows` is empty, the result still shows
+ * which are installed.
  */
 export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
   const names = new Set([...Object.keys(CATALOG), ...rows.map((row) => row.name)]);
@@ -114,7 +119,7 @@ export function describeAgents(rows: readonly AgentRow[], removed: readonly stri
   return [...others, nativeAgent(paths.environment)];
 }
 
-/** The native agent as one of the choices in a message that lists the agents. */
+/** Describes the native agent for a message that lists the agents to choose from. */
 export function nativeChoice(env: NodeJS.ProcessEnv): NativeChoice {
   const found = configuredModel(env);
   return { isConfigured: found.isConfigured, text: found.hint ?? modelText(found) };
@@ -146,7 +151,7 @@ export interface AddedAgent {
   readonly name: string;
   readonly talks: 'acp' | 'terminal';
   readonly program: string;
-  /** The path that the row records; null: the program is searched on the worker's PATH each time. */
+  /** The path that the row records. Null if the program is searched on the worker's PATH at each start. */
   readonly install_path: string | null;
 }
 
@@ -164,14 +169,14 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
     );
   }
   const { program, installPath } = programOf({ name, path, terminal }, paths);
-  // The commands of the catalogue speak the protocol, so they are not tried.
+  // The commands of the catalogue speak the protocol, so only other programs are started once to check that they do.
   const isKnown = path === undefined && knownProfile(name)?.acp !== undefined;
   if (!terminal && !isKnown) await requireAcp(name, program, paths.environment);
   await sql.begin(async (tx) => {
     // Run in one transaction, so that a refusal changes nothing.
     if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
     throw invalid(
-      `${name} is listed already, by another program: take that row off first with \`longhaul agents remove ${name}\`.`,
+      `${name} is listed already, by another program: remove that row first with \`longhaul agents remove ${name}\`.`,
     );
   });
   return { name, talks: terminal ? 'terminal' : 'acp', program, install_path: installPath };
@@ -197,7 +202,7 @@ function programOf(
   // The program is on this shell's PATH but not on the worker's. With the absolute path the worker can start it, too.
   const program = findCommand(command, paths.shell);
   if (program) return { program, installPath: program };
-  const hint = known?.installHint ?? 'Say where it is: --path FILE.';
+  const hint = known?.installHint ?? 'Name its file: --path FILE.';
   throw new LonghaulError(
     'agent_not_installed',
     `${name}: expected the program ${command} on PATH, found none. ${hint}`,

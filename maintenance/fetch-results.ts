@@ -1,6 +1,6 @@
 /**
- * Fetches the results of a task from the mirror into the project. Only this command of Longhaul writes refs into the
- * user's repository.
+ * Fetches the results of a task from the mirror into the project. `longhaul fetch`, which calls it, is the only command
+ * of Longhaul that writes refs into the user's repository.
  */
 import { git, gitText } from '../worktrees/git.ts';
 import { commonDirOf, inspect } from '../worktrees/repository.ts';

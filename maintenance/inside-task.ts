@@ -1,6 +1,6 @@
 /**
- * Recognises a shell that an agent opened. Every process that is started from it belongs to the task and is ended with
- * the task's turn.
+ * Recognises a shell that an agent opened. Every process that is started in such a shell belongs to the agent's task
+ * and is ended with the task's turn, so Longhaul must not be started there.
  */
 import { realpathSync } from 'node:fs';
 import { belongsTo, MARKER } from '../agents/process/environment.ts';

@@ -1,13 +1,13 @@
 /**
- * The message about a task whose work could not be stored as a change: `longhaul diff` names the place of the work
- * instead of "no change".
+ * Makes the message about a task whose work could not be stored as a change. `longhaul diff` prints it, with the path
+ * of the kept worktree, instead of "no change".
  */
 import type { Longhaul } from '../client/connection.ts';
 import { describe } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { findResult, locksOf, taskRef } from '../worktrees/worktrees.ts';
 
-/** Returns why there is no change to print and what to do; `undefined` if the task's worktree was not kept. */
+/** Returns why there is no change to print and what to do. Returns `undefined` if the task's worktree was not kept. */
 export async function keptWorktreeMessage(
   longhaul: Longhaul,
   home: string,
@@ -31,8 +31,8 @@ export async function keptWorktreeMessage(
 }
 
 /**
- * Whether a part of the work is stored as a commit. Also false if the project cannot be read now, so that the message
- * names only the worktree.
+ * Returns whether a part of the work is stored as a commit. Returns false also if the project cannot be read now; the
+ * message then names only the worktree.
  */
 async function isStored(home: string, project: string, ref: string): Promise<boolean> {
   return findResult(locksOf(home), { projectPath: project, ref }).then(

@@ -1,6 +1,6 @@
 /**
- * Updates rows, records and git after a home was moved: until a worker has done so, they name its worktrees by a former
- * path.
+ * Updates rows, records and git's entries after a home was moved to another folder. Until a worker has done this, they
+ * have the former paths of the worktrees.
  */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,14 +12,14 @@ import { moveWorktrees } from '../worktrees/moved-home.ts';
 import { withLock } from '../worktrees/repository-lock.ts';
 
 /**
- * A worker calls it before its first step. Returns the former paths of the home. After a crash the next worker
- * completes the update.
+ * Updates the paths and returns the former paths of the home. A worker calls it before its first step. If the worker
+ * crashes, the next worker completes the update.
  */
 export async function followMovedHome(home: string, sql: Sql): Promise<string[]> {
   if ((await formerPaths(home)).length === 0) return [];
   const locksDir = path.join(home, 'locks');
   return withLock({ locksDir, subject: 'moved home' }, async () => {
-    const former = await formerPaths(home); // another worker may have updated them meanwhile
+    const former = await formerPaths(home); // another worker may have updated the paths meanwhile
     const to = await realpath(home);
     for (const from of former) {
       await moveWorktrees({ locksDir, from, to });

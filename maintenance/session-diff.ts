@@ -1,6 +1,6 @@
 /**
- * The combined change of all tasks of a session, from the base of the first task to the result of the last. The stored
- * change of a task is relative to the task before it.
+ * Computes the combined change of all tasks of a session, from the base of the first task to the result of the last.
+ * The stored change of a single task is relative to the task before it.
  *
  * Changes are combined as long as each starts at the result of the one before it. If one does not, for example because
  * the task started from the project's commit, all changes before it are left out and only counted.
@@ -20,7 +20,7 @@ export interface SessionDiff {
   readonly session_id: SessionId;
   readonly base_commit: string;
   readonly result_commit: string;
-  /** How many changes are combined (`changes`), and how many older ones are left out (`earlier_changes`). */
+  /** The number of changes that are combined. `earlier_changes` is the number of older changes that are left out. */
   readonly changes: number;
   readonly earlier_changes: number;
   /**
@@ -35,11 +35,13 @@ export interface SessionDiff {
   readonly diff: string;
   readonly diff_truncated: boolean;
   readonly patch: Buffer;
-  /** The newest task whose change is included; null if that task was removed. */
+  /** The newest task whose change is included. Null if that task was removed. */
   readonly newest: TaskId | null;
 }
 
-/** Returns the change of the session to which the task belongs. Undefined: the session has no change. */
+/**
+ * Returns the combined change of the session to which the task belongs. Returns undefined if the session has no change.
+ */
 export async function sessionDiff(deps: ReadDeps, home: string, taskId: TaskId): Promise<SessionDiff | undefined> {
   const { session_id: sessionId, project_path: projectPath } = await describe(deps, taskId);
   const all = sessionId ? await sessionChanges(deps.sql, sessionId) : [];
@@ -99,8 +101,8 @@ async function baseBelowRemovedTasks({ sql }: ReadDeps, commonDir: string, base:
 }
 
 /**
- * Whether Longhaul created the commit as the result of a task. Refs cannot tell, because the user may have removed
- * them.
+ * Returns whether Longhaul created the commit as the result of a task. It reads the commit, not the refs, because the
+ * user may have removed the refs.
  */
 async function isOurs(commonDir: string, commit: string): Promise<boolean> {
   // `git log` is not used, because it fails if a parent is missing.

@@ -1,6 +1,7 @@
 /**
- * The environment in which agents start. It is the worker's, which the worker has from the shell whose `longhaul up`
- * started the supervisor. Commands report how it differs from the shell's, for example after a key was changed.
+ * Reads the environment in which agents start. This is the environment of the worker, which inherits it from the shell
+ * whose `longhaul up` started the supervisor. Commands report how it differs from their own shell's environment, for
+ * example after the user has changed a key.
  */
 import { NATIVE_VARIABLES } from '../agents/launch/native.ts';
 import { CATALOG } from '../agents/profiles/catalog.ts';
@@ -18,7 +19,7 @@ const WATCHED = [
   'NODE_EXTRA_CA_CERTS SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GIT_SSL_CAINFO',
 ].flatMap((names) => names.split(' '));
 
-/** Returns the worker's environment; undefined if no worker runs or the environment cannot be read. */
+/** Returns the worker's environment. Returns undefined if no worker runs, or if its environment cannot be read. */
 export async function workerEnvironment(settings: Settings): Promise<NodeJS.ProcessEnv | undefined> {
   const { parts } = await readStatus(settings);
   const pid = parts.find((part) => part.name === 'worker')?.pid;

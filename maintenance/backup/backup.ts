@@ -1,8 +1,8 @@
 /**
  * Backs up a home, running or stopped, into one file. contents.ts lists what the file contains.
  *
- * Never: an incomplete file has the given name. The backup is written under a temporary name beside it and renamed
- * last.
+ * Must never happen: an incomplete file has the given name. So the backup is written to a temporary file in the same
+ * folder, which is renamed last.
  */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

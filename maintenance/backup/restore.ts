@@ -1,4 +1,4 @@
-/** Creates a home from a backup. Never: a home that has a database is overwritten. */
+/** Creates a home from a backup. Must never happen: a home that has a database is overwritten. */
 import { execFile } from 'node:child_process';
 import { chown, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -77,7 +77,10 @@ function whatIsWrong(error: unknown): string {
   return `what tar cannot unpack (${stderr.split('\n', 1)[0] ?? ''})`;
 }
 
-/** The cluster is moved into place last, because the home counts as having a database from then on. */
+/**
+ * Moves the cluster into the home. This is the last step of a restore, because the home counts as having a database
+ * from then on.
+ */
 async function placeCluster(folder: string, postgres: string): Promise<void> {
   const from = contentsOf(folder);
   await mkdir(postgres, { recursive: true, mode: 0o711 });

@@ -12,7 +12,7 @@ export interface Results {
   readonly bundled: boolean;
 }
 
-/** Writes the bundle. Undefined: the project is not on this machine, or is no longer a repository. */
+/** Writes the bundle. Returns undefined if the project is not on this machine, or is no longer a repository. */
 export async function bundleResults(home: string, project: string, bundle: string): Promise<Results | undefined> {
   const places = await repositoriesWithResults(locksOf(home), project).catch(() => undefined);
   if (places === undefined) return undefined;
@@ -53,7 +53,7 @@ export async function restoreResults(
   if (repository === undefined) return Object.keys(refs);
   const cwd = await ensureMirror({ locksDir: locksOf(home), repository });
   if (bundled) {
-    // Adds only objects, so existing refs are not changed.
+    // `git bundle unbundle` adds only objects, so it changes no refs.
     const unbundled = await tryGit(['bundle', 'unbundle', bundle], { cwd });
     if (unbundled.exitCode !== 0) return Object.keys(refs);
   }

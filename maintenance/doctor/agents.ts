@@ -11,12 +11,14 @@ const HOW_TO_INSTALL =
   'Install one, for example `npm install -g opencode-ai`, then `longhaul down && longhaul up -d`; `longhaul agents` lists the others.';
 
 export interface AgentEnvironments {
-  /** The environment in which agents start; undefined if no worker runs. */
+  /** The worker's environment, in which agents start. Undefined if no worker runs. */
   readonly worker: NodeJS.ProcessEnv | undefined;
   readonly shell: NodeJS.ProcessEnv;
 }
 
-/** Without a database it lists only the installed agents. */
+/**
+ * Checks the agents. If `sql` is undefined, it reports only which agents are installed, not whether they are listed.
+ */
 export async function checkAgents(sql: Sql | undefined, { worker, shell }: AgentEnvironments): Promise<Check[]> {
   const paths = { worker: worker?.['PATH'], shell: shell['PATH'], environment: worker ?? shell };
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
@@ -48,7 +50,7 @@ function checkNative(env: NodeJS.ProcessEnv): Check[] {
   const has =
     names.length === 0 ? 'no provider' : `${names.length === 1 ? 'provider' : 'providers'} ${names.join(', ')}`;
   if (defaultModel === undefined)
-    return names.length === 0 ? [] : [ok(name, `${has}; DEFAULT_MODEL is not set: tasks name a model`)];
+    return names.length === 0 ? [] : [ok(name, `${has}; DEFAULT_MODEL is not set: each task must name a model`)];
   const provider = parseModelId(defaultModel)?.provider;
   if (provider !== undefined && names.includes(provider)) return [ok(name, `model ${defaultModel}, ${has}`)];
   const advice = 'Set the variables of its provider (docs/agents.md), then `longhaul down && longhaul up -d`.';

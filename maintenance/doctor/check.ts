@@ -9,7 +9,7 @@ export interface Check {
   readonly detail: string;
   /** What the user can do about it. */
   readonly advice?: string;
-  /** A service that should run does not respond. */
+  /** Set if a service that should run does not respond. */
   readonly unreachable?: true;
 }
 

@@ -33,7 +33,7 @@ export async function examine(env: NodeJS.ProcessEnv): Promise<Check[]> {
     settings = readSettings(env);
   } catch (error) {
     if (!(error instanceof LonghaulError)) throw error;
-    const advice = 'Correct or unset it; everything else is looked at after that.';
+    const advice = 'Correct or unset it; everything else is checked after that.';
     return [...machine, ...error.message.split('\n').map((line) => problem('settings', line, advice))];
   }
   const checks = [
@@ -64,7 +64,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
     const health = longhaul && (await checkHealth(longhaul));
     const polledAgoMs =
       health?.temporal.ok && longhaul ? msSinceLastPoll(longhaul, settings.hostName) : Promise.resolve(undefined);
-    polledAgoMs.catch(() => {}); // Each check that needs it reports the failure.
+    polledAgoMs.catch(() => {}); // a rejection is reported by each check that awaits the promise
     const running: CheckedServices = { settings, status, longhaul, health, polledAgoMs };
     const answers = await guarded('services', () => checkResponses(running));
     const worker = await workerEnvironment(settings);
@@ -85,7 +85,10 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
   }
 }
 
-/** Returns how many open tasks no worker can take. Undefined: the number is not known, or a worker polls. */
+/**
+ * Returns the number of open tasks that wait because no worker polls. Returns undefined if a worker polls, or if the
+ * number is not known.
+ */
 async function unattended(running: CheckedServices, usable: Longhaul | undefined): Promise<number | undefined> {
   if (!usable || (await isPolled(running))) return undefined;
   return (await findWaitingTasks(usable.sql)).open;
@@ -99,7 +102,10 @@ async function look(settings: Settings, longhaul: Longhaul | undefined, health: 
   return checkLeftovers(await findLeftovers(settings, knowledge, { removeKept: false }));
 }
 
-/** Whether the services are checked. Stopped services are not, but services that the settings name always are. */
+/**
+ * Returns whether to check the services. Embedded services that were stopped are not checked, but services that the
+ * settings name always are.
+ */
 async function isWorthAsking(settings: Settings, status: Status): Promise<boolean> {
   if (status.database_url === null || status.temporal_address === null) return false;
   return settings.databaseUrl !== undefined || (await shouldServicesRun({ settings, status }));
@@ -114,11 +120,11 @@ function connect(settings: Settings, { database_url: databaseUrl, temporal_addre
   return openLonghaul({ databaseUrl: databaseUrl ?? '', temporal, applicationName: 'longhaul doctor', connections: 3 });
 }
 
-/** A check that itself fails becomes a finding. */
+/** Runs a check. If the check throws, returns the error as a problem. */
 async function guarded(name: string, work: () => Promise<Check[]>): Promise<Check[]> {
   try {
     return await work();
   } catch (error) {
-    return [problem(name, `could not be looked at: ${textOf(error)}`, 'Report it, with this line.')];
+    return [problem(name, `could not be checked: ${textOf(error)}`, 'Report it, with this line.')];
   }
 }

@@ -17,13 +17,13 @@ const run = promisify(execFile);
 const MIN_NODE = [20, 19] as const;
 const MIN_GIT = [2, 39] as const;
 const MB = 1024 * 1024;
-/** Postgres alone needs about 100 MB for its write-ahead log. */
+/** Free space below this is a problem: Postgres alone needs about 100 MB for its write-ahead log. */
 const LOW_BYTES = 200 * MB;
 const TIGHT_BYTES = 1024 * MB;
 
 // File system types of statfs(2) that put data at risk.
 const FILE_SYSTEMS: Readonly<Record<number, readonly [name: string, risk: string]>> = {
-  0x01021994: ['tmpfs', 'it is in memory and gone after a restart'],
+  0x01021994: ['tmpfs', 'it is in memory, so its content is lost at a restart'],
   0x6969: ['nfs', 'locks between machines are not covered'],
   0xff534d42: ['cifs', 'locks between machines are not covered'],
   0xfe534d42: ['smb', 'locks between machines are not covered'],
@@ -57,7 +57,7 @@ async function checkGit(): Promise<Check> {
 }
 
 async function checkProc(): Promise<Check> {
-  const advice = 'Run Longhaul on Linux, with /proc mounted: agents and what they leave running are found by it.';
+  const advice = 'Run Longhaul on Linux, with /proc mounted: Longhaul finds the processes of agents through /proc.';
   if (process.platform !== 'linux') return problem('/proc', `not there: this is ${process.platform}`, advice);
   return access('/proc/self/environ', constants.R_OK).then(
     () => ok('/proc', 'readable'),
@@ -97,11 +97,13 @@ async function checkFolder(name: string, folder: string, advice: string): Promis
     const { type, bavail, bsize } = await statfs(there);
     const free = bavail * bsize;
     const shown = `${folder}${there === folder ? '' : ' (is made at the first start)'}, ${bytes(free)} free`;
-    if (free < LOW_BYTES) return problem(name, shown, `Free some: at least ${bytes(TIGHT_BYTES)} is comfortable.`);
+    if (free < LOW_BYTES)
+      return problem(name, shown, `Free some space: at least ${bytes(TIGHT_BYTES)} is recommended.`);
     const [fileSystem, risk] = (name === 'home' && FILE_SYSTEMS[type]) || [];
     if (fileSystem)
       return warning(name, `${shown}, on ${fileSystem}: ${risk ?? ''}`, 'Set LONGHAUL_HOME to a local disk.');
-    if (free < TIGHT_BYTES) return warning(name, shown, `Free some: ${bytes(TIGHT_BYTES)} is comfortable.`);
+    if (free < TIGHT_BYTES)
+      return warning(name, shown, `Free some space: at least ${bytes(TIGHT_BYTES)} is recommended.`);
     return ok(name, shown);
   } catch (error) {
     if (isErrno(error, 'ENOSPC', 'EDQUOT')) return problem(name, `${folder}: the disk is full`, 'Free some space.');
@@ -120,7 +122,7 @@ async function nearestFolder(folder: string): Promise<string> {
   throw new Error(`${folder} is not a folder`);
 }
 
-/** Creates a file and a hard link to it, because the locks need both. */
+/** Creates a file and a hard link to it, because Longhaul's locks need a file system that supports both. */
 async function tryWriting(folder: string): Promise<void> {
   const file = join(folder, `.doctor-${randomUUID()}`);
   try {

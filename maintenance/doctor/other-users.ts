@@ -6,7 +6,10 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { type Check, ok, warning } from './check.ts';
 
-/** The lowest user id of people (login.defs(5): UID_MIN and UID_MAX, as every distribution sets them). */
+/**
+ * The range of user ids that belong to persons, not to services (login.defs(5): UID_MIN and UID_MAX, as every
+ * distribution sets them).
+ */
 const MIN_UID = 1_000;
 const MAX_UID = 60_000;
 const NO_LOGIN = /\/(nologin|false|sync)$/;
@@ -35,7 +38,10 @@ export async function readLocalUsers(): Promise<LocalUsers> {
   return { passwd, processOwners: [...new Set(owners)], self: process.getuid?.() };
 }
 
-/** Call it only for an embedded Temporal: who can access the user's own server is the user's decision. */
+/**
+ * Warns if other users can log in. Called only for an embedded Temporal, because the user decides who can reach a
+ * Temporal server of their own.
+ */
 export function checkOtherUsers({ passwd, processOwners, self }: LocalUsers): Check {
   const name = 'other users';
   const accounts = passwd.split('\n').flatMap((line) => {

@@ -13,7 +13,7 @@ import { idList } from './tasks.ts';
 /** The most runs that are examined, because each needs a query. */
 const MAX_RUNS = 200;
 const ASK_MS = 10_000;
-/** How long the closing steps may take, of a task whose row another program ended. */
+/** If another program ended a task's row, its run may still execute the closing steps for this time. */
 const CLOSING_SECONDS = 120;
 /**
  * A run is stuck if its workflow task failed or timed out this often in a row. Two worker crashes are no sign of that.
@@ -59,7 +59,7 @@ async function examineOpenRuns(sql: Sql, temporal: Client): Promise<{ stray: str
   const stuck: string[] = [];
   for (const [taskId, workflowId] of found) if (await isStuck(temporal, workflowId)) stuck.push(taskId);
   const stray: string[] = [];
-  // The list lags slightly, so each run is checked again.
+  // Temporal's list of runs lags slightly, so each run is checked again.
   for (const id of await endedOrUnknown(sql, [...found.keys()], CLOSING_SECONDS))
     if (await hasRun(temporal, id as TaskId)) stray.push(id);
   return { stray, stuck };

@@ -24,29 +24,32 @@ const MIN_POSTGRES = 150_000;
 export interface CheckedServices {
   readonly settings: Settings;
   readonly status: Status;
-  /** Undefined: the address of the database or of Temporal is not known. */
+  /** Undefined if the address of the database or of Temporal is not known. */
   readonly longhaul: Longhaul | undefined;
   readonly health: Health | undefined;
   /**
-   * How long ago a worker polled for tasks of this host, in milliseconds. Undefined: none has, or Temporal is
-   * unavailable.
+   * The time in milliseconds since a worker last polled for tasks of this host. Undefined if no worker has polled, or
+   * if Temporal is unavailable.
    */
   readonly polledAgoMs: Promise<number | undefined>;
 }
 
-/** Whether any part runs or should run according to its record. */
+/** Returns whether any part runs, or should run according to the supervisor's state file. */
 export async function shouldServicesRun({
   settings,
   status,
 }: Pick<CheckedServices, 'settings' | 'status'>): Promise<boolean> {
   if (status.parts.some((part) => part.pid !== null)) return true;
-  // A part that is recorded as ready should run: the services were killed or the machine went down, without `longhaul
-  // down`.
+  // A part that is recorded as ready should run. If it does not, it was killed or the machine went down, because
+  // `longhaul down` would have changed the record.
   const state = await readState(homePaths(settings.home));
   return state?.parts.some((part) => part.state === 'ready' && part.process !== null) === true;
 }
 
-/** `open`: the number of open tasks that wait for a worker; `undefined`: it is not known. */
+/**
+ * Checks whether the parts run. `open`: the number of open tasks that wait for a worker, or undefined if it is not
+ * known.
+ */
 export async function checkParts({ settings, status }: CheckedServices, open: number | undefined): Promise<Check[]> {
   if (!(await shouldServicesRun({ settings, status }))) {
     const idle = open
@@ -62,7 +65,7 @@ function checkVersions(status: Status): Check[] {
   const others = partsOfOtherVersion(status);
   if (others.length === 0) return [];
   const running = others.map(({ name, version }) => `${name} ${version}`).join(', ');
-  const detail = `this command is ${status.version}, what runs is not: ${running}`;
+  const detail = `this command is version ${status.version}, but these parts run another version: ${running}`;
   const advice = '`longhaul down && longhaul up -d` replaces them; agents at work are interrupted and continue.';
   return [warning('version', detail, advice)];
 }
@@ -72,7 +75,7 @@ function checkPart({ name, state, pid, detail }: PartStatus, logs: string): Chec
   if (state === 'ready') return ok(name, shown);
   if (state === 'draining')
     return warning(name, shown, 'longhaul down && longhaul up -d continues its turns in a new worker at once.');
-  if (state === 'starting') return warning(name, shown, 'Wait a moment and look again.');
+  if (state === 'starting') return warning(name, shown, 'Wait a moment, then run `longhaul doctor` again.');
   return unreachable(name, shown, `${REPAIR} ${logs}`);
 }
 
@@ -84,7 +87,7 @@ async function checkPort({ listen }: Settings): Promise<Check[]> {
   } catch (error) {
     return [problem(name, `${host}:${port}: ${textOf(error)}`, 'Correct LONGHAUL_LISTEN.')];
   }
-  if (!fixed) return [ok(name, `${host}:${port} is taken; the backend takes another one`)];
+  if (!fixed) return [ok(name, `${host}:${port} is taken; the backend uses another port`)];
   return [
     problem(name, `${host}:${port} is taken`, 'End what listens there, choose another port, or unset LONGHAUL_LISTEN.'),
   ];
@@ -124,7 +127,10 @@ async function checkDatabase(running: CheckedServices, longhaul: Longhaul, healt
   }
 }
 
-/** If the server's process runs, it is busy, and another start would not help. */
+/**
+ * Returns advice for a service that does not respond. If its process runs, the service is busy, so the advice is not to
+ * start it again.
+ */
 function adviceOn(
   { status, settings }: Pick<CheckedServices, 'settings' | 'status'>,
   name: 'postgres' | 'temporal',
@@ -184,13 +190,16 @@ async function checkSilence({ sql }: Longhaul, { settings, status }: CheckedServ
   return [warning('worker answers', detail, 'longhaul down && longhaul up -d; its tasks continue.')];
 }
 
-/** Returns how long ago a worker polled for tasks of this host, in milliseconds; undefined if none has. */
+/**
+ * Returns the time in milliseconds since a worker last polled for tasks of this host. Returns undefined if no worker
+ * has polled.
+ */
 export async function msSinceLastPoll({ temporal }: Longhaul, hostName: string): Promise<number | undefined> {
   const polls = await pollersOf(temporal, agentQueue(hostName), 'activity');
   return polls.length === 0 ? undefined : Date.now() - Math.max(...polls.map(({ at }) => at.getTime()));
 }
 
-/** Whether a worker polls the host's queue. That worker may belong to another home. */
+/** Returns whether a worker polls the host's queue. That worker may belong to another home. */
 export async function isPolled({ polledAgoMs }: Pick<CheckedServices, 'polledAgoMs'>): Promise<boolean> {
   const ago = await polledAgoMs;
   return ago !== undefined && ago < POLL_MS;
@@ -217,7 +226,7 @@ async function checkBackend({ backend_url: url }: Status, health: Health): Promi
     const response = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(BACKEND_MS) });
     if (response.ok) return ok(name, url);
     const { parts } = (await response.json()) as { parts?: Record<string, PartHealth> };
-    // An unavailable service was reported by the checks above, so the backend is only said to wait for it.
+    // The checks above have reported an unavailable service. So this check only says that the backend waits for it.
     const awaited = [...(health.postgres.ok ? [] : ['Postgres']), ...(health.temporal.ok ? [] : ['Temporal'])];
     if (awaited.length > 0) {
       return unreachable(

@@ -1,7 +1,7 @@
 /**
  * Garbage collection of a home: finds and removes what remained when processes, rows or files were lost. It is safe
  * while tasks run: it removes a leftover only if no row, attempt or run shows that its task is open, and under the
- * locks that steps take. Never: anything of another home is examined.
+ * locks that steps take. Must never happen: it examines or removes anything of another home.
  */
 import { exists } from '../../processes/exists.ts';
 import { homePaths } from '../../services/home/home.ts';
@@ -26,8 +26,8 @@ export interface FoundLeftovers {
 }
 
 /**
- * Finds leftovers without changing anything. `knowledge`: undefined if the services are unavailable; then only files
- * are examined.
+ * Finds leftovers without changing anything. If `knowledge` is undefined, because the services are unavailable, only
+ * files are examined.
  */
 export async function findLeftovers(
   settings: Settings,
@@ -96,8 +96,8 @@ export function plannedRemoval({ kind, name, reason, kept }: Leftover): HandledL
 }
 
 /**
- * Runs `work` as the only collection in the home, and fails while another one runs. If the home does not exist, the
- * lock does not create it.
+ * Runs `work` under the home's lock for garbage collection. Fails if another process holds the lock. If the home does
+ * not exist, it runs `work` without the lock, because the lock's file would create the home.
  */
 export async function withGcLock<T>(home: string, work: () => Promise<T>): Promise<T> {
   if (!(await exists(home))) return work();

@@ -6,7 +6,7 @@ export interface Leftover {
   readonly name: string;
   /** Why it is a leftover. */
   readonly reason: string;
-  /** Why `gc` does not remove it, and what the user can do. Undefined: `gc` removes it. */
+  /** Why `gc` does not remove it, and what the user can do. Absent if `gc` removes it. */
   readonly kept?: string;
   /** Removes it. Returns a note on the removal, or why the leftover was kept. */
   remove(): Promise<Removal>;
@@ -20,7 +20,7 @@ export const REMOVED: Removal = { kind: 'removed' };
 export interface GcOptions {
   /** Whether `gc` also removes worktrees with work that is in no commit. */
   readonly removeKept: boolean;
-  /** The minimum age of refs of unknown tasks that `gc` removes. Undefined: it removes none. */
+  /** The minimum age of refs of unknown tasks that `gc` removes. If absent, `gc` removes none of them. */
   readonly refsOlderThanDays?: number;
 }
 

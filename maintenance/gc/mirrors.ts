@@ -1,7 +1,7 @@
 /**
- * Finds mirrors of projects that no longer exist. Never: a mirror is removed while a worktree borrows from it, while it
- * has a result (gc/refs.ts lists those), or while a row names its project, because the project's disk may only be
- * unplugged.
+ * Finds mirrors of projects that no longer exist. Must never happen: a mirror is removed while a worktree borrows from
+ * it, while it has a result (gc/refs.ts lists those), or while a row names its project, because the project's disk may
+ * only be unplugged.
  */
 import { lstat } from 'node:fs/promises';
 import { removeTree } from '../../worktrees/clear.ts';
@@ -24,7 +24,7 @@ export async function leftMirrors({ locksDir }: WorktreePaths, projects: readonl
       remove: () =>
         withLock({ locksDir, subject: mirror }, async () => {
           if ((await missingProjectOf(mirror, projects)) === undefined)
-            return { kind: 'kept', why: 'it is in use again' };
+            return { kind: 'kept', why: 'a task has begun to use it' };
           await removeTree(mirror);
           return REMOVED;
         }),
@@ -34,8 +34,8 @@ export async function leftMirrors({ locksDir }: WorktreePaths, projects: readonl
 }
 
 /**
- * Returns the project's git common directory if it no longer exists and the mirror can be removed. Undefined: the
- * mirror is needed, or its state file does not name its project.
+ * Returns the project's git common directory if it no longer exists and the mirror can be removed. Returns undefined if
+ * the mirror is needed, or if its state file does not name its project.
  */
 async function missingProjectOf(mirror: string, projects: readonly string[]): Promise<string | undefined> {
   const project = readState(mirror)?.commonDir;

@@ -25,7 +25,8 @@ export async function leftProcesses(home: string, knowledge: TaskKnowledge): Pro
     const task = where.get(taskId);
     if (!task || task.kind === 'at_work') return [];
     const remove: Leftover['remove'] = async () => {
-      // A child that was started without the marker can be found only through its parent.
+      // A child process without the marker in its environment can be found only through its parent, so the family is
+      // collected before and while the parent ends.
       const steps = [
         { signal: 'SIGTERM', withinMs: 2_000 },
         { signal: 'SIGKILL', withinMs: 5_000 },

@@ -72,7 +72,7 @@ export async function leftRecordings(
     return isBeyond;
   });
   return [
-    ...gone.map((one) => leftover(one, 'no row has its task')),
+    ...gone.map((one) => leftover(one, 'its task has no row')),
     ...ended.filter(isOld).map((one) => leftover(one, `not written for ${days} days`)),
     ...beyond.map((one) => leftover(one, `all take more than ${bytes / MB} MB`)),
   ];

@@ -34,8 +34,8 @@ export async function leftRefs(
       left.push({
         kind: 'ref',
         name: `${ref} in ${commonDir}`,
-        reason: `${shortTask(taskId)}, which no row knows; ${age} ${age === 1 ? 'day' : 'days'} old`,
-        ...(goes ? {} : { kept: `it may be the only copy of work, or another home's (${advice})` }),
+        reason: `${shortTask(taskId)}, which has no row; ${age} ${age === 1 ? 'day' : 'days'} old`,
+        ...(goes ? {} : { kept: `it may be the only copy of work, or belong to another home (${advice})` }),
         remove: async () => {
           await worktrees.deleteRef({ projectPath: commonDir, ref });
           return REMOVED;

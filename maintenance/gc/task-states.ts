@@ -23,12 +23,12 @@ export interface TaskKnowledge {
 export type KnownTask =
   | { readonly kind: 'at_work' }
   | { readonly kind: 'ended'; readonly task: LeftTask }
-  /** No row has this id, and nothing of it is open. */
+  /** No row has this id, and neither an attempt nor a run of it is open. */
   | { readonly kind: 'gone' };
 
 /**
- * Call it after the files and processes were listed, so that a task that ends in between counts as ended. Fails if
- * Postgres or Temporal does not respond.
+ * Returns what is known of each task. Must be called after the files and processes were listed, so that a task that
+ * ends between the two calls counts as ended. Fails if Postgres or Temporal does not respond.
  */
 export async function findTaskStates(
   { sql, temporal, host }: TaskKnowledge,
@@ -50,7 +50,10 @@ export async function findTaskStates(
   return where;
 }
 
-/** Whether the task has an open run. A task with a final row may still have one for its closing steps. */
+/**
+ * Returns whether the task has an open run. A task whose row is final may still have one, which executes the closing
+ * steps.
+ */
 export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
   for (const workflowId of [taskWorkflowId(id), settleWorkflowId(id)]) {
     try {
@@ -68,6 +71,6 @@ export const shortTask = (id: string): string => `task ${shortId(id)}`;
 
 export function reasonOf(id: string, where: Exclude<KnownTask, { kind: 'at_work' }>): string {
   return where.kind === 'gone'
-    ? `${shortTask(id)}, which no row knows`
+    ? `${shortTask(id)}, which has no row`
     : `${shortTask(id)}, which is ${where.task.state}`;
 }

@@ -93,7 +93,7 @@ async function storeAndRemove(
   if (stored?.kind === 'kept') return { kind: 'kept', why: `${stored.reason} (--kept removes it)` };
   await worktrees.remove(same);
   return stored?.kind === 'changed'
-    ? { kind: 'removed', note: `what it held is ${ref} in ${record.commonDir}` }
+    ? { kind: 'removed', note: `its content is stored as ${ref} in ${record.commonDir}` }
     : REMOVED;
 }
 
@@ -111,7 +111,7 @@ async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePaths, folder
   if ((await listRecords(locksDir)).some((record) => record.worktreePath === folder)) return [];
   const id = await newestTaskAt(sql, folder);
   const [task] = id ? await findTasks(sql, [id]) : [];
-  const kept = `no record says what it was made from: look, and remove it by hand`;
+  const kept = `no record names its project: check its content and remove it by hand`;
   const reason = task ? `${shortTask(task.id)} once had it` : `in ${root}, but no worktree of ours`;
   return [{ kind: 'worktree', name: folder, reason, kept, remove: async () => ({ kind: 'kept', why: kept }) }];
 }
@@ -143,7 +143,10 @@ export async function leftEntries(places: WorktreePaths, repositories: readonly 
     const entries = await findLeftEntries(find);
     const known = new Set((await listRecords(places.locksDir)).map((record) => record.worktreePath));
     for (const entry of entries.filter((one) => one.worktreePath === undefined || !known.has(one.worktreePath))) {
-      const reason = entry.kind === 'lost' ? "git's entry of a worktree that is gone" : 'half made, over an hour ago';
+      const reason =
+        entry.kind === 'lost'
+          ? "git's entry for a worktree that no longer exists"
+          : 'incomplete, and older than an hour';
       const remove = async (): Promise<Removal> => {
         await removeLeftEntry(places.locksDir, find, entry);
         return REMOVED;

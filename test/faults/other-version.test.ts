@@ -51,7 +51,9 @@ test('status, up -d and doctor name the parts of another build until down and up
   expect(stderr).toContain(`worker ${version}`);
   expect((await lab.processOf('worker')).pid).toBe(pid);
   const doctor = (await other('doctor')).stdout;
-  expect(doctor).toContain(`this command is ${seen.version}, what runs is not: supervisor ${version}`);
+  expect(doctor).toContain(
+    `this command is version ${seen.version}, but these parts run another version: supervisor ${version}`,
+  );
   expect(doctor).not.toContain('No problems found');
 
   await other('down');

@@ -249,7 +249,7 @@ test.each([
     'a key without a default model',
     { ANTHROPIC_API_KEY: 'secret' },
     'ok',
-    'provider anthropic; DEFAULT_MODEL is not set: tasks name a model',
+    'provider anthropic; DEFAULT_MODEL is not set: each task must name a model',
   ],
   [
     'a default model without its key',
