@@ -6,7 +6,7 @@ import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
 
-export interface WarningsOf {
+export interface WarningSource {
   readonly sessionId: SessionId;
   readonly taskId: TaskId;
   /** Distinguishes the warnings of one step from those of another, e.g. `diff-note`. */
@@ -15,7 +15,7 @@ export interface WarningsOf {
 
 export async function appendWarnings(
   sql: Sql,
-  { sessionId, taskId, kind }: WarningsOf,
+  { sessionId, taskId, kind }: WarningSource,
   messages: readonly string[],
 ): Promise<void> {
   if (messages.length === 0) return;

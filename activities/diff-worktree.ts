@@ -12,7 +12,7 @@ import type { TaskId } from '../contract/ids.ts';
 import type { CollectedDiff, StepInput } from '../contract/steps.ts';
 import { isFinal } from '../contract/task.ts';
 import { head } from '../contract/cut-text.ts';
-import type { Collected } from '../worktrees/collect.ts';
+import type { CollectOutcome } from '../worktrees/collect.ts';
 import { replacedError } from '../worktrees/identity.ts';
 import { taskRef } from '../worktrees/worktrees.ts';
 import { appendWarnings } from './append-warnings.ts';
@@ -101,7 +101,7 @@ async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId):
   return { kind: 'none' };
 }
 
-function keptDiff(kept: Extract<Collected, { kind: 'kept' }>, taskId: TaskId): CollectedDiff {
+function keptDiff(kept: Extract<CollectOutcome, { kind: 'kept' }>, taskId: TaskId): CollectedDiff {
   const { reason, commit } = kept;
   if (kept.replaced) {
     const { code, message } = replacedError(reason);

@@ -13,23 +13,23 @@ export type TaskFolder =
   | { readonly kind: 'worktree'; readonly path: string; readonly base: string }
   | { readonly kind: 'scratch'; readonly path: string };
 
-export interface FolderOf {
+export interface FolderContext {
   readonly worktreesDir: string;
   readonly sessionId: SessionId;
 }
 
-export function folderOf({ worktree_path: worktree, base_commit: base }: TurnTask, of: FolderOf): TaskFolder {
+export function folderOf({ worktree_path: worktree, base_commit: base }: TurnTask, of: FolderContext): TaskFolder {
   if (worktree !== null && base !== null) return { kind: 'worktree', path: worktree, base };
   const scratch = scratchOf(of);
   mkdirSync(scratch, { recursive: true, mode: 0o700 });
   return { kind: 'scratch', path: scratch };
 }
 
-const scratchOf = ({ worktreesDir, sessionId }: FolderOf): string =>
+const scratchOf = ({ worktreesDir, sessionId }: FolderContext): string =>
   path.join(path.dirname(worktreesDir), 'scratch', sessionId);
 
 /** Removes the scratch folder if it is empty, which is the normal case. */
-export function removeScratch(of: FolderOf): void {
+export function removeScratch(of: FolderContext): void {
   try {
     rmdirSync(scratchOf(of));
   } catch (error) {

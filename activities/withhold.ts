@@ -6,7 +6,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { withhold } from '../store/withheld.ts';
 import type { StepInput } from '../contract/steps.ts';
-import { type AgentProgress, WITHHELD, withheldText } from '../contract/task.ts';
+import { type AgentProgress, WITHHELD_PATTERN, withheldPlaceholder } from '../contract/task.ts';
 import type { StepDeps } from './step.ts';
 
 /** Wraps a step. With the setting `full` it returns the step unchanged. */
@@ -19,7 +19,7 @@ export function withholding<In extends StepInput, Out>(
   // If the database is unavailable the sentence is lost, but the task does not fail.
   const replace = async ({ taskId }: In, text: string, as = step): Promise<string> => {
     await withhold(sql, { taskId, step: as, text }).catch(() => undefined);
-    return withheldText(as);
+    return withheldPlaceholder(as);
   };
   return async (input) => {
     try {
@@ -61,7 +61,7 @@ function sentenceOf(result: unknown): { key: 'message' | 'reason'; text: string 
 
 /** For the finish step: returns the text with the sentences that the steps stored. */
 export function restoreWithheld(text: string, left: unknown): string {
-  return text.replaceAll(WITHHELD, (mark, step: string) => {
+  return text.replaceAll(WITHHELD_PATTERN, (mark, step: string) => {
     const stored: unknown = typeof left === 'object' && left !== null ? Reflect.get(left, step) : undefined;
     return typeof stored === 'string' ? stored : `${mark}: the worker's log has this sentence`;
   });

@@ -6,9 +6,9 @@
 import { head } from '../contract/cut-text.ts';
 import { ALWAYS_SCOPES, alwaysOption, isAlwaysOption, scopeOfOption } from '../contract/permission-answer.ts';
 import type { RuleMatch, RuleSubject } from '../contract/permission-rules.ts';
-import { commandPattern, patternOf } from '../contract/shell-words.ts';
+import { commandPattern, exactPattern } from '../contract/shell-words.ts';
 import type { PermissionOption } from '../contract/vocabulary.ts';
-import { globOf } from '../contract/wildcards.ts';
+import { exactGlob } from '../contract/wildcards.ts';
 
 const NAME_LIMIT = 160;
 
@@ -32,7 +32,7 @@ export function alwaysRules({ tool_kind, parts, text }: RuleSubject): RuleMatch[
 }
 
 const pathRule = (inside: string | undefined): string | undefined =>
-  inside === undefined || inside === '' ? undefined : globOf(inside);
+  inside === undefined || inside === '' ? undefined : exactGlob(inside);
 
 /**
  * Returns the command pattern of a rule that allows only this command. Without `words` the rule contains the whole
@@ -40,7 +40,7 @@ const pathRule = (inside: string | undefined): string | undefined =>
  * `undefined`.
  */
 const commandRule = (words: readonly string[] | undefined, text: string | undefined): string | undefined =>
-  words ? patternOf(words) : text !== undefined && commandPattern(text) === undefined ? text : undefined;
+  words ? exactPattern(words) : text !== undefined && commandPattern(text) === undefined ? text : undefined;
 
 /**
  * Returns the options that a person sees. If the agent offers an "allow once", its "always" options are removed, and

@@ -20,7 +20,7 @@ import { closeSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf, type ProcessIdentity } from '../processes/identity.ts';
-import { identityOfParts, listProcessFiles, nameParts } from '../processes/process-files.ts';
+import { identityOfParts, listProcessFiles, identityNameParts } from '../processes/process-files.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { endTask } from './process/end.ts';
@@ -157,7 +157,7 @@ export class AgentSlots {
   }
 
   #announce({ taskId, attempt }: SlotRequest): string {
-    const name = [taskId, attempt, ...nameParts(this.#self), randomBytes(4).toString('hex')].join('.');
+    const name = [taskId, attempt, ...identityNameParts(this.#self), randomBytes(4).toString('hex')].join('.');
     closeSync(openSync(path.join(this.#options.folder, name), 'wx', 0o600));
     return name;
   }

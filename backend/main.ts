@@ -7,7 +7,7 @@ import { openLonghaul, type Longhaul } from '../client/connection.ts';
 import { type Intake, startIntake } from '../client/intake.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { homePaths, prepareHome } from '../services/home/home.ts';
-import { listenText } from '../services/listen-host.ts';
+import { hostAndPort } from '../services/listen-host.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
 import { announceReady, READY_FD } from '../services/supervisor/ready.ts';
@@ -84,7 +84,7 @@ function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
   // The error has no `cause`, because the log would repeat it.
   return new LonghaulError(
     listen.fixed && !isSupervised ? 'invalid_input' : 'service_unreachable',
-    `cannot listen on ${listenText(listen)}: ${isTaken ? 'the port is taken' : messageOf(error)}${next}`,
+    `cannot listen on ${hostAndPort(listen)}: ${isTaken ? 'the port is taken' : messageOf(error)}${next}`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** Finds the services for a command, by the settings and by the state file of the home's supervisor. */
 import type { Settings } from '../services/settings.ts';
-import { readFacts } from '../services/status.ts';
+import { readAddresses } from '../services/status.ts';
 import type { TemporalTarget } from '../services/temporal/connection.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { shellSettings } from './settings.ts';
@@ -18,14 +18,14 @@ export interface Services {
 
 /** Returns the URL of the database, with its password. Fails in the same cases as `findServices`. */
 export async function findDatabase(settings: Settings = shellSettings()): Promise<string> {
-  const { databaseUrl } = await readFacts(settings);
+  const { databaseUrl } = await readAddresses(settings);
   if (databaseUrl === undefined) throw unknownService('Postgres', settings);
   return databaseUrl;
 }
 
 /** Fails with `service_unreachable` if no part was ever started in this home. Does not check that the services run. */
 export async function findServices(settings: Settings = shellSettings()): Promise<Services> {
-  const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = await readFacts(settings);
+  const { databaseUrl, temporalAddress, backendUrl, temporalUiUrl } = await readAddresses(settings);
   if (databaseUrl === undefined || temporalAddress === undefined) {
     throw unknownService(databaseUrl === undefined ? 'Postgres' : 'Temporal', settings);
   }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
 import { type HomePaths, prepareHome, readState } from '../services/home/home.ts';
-import { claimHome } from '../services/home/identity.ts';
+import { registerHome } from '../services/home/identity.ts';
 import { makeParts, refuseTakenPort } from '../services/supervisor/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/supervisor/detached.ts';
 import { buildVersion } from '../processes/package-version.ts';
@@ -94,7 +94,7 @@ export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv):
 async function refuseStart(settings: Settings): Promise<void> {
   refuseDefaultModel(process.env);
   refuseInsideTask(settings.home, process.env);
-  await claimHome(settings.home);
+  await registerHome(settings.home);
   await tokenForStart(settings);
   await refuseForeignPort(settings);
 }

@@ -5,7 +5,7 @@
  * is not known to be harmless: substitutions, redirections, pipes, background jobs, escapes, assignments, comments,
  * groups.
  */
-import { literally, matchesTokens, type Token } from './wildcards.ts';
+import { literalTokens, matchesTokens, type Token } from './wildcards.ts';
 
 interface Piece {
   readonly text: string;
@@ -113,7 +113,7 @@ export function commandPattern(text: string): CommandPattern | undefined {
 }
 
 const tokensOf = ({ text, quoted }: Piece): Token[] =>
-  quoted ? literally(text) : literally(text).map((token) => (typeof token === 'object' && token.char === '*' ? 'many' : token)); // prettier-ignore
+  quoted ? literalTokens(text) : literalTokens(text).map((token) => (typeof token === 'object' && token.char === '*' ? 'many' : token)); // prettier-ignore
 
 export function matchesWords({ words, more }: CommandPattern, command: readonly string[]): boolean {
   if (command.length < words.length || (!more && command.length > words.length)) return false;
@@ -121,7 +121,7 @@ export function matchesWords({ words, more }: CommandPattern, command: readonly 
 }
 
 /** Returns the pattern that matches only these words. Undefined: no pattern can do that. */
-export function patternOf(words: readonly string[]): string | undefined {
+export function exactPattern(words: readonly string[]): string | undefined {
   const quoted = words.map((word) => {
     if (/^[A-Za-z0-9_@%+=:,./~-]+$/.test(word)) return word;
     return /['\p{Cc}]/u.test(word) ? undefined : `'${word}'`;

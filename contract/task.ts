@@ -30,7 +30,7 @@ export type ExecutionPath = 'acp' | 'pty' | 'native';
 
 /**
  * The version of the commands that a new run issues. A change of the commands increases it, and adds a case to
- * workflows/began.ts and kept histories.
+ * workflows/commands.ts and kept histories.
  */
 export const COMMANDS = 5;
 
@@ -58,8 +58,8 @@ export type TaskEnd =
  * The placeholder for a sentence, in a failure or a result, that the settings exclude from Temporal. It names the step
  * that stored the sentence in the database. The finish step restores the sentence.
  */
-export const withheldText = (step: string): string => `[withheld: ${step}]`;
-export const WITHHELD = /\[withheld: (\w+)\]/g;
+export const withheldPlaceholder = (step: string): string => `[withheld: ${step}]`;
+export const WITHHELD_PATTERN = /\[withheld: (\w+)\]/g;
 
 /** `none`: Temporal stores no text of prompts, agents or projects. */
 export type TemporalContent = 'full' | 'none';

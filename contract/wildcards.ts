@@ -6,7 +6,7 @@
 /** `char`: this character; `any`: any one character; `many`: any number of characters. */
 export type Token = { readonly char: string } | 'any' | 'many';
 
-export const literally = (text: string): Token[] => Array.from(text, (char) => ({ char }));
+export const literalTokens = (text: string): Token[] => Array.from(text, (char) => ({ char }));
 
 export function matchesTokens(tokens: readonly Token[], text: string): boolean {
   const chars = Array.from(text);
@@ -47,7 +47,7 @@ function partOf(text: string): Part {
 }
 
 /** Returns the glob that matches only this path. */
-export const globOf = (path: string): string => path.replaceAll(/[\\*?]/g, String.raw`\$&`);
+export const exactGlob = (path: string): string => path.replaceAll(/[\\*?]/g, String.raw`\$&`);
 
 interface Comparison<Pattern, Item> {
   readonly isMany: (part: Pattern) => boolean;

@@ -3,13 +3,13 @@
  * and is ended with the task's turn, so Longhaul must not be started there.
  */
 import { realpathSync } from 'node:fs';
-import { belongsTo, MARKER } from '../agents/process/environment.ts';
+import { belongsTo, TASK_MARKER } from '../agents/process/environment.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { shortId } from '../contract/ids.ts';
 
 /** Throws `invalid_input` if this process belongs to a task of this home. The home must exist. */
 export function refuseInsideTask(home: string, env: NodeJS.ProcessEnv): void {
-  const task = env[MARKER];
+  const task = env[TASK_MARKER];
   if (task === undefined || belongsTo(realpathSync(home), env) !== 'this_home') return;
   throw new LonghaulError(
     'invalid_input',

@@ -45,7 +45,7 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
  */
 export const signalGroup = (leader: number, signal: NodeJS.Signals): boolean => signalProcess(-leader, signal);
 
-export interface Wait {
+export interface WaitOptions {
   readonly withinMs: number;
   /** If it aborts, the wait ends and returns false. */
   readonly signal?: AbortSignal | undefined;
@@ -54,9 +54,9 @@ export interface Wait {
 }
 
 /** Waits until all processes have exited. Returns false if the time is over or `signal` aborts before that. */
-export async function untilGone(
+export async function waitForExits(
   processes: readonly ProcessIdentity[],
-  { withinMs, signal, meanwhile }: Wait,
+  { withinMs, signal, meanwhile }: WaitOptions,
 ): Promise<boolean> {
   const deadline = performance.now() + withinMs;
   while (processes.some((one) => isAlive(one))) {
@@ -88,7 +88,7 @@ export async function endProcess(
     sendSignal(identity.pid, step.signal);
     // A suspended process handles the signal only after it is continued.
     if (isSuspended(identity)) sendSignal(identity.pid, 'SIGCONT');
-    if (await untilGone([identity], { withinMs: step.withinMs, signal: isLast ? undefined : forceShutdown }))
+    if (await waitForExits([identity], { withinMs: step.withinMs, signal: isLast ? undefined : forceShutdown }))
       return step.signal;
   }
   throw new LonghaulError('internal_error', `Process ${identity.pid} still runs after SIGKILL.`);
@@ -101,9 +101,9 @@ export async function endProcess(
  */
 export async function endProcessGroup(leader: ProcessIdentity, graceMs: number): Promise<void> {
   if (!isAlive(leader) || !signalGroup(leader.pid, 'SIGTERM')) return;
-  await untilGone([leader], { withinMs: graceMs });
+  await waitForExits([leader], { withinMs: graceMs });
   // The kernel cannot have given the group id to another group since the check, because it assigns pids in ascending
   // order.
   signalGroup(leader.pid, 'SIGKILL');
-  await untilGone([leader], { withinMs: KILL_TIMEOUT_MS });
+  await waitForExits([leader], { withinMs: KILL_TIMEOUT_MS });
 }

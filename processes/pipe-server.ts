@@ -10,12 +10,12 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 
-export type Connected = readonly [stdin: Socket, stdout: Socket, stderr: Socket];
+export type ProgramSockets = readonly [stdin: Socket, stdout: Socket, stderr: Socket];
 
 export interface Pipes {
   readonly address: string;
   readonly token: string;
-  readonly connected: Promise<Connected>;
+  readonly connected: Promise<ProgramSockets>;
   /** Stops expecting connections for this program and closes its open ones. */
   close(): void;
 }
@@ -54,7 +54,7 @@ export class PipeServer {
     await (this.#server ??= this.#listen());
     const token = randomUUID();
     const arrived: Socket[] = [];
-    const connected = new Promise<Connected>((resolve) => {
+    const connected = new Promise<ProgramSockets>((resolve) => {
       this.#expected.set(token, (fd, socket) => {
         arrived[fd] = socket;
         const [stdin, stdout, stderr] = arrived;

@@ -11,16 +11,16 @@ import { isErrno } from '../contract/errors.ts';
 import { isAlive, type ProcessIdentity } from './identity.ts';
 
 /** The schema of an identity in the text of a file. */
-export const processIdentity = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
+export const processIdentitySchema = z.object({ pid: z.number().int(), startTime: z.string(), bootId: z.string() });
 
 /** Encodes an identity as three parts of a file's name. */
-export const nameParts = ({ pid, startTime, bootId }: ProcessIdentity): readonly [string, string, string] => [
+export const identityNameParts = ({ pid, startTime, bootId }: ProcessIdentity): readonly [string, string, string] => [
   String(pid),
   encodeURIComponent(startTime),
   bootId,
 ];
 
-/** Decodes the parts that `nameParts` made. Returns `undefined` if the parts are not an identity. */
+/** Decodes the parts that `identityNameParts` made. Returns `undefined` if the parts are not an identity. */
 export function identityOfParts(
   pid: string | undefined,
   startTime: string | undefined,

@@ -8,14 +8,14 @@ import { connect, type Socket } from 'node:net';
 import { isAlive, type ProcessIdentity } from './identity.ts';
 import { identityOf, type Program } from './program.ts';
 import { notStarted, type Run, run } from './run.ts';
-import { signalGroup, untilGone } from './end.ts';
-import type { Guarded, RunnerCommand, RunnerReport } from './runner.ts';
-import { Family, FAMILY_END_CHECK_MS, FAMILY_CHECK_MS, sweep, SWEEP_GRACE_MS } from './sweep.ts';
+import { signalGroup, waitForExits } from './end.ts';
+import type { GuardedProgram, RunnerCommand, RunnerReport } from './runner.ts';
+import { DescendantTracker, DESCENDANTS_END_CHECK_MS, DESCENDANTS_CHECK_MS, sweep, SWEEP_GRACE_MS } from './sweep.ts';
 
 const ENDED_KEPT = 100;
 
 const running = new Map<number, AbortController>();
-const programs = new Map<number, { readonly guarded: Guarded; readonly family: Family }>();
+const programs = new Map<number, { readonly guarded: GuardedProgram; readonly family: DescendantTracker }>();
 /**
  * The marks of the programs that exited most recently. If the worker dies before it has swept the processes that these
  * programs left, the runner sweeps them.
@@ -63,7 +63,7 @@ async function startOne(id: number, program: Program, address: string, token: st
   }
 }
 
-function watch(id: number, child: ChildProcess, guarded: Guarded): void {
+function watch(id: number, child: ChildProcess, guarded: GuardedProgram): void {
   const { pid } = guarded.process;
   child.on('error', () => {});
   guard(guarded);
@@ -83,9 +83,9 @@ function watch(id: number, child: ChildProcess, guarded: Guarded): void {
  * Remembers a program that must not outlive the worker. Includes programs that the worker started itself; their exits
  * are not reported to the runner.
  */
-function guard(guarded: Guarded): void {
-  const family = new Family(guarded.process);
-  family.follow(FAMILY_CHECK_MS);
+function guard(guarded: GuardedProgram): void {
+  const family = new DescendantTracker(guarded.process);
+  family.follow(DESCENDANTS_CHECK_MS);
   programs.set(guarded.process.pid, { guarded, family });
 }
 
@@ -114,9 +114,9 @@ async function endPrograms(): Promise<void> {
   const marks = [...endedMarks, ...left.flatMap(({ guarded }) => guarded.mark ?? [])];
   try {
     const alive = left.map(({ guarded }) => guarded.process).filter((program) => isAlive(program));
-    for (const { family } of left) family.follow(FAMILY_END_CHECK_MS);
+    for (const { family } of left) family.follow(DESCENDANTS_END_CHECK_MS);
     for (const { pid } of alive) signalGroup(pid, 'SIGTERM');
-    await untilGone(alive, { withinMs: SWEEP_GRACE_MS });
+    await waitForExits(alive, { withinMs: SWEEP_GRACE_MS });
     const stubborn = alive.filter((program) => isAlive(program));
     // Suspends the groups, because a process that forks between the next two steps would leave an unknown child.
     for (const { pid } of stubborn) signalGroup(pid, 'SIGSTOP');

@@ -26,14 +26,14 @@ export type RunnerCommand =
   | { readonly id: number; readonly run: Run }
   | { readonly id: number; readonly stop: true }
   /** Names a program that this process started. The runner ends the program if this process dies. */
-  | { readonly guard: Guarded }
+  | { readonly guard: GuardedProgram }
   /**
    * Starts a program. Its pipes are connections to the address `pipes`. Each connection begins with `token`, a space,
    * the file descriptor (0, 1 or 2) and a line feed.
    */
   | { readonly id: number; readonly start: Program; readonly pipes: string; readonly token: string };
 
-export interface Guarded {
+export interface GuardedProgram {
   readonly process: ProcessIdentity;
   readonly mark?: string;
 }
@@ -86,14 +86,14 @@ class Runner {
   #lastId = 0;
   readonly #pending = new Map<number, Pending>();
   /** The programs that this process started itself. */
-  readonly #here = new Set<Guarded>();
+  readonly #here = new Set<GuardedProgram>();
 
   constructor() {
     this.#launch();
   }
 
   guard({ identity, exited }: StartedProgram, mark: string | undefined): void {
-    const guarded: Guarded = { process: identity, ...(mark && { mark }) };
+    const guarded: GuardedProgram = { process: identity, ...(mark && { mark }) };
     this.#here.add(guarded);
     void exited.then(() => this.#here.delete(guarded));
     if (this.#ready) this.#send({ guard: guarded });

@@ -4,14 +4,14 @@
  *
  * Never signalled: this process, and a pid whose start time differs from the one that was seen.
  * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents exited
- * before the first check (see `Family`). Nothing then shows which program started it. Its working folder does not show
+ * before the first check (see `DescendantTracker`). Nothing then shows which program started it. Its working folder does not show
  * it, because a user's shell may have a worktree as its working folder, too.
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isErrno } from '../contract/errors.ts';
 import { parseEnvironment } from './environment.ts';
-import { KILL_TIMEOUT_MS, signalProcess, untilGone } from './end.ts';
+import { KILL_TIMEOUT_MS, signalProcess, waitForExits } from './end.ts';
 import { identify, identifyRunning, isAlive, type ProcessIdentity, readProc } from './identity.ts';
 
 const POLL_MS = 10;
@@ -23,9 +23,9 @@ export const SWEEP_GRACE_MS = 500;
  */
 const SUSPEND_TIMEOUT_MS = 500;
 /** Interval between two checks of the descendants of a program that is ending. */
-export const FAMILY_END_CHECK_MS = 50;
+export const DESCENDANTS_END_CHECK_MS = 50;
 /** Interval between two checks of the descendants of a running program. */
-export const FAMILY_CHECK_MS = 500;
+export const DESCENDANTS_CHECK_MS = 500;
 
 /** Returns whether the NUL-separated environment has exactly this entry. */
 function hasEntry(environ: Buffer, entry: Buffer): boolean {
@@ -109,7 +109,7 @@ export function descendantsOf(roots: readonly ProcessIdentity[]): ProcessIdentit
  * Records the descendants of a process for as long as they are alive. So a process that was started with an empty
  * environment is still known after its parents have exited.
  */
-export class Family {
+export class DescendantTracker {
   readonly #root: ProcessIdentity;
   #known: ProcessIdentity[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -151,9 +151,12 @@ export class Family {
 /**
  * Returns the descendants of `root` that are alive after `end` has ended it, including those that started meanwhile.
  */
-export async function familyDuring(root: ProcessIdentity, end: () => Promise<unknown>): Promise<ProcessIdentity[]> {
-  const family = new Family(root);
-  family.follow(FAMILY_END_CHECK_MS);
+export async function endAndFindDescendants(
+  root: ProcessIdentity,
+  end: () => Promise<unknown>,
+): Promise<ProcessIdentity[]> {
+  const family = new DescendantTracker(root);
+  family.follow(DESCENDANTS_END_CHECK_MS);
   try {
     await end();
   } finally {
@@ -194,7 +197,7 @@ async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);
   for (const { pid } of seen) signalProcess(pid, 'SIGTERM');
   // Looks for descendants during the wait, because a process that starts now may lose its parent at any moment.
-  await untilGone(seen, { withinMs: SWEEP_GRACE_MS, meanwhile: () => seen.push(...descendantsOf(seen)) });
+  await waitForExits(seen, { withinMs: SWEEP_GRACE_MS, meanwhile: () => seen.push(...descendantsOf(seen)) });
   return seen;
 }
 

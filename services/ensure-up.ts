@@ -9,7 +9,7 @@ import { readState, type HomePaths, type HomeState, type PartRecord } from './ho
 import { lockHolder } from './home/lock.ts';
 import { sendSignal } from '../processes/end.ts';
 import { lastLines, type RunningProcess } from './supervisor/detached.ts';
-import { oneLineDetail, isSame, liveSupervisor } from './status.ts';
+import { oneLineDetail, isSameProcess, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 
 const POLL_MS = 50;
@@ -25,7 +25,7 @@ const RECORD_MS = 30_000;
 /** After this many failed starts in a row, a part is not expected to start without a change by the user. */
 const FAILURES = 3;
 
-export interface EnsureUp {
+export interface EnsureUpOptions {
   readonly paths: HomePaths;
   /** Starts a supervisor in the background. */
   readonly startSupervisor: () => Promise<RunningProcess>;
@@ -34,7 +34,7 @@ export interface EnsureUp {
 }
 
 /** Resolves when all parts are ready. Fails with `service_unreachable` and the last lines of the failing part's log. */
-export async function ensureUp(options: EnsureUp): Promise<void> {
+export async function ensureUp(options: EnsureUpOptions): Promise<void> {
   const { paths, report } = options;
   let own: RunningProcess | undefined;
   let repairs = await askForRepair(paths);
@@ -44,7 +44,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
     const state = await readState(paths);
     const supervisor = await liveSupervisor(paths, state);
     continueSuspended(state, supervisor, report);
-    if (supervisor && !isSame(state?.supervisor, supervisor)) {
+    if (supervisor && !isSameProcess(state?.supervisor, supervisor)) {
       if (Date.now() - quietSince > RECORD_MS) throw noRecord(options, supervisor);
     } else if (supervisor && state) {
       if (allReady(state)) return;
@@ -68,7 +68,7 @@ export async function ensureUp(options: EnsureUp): Promise<void> {
 async function askForRepair(paths: HomePaths): Promise<number> {
   const state = await readState(paths);
   const supervisor = await liveSupervisor(paths, state);
-  if (!supervisor || !state || !isSame(state.supervisor, supervisor)) return 0;
+  if (!supervisor || !state || !isSameProcess(state.supervisor, supervisor)) return 0;
   sendSignal(supervisor.pid, REPAIR_SIGNAL);
   return state.repairs + 1;
 }
@@ -135,14 +135,14 @@ function changedLines(parts: readonly PartRecord[], reported: Reported): string[
   });
 }
 
-async function supervisorEnded(options: EnsureUp, own: RunningProcess): Promise<LonghaulError> {
+async function supervisorEnded(options: EnsureUpOptions, own: RunningProcess): Promise<LonghaulError> {
   const log = await lastLines(options.supervisorLog);
   // The timer keeps this process alive. Without it the process would exit here without a message.
   const how = await Promise.race([own.exited, sleep(EXIT_MS, 'exit status unknown')]);
   return new LonghaulError('service_unreachable', `The supervisor ended (${how}). ${options.supervisorLog} ends with:\n${log}`); // prettier-ignore
 }
 
-function noRecord({ paths, supervisorLog }: EnsureUp, { pid }: ProcessIdentity): LonghaulError {
+function noRecord({ paths, supervisorLog }: EnsureUpOptions, { pid }: ProcessIdentity): LonghaulError {
   return new LonghaulError(
     'service_unreachable',
     `Supervisor ${pid} runs but has not written ${paths.stateFile} for ${RECORD_MS / 1000} s. ${supervisorLog} has the reason; \`longhaul down\` stops it.`,

@@ -8,7 +8,7 @@ export function isLoopback(host: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
-export function listenText({ host, port }: Pick<ListenAddress, 'host' | 'port'>): string {
+export function hostAndPort({ host, port }: Pick<ListenAddress, 'host' | 'port'>): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
@@ -20,6 +20,6 @@ export function refuseWithoutToken(listen: ListenAddress, token: string | undefi
   if (token !== undefined || isLoopback(listen.host)) return;
   throw new LonghaulError(
     'invalid_input',
-    `LONGHAUL_LISTEN is ${listenText(listen)}, which other machines may reach, and there is no token in ${tokenFile}: put one there (\`openssl rand -hex 32\`), name another file in LONGHAUL_TOKEN_FILE, or listen on 127.0.0.1.`,
+    `LONGHAUL_LISTEN is ${hostAndPort(listen)}, which other machines may reach, and there is no token in ${tokenFile}: put one there (\`openssl rand -hex 32\`), name another file in LONGHAUL_TOKEN_FILE, or listen on 127.0.0.1.`,
   );
 }

@@ -2,16 +2,16 @@
  * The status of a home's parts. The record is checked against the process table, because it may have been written
  * before a crash.
  */
-import { homePaths, readState, fileOrNull, type Facts, type HomePaths, type HomeState, type PartRecord } from './home/home.ts'; // prettier-ignore
+import { homePaths, readState, pathIfExists, type ServiceAddresses, type HomePaths, type HomeState, type PartRecord } from './home/home.ts'; // prettier-ignore
 import { isSameDatabase, passwordOf, withoutPassword } from './postgres/password.ts';
 import { drainingWorkers } from './home/drains.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { isAlive, isSuspended, type ProcessIdentity } from '../processes/identity.ts';
-import { parseOrNothing } from './home/json-file.ts';
-import { lockHolderAs } from './home/lock.ts';
+import { parseJsonOrUndefined } from './home/json-file.ts';
+import { lockHolderWithRole } from './home/lock.ts';
 import type { FoundPart } from './supervisor/part.ts';
 import { partsToFind } from './supervisor/parts.ts';
-import { UNRECORDED } from './supervisor/program-part.ts';
+import { UNRECORDED_VERSION } from './supervisor/program-part.ts';
 import type { Settings } from './settings.ts';
 
 /** Printed by `longhaul status --json`. Other programs depend on these names. */
@@ -70,9 +70,9 @@ export async function readStatus(settings: Settings): Promise<Status> {
     backend_url: facts.backendUrl ?? null,
     home: settings.home,
     version: buildVersion(),
-    token_file: await fileOrNull(settings.tokenFile ?? paths.tokenFile),
-    auth_header_file: await fileOrNull(paths.authHeaderFile),
-    pgpass_file: await fileOrNull(paths.passfile),
+    token_file: await pathIfExists(settings.tokenFile ?? paths.tokenFile),
+    auth_header_file: await pathIfExists(paths.authHeaderFile),
+    pgpass_file: await pathIfExists(paths.passfile),
     parts: [{ ...supervisorStatus(supervisor), version: supervisorVersion(supervisor, state) }, ...parts],
   };
 }
@@ -81,7 +81,7 @@ export async function readStatus(settings: Settings): Promise<Status> {
  * Returns the services' addresses for a command: from the record or, if that is missing or damaged, from the running
  * processes.
  */
-export async function readFacts(settings: Settings): Promise<Facts> {
+export async function readAddresses(settings: Settings): Promise<ServiceAddresses> {
   const paths = homePaths(settings.home);
   const state = await readState(paths);
   const facts = wholeFacts(settings, state) ?? { ...state?.facts, ...factsOf(await findParts(settings, paths)) };
@@ -92,7 +92,7 @@ export async function readFacts(settings: Settings): Promise<Facts> {
  * Returns the recorded addresses; `undefined` if they are incomplete: the password of the embedded Postgres is in a
  * file of its own, which may be missing.
  */
-function wholeFacts(settings: Settings, state: HomeState | undefined): Facts | undefined {
+function wholeFacts(settings: Settings, state: HomeState | undefined): ServiceAddresses | undefined {
   const url = state?.facts.databaseUrl;
   if (settings.databaseUrl === undefined && url !== undefined && passwordOf(url) === undefined) return undefined;
   return state?.facts;
@@ -104,7 +104,7 @@ async function findParts(settings: Settings, paths: HomePaths): Promise<Map<stri
   return new Map(found.flatMap(([name, part]) => (part ? [[name, part] as const] : [])));
 }
 
-const factsOf = (found: ReadonlyMap<string, FoundPart>): Facts =>
+const factsOf = (found: ReadonlyMap<string, FoundPart>): ServiceAddresses =>
   Object.assign({}, ...[...found.values()].map(({ facts }) => facts));
 
 type ShownRecord = Pick<PartRecord, 'name' | 'state' | 'process' | 'detail'>;
@@ -127,19 +127,21 @@ export async function liveSupervisor(
   paths: HomePaths,
   state: HomeState | undefined,
 ): Promise<ProcessIdentity | undefined> {
-  const holder = await lockHolderAs(paths.lock);
+  const holder = await lockHolderWithRole(paths.lock);
   if (!holder) return undefined;
   // Supervisors of older versions have no role in the lock file, so their record identifies them.
   const isSupervisor =
-    holder.role === undefined ? !state || isSame(state.supervisor, holder.process) : holder.role === 'supervisor';
+    holder.role === undefined
+      ? !state || isSameProcess(state.supervisor, holder.process)
+      : holder.role === 'supervisor';
   return isSupervisor ? holder.process : undefined;
 }
 
-export const isSame = (one: ProcessIdentity | undefined, other: ProcessIdentity): boolean =>
+export const isSameProcess = (one: ProcessIdentity | undefined, other: ProcessIdentity): boolean =>
   one?.pid === other.pid && one.startTime === other.startTime;
 
 /** Completes the addresses with those of the user's own services, which are in the settings. */
-function factsThatHold(settings: Settings, facts: Facts): Facts {
+function factsThatHold(settings: Settings, facts: ServiceAddresses): ServiceAddresses {
   return {
     ...(settings.databaseUrl === undefined ? {} : { databaseUrl: settings.databaseUrl }),
     ...(settings.temporal.kind === 'server' ? { temporalAddress: settings.temporal.address } : {}),
@@ -164,8 +166,8 @@ export const partsOfOtherVersion = ({ parts, version }: Status): PartStatus[] =>
   parts.filter((part) => part.version !== null && part.version !== version);
 
 function supervisorVersion(supervisor: ProcessIdentity | undefined, state: HomeState | undefined): string | null {
-  if (!supervisor || !isSame(state?.supervisor, supervisor)) return null;
-  return state?.version ?? UNRECORDED;
+  if (!supervisor || !isSameProcess(state?.supervisor, supervisor)) return null;
+  return state?.version ?? UNRECORDED_VERSION;
 }
 
 type ShownPart = Omit<PartStatus, 'version'>;
@@ -202,6 +204,6 @@ export function oneLineDetail(detail: string): string {
 
 /** The message in a log line of one of our programs. */
 function messageOfLine(line: string): string {
-  const { msg } = (parseOrNothing(line) ?? {}) as { readonly msg?: unknown };
+  const { msg } = (parseJsonOrUndefined(line) ?? {}) as { readonly msg?: unknown };
   return typeof msg === 'string' ? (msg.split('\n')[0] ?? '') : line;
 }

@@ -22,7 +22,7 @@ import { listFoundAgents } from '../maintenance/agents.ts';
 import { followMovedHome } from '../maintenance/moved-home.ts';
 import { identifySelf } from '../processes/identity.ts';
 import { startRunner } from '../processes/runner.ts';
-import { claimHome } from '../services/home/identity.ts';
+import { registerHome } from '../services/home/identity.ts';
 import { homePaths } from '../services/home/home.ts';
 import { makeLog } from '../services/log.ts';
 import { prepareServices } from '../services/prepare.ts';
@@ -103,7 +103,7 @@ async function runWorker(choices: WorkerChoices): Promise<void> {
   }
   const { target } = settings.temporal;
   // The worker claims the home before it uses the home or the database. In a container no `up` has claimed it.
-  await claimHome(settings.home);
+  await registerHome(settings.home);
   const report = (news: string | undefined): void => log.info({}, news ?? 'Postgres and Temporal are available');
   const [bundle] = await Promise.all([
     workflowBundle(settings.cacheDir),

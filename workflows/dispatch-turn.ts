@@ -1,6 +1,6 @@
 /** Dispatches the turn, and dispatches it again after each wait for a provider's usage limit or for an answer. */
 import { condition, sleep } from '@temporalio/workflow';
-import type { Commands } from './began.ts';
+import type { Commands } from './commands.ts';
 import type { TaskId } from '../contract/ids.ts';
 import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
 import type { LiveTask } from './live.ts';

@@ -35,7 +35,7 @@ import {
   type TaskEnd,
   type TaskStatus,
 } from '../contract/task.ts';
-import type { Commands } from './began.ts';
+import type { Commands } from './commands.ts';
 import type { TaskSteps } from './steps.ts';
 
 const PHASE_KEY = defineSearchAttributeKey(SEARCH_ATTRIBUTES.phase, 'KEYWORD');

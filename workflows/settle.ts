@@ -2,7 +2,7 @@
  * Runs the closing steps for a task whose own run no longer exists, for example because it was terminated in the Web
  * UI. The steps store what the agent wrote and make the row final, as the run itself would have done.
  */
-import { commandsOf } from './began.ts';
+import { commandsOf } from './commands.ts';
 import { closeTask } from './close.ts';
 import type { SettleInput, TaskResult } from '../contract/task.ts';
 import { makeLiveTask } from './live.ts';

@@ -6,7 +6,7 @@ import {
   proxyLocalActivities,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { Commands } from './began.ts';
+import type { Commands } from './commands.ts';
 import { head } from '../contract/cut-text.ts';
 import { agentQueue, hostQueue, WORKFLOW_QUEUE } from '../contract/names.ts';
 import type { DispatchInput, DispatchResult, Steps } from '../contract/steps.ts';

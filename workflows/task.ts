@@ -3,7 +3,7 @@
  * no clock, no file and no table.
  */
 import { CancellationScope } from '@temporalio/workflow';
-import { commandsOf } from './began.ts';
+import { commandsOf } from './commands.ts';
 import { closeTask } from './close.ts';
 import { resultOrThrow } from './result-or-throw.ts';
 import type { ExecutionPath, TaskEnd, TaskInput, TaskResult } from '../contract/task.ts';

@@ -28,7 +28,7 @@ import { LOCK_REASON, type WorktreeEntry, orAbsentSync, isOurs } from './reposit
  * The name prefix of an entry outside `worktrees/`: it is being moved in or out. The folder is in the repository's git
  * folder.
  */
-export const STAGED = 'longhaul-entry-';
+export const STAGED_PREFIX = 'longhaul-entry-';
 /**
  * Git and other homes remove `worktrees/` when it is empty. After this many failures in a row there is another cause.
  */
@@ -90,7 +90,7 @@ export async function removeEntry(held: LockedRepository, adminDir: string): Pro
  * other process of the home uses them.
  */
 export async function sweepStaged(held: LockedRepository): Promise<void> {
-  const own = `${STAGED}${homeOf(held.locksDir)}-`;
+  const own = `${STAGED_PREFIX}${homeOf(held.locksDir)}-`;
   const names = (await readdir(held.commonDir)).filter((name) => name.startsWith(own));
   for (const name of names) await rm(path.join(held.commonDir, name), { recursive: true, force: true });
 }
@@ -99,13 +99,13 @@ export async function sweepStaged(held: LockedRepository): Promise<void> {
  * Whether this is an entry of this home without a worktree path: the git process was killed before it wrote the path.
  * The caller holds the lock.
  */
-export const isOwnUnplaced = (entry: WorktreeEntry, { locksDir, commonDir }: LockedRepository): boolean =>
+export const isOwnWithoutPath = (entry: WorktreeEntry, { locksDir, commonDir }: LockedRepository): boolean =>
   entry.worktreePath === undefined &&
   isOurs(entry) &&
   (isMirror(locksDir, commonDir) || entry.lockReason?.includes(homeOf(locksDir)) === true);
 
 const stagedIn = ({ locksDir, commonDir }: LockedRepository): string =>
-  path.join(commonDir, `${STAGED}${homeOf(locksDir)}-${randomUUID()}`);
+  path.join(commonDir, `${STAGED_PREFIX}${homeOf(locksDir)}-${randomUUID()}`);
 
 /**
  * An id of the home. It includes the inode of the lock folder, so homes with the same path in two containers have

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { GIVEN_REFS } from './borrow.ts';
+import { STARTING_REFS_FILE } from './borrow.ts';
 import type { Collection } from './collection.ts';
 import { tryGit } from './git.ts';
 import { readRefs } from './mirror-refs.ts';
@@ -18,7 +18,7 @@ const HEADS = 'refs/heads/';
  * Returns a sentence that names the branches, or an empty list if there are none. Starts git only if there are some.
  */
 export async function keepBranches({ adminDir, commonDir, request, at }: Collection): Promise<string[]> {
-  const given = orAbsentSync(() => readFileSync(path.join(adminDir, GIVEN_REFS), 'utf8'));
+  const given = orAbsentSync(() => readFileSync(path.join(adminDir, STARTING_REFS_FILE), 'utf8'));
   if (given === undefined) return [];
   const own = path.join(request.worktreePath, '.git');
   const known = new Set(given.split('\n'));

@@ -11,7 +11,7 @@ import { alternatesOf, readState } from './mirror.ts';
 import { sparseText, worktreeConfigText } from './mirror-settings.ts';
 import { copyOrRemove, writeWhole } from './whole-file.ts';
 
-export interface Borrow {
+export interface OwnRepositoryOptions {
   readonly mirror: string;
   readonly worktreePath: string;
   /** The worktree's entry in the mirror. */
@@ -20,7 +20,7 @@ export interface Borrow {
 }
 
 /** The file in the entry that lists the refs with which the worktree started. */
-export const GIVEN_REFS = 'longhaul-refs';
+export const STARTING_REFS_FILE = 'longhaul-refs';
 const SPARSE_FILE = 'info/sparse-checkout';
 
 /**
@@ -28,7 +28,7 @@ const SPARSE_FILE = 'info/sparse-checkout';
  * `topLevel`: the top folder of the project.
  */
 export function fillEntry(
-  { mirror, adminDir }: Borrow,
+  { mirror, adminDir }: OwnRepositoryOptions,
   { topLevel, commonDir }: Record<'topLevel' | 'commonDir', string>,
 ): void {
   const settings = readState(mirror)?.settings;
@@ -37,14 +37,14 @@ export function fillEntry(
   const patterns = path.join(adminDirOf(topLevel) ?? commonDir, SPARSE_FILE);
   mkdirSync(path.join(adminDir, 'info'), { recursive: true });
   copyOrRemove(patterns, path.join(adminDir, SPARSE_FILE));
-  copyFileSync(path.join(mirror, 'packed-refs'), path.join(adminDir, GIVEN_REFS), constants.COPYFILE_FICLONE);
+  copyFileSync(path.join(mirror, 'packed-refs'), path.join(adminDir, STARTING_REFS_FILE), constants.COPYFILE_FICLONE);
 }
 
 /**
  * Creates the agent's repository in the worktree. Call it after the checkout, because it copies the index. It changes
  * no existing file.
  */
-export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: Borrow): void {
+export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnRepositoryOptions): void {
   const state = readState(mirror);
   const dotGit = path.join(worktreePath, '.git');
   const at = (name: string): string => path.join(dotGit, name);
@@ -58,7 +58,7 @@ export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: Borr
     mkdirSync(path.dirname(at(name)), { recursive: true });
     writeFileSync(at(name), `ref: ${target}\n`);
   }
-  copyFileSync(path.join(adminDir, GIVEN_REFS), at('packed-refs'), constants.COPYFILE_FICLONE);
+  copyFileSync(path.join(adminDir, STARTING_REFS_FILE), at('packed-refs'), constants.COPYFILE_FICLONE);
   orAbsentSync(() => copyFileSync(path.join(adminDir, 'index'), at('index'), constants.COPYFILE_FICLONE));
   // HEAD is written last: a folder without HEAD is no repository, so after a crash it is created again.
   writeWhole(at('HEAD'), `${base}\n`);
@@ -69,7 +69,7 @@ export const hasOwnRepository = (worktreePath: string): boolean =>
   orAbsentSync(() => lstatSync(path.join(worktreePath, '.git', 'HEAD'))) !== undefined;
 
 /** Writes the mirror's current path into the worktree's repository. It is needed after the home was moved. */
-export function borrowFrom(mirror: string, worktreePath: string): void {
+export function writeMirrorPath(mirror: string, worktreePath: string): void {
   const file = alternatesOf(worktreePath);
   if (orAbsentSync(() => readFileSync(file)) !== undefined) writeWhole(file, `${path.join(mirror, 'objects')}\n`);
 }

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../contract/errors.ts';
-import { isOwnUnplaced, removeEntry, sweepStaged } from './add-entry.ts';
+import { isOwnWithoutPath, removeEntry, sweepStaged } from './add-entry.ts';
 import { listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import type { WorktreeEntry } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -50,7 +50,7 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
  */
 async function belongs(entry: WorktreeEntry, { worktreePath, ...held }: ClearOptions): Promise<boolean> {
   if (entry.worktreePath !== undefined) return `${entry.worktreePath}/`.startsWith(`${worktreePath}/`);
-  if (isOwnUnplaced(entry, held)) return true;
+  if (isOwnWithoutPath(entry, held)) return true;
   const name = path.basename(entry.adminDir).replace(/\d+$/, '');
   const sameName = path.basename(worktreePath).startsWith(name) && name !== '';
   return sameName && ((await orAbsent(readdir(entry.adminDir))) ?? []).length === 0;

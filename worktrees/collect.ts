@@ -30,8 +30,8 @@ import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, orAbsentSync, orAbsent } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
-import { type Base, dropBrokenRef, dropRef, store, type StoredChange } from './store.ts';
-import { withEntry } from './restore-entry.ts';
+import { type Base, dropBrokenRef, dropRef, storeCommit, type StoredChange } from './store.ts';
+import { ensureEntry } from './restore-entry.ts';
 import { listSubmodules, unstorableSubmoduleWork } from './submodules.ts';
 
 export interface CollectedChange extends StoredChange {
@@ -41,7 +41,7 @@ export interface CollectedChange extends StoredChange {
   readonly notes: string[];
 }
 
-export type Collected =
+export type CollectOutcome =
   | { readonly kind: 'none'; readonly ignored: string[]; readonly notes: string[] }
   | CollectedChange
   /**
@@ -58,7 +58,7 @@ export type Collected =
 
 const IGNORED_LIMIT = 200;
 
-export async function collectChange(locksDir: string, request: CollectRequest): Promise<Collected> {
+export async function collectChange(locksDir: string, request: CollectRequest): Promise<CollectOutcome> {
   const subject = canonical(request.worktreePath);
   const { worktreePath } = request;
   return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
@@ -71,7 +71,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
     }
     const changed = known && whyReplaced({ ...known, worktreePath: subject }, undefined);
     const record =
-      known?.state === 'ready' && changed === undefined ? await withEntry(locksDir, known, request.signal) : known;
+      known?.state === 'ready' && changed === undefined ? await ensureEntry(locksDir, known, request.signal) : known;
     if (known !== undefined && record === undefined) {
       return {
         kind: 'kept',
@@ -128,7 +128,7 @@ function commonDirOfWorktree(
   throw new LonghaulError('not_a_repository', `${worktreePath} is not a worktree of ${what}.`);
 }
 
-async function collect(collection: Collection): Promise<Collected> {
+async function collect(collection: Collection): Promise<CollectOutcome> {
   const { worktreePath, signal } = collection.request;
   try {
     const special = specialFiles(worktreePath, signal);
@@ -162,7 +162,7 @@ async function collect(collection: Collection): Promise<Collected> {
       if (collection.again) await dropRef(collection);
       return { kind: 'none', ignored, notes: await notes() };
     }
-    const stored = await store(collection, base, new Set(submodules.map((one) => one.path)));
+    const stored = await storeCommit(collection, base, new Set(submodules.map((one) => one.path)));
     if (stored.kind === 'kept') {
       if (stored.commit === undefined) await dropBrokenRef(collection);
       return stored;

@@ -10,7 +10,7 @@ import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync 
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { addEntry } from './add-entry.ts';
-import { fillEntry, GIVEN_REFS, hasOwnRepository, makeOwnRepository } from './borrow.ts';
+import { fillEntry, STARTING_REFS_FILE, hasOwnRepository, makeOwnRepository } from './borrow.ts';
 import { clearWorktree } from './clear.ts';
 import { git, gitError, type GitOutcome, tryGit } from './git.ts';
 import { identityOf, replacedError, whyReplaced } from './identity.ts';
@@ -19,7 +19,7 @@ import { ensureMirror } from './mirror.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { type Repository, canonical, findEntry, orAbsentSync, inspect, isOurs } from './repository.ts';
 import { withLock } from './repository-lock.ts';
-import { withEntry } from './restore-entry.ts';
+import { ensureEntry } from './restore-entry.ts';
 import { populateSubmodules } from './submodules.ts';
 
 export interface CreateRequest {
@@ -130,7 +130,7 @@ async function makeOrFind({
       throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
     if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
     refuseReplaced(earlier);
-    const found = await withEntry(locksDir, earlier, request.signal);
+    const found = await ensureEntry(locksDir, earlier, request.signal);
     if (found === undefined)
       throw inUse(worktreePath, `it holds work on commit ${earlier.base}, which the project has not`);
     if (adopt(found)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
@@ -198,7 +198,7 @@ function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   if (entry === undefined || orAbsentSync(() => lstatSync(worktreePath))?.isDirectory() !== true) return false;
   const { adminDir } = entry;
   const dotGit = path.join(worktreePath, '.git');
-  const isOwnRepository = orAbsentSync(() => lstatSync(path.join(adminDir, GIVEN_REFS))) !== undefined;
+  const isOwnRepository = orAbsentSync(() => lstatSync(path.join(adminDir, STARTING_REFS_FILE))) !== undefined;
   if (isOwnRepository) {
     if (!hasOwnRepository(worktreePath)) makeOwnRepository({ mirror: commonDir, worktreePath, adminDir, base });
     removeLocks(dotGit);

@@ -35,7 +35,7 @@ export function ownIdentity(): Owner {
 /**
  * Whether the owner's process runs. `unknown`: it belongs to another container, whose processes this one cannot see.
  */
-export function stateOf(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknown' {
+export function ownerState(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknown' {
   const me = ownIdentity();
   if (who.bootId !== me.bootId) return 'dead';
   if (who.pidNamespace !== me.pidNamespace) return 'unknown';

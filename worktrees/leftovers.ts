@@ -8,7 +8,7 @@
  */
 import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { removeEntry, STAGED } from './add-entry.ts';
+import { removeEntry, STAGED_PREFIX } from './add-entry.ts';
 import { gitText } from './git.ts';
 import { isOurs, listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -37,7 +37,7 @@ export async function findLeftEntries({ commonDir, root, olderThanMs }: FindLeft
   const left: LeftEntry[] = [];
   for (const name of (await orAbsent(readdir(commonDir))) ?? []) {
     const folder = path.join(commonDir, name);
-    if (name.startsWith(STAGED) && (await isOld(folder))) left.push({ path: folder, kind: 'staged' });
+    if (name.startsWith(STAGED_PREFIX) && (await isOld(folder))) left.push({ path: folder, kind: 'staged' });
   }
   for (const entry of listEntries(commonDir).filter(isOurs)) {
     const { adminDir, worktreePath } = entry;

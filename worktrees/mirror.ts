@@ -26,7 +26,7 @@ import {
   ownCommonDirOf,
   type Repository,
 } from './repository.ts';
-import { nameOf, withLock } from './repository-lock.ts';
+import { lockFileName, withLock } from './repository-lock.ts';
 import { copyOrRemove, writeWhole } from './whole-file.ts';
 
 const STATE = 'longhaul.json';
@@ -77,7 +77,7 @@ export function findMirror(locksDir: string, commonDir: string): string | undefi
 }
 
 const usualPlace = (locksDir: string, commonDir: string): string =>
-  path.join(mirrorsDirOf(locksDir), `${nameOf(commonDir)}.git`);
+  path.join(mirrorsDirOf(locksDir), `${lockFileName(commonDir)}.git`);
 
 /** Returns the mirror whose project was moved to this folder. */
 function moved(locksDir: string, commonDir: string): string | undefined {

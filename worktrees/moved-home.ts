@@ -9,7 +9,7 @@
  */
 import { lstatSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { borrowFrom } from './borrow.ts';
+import { writeMirrorPath } from './borrow.ts';
 import { whyReplaced } from './identity.ts';
 import { isMirror } from './mirror.ts';
 import { deleteRecord, listRecords, type WorktreeRecord, writeRecord } from './records.ts';
@@ -53,7 +53,7 @@ async function moveOne(locksDir: string, { record, worktreePath, commonDir }: Mo
   if (orAbsentSync(() => lstatSync(former)) !== undefined) return;
   const adminDir = await withLock({ locksDir, subject: commonDir }, async () => moveEntries(commonDir, former, worktreePath)); // prettier-ignore
   if (adminDir !== undefined) makeLinkAbsolute({ worktreePath, former, adminDir });
-  if (isMirror(locksDir, commonDir)) borrowFrom(commonDir, worktreePath);
+  if (isMirror(locksDir, commonDir)) writeMirrorPath(commonDir, worktreePath);
   const moved = { ...record, worktreePath, commonDir };
   const isCopy = whyReplaced(moved, adminDir) !== undefined;
   writeRecord(locksDir, isCopy ? { ...moved, isCopy } : moved);

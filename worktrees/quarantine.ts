@@ -37,7 +37,7 @@ export function closeQuarantine({ folder }: Quarantine): void {
 }
 
 /** Adds the objects that the repository lacks. Synchronous: about 20 µs for each object. */
-export function publish({ folder, objects }: Quarantine): void {
+export function addToRepository({ folder, objects }: Quarantine): void {
   for (const part of readdirSync(folder)) {
     // The index is linked last, because git uses a pack once its index exists.
     const names = readdirSync(path.join(folder, part)).sort((a, b) => rank(a) - rank(b));

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { identitySchema } from './identity.ts';
 import { orAbsentSync, orAbsent } from './repository.ts';
-import { nameOf } from './repository-lock.ts';
+import { lockFileName } from './repository-lock.ts';
 
 const recordSchema = z.object({
   worktreePath: z.string(),
@@ -33,7 +33,7 @@ export type WorktreeRecord = z.infer<typeof recordSchema>;
 const SUFFIX = '.worktree.json';
 
 const fileOf = (locksDir: string, worktreePath: string): string =>
-  path.join(locksDir, `${nameOf(worktreePath)}${SUFFIX}`);
+  path.join(locksDir, `${lockFileName(worktreePath)}${SUFFIX}`);
 
 /**
  * Returns the worktree's record; undefined if it was never created here, was removed, or is unreadable after a power

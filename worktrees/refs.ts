@@ -10,7 +10,7 @@ import { pause } from './pause.ts';
 import { orAbsent } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
-export interface RefPlace {
+export interface RefLocation {
   readonly locksDir: string;
   readonly commonDir: string;
   /** The name of the ref: refs/longhaul/… */
@@ -22,12 +22,12 @@ const LOCK_IS_LEFT_MS = 5_000;
 const POLL_MS = 50;
 
 /** Makes the ref name the commit. Throws `git_failed` if the commit does not exist. */
-export const writeRef = (place: RefPlace, commit: string): Promise<void> => update(place, [place.ref, commit]);
+export const writeRef = (place: RefLocation, commit: string): Promise<void> => update(place, [place.ref, commit]);
 
 /** Deletes the ref. A missing ref is no error. */
-export const deleteRef = (place: RefPlace): Promise<void> => update(place, ['-d', place.ref]);
+export const deleteRef = (place: RefLocation): Promise<void> => update(place, ['-d', place.ref]);
 
-async function update(place: RefPlace, change: readonly string[]): Promise<void> {
+async function update(place: RefLocation, change: readonly string[]): Promise<void> {
   const { locksDir, commonDir: subject, at } = place;
   await removeLeftLock(place);
   await withLock({ locksDir, subject, ...(at.signal && { signal: at.signal }) }, () =>
@@ -35,7 +35,7 @@ async function update(place: RefPlace, change: readonly string[]): Promise<void>
   );
 }
 
-async function removeLeftLock({ commonDir, ref, at }: RefPlace): Promise<void> {
+async function removeLeftLock({ commonDir, ref, at }: RefLocation): Promise<void> {
   const file = path.join(commonDir, `${ref}.lock`);
   const started = Date.now();
   for (;;) {

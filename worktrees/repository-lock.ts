@@ -17,8 +17,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { processIdentity } from '../processes/process-files.ts';
-import { endOrphansOf, ownIdentity, stateOf } from './git-owner.ts';
+import { processIdentitySchema } from '../processes/process-files.ts';
+import { endOrphansOf, ownIdentity, ownerState } from './git-owner.ts';
 import { pause } from './pause.ts';
 import { deferred } from '../contract/promises.ts';
 
@@ -40,7 +40,7 @@ const RELEASE_MS = 10_000;
  */
 const UNKNOWN_HOLDER_MS = 20 * 60_000;
 
-const holderSchema = processIdentity.extend({
+const holderSchema = processIdentitySchema.extend({
   token: z.string(),
   subject: z.string(),
   pidNamespace: z.string(),
@@ -51,11 +51,12 @@ type Holder = z.infer<typeof holderSchema>;
 /** The end of the queue of each lock file. It settles when the last waiting caller has finished. */
 const queues = new Map<string, Promise<void>>();
 
-export const nameOf = (subject: string): string => createHash('sha256').update(subject).digest('hex').slice(0, 32);
+export const lockFileName = (subject: string): string =>
+  createHash('sha256').update(subject).digest('hex').slice(0, 32);
 
 /** Runs `work` while no other caller, in this or another process, runs with the same subject. */
 export async function withLock<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
-  const file = path.join(options.locksDir, `${nameOf(options.subject)}.lock`);
+  const file = path.join(options.locksDir, `${lockFileName(options.subject)}.lock`);
   const deadline = performance.now() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);
   const before = queues.get(file);
   const { promise: turn, resolve: endTurn } = deferred();
@@ -143,7 +144,7 @@ async function readHolder(file: string): Promise<Holder | undefined> {
 }
 
 async function isStale(file: string, holder: Holder): Promise<boolean> {
-  const state = stateOf(holder);
+  const state = ownerState(holder);
   if (state !== 'unknown') return state === 'dead';
   const { mtimeMs } = await stat(file).catch(() => ({ mtimeMs: Date.now() }));
   return Date.now() - mtimeMs > UNKNOWN_HOLDER_MS;

@@ -16,7 +16,7 @@ import { withLock } from './repository-lock.ts';
  * of the checkout, so git then reads every file. The caller holds the worktree's lock and has checked that its folder
  * is the one that was created. undefined: the project lacks the commit on which the worktree is based.
  */
-export async function withEntry(
+export async function ensureEntry(
   locksDir: string,
   record: WorktreeRecord,
   given?: AbortSignal,

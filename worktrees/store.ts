@@ -17,9 +17,9 @@ import { copyIndex, type Collection, NESTING_LIMIT, statusWithNestedAside } from
 import { moveNestedGitAside } from './nested.ts';
 import { pause } from './pause.ts';
 import { waitForPruningGc } from './pruning.ts';
-import { openQuarantine, publish, quarantineEnv } from './quarantine.ts';
+import { openQuarantine, addToRepository, quarantineEnv } from './quarantine.ts';
 import { orAbsentSync } from './repository.ts';
-import { deleteRef, type RefPlace, writeRef } from './refs.ts';
+import { deleteRef, type RefLocation, writeRef } from './refs.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
 /** The author of the commits that are results of tasks. */
@@ -41,7 +41,7 @@ export interface StoredChange {
   readonly patch: Buffer;
 }
 
-export type Stored =
+export type StoreOutcome =
   | { readonly kind: 'none'; readonly commit?: undefined }
   | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string }
   | StoredChange;
@@ -56,7 +56,11 @@ export interface Base {
  * Stores the files as a commit. `submodules`: paths that may be pointers to commits. Throws `git_failed` if objects are
  * missing after every attempt.
  */
-export async function store(collection: Collection, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
+export async function storeCommit(
+  collection: Collection,
+  base: Base,
+  submodules: ReadonlySet<string>,
+): Promise<StoreOutcome> {
   openQuarantine(collection.quarantine);
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -71,7 +75,7 @@ export async function store(collection: Collection, base: Base, submodules: Read
 
 const isGitFailed = (error: unknown): boolean => error instanceof LonghaulError && error.code === 'git_failed';
 
-async function storeOnce(collection: Collection, base: Base, submodules: ReadonlySet<string>): Promise<Stored> {
+async function storeOnce(collection: Collection, base: Base, submodules: ReadonlySet<string>): Promise<StoreOutcome> {
   for (let depth = 0; ; depth += 1) {
     const unstorable = await addAll(collection);
     if (unstorable !== undefined) return { kind: 'kept', reason: unstorable.message };
@@ -136,7 +140,7 @@ async function keep(collection: Collection, commit: string): Promise<TreeDiff | 
     // Inside the `try`: an aborted call may have written the ref although it fails.
     await name(collection, commit);
     await waitForPruningGc(collection.commonDir, collection.at);
-    publish(collection.quarantine);
+    addToRepository(collection.quarantine);
     const diff = await diffTrees(base, commit, withoutIndex(collection));
     if (diff === undefined) await git(['rev-list', '--objects', '--quiet', commit, `^${base}`], collection.at);
     return diff;
@@ -148,7 +152,7 @@ async function keep(collection: Collection, commit: string): Promise<TreeDiff | 
 
 async function name(collection: Collection, commit: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
-    publish(collection.quarantine);
+    addToRepository(collection.quarantine);
     try {
       await writeRef(refOf(collection), commit);
       return;
@@ -178,7 +182,7 @@ const aside = ({ at, quarantine }: Collection): GitOptions => ({
   env: { ...at.env, ...quarantineEnv(quarantine) },
 });
 
-const refOf = ({ locksDir, commonDir, request, at }: Collection): RefPlace => ({
+const refOf = ({ locksDir, commonDir, request, at }: Collection): RefLocation => ({
   locksDir,
   commonDir,
   ref: request.ref,
@@ -186,7 +190,7 @@ const refOf = ({ locksDir, commonDir, request, at }: Collection): RefPlace => ({
 });
 
 /** The ref without the abort signal, because it must also be removed after an abort. */
-const cleaningUp = (collection: Collection): RefPlace => ({
+const cleaningUp = (collection: Collection): RefLocation => ({
   ...refOf(collection),
   at: { cwd: collection.at.cwd, ...(collection.at.env && { env: collection.at.env }) },
 });

@@ -91,7 +91,7 @@ const isQuoted = (file: ChangedFile): boolean => file.path_bytes !== undefined |
  * 2.39).
  */
 function hidesLink(files: readonly ChangedFile[]): boolean {
-  const links = files.filter((file) => file.status === 'renamed' && file.old_mode === LINK).map(oldPathOf);
+  const links = files.filter((file) => file.status === 'renamed' && file.old_mode === LINK_MODE).map(oldPathOf);
   return links.some((link) =>
     files.some((file) =>
       bytesOf(file)
@@ -126,7 +126,7 @@ const STATUS: Readonly<Record<string, ChangedFile['status']>> = {
   T: 'type_changed',
 };
 const GITLINK = '160000';
-export const LINK = '120000';
+export const LINK_MODE = '120000';
 const NO_FILE = '000000';
 
 interface RawEntry {

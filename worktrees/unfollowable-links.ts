@@ -9,7 +9,7 @@
  */
 import { filePath, splitFields } from './file-path.ts';
 import { type GitOptions, git } from './git.ts';
-import { bytesOf, type ChangedFile, LINK, oldPathOf } from './tree-diff.ts';
+import { bytesOf, type ChangedFile, LINK_MODE, oldPathOf } from './tree-diff.ts';
 
 /** The most links that Linux follows on one path (MAXSYMLINKS). */
 const FOLLOWED_LIMIT = 40;
@@ -33,7 +33,7 @@ export async function unfollowableLinks(
 ): Promise<string[]> {
   const added = files.filter(({ status }) => status !== 'deleted').map((file) => bytesOf(file).toString('latin1'));
   const replaced = files
-    .filter((file) => file.old_mode === LINK)
+    .filter((file) => file.old_mode === LINK_MODE)
     .map((file) => (file.status === 'renamed' ? oldPathOf(file) : bytesOf(file)).toString('latin1'))
     .map((link) => ({ link, below: added.filter((path) => path.startsWith(`${link}/`)) }))
     .filter(({ below }) => below.length > 0);
@@ -52,7 +52,7 @@ async function readTree(base: string, at: GitOptions): Promise<Tree> {
     const tab = entry.indexOf(0x09);
     const [mode, , id = ''] = entry.toString('latin1', 0, tab).split(' ');
     const path = entry.toString('latin1', tab + 1);
-    if (mode === LINK) links.push({ path, id });
+    if (mode === LINK_MODE) links.push({ path, id });
     else tree.set(path, { kind: mode === FOLDER ? 'folder' : 'file' });
   }
   const targets = await readBlobs(

@@ -11,7 +11,7 @@
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
-import { type Collected, collectChange } from './collect.ts';
+import { type CollectOutcome, collectChange } from './collect.ts';
 import {
   type CreateRequest,
   type MadeWorktree,
@@ -50,7 +50,7 @@ export interface Worktrees {
   /** Returns a sentence about uncommitted edits in the user's checkout; undefined if there are none. */
   uncommittedEdits(projectPath: string, request?: EditsRequest): Promise<string | undefined>;
   reset(request: ResetRequest): Promise<{ warnings: string[] }>;
-  collect(request: CollectRequest): Promise<Collected>;
+  collect(request: CollectRequest): Promise<CollectOutcome>;
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
   /** Returns the worktree of this task, for a task whose row was deleted; undefined if it has none. */
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;

@@ -60,7 +60,7 @@ function watchForStall({ options, link, conversation }: AcpTurn): () => void {
 }
 
 async function stop({ link, agent, sessionId }: AcpTurn, answer: Promise<Outcome>): Promise<TurnEnd> {
-  agent.noteFamily();
+  agent.recordDescendants();
   await Promise.race([link.notify(methods.agent.session.cancel, { sessionId }), sleep(STOP_GRACE_MS)]);
   const controller = new AbortController();
   const grace = sleep(STOP_GRACE_MS, undefined, { signal: controller.signal }).catch(() => {});

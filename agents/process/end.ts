@@ -10,10 +10,10 @@
 import { readEnvironment } from '../../processes/environment.ts';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import { endProcessGroup } from '../../processes/end.ts';
-import { familyDuring, findByMark, type Mark, sweep } from '../../processes/sweep.ts';
+import { endAndFindDescendants, findByMark, type Mark, sweep } from '../../processes/sweep.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { LonghaulError } from '../../contract/errors.ts';
-import { belongsTo, MARKER, SPAWN_MARKER } from './environment.ts';
+import { belongsTo, TASK_MARKER, SPAWN_MARKER } from './environment.ts';
 
 /** Time between SIGTERM and SIGKILL. */
 export const TERM_GRACE_MS = 2_000;
@@ -32,7 +32,7 @@ export function requireProc(): void {
 
 /** Returns the mark of a task's processes. If `home` is `undefined`, it matches the processes of all homes. */
 function markOf(taskId: TaskId, home: string | undefined): Mark {
-  const entry = `${MARKER}=${taskId}`;
+  const entry = `${TASK_MARKER}=${taskId}`;
   if (home === undefined) return entry;
   return { entry, spares: (environment) => belongsTo(home, environment) === 'another_home' };
 }
@@ -67,7 +67,7 @@ export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentit
 export async function endTask(taskId: TaskId, { home, leader }: EndTask = {}): Promise<number> {
   const marks = [markOf(taskId, home)];
   if (leader === undefined || isOfAnotherHome(leader, home)) return sweep(marks);
-  return sweep(marks, await familyDuring(leader, () => endProcessGroup(leader, TERM_GRACE_MS)));
+  return sweep(marks, await endAndFindDescendants(leader, () => endProcessGroup(leader, TERM_GRACE_MS)));
 }
 
 function isOfAnotherHome({ pid }: ProcessIdentity, home: string | undefined): boolean {

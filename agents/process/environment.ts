@@ -7,7 +7,7 @@ import type { TaskId } from '../../contract/ids.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
 /** Every process of a task's agent inherits this variable. A sweep finds the processes by it. */
-export const MARKER = 'LONGHAUL_TASK';
+export const TASK_MARKER = 'LONGHAUL_TASK';
 /**
  * Identifies one spawn of an agent. An outdated attempt that closes late ends only its own spawn, and not the agent of
  * the next attempt, which has the same `LONGHAUL_TASK`.
@@ -50,7 +50,7 @@ export function agentEnvironment({ env, launch, taskId, spawnId }: AgentEnvironm
     if (value === undefined || NEVER.some((pattern) => matches(pattern, name))) continue;
     result[name] = value;
   }
-  result[MARKER] = taskId;
+  result[TASK_MARKER] = taskId;
   result[SPAWN_MARKER] = spawnId;
   const home = env['LONGHAUL_HOME'];
   if (home) {

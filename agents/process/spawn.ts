@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { Exit, StartedProgram } from '../../processes/program.ts';
 import { startProgram } from '../../processes/runner.ts';
-import { Family, FAMILY_END_CHECK_MS, FAMILY_CHECK_MS } from '../../processes/sweep.ts';
+import { DescendantTracker, DESCENDANTS_END_CHECK_MS, DESCENDANTS_CHECK_MS } from '../../processes/sweep.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { decodeTail } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
@@ -38,7 +38,7 @@ export interface AgentProcess {
    * Records the agent's current descendants. Call it before a request that may make the agent end its tools, because
    * processes that a tool leaves are then still known.
    */
-  noteFamily(): void;
+  recordDescendants(): void;
   /** Ends the process, its group and all processes with its marker. Never fails. A second call waits for the first. */
   end(): Promise<void>;
 }
@@ -102,8 +102,8 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   const { identity, stdin, stdout, stderr, exited, closed } = await start(options, spawnId);
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
   // A tool whose environment lacks our marker is found only as a descendant of the agent.
-  const family = new Family(identity);
-  family.follow(FAMILY_CHECK_MS);
+  const family = new DescendantTracker(identity);
+  family.follow(DESCENDANTS_CHECK_MS);
   stdin.on('error', () => {}); // EPIPE of an agent that has exited; its exit gives the reason
   let hasExited = false;
   const swept = exited.then(() => {
@@ -116,7 +116,7 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   );
 
   const endAll = async (): Promise<void> => {
-    family.follow(FAMILY_END_CHECK_MS);
+    family.follow(DESCENDANTS_END_CHECK_MS);
     stdin.end();
     await Promise.race([exited, sleep(EOF_GRACE_MS)]);
     await endProcessGroup(identity, TERM_GRACE_MS);
@@ -140,7 +140,7 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
     exited,
     closed,
     stderrTail,
-    noteFamily: () => family.look(),
+    recordDescendants: () => family.look(),
     end: () => (ending ??= end()),
   };
 }

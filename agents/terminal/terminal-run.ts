@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { spawn, type IPty } from 'node-pty';
 import { tail } from '../../contract/cut-text.ts';
 import { identify, type ProcessIdentity } from '../../processes/identity.ts';
-import { Family, FAMILY_END_CHECK_MS, FAMILY_CHECK_MS, sweep } from '../../processes/sweep.ts';
+import { DescendantTracker, DESCENDANTS_END_CHECK_MS, DESCENDANTS_CHECK_MS, sweep } from '../../processes/sweep.ts';
 import { QuestionWatcher, type AskPermission } from './question-watcher.ts';
 import { lastOutput } from './last-output.ts';
 import type { Question } from './profiles/profile.ts';
@@ -32,7 +32,7 @@ const INTERRUPT_GRACES_MS = [1_500, 1_000];
 const PENDING_CHARS = 8 * 1024 * 1024;
 const LAST_CHARS = 2_000;
 
-export interface RunOptions {
+export interface TerminalRunOptions {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
@@ -49,7 +49,7 @@ export interface RunOptions {
   readonly ask: AskPermission;
 }
 
-export interface RunEnd {
+export interface TerminalRunEnd {
   readonly exitCode: number;
   /** The number of the signal that ended the program, or 0. */
   readonly signal: number;
@@ -59,8 +59,8 @@ export interface RunEnd {
 }
 
 export class TerminalRun {
-  readonly result: Promise<RunEnd>;
-  readonly #options: RunOptions;
+  readonly result: Promise<TerminalRunEnd>;
+  readonly #options: TerminalRunOptions;
   readonly #pty: IPty;
   readonly #screen: EmulatedScreen;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -72,7 +72,7 @@ export class TerminalRun {
   #hasOutput = false;
   readonly #signs = new ProgressDetector();
 
-  constructor(options: RunOptions) {
+  constructor(options: TerminalRunOptions) {
     this.#options = options;
     const { file, args, cwd, env, size } = options;
     this.#screen = new EmulatedScreen(size, {
@@ -98,11 +98,11 @@ export class TerminalRun {
     this.#pty.resize(size.cols, size.rows);
   }
 
-  async #run(): Promise<RunEnd> {
+  async #run(): Promise<TerminalRunEnd> {
     const { signal, recording } = this.#options;
     const leader = identify(this.#pty.pid);
-    const family = leader && new Family(leader);
-    family?.follow(FAMILY_CHECK_MS);
+    const family = leader && new DescendantTracker(leader);
+    family?.follow(DESCENDANTS_CHECK_MS);
     const timer = setInterval(() => this.#look(), SETTLE_MS);
     const ending = onceAborted(signal, () => this.#end(leader, family));
     try {
@@ -163,8 +163,8 @@ export class TerminalRun {
   }
 
   /** Interrupts the program twice, and then ends it with all its descendants. */
-  async #end(leader: ProcessIdentity | undefined, family: Family | undefined): Promise<void> {
-    family?.follow(FAMILY_END_CHECK_MS);
+  async #end(leader: ProcessIdentity | undefined, family: DescendantTracker | undefined): Promise<void> {
+    family?.follow(DESCENDANTS_END_CHECK_MS);
     this.#questions.close();
     for (const graceMs of INTERRUPT_GRACES_MS) {
       this.type(this.#options.interrupt);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RequestError, type AgentContext, type PromptResponse } from '@agentclientprotocol/sdk/unstable';
 import { tail } from '../../contract/cut-text.ts';
-import { MARKER } from '../process/environment.ts';
+import { TASK_MARKER } from '../process/environment.ts';
 import type { AskedQuestion } from './question-watcher.ts';
 import { programValue } from './choices.ts';
 import { promptErrorOf, ConversationNotFoundError } from './ends.ts';
@@ -15,7 +15,7 @@ import type { AnswerOption, TerminalProfile, TurnArguments } from './profiles/pr
 import { Recording } from './recording.ts';
 import type { Size } from './screen.ts';
 import type { SessionStore, StoredSession } from './session-store.ts';
-import { TerminalRun, type RunEnd } from './terminal-run.ts';
+import { TerminalRun, type TerminalRunEnd } from './terminal-run.ts';
 import { UpdateSender } from './update-sender.ts';
 
 /**
@@ -92,7 +92,7 @@ class ProgramTurn implements TerminalTurn {
   }
 
   /** Returns the stop reason for the program's end. Throws if the program failed. */
-  #meaning(end: RunEnd): PromptResponse['stopReason'] {
+  #meaning(end: TerminalRunEnd): PromptResponse['stopReason'] {
     const { profile } = this.#start;
     if (end.signal === 0 && end.exitCode === 0 && profile.fails?.test(end.lastOutput)) throw promptErrorOf(end, false);
     const meaning = end.exitCode === 0 && end.signal === 0 ? 'completed' : profile.exits?.[end.exitCode];
@@ -102,7 +102,7 @@ class ProgramTurn implements TerminalTurn {
     throw promptErrorOf(end, meaning === 'needs_login');
   }
 
-  async #runOnce(): Promise<RunEnd> {
+  async #runOnce(): Promise<TerminalRunEnd> {
     const { profile, launch, session, env } = this.#start;
     const args = this.#arguments();
     const list = profile.arguments(args);
@@ -182,7 +182,7 @@ class ProgramTurn implements TerminalTurn {
 
 /** Returns the task's folder for recordings. An adapter that runs without a task makes no recording. */
 function recordingsOf({ recordings }: TerminalLaunch, env: NodeJS.ProcessEnv): string | undefined {
-  const task = env[MARKER];
+  const task = env[TASK_MARKER];
   return recordings !== undefined && task ? join(recordings, task) : undefined;
 }
 

@@ -4,11 +4,11 @@ import { randomUUID } from 'node:crypto';
 import { access, constants, link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { fileOrNull, homePaths } from '../../services/home/home.ts';
+import { pathIfExists, homePaths } from '../../services/home/home.ts';
 import { findPostgresBinaries } from '../../services/postgres/binaries.ts';
 import { planPostgresUser } from '../../services/postgres/user.ts';
 import type { Settings } from '../../services/settings.ts';
-import { locateTemporal, which } from '../../services/temporal/binary.ts';
+import { locateTemporal, findOnPath } from '../../services/temporal/binary.ts';
 import { tokenForStart, tokenFileFor } from '../../services/token.ts';
 import { isErrno } from '../../contract/errors.ts';
 import { type Check, ok, problem, textOf, warning } from './check.ts';
@@ -81,7 +81,7 @@ async function checkToken(settings: Settings): Promise<Check> {
     const token = await tokenForStart(settings);
     return ok('token', `${file}${token === undefined ? ' (is made at the first start)' : ''}`);
   } catch (error) {
-    const makesNew = settings.tokenFile === undefined && (await fileOrNull(file)) !== null;
+    const makesNew = settings.tokenFile === undefined && (await pathIfExists(file)) !== null;
     const advice = makesNew
       ? 'Remove it, and the next start makes a new one.'
       : `\`openssl rand -hex 32 > ${file}\` puts one there.`;
@@ -162,7 +162,7 @@ async function checkTemporalProgram(cacheDir: string, path: string): Promise<Che
   const name = 'temporal program';
   const found = await locateTemporal(cacheDir, path);
   if (found) return ok(name, found);
-  const go = await which('go', path);
+  const go = await findOnPath('go', path);
   if (go)
     return ok(
       name,

@@ -1,9 +1,9 @@
 /** Finds processes that agents of ended tasks left. Only processes of this home count: their environment names it. */
 import { readdirSync, realpathSync } from 'node:fs';
-import { belongsTo, MARKER } from '../../agents/process/environment.ts';
+import { belongsTo, TASK_MARKER } from '../../agents/process/environment.ts';
 import { readEnvironment } from '../../processes/environment.ts';
 import { identifyRunning, type ProcessIdentity, readProc } from '../../processes/identity.ts';
-import { familyDuring, sweep } from '../../processes/sweep.ts';
+import { endAndFindDescendants, sweep } from '../../processes/sweep.ts';
 import { endProcess } from '../../processes/end.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
 import { reasonOf, type TaskKnowledge, findTaskStates } from './task-states.ts';
@@ -31,7 +31,7 @@ export async function leftProcesses(home: string, knowledge: TaskKnowledge): Pro
         { signal: 'SIGTERM', withinMs: 2_000 },
         { signal: 'SIGKILL', withinMs: 5_000 },
       ] as const;
-      await sweep([], await familyDuring(identity, () => endProcess(identity, steps)));
+      await sweep([], await endAndFindDescendants(identity, () => endProcess(identity, steps)));
       return REMOVED;
     };
     return [{ kind: 'process', name: `${identity.pid} ${command}`, reason: reasonOf(taskId, task), remove }];
@@ -45,7 +45,7 @@ function findMarkedOf(home: string): MarkedProcess[] {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) return [];
     const environment = readEnvironment(pid);
-    const taskId = environment?.[MARKER];
+    const taskId = environment?.[TASK_MARKER];
     if (environment === undefined || taskId === undefined || !UUID.test(taskId)) return [];
     if (belongsTo(real, environment) !== 'this_home') return [];
     const identity = identifyRunning(pid);

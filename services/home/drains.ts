@@ -4,9 +4,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../../contract/errors.ts';
 import { identifySelf, type ProcessIdentity } from '../../processes/identity.ts';
-import { listProcessFiles, processIdentity } from '../../processes/process-files.ts';
+import { listProcessFiles, processIdentitySchema } from '../../processes/process-files.ts';
 import type { HomePaths } from './home.ts';
-import { parseOrNothing, writeJson } from './json-file.ts';
+import { parseJsonOrUndefined, writeJson } from './json-file.ts';
 
 /** Stands for the identity in a damaged file: no process has it. */
 const NONE: ProcessIdentity = { pid: 0, startTime: '', bootId: '' };
@@ -26,7 +26,7 @@ export async function drainingWorkers({ drains }: HomePaths): Promise<ProcessIde
 
 function holderIn(file: string): ProcessIdentity | undefined {
   try {
-    return processIdentity.safeParse(parseOrNothing(readFileSync(file, 'utf8'))).data ?? NONE;
+    return processIdentitySchema.safeParse(parseJsonOrUndefined(readFileSync(file, 'utf8'))).data ?? NONE;
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
     throw error;

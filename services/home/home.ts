@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { writePassfile, withoutPassword, withPassword } from '../postgres/password.ts';
 import { readRecord, writeJson } from './json-file.ts';
-import { processIdentity } from '../../processes/process-files.ts';
+import { processIdentitySchema } from '../../processes/process-files.ts';
 import { folderIdOf } from './lock.ts';
 import { restrictHomeToOwner } from './private-folder.ts';
 
@@ -82,13 +82,13 @@ const facts = z.object({
   temporalUiUrl: url.optional(),
   backendUrl: url.optional(),
 });
-export type Facts = z.infer<typeof facts>;
+export type ServiceAddresses = z.infer<typeof facts>;
 
 const partRecord = z.object({
   name: z.string(),
   state: z.enum(PART_STATES),
   /** Null: the part does not run, or is a service of the user. */
-  process: processIdentity.nullable(),
+  process: processIdentitySchema.nullable(),
   detail: z.string().nullable(),
   /** Number of failed starts in a row, since the part was last ready or a repair was requested. */
   failures: z.number(),
@@ -104,7 +104,7 @@ const homeState = z.object({
    * original.
    */
   place: z.string().optional(),
-  supervisor: processIdentity,
+  supervisor: processIdentitySchema,
   /**
    * Number of repair requests so far. A command that requests a repair uses it to tell whether the record is newer than
    * its request.
@@ -141,7 +141,7 @@ export async function writeState(paths: HomePaths, state: HomeState): Promise<vo
 }
 
 /** Returns the path if the file exists, otherwise null. */
-export async function fileOrNull(file: string): Promise<string | null> {
+export async function pathIfExists(file: string): Promise<string | null> {
   return access(file).then(
     () => file,
     () => null,

@@ -36,7 +36,7 @@ const fileOf = (home: string): string => join(home, 'home.json');
  * Call it before anything starts in a home or is written into it. A home that was renamed, or whose original no longer
  * exists, becomes the original. Fails with `invalid_input` for a copy.
  */
-export async function claimHome(folder: string): Promise<void> {
+export async function registerHome(folder: string): Promise<void> {
   const home = await realpath(folder);
   const known = await readRecord(fileOf(home), identity);
   const place = await placeOnDisk(home);

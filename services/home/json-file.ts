@@ -35,7 +35,7 @@ export async function readJson(path: string): Promise<unknown> {
     if (isErrno(error, 'ENOENT')) return undefined;
     throw error;
   }
-  return parseOrNothing(text);
+  return parseJsonOrUndefined(text);
 }
 
 /**
@@ -52,7 +52,7 @@ export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise
   return parsed.success ? parsed.data : undefined;
 }
 
-export function parseOrNothing(text: string): unknown {
+export function parseJsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -17,10 +17,10 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../processes/identity.ts';
-import { identityOfParts, nameParts, processIdentity } from '../../processes/process-files.ts';
+import { identityOfParts, identityNameParts, processIdentitySchema } from '../../processes/process-files.ts';
 import { isErrno } from '../../contract/errors.ts';
 import { exists } from '../../processes/exists.ts';
-import { parseOrNothing, writeJson } from './json-file.ts';
+import { parseJsonOrUndefined, writeJson } from './json-file.ts';
 
 export interface HeldLock {
   readonly kind: 'held';
@@ -46,7 +46,7 @@ const LOST_LOOK_MS = 1_000;
 
 export type LockRole = 'supervisor' | 'other';
 
-const announced = z.object({ process: processIdentity, holds: z.boolean() });
+const announced = z.object({ process: processIdentitySchema, holds: z.boolean() });
 type Announced = z.infer<typeof announced> & {
   /** `undefined`: a version that did not record the role wrote the file. */
   readonly role: LockRole | undefined;
@@ -59,7 +59,7 @@ type Announced = z.infer<typeof announced> & {
 export async function takeLock(folder: string, role: LockRole = 'other'): Promise<LockResult> {
   const self = identifySelf();
   const token = randomBytes(6).toString('hex');
-  const fileNow = async (): Promise<string> => join(folder, nameOf(self, await madePlace(folder), role, token));
+  const fileNow = async (): Promise<string> => join(folder, nameOf(self, await ensureLockFolder(folder), role, token));
   let mine = await fileNow();
   const deadline = Date.now() + CONTEST_MS;
   for (;;) {
@@ -97,7 +97,7 @@ const announce = (file: string, process: ProcessIdentity, holds: boolean): Promi
 /**
  * Creates the lock folder if it is missing, and returns its identity. A file at its path is not a lock and is removed.
  */
-async function madePlace(folder: string): Promise<string> {
+async function ensureLockFolder(folder: string): Promise<string> {
   const make = (): Promise<unknown> => mkdir(folder, { recursive: true, mode: 0o700 });
   await make().catch(async (error: unknown) => {
     if (!isErrno(error, 'EEXIST')) throw error;
@@ -108,7 +108,7 @@ async function madePlace(folder: string): Promise<string> {
 }
 
 const nameOf = (self: ProcessIdentity, place: string, role: LockRole, token: string): string =>
-  [...nameParts(self), place, role, token].join('+');
+  [...identityNameParts(self), place, role, token].join('+');
 
 interface Holding {
   readonly folder: string;
@@ -139,7 +139,7 @@ async function untilLost(
 
 async function saysThatItHolds(file: string): Promise<boolean> {
   const text = await readOrNone(file);
-  return text !== undefined && announced.safeParse(parseOrNothing(text)).data?.holds === true;
+  return text !== undefined && announced.safeParse(parseJsonOrUndefined(text)).data?.holds === true;
 }
 
 /** Returns the process that holds the lock or is about to take it. */
@@ -148,7 +148,7 @@ export async function lockHolder(folder: string): Promise<ProcessIdentity | unde
 }
 
 /** Returns the holder with its role; `undefined` also while a process is only about to take the lock. */
-export async function lockHolderAs(
+export async function lockHolderWithRole(
   folder: string,
 ): Promise<{ process: ProcessIdentity; role: LockRole | undefined } | undefined> {
   const found = await liveOther(folder, '');
@@ -173,7 +173,7 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
 
 /** Returns what the file announces; `undefined` if it announces no process in this folder. */
 async function announcedBy(folder: string, name: string, text: string): Promise<Announced | undefined> {
-  const said = announced.safeParse(parseOrNothing(text)).data;
+  const said = announced.safeParse(parseJsonOrUndefined(text)).data;
   const [pid, startTime, bootId, place, role] = name.split('+');
   const process = identityOfParts(pid, startTime, bootId);
   if (!process) return said && { ...said, role: undefined };

@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 import { identifyRunning, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno } from '../../contract/errors.ts';
 import { pidsWithArguments } from '../../processes/find-program.ts';
-import { endProcess, untilGone } from '../../processes/end.ts';
+import { endProcess, waitForExits } from '../../processes/end.ts';
 
 const run = promisify(execFile);
 /**
@@ -105,7 +105,7 @@ async function endOrphans(dataDir: string): Promise<void> {
     // Only processes of Postgres are ended, because a user's shell may have the data directory as its working
     // directory.
     if (!identity || !(await readComm(pid)).startsWith('postgres')) continue;
-    if (!(await untilGone([identity], { withinMs: ORPHANS_MS })))
+    if (!(await waitForExits([identity], { withinMs: ORPHANS_MS })))
       await endProcess(identity, [{ signal: 'SIGKILL', withinMs: 5_000 }]);
   }
 }

@@ -19,12 +19,12 @@ import { isAlive, type ProcessIdentity } from '../../processes/identity.ts';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 import { exists } from '../../processes/exists.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { portNumber, preferredOrFreePort } from '../supervisor/ports.ts';
+import { portNumberSchema, preferredOrFreePort } from '../supervisor/ports.ts';
 import { findPostgresBinaries, linkLibraries, type PostgresBinaries } from './binaries.ts';
 import { findPostmaster, repairPidFile } from './pidfile.ts';
-import { choosePostgresUser, commandAs, type PostgresUser } from './user.ts';
+import { choosePostgresUser, commandAsUser, type PostgresUser } from './user.ts';
 import { endProcess } from '../../processes/end.ts';
-import { attachTo, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
+import { watchProcess, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 
 const run = promisify(execFile);
 const ROLE = 'longhaul';
@@ -51,7 +51,7 @@ const TUNING: Readonly<Record<string, string>> = {
   fsync: 'on',
 };
 
-const portFile = z.object({ port: portNumber });
+const portFile = z.object({ port: portNumberSchema });
 
 export interface PostgresOptions {
   /** Folder of the server. It is created if it is missing. */
@@ -105,7 +105,7 @@ export async function attachPostgres(options: PostgresOptions): Promise<RunningP
   if (!postmaster) return undefined;
   const url = urlOf(await readPassword(options.dir), postmaster.port);
   await untilReady(postmaster.identity, url, options);
-  return { ...attachTo(postmaster.identity), port: postmaster.port, url, attached: true };
+  return { ...watchProcess(postmaster.identity), port: postmaster.port, url, attached: true };
 }
 
 /** Finds the server of this folder if it runs. The result has no address if the password cannot be read. */
@@ -160,7 +160,11 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
     await chown(passwordForInit, user.uid, user.gid);
   }
   const args = ['-D', fresh, '-U', ROLE, `--pwfile=${passwordForInit}`, '--auth=scram-sha-256'];
-  const { command, args: all, ...as } = commandAs(user, binaries.initdb, [...args, '--encoding=UTF8', '--locale=C']);
+  const {
+    command,
+    args: all,
+    ...as
+  } = commandAsUser(user, binaries.initdb, [...args, '--encoding=UTF8', '--locale=C']);
   try {
     await run(command, all, { ...as, cwd: '/', env });
   } catch (error) {
@@ -227,7 +231,7 @@ async function replacePassword(dir: string, { binaries, user, env }: Programs): 
   const password = newPassword();
   await repairPidFile(dataDirOf(dir));
   const single = ['--single', '-D', dataDirOf(dir), '-c', 'dynamic_shared_memory_type=mmap', 'postgres'];
-  const { command, args, ...as } = commandAs(user, binaries.postgres, single);
+  const { command, args, ...as } = commandAsUser(user, binaries.postgres, single);
   // The exit code is not checked, because single-user mode exits with 0 even if the statement failed.
   const running = run(command, args, { ...as, cwd: '/', env });
   running.child.stdin?.end(`ALTER ROLE ${ROLE} PASSWORD '${password}'\n`);
@@ -266,7 +270,13 @@ async function launch(
   const port = await preferredOrFreePort(options.port ?? (await lastPort(options.dir)));
   await writeJson(portFileOf(options.dir), { port });
   const settings = Object.entries(TUNING).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const { command, args, ...as } = commandAs(user, binaries.postgres, ['-D', dataDir, '-p', String(port), ...settings]);
+  const { command, args, ...as } = commandAsUser(user, binaries.postgres, [
+    '-D',
+    dataDir,
+    '-p',
+    String(port),
+    ...settings,
+  ]);
   const started = await spawnDetached({
     command,
     args,

@@ -82,7 +82,7 @@ function withoutAccount(): LonghaulError {
 }
 
 /** Returns the command line that runs a program as that user. `uid` and `gid` are for spawn. */
-export function commandAs(
+export function commandAsUser(
   user: PostgresUser,
   program: string,
   args: readonly string[],

@@ -83,7 +83,7 @@ function openLog(file: string): number {
 }
 
 /** Watches a process that is not a child of this process. Its exit is noticed by polling. */
-export function attachTo(identity: ProcessIdentity): RunningProcess {
+export function watchProcess(identity: ProcessIdentity): RunningProcess {
   let ref = true;
   const watch = async (): Promise<string> => {
     while (isAlive(identity)) await sleep(ATTACHED_POLL_MS, undefined, { ref });

@@ -3,7 +3,7 @@
  * Longhaul (worker, backend).
  */
 import type { ProcessIdentity } from '../../processes/identity.ts';
-import type { Facts } from '../home/home.ts';
+import type { ServiceAddresses } from '../home/home.ts';
 
 export interface Part {
   readonly name: string;
@@ -24,13 +24,13 @@ export interface Part {
 export interface FoundPart {
   readonly process: ProcessIdentity;
   readonly detail: string | null;
-  readonly facts: Facts;
+  readonly facts: ServiceAddresses;
   /** The version of a running program of Longhaul; absent if it is unknown. */
   readonly version?: string;
 }
 
 export interface PartContext {
-  readonly facts: Facts;
+  readonly facts: ServiceAddresses;
   /** Reports one line to the waiting user. */
   readonly report: (line: string) => void;
   readonly signal: AbortSignal;
@@ -44,5 +44,5 @@ export interface StartedPart {
   release(): void;
   readonly attached: boolean;
   readonly detail: string;
-  readonly facts: Facts;
+  readonly facts: ServiceAddresses;
 }

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { isErrno, LonghaulError, messageOf } from '../../contract/errors.ts';
 import { setHistoryRetention } from '../temporal/history-retention.ts';
-import type { Facts, HomePaths } from '../home/home.ts';
-import { listenText } from '../listen-host.ts';
+import type { ServiceAddresses, HomePaths } from '../home/home.ts';
+import { hostAndPort } from '../listen-host.ts';
 import type { FoundPart, Part, PartContext, StartedPart } from './part.ts';
 import { isPortFree, preferredOrFreePort } from './ports.ts';
 import { findPostmaster, findRemovedPostmaster } from '../postgres/pidfile.ts';
@@ -108,7 +108,7 @@ export function temporalPart({ settings, paths, env }: PartsOptions): Part {
   return { name: 'temporal', needs: [], logFile, start, find, stop };
 }
 
-function temporalPlace(address: string, uiUrl: string | undefined): { detail: string; facts: Facts } {
+function temporalPlace(address: string, uiUrl: string | undefined): { detail: string; facts: ServiceAddresses } {
   return uiUrl === undefined
     ? { detail: `${address}, no Web UI`, facts: { temporalAddress: address } }
     : { detail: `${address}, Web UI ${uiUrl}`, facts: { temporalAddress: address, temporalUiUrl: uiUrl } };
@@ -122,7 +122,7 @@ export function workerPart(options: PartsOptions): Part {
     entry: options.workerEntry ?? ownModulePath('worker'),
     paths,
     graceMs: WORKER_GRACE_MS,
-    env: async (facts) => ({ ...commonEnv(options, facts), LONGHAUL_LISTEN: listenText(settings.listen) }),
+    env: async (facts) => ({ ...commonEnv(options, facts), LONGHAUL_LISTEN: hostAndPort(settings.listen) }),
     fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress]),
     describe: () => ({ detail: `${settings.agentSlots} agent slots`, facts: {} }),
   });
@@ -138,7 +138,7 @@ export function backendPart(options: PartsOptions): Part {
     graceMs: BACKEND_GRACE_MS,
     env: async (facts, last) => ({
       ...commonEnv(options, facts),
-      LONGHAUL_LISTEN: listenText(await chooseListen(settings.listen, last)),
+      LONGHAUL_LISTEN: hostAndPort(await chooseListenAddress(settings.listen, last)),
     }),
     fingerprint: (facts) => JSON.stringify([settings, facts.databaseUrl, facts.temporalAddress, facts.temporalUiUrl]),
     check: answersReady,
@@ -146,7 +146,7 @@ export function backendPart(options: PartsOptions): Part {
   });
 }
 
-function notOurs(detail: string, facts: Facts): StartedPart {
+function notOurs(detail: string, facts: ServiceAddresses): StartedPart {
   const exited = new Promise<string>(() => {});
   return { process: null, exited, release: () => {}, attached: true, detail: `not ours: ${detail}`, facts };
 }
@@ -167,7 +167,10 @@ async function checkDatabase(url: string): Promise<void> {
  * Chooses the address of the backend. A port that the user set is used, or the start fails. Otherwise the backend gets
  * the port of its last start, so that clients find it again, or the default port, or any free one.
  */
-export async function chooseListen(listen: ListenAddress, last: Announcement | undefined): Promise<ListenAddress> {
+export async function chooseListenAddress(
+  listen: ListenAddress,
+  last: Announcement | undefined,
+): Promise<ListenAddress> {
   const lastPort = last?.url === undefined ? undefined : Number(new URL(last.url).port);
   if (!listen.fixed) return { ...listen, port: await preferredOrFreePort(lastPort || listen.port) };
   if (listen.port === 0) return { ...listen, port: await preferredOrFreePort(lastPort || undefined) };
@@ -185,13 +188,13 @@ export async function refuseTakenPort(listen: ListenAddress): Promise<void> {
     if (!isErrno(error, 'ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EINVAL')) throw error;
     throw new LonghaulError(
       'invalid_input',
-      `LONGHAUL_LISTEN is ${listenText(listen)}, but ${listen.host} is no address of this machine (${messageOf(error)}): set it to 127.0.0.1:4700 or to an address that \`ip address\` lists, or unset it.`,
+      `LONGHAUL_LISTEN is ${hostAndPort(listen)}, but ${listen.host} is no address of this machine (${messageOf(error)}): set it to 127.0.0.1:4700 or to an address that \`ip address\` lists, or unset it.`,
     );
   });
   if (isFree) return;
   throw new LonghaulError(
     'invalid_input',
-    `LONGHAUL_LISTEN is ${listenText(listen)}, but that port is taken: end what listens there, choose another port, or unset it.`,
+    `LONGHAUL_LISTEN is ${hostAndPort(listen)}, but that port is taken: end what listens there, choose another port, or unset it.`,
   );
 }
 
@@ -206,7 +209,7 @@ async function answersReady({ url }: Announcement): Promise<boolean> {
 /**
  * The inherited environment with every setting spelled out. Agents get only the variables that their driver passes on.
  */
-function commonEnv({ settings, paths, env }: PartsOptions, facts: Facts): NodeJS.ProcessEnv {
+function commonEnv({ settings, paths, env }: PartsOptions, facts: ServiceAddresses): NodeJS.ProcessEnv {
   const inherited = Object.entries(env).filter(
     ([name]) => settings.temporal.kind === 'server' || !name.startsWith('TEMPORAL_'),
   );

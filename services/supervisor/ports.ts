@@ -16,7 +16,7 @@ const TAKEN_PORT_WAIT_MS = 1_000;
 const POLL_MS = 50;
 
 /** A port number in a record. Any other value is ignored. */
-export const portNumber = z.number().int().min(1).max(65_535);
+export const portNumberSchema = z.number().int().min(1).max(65_535);
 
 export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve, reject) => {

@@ -13,23 +13,23 @@ import type { ProcessIdentity } from '../../processes/identity.ts';
 import { loaderArguments } from '../../processes/own-module.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { findHomeProgram } from '../../processes/find-program.ts';
-import type { Facts, HomePaths } from '../home/home.ts';
+import type { ServiceAddresses, HomePaths } from '../home/home.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { processIdentity } from '../../processes/process-files.ts';
+import { processIdentitySchema } from '../../processes/process-files.ts';
 import type { Part, PartContext, StartedPart } from './part.ts';
 import { endProcess } from '../../processes/end.ts';
-import { attachTo, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
+import { watchProcess, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
 import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
 /** The version of a program that announced none. */
-export const UNRECORDED = 'older';
+export const UNRECORDED_VERSION = 'older';
 /**
  * How long a program may take to be ready. A worker first compiles its workflows, which took 20 s on a busy machine
  * with two cores.
  */
 const READY_MS = 90_000;
 
-export interface Program {
+export interface LonghaulProgram {
   readonly name: string;
   readonly needs: readonly string[];
   /** Absolute path of the module to run. */
@@ -38,22 +38,22 @@ export interface Program {
   /** Time from SIGTERM to SIGKILL. */
   readonly graceMs: number;
   /** Returns the environment of the program. `last` is its last announcement, so that it can keep its port. */
-  env(facts: Facts, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
+  env(facts: ServiceAddresses, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
   /** The values, of `env` and others, that make a running program outdated when they change. */
-  fingerprint(facts: Facts): string;
+  fingerprint(facts: ServiceAddresses): string;
   /** Checks whether a program that was ready before still responds. Without `check` a live process counts as ready. */
   check?(announced: Announcement): Promise<boolean>;
-  describe(announced: Announcement): { detail: string; facts: Facts };
+  describe(announced: Announcement): { detail: string; facts: ServiceAddresses };
 }
 
 const recordFile = z.object({
-  process: processIdentity,
+  process: processIdentitySchema,
   fingerprint: z.string(),
   announced: announcement.nullable(),
 });
 type RecordFile = z.infer<typeof recordFile>;
 
-export function programPart(program: Program): Part {
+export function programPart(program: LonghaulProgram): Part {
   const logFile = join(program.paths.logs, `${program.name}.log`);
   return {
     name: program.name,
@@ -66,7 +66,7 @@ export function programPart(program: Program): Part {
       if (!running) return undefined;
       const announced = record?.process.pid === running.pid ? record.announced : null;
       return announced
-        ? { process: running, ...program.describe(announced), version: announced.version ?? UNRECORDED }
+        ? { process: running, ...program.describe(announced), version: announced.version ?? UNRECORDED_VERSION }
         : { process: running, detail: null, facts: {} };
     },
     stop: async (forceShutdown) => {
@@ -76,21 +76,21 @@ export function programPart(program: Program): Part {
   };
 }
 
-async function attach(program: Program, context: PartContext): Promise<StartedPart | undefined> {
+async function attach(program: LonghaulProgram, context: PartContext): Promise<StartedPart | undefined> {
   const record = await recordOf(program);
   const running = await findRunning(program, record);
   if (!running) return undefined;
   const known = record?.process.pid === running.pid && record.fingerprint === digest(program, context.facts);
   const announced = known ? record.announced : null;
   if (announced && (!program.check || (await program.check(announced)))) {
-    return { ...startedPart(program, attachTo(running), announced), attached: true };
+    return { ...startedPart(program, watchProcess(running), announced), attached: true };
   }
   context.report(`${program.name}: replacing process ${running.pid}, which is outdated or not ready`);
   await end(program, running);
   return undefined;
 }
 
-async function launch(program: Program, context: PartContext, logFile: string): Promise<StartedPart> {
+async function launch(program: LonghaulProgram, context: PartContext, logFile: string): Promise<StartedPart> {
   const last = (await recordOf(program))?.announced ?? undefined;
   let announcement: Promise<Announcement | undefined> = Promise.resolve(undefined);
   const started = await spawnDetached({
@@ -142,14 +142,17 @@ async function untilAnnounced(
 }
 
 function startedPart(
-  program: Program,
+  program: LonghaulProgram,
   running: RunningProcess,
   announced: Announcement,
 ): Omit<StartedPart, 'attached'> {
   return { ...running, process: running.identity, ...program.describe(announced) };
 }
 
-async function findRunning(program: Program, record: RecordFile | undefined): Promise<ProcessIdentity | undefined> {
+async function findRunning(
+  program: LonghaulProgram,
+  record: RecordFile | undefined,
+): Promise<ProcessIdentity | undefined> {
   const { home } = program.paths;
   // The pattern matches the program of any checkout or installation. Otherwise workers of two versions could run in one
   // home.
@@ -157,7 +160,7 @@ async function findRunning(program: Program, record: RecordFile | undefined): Pr
   return findHomeProgram({ args: ['--home'], precedingArgumentEnd, named: home, folder: home }, record?.process);
 }
 
-async function end(program: Program, identity: ProcessIdentity, forceShutdown?: AbortSignal): Promise<void> {
+async function end(program: LonghaulProgram, identity: ProcessIdentity, forceShutdown?: AbortSignal): Promise<void> {
   const steps = [
     { signal: 'SIGTERM', withinMs: program.graceMs },
     { signal: 'SIGKILL', withinMs: 5_000 },
@@ -166,15 +169,15 @@ async function end(program: Program, identity: ProcessIdentity, forceShutdown?: 
 }
 
 /** Arguments that show in the process list to which home the program belongs, and by which it is found again. */
-const tagOf = (program: Program): string[] => ['--home', program.paths.home];
-const recordPath = (program: Program): string => join(program.paths.run, `${program.name}.json`);
+const tagOf = (program: LonghaulProgram): string[] => ['--home', program.paths.home];
+const recordPath = (program: LonghaulProgram): string => join(program.paths.run, `${program.name}.json`);
 
-async function recordOf(program: Program): Promise<RecordFile | undefined> {
+async function recordOf(program: LonghaulProgram): Promise<RecordFile | undefined> {
   return readRecord(recordPath(program), recordFile);
 }
 
 /** Returns a digest of the fingerprint. Only the digest is stored, because a fingerprint may contain passwords. */
-function digest(program: Program, facts: Facts): string {
+function digest(program: LonghaulProgram, facts: ServiceAddresses): string {
   return createHash('sha256')
     .update(`${program.entry}\n${program.fingerprint(facts)}`)
     .digest('hex');

@@ -18,7 +18,7 @@ const run = promisify(execFile);
 const LIMIT_BYTES = 16 * 1024 * 1024;
 /** Number of rotated files, in addition to the log itself. */
 const KEPT_FILES = 3;
-const LOOK_MS = 10_000;
+const CHECK_INTERVAL_MS = 10_000;
 
 export interface LogLimits {
   readonly limitBytes?: number;
@@ -29,7 +29,7 @@ export interface LogLimits {
  * Rotates logs until `signal` is aborted. `onTrouble` is called with the reason why a log could not be rotated; the
  * rotation is retried.
  */
-export async function keepLogsBounded(
+export async function rotateLogsPeriodically(
   folder: string,
   { signal, onTrouble }: { readonly signal: AbortSignal; readonly onTrouble: (line: string) => void },
 ): Promise<void> {
@@ -42,7 +42,7 @@ export async function keepLogsBounded(
     if (trouble !== '' && trouble !== last) onTrouble(trouble);
     last = trouble;
     // The sleep rejects only if `signal` is aborted.
-    await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    await sleep(CHECK_INTERVAL_MS, undefined, { signal, ref: false }).catch(() => undefined);
   }
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { writeState, type HomePaths, type HomeState } from '../home/home.ts';
 import { messageOf } from '../../contract/errors.ts';
 
-const LOOK_MS = 1_000;
+const CHECK_INTERVAL_MS = 1_000;
 
 export interface StateRecordOptions {
   readonly paths: HomePaths;
@@ -60,7 +60,7 @@ export class StateRecord {
   async #look(): Promise<void> {
     const { signal } = this.#over;
     while (!signal.aborted) {
-      await sleep(LOOK_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await sleep(CHECK_INTERVAL_MS, undefined, { signal, ref: false }).catch(() => undefined);
       await this.#writing;
       if (!signal.aborted && (await this.#isOther())) this.write();
     }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import { readState, type HomePaths } from '../home/home.ts';
 import { type HeldLock, type LockResult, takeLock } from '../home/lock.ts';
-import { keepLogsBounded } from './rotate-logs.ts';
+import { rotateLogsPeriodically } from './rotate-logs.ts';
 import { liveSupervisor } from '../status.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
@@ -44,7 +44,7 @@ export async function superviseHome(options: SuperviseHome): Promise<Supervision
     if (lock.kind === 'busy') return { kind: 'busy', holder: lock.holder };
     try {
       atWork = true;
-      void keepLogsBounded(options.paths.logs, { signal: stop.signal, onTrouble: options.report });
+      void rotateLogsPeriodically(options.paths.logs, { signal: stop.signal, onTrouble: options.report });
       void stopWhenLost(lock, { options, supervisor, stop });
       const ran = supervisor.run(stop.signal, forceShutdown.signal);
       await supervisor.ready(stop.signal);

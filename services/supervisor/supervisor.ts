@@ -9,7 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { identifySelf } from '../../processes/identity.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
-import type { Facts, HomePaths, HomeState, PartRecord } from '../home/home.ts';
+import type { ServiceAddresses, HomePaths, HomeState, PartRecord } from '../home/home.ts';
 import type { Part, StartedPart } from './part.ts';
 import { StateRecord } from './state-record.ts';
 
@@ -31,7 +31,7 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #records: Map<string, PartRecord>;
-  readonly #facts = new Map<string, Facts>();
+  readonly #facts = new Map<string, ServiceAddresses>();
   #repairs = 0;
   /** Aborted to end every pause between two starts. */
   #wake = new AbortController();
@@ -105,7 +105,7 @@ export class Supervisor {
   }
 
   /** Returns the facts of all ready parts. */
-  facts(): Facts {
+  facts(): ServiceAddresses {
     return Object.assign({}, ...this.#facts.values());
   }
 
@@ -137,7 +137,7 @@ export class Supervisor {
     }
   }
 
-  async #start(part: Part, facts: Facts, stop: AbortSignal): Promise<StartedPart | undefined> {
+  async #start(part: Part, facts: ServiceAddresses, stop: AbortSignal): Promise<StartedPart | undefined> {
     const record = this.#records.get(part.name);
     this.#set(part, { state: 'starting', process: null, detail: record?.detail ?? null });
     const report = (line: string): void => {
@@ -171,7 +171,7 @@ export class Supervisor {
    * Resolves when the part has exited, or was stopped because a fact that it was started with has changed (a service
    * has another port).
    */
-  async #untilOver(part: Part, started: StartedPart, usedFacts: Facts, stop: AbortSignal): Promise<string> {
+  async #untilOver(part: Part, started: StartedPart, usedFacts: ServiceAddresses, stop: AbortSignal): Promise<string> {
     const over = new AbortController();
     const ended = AbortSignal.any([stop, over.signal]);
     const outdated = () => JSON.stringify(this.#factsOf(part.needs)) !== JSON.stringify(usedFacts);
@@ -186,7 +186,7 @@ export class Supervisor {
     return names.every((name) => this.#records.get(name)?.state === 'ready');
   }
 
-  #factsOf(names: readonly string[]): Facts {
+  #factsOf(names: readonly string[]): ServiceAddresses {
     return Object.assign({}, ...names.map((name) => this.#facts.get(name)));
   }
 

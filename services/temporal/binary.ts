@@ -67,14 +67,14 @@ export async function findTemporal(options: FindTemporal): Promise<string> {
 
 /** Returns the path of an existing program; undefined if there is none. */
 export async function locateTemporal(cacheDir: string, path: string): Promise<string | undefined> {
-  const onPath = await which('temporal', path);
+  const onPath = await findOnPath('temporal', path);
   if (onPath) return onPath;
   const cached = join(cacheDir, 'temporal', TEMPORAL_VERSION, 'temporal');
   return (await isProgram(cached)) ? cached : undefined;
 }
 
 /** Returns the first program of that name on a search path. */
-export async function which(name: string, path: string): Promise<string | undefined> {
+export async function findOnPath(name: string, path: string): Promise<string | undefined> {
   for (const folder of path.split(delimiter).filter(Boolean)) {
     if (await isProgram(join(folder, name))) return join(folder, name);
   }
@@ -113,7 +113,7 @@ async function make(workshop: string, path: string, options: FindTemporal): Prom
     reason = messageOf(error);
     options.onProgress(`temporal: no download (${reason})`);
   }
-  const go = await which('go', path);
+  const go = await findOnPath('go', path);
   if (!go) {
     throw new LonghaulError(
       'service_unreachable',

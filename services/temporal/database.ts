@@ -52,7 +52,7 @@ async function readFrom(file: string, from: number): Promise<string> {
  * Renames the database and its -wal alike, so that SQLite can still open them together. Returns the new path of the
  * database.
  */
-export async function setAside(databaseFile: string): Promise<string> {
+export async function renameDatabase(databaseFile: string): Promise<string> {
   const time = new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
   const aside = join(dirname(databaseFile), `${basename(databaseFile)}.damaged-${time}`);
   for (const suffix of ['-wal', '-shm', '']) {

@@ -14,12 +14,12 @@ import { SEARCH_ATTRIBUTES } from '../../contract/names.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import { argumentAfter, findHomeProgram } from '../../processes/find-program.ts';
 import { readRecord, writeJson } from '../home/json-file.ts';
-import { processIdentity } from '../../processes/process-files.ts';
-import { portNumber, preferredOrFreePort } from '../supervisor/ports.ts';
+import { processIdentitySchema } from '../../processes/process-files.ts';
+import { portNumberSchema, preferredOrFreePort } from '../supervisor/ports.ts';
 import { endProcess } from '../../processes/end.ts';
-import { attachTo, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
+import { watchProcess, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 import { checkTemporal } from './connection.ts';
-import { adviceOnDamaged, databaseVerdict, setAside, sizeOf } from './database.ts';
+import { adviceOnDamaged, databaseVerdict, renameDatabase, sizeOf } from './database.ts';
 
 const READY_MS = 60_000;
 const READY_POLL_MS = 50;
@@ -76,10 +76,10 @@ export interface RunningTemporal extends RunningProcess {
 }
 
 const serverFile = z.object({
-  port: portNumber,
-  uiPort: portNumber,
+  port: portNumberSchema,
+  uiPort: portNumberSchema,
   headless: z.boolean().optional(),
-  process: processIdentity.optional(),
+  process: processIdentitySchema.optional(),
 });
 type ServerFile = z.infer<typeof serverFile>;
 
@@ -100,7 +100,7 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
     } catch (error) {
       const verdict = await databaseVerdict(options.logFile, logged);
       if (tries >= STARTS) throw verdict === undefined ? error : withAdvice(error, options.dir);
-      if (verdict === 'useless') formerDatabase = await setAside(databaseFileOf(options.dir));
+      if (verdict === 'useless') formerDatabase = await renameDatabase(databaseFileOf(options.dir));
       else await sleep(200 * tries);
     }
   }
@@ -118,7 +118,7 @@ export async function attachTemporal(options: TemporalOptions): Promise<RunningT
   const identity = await findTemporalServer(options.dir);
   const known = identity && (await portsOf(identity, options.dir));
   if (!identity || !known) return undefined;
-  const running = attachTo(identity);
+  const running = watchProcess(identity);
   await untilReady(running, known.port, options);
   return { ...running, ...endpointsOf(known), attached: true };
 }

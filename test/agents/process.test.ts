@@ -193,7 +193,7 @@ test('a tool without an environment whose parents have exited is found if an ear
   const stray = identify(pid());
   if (stray === undefined) throw new Error('it ended at once');
   started.push(stray.pid);
-  agent.noteFamily();
+  agent.recordDescendants();
   agent.stdin.write('its parent ends\n');
   await until('the tool to be an orphan', () => !descendantsOf([agent.identity]).some((one) => one.pid === stray.pid));
   await agent.end();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { which } from '../../services/temporal/binary.ts';
+import { findOnPath } from '../../services/temporal/binary.ts';
 import { builtCommand } from '../lab/built.ts';
 import { longhaul } from '../lab/longhaul.ts';
 
@@ -28,7 +28,7 @@ test('the unit has absolute paths and the settings of the shell, and no secret',
   expect(stdout).toContain('Environment="LONGHAUL_AGENT_SLOTS=3"\n');
   expect(stdout).toContain('100%% \\"quotes\\""\n');
 
-  if ((await which('systemd-analyze', process.env['PATH'] ?? '')) === undefined) return;
+  if ((await findOnPath('systemd-analyze', process.env['PATH'] ?? '')) === undefined) return;
   await mkdir(home);
   const unit = path.join(dir, 'longhaul.service');
   await writeFile(unit, stdout);

@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { z } from 'zod';
 import { linkLibraries } from '../../services/postgres/binaries.ts';
-import { choosePostgresUser, commandAs } from '../../services/postgres/user.ts';
+import { choosePostgresUser, commandAsUser } from '../../services/postgres/user.ts';
 import { freePort } from '../../services/supervisor/ports.ts';
 import { until } from '../lab/until.ts';
 import { ROOT, VARIABLES } from './compose-file.ts';
@@ -38,7 +38,7 @@ export async function foreignPostgres(dir: string, port: number, tables: string)
   const passwordFile = path.join(dir, 'password');
   await writeFile(passwordFile, password);
   await chmod(passwordFile, 0o644);
-  const init = commandAs(user, initdb, ['-D', data, '-U', SUPERUSER, '-A', 'scram-sha-256', '--pwfile', passwordFile, '--no-sync', '-E', 'UTF8', '--locale=C']); // prettier-ignore
+  const init = commandAsUser(user, initdb, ['-D', data, '-U', SUPERUSER, '-A', 'scram-sha-256', '--pwfile', passwordFile, '--no-sync', '-E', 'UTF8', '--locale=C']); // prettier-ignore
   await run(init.command, init.args, {
     cwd: '/',
     env,
@@ -48,7 +48,7 @@ export async function foreignPostgres(dir: string, port: number, tables: string)
   const start = async (at: number): Promise<void> => {
     const options = { port: at, listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off' };
     const flags = Object.entries(options).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-    const { command, args, ...as } = commandAs(user, server, ['-D', data, ...flags]);
+    const { command, args, ...as } = commandAsUser(user, server, ['-D', data, ...flags]);
     await mkdir(path.join(dir, 'logs'), { recursive: true });
     const log = await open(path.join(dir, 'logs', 'postgres.log'), 'a');
     const child = spawn(command, args, { cwd: '/', env, stdio: ['ignore', log.fd, log.fd], ...as });

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { RuleId } from '../../contract/ids.ts';
 import { decisionOf, type PermissionRule, type RuleEffect, type RuleMatch, type RuleSubject } from '../../contract/permission-rules.ts'; // prettier-ignore
 import { plainCommands } from '../../contract/shell-words.ts';
-import { globOf, matchesGlob } from '../../contract/wildcards.ts';
+import { exactGlob, matchesGlob } from '../../contract/wildcards.ts';
 
 const rule = (effect: RuleEffect, match: Partial<RuleMatch>): PermissionRule => ({
   id: randomUUID() as RuleId,
@@ -99,8 +99,8 @@ test.each([
 }); // prettier-ignore
 
 test('the glob of a path matches it only', () => {
-  expect(matchesGlob(globOf('a*/b?\\c'), 'a*/b?\\c')).toBe(true);
-  expect(matchesGlob(globOf('a*/b?\\c'), 'ax/bx\\c')).toBe(false);
+  expect(matchesGlob(exactGlob('a*/b?\\c'), 'a*/b?\\c')).toBe(true);
+  expect(matchesGlob(exactGlob('a*/b?\\c'), 'ax/bx\\c')).toBe(false);
 });
 
 test('a glob with many wildcards is compared without delay', () => {

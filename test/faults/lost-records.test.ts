@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type LabHome, startHome } from '../lab/home.ts';
 import { isWaiting } from '../lab/observer.ts';
 import { expectWhole } from '../lab/whole.ts';
-import { nameOf } from '../../worktrees/repository-lock.ts';
+import { lockFileName } from '../../worktrees/repository-lock.ts';
 
 const FILES = { 'first.txt': 'first', 'second.txt': 'second' };
 
@@ -55,8 +55,8 @@ test('an empty lock file is held by no process', async () => {
   const task = await lab.seen.submit({ input: 'write first.txt with first. write second.txt with second' });
   await lab.kill('all');
   // Of this repository's mirror, as one that was being written.
-  const mirror = path.join(lab.home, 'mirrors', `${nameOf(path.join(lab.repository.path, '.git'))}.git`);
-  const name = `${nameOf(mirror)}.lock`;
+  const mirror = path.join(lab.home, 'mirrors', `${lockFileName(path.join(lab.repository.path, '.git'))}.git`);
+  const name = `${lockFileName(mirror)}.lock`;
   await mkdir(path.join(lab.home, 'locks'), { recursive: true });
   await writeFile(path.join(lab.home, 'locks', name), '');
   await lab.up();

@@ -1,7 +1,7 @@
 /**
  * Kept histories: what runs of earlier versions looked like. New code must replay them, because such runs
  * are open when it is deployed. A kept file is never recorded again: a change of the workflow that no longer
- * replays it needs a new version (workflows/began.ts), and a new file beside it (`LONGHAUL_RECORD=NAME npx vitest run
+ * replays it needs a new version (workflows/commands.ts), and a new file beside it (`LONGHAUL_RECORD=NAME npx vitest run
  * test/workflows/replay.test.ts` writes those that are missing under that name).
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';

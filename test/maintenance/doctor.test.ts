@@ -13,7 +13,7 @@ import { checkOtherUsers } from '../../maintenance/doctor/other-users.ts';
 import { checkEnvironment } from '../../maintenance/doctor/services.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
 import { ownModulePath } from '../../processes/own-module.ts';
-import { type Facts, homePaths, prepareHome, writeState } from '../../services/home/home.ts';
+import { type ServiceAddresses, homePaths, prepareHome, writeState } from '../../services/home/home.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 import { until } from '../lab/until.ts';
 
@@ -55,7 +55,10 @@ async function running(part: 'worker' | 'backend'): Promise<{ child: ChildProces
 }
 
 /** As a supervisor that is gone by now wrote it. */
-async function recordParts(processes: Readonly<Record<string, ProcessIdentity>>, facts: Facts = {}): Promise<void> {
+async function recordParts(
+  processes: Readonly<Record<string, ProcessIdentity>>,
+  facts: ServiceAddresses = {},
+): Promise<void> {
   const paths = await prepareHome(path.join(home, 'home'));
   const parts = Object.entries(processes).map(([name, identity]) => ({
     name,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { identifySelf } from '../../processes/identity.ts';
-import { identityOfParts, listProcessFiles, nameParts } from '../../processes/process-files.ts';
+import { identityOfParts, listProcessFiles, identityNameParts } from '../../processes/process-files.ts';
 
 test('a file counts while exactly the process that it names is alive', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'longhaul-live-files-'));
@@ -12,7 +12,7 @@ test('a file counts while exactly the process that it names is alive', async () 
     const beforeReboot = { ...self, bootId: 'another-boot' };
     const laterPid = { ...self, startTime: `${Number(self.startTime) - 1}` };
     for (const [at, identity] of [self, beforeReboot, laterPid].entries())
-      await writeFile(path.join(folder, [at, ...nameParts(identity)].join('+')), '');
+      await writeFile(path.join(folder, [at, ...identityNameParts(identity)].join('+')), '');
     await writeFile(path.join(folder, 'anything else'), '');
     const found = listProcessFiles(folder, (name) => {
       const [, pid, startTime, bootId] = name.split('+');

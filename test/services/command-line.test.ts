@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identifyRunning } from '../../processes/identity.ts';
-import { claimHome } from '../../services/home/identity.ts';
+import { registerHome } from '../../services/home/identity.ts';
 import { readSettings } from '../../services/settings.ts';
 import { readStatus, type Status } from '../../services/status.ts';
 import { DAMAGES } from '../lab/damage.ts';
@@ -192,7 +192,7 @@ test('a second up names the variables that the running services lack, and contin
 
 test('a copy of a home is not started while its original exists', async () => {
   const copy = `${home}-copy`;
-  await claimHome(home);
+  await registerHome(home);
   await cp(home, copy, { recursive: true });
   for (const args of [['up', '-d'], ['up']]) {
     expect(await longhaul(args, { LONGHAUL_HOME: copy })).toMatchObject({

@@ -2,9 +2,9 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { Collected, CollectedChange } from '../../worktrees/collect.ts';
+import type { CollectOutcome, CollectedChange } from '../../worktrees/collect.ts';
 import type { MadeWorktree } from '../../worktrees/create.ts';
-import { nameOf } from '../../worktrees/repository-lock.ts';
+import { lockFileName } from '../../worktrees/repository-lock.ts';
 import { type Worktrees, makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
 import {
   type Files,
@@ -33,7 +33,7 @@ export interface AgentTree extends MadeWorktree {
   readonly ref: string;
   file(name: string): string;
   write(files: Files): Promise<void>;
-  collect(): Promise<Collected>;
+  collect(): Promise<CollectOutcome>;
   /** Collects what must be a change. */
   change(): Promise<CollectedChange>;
   reset(): Promise<{ warnings: string[] }>;
@@ -51,7 +51,7 @@ export async function openLab(files?: Files, name = 'project'): Promise<Lab> {
     const made = await worktrees.create({ projectPath: repository.path, worktreePath });
     return agentTree(worktrees, repository.path, made);
   };
-  const mirror = path.join(root, 'home', 'mirrors', `${nameOf(path.join(repository.path, '.git'))}.git`);
+  const mirror = path.join(root, 'home', 'mirrors', `${lockFileName(path.join(repository.path, '.git'))}.git`);
   const inMirror = (...args: string[]): Promise<string> => gitIn(mirror, ...args);
   return { root, locksDir, repository, mirror, inMirror, worktrees, create };
 }
@@ -59,7 +59,7 @@ export async function openLab(files?: Files, name = 'project'): Promise<Lab> {
 export function agentTree(worktrees: Worktrees, projectPath: string, made: MadeWorktree): AgentTree {
   const { worktreePath, base } = made;
   const ref = taskRef(path.basename(worktreePath).replace(/[^\w-]/g, '_'));
-  const collect = (): Promise<Collected> =>
+  const collect = (): Promise<CollectOutcome> =>
     worktrees.collect({ projectPath, worktreePath, base, ref, message: 'Do it' });
   return {
     ...made,

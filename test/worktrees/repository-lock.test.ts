@@ -4,7 +4,7 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { nameOf, withLock } from '../../worktrees/repository-lock.ts';
+import { lockFileName, withLock } from '../../worktrees/repository-lock.ts';
 import { ownIdentity } from '../../worktrees/git-owner.ts';
 import { makeFolder, removeFolder } from '../lab/repositories.ts';
 import { isRunning } from './lab.ts';
@@ -118,7 +118,7 @@ test('many processes that find a dead holder never hold the lock at the same tim
 
 test('a slow process that takes over does not remove the lock of a faster one', async () => {
   const at = await openFolder();
-  const file = path.join(at.locksDir, `${nameOf(at.subject)}.lock`);
+  const file = path.join(at.locksDir, `${lockFileName(at.subject)}.lock`);
   await withLock({ ...at, subject: 'make the folder' }, () => Promise.resolve());
   const dead = { subject: at.subject, ...ownIdentity(), startTime: '1', text: 'nobody' };
   // Modules of their own have queues of their own: each taker sees the dead holder by itself.
@@ -144,7 +144,7 @@ test('a slow process that takes over does not remove the lock of a faster one', 
 
 test('a lock file that is empty after a power cut, or from before a restart, is taken over', async () => {
   const at = await openFolder();
-  const file = path.join(at.locksDir, `${nameOf(at.subject)}.lock`);
+  const file = path.join(at.locksDir, `${lockFileName(at.subject)}.lock`);
   await withLock(at, () => Promise.resolve());
   const left = { token: 't', subject: at.subject, ...ownIdentity(), bootId: 'an earlier boot' };
   for (const content of ['', '{"pid":', JSON.stringify(left)]) {

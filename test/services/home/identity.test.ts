@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { refuseMovedHome } from '../../../maintenance/moved-home.ts';
-import { claimHome, forgetFormerPaths, formerPaths } from '../../../services/home/identity.ts';
+import { registerHome, forgetFormerPaths, formerPaths } from '../../../services/home/identity.ts';
 import { DAMAGES } from '../../lab/damage.ts';
 import { mountSmallDisk } from '../../lab/small-disk.ts';
 
@@ -15,7 +15,7 @@ beforeEach(async () => {
   root = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-identity-')));
   home = await mkdtemp(path.join(root, 'home-'));
   copy = path.join(root, 'copy');
-  await claimHome(home);
+  await registerHome(home);
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
@@ -24,19 +24,19 @@ const text = (folder: string): Promise<string> => readFile(path.join(folder, 'ho
 test('a copy is refused while its original exists, and nothing in it is written', async () => {
   await cp(home, copy, { recursive: true });
   const before = await text(copy);
-  await expect(claimHome(copy)).rejects.toMatchObject({
+  await expect(registerHome(copy)).rejects.toMatchObject({
     code: 'invalid_input',
     message: expect.stringContaining(`${copy} is a copy of the home ${home}, which still exists`) as string,
   });
   expect(await text(copy)).toBe(before);
   expect(await readdir(copy)).toEqual(['home.json']);
-  await claimHome(home);
+  await registerHome(home);
 });
 
 test('a copy whose original no longer exists becomes the home', async () => {
   await cp(home, copy, { recursive: true });
   await rm(home, { recursive: true });
-  await claimHome(copy);
+  await registerHome(copy);
   expect(JSON.parse(await text(copy))).toMatchObject({ path: copy });
 });
 
@@ -46,22 +46,22 @@ test('a copy whose original is on an unmounted disk is refused; the disk mounted
   const elsewhere = path.join(root, 'elsewhere');
   try {
     await mkdir(original);
-    await claimHome(original);
+    await registerHome(original);
     await cp(original, copy, { recursive: true });
     await mkdir(elsewhere);
     execFileSync('mount', ['--bind', disk.folder, elsewhere]);
     disk.unmount();
-    await expect(claimHome(copy)).rejects.toMatchObject({
+    await expect(registerHome(copy)).rejects.toMatchObject({
       code: 'invalid_input',
       message: expect.stringContaining(`on the disk at ${disk.folder}, which is not mounted now`) as string,
     });
-    await claimHome(path.join(elsewhere, 'home'));
+    await registerHome(path.join(elsewhere, 'home'));
     expect(await formerPaths(path.join(elsewhere, 'home'))).toEqual([original]);
 
     const record = JSON.parse(await text(copy)) as { mount_point?: string };
     delete record.mount_point;
     await writeFile(path.join(copy, 'home.json'), JSON.stringify(record));
-    await claimHome(copy);
+    await registerHome(copy);
   } finally {
     execFileSync('sh', ['-c', 'umount --lazy "$1" "$2" || true', 'sh', elsewhere, disk.folder], {
       stdio: 'pipe',
@@ -71,25 +71,25 @@ test('a copy whose original is on an unmounted disk is refused; the disk mounted
 
 test('a home that was renamed is the same one, and its copy at the old path is refused', async () => {
   await rename(home, copy);
-  await claimHome(copy);
+  await registerHome(copy);
   await cp(copy, home, { recursive: true });
-  await expect(claimHome(home)).rejects.toMatchObject({ code: 'invalid_input' });
+  await expect(registerHome(home)).rejects.toMatchObject({ code: 'invalid_input' });
 });
 
 test('a home that was moved keeps each former path until its worktrees are adjusted, and gc waits for that', async () => {
   expect(await formerPaths(home)).toEqual([]);
   await rename(home, copy);
   await expect(refuseMovedHome(copy)).rejects.toMatchObject({ code: 'invalid_input' });
-  await claimHome(copy);
+  await registerHome(copy);
   expect(await formerPaths(copy)).toEqual([home]);
   const third = path.join(root, 'third');
   await rename(copy, third);
-  await claimHome(third);
-  await claimHome(third);
+  await registerHome(third);
+  await registerHome(third);
   expect(await formerPaths(third)).toEqual([home, copy]);
   await expect(refuseMovedHome(third)).rejects.toMatchObject({ code: 'invalid_input' });
   await rename(third, home);
-  await claimHome(home);
+  await registerHome(home);
   expect(await formerPaths(home)).toEqual([copy, third]);
   await forgetFormerPaths(home);
   await refuseMovedHome(home);
@@ -98,13 +98,13 @@ test('a home that was moved keeps each former path until its worktrees are adjus
 
 test('a home that is reached through a link is no copy', async () => {
   await symlink(home, copy);
-  await claimHome(copy);
-  await claimHome(home);
+  await registerHome(copy);
+  await registerHome(home);
   expect(JSON.parse(await text(home))).toMatchObject({ path: home });
 });
 
 test.each(Object.entries(DAMAGES))('a home whose identity is %s starts', async (_, damage) => {
   await damage(path.join(home, 'home.json'));
-  await claimHome(home);
+  await registerHome(home);
   expect(JSON.parse(await text(home))).toMatchObject({ path: home });
 });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { lockHolder, lockHolderAs, takeLock } from '../../../services/home/lock.ts';
+import { lockHolder, lockHolderWithRole, takeLock } from '../../../services/home/lock.ts';
 import { identify, identifySelf } from '../../../processes/identity.ts';
 import { DAMAGES } from '../../lab/damage.ts';
 import { until } from '../../lab/until.ts';
@@ -85,7 +85,7 @@ test('a lock whose file is empty is held by the process that its name identifies
   const lock = await held(folder);
   const [name = ''] = await readdir(folder);
   await writeFile(join(folder, name), '{"hello":1}');
-  expect(await lockHolderAs(folder)).toEqual({ process: identifySelf(), role: 'other' });
+  expect(await lockHolderWithRole(folder)).toEqual({ process: identifySelf(), role: 'other' });
   await lock.release();
 });
 

@@ -10,7 +10,7 @@ import { linkLibraries } from '../../../services/postgres/binaries.ts';
 import { findPostmaster } from '../../../services/postgres/pidfile.ts';
 import { startPostgres, stopPostgres, type RunningPostgres } from '../../../services/postgres/postgres.ts';
 import { isAlive } from '../../../processes/identity.ts';
-import { untilGone } from '../../../processes/end.ts';
+import { waitForExits } from '../../../processes/end.ts';
 import { builtModule } from '../../lab/built.ts';
 
 let home: string;
@@ -43,7 +43,7 @@ async function query<Row>(url: string, text: string): Promise<Row[]> {
 
 async function killed(server: RunningPostgres): Promise<void> {
   process.kill(server.identity.pid, 'SIGKILL');
-  await untilGone([server.identity], { withinMs: 5_000 });
+  await waitForExits([server.identity], { withinMs: 5_000 });
 }
 
 test('a killed server keeps its commits and starts again on its port; a running one is attached to', async () => {

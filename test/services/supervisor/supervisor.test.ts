@@ -11,7 +11,7 @@ import { oneLineDetail } from '../../../services/status.ts';
 import { homePaths, readState, type HomeState } from '../../../services/home/home.ts';
 import { lockHolder } from '../../../services/home/lock.ts';
 import { identifySelf, isAlive, type ProcessIdentity } from '../../../processes/identity.ts';
-import { untilGone } from '../../../processes/end.ts';
+import { waitForExits } from '../../../processes/end.ts';
 import { spawnDetached, type RunningProcess } from '../../../services/supervisor/detached.ts';
 import { stopHome } from '../../../services/stop-home.ts';
 import { fixtureParts } from '../fixtures/parts.ts';
@@ -74,7 +74,7 @@ const processesOf = (from: HomeState): ProcessIdentity[] => from.parts.map((part
 
 function kill(identity: ProcessIdentity): Promise<boolean> {
   process.kill(identity.pid, 'SIGKILL');
-  return untilGone([identity], { withinMs: 5_000 });
+  return waitForExits([identity], { withinMs: 5_000 });
 }
 
 async function select(databaseUrl: string | undefined): Promise<unknown> {
@@ -120,7 +120,7 @@ describe('a home of its own', () => {
     const other = join(lock, 'other');
     await writeFile(other, JSON.stringify({ process: identifySelf(), holds: true }));
     await rm(join(lock, own));
-    expect(await untilGone([before.supervisor], { withinMs: 30_000 })).toBe(true);
+    expect(await waitForExits([before.supervisor], { withinMs: 30_000 })).toBe(true);
     for (const identity of processesOf(before)) expect(isAlive(identity)).toBe(true);
     expect(await state()).toEqual(before);
 
@@ -156,7 +156,7 @@ describe('a home of its own', () => {
   test('SIGTERM stops the parts in order and leaves no process', async () => {
     const before = await up();
     process.kill(before.supervisor.pid, 'SIGTERM');
-    expect(await untilGone([before.supervisor], { withinMs: 30_000 })).toBe(true);
+    expect(await waitForExits([before.supervisor], { withinMs: 30_000 })).toBe(true);
     for (const identity of processesOf(before)) expect(isAlive(identity)).toBe(false);
     const log = await readFile(join(homePaths(home).logs, 'supervisor.log'), 'utf8');
     expect(log.match(/\w+(?=: stopped)/g)).toEqual(['backend', 'worker', 'temporal', 'postgres']);
@@ -173,7 +173,7 @@ describe('a home of its own', () => {
     const now = await state();
     expect(now.supervisor).toEqual(before.supervisor);
     process.kill(now.supervisor.pid, 'SIGTERM');
-    expect(await untilGone([now.supervisor], { withinMs: 30_000 })).toBe(true);
+    expect(await waitForExits([now.supervisor], { withinMs: 30_000 })).toBe(true);
     for (const identity of processesOf(now)) expect(isAlive(identity)).toBe(false);
   });
 
