@@ -40,7 +40,7 @@ export class AnswerWatch {
   async #poll(): Promise<void> {
     if (this.#polling || this.#waiting.size === 0) return;
     this.#polling = true;
-    clearTimeout(this.#timer); // one timer serves all requests, and a new request is looked up at once
+    clearTimeout(this.#timer); // one timer serves all requests; for a new request the query runs at once
     try {
       // While Postgres is unavailable the query returns no answers. A later query finds them.
       const rows = await settledPermissions(this.#sql, [...this.#waiting.keys()]).catch(() => []);

@@ -1,6 +1,6 @@
 /**
- * Appends a step's warnings to its session's log. Each warning has a key with its position, so a repeated step appends
- * none twice.
+ * Appends a step's warnings to its session's log. The key of a warning contains the warning's position, so a step that
+ * runs again appends no warning twice.
  */
 import { appendKeyed } from '../store/append-frames.ts';
 import type { Sql } from '../store/sql.ts';
@@ -13,6 +13,7 @@ export interface WarningSource {
   readonly kind: string;
 }
 
+/** Appends the warnings, in order, unless an earlier run of the step has appended them. */
 export async function appendWarnings(
   sql: Sql,
   { sessionId, taskId, kind }: WarningSource,

@@ -62,8 +62,8 @@ export function makeCreateWorktree(deps: StepDeps) {
     const made = await withHeartbeat((signal) =>
       makeFrom(worktrees, place, { owner: taskId, signal: AbortSignal.any([signal, forceShutdown]) }),
     );
-    // If this transition is superseded, another program ended the task meanwhile. The dispatch step reads the row again
-    // and finds that.
+    // If another program ended the task meanwhile, this transition changes nothing (it is superseded). The dispatch
+    // step reads the row again and finds that the task has ended.
     await storeWorktree(sql, { taskId, worktreePath: made.worktreePath, base: made.base });
     await appendWarnings(sql, { sessionId: place.sessionId, taskId, kind: 'worktree-warning' }, made.warnings);
     return { worktree: made.worktreePath, base: made.base };
@@ -147,7 +147,7 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
     named === null || isElsewhere ? pathFor(tx, { taskId, sessionId, worktreesDir }) : named,
     task.base_commit === null ? pendingResults(tx, sessionId, MAX_BASES) : [task.base_commit],
   ]);
-  // The row is locked and open, so this transition cannot be superseded.
+  // The row is locked and its state is not final, so no other program can end the task before this transition.
   await begin(tx, { taskId, worktreePath });
   return {
     sessionId,

@@ -81,8 +81,8 @@ async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Prom
 /**
  * Returns the result if the worktree does not exist or belongs to another task. That is normal in two cases: an earlier
  * run of this step completed and Temporal lost its result, or the workflow that settles a lost run calls the step. In
- * both cases the folder was removed, or belongs to the session's next task. Otherwise another program has removed the
- * worktree.
+ * both cases the folder was removed, or belongs to the session's next task. In every other case another program has
+ * removed the worktree, so the result says that the edits are lost.
  */
 async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };
@@ -130,7 +130,8 @@ async function beginCollecting({ sql }: StepDeps, taskId: TaskId): Promise<TaskW
     const place = await lockTaskToCollect(tx, taskId);
     if (!place) return undefined;
     if (place.session_id) await endAttempts(tx, taskId, place.session_id);
-    // If this transition is superseded, the task has ended. Its worktree is collected nevertheless.
+    // If the task has ended meanwhile, this transition changes nothing (it is superseded). The worktree is collected
+    // nevertheless.
     await enterCollecting(tx, taskId);
     return place;
   });

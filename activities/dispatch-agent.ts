@@ -73,7 +73,8 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
   const attempt = attemptOf(input);
   const running = deps.turns.get(taskId);
   if (running) {
-    // Temporal may have lost attempts, and then uses their numbers again.
+    // Temporal may have lost attempts in a power failure, and then it uses their numbers again. So the number of the
+    // running attempt counts, too.
     const next = Math.max(attempt, running.attempt + 1);
     const adopted = await adoptTurn(deps.sql, { taskId, attempt: next, from: running.attempt });
     if (adopted) {
@@ -174,7 +175,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   let polling: NodeJS.Timeout | undefined;
   const ended = new Promise<never>((_, reject) => {
     const poll = async (): Promise<void> => {
-      // If Postgres is unavailable, the next query decides.
+      // If Postgres is unavailable, the task counts as running until a later query succeeds.
       if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return;
       // The closing steps stop the turn and collect the files that it has written.
       const message = `task ${turn.taskId}: its row was ended or deleted while the agent worked`;

@@ -64,7 +64,7 @@ async function finish(tx: Tx, given: FinishInput): Promise<TaskResult> {
   const before = await finishStreaming(tx, task, { taskId: input.taskId, state: input.end.state });
   const { state } = input.end;
   const code = input.end.state === 'failed' ? input.end.code : undefined;
-  // The row is locked and not final, so this transition cannot be superseded.
+  // The row is locked and its state is not final, so no other program can end the task before this transition.
   await end(tx, { taskId: input.taskId, state, code, summary, kept: keptWorktree(task, input), before });
   return resultOf(state, summary, code ?? null);
 }
@@ -92,8 +92,8 @@ function endWithSentences(end: TaskEnd, { withheld, cancel_reason }: TaskToEnd):
 }
 
 /**
- * Closes the permission requests and the message that are still open, if another program ended the row while the task
- * ran, or if this step runs again.
+ * Handles a row that is final already, because another program ended the task while it ran, or because this step runs
+ * again. Closes the permission requests and the message that are still open, and returns the result that the row has.
  */
 async function afterEnd(tx: Tx, task: TaskToEnd, taskId: TaskId): Promise<TaskResult> {
   const state = task.state === 'completed' || task.state === 'failed' ? task.state : 'cancelled';

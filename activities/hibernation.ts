@@ -13,7 +13,10 @@ import { isAlive } from '../processes/identity.ts';
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export interface HibernationOptions {
-  /** How long the agent must have only waited. Undefined: the turn never hibernates. */
+  /**
+   * The turn hibernates when its agent has only waited for a user's answer for this time. Undefined: the turn never
+   * hibernates.
+   */
   readonly afterMs: number | undefined;
   /** Called before the turn's agent is ended. */
   readonly hibernate: () => void;
@@ -38,7 +41,10 @@ export class Hibernation {
     return this.#begun.signal;
   }
 
-  /** Sets the turn's agent. Its reported ability to resume counts; a check of that ability would belong here. */
+  /**
+   * Sets the turn's agent. The turn can hibernate if the agent reports that it can resume a session; Longhaul does not
+   * check that report.
+   */
   setAgent(agent: RunningAgent): void {
     this.#agent = agent;
     this.noteActivity();
@@ -68,12 +74,12 @@ export class Hibernation {
     signalGroup(this.#agent.process.pid, 'SIGKILL');
   }
 
-  /** Whether the agent's process has ended. The turn learns of it later. */
+  /** Whether the agent's process has exited. The exit is visible here before the turn handles it. */
   agentHasEnded(): boolean {
     return this.#agent !== undefined && !isAlive(this.#agent.process);
   }
 
-  /** Stops the timer when the agent has ended. A running timer would keep the turn in memory. */
+  /** Stops the timer. Called when the agent has ended, because a running timer would keep the turn in memory. */
   close(): void {
     this.#over = true;
     clearTimeout(this.#timer);

@@ -39,7 +39,7 @@ export function makeOpenSession({ sql, agents, host, temporalContent }: StepDeps
         throw new LonghaulError('project_has_no_path', 'Project has no path — cannot create worktree');
       }
       const conversation = await conversationOf(tx, task);
-      // The row is locked and not final, so this transition cannot be superseded.
+      // The row is locked and its state is not final, so no other program can end the task before this transition.
       await openTask(tx, { task, conversation, ...route, runId, host });
       return opened(task, { ...conversation, path: route.path });
     });

@@ -4,7 +4,7 @@
  * break is added to the streamed text, so a reader that only appends deltas has the same text as the row.
  */
 
-/** The length of the end of the earlier text that decides whether a break is missing. */
+/** How many characters at the end of the earlier text are kept. They show whether a paragraph break is missing. */
 const TAIL_CHARS = 16;
 
 export class Paragraphs {

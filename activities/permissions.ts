@@ -87,13 +87,13 @@ const NO_ANSWER = `${NOT_ALLOWED} (no answer in time)`;
 
 interface Wait {
   readonly subject: RuleSubject;
-  /** Waits for the answer. Meanwhile the turn may hibernate. */
+  /** Waits for the user's answer and returns it. The turn may hibernate during this wait only. */
   readonly wait: <A>(answer: () => Promise<A>) => Promise<A>;
 }
 
 async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: Wait): Promise<PermissionDecision> {
   const { deps, task, taken, stream, recorder, signal } = asking;
-  await stream.flush(); // so that the log has the tool call before the request
+  await stream.flush(); // writes the frame of the tool call to the log before the request
   const always = alwaysRules(subject);
   const fallback = decide(task.permission_default === 'allow' ? 'allow' : 'deny', ask);
   const opened = await openPermission(deps.sql, {
@@ -144,7 +144,7 @@ async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<Per
   if (row.state === 'pending') {
     const expired = await expirePermission(deps.sql, id);
     if (expired.kind === 'missing') return undefined;
-    row = expired.permission; // this row has the user's answer, if the answer came before the timeout was stored
+    row = expired.permission; // if the user answered before the timeout was stored, this row contains that answer
   }
   return row.state === 'answered' || row.state === 'expired' ? row : undefined;
 }

@@ -13,8 +13,8 @@ const SLOW_START_MS = 1_000;
 const FIRST_INTERVAL_MS = 3_000;
 const GROWTH = 2.2;
 /**
- * The longest interval in the first two hours of a turn. After that the longest interval is this part of the turn's
- * time.
+ * The longest interval in the first two hours of a turn. After that the longest interval is the part
+ * `LONG_INTERVAL_PART` of the turn's time so far.
  */
 const LONG_INTERVAL_MS = 5 * 60_000;
 const LONG_INTERVAL_PART = 1 / 25;

@@ -7,8 +7,8 @@ import type { StepDeps } from './step.ts';
 export function makePublishProgress({ sql }: StepDeps) {
   return async function publishProgress({ ordinal, ...turn }: PublishInput): Promise<void> {
     const runId = Context.current().info.workflowExecution?.runId ?? '';
-    // If this transition is superseded, the dispatch step has ended meanwhile, and the row keeps the phase of a later
-    // step.
+    // If the dispatch step has ended meanwhile, this transition changes nothing (it is superseded), and the row keeps
+    // the phase of the later step.
     await sql.begin((tx) => enterTurnPhase(tx, { ...turn, key: `${runId}:progress-${ordinal}` }));
   };
 }

@@ -33,7 +33,7 @@ export interface Recovery {
   readonly host: string;
   readonly log: Logger;
   /**
-   * Runs `work` while no other worker of the host runs such work. A step is failed by its activity id, which all its
+   * Runs `work` while no other worker of the host recovers steps. A step is failed by its activity id, which all its
    * attempts share. If two workers found the same dead worker at the same time, the later one would fail the next
    * attempt.
    */
@@ -55,8 +55,8 @@ export async function endLostAttempts({ sql, host }: Pick<Recovery, 'sql' | 'hos
 }
 
 /**
- * Fails the steps that dead workers of this host had begun, so that Temporal retries them. It must run after this
- * worker polls.
+ * Fails the steps that dead workers of this host had begun, so that Temporal retries them. Call it after this worker
+ * has begun to poll, so that the worker can take over the retried steps.
  */
 export async function recoverSteps(recovery: Recovery): Promise<void> {
   await recovery.exclusively(async () => {

@@ -36,8 +36,8 @@ export function makeRemoveWorktree(deps: StepDeps) {
 }
 
 /**
- * Returns the path in the task's row if the worktree has no record. A power failure leaves an empty record if it was
- * just being written. While the task is open, its row names the worktree.
+ * Returns the path in the task's row if the worktree has no record. A power failure may leave an empty record, if the
+ * record was being written at that moment. While the task is open, its row names the worktree.
  */
 function unrecorded(place: TaskToClean | undefined, worktrees: StepDeps['worktrees']): string | undefined {
   if (!place?.unended || place.worktree_path === null || !worktrees.isOwn(place.worktree_path)) return undefined;

@@ -133,7 +133,10 @@ async function recordSwitch(
   await recordRan(deps.sql, { taskId: task.id, attempt: progress.attempt, ran }).catch(() => {});
 }
 
-/** Returns what the agent reports now, because it may change its mode or model itself. */
+/**
+ * Returns the agent's version, model, mode and thinking option as the agent reports them now, because the agent may
+ * change its mode or model by itself.
+ */
 function ranOf({ task }: TurnContext, { about }: RunningAgent, session: AgentSession): Ran {
   const { model, mode, thinking } = session.offers();
   return {

@@ -1,6 +1,6 @@
 /**
- * Records the metrics of steps. The SDK adds the labels namespace, task_queue and activity_type. Without a meter
- * nothing is recorded.
+ * Records the metrics of steps. The SDK adds the labels namespace, task_queue and activity_type. If the worker exports
+ * no metrics, these functions do nothing.
  */
 import { Context } from '@temporalio/activity';
 import type { ErrorCode } from '../contract/errors.ts';

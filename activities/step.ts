@@ -35,12 +35,12 @@ export interface StepDeps {
   readonly answers: AnswerWatch;
   readonly slots: AgentSlots;
   /**
-   * Aborted with `worker_lost` when this worker must exit. Another worker then restarts a checkout that is not
-   * complete.
+   * Aborted with `worker_lost` when this worker must exit. A checkout that is not complete is then aborted, and another
+   * worker starts it again.
    */
   readonly forceShutdown: AbortSignal;
   readonly agentTimeouts: AgentTimeouts;
-  /** How long an agent must have only waited for a user's answer before its turn hibernates. */
+  /** A turn hibernates when its agent has only waited for a user's answer for this time. */
   readonly hibernateAfterMs: number;
   /** The worker's environment. An agent gets only a part of it. */
   readonly env: NodeJS.ProcessEnv;

@@ -18,6 +18,7 @@ export interface FolderContext {
   readonly sessionId: SessionId;
 }
 
+/** Returns the folder of the task. Creates the scratch folder if the task needs one and it does not exist. */
 export function folderOf({ worktree_path: worktree, base_commit: base }: TurnTask, of: FolderContext): TaskFolder {
   if (worktree !== null && base !== null) return { kind: 'worktree', path: worktree, base };
   const scratch = scratchOf(of);

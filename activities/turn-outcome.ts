@@ -22,7 +22,7 @@ const MAX_QUESTION_CHARS = 200;
 type FailedEnd = Extract<TurnEnd, { kind: 'failed' }>;
 type FinalEnd = Exclude<TurnEnd, { kind: 'stopped' }>;
 
-/** Converts the end that the agent reported. */
+/** Converts the end of the turn, as the agent reported it, to the result of the step, and stores that outcome. */
 export async function endTurn(turn: TurnContext, end: FinalEnd): Promise<DispatchResult> {
   if (end.kind === 'completed') return finish(turn, end);
   const until = limitEnd(turn, end);
@@ -34,7 +34,8 @@ export async function endTurn(turn: TurnContext, end: FinalEnd): Promise<Dispatc
 /** Throws a failure that a retry may fix, a limited number of times. Any other failure ends the turn. */
 export async function failTurn(turn: TurnContext, error: unknown): Promise<DispatchResult> {
   const { deps, task, stream, progress } = turn;
-  if (isConnectionLoss(error)) throw error; // the loss of a database connection is no failure of the turn
+  // The database connection was lost: the turn has not failed, so Temporal retries the step.
+  if (isConnectionLoss(error)) throw error;
   const failure = turnFailure(error);
   const { code } = failure;
   if (code === 'superseded') throw failure;
@@ -56,7 +57,9 @@ export async function failTurn(turn: TurnContext, error: unknown): Promise<Dispa
   return outcome;
 }
 
-/** Returns the time at which the task continues. Undefined: it does not wait. */
+/**
+ * Returns the time at which the task continues after a usage limit. Undefined: the task does not wait for the limit.
+ */
 function limitEnd({ taken, mayWait }: TurnContext, { resetsAt }: FailedEnd): Date | undefined {
   const waits = taken.earlier.filter(({ outcome }) => outcome?.kind === 'waiting').length;
   return resetsAt && mayWait ? waitUntil({ resetsAt, now: new Date(), waits }) : undefined;

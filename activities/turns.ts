@@ -37,7 +37,7 @@ export class TurnRegistry {
   readonly #unwatched = new Set<LiveTurn>();
   readonly #queues = new Map<TaskId, Promise<unknown>>();
 
-  /** Runs `work` when the previous work for this task has settled, or has hung for `HUNG_AFTER_MS`. */
+  /** Runs `work` after the previous `work` of this task has settled, or after `HUNG_AFTER_MS` if that one hangs. */
   async inOrder<T>(taskId: TaskId, work: () => Promise<T>): Promise<T> {
     const before = this.#queues.get(taskId);
     const mine = (before === undefined ? Promise.resolve() : settledOrHung(before)).then(work);
@@ -53,7 +53,7 @@ export class TurnRegistry {
     return this.#turns.get(taskId);
   }
 
-  /** Keeps the turn until it has settled. */
+  /** Adds a turn to the registry. The turn is removed when its result has settled. */
   add(turn: LiveTurn): void {
     this.#turns.set(turn.taskId, turn);
     const forget = (): void => {

@@ -8,7 +8,7 @@ import { shortId, type TaskId } from '../contract/ids.ts';
 import { appendWarnings } from './append-warnings.ts';
 import type { StepDeps } from './step.ts';
 
-/** Never rejects, because a missing warning must not fail a turn. */
+/** Appends the warning if there are such edits. Never rejects, because a turn must not fail if the check fails. */
 export async function warnOfEdits(
   { sql, worktrees, log }: StepDeps,
   taskId: TaskId,

@@ -9,7 +9,10 @@ import type { StepInput } from '../contract/steps.ts';
 import { type AgentProgress, WITHHELD_PATTERN, withheldPlaceholder } from '../contract/task.ts';
 import type { StepDeps } from './step.ts';
 
-/** Wraps a step. With the setting `full` it returns the step unchanged. */
+/**
+ * Wraps a step so that its result and its failure contain placeholders instead of sentences. With the setting `full` it
+ * returns the step unchanged.
+ */
 export function withholding<In extends StepInput, Out>(
   { sql, temporalContent }: Pick<StepDeps, 'sql' | 'temporalContent'>,
   step: string,
@@ -59,7 +62,7 @@ function sentenceOf(result: unknown): { key: 'message' | 'reason'; text: string 
   return undefined;
 }
 
-/** For the finish step: returns the text with the sentences that the steps stored. */
+/** Replaces the placeholders in the text by the sentences that the steps stored. The finish step calls it. */
 export function restoreWithheld(text: string, left: unknown): string {
   return text.replaceAll(WITHHELD_PATTERN, (mark, step: string) => {
     const stored: unknown = typeof left === 'object' && left !== null ? Reflect.get(left, step) : undefined;

@@ -21,6 +21,7 @@ export function processOf(identity: string | null | undefined, host: string): Pr
   return { pid: Number(pid), bootId: boot ?? '', startTime: start ?? '' };
 }
 
+/** Returns whether the identity names a worker of this host whose process has exited. */
 export function isDeadWorker(identity: string | null | undefined, host: string): boolean {
   const process = processOf(identity, host);
   return process !== undefined && !isAlive(process);

@@ -64,13 +64,13 @@ export interface AgentOffer {
 }
 
 export interface AgentCapabilities {
-  /** The agent reports that it can continue a session in a new process. */
+  /** True if the agent reports that it can continue a session in a new process. */
   readonly resume: boolean;
   readonly images: boolean;
   readonly login_methods: readonly string[];
 }
 
-/** How the newest probe ran, for a user who searches for the reason of its failure. */
+/** Facts about the newest probe, for a user who searches for the reason why the probe failed. */
 export interface ProbeReport {
   readonly command: readonly string[];
   readonly exit_code: number | null;

@@ -7,7 +7,7 @@
 export interface ErrorFacts {
   /** The party that can fix the cause. */
   readonly origin: 'caller' | 'host' | 'agent' | 'provider' | 'operator';
-  /** The same request may succeed later, with nothing changed. */
+  /** True if the same request may succeed later although the user changes nothing. */
   readonly retryable: boolean;
 }
 
@@ -51,7 +51,7 @@ export const ERRORS = {
   agent_start_timeout: { origin: 'agent', retryable: true },
   agent_stalled: { origin: 'agent', retryable: true },
   agent_crashed: { origin: 'agent', retryable: true },
-  /** The agent's program exited with a code other than 0. */
+  /** A program that ran for an agent (path `pty`) exited with a code other than 0. */
   agent_failed: { origin: 'agent', retryable: false },
   agent_protocol_error: { origin: 'agent', retryable: false },
   agent_session_lost: { origin: 'agent', retryable: false },

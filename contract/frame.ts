@@ -22,7 +22,7 @@ export type FrameBody =
   | ({ readonly type: 'reasoning_delta'; readonly content: string } & OfMessage)
   | ({ readonly type: 'tool_call'; readonly call: ToolCall } & OfMessage)
   | ({ readonly type: 'plan'; readonly entries: readonly PlanEntry[] } & OfMessage)
-  /** The turn starts over, so a reader discards the content of this message so far. */
+  /** The turn starts over in a new agent session, so a reader discards the content of this message so far. */
   | ({ readonly type: 'message_reset'; readonly reason: string } & OfMessage)
   | ({ readonly type: 'message_complete'; readonly status: 'complete' | 'failed' | 'cancelled' } & OfMessage)
   | ({
@@ -75,8 +75,8 @@ export interface FrameEnvelope {
 export type Frame = FrameBody & FrameEnvelope;
 
 /**
- * The maximum size of a frame, as JSON with all its fields. A driver cuts what it emits, and the log cuts what is still
- * too large.
+ * The maximum size of a frame, as JSON with all its fields. A driver cuts its events to fit, and the log cuts a body
+ * that is still too large.
  */
 export const MAX_FRAME_BYTES = 64 * 1024;
 /**

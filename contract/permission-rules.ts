@@ -39,8 +39,8 @@ export interface PermissionRule extends RuleMatch {
 /** One command or path that a request asks for. */
 export type RulePart =
   /**
-   * A command. If `words` is present, exactly this command runs. If it is absent, the text alone does not show what
-   * runs.
+   * A command. If `words` is present, a shell runs exactly this command. If `words` is absent, the text alone does not
+   * show which programs run.
    */
   | { readonly type: 'command'; readonly text: string; readonly words?: readonly string[] | undefined }
   /**

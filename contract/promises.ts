@@ -1,4 +1,4 @@
-/** Promises that other code settles, and waits that an abort ends. */
+/** Helpers for promises: promises that other code settles, and waits that end when a signal is aborted. */
 
 export interface Deferred<T> {
   readonly promise: Promise<T>;

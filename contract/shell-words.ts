@@ -11,20 +11,20 @@ interface Piece {
   readonly text: string;
   readonly quoted: boolean;
 }
-/** `end`: the end of one command and the beginning of the next. */
+/** One token of a command line. `end`: a separator, which ends one command and begins the next. */
 type Read = { readonly kind: 'word'; readonly pieces: readonly Piece[] } | { readonly kind: 'end' };
 
 const BLANK = /^[ \t]+/;
 /**
- * The separators between commands. A pipe is none of them, because its output may be a program that the next command
- * runs.
+ * The separators between commands. A pipe does not count as a separator, because the text that passes through it may be
+ * a program that the next command runs.
  */
 const END = /^(?:&&|\|\||;|\n)/;
 const UNQUOTED = /^[A-Za-z0-9_@%+=:,./*?~-]+/;
 const SINGLE = /^'(?<text>[^'\p{Cc}]*)'/u;
 const DOUBLE = /^"(?<text>[^"$`\\\p{Cc}]*)"/u;
 
-/** Reads the text into words and ends. Undefined: the text has something else, too. */
+/** Splits the text into words and separators. Undefined: the text contains something else, such as a redirection. */
 function read(text: string): Read[] | undefined {
   const found: Read[] = [];
   let pieces: Piece[] | undefined;
@@ -50,8 +50,8 @@ function read(text: string): Read[] | undefined {
 
 const wordOf = (pieces: readonly Piece[]): string => pieces.map(({ text }) => text).join('');
 /**
- * Returns whether a shell runs the program with exactly this name. Otherwise a shell would expand the name, or take it
- * for an assignment.
+ * Returns whether a shell runs the program with exactly this name. False if the shell would expand the name or read it
+ * as an assignment.
  */
 const isPlainName = (pieces: readonly Piece[]): boolean =>
   pieces.every((one) => one.quoted || !/[*?~=]/.test(one.text));
@@ -102,7 +102,10 @@ export interface CommandPattern {
   readonly more: boolean;
 }
 
-/** Parses a pattern. Undefined: the text is no plain command, so the rule matches equal text only. */
+/**
+ * Parses a pattern. Undefined: the text is no plain command, so a rule with this text matches only commands with equal
+ * text.
+ */
 export function commandPattern(text: string): CommandPattern | undefined {
   const found = read(text);
   const words = (found ?? []).flatMap((one) => (one.kind === 'word' ? [one.pieces] : []));
@@ -115,6 +118,7 @@ export function commandPattern(text: string): CommandPattern | undefined {
 const tokensOf = ({ text, quoted }: Piece): Token[] =>
   quoted ? literalTokens(text) : literalTokens(text).map((token) => (typeof token === 'object' && token.char === '*' ? 'many' : token)); // prettier-ignore
 
+/** Returns whether the words of a command match the pattern. */
 export function matchesWords({ words, more }: CommandPattern, command: readonly string[]): boolean {
   if (command.length < words.length || (!more && command.length > words.length)) return false;
   return words.every((tokens, at) => matchesTokens(tokens, command[at] ?? ''));

@@ -22,16 +22,16 @@ export interface StepInput {
 
 /** The progress of a turn that has waited for a provider's limit, or hibernated. */
 export interface TurnSoFar {
-  /** The number of times that the turn has waited. */
+  /** The number of times that the turn has waited, for a provider's limit or for an answer. */
   readonly waits: number;
   /** The number of the turn's last attempt before this step. The step's own attempts continue this count. */
   readonly attempt: number;
 }
 
 export interface DispatchInput extends StepInput {
-  /** Absent in runs whose version has no wait for a limit. */
+  /** The progress of the turn in earlier dispatches. Absent in runs whose version cannot wait for a limit. */
   readonly soFar?: TurnSoFar;
-  /** Absent in runs whose version has no wait for an answer. */
+  /** Present if the run can wait for an answer without an agent. Absent in runs of older versions. */
   readonly mayHibernate?: true;
 }
 
@@ -44,12 +44,12 @@ export type OpenedSession =
       readonly messageId: MessageId;
       readonly path: ExecutionPath;
       /**
-       * The step has checked that the path has a program. Absent in results of older workers, which had a program for
-       * `acp` only.
+       * Set if the step has checked that this worker has a launcher for the path. Absent in results of older workers,
+       * which had a program for `acp` only.
        */
       readonly hasProgram?: true;
       readonly agent?: string;
-      /** The task names an agent, but the settings exclude its name from Temporal. */
+      /** Set if the task names an agent whose name the settings exclude from Temporal. */
       readonly agentWithheld?: true;
     };
 
@@ -100,7 +100,7 @@ export type CollectedDiff =
   | { readonly kind: 'kept'; readonly reason: string; readonly failure?: CollectFailure };
 
 export interface QueueChangeInput extends StepInput {
-  /** The turn did not complete. */
+  /** True if the turn did not complete. */
   readonly partial: boolean;
 }
 
@@ -114,7 +114,7 @@ export interface RemovedWorktree {
 
 export interface FinishInput extends StepInput {
   readonly end: TaskEnd;
-  /** Why the worktree remains. The summary contains this text and the worktree's path. */
+  /** The reason why the worktree remains, as a sentence. The summary contains this sentence and the worktree's path. */
   readonly keptWorktree?: string;
   /**
    * If the task ends as cancelled, the step also requests the cancel of the run, because only then can the run end as

@@ -55,13 +55,14 @@ export type TaskEnd =
   | { readonly state: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 /**
- * The placeholder for a sentence, in a failure or a result, that the settings exclude from Temporal. It names the step
- * that stored the sentence in the database. The finish step restores the sentence.
+ * The placeholder for a sentence, in a failure or a result, that the settings exclude from Temporal. The placeholder
+ * names the step that stored the sentence in the database, and the finish step puts the sentence back.
  */
 export const withheldPlaceholder = (step: string): string => `[withheld: ${step}]`;
+/** Matches the placeholders that `withheldPlaceholder` returns. The first group is the step. */
 export const WITHHELD_PATTERN = /\[withheld: (\w+)\]/g;
 
-/** `none`: Temporal stores no text of prompts, agents or projects. */
+/** The setting for text in Temporal. `none`: Temporal stores no text of prompts, agents or projects. */
 export type TemporalContent = 'full' | 'none';
 
 /**

@@ -4,14 +4,17 @@
  */
 import type { ErrorCode } from './errors.ts';
 
-/** One entry of a tool call's content. The driver has cut it to its maximum size. */
+/** One item of a tool call's content. The driver has cut the item to its maximum size. */
 export type ToolCallContent =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'diff'; readonly path: string; readonly old_text?: string; readonly new_text: string }
   | { readonly type: 'terminal'; readonly terminal_id: string }
   | { readonly type: 'other'; readonly json: string };
 
-/** The current state of a tool call. Each event replaces the whole object with the same id. */
+/**
+ * The current state of a tool call. Each event about the call contains the whole object and replaces the earlier one
+ * with the same id.
+ */
 export interface ToolCall {
   readonly tool_call_id: string;
   readonly title: string;
@@ -33,7 +36,7 @@ interface SegmentStart {
   readonly at: string;
 }
 
-/** The last frame of a segment that has a duration. */
+/** The end of a segment that has a duration: the number and the time of its last frame. */
 interface SegmentEnd {
   readonly ended_seq: number;
   readonly ended_at: string;
@@ -44,8 +47,8 @@ export type MessageSegment =
   /** The joined text segments are the message's `content`; the joined reasoning segments are its `reasoning`. */
   | (SegmentStart & SegmentEnd & SpokenSegment)
   /**
-   * A tool call. The message's `tool_calls` has the call itself; `title` is its first title. Without an end the call is
-   * still open.
+   * A tool call. The message's `tool_calls` has the call itself; `title` is its first title. A segment without an end
+   * belongs to a call that is still open.
    */
   | (SegmentStart &
       Partial<SegmentEnd> & { readonly type: 'tool_call'; readonly tool_call_id: string; readonly title: string })

@@ -6,8 +6,10 @@
 /** `char`: this character; `any`: any one character; `many`: any number of characters. */
 export type Token = { readonly char: string } | 'any' | 'many';
 
+/** Returns tokens that match only this text. */
 export const literalTokens = (text: string): Token[] => Array.from(text, (char) => ({ char }));
 
+/** Returns whether the tokens match the whole text. */
 export function matchesTokens(tokens: readonly Token[], text: string): boolean {
   const chars = Array.from(text);
   return matches(tokens, chars, {
@@ -21,8 +23,8 @@ type Part = 'deep' | readonly Token[];
 
 /**
  * Returns whether the path, which is relative and has slashes, matches the glob. `*` and `?` match within a name, `**`
- * matches any number of folders, and a glob that ends in a slash matches everything below that folder. A backslash
- * takes the next character literally.
+ * matches any number of folders, and a glob that ends in a slash matches everything below that folder. The character
+ * after a backslash matches only itself.
  */
 export function matchesGlob(glob: string, path: string): boolean {
   const parts = (glob.endsWith('/') ? `${glob}**` : glob).split('/').map(partOf);
@@ -55,8 +57,8 @@ interface Comparison<Pattern, Item> {
 }
 
 /**
- * Matches items against a pattern. After a mismatch only the last `many` takes one item more, so no combination is
- * tried twice.
+ * Matches items against a pattern. After a mismatch only the newest `many` is extended by one item, so no combination
+ * is tried twice.
  */
 function matches<Pattern, Item>(
   pattern: readonly Pattern[],

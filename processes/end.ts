@@ -9,8 +9,8 @@ import { isAlive, isSuspended, type ProcessIdentity } from './identity.ts';
 
 const POLL_MS = 10;
 /**
- * A process exits within milliseconds of SIGKILL, unless it hangs in the kernel (for example on a network disk that
- * does not respond).
+ * How long a process may take to exit after SIGKILL. It exits within milliseconds, unless it hangs in the kernel (for
+ * example on a network disk that does not respond).
  */
 export const KILL_TIMEOUT_MS = 5_000;
 
@@ -28,8 +28,8 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
 }
 
 /**
- * Like `sendSignal`, but returns false for a process of another user. For processes that were found, not started, by
- * us.
+ * Like `sendSignal`, but returns false for a process of another user. It is meant for processes that this program found
+ * and did not start.
  */
 export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {
@@ -73,8 +73,9 @@ export interface EndStep {
 }
 
 /**
- * Sends the signals of the steps in order until the process has exited. Returns the signal that ended it, or
- * `undefined` if it had exited before the next signal. If `forceShutdown` is aborted, only the last signal is sent.
+ * Sends the signals of the steps in order until the process has exited. Returns the signal that ended the process, or
+ * `undefined` if the process had already exited when the next signal was due. If `forceShutdown` is aborted, only the
+ * last signal is sent.
  */
 export async function endProcess(
   identity: ProcessIdentity,

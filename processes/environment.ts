@@ -2,8 +2,8 @@
 import { readProc } from './identity.ts';
 
 /**
- * Returns `undefined` if no such process exists, if it belongs to another user, or on a system other than Linux.
- * Variables that the process changed after its start are not visible.
+ * Returns the variables of the process. Returns `undefined` if no such process exists, if it belongs to another user,
+ * or on a system other than Linux. Variables that the process changed after its start are not visible.
  */
 export function readEnvironment(pid: number): Record<string, string> | undefined {
   if (process.platform !== 'linux') return undefined;

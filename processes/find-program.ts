@@ -18,7 +18,10 @@ export interface HomeProgram {
   readonly args: readonly string[];
   /** Must match the end of the argument that precedes `args`. If it is omitted, any argument may precede them. */
   readonly precedingArgumentEnd?: RegExp;
-  /** The path after `args`. It identifies the program if the working folder of the process cannot be read. */
+  /**
+   * The path that follows `args` in the command line. It identifies the home if the working folder of the process
+   * cannot be read.
+   */
   readonly named: string;
   /** Absolute path of the program's working folder. */
   readonly folder: string;

@@ -5,8 +5,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const fromSource = import.meta.url.endsWith('.ts');
 
 /**
- * Returns the path of a module of this package, of the source or the compiled file, as this module is. `name` is the
- * path from the repository's root without an extension.
+ * Returns the path of a module of this package: its source file if this module runs from source, otherwise its compiled
+ * file. `name` is the path from the repository's root without an extension.
  */
 export function ownModulePath(name: string): string {
   return fileURLToPath(new URL(`../${name}${fromSource ? '.ts' : '.js'}`, import.meta.url));
@@ -21,7 +21,10 @@ export function loaderArguments(entry: string): string[] {
   return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href];
 }
 
-/** Without TSX_TSCONFIG_PATH tsx reads the compiler options of its working folder, but ours are beside the sources. */
+/**
+ * Returns the environment variables that a program needs to run from source; none for compiled files. Without
+ * TSX_TSCONFIG_PATH tsx would read the compiler options of its working folder, but ours are beside the sources.
+ */
 export function loaderEnv(): NodeJS.ProcessEnv {
   return fromSource ? { TSX_TSCONFIG_PATH: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) } : {};
 }

@@ -1,4 +1,4 @@
-/** The version and the build of this Longhaul. */
+/** Returns the version and the build of the running Longhaul. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isErrno } from '../contract/errors.ts';

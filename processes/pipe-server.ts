@@ -16,7 +16,7 @@ export interface Pipes {
   readonly address: string;
   readonly token: string;
   readonly connected: Promise<ProgramSockets>;
-  /** Stops expecting connections for this program and closes its open ones. */
+  /** Refuses further connections of this program and closes the open ones. */
   close(): void;
 }
 
@@ -83,7 +83,7 @@ export class PipeServer {
    */
   #greet(socket: Socket): void {
     let greeting = Buffer.alloc(0);
-    socket.on('error', () => {}); // a broken pipe of a process that ends
+    socket.on('error', () => {}); // the pipe breaks when the process at its other end exits
     const settle = this.#limitGreeting(socket);
     // Uses `readable`, not `data`, because the receiver must get the socket neither flowing nor paused.
     const listen = (): void => {
@@ -108,7 +108,8 @@ export class PipeServer {
 
   /** Limits a connection without a token in time and number. Returns the function that removes these limits. */
   #limitGreeting(socket: Socket): () => void {
-    // A token that arrived while this process was busy is read before the connection is closed.
+    // This process may have been too busy to read a token that has arrived. So the token is read before the connection
+    // is closed.
     const timer = setTimeout(() => {
       setImmediate(() => {
         if (this.#unproven.has(socket)) socket.destroy();

@@ -27,8 +27,8 @@ export interface Exit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   /**
-   * The runner that started the program has exited, so the program was ended too. The exit is then not the program's
-   * own fault.
+   * The runner that started the program has exited, so the program was ended too. In that case the program did not
+   * cause its exit.
    */
   readonly runnerLost?: true;
 }
@@ -55,7 +55,8 @@ export async function startAsChild({ file, args, cwd, env }: Program): Promise<P
       const [error]: unknown[] = await once(child, 'error').catch((error: unknown) => [error]);
       return notStarted(error);
     }
-    // kill(2) failed. The code that sends signals checks the process itself, so the event needs no handler.
+    // Node emits `error` if kill(2) failed. The event is ignored, because the code that sends signals checks whether
+    // the process has exited.
     child.on('error', () => {});
     const exited = new Promise<Exit>((resolve) => {
       child.once('exit', (code, signal) => {

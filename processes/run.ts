@@ -1,7 +1,7 @@
 /**
  * Runs a short program, such as git, to its end, with its output in memory. The program has its own process group. A
- * run that is cancelled, times out or exceeds its output limit ends with SIGKILL to the whole group. Not covered: the
- * caller itself is killed.
+ * run that is cancelled, times out or exceeds its output limit ends with SIGKILL to the whole group. Not covered: if
+ * the calling process is killed, the program keeps running.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { decodeTail } from '../contract/cut-text.ts';
@@ -17,7 +17,7 @@ export interface Run {
   readonly env: NodeJS.ProcessEnv;
   readonly input?: string | Uint8Array;
   readonly timeoutMs: number;
-  /** If the program writes more bytes to stdout, it is ended and `truncated` is set. */
+  /** The limit of stdout in bytes. If the program writes more, it is ended and `truncated` is set. */
   readonly maxStdoutBytes?: number;
 }
 
@@ -46,7 +46,7 @@ const STOP_GRACE_MS = 2_000;
 const STDERR_KEPT_BYTES = 64 * 1024;
 
 export interface RunHooks {
-  /** If it aborts, the program is ended. The promise resolves after its exit. */
+  /** If the signal aborts, the program is ended. The promise of `run` resolves after the exit. */
   readonly signal?: AbortSignal;
   readonly onSpawn?: (pid: number) => void;
 }
@@ -90,8 +90,8 @@ export function notStarted(error: unknown): NotStarted {
 }
 
 /**
- * `now` sends SIGTERM to the whole process group, and SIGKILL after the grace time. `done` kills the rest of a group
- * that was stopped by `now`.
+ * Returns two functions. `now` sends SIGTERM to the whole process group, and SIGKILL after the grace time. `done`,
+ * called after the exit, kills the rest of a group to which `now` sent a signal.
  */
 function stopper(child: ChildProcess): { now: () => void; done: () => void } {
   let killer: NodeJS.Timeout | undefined;

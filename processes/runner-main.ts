@@ -46,7 +46,7 @@ async function runOne(id: number, wanted: Run): Promise<void> {
 async function startOne(id: number, program: Program, address: string, token: string): Promise<void> {
   try {
     const pipes = await Promise.all([0, 1, 2].map((fd) => openPipe(address, `${token} ${fd}\n`)));
-    // The process that asked for the program is gone, and the program would outlive the runner.
+    // The process that requested the program is gone, so the program is not started: it would outlive the runner.
     if (!process.connected) return;
     const { file, args, cwd, env, mark } = program;
     const child = spawn(file, args, { cwd, env, detached: true, stdio: [pipes[0], pipes[1], pipes[2]] });
@@ -101,7 +101,10 @@ async function openPipe(address: string, greeting: string): Promise<Socket> {
   return socket;
 }
 
-/** The process that started the runner is gone, so no process reads the output of the programs any more. */
+/**
+ * Called when the process that started the runner is gone. No process reads the output of the programs any more, so
+ * they are ended, and the runner exits.
+ */
 process.on('disconnect', () => {
   for (const stop of running.values()) stop.abort();
   void endPrograms().then(leaveIfDone, leaveIfDone);

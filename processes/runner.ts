@@ -55,7 +55,10 @@ interface Pending {
   lose(): void;
 }
 
-/** A runner that is lost repeatedly must not be restarted in a tight loop. */
+/**
+ * The pause before a lost runner is started again, so that a runner that is lost repeatedly does not keep the processor
+ * busy.
+ */
 const RESTART_AFTER_MS = 5_000;
 
 let runner: Runner | undefined;
@@ -85,7 +88,7 @@ class Runner {
   #startedAt = 0;
   #lastId = 0;
   readonly #pending = new Map<number, Pending>();
-  /** The programs that this process started itself. */
+  /** The programs that this process started itself, while no runner was ready. */
   readonly #here = new Set<GuardedProgram>();
 
   constructor() {
@@ -235,7 +238,7 @@ async function withPipes(identity: ProcessIdentity, pipes: Pipes, exited: Promis
   const over = [stdout, stderr].map(
     (pipe) => new Promise<void>((resolve) => (pipe.destroyed ? resolve() : pipe.once('close', () => resolve()))),
   );
-  stdin.resume(); // no data arrives on this pipe; reading it detects its end
+  stdin.resume(); // no data arrives on this pipe; reading is needed to detect the end of the pipe
   const closed = Promise.all([exited, ...over]).then(() => undefined);
   return { identity, stdin, stdout, stderr, exited, closed };
 }

@@ -2,9 +2,9 @@
  * Ends the processes that programs left running: every process that carries a program's mark (an entry of its
  * environment, which children inherit), and all descendants of such processes. Linux only.
  *
- * Never signalled: this process, and a pid whose start time differs from the one that was seen.
- * Not covered: a process that was started with an empty environment, or overwrote its own, and whose parents exited
- * before the first check (see `DescendantTracker`). Nothing then shows which program started it. Its working folder does not show
+ * Never signalled: this process, and a pid whose start time differs from the one that was seen. Not covered: a process
+ * that was started with an empty environment, or overwrote its own environment, and whose parents exited before the
+ * first check (see `DescendantTracker`). Nothing then shows which program started it. Its working folder does not show
  * it, because a user's shell may have a worktree as its working folder, too.
  */
 import { readdirSync } from 'node:fs';
@@ -42,8 +42,8 @@ export type Mark =
   | {
       readonly entry: string;
       /**
-       * Called with each environment that has the entry. If it returns true, the process belongs to another home and is
-       * not signalled.
+       * `spares` is called with each environment that contains the entry. If it returns true, the process belongs to
+       * another home and is not signalled.
        */
       readonly spares: (environment: Readonly<Record<string, string>>) => boolean;
     };
@@ -134,7 +134,8 @@ export class DescendantTracker {
       const alive = this.#known.filter((one) => isAlive(one));
       const fresh = descendantsOf([this.#root, ...alive]);
       this.#known = [...alive, ...fresh];
-      if (this.#known.length === 0 && !isAlive(this.#root)) clearInterval(this.#timer); // no descendant can appear any more
+      // No descendant can appear any more.
+      if (this.#known.length === 0 && !isAlive(this.#root)) clearInterval(this.#timer);
     } catch {
       return;
     }

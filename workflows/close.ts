@@ -11,9 +11,9 @@ export interface Closing {
   readonly run: TaskSteps;
   readonly live: LiveTask;
   readonly end: TaskEnd;
-  /** The turn did not complete, so the change is marked as partial. */
+  /** Whether the change is marked as partial, because the turn did not complete. */
   readonly partial: boolean;
-  /** The run ends in Temporal with the state of its task. */
+  /** Whether the run ends in Temporal with the state of its task. */
   readonly truthfulEnd: boolean;
 }
 
@@ -34,7 +34,8 @@ export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }
   if (keep === undefined) {
     live.enter('remove worktree', 'cleaning');
     await run.removeWorktree({ taskId }).catch((error: unknown) => {
-      endOf(error); // rethrows a bug; a failed removal fails no task, because `longhaul gc` finds the folder
+      // `endOf` rethrows a bug. A failed removal fails no task, because `longhaul gc` finds the folder later.
+      endOf(error);
     });
   }
   live.enter('finish', 'cleaning');
@@ -48,7 +49,7 @@ export async function closeTask({ taskId, run, live, end, partial, truthfulEnd }
     ...(keep === undefined ? {} : { keptWorktree: keep }),
     ...(truthfulEnd && { cancelRun: true }),
   });
-  // Another program may have ended the row with another state.
+  // Another program may have ended the task with another state, so the state in the row counts.
   live.ended(truthfulEnd && result.state !== finalEnd.state ? endOfResult(result) : finalEnd);
   return result;
 }
@@ -57,7 +58,7 @@ function endOfResult({ state, code = 'internal_error', summary }: TaskResult): T
   return state === 'failed' ? { state, code, message: summary } : { state };
 }
 
-/** Fails a task whose turn completed, if its work cannot be collected. */
+/** Returns a failed end if the turn completed but its files could not be collected; otherwise returns `end`. */
 function withFailure(end: TaskEnd, collected: CollectedDiff): TaskEnd {
   const failure = collected.kind === 'changed' ? undefined : collected.failure;
   return failure && end.state === 'completed' ? { state: 'failed', ...failure } : end;

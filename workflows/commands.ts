@@ -13,20 +13,26 @@ const LOCAL_DATABASE_STEPS = 'local-database-steps';
 
 export interface Commands {
   /**
-   * Database steps run within the workflow task. They are short and idempotent, and each saves two hand-overs by the
-   * server.
+   * Whether database steps run as local activities, within the workflow task. They are short and idempotent, and each
+   * local run saves two round trips to the server.
    */
   readonly localDatabaseSteps: boolean;
-  /** The workflow updates `LonghaulPhase` only for long phases and at the end, not for each short phase. */
+  /**
+   * Whether the workflow updates `LonghaulPhase` only for long phases and at the end. Otherwise it does so for each
+   * short phase, too.
+   */
   readonly lastingPhases: boolean;
-  /** If a provider's usage limit has a known end, the workflow waits with a timer and dispatches the turn again. */
+  /**
+   * Whether the workflow waits with a timer for the end of a provider's usage limit, if that end is known, and then
+   * dispatches the turn again.
+   */
   readonly limitWaits: boolean;
   /**
-   * A run ends in Temporal with the state of its task: completed, failed with the task's code and summary, or
+   * Whether a run ends in Temporal with the state of its task: completed, failed with the task's code and summary, or
    * cancelled.
    */
   readonly truthfulEnd: boolean;
-  /** If an agent only waits for a user's answer, it is ended, and the workflow waits for the answer. */
+  /** Whether an agent that only waits for a user's answer is ended, while the workflow waits for the answer. */
   readonly hibernates: boolean;
 }
 

@@ -17,8 +17,8 @@ export interface TurnToDispatch {
 type TurnResult = Exclude<DispatchResult, { kind: 'waiting' | 'hibernated' }>;
 
 /**
- * Dispatches until the turn has ended. The dispatch step limits the number of waits. A cancel ends a wait at once,
- * because the wait is in the cancellable scope.
+ * Dispatches the turn until it has ended, and returns the result of the last dispatch. The dispatch step limits the
+ * number of waits. A cancel ends a wait at once, because the wait is in the cancellable scope.
  */
 export async function dispatchTurn({ taskId, agent, run, live, commands }: TurnToDispatch): Promise<TurnResult> {
   let soFar: TurnSoFar | undefined = commands.limitWaits ? { waits: 0, attempt: 0 } : undefined;
@@ -45,7 +45,10 @@ async function untilLifted(
   });
 }
 
-/** Waits for the answer, at most until `until`. Without `until` the wait has no timer and no limit. */
+/**
+ * Waits until a user has answered the agent's permission request, at most until `until`. Without `until` the wait has
+ * no timer and no limit.
+ */
 async function untilAnswered(
   live: LiveTask,
   { attempt, until, question }: Extract<DispatchResult, { kind: 'hibernated' }>,

@@ -34,6 +34,7 @@ export function endOf(error: unknown, cancel?: { reason?: string }): TaskEnd {
   return { state: 'failed', code: 'internal_error', message: `${step} failed: ${cause?.message ?? error.message}` };
 }
 
+/** Returns the message of a failed end; for any other end the name of its state. */
 export function messageOf(end: TaskEnd): string {
   return end.state === 'failed' ? end.message : end.state;
 }

@@ -1,6 +1,6 @@
 /**
  * The messages and the visible state of a running task: its signals, its update, its query, its current details and its
- * search attributes. This file runs no step of the task, except that it stores an answer and publishes progress.
+ * search attributes. This file runs only two steps: it stores an answer and publishes progress.
  */
 import {
   ActivityFailure,
@@ -54,11 +54,11 @@ export interface LiveTask {
   /** Shows that the task hibernates until a user answers. Resolves when the rows and the followers have the phase. */
   enterAnswerWait(attempt: number, question: string | undefined): Promise<void>;
   /**
-   * Returns a function that tells whether a request of this attempt was answered after its turn began to hibernate. It
-   * also counts an answer before this call.
+   * Returns a function that tells whether a request of this attempt was answered after its turn began to hibernate. An
+   * answer before this call counts, too.
    */
   answerTo(attempt: number): () => boolean;
-  /** Shows that the wait is over and the task waits for a slot. */
+  /** Shows that the wait for a limit or an answer is over and that the task waits for a slot. */
   enterSlotWait(attempt: number): Promise<void>;
   ended(end: TaskEnd): void;
   /** Resolves when no message handler runs. */
@@ -90,8 +90,8 @@ export function makeLiveTask(taskId: TaskId, run: TaskSteps, { lastingPhases }: 
     setCurrentDetails(describe(taskId, status));
   };
 
-  // Publications run one after another, so that the log has them in order. If a publication is lost, the next one has
-  // the newer phase.
+  // Progress is published one report after another, so that the log has the reports in order. A report that is lost
+  // does no harm, because the next report contains the newer phase.
   const relay = async (news: Omit<PublishInput, 'taskId' | 'ordinal'>): Promise<void> => {
     ordinal += 1;
     const input = { taskId, ...news, ordinal };

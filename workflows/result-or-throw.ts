@@ -6,8 +6,8 @@ import { ApplicationFailure, CancelledFailure, condition, workflowInfo } from '@
 import type { TaskResult } from '../contract/task.ts';
 
 /**
- * How long the run waits for its cancel. The finish step has requested the cancel, and the next workflow task delivers
- * it.
+ * How long the run waits until Temporal delivers the cancel that the finish step has requested. The next workflow task
+ * delivers it.
  */
 const CANCEL_COMES_WITHIN = '10s';
 

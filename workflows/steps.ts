@@ -28,8 +28,8 @@ const DATABASE_STEP = {
 } as const;
 
 /**
- * Options of a step on the host's disk. It may take minutes, because git does on a large repository. The heartbeat
- * distinguishes a slow step from a dead worker.
+ * Options of a step on the host's disk. The step may take minutes, because git takes minutes on a large repository. The
+ * heartbeat distinguishes a slow step from a dead worker.
  */
 const HOST_STEP = {
   startToCloseTimeout: '30m',
@@ -52,6 +52,7 @@ function preparingPriority(): number {
 /** Cuts the agent's name for the step's summary. Temporal refuses a summary of more than 400 bytes, at each retry. */
 export const shortName = (agent: string): string => head(agent, 60);
 
+/** Returns the steps as functions that schedule them on the queues of this host. */
 export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps {
   const { openSession, queueChange, finishTask } = databaseSteps(localDatabaseSteps);
   const { createWorktree } = proxyActivities<Steps>({
