@@ -1,9 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run rules`, a part of `npm run check`: tests that only read the sources. They need no build and no services. */
+/**
+ * Configures `npm run rules`, a part of `npm run check`. Its tests only read the sources, so they need neither a build
+ * nor services.
+ */
 export default defineConfig({
   test: {
-    testTimeout: 120_000, // they parse all sources: 2 s each, and much longer on a loaded machine
+    testTimeout: 120_000, // each test parses all sources, which takes 2 s, and much longer on a loaded machine
 
     include: [
       'test/boundaries.test.ts',

@@ -17,7 +17,7 @@ import { sendProblem } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The route needs no token. */
+    /** True if the route needs no token. */
     readonly open?: boolean;
   }
 }
@@ -63,7 +63,8 @@ export function makeAccess(
     const refused = refusal(request, isOurs);
     if (refused) return sendProblem(reply, refused);
     const given = bearerOf(request.headers);
-    // `timingSafeEqual` needs values of equal length. Digests have it, whatever the caller sent.
+    // `timingSafeEqual` needs values of equal length. So the digests of the tokens are compared, which have equal
+    // length whatever the caller sent.
     const known = given !== undefined && timingSafeEqual(digest(given), expected);
     if (known && !prove(request.raw.socket)) return refuseConnection(reply);
     if (known || request.routeOptions.config.open) return;
@@ -128,8 +129,8 @@ function refusal(
 }
 
 /**
- * Refuses a request without the right token: 401, or 429 after several. A request with the right token is never refused
- * so, because a program with an old token could then lock out every other program at its address.
+ * Refuses a request without the right token: 401, or 429 after several. A request with the right token never gets 429,
+ * because otherwise a program with an old token could lock out every other program at its address.
  */
 function refuse(request: FastifyRequest, reply: FastifyReply, failed: FailedLogins, hadOne: boolean): FastifyReply {
   const retryAfterS = failed.note(request.ip);

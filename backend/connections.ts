@@ -18,10 +18,10 @@ import { report } from 'node:process';
  * may need one.
  */
 const RESERVED_DESCRIPTORS = 100;
-/** The limit, however many descriptors the process may have, because each connection also needs memory. */
+/** The highest limit, however many descriptors the process may have, because each connection also needs memory. */
 const MAX_CONNECTIONS = 10_000;
 const MAX_UNPROVEN = 256;
-/** The limit of a process that may have very few descriptors. */
+/** The lowest limit, even if the process may have very few descriptors. */
 const MIN_CONNECTIONS = 16;
 
 /** The sum of both numbers is the most connections that are open at once. */
@@ -31,14 +31,14 @@ export interface ConnectionLimits {
   readonly unproven: number;
 }
 
-/** `openFiles`: how many descriptors this process may have open. */
+/** Returns the limits for a process that may have `openFiles` descriptors open. */
 export function connectionLimits(openFiles: number = maxOpenFiles()): ConnectionLimits {
   const all = Math.min(MAX_CONNECTIONS, Math.max(MIN_CONNECTIONS, openFiles - RESERVED_DESCRIPTORS));
   const unproven = Math.min(MAX_UNPROVEN, Math.floor(all / 4));
   return { unproven, proven: all - unproven };
 }
 
-/** Returns the soft limit, which Node raises to the hard one when it starts. */
+/** Returns the soft limit of open files, which Node raises to the hard limit when it starts. */
 function maxOpenFiles(): number {
   const { userLimits } = report.getReport() as { userLimits?: { open_files?: { soft?: unknown } } };
   const soft = userLimits?.open_files?.soft;

@@ -19,8 +19,8 @@ export class FailedLogins {
   }
 
   /**
-   * Counts a failed login. Returns undefined if it gets 401; otherwise it gets 429, and the result is the number of
-   * seconds until a failed login gets 401 again.
+   * Counts a failed login. Returns undefined if the response is 401. If the response is 429, returns the number of
+   * seconds until a failed login from this address gets 401 again.
    */
   note(address: string): number | undefined {
     const now = this.#now();

@@ -10,7 +10,7 @@ import { segment } from './segment-schema.ts';
 const loose = z.looseObject;
 const envelope = {
   session_id: id,
-  seq: z.int().describe('Grows by one per session, without gaps.'),
+  seq: z.int().describe('The number of the frame. It grows by one per session, without gaps.'),
   task_id: id.optional(),
   at: z.string().meta({ format: 'date-time' }),
 };
@@ -43,12 +43,12 @@ const bodies = {
   message_started: { ...ofMessage, role: z.string() },
   delta: {
     ...ofMessage,
-    content: z.string().describe('Append it to the message; the breaks between paragraphs are part of it.'),
+    content: z.string().describe('Append this text to the message. It contains the breaks between paragraphs.'),
   },
-  reasoning_delta: { ...ofMessage, content: z.string().describe("Append it to the message's reasoning.") },
-  tool_call: { ...ofMessage, call: toolCall.describe('Replaces the call of that id.') },
-  plan: { ...ofMessage, entries: z.array(planEntry).describe('Replace the plan.') },
-  message_reset: { ...ofMessage, reason: z.string().describe('The content of the message so far is void.') },
+  reasoning_delta: { ...ofMessage, content: z.string().describe("Append this text to the message's reasoning.") },
+  tool_call: { ...ofMessage, call: toolCall.describe('Replace the tool call with the same id.') },
+  plan: { ...ofMessage, entries: z.array(planEntry).describe('Replace the plan by this one.') },
+  message_reset: { ...ofMessage, reason: z.string().describe('Discard the content of the message so far.') },
   message_complete: { ...ofMessage, status: z.enum(['complete', 'failed', 'cancelled']) },
   message: { ...ofMessage, role: z.string(), content: z.string(), status: z.string() },
   agent_commands: { commands: z.array(command) },
@@ -85,18 +85,18 @@ const snapshot = loose({
       role: z.string(),
       status: z.string(),
       content: z.string(),
-      segments: z.array(segment).nullable().describe('Null: the order is not stored.'),
+      segments: z.array(segment).nullable().describe('Null if the order is not stored.'),
       created_at: time,
     }),
   ),
   tasks: z.array(loose({ task_id: id, state: z.string(), phase: z.string() })),
-  changes: z.array(loose({ change_id: id, state: z.string() })).describe('Those that wait for review.'),
-  permissions: z.array(loose({ permission_id: id })).describe('Those that wait for an answer.'),
+  changes: z.array(loose({ change_id: id, state: z.string() })).describe('The changes that wait for review.'),
+  permissions: z.array(loose({ permission_id: id })).describe('The requests that wait for an answer.'),
   commands: z.array(command),
   usage: usage.nullable(),
 }).meta({
   id: 'SnapshotFrame',
-  description: 'The state of the session at that number: it replaces the state of a reader.',
+  description: 'The state of the session at the frame `seq`. It replaces the state that a reader has.',
 });
 
 /** Returns the name of the type's component in the document: MessageStartedFrame for `message_started`. */
@@ -111,4 +111,4 @@ const frame = z.union([snapshot, ...logged]).meta({ id: 'Frame' });
 /** One message of a WebSocket: an array of frames. */
 export const framesMessage = z
   .array(frame)
-  .meta({ id: 'Frames', description: 'In order: one message of the WebSocket.' });
+  .meta({ id: 'Frames', description: 'One message of the WebSocket: frames in order.' });

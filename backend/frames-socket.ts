@@ -32,7 +32,10 @@ export interface FrameSocketDeps {
 const PROTOCOL = 'longhaul.frames';
 
 const SOCKET_OPTIONS = {
-  /** In bytes. The server does not use the content of a client's messages: a longer message ends its socket (1009). */
+  /**
+   * The maximum size of a client's message, in bytes. A longer message closes the socket (1009), because the server
+   * does not use the content of messages.
+   */
   maxPayload: 4 * 1024,
   /** stream-frames.ts sends the pongs: a client that pings and does not read must not fill our memory. */
   autoPong: false,
@@ -52,7 +55,7 @@ const CLOSE_HANDSHAKE_MS = 1_000;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The route is a WebSocket. A handshake for any other route is refused. */
+    /** True if the route is a WebSocket. A handshake for any other route is refused. */
     readonly socket?: boolean;
   }
 }

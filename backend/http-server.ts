@@ -1,9 +1,9 @@
 /**
- * Node's HTTP server with what the backend needs below Fastify: what happens on a connection before there is a request,
- * and after the last response.
+ * Configures Node's HTTP server below Fastify: it handles what happens on a connection before there is a request, and
+ * after the last response.
  *
- * Must never happen: a client cannot read a response, because its connection was reset while it was still sending; a
- * refusal is sent in another form than a problem document; a response is taken for that of another request.
+ * Must never happen: a client cannot read a response, because the connection was reset while the client was still
+ * sending; a refusal is sent in another form than a problem document; a response is taken for that of another request.
  */
 import { lookup } from 'node:dns/promises';
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
@@ -12,7 +12,7 @@ import { LonghaulError } from '../contract/errors.ts';
 import { Connections, type ConnectionLimits } from './connections.ts';
 import { problemMessage, type ProblemLog } from './problem.ts';
 
-/** All in milliseconds. */
+/** Timeouts of the HTTP server, in milliseconds. */
 export interface Timeouts {
   readonly headersTimeout: number;
   readonly requestTimeout: number;
@@ -21,13 +21,16 @@ export interface Timeouts {
 }
 
 const TIMEOUTS: Timeouts = {
-  /** Until the headers of the first request are complete. */
+  /** The time in which the headers of a connection's first request must be complete. */
   headersTimeout: 10_000,
-  /** From a request's first byte to its last, so that a client cannot occupy a connection by sending slowly. */
+  /**
+   * The time from a request's first byte to its last. It is limited so that a client cannot occupy a connection by
+   * sending slowly.
+   */
   requestTimeout: 60_000,
   /**
-   * Between two requests. Proxies keep idle connections for 60 s: with a shorter time here a proxy would send into a
-   * closed connection.
+   * The time between two requests. Proxies keep idle connections for 60 s, so with a shorter time here a proxy would
+   * send into a closed connection.
    */
   keepAliveTimeout: 72_000,
   /** How often Node checks headersTimeout and requestTimeout. */
@@ -39,7 +42,7 @@ const TIMEOUTS: Timeouts = {
  */
 const LINGER_MS = 30_000;
 const LINGER_SILENCE_MS = 5_000;
-/** The same for a client that sends too slowly: only long enough for the bytes in transit. */
+/** The same limit for a client that sends too slowly. It is only long enough for the bytes in transit. */
 const LINGER_SLOW_MS = 1_000;
 
 export interface HttpServerOptions {
@@ -99,7 +102,7 @@ function serverFor(
     lingerAtEnd(socket, () => responses.get(socket)?.req.complete !== false);
   });
   server.on('request', onRequest);
-  // A server may ignore an `Expect` header that it does not know, so the request is handled as usual.
+  // HTTP allows a server to ignore an unknown `Expect` header, so the request is handled as usual.
   server.on('checkExpectation', onRequest);
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
     socket.on('error', () => {});

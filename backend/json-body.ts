@@ -33,6 +33,8 @@ export function acceptJsonOnly(server: FastifyInstance): void {
   });
 }
 
-/** In lower case; of two the first counts, as for every parameter of a media type. */
+/**
+ * Returns the charset in lower case. If the header names two, the first counts, as for every parameter of a media type.
+ */
 const charsetOf = (type: string): string | undefined =>
   /;\s*charset\s*=\s*"?([^\s";]*)/i.exec(type)?.[1]?.toLowerCase();

@@ -16,7 +16,7 @@ import { writeAuthHeader, readOrMakeToken, tokenForStart, tokenFileFor } from '.
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import { makeServer } from './server.ts';
 
-/** The supervisor allows 10 s from SIGTERM to the end. */
+/** The maximum duration of a stop. The supervisor kills the backend 10 s after SIGTERM. */
 const CLOSE_MS = 8_000;
 
 const log = makeLog('backend');
@@ -88,7 +88,7 @@ function cannotListen(listen: ListenAddress, error: unknown): LonghaulError {
   );
 }
 
-/** Returns the token, and makes it if there is none. Called before the backend listens. */
+/** Returns the token, and creates one if none exists. It is called before the backend listens. */
 async function tokenOf(settings: Settings): Promise<string> {
   if (settings.tokenFile === undefined) await prepareHome(settings.home);
   const known = await tokenForStart(settings);

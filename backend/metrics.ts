@@ -5,8 +5,8 @@ import type { Longhaul } from '../client/connection.ts';
 import type { Intake } from '../client/intake.ts';
 
 /**
- * How long a scrape waits for the database. If the database does not respond in time, the response has no figures of
- * it.
+ * How long a scrape waits for the database. If the database does not respond in time, the response lacks the database's
+ * metrics.
  */
 const DATABASE_MS = 1_500;
 const LAG_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
@@ -35,15 +35,15 @@ export function makeMetrics({ longhaul, intake }: MetricsSources): BackendMetric
   const tasks = new Gauge({ name: 'longhaul_tasks', help: 'Tasks by state.', labelNames: ['state'], registers });
   const oldest = new Gauge({
     name: 'longhaul_oldest_pending_task_seconds',
-    help: 'Age of the oldest pending task; 0: none waits.',
+    help: 'Age of the oldest pending task; 0 if none waits.',
     registers,
   });
   const postgres = new Gauge({
     name: 'longhaul_postgres_up',
-    help: '1: Postgres responded to this scrape.',
+    help: '1 if Postgres responded to this scrape.',
     registers,
   });
-  const intakeUp = new Gauge({ name: 'longhaul_intake_up', help: '1: intake can start tasks.', registers }); // prettier-ignore
+  const intakeUp = new Gauge({ name: 'longhaul_intake_up', help: '1 if intake can start tasks.', registers }); // prettier-ignore
   const sockets = new Gauge({ name: 'longhaul_sockets', help: 'WebSockets that are open.', registers });
   const frameLag = new Histogram({
     name: 'longhaul_frame_lag_seconds',

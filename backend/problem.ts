@@ -9,7 +9,7 @@ import { InvalidRequest } from './validation.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** A request to this route that is sent a second time has no further effect. */
+    /** True if a request to this route that is sent a second time has no further effect. */
     readonly repeatable?: boolean;
   }
 }
@@ -58,7 +58,10 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   internal_error: 500,
 };
 
-/** Unless STATUS has the code, a failure that the caller must fix is 422, and one that may pass is 503. */
+/**
+ * Returns the HTTP status of an error code. If STATUS does not have the code, it is 503 for a failure that may
+ * disappear on its own and 422 for a failure that the caller must fix.
+ */
 export function statusOf(code: ErrorCode): number {
   const { origin, retryable } = ERRORS[code];
   return STATUS[code] ?? (origin === 'caller' ? 422 : retryable ? 503 : 500);

@@ -33,7 +33,8 @@ export const query = <Shape extends z.ZodRawShape>(shape: Shape) =>
   });
 
 /**
- * The query of paths that load balancers and scrapers request. They append parameters of their own, which are ignored.
+ * The query of paths that load balancers and scrapers request. It accepts any parameter, because such programs append
+ * parameters of their own.
  */
 export const anyQuery = z.looseObject({});
 
@@ -43,10 +44,10 @@ export const pageLimit = (standard: number) => z.coerce.number().int().min(1).ma
 /** The query of every list that is read in pages. */
 export const pageQuery = {
   limit: pageLimit(DEFAULT_LIMIT),
-  cursor: text(200).optional().describe('next_cursor of the page before.'),
+  cursor: text(200).optional().describe('next_cursor of the previous page.'),
 };
 export const pageOf = <Item extends z.ZodType>(item: Item) =>
-  z.object({ items: z.array(item), next_cursor: nullableText.describe('Null: nothing comes after.') });
+  z.object({ items: z.array(item), next_cursor: nullableText.describe('Null if this is the last page.') });
 
 export const problemDocument = (description: string) => ({
   description,
@@ -55,7 +56,7 @@ export const problemDocument = (description: string) => ({
 
 /** The problems that every route may respond with, for the route's `response`. */
 const anywhere = {
-  400: problemDocument('The request is not as expected.'),
+  400: problemDocument('The request does not match the schema, or a value in it is not valid.'),
   401: problemDocument('No token, or a wrong one.'),
   403: problemDocument('Host or Origin is no name of the backend.'),
   429: problemDocument('Too many requests without the right token; see Retry-After.'),
@@ -64,7 +65,7 @@ const anywhere = {
 };
 
 const sometimes = {
-  missing: { 404: problemDocument('It does not exist.') },
+  missing: { 404: problemDocument('The resource does not exist.') },
   conflict: {
     409: problemDocument(
       'The Idempotency-Key came with another request before, or the task or its session is at work.',

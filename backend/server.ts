@@ -37,9 +37,9 @@ import { taskRoutes } from './routes/tasks.ts';
 import { query } from './schemas.ts';
 import { validatorCompiler } from './validation.ts';
 
-/** More than the longest permitted input needs, in any script and with JSON escapes. */
+/** The maximum size of a body. The longest permitted input needs less, in any script and with JSON escapes. */
 const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
-/** If Postgres or Temporal does not respond, a request gets 503 after this time. */
+/** The time after which a request gets 503 if Postgres or Temporal does not respond. */
 const ANSWER_MS = 10_000;
 
 export interface ServerOptions extends Omit<RouteDeps, 'metrics'>, MetricsSources {
@@ -108,7 +108,7 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     'onRequest',
     makeAccess(options.access, (socket) => http?.prove(socket) !== false),
   );
-  // Refused before the body is read.
+  // The hook refuses a request before its body is read.
   server.addHook('onRequest', (request, reply, done) => {
     if (request.is404) refuseUnknown(request, reply, methodsOf(pathOf(request.url)));
     else done();

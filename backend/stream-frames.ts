@@ -21,7 +21,7 @@ export interface SocketLimits {
 
 export const SOCKET_LIMITS: SocketLimits = { pingMs: 20_000, takeMs: 60_000 };
 
-/** docs/frames.md describes how a client reacts to each. */
+/** The close codes of a WebSocket. docs/frames.md describes how a client reacts to each. */
 export const CLOSES = {
   stopping: 1001,
   internalError: 1011,
@@ -102,9 +102,9 @@ export async function streamFrames(
 }
 
 /**
- * Sends pings and enforces deadlines. Returns a function that sends a message: it resolves when the message was sent or
- * the socket has closed. While a message is being sent no ping is due, because the client could not answer it: the
- * message's own deadline applies.
+ * Sends pings and enforces deadlines. Returns a function that sends a message. The function resolves when the message
+ * was sent or the socket has closed. While a message is being sent, no ping is sent, because the client could not
+ * answer the ping; the deadline of the message applies instead.
  */
 function watch(socket: WebSocket, limits: SocketLimits, tooSlow: () => void): (data: Buffer) => Promise<void> {
   let answered = true;

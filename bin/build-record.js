@@ -47,7 +47,7 @@ export function recordBuild(dist, sources) {
   writeFileSync(recordFile(dist), sources);
 }
 
-/** Whether `dist` is a complete build of the current sources. */
+/** Returns whether `dist` is a complete build of the current sources. */
 export function isBuildCurrent(root, dist) {
   try {
     return readFileSync(recordFile(dist), 'utf8') === describeSources(root);

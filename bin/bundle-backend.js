@@ -14,7 +14,7 @@ const REQUIRE =
   "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);";
 const LICENSE = /^(licen[sc]e|copying|notice)([.-].*)?$/i;
 
-/** `dist`: the folder of a complete build. It also writes the licenses of the bundled packages. */
+/** Bundles the backend of the complete build in the folder `dist`, and writes the licenses of the bundled packages. */
 export async function bundleBackend(dist) {
   const entry = join(dist, 'backend', 'main.js');
   const { metafile } = await build({
@@ -54,7 +54,7 @@ function keepModuleUrls(dist, bundleFolder) {
   };
 }
 
-/** Returns the folder of the package to which a file belongs; undefined if the file is ours. */
+/** Returns the folder of the package to which a file belongs. Returns undefined if the file is one of Longhaul's. */
 function packageFolder(file) {
   return /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file.replaceAll(sep, '/'))?.[0];
 }

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** The exit code is that of wrong usage, because nothing was done. */
+/** The exit code on an unsupported system. It is the code of wrong usage, because the command did nothing. */
 const EXIT_USAGE = 2;
 
 const why = whyNotHere() ?? (await whyNotThisDriver());

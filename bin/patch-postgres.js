@@ -1,12 +1,17 @@
-// Importing this module patches postgres 3.4.9 in node_modules, unless that was done. npm runs it after an install in a
-// checkout, bin/longhaul.js before anything else; the published package contains a patched copy, so that nothing has to run
-// when it is installed. store/sql.ts refuses a copy that is not patched.
+// Importing this module patches postgres 3.4.9 in node_modules, unless it is patched already. npm runs it after an
+// install in a checkout, bin/longhaul.js before anything else; the published package contains a patched copy, so that
+// nothing has to run when it is installed. store/sql.ts refuses a copy that is not patched.
 //
 // When a connection dies, that version may end the process or never respond again (github.com/porsager/postgres, issues
 // 1154 and 1208, pull requests 1176 and 1209):
-// - a small write waits for setImmediate; if the socket is gone by then, a TypeError is thrown that no caller can catch;
+//
+// - a small write waits for setImmediate; if the socket is gone by then, a TypeError is thrown that no caller can
+// catch;
+//
 // - a close cancels that immediate but keeps its handle and the bytes, so the connection never writes again;
+//
 // - a query that was added between the socket's error and its close is never answered;
+//
 // - the driver's own query of the array types rejects, and no handler is attached.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -14,8 +19,8 @@ import { fileURLToPath } from 'node:url';
 const VERSION = '3.4.9';
 const MARK = '/* patched by longhaul */';
 /**
- * Marks that an earlier version of this file wrote, and what replaces them. They may exist because a checkout keeps its
- * node_modules.
+ * Marks that earlier versions of this file wrote, and the marks that replace them. The old marks may still exist,
+ * because a checkout keeps its node_modules.
  */
 const FORMER_MARKS = [
   ['/* mended by longhaul */', MARK],

@@ -16,10 +16,10 @@ export const MAX_TOOL_CALLS = 1_000;
 
 /** The content of a message. It is changed in place, because a turn folds thousands of deltas. */
 export interface MessageView {
-  /** At most MAX_CONTENT_CHARS. `totalChars` counts all text that arrived. */
+  /** The beginning of the text, at most MAX_CONTENT_CHARS. `totalChars` counts all text that arrived. */
   content: string;
   totalChars: number;
-  /** At most MAX_REASONING_CHARS. */
+  /** The beginning of the reasoning, at most MAX_REASONING_CHARS. */
   reasoning: string;
   toolCalls: Map<string, ToolCall>;
   plan?: readonly PlanEntry[];
@@ -65,8 +65,8 @@ function forgetOldest(calls: MessageView['toolCalls']): void {
 }
 
 /**
- * Returns how many UTF-16 units still fit. It returns 0 after a character of two units did not fit, so that no text
- * follows the cut.
+ * Returns how many UTF-16 units of text may still be added. If a character of two units did not fit before, returns 0,
+ * so that no later text follows the cut.
  */
 function roomFor(text: string, limit: number): number {
   const room = limit - text.length;

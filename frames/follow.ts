@@ -22,9 +22,9 @@ import { unlessAborted } from '../contract/promises.ts';
 export type { FollowedFrame };
 
 /**
- * A page on its way to one reader. The page is taken out of its delivery in a function that returns, because V8 keeps
- * the state of a suspended async function, including the last values of dead variables. Without that each of 500 idle
- * readers kept its last page, 1.2 MB.
+ * Holds a page until one reader takes it. A reader calls `take` in a function that returns, not in its waiting loop,
+ * because V8 keeps the state of a suspended async function, including the last values of dead variables. Otherwise each
+ * of 500 idle readers kept its last page, 1.2 MB.
  */
 export class Delivery {
   /** True if the page is live: it was read when it was written. False while the reader is catching up. */
@@ -39,7 +39,7 @@ export class Delivery {
     this.live = live;
   }
 
-  /** Returns the page. It may be called once. */
+  /** Returns the page. Throws if it is called a second time. */
   take(): LogPage {
     const page = this.#page;
     if (!page) throw new TypeError('the page of a delivery was taken twice');

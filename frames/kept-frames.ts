@@ -8,7 +8,10 @@ import { STREAMED_FRAME_TYPES } from './compact.ts';
 import { frameIn, frameTime } from './frame-in.ts';
 import type { Frame } from '../contract/frame.ts';
 
-/** The types that describe the present state of the session. They are omitted from the history of a task. */
+/**
+ * Frame types that describe only the present state of the session. So `keptFrames` omits them from the history of a
+ * task.
+ */
 const COUNTED = ['usage', 'agent_commands'];
 
 interface FrameRow {

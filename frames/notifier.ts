@@ -6,7 +6,7 @@ export class Notifier {
   #newest = -1;
   #resolve: (() => void) | undefined;
 
-  /** Announces the frame number `seq`. Without a number, anything may have changed. */
+  /** Wakes the loop because the frame number `seq` was written. Without a number it wakes the loop for any reason. */
   notify(seq = Number.MAX_SAFE_INTEGER): void {
     this.#newest = Math.max(this.#newest, seq);
     this.#resolve?.();

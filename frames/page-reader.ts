@@ -22,13 +22,16 @@ export class PageReader {
     this.#sql = sql;
   }
 
-  /** Reads at once with a separate statement. It is for a page that may be large. */
+  /** Reads a page at once with a separate statement, so that a large page does not delay others. */
   async alone(sessionId: SessionId, after: number): Promise<PageRead> {
     const [read] = await readPages(this.#sql, [{ sessionId, after }]);
     return read ?? { kind: 'gone' };
   }
 
-  /** Reads together with all requests that are made until the data that has arrived from Postgres is processed. */
+  /**
+   * Reads a page with one statement for all requests that are made before the process has handled the data that has
+   * arrived from Postgres.
+   */
   async together(sessionId: SessionId, after: number): Promise<PageRead> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ sessionId, after, resolve, reject });

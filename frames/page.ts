@@ -27,9 +27,9 @@ export interface LogPage {
   readonly writtenAt: number;
   /** Returns the parsed frames. They are parsed once, at the first call. */
   frames(): readonly FollowedFrame[];
-  /** Returns a JSON array in UTF-8. It is made once, at the first call. */
+  /** Returns the frames as a JSON array in UTF-8. The array is made once, at the first call. */
   json(): Buffer;
-  /** Returns the part of the page above that number, which must be below `last`. */
+  /** Returns the part of the page with the frames above the number `seq`, which must be below `last`. */
   above(seq: number): LogPage;
 }
 

@@ -37,7 +37,7 @@ export async function listPermissions(sql: Sql, filter: PermissionFilter = {}): 
   return (await listRows(sql, filter, MAX_LISTED)).map(permissionOf);
 }
 
-/** Fails with `permission_not_found`. */
+/** Returns one request. Fails with `permission_not_found`. */
 export async function getPermission(sql: Sql, id: PermissionId): Promise<Permission> {
   const row = await findPermission(sql, id);
   if (!row) throw missing(id);

@@ -159,7 +159,10 @@ export class SegmentFold {
     this.#forgetOldestBorder();
   }
 
-  /** Removes the segments so far, because the turn starts over. The records of attempts and of earlier starts stay. */
+  /**
+   * Removes the segments so far, because the turn starts over. Segments that record starts of attempts and earlier
+   * restarts stay.
+   */
   #reset(reason: string, { seq, at }: Frame): void {
     this.#segments = this.#segments.filter(isBorder);
     this.#segments.push({ type: 'reset', seq, at, reason });

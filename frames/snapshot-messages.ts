@@ -111,6 +111,6 @@ async function shown(db: Db, sessionId: SessionId, rows: readonly MessageRow[]):
   return messages;
 }
 
-// Any program may write any time. A time that cannot be shown here counts as absent.
+/** Returns ISO 8601, or null for a time that ISO 8601 cannot express, because any program may write any time. */
 export const isoOrNull = (date: Date | null): string | null =>
   date === null || Number.isNaN(date.getTime()) ? null : date.toISOString();

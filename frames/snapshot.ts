@@ -143,7 +143,7 @@ const restOf = async (db: Db, sessionId: SessionId) => ({
   ...(await latestOf(db, sessionId)),
 });
 
-/** Returns the session's tasks in their order. `limit`: only so many of the newest. */
+/** Returns the session's tasks in their order. If `limit` is given, returns only so many of the newest tasks. */
 async function tasksOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotTask[]> {
   const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`
     SELECT id AS task_id, agent, coalesce(state, 'unknown') AS state, ${shownPhase(db, 'tasks')}, waits_until, error_code, output_summary, created_at, started_at, ended_at

@@ -34,7 +34,10 @@ interface TailFollower extends TailReader {
 
 /** The subscription of one reader to the tail. */
 export interface Subscription {
-  /** Returns the next page. `undefined`: the tail has no more pages for this reader, or `signal` is aborted. */
+  /**
+   * Returns the next page. Returns `undefined` if the tail has no more pages for this reader, or if `signal` is
+   * aborted.
+   */
   next(signal: AbortSignal | undefined): Promise<LogPage | undefined>;
   leave(): void;
 }
@@ -63,12 +66,15 @@ export class Tail {
     void this.#run().finally(() => this.#finish());
   }
 
-  /** Returns whether the tail contains, or will get, all frames above that number. */
+  /** Returns whether the tail contains, or will get, all frames above the number `position`. */
   reaches(position: number): boolean {
     return position >= this.#from;
   }
 
-  /** Returns the same for a number that may be above the log's end, because the log has not been read yet. */
+  /**
+   * Returns the same as `reaches`, for a number that may be above the log's end. The caller uses it before it has read
+   * the log.
+   */
   holds(position: number): boolean {
     return this.reaches(position) && position <= this.#to;
   }
@@ -81,7 +87,7 @@ export class Tail {
   join(position: number, reader: TailReader): Subscription {
     const follower: TailFollower = { ...reader, position };
     this.#followers.add(follower);
-    // The reader's own read of the log was newer than the tail's, so the tail reads up to there.
+    // The reader has read the log further than the tail has, so the tail reads up to the reader's position.
     if (position > this.#to) this.wake(position);
     return {
       next: (signal) => this.#next(follower, signal),
@@ -176,8 +182,8 @@ export class Tail {
 }
 
 /**
- * Returns whether the error is an outage. CONNECTION_ENDED is none: this process has closed its pool, so no more frames
- * can arrive.
+ * Returns whether the error is an outage of Postgres. CONNECTION_ENDED is not an outage: this process has closed its
+ * pool, so no more frames can arrive.
  */
 export function isOutage(error: unknown): boolean {
   return isConnectionLoss(error) && sqlCode(error) !== 'CONNECTION_ENDED';

@@ -18,7 +18,10 @@ const model = z.object({
   id: z.string(),
   label: z.string(),
   is_default: z.boolean(),
-  thinking_options: z.array(thinkingOption).nullable().describe('Null: those of this model are not known.'),
+  thinking_options: z
+    .array(thinkingOption)
+    .nullable()
+    .describe('Null if the thinking options of this model are not known.'),
 });
 
 const mode = z.object({
@@ -27,7 +30,7 @@ const mode = z.object({
   description: z.string(),
   risk: z
     .enum(['safe', 'moderate', 'dangerous', 'planning'])
-    .describe('As the agent says, else as Longhaul knows the mode, else moderate.'),
+    .describe('The risk that the agent states, else the one that Longhaul knows for the mode, else moderate.'),
   is_default: z.boolean(),
 });
 
@@ -41,32 +44,38 @@ const command = z.object({
 const agent = z
   .object({
     name: z.string(),
-    supports_acp: z.boolean().nullable().describe('Null: the native agent.'),
-    install_path: nullableText.describe('Null: the catalogue knows how to start it.'),
-    listed_by: nullableText.describe('longhaul: a worker found it; user: a person added it; else some program.'),
+    supports_acp: z.boolean().nullable().describe('Null for the native agent.'),
+    install_path: nullableText.describe(
+      'Path of the program. Null if the catalogue has the command that starts the agent.',
+    ),
+    listed_by: nullableText.describe(
+      'longhaul if a worker found the agent, user if a user added it; any other value is of another program.',
+    ),
     label: z.string(),
-    status: status.describe('loading: a probe is under way; the other fields are from the probe before it.'),
-    enabled: z.boolean().describe('False: no new task may name it.'),
+    status: status.describe('loading while a probe runs; the other fields are then from the previous probe.'),
+    enabled: z.boolean().describe('False if no new task may name the agent.'),
     transport: z.enum(['acp', 'pty', 'native']),
     version: nullableText,
     install_hint: nullableText,
     auth: z.enum(['ok', 'required', 'unknown']),
     models: z.array(model),
     modes: z.array(mode),
-    thinking_options: z.array(thinkingOption).describe('Of an agent that offers no choice of models.'),
+    thinking_options: z
+      .array(thinkingOption)
+      .describe('The thinking options of an agent that offers no choice of models.'),
     commands: z.array(command),
     accepts_any: z
       .array(z.enum(['model', 'mode', 'thinking']))
-      .describe('Choices that accept values which are not listed: only the agent can check them.'),
+      .describe('The choices that accept values which are not listed here. Only the agent can check such values.'),
     capabilities: z
       .object({
-        resume: z.boolean().describe('As the agent advertises.'),
+        resume: z.boolean().describe('Whether the agent says that it can resume a session.'),
         images: z.boolean(),
         login_methods: z.array(z.string()),
       })
       .nullable(),
     error: nullableText.describe('Why the newest probe failed, and what to do.'),
-    fetched_at: time.describe('When what the entry offers was found.'),
+    fetched_at: time.describe('The time at which a probe found the offer.'),
   })
   .meta({ id: 'Agent' });
 
@@ -75,10 +84,10 @@ const diagnostic = z
     name: z.string(),
     status,
     error_code: nullableText,
-    command: z.array(z.string()).describe('How the agent was started; empty: it was not.'),
+    command: z.array(z.string()).describe('The command with which the agent was started. Empty if it was not started.'),
     exit_code: z.number().int().nullable(),
     signal: nullableText,
-    stderr: z.string().describe('The end of what it printed outside the protocol.'),
+    stderr: z.string().describe('The end of what the agent printed outside the protocol.'),
     advice: z.string().describe('What happened, and what to do.'),
     finished_at: time,
   })

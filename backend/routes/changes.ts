@@ -21,7 +21,7 @@ const facts = {
   base_commit: nullableText,
   result_commit: nullableText,
   created_at: time,
-  actions: z.array(z.string()).describe('Operations that it accepts now.'),
+  actions: z.array(z.string()).describe('Operations that the change accepts now.'),
 };
 const listed = z.object({ ...facts, files: z.int().describe('How many.') }).meta({ id: 'ListedChange' });
 const change = z
@@ -32,8 +32,8 @@ const change = z
       .describe(
         'The first 1000, or all with `files=all`. path, status, old_mode, new_mode; path_bytes (base64) where the path is not UTF-8. See docs/rest.md.',
       ),
-    files_truncated: z.boolean().describe('There are more: `files=all` shows them.'),
-    files_total: z.int().describe('How many there are.'),
+    files_truncated: z.boolean().describe('True if there are more files: `files=all` shows them.'),
+    files_total: z.int().describe('The number of files in the change.'),
     ignored_files: z.array(z.unknown()).describe('Files that git ignores: not in the change.'),
     diff: z.string().describe('For reading; cut where it is very long. The patch is at /changes/{id}/patch.'),
     diff_truncated: z.boolean().describe('The diff was cut.'),
@@ -77,7 +77,7 @@ export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
     summary: 'One change, with its diff',
     tags,
     params: idParams,
-    querystring: query({ files: z.enum(['all']).optional().describe('All of them, however many.') }),
+    querystring: query({ files: z.enum(['all']).optional().describe('All files, however many there are.') }),
     response: { 200: change, ...problems('missing') },
   };
   api.get('/changes/:id', { schema: show }, async ({ params, query: { files: wanted } }) => {

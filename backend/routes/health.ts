@@ -43,7 +43,7 @@ export function healthRoutes(api: Api, { longhaul, intake }: HealthDeps): void {
       ...always,
       200: readiness.describe('It can.'),
       503: {
-        description: 'A part cannot do its work, with the reason; or as for any other request.',
+        description: 'A check failed, with the reason in the body. Or a problem document, as for any other request.',
         content: { 'application/json': { schema: readiness }, ...problemDocument('').content },
       },
     },

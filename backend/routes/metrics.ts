@@ -6,7 +6,7 @@ import { anyQuery, problems } from '../schemas.ts';
 
 export interface MetricsDeps {
   readonly metrics: BackendMetrics;
-  /** The route needs no token: the metrics are counts, and only this machine can connect. */
+  /** True if the route needs no token, because only this machine can connect and the metrics are only counts. */
   readonly open: boolean;
 }
 

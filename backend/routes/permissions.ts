@@ -20,13 +20,15 @@ const permission = z
     kind: z.string().describe('tool or plan.'),
     title: z.string().describe('The requested action, with the complete command if there is one.'),
     options: z.array(z.looseObject({ option_id: z.string(), name: z.string(), kind: z.string() })),
-    tool_call: z.unknown().describe('The tool call that it is about, or null.'),
+    tool_call: z.unknown().describe('The tool call that needs the permission, or null.'),
     chosen: nullableText.describe('Id of the option that was chosen.'),
     message: nullableText,
-    answered_by: nullableText.describe('Which way the answer came.'),
+    answered_by: nullableText.describe('The channel of the answer, for example rest, cli or timeout.'),
     requested_at: time,
     answered_at: time,
-    expires_at: time.describe('Then default_option answers. Null: it waits without limit.'),
+    expires_at: time.describe(
+      'The time at which default_option becomes the answer. Null if the request waits without limit.',
+    ),
     default_option: nullableText,
   })
   .meta({ id: 'Permission' });

@@ -8,7 +8,7 @@ const project = z.object({ id, name: nullableText, path: nullableText, created_a
 const newProject = z
   .strictObject({
     path: text(4_096).describe('Absolute; a folder in a git repository on the host.'),
-    name: text(200).optional().describe("The repository's folder if it is left out."),
+    name: text(200).optional().describe("Default: the name of the repository's folder."),
   })
   .meta({ id: 'NewProject' });
 const tags = ['projects'];
@@ -20,7 +20,7 @@ export function projectRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): 
     tags,
     body: newProject,
     response: {
-      200: project.describe('The project existed before; it keeps its name.'),
+      200: project.describe('The project existed before. It keeps its name.'),
       201: project.describe('Added.'),
       ...problems('body', 'refused'),
     },

@@ -12,8 +12,8 @@ const rule = z
     id,
     scope: z.enum(RULE_SCOPES).describe('The scope: a task, a session or a project.'),
     effect: z.enum(RULE_EFFECTS),
-    tool_kind: nullableText.describe('A kind of tool call, as in ACP. Null: any.'),
-    path_glob: nullableText.describe('Relative to the worktree. Null: any.'),
+    tool_kind: nullableText.describe('A kind of tool call, as in ACP. Null if the rule matches every kind.'),
+    path_glob: nullableText.describe('Relative to the worktree. Null if the rule matches every path.'),
     command_pattern: nullableText.describe('Null: any.'),
     task_id: id.nullable(),
     session_id: id.nullable(),
@@ -31,7 +31,10 @@ const newRule = z
     tool_kind: text(100).optional().describe('A kind of tool call, as in ACP: read, edit, execute, …'),
     path_glob: text(1_000).optional().describe('Relative to the worktree: * and ? in a name, ** for any folders.'),
     command_pattern: text(10_000).optional().describe('Shell words: * is any text, a last * any further words.'),
-    first: z.boolean().optional().describe('Before all other rules of its task, session or project.'),
+    first: z
+      .boolean()
+      .optional()
+      .describe('True to compare the rule before all other rules of its task, session or project.'),
   })
   .meta({ id: 'NewPermissionRule' });
 const tags = ['rules'];
@@ -55,7 +58,8 @@ export function ruleRoutes(api: Api, { longhaul }: RouteDeps): void {
   const list = {
     operationId: 'listPermissionRules',
     summary: 'Rules that answer permission requests',
-    description: 'Of a task, a session or a project all that apply there, in their order; else all, at most 500.',
+    description:
+      'For a task, a session or a project: all rules that apply there, in the order in which they are compared. Else all rules, at most 500.',
     tags,
     querystring: query(place),
     response: { 200: z.object({ items: z.array(rule) }), ...problems() },
@@ -67,7 +71,7 @@ export function ruleRoutes(api: Api, { longhaul }: RouteDeps): void {
   const add = {
     operationId: 'addPermissionRule',
     summary: 'Add a rule',
-    description: 'It applies to requests from now on, also of tasks that run.',
+    description: 'The rule applies to requests from now on, also to those of running tasks.',
     tags,
     body: newRule,
     response: { 201: rule, ...problems('missing', 'body') },

@@ -48,11 +48,13 @@ const message = z.object({
   segments: z
     .array(segment)
     .nullable()
-    .describe('All of that in the order of arrival. Null: the order is not stored (messages of users, old ones).'),
+    .describe(
+      'The parts of the message in the order of arrival. Null if the order is not stored (messages of users, old messages).',
+    ),
   total_chars: z
     .int()
     .nullable()
-    .describe('UTF-16 units of text that arrived: more than content has, if that was cut.'),
+    .describe('The number of UTF-16 units of text that arrived. More than content has if content was cut.'),
   tokens_used: z.int().nullable(),
   created_at: time,
   finished_at: time,
@@ -61,7 +63,7 @@ const sessionTask = z.object({
   task_id: id,
   agent: nullableText,
   state: z.string(),
-  phase: z.string().describe('After the end the final state.'),
+  phase: z.string().describe('The phase of the task. After the end of the task, its final state.'),
   waits_until: time,
   error_code: nullableText,
   output_summary: nullableText,
@@ -77,32 +79,36 @@ const sessionChange = z.object({
   additions: z.int().nullable(),
   deletions: z.int().nullable(),
   partial: z.boolean(),
-  builds_on: id
-    .nullable()
-    .describe('The task of the same session whose change comes before this one: it is on top of that result.'),
+  builds_on: id.nullable().describe('The task of the same session whose change must be applied before this one.'),
 });
 const timeline = z
   .object({
     session,
     seq: seq.describe('The timeline is as of this frame: follow the log from there.'),
     at: z.string().meta({ format: 'date-time' }),
-    messages: z.array(message).describe('A page of them, oldest first; without `before` the newest.'),
-    messages_before: nullableText.describe('`before` of the page of older messages. Null: there are none.'),
+    messages: z
+      .array(message)
+      .describe('A page of messages, the oldest first. Without `before` it is the newest page.'),
+    messages_before: nullableText.describe(
+      'The value of `before` for the page of older messages. Null if there are none.',
+    ),
     tasks: z.array(sessionTask).describe('The newest 100.'),
-    tasks_truncated: z.boolean().describe('There are older ones: GET /api/tasks?session_id= lists all.'),
-    changes: z.array(sessionChange).describe('The newest 100 of those that wait for review.'),
+    tasks_truncated: z.boolean().describe('True if there are older tasks: GET /api/tasks?session_id= lists all.'),
+    changes: z.array(sessionChange).describe('The newest 100 changes that wait for review.'),
     changes_truncated: z
       .boolean()
-      .describe('There are older ones: GET /api/changes?state=pending&session_id= lists all.'),
-    permissions: z.array(z.unknown()).describe('Those that wait for an answer.'),
+      .describe('True if there are older changes: GET /api/changes?state=pending&session_id= lists all.'),
+    permissions: z.array(z.unknown()).describe('The requests that wait for an answer.'),
     commands: z.array(z.unknown()).describe("The agent's commands."),
-    usage: z.unknown().describe('Tokens, as the agent last reported them; null: it has not.'),
+    usage: z.unknown().describe('The tokens that the agent last reported. Null if it has reported none.'),
   })
   .meta({ id: 'Session' });
 const tags = ['sessions'];
 const timelineQuery = {
-  limit: pageLimit(50).describe('Messages; fewer come where they are large (2 MB a page).'),
-  before: text(200).optional().describe('messages_before of an earlier response: the messages before its own.'),
+  limit: pageLimit(50).describe('The maximum number of messages. A page has fewer if they are large (2 MB a page).'),
+  before: text(200)
+    .optional()
+    .describe('messages_before of an earlier response. The page has the messages before those of that response.'),
 };
 
 export function sessionRoutes(api: Api, { longhaul }: RouteDeps): void {

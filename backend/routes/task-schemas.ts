@@ -43,9 +43,7 @@ const change = z.object({
   deletions: z.int().nullable(),
   base_commit: nullableText,
   result_commit: nullableText,
-  builds_on: id
-    .nullable()
-    .describe('The task of the same session whose change comes before this one: it is on top of that result.'),
+  builds_on: id.nullable().describe('The task of the same session whose change must be applied before this one.'),
 });
 
 // States are plain strings, because rows of an adopted table may have states of their own.
@@ -86,32 +84,35 @@ export const task = z
     started_at: time,
     ended_at: time,
     change: change.nullable(),
-    ran: ran.nullable().optional().describe('What its agent reported that it runs with. Absent in lists.'),
+    ran: ran
+      .nullable()
+      .optional()
+      .describe('The model, mode, thinking option and version that the agent reported. Absent in lists.'),
     warnings: z
       .array(z.string())
       .optional()
       .describe(
-        'Warnings of its steps, e.g. ignored files that are not in the change, a worktree that was kept. Absent in lists.',
+        'Warnings of the steps of the task, e.g. about ignored files that are not in the change, or about a worktree that was kept. Absent in lists.',
       ),
     workflow_id: z.string(),
     workflow_url: nullableText.describe(
-      "Where Temporal's Web UI shows the run. Null: there is no Web UI, or the history is no longer kept.",
+      "URL of the run in Temporal's Web UI. Null if there is no Web UI, or if the history is no longer kept.",
     ),
     history_kept_until: time.describe(
-      'Until when Temporal keeps the history of the run. Null: the task has not ended, or it is not known.',
+      'The time until which Temporal keeps the history of the run. Null if the task has not ended, or if the time is not known.',
     ),
-    actions: z.array(z.enum(TASK_ACTIONS)).describe('Operations that it accepts now.'),
+    actions: z.array(z.enum(TASK_ACTIONS)).describe('Operations that the task accepts now.'),
   })
   .meta({ id: 'Task' });
 
 export const removedTask = z
   .object({
     task_id: id,
-    session: z.enum(['none', 'kept', 'removed']).describe('removed: the session was empty without the task.'),
+    session: z.enum(['none', 'kept', 'removed']).describe('removed if the session had no other task.'),
     kept_result: z
       .object({ ref: z.string(), commit: z.string(), project_path: nullableText })
       .nullable()
-      .describe('The commit of its result, which stays in the mirror of the project. Null: the task left none.'),
+      .describe('The commit of the result, which stays in the mirror of the project. Null if the task left no result.'),
   })
   .meta({ id: 'RemovedTask' });
 

@@ -79,13 +79,13 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
   const stop = {
     operationId: 'cancelTask',
     summary: 'Cancel a task',
-    description: 'May be sent again. What the agent has written until then is kept, as a partial change.',
+    description: 'The request may be sent again. What the agent has written so far is kept as a partial change.',
     tags,
     params: idParams,
     body: z.strictObject({ reason: text(400).optional() }).nullish(),
     response: {
-      200: cancelled.describe('It is cancelled, or had ended before.'),
-      202: cancelled.describe('It ends as soon as its agent is stopped.'),
+      200: cancelled.describe('The task is cancelled, or had ended before.'),
+      202: cancelled.describe('The task ends as soon as its agent is stopped.'),
       ...problems('missing', 'body'),
     },
   };
