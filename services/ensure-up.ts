@@ -13,16 +13,25 @@ import { oneLineDetail, isSameProcess, liveSupervisor } from './status.ts';
 import { REPAIR_SIGNAL } from './supervisor/supervise-home.ts';
 
 const POLL_MS = 50;
-/** How long to wait for the exit status of the supervisor, which is known shortly after the process has exited. */
+/**
+ * How long `ensureUp` waits for the exit status of a supervisor that has exited. The status is known shortly after the
+ * exit.
+ */
 const EXIT_MS = 2_000;
-/** How long no part may change before waiting ends. A build of Temporal reports progress every 15 s. */
+/**
+ * If no part changes for this time, `ensureUp` fails. A build of Temporal takes longer, but it reports progress every
+ * 15 s.
+ */
 const SILENCE_MS = 120_000;
 /**
- * How long a running supervisor may have no record. It writes the record when it starts, and again within a second if
- * the file was removed.
+ * How long `ensureUp` waits for the record of a running supervisor. A supervisor writes its record when it starts, and
+ * again within a second if the file was removed.
  */
 const RECORD_MS = 30_000;
-/** After this many failed starts in a row, a part is not expected to start without a change by the user. */
+/**
+ * After this many failed starts of a part in a row, `ensureUp` fails, because the part will probably not start until
+ * the user changes something.
+ */
 const FAILURES = 3;
 
 export interface EnsureUpOptions {
@@ -64,7 +73,10 @@ export async function ensureUp(options: EnsureUpOptions): Promise<void> {
   }
 }
 
-/** Requests a repair. Returns the number of repairs from which on the supervisor's record reflects this request. */
+/**
+ * Requests a repair. Returns a number: if the `repairs` in the supervisor's record have reached it, the record was
+ * written after this request.
+ */
 async function askForRepair(paths: HomePaths): Promise<number> {
   const state = await readState(paths);
   const supervisor = await liveSupervisor(paths, state);

@@ -8,6 +8,7 @@ export function isLoopback(host: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
+/** Returns the address as `HOST:PORT`, with brackets around an IPv6 address. */
 export function hostAndPort({ host, port }: Pick<ListenAddress, 'host' | 'port'>): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -17,6 +17,7 @@ function writeOrLose(line: string): void {
   try {
     writeSync(STDOUT, line);
   } catch {
-    // The disk is full or the reader has exited. There is no other place to report that.
+    // The disk is full or the reader has exited. The line is lost, because there is no other place to report the
+    // failure.
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The first step of worker and backend: it waits until Postgres and Temporal are available, and prepares in both what
- * this version needs. Under a supervisor all of it exists already.
+ * this version needs. If a supervisor started the program, the supervisor has prepared everything already.
  *
  * During an outage it reports the problem and waits without a limit. A problem that a person must fix makes it fail at
  * once.

@@ -19,7 +19,7 @@ const HISTORY_RETENTION_DAYS = 30;
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
-  /** Whether the user chose the port: then no other port is used. */
+  /** True if the user chose the port. In that case no other port is used. */
   readonly fixed: boolean;
 }
 
@@ -254,25 +254,29 @@ function historyRetention(
   return { historyRetentionDays: days ?? HISTORY_RETENTION_DAYS };
 }
 
-/** Equal settings have equal fingerprints. The settings cannot be derived from the fingerprint. */
+/** Returns a fingerprint: equal settings have equal fingerprints. The settings cannot be derived from it. */
 export function settingsFingerprint(settings: Settings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }
 
-/** The value of a variable for a message, without the password of a URL. */
+/** Returns the value of a variable for a message, without the password of a URL. */
 function shown(env: Readonly<Record<string, string | undefined>>, key: PropertyKey | undefined): string {
   return key === 'DATABASE_URL' ? 'something else' : JSON.stringify(env[String(key)]);
 }
 
-/** Relative values are ignored, as the XDG specification requires. */
+/**
+ * Returns the folder that the variable names, otherwise `fallback`. A relative value is ignored, as the XDG
+ * specification requires.
+ */
 function xdg(env: Readonly<Record<string, string | undefined>>, key: string, fallback: string): string {
   const value = env[key];
   return value !== undefined && isAbsolute(value) ? value : join(env['HOME'] ?? homedir(), fallback);
 }
 
 /**
- * TLS, API key and profile are read as Temporal's own tools read them, but only if TEMPORAL_ADDRESS is set. So a
- * profile that happens to exist on the machine does not move tasks to another server.
+ * Returns the connection to the user's Temporal, or that the embedded server is used. TLS, API key and profile are read
+ * as Temporal's own tools read them, but only if TEMPORAL_ADDRESS is set. So a profile that happens to exist on the
+ * machine does not move tasks to another server.
  */
 function temporalSetting(
   address: string | undefined,

@@ -14,7 +14,7 @@ import { partsToFind } from './supervisor/parts.ts';
 import { UNRECORDED_VERSION } from './supervisor/program-part.ts';
 import type { Settings } from './settings.ts';
 
-/** Printed by `longhaul status --json`. Other programs depend on these names. */
+/** The document that `longhaul status --json` prints. Other programs depend on its names. */
 export interface Status {
   readonly database_url: string | null;
   readonly temporal_address: string | null;
@@ -194,7 +194,10 @@ function partStatus(
   return { name, state: process && state === 'ready' ? 'waiting' : state, pid: null, detail };
 }
 
-/** A part's detail in one line. If the detail quotes a log, it is the last line of that log, because that says most. */
+/**
+ * A part's detail in one line. If the detail quotes a log, it is the last line of that log, because that line usually
+ * names the cause.
+ */
 export function oneLineDetail(detail: string): string {
   const [first = '', ...quoted] = detail.split('\n');
   const what = first.replace(/\.? \/.* ends with:$/, '');

@@ -8,13 +8,16 @@ import { endProcess } from '../processes/end.ts';
 import { liveSupervisor } from './status.ts';
 
 /**
- * How long the supervisor may take. It stops backend (10 s), worker (45 s), Temporal (15 s) and Postgres (40 s) one
- * after the other.
+ * How long the supervisor may take to stop. It stops backend (10 s), worker (45 s), Temporal (15 s) and Postgres (40 s)
+ * one after the other.
  */
 const SUPERVISOR_MS = 130_000;
 const LOCK_MS = 140_000;
 
-/** `parts`: in the order in which they start. They are stopped in the opposite order. */
+/**
+ * Stops the parts and records that they are stopped. `parts` are in the order in which they start; they are stopped in
+ * the opposite order.
+ */
 export async function stopHome(paths: HomePaths, parts: readonly Part[]): Promise<void> {
   const lock = await takeFromSupervisor(paths);
   // While this process holds the lock, no other process starts a part. The loop stops parts that a killed supervisor
@@ -68,8 +71,8 @@ async function takeFromSupervisor(paths: HomePaths): Promise<{ release(): Promis
 }
 
 /**
- * Takes the lock. If the disk is full and no live process holds the lock, it continues without the lock: no other
- * process can write it either.
+ * Takes the lock of the home. If the disk is full and no live process holds the lock, it continues without the lock: no
+ * other process can write it either.
  */
 async function takeOrGoWithout(folder: string): Promise<Omit<HeldLock, 'untilLost'> | BusyLock> {
   try {

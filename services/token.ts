@@ -46,6 +46,7 @@ export async function readToken(file: string): Promise<string | undefined> {
   );
 }
 
+/** Returns the file that the user named, otherwise the token file of the home. */
 export const tokenFileFor = ({ home, tokenFile }: Pick<Settings, 'home' | 'tokenFile'>): string =>
   tokenFile ?? homePaths(home).tokenFile;
 

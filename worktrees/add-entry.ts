@@ -25,12 +25,12 @@ import { isMirror } from './mirror.ts';
 import { LOCK_REASON, type WorktreeEntry, orAbsentSync, isOurs } from './repository.ts';
 
 /**
- * The name prefix of an entry outside `worktrees/`: it is being moved in or out. The folder is in the repository's git
- * folder.
+ * The name prefix of an entry that is being moved into or out of `worktrees/`. Meanwhile the entry is directly in the
+ * repository's git folder.
  */
 export const STAGED_PREFIX = 'longhaul-entry-';
 /**
- * Git and other homes remove `worktrees/` when it is empty. After this many failures in a row there is another cause.
+ * Git and other homes remove `worktrees/` when it is empty. `ROOT_ATTEMPTS` failures in a row must have another cause.
  */
 const ROOT_ATTEMPTS = 100;
 
@@ -49,14 +49,15 @@ export interface AddEntry {
 }
 
 /**
- * Returns the path of the new entry. The caller holds the mirror's lock. If the process is killed midway, `sweepStaged`
- * removes the incomplete entry later. Throws `repository_locked` if another process removed the folder that this call
- * was creating.
+ * Adds the worktree's entry to the mirror and returns the path of the entry. The caller holds the mirror's lock. If the
+ * process is killed meanwhile, `sweepStaged` removes the incomplete entry later. Throws `repository_locked` if another
+ * process removed the folder that this call was creating.
  */
 export async function addEntry({ locksDir, mirror: commonDir, worktreePath, base }: AddEntry): Promise<string> {
   await sweepStaged({ locksDir, commonDir });
   const staged = stagedIn({ locksDir, commonDir });
-  // Synchronous, like the locks: about a dozen small files, and the repository is locked meanwhile.
+  // These file operations are synchronous, like those of the locks: there are about a dozen small files, and the
+  // repository is locked meanwhile.
   try {
     mkdirSync(staged);
     mkdirSync(worktreePath, { recursive: true });
@@ -70,7 +71,10 @@ export async function addEntry({ locksDir, mirror: commonDir, worktreePath, base
   }
 }
 
-/** The caller holds the repository's lock. A missing entry is no error. */
+/**
+ * Removes an entry of git. The caller holds the repository's lock. If the entry does not exist, this function does
+ * nothing.
+ */
 export async function removeEntry(held: LockedRepository, adminDir: string): Promise<void> {
   const staged = stagedIn(held);
   try {
@@ -79,8 +83,8 @@ export async function removeEntry(held: LockedRepository, adminDir: string): Pro
     if (isErrno(error, 'ENOENT')) return;
     throw error;
   }
-  // Any home may remove an old entry without a worktree path (leftovers.ts). The current time protects this entry from
-  // that.
+  // Any home may remove an old entry without a worktree path (leftovers.ts). The entry gets the current time, so that
+  // it does not count as old.
   utimesSync(staged, new Date(), new Date());
   await rm(staged, { recursive: true, force: true });
 }
@@ -130,7 +134,7 @@ function moveIn(staged: string, root: string, wanted: string): string {
   let withoutRoot = 0;
   for (let number = 0; ;) {
     const adminDir = path.join(root, number === 0 ? name : `${name}${number}`);
-    // An empty folder remains from a killed git and is replaced.
+    // An empty folder at the target remains from a killed git. The rename replaces it.
     try {
       if (!holdsFiles(adminDir)) {
         renameSync(staged, adminDir);

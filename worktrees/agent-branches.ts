@@ -15,7 +15,8 @@ const KEPT_LIMIT = 100;
 const HEADS = 'refs/heads/';
 
 /**
- * Returns a sentence that names the branches, or an empty list if there are none. Starts git only if there are some.
+ * Fetches the branches to the mirror. Returns a sentence that names them, or an empty list if the agent created or
+ * moved none. Then it starts no git process.
  */
 export async function keepBranches({ adminDir, commonDir, request, at }: Collection): Promise<string[]> {
   const given = orAbsentSync(() => readFileSync(path.join(adminDir, STARTING_REFS_FILE), 'utf8'));

@@ -24,8 +24,9 @@ export const STARTING_REFS_FILE = 'longhaul-refs';
 const SPARSE_FILE = 'info/sparse-checkout';
 
 /**
- * Writes the files of the mirror's entry that git does not write itself. Call it before the files are checked out.
- * `topLevel`: the top folder of the project.
+ * Writes those files of the worktree's entry in the mirror that git does not write itself: the settings and patterns of
+ * a sparse checkout, and the list of refs. Call it before the files are checked out. `topLevel`: the top folder of the
+ * project.
  */
 export function fillEntry(
   { mirror, adminDir }: OwnRepositoryOptions,
@@ -41,8 +42,8 @@ export function fillEntry(
 }
 
 /**
- * Creates the agent's repository in the worktree. Call it after the checkout, because it copies the index. It changes
- * no existing file.
+ * Creates the agent's repository in the worktree. Call it after the checkout, because it copies the index. It
+ * overwrites no file of an existing repository.
  */
 export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnRepositoryOptions): void {
   const state = readState(mirror);

@@ -61,7 +61,7 @@ async function belongs(entry: WorktreeEntry, { worktreePath, ...held }: ClearOpt
  * limit. A missing folder is no error.
  */
 export async function removeTree(folder: string): Promise<void> {
-  // ENOTEMPTY is retried, because a process of the agent that is just exiting may still write a file.
+  // `maxRetries` repeats the removal after ENOTEMPTY, because an exiting process of the agent may still write a file.
   const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 20 };
   try {
     await rm(folder, options);

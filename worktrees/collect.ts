@@ -115,7 +115,10 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   });
 }
 
-/** The git common directory of the repository that has the worktree's entry. */
+/**
+ * Returns the git common directory of the repository that has the worktree's entry. Throws `not_a_repository` if no
+ * repository has it.
+ */
 function commonDirOfWorktree(
   locksDir: string,
   projectPath: string | undefined,
@@ -193,7 +196,7 @@ async function readBase(collection: Collection): Promise<Base> {
   return { tree, date: `@${date ?? '0 +0000'}` };
 }
 
-/** The commit of a detached HEAD; undefined if HEAD names a branch. */
+/** Returns the commit of a detached HEAD. Returns undefined if HEAD names a branch. */
 async function standsOn(collection: Collection): Promise<string | undefined> {
   const head = (await readFile(path.join(collection.adminDir, 'HEAD'), 'utf8')).trim();
   return head.startsWith('ref: ') ? undefined : head;

@@ -36,14 +36,17 @@ export interface Collection {
   readonly commonDir: string;
   readonly adminDir: string;
   readonly topLevel: string;
-  /** An earlier run collected this worktree, so the ref may exist. */
+  /** True if an earlier run collected this worktree, so that the ref may exist. */
   readonly again: boolean;
   /** Paths of ignored files that the agent added by force. */
   forced: readonly Buffer[];
   /** A private copy of the worktree's index. */
   readonly index: string;
   readonly quarantine: Quarantine;
-  /** Options for git commands on the worktree. They work whatever the state of its `.git` is. */
+  /**
+   * Options for git commands on the worktree. They name the entry in the mirror, so they do not depend on the
+   * worktree's `.git`.
+   */
   readonly at: GitOptions;
 }
 
@@ -67,8 +70,8 @@ export async function copyIndex({ index, adminDir, request, at }: Collection, { 
 }
 
 /**
- * Returns git's status of the worktree after all nested repositories were moved aside. `unreadable`: why a folder could
- * not be read, for a message.
+ * Returns git's status of the worktree after all nested repositories were moved aside. If git could not read a folder,
+ * the result is `unreadable`, a clause for a message.
  */
 export async function statusWithNestedAside(
   collection: Collection,

@@ -28,11 +28,14 @@ export interface CreateRequest {
   readonly worktreePath: string;
   /** Commit to start from; default: the commit of the project's checkout. */
   readonly base?: string;
-  /** The task that owns it: a worktree of another owner is refused. Default: the owner is not checked. */
+  /**
+   * The task that owns the worktree. An existing worktree of another owner is refused. Default: the owner is not
+   * checked.
+   */
   readonly owner?: string;
   /**
-   * The task's row says that the worktree was created before. A power cut may lose the worktree's record but not its
-   * files.
+   * True if the task's row says that the worktree was created before. A power cut may lose the worktree's record but
+   * not its files.
    */
   readonly madeBefore?: boolean;
   readonly signal?: AbortSignal;

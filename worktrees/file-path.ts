@@ -1,6 +1,6 @@
 /**
- * File paths from git for JSON. Git's paths are bytes and JSON contains text, so a path that is not UTF-8 is quoted for
- * people and its bytes are in a second field.
+ * File paths from git for JSON. Git's paths are bytes and JSON contains text, so a path that is not UTF-8 gets two
+ * fields: the quoted path for people, and its bytes.
  */
 import { isUtf8 } from 'node:buffer';
 
@@ -11,6 +11,7 @@ export interface FilePath {
   readonly path_bytes?: string;
 }
 
+/** Converts the bytes of a path to the two fields. */
 export function filePath(bytes: Buffer): FilePath {
   if (isUtf8(bytes)) return { path: bytes.toString('utf8') };
   return { path: quoted(bytes), path_bytes: bytes.toString('base64') };

@@ -16,7 +16,10 @@ export const OWNER_VARIABLE = 'LONGHAUL_GIT_OWNER';
 
 /** A process that holds locks and starts git. */
 export interface Owner extends ProcessIdentity {
-  /** The pid namespace: containers share a boot id but number their processes separately. Empty without /proc. */
+  /**
+   * The pid namespace: containers share a boot id but number their processes separately. Empty on a system without
+   * /proc.
+   */
   readonly pidNamespace: string;
   /** The whole identity in one line: the value of OWNER_VARIABLE. */
   readonly text: string;

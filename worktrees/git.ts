@@ -15,7 +15,10 @@ import { missingFilterSettings } from './lfs.ts';
 import { OWNER_VARIABLE, ownIdentity } from './git-owner.ts';
 import { pause } from './pause.ts';
 
-/** Git frees some space again before it ends: the file that it could not write. */
+/**
+ * If less space than this is free after git failed to write a file, the disk counts as full. The limit is not 0,
+ * because git removes the incomplete file before it exits and so frees some space.
+ */
 const FULL_BELOW_BYTES = 1024 * 1024;
 
 export interface GitOptions {
@@ -61,7 +64,7 @@ const PASSED_ON = [
 
 /**
  * Settings that override the user's. Settings that affect file content (autocrlf, filters, excludes) are not
- * overridden, because packages of git-lfs set its filters system-wide.
+ * overridden, because checkouts need them: packages of git-lfs, for example, set its filters system-wide.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
   // Git refuses repositories of other owners because it may run their code. These commands run no code of the
@@ -159,7 +162,10 @@ export function gitError(args: readonly string[], cwd: string, outcome: GitOutco
   return new LonghaulError('git_failed', `${name} in ${cwd} ${end}: ${said}`);
 }
 
-/** Git names no cause where it cannot write a file of a worktree: "error: unable to write file x" (builtin checkout, git 2.39). */
+/**
+ * Returns whether git failed because of a full disk. If git cannot write a file of a worktree, it names no cause
+ * ("error: unable to write file x"; builtin checkout, git 2.39), so the free space decides.
+ */
 function saysFullDisk(stderr: string, cwd: string): boolean {
   if (/No space left on device|Disk quota exceeded/i.test(stderr)) return true;
   return /^error: unable to write /m.test(stderr) && freeBytes(cwd) < FULL_BELOW_BYTES;

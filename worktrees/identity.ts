@@ -68,6 +68,7 @@ function leadsTo(worktreePath: string, adminDir: string): boolean {
   return borrowed?.trimEnd() === path.resolve(adminDir, '../../objects');
 }
 
+/** Returns the error `worktree_replaced`. `why` is a sentence without its full stop, as `whyReplaced` returns it. */
 export function replacedError(why: string): LonghaulError {
   const what = `${why[0]?.toUpperCase() ?? ''}${why.slice(1)}`;
   return new LonghaulError(

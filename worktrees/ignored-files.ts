@@ -1,12 +1,12 @@
 /**
- * The note on ignored files: a change does not contain them, so the note names those that the agent wrote. A new
- * worktree has none.
+ * The note on ignored files: a change does not contain them, so the note names those that the agent wrote. All ignored
+ * files count, because a new worktree has none.
  */
 const NAMED_LIMIT = 5;
 
 /**
- * Returns one sentence, or an empty list. A folder that git ignores as a whole ends with a slash and counts as one
- * file.
+ * Returns the note, or an empty list if there are no ignored files. A folder that git ignores as a whole ends with a
+ * slash and counts as one file.
  */
 export function noteOnIgnored(ignored: readonly string[]): string[] {
   if (ignored.length === 0) return [];

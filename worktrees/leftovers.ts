@@ -14,7 +14,7 @@ import { isOurs, listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
 export interface LeftEntry {
-  /** The path of the entry, in the repository's git common directory. */
+  /** The absolute path of the entry. The entry is in the repository's git common directory. */
   readonly path: string;
   readonly kind: 'staged' | 'unplaced' | 'lost';
   /** The path of the missing worktree. Only `lost` entries have it. */
@@ -25,10 +25,17 @@ export interface FindLeftEntries {
   readonly commonDir: string;
   /** The folder of this home's worktrees. */
   readonly root: string;
-  /** The minimum age of an entry without an owner; younger ones are not touched. */
+  /**
+   * The minimum age of an entry without an owner; a younger entry is not removed, because another process may be
+   * creating it.
+   */
   readonly olderThanMs: number;
 }
 
+/**
+ * Returns the entries of this home that no worktree needs: unfinished ones that are old enough, and entries whose
+ * worktree does not exist.
+ */
 export async function findLeftEntries({ commonDir, root, olderThanMs }: FindLeftEntries): Promise<LeftEntry[]> {
   const isOld = async (folder: string): Promise<boolean> => {
     const status = await orAbsent(stat(folder));

@@ -6,6 +6,7 @@
 import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
 
+/** Git settings that switch the filter of git-lfs off. */
 export const WITHOUT_LFS: Readonly<Record<string, string>> = {
   'filter.lfs.process': '',
   'filter.lfs.smudge': '',

@@ -31,7 +31,10 @@ export interface LinkObjects {
   readonly signal?: AbortSignal;
 }
 
-/** After this many changes in a row, a gc cannot be the cause. */
+/**
+ * The objects are read again at most this many times because packs were removed. More changes in a row cannot come from
+ * a gc.
+ */
 const ATTEMPTS = 20;
 const LOOSE = /^[0-9a-f]{2}$/;
 /**
@@ -40,6 +43,9 @@ const LOOSE = /^[0-9a-f]{2}$/;
  */
 const PACK_PARTS = ['.pack', '.rev', '.bitmap', '.mtimes', '.promisor', '.idx'];
 
+/**
+ * Links all objects of the project into the mirror. Throws `repository_locked` if packs are removed at each attempt.
+ */
 export async function linkObjects(options: LinkObjects): Promise<void> {
   const { from, to, signal } = options;
   for (let attempt = 1; ; attempt += 1) {

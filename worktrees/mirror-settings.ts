@@ -10,7 +10,7 @@ import { git, globalFiles } from './git.ts';
 import { adminDirOf, orAbsentSync, type Repository } from './repository.ts';
 
 const setting = z.tuple([z.string(), z.string().nullable()]);
-/** A value of null: the key has no value, which git reads as true. */
+/** A key and its value. The value is null if the key has none; git reads such a key as true. */
 type Setting = z.infer<typeof setting>;
 
 export const settingsSchema = z.object({

@@ -43,18 +43,20 @@ const stateSchema = z.object({
 });
 export type MirrorState = z.infer<typeof stateSchema>;
 
+/** Returns the folder of the home's mirrors. It is beside the folder of the locks. */
 export const mirrorsDirOf = (locksDir: string): string => path.join(path.dirname(canonical(locksDir)), 'mirrors');
 
 export const isMirror = (locksDir: string, commonDir: string): boolean =>
   path.dirname(commonDir) === mirrorsDirOf(locksDir);
 
+/** Returns the state that the last update of the mirror stored; undefined if the file is missing or incomplete. */
 export function readState(mirror: string): MirrorState | undefined {
   const text = orAbsentSync(() => readFileSync(path.join(mirror, STATE), 'utf8'));
   if (text === undefined) return undefined;
   try {
     return stateSchema.parse(JSON.parse(text));
   } catch (error) {
-    // A power cut while the file was written left it incomplete.
+    // A power cut left the file incomplete. The mirror then counts as new and is updated.
     if (error instanceof SyntaxError || error instanceof z.ZodError) return undefined;
     throw error;
   }
@@ -97,8 +99,8 @@ export interface EnsureMirror {
   readonly repository: Repository;
   readonly signal?: AbortSignal;
   /**
-   * Why the mirror is updated although no ref of the project has changed. `missing`: the mirror lacks an object that
-   * the caller expects, such as a result that an earlier version stored in the project. `damaged`: all objects are
+   * The reason to update the mirror although no ref of the project has changed. `missing`: the mirror lacks an object
+   * that the caller expects, such as a result that an earlier version stored in the project. `damaged`: all objects are
    * linked again, including those that the mirror already has.
    */
   readonly because?: 'missing' | 'damaged';

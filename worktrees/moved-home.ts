@@ -94,7 +94,8 @@ function makeLinkAbsolute({
 }
 
 function replaceFile(file: string, content: string): void {
-  const draft = `${file}.lock`; // git's own name: a file that a crash leaves is removed with git's lock files
+  // Named like a lock file of git, so that a file that a crash leaves is removed together with git's lock files.
+  const draft = `${file}.lock`;
   writeFileSync(draft, content);
   renameSync(draft, file);
 }

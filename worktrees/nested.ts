@@ -46,7 +46,7 @@ export async function moveNestedGitAside(worktreePath: string, folder: Buffer): 
 
 /**
  * Moves all `.git` folders back, in any order, including those of an earlier run. If a repository's folder no longer
- * exists, its `.git` is dropped.
+ * exists, its `.git` is deleted.
  */
 export async function restoreNestedGit(worktreePath: string): Promise<void> {
   const moved = await readList(worktreePath);
@@ -56,8 +56,8 @@ export async function restoreNestedGit(worktreePath: string): Promise<void> {
     try {
       await rename(path.join(nestedGitFolderOf(worktreePath), name), within(worktreePath, place));
     } catch (error) {
-      // The `.git` was not moved before the crash, or was moved back before it; or its folder no longer exists, or has
-      // a new repository.
+      // The rename fails in these cases: the `.git` was not moved aside before a crash, or was moved back already; the
+      // folder of the repository no longer exists; or that folder contains a new repository.
       if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST')) throw error;
     }
   }

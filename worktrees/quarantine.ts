@@ -36,7 +36,10 @@ export function closeQuarantine({ folder }: Quarantine): void {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** Adds the objects that the repository lacks. Synchronous: about 20 µs for each object. */
+/**
+ * Adds those objects of the quarantine to the repository that the repository lacks. Synchronous; it takes about 20 µs
+ * for each object.
+ */
 export function addToRepository({ folder, objects }: Quarantine): void {
   for (const part of readdirSync(folder)) {
     // The index is linked last, because git uses a pack once its index exists.
@@ -49,7 +52,10 @@ export function addToRepository({ folder, objects }: Quarantine): void {
 
 const rank = (name: string): number => (name.endsWith('.idx') ? 1 : 0);
 
-/** A gc removes empty folders. After this many failures in a row there is another cause. */
+/**
+ * A gc may remove an empty folder before an object is added to it. `ATTEMPTS` failures in a row must have another
+ * cause.
+ */
 const ATTEMPTS = 100;
 
 function place(from: string, to: string): void {

@@ -20,7 +20,7 @@ const recordSchema = z.object({
   owner: z.string().optional(),
   /** The identity of the worktree's folder, recorded once the worktree is complete. */
   identity: identitySchema.optional(),
-  /** The home was moved to another file system. So the folder is a copy with another identity. */
+  /** True if the home was moved to another file system, so that the folder is a copy and has another identity. */
   isCopy: z.boolean().optional(),
   /**
    * `making`: the worktree is being created, created again or removed, so the content of the folder does not count.
@@ -36,8 +36,8 @@ const fileOf = (locksDir: string, worktreePath: string): string =>
   path.join(locksDir, `${lockFileName(worktreePath)}${SUFFIX}`);
 
 /**
- * Returns the worktree's record; undefined if it was never created here, was removed, or is unreadable after a power
- * cut.
+ * Returns the worktree's record. Returns undefined if this home never created the worktree or has removed it, or if the
+ * record is unreadable after a power cut.
  */
 export function readRecord(locksDir: string, worktreePath: string): WorktreeRecord | undefined {
   const record = readFrom(fileOf(locksDir, worktreePath));
@@ -79,7 +79,7 @@ function readFrom(file: string): WorktreeRecord | undefined {
   }
 }
 
-/** Synchronous, like the locks beside it. */
+/** Writes the record completely or not at all. Synchronous, like the locks in the same folder. */
 export function writeRecord(locksDir: string, record: WorktreeRecord): void {
   mkdirSync(locksDir, { recursive: true, mode: 0o700 });
   const file = fileOf(locksDir, record.worktreePath);

@@ -41,7 +41,8 @@ async function removeLeftLock({ commonDir, ref, at }: RefLocation): Promise<void
   for (;;) {
     const status = await orAbsent(stat(file));
     if (status === undefined) return;
-    // If the clock was set back, the file's time may be in the future. Then its age counts from the start of this call.
+    // If the clock was set back, the file's time may be in the future. In that case the file counts as new at the start
+    // of this call.
     if (Date.now() - Math.min(status.mtimeMs, started) > LOCK_IS_LEFT_MS) {
       await rm(file, { force: true });
       return;

@@ -47,7 +47,7 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
     const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
     if (found === 'nothing') return { removed: false };
     if (found !== 'ours') throw refused(worktreePath, found);
-    // If a link or a file is at the worktree's path, that is removed, never the link's target.
+    // If a link or a file is at the worktree's path, Longhaul removes the link or file itself, never the link's target.
     if (record !== undefined && (await orAbsent(lstat(worktreePath)))?.isDirectory() === true) refuseReplaced(record);
     if (record !== undefined) writeRecord(locksDir, { ...record, state: 'making' });
     await clearWorktree({ locksDir, worktreePath, commonDir: commonDir ?? worktreePath, ...signal });

@@ -51,6 +51,7 @@ type Holder = z.infer<typeof holderSchema>;
 /** The end of the queue of each lock file. It settles when the last waiting caller has finished. */
 const queues = new Map<string, Promise<void>>();
 
+/** Returns the name of a subject's lock file, without its extension. */
 export const lockFileName = (subject: string): string =>
   createHash('sha256').update(subject).digest('hex').slice(0, 32);
 
@@ -127,8 +128,8 @@ function place(file: string, subject: string): boolean {
 }
 
 /**
- * Returns the holder; undefined if the lock is free. An unreadable file (the machine lost power while it was written)
- * counts as that of a dead holder.
+ * Returns the holder; undefined if the lock is free. An unreadable file, left by a power cut, counts as the file of a
+ * dead holder.
  */
 async function readHolder(file: string): Promise<Holder | undefined> {
   try {
@@ -170,10 +171,7 @@ async function takeOver(file: string, dead: Holder, deadline: number, options: L
   }
 }
 
-/**
- * Lists lock files of dead holders. Without a call of `releaseStale` the next caller that needs such a lock takes it
- * over.
- */
+/** Lists lock files of dead holders. They do no harm: the next caller that needs such a lock takes it over. */
 export async function staleLocks(locksDir: string): Promise<string[]> {
   const stale: string[] = [];
   for (const name of (await orNone(readdir(locksDir))).filter(

@@ -33,7 +33,7 @@ export interface WorktreeEntry {
 export const LOCK_REASON = 'Longhaul: an agent works here';
 
 export interface InspectOptions {
-  /** The commit to look up instead of HEAD: an id or a ref's name. */
+  /** The commit to return as `head` instead of that of HEAD: an id or the name of a ref. */
   readonly rev?: string;
   readonly signal?: AbortSignal;
 }
@@ -185,6 +185,7 @@ function readEntry(adminDir: string): WorktreeEntry {
   return { adminDir, worktreePath, lockReason: reason?.replace(/\n$/, '') };
 }
 
+/** Whether Longhaul created the entry: its lock reason begins with `Longhaul`. */
 export const isOurs = (entry: WorktreeEntry): boolean => entry.lockReason?.startsWith('Longhaul') === true;
 
 /**
@@ -216,7 +217,7 @@ export async function removeIfEmpty(folder: string): Promise<boolean> {
   }
 }
 
-/** Resolves to undefined if the file does not exist. Any other failure is thrown. */
+/** Resolves to the result of `reading`, or to undefined if the file does not exist. Any other error is thrown. */
 export async function orAbsent<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;

@@ -12,8 +12,8 @@ const TYPES = ['p', 's', 'b', 'c'].flatMap((type, at) => [...(at === 0 ? [] : ['
 const ARGS = ['.', '-name', '.git', '-prune', '-o', '(', ...TYPES, ')', '-print0'];
 
 /**
- * Returns paths relative to the worktree. Without `find`, or after an unreadable folder, the list contains only the
- * files that were found until then.
+ * Returns the paths of these files, relative to the worktree. The list is incomplete if `find` is missing or cannot
+ * read a folder.
  */
 export async function specialFiles(worktreePath: string, signal?: AbortSignal): Promise<string[]> {
   const { PATH } = process.env;

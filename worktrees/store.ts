@@ -7,7 +7,8 @@
  * object is missing, for example one that the agent wrote and git considered stored, the files are stored again.
  *
  * What must never happen: a ref remains that names a commit with missing objects, because every later gc of the user
- * would fail. A step that is killed before the check runs again, and stores and checks again.
+ * would fail. If a step is killed before this check, Temporal retries the step, which stores the files and checks the
+ * commit again.
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
@@ -35,7 +36,7 @@ export interface StoredChange {
   readonly files: ChangedFile[];
   readonly additions: number;
   readonly deletions: number;
-  /** For reading: cut at 1 MB, binary files only named, invalid UTF-8 replaced. */
+  /** The diff for people: cut at 1 MB, with binary files only named, and with invalid UTF-8 replaced by U+FFFD. */
   readonly diff: string;
   /** The patch for `git apply`: complete, including binary files, with bytes unchanged. */
   readonly patch: Buffer;
@@ -131,13 +132,14 @@ function addForced(collection: Collection): Promise<GitOutcome> {
 }
 
 /**
- * Writes the ref and checks that the commit is complete. Otherwise it removes the ref and throws. undefined: the patch
- * is too large.
+ * Writes the ref, checks that the commit is complete, and returns its diff. If an object is missing, it removes the ref
+ * and throws. Returns undefined if the patch is too large.
  */
 async function keep(collection: Collection, commit: string): Promise<TreeDiff | undefined> {
   const { base } = collection.request;
   try {
-    // Inside the `try`: an aborted call may have written the ref although it fails.
+    // This call is inside the `try`, because an aborted call may fail and yet have written the ref, which must then be
+    // removed.
     await name(collection, commit);
     await waitForPruningGc(collection.commonDir, collection.at);
     addToRepository(collection.quarantine);
@@ -157,7 +159,7 @@ async function name(collection: Collection, commit: string): Promise<void> {
       await writeRef(refOf(collection), commit);
       return;
     } catch (error) {
-      // A gc removed the commit before the ref named it, so it is published again.
+      // A gc removed the commit before the ref named it, so the next attempt adds its objects again.
       if (!isGitFailed(error) || attempt === REF_ATTEMPTS) throw error;
     }
   }
@@ -189,7 +191,10 @@ const refOf = ({ locksDir, commonDir, request, at }: Collection): RefLocation =>
   at,
 });
 
-/** The ref without the abort signal, because it must also be removed after an abort. */
+/**
+ * Returns the location of the ref for a call that ignores the abort signal, because the ref must also be removed after
+ * an abort.
+ */
 const cleaningUp = (collection: Collection): RefLocation => ({
   ...refOf(collection),
   at: { cwd: collection.at.cwd, ...(collection.at.env && { env: collection.at.env }) },

@@ -144,9 +144,9 @@ export async function projectSubmoduleGitDir(
 
 export interface SubmoduleState {
   readonly path: string;
-  /** Its commit differs from the commit in the superproject's index. */
+  /** True if the submodule's commit differs from the commit in the superproject's index. */
   readonly moved: boolean;
-  /** It contains edits or new files. */
+  /** True if the submodule contains edits or new files. */
   readonly dirty: boolean;
 }
 

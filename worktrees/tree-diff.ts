@@ -33,7 +33,7 @@ export interface TreeDiff {
   readonly to: string;
   readonly form: Form;
   readonly files: ChangedFile[];
-  /** Paths that became gitlinks. */
+  /** The paths at which the new tree has a gitlink (a pointer to a commit, mode 160000) and the old tree has none. */
   readonly newGitlinks: Buffer[];
   /** The patch for `git apply`: complete, including binary files, with bytes unchanged. */
   readonly patch: Buffer;
@@ -45,19 +45,19 @@ const READING_LIMIT_BYTES = 1024 * 1024;
 const FORM = '--full-index --unified=3 --inter-hunk-context=0 --src-prefix=a/ --dst-prefix=b/ --submodule=short';
 const DIFF_TREE = `diff-tree -r --find-renames -l1000 --no-color --no-ext-diff --no-textconv --ignore-submodules=none ${FORM}`;
 
-/** The options of git's diff that vary; `plain` is used unless the paths need another form. */
+/** The options of git's diff that vary; `plain` is used unless the paths need other options. */
 interface Form {
   /**
-   * Whether everything that is not ASCII is quoted, because reading the output as text would damage names that are not
-   * UTF-8.
+   * Whether names with characters beyond ASCII are quoted, because names that are not UTF-8 would be damaged if the
+   * output is read as text.
    */
   readonly quoted: boolean;
   readonly renames: boolean;
 }
 
 /**
- * undefined: the patch is larger than PATCH_LIMIT_BYTES. Starts one git process, or two if the plain form is not
- * sufficient.
+ * Returns the difference of the two trees, or undefined if the patch is larger than PATCH_LIMIT_BYTES. Starts one git
+ * process, or two if the plain form is not sufficient.
  */
 export async function diffTrees(from: string, to: string, at: GitOptions): Promise<TreeDiff | undefined> {
   const plain = { quoted: false, renames: true };

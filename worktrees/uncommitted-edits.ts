@@ -1,12 +1,9 @@
-/**
- * The warning about edits in a user's checkout that are not committed: an agent starts from a commit and does not see
- * them.
- */
+/** Warns about uncommitted edits in a user's checkout. The agent starts from a commit, so it does not see them. */
 import { git } from './git.ts';
 import { inspect } from './repository.ts';
 
 export interface EditsRequest {
-  /** A phrase for the commit from which the agent starts. Default: the last commit. */
+  /** The words with which the warning names the commit from which the agent starts. Default: the last commit. */
   readonly startsFrom?: string;
   readonly signal?: AbortSignal;
 }

@@ -17,14 +17,17 @@ const FOLLOWED_LIMIT = 40;
 const NAME_LIMIT_BYTES = 255;
 const FOLDER = '040000';
 
-/** What the tree has at a path. Paths and targets are latin1 text, one character for each byte. */
+/**
+ * What the tree contains at a path: a folder, a file or a link. Paths and targets are latin1 text, one character for
+ * each byte.
+ */
 type Entry =
   { readonly kind: 'folder' } | { readonly kind: 'file' } | { readonly kind: 'link'; readonly target: string };
 type Tree = ReadonlyMap<string, Entry>;
 
 /**
- * Returns the paths of such links in the tree `base`, for people to read. Starts git (twice) only if a folder replaces
- * a link.
+ * Returns the paths of such links in the tree `base`, as text for a message. Starts git (twice) only if a folder
+ * replaces a link.
  */
 export async function unfollowableLinks(
   base: string,

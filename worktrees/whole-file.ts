@@ -1,4 +1,4 @@
-/** A file that exists completely or not at all, also after a kill. */
+/** Writes files that exist completely or not at all, even if the process is killed meanwhile. */
 import { randomUUID } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { orAbsentSync } from './repository.ts';

@@ -66,7 +66,8 @@ export interface Worktrees {
   folderAt(worktreePath: string): string | undefined;
   /**
    * Whether this home may work at the path: the path is in the home's worktrees folder, or a record says that this home
-   * created the worktree. False if the row names a worktree of another home, from which the database was copied.
+   * created the worktree. False for a worktree of another home, which a row may name if the database was copied from
+   * that home.
    */
   isOwn(worktreePath: string): boolean;
   /** The task that owns the worktree at this path now; undefined if the records name no owner. */

@@ -1,4 +1,6 @@
-/** Records which workers of a home drain. There is a file for each, which counts while its process is alive. */
+/**
+ * Records which workers of a home drain. Each of them has a file, which is valid while the worker's process is alive.
+ */
 import { readFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,10 +10,10 @@ import { listProcessFiles, processIdentitySchema } from '../../processes/process
 import type { HomePaths } from './home.ts';
 import { parseJsonOrUndefined, writeJson } from './json-file.ts';
 
-/** Stands for the identity in a damaged file: no process has it. */
+/** The identity that is used for a damaged file. No process has this identity. */
 const NONE: ProcessIdentity = { pid: 0, startTime: '', bootId: '' };
 
-/** Records that this process drains. The record counts until the process exits. */
+/** Records that this process drains. The record is valid until the process exits. */
 export async function recordDrain({ drains }: HomePaths): Promise<void> {
   await mkdir(drains, { recursive: true, mode: 0o700 });
   await writeJson(join(drains, `${process.pid}.json`), identifySelf());

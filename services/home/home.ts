@@ -75,7 +75,7 @@ export const PART_STATES = ['waiting', 'starting', 'ready', 'failed', 'stopped']
 
 const url = z.string().refine((text) => URL.canParse(text));
 
-/** Addresses that parts announce to each other and to commands. */
+/** The addresses of the services and the backend, which parts announce to each other and to commands. */
 const facts = z.object({
   databaseUrl: url.optional(),
   temporalAddress: z.string().regex(/:\d+$/).optional(),
@@ -92,7 +92,7 @@ const partRecord = z.object({
   detail: z.string().nullable(),
   /** Number of failed starts in a row, since the part was last ready or a repair was requested. */
   failures: z.number(),
-  /** A retry cannot succeed until a person changes something. */
+  /** True if a retry cannot succeed until the user changes something. */
   hopeless: z.boolean(),
   logFile: z.string(),
 });
@@ -120,8 +120,8 @@ const homeState = z.object({
 export type HomeState = z.infer<typeof homeState>;
 
 /**
- * Returns the record of the last supervisor. That supervisor and its parts may no longer run. `undefined`: there is no
- * record, it is damaged, or it was copied with another home.
+ * Returns the record of the last supervisor. That supervisor and its parts may no longer run. Returns `undefined` if
+ * the record is missing or damaged, or if it came here with the copy of another home.
  */
 export async function readState(paths: HomePaths): Promise<HomeState | undefined> {
   const state = await readRecord(paths.stateFile, homeState);

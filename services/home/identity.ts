@@ -20,7 +20,7 @@ import { readRecord, writeJson } from './json-file.ts';
 const identity = z.object({
   id: z.uuid(),
   path: z.string(),
-  /** The inode of the folder at that path. A copy has another inode; a renamed or remounted home has the same one. */
+  /** The inode of the home's folder. A copy of the home has another inode; a renamed or remounted home keeps it. */
   inode: z.number().optional(),
   /** The mount point of the disk with that path; absent if it is the root file system. */
   mount_point: z.string().optional(),
@@ -33,8 +33,8 @@ type Identity = z.infer<typeof identity>;
 const fileOf = (home: string): string => join(home, 'home.json');
 
 /**
- * Call it before anything starts in a home or is written into it. A home that was renamed, or whose original no longer
- * exists, becomes the original. Fails with `invalid_input` for a copy.
+ * Records the folder as this home. Call it before anything starts in the home or is written into it. A home that was
+ * renamed, or whose original no longer exists, becomes the original. Fails with `invalid_input` for a copy.
  */
 export async function registerHome(folder: string): Promise<void> {
   const home = await realpath(folder);
@@ -112,7 +112,10 @@ export async function formerPaths(folder: string): Promise<string[]> {
   return [...(known.moved_from ?? []), ...(known.path === home ? [] : [known.path])];
 }
 
-/** Call it when all records name the home's worktrees by its current path. The home must be claimed. */
+/**
+ * Removes the former paths from the record. Call it when all rows and records name the worktrees by the home's current
+ * path. `registerHome` must have been called before.
+ */
 export async function forgetFormerPaths(folder: string): Promise<void> {
   const file = fileOf(await realpath(folder));
   const known = await readRecord(file, identity);

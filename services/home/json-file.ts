@@ -40,8 +40,8 @@ export async function readJson(path: string): Promise<unknown> {
 
 /**
  * Reads a record of what runs. `undefined`: the file is missing, is empty after a power cut, has another shape, or
- * belongs to another user. A record is only a hint, and its reader can determine everything without it. So a damaged
- * record is treated as a missing one and is written again.
+ * belongs to another user. A record only saves time: its reader can determine the same facts from the running
+ * processes. So a damaged record is treated as a missing one and is written again.
  */
 export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<T | undefined> {
   const value = await readJson(path).catch((error: unknown) => {
@@ -52,6 +52,7 @@ export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise
   return parsed.success ? parsed.data : undefined;
 }
 
+/** Parses the text as JSON. Returns `undefined` if the text is not JSON. */
 export function parseJsonOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,15 +1,15 @@
 /**
- * A lock that a process holds: a folder in which every contender announces itself in a file of its own and then looks
- * for other files. The file of a dead holder does not count, and the next contender removes it.
+ * A lock that a process holds: a folder in which every contender announces itself in a file of its own and then reads
+ * the files of the others. The file of a dead holder does not count, and the next contender removes it.
  *
  * The file's name identifies its contender: its process, its role, and the folder of the lock by device and inode. So a
  * file that was emptied or overwritten still names its holder, and a file in a copy of the folder names none.
  *
- * Never: two holders. Each contender announces itself before it looks, so of two concurrent contenders at least one
- * sees the other and withdraws. A file belongs to one contender only, so the removal of a dead contender's file cannot
- * remove that of a newer holder. If a holder's file was removed by hand, the holder writes it again, or gives up if
- * another process holds the lock by then: for at most a second both may hold it. Not covered: a folder shared between
- * machines.
+ * Never: two holders. Each contender announces itself before it reads the other files, so of two concurrent contenders
+ * at least one finds the other and withdraws. A file belongs to one contender only, so the removal of a dead
+ * contender's file cannot remove that of a newer holder. If a holder's file was removed by hand, the holder writes it
+ * again, or gives up if another process holds the lock by then: for at most a second both may hold it. Not covered: a
+ * folder shared between machines.
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
@@ -75,7 +75,8 @@ export async function takeLock(folder: string, role: LockRole = 'other'): Promis
   try {
     await announce(mine, self, true);
   } catch (error) {
-    // If the file stayed, other contenders would wait as long as this process is alive.
+    // The file of this contender is removed. Otherwise other contenders would wait for it as long as this process is
+    // alive.
     await rm(mine, { force: true });
     throw error;
   }
@@ -95,7 +96,8 @@ const announce = (file: string, process: ProcessIdentity, holds: boolean): Promi
   writeJson(file, { process, holds } satisfies z.infer<typeof announced>);
 
 /**
- * Creates the lock folder if it is missing, and returns its identity. A file at its path is not a lock and is removed.
+ * Creates the lock folder if it is missing, and returns its identity. If a file is at the folder's path, the file is
+ * removed, because it cannot be a lock.
  */
 async function ensureLockFolder(folder: string): Promise<string> {
   const make = (): Promise<unknown> => mkdir(folder, { recursive: true, mode: 0o700 });

@@ -10,6 +10,7 @@ import { basename, dirname, join } from 'node:path';
 import type { FileHandle } from 'node:fs/promises';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
+/** Writes the file completely or not at all, and readable for its owner only. */
 export async function writePrivately(file: string, text: string): Promise<void> {
   const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);
   try {
@@ -51,6 +52,7 @@ export async function readOwnFile(file: string): Promise<string | undefined> {
 /** Whether files of this user may be used. Root is included, because it can read and write everything in any case. */
 export const isTrustedOwner = (uid: number): boolean => uid === 0 || uid === process.getuid?.();
 
+/** Returns the error for a file or folder that belongs to another user. */
 export const foreignOwnerError = (path: string, uid: number): LonghaulError =>
   new LonghaulError(
     'invalid_input',

@@ -73,7 +73,7 @@ async function missingLinks(native: string): Promise<Link[]> {
   return missing;
 }
 
-/** Another process that starts now may create the same link. */
+/** Creates a link. Another process may create the same link at the same time, so an existing link is no error. */
 async function link(source: string, path: string): Promise<void> {
   await symlink(source, path).catch((error: unknown) => {
     if (!isErrno(error, 'EEXIST')) throw error;

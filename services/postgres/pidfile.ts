@@ -1,5 +1,6 @@
 /**
- * Finds the server of a data directory. Its postmaster.pid counts only if that process works in the directory.
+ * Finds the server of a data directory. The process that postmaster.pid names counts only if its working directory is
+ * the data directory.
  *
  * Never: a second postmaster starts while processes of an older one are alive. So a stale file is not deleted. Its pid
  * is replaced by ours, which Postgres considers stale because this process is its parent. Postgres then still checks
@@ -16,8 +17,8 @@ import { endProcess, waitForExits } from '../../processes/end.ts';
 
 const run = promisify(execFile);
 /**
- * How long processes of a dead postmaster get to exit. They exit within milliseconds of its death; a busy one may take
- * longer.
+ * How long processes of a dead postmaster get to exit. They exit within milliseconds of its death; a process that is
+ * busy may take longer.
  */
 const ORPHANS_MS = 3_000;
 
@@ -40,7 +41,8 @@ export async function findPostmaster(dataDir: string): Promise<Postmaster | unde
 /** Finds the postmaster of a home that was removed together with the pid file. Linux only. */
 export async function findRemovedPostmaster(dataDir: string): Promise<ProcessIdentity | undefined> {
   if (process.platform !== 'linux') return undefined;
-  // The arguments are no proof, because any process may name the folder in them.
+  // Arguments that name the folder do not prove that the process is the server, because any process may have such
+  // arguments. So its working directory is checked, too.
   for (const pid of await pidsWithArguments(['-D', dataDir])) {
     const isRemoved = (await cwdOf(pid))?.endsWith(' (deleted)') === true;
     const identity = isRemoved && (await readComm(pid)).startsWith('postgres') ? identifyRunning(pid) : undefined;

@@ -67,7 +67,7 @@ export interface RunningPostgres extends RunningProcess {
   readonly port: number;
   /** The address of the database `longhaul`. The database exists. */
   readonly url: string;
-  /** Whether the server ran already. */
+  /** True if the server ran before this call, so that this call did not start it. */
   readonly attached: boolean;
 }
 
@@ -148,7 +148,8 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
     return (await storedPassword(dir)) ?? replacePassword(dir, { binaries, user, env });
   await removeUnfinished(dir);
   const password = newPassword();
-  // Written durably, like the cluster, which initdb syncs: without the password no client can connect.
+  // The password file is synced to disk, as initdb syncs the cluster. If a power cut lost the password, no client could
+  // connect.
   await writeDurably(passwordFileOf(dir), password);
   const fresh = join(dir, `data.new-${randomBytes(4).toString('hex')}`);
   const passwordForInit = `${fresh}.password`;
@@ -324,7 +325,10 @@ async function untilReady(
 }
 
 const isWrongPassword = (error: Error): boolean => 'code' in error && error.code === '28P01';
-/** Whether a retry cannot succeed. 28000: the role is missing. */
+/**
+ * Whether Postgres refused the connection for a reason that a retry cannot change: a wrong password, or a missing role
+ * (28000).
+ */
 const isRefusal = (error: Error): boolean => isWrongPassword(error) || ('code' in error && error.code === '28000');
 
 /** Connects and creates our database if it is missing. Returns the error if that is not possible now. */

@@ -24,7 +24,10 @@ export type PostgresUser =
   | { readonly kind: 'account'; readonly uid: number; readonly gid: number }
   | { readonly kind: 'namespace' };
 
-/** `dataDir` need not exist, but its parent `dir` must. The parent of `dir` is the home. */
+/**
+ * Returns the user that Postgres runs as. If this is an account that cannot pass through the home's folders, it gets
+ * that right first. `dataDir` need not exist, but its parent `dir` must. The parent of `dir` is the home.
+ */
 export async function choosePostgresUser(dir: string, dataDir: string, program: string): Promise<PostgresUser> {
   const { user, open } = await planPostgresUser(dir, dataDir, program);
   for (const folder of open) await chmod(folder, (await stat(folder)).mode | OTHERS_MAY_ENTER);
@@ -43,7 +46,7 @@ export async function planPostgresUser(
     if (await canUnshare()) return { user: { kind: 'namespace' }, open: [] };
     throw withoutAccount();
   }
-  // Only a complete cluster has an owner that counts.
+  // The owner decides only if the cluster is complete. PG_VERSION exists in a complete cluster only.
   const owner = await ownerOf(join(dataDir, 'PG_VERSION'));
   const account = owner === undefined ? await accountOf(ACCOUNT) : owner.uid === 0 ? undefined : owner;
   const closed = account ? [...(await closedFolders(dirname(program))), ...(await closedFolders(dir))] : undefined;
@@ -67,7 +70,7 @@ function hasAccount(): boolean {
     userInfo();
     return true;
   } catch (error) {
-    // Node wraps the errno of getpwuid_r(3).
+    // The errno of getpwuid_r(3) is in the field `info` of Node's error.
     const { info } = error as { readonly info?: { readonly code?: unknown } };
     if (info?.code === 'ENOENT') return false;
     throw error;
@@ -126,7 +129,7 @@ async function canUnshare(): Promise<boolean> {
     await run('unshare', ['-U', 'true'], { cwd: '/' });
     return true;
   } catch {
-    // unshare is not installed, or the kernel or a container forbids it. Both mean no.
+    // unshare is not installed, or the kernel or a container forbids it. In both cases a namespace cannot be created.
     return false;
   }
 }

@@ -73,7 +73,7 @@ export async function spawnDetached(options: SpawnDetached): Promise<RunningProc
 
 function identityOf(pid: number | undefined, command: string): ProcessIdentity {
   if (pid === undefined) throw new LonghaulError('service_unreachable', `${command} could not be started.`);
-  // The process has already exited. It still gets an identity, but one that no live process can have.
+  // The process has already exited. It gets an identity that no live process can have.
   return identifyRunning(pid) ?? { pid, startTime: 'ended', bootId: 'ended' };
 }
 

@@ -17,7 +17,7 @@ import { findTemporal } from '../temporal/binary.ts';
 import { checkTemporal } from '../temporal/connection.ts';
 import { findTemporalServer, locateTemporalServer, startTemporal, stopTemporal } from '../temporal/temporal.ts';
 
-/** How long turns get to end regularly. The worker exits earlier if it can. */
+/** How long the worker may take to end its turns after SIGTERM. The worker exits earlier if it can. */
 const WORKER_GRACE_MS = 45_000;
 const BACKEND_GRACE_MS = 10_000;
 const CHECK_MS = 10_000;
@@ -207,7 +207,8 @@ async function answersReady({ url }: Announcement): Promise<boolean> {
 }
 
 /**
- * The inherited environment with every setting spelled out. Agents get only the variables that their driver passes on.
+ * Returns the inherited environment with a variable for every setting, also for the defaults. Agents get only the
+ * variables that their driver passes on.
  */
 function commonEnv({ settings, paths, env }: PartsOptions, facts: ServiceAddresses): NodeJS.ProcessEnv {
   const inherited = Object.entries(env).filter(
@@ -217,7 +218,8 @@ function commonEnv({ settings, paths, env }: PartsOptions, facts: ServiceAddress
     ...Object.fromEntries(inherited),
     ...loaderEnv(),
     ...(settings.temporal.kind === 'embedded'
-      ? // No Temporal profile of the machine may add TLS or a key to our own server.
+      ? // The null device, so that no Temporal profile of the machine adds TLS or an API key to the connection to our own
+        // server.
         { TEMPORAL_NAMESPACE: settings.temporal.namespace, TEMPORAL_CONFIG_FILE: '/dev/null' }
       : { TEMPORAL_NAMESPACE: settings.temporal.target.namespace }),
     DATABASE_URL: facts.databaseUrl,

@@ -21,7 +21,10 @@ import { endProcess } from '../../processes/end.ts';
 import { watchProcess, lastLines, spawnDetached, type RunningProcess } from './detached.ts';
 import { announcement, READY_FD, readAnnouncement, type Announcement } from './ready.ts';
 
-/** The version of a program that announced none. */
+/**
+ * The version that is shown for a program that did not announce its version. Only older versions of Longhaul announce
+ * none.
+ */
 export const UNRECORDED_VERSION = 'older';
 /**
  * How long a program may take to be ready. A worker first compiles its workflows, which took 20 s on a busy machine
@@ -39,7 +42,10 @@ export interface LonghaulProgram {
   readonly graceMs: number;
   /** Returns the environment of the program. `last` is its last announcement, so that it can keep its port. */
   env(facts: ServiceAddresses, last: Announcement | undefined): Promise<NodeJS.ProcessEnv>;
-  /** The values, of `env` and others, that make a running program outdated when they change. */
+  /**
+   * Returns the values that the program depends on, as one text. If the text has changed, a running program is outdated
+   * and is replaced.
+   */
   fingerprint(facts: ServiceAddresses): string;
   /** Checks whether a program that was ready before still responds. Without `check` a live process counts as ready. */
   check?(announced: Announcement): Promise<boolean>;

@@ -20,7 +20,7 @@ export type Announcement = z.infer<typeof announcement>;
  */
 export function announceReady(env: NodeJS.ProcessEnv, detail: Readonly<Record<string, unknown>> = {}): void {
   const fd = Number(env[READY_FD]);
-  delete env[READY_FD]; // Processes that this one starts must not inherit it.
+  delete env[READY_FD]; // Processes that this process starts must not inherit the variable.
   if (!Number.isInteger(fd) || fd < 3) return;
   try {
     writeSync(fd, `${JSON.stringify({ ...detail, version: buildVersion(), ready: true })}\n`);

@@ -4,7 +4,8 @@
  * affected and appends to the same file.
  *
  * Never: a line is lost, if the file system can remove the beginning of a file (ext4, xfs). On other file systems lines
- * that are written between the last copy and the truncation are lost. A crash in between leaves lines twice.
+ * that are written between the last copy and the truncation are lost. A crash between the copy and the truncation
+ * leaves lines in both files.
  */
 import { execFile } from 'node:child_process';
 import { constants, renameSync, rmSync, statSync } from 'node:fs';
@@ -125,7 +126,8 @@ async function canTakeOut(file: string): Promise<boolean> {
     await takeOut(probe, bsize);
     return true;
   } catch {
-    // fallocate(1) is missing, or the file system does not support it. Both mean no.
+    // fallocate(1) is missing, or the file system does not support it. In both cases the beginning of a file cannot be
+    // removed.
     return false;
   } finally {
     await rm(probe, { force: true });

@@ -1,6 +1,7 @@
 /**
- * Runs the supervisor process, one for each home. Signals make it stop, stop at once, or repair. It also stops when its
- * home is removed, because its parts would continue in a removed folder, where no command finds them.
+ * Runs the supervisor process, one for each home. A signal makes the supervisor stop its parts, kill them, or start
+ * failed parts at once. It also stops when its home is removed, because its parts would continue in a removed folder,
+ * where no command finds them.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessIdentity } from '../../processes/identity.ts';

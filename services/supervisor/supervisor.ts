@@ -33,7 +33,7 @@ export class Supervisor {
   readonly #records: Map<string, PartRecord>;
   readonly #facts = new Map<string, ServiceAddresses>();
   #repairs = 0;
-  /** Aborted to end every pause between two starts. */
+  /** Aborted by `repair`, so that each part that pauses before its next start is started at once. */
   #wake = new AbortController();
   /** Called at every change of a record. */
   readonly #watchers = new Set<() => void>();
@@ -68,12 +68,12 @@ export class Supervisor {
         this.#set(part, { state: 'stopped', process: null, detail: null });
         report(`${part.name}: stopped`);
       } catch (error) {
-        // The remaining parts must still be stopped.
+        // The error is recorded and not thrown, because the remaining parts must still be stopped.
         this.#set(part, { state: 'failed', detail: messageOf(error) });
         report(`${part.name}: ${messageOf(error)}`);
       }
     }
-    // After this the file may belong to another supervisor.
+    // After the lock is released, the record may belong to another supervisor, so no more writes may follow.
     await this.#record.close();
   }
 

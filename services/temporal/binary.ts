@@ -1,7 +1,7 @@
 /**
- * Finds the `temporal` program on PATH or in our cache. If there is none, it gets it: by the official download,
- * otherwise by a build from source. A download or build is made in a separate folder and gets its final name by a
- * rename, under a lock. So no process sees an incomplete program, and two builds do not run at once.
+ * Finds the `temporal` program on PATH or in our cache. If there is none, the program is downloaded from Temporal's
+ * project, or built from source if the download fails. A download or build is made in a separate folder and gets its
+ * final name by a rename, under a lock. So no process sees an incomplete program, and two builds do not run at once.
  */
 import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';

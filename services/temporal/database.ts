@@ -16,6 +16,10 @@ const DAMAGED = /database disk image is malformed|SQL logic error|disk I\/O erro
 /** How many bytes of the server's output are read. The server's first error is the last line of its output. */
 const READ_BYTES = 256 * 1024;
 
+/**
+ * `useless`: the file contains no tables. `damaged`: the file may contain data. `undefined`: the log shows no fault of
+ * the file.
+ */
 export type DatabaseVerdict = 'useless' | 'damaged' | undefined;
 
 export async function sizeOf(file: string): Promise<number> {
@@ -27,7 +31,7 @@ export async function sizeOf(file: string): Promise<number> {
   }
 }
 
-/** Reads the log from byte `from` on. */
+/** Returns what the server's log says about the database file. Reads the log from byte `from` on. */
 export async function databaseVerdict(logFile: string, from: number): Promise<DatabaseVerdict> {
   const said = await readFrom(logFile, from);
   if (USELESS.test(said)) return 'useless';

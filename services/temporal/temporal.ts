@@ -33,11 +33,12 @@ export const DYNAMIC_CONFIG: Readonly<Record<string, string>> = {
   'history.transferProcessorMaxPollRPS': '2000',
   'history.timerProcessorMaxPollRPS': '2000',
   'history.visibilityProcessorMaxPollRPS': '2000',
-  // With its default of 1 s every shorter timer and retry takes about 1 s.
+  // With the default of 1 s, every shorter timer or retry takes about 1 s.
   'history.timerProcessorMaxTimeShift': '"50ms"',
-  // Without it the server ignores the priority of tasks, without a message.
+  // Without this setting the server ignores the priority of tasks and reports nothing.
   'matching.enableFairness': 'true',
-  // One partition keeps the order of arrival; the default of four keeps it only roughly.
+  // One partition keeps tasks in the order of their arrival; the default of four partitions keeps that order only
+  // roughly.
   'matching.numTaskqueueReadPartitions': '1',
   'matching.numTaskqueueWritePartitions': '1',
   'system.enableActivityEagerExecution': 'true',
@@ -148,7 +149,8 @@ async function portsOf(identity: ProcessIdentity, dir: string): Promise<ServerFi
   if (known?.process?.pid === identity.pid) return known;
   const flags = ['--port', '--ui-port', HEADLESS];
   const [port, uiPort, next] = await Promise.all(flags.map((flag) => argumentAfter(identity.pid, flag)));
-  const headless = next !== undefined; // it is never the last argument, so another one follows
+  // The flag is never the last argument, so if it is present, another argument follows.
+  const headless = next !== undefined;
   const parsed = serverFile.safeParse({ port: Number(port), uiPort: Number(uiPort), ...(headless && { headless }) });
   return parsed.success ? parsed.data : undefined;
 }

@@ -36,6 +36,7 @@ export async function workflowBundle(cacheDir: string): Promise<string> {
   return file;
 }
 
+/** Bundles the workflow code and returns the code of the bundle. */
 export async function makeBundle(): Promise<string> {
   const main = (await sources()).find((name) => path.basename(name).startsWith('main.'));
   const { code } = await bundleWorkflowCode({
