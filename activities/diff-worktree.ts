@@ -79,10 +79,10 @@ async function worktreeWithoutRow({ worktrees }: StepDeps, taskId: TaskId): Prom
 }
 
 /**
- * Returns the result if the worktree does not exist or belongs to another task. That is normal in two cases: an earlier
- * run of this step completed and Temporal lost its result, or the workflow that settles a lost run calls the step. In
- * both cases the folder was removed, or belongs to the session's next task. In every other case another program has
- * removed the worktree, so the result says that the edits are lost.
+ * Returns the result if the worktree does not exist or belongs to another task. A missing worktree is normal in two
+ * cases: an earlier run of this step completed and Temporal lost its result, or the workflow that settles a lost run
+ * calls the step. In both cases the folder was removed, or belongs to the session's next task. In every other case
+ * another program has removed the worktree, so the result says that the edits are lost.
  */
 async function missingDiff(deps: StepDeps, place: TaskWorktree, taskId: TaskId): Promise<CollectedDiff> {
   if (place.state !== undefined && isFinal(place.state)) return { kind: 'none' };

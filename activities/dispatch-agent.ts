@@ -95,13 +95,17 @@ async function turnFor(deps: StepDeps, input: DispatchInput): Promise<Found> {
   }
 }
 
-/** Takes a slot. It waits only if another worker of this host holds slots, or if a turn runs that no attempt watches. */
+/**
+ * Takes a slot. The step waits only if another worker of this host holds slots, or if a turn runs that no attempt
+ * watches.
+ */
 async function slotFor({ slots, turns }: StepDeps, claim: { taskId: TaskId; attempt: number }): Promise<Slot> {
   const atOnce = await slots.tryTake(claim);
   if (atOnce) return atOnce;
   return withHeartbeat(async (signal) => {
     for (;;) {
-      // The attempt that will adopt that turn needs the agent slot that this attempt holds at Temporal.
+      // A turn without a watching attempt holds a slot. The attempt that will adopt that turn needs the activity slot
+      // that this attempt holds at Temporal, so this attempt ends.
       if (turns.hasUnwatched)
         throw new LonghaulError(
           'no_free_slot',
@@ -197,7 +201,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   }
 }
 
-/** Handles that Temporal cancelled this attempt. Only a cancel that was requested ends the turn permanently. */
+/** Handles the end of this attempt by Temporal. Only a cancel that was requested ends the turn permanently. */
 async function handleCancellation(
   { turns }: StepDeps,
   { turn, attempt, cancelled }: { turn: LiveTurn; attempt: number; cancelled: CancelledFailure },
@@ -211,8 +215,8 @@ async function handleCancellation(
     await turn.stop('shutdown');
     throw new LonghaulError('worker_lost', 'the worker was shut down; the next attempt continues the turn');
   }
-  // This attempt timed out, was paused or reset, or is unknown to the server. The process is healthy, so the turn
-  // continues for the next attempt, which may have adopted it already.
+  // Temporal ended this attempt without a cancel: the attempt timed out, was paused or reset, or is unknown to the
+  // server. The process is healthy, so the turn continues for the next attempt, which may have adopted it already.
   if (turn.attempt === attempt) turns.unwatch(turn);
   setTimeout(() => {
     if (turn.attempt === attempt) void turn.stop('abandoned');

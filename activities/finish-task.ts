@@ -125,8 +125,8 @@ async function finishStreaming(
     taskId,
     body: { type: 'tool_call', message_id: messageId, chat_id: chatId, call: { ...call, status: 'failed' } },
   }));
-  // These frames precede the end of the message, so that readers of the log see the same end of these tool calls as the
-  // row has.
+  // The frames of closed tool calls precede the end of the message, so that readers of the log see the same end of each
+  // tool call as the row has.
   await appendKeyed(tx, sessionId, closed);
   const segments = await foldSegments(tx, of);
   const status = state === 'completed' ? 'complete' : state;
@@ -166,7 +166,7 @@ function keptWorktree(
 
 /**
  * Returns the text for the summary about actions that were not allowed, because the agent's own words may omit them.
- * Only the summary of a completed task has this text, because that of a failed task names the cause already.
+ * Only the summary of a completed task has this text, because the summary of a failed task names the cause already.
  */
 async function refusedText(
   tx: Tx,

@@ -12,7 +12,7 @@ export interface EndedMessage {
   readonly sessionId: SessionId;
   readonly messageId: MessageId;
   readonly status: 'complete' | 'failed';
-  /** Undefined: the turn failed before it had an agent. */
+  /** The recorder of the turn. Undefined if the turn failed before it had an agent. */
   readonly recorder: TurnRecorder | undefined;
   /** The tokens of this turn only. */
   readonly tokensUsed: number | undefined;

@@ -4,7 +4,10 @@
  * break is added to the streamed text, so a reader that only appends deltas has the same text as the row.
  */
 
-/** How many characters at the end of the earlier text are kept. They show whether a paragraph break is missing. */
+/**
+ * How many characters at the end of the earlier text are kept. These characters show whether a paragraph break is
+ * missing.
+ */
 const TAIL_CHARS = 16;
 
 export class Paragraphs {

@@ -55,7 +55,7 @@ export class TurnRecorder {
   }
 
   record(received: AgentEvent): void {
-    // The text is made well-formed here, so that this view and the view that readers fold from the log are the same.
+    // The text is made well-formed here, so that this view equals the view that readers build from the log.
     const event = wellFormed(received);
     switch (event.kind) {
       case 'text':
@@ -74,7 +74,7 @@ export class TurnRecorder {
       case 'warning':
         return this.#emit({ type: 'warning', message: event.message });
       case 'note':
-        // The event is a title or a mode that the agent has set. The message does not contain those.
+        // The event is a title or a mode that the agent has set. The message contains neither titles nor modes.
         return undefined;
     }
   }

@@ -20,7 +20,7 @@ import { workerLost } from './step.ts';
 import { isDeadWorker } from './worker-identity.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
-/** The number of runs that are described at the same time. */
+/** How many runs Temporal is asked to describe at the same time. A description lists the pending steps of a run. */
 const CONCURRENCY = 16;
 /** Timeout of the calls for one run, because a Temporal server that hangs must not block a worker. */
 const RUN_TIMEOUT_MS = 5_000;
@@ -34,8 +34,8 @@ export interface Recovery {
   readonly log: Logger;
   /**
    * Runs `work` while no other worker of the host recovers steps. A step is failed by its activity id, which all its
-   * attempts share. If two workers found the same dead worker at the same time, the later one would fail the next
-   * attempt.
+   * attempts share. If two workers found the same dead worker at the same time, the later worker would fail the next
+   * attempt of the step.
    */
   readonly exclusively: <T>(work: () => Promise<T>) => Promise<T>;
 }
@@ -97,8 +97,9 @@ export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal)
 }
 
 /**
- * Returns the open runs that no row names. Their rows were deleted, or are missing in the copy from which the database
- * was restored, or have ended although Temporal lost the end of the run in a power failure.
+ * Returns the open runs that no row names. There are three reasons: the row was deleted; the row is missing in the
+ * backup from which the database was restored; or the row is final, but Temporal lost the end of the run in a power
+ * failure.
  */
 async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
   const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle')";

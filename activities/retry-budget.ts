@@ -4,12 +4,12 @@
  */
 import { ERRORS, type ErrorCode, LonghaulError, messageOf } from '../contract/errors.ts';
 
-/** The task fails after this many attempts that failed because of the agent, its provider or Longhaul. */
+/** How many attempts may fail because of the agent, its provider or Longhaul before the task fails. */
 const MAX_FAILED_ATTEMPTS = 3;
 /**
- * No attempt begins later than this after the first failure. Three stalls of a silent tool take 6 hours with the
- * default timeouts, so they get all their attempts. A task that fails a second time half a day after its first failure
- * probably has a permanent fault, and each attempt costs money while no user watches.
+ * The time after the first failure in which further attempts may begin. Three stalls of a silent tool take 6 hours with
+ * the default timeouts, so they get all their attempts. A task that fails a second time half a day after its first
+ * failure probably has a permanent fault, and each attempt costs money while no user watches.
  */
 const MAX_RETRYING_MS = 12 * 60 * 60_000;
 /** The pauses before the second and the third attempt. The slot is free during a pause. */

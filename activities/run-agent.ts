@@ -149,8 +149,8 @@ function ranOf({ task }: TurnContext, { about }: RunningAgent, session: AgentSes
 }
 
 /**
- * Returns whether a tool call stays open. If a shutdown or a hibernation interrupts it, the call has not failed. It
- * stays open until the next attempt, whose prompt names it.
+ * Returns whether a tool call stays open. A call that a shutdown or a hibernation interrupts has not failed. Such a
+ * call stays open until the next attempt, whose prompt names the call.
  */
 function isLeftOpen({ progress }: TurnContext, event: AgentEvent): boolean {
   return continuesLater(progress.stopReason) && event.kind === 'tool_call' && event.call.status === 'failed';

@@ -15,7 +15,7 @@ export const HISTOGRAM_BUCKETS = { [STEP_DURATION]: BUCKETS_S, [QUEUE_WAIT]: BUC
 export interface StepEnd {
   readonly step: string;
   readonly seconds: number;
-  /** Absent: the step succeeded. `cancelled` does not count as a failure. */
+  /** The failure of the step; absent if the step succeeded. The code `cancelled` does not count as a failure. */
   readonly failure?: { readonly code: ErrorCode | 'cancelled'; readonly retryable: boolean };
 }
 

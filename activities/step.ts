@@ -121,7 +121,10 @@ function asFailure(error: unknown): Error {
   return failure('internal_error', messageOf(error), false, error);
 }
 
-/** Returns a failure that Temporal retries after this pause. The pause overrides that of the step's retry policy. */
+/**
+ * Returns a failure that Temporal retries after this pause. The pause overrides the interval of the step's retry
+ * policy.
+ */
 export function retryIn(pauseMs: number, { code, message }: LonghaulError): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message: shortened(message), nextRetryDelay: pauseMs });
 }

@@ -31,7 +31,10 @@ export async function endTurn(turn: TurnContext, end: FinalEnd): Promise<Dispatc
   return finish(turn, end);
 }
 
-/** Throws a failure that a retry may fix, a limited number of times. Any other failure ends the turn. */
+/**
+ * Throws the failure if a retry may fix it and attempts are left, so that Temporal retries the step. Otherwise stores
+ * the failure as the end of the turn.
+ */
 export async function failTurn(turn: TurnContext, error: unknown): Promise<DispatchResult> {
   const { deps, task, stream, progress } = turn;
   // The database connection was lost: the turn has not failed, so Temporal retries the step.
@@ -51,7 +54,8 @@ export async function failTurn(turn: TurnContext, error: unknown): Promise<Dispa
   const message =
     before.count === 0 ? failure.message : `${before.count + 1} attempts failed. The last: ${failure.message}`;
   if (!lost) return finish(turn, { kind: 'failed', code, message });
-  // The log refuses this turn's output, so only the outcome is recorded. The finish step finishes the message.
+  // The turn has lost the right to write to the log, so only the outcome is recorded. The finish step finishes the
+  // message.
   const outcome: DispatchResult = { kind: 'failed', code, message, attempt: progress.attempt };
   await recordOutcome(deps.sql, { ...of, outcome });
   return outcome;
@@ -128,7 +132,7 @@ async function finish(turn: TurnContext, end: FinalEnd): Promise<DispatchResult>
 
 /**
  * Returns the tokens of this turn. If the agent reports a total of its session, the total of the earlier turns is
- * subtracted. A number below that earlier total is taken as the count of this turn alone.
+ * subtracted. If the reported number is smaller than that earlier total, it counts as the tokens of this turn alone.
  */
 async function tokensOfTurn(
   { deps, task, progress }: TurnContext,

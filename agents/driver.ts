@@ -69,7 +69,7 @@ export interface OpenAgent {
   /** The worker's environment. The driver passes on only the variables that agents may see. */
   readonly env: NodeJS.ProcessEnv;
   readonly timeouts: AgentTimeouts;
-  /** If it aborts, the driver cancels the turn (session/cancel) and then ends the process. */
+  /** If the signal aborts, the driver cancels the turn (session/cancel) and then ends the process. */
   readonly signal: AbortSignal;
   /**
    * Called once, immediately after the spawn. The driver sends nothing to the agent before the promise resolves, so

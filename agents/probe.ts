@@ -36,8 +36,8 @@ import { terminalProfile } from './terminal/profiles/known.ts';
  */
 const COMMANDS_MS = 1_500;
 /**
- * The probe selects the models one after another, because the thinking options depend on the model. It stops after this
- * number of models or after the time below.
+ * The probe selects the models one after another, because the thinking options depend on the model. The probe stops
+ * after this number of models, or after the time in the next constant.
  */
 const MODELS_ASKED = 16;
 const MODELS_MS = 5_000;
@@ -53,7 +53,10 @@ export interface ProbeRequest extends LaunchRequest {
   readonly signal: AbortSignal;
 }
 
-/** Fails only if `signal` aborts. Any failure of the agent becomes a result. */
+/**
+ * Starts the agent, reads what it offers, and ends it. Rejects only if `signal` aborts; any failure of the agent
+ * becomes a result.
+ */
 export async function probeAgent(registry: AgentRegistry, request: ProbeRequest): Promise<ProbeResult> {
   let launch: AgentLaunch | undefined;
   let process: ProcessView | undefined;
@@ -91,7 +94,7 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
   const commands = deferred<readonly AgentCommand[]>();
   const agent = await registry.open({
     launch,
-    // The marker of the probe's processes. No task has this id.
+    // A new id that no task has. It marks the processes of the probe.
     taskId: randomUUID() as string as TaskId,
     cwd,
     env,

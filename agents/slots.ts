@@ -4,11 +4,11 @@
  * the slot.
  *
  * Must never happen: more turns hold a slot than there are slots, even while several workers ask at once; a slot
- * remains taken for ever after its worker has exited. A worker creates its file before it counts, so if two workers ask
- * for the last slot, at least one sees the other's file. If the result is ambiguous, the worker retries under a lock.
- * The agents of a dead worker may still run, so its slot counts until they are ended. Only a newer attempt at the same
- * task takes over such a slot at once, because that attempt ends the agents itself. No two slots ever have the same
- * name, so the release of one slot cannot remove another.
+ * remains taken for ever after its worker has exited. A worker creates its file before it counts the files, so if two
+ * workers request the last slot, at least one of them sees the file of the other. If the result is ambiguous, the
+ * worker retries under a lock. The agents of a dead worker may still run, so its slot counts until they are ended. Only
+ * a newer attempt at the same task takes over such a slot at once, because that attempt ends the agents itself. No two
+ * slots ever have the same name, so the release of one slot cannot remove another.
  *
  * Not covered: workers in separate containers, which cannot see each other's processes. Such a worker treats a slot of
  * another container as the slot of a dead worker.
@@ -53,7 +53,7 @@ export interface SlotRequest {
 }
 
 export interface Slot {
-  /** Never fails. */
+  /** Releases the slot. Never fails. */
   readonly release: () => void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What an agent offers, as a probe of the agent found it. These types describe the entries of `GET /api/agents` and the
- * stored result of a probe.
+ * Types for what an agent offers, as found by a probe of the agent: the entries of `GET /api/agents` and the stored
+ * result of a probe.
  */
 import type { ErrorCode } from './errors.ts';
 
@@ -24,7 +24,7 @@ export interface AgentModel {
   readonly id: string;
   readonly label: string;
   readonly is_default: boolean;
-  /** Null: the probe did not request the thinking options of this model. */
+  /** The thinking options of the model; null if the probe did not read them. */
   readonly thinking_options: readonly ThinkingOption[] | null;
 }
 

@@ -81,7 +81,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
 }
 
 /**
- * The only error class that one folder throws and another one handles. `message` tells a user what was expected, what
+ * The only error class that crosses the boundary between two folders. `message` tells a user what was expected, what
  * was found and what to do.
  */
 export class LonghaulError extends Error {

@@ -41,8 +41,13 @@ export const SEARCH_ATTRIBUTES = {
   phase: 'LonghaulPhase',
 } as const;
 
+/** The name of the signal that requests the cancel of a task. */
 export const CANCEL_TASK = 'cancelTask';
+/** The name of the signal with which the dispatch step reports a turn's progress. */
 export const AGENT_PROGRESS = 'agentProgress';
+/** The name of the update that answers a permission request. */
 export const ANSWER_PERMISSION = 'answerPermission';
+/** The name of the signal after an answer to a request of a task that hibernates. */
 export const WAKE_TASK = 'wakeTask';
+/** The name of the query for a task's status. */
 export const TASK_STATUS = 'taskStatus';

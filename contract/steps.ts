@@ -78,7 +78,7 @@ export type DispatchResult =
   | { readonly kind: 'hibernated'; readonly attempt: number; readonly until?: string; readonly question?: string }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly attempt: number };
 
-/** Why a task fails although its turn was completed. */
+/** The reason why a task fails although its turn completed: its files could not be collected. */
 export interface CollectFailure {
   readonly code: ErrorCode;
   readonly message: string;

@@ -48,15 +48,15 @@ export interface SettleInput extends TaskInput {
   readonly end: TaskEnd;
 }
 
-/** How a task ended. */
+/** The final state of a task, with the reason of a cancel or the code and message of a failure. */
 export type TaskEnd =
   | { readonly state: 'completed' }
   | { readonly state: 'cancelled'; readonly reason?: string }
   | { readonly state: 'failed'; readonly code: ErrorCode; readonly message: string };
 
 /**
- * The placeholder for a sentence, in a failure or a result, that the settings exclude from Temporal. The placeholder
- * names the step that stored the sentence in the database, and the finish step puts the sentence back.
+ * Returns the placeholder that replaces, in a failure or a result, a sentence that the settings exclude from Temporal.
+ * The placeholder names the step that stored the sentence in the database, and the finish step puts the sentence back.
  */
 export const withheldPlaceholder = (step: string): string => `[withheld: ${step}]`;
 /** Matches the placeholders that `withheldPlaceholder` returns. The first group is the step. */

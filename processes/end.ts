@@ -47,7 +47,7 @@ export const signalGroup = (leader: number, signal: NodeJS.Signals): boolean => 
 
 export interface WaitOptions {
   readonly withinMs: number;
-  /** If it aborts, the wait ends and returns false. */
+  /** If the signal aborts, the wait ends and returns false. */
   readonly signal?: AbortSignal | undefined;
   /** Called after each poll. */
   readonly meanwhile?: () => void;

@@ -16,7 +16,10 @@ const run = promisify(execFile);
 export interface HomeProgram {
   /** Consecutive arguments in the program's command line. The argument after the last of them is the path `named`. */
   readonly args: readonly string[];
-  /** Must match the end of the argument that precedes `args`. If it is omitted, any argument may precede them. */
+  /**
+   * A pattern for the end of the argument that precedes `args`. If the pattern is omitted, any argument may precede
+   * `args`.
+   */
   readonly precedingArgumentEnd?: RegExp;
   /**
    * The path that follows `args` in the command line. It identifies the home if the working folder of the process

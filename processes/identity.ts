@@ -9,7 +9,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 
-/** Distinguishes a process from a later one with the same pid. */
+/** Identifies a process. A later process with the same pid has another identity. */
 export interface ProcessIdentity {
   readonly pid: number;
   /**

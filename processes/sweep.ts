@@ -59,7 +59,7 @@ export function findByMark(marks: readonly Mark[]): ProcessIdentity[] {
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
-    const environ = readProc(`/proc/${name}/environ`); // empty for a zombie
+    const environ = readProc(`/proc/${name}/environ`); // a zombie has an empty environment
     if (environ === undefined) continue;
     const isMarked = known.some(
       ({ entry, spares }) => hasEntry(environ, entry) && spares?.(parseEnvironment(environ)) !== true,
@@ -192,7 +192,7 @@ export async function sweep(marks: readonly Mark[], known: readonly ProcessIdent
 
 /**
  * Sends SIGTERM first, so that each process can clean up: a git that is killed by SIGKILL leaves its lock file, also in
- * the user's repository. Returns the processes that it found.
+ * the user's repository. Returns these processes and the descendants that appeared during the wait.
  */
 async function askToEnd(marks: readonly Mark[], known: readonly ProcessIdentity[]): Promise<ProcessIdentity[]> {
   const seen = withDescendants([...findByMark(marks), ...known.filter((one) => isAlive(one))]);

@@ -19,7 +19,7 @@ export interface Preparation {
   readonly migrate: (databaseUrl: string) => Promise<void>;
   /** Called when the reported problem changes; `undefined` means that the services are available. */
   readonly report: (trouble: string | undefined) => void;
-  /** When it is aborted, `prepareServices` resolves without a report. */
+  /** When the signal is aborted, `prepareServices` resolves without a report. */
   readonly signal?: AbortSignal;
 }
 

@@ -64,9 +64,9 @@ export interface Settings {
    */
   readonly temporalUiUrl?: string;
   /**
-   * How many days Temporal keeps the histories of ended tasks. Undefined: not known, because Temporal is not the
-   * embedded one. The supervisor sets it for the backend, because the backend knows the embedded Temporal only by its
-   * address.
+   * How many days Temporal keeps the histories of ended tasks. Undefined if the Temporal server is not the embedded
+   * one, because the retention is then unknown. The supervisor sets it for the backend, because the backend knows the
+   * embedded Temporal only by its address.
    */
   readonly historyRetentionDays?: number;
   /**
@@ -208,7 +208,9 @@ function isHost(host: string): boolean {
   return /^[\d.]+$|:/.test(host) ? isIP(host) !== 0 : /^[\w.-]{1,253}$/.test(host);
 }
 
-/** Fails with `invalid_input` and one line for each invalid value. An empty variable counts as unset. */
+/**
+ * Parses the settings. Throws `invalid_input` with one line for each invalid value. An empty variable counts as unset.
+ */
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = environment.safeParse(given);

@@ -18,8 +18,8 @@ export interface Commands {
    */
   readonly localDatabaseSteps: boolean;
   /**
-   * Whether the workflow updates `LonghaulPhase` only for long phases and at the end. Otherwise it does so for each
-   * short phase, too.
+   * Whether the workflow updates `LonghaulPhase` only for long phases and at the end. Otherwise the workflow updates it
+   * for each short phase, too.
    */
   readonly lastingPhases: boolean;
   /**

@@ -66,7 +66,7 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
   const dispatch: ActivityOptions = {
     taskQueue: agentQueue(host),
     // The priority is higher than that of create worktree. So a task that has a worktree is dispatched first, and few
-    // worktrees wait.
+    // worktrees exist that wait for a slot.
     priority: { priorityKey: DISPATCH_PRIORITY },
     startToCloseTimeout: TURN_TIMEOUT,
     // A Temporal outage of 20 s must not end turns, so the timeout is longer. When a worker starts, it fails the steps

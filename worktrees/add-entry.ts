@@ -43,7 +43,7 @@ export interface LockedRepository {
 export interface AddEntry {
   readonly locksDir: string;
   readonly mirror: string;
-  /** Must not exist, or be an empty folder. */
+  /** The worktree's folder. It must not exist, or must be empty. */
   readonly worktreePath: string;
   readonly base: string;
 }
@@ -100,8 +100,8 @@ export async function sweepStaged(held: LockedRepository): Promise<void> {
 }
 
 /**
- * Whether this is an entry of this home without a worktree path: the git process was killed before it wrote the path.
- * The caller holds the lock.
+ * Whether this home created the entry and the entry has no worktree path, because the git process was killed before it
+ * wrote the path. The caller holds the lock.
  */
 export const isOwnWithoutPath = (entry: WorktreeEntry, { locksDir, commonDir }: LockedRepository): boolean =>
   entry.worktreePath === undefined &&

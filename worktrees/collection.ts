@@ -12,10 +12,13 @@ import type { Quarantine } from './quarantine.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
 
 export interface CollectRequest {
-  /** Absent if the project's row was deleted: then the worktree's record names the repository, otherwise its `.git`. */
+  /**
+   * The project's folder. Absent if the project's row was deleted: the repository is then found by the worktree's
+   * record, or by the worktree's `.git` if there is no record.
+   */
   readonly projectPath?: string;
   readonly worktreePath: string;
-  /** Full id of the base commit: the change is relative to it, and it becomes the parent of the new commit. */
+  /** Full id of the base commit. The change is relative to this commit, which becomes the parent of the new commit. */
   readonly base: string;
   /** The ref that will name the commit: refs/longhaul/… */
   readonly ref: string;

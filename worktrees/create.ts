@@ -24,7 +24,7 @@ import { populateSubmodules } from './submodules.ts';
 
 export interface CreateRequest {
   readonly projectPath: string;
-  /** Absolute. Missing parent folders are created. */
+  /** The path of the worktree, absolute. Missing parent folders are created. */
   readonly worktreePath: string;
   /** Commit to start from; default: the commit of the project's checkout. */
   readonly base?: string;
@@ -46,7 +46,9 @@ export interface MadeWorktree {
   readonly state: 'created' | 'found';
   /** Real path of the worktree's folder. */
   readonly worktreePath: string;
-  /** Full id. For a worktree that was found: the commit that it was created from. */
+  /**
+   * Full id of the base commit. For a worktree that was found, this is the commit from which the worktree was created.
+   */
   readonly base: string;
   /** Warnings for the user who submitted the task. */
   readonly warnings: string[];
@@ -186,7 +188,7 @@ export async function resetWorktree(locksDir: string, request: ResetRequest): Pr
   });
 }
 
-/** Throws `worktree_replaced` if the folder at its path is not the one that was created there. */
+/** Throws `worktree_replaced` if the folder at the worktree's path is not the folder that was created there. */
 export function refuseReplaced(record: WorktreeRecord): void {
   const why = whyReplaced(record, findEntry(record.commonDir, record.worktreePath)?.adminDir);
   if (why !== undefined) throw replacedError(why);
@@ -275,8 +277,8 @@ async function make({ locksDir, repository, record, signal: given }: Making): Pr
 }
 
 /**
- * Checks the files out through the mirror's entry. So the steps later compare with the entry's index, and objects that
- * a partial clone fetches are stored in the mirror.
+ * Checks the files out through the worktree's entry in the mirror. So the steps later compare with the entry's index,
+ * and objects that a partial clone fetches are stored in the mirror.
  */
 async function checkOut({
   worktreePath,

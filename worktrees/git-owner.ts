@@ -36,7 +36,8 @@ export function ownIdentity(): Owner {
 }
 
 /**
- * Whether the owner's process runs. `unknown`: it belongs to another container, whose processes this one cannot see.
+ * Whether the owner's process runs. `unknown`: the owner belongs to another container, whose processes are not visible
+ * in this one.
  */
 export function ownerState(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknown' {
   const me = ownIdentity();

@@ -131,7 +131,10 @@ export async function tryGit(args: readonly string[], options: GitOptions): Prom
   }
 }
 
-/** As tryGit, but throws for every exit code other than 0: `git_failed`, `repository_locked` or `disk_full`. */
+/**
+ * Runs git and returns its stdout. Unlike `tryGit`, it throws for every exit code other than 0: `git_failed`,
+ * `repository_locked` or `disk_full`.
+ */
 export async function git(args: readonly string[], options: GitOptions): Promise<Buffer> {
   const outcome = await tryGit(args, options);
   if (outcome.exitCode !== 0 && !outcome.truncated) throw gitError(args, options.cwd, outcome);
@@ -183,8 +186,8 @@ function lastLine(stderr: string): string {
 }
 
 /**
- * Whether another git process interfered and a retry may succeed: it holds a lock, or its gc removed an objects folder
- * while git wrote into it.
+ * Whether another git process interfered, so that a retry may succeed. Either that process holds a lock, or its gc
+ * removed an objects folder while this git process wrote into the folder.
  */
 function isTransient(stderr: string): boolean {
   return lockInTheWay(stderr) !== undefined || /unable to create temporary file: No such file/.test(stderr);

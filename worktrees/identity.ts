@@ -31,7 +31,7 @@ export function identityOf(folder: string): FolderIdentity {
 
 interface Known {
   readonly worktreePath: string;
-  /** Absent in records that earlier versions wrote. */
+  /** The folder's identity. Absent in records that earlier versions wrote. */
   readonly identity?: FolderIdentity | undefined;
   readonly isCopy?: boolean | undefined;
 }
@@ -60,7 +60,8 @@ export function whyReplaced(
 }
 
 /**
- * Whether the worktree leads to the entry: by a `.git` file, or by the mirror whose objects its `.git` folder borrows.
+ * Whether the worktree names this entry: in its `.git` file, or as a part of the mirror whose objects its `.git` folder
+ * borrows.
  */
 function leadsTo(worktreePath: string, adminDir: string): boolean {
   if (adminDirOf(worktreePath) === adminDir) return true;

@@ -23,7 +23,7 @@ export interface HomeMove {
   readonly to: string;
 }
 
-/** Call it while no step works in the home. */
+/** Updates all worktrees of the home. Call it while no step works in the home. */
 export async function moveWorktrees({ locksDir, from, to }: HomeMove): Promise<void> {
   const records = (await listRecords(locksDir)).filter((record) => isWithin(from, record.worktreePath));
   for (const record of records) {

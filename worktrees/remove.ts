@@ -15,7 +15,10 @@ import { adminDirOf, canonical, commonDirOf, findEntry, isOurs, orAbsent, remove
 import { withLock } from './repository-lock.ts';
 
 export interface RemoveRequest {
-  /** Absent if the project's row was deleted: then the worktree's record names the repository, otherwise its `.git`. */
+  /**
+   * The project's folder. Absent if the project's row was deleted: the repository is then found by the worktree's
+   * record, or by the worktree's `.git` if there is no record.
+   */
   readonly projectPath?: string;
   readonly worktreePath: string;
   /** The worktree is removed only if it still belongs to this task: another task may have one at the same path. */

@@ -36,7 +36,8 @@ const DEFAULT_DEADLINE_MS = 10 * 60_000;
 const POLL_MS = { first: 3, longest: 50 } as const;
 const RELEASE_MS = 10_000;
 /**
- * A holder in another container cannot be checked. After this time it counts as dead, because no step takes this long.
+ * A holder in another container cannot be checked. After this time such a holder counts as dead, because no step takes
+ * this long.
  */
 const UNKNOWN_HOLDER_MS = 20 * 60_000;
 
@@ -152,9 +153,9 @@ async function isStale(file: string, holder: Holder): Promise<boolean> {
 }
 
 /**
- * Removes the lock of a dead holder. Meanwhile it holds a second lock, named after the dead holder's token. A slower
- * process that saw the same dead holder waits for that second lock, then finds another holder in the file and does not
- * remove it.
+ * Removes the lock of a dead holder. Meanwhile this process holds a second lock, named after the dead holder's token. A
+ * slower process that saw the same dead holder waits for that second lock, then finds another holder in the file and
+ * does not remove it.
  */
 async function takeOver(file: string, dead: Holder, deadline: number, options: LockOptions): Promise<void> {
   const takeover = `${file}.${dead.token}`;

@@ -1,10 +1,11 @@
 /**
  * Stores the files of a worktree completely as a commit on its base, even while the user's `git gc --prune=now` runs.
  *
- * Such a gc may remove objects that no ref names, even after our ref names them (pruning.ts). So git writes the objects
- * into a separate folder (quarantine.ts), and the commit is checked once its ref exists and no such gc runs. The check
- * is the diff, which is needed anyway, because it reads every object that the commit has and its base lacks. If an
- * object is missing, for example one that the agent wrote and git considered stored, the files are stored again.
+ * Such a gc first determines which objects no ref names, and may remove them although our ref has named them meanwhile
+ * (pruning.ts). So git writes the objects into a separate folder (quarantine.ts), and the commit is checked once its
+ * ref exists and no such gc runs. The check is the diff, which is needed anyway, because it reads every object that the
+ * commit has and its base lacks. If an object is missing, for example one that the agent wrote and git considered
+ * stored, the files are stored again.
  *
  * What must never happen: a ref remains that names a commit with missing objects, because every later gc of the user
  * would fail. If a step is killed before this check, Temporal retries the step, which stores the files and checks the

@@ -179,7 +179,10 @@ export async function unstorableSubmoduleWork(options: Stranded): Promise<string
   return undefined;
 }
 
-/** Whether the submodule's commit is in the project's copy or in a remote-tracking ref. */
+/**
+ * Whether the submodule's commit also exists outside of the worktree: in the project's copy, or in a remote-tracking
+ * ref.
+ */
 async function isElsewhere(at: string, submodule: Submodule, options: Stranded): Promise<boolean> {
   const signal = options.signal && { signal: options.signal };
   const commit = await tryGit(['rev-parse', '--verify', 'HEAD^{commit}'], { cwd: at, ...signal });

@@ -86,7 +86,7 @@ const optionsOf = ({ form, ...at }: Asked): GitOptions =>
 const isQuoted = (file: ChangedFile): boolean => file.path_bytes !== undefined || file.old_path_bytes !== undefined;
 
 /**
- * Whether a link was renamed and a folder replaced it. The rename in a patch does not say that the file is a link, so
+ * Whether a link was renamed and a folder took its place. The rename in a patch does not say that the file is a link, so
  * `git apply` takes the folder's files for files behind a link that still exists, and refuses the patch (seen with git
  * 2.39).
  */

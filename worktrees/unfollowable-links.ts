@@ -79,8 +79,8 @@ async function readBlobs(ids: readonly string[], at: GitOptions): Promise<string
 }
 
 /**
- * Whether lstat() on this path succeeds or fails with "does not exist". The path is resolved as the kernel does
- * (path_resolution(7)).
+ * Whether `git apply` can check this path: lstat() succeeds, or fails with "does not exist". The path is resolved as
+ * the kernel does (path_resolution(7)).
  */
 function canLookAt(path: string, tree: Tree): boolean {
   const rest = path.split('/');

@@ -74,9 +74,12 @@ export interface Worktrees {
   ownerOf(worktreePath: string): string | undefined;
   /** The commit that `ref` names; undefined if there is no such ref. */
   resultCommit(request: RefRequest): Promise<string | undefined>;
-  /** Throws `git_failed` if git cannot tell. */
+  /**
+   * Returns whether the project's mirror or the project has the commit. Throws `git_failed` if git cannot determine
+   * that.
+   */
   hasCommit(projectPath: string, commit: string): Promise<boolean>;
-  /** A missing ref is no error. */
+  /** Deletes the ref from the mirror and the project. If the ref does not exist, this function does nothing. */
   deleteRef(request: RefRequest): Promise<void>;
 }
 
@@ -162,7 +165,10 @@ export async function findResult(
   return undefined;
 }
 
-/** Returns the repository that has the commit; undefined if none has it. Throws `git_failed` if git cannot tell. */
+/**
+ * Returns the repository that has the commit; undefined if none has it. Throws `git_failed` if git cannot determine
+ * that.
+ */
 export async function repositoryWith(
   locksDir: string,
   projectPath: string,
@@ -185,7 +191,7 @@ export async function repositoryWith(
 const isWithin = (root: string, at: string): boolean =>
   at.startsWith(`${path.dirname(canonical(path.join(root, 'any')))}${path.sep}`);
 
-/** Throws for a ref outside refs/longhaul, because such refs are the user's. */
+/** Throws for a ref outside refs/longhaul, because all other refs belong to the user. */
 function checkRef(ref: string): void {
   if (/^refs\/longhaul\/[\w-]+(\/[\w-]+)*$/.test(ref)) return;
   throw new LonghaulError('invalid_input', `Expected a ref like refs/longhaul/tasks/<id>, found ${ref}.`);

@@ -1,4 +1,4 @@
-/** Converts the updates that one agent sends to events, in order, and its permission requests to asks. */
+/** Converts the updates of one agent to events, in order, and its permission requests to `PermissionAsk` objects. */
 import { head } from '../../contract/cut-text.ts';
 import { deferred } from '../../contract/promises.ts';
 import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
@@ -35,7 +35,7 @@ function readPermissionOptions(value: unknown): PermissionOption[] {
 export class Conversation implements LinkHandlers {
   readonly files: WorktreeFiles;
   phase: ConversationPhase = 'starting';
-  /** Set as soon as the session's id is known. Updates of other sessions (sub-agents) are ignored. */
+  /** The id of the session, set as soon as it is known. Updates of other sessions (sub-agents) are ignored. */
   sessionId: string | undefined;
   /** Number of permission requests that wait for an answer. */
   pendingAsks = 0;
@@ -129,7 +129,8 @@ export class Conversation implements LinkHandlers {
     signal.addEventListener('abort', answerStopped);
     try {
       const decision = await Promise.race([this.#options.onPermission(ask), stopped.promise]);
-      if (signal.aborted) await stopped.promise; // `onPermission` may return because of the stop; the answer must still follow session/cancel
+      // `onPermission` may return because of the stop; the answer must still follow session/cancel.
+      if (signal.aborted) await stopped.promise;
       const chosen =
         decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
       if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;

@@ -19,7 +19,10 @@ import { crashed, outputOutsideProtocol } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
 import { isObject, messages, type Garbage, type JsonObject } from './lines.ts';
 
-/** How long the report of a crash waits for the exit code, and then for the end of stderr. */
+/**
+ * After the agent's output has ended, the link waits this long for the exit code, and then again for the end of stderr.
+ * The report of the crash contains both.
+ */
 const EXIT_DETAILS_MS = 1_000;
 
 export interface LinkHandlers {

@@ -1,6 +1,6 @@
 /**
- * The grammar of the demo agent. Each sentence is one instruction; a sentence ends with a full stop before
- * white space, or with the line. `"…"` quotes a text, with the escapes \n, \t, \" and \\.
+ * The grammar of the demo agent. Each sentence is one instruction; a sentence ends at a full stop before white space,
+ * or at the end of the line. `"…"` quotes a text, with the escapes \n, \t, \" and \\.
  *
  *   write FILE with TEXT        append TEXT to FILE (or: append to FILE with TEXT)
  *   delete FILE                 rename FILE to FILE
@@ -9,8 +9,8 @@
  *   slowly [over N seconds]     flood N MB
  *   crash [once]                hang                          refuse
  *
- * A written or appended text ends with a newline, added if missing. An instruction may begin with `please`, `then`, `and`,
- * `first` or `finally`. The agent answers every other sentence.
+ * A written or appended text ends with a newline, added if missing. An instruction may begin with `please`, `then`,
+ * `and`, `first` or `finally`. The agent answers every other sentence.
  */
 export type Instruction =
   | { readonly kind: 'write'; readonly file: string; readonly text: string }

@@ -24,10 +24,13 @@ export interface AgentLaunch {
   readonly env: Readonly<Record<string, string>>;
   /**
    * Whether the driver offers ACP's file requests to the agent. False for gemini, which treats a new file as an error
-   * if they are offered.
+   * if file requests are offered.
    */
   readonly offersFileSystem: boolean;
-  /** What the token counts at the end of a turn cover. ACP's schema says `session`: "across all turns". */
+  /**
+   * Whether the token counts that the agent reports at the end of a turn cover the turn or the whole session. ACP's
+   * schema says `session`: "across all turns".
+   */
   readonly usageOf: 'turn' | 'session';
   /** The part of an error message that says what to install if the program is missing. */
   readonly installHint?: string;
@@ -51,7 +54,7 @@ export interface ListedAgent {
 
 export interface LaunchRequest {
   readonly path: ExecutionPath;
-  /** `undefined` on the path `native`. */
+  /** The agent's row; `undefined` on the path `native`. */
   readonly agent?: ListedAgent | undefined;
   /**
    * True if the task has no working directory of a project, so that the agent gets no tools. Only on the path `native`.

@@ -14,7 +14,10 @@ export type Launchers = Readonly<Partial<Record<ExecutionPath, Launcher>>>;
 export interface AgentRegistry extends AgentDriver {
   /** Throws `not_supported_yet` if the path has no launcher. `named` is the agent that the task names. */
   requirePath(path: ExecutionPath, named: string | undefined): void;
-  /** Throws `not_supported_yet`, or the error of the path's launcher. */
+  /**
+   * Returns the launch of an agent. Throws `not_supported_yet` if the path has no launcher, or the error of the
+   * launcher.
+   */
   launch(request: LaunchRequest): AgentLaunch;
 }
 

@@ -8,7 +8,7 @@ export interface ConfiguredModel {
    * local server lists.
    */
   readonly model?: string;
-  /** What the user has to set. `undefined` if a model is configured. */
+  /** A sentence that says which variables the user must set; `undefined` if a model is configured. */
   readonly hint?: string;
 }
 

@@ -9,7 +9,10 @@ export type Entry =
       readonly text: string;
       readonly reasoning: readonly Reasoning[];
       readonly calls: readonly ToolCall[];
-      /** `undefined` if the reply is complete. A reply that failed or did not end is not sent to a model. */
+      /**
+       * The state of an incomplete reply; `undefined` if the reply is complete. A reply that failed or did not end is
+       * not sent to a model.
+       */
       readonly state?: 'failed' | 'streaming';
     }
   | { readonly kind: 'result'; readonly call: string; readonly ok: boolean; readonly output: string };

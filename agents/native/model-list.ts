@@ -10,7 +10,10 @@ export interface OfferedModel {
   readonly contextTokens?: number;
 }
 
-/** If a provider does not respond within this time, it is asked again at the next session. */
+/**
+ * How long the agent waits for a provider's list. If the provider does not respond in this time, the next session asks
+ * it again.
+ */
 const LIST_TIMEOUT_MS = 2_000;
 const FRESH_MS = 10 * 60 * 1000;
 /**
@@ -51,7 +54,8 @@ async function listed(provider: ProviderSettings, folder: string): Promise<reado
   const file = join(folder, `models-${name.slice(0, 16)}.json`);
   const stored = readStored(file);
   if (stored && Date.now() - stored.at < FRESH_MS) return stored.models;
-  // Without an answer the stored list is used, and without a stored list only the default model.
+  // If the provider does not answer, its stored list is used. If there is no stored list either, only the default model
+  // is offered.
   const models = await ask(provider).catch(() => undefined);
   if (models === undefined) return stored?.models ?? [];
   store(file, { at: Date.now(), models });
@@ -109,7 +113,8 @@ export function readModels(provider: ProviderName, body: Json): OfferedModel[] {
       .flatMap((model) => offered(String(model['name']).replace(/^models\//, ''), number(model['inputTokenLimit'])));
   }
   const models = objects(body['data']).flatMap((model) => {
-    // The fields of vLLM, of OpenRouter and LM Studio, and of llama.cpp, in this order.
+    // The servers name the context size differently. The fields are those of vLLM, of OpenRouter and LM Studio, and of
+    // llama.cpp, in this order.
     const meta = (model['meta'] ?? {}) as Json;
     const context = number(model['max_model_len'], model['context_length'], model['max_context_length'], meta['n_ctx']); // prettier-ignore
     return offered(model['id'], context);

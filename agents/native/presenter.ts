@@ -76,7 +76,7 @@ export class Presenter {
       if (newest === undefined) return;
       const content = [textContent(newest)];
       newest = undefined;
-      // If the client has closed the connection, the next update that is awaited fails, so this failure is ignored.
+      // This failure is ignored: if the client has closed the connection, the next update that is awaited fails, too.
       sent = sent
         .then(() => this.update({ sessionUpdate: 'tool_call_update', toolCallId: id, content }))
         .catch(() => {});

@@ -11,7 +11,7 @@ import { readModelSettings } from './providers.ts';
 import { NativeSession } from './session.ts';
 import { promptTurn } from './turn.ts';
 
-/** After the client has closed the connection, the agent waits this long for the end of running commands. */
+/** How long the agent waits for the end of running commands after the client has closed the connection. */
 const ENDING_MS = 2_000;
 
 export interface NativeAgentOptions {

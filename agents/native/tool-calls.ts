@@ -27,8 +27,8 @@ import { TOOLS, toolsOf } from './tools/tools.ts';
 /** From this many equal consecutive calls on, the model gets a warning instead of a result. */
 const REPEATED = 3;
 /**
- * When the client stops a turn, it answers open requests with `cancelled`, and its `session/cancel` may arrive this
- * much later.
+ * When the client stops a turn, it answers open requests with `cancelled`, and its `session/cancel` may arrive up to
+ * this time later.
  */
 const CANCEL_MS = 1_000;
 /** This many equal consecutive calls end the turn. */

@@ -19,7 +19,7 @@ import { belongsTo, TASK_MARKER, SPAWN_MARKER } from './environment.ts';
 export const TERM_GRACE_MS = 2_000;
 
 /**
- * Fails on a system without /proc, because there a sweep cannot read the environments of other processes and finds
+ * Throws on a system without /proc, because there a sweep cannot read the environments of other processes and finds
  * nothing.
  */
 export function requireProc(): void {

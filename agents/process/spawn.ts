@@ -101,7 +101,8 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
   const spawnId = randomUUID();
   const { identity, stdin, stdout, stderr, exited, closed } = await start(options, spawnId);
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
-  // A tool whose environment lacks our marker is found only as a descendant of the agent.
+  // Descendants are tracked, because a tool whose environment lacks our marker can be found only as a descendant of the
+  // agent.
   const family = new DescendantTracker(identity);
   family.follow(DESCENDANTS_CHECK_MS);
   stdin.on('error', () => {}); // EPIPE of an agent that has exited; its exit gives the reason

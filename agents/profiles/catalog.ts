@@ -9,7 +9,7 @@ import type { AgentLaunch } from '../launch/launch.ts';
 export interface AgentProfile extends Pick<AgentLaunch, 'name' | 'envKeys' | 'env' | 'usageOf' | 'loginHint'> {
   /**
    * How to start the agent's program so that it speaks ACP. `undefined` if the agent does not speak ACP, or if its
-   * `install_path` is such a program.
+   * `install_path` already names a program that speaks ACP.
    */
   readonly acp?: AcpProgram;
 }

@@ -6,7 +6,7 @@ import type { ModeRisk } from '../../contract/agent-snapshot.ts';
 
 const RISKS: readonly ModeRisk[] = ['safe', 'moderate', 'dangerous', 'planning'];
 
-/** Modes of any agent: these names mean the same for every agent in which they were found. */
+/** Risks of modes by their name alone. Each of these names meant the same in every agent in which it was found. */
 const OF_ANY: Readonly<Record<string, ModeRisk>> = {
   plan: 'planning',
   yolo: 'dangerous',
@@ -15,7 +15,7 @@ const OF_ANY: Readonly<Record<string, ModeRisk>> = {
   'agent-full-access': 'dangerous',
 };
 
-/** Modes of one agent. `safe`: the agent asks before each edit and each command, or it changes nothing. */
+/** Risks of modes of one agent. `safe`: the agent asks before each edit and each command, or it changes nothing. */
 const OF_AGENT: Readonly<Record<string, Readonly<Record<string, ModeRisk>>>> = {
   demo: { edit: 'moderate', look: 'safe' },
   native: { code: 'moderate', ask: 'safe' },

@@ -1,6 +1,6 @@
 /**
  * Watches the screen for questions. If a question stands at the cursor and the program is silent for a short time, the
- * adapter sends the question as a permission request and types the answer. It asks each question once: the same text in
+ * adapter sends the question as a permission request and types the answer. Each question is sent once: the same text in
  * the same row is a question that was answered already.
  */
 import type { AnswerOption, Question } from './profiles/profile.ts';
@@ -8,7 +8,7 @@ import type { EmulatedScreen } from './screen.ts';
 
 /**
  * A program that asks waits for the answer, and a program that prints such a text as output continues to write. A
- * silence of this length distinguishes them.
+ * silence of this length distinguishes a question from output.
  */
 const SILENCE_MS = 200;
 const CONTEXT_LINES = 20;

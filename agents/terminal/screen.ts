@@ -11,8 +11,8 @@
  * A line that changes after it was emitted is emitted once more, in its last state. The last state of an alternate
  * screen is emitted when the program leaves that screen, or at the end.
  *
- * The same output gives the same text, however it is split. Only `settleQuiet` depends on time. It changes the text
- * only if a program redraws lines that it left unchanged for two calls.
+ * The same output gives the same text, in whatever chunks the output arrives. Only `settleQuiet` depends on time. It
+ * changes the text only if a program redraws lines that it left unchanged for two calls.
  */
 import xterm, { type IBuffer, type IMarker } from '@xterm/headless';
 import { rowsOf, withoutBlankEnds, type ScreenLine } from './screen-lines.ts';

@@ -124,7 +124,7 @@ export async function forgetFormerPaths(folder: string): Promise<void> {
   await writeJson(file, now);
 }
 
-/** Whether the recorded path has another folder with the same id. */
+/** Whether there is another folder, with the same id, at the recorded path. */
 async function isOther(home: string, { id, path }: Identity): Promise<boolean> {
   const there = await readRecord(fileOf(path), identity).catch(() => undefined);
   if (there?.id !== id) return false;

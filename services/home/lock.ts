@@ -48,7 +48,7 @@ export type LockRole = 'supervisor' | 'other';
 
 const announced = z.object({ process: processIdentitySchema, holds: z.boolean() });
 type Announced = z.infer<typeof announced> & {
-  /** `undefined`: a version that did not record the role wrote the file. */
+  /** The role of the holder; `undefined` if a version that did not record roles wrote the file. */
   readonly role: LockRole | undefined;
 };
 
@@ -149,7 +149,10 @@ export async function lockHolder(folder: string): Promise<ProcessIdentity | unde
   return (await liveOther(folder, ''))?.process;
 }
 
-/** Returns the holder with its role; `undefined` also while a process is only about to take the lock. */
+/**
+ * Returns the holder with its role; Returns the holder with its role. Returns `undefined` if there is no holder, also
+ * while a process is only about to take the lock.
+ */
 export async function lockHolderWithRole(
   folder: string,
 ): Promise<{ process: ProcessIdentity; role: LockRole | undefined } | undefined> {

@@ -17,8 +17,8 @@ import { endProcess, waitForExits } from '../../processes/end.ts';
 
 const run = promisify(execFile);
 /**
- * How long processes of a dead postmaster get to exit. They exit within milliseconds of its death; a process that is
- * busy may take longer.
+ * How long processes of a dead postmaster get to exit. These processes exit within milliseconds of its death; a process
+ * that is busy may take longer.
  */
 const ORPHANS_MS = 3_000;
 

@@ -5,9 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
 
-// Below the ports that kernels use for outgoing connections (Linux: from 32768, macOS: from 49152). Otherwise a client
-// that reconnects while the service is down could get the service's port as its own, connect to itself, and so keep the
-// service from listening on that port again.
+// The first and the last port of the range. The range is below the ports that kernels use for outgoing connections
+// (Linux: from 32768, macOS: from 49152). Otherwise a client that reconnects while the service is down could get the
+// service's port as its own, connect to itself, and so keep the service from listening on that port again.
 const FIRST_PORT = 20_000;
 const LAST_PORT = 31_999;
 const TRIES = 50;

@@ -1,4 +1,7 @@
-/** How a part announces to the supervisor that it is ready: one line of JSON on a pipe that the supervisor gave it. */
+/**
+ * Announces to the supervisor that a part is ready: the part writes one line of JSON to a pipe that the supervisor gave
+ * it.
+ */
 import { closeSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { z } from 'zod';

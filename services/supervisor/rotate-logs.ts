@@ -80,7 +80,7 @@ async function rotateOpenLog(
 ): Promise<void> {
   const { size, isFile } = await stat(file).then((found) => ({ size: found.size, isFile: found.isFile() }));
   if (!isFile || size <= limitBytes) return;
-  // Only whole blocks can be removed from a file.
+  // The length is rounded to whole blocks, because only whole blocks can be removed from a file.
   const { bsize } = await statfs(file);
   const length = size - (size % bsize);
   const copy = join(dirname(file), `.${basename(file)}.rotating`);
@@ -110,8 +110,8 @@ async function shift(file: string, copy: string, keptFiles: number): Promise<voi
 }
 
 /**
- * Whether the file system can remove the beginning of a file. It is tried on a separate file, because the attempt must
- * not change a log.
+ * Whether the file system can remove the beginning of a file. The removal is tried on a separate file, because the
+ * attempt must not change a log.
  */
 async function canTakeOut(file: string): Promise<boolean> {
   const probe = join(dirname(file), `.${basename(file)}.probe`);

@@ -19,7 +19,7 @@ export interface StateRecordOptions {
 export class StateRecord {
   readonly #options: StateRecordOptions;
   #writing: Promise<void> = Promise.resolve();
-  /** The error of the last write; `undefined` after a successful one. */
+  /** The error of the last write; `undefined` if that write succeeded. */
   #trouble: string | undefined;
   /** The stamp of the file after the last write; `undefined` if that write failed. */
   #written: string | undefined;

@@ -11,7 +11,7 @@ import { rotateLogsPeriodically } from './rotate-logs.ts';
 import { liveSupervisor } from '../status.ts';
 import { Supervisor, type SupervisorOptions } from './supervisor.ts';
 
-/** Asks a supervisor to start at once the parts that wait for their next start. */
+/** The signal that makes a supervisor start at once the parts that wait for their next start. */
 export const REPAIR_SIGNAL = 'SIGUSR2';
 
 export interface SuperviseHome extends SupervisorOptions {
@@ -99,7 +99,8 @@ async function lockOrSupervisor(paths: HomePaths, stop: AbortSignal): Promise<Lo
  */
 function surviveLostOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
-    // This also removes the listeners that end a command when the reader of its output has exited.
+    // The call also removes the listeners of the command line, which end a command when the reader of its output has
+    // exited.
     stream.removeAllListeners('error');
     stream.on('error', () => {});
   }

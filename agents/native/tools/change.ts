@@ -8,7 +8,7 @@ import type { Tool, ToolContext } from './tool.ts';
 interface FileChange {
   readonly path: string;
   readonly shown: string;
-  /** `undefined` if the file does not exist yet. */
+  /** The text of the file before the edit; `undefined` if the file does not exist yet. */
   readonly before: string | undefined;
   readonly after: string;
 }

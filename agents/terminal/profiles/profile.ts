@@ -56,7 +56,9 @@ export interface Question {
   readonly options: readonly AnswerOption[];
 }
 
-/** How the program continues a conversation. A profile without `resume` cannot continue one. */
+/**
+ * How the program continues a conversation. A program without this field in its profile cannot continue a conversation.
+ */
 export interface Resume {
   /** `ours`: the profile passes our id in the first turn. A pattern finds the id in the output, as its first group. */
   readonly id: 'ours' | RegExp;

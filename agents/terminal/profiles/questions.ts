@@ -1,4 +1,4 @@
-/** Questions that many programs ask in the same words. */
+/** Defines questions that many programs ask in the same words, and their answers. */
 import type { AnswerOption, Question } from './profile.ts';
 
 const ENTER = '\r';
