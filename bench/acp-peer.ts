@@ -1,4 +1,4 @@
-/** A minimal ACP client, like that of a simple dispatcher. The programs that Longhaul is compared with use it. */
+/** A minimal ACP client, like that of a simple dispatcher. Longhaul is compared with programs that use this client. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

@@ -7,7 +7,7 @@ import type { Stage } from './stage.ts';
 export interface BackendAccess {
   /** The base URL, http://… */
   readonly url: string;
-  /** Undefined if the backend requires no token. */
+  /** The token. Undefined if the backend requires no token. */
   readonly token: string | undefined;
 }
 

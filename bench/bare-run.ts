@@ -1,7 +1,7 @@
 /**
- * One turn of an agent without Longhaul, as a simple script would run it: it makes a worktree, runs the agent in it,
- * makes the diff of all edits and removes the worktree. It runs in a small process of its own, like a script, so that
- * forking is cheap.
+ * Runs one turn of an agent without Longhaul, as a simple script would: it makes a worktree, runs the agent in it,
+ * makes the diff of all edits and removes the worktree. This program is a small process of its own, like a script, so
+ * that forking is cheap.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

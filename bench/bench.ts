@@ -14,20 +14,20 @@ export interface BenchOptions {
 
 /** The kinds of stage. Benches that need the same kind run one after another on one stage. */
 export type StageKind =
-  /** Parts as `longhaul up` starts them. */
+  /** Services as `longhaul up` starts them. */
   | 'usual'
-  /** The same, with a slot for each of twenty agents. */
+  /** The same services, with a slot for each of twenty agents. */
   | 'twenty slots'
-  /** A worker that uses neither git nor agent processes (`engine/`). */
+  /** The same services, but with a worker that uses neither git nor agent processes (`engine/`). */
   | 'engine'
-  /** With opencode and the model that it is configured to use. */
+  /** The usual services, with opencode installed and a model configured for it. */
   | 'opencode'
   | 'none';
 
 interface Described {
   readonly name: string;
   readonly about: string;
-  /** The bench takes long, so a full run leaves it out. */
+  /** Set if the bench takes so long that it runs only if the user names it. */
   readonly onlyByName?: true;
 }
 

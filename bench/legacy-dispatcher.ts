@@ -1,7 +1,7 @@
 /**
  * The dispatcher that Longhaul replaces, rebuilt for comparison. It reads its table every five seconds, has one task at
- * a time, in memory, and does its work one step after another: worktree, agent, diff, insert. If it finds more than one
- * pending row it takes the oldest; the others wait for the next poll.
+ * a time, in memory, and does its work one step after another: worktree, agent, diff, insert. If it finds several
+ * pending rows, it takes the oldest one; the others wait for the next poll.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -15,7 +15,7 @@ const run = promisify(execFile);
 
 /**
  * Dispatchers side by side use one repository, in which git cannot add two worktrees at once. A single dispatcher never
- * has this conflict, so they take turns.
+ * has this conflict, so the dispatchers wait for each other here.
  */
 let worktreesFree: Promise<unknown> = Promise.resolve();
 async function oneAtATime<T>(work: () => Promise<T>): Promise<T> {

@@ -1,7 +1,7 @@
 /** Inserts the frames of many tasks as the steps and the frame writer would have left them an hour ago. */
 import type { Sql } from '../store/sql.ts';
 
-/** 103 streamed frames (words, tool calls, usage) and seven frames of steps. */
+/** The number of frames of one task: 103 streamed frames (words, tool calls, usage) and seven frames of steps. */
 export const FRAMES_A_TASK = 110;
 
 /** Inserts the tasks `from` to `to` (excluded) of each session. All of them have ended. */

@@ -51,8 +51,8 @@ export interface CpuUse {
   /** The runner itself, without the git processes and agents that it starts. */
   readonly runner: number;
   /**
-   * One figure for both, because git and agents are children of the runner, and the kernel adds up the time of
-   * children.
+   * Git and agents have one figure together, because both are children of the runner, and the kernel adds up the time
+   * of children.
    */
   readonly git_and_agents: number;
   readonly backend: number;

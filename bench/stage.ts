@@ -42,7 +42,7 @@ export interface EndedTask {
   readonly state: TaskState;
   readonly kept_worktree: string | null;
   readonly output_summary: string | null;
-  /** The time from the row's insert to the task's end, by Postgres' clock. */
+  /** The time from the insert of the row to the end of the task, by Postgres' clock. */
   readonly took_ms: number;
 }
 
@@ -133,7 +133,7 @@ export class Stage {
   /** Submits one task and waits until its run has ended. Nothing else runs meanwhile. */
   async run(agent: string, input: string): Promise<EndedTask> {
     const task = await this.ended(await this.submit(agent, input));
-    // The row is final a moment before the run is closed, and the next task must not overlap with this moment.
+    // The row becomes final shortly before the run is closed. The next task must not begin before the run is closed.
     await this.temporal.client.workflow.getHandle(taskWorkflowId(task.id)).result();
     return task;
   }

@@ -34,7 +34,10 @@ export interface Pair {
 export interface PairedSpread {
   readonly a: Spread;
   readonly b: Spread;
-  /** The spread of a − b over all pairs. Slow moments of the machine are in both and cancel out. */
+  /**
+   * The spread of a − b over all pairs. If the machine is slow for a while, this affects both values of a pair and
+   * cancels out.
+   */
   readonly excess: Spread;
   /** The median of a / b over all pairs. */
   readonly ratio: number;

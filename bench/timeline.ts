@@ -1,10 +1,10 @@
-/** Collects the moments of a task from its row, its attempt, its frames and Temporal's history. */
+/** Collects the events of a task with their times, from its row, its attempt, its frames and Temporal's history. */
 import { z } from 'zod';
 import type { Stage } from './stage.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { taskWorkflowId } from '../contract/names.ts';
 
-/** One moment. `atMs` counts from the creation of the task's row. */
+/** One event of a task. `atMs` is its time since the creation of the task's row. */
 export interface Mark {
   readonly name: string;
   readonly atMs: number;
@@ -62,7 +62,7 @@ async function stepEvents(stage: Stage, taskId: TaskId): Promise<HistoryEvent[]>
   });
 }
 
-/** Returns the moments that Postgres has recorded. */
+/** Returns the events that Postgres has recorded. */
 async function storedEvents({ sql }: Stage, taskId: TaskId): Promise<(HistoryEvent & { created: number })[]> {
   return sql<(HistoryEvent & { created: number })[]>`
     SELECT name, extract(epoch FROM at)::float8 * 1000 AS "atMs", extract(epoch FROM created_at)::float8 * 1000 AS created
@@ -79,7 +79,7 @@ async function storedEvents({ sql }: Stage, taskId: TaskId): Promise<(HistoryEve
      WHERE t.id = ${taskId} AND at IS NOT NULL`;
 }
 
-/** Returns all moments of the task in the order in which they happened. */
+/** Returns all events of the task in the order in which they happened. */
 export async function timeline(stage: Stage, taskId: TaskId): Promise<Mark[]> {
   const stored = await storedEvents(stage, taskId);
   const created = stored[0]?.created;

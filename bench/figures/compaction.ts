@@ -70,7 +70,7 @@ async function asTheyCome(sql: Sql, tasksEach: number): Promise<Line[]> {
   for (let from = 0; from < tasksEach; from += step) {
     await addTasks(sql, { sessions: SESSIONS, from, to: Math.min(from + step, tasksEach) });
     await compactFrames(sql);
-    // In normal use autovacuum does this, but a bench is too short for it.
+    // In normal use autovacuum runs VACUUM, but a bench is too short for it.
     await sql`VACUUM frames`;
   }
   const [row] = await sql<{ frames: number }[]>`SELECT count(*) AS frames FROM frames`;

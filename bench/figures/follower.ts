@@ -35,7 +35,7 @@ export const follower: Bench = {
   stage: 'twenty slots',
   async run(stage: Stage, { quick }: BenchOptions): Promise<Outcome> {
     const seconds = quick ? 2 : 20;
-    await latencies(stage, 1, 1); // warm
+    await latencies(stage, 1, 1); // A first measurement warms up processes and caches; its result is not used.
     const lines: Line[] = [];
     for (const [agents, target] of [
       [1, 5],

@@ -1,4 +1,4 @@
-/** Measures the time from the kill -9 of any part to the agent's next word in the log. */
+/** Measures the time from the `kill -9` of a part until the agent's next word is in the log. */
 import type { TaskId } from '../../contract/ids.ts';
 import { cancel } from '../../client/cancel.ts';
 import { identifyRunning } from '../../processes/identity.ts';
@@ -10,14 +10,17 @@ import type { Line, Outcome } from '../report.ts';
 import { pause, PARTS, type Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
 
-/** The supervisor treats a part that ran this long as healthy, so it restarts the part after its shortest pause. */
+/**
+ * The supervisor treats a part that ran this long as healthy, so after a kill it restarts the part with its shortest
+ * pause.
+ */
 const STEADY_MS = 10_500;
 const BOUND_MS = 60_000;
 
 const VICTIMS = ['worker', 'backend', 'agent', 'temporal', 'postgres', 'supervisor', 'all'] as const;
 type Victim = (typeof VICTIMS)[number];
 
-/** Kills that also end the agent, so the next word must come from the next agent. */
+/** Kills that also end the agent, so the next word can only come from the agent of the next attempt. */
 const WITH_AGENT: readonly Victim[] = ['worker', 'agent', 'all'];
 
 interface Word {

@@ -11,13 +11,19 @@ import type { Line, Outcome } from '../report.ts';
 import { pause, type Stage } from '../stage.ts';
 import { slope } from '../statistics.ts';
 
-/** One task in this many is complete, with git, a worktree and the demo agent as a process. */
+/**
+ * One task in this many is a complete task, with git, a worktree and the demo agent as a process. The others use no git
+ * and no agent process.
+ */
 const REAL_EVERY = 20;
 /** The number of rows that are inserted together. OPEN_AT_MOST limits the open tasks. */
 const PORTION = 20;
 const OPEN_AT_MOST = 60;
 const SAMPLES = 50;
-/** The first part of the tasks, which the slopes leave out: meanwhile code is compiled, and pools and caches fill. */
+/**
+ * The share of tasks at the beginning that the slopes leave out, because code is compiled and pools and caches fill
+ * meanwhile.
+ */
 const WARM_UP = 0.2;
 const HANG_MS = 300_000;
 

@@ -22,7 +22,7 @@ async function spawnLatencyMs(stage: Stage): Promise<number> {
   return row.ms;
 }
 
-/** Gives each dispatcher one task after another, at moments spread evenly over the time between two polls. */
+/** Gives each dispatcher one task after another, at times spread evenly over the interval between two polls. */
 async function legacyLatenciesMs(stage: Stage, n: number): Promise<number[]> {
   const dispatchers = Math.min(LEGACY_AT_ONCE, n);
   const each = Math.ceil(n / dispatchers);

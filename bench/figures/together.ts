@@ -25,7 +25,7 @@ async function legacyMs(stage: Stage, count: number): Promise<number> {
 
 async function together(stage: Stage, options: BenchOptions, slots: string): Promise<{ lines: Line[]; ours: number }> {
   const rounds = options.quick ? 1 : 3;
-  await allAtOnceMs(stage, TASKS); // warm
+  await allAtOnceMs(stage, TASKS); // A first run warms up processes and caches; its result is not used.
   const singles: number[] = [];
   const alls: number[] = [];
   for (let round = 0; round < rounds; round += 1) {

@@ -114,7 +114,7 @@ export const worktree: Bench = {
   about: `worktree of a repository with ${FILES} files: create, diff, remove, against git's own best`,
   stage: 'none',
   async run(options: BenchOptions): Promise<Outcome> {
-    startRunner(); // as the worker does
+    startRunner(); // the worker, too, starts git through a runner
     const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-bench-worktree-')));
     const files = options.quick ? FILES / 10 : FILES;
     try {
