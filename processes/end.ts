@@ -96,9 +96,9 @@ export async function endProcess(
 }
 
 /**
- * Ends the group that this process leads: SIGTERM, then a wait of `graceMs`, then SIGKILL. Does nothing if the identity
- * no longer matches, because the pid may belong to another process; a sweep for the mark then finds the members of the
- * group.
+ * Ends the process group that `leader` leads: SIGTERM, then a wait of `graceMs`, then SIGKILL. Does nothing if the
+ * identity no longer matches, because the pid may belong to another process; a sweep for the mark then finds the
+ * members of the group.
  */
 export async function endProcessGroup(leader: ProcessIdentity, graceMs: number): Promise<void> {
   if (!isAlive(leader) || !signalGroup(leader.pid, 'SIGTERM')) return;

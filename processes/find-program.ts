@@ -2,9 +2,9 @@
  * Finds the programs of a home in the process table by their arguments, their user and their working folder.
  *
  * Must never happen: it returns a process of another home, of a copy of this home, or of another user. The arguments
- * are not sufficient, because any process may name any file. So it compares the working folder by device and inode: the
- * folder is the same under another spelling of its path and after the home was renamed, and a copy of the home has
- * another inode.
+ * are not sufficient, because any process may name any file. So this module compares the working folder by device and
+ * inode: the folder is the same under another spelling of its path and after the home was renamed, and a copy of the
+ * home has another inode.
  */
 import { execFile } from 'node:child_process';
 import { readFile, readdir, readlink, stat } from 'node:fs/promises';

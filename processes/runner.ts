@@ -1,5 +1,5 @@
 /**
- * Runs programs from a small process beside this one, the runner.
+ * Runs programs from a small process beside this process, the runner.
  *
  * To start a program, Node forks, and the kernel copies the page tables of the whole process. Measured: 1.6 ms from a
  * process of 45 MB, 7 ms with 100 MB more. The event loop is blocked for that time, and for some milliseconds
@@ -9,7 +9,7 @@
  * Until the runner is ready, and after it was lost, this process starts the programs itself, which is slower but
  * otherwise equal. The runner exits after the process that started it, however that process ends. Before it exits it
  * ends all programs of both processes: their groups, their descendants, and all processes with their marks. Not
- * covered: both processes are killed at the same moment; then another process has to sweep the marks.
+ * covered: both processes are killed at the same moment; another process then has to sweep the marks.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';
@@ -223,8 +223,8 @@ class Runner {
     for (const { pid } of alive) signalGroup(pid, 'SIGKILL');
     if (tree.length > 0) void sweep([], tree).catch(() => {}); // the callers that started the programs sweep the marks
     for (const pending of left) pending.lose();
-    // Restarts the runner even if no program is started, because the programs that this process starts meanwhile need
-    // its guard.
+    // Restarts the runner even if no program is started, because the runner must guard the programs that this process
+    // starts meanwhile.
     setTimeout(() => this.current(), RESTART_AFTER_MS).unref();
   }
 }

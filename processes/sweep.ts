@@ -2,10 +2,10 @@
  * Ends the processes that programs left running: every process that carries a program's mark (an entry of its
  * environment, which children inherit), and all descendants of such processes. Linux only.
  *
- * Never signalled: this process, and a pid whose start time differs from the one that was seen. Not covered: a process
- * that was started with an empty environment, or overwrote its own environment, and whose parents exited before the
- * first check (see `DescendantTracker`). Nothing then shows which program started it. Its working folder does not show
- * it, because a user's shell may have a worktree as its working folder, too.
+ * Never signalled: this process, and a pid whose start time differs from the start time that was recorded. Not covered:
+ * a process that was started with an empty environment, or overwrote its own environment, and whose parents exited
+ * before the first check (see `DescendantTracker`). Nothing then shows which program started it. Its working folder
+ * does not show it, because a user's shell may have a worktree as its working folder, too.
  */
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,9 +1,10 @@
 /**
- * The first step of worker and backend: it waits until Postgres and Temporal are available, and prepares in both what
- * this version needs. If a supervisor started the program, the supervisor has prepared everything already.
+ * Prepares the services for the worker and the backend, before they do anything else: waits until Postgres and Temporal
+ * are available, migrates the database, and adds what this version needs in Temporal. If a supervisor started the
+ * program, the supervisor has prepared everything already.
  *
- * During an outage it reports the problem and waits without a limit. A problem that a person must fix makes it fail at
- * once.
+ * During an outage `prepareServices` reports the problem and waits without a limit. If a person must fix the problem,
+ * it fails at once.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LonghaulError, messageOf } from '../contract/errors.ts';

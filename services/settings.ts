@@ -48,7 +48,7 @@ export interface Settings {
   /** The file with the backend's token, if it is not the one in the home. */
   readonly tokenFile?: string;
   /**
-   * Host names under which the backend may be reached, in addition to this machine's own names and the one that it
+   * Host names under which the backend may be reached, in addition to this machine's own names and the host that it
    * listens on.
    */
   readonly allowedHosts: readonly string[];

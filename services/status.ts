@@ -140,7 +140,7 @@ export async function liveSupervisor(
 export const isSameProcess = (one: ProcessIdentity | undefined, other: ProcessIdentity): boolean =>
   one?.pid === other.pid && one.startTime === other.startTime;
 
-/** Completes the addresses with those of the user's own services, which are in the settings. */
+/** Adds the addresses of the user's own services, which are in the settings. */
 function factsThatHold(settings: Settings, facts: ServiceAddresses): ServiceAddresses {
   return {
     ...(settings.databaseUrl === undefined ? {} : { databaseUrl: settings.databaseUrl }),
@@ -149,7 +149,7 @@ function factsThatHold(settings: Settings, facts: ServiceAddresses): ServiceAddr
   };
 }
 
-/** Returns a line if the shell's DATABASE_URL names another database than the one that a command uses. */
+/** Returns a note if DATABASE_URL in the shell names another database than the database that the command uses. */
 export function otherDatabaseNote(
   { databaseUrl: wanted }: Settings,
   used: string | null | undefined,

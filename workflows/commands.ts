@@ -2,8 +2,9 @@
  * Maps the version of a run to the commands that it issues. A run keeps the version with which it was started until it
  * ends, so a run that an older backend or worker started replays with the same commands.
  *
- * `patched()` would record the same with a marker in history. Each marker adds an event and an update of search
- * attributes: 3 to 5 ms before the agent starts, and 5 ms of the server's CPU (two cores, server 1.29.1).
+ * Temporal's `patched()` is not used, because it would record the same fact with a marker in the history. Each marker
+ * adds an event and an update of search attributes: 3 to 5 ms before the agent starts, and 5 ms of the server's CPU
+ * (two cores, server 1.29.1).
  */
 import { patched } from '@temporalio/workflow';
 import { COMMANDS, type TaskInput } from '../contract/task.ts';
@@ -46,7 +47,7 @@ const NEWEST: Commands = {
 
 /**
  * Returns the commands of the run's version. The workflow calls it before its first await. If the run is newer than
- * this code, it fails the workflow task, so that a newer worker takes the run.
+ * this code, the function throws, which fails the workflow task, so that a newer worker takes the run.
  */
 export function commandsOf({ commands = 1 }: TaskInput): Commands {
   switch (commands) {

@@ -54,8 +54,8 @@ export interface LiveTask {
   /** Shows that the task hibernates until a user answers. Resolves when the rows and the followers have the phase. */
   enterAnswerWait(attempt: number, question: string | undefined): Promise<void>;
   /**
-   * Returns a function that tells whether a request of this attempt was answered after its turn began to hibernate. An
-   * answer before this call counts, too.
+   * Returns a function that returns whether a request of this attempt was answered after its turn began to hibernate.
+   * An answer before this call counts, too.
    */
   answerTo(attempt: number): () => boolean;
   /** Shows that the wait for a limit or an answer is over and that the task waits for a slot. */

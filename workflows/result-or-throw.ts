@@ -23,8 +23,8 @@ export async function resultOrThrow(result: TaskResult): Promise<TaskResult> {
     case 'failed':
       throw ApplicationFailure.create({ type: code, message: result.summary || seeShow(), nonRetryable: true });
     case 'cancelled':
-      // Temporal fails a run that throws a cancel which was not requested. The requested cancel ends this scope, and so
-      // the wait.
+      // Temporal fails a run that throws a cancel which was not requested. The requested cancel ends this scope, so the
+      // wait ends, too.
       await condition(() => false, CANCEL_COMES_WITHIN);
       throw new CancelledFailure(result.summary || seeShow());
   }

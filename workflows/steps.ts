@@ -73,8 +73,8 @@ export function steps(host: string, { localDatabaseSteps }: Commands): TaskSteps
     // of dead workers without waiting for this timeout.
     heartbeatTimeout: '60s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    // The step itself counts the agent's failures and gives up after a few. This limit is for lost workers and an
-    // unavailable Postgres. It is reached after more than a day.
+    // The step itself counts the agent's failures and gives up after a few. The limit of 10,000 attempts is for lost
+    // workers and an unavailable Postgres. It is reached after more than a day.
     retry: { initialInterval: '300ms', backoffCoefficient: 1.5, maximumInterval: '10s', maximumAttempts: 10_000 },
   };
   const { dispatchAgent } = proxyActivities<Steps>(dispatch);

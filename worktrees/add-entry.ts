@@ -3,7 +3,7 @@
  * (gitrepository-layout, `worktrees/`). An entry is created beside the mirror's `worktrees/` folder and moved into it
  * complete; a removal moves it out in the same way.
  *
- * Earlier versions created such entries in the project, and those are still removed here. Another home may use the same
+ * Earlier versions created such entries in the project. `removeEntry` still removes them. Another home may use the same
  * project under a lock of its own. So an entry that is not in its place yet names the home that creates it.
  */
 import { createHash, randomUUID } from 'node:crypto';
@@ -91,7 +91,7 @@ export async function removeEntry(held: LockedRepository, adminDir: string): Pro
 
 /**
  * Removes the incomplete entries that killed processes left. The caller holds this home's lock on the repository, so no
- * other process of the home uses them.
+ * other process of the home uses these entries.
  */
 export async function sweepStaged(held: LockedRepository): Promise<void> {
   const own = `${STAGED_PREFIX}${homeOf(held.locksDir)}-`;
@@ -112,7 +112,7 @@ const stagedIn = ({ locksDir, commonDir }: LockedRepository): string =>
   path.join(commonDir, `${STAGED_PREFIX}${homeOf(locksDir)}-${randomUUID()}`);
 
 /**
- * An id of the home. It includes the inode of the lock folder, so homes with the same path in two containers have
+ * An id of the home. The id depends on the inode of the lock folder, so homes with the same path in two containers have
  * different ids.
  */
 function homeOf(locksDir: string): string {

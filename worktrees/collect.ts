@@ -52,7 +52,10 @@ export type CollectOutcome =
       readonly kind: 'kept';
       readonly reason: string;
       readonly commit?: string;
-      /** The folder at the worktree's path is not the one that Longhaul created there, so no file in it was read. */
+      /**
+       * True if the folder at the worktree's path is not the folder that Longhaul created there. In that case no file
+       * in it was read.
+       */
       readonly replaced?: true;
     };
 
@@ -87,7 +90,8 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
         `The worktree ${worktreePath} does not exist or is incomplete: there is nothing to collect.`,
       );
     }
-    // The folder at the path is not the one that Longhaul created: a link, a clone or a new folder replaced it.
+    // The folder at the path may not be the folder that Longhaul created, because a link, a clone or a new folder may
+    // have replaced it.
     const why = whyReplaced({ ...record, worktreePath: subject }, entry.adminDir);
     if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
     const index = path.join(entry.adminDir, 'longhaul-index');

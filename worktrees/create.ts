@@ -1,5 +1,6 @@
 /**
- * Creates the worktree of a task, finds the one that an earlier run of the same step created, or creates it again.
+ * Creates the worktree of a task, finds the worktree that an earlier run of the same step created, or creates the
+ * worktree again.
  *
  * What must never happen: a folder that Longhaul did not create is changed; an incomplete worktree counts as complete;
  * anything in the project changes. Git processes: 1 (reset) for a new worktree or a reset, none for an existing one;

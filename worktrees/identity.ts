@@ -23,8 +23,8 @@ export type FolderIdentity = z.infer<typeof identitySchema>;
 /** Returns the identity of a folder into which files were written after it was created. */
 export function identityOf(folder: string): FolderIdentity {
   const { ino, birthtimeNs, ctimeNs } = lstatSync(folder, { bigint: true });
-  // The folder has changed since its creation. If birth and change time are equal, the kernel is old and returns the
-  // change time for both.
+  // The folder has changed since its creation. If birth time and change time are equal, an old kernel returned the
+  // change time as the birth time, so the birth time is unknown.
   const known = birthtimeNs > 0n && birthtimeNs !== ctimeNs;
   return { ino: String(ino), ...(known && { birth: String(birthtimeNs) }) };
 }

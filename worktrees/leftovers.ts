@@ -80,8 +80,8 @@ export interface ResultRef {
 }
 
 /**
- * Lists the task results in a repository. A commit has its base's date, so the age of a result is that of the ref's
- * file.
+ * Lists the task results in a repository. A commit has its base's date, so the age of the ref's file is used as the age
+ * of a result.
  */
 export async function listResultRefs(commonDir: string): Promise<ResultRef[]> {
   const text = await gitText(['for-each-ref', '--format=%(refname)', 'refs/longhaul/'], { cwd: commonDir });

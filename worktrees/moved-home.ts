@@ -28,7 +28,7 @@ export async function moveWorktrees({ locksDir, from, to }: HomeMove): Promise<v
   const records = (await listRecords(locksDir)).filter((record) => isWithin(from, record.worktreePath));
   for (const record of records) {
     const moved = path.join(to, path.relative(from, record.worktreePath));
-    // The lock is that of the former path, because a killed step may hold it. Taking it over ends the git processes of
+    // The lock of the former path is taken, because a killed step may hold it. Taking it over ends the git processes of
     // that step.
     const { commonDir } = record;
     const owner = isWithin(from, commonDir) ? path.join(to, path.relative(from, commonDir)) : commonDir;

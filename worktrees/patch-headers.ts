@@ -1,8 +1,8 @@
 /**
  * Makes patches applicable whose file names have a space before a slash. For a file without changed lines (binary,
  * empty, or a change of mode) `git apply` reads the name from `diff --git a/x b/x`. Git writes such a name unquoted but
- * cannot read it: `git apply` fails with "lacks filename information" (seen with git 2.39) and applies nothing. It can
- * read the same name in quotes.
+ * cannot read it: `git apply` fails with "lacks filename information" (seen with git 2.39) and applies nothing. `git
+ * apply` can read the same name in quotes.
  */
 import { quoted } from './file-path.ts';
 
@@ -18,7 +18,7 @@ export interface RenamedPath {
   readonly path: Buffer;
 }
 
-/** Returns the patch with those names quoted. A line of file content cannot begin like a header. */
+/** Returns the patch with such names in quotes. A line of file content cannot begin like a header. */
 export function quoteHeaders(patch: Buffer, files: readonly RenamedPath[]): Buffer {
   return files.filter(({ oldPath, path }) => oldPath.includes(' /') || path.includes(' /')).reduce(quoteHeader, patch);
 }

@@ -1,8 +1,8 @@
 /**
  * The quarantine folder, into which git writes the objects of a change. It is in the worktree's entry, where the user's
- * gc does not look. Git reads the repository's objects through it (git's "alternates"). All new objects are added to
- * the repository just before the ref that names them is written, and once more after that, because a gc may have
- * removed some of them.
+ * gc does not look. The quarantine names the repository as a further source of objects (git's "alternates"), so git
+ * finds those objects, too. All new objects are added to the repository just before the ref that names them is written,
+ * and once more after that, because a gc may have removed some of them.
  */
 import { randomUUID } from 'node:crypto';
 import { copyFileSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';

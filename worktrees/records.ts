@@ -45,8 +45,8 @@ export function readRecord(locksDir: string, worktreePath: string): WorktreeReco
 }
 
 /**
- * Returns the worktree that belongs to `owner`. A path is not sufficient, because a later task of the session may have
- * a worktree at the same path.
+ * Returns the worktree that belongs to `owner`. The path does not identify the worktree, because a later task of the
+ * session may have a worktree at the same path.
  */
 export async function findOwned(locksDir: string, owner: string): Promise<WorktreeRecord | undefined> {
   for await (const record of eachRecord(locksDir)) if (record.owner === owner) return record;

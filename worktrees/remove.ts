@@ -28,7 +28,7 @@ export interface RemoveRequest {
 
 export interface RemoveContext {
   readonly locksDir: string;
-  /** Empty folders between this folder and a removed worktree are removed, too. This folder stays. */
+  /** After a worktree is removed, the empty folders above it are removed, too, up to this folder, which stays. */
   readonly root?: string;
 }
 

@@ -1,11 +1,11 @@
 /**
  * Locks that serialize work on one repository or worktree: a queue within this process, and a lock file between
- * processes. Git's own locks make concurrent commands on a repository fail; this lock makes them wait.
+ * processes. Git's own locks make concurrent commands on a repository fail; with this lock the commands wait.
  *
  * What must never happen: two holders at once, also while several processes find the same dead holder; a lock that
  * remains permanently after its holder died; a file of ours in the user's repository. A lock file appears with its
- * content in one step (link). Only its holder removes it, or the one process that holds the takeover lock for exactly
- * that holder. Not covered: a home on a file system without hard links.
+ * content in one step (link). A lock file is removed only by its holder, or by the process that holds the takeover lock
+ * for exactly that holder. Not covered: a home on a file system without hard links.
  *
  * The lock files are written synchronously, about 20 µs each. The thread pool takes ten times as long, and each step
  * takes two locks.
@@ -56,7 +56,10 @@ const queues = new Map<string, Promise<void>>();
 export const lockFileName = (subject: string): string =>
   createHash('sha256').update(subject).digest('hex').slice(0, 32);
 
-/** Runs `work` while no other caller, in this or another process, runs with the same subject. */
+/**
+ * Runs `work` under the lock of the subject: no other caller, in this or another process, runs its `work` for the same
+ * subject meanwhile.
+ */
 export async function withLock<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
   const file = path.join(options.locksDir, `${lockFileName(options.subject)}.lock`);
   const deadline = performance.now() + (options.deadlineMs ?? DEFAULT_DEADLINE_MS);

@@ -29,7 +29,10 @@ export interface WorktreeEntry {
   readonly lockReason: string | undefined;
 }
 
-/** Distinguishes our worktrees from the user's own: git stores this text with each and shows it in `git worktree list -v`. */
+/**
+ * Git stores this text with each worktree of Longhaul and shows it in `git worktree list -v`. The text distinguishes
+ * Longhaul's worktrees from those of the user.
+ */
 export const LOCK_REASON = 'Longhaul: an agent works here';
 
 export interface InspectOptions {
@@ -76,7 +79,10 @@ export async function inspect(projectPath: string | undefined, options: InspectO
 }
 
 const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})\n$/;
-/** Settings that place the checkout elsewhere, change how refs are stored, or include files that may do so. */
+/**
+ * Matches settings that place the checkout elsewhere, change how refs are stored, or include files that may contain
+ * such settings.
+ */
 const UNUSUAL = /^\s*(worktree|bare\s*($|=(?!\s*false\s*$))|\[\s*(extensions|include))/im;
 
 /**

@@ -170,8 +170,8 @@ async function name(collection: Collection, commit: string): Promise<void> {
 export const dropRef = (collection: Collection): Promise<void> => deleteRef(refOf(collection));
 
 /**
- * Removes the ref if its commit is incomplete. Call it when this run cannot store: an earlier run may have been killed
- * before its check.
+ * Removes the ref if its commit is incomplete. Call it when this run cannot store the files, because an earlier run may
+ * have written the ref and may have been killed before it checked the commit.
  */
 export async function dropBrokenRef(collection: Collection): Promise<void> {
   const place = cleaningUp(collection);

@@ -102,8 +102,8 @@ async function isMountPoint(folder: string): Promise<boolean> {
 }
 
 /**
- * Returns the former paths of the home until rows and records have its new path. Empty if the home was never moved or
- * has no record.
+ * Returns the former paths of the home, as long as rows and records may still contain them. The list is empty if the
+ * home was never moved or has no record.
  */
 export async function formerPaths(folder: string): Promise<string[]> {
   const known = await readRecord(fileOf(folder), identity);

@@ -7,9 +7,9 @@
  *
  * Never: two holders. Each contender announces itself before it reads the other files, so of two concurrent contenders
  * at least one finds the other and withdraws. A file belongs to one contender only, so the removal of a dead
- * contender's file cannot remove that of a newer holder. If a holder's file was removed by hand, the holder writes it
- * again, or gives up if another process holds the lock by then: for at most a second both may hold it. Not covered: a
- * folder shared between machines.
+ * contender's file cannot remove the file of a newer holder. If a holder's file was removed by hand, the holder writes
+ * it again, or gives up if another process holds the lock by then: for at most a second both processes may hold the
+ * lock. Not covered: a folder shared between machines.
  */
 import { randomBytes, randomInt } from 'node:crypto';
 import { mkdir, readFile, readdir, rm, stat } from 'node:fs/promises';
@@ -53,8 +53,8 @@ type Announced = z.infer<typeof announced> & {
 };
 
 /**
- * Takes the lock for this process, or returns the process that has it. If the file cannot be written, it rejects and
- * this process does not hold the lock.
+ * Takes the lock for this process, or returns the process that has it. If the file cannot be written, the promise
+ * rejects, and this process does not hold the lock.
  */
 export async function takeLock(folder: string, role: LockRole = 'other'): Promise<LockResult> {
   const self = identifySelf();
@@ -176,7 +176,7 @@ async function liveOther(folder: string, mine: string): Promise<Announced | unde
   return contender;
 }
 
-/** Returns what the file announces; `undefined` if it announces no process in this folder. */
+/** Returns what the file announces; `undefined` if the file announces no process in this folder. */
 async function announcedBy(folder: string, name: string, text: string): Promise<Announced | undefined> {
   const said = announced.safeParse(parseJsonOrUndefined(text)).data;
   const [pid, startTime, bootId, place, role] = name.split('+');

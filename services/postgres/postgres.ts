@@ -36,8 +36,8 @@ const READY_MS = 120_000;
 const READY_POLL_MS = 30;
 const STARTS = 3;
 
-// Tuned for the task store of one machine: little memory, connections for many backends, and no parallel workers,
-// because those need /dev/shm, which containers limit to 64 MB.
+// The settings are tuned for the task store of one machine: little memory, connections for many backends, and no
+// parallel workers. Parallel workers need /dev/shm, which containers limit to 64 MB.
 const TUNING: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',

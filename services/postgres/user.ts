@@ -25,8 +25,8 @@ export type PostgresUser =
   | { readonly kind: 'namespace' };
 
 /**
- * Returns the user that Postgres runs as. If this is an account that cannot pass through the home's folders, it gets
- * that right first. `dataDir` need not exist, but its parent `dir` must. The parent of `dir` is the home.
+ * Returns the user that Postgres runs as. If the user is an account that cannot pass through the home's folders, the
+ * account gets that right first. `dataDir` need not exist, but its parent `dir` must. The parent of `dir` is the home.
  */
 export async function choosePostgresUser(dir: string, dataDir: string, program: string): Promise<PostgresUser> {
   const { user, open } = await planPostgresUser(dir, dataDir, program);

@@ -7,7 +7,7 @@ import type { ServiceAddresses } from '../home/home.ts';
 
 export interface Part {
   readonly name: string;
-  /** Names of parts that must be ready before this one starts. */
+  /** Names of the parts that must be ready before this part starts. */
   readonly needs: readonly string[];
   readonly logFile: string;
   /** Attaches to the running process, or starts one. Resolves when the part is ready. */

@@ -68,8 +68,8 @@ interface Supervision {
 }
 
 /**
- * Stops the supervisor when it has lost the lock. If another supervisor holds the lock by then, that one owns the parts
- * and stops them.
+ * Stops the supervisor when it has lost the lock. If another supervisor holds the lock by then, the parts belong to it,
+ * so this supervisor does not stop them.
  */
 async function stopWhenLost(lock: HeldLock, { options, supervisor, stop }: Supervision): Promise<void> {
   const { paths, report } = options;

@@ -77,7 +77,10 @@ export class Supervisor {
     await this.#record.close();
   }
 
-  /** Parts and record belong to another supervisor from now on, so this one changes neither. */
+  /**
+   * Makes this supervisor leave the parts and the record unchanged, because they belong to another supervisor from now
+   * on.
+   */
   abandon(): void {
     this.#isAbandoned = true;
     this.#record.abandon();

@@ -31,7 +31,7 @@ export interface FindTemporal {
   readonly env: NodeJS.ProcessEnv;
   /** The search path for `temporal` and `go`. Default: PATH of `env`. */
   readonly path?: string;
-  /** The address of the release archives. Default: that of Temporal's project. */
+  /** The address of the release archives. Default: the address of Temporal's project. */
   readonly releases?: string;
   /** Reports one line to the waiting user. */
   readonly onProgress: (line: string) => void;

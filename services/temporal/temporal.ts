@@ -52,7 +52,7 @@ export interface TemporalOptions {
   readonly logFile: string;
   /** The namespace that the server must serve. Default: `default`. */
   readonly namespace?: string;
-  /** Preferred ports. Default: those of the last start. A taken port is replaced by another one. */
+  /** Preferred ports. Default: the ports of the last start. A taken port is replaced by another one. */
   readonly port?: number;
   readonly uiPort?: number;
   /**
