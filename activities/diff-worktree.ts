@@ -2,7 +2,7 @@
  * Step 4, diff worktree: stores the agent's files as a commit, and the diff in a table that the next step reads. It
  * first ends the agent's processes and all attempts, so that the commit has all files.
  */
-import { endTask } from '../agents/process/end.ts';
+import { endTaskProcesses } from '../agents/process/end.ts';
 import { exists } from '../processes/exists.ts';
 import { endAttempts } from '../store/attempts.ts';
 import { hasDiff, storeDiff } from '../store/collected-diffs.ts';
@@ -27,7 +27,7 @@ export function makeDiffWorktree(deps: StepDeps) {
   return async function diffWorktree({ taskId }: StepInput): Promise<CollectedDiff> {
     const row = await beginCollecting(deps, taskId);
     await turns.stop(taskId, 'closing');
-    await endTask(taskId, { home: deps.env['LONGHAUL_HOME'] });
+    await endTaskProcesses(taskId, { home: deps.env['LONGHAUL_HOME'] });
     await storeRecordings(deps, taskId);
     const place = row ?? (await worktreeWithoutRow(deps, taskId));
     const { worktree_path: worktreePath, base_commit: base } = place ?? {};

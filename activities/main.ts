@@ -11,7 +11,7 @@ import { makeProbeAgent } from './probe-agent.ts';
 import { makePublishProgress } from './publish-progress.ts';
 import { makeQueueChange } from './queue-change.ts';
 import { makeRemoveWorktree } from './remove-worktree.ts';
-import { retryWhileDatabaseDown, step, type StepDeps } from './step.ts';
+import { retryWhileDatabaseDown, wrapStep, type StepDeps } from './step.ts';
 import { withholding } from './withhold.ts';
 
 export interface StepsByQueue {
@@ -25,36 +25,40 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
   const { log } = deps;
   return {
     workflow: {
-      openSession: withholding(deps, 'openSession', step('openSession', log, makeOpenSession(deps))),
-      queueChange: withholding(deps, 'queueChange', step('queueChange', log, makeQueueChange(deps))),
-      finishTask: withholding(deps, 'finishTask', step('finishTask', log, makeFinishTask(deps))),
+      openSession: withholding(deps, 'openSession', wrapStep('openSession', log, makeOpenSession(deps))),
+      queueChange: withholding(deps, 'queueChange', wrapStep('queueChange', log, makeQueueChange(deps))),
+      finishTask: withholding(deps, 'finishTask', wrapStep('finishTask', log, makeFinishTask(deps))),
       answerPermission: withholding(
         deps,
         'answerPermission',
-        step('answerPermission', log, makeAnswerPermission(deps)),
+        wrapStep('answerPermission', log, makeAnswerPermission(deps)),
       ),
-      publishProgress: withholding(deps, 'publishProgress', step('publishProgress', log, makePublishProgress(deps))),
+      publishProgress: withholding(
+        deps,
+        'publishProgress',
+        wrapStep('publishProgress', log, makePublishProgress(deps)),
+      ),
     },
     host: {
       diffWorktree: withholding(
         deps,
         'diffWorktree',
-        step('diffWorktree', log, retryWhileDatabaseDown(makeDiffWorktree(deps))),
+        wrapStep('diffWorktree', log, retryWhileDatabaseDown(makeDiffWorktree(deps))),
       ),
       removeWorktree: withholding(
         deps,
         'removeWorktree',
-        step('removeWorktree', log, retryWhileDatabaseDown(makeRemoveWorktree(deps))),
+        wrapStep('removeWorktree', log, retryWhileDatabaseDown(makeRemoveWorktree(deps))),
       ),
     },
     agents: {
       createWorktree: withholding(
         deps,
         'createWorktree',
-        step('createWorktree', log, retryWhileDatabaseDown(makeCreateWorktree(deps))),
+        wrapStep('createWorktree', log, retryWhileDatabaseDown(makeCreateWorktree(deps))),
       ),
-      dispatchAgent: withholding(deps, 'dispatchAgent', step('dispatchAgent', log, makeDispatchAgent(deps))),
+      dispatchAgent: withholding(deps, 'dispatchAgent', wrapStep('dispatchAgent', log, makeDispatchAgent(deps))),
     },
-    probes: { probeAgent: step('probeAgent', log, makeProbeAgent(deps)) },
+    probes: { probeAgent: wrapStep('probeAgent', log, makeProbeAgent(deps)) },
   };
 }

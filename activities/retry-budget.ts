@@ -33,7 +33,7 @@ export function turnFailure(error: unknown): LonghaulError {
 }
 
 /** The failed earlier attempts of the task since its last wait for a limit, from its rows. */
-export interface Failures {
+export interface FailureHistory {
   readonly count: number;
   /** The milliseconds since the first of these attempts ended. 0 if there is none. */
   readonly sinceFirstMs: number;
@@ -43,7 +43,7 @@ export interface Failures {
  * Returns the pause before the next attempt, in milliseconds. Undefined: there is no next attempt, and the failure is
  * final.
  */
-export function pauseBeforeRetry(code: ErrorCode, { count, sinceFirstMs }: Failures): number | undefined {
+export function pauseBeforeRetry(code: ErrorCode, { count, sinceFirstMs }: FailureHistory): number | undefined {
   const { retryable, origin } = ERRORS[code];
   if (retryable && UNCOUNTED_CODES.includes(code)) return PAUSES_MS[0];
   if (!retryable || count + 1 >= MAX_FAILED_ATTEMPTS) return undefined;

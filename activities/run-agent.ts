@@ -3,7 +3,7 @@
  * agent still runs afterwards.
  */
 import type { AgentEvent, AgentSession, RunningAgent, TurnEnd } from '../agents/driver.ts';
-import { endTask } from '../agents/process/end.ts';
+import { endTaskProcesses } from '../agents/process/end.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { foldMessage } from '../frames/read-message.ts';
 import type { ProcessIdentity } from '../processes/identity.ts';
@@ -65,7 +65,7 @@ async function endEarlierAgent({ deps, task, taken }: TurnContext): Promise<void
     last && last.pid !== null && last.pid_start !== null
       ? { pid: last.pid, startTime: last.pid_start, bootId: last.boot_id }
       : undefined;
-  await endTask(task.id, { home: deps.env['LONGHAUL_HOME'], leader });
+  await endTaskProcesses(task.id, { home: deps.env['LONGHAUL_HOME'], leader });
 }
 
 /** Opens the recorder, which continues the message as earlier attempts left it. */

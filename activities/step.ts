@@ -70,7 +70,7 @@ const MAX_MESSAGE_CHARS = 2_000;
  * Wraps a step: it writes one log line when the step ends, and converts a failure of the step to a Temporal failure
  * whose type is the error code. A failure because Postgres is unavailable is retryable.
  */
-export function step<In, Out>(
+export function wrapStep<In, Out>(
   name: string,
   log: Logger,
   run: (input: In) => Promise<Out>,
@@ -125,7 +125,7 @@ function asFailure(error: unknown): Error {
  * Returns a failure that Temporal retries after this pause. The pause overrides the interval of the step's retry
  * policy.
  */
-export function retryIn(pauseMs: number, { code, message }: LonghaulError): ApplicationFailure {
+export function retryAfterPause(pauseMs: number, { code, message }: LonghaulError): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message: shortened(message), nextRetryDelay: pauseMs });
 }
 

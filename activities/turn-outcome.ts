@@ -13,7 +13,7 @@ import { isConnectionLoss } from '../store/sql.ts';
 import { keepMessage } from './keep-message.ts';
 import { waitUntil } from './limit-wait.ts';
 import { pauseBeforeRetry, turnFailure, UNCOUNTED_CODES } from './retry-budget.ts';
-import { retryIn } from './step.ts';
+import { retryAfterPause } from './step.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
 
 /** The maximum length of the question that the Web UI shows. The row has the whole question. */
@@ -49,7 +49,7 @@ export async function failTurn(turn: TurnContext, error: unknown): Promise<Dispa
   if (pauseMs !== undefined) {
     if (!lost) await stream.flush();
     await recordAttemptFailure(deps.sql, { ...of, code });
-    throw retryIn(pauseMs, failure);
+    throw retryAfterPause(pauseMs, failure);
   }
   const message =
     before.count === 0 ? failure.message : `${before.count + 1} attempts failed. The last: ${failure.message}`;

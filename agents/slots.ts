@@ -23,7 +23,7 @@ import { identifySelf, type ProcessIdentity } from '../processes/identity.ts';
 import { identityOfParts, listProcessFiles, identityNameParts } from '../processes/process-files.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { endTask } from './process/end.ts';
+import { endTaskProcesses } from './process/end.ts';
 import { orAbort } from '../contract/promises.ts';
 
 /**
@@ -236,7 +236,7 @@ async function endAndFree(
   { home, folder }: Pick<SlotsOptions, 'home' | 'folder'>,
   { name, task }: SlotFile,
 ): Promise<void> {
-  await endTask(task, { home });
+  await endTaskProcesses(task, { home });
   rmSync(path.join(folder, name), { force: true });
 }
 

@@ -8,7 +8,7 @@ import { decodeTail } from '../contract/cut-text.ts';
 import { isErrno, messageOf } from '../contract/errors.ts';
 import { signalGroup } from './end.ts';
 
-export interface Run {
+export interface RunRequest {
   /** The path of the program, or a name that is looked up on the PATH of `env`. */
   readonly file: string;
   readonly args: readonly string[];
@@ -52,7 +52,7 @@ export interface RunHooks {
 }
 
 /** Runs the program to its end. Never rejects. */
-export async function run(wanted: Run, { signal, onSpawn }: RunHooks = {}): Promise<RunEnd> {
+export async function run(wanted: RunRequest, { signal, onSpawn }: RunHooks = {}): Promise<RunEnd> {
   const { file, args, cwd, env, input, timeoutMs } = wanted;
   let child: ChildProcess;
   try {
@@ -113,7 +113,7 @@ function stopper(child: ChildProcess): { now: () => void; done: () => void } {
   };
 }
 
-function endOf(child: ChildProcess, { input, maxStdoutBytes }: Run, stop: () => void): Promise<RunEnd> {
+function endOf(child: ChildProcess, { input, maxStdoutBytes }: RunRequest, stop: () => void): Promise<RunEnd> {
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   let outBytes = 0;

@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { isAlive, type ProcessIdentity } from './identity.ts';
 import { identityOf, type Program } from './program.ts';
-import { notStarted, type Run, run } from './run.ts';
+import { notStarted, type RunRequest, run } from './run.ts';
 import { signalGroup, waitForExits } from './end.ts';
 import type { GuardedProgram, RunnerCommand, RunnerReport } from './runner.ts';
 import { DescendantTracker, DESCENDANTS_END_CHECK_MS, DESCENDANTS_CHECK_MS, sweep, SWEEP_GRACE_MS } from './sweep.ts';
@@ -34,7 +34,7 @@ process.on('message', (command: RunnerCommand) => {
   else void startOne(command.id, command.start, command.pipes, command.token);
 });
 
-async function runOne(id: number, wanted: Run): Promise<void> {
+async function runOne(id: number, wanted: RunRequest): Promise<void> {
   const stop = new AbortController();
   running.set(id, stop);
   const end = await run(wanted, { signal: stop.signal, onSpawn: (pid) => report({ id, pid }) });

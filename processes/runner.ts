@@ -16,14 +16,14 @@ import { identify, isAlive, type ProcessIdentity } from './identity.ts';
 import { loaderArguments, loaderEnv, ownModulePath } from './own-module.ts';
 import { PipeServer, type Pipes } from './pipe-server.ts';
 import { type Exit, type Program, type ProgramStart, startAsChild, type StartedProgram } from './program.ts';
-import { type NotStarted, type Run, type RunEnd, run } from './run.ts';
+import { type NotStarted, type RunRequest, type RunEnd, run } from './run.ts';
 import { signalGroup } from './end.ts';
 import { descendantsOf, sweep } from './sweep.ts';
 import { deferred } from '../contract/promises.ts';
 
 /** A message to the runner. */
 export type RunnerCommand =
-  | { readonly id: number; readonly run: Run }
+  | { readonly id: number; readonly run: RunRequest }
   | { readonly id: number; readonly stop: true }
   /** Names a program that this process started. The runner ends the program if this process dies. */
   | { readonly guard: GuardedProgram }
@@ -69,7 +69,7 @@ export function startRunner(): void {
 }
 
 /** Runs a short program to its end. Never rejects. */
-export async function runProgram(wanted: Run, signal?: AbortSignal): Promise<RunOutcome> {
+export async function runProgram(wanted: RunRequest, signal?: AbortSignal): Promise<RunOutcome> {
   return runner?.current() === undefined ? run(wanted, signal && { signal }) : runner.run(wanted, signal);
 }
 
@@ -108,7 +108,7 @@ class Runner {
     return this.#ready ? this.#child : undefined;
   }
 
-  async run(wanted: Run, signal?: AbortSignal): Promise<RunOutcome> {
+  async run(wanted: RunRequest, signal?: AbortSignal): Promise<RunOutcome> {
     const id = this.#nextId();
     const stop = (): void => this.#send({ id, stop: true });
     signal?.addEventListener('abort', stop, { once: true });

@@ -13,7 +13,7 @@ import { AnswerWatch } from '../activities/answer-watch.ts';
 import { TurnRegistry } from '../activities/turns.ts';
 import { workerIdentity } from '../activities/worker-identity.ts';
 import type { AgentRegistry } from '../agents/launch/registry.ts';
-import { requireProc } from '../agents/process/end.ts';
+import { requireProcFs } from '../agents/process/end.ts';
 import { AGENT_SLOTS, AgentSlots } from '../agents/slots.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { connectTemporal } from '../client/temporal.ts';
@@ -186,7 +186,7 @@ function openSlots(settings: Settings): AgentSlots {
 
 async function createWorkers(parts: WorkerParts): Promise<Workers> {
   const { choices, settings, sql, log, temporal, turns, slots, forceShutdown, connection, bundle } = parts;
-  requireProc();
+  requireProcFs();
   const me = identifySelf();
   // The real path is used, because rows, git and processes of agents name the home by it.
   const home = realpathSync(settings.home);

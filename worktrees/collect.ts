@@ -163,7 +163,7 @@ async function collect(collection: Collection): Promise<CollectOutcome> {
     if (
       status.clean &&
       isForced.size === 0 &&
-      (await standsOn(collection)) === collection.request.base &&
+      (await detachedHead(collection)) === collection.request.base &&
       stranded === undefined
     ) {
       if (collection.again) await dropRef(collection);
@@ -201,7 +201,7 @@ async function readBase(collection: Collection): Promise<Base> {
 }
 
 /** Returns the commit of a detached HEAD. Returns undefined if HEAD names a branch. */
-async function standsOn(collection: Collection): Promise<string | undefined> {
+async function detachedHead(collection: Collection): Promise<string | undefined> {
   const head = (await readFile(path.join(collection.adminDir, 'HEAD'), 'utf8')).trim();
   return head.startsWith('ref: ') ? undefined : head;
 }

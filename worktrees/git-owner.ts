@@ -47,7 +47,7 @@ export function ownerState(who: Omit<Owner, 'text'>): 'alive' | 'dead' | 'unknow
 }
 
 /** Ends the git processes that a dead process left, and returns when they have exited. */
-export async function endOrphansOf(owner: string): Promise<void> {
+export async function endOrphanedGitProcesses(owner: string): Promise<void> {
   if (process.platform !== 'linux') return;
   const marker = Buffer.from(`${OWNER_VARIABLE}=${owner}\0`);
   const started = performance.now();

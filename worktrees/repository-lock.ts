@@ -18,7 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { processIdentitySchema } from '../processes/process-files.ts';
-import { endOrphansOf, ownIdentity, ownerState } from './git-owner.ts';
+import { endOrphanedGitProcesses, ownIdentity, ownerState } from './git-owner.ts';
 import { pause } from './pause.ts';
 import { deferred } from '../contract/promises.ts';
 
@@ -167,7 +167,7 @@ async function takeOver(file: string, dead: Holder, deadline: number, options: L
     const now = await readHolder(file);
     if (now?.token !== dead.token) return;
     // A git process of the dead holder may still be writing.
-    if (dead.text !== '') await endOrphansOf(dead.text);
+    if (dead.text !== '') await endOrphanedGitProcesses(dead.text);
     await unlink(file);
     await sweepDrafts(options.locksDir);
   } finally {

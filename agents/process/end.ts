@@ -22,7 +22,7 @@ export const TERM_GRACE_MS = 2_000;
  * Throws on a system without /proc, because there a sweep cannot read the environments of other processes and finds
  * nothing.
  */
-export function requireProc(): void {
+export function requireProcFs(): void {
   if (process.platform === 'linux') return;
   throw new LonghaulError(
     'not_supported_yet',
@@ -64,7 +64,7 @@ export async function sweepSpawn(spawnId: string, known: readonly ProcessIdentit
  * Ends the processes that an attempt at the task left: the group and the descendants of the leader, if it is known, and
  * then all processes with the task's marker. Returns how many processes could not be ended.
  */
-export async function endTask(taskId: TaskId, { home, leader }: EndTask = {}): Promise<number> {
+export async function endTaskProcesses(taskId: TaskId, { home, leader }: EndTask = {}): Promise<number> {
   const marks = [markOf(taskId, home)];
   if (leader === undefined || isOfAnotherHome(leader, home)) return sweep(marks);
   return sweep(marks, await endAndFindDescendants(leader, () => endProcessGroup(leader, TERM_GRACE_MS)));

@@ -15,7 +15,7 @@ import { decodeTail } from '../../contract/cut-text.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 import { endProcessGroup } from '../../processes/end.ts';
-import { requireProc, spawnMarkOf, sweepSpawn, TERM_GRACE_MS } from './end.ts';
+import { requireProcFs, spawnMarkOf, sweepSpawn, TERM_GRACE_MS } from './end.ts';
 import { agentEnvironment } from './environment.ts';
 import { findCommand } from './find-command.ts';
 
@@ -97,7 +97,7 @@ async function stopListening(stdout: Readable): Promise<void> {
 
 /** Starts the agent. Fails with `agent_not_installed` if the program does not exist. */
 export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
-  requireProc();
+  requireProcFs();
   const spawnId = randomUUID();
   const { identity, stdin, stdout, stderr, exited, closed } = await start(options, spawnId);
   const stderrTail = keepTail(stderr, STDERR_KEPT_BYTES);
@@ -127,7 +127,7 @@ export async function spawnAgent(options: SpawnAgent): Promise<AgentProcess> {
     if (!hasExited || tree.length > 0) await sweepSpawn(spawnId, tree);
   };
   const end = async (): Promise<void> => {
-    // If /proc cannot be read now (no file descriptor is free), the `endTask` of the next attempt ends the remaining
+    // If /proc cannot be read now (no file descriptor is free), the `endTaskProcesses` of the next attempt ends the remaining
     // processes.
     await endAll().catch(() => {});
     family.stop();

@@ -86,10 +86,10 @@ async function rotateOpenLog(
   const copy = join(dirname(file), `.${basename(file)}.rotating`);
   try {
     await copyFile(file, copy, constants.COPYFILE_FICLONE);
-    if (length > 0 && (await canTakeOut(file))) {
+    if (length > 0 && (await canCollapse(file))) {
       await truncate(copy, length);
       await shift(file, copy, keptFiles);
-      await takeOut(file, length);
+      await collapseStart(file, length);
       return;
     }
     await copyRest(file, copy);
@@ -113,7 +113,7 @@ async function shift(file: string, copy: string, keptFiles: number): Promise<voi
  * Whether the file system can remove the beginning of a file. The removal is tried on a separate file, because the
  * attempt must not change a log.
  */
-async function canTakeOut(file: string): Promise<boolean> {
+async function canCollapse(file: string): Promise<boolean> {
   const probe = join(dirname(file), `.${basename(file)}.probe`);
   try {
     const { bsize } = await statfs(file);
@@ -123,7 +123,7 @@ async function canTakeOut(file: string): Promise<boolean> {
     } finally {
       await handle.close();
     }
-    await takeOut(probe, bsize);
+    await collapseStart(probe, bsize);
     return true;
   } catch {
     // fallocate(1) is missing, or the file system does not support it. In both cases the beginning of a file cannot be
@@ -138,7 +138,7 @@ async function canTakeOut(file: string): Promise<boolean> {
  * Removes the first bytes of the file, a whole number of blocks. Bytes that are appended meanwhile are kept. See
  * fallocate(2), COLLAPSE_RANGE.
  */
-async function takeOut(file: string, length: number): Promise<void> {
+async function collapseStart(file: string, length: number): Promise<void> {
   await run('fallocate', ['--collapse-range', '--offset', '0', '--length', String(length), file], { cwd: '/' });
 }
 

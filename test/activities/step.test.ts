@@ -3,7 +3,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { retryWhileDatabaseDown, step, withHeartbeat } from '../../activities/step.ts';
+import { retryWhileDatabaseDown, wrapStep, withHeartbeat } from '../../activities/step.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 
 const environment = () => new MockActivityEnvironment({ attempt: 3 }, { logger: new DefaultLogger('ERROR', () => {}) });
@@ -15,7 +15,7 @@ async function run(work: () => Promise<unknown>): Promise<{ outcome: unknown; li
   const write = (line: string): void => void lines.push(JSON.parse(line) as Record<string, unknown>);
   const env = environment();
   const outcome: unknown = await env
-    .run(step('tryIt', pino({}, { write }), work), { taskId: 't1' })
+    .run(wrapStep('tryIt', pino({}, { write }), work), { taskId: 't1' })
     .catch((e: unknown) => e);
   return { outcome, lines };
 }
@@ -72,7 +72,7 @@ test('a cancel during a step ends it as cancelled, whatever error the work throw
         }),
     );
   };
-  await expect(env.run(step('tryIt', pino({ enabled: false }), work), undefined)).rejects.toBeInstanceOf(
+  await expect(env.run(wrapStep('tryIt', pino({ enabled: false }), work), undefined)).rejects.toBeInstanceOf(
     CancelledFailure,
   );
 });

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { AgentEvent, ToolCall } from '../../agents/driver.ts';
-import { endTask, findMarked } from '../../agents/process/end.ts';
+import { endTaskProcesses, findMarked } from '../../agents/process/end.ts';
 import { resumePrompt } from '../../agents/resume.ts';
 import { demoLaunch, failure, makeLab, type Lab } from './lab.ts';
 
@@ -127,7 +127,7 @@ test('processes that a killed agent left running are ended by their marker befor
   const session = await (await lab.open(demoLaunch())).newSession({});
   const turn = failure(session.prompt('run sleep 600'));
   await lab.until('the command', () => findMarked(lab.taskId).length === 2);
-  expect(await endTask(lab.taskId, { leader: lab.spawned[0] })).toBe(0);
+  expect(await endTaskProcesses(lab.taskId, { leader: lab.spawned[0] })).toBe(0);
   expect(findMarked(lab.taskId)).toEqual([]);
   expect((await turn).code).toBe('agent_crashed');
 });

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { launchAcp } from '../../agents/launch/acp.ts';
 import type { ListedAgent } from '../../agents/launch/launch.ts';
-import { endTask, findMarked } from '../../agents/process/end.ts';
+import { endTaskProcesses, findMarked } from '../../agents/process/end.ts';
 import { endProcessGroup } from '../../processes/end.ts';
 import { agentEnvironment } from '../../agents/process/environment.ts';
 import { identify, isAlive } from '../../processes/identity.ts';
@@ -56,7 +56,7 @@ const commandOf = (pid: number): string => readFileSync(`/proc/${pid}/cmdline`, 
 test('a pid that now belongs to another process is not signalled', async () => {
   const { identity } = await sleeper({});
   await endProcessGroup({ ...identity, startTime: `${Number(identity.startTime) - 1}` }, 2_000);
-  await endTask(newTask(), { leader: { ...identity, bootId: 'another boot' } });
+  await endTaskProcesses(newTask(), { leader: { ...identity, bootId: 'another boot' } });
   expect(isAlive(identity)).toBe(true);
   await endProcessGroup(identity, 2_000);
   expect(isAlive(identity)).toBe(false);
@@ -76,23 +76,23 @@ test('one home ends no process of another home, also if a copy has the same task
   );
   const [original, copy] = agents.map(({ identity }) => identity);
   if (original === undefined || copy === undefined) throw new TypeError('two agents');
-  expect(await endTask(task, { home: homes[1], leader: original })).toBe(0);
+  expect(await endTaskProcesses(task, { home: homes[1], leader: original })).toBe(0);
   expect([original, copy].map((agent) => isAlive(agent))).toEqual([true, false]);
   // The same home by another path, and a new folder at its former one.
   renameSync(join(root, 'original'), join(root, 'moved'));
   mkdirSync(join(root, 'original'));
-  await endTask(task, { home: homes[0], leader: original });
+  await endTaskProcesses(task, { home: homes[0], leader: original });
   expect(isAlive(original)).toBe(true);
-  await endTask(task, { home: join(root, 'moved') });
+  await endTaskProcesses(task, { home: join(root, 'moved') });
   expect(isAlive(original)).toBe(false);
 });
 
 test("agents of an earlier version, whose environment has only the home's path, are distinguished by it", async () => {
   const task = newTask();
   const { identity } = await sleeper({ LONGHAUL_TASK: task, LONGHAUL_TASK_HOME: tmpdir() });
-  await endTask(task, { home: '/another/home', leader: identity });
+  await endTaskProcesses(task, { home: '/another/home', leader: identity });
   expect(isAlive(identity)).toBe(true);
-  await endTask(task, { home: tmpdir() });
+  await endTaskProcesses(task, { home: tmpdir() });
   expect(isAlive(identity)).toBe(false);
 });
 
@@ -120,7 +120,7 @@ test("the sweep ends exactly the processes with this task's marker, and never it
     await sleeper({ NOTE: `LONGHAUL_TASK=${task}` }),
   ];
   expect(findMarked(task).map(({ pid }) => pid)).toEqual([marked.identity.pid]);
-  expect(await endTask(task)).toBe(0);
+  expect(await endTaskProcesses(task)).toBe(0);
   expect(isAlive(marked.identity)).toBe(false);
   expect(spared.every(({ identity }) => isAlive(identity))).toBe(true);
 });
@@ -128,7 +128,7 @@ test("the sweep ends exactly the processes with this task's marker, and never it
 test('the sweep does not end its own process, even if that carries the marker', async () => {
   const task = newTask();
   const url = new URL('../../agents/process/end.ts', import.meta.url).href;
-  const code = `import(${JSON.stringify(url)}).then(async (m) => console.log('left', await m.endTask(process.env.LONGHAUL_TASK)))`;
+  const code = `import(${JSON.stringify(url)}).then(async (m) => console.log('left', await m.endTaskProcesses(process.env.LONGHAUL_TASK)))`;
   const [flag = '', loader = ''] = demoLaunch().args;
   const child = spawn(process.execPath, [flag, loader, '-e', code], { env: { ...process.env, LONGHAUL_TASK: task } });
   let output = '';
@@ -148,7 +148,7 @@ test('a git process that is swept while it works leaves no lock', async () => {
   const { identity } = await sleeper({ LONGHAUL_TASK: task }, 'git', commit);
   const lock = join(repository.path, '.git', 'index.lock');
   await until('the hook', () => existsSync(lock) && findMarked(task).length > 2);
-  expect(await endTask(task)).toBe(0);
+  expect(await endTaskProcesses(task)).toBe(0);
   expect(isAlive(identity)).toBe(false);
   expect(existsSync(lock)).toBe(false);
 });
@@ -158,7 +158,7 @@ test('processes that fork while they are swept are all found', async () => {
   const forker = 'i=0; while [ $i -lt 40 ]; do setsid sleep 600 & i=$((i+1)); sleep 0.02; done; wait';
   await sleeper({ LONGHAUL_TASK: task }, 'sh', ['-c', forker]);
   await until('some children', () => findMarked(task).length > 5);
-  expect(await endTask(task)).toBe(0);
+  expect(await endTaskProcesses(task)).toBe(0);
   expect(findMarked(task)).toEqual([]);
 });
 
@@ -170,7 +170,7 @@ test('a tool that was started without an environment is ended with its parents, 
   const below = () => descendantsOf([leader.identity, marked.identity]);
   await until('both tools', () => below().length === 2);
   const tools = below();
-  expect(await endTask(task, { leader: leader.identity })).toBe(0);
+  expect(await endTaskProcesses(task, { leader: leader.identity })).toBe(0);
   expect([leader.identity, marked.identity, ...tools].map((one) => isAlive(one))).toEqual([false, false, false, false]);
 });
 

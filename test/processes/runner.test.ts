@@ -10,7 +10,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { identifyRunning, isAlive } from '../../processes/identity.ts';
 import { loaderArguments } from '../../processes/own-module.ts';
 import { PipeServer } from '../../processes/pipe-server.ts';
-import { type Run, run } from '../../processes/run.ts';
+import { type RunRequest, run } from '../../processes/run.ts';
 import { type Program, type ProgramStart, type StartedProgram, startAsChild } from '../../processes/program.ts';
 import { type RunOutcome, runProgram, startProgram, startRunner } from '../../processes/runner.ts';
 import { runnersOf } from '../lab/runners.ts';
@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(async () => rm(folder, { recursive: true, force: true }));
 
-const shell = (script: string, rest: Partial<Run> = {}): Run => ({
+const shell = (script: string, rest: Partial<RunRequest> = {}): RunRequest => ({
   file: 'sh',
   args: ['-c', script],
   cwd: folder,
@@ -51,7 +51,7 @@ const pidIn = async (file: string): Promise<number> => {
   return pid;
 };
 
-describe.each<[string, (wanted: Run, signal?: AbortSignal) => Promise<RunOutcome>]>([
+describe.each<[string, (wanted: RunRequest, signal?: AbortSignal) => Promise<RunOutcome>]>([
   ['from this process', (wanted, signal) => run(wanted, signal && { signal })],
   ['from the runner', (wanted, signal) => runProgram(wanted, signal)],
 ])('a program that runs %s', (where, start) => {
