@@ -7,10 +7,10 @@ import { SLOW_FAULTS } from './test/slow-faults.ts';
  */
 export default defineConfig({
   test: {
-    include: ['test/faults/**/*.test.ts', ...SLOW_FAULTS],
+    include: ['test/faults/**/*.test.ts', ...SLOW_FAULTS, 'test/worktrees/hostile-git.test.ts'],
     globalSetup: ['test/global-setup.ts'],
     // Each test starts and kills whole servers, on a machine that may be busy. The timeouts only end tests that hang.
-    env: { LAB_UNTIL_MS: '120000' },
+    env: { LAB_UNTIL_MS: '120000', LONGHAUL_HOSTILE_TASKS: process.env['LONGHAUL_HOSTILE_TASKS'] ?? '90' },
     testTimeout: 240_000,
     hookTimeout: 180_000,
     expect: { poll: { timeout: 60_000 } },

@@ -2,17 +2,21 @@
  * Keeps the branches that an agent created or moved in its own repository, because they would be removed with the
  * worktree. The mirror fetches them to `refs/longhaul/branches/<task>/`.
  */
-import { readFileSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { STARTING_REFS_FILE } from './borrow.ts';
+import { LonghaulError, messageOf } from '../contract/errors.ts';
 import type { Collection } from './collection.ts';
 import { tryGit } from './git.ts';
 import { readRefs } from './mirror-refs.ts';
+import { isFolder } from './plain-file.ts';
 import { orAbsentSync } from './repository.ts';
 
 const NAMED_LIMIT = 5;
 const KEPT_LIMIT = 100;
 const HEADS = 'refs/heads/';
+/** A repository that its agent has damaged may keep git from its end. */
+const FETCH_DEADLINE_MS = 60_000;
 
 /**
  * Fetches the branches to the mirror. Returns a sentence that names them, or an empty list if the agent created or
@@ -22,6 +26,32 @@ export async function keepBranches({ adminDir, commonDir, request, at }: Collect
   const given = orAbsentSync(() => readFileSync(path.join(adminDir, STARTING_REFS_FILE), 'utf8'));
   if (given === undefined) return [];
   const own = path.join(request.worktreePath, '.git');
+  if (!isReadable(own)) return [];
+  try {
+    return await keep({ own, given, request, commonDir, at });
+  } catch (error) {
+    // The agent may have changed anything in its repository. Its files are stored by now.
+    if (request.signal?.aborted === true || !(isSystemError(error) || error instanceof LonghaulError)) throw error;
+    return [`The branches that the agent made could not be read: ${messageOf(error)}`];
+  }
+}
+
+/** Whether it is a repository in which git neither follows a link out of it nor waits for a pipe. */
+const isReadable = (own: string): boolean =>
+  ['', 'objects', 'refs'].every((name) => isFolder(path.join(own, name))) &&
+  ['HEAD', 'config', 'packed-refs', 'shallow', 'objects/info/alternates'].every((name) => {
+    const status = orAbsentSync(() => lstatSync(path.join(own, name)));
+    return status === undefined || status.isFile();
+  });
+
+const isSystemError = (error: unknown): boolean => error instanceof Error && 'syscall' in error;
+
+interface Keep extends Pick<Collection, 'request' | 'commonDir' | 'at'> {
+  readonly own: string;
+  readonly given: string;
+}
+
+async function keep({ own, given, request, commonDir, at }: Keep): Promise<string[]> {
   const known = new Set(given.split('\n'));
   const { refs } = await readRefs(own, request.signal);
   const made = [...refs].filter(([name, value]) => name.startsWith(HEADS) && !known.has(`${value} ${name}`));
@@ -39,7 +69,11 @@ export async function keepBranches({ adminDir, commonDir, request, at }: Collect
     '--update-shallow',
   ];
   const { env: _, ...where } = at;
-  const fetched = await tryGit([...args, '--', own, ...wanted], { ...where, cwd: commonDir });
+  const fetched = await tryGit([...args, '--', own, ...wanted], {
+    ...where,
+    cwd: commonDir,
+    deadlineMs: FETCH_DEADLINE_MS,
+  });
   const listed = `${names.slice(0, NAMED_LIMIT).join(', ')}${made.length > NAMED_LIMIT ? ` and ${made.length - NAMED_LIMIT} more` : ''}`;
   const [noun, verb] = made.length === 1 ? ['branch', 'is'] : ['branches', 'are'];
   if (fetched.exitCode !== 0)

@@ -4,8 +4,10 @@
  * The steps do not read it, with two exceptions: branches that the agent created (agent-branches.ts) and files that it
  * added by force (forced-files.ts).
  */
-import { constants, copyFileSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, constants, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { isErrno } from '../contract/errors.ts';
+import { isFolder, plainFile } from './plain-file.ts';
 import { adminDirOf, orAbsentSync } from './repository.ts';
 import { alternatesOf, readState } from './mirror.ts';
 import { sparseText, worktreeConfigText } from './mirror-settings.ts';
@@ -42,13 +44,18 @@ export function fillEntry(
 }
 
 /**
- * Creates the agent's repository in the worktree. Call it after the checkout, because it copies the index. It
- * overwrites no file of an existing repository.
+ * Creates the agent's repository in the worktree, in place of what an agent left there that is none. Call it after the
+ * checkout, because it copies the index.
  */
 export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnRepositoryOptions): void {
   const state = readState(mirror);
   const dotGit = path.join(worktreePath, '.git');
   const at = (name: string): string => path.join(dotGit, name);
+  // Removed whole: a link in it may lead into the project.
+  if (notIfRefused(() => remove(dotGit)) === undefined) {
+    openFolders(dotGit);
+    remove(dotGit);
+  }
   for (const name of ['objects/info', 'objects/pack', 'refs/heads', 'info', 'hooks'])
     mkdirSync(at(name), { recursive: true });
   writeFileSync(alternatesOf(worktreePath), `${path.join(mirror, 'objects')}\n`);
@@ -65,12 +72,42 @@ export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnR
   writeWhole(at('HEAD'), `${base}\n`);
 }
 
-/** Whether the worktree's `.git` folder is a repository. An agent may have removed it. */
+/**
+ * Whether the worktree's `.git` folder is a repository. An agent may have removed it, or put a link to another repository in
+ * its place, into which nothing may be written.
+ */
 export const hasOwnRepository = (worktreePath: string): boolean =>
-  orAbsentSync(() => lstatSync(path.join(worktreePath, '.git', 'HEAD'))) !== undefined;
+  notIfRefused(
+    () =>
+      ['.git', '.git/objects', '.git/refs'].every((name) => isFolder(path.join(worktreePath, name))) &&
+      plainFile(path.join(worktreePath, '.git/HEAD')) !== undefined,
+  ) === true;
+
+/** Returns undefined if the file system refuses the access. */
+function notIfRefused<T>(access: () => T): T | undefined {
+  try {
+    return access();
+  } catch (error) {
+    if (isErrno(error, 'EACCES', 'EPERM')) return undefined;
+    throw error;
+  }
+}
+
+function remove(folder: string): true {
+  rmSync(folder, { recursive: true, force: true });
+  return true;
+}
+
+/** Gives every folder below this one the rights that its removal needs. */
+function openFolders(folder: string): void {
+  chmodSync(folder, 0o700);
+  for (const item of readdirSync(folder, { withFileTypes: true }))
+    if (item.isDirectory()) openFolders(path.join(folder, item.name));
+}
 
 /** Writes the mirror's current path into the worktree's repository. It is needed after the home was moved. */
 export function writeMirrorPath(mirror: string, worktreePath: string): void {
   const file = alternatesOf(worktreePath);
-  if (orAbsentSync(() => readFileSync(file)) !== undefined) writeWhole(file, `${path.join(mirror, 'objects')}\n`);
+  const isOwn = hasOwnRepository(worktreePath) && isFolder(path.dirname(file));
+  if (isOwn && plainFile(file) !== undefined) writeWhole(file, `${path.join(mirror, 'objects')}\n`);
 }

@@ -4,11 +4,11 @@
  * cache), paths longer than the system's limit, a missing folder, a missing entry.
  */
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../contract/errors.ts';
 import { isOwnWithoutPath, removeEntry, sweepStaged } from './add-entry.ts';
+import { isFolder } from './plain-file.ts';
 import { listEntries, orAbsent, removeIfEmpty } from './repository.ts';
 import type { WorktreeEntry } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -34,7 +34,7 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
   await removeTree(options.worktreePath);
   await removeTree(nestedGitFolderOf(options.worktreePath));
   const { commonDir: subject, locksDir, signal } = options;
-  if (!existsSync(subject)) return;
+  if (!isFolder(subject)) return;
   await withLock({ locksDir, subject, ...(signal && { signal }) }, async () => {
     for (const entry of listEntries(options.commonDir)) {
       if (await belongs(entry, options)) await removeEntry(options, entry.adminDir);

@@ -21,13 +21,13 @@ import { type CollectRequest, copyIndex, type Collection, statusWithNestedAside 
 import { forcedFiles } from './forced-files.ts';
 import { filePath } from './file-path.ts';
 import { keepBranches } from './agent-branches.ts';
-import { ownerOfWorktree } from './mirror.ts';
+import { ensureMirror, isMirror, ownerOfWorktree } from './mirror.ts';
 import { restoreNestedGit } from './nested.ts';
 import { whyReplaced } from './identity.ts';
 import { noteOnIgnored } from './ignored-files.ts';
 import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { canonical, commonDirOf, findEntry, orAbsentSync, orAbsent } from './repository.ts';
+import { canonical, commonDirOf, findEntry, inspect, orAbsentSync, orAbsent } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
 import { type Base, dropBrokenRef, dropRef, storeCommit, type StoredChange } from './store.ts';
@@ -63,60 +63,84 @@ const IGNORED_LIMIT = 200;
 
 export async function collectChange(locksDir: string, request: CollectRequest): Promise<CollectOutcome> {
   const subject = canonical(request.worktreePath);
-  const { worktreePath } = request;
   return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
-    const known = readRecord(locksDir, subject);
-    if (request.owner !== undefined && known?.owner !== request.owner) {
-      throw new LonghaulError(
-        'worktree_in_use',
-        `The worktree ${worktreePath} no longer belongs to task ${request.owner}.`,
-      );
+    try {
+      return await collectOnce(locksDir, request, subject);
+    } catch (error) {
+      const isGitFailed = error instanceof LonghaulError && error.code === 'git_failed';
+      if (!isGitFailed || !(await repairMirror(locksDir, readRecord(locksDir, subject), request.signal))) throw error;
+      return collectOnce(locksDir, request, subject);
     }
-    const changed = known && whyReplaced({ ...known, worktreePath: subject }, undefined);
-    const record =
-      known?.state === 'ready' && changed === undefined ? await ensureEntry(locksDir, known, request.signal) : known;
-    if (known !== undefined && record === undefined) {
-      return {
-        kind: 'kept',
-        reason: `the mirror of the project was removed, and the project has no commit ${known.base}, from which the task began`,
-      };
-    }
-    const commonDir = commonDirOfWorktree(locksDir, request.projectPath, record, subject);
-    const entry = findEntry(commonDir, subject);
-    const status = orAbsentSync(() => lstatSync(subject));
-    if (entry === undefined || status === undefined || record?.state === 'making') {
-      throw new LonghaulError(
-        'git_failed',
-        `The worktree ${worktreePath} does not exist or is incomplete: there is nothing to collect.`,
-      );
-    }
-    // The folder at the path may not be the folder that Longhaul created, because a link, a clone or a new folder may
-    // have replaced it.
-    const why = whyReplaced({ ...record, worktreePath: subject }, entry.adminDir);
-    if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
-    const index = path.join(entry.adminDir, 'longhaul-index');
-    const env = { GIT_DIR: entry.adminDir, GIT_WORK_TREE: subject, GIT_INDEX_FILE: index };
-    const at = { cwd: subject, env, ...(request.signal && { signal: request.signal }) };
-    const topLevel = record?.topLevel ?? request.projectPath ?? path.dirname(commonDir);
-    const again = record?.state === 'collected';
-    const collected = await collect({
-      request: { ...request, worktreePath: subject },
-      locksDir,
-      commonDir,
-      adminDir: entry.adminDir,
-      topLevel,
-      again,
-      forced: [],
-      index,
-      quarantine: {
-        folder: path.join(entry.adminDir, 'longhaul-objects'),
-        objects: path.join(commonDir, 'objects'),
-      },
-      at,
-    });
-    if (record !== undefined && collected.kind !== 'kept') writeRecord(locksDir, { ...record, state: 'collected' });
-    return collected;
   });
+}
+
+/** Links the project's objects into the mirror again, because it may be damaged. Returns false if that is not possible. */
+async function repairMirror(
+  locksDir: string,
+  record: WorktreeRecord | undefined,
+  given: AbortSignal | undefined,
+): Promise<boolean> {
+  if (record?.state !== 'ready' || !isMirror(locksDir, record.commonDir)) return false;
+  const signal = given && { signal: given };
+  const repository = await inspect(record.topLevel, { ...signal }).catch(() => undefined);
+  if (repository === undefined) return false;
+  await ensureMirror({ locksDir, repository, because: 'damaged', ...signal });
+  return true;
+}
+
+async function collectOnce(locksDir: string, request: CollectRequest, subject: string): Promise<CollectOutcome> {
+  const { worktreePath } = request;
+  const known = readRecord(locksDir, subject);
+  if (request.owner !== undefined && known?.owner !== request.owner) {
+    throw new LonghaulError(
+      'worktree_in_use',
+      `The worktree ${worktreePath} no longer belongs to task ${request.owner}.`,
+    );
+  }
+  const changed = known && whyReplaced({ ...known, worktreePath: subject }, undefined);
+  const record =
+    known?.state === 'ready' && changed === undefined ? await ensureEntry(locksDir, known, request.signal) : known;
+  if (known !== undefined && record === undefined) {
+    return {
+      kind: 'kept',
+      reason: `the mirror of the project was removed, and the project has no commit ${known.base}, from which the task began`,
+    };
+  }
+  const commonDir = commonDirOfWorktree(locksDir, request.projectPath, record, subject);
+  const entry = findEntry(commonDir, subject);
+  const status = orAbsentSync(() => lstatSync(subject));
+  if (entry === undefined || status === undefined || record?.state === 'making') {
+    throw new LonghaulError(
+      'git_failed',
+      `The worktree ${worktreePath} does not exist or is incomplete: there is nothing to collect.`,
+    );
+  }
+  // The folder at the path may not be the folder that Longhaul created, because a link, a clone or a new folder may
+  // have replaced it.
+  const why = whyReplaced({ ...record, worktreePath: subject }, entry.adminDir);
+  if (why !== undefined) return { kind: 'kept', reason: why, replaced: true };
+  const index = path.join(entry.adminDir, 'longhaul-index');
+  const env = { GIT_DIR: entry.adminDir, GIT_WORK_TREE: subject, GIT_INDEX_FILE: index };
+  const at = { cwd: subject, env, ...(request.signal && { signal: request.signal }) };
+  const topLevel = record?.topLevel ?? request.projectPath ?? path.dirname(commonDir);
+  const again = record?.state === 'collected';
+  const collected = await collect({
+    request: { ...request, worktreePath: subject },
+    locksDir,
+    commonDir,
+    adminDir: entry.adminDir,
+    topLevel,
+    again,
+    forced: [],
+    index,
+    quarantine: {
+      folder: path.join(entry.adminDir, 'longhaul-objects'),
+      objects: path.join(commonDir, 'objects'),
+    },
+    at,
+  });
+  if (record !== undefined && collected.kind !== 'kept') writeRecord(locksDir, { ...record, state: 'collected' });
+  return collected;
 }
 
 /**
@@ -129,7 +153,7 @@ function commonDirOfWorktree(
   record: WorktreeRecord | undefined,
   worktreePath: string,
 ): string {
-  const commonDir = ownerOfWorktree({ locksDir, projectPath, known: record?.commonDir, worktreePath });
+  const commonDir = ownerOfWorktree({ locksDir, projectPath, record, worktreePath });
   if (commonDir !== undefined) return commonDir;
   const what = projectPath === undefined ? 'a known project' : `the project in ${projectPath}`;
   throw new LonghaulError('not_a_repository', `${worktreePath} is not a worktree of ${what}.`);

@@ -2,12 +2,12 @@
  * Finds ignored files that an agent added by force (`git add -f`). The agent's index lists them, and they belong to the
  * change.
  */
-import { copyFileSync, rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Collection } from './collection.ts';
 import { splitFields } from './file-path.ts';
 import { tryGit } from './git.ts';
-import { orAbsentSync } from './repository.ts';
+import { plainFile } from './plain-file.ts';
 
 /**
  * Returns the paths of the ignored files that the agent's index lists. If git cannot read that index, it returns none.
@@ -15,11 +15,9 @@ import { orAbsentSync } from './repository.ts';
  */
 export async function forcedFiles({ adminDir, request, at }: Collection): Promise<Buffer[]> {
   const index = path.join(adminDir, 'longhaul-agent-index');
-  const copied = orAbsentSync(() => {
-    copyFileSync(path.join(request.worktreePath, '.git', 'index'), index);
-    return true;
-  });
-  if (copied !== true) return [];
+  const content = plainFile(path.join(request.worktreePath, '.git', 'index'));
+  if (content === undefined) return [];
+  writeFileSync(index, content);
   const env = { ...at.env, GIT_INDEX_FILE: index };
   const args = ['ls-files', '--cached', '--ignored', '--exclude-standard', '-z'];
   try {

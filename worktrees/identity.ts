@@ -7,10 +7,11 @@
  * The device number is not used, because it may change at a reboot. The content, including `.git`, is not used, because
  * the agent may change it.
  */
-import { lstatSync, readFileSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../contract/errors.ts';
+import { plainFile } from './plain-file.ts';
 import { adminDirOf, orAbsentSync } from './repository.ts';
 
 export const identitySchema = z.object({
@@ -65,8 +66,8 @@ export function whyReplaced(
  */
 function leadsTo(worktreePath: string, adminDir: string): boolean {
   if (adminDirOf(worktreePath) === adminDir) return true;
-  const borrowed = orAbsentSync(() => readFileSync(path.join(worktreePath, '.git/objects/info/alternates'), 'utf8'));
-  return borrowed?.trimEnd() === path.resolve(adminDir, '../../objects');
+  const borrowed = plainFile(path.join(worktreePath, '.git/objects/info/alternates'));
+  return borrowed?.toString('utf8').trimEnd() === path.resolve(adminDir, '../../objects');
 }
 
 /** Returns the error `worktree_replaced`. `why` is a sentence without its full stop, as `whyReplaced` returns it. */

@@ -2,9 +2,10 @@
  * Reads the refs of a project from git's files (gitrepository-layout, `packed-refs`), without starting git and without
  * reading objects. It leaves out refs of a single checkout (bisect, stash, worktree) and the results of tasks.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { gitText } from './git.ts';
+import { plainFile } from './plain-file.ts';
 import { orAbsentSync } from './repository.ts';
 
 export interface ProjectRefs {
@@ -37,9 +38,7 @@ async function readByGit(commonDir: string, signal: AbortSignal | undefined): Pr
 
 function readFiles(commonDir: string): ProjectRefs {
   const [refs, symbolic] = [new Map<string, string>(), new Map<string, string>()];
-  for (const line of (orAbsentSync(() => readFileSync(path.join(commonDir, 'packed-refs'), 'utf8')) ?? '').split(
-    '\n',
-  )) {
+  for (const line of (plainFile(path.join(commonDir, 'packed-refs'))?.toString('utf8') ?? '').split('\n')) {
     const [, value = '', name = ''] = /^([0-9a-f]+) (refs\/\S+)$/.exec(line) ?? [];
     if (name !== '' && !OF_ONE_CHECKOUT.test(name)) refs.set(name, value);
   }
@@ -52,8 +51,7 @@ function readFiles(commonDir: string): ProjectRefs {
     }
   };
   const readLoose = (name: string): void => {
-    const [, target, value] =
-      VALUE.exec(orAbsentSync(() => readFileSync(path.join(commonDir, name), 'utf8')) ?? '') ?? [];
+    const [, target, value] = VALUE.exec(plainFile(path.join(commonDir, name))?.toString('utf8') ?? '') ?? [];
     if (target !== undefined) symbolic.set(name, target);
     if (value !== undefined) refs.set(name, value);
   };

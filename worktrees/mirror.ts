@@ -9,7 +9,7 @@
  * changed, otherwise none.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../contract/errors.ts';
@@ -17,6 +17,7 @@ import { type FolderIdentity, identityOf, identitySchema } from './identity.ts';
 import { linkLargeFiles, linkObjects } from './mirror-objects.ts';
 import { packedRefs, type ProjectRefs, readRefs } from './mirror-refs.ts';
 import { configText, projectSettings, settingsSchema, stampOf } from './mirror-settings.ts';
+import { isFolder, plainFile } from './plain-file.ts';
 import {
   adminDirOf,
   canonical,
@@ -123,10 +124,16 @@ async function bringUp(mirror: string, { repository, signal, because }: EnsureMi
   const refs = hashOf(found, head);
   const stamp = stampOf(repository, state?.settings);
   const settings = state?.settings.stamp === stamp ? state.settings : await projectSettings(repository, signal);
-  const isCurrent = state?.refs === refs && state.settings === settings && state.commonDir === commonDir;
+  const [config, packed] = [configText(settings), packedRefs(found.refs)];
+  const isCurrent =
+    state?.refs === refs &&
+    state.settings === settings &&
+    state.commonDir === commonDir &&
+    hasContent(path.join(mirror, 'config'), config) &&
+    hasContent(path.join(mirror, 'packed-refs'), Buffer.from(packed));
   copyInfo(commonDir, mirror);
   if (isCurrent && because === undefined) return;
-  writeWhole(path.join(mirror, 'config'), configText(settings));
+  writeWhole(path.join(mirror, 'config'), config);
   // Objects are linked before refs are written, so that no ref names a missing object.
   await linkObjects({
     from: path.join(commonDir, 'objects'),
@@ -136,7 +143,7 @@ async function bringUp(mirror: string, { repository, signal, because }: EnsureMi
   });
   await linkLargeFiles({ from: commonDir, to: mirror, replace: because === 'damaged', ...(signal && { signal }) });
   copyOrRemove(path.join(commonDir, 'shallow'), path.join(mirror, 'shallow'));
-  writeWhole(path.join(mirror, 'packed-refs'), packedRefs(found.refs));
+  writeWhole(path.join(mirror, 'packed-refs'), packed);
   const next: MirrorState = {
     commonDir,
     identity: identityOf(commonDir),
@@ -148,14 +155,21 @@ async function bringUp(mirror: string, { repository, signal, because }: EnsureMi
   if (!existsSync(topLevel)) throw new LonghaulError('project_missing', `${topLevel} was removed while it was read.`);
 }
 
-const PARTS = ['HEAD', 'config', 'objects', 'refs', 'packed-refs'];
-const isWhole = (mirror: string): boolean => PARTS.every((name) => existsSync(path.join(mirror, name)));
+const HEAD = 'ref: refs/heads/main\n';
+
+/** Whether git finds a repository here. Config and refs are compared with those of the project. */
+export const isWhole = (mirror: string): boolean =>
+  ['objects', 'refs'].every((name) => isFolder(path.join(mirror, name))) &&
+  hasContent(path.join(mirror, 'HEAD'), Buffer.from(HEAD));
+
+const hasContent = (file: string, content: Buffer): boolean => plainFile(file)?.equals(content) === true;
 
 function makeEmpty(mirror: string): void {
   mkdirSync(path.dirname(mirror), { recursive: true, mode: 0o700 });
+  if (!isFolder(mirror)) rmSync(mirror, { force: true });
   for (const name of ['objects/info', 'objects/pack', 'refs/heads', 'info', 'worktrees'])
     mkdirSync(path.join(mirror, name), { recursive: true });
-  writeWhole(path.join(mirror, 'HEAD'), 'ref: refs/heads/main\n');
+  writeWhole(path.join(mirror, 'HEAD'), HEAD);
 }
 
 /** Copies the ignore rules and attributes that the project keeps in its git folder and not in the tree. */
@@ -174,8 +188,8 @@ function hashOf({ refs, symbolic }: ProjectRefs, head: string): string {
 export interface OwnerLookup {
   readonly locksDir: string;
   readonly projectPath?: string | undefined;
-  /** The git common directory that the worktree's record names. */
-  readonly known?: string | undefined;
+  /** The repository and the project that the worktree's record names. */
+  readonly record?: { readonly commonDir: string; readonly topLevel: string } | undefined;
   readonly worktreePath: string;
 }
 
@@ -183,7 +197,11 @@ export interface OwnerLookup {
  * Returns the repository that has the worktree's entry: the mirror, or the project itself if an earlier version created
  * the worktree. undefined: neither the project nor the record nor the worktree names such a repository.
  */
-export function ownerOfWorktree({ locksDir, projectPath, known, worktreePath }: OwnerLookup): string | undefined {
+export function ownerOfWorktree({ locksDir, projectPath, record, worktreePath }: OwnerLookup): string | undefined {
+  const known = record?.commonDir;
+  // The project may be damaged, or its mirror lost: the record is sufficient.
+  if (known !== undefined && isMirror(locksDir, known) && canonical(projectPath ?? '') === record?.topLevel)
+    return known;
   const project = projectPath === undefined ? undefined : commonDirOf(projectPath);
   if (project !== undefined) {
     const mirror = findMirror(locksDir, project);
@@ -196,7 +214,7 @@ export function ownerOfWorktree({ locksDir, projectPath, known, worktreePath }: 
 
 /** Returns the mirror from which the worktree's repository borrows; undefined if it names no mirror of this home. */
 export function borrowedFrom(locksDir: string, worktreePath: string): string | undefined {
-  const named = orAbsentSync(() => readFileSync(alternatesOf(worktreePath), 'utf8'));
+  const named = plainFile(alternatesOf(worktreePath))?.toString('utf8');
   const mirror = named === undefined ? undefined : path.dirname(named.split('\n', 1)[0] ?? '');
   return mirror !== undefined && isMirror(locksDir, mirror) ? mirror : undefined;
 }

@@ -7,11 +7,12 @@
  * another file system each folder is a copy, and a step reports that); a record is deleted before the new one is
  * written. After a crash a second run completes the update.
  */
-import { lstatSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { lstatSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { writeMirrorPath } from './borrow.ts';
 import { whyReplaced } from './identity.ts';
 import { isMirror } from './mirror.ts';
+import { plainFile } from './plain-file.ts';
 import { deleteRecord, listRecords, type WorktreeRecord, writeRecord } from './records.ts';
 import { orAbsentSync, listEntries } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -88,7 +89,7 @@ function makeLinkAbsolute({
 }: Record<'worktreePath' | 'former' | 'adminDir', string>): void {
   const dotGit = path.join(worktreePath, '.git');
   if (orAbsentSync(() => lstatSync(dotGit))?.isFile() !== true) return;
-  const target = /^gitdir: (.+?)\n*$/s.exec(readFileSync(dotGit, 'utf8'))?.[1];
+  const target = /^gitdir: (.+?)\n*$/s.exec(plainFile(dotGit)?.toString('utf8') ?? '')?.[1];
   if (target === undefined || path.isAbsolute(target) || path.resolve(former, target) !== adminDir) return;
   replaceFile(dotGit, `gitdir: ${adminDir}\n`);
 }

@@ -42,7 +42,7 @@ export async function removeWorktree(context: RemoveContext, request: RemoveRequ
     if (request.owner !== undefined && record?.owner !== request.owner) return { removed: false };
     const { projectPath } = request;
     const isThere = projectPath === undefined || commonDirOf(projectPath) !== undefined;
-    const owner = ownerOfWorktree({ locksDir, projectPath, known: record?.commonDir, worktreePath });
+    const owner = ownerOfWorktree({ locksDir, projectPath, record, worktreePath });
     if (record !== undefined && owner === undefined && isThere) {
       throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${projectPath}`);
     }

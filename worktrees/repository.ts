@@ -5,11 +5,12 @@
  * Each step reads about a dozen small files, synchronously, in about 20 µs each. The thread pool takes 200 to 800 µs on
  * two busy cores, which would be a sixth of the time until an agent starts.
  */
-import { lstatSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { type GitOutcome, gitError, tryGit } from './git.ts';
+import { plainFile } from './plain-file.ts';
 
 export interface Repository {
   /** Real path of the checkout's top folder. */
@@ -104,6 +105,12 @@ function inspectPlain(folder: string): Repository | undefined {
 
 function notARepository(cwd: string, args: readonly string[], outcome: GitOutcome): LonghaulError {
   if (!/not a git repository/i.test(outcome.stderr)) return gitError(args, cwd, outcome);
+  if (orAbsentSync(() => lstatSync(path.join(cwd, '.git'))) !== undefined) {
+    return new LonghaulError(
+      'not_a_repository',
+      `${cwd} has a .git that is no complete repository: git expects HEAD, refs and objects in it. Restore it from a copy, or run \`git init\` there, which adds what is missing.`,
+    );
+  }
   return new LonghaulError(
     'not_a_repository',
     `${cwd} is not in a git repository. Run \`git init\` and make a first commit there, or give another path.`,
@@ -118,7 +125,7 @@ export function commonDirOf(folder: string): string | undefined {
   const start = orAbsentSync(() => realpathSync(folder));
   for (let at = start; at !== undefined; at = path.dirname(at) === at ? undefined : path.dirname(at)) {
     const adminDir = adminDirOf(at);
-    if (adminDir !== undefined) return sharedBy(adminDir);
+    if (adminDir !== undefined && isGitFolder(adminDir)) return sharedBy(adminDir);
   }
   return undefined;
 }
@@ -131,6 +138,10 @@ export function ownCommonDirOf(worktreePath: string): string | undefined {
   const adminDir = adminDirOf(worktreePath);
   return adminDir && sharedBy(adminDir);
 }
+
+/** Git passes by a `.git` folder without HEAD, and looks in the parent folders. */
+const isGitFolder = (adminDir: string): boolean =>
+  orAbsentSync(() => lstatSync(path.join(adminDir, 'HEAD'))) !== undefined;
 
 function sharedBy(adminDir: string): string | undefined {
   const shared = textOf(path.join(adminDir, 'commondir'));
@@ -145,7 +156,7 @@ export function adminDirOf(worktreePath: string): string | undefined {
   const dotGit = path.join(worktreePath, '.git');
   const status = orAbsentSync(() => lstatSync(dotGit));
   if (status === undefined || status.isDirectory()) return status && dotGit;
-  const target = /^gitdir: (.+?)\n*$/s.exec(readFileSync(dotGit, 'utf8'))?.[1];
+  const target = /^gitdir: (.+?)\n*$/s.exec(textOf(dotGit) ?? '')?.[1];
   return target === undefined ? undefined : path.resolve(worktreePath, target);
 }
 
@@ -243,4 +254,4 @@ export function orAbsentSync<T>(read: () => T): T | undefined {
   }
 }
 
-const textOf = (file: string): string | undefined => orAbsentSync(() => readFileSync(file, 'utf8'));
+const textOf = (file: string): string | undefined => plainFile(file)?.toString('utf8');

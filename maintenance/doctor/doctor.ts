@@ -13,6 +13,7 @@ import { checkAgents } from './agents.ts';
 import { type Check, ok, problem, textOf, warning } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
 import { checkOtherUsers, readLocalUsers } from './other-users.ts';
+import { checkMirrors } from './mirrors.ts';
 import { checkRecordings } from './recordings.ts';
 import { checkRuns } from './runs.ts';
 import {
@@ -78,6 +79,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
       ...(usable ? await guarded('tasks', async () => checkTasks(await findWaitingTasks(usable.sql))) : []),
       ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
       ...(await guarded('recordings', async () => [await checkRecordings(settings, usable?.sql)])),
+      ...(await guarded('mirrors', () => checkMirrors(settings.home))),
       ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),
     ];
   } finally {

@@ -56,7 +56,10 @@ export async function findLeftovers(
     const projects = await projectPaths(sql);
     const repositories = await repositoriesOf(places, projects);
     const entries = await leftEntries(places, repositories);
-    const refs = await leftRefs(places, { sql, repositories }, options);
+    const refs: Leftover[] = [];
+    // A broken repository does not keep the others from being examined.
+    for (const one of repositories)
+      refs.push(...(await attempt(one, () => leftRefs(places, { sql, repositories: [one] }, options))));
     return [...entries, ...refs, ...(await leftMirrors(places, projects))];
   });
   // Processes are removed first, because one may still write into a worktree that is removed next.

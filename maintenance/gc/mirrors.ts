@@ -1,47 +1,103 @@
 /**
- * Finds mirrors of projects that no longer exist. Must never happen: a mirror is removed while a worktree borrows from
- * it, while it has a result (gc/refs.ts lists those), or while a row names its project, because the project's disk may
- * only be unplugged.
+ * Finds mirrors that are no longer needed, that are damaged, or that take much disk beside their project. Must never happen: a mirror is
+ * removed while a worktree borrows from it, while it has a result (gc/refs.ts lists those), or while a row names its project,
+ * because the project's disk may only be unplugged.
  */
 import { lstat } from 'node:fs/promises';
+import path from 'node:path';
 import { removeTree } from '../../worktrees/clear.ts';
-import { gitText } from '../../worktrees/git.ts';
-import { listMirrors, readState } from '../../worktrees/mirror.ts';
-import { listEntries, orAbsent } from '../../worktrees/repository.ts';
+import { tryGit } from '../../worktrees/git.ts';
+import { mirrorDamage } from '../../worktrees/mirror-damage.ts';
+import { ensureMirror, listMirrors, readState } from '../../worktrees/mirror.ts';
+import { inspect, listEntries, orAbsent } from '../../worktrees/repository.ts';
 import { withLock } from '../../worktrees/repository-lock.ts';
+import { mirrorDisk, TRIM_ABOVE_BYTES, trimMirror } from '../../worktrees/trim-mirror.ts';
+import { sizeText } from '../size-text.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
 import type { WorktreePaths } from './worktrees.ts';
 
-export async function leftMirrors({ locksDir }: WorktreePaths, projects: readonly string[]): Promise<Leftover[]> {
+export async function leftMirrors(
+  { locksDir }: WorktreePaths,
+  projects: readonly string[],
+  trimAboveBytes: number = TRIM_ABOVE_BYTES,
+): Promise<Leftover[]> {
   const left: Leftover[] = [];
   for (const mirror of listMirrors(locksDir)) {
-    const project = await missingProjectOf(mirror, projects);
-    if (project === undefined) continue;
-    left.push({
-      kind: 'mirror',
-      name: mirror,
-      reason: `its project ${project} no longer exists, and no result is in it`,
-      remove: () =>
-        withLock({ locksDir, subject: mirror }, async () => {
-          if ((await missingProjectOf(mirror, projects)) === undefined)
-            return { kind: 'kept', why: 'a task has begun to use it' };
-          await removeTree(mirror);
-          return REMOVED;
-        }),
-    });
+    const reason = await needlessBecause(mirror, projects);
+    if (reason !== undefined) left.push(removal(locksDir, mirror, { reason, projects }));
+    else {
+      const damage = await mirrorDamage(mirror);
+      if (damage !== undefined) left.push(await repair(locksDir, mirror, damage));
+      else if (mirrorDisk(mirror).formerBytes > trimAboveBytes) left.push(trimming(locksDir, mirror));
+    }
   }
   return left;
 }
 
-/**
- * Returns the project's git common directory if it no longer exists and the mirror can be removed. Returns undefined if
- * the mirror is needed, or if its state file does not name its project.
- */
-async function missingProjectOf(mirror: string, projects: readonly string[]): Promise<string | undefined> {
+function removal(
+  locksDir: string,
+  mirror: string,
+  { reason, projects }: { reason: string; projects: readonly string[] },
+): Leftover {
+  return {
+    kind: 'mirror',
+    name: mirror,
+    reason,
+    remove: () =>
+      withLock({ locksDir, subject: mirror }, async () => {
+        if ((await needlessBecause(mirror, projects)) === undefined)
+          return { kind: 'kept', why: 'a task has begun to use it' };
+        await removeTree(mirror);
+        return REMOVED;
+      }),
+  };
+}
+
+async function repair(locksDir: string, mirror: string, reason: string): Promise<Leftover> {
   const project = readState(mirror)?.commonDir;
-  if (project === undefined || (await orAbsent(lstat(project))) !== undefined) return undefined;
-  if (projects.some((folder) => `${project}/`.startsWith(`${folder}/`))) return undefined;
-  if (listEntries(mirror).length > 0) return undefined;
-  const results = await gitText(['for-each-ref', '--count=1', 'refs/longhaul/'], { cwd: mirror });
-  return results === '' ? project : undefined;
+  const repository = project && (await inspect(path.dirname(project)).catch(() => undefined));
+  const leftover = { kind: 'mirror' as const, name: mirror, reason };
+  if (!repository || repository.commonDir !== project) {
+    const kept = `${project ?? 'its project'} cannot be read now: the next task of the project repairs the mirror`;
+    return { ...leftover, kept, remove: async () => ({ kind: 'kept', why: kept }) };
+  }
+  return {
+    ...leftover,
+    remove: async () => {
+      await ensureMirror({ locksDir, repository, because: 'damaged' });
+      const still = await mirrorDamage(mirror);
+      if (still === undefined) return { kind: 'removed', note: 'the mirror is repaired' };
+      return { kind: 'kept', why: `repaired from the project, which lacks the rest: ${still}` };
+    },
+  };
+}
+
+function trimming(locksDir: string, mirror: string): Leftover {
+  const { formerBytes } = mirrorDisk(mirror);
+  return {
+    kind: 'mirror',
+    name: mirror,
+    reason: `${sizeText(formerBytes)} of packs that a git gc of its project has replaced`,
+    remove: async () => ({ kind: 'removed', note: `${sizeText(await trimMirror(locksDir, mirror))} are free again` }),
+  };
+}
+
+/** Also true if git cannot say: then the mirror is damaged, and a person may repair it. */
+async function hasResults(mirror: string): Promise<boolean> {
+  const listed = await tryGit(['for-each-ref', '--count=1', 'refs/longhaul/'], { cwd: mirror });
+  return listed.exitCode !== 0 || listed.stdout.length > 0;
+}
+
+/** Returns why no task needs the mirror. Undefined: it is needed, or its state file does not name its project. */
+async function needlessBecause(mirror: string, projects: readonly string[]): Promise<string | undefined> {
+  const project = readState(mirror)?.commonDir;
+  if (project === undefined || listEntries(mirror).length > 0 || (await hasResults(mirror))) return undefined;
+  // The folder of a project row may also lie within the repository.
+  const checkout = path.dirname(project);
+  if (projects.some((folder) => `${project}/`.startsWith(`${folder}/`) || `${folder}/`.startsWith(`${checkout}/`)))
+    return undefined;
+  const isThere = (await orAbsent(lstat(project))) !== undefined;
+  return isThere
+    ? `no project names ${checkout}, and no result is in it`
+    : `its project ${project} no longer exists, and no result is in it`;
 }

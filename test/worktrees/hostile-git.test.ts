@@ -1,103 +1,57 @@
-/** What agents do with git in their worktrees reaches neither the project nor another session, and no result is lost. */
-import { createHash } from 'node:crypto';
-import { lstat, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+/**
+ * What agents do with git in their worktrees reaches neither the project nor another session, no result is lost, and the
+ * user's own git works beside it. LONGHAUL_HOSTILE_TASKS: how many tasks; 90 do each deed. By default a sample.
+ */
+import { execFile } from 'node:child_process';
+import { cp, mkdir, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { promisify } from 'node:util';
+import { expect, test, vi } from 'vitest';
 import { gitIn } from '../lab/repositories.ts';
-import { type AgentTree, openLab } from './lab.ts';
+import { DEEDS, GLOBAL_DEEDS, IDENTITY } from './hostile/deeds.ts';
+import { bytesOf, repositoryBytes, workOnBoth } from './hostile/user.ts';
+import { agentTree, type Lab, openLab } from './lab.ts';
 
-/** Every file below the folder, by path: mode and hash. Not times: a user's own `git status` refreshes them. */
-async function bytesOf(folder: string): Promise<Record<string, string>> {
-  const found: Record<string, string> = {};
-  for (const name of (await readdir(folder, { recursive: true })).sort()) {
-    const file = path.join(folder, name);
-    const status = await lstat(file);
-    if (status.isDirectory()) found[name] = 'folder';
-    else if (status.isSymbolicLink()) found[name] = `link ${await readlink(file)}`;
-    else
-      found[name] = `${status.mode} ${createHash('sha256')
-        .update(await readFile(file))
-        .digest('hex')}`;
-  }
-  return found;
+const run = promisify(execFile);
+const ALL = Object.entries({ ...DEEDS, ...GLOBAL_DEEDS });
+const TASKS = Number(process.env['LONGHAUL_HOSTILE_TASKS'] ?? 24);
+/** Prime, so that a sample has some of each kind, and 90 tasks have all. */
+const STRIDE = 11;
+const LANES = 4;
+
+/** Runs the deed as an agent's shell does: with the user's HOME, and with the exit code of each command looked at. */
+async function doDeed(lab: Lab, worktreePath: string, script: string): Promise<void> {
+  const env = { PATH: process.env['PATH'], HOME: path.join(lab.root, 'user'), PROJECT: lab.repository.path };
+  const options = { cwd: worktreePath, env, timeout: 60_000 };
+  await run('sh', ['-c', `${IDENTITY}\n${script}`], options).catch((error: Error & { killed?: boolean }) => {
+    if (error.killed === true) throw error; // a deed that hangs is a mistake of this test, one that fails is an agent's
+  });
 }
 
-type Deed = (git: (...args: string[]) => Promise<string>, tree: AgentTree) => Promise<unknown>;
+interface Ended {
+  readonly ref: string;
+  readonly commit: string;
+}
 
-const DEEDS: Readonly<Record<string, Deed>> = {
-  'sets config': (git) => git('config', 'user.name', 'Somebody Else'),
-  'sets a hooks path, as husky does': async (git, tree) => {
-    await tree.write({ '.husky/pre-commit': { mode: 0o755, content: '#!/bin/sh\nexit 1\n' } });
-    await git('config', 'core.hooksPath', '.husky');
-  },
-  'writes a hook': (_, tree) =>
-    tree.write({ '.git/hooks/post-commit': { mode: 0o755, content: '#!/bin/sh\nexit 1\n' } }),
-  'adds a remote': (git) => git('remote', 'add', 'elsewhere', '/nowhere'),
-  'makes and moves branches': async (git) => {
-    await git('branch', 'feature/agents');
-    await git('branch', '--force', 'main', 'HEAD');
-    await git('checkout', '--quiet', '-B', 'topic');
-  },
-  'deletes the branch main': (git) => git('branch', '-D', 'main'),
-  'makes tags': (git) => git('tag', '--annotate', '--message', 'v1', 'v1'),
-  stashes: async (git, tree) => {
-    await tree.write({ 'src/main.js': 'stashed\n' });
-    await git('stash');
-    await git('stash', 'pop');
-  },
-  'commits, amends and resets': async (git, tree) => {
-    await tree.write({ 'committed.txt': 'committed\n' });
-    await git('add', '--all');
-    await git('commit', '--quiet', '--message', 'One');
-    await git('commit', '--quiet', '--amend', '--message', 'Two');
-    await git('reset', '--quiet', '--soft', 'HEAD~1');
-  },
-  'collects garbage': async (git) => {
-    await git('reflog', 'expire', '--expire=now', '--all');
-    await git('gc', '--quiet', '--prune=now');
-  },
-  'prunes worktrees': (git) => git('worktree', 'prune', '--expire', 'now'),
-  'makes worktrees': (git) => git('worktree', 'add', '--quiet', '--detach', 'inside'),
-  'packs refs': (git) => git('pack-refs', '--all'),
-  'repacks and prunes': async (git) => {
-    await git('repack', '-a', '-d', '--quiet');
-    await git('prune', '--expire', 'now');
-  },
-  'runs git init': (git) => git('init', '--quiet'),
-  'makes a repository inside': (git) => git('init', '--quiet', 'inner'),
-  'sets core.worktree': (git) => git('config', 'core.worktree', '/nowhere'),
-  'sets core.bare': (git) => git('config', 'core.bare', 'true'),
-  'sets an extension that git does not know': async (git) => {
-    await git('config', 'core.repositoryformatversion', '1');
-    await git('config', 'extensions.nobodyKnows', 'true');
-  },
-  'sets worktreeConfig and sparse': async (git) => {
-    await git('config', 'extensions.worktreeConfig', 'true');
-    await git('sparse-checkout', 'set', '--cone', 'src');
-  },
-  'breaks its config': (_, tree) => writeFile(tree.file('.git/config'), '[core\nbroken'),
-  'breaks its index': (_, tree) => writeFile(tree.file('.git/index'), 'broken'),
-  'removes its objects': (_, tree) => rm(tree.file('.git/objects'), { recursive: true }),
-  'removes its repository': (_, tree) => rm(tree.file('.git'), { recursive: true }),
-};
-
-test("the project's .git is byte for byte as it was, and every task has its result", async () => {
-  const lab = await openLab();
-  await lab.repository.git('branch', 'topic');
-  await lab.repository.git('remote', 'add', 'origin', lab.repository.path);
-  await lab.repository.git('fetch', '--quiet', 'origin');
-  await lab.repository.git('stash', 'list');
-  const dotGit = path.join(lab.repository.path, '.git');
-  const before = await bytesOf(dotGit);
-  const others = await lab.create('bystander');
-  const bystander = await bytesOf(others.file('.git'));
-  for (const [at, [name, deed]] of Object.entries(DEEDS).entries()) {
-    const tree = await lab.create(`task-${at}`);
-    const git = (...args: string[]): Promise<string> => gitIn(tree.worktreePath, ...args);
-    await deed(git, tree);
-    await tree.write({ 'result.txt': `${name}\n` });
+/** A task, and for every fifth one the next turn of its session, which begins from the result. */
+async function workThrough(lab: Lab, at: number): Promise<Ended[]> {
+  const [name, script] = ALL[(at * STRIDE) % ALL.length] ?? ['', ''];
+  const ended: Ended[] = [];
+  for (let turn = 0; turn <= (at % 5 === 0 ? 1 : 0); turn += 1) {
+    const base = ended.at(-1)?.commit;
+    const worktreePath = path.join(lab.root, 'home/worktrees', `task-${at}-${turn}`);
+    const place = { projectPath: lab.repository.path, worktreePath };
+    const tree = agentTree(
+      lab.worktrees,
+      place.projectPath,
+      await lab.worktrees.create({ ...place, ...(base && { base }) }),
+    );
+    await doDeed(lab, worktreePath, script);
+    await tree.write({ 'result.txt': `${name} ${at} ${turn}\n` });
+    // Every third task is taken up by another attempt, after the deed.
+    if (at % 3 === 0)
+      expect(await lab.worktrees.create({ ...place, ...(base && { base }) }), name).toMatchObject({ state: 'found' });
     const change = await tree.change();
-    expect(await lab.inMirror('show', `${tree.ref}:result.txt`), name).toBe(name);
     expect(
       change.files.map((file) => file.path),
       name,
@@ -106,21 +60,69 @@ test("the project's .git is byte for byte as it was, and every task has its resu
       change.files.filter((file) => file.status === 'deleted'),
       name,
     ).toEqual([]);
-    await tree.remove();
-    expect(await bytesOf(dotGit), name).toEqual(before);
-    expect(await bytesOf(others.file('.git')), name).toEqual(bystander);
+    expect(await lab.inMirror('show', `${tree.ref}:result.txt`), name).toBe(`${name} ${at} ${turn}`);
+    expect(await tree.remove(), name).toEqual({ removed: true });
+    ended.push({ ref: tree.ref, commit: change.commit });
   }
-  await lab.inMirror('fsck', '--full');
-  expect(await others.collect()).toMatchObject({ kind: 'none', notes: [] });
-});
+  return ended;
+}
 
-test("beside a user who commits, amends, gc's and prunes, all results stay whole", async () => {
+test(
+  "hostile git beside a user at work: the project's .git is byte for byte what the user's own commands made it, and every task has its result",
+  { timeout: 60_000 + TASKS * 3_000 },
+  async () => {
+    const lab = await openLab();
+    const { path: project } = lab.repository;
+    const git = (...args: string[]): Promise<string> => lab.repository.git(...args);
+    vi.stubEnv('HOME', path.join(lab.root, 'user'));
+    vi.stubEnv('XDG_CONFIG_HOME', path.join(lab.root, 'user/.config'));
+    await mkdir(path.join(lab.root, 'user'));
+    await git('config', 'pack.threads', '1');
+    await git('clone', '--quiet', '--bare', project, path.join(lab.root, 'origin.git'));
+    await git('remote', 'add', 'origin', path.join(lab.root, 'origin.git'));
+    await git('fetch', '--quiet', 'origin');
+    await git('branch', 'topic');
+    await git('tag', 'v0');
+    const twin = path.join(lab.root, 'twin');
+    await cp(project, twin, { recursive: true, preserveTimestamps: true });
+    const bystander = await lab.create('bystander');
+    const bystanderBefore = await bytesOf(bystander.file('.git'));
+    let next = 0;
+    let rounds = 0;
+    const lane = async (): Promise<Ended[]> => {
+      const ended: Ended[] = [];
+      while (next < TASKS) ended.push(...(await workThrough(lab, next++)));
+      return ended;
+    };
+    const over = new AbortController();
+    const user = (async () => {
+      for (; !over.signal.aborted || rounds < 9; rounds += 1) {
+        await workOnBoth([project, twin], rounds);
+        expect(await repositoryBytes(project), `round ${rounds}`).toEqual(await repositoryBytes(twin));
+      }
+    })();
+    user.catch(() => (next = TASKS));
+    const started = performance.now();
+    const ended = (await Promise.all(Array.from({ length: LANES }, lane)).finally(() => over.abort())).flat();
+    await user;
+    expect(await bytesOf(bystander.file('.git')), 'another session').toEqual(bystanderBefore);
+    expect(await bystander.collect()).toMatchObject({ kind: 'none', notes: [] });
+    for (const { ref, commit } of ended) expect(await lab.inMirror('rev-parse', ref)).toBe(commit);
+    await lab.inMirror('fsck', '--full');
+    await gitIn(project, 'fsck', '--full');
+    if (process.env['LONGHAUL_HOSTILE_TASKS'] !== undefined)
+      process.stdout.write(
+        `${ended.length} turns of ${TASKS} tasks, ${rounds} rounds of the user, ${Math.round((performance.now() - started) / 1000)} s\n`,
+      );
+  },
+);
+
+test("the base of a task is in no branch of the user any more, and gc'ed: its result is whole", async () => {
   const lab = await openLab();
   const results: [string, string][] = [];
   for (let at = 0; at < 12; at += 1) {
     const tree = await lab.create(`task-${at}`);
     await tree.write({ 'result.txt': `${at}\n` });
-    // The base is in no branch of the user any more, and its objects are gone.
     await lab.repository.write({ 'README.md': `edit ${at}\n` });
     await lab.repository.git('commit', '--quiet', '--all', '--amend', '--message', `Edit ${at}`);
     await lab.repository.git('reflog', 'expire', '--expire=now', '--all');
