@@ -9,7 +9,7 @@ import { CancelledFailure } from '@temporalio/common';
 import type { Slot } from '../agents/slots.ts';
 import { isAlive } from '../processes/identity.ts';
 import { adoptTurn, takeTurn } from '../store/attempts.ts';
-import { isRunning, turnTask } from '../store/turn-task.ts';
+import { isTaskRunning, turnTask } from '../store/turn-task.ts';
 import type { TaskId } from '../contract/ids.ts';
 import { AGENT_PROGRESS } from '../contract/names.ts';
 import type { DispatchInput, DispatchResult } from '../contract/steps.ts';
@@ -180,7 +180,7 @@ async function watch(deps: StepDeps, turn: LiveTurn): Promise<DispatchResult> {
   const ended = new Promise<never>((_, reject) => {
     const poll = async (): Promise<void> => {
       // If Postgres is unavailable, the task counts as running until a later query succeeds.
-      if (await isRunning(deps.sql, turn.taskId).catch(() => true)) return;
+      if (await isTaskRunning(deps.sql, turn.taskId).catch(() => true)) return;
       // The closing steps stop the turn and collect the files that it has written.
       const message = `task ${turn.taskId}: its row was ended or deleted while the agent worked`;
       reject(new LonghaulError('task_gone', message));

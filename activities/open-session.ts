@@ -9,7 +9,7 @@ import { agentDisabledError } from '../store/agent-snapshots.ts';
 import { type Conversation, lockTaskToOpen, openTask, type TaskToOpen } from '../store/open-task.ts';
 import { findSession, newestOpenChat } from '../store/sessions.ts';
 import type { Tx } from '../store/sql.ts';
-import { refuseProjectPath, refuseTaskValues } from '../store/task-limits.ts';
+import { refuseInvalidProjectPath, refuseInvalidTaskValues } from '../store/task-limits.ts';
 import type { MessageId, SessionId } from '../contract/ids.ts';
 import type { OpenedSession, StepInput } from '../contract/steps.ts';
 import { type ExecutionPath, isFinal } from '../contract/task.ts';
@@ -66,7 +66,7 @@ function opened(
 function refuse(task: TaskToOpen): void {
   if (!task.input?.trim())
     throw new LonghaulError('invalid_input', 'The task has no input: describe what the agent must do.');
-  refuseTaskValues({
+  refuseInvalidTaskValues({
     ...task,
     modeId: task.mode_id,
     thinkingOptionId: task.thinking_option_id,
@@ -84,7 +84,7 @@ function refuse(task: TaskToOpen): void {
       `Project ${task.project_id} does not exist. Insert it into projects first.`,
     );
   }
-  if (task.project_path) refuseProjectPath(task.project_path);
+  if (task.project_path) refuseInvalidProjectPath(task.project_path);
   if (task.disabled) throw agentDisabledError(task.listed && task.agent ? task.agent : NATIVE_AGENT);
 }
 

@@ -1,12 +1,12 @@
 /** `longhaul doctor`: reports what works, what does not, and what to do about it. */
 import type { Check } from '../maintenance/doctor/check.ts';
-import { examine } from '../maintenance/doctor/doctor.ts';
+import { runChecks } from '../maintenance/doctor/doctor.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { harmless, pad, type Paint, painter } from './terminal.ts';
 
 export const doctorAction = (options: { json?: boolean }) =>
   runCommand(options, async () => {
-    const checks = await examine(process.env);
+    const checks = await runChecks(process.env);
     const paint = painter(process.stdout);
     process.stdout.write(options.json ? `${JSON.stringify({ checks }, undefined, 2)}\n` : doctorText(checks, paint));
     if (checks.some((check) => check.unreachable)) return EXIT.unreachable;

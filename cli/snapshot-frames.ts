@@ -13,27 +13,31 @@ interface Source {
    * The task's frames that remain in the log after compaction. The frames whose content is in the messages are not
    * among them.
    */
-  readonly beside: readonly LogFrame[];
+  readonly remainingFrames: readonly LogFrame[];
 }
 
-export function framesOfSnapshot(snapshot: Snapshot, { taskId, beside }: Source): LogFrame[] {
-  const known = new Set(beside.map(({ seq }) => seq));
+export function framesOfSnapshot(snapshot: Snapshot, { taskId, remainingFrames }: Source): LogFrame[] {
+  const known = new Set(remainingFrames.map(({ seq }) => seq));
   const frames = snapshot.messages
     .filter((message) => message.task_id === taskId)
-    .flatMap((message) => framesOf(message, { snapshot, taskId, beside }))
+    .flatMap((message) => framesOf(message, { snapshot, taskId, remainingFrames }))
     .filter((frame) => !(isBorder(frame) && known.has(frame.seq)));
-  return [...frames, ...beside].sort((a, b) => a.seq - b.seq);
+  return [...frames, ...remainingFrames].sort((a, b) => a.seq - b.seq);
 }
 
 /**
- * Returns whether a frame that was made from a message may also be in `beside`. Compaction keeps frames of these types.
+ * Returns whether a frame that was made from a message may also be in `remainingFrames`. Compaction keeps frames of
+ * these types.
  */
 const isBorder = ({ type }: LogFrame): boolean => type === 'task_state' || type === 'message_reset';
 
-function framesOf(message: Message, { snapshot, taskId, beside }: Source & { snapshot: Snapshot }): LogFrame[] {
+function framesOf(
+  message: Message,
+  { snapshot, taskId, remainingFrames }: Source & { snapshot: Snapshot },
+): LogFrame[] {
   const { message_id, chat_id } = message;
   const of = { session_id: snapshot.session_id, task_id: taskId, message_id, chat_id };
-  const first = beside.find((frame) => 'message_id' in frame && frame.message_id === message_id);
+  const first = remainingFrames.find((frame) => 'message_id' in frame && frame.message_id === message_id);
   const start = { seq: first?.seq ?? 0, at: first?.at ?? message.created_at ?? snapshot.at };
   if (message.role === 'user') {
     if (first) return [];

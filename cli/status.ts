@@ -2,11 +2,11 @@
 import { withoutPassword } from '../services/postgres/password.ts';
 import { oneLineDetail, otherDatabaseNote, partsOfOtherVersion, readStatus, type Status } from '../services/status.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import type { Field } from './definitions/status.ts';
+import type { StatusField } from './definitions/status.ts';
 import { EXIT, runCommand } from './exit.ts';
 import { shellSettings } from './settings.ts';
 
-export const statusAction = (options: { json?: boolean; get?: Field }) =>
+export const statusAction = (options: { json?: boolean; get?: StatusField }) =>
   runCommand(options, async () => {
     if (options.get) return printField(await readStatus(shellSettings()), options.get);
     const settings = shellSettings();
@@ -18,7 +18,7 @@ export const statusAction = (options: { json?: boolean; get?: Field }) =>
     return status.parts.every((part) => part.state === 'ready') ? EXIT.done : EXIT.unreachable;
   });
 
-function printField(status: Status, field: Field): void {
+function printField(status: Status, field: StatusField): void {
   const value = status[field];
   if (value === null) {
     throw new LonghaulError('service_unreachable', `${field} is not known: run \`longhaul up -d\`.`);

@@ -220,11 +220,11 @@ export class Timeline {
   }
 
   /**
-   * Shows the part of a snapshot's content that was not shown yet. `beside` has the task's frames that remain in the
-   * log.
+   * Shows the part of a snapshot's content that was not shown yet. `remainingFrames` has the task's frames that remain
+   * in the log.
    */
-  catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
-    this.#withoutBottom(() => this.#catchUp(snapshot, beside));
+  catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, remainingFrames: readonly LogFrame[]): void {
+    this.#withoutBottom(() => this.#catchUp(snapshot, remainingFrames));
   }
 
   /** Hides the live lines while old frames are shown, because their durations would be the age of those frames. */
@@ -238,12 +238,12 @@ export class Timeline {
     }
   }
 
-  #catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, beside: readonly LogFrame[]): void {
+  #catchUp(snapshot: Extract<FollowedFrame, { type: 'snapshot' }>, remainingFrames: readonly LogFrame[]): void {
     const { taskId } = this.#options;
     const begin = this.#position;
     let shown = this.#shown;
     const before = { delta: 0, reasoning_delta: 0 };
-    for (const frame of framesOfSnapshot(snapshot, { taskId, beside })) {
+    for (const frame of framesOfSnapshot(snapshot, { taskId, remainingFrames })) {
       if (frame.type === 'delta' || frame.type === 'reasoning_delta') {
         const content = frame.content.slice(Math.max(0, shown[frame.type] - before[frame.type]));
         before[frame.type] += frame.content.length;

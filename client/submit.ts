@@ -14,7 +14,7 @@ import { refuseOutside } from '../store/project-roots.ts';
 import { findProject } from '../store/projects.ts';
 import { addChat, isChatOfSession, findSession, lockSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
 import type { Db, Sql, Tx } from '../store/sql.ts';
-import { refuseTaskValues } from '../store/task-limits.ts';
+import { refuseInvalidTaskValues } from '../store/task-limits.ts';
 import { insertTask } from '../store/tasks.ts';
 import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
@@ -152,7 +152,7 @@ function refuseEmpty(submission: Submission): void {
 function refuseValues(submission: Submission): void {
   refuseEmpty(submission);
   if (submission.input.trim() === '') throw invalid('input is empty: say what the agent is to do.');
-  refuseTaskValues(submission);
+  refuseInvalidTaskValues(submission);
   refuseUnusedAsk(submission);
 }
 

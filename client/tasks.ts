@@ -41,8 +41,8 @@ interface TaskLinks {
   readonly actions: readonly TaskAction[];
 }
 
-export type Linked<Task> = Task & TaskLinks;
-export type TaskDescription = Linked<TaskView>;
+export type WithTaskLinks<Task> = Task & TaskLinks;
+export type TaskDescription = WithTaskLinks<TaskView>;
 
 export const TASK_ACTIONS = ['cancel', 'retry', 'remove'] as const;
 export type TaskAction = (typeof TASK_ACTIONS)[number];
@@ -76,7 +76,7 @@ export async function pageOfTasks(
   deps: ReadDeps,
   filter: TaskPageFilter,
   page: PageRequest,
-): Promise<ListPage<Linked<ListedTask>>> {
+): Promise<ListPage<WithTaskLinks<ListedTask>>> {
   return listPage(await taskPage(deps.sql, filter, pageRange(page)), (task) => withLinks(deps, task));
 }
 
@@ -109,7 +109,7 @@ function historyKeptUntil(endedAt: string | null, days: number | undefined): Dat
 function withLinks<Task extends LinkedFacts>(
   { namespace = 'default', temporalUiUrl, historyRetentionDays }: ReadDeps,
   task: Task,
-): Linked<Task> {
+): WithTaskLinks<Task> {
   const workflowId = taskWorkflowId(task.id);
   const keptUntil = historyKeptUntil(task.ended_at, historyRetentionDays);
   const kept = keptUntil === undefined || keptUntil.getTime() > Date.now();

@@ -12,7 +12,7 @@ import type { Frame } from '../contract/frame.ts';
  * Frame types that describe only the present state of the session. So `keptFrames` omits them from the history of a
  * task.
  */
-const COUNTED = ['usage', 'agent_commands'];
+const PRESENT_STATE_TYPES = ['usage', 'agent_commands'];
 
 interface FrameRow {
   readonly seq: number;
@@ -28,7 +28,7 @@ export async function keptFrames(
 ): Promise<Frame[]> {
   const rows = await db<FrameRow[]>`
     SELECT seq, at, type, body FROM frames
-     WHERE session_id = ${sessionId} AND task_id = ${taskId} AND seq <= ${upTo} AND type <> ALL (${[...STREAMED_FRAME_TYPES, ...COUNTED]})
+     WHERE session_id = ${sessionId} AND task_id = ${taskId} AND seq <= ${upTo} AND type <> ALL (${[...STREAMED_FRAME_TYPES, ...PRESENT_STATE_TYPES]})
      ORDER BY seq`;
   return rows.flatMap(
     ({ at, ...row }) => frameIn({ ...row, session_id: sessionId, task_id: taskId, at: frameTime(at) }) ?? [],

@@ -5,7 +5,7 @@ import type { Db } from './sql.ts';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-export interface LeftTask {
+export interface LeftoverTask {
   readonly id: TaskId;
   readonly state: TaskState;
   readonly input: string;
@@ -13,11 +13,11 @@ export interface LeftTask {
   readonly output_summary: string | null;
 }
 
-export async function findTasks(db: Db, ids: readonly string[]): Promise<LeftTask[]> {
+export async function findTasks(db: Db, ids: readonly string[]): Promise<LeftoverTask[]> {
   const uuids = ids.filter((id) => UUID.test(id));
   if (uuids.length === 0) return [];
   return [
-    ...(await db<LeftTask[]>`
+    ...(await db<LeftoverTask[]>`
       SELECT id, state, coalesce(input, '') AS input, kept_worktree, output_summary FROM tasks
        WHERE id = ANY (${uuids}::uuid[])`),
   ];

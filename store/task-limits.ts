@@ -32,7 +32,7 @@ function invalid(message: string): LonghaulError {
 }
 
 /** Fails with `invalid_input` if a value is beyond its limit. */
-export function refuseTaskValues(values: TaskValues): void {
+export function refuseInvalidTaskValues(values: TaskValues): void {
   const { input, priority, permissionPolicy: policy } = values;
   if (input.length > MAX_INPUT_CHARS) {
     throw invalid(`input: expected at most ${MAX_INPUT_CHARS} characters, found more. Put the rest into a file.`);
@@ -62,7 +62,7 @@ export function refuseTaskValues(values: TaskValues): void {
  * Fails with `invalid_input` if the path is not absolute or too long. It does not check that the folder exists; the code
  * that reads the rows does.
  */
-export function refuseProjectPath(path: string): void {
+export function refuseInvalidProjectPath(path: string): void {
   if (!path.startsWith('/')) throw invalid(`project path: expected an absolute path, found ${shown(path)}.`);
   const bytes = Buffer.byteLength(path);
   if (bytes > MAX_PATH_BYTES) {

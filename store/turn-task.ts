@@ -35,7 +35,7 @@ export async function turnTask(db: Db, taskId: TaskId): Promise<TurnTask | undef
   return row;
 }
 
-export async function isRunning(db: Db, taskId: TaskId): Promise<boolean> {
+export async function isTaskRunning(db: Db, taskId: TaskId): Promise<boolean> {
   const rows = await db`SELECT FROM tasks WHERE id = ${taskId} AND state = 'running'`;
   return rows.length > 0;
 }

@@ -17,7 +17,7 @@ const FIELDS = [
   'pgpass_file',
   'home',
 ] as const satisfies readonly (keyof Status)[];
-export type Field = (typeof FIELDS)[number];
+export type StatusField = (typeof FIELDS)[number];
 
 export function registerStatus(program: Command): void {
   const command = program

@@ -27,7 +27,7 @@ import {
 } from './services.ts';
 import { checkLeftovers, checkTasks, findWaitingTasks } from './tasks.ts';
 
-export async function examine(env: NodeJS.ProcessEnv): Promise<Check[]> {
+export async function runChecks(env: NodeJS.ProcessEnv): Promise<Check[]> {
   const machine = await checkMachine();
   let settings: Settings;
   try {

@@ -55,9 +55,14 @@ function patternsOf(paths: HomePaths, cacheDir: string): Pattern[] {
   ];
 }
 
-export async function leftFiles(paths: HomePaths, cacheDir: string): Promise<Leftover[]> {
+export async function findLeftoverFiles(paths: HomePaths, cacheDir: string): Promise<Leftover[]> {
   const found = await Promise.all(patternsOf(paths, cacheDir).map(matching));
-  return [...found.flat(), ...(await leftBuilds(cacheDir)), ...(await leftLocks(paths)), ...leftSlots(paths)];
+  return [
+    ...found.flat(),
+    ...(await findLeftoverBuilds(cacheDir)),
+    ...(await leftLocks(paths)),
+    ...findLeftoverSlots(paths),
+  ];
 }
 
 async function matching({ folder, name, olderThanMs, reason }: Pattern): Promise<Leftover[]> {
@@ -73,7 +78,7 @@ async function matching({ folder, name, olderThanMs, reason }: Pattern): Promise
  * Finds what killed builds of Temporal left, up to 3 GB each. A build in progress holds the lock, and then nothing is
  * returned.
  */
-async function leftBuilds(cacheDir: string): Promise<Leftover[]> {
+async function findLeftoverBuilds(cacheDir: string): Promise<Leftover[]> {
   const root = path.join(cacheDir, 'temporal');
   if (await lockHolder(path.join(root, 'lock'))) return [];
   const versions = (await readdirOrNone(root)).filter((name) => name !== 'lock');
@@ -104,7 +109,7 @@ async function leftLocks({ home }: HomePaths): Promise<Leftover[]> {
 /**
  * Finds slots of dead workers. A running worker removes them when it next counts slots; without a worker they remain.
  */
-function leftSlots({ home, slots }: HomePaths): Leftover[] {
+function findLeftoverSlots({ home, slots }: HomePaths): Leftover[] {
   const lock = { locksDir: path.join(home, 'locks'), subject: AGENT_SLOTS };
   return staleSlots(slots).map(({ name }) => ({
     kind: 'slot',

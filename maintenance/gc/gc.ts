@@ -10,14 +10,14 @@ import type { Settings } from '../../services/settings.ts';
 import { projectPaths } from '../../store/left-tasks.ts';
 import { LonghaulError, messageOf } from '../../contract/errors.ts';
 import path from 'node:path';
-import { leftFiles } from './files.ts';
-import { leftMirrors } from './mirrors.ts';
+import { findLeftoverFiles } from './files.ts';
+import { findLeftoverMirrors } from './mirrors.ts';
 import type { GcOptions, Leftover } from './leftover.ts';
-import { leftProcesses } from './processes.ts';
-import { leftRecordings } from './recordings.ts';
-import { leftRefs } from './refs.ts';
+import { findLeftoverProcesses } from './processes.ts';
+import { findLeftoverRecordings } from './recordings.ts';
+import { findLeftoverRefs } from './refs.ts';
 import type { TaskKnowledge } from './task-states.ts';
-import { leftEntries, leftWorktrees, worktreePathsOf, repositoriesOf } from './worktrees.ts';
+import { findLeftoverEntries, findLeftoverWorktrees, worktreePathsOf, repositoriesOf } from './worktrees.ts';
 
 export interface FoundLeftovers {
   readonly leftovers: readonly Leftover[];
@@ -34,7 +34,7 @@ export async function findLeftovers(
   knowledge: TaskKnowledge | undefined,
   options: GcOptions,
 ): Promise<FoundLeftovers> {
-  const files = await leftFiles(homePaths(settings.home), settings.cacheDir);
+  const files = await findLeftoverFiles(homePaths(settings.home), settings.cacheDir);
   const services =
     'worktrees, refs, recordings and processes: their tasks are known only while the services run (longhaul up -d)';
   if (!knowledge) return { leftovers: files, skipped: [services] };
@@ -48,19 +48,19 @@ export async function findLeftovers(
       return [];
     }
   };
-  const processes = await attempt('processes', () => leftProcesses(settings.home, knowledge));
-  const worktrees = await attempt('worktrees', () => leftWorktrees(places, knowledge, options));
-  const recordings = await attempt('recordings', () => leftRecordings(settings, knowledge));
+  const processes = await attempt('processes', () => findLeftoverProcesses(settings.home, knowledge));
+  const worktrees = await attempt('worktrees', () => findLeftoverWorktrees(places, knowledge, options));
+  const recordings = await attempt('recordings', () => findLeftoverRecordings(settings, knowledge));
   const { sql } = knowledge;
   const inRepositories = await attempt('repositories', async () => {
     const projects = await projectPaths(sql);
     const repositories = await repositoriesOf(places, projects);
-    const entries = await leftEntries(places, repositories);
+    const entries = await findLeftoverEntries(places, repositories);
     const refs: Leftover[] = [];
     // A broken repository does not keep the others from being examined.
     for (const one of repositories)
-      refs.push(...(await attempt(one, () => leftRefs(places, { sql, repositories: [one] }, options))));
-    return [...entries, ...refs, ...(await leftMirrors(places, projects))];
+      refs.push(...(await attempt(one, () => findLeftoverRefs(places, { sql, repositories: [one] }, options))));
+    return [...entries, ...refs, ...(await findLeftoverMirrors(places, projects))];
   });
   // Processes are removed first, because one may still write into a worktree that is removed next.
   return { leftovers: [...processes, ...worktrees, ...inRepositories, ...recordings, ...files], skipped };

@@ -16,7 +16,7 @@ import { sizeText } from '../size-text.ts';
 import { type Leftover, REMOVED } from './leftover.ts';
 import type { WorktreePaths } from './worktrees.ts';
 
-export async function leftMirrors(
+export async function findLeftoverMirrors(
   { locksDir }: WorktreePaths,
   projects: readonly string[],
   trimAboveBytes: number = TRIM_ABOVE_BYTES,

@@ -18,7 +18,7 @@ interface MarkedProcess {
   readonly command: string;
 }
 
-export async function leftProcesses(home: string, knowledge: TaskKnowledge): Promise<Leftover[]> {
+export async function findLeftoverProcesses(home: string, knowledge: TaskKnowledge): Promise<Leftover[]> {
   const marked = findMarkedOf(home);
   const where = await findTaskStates(knowledge, new Set(marked.map(({ taskId }) => taskId)));
   return marked.flatMap(({ identity, taskId, command }): Leftover[] => {

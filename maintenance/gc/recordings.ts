@@ -12,7 +12,7 @@ import type { Settings } from '../../services/settings.ts';
 import { DAY_MS, type Leftover, REMOVED } from './leftover.ts';
 import { type TaskKnowledge, findTaskStates } from './task-states.ts';
 
-export interface LeftRecordings {
+export interface TaskRecordings {
   readonly taskId: string;
   readonly folder: string;
   readonly bytes: number;
@@ -21,7 +21,7 @@ export interface LeftRecordings {
 }
 
 /** Returns one entry for each task, the oldest first. */
-export async function recordingsIn(home: string): Promise<LeftRecordings[]> {
+export async function recordingsIn(home: string): Promise<TaskRecordings[]> {
   const root = recordingsFolder(home);
   const found = await Promise.all(
     (await namesIn(root)).filter(isUuid).map((taskId) => measure(taskId, join(root, taskId))),
@@ -29,7 +29,7 @@ export async function recordingsIn(home: string): Promise<LeftRecordings[]> {
   return found.toSorted((one, other) => one.writtenAt - other.writtenAt);
 }
 
-async function measure(taskId: string, folder: string): Promise<LeftRecordings> {
+async function measure(taskId: string, folder: string): Promise<TaskRecordings> {
   let bytes = 0;
   let writtenAt = 0;
   for (const name of ['.', ...(await namesIn(folder))]) {
@@ -53,14 +53,14 @@ async function namesIn(folder: string): Promise<string[]> {
  * Returns the recordings of tasks without a row, those that exceed the age limit, and the oldest of those that exceed
  * the limit of total size.
  */
-export async function leftRecordings(
+export async function findLeftoverRecordings(
   { home, recordings: { days, bytes } }: Pick<Settings, 'home' | 'recordings'>,
   knowledge: TaskKnowledge,
 ): Promise<Leftover[]> {
   const found = await recordingsIn(home);
   const where = await findTaskStates(knowledge, new Set(found.map(({ taskId }) => taskId)));
-  const kindOf = ({ taskId }: LeftRecordings) => (where.get(taskId) ?? { kind: 'gone' }).kind;
-  const isOld = ({ writtenAt }: LeftRecordings): boolean => Date.now() - writtenAt > days * DAY_MS;
+  const kindOf = ({ taskId }: TaskRecordings) => (where.get(taskId) ?? { kind: 'gone' }).kind;
+  const isOld = ({ writtenAt }: TaskRecordings): boolean => Date.now() - writtenAt > days * DAY_MS;
   const gone = found.filter((one) => kindOf(one) === 'gone');
   const ended = found.filter((one) => kindOf(one) === 'ended');
   const young = ended.filter((one) => !isOld(one));
@@ -78,11 +78,11 @@ export async function leftRecordings(
   ];
 }
 
-const total = (recordings: readonly LeftRecordings[]): number => recordings.reduce((sum, one) => sum + one.bytes, 0);
+const total = (recordings: readonly TaskRecordings[]): number => recordings.reduce((sum, one) => sum + one.bytes, 0);
 
 const MB = 1024 * 1024;
 
-const leftover = ({ folder }: LeftRecordings, why: string): Leftover => ({
+const leftover = ({ folder }: TaskRecordings, why: string): Leftover => ({
   kind: 'file',
   name: folder,
   reason: `recordings of a terminal: ${why}`,

@@ -7,10 +7,10 @@ import { findTasks } from '../../store/left-tasks.ts';
 import { listResultRefs } from '../../worktrees/leftovers.ts';
 import { makeWorktrees } from '../../worktrees/worktrees.ts';
 import { DAY_MS, type GcOptions, type Leftover, REMOVED } from './leftover.ts';
-import { shortTask } from './task-states.ts';
+import { taskLabel } from './task-states.ts';
 import type { WorktreePaths } from './worktrees.ts';
 
-export async function leftRefs(
+export async function findLeftoverRefs(
   places: WorktreePaths,
   { sql, repositories }: { sql: Sql; repositories: readonly string[] },
   { refsOlderThanDays: days }: GcOptions,
@@ -34,7 +34,7 @@ export async function leftRefs(
       left.push({
         kind: 'ref',
         name: `${ref} in ${commonDir}`,
-        reason: `${shortTask(taskId)}, which has no row; ${age} ${age === 1 ? 'day' : 'days'} old`,
+        reason: `${taskLabel(taskId)}, which has no row; ${age} ${age === 1 ? 'day' : 'days'} old`,
         ...(goes ? {} : { kept: `it may be the only copy of work, or belong to another home (${advice})` }),
         remove: async () => {
           await worktrees.deleteRef({ projectPath: commonDir, ref });

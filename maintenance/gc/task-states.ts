@@ -6,7 +6,7 @@ import type { Client } from '@temporalio/client';
 import { isRunMissing } from '../../client/temporal.ts';
 import { isAlive } from '../../processes/identity.ts';
 import { openAttempts } from '../../store/attempts.ts';
-import { findTasks, type LeftTask } from '../../store/left-tasks.ts';
+import { findTasks, type LeftoverTask } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
 import { shortId, type TaskId } from '../../contract/ids.ts';
 import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
@@ -22,7 +22,7 @@ export interface TaskKnowledge {
 
 export type KnownTask =
   | { readonly kind: 'at_work' }
-  | { readonly kind: 'ended'; readonly task: LeftTask }
+  | { readonly kind: 'ended'; readonly task: LeftoverTask }
   /** No row has this id, and neither an attempt nor a run of it is open. */
   | { readonly kind: 'gone' };
 
@@ -67,10 +67,10 @@ export async function hasRun(temporal: Client, id: TaskId): Promise<boolean> {
   return false;
 }
 
-export const shortTask = (id: string): string => `task ${shortId(id)}`;
+export const taskLabel = (id: string): string => `task ${shortId(id)}`;
 
 export function reasonOf(id: string, where: Exclude<KnownTask, { kind: 'at_work' }>): string {
   return where.kind === 'gone'
-    ? `${shortTask(id)}, which has no row`
-    : `${shortTask(id)}, which is ${where.task.state}`;
+    ? `${taskLabel(id)}, which has no row`
+    : `${taskLabel(id)}, which is ${where.task.state}`;
 }

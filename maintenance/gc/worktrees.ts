@@ -15,7 +15,7 @@ import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
 import { findLeftEntries, type FindLeftEntries, removeLeftEntry } from '../../worktrees/leftovers.ts';
 import { makeWorktrees, type Worktrees } from '../../worktrees/worktrees.ts';
 import { type GcOptions, HOUR_MS, type Leftover, REMOVED, type Removal } from './leftover.ts';
-import { reasonOf, shortTask, type TaskKnowledge, type KnownTask, findTaskStates } from './task-states.ts';
+import { reasonOf, taskLabel, type TaskKnowledge, type KnownTask, findTaskStates } from './task-states.ts';
 
 export interface WorktreePaths {
   readonly locksDir: string;
@@ -28,7 +28,7 @@ export async function worktreePathsOf(home: string): Promise<WorktreePaths> {
   return { locksDir: path.join(home, 'locks'), root: path.join(real, 'worktrees') };
 }
 
-export async function leftWorktrees(
+export async function findLeftoverWorktrees(
   places: WorktreePaths,
   knowledge: TaskKnowledge,
   options: GcOptions,
@@ -86,7 +86,7 @@ async function storeAndRemove(
   const { worktreePath, base, owner } = record;
   const ref = `refs/longhaul/left/${owner ?? path.basename(worktreePath).replace(/[^\w-]/g, '-')}`;
   const message =
-    head(input?.trim().split('\n', 1)[0] ?? '', 200) || `What ${owner ? shortTask(owner) : 'a task'} left`;
+    head(input?.trim().split('\n', 1)[0] ?? '', 200) || `What ${owner ? taskLabel(owner) : 'a task'} left`;
   const same = { worktreePath, ...(owner && { owner }) };
   const gone = (await orAbsent(readdir(worktreePath))) === undefined;
   const stored = gone ? undefined : await worktrees.collect({ ...same, base, ref, message }).catch(asKept);
@@ -112,7 +112,7 @@ async function strangeFolder(sql: Sql, { root, locksDir }: WorktreePaths, folder
   const id = await newestTaskAt(sql, folder);
   const [task] = id ? await findTasks(sql, [id]) : [];
   const kept = `no record names its project: check its content and remove it by hand`;
-  const reason = task ? `${shortTask(task.id)} once had it` : `in ${root}, but no worktree of ours`;
+  const reason = task ? `${taskLabel(task.id)} once had it` : `in ${root}, but no worktree of ours`;
   return [{ kind: 'worktree', name: folder, reason, kept, remove: async () => ({ kind: 'kept', why: kept }) }];
 }
 
@@ -136,7 +136,7 @@ export async function repositoriesOf(places: WorktreePaths, projects: readonly s
   return there.flat().sort();
 }
 
-export async function leftEntries(places: WorktreePaths, repositories: readonly string[]): Promise<Leftover[]> {
+export async function findLeftoverEntries(places: WorktreePaths, repositories: readonly string[]): Promise<Leftover[]> {
   const left: Leftover[] = [];
   for (const commonDir of repositories) {
     const find: FindLeftEntries = { commonDir, root: places.root, olderThanMs: HOUR_MS };

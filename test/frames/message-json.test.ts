@@ -138,7 +138,7 @@ test('any JSON becomes values that watch and the timeline can show', () => {
         permissions: [],
       } as unknown as SnapshotFrame;
       if (parsed.segments?.length) ordered += 1;
-      for (const frame of framesOfSnapshot(snapshot, { taskId, beside: [] })) {
+      for (const frame of framesOfSnapshot(snapshot, { taskId, remainingFrames: [] })) {
         expect([Number.isSafeInteger(frame.seq), Number.isNaN(Date.parse(frame.at))]).toEqual([true, false]);
       }
       const printed = watched({ snapshot, taskId });

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { checkAgents } from '../../maintenance/doctor/agents.ts';
 import type { Check } from '../../maintenance/doctor/check.ts';
-import { examine } from '../../maintenance/doctor/doctor.ts';
+import { runChecks } from '../../maintenance/doctor/doctor.ts';
 import { checkOtherUsers } from '../../maintenance/doctor/other-users.ts';
 import { checkEnvironment } from '../../maintenance/doctor/services.ts';
 import { identifyRunning, isSuspended, type ProcessIdentity } from '../../processes/identity.ts';
@@ -73,7 +73,7 @@ async function recordParts(
 }
 
 test('without services doctor finds no problem and creates nothing', async () => {
-  const checks = await examine(envOf());
+  const checks = await runChecks(envOf());
   expect(bad(checks)).toEqual([]);
   expect(named(checks, 'services')?.detail).toContain('longhaul up -d');
   expect(named(checks, 'home')?.detail).toContain('is made at the first start');
@@ -81,14 +81,14 @@ test('without services doctor finds no problem and creates nothing', async () =>
 });
 
 test('each invalid setting is a separate problem, without its secret', async () => {
-  const checks = await examine(envOf({ LONGHAUL_AGENT_SLOTS: 'many', DATABASE_URL: 'mysql://u:sesame@h/x' }));
+  const checks = await runChecks(envOf({ LONGHAUL_AGENT_SLOTS: 'many', DATABASE_URL: 'mysql://u:sesame@h/x' }));
   expect(bad(checks).map(({ detail }) => detail.split(':')[0])).toEqual(['DATABASE_URL', 'LONGHAUL_AGENT_SLOTS']);
   expect(JSON.stringify(checks)).not.toContain('sesame');
 });
 
 test("a user's own database and Temporal that respond are reported with version and schema", async () => {
   const env = envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') });
-  const checks = await examine(env);
+  const checks = await runChecks(env);
   expect(named(checks, 'database')).toMatchObject({
     level: 'ok',
     detail: expect.stringMatching(/Postgres \d+.*up to date/) as string,
@@ -101,7 +101,7 @@ test("a user's own database and Temporal that respond are reported with version 
 
 test('those that do not respond are unreachable, and their passwords stay secret', async () => {
   const env = envOf({ DATABASE_URL: 'postgres://u:sesame@127.0.0.1:9/x', TEMPORAL_ADDRESS: '127.0.0.1:9' });
-  const checks = await examine(env);
+  const checks = await runChecks(env);
   expect(named(checks, 'temporal server')?.detail).toBe(
     "Temporal's namespace default does not respond: connect ECONNREFUSED 127.0.0.1:9",
   );
@@ -117,7 +117,7 @@ test('a backend that waits for Temporal does not repeat why Temporal is unavaila
   const { port } = backend.address() as AddressInfo;
   const { identity } = await running('backend');
   await recordParts({ backend: identity }, { backendUrl: `http://127.0.0.1:${port}` });
-  const checks = await examine(envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: '127.0.0.1:9' }));
+  const checks = await runChecks(envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: '127.0.0.1:9' }));
   backend.close();
   expect(named(checks, 'backend answers')).toMatchObject({
     detail: `http://127.0.0.1:${port} waits for Temporal`,
@@ -135,7 +135,7 @@ test('rows of another host, missing programs and tasks that wait are named', asy
     TEMPORAL_ADDRESS: inject('temporalAddress'),
     LONGHAUL_HOST_NAME: 'here',
   });
-  const checks = await examine(env);
+  const checks = await runChecks(env);
   expect(named(checks, 'host')).toMatchObject({
     level: 'problem',
     advice: expect.stringContaining('elsewhere') as string,
@@ -158,7 +158,7 @@ test('services that ended without down, and a suspended one, are problems', asyn
   asleep.child.kill('SIGSTOP');
   await until('both', () => isSuspended(asleep.identity) && identifyRunning(dead.identity.pid) === undefined);
   await recordParts({ backend: dead.identity, worker: asleep.identity });
-  const checks = await examine(envOf());
+  const checks = await runChecks(envOf());
   const detail = (name: string) => checks.find((check) => check.name === name && check.unreachable)?.detail;
   expect(detail('supervisor')).toBe('stopped');
   expect(detail('backend')).toBe('stopped');
@@ -173,7 +173,7 @@ test('a worker that is alive and no longer responds is named', async () => {
     TEMPORAL_ADDRESS: inject('temporalAddress'),
     LONGHAUL_HOST_NAME: 'lab',
   });
-  const silent = async () => named(await examine(env), 'worker answers');
+  const silent = async () => named(await runChecks(env), 'worker answers');
   const spoke = (ago: string) => database.sql`
     INSERT INTO worker_metrics (host, metrics, at) VALUES (${`lab/${identity.pid}`}, '', now() - ${ago}::interval)
     ON CONFLICT (host) DO UPDATE SET at = EXCLUDED.at`;
@@ -192,11 +192,11 @@ test('a home that is a file, and a port that another program has, are problems',
   await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
   const address = stranger.address();
   const listen = `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
-  const taken = await examine(envOf({ LONGHAUL_LISTEN: listen }));
+  const taken = await runChecks(envOf({ LONGHAUL_LISTEN: listen }));
   stranger.close();
   expect(bad(taken)).toMatchObject([{ name: 'port', detail: `${listen} is taken` }]);
   await writeFile(path.join(home, 'home'), '');
-  const file = await examine(envOf());
+  const file = await runChecks(envOf());
   expect(named(file, 'home')).toMatchObject({
     level: 'problem',
     detail: expect.stringContaining('is not a folder') as string,
@@ -205,12 +205,12 @@ test('a home that is a file, and a port that another program has, are problems',
 
 test('a token file with which the backend cannot start is a problem, with the message of up', async () => {
   const paths = await prepareHome(path.join(home, 'home'));
-  expect(named(await examine(envOf()), 'token')).toMatchObject({
+  expect(named(await runChecks(envOf()), 'token')).toMatchObject({
     level: 'ok',
     detail: `${paths.tokenFile} (is made at the first start)`,
   });
   await writeFile(paths.tokenFile, '');
-  expect(bad(await examine(envOf()))).toMatchObject([
+  expect(bad(await runChecks(envOf()))).toMatchObject([
     {
       name: 'token',
       detail: expect.stringMatching(/^The token file .*token: expected at least 32 letters/) as string,
@@ -218,11 +218,11 @@ test('a token file with which the backend cannot start is a problem, with the me
     },
   ]);
   const elsewhere = path.join(home, 'elsewhere');
-  expect(bad(await examine(envOf({ LONGHAUL_TOKEN_FILE: elsewhere })))).toMatchObject([
+  expect(bad(await runChecks(envOf({ LONGHAUL_TOKEN_FILE: elsewhere })))).toMatchObject([
     { name: 'token', detail: `LONGHAUL_TOKEN_FILE: there is no ${elsewhere}.` },
   ]);
   await writeFile(elsewhere, 'sesame'.repeat(10));
-  const well = await examine(envOf({ LONGHAUL_TOKEN_FILE: elsewhere }));
+  const well = await runChecks(envOf({ LONGHAUL_TOKEN_FILE: elsewhere }));
   expect(bad(well)).toEqual([]);
   expect(JSON.stringify(well)).not.toContain('sesame');
 });
@@ -233,7 +233,7 @@ test('leftovers are counted and not removed', async () => {
   await mkdir(folder, { recursive: true });
   const dead = { token: 't', subject: '/a', pid: 1, startTime: '0', bootId: 'another', pidNamespace: '', text: '' };
   await writeFile(path.join(folder, `${'0'.repeat(32)}.lock`), JSON.stringify(dead));
-  const checks = await examine(envOf());
+  const checks = await runChecks(envOf());
   expect(named(checks, 'leftovers')).toMatchObject({
     level: 'warning',
     detail: expect.stringContaining('1 × lock') as string,
@@ -267,7 +267,7 @@ test.each([
     'DEFAULT_MODEL is acme/x, and the environment has provider anthropic for it',
   ],
 ])('with %s nothing says that only the demo is there', async (_, more, level, detail) => {
-  const checks = await examine(envOf({ PATH: path.join(home, 'empty'), ...more }));
+  const checks = await runChecks(envOf({ PATH: path.join(home, 'empty'), ...more }));
   expect(named(checks, 'agent native')).toMatchObject({ level, detail });
   expect(JSON.stringify(checks)).not.toMatch(/only the demo|secret/);
 });
@@ -303,7 +303,7 @@ test('variables of the native agent that differ from those of the worker are nam
 });
 
 test('with the demo agent only, doctor warns and says what to install', async () => {
-  const checks = await examine(envOf({ PATH: path.join(home, 'empty') }));
+  const checks = await runChecks(envOf({ PATH: path.join(home, 'empty') }));
   expect(named(checks, 'agents')).toMatchObject({
     level: 'warning',
     detail: expect.stringContaining('only the demo') as string,
@@ -334,7 +334,7 @@ test.each([
 });
 
 test('doctor checks for other users if Temporal is embedded, not with a server of yours', async () => {
-  expect(named(await examine(envOf()), 'other users')).toBeDefined();
+  expect(named(await runChecks(envOf()), 'other users')).toBeDefined();
   const env = envOf({ DATABASE_URL: database.url, TEMPORAL_ADDRESS: inject('temporalAddress') });
-  expect(named(await examine(env), 'other users')).toBeUndefined();
+  expect(named(await runChecks(env), 'other users')).toBeUndefined();
 });

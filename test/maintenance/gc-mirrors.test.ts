@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { checkMirrors } from '../../maintenance/doctor/mirrors.ts';
-import { leftMirrors } from '../../maintenance/gc/mirrors.ts';
+import { findLeftoverMirrors } from '../../maintenance/gc/mirrors.ts';
 import { mirrorDisk } from '../../worktrees/trim-mirror.ts';
 import { gitIn } from '../lab/repositories.ts';
 import { type Lab, openLab } from '../worktrees/lab.ts';
@@ -14,7 +14,7 @@ test('the mirror of a project that no longer exists is removed, unless a worktre
   const lab = await openLab();
   const { repository, mirror, worktrees, create } = lab;
   const found = async (projects: string[] = []): Promise<string[]> =>
-    (await leftMirrors(placesOf(lab), projects)).map(({ name }) => name);
+    (await findLeftoverMirrors(placesOf(lab), projects)).map(({ name }) => name);
   const tree = await create();
   await tree.write({ 'new.txt': 'new\n' });
   expect(await found()).toEqual([]);
@@ -26,7 +26,7 @@ test('the mirror of a project that no longer exists is removed, unless a worktre
   await worktrees.deleteRef({ projectPath: mirror, ref: tree.ref });
   expect(await found([repository.path]), 'a row names the project').toEqual([]);
   expect(await found([path.join(repository.path, 'packages/app')]), 'a row names a folder in it').toEqual([]);
-  const [left] = await leftMirrors(placesOf(lab), []);
+  const [left] = await findLeftoverMirrors(placesOf(lab), []);
   expect(left).toMatchObject({ kind: 'mirror', name: mirror });
   expect(await left?.remove()).toEqual({ kind: 'removed' });
   expect(await readdir(path.dirname(mirror))).toEqual([]);
@@ -35,8 +35,8 @@ test('the mirror of a project that no longer exists is removed, unless a worktre
 test('the mirror of a project that no row names is removed, although the repository exists', async () => {
   const lab = await openLab();
   await (await lab.create()).remove();
-  expect(await leftMirrors(placesOf(lab), [lab.repository.path])).toEqual([]);
-  const [left] = await leftMirrors(placesOf(lab), []);
+  expect(await findLeftoverMirrors(placesOf(lab), [lab.repository.path])).toEqual([]);
+  const [left] = await findLeftoverMirrors(placesOf(lab), []);
   expect(left?.reason).toContain('no project names');
   expect(await left?.remove()).toEqual({ kind: 'removed' });
   expect(await lab.repository.git('status', '--porcelain')).toBe('');
@@ -68,15 +68,15 @@ test('packs that a gc of the user has replaced are trimmed: results, and what a 
   const before = mirrorDisk(mirror);
   expect(before.formerBytes).toBeGreaterThan(3 * 1024 * 1024);
   const limit = 1024 * 1024;
-  expect(await leftMirrors(placesOf(lab), [repository.path])).toEqual([]); // below the usual limit
+  expect(await findLeftoverMirrors(placesOf(lab), [repository.path])).toEqual([]); // below the usual limit
   const [, told] = await checkMirrors(path.join(lab.root, 'home'), limit);
   expect(told).toMatchObject({ name: 'mirrors', level: 'warning' });
-  const [left] = await leftMirrors(placesOf(lab), [repository.path], limit);
+  const [left] = await findLeftoverMirrors(placesOf(lab), [repository.path], limit);
   expect(left?.reason).toContain('that a git gc of its project has replaced');
   expect(await left?.remove()).toMatchObject({ kind: 'removed' });
   // What is left is the one former commit that the worktree and the result began from.
   expect(mirrorDisk(mirror).ownBytes).toBeLessThan(before.ownBytes / 2);
-  expect(await leftMirrors(placesOf(lab), [repository.path], limit), 'trimmed once').toEqual([]);
+  expect(await findLeftoverMirrors(placesOf(lab), [repository.path], limit), 'trimmed once').toEqual([]);
   expect(await inMirror('rev-parse', first.ref)).toBe(commit);
   await inMirror('fsck', '--full');
   await gitIn(borrower.worktreePath, 'fsck', '--full');
@@ -96,7 +96,7 @@ test('tasks work while their mirror is trimmed again and again', async () => {
     let count = 0;
     for (; !over.signal.aborted; count += 1) {
       await replacePacks(lab, 'large-0');
-      for (const left of await leftMirrors(placesOf(lab), [repository.path], 0)) await left.remove();
+      for (const left of await findLeftoverMirrors(placesOf(lab), [repository.path], 0)) await left.remove();
     }
     return count;
   })();
@@ -133,7 +133,7 @@ test('a damaged mirror is named by doctor and repaired by gc; a result that is l
   const told = async () => (await checkMirrors(home)).slice(1).map(({ detail }) => detail);
   expect(await told()).toEqual([expect.stringContaining('git finds no complete repository in it')]);
   const repair = async () => {
-    const [left] = await leftMirrors(placesOf(lab), [lab.repository.path]);
+    const [left] = await findLeftoverMirrors(placesOf(lab), [lab.repository.path]);
     return left?.remove();
   };
   expect(await repair()).toEqual({ kind: 'removed', note: 'the mirror is repaired' });
