@@ -1,6 +1,7 @@
 /**
- * The schemas of frames in the OpenAPI document: the content of a WebSocket's messages. They only document, because
- * frames are sent as they are stored. Objects may have further fields, and a reader skips types that it does not know.
+ * The schemas of frames in the OpenAPI document: the content of a WebSocket's messages. The schemas only document the
+ * frames and validate nothing, because frames are sent as they are stored. Objects may have further fields, and a
+ * reader skips types that it does not know.
  */
 import { z } from 'zod';
 import type { FollowedFrame } from '../client/follow-task.ts';

@@ -154,8 +154,8 @@ export function frameSockets(
     method: 'GET',
     url: '/sessions/:id/frames',
     schema: socketSchema,
-    // The schema only documents. A wrong handshake is reported by a close code, because a browser cannot read an HTTP
-    // response to it.
+    // The schema is only for the OpenAPI document, so it accepts every query. A wrong handshake is reported by a close
+    // code, because a browser cannot read an HTTP response to it.
     validatorCompiler: () => (value: unknown) => ({ value }),
     serializerCompiler: () => (value) => JSON.stringify(value),
     config: { socket: true },

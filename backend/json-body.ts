@@ -21,7 +21,7 @@ export function acceptJsonOnly(server: FastifyInstance): void {
     try {
       text = utf8.decode(body);
     } catch {
-      return done(new LonghaulError('invalid_input', 'body: expected UTF-8, found bytes that are none.'));
+      return done(new LonghaulError('invalid_input', 'body: expected UTF-8, found bytes that are not UTF-8.'));
     }
     // Several clients send a Content-Type without a body. If a body is required, its schema refuses the request.
     if (text === '') return done(null);

@@ -47,13 +47,13 @@ export function makeMetrics({ longhaul, intake }: MetricsSources): BackendMetric
   const sockets = new Gauge({ name: 'longhaul_sockets', help: 'WebSockets that are open.', registers });
   const frameLag = new Histogram({
     name: 'longhaul_frame_lag_seconds',
-    help: 'From the writing of a frame until it is handed to a socket.',
+    help: 'Seconds from the writing of a frame until it is handed to a socket.',
     buckets: LAG_BUCKETS_S,
     registers,
   });
   const requests = new Histogram({
     name: 'longhaul_http_request_seconds',
-    help: 'How long requests took.',
+    help: 'Duration of requests in seconds.',
     labelNames: ['method', 'route', 'status'] as const,
     buckets: REQUEST_BUCKETS_S,
     registers,

@@ -23,7 +23,7 @@ import { isFinal, type TaskState } from '../contract/task.ts';
 
 const AGENTS = ['trivial', 'token-stream'];
 const STOP_MS = 60_000;
-/** Limit for operations that hang. No measured operation takes nearly as long. */
+/** Timeout of an operation. No measured operation takes nearly as long. */
 const TASK_MS = 300_000;
 
 export interface StageOptions {
@@ -138,7 +138,7 @@ export class Stage {
     return task;
   }
 
-  /** Waits until none of the tasks is open. Fails unless all completed. */
+  /** Waits until none of the tasks is open. Fails unless all tasks completed. */
   async allEnded(taskIds: readonly TaskId[]): Promise<void> {
     for (const id of taskIds) await this.ended(id);
   }

@@ -36,7 +36,10 @@ const say = (line: string): void => {
   process.stdout.write(`${time}${line}\n`);
 };
 
-/** Resolves when all parts are ready, whether this or another supervisor started them. */
+/**
+ * Starts a supervisor in the background if none runs. Resolves when all parts are ready, whether this supervisor or
+ * another one started them.
+ */
 export async function upInBackground(settings: Settings, onNews: (line: string) => void): Promise<void> {
   const paths = await prepareHome(settings.home);
   const startSupervisor = async (): Promise<RunningProcess> => {

@@ -19,7 +19,7 @@ import { hostNames } from '../store/hosts.ts';
 import { findProject } from '../store/projects.ts';
 import type { Sql } from '../store/sql.ts';
 
-/** Timeout of the call that starts a probe's workflow. After it the call counts as lost. */
+/** Timeout of the call that starts a probe's workflow. After this time the call counts as lost. */
 const START_MS = 5_000;
 
 export interface SnapshotDeps {

@@ -17,7 +17,7 @@ export async function agentNames(db: Db): Promise<string[]> {
  */
 export interface NativeChoice {
   readonly isConfigured: boolean;
-  /** The name of the native agent's model. If it has none, the setting that the user must make. */
+  /** The name of the native agent's model. If the native agent has no model, the setting that the user must set. */
   readonly text: string;
 }
 

@@ -17,7 +17,7 @@ export async function refuseWithoutCommit(topLevel: string): Promise<void> {
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return;
     if (!isErrno(error, 'EACCES', 'EPERM')) throw error;
-    const message = `The repository in ${topLevel} cannot be read by this user. Give yourself the right to read ${gitDir}.`;
+    const message = `The repository in ${topLevel} cannot be read by this user. Allow this user to read ${gitDir}.`;
     throw new LonghaulError('not_a_repository', message, { cause: error });
   }
   const message = `The repository in ${topLevel} has no commit to start from. Make a first commit there and try again.`;

@@ -51,7 +51,7 @@ export async function settleLostRuns(deps: SettleDeps): Promise<number> {
 }
 
 /**
- * Settles one task. If its row cannot be settled, the other rows are still settled. If Temporal is unavailable, it
+ * Settles one task. If this task cannot be settled, the other tasks are still settled. If Temporal is unavailable, it
  * rethrows, because no row can be settled.
  */
 async function tryToSettle(deps: SettleDeps, run: OpenRun): Promise<boolean> {

@@ -200,7 +200,10 @@ async function knownSession(db: Db, sessionId: string): Promise<{ readonly proje
   return session;
 }
 
-/** `isNative`: the native agent does the task. It also accepts a project without a path, because it then only answers. */
+/**
+ * Returns the project of the submission. If `isNative`, the native agent does the task; it also accepts a project
+ * without a path, in which it only answers.
+ */
 async function projectOf(
   deps: SubmitDeps,
   { projectId, projectPath, sessionId }: Submission,

@@ -106,9 +106,9 @@ export class FrameWriter {
 
   /**
    * Handles a stream for which nothing was updated. Either an earlier send was committed and its response was lost, or
-   * another attempt may write now. Under this token only this stream adds frames, the oldest first. So the frames that
-   * the row counts beyond the stream's own count are the first pending ones. They may be fewer than all pending frames,
-   * because more were appended meanwhile.
+   * another attempt may write now. Only this stream adds frames under this token, the oldest first. So if the row
+   * counts more frames than the stream does, the surplus is the number of pending frames that were written, counted
+   * from the oldest. Newer pending frames were appended after that send.
    */
   async #explainRefusal(stream: Stream): Promise<void> {
     const { sessionId, token } = stream.options;

@@ -173,7 +173,7 @@ export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, pat
   const isKnown = path === undefined && knownProfile(name)?.acp !== undefined;
   if (!terminal && !isKnown) await requireAcp(name, program, paths.environment);
   await sql.begin(async (tx) => {
-    // Run in one transaction, so that a refusal changes nothing.
+    // Both statements run in one transaction, so that a refusal changes nothing.
     if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
     throw invalid(
       `${name} is listed already, by another program: remove that row first with \`longhaul agents remove ${name}\`.`,

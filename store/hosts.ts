@@ -1,4 +1,7 @@
-/** Stores the machines that have worktrees. A database serves one host so far: a second host name is refused. */
+/**
+ * Stores the machines that have worktrees. A database can serve only one host for now, so a second host name is
+ * refused.
+ */
 import { LonghaulError } from '../contract/errors.ts';
 import type { Sql } from './sql.ts';
 

@@ -29,10 +29,10 @@ export interface Page<Row> {
 const age = (db: Db) => db`
   least(greatest(coalesce(t.created_at, 'epoch'::timestamptz), '1700-01-01 00:00:00+00'::timestamptz), '2250-01-01 00:00:00+00'::timestamptz)`;
 
-/** The additional column that `cutPage` reads. */
+/** SQL: the additional column that `cutPage` reads. */
 export const pageColumn = (db: Db) => db`(extract(epoch FROM ${age(db)}) * 1000000)::bigint AS page_at`;
 
-/** The condition for WHERE that selects the rows after the previous page. */
+/** SQL: the condition that selects the rows after the previous page. */
 export function isAfter(db: Db, { after }: PageRange) {
   if (!after) return db`true`;
   return db`(${age(db)}, t.id) < ('epoch'::timestamptz + ${after.at}::bigint * interval '1 microsecond', ${after.id}::uuid)`;
@@ -40,11 +40,11 @@ export function isAfter(db: Db, { after }: PageRange) {
 
 export const newestFirst = (db: Db) => db`ORDER BY ${age(db)} DESC, t.id DESC`;
 
-/** The end of the statement. It reads one row more than requested, which shows whether there is a next page. */
+/** SQL: the end of the statement. It selects one row more than requested, which shows whether there is a next page. */
 export const pageEnd = (db: Db, { limit }: PageRange) => db`${newestFirst(db)} LIMIT ${limit + 1}`;
 
 /**
- * A time column of `t` as ISO 8601 in UTC, the format of frames. Null also for a time that ISO 8601 cannot express
+ * SQL: a time column of `t` as ISO 8601 in UTC, the format of frames. Also null for a time that ISO 8601 cannot express
  * (`infinity`, 44 BC).
  */
 export const isoTime = (db: Db, column: string) => db`
@@ -54,7 +54,7 @@ export const isoTime = (db: Db, column: string) => db`
 /** The maximum length of a text in a list. Longer text is cut, so that the size of a page is limited. */
 const SHOWN_CHARS = 5_000;
 
-/** The text columns of the table `from`, each followed by a comma. */
+/** SQL: the text columns of the table `from`, cut to SHOWN_CHARS, each followed by a comma. */
 export const shownText = (db: Db, from: string, ...columns: readonly string[]) =>
   columns.map((column) => db`left(${db(from)}.${db(column)}::text, ${SHOWN_CHARS}) AS ${db(column)},`);
 

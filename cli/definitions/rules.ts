@@ -22,9 +22,9 @@ export function registerRules(program: Command): void {
 
 const placed = (command: Command): Command =>
   command
-    .option('--task <task>', 'of this task; id, or the beginning of one', notEmpty)
-    .option('--session <session>', 'of this session; id, or the beginning of one', notEmpty)
-    .option('--project <path>', 'of the project of this folder', notEmpty);
+    .option('--task <task>', 'rules of this task: its id, or the beginning of it', notEmpty)
+    .option('--session <session>', 'rules of this session: its id, or the beginning of it', notEmpty)
+    .option('--project <path>', 'rules of the project that this folder belongs to', notEmpty);
 
 function registerAdd(rules: Command): void {
   const add = placed(rules.command('add'))
@@ -33,7 +33,7 @@ function registerAdd(rules: Command): void {
     .addOption(new Option('--kind <kind>', 'a kind of tool call, e.g. read, edit, execute').argParser(notEmpty))
     .option('--path <glob>', 'relative to the worktree: * within a name, ** for any folders', notEmpty)
     .option('--command <pattern>', 'shell words: * is any text, a last * any further words', notEmpty)
-    .option('--first', 'before the other rules of the same task, session or project')
+    .option('--first', 'compare it before the other rules of the same task, session or project')
     .option('--json', 'for programs')
     .action(lazily(async () => (await import('../rules.ts')).rulesAddAction));
   withExamples(add, ["longhaul rules add allow --command 'npm run *'"], ['longhaul rules add ask --kind edit']);

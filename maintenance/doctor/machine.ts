@@ -24,9 +24,9 @@ const TIGHT_BYTES = 1024 * MB;
 // File system types of statfs(2) that put data at risk.
 const FILE_SYSTEMS: Readonly<Record<number, readonly [name: string, risk: string]>> = {
   0x01021994: ['tmpfs', 'it is in memory, so its content is lost at a restart'],
-  0x6969: ['nfs', 'locks between machines are not covered'],
-  0xff534d42: ['cifs', 'locks between machines are not covered'],
-  0xfe534d42: ['smb', 'locks between machines are not covered'],
+  0x6969: ['nfs', 'locks do not work between machines'],
+  0xff534d42: ['cifs', 'locks do not work between machines'],
+  0xfe534d42: ['smb', 'locks do not work between machines'],
 };
 
 export async function checkMachine(): Promise<Check[]> {

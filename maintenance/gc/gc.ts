@@ -1,7 +1,7 @@
 /**
  * Garbage collection of a home: finds and removes what remained when processes, rows or files were lost. It is safe
  * while tasks run: it removes a leftover only if no row, attempt or run shows that its task is open, and under the
- * locks that steps take. Must never happen: it examines or removes anything of another home.
+ * locks that steps take. Must never happen: the collection removes a file, ref or process of another home.
  */
 import { exists } from '../../processes/exists.ts';
 import { homePaths } from '../../services/home/home.ts';
