@@ -5,7 +5,7 @@
  */
 import { agentsOption, alwaysRules, shownOptions } from '../agents/always.ts';
 import type { PermissionAsk, PermissionDecision } from '../agents/driver.ts';
-import { decide, policyFor } from '../agents/permission-policy.ts';
+import { decideByPolicy, policyFor } from '../agents/permission-policy.ts';
 import { subjectOf } from '../agents/rule-subject.ts';
 import type { FrameStream } from '../frames/stream.ts';
 import { rulesOfTask } from '../store/permission-rules.ts';
@@ -40,7 +40,7 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
     const { task, recorder, enter } = asking;
     const { subject, decided } = await decideNow(asking, ask);
     if (decided.effect !== 'ask') {
-      const decision = decide(decided.effect, ask);
+      const decision = decideByPolicy(decided.effect, ask);
       // The warning is needed because some agents end their turn without a word about the refusal.
       if (decided.effect === 'deny' || decision.kind === 'cancelled') {
         recorder.record({ kind: 'warning', message: `${notAllowed(task, decided)}: ${titleOf(ask)}` });
@@ -95,7 +95,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: 
   const { deps, task, taken, stream, recorder, signal } = asking;
   await stream.flush(); // writes the frame of the tool call to the log before the request
   const always = alwaysRules(subject);
-  const fallback = decide(task.permission_default === 'allow' ? 'allow' : 'deny', ask);
+  const fallback = decideByPolicy(task.permission_default === 'allow' ? 'allow' : 'deny', ask);
   const opened = await openPermission(deps.sql, {
     taskId: task.id,
     sessionId: taken.sessionId,

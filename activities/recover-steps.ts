@@ -16,7 +16,7 @@ import { openAttempts, recordAttemptFailure } from '../store/attempts.ts';
 import type { Sql } from '../store/sql.ts';
 import { startedTasks } from '../store/task-runs.ts';
 import { settleWorkflowId, taskWorkflowId } from '../contract/names.ts';
-import { workerLost } from './step.ts';
+import { workerLostFailure } from './step.ts';
 import { isDeadWorker } from './worker-identity.ts';
 
 const STARTED = proto.temporal.api.enums.v1.PendingActivityState.PENDING_ACTIVITY_STATE_STARTED;
@@ -137,7 +137,7 @@ async function failLostSteps(
   const lost = (raw.pendingActivities ?? []).filter(
     (step) => step.state === STARTED && isDeadWorker(step.lastWorkerIdentity, host),
   );
-  const failure = workerLost('the worker process died');
+  const failure = workerLostFailure('the worker process died');
   for (const { activityId, activityType } of lost) {
     await temporal.activity.fail({ workflowId, activityId: activityId ?? '' }, failure);
     log.info({ workflow_id: workflowId, step: activityType?.name }, 'ended the step of a dead worker');

@@ -52,7 +52,7 @@ export interface StepDeps {
  * fault. The usual pause grows with each attempt to 10 s, so after ten lost workers each further loss would cost the
  * task 10 s.
  */
-export function workerLost(message: string): ApplicationFailure {
+export function workerLostFailure(message: string): ApplicationFailure {
   return ApplicationFailure.create({
     message,
     type: 'worker_lost' satisfies ErrorCode,
@@ -107,7 +107,7 @@ function countedAs(failure: Error): NonNullable<StepEnd['failure']> {
 
 function asFailure(error: unknown): Error {
   if (error instanceof CancelledFailure || error instanceof ApplicationFailure) return error;
-  if (error instanceof LonghaulError && error.code === 'worker_lost') return workerLost(error.message);
+  if (error instanceof LonghaulError && error.code === 'worker_lost') return workerLostFailure(error.message);
   if (error instanceof LonghaulError) return failure(error.code, error.message, !error.facts.retryable);
   if (isNoSpace(error))
     return failure(

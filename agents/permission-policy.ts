@@ -9,7 +9,7 @@ import type { PermissionAsk, PermissionDecision } from './driver.ts';
 export type PermissionPolicy = 'allow' | 'deny' | 'ask';
 
 /** Returns the option that the policy selects, or `cancelled` if the agent offers no option of the needed kind. */
-export function decide(policy: Exclude<PermissionPolicy, 'ask'>, ask: PermissionAsk): PermissionDecision {
+export function decideByPolicy(policy: Exclude<PermissionPolicy, 'ask'>, ask: PermissionAsk): PermissionDecision {
   const optionId = chosenOption(ask.options, policy);
   return optionId === undefined ? { kind: 'cancelled' } : { kind: 'selected', optionId };
 }

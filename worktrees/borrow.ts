@@ -10,7 +10,7 @@ import { isErrno } from '../contract/errors.ts';
 import { isFolder, plainFile } from './plain-file.ts';
 import { adminDirOf, orAbsentSync } from './repository.ts';
 import { alternatesOf, readState } from './mirror.ts';
-import { sparseText, worktreeConfigText } from './mirror-settings.ts';
+import { sparseConfigText, worktreeConfigText } from './mirror-settings.ts';
 import { copyOrRemove, writeWhole } from './whole-file.ts';
 
 export interface OwnRepositoryOptions {
@@ -36,7 +36,7 @@ export function fillEntry(
 ): void {
   const settings = readState(mirror)?.settings;
   if (settings === undefined) return;
-  writeFileSync(path.join(adminDir, 'config.worktree'), sparseText(settings));
+  writeFileSync(path.join(adminDir, 'config.worktree'), sparseConfigText(settings));
   const patterns = path.join(adminDirOf(topLevel) ?? commonDir, SPARSE_FILE);
   mkdirSync(path.join(adminDir, 'info'), { recursive: true });
   copyOrRemove(patterns, path.join(adminDir, SPARSE_FILE));

@@ -30,7 +30,7 @@ import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, commonDirOf, findEntry, inspect, orAbsentSync, orAbsent } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
-import { type Base, dropBrokenRef, dropRef, storeCommit, type StoredChange } from './store.ts';
+import { type BaseCommit, dropBrokenRef, dropRef, storeCommit, type StoredChange } from './store.ts';
 import { ensureEntry } from './restore-entry.ts';
 import { listSubmodules, unstorableSubmoduleWork } from './submodules.ts';
 
@@ -212,7 +212,7 @@ async function collect(collection: Collection): Promise<CollectOutcome> {
   }
 }
 
-async function readBase(collection: Collection): Promise<Base> {
+async function readBase(collection: Collection): Promise<BaseCommit> {
   const commit = await gitText(['cat-file', 'commit', collection.request.base], collection.at);
   const tree = /^tree ([0-9a-f]+)$/m.exec(commit)?.[1];
   const date = /^committer .*> (\d+ [+-]\d{4})$/m.exec(commit)?.[1];

@@ -88,7 +88,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
 };
 
 /** Returns the paths at which git looks for the user's own settings (git-config, FILES). */
-export function globalFiles(): string[] {
+export function userSettingsFiles(): string[] {
   const { GIT_CONFIG_GLOBAL, XDG_CONFIG_HOME, HOME = homedir() } = process.env;
   if (GIT_CONFIG_GLOBAL !== undefined) return [GIT_CONFIG_GLOBAL];
   return [path.join(HOME, '.gitconfig'), path.join(XDG_CONFIG_HOME ?? path.join(HOME, '.config'), 'git', 'config')];

@@ -62,5 +62,5 @@ function readFiles(commonDir: string): ProjectRefs {
 }
 
 /** The content of a `packed-refs` file. It has no header, so git reads the target of each tag itself. */
-export const packedRefs = (refs: ReadonlyMap<string, string>): string =>
+export const packedRefsText = (refs: ReadonlyMap<string, string>): string =>
   [...refs].map(([name, value]) => `${value} ${name}\n`).join('');

@@ -6,7 +6,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { git, globalFiles } from './git.ts';
+import { git, userSettingsFiles } from './git.ts';
 import { adminDirOf, orAbsentSync, type Repository } from './repository.ts';
 
 const setting = z.tuple([z.string(), z.string().nullable()]);
@@ -37,7 +37,7 @@ const EXTENSIONS = /^extensions\.(objectformat|partialclone)$/;
  * Returns a text that changes with each file that the settings come from, and with the branch, because an `includeIf`
  * may depend on it.
  */
-export function stampOf({ commonDir, topLevel }: Repository, known?: ProjectSettings): string {
+export function settingsStamp({ commonDir, topLevel }: Repository, known?: ProjectSettings): string {
   const ownDir = adminDirOf(topLevel) ?? commonDir;
   const files = new Set([...usualFiles(commonDir, ownDir), ...(known?.files ?? [])]);
   const stamps = [...files].sort().map((file) => {
@@ -49,7 +49,7 @@ export function stampOf({ commonDir, topLevel }: Repository, known?: ProjectSett
 }
 
 const usualFiles = (commonDir: string, ownDir: string): string[] => [
-  ...globalFiles(),
+  ...userSettingsFiles(),
   path.join(commonDir, 'config'),
   path.join(ownDir, 'config.worktree'),
 ];
@@ -69,7 +69,7 @@ export async function projectSettings(repository: Repository, signal?: AbortSign
     const end = text.indexOf('\n');
     const entry: Setting = end < 0 ? [text, null] : [text.slice(0, end), text.slice(end + 1)];
     if (scope !== 'global') own.push(entry);
-    else if (!globalFiles().includes(file)) user.push(entry);
+    else if (!userSettingsFiles().includes(file)) user.push(entry);
   }
   const all = [...user, ...own].map((entry) => withAbsoluteUrl(entry, topLevel));
   const settings = {
@@ -78,7 +78,7 @@ export async function projectSettings(repository: Repository, signal?: AbortSign
     sparse: all.filter(([key]) => SPARSE.test(key)),
     extensions: own.filter(([key]) => EXTENSIONS.test(key)),
   };
-  return { ...settings, stamp: stampOf(repository, { ...settings, stamp: '' }) };
+  return { ...settings, stamp: settingsStamp(repository, { ...settings, stamp: '' }) };
 }
 
 /** Makes a remote's relative path absolute, because it is relative to the project and not to the worktree. */
@@ -92,7 +92,7 @@ function withAbsoluteUrl([key, value]: Setting, topLevel: string): Setting {
 /**
  * The text of the mirror's config file. Settings for sparse checkouts are not in it but in each worktree's own file.
  */
-export const configText = ({ list, extensions }: ProjectSettings): Buffer =>
+export const mirrorConfigText = ({ list, extensions }: ProjectSettings): Buffer =>
   textOf([['core.repositoryformatversion', '1'], ...extensions, ['extensions.worktreeConfig', 'true'], ...list]);
 
 /** The text of the config file of a worktree's own repository. */
@@ -101,7 +101,7 @@ export function worktreeConfigText({ list, extensions, sparse }: ProjectSettings
   return textOf([['core.repositoryformatversion', version], ['core.bare', 'false'], ...extensions, ...list, ...sparse]);
 }
 
-export const sparseText = ({ sparse }: ProjectSettings): Buffer => textOf([['core.bare', 'false'], ...sparse]);
+export const sparseConfigText = ({ sparse }: ProjectSettings): Buffer => textOf([['core.bare', 'false'], ...sparse]);
 
 /** The settings as text in the form of git-config. A key consists of section, subsection (any character) and name. */
 function textOf(settings: readonly Setting[]): Buffer {

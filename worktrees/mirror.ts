@@ -15,8 +15,8 @@ import { z } from 'zod';
 import { LonghaulError } from '../contract/errors.ts';
 import { type FolderIdentity, identityOf, identitySchema } from './identity.ts';
 import { linkLargeFiles, linkObjects } from './mirror-objects.ts';
-import { packedRefs, type ProjectRefs, readRefs } from './mirror-refs.ts';
-import { configText, projectSettings, settingsSchema, stampOf } from './mirror-settings.ts';
+import { packedRefsText, type ProjectRefs, readRefs } from './mirror-refs.ts';
+import { mirrorConfigText, projectSettings, settingsSchema, settingsStamp } from './mirror-settings.ts';
 import { isFolder, plainFile } from './plain-file.ts';
 import {
   adminDirOf,
@@ -122,9 +122,9 @@ async function bringUp(mirror: string, { repository, signal, because }: EnsureMi
   if (state === undefined) makeEmpty(mirror);
   const found = await readRefs(commonDir, signal);
   const refs = hashOf(found, head);
-  const stamp = stampOf(repository, state?.settings);
+  const stamp = settingsStamp(repository, state?.settings);
   const settings = state?.settings.stamp === stamp ? state.settings : await projectSettings(repository, signal);
-  const [config, packed] = [configText(settings), packedRefs(found.refs)];
+  const [config, packed] = [mirrorConfigText(settings), packedRefsText(found.refs)];
   const isCurrent =
     state?.refs === refs &&
     state.settings === settings &&

@@ -48,7 +48,7 @@ export type StoreOutcome =
   | { readonly kind: 'kept'; readonly reason: string; readonly commit?: string }
   | StoredChange;
 
-export interface Base {
+export interface BaseCommit {
   readonly tree: string;
   /** A date in git's form: seconds and zone. */
   readonly date: string;
@@ -60,7 +60,7 @@ export interface Base {
  */
 export async function storeCommit(
   collection: Collection,
-  base: Base,
+  base: BaseCommit,
   submodules: ReadonlySet<string>,
 ): Promise<StoreOutcome> {
   openQuarantine(collection.quarantine);
@@ -77,7 +77,11 @@ export async function storeCommit(
 
 const isGitFailed = (error: unknown): boolean => error instanceof LonghaulError && error.code === 'git_failed';
 
-async function storeOnce(collection: Collection, base: Base, submodules: ReadonlySet<string>): Promise<StoreOutcome> {
+async function storeOnce(
+  collection: Collection,
+  base: BaseCommit,
+  submodules: ReadonlySet<string>,
+): Promise<StoreOutcome> {
   for (let depth = 0; ; depth += 1) {
     const unstorable = await addAll(collection);
     if (unstorable !== undefined) return { kind: 'kept', reason: unstorable.message };
@@ -212,7 +216,7 @@ async function unlinkNested(collection: Collection, pointers: readonly Buffer[])
   await statusWithNestedAside(collection);
 }
 
-async function commitTree(collection: Collection, tree: string, base: Base): Promise<string> {
+async function commitTree(collection: Collection, tree: string, base: BaseCommit): Promise<string> {
   const { date } = collection.request;
   const when = date === undefined ? base.date : `@${Math.floor(date.getTime() / 1000)} +0000`;
   const options = aside(collection);

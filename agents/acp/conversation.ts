@@ -6,7 +6,7 @@ import { codexReport } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';
 import { isObject, type JsonObject } from './lines.ts';
 import type { LinkHandlers } from './link.ts';
-import { readSettings, type SessionSettings } from './options.ts';
+import { readSessionSettings, type SessionSettings } from './options.ts';
 import { requestHash } from './request-hash.ts';
 import { cleanText } from './text.ts';
 import { ToolCallLedger } from './tool-calls.ts';
@@ -46,7 +46,7 @@ export class Conversation implements LinkHandlers {
    * success.
    */
   failure: string | undefined;
-  settings: SessionSettings = readSettings(undefined);
+  settings: SessionSettings = readSessionSettings(undefined);
 
   readonly #options: OpenAgent;
   readonly #ledger = new ToolCallLedger();

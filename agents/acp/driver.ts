@@ -15,11 +15,18 @@ import type {
 } from '../driver.ts';
 import { spawnAgent, type AgentProcess } from '../process/spawn.ts';
 import { Conversation } from './conversation.ts';
-import { agentErrorText, startFailure, startTimeout } from './failures.ts';
+import { agentErrorText, startFailure, startTimeoutError } from './failures.ts';
 import { isObject } from './lines.ts';
 import { openLink, type Link } from './link.ts';
 import { offersOf } from './offers.ts';
-import { CHOICES, readOptions, readSettings, type SessionSettings, settingFor, type Setting } from './options.ts';
+import {
+  CHOICES,
+  readOptions,
+  readSessionSettings,
+  type SessionSettings,
+  settingFor,
+  type Setting,
+} from './options.ts';
 import { cleanText } from './text.ts';
 import { runTurn } from './turn.ts';
 
@@ -204,7 +211,7 @@ class AcpAgent implements RunningAgent {
   ): Promise<AgentSession> {
     const conversation = this.#conversation;
     conversation.sessionId = id;
-    conversation.settings = readSettings(response);
+    conversation.settings = readSessionSettings(response);
     await this.#choose(id, loaded ? withoutUnreported(choices, conversation.settings) : choices);
     return {
       id,
@@ -292,7 +299,7 @@ class AcpAgent implements RunningAgent {
     const onAbort = (): void =>
       ended.reject(new LonghaulError('terminated', `${this.#name} was stopped before its turn began.`));
     const timer = setTimeout(() => {
-      ended.reject(startTimeout(this.#options, method, this.#link.said()));
+      ended.reject(startTimeoutError(this.#options, method, this.#link.said()));
     }, this.#startBudgetMs);
     signal.addEventListener('abort', onAbort);
     if (signal.aborted) onAbort();

@@ -74,7 +74,7 @@ export interface Failure {
 /** Returns the failure for an error answer to session/prompt. */
 export function promptFailure(agent: NamedAgent, error: RequestError): Failure {
   const words = agentErrorText(error);
-  if (error.code === AUTH_REQUIRED && !LIMIT_WORDS.test(words)) return needsLogin(agent, words);
+  if (error.code === AUTH_REQUIRED && !LIMIT_WORDS.test(words)) return loginFailure(agent, words);
   const { message, data } = error;
   // The text that says when the limit is lifted may be in a field that `agentErrorText` omits, or in text that it cuts.
   const all = `${message} ${typeof data === 'string' ? data : (JSON.stringify(data) ?? '')}`;
@@ -95,7 +95,7 @@ export function providerFailure(agent: NamedAgent, said: string, all = said): Fa
     const resetsAt = resetTime({ text: all, now: new Date(), zone });
     return { code: 'usage_limit', message, ...(resetsAt && { resetsAt }) };
   }
-  if (LOGIN_WORDS.test(words)) return needsLogin(agent, words);
+  if (LOGIN_WORDS.test(words)) return loginFailure(agent, words);
   if (OUTAGE_WORDS.test(words)) {
     const message = `${name} could not continue: its model's provider is unavailable: ${words} If this persists, submit the task again later.`;
     return { code: 'llm_unavailable', message };
@@ -109,7 +109,7 @@ export function providerFailure(agent: NamedAgent, said: string, all = said): Fa
  * Returns the failure of an agent that requires a login. `methods` are the names of the login methods that the agent
  * offers.
  */
-export function needsLogin(agent: NamedAgent, words: string, methods: readonly string[] = []): Failure {
+export function loginFailure(agent: NamedAgent, words: string, methods: readonly string[] = []): Failure {
   const { name, loginHint, loginLack = 'needs a login on this machine' } = agent;
   const ways = methods.length === 0 ? '' : ` It offers: ${methods.join(', ')}.`;
   const hint = loginHint ?? 'Start it by hand and log in there, as the user that Longhaul runs as.';
@@ -122,7 +122,7 @@ export function startFailure(agent: NamedAgent, error: RequestError, methods: re
   const words = agentErrorText(error);
   const { code, message } =
     error.code === AUTH_REQUIRED || LOGIN_WORDS.test(words)
-      ? needsLogin(agent, words, methods)
+      ? loginFailure(agent, words, methods)
       : {
           code: 'agent_protocol_error' as const,
           message: `${agent.name} could not start a session: ${sentence(words) || NOTHING_SAID} Check the configuration of the agent.`,
@@ -163,7 +163,7 @@ function checkByHand({ program, command, args, installHint }: AgentLaunch): stri
 }
 
 /** Returns the failure of an agent whose output ended. `started` is true if the agent had a session. */
-export function crashed(
+export function crashError(
   launch: AgentLaunch,
   { exit, said, started }: { readonly exit: Exit | undefined; readonly said: string; readonly started: boolean },
 ): LonghaulError {
@@ -174,14 +174,14 @@ export function crashed(
     return new LonghaulError('agent_crashed', message);
   }
   if (LOGIN_WORDS.test(said)) {
-    const { code, message } = needsLogin(launch, `it ${how} at its start.${said}`);
+    const { code, message } = loginFailure(launch, `it ${how} at its start.${said}`);
     return new LonghaulError(code, message);
   }
   const message = `${name} ${how} before it had a session. ${checkByHand(launch)}.${said}`;
   return new LonghaulError('agent_crashed', message);
 }
 
-export function startTimeout({ launch, timeouts }: OpenAgent, method: string, said: string): LonghaulError {
+export function startTimeoutError({ launch, timeouts }: OpenAgent, method: string, said: string): LonghaulError {
   const seconds = Math.round(timeouts.startMs / 1_000);
   const message =
     `${launch.name} was not ready within ${seconds} s: it did not answer ${method}. ${checkByHand(launch)}; ` +
@@ -197,7 +197,7 @@ export interface Silence {
   readonly said: string;
 }
 
-export function stalled(name: string, { silentMs, tool, said }: Silence): LonghaulError {
+export function stallError(name: string, { silentMs, tool, said }: Silence): LonghaulError {
   const seconds = Math.round(silentMs / 1_000);
   const message =
     tool === undefined

@@ -15,7 +15,7 @@ import { LonghaulError } from '../../contract/errors.ts';
 import { deferred } from '../../contract/promises.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 import type { AgentProcess } from '../process/spawn.ts';
-import { crashed, outputOutsideProtocol } from './failures.ts';
+import { crashError, outputOutsideProtocol } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
 import { isObject, messages, type Garbage, type JsonObject } from './lines.ts';
 
@@ -116,7 +116,7 @@ async function endOf(
 ): Promise<LonghaulError> {
   const exit = await Promise.race([agent.exited, sleep(EXIT_DETAILS_MS, undefined)]);
   await Promise.race([agent.closed, sleep(EXIT_DETAILS_MS)]);
-  return crashed(launch, { exit, said: outputOutsideProtocol(agent.stderrTail(), garbage), started });
+  return crashError(launch, { exit, said: outputOutsideProtocol(agent.stderrTail(), garbage), started });
 }
 
 export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: LinkHandlers): Link {

@@ -107,7 +107,7 @@ function readChoice(value: unknown, names: { current: string; available: string;
 }
 
 /** Reads the settings from the answer to session/new, session/load or session/resume. */
-export function readSettings(response: unknown): SessionSettings {
+export function readSessionSettings(response: unknown): SessionSettings {
   const body = isObject(response) ? response : {};
   return {
     modes: readChoice(body['modes'], { current: 'currentModeId', available: 'availableModes', id: 'id' }),

@@ -5,7 +5,7 @@ import { unlessAborted } from '../../contract/promises.ts';
 import type { OpenAgent, TurnEnd } from '../driver.ts';
 import type { AgentProcess } from '../process/spawn.ts';
 import type { Conversation } from './conversation.ts';
-import { stalled } from './failures.ts';
+import { stallError } from './failures.ts';
 import type { Link } from './link.ts';
 import { failedPrompt } from './program-end.ts';
 import { turnEnd } from './turn-end.ts';
@@ -53,7 +53,7 @@ function watchForStall({ options, link, conversation }: AcpTurn): () => void {
     silentMs = active ? 0 : silentMs + tickMs;
     const tool = conversation.openCall()?.title;
     if (silentMs >= (tool === undefined ? stallMs : Math.max(stallMs, toolMs))) {
-      link.fail(stalled(options.launch.name, { silentMs, tool, said: link.said() }));
+      link.fail(stallError(options.launch.name, { silentMs, tool, said: link.said() }));
     }
   }, tickMs);
   return () => clearInterval(timer);

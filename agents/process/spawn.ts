@@ -50,7 +50,7 @@ export interface SpawnAgent {
   readonly env: NodeJS.ProcessEnv;
 }
 
-export function notInstalled(launch: AgentLaunch, detail: string): LonghaulError {
+export function notInstalledError(launch: AgentLaunch, detail: string): LonghaulError {
   const hint = launch.installHint ?? 'Install it, or correct install_path in available_agents.';
   return new LonghaulError('agent_not_installed', `The agent ${launch.name} cannot be started: ${detail}. ${hint}`);
 }
@@ -69,7 +69,7 @@ function keepTail(stream: Readable, bytes: number): () => string {
 async function start({ launch, taskId, cwd, env }: SpawnAgent, spawnId: string): Promise<StartedProgram> {
   const environment = agentEnvironment({ env, launch, taskId, spawnId });
   const file = findCommand(launch.command, environment['PATH']);
-  if (file === undefined) throw notInstalled(launch, `${launch.command} is not a program on this machine`);
+  if (file === undefined) throw notInstalledError(launch, `${launch.command} is not a program on this machine`);
   if (!existsSync(cwd)) {
     throw new LonghaulError(
       'internal_error',
@@ -77,7 +77,7 @@ async function start({ launch, taskId, cwd, env }: SpawnAgent, spawnId: string):
     );
   }
   const start = await startProgram({ file, args: launch.args, cwd, env: environment, mark: spawnMarkOf(spawnId) });
-  if (start.kind === 'not_started') throw notInstalled(launch, start.message);
+  if (start.kind === 'not_started') throw notInstalledError(launch, start.message);
   return start.program;
 }
 

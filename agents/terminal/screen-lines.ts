@@ -15,7 +15,7 @@ interface Rows {
   readonly cols: number;
 }
 
-export function rowsOf(buffer: IBuffer, { from, to, cols }: Rows): ScreenLine[] {
+export function joinedLines(buffer: IBuffer, { from, to, cols }: Rows): ScreenLine[] {
   const lines: ScreenLine[] = [];
   for (let row = from; row < to; row += 1) {
     const found = buffer.getLine(row);

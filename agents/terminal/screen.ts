@@ -15,7 +15,7 @@
  * changes the text only if a program redraws lines that it left unchanged for two calls.
  */
 import xterm, { type IBuffer, type IMarker } from '@xterm/headless';
-import { rowsOf, withoutBlankEnds, type ScreenLine } from './screen-lines.ts';
+import { joinedLines, withoutBlankEnds, type ScreenLine } from './screen-lines.ts';
 import { TextPieces } from './text-pieces.ts';
 
 export interface Size {
@@ -286,7 +286,7 @@ export class EmulatedScreen {
   }
 
   #lines(buffer: IBuffer, rows: { from: number; to: number }): ScreenLine[] {
-    return rowsOf(buffer, { ...rows, cols: this.#terminal.cols });
+    return joinedLines(buffer, { ...rows, cols: this.#terminal.cols });
   }
 
   /** Returns `undefined` in the alternate screen. */

@@ -22,7 +22,7 @@ const READ_BYTES = 256 * 1024;
  */
 export type DatabaseVerdict = 'useless' | 'damaged' | undefined;
 
-export async function sizeOf(file: string): Promise<number> {
+export async function fileSize(file: string): Promise<number> {
   try {
     return (await stat(file)).size;
   } catch (error) {
@@ -39,7 +39,7 @@ export async function databaseVerdict(logFile: string, from: number): Promise<Da
 }
 
 async function readFrom(file: string, from: number): Promise<string> {
-  const size = await sizeOf(file);
+  const size = await fileSize(file);
   const start = Math.max(size < from ? 0 : from, size - READ_BYTES);
   const buffer = Buffer.alloc(size - start);
   if (buffer.length === 0) return '';

@@ -19,7 +19,7 @@ import { portNumberSchema, preferredOrFreePort } from '../supervisor/ports.ts';
 import { endProcess } from '../../processes/end.ts';
 import { watchProcess, lastLines, type RunningProcess, spawnDetached } from '../supervisor/detached.ts';
 import { checkTemporal } from './connection.ts';
-import { adviceOnDamaged, databaseVerdict, renameDatabase, sizeOf } from './database.ts';
+import { adviceOnDamaged, databaseVerdict, renameDatabase, fileSize } from './database.ts';
 
 const READY_MS = 60_000;
 const READY_POLL_MS = 50;
@@ -95,7 +95,7 @@ export async function startTemporal(options: TemporalOptions): Promise<RunningTe
   await mkdir(options.dir, { recursive: true, mode: 0o700 });
   let formerDatabase: string | undefined;
   for (let tries = 1; ; tries++) {
-    const logged = await sizeOf(options.logFile);
+    const logged = await fileSize(options.logFile);
     try {
       return { ...(await launch(options, program)), ...(formerDatabase !== undefined && { formerDatabase }) };
     } catch (error) {

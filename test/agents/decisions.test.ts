@@ -2,12 +2,12 @@
 import { expect, test } from 'vitest';
 import { parseLine } from '../../agents/acp/lines.ts';
 import { cleanText, cutText } from '../../agents/acp/text.ts';
-import { readSettings } from '../../agents/acp/options.ts';
+import { readSessionSettings } from '../../agents/acp/options.ts';
 import { ToolCallLedger } from '../../agents/acp/tool-calls.ts';
 import { eventsOf, pairJoiners } from '../../agents/acp/updates.ts';
 import { parseInstructions } from '../../agents/demo/instructions.ts';
 import type { PermissionAsk, PermissionOption, ToolCall } from '../../agents/driver.ts';
-import { decide } from '../../agents/permission-policy.ts';
+import { decideByPolicy } from '../../agents/permission-policy.ts';
 import { pieces } from '../../contract/cut-text.ts';
 
 const bytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
@@ -74,7 +74,7 @@ test.each([
 ])('a character that an agent splits over two updates (%s) is joined', (sessionUpdate, kind) => {
   const hearing = {
     ledger: new ToolCallLedger(),
-    settings: { settings: readSettings(undefined) },
+    settings: { settings: readSessionSettings(undefined) },
     speech: pairJoiners(),
     replayed: false,
   };
@@ -113,7 +113,7 @@ test.each([
   ['deny', ['allow_once'], undefined],
 ] as const)('the policy %s chooses an option of %o by kind', (policy, kinds, optionId) => {
   const expected = optionId === undefined ? { kind: 'cancelled' } : { kind: 'selected', optionId };
-  expect(decide(policy, askOf(...kinds))).toEqual(expected);
+  expect(decideByPolicy(policy, askOf(...kinds))).toEqual(expected);
 });
 
 test('a prompt is read sentence by sentence', () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { identify, isAlive } from '../../processes/identity.ts';
 import { findMarked } from '../../agents/process/end.ts';
-import { decide } from '../../agents/permission-policy.ts';
+import { decideByPolicy } from '../../agents/permission-policy.ts';
 import { failure, makeLab, PATIENT, scriptedLaunch, scriptedSession } from './lab.ts';
 import { text, permission, ALLOW_ONCE } from './scripts.ts';
 
@@ -81,7 +81,7 @@ test('neither a permission request that waits for a person nor a slow reader mak
       onEvent: async () => void (await pause()),
       onPermission: async (ask) => {
         await pause();
-        return decide('allow', ask);
+        return decideByPolicy('allow', ask);
       },
     },
   );

@@ -1,6 +1,6 @@
 /** One turn with a scripted agent, which follows its script, right or wrong. */
 import { expect, test } from 'vitest';
-import { decide } from '../../agents/permission-policy.ts';
+import { decideByPolicy } from '../../agents/permission-policy.ts';
 import { failure, makeLab, scriptedLaunch, scriptedSession } from './lab.ts';
 import { text, block, permission, ALLOW_ONCE, ALLOW_ALWAYS, REJECT } from './scripts.ts';
 
@@ -204,7 +204,7 @@ test('permissions are answered by kind, unknown kinds are omitted, and the answe
 
 test('a turn that the agent cancels after a denied permission fails, and the message names what was denied', async () => {
   const lab = makeLab();
-  const { play } = await scriptedSession(lab, {}, { onPermission: async (ask) => decide('deny', ask) });
+  const { play } = await scriptedSession(lab, {}, { onPermission: async (ask) => decideByPolicy('deny', ask) });
   const end = await play(permission(ALLOW_ONCE, REJECT), { stop: 'cancelled' });
   expect(end).toMatchObject({
     kind: 'failed',

@@ -17,7 +17,7 @@ import type {
   RunningAgent,
   TurnEnd,
 } from '../../agents/driver.ts';
-import { decide } from '../../agents/permission-policy.ts';
+import { decideByPolicy } from '../../agents/permission-policy.ts';
 import { findMarked } from '../../agents/process/end.ts';
 import type { ProcessIdentity } from '../../processes/identity.ts';
 import type { TaskId } from '../../contract/ids.ts';
@@ -84,7 +84,7 @@ export function makeLab(): Lab {
         onEvent: (event) => void lab.events.push(event),
         onPermission: async (ask) => {
           lab.asks.push(ask);
-          return decide('allow', ask);
+          return decideByPolicy('allow', ask);
         },
         ...options,
         launch: fromBuild(options.launch ?? launch),

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { AgentEvent, OpenAgent } from '../../../agents/driver.ts';
-import { decide } from '../../../agents/permission-policy.ts';
+import { decideByPolicy } from '../../../agents/permission-policy.ts';
 import { findMarked } from '../../../agents/process/end.ts';
 import type { AgentSessionId } from '../../../contract/ids.ts';
 import { MAX_REASONING_CHARS } from '../../../frames/fold.ts';
@@ -53,7 +53,7 @@ export const OF_ABILITY: Readonly<Record<Ability, Readonly<Record<string, Body>>
     'asked and denied, the edit is not made': async ({ lab, turn }) => {
       const onPermission: OpenAgent['onPermission'] = async (ask) => {
         lab.asks.push(ask);
-        return decide('deny', ask);
+        return decideByPolicy('deny', ask);
       };
       const end = await turn([edit('made.txt', true)], { onPermission });
       // Some programs give up the turn then.
@@ -65,7 +65,7 @@ export const OF_ABILITY: Readonly<Record<Ability, Readonly<Record<string, Body>>
       const onPermission: OpenAgent['onPermission'] = async (ask) => {
         // Longer than the stall timeout below: no event shows that the driver does not stall.
         await new Promise((resolve) => setTimeout(resolve, 4_000));
-        return decide('allow', ask);
+        return decideByPolicy('allow', ask);
       };
       const end = await turn([edit('made.txt', true)], {
         onPermission,

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { TurnEnd } from '../../../agents/driver.ts';
-import { decide } from '../../../agents/permission-policy.ts';
+import { decideByPolicy } from '../../../agents/permission-policy.ts';
 import { makeLab, PATIENT, type Lab } from '../lab.ts';
 import { inTerminal, recordingsOf } from './programs.ts';
 
@@ -196,7 +196,7 @@ describe('questions', () => {
   test('a refusal is typed, too', async () => {
     const lab = makeLab();
     const agent = await lab.open(inTerminal(lab, code), {
-      onPermission: (ask) => Promise.resolve(decide('deny', ask)),
+      onPermission: (ask) => Promise.resolve(decideByPolicy('deny', ask)),
     });
     const session = await agent.newSession({});
     expect(await session.prompt('x')).toEqual({ kind: 'completed' });
