@@ -111,7 +111,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: 
     defaultOption: fallback.kind === 'selected' ? fallback.optionId : undefined,
   });
   if (opened.kind === 'superseded')
-    throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
+    throw new LonghaulError('superseded', `task ${task.id}: a newer attempt runs the turn`);
   const answer = await wait(() => answerOf(asking, opened.id));
   if (signal.aborted || answer === undefined) return { kind: 'cancelled' };
   if (answer.chosen === null) {
@@ -124,7 +124,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: 
   if (!delivered)
     throw new LonghaulError(
       'superseded',
-      `task ${task.id}: a newer attempt has the turn or the answer to permission ${opened.id}`,
+      `task ${task.id}: a newer attempt runs the turn, or has the answer to permission ${opened.id}`,
     );
   const chosen = agentsOption(ask.options, answer.chosen);
   if (chosen === undefined) return { kind: 'cancelled' };

@@ -96,7 +96,7 @@ async function storeSpawn({ deps, task, taken, progress }: TurnContext, process:
     pid: process.pid,
     pidStart: process.startTime,
   });
-  if (!stored) throw new LonghaulError('superseded', `task ${task.id}: a newer attempt has the turn`);
+  if (!stored) throw new LonghaulError('superseded', `task ${task.id}: a newer attempt runs the turn`);
   progress.enter('starting');
 }
 

@@ -142,7 +142,7 @@ export class AgentSlots {
           // The slot of a dead worker may have a higher attempt number: after a power cut Temporal may have lost that
           // attempt.
           if (other.isAlive && other.attempt > request.attempt)
-            throw new LonghaulError('superseded', `attempt ${other.attempt} has the slot`);
+            throw new LonghaulError('superseded', `attempt ${other.attempt} holds the slot`);
           this.#remove(other.name);
         } else if (other.isAlive) used += 1;
         else await endAndFree(this.#options, other);

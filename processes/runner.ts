@@ -137,7 +137,11 @@ class Runner {
     const begun = await new Promise<ProcessIdentity | NotStarted>((resolve) => {
       this.#expect(id, {
         lose: () => {
-          resolve({ kind: 'not_started', notFound: false, message: 'the process that was to start it has ended' });
+          resolve({
+            kind: 'not_started',
+            notFound: false,
+            message: 'the runner that was to start the program has exited',
+          });
           exit({ code: null, signal: 'SIGKILL', runnerLost: true });
         },
         onReport(report) {

@@ -74,7 +74,7 @@ export async function readOrMakeToken(file: string): Promise<string> {
   if (token === undefined)
     throw new LonghaulError(
       'invalid_input',
-      `The token file ${file} disappeared while it was made: start the backend again.`,
+      `The token file ${file} disappeared while it was created: start the backend again.`,
     );
   return token;
 }

@@ -217,7 +217,7 @@ function describe(taskId: TaskId, status: TaskStatus): string {
   if (step === 'wait for an answer' && !end)
     lines.push(
       `The agent asks a person${question === undefined ? '.' : `: ${question}`}`,
-      'No agent runs until it is answered: `longhaul prompts`',
+      'No agent runs until the question is answered; `longhaul prompts` lists it',
     );
   if (cancelRequested && !end) lines.push('A cancel was requested; the task is being stopped.');
   if (progress) {

@@ -134,11 +134,12 @@ async function makeOrFind({
   if (earlier?.state === 'ready' || (earlier?.state === 'collected' && isOwn)) {
     if (![mirror, project].includes(earlier.commonDir))
       throw inUse(worktreePath, `it is a worktree of ${earlier.topLevel}`);
-    if (earlier.owner !== request.owner) throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has work in it`);
+    if (earlier.owner !== request.owner)
+      throw inUse(worktreePath, `task ${earlier.owner ?? 'unknown'} has edits in it`);
     refuseReplaced(earlier);
     const found = await ensureEntry(locksDir, earlier, request.signal);
     if (found === undefined)
-      throw inUse(worktreePath, `it holds work on commit ${earlier.base}, which the project has not`);
+      throw inUse(worktreePath, `it contains work on commit ${earlier.base}, which the project does not have`);
     if (adopt(found)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
   }
   const inTheWay = earlier === undefined ? occupant([mirror, project], worktreePath) : 'ours';

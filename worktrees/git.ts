@@ -182,7 +182,7 @@ function freeBytes(folder: string): number {
 /** Returns git's own error message: the last line that names the error, without the advice after it. */
 function lastLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
-  return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git said nothing)';
+  return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git printed no reason)';
 }
 
 /**

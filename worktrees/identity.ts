@@ -56,7 +56,7 @@ export function whyReplaced(
       : String(status.birthtimeNs) === identity.birth);
   if (isSame) return undefined;
   return isCopy
-    ? `the home was moved to another file system, so ${worktreePath} is a copy of the worktree's folder and cannot be told from any other; \`git -C ${worktreePath} status\` shows what the agent has written`
+    ? `the home was moved to another file system, so ${worktreePath} is a copy of the worktree's folder and cannot be distinguished from any other folder; \`git -C ${worktreePath} status\` shows what the agent has written`
     : `the worktree's folder ${worktreePath} was removed or moved, and another one is in its place`;
 }
 

@@ -65,7 +65,7 @@ export async function inspect(projectPath: string | undefined, options: InspectO
   if (rest.length > 0) {
     throw new LonghaulError(
       'not_a_repository',
-      `The path ${JSON.stringify(cwd)} holds a line break. Rename the folder.`,
+      `The path ${JSON.stringify(cwd)} contains a line break. Rename the folder.`,
     );
   }
   if (head === undefined || outcome.exitCode !== 0) {

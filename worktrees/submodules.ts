@@ -170,10 +170,10 @@ export async function unstorableSubmoduleWork(options: Stranded): Promise<string
     const names = await orAbsent(readdir(at));
     const loose = names !== undefined && names.length > 0 && !names.includes('.git');
     if (state?.dirty === true || loose) {
-      return `submodule ${submodule.path} holds edits, which a commit of the project cannot carry`;
+      return `submodule ${submodule.path} contains edits, which a commit of the project cannot contain`;
     }
     if (state?.moved === true && !(await isElsewhere(at, submodule, options))) {
-      return `submodule ${submodule.path} stands on a commit that is only in this worktree`;
+      return `submodule ${submodule.path} has a commit checked out that exists only in this worktree`;
     }
   }
   return undefined;
@@ -203,6 +203,6 @@ function lastWord(stderr: string): string {
       .trimEnd()
       .split('\n')
       .at(-1)
-      ?.replace(/^fatal: /, '') ?? 'git said nothing'
+      ?.replace(/^fatal: /, '') ?? 'git printed no reason'
   );
 }

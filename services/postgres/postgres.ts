@@ -170,7 +170,7 @@ async function initialise(dir: string, { binaries, user, env }: Programs): Promi
     await run(command, all, { ...as, cwd: '/', env });
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
-    throw new LonghaulError('service_unreachable', `initdb could not make ${dataDirOf(dir)}: ${said}`, {
+    throw new LonghaulError('service_unreachable', `initdb could not create ${dataDirOf(dir)}: ${said}`, {
       cause: error,
     });
   }
@@ -257,7 +257,7 @@ async function refuseOtherVersion(dataDir: string, { binaries, env }: Programs):
   if (has === brings) return;
   throw new LonghaulError(
     'service_unreachable',
-    `${dataDir} was made by Postgres ${has}, this installation brings ${brings}: use the version of Longhaul that made it, dump it there and load it here.`,
+    `${dataDir} was created by Postgres ${has}, but this installation contains Postgres ${brings}: use the version of Longhaul that created it, dump it there and load it here.`,
   );
 }
 

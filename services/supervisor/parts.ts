@@ -91,7 +91,7 @@ export function temporalPart({ settings, paths, env }: PartsOptions): Part {
     if (days !== undefined) await setHistoryRetention({ address, namespace: settings.temporal.namespace, days });
     const place = temporalPlace(address, uiUrl);
     if (formerDatabase === undefined) return { ...running, process: identity, ...place };
-    const note = `began a new database; the former one held no tables and is now ${formerDatabase}`;
+    const note = `began a new database; the former one contained no tables and is now ${formerDatabase}`;
     report(`temporal: ${note}`);
     return { ...running, process: identity, ...place, detail: `${place.detail}; ${note}` };
   };

@@ -131,7 +131,7 @@ async function download(workshop: string, options: FindTemporal): Promise<string
   const archive = join(workshop, 'temporal.tar.gz');
   const stall = new AbortController();
   const stalled = (ms: number) =>
-    setTimeout(() => stall.abort(new Error(`nothing came for ${ms / 1000} s`)), ms).unref();
+    setTimeout(() => stall.abort(new Error(`no data arrived for ${ms / 1000} s`)), ms).unref();
   let timer = stalled(FIRST_BYTE_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, stall.signal]) : stall.signal;
   try {

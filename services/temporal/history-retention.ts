@@ -25,7 +25,7 @@ export async function setHistoryRetention(where: { address: string; namespace: s
     });
   } catch (error) {
     const why = messageOf(error);
-    throw new LonghaulError('service_unreachable', `Temporal at ${address} does not take the retention: ${why}`, {
+    throw new LonghaulError('service_unreachable', `Temporal at ${address} does not accept the retention: ${why}`, {
       cause: error,
     });
   } finally {

@@ -235,7 +235,7 @@ async function untilReady(
       throw new LonghaulError('service_unreachable', `Temporal ended while starting. ${options.logFile} ends with:\n${await lastLines(options.logFile)}`); // prettier-ignore
     }
     if (Date.now() > deadline) {
-      throw new LonghaulError('service_unreachable', `Temporal runs (pid ${identity.pid}) but does not serve: ${problem.message}. See ${options.logFile}.`, { cause: problem }); // prettier-ignore
+      throw new LonghaulError('service_unreachable', `Temporal runs (pid ${identity.pid}) but does not serve the namespace: ${problem.message}. See ${options.logFile}.`, { cause: problem }); // prettier-ignore
     }
     await sleep(READY_POLL_MS);
   }

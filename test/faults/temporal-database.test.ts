@@ -71,7 +71,7 @@ test.each([
   const [aside, ...others] = (await asideNow()).filter((name) => !before.includes(name));
   expect(others).toEqual([]);
   expect((await lab.command('status')).stdout).toContain(
-    `held no tables and is now ${path.join(folder(), aside ?? 'none')}`,
+    `contained no tables and is now ${path.join(folder(), aside ?? 'none')}`,
   );
   await expectBothDone(tasks);
 });

@@ -56,14 +56,14 @@ test('work in a submodule keeps the worktree, a commit that its remote has does 
   await tree.write({ 'vendor/lib.js': 'three\n' });
   expect(await tree.collect()).toEqual({
     kind: 'kept',
-    reason: 'submodule vendor holds edits, which a commit of the project cannot carry',
+    reason: 'submodule vendor contains edits, which a commit of the project cannot contain',
   });
   await gitIn(tree.file('vendor'), 'commit', '--quiet', '--all', '--message', 'three');
   await tree.write({ 'new.txt': 'new\n' });
   const kept = await tree.collect();
   expect(kept).toMatchObject({
     kind: 'kept',
-    reason: 'submodule vendor stands on a commit that is only in this worktree',
+    reason: 'submodule vendor has a commit checked out that exists only in this worktree',
   });
   expect(await inMirror('show', `${tree.ref}:new.txt`)).toBe('new');
 });

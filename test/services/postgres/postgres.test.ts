@@ -134,7 +134,7 @@ test('data of another major version is refused; the message names the version', 
   const { identity } = await start();
   await stopPostgres(identity);
   await writeFile(join(home, 'postgres', 'data', 'PG_VERSION'), '15\n');
-  await expect(start()).rejects.toMatchObject({ message: expect.stringContaining('made by Postgres 15') });
+  await expect(start()).rejects.toMatchObject({ message: expect.stringContaining('created by Postgres 15') });
 });
 
 test('library links that npm did not create are created, existing ones are kept', async () => {

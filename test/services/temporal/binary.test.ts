@@ -90,7 +90,7 @@ test('a download without a response is abandoned after 10 s', async () => {
   const started = Date.now();
   expect(await find({ releases: `http://127.0.0.1:${port}` })).toBe(cachedProgram());
   expect(Date.now() - started).toBeLessThan(15_000);
-  expect(lines.join('\n')).toContain('nothing came for 10 s');
+  expect(lines.join('\n')).toContain('no data arrived for 10 s');
   server.closeAllConnections();
   server.close();
 });
