@@ -49,8 +49,8 @@ export async function readyAgent(start: AgentStart): Promise<ReadyAgent> {
   // the old folder would lose it.
   if (worked.length > 0) await startOver(start, filesAreGone ? FILES_GONE : CANNOT_LOAD);
   else if (folderNow(start) === 'none') await remakeWorktree(start);
-  // If the turn has a session of its own, that session began from the conversation, or because the conversation was
-  // lost. In both cases the conversation is not loaded again.
+  // If an earlier attempt of the turn has left an agent session, that session either continues the conversation or was
+  // created because the conversation was lost. In both cases the conversation is not loaded again.
   if (conversation && !known) return { ...(await continueConversation(start, conversation)), prompt: input };
   if (known && known === conversation) warnOfLostConversation(start);
   const agent = await openAgent(start);

@@ -17,8 +17,8 @@ export interface Program {
   /** The whole environment of the program. */
   readonly env: NodeJS.ProcessEnv;
   /**
-   * An entry of `env` (`NAME=value`) that no other start has. A sweep finds the processes that the program leaves by
-   * it.
+   * An entry of `env` (`NAME=value`) that no other start has. By this entry a sweep finds the processes that the
+   * program left.
    */
   readonly mark?: string;
 }

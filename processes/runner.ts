@@ -7,9 +7,9 @@
  * dozen programs for each task.
  *
  * Until the runner is ready, and after it was lost, this process starts the programs itself, which is slower but
- * otherwise equal. The runner exits after the process that started it, however that process ends. Before it exits it
- * ends all programs of both processes: their groups, their descendants, and all processes with their marks. Not
- * covered: both processes are killed at the same moment; another process then has to sweep the marks.
+ * otherwise equal. The runner exits after the process that started it, however that process ends. Before the runner
+ * exits, it ends all programs of both processes: their groups, their descendants, and all processes with their marks.
+ * Not covered: both processes are killed at the same moment; another process then has to sweep the marks.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { identify, isAlive, type ProcessIdentity } from './identity.ts';

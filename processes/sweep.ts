@@ -118,7 +118,7 @@ export class DescendantTracker {
     this.#root = root;
   }
 
-  /** Checks the descendants now and then every `everyMs`, until `stop`. */
+  /** Checks the descendants at once, and then every `everyMs` milliseconds until `stop` is called. */
   follow(everyMs: number): void {
     clearInterval(this.#timer);
     this.look();

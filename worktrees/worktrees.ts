@@ -83,7 +83,7 @@ export interface Worktrees {
   deleteRef(request: RefRequest): Promise<void>;
 }
 
-/** The ref of a task's result. */
+/** Returns the name of the ref that names a task's result. */
 export const taskRef = (taskId: string): string => `refs/longhaul/tasks/${taskId}`;
 
 export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {

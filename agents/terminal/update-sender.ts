@@ -48,7 +48,7 @@ export class UpdateSender {
     await this.#sending;
   }
 
-  /** Sends a permission request. Returns `undefined` if it was cancelled. */
+  /** Sends a permission request and returns the chosen answer, or `undefined` if the request was cancelled. */
   async ask({ title, context, options }: AskedQuestion, signal: AbortSignal): Promise<AnswerOption | undefined> {
     this.#calls += 1;
     const toolCallId = `${this.#sessionId.slice(0, 8)}-question-${Date.now()}-${this.#calls}`;

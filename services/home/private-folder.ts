@@ -1,6 +1,6 @@
 /**
- * Protects folders against other users of the machine. If a folder of the current user is open to others, its rights
- * are reduced. A folder of another user is refused, because that user can replace everything in it.
+ * Protects folders against other users of the machine. If a folder of the current user is open to others, Longhaul
+ * removes their access. A folder of another user is refused, because that user can replace everything in it.
  *
  * Not covered: access control lists, and parent folders: a user who may rename a parent can put another folder in its
  * place.

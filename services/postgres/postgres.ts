@@ -224,9 +224,9 @@ async function storedPassword(dir: string): Promise<string | undefined> {
 }
 
 /**
- * Sets a new password if the password file is lost. A process that may write the data folder can do that in Postgres'
- * single-user mode, which refuses to run while a server runs. The password is passed by stdin, because other users can
- * see arguments. If this process is killed before the file is written, the next start repeats the procedure.
+ * Sets a new password if the password file is lost. A process that may write the data folder can set a password in
+ * Postgres' single-user mode, which refuses to run while a server runs. The password is passed by stdin, because other
+ * users can see arguments. If this process is killed before the file is written, the next start repeats the procedure.
  */
 async function replacePassword(dir: string, { binaries, user, env }: Programs): Promise<string> {
   const password = newPassword();
