@@ -32,7 +32,7 @@ export interface LimitReached {
  * the task waits for a minimum time, because providers sometimes lift a limit later than reported. The minimum grows
  * with each wait, up to an hour.
  */
-export function waitUntil({ resetsAt, now, waits }: LimitReached): Date | undefined {
+export function limitWaitEnd({ resetsAt, now, waits }: LimitReached): Date | undefined {
   const aheadMs = resetsAt.getTime() - now.getTime();
   if (waits >= MAX_WAITS || aheadMs > LONGEST_MS || aheadMs < -STALE_MS) return undefined;
   const shortestMs = Math.min(SHORTEST_MS * SHORTEST_GROWTH ** waits, LONGEST_SHORTEST_MS);

@@ -22,7 +22,7 @@ import type { TurnRecorder } from './recorder.ts';
 import type { StepDeps } from './step.ts';
 import { folderOf } from './task-folder.ts';
 
-export interface Asking {
+export interface PermissionContext {
   readonly deps: Pick<StepDeps, 'sql' | 'answers' | 'worktreesDir'>;
   readonly task: TurnTask;
   readonly taken: Extract<TakenTurn, { kind: 'taken' }>;
@@ -34,7 +34,7 @@ export interface Asking {
   readonly hibernation: Hibernation;
 }
 
-export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promise<PermissionDecision> {
+export function permissionAnswers(asking: PermissionContext): (ask: PermissionAsk) => Promise<PermissionDecision> {
   let open = 0;
   return async (ask) => {
     const { task, recorder, enter } = asking;
@@ -63,7 +63,7 @@ export function permissionAnswers(asking: Asking): (ask: PermissionAsk) => Promi
  * rule counts at once.
  */
 async function decideNow(
-  { deps, task, taken }: Asking,
+  { deps, task, taken }: PermissionContext,
   ask: PermissionAsk,
 ): Promise<{ subject: RuleSubject; decided: RuleDecision }> {
   const folder = folderOf(task, { worktreesDir: deps.worktreesDir, sessionId: taken.sessionId });
@@ -91,7 +91,11 @@ interface Wait {
   readonly wait: <A>(answer: () => Promise<A>) => Promise<A>;
 }
 
-async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: Wait): Promise<PermissionDecision> {
+async function askPerson(
+  asking: PermissionContext,
+  ask: PermissionAsk,
+  { subject, wait }: Wait,
+): Promise<PermissionDecision> {
   const { deps, task, taken, stream, recorder, signal } = asking;
   await stream.flush(); // writes the frame of the tool call to the log before the request
   const always = alwaysRules(subject);
@@ -139,7 +143,7 @@ async function askPerson(asking: Asking, ask: PermissionAsk, { subject, wait }: 
  * Waits until the request has an answer or its timeout has passed. `undefined`: the request was cancelled. An expired
  * request has no chosen option if the agent does not offer its default option.
  */
-async function answerOf({ deps, signal }: Asking, id: PermissionId): Promise<PermissionRow | undefined> {
+async function answerOf({ deps, signal }: PermissionContext, id: PermissionId): Promise<PermissionRow | undefined> {
   let row = await deps.answers.settled(id, signal);
   if (row.state === 'pending') {
     const expired = await expirePermission(deps.sql, id);

@@ -11,7 +11,7 @@ import { timeIn } from '../store/attempt-outcome.ts';
 import { pendingPermissions } from '../store/permissions.ts';
 import { isConnectionLoss } from '../store/sql.ts';
 import { keepMessage } from './keep-message.ts';
-import { waitUntil } from './limit-wait.ts';
+import { limitWaitEnd } from './limit-wait.ts';
 import { pauseBeforeRetry, turnFailure, UNCOUNTED_CODES } from './retry-budget.ts';
 import { retryAfterPause } from './step.ts';
 import { recordedMessage, type TurnContext } from './turn-context.ts';
@@ -66,7 +66,7 @@ export async function failTurn(turn: TurnContext, error: unknown): Promise<Dispa
  */
 function limitEnd({ taken, mayWait }: TurnContext, { resetsAt }: FailedEnd): Date | undefined {
   const waits = taken.earlier.filter(({ outcome }) => outcome?.kind === 'waiting').length;
-  return resetsAt && mayWait ? waitUntil({ resetsAt, now: new Date(), waits }) : undefined;
+  return resetsAt && mayWait ? limitWaitEnd({ resetsAt, now: new Date(), waits }) : undefined;
 }
 
 /**

@@ -104,7 +104,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     findOwned: (owner) => findOwned(locksDir, owner),
     refuseReplaced(worktreePath) {
       if (!isOwn(worktreePath))
-        throw replacedError(`${worktreePath} is expected in ${root}, and this home has not made it`);
+        throw replacedError(`expected a worktree in ${root}, or one that this home created, found ${worktreePath}`);
       const record = readRecord(locksDir, canonical(worktreePath));
       if (record !== undefined && record.state !== 'making') refuseReplaced(record);
     },

@@ -1,6 +1,6 @@
 /** Whether and until when a task waits for a limit whose end was said. */
 import { expect, test } from 'vitest';
-import { MAX_WAITS, waitUntil } from '../../activities/limit-wait.ts';
+import { MAX_WAITS, limitWaitEnd } from '../../activities/limit-wait.ts';
 
 const NOW = new Date('2026-11-24T15:00:00Z');
 const SECOND = 1_000;
@@ -9,7 +9,7 @@ const DAY = 24 * HOUR;
 
 /** How long it waits; undefined: it does not. */
 function waitMs(aheadMs: number, waits = 0): number | undefined {
-  const until = waitUntil({ resetsAt: new Date(NOW.getTime() + aheadMs), now: NOW, waits });
+  const until = limitWaitEnd({ resetsAt: new Date(NOW.getTime() + aheadMs), now: NOW, waits });
   return until && until.getTime() - NOW.getTime();
 }
 
