@@ -74,8 +74,8 @@ export async function ensureUp(options: EnsureUpOptions): Promise<void> {
 }
 
 /**
- * Requests a repair. Returns a number: if the `repairs` in the supervisor's record have reached it, the record was
- * written after this request.
+ * Requests a repair. Returns the value that `repairs` in the supervisor's record has once the supervisor has handled
+ * this request.
  */
 async function askForRepair(paths: HomePaths): Promise<number> {
   const state = await readState(paths);
