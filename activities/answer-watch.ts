@@ -1,7 +1,7 @@
 /**
- * Finds the answers to the permission requests for which this worker's turns wait. One query reads all of them, and it
- * runs only while a turn waits. The query runs every 300 ms: that needs no listening connection, and a user notices no
- * delay.
+ * Finds the answers to the permission requests for which this worker's turns wait. One query reads all these answers,
+ * and the query runs only while a turn waits. The query runs every 300 ms: that needs no listening connection, and a
+ * user notices no delay.
  */
 import { settledPermissions, type PermissionRow } from '../store/permissions.ts';
 import type { Db } from '../store/sql.ts';

@@ -64,7 +64,7 @@ const FILES_GONE = "the turn was interrupted and its worktree was removed: the a
 const folderNow = ({ deps, folder }: AgentStart): string | undefined =>
   folder.kind === 'worktree' ? deps.worktrees.folderAt(folder.path) : undefined;
 
-/** Returns whether the folder in which that attempt worked no longer exists. False if that is not known. */
+/** Returns whether the folder in which the earlier attempt worked no longer exists. False if that is not known. */
 function isElsewhere(start: AgentStart, { worktree }: EarlierAttempt): boolean {
   const now = folderNow(start);
   return now === 'none' || (worktree !== null && now !== undefined && now !== worktree);

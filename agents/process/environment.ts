@@ -1,6 +1,7 @@
 /**
  * Builds the environment of an agent: a selection of the worker's variables. The variables of the database and of
- * Temporal are never in it, because an agent with a shell would get our credentials. A launch cannot add them.
+ * Temporal are never in it, because an agent with a shell would get our credentials. A launch cannot add these
+ * variables.
  */
 import { statSync } from 'node:fs';
 import type { TaskId } from '../../contract/ids.ts';

@@ -177,7 +177,7 @@ async function build(go: string, workshop: string, options: FindTemporal): Promi
     GOTMPDIR: workshop,
   };
   try {
-    // -v prints each package when it is compiled; -modcacherw makes the module cache removable afterwards.
+    // -v prints each compiled package, which shows the progress; -modcacherw makes the module cache removable afterwards.
     await execute(go, ['install', '-v', '-modcacherw', '-ldflags', '-s -w', what], env, options, () => lines++);
   } finally {
     clearInterval(timer);
