@@ -87,7 +87,7 @@ function refuseConnection(reply: FastifyReply): FastifyReply {
  * Returns the check whether a request may name a host, given the local address at which the request arrived. A name
  * must be known, because the owner of any other name can let it resolve to this machine. An address must be the one at
  * which the request arrived, because a foreign page can have an address, too. Behind a NAT or a container's published
- * port these addresses differ: then the user sets LONGHAUL_ALLOWED_HOSTS.
+ * port the two addresses differ, so the user must set LONGHAUL_ALLOWED_HOSTS.
  */
 export function hostRule({
   listenHost,

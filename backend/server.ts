@@ -79,8 +79,8 @@ export function makeServer(options: ServerOptions): FastifyInstance {
     return503OnClosing: false,
     rewriteUrl: targetOf,
     genReqId: requestId,
-    // The router refuses a longer parameter before every hook, in a form of its own. Node's limit of the headers limits
-    // the path, too.
+    // The router would refuse a longer parameter before every hook, with a response that is not a problem document.
+    // Node's limit of the headers limits the path, too.
     routerOptions: { maxParamLength: Number.MAX_SAFE_INTEGER },
   }) as unknown as FastifyInstance;
   const methodsOf = methodsByPath(server);

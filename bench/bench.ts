@@ -38,5 +38,5 @@ export type Bench = Described &
   );
 
 /** Returns the number of measurements: the user's number, otherwise that of a full or a quick run. */
-export const times = ({ n, quick }: BenchOptions, usual: { full: number; quick: number }): number =>
+export const repetitions = ({ n, quick }: BenchOptions, usual: { full: number; quick: number }): number =>
   n ?? (quick ? usual.quick : usual.full);

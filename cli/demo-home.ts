@@ -18,7 +18,10 @@ import { orAbort } from '../contract/promises.ts';
 
 const run = promisify(execFile);
 
-/** The same limit as that of `down`, because the supervisor stops its parts one after the other. */
+/**
+ * Timeout for stopping all parts. It is the same as that of `longhaul down`, because the supervisor stops its parts one
+ * after the other.
+ */
 const STOP_MS = 130_000;
 const KILL_MS = 5_000;
 

@@ -39,7 +39,7 @@ export function clockText(iso: string, now: number): string {
   return `until ${isToday ? timeOf(at) : `${dateOf(at)} ${timeOf(at)}`}`;
 }
 
-/** Returns a time of a row in local time. */
+/** Formats a timestamp of the database as local time, such as `2025-03-01 14:05:09`. Returns null if there is none. */
 export function timeText(iso: string | null): string | null {
   if (iso === null) return null;
   const at = new Date(iso);

@@ -71,8 +71,8 @@ interface Refusal {
 }
 
 /**
- * Returns the first choice that the agent does not offer. Undefined if it offers each of them, or if the offer does not
- * list such choices.
+ * Returns the first choice that the agent does not offer. Returns undefined if the agent offers each choice, or if its
+ * offer does not list choices of this kind.
  */
 export function refusalOf(
   offer: AgentOffer,

@@ -21,7 +21,7 @@ export interface Longhaul {
   close(): Promise<void>;
 }
 
-/** Where `openLonghaul` connects, and how. */
+/** The options of `openLonghaul`: the servers to connect to, and how to connect. */
 export interface LonghaulOptions {
   readonly databaseUrl: string;
   readonly temporal: TemporalTarget;

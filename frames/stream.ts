@@ -50,7 +50,10 @@ export interface FrameStream {
   close(): void;
 }
 
-/** Exists as long as its turn. The frame writer takes batches from it and reports to it what the log has accepted. */
+/**
+ * Buffers the frames of one turn and exists as long as the turn. The frame writer takes batches from it and reports to
+ * it what the log has accepted.
+ */
 export class Stream implements FrameStream {
   readonly options: StreamOptions;
   readonly #wake: () => void;

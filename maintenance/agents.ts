@@ -140,7 +140,7 @@ function nativeAgent(env: NodeJS.ProcessEnv): AgentInfo {
   };
 }
 
-export interface AddAgent {
+export interface AgentToAdd {
   readonly name: string;
   /** Absolute path of the program. */
   readonly path?: string;
@@ -156,7 +156,11 @@ export interface AddedAgent {
 }
 
 /** Lists an agent. Fails with `invalid_input` or `agent_not_installed`; the message says what to do. */
-export async function addAgent(sql: Sql, { name, path, terminal }: AddAgent, paths: SearchPaths): Promise<AddedAgent> {
+export async function addAgent(
+  sql: Sql,
+  { name, path, terminal }: AgentToAdd,
+  paths: SearchPaths,
+): Promise<AddedAgent> {
   if (!NAME.test(name)) {
     throw invalid(
       `name: expected up to 60 letters, digits, dots, dashes or underscores, found ${JSON.stringify(name)}.`,

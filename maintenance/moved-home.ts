@@ -39,6 +39,6 @@ export async function refuseMovedHome(home: string): Promise<void> {
   if (former === undefined) return;
   throw new LonghaulError(
     'invalid_input',
-    `${home} was started at ${former} before, and its worktrees are known by that path. Run \`longhaul up -d\` first, and try again.`,
+    `${home} was started at ${former} before, and its records name the worktrees by that path. Run \`longhaul up -d\` first, and try again.`,
   );
 }

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Bench, type BenchOptions, times } from '../bench.ts';
+import { type Bench, type BenchOptions, repetitions } from '../bench.ts';
 import { sessionReadyMs } from '../acp-peer.ts';
 import type { Line, Outcome } from '../report.ts';
 import { measurePairs, paired } from '../statistics.ts';
@@ -22,7 +22,7 @@ export const agentStart: Bench = {
       return () => sessionReadyMs({ command: process.execPath, args: [main, ...args], cwd: folder, env });
     };
     try {
-      const n = times(options, { full: 30, quick: 2 });
+      const n = repetitions(options, { full: 30, quick: 2 });
       const sessions = path.join(folder, 'n');
       // The terminal adapter does not start its program before the prompt, so any executable file will do.
       const launch = JSON.stringify({ agent: 'codex', file: process.execPath });

@@ -1,7 +1,7 @@
 /** Measures the excess time of a task over the same agent run bare. */
 import type { BareResult, BareRun } from '../bare-run.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
-import { times } from '../bench.ts';
+import { repetitions } from '../bench.ts';
 import { startChild } from '../child.ts';
 import type { Line, Outcome } from '../report.ts';
 import { measurePairs, paired } from '../statistics.ts';
@@ -61,7 +61,7 @@ export const trivial: Bench = {
       agent: 'trivial',
       prompt: 'Write written.txt.',
       bare: { command: agentPath('trivial'), args: [], env: stage.env },
-      pairs: times(options, { full: 40, quick: 3 }),
+      pairs: repetitions(options, { full: 40, quick: 3 }),
       warmUp: 4,
     });
     return { conditions: BARE, lines };
@@ -77,7 +77,7 @@ export const opencode: Bench = {
       agent: 'opencode',
       prompt: 'Write written.txt.',
       bare: { command: 'opencode', args: ['acp'], env: stage.env },
-      pairs: times(options, { full: 12, quick: 1 }),
+      pairs: repetitions(options, { full: 12, quick: 1 }),
       warmUp: 1,
     });
     return {

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Bench, type BenchOptions, times } from '../bench.ts';
+import { type Bench, type BenchOptions, repetitions } from '../bench.ts';
 import type { Line, Outcome } from '../report.ts';
 import type { Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
@@ -25,7 +25,7 @@ export const commands: Bench = {
       ['checkout', CHECKOUT],
       ['build', path.join(options.dist, 'cli', 'main.js')],
     ] as const;
-    const runs = times(options, { full: 15, quick: 2 });
+    const runs = repetitions(options, { full: 15, quick: 2 });
     const lines = programs.flatMap(([from, program]) =>
       COMMANDS.map(([words, atMost]): Line => {
         const ratios = Array.from({ length: runs }, () => {

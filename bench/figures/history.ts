@@ -47,7 +47,7 @@ export const history: Bench = {
     return {
       conditions: [
         `much output: ${200 * seconds} tokens in ${seconds} s; no text is in the history`,
-        `ten minutes: reckoned, not waited for: the ${signals} signals that the pacer lets through when each second has news, ${EVENTS_A_SIGNAL} events each at most`,
+        `ten minutes: computed, not measured: the ${signals} signals that the pacer sends if progress changes each second, ${EVENTS_A_SIGNAL} events each at most`,
       ],
       lines: [
         { what: 'a short task', n: 1, unit: 'events', figures: { count: short } },

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gitIn, makeRepository } from '../../test/lab/repositories.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
-import { times } from '../bench.ts';
+import { repetitions } from '../bench.ts';
 import type { Line, Outcome } from '../report.ts';
 import { median } from '../statistics.ts';
 
@@ -208,7 +208,7 @@ async function measure(
 
 export const mirror: Bench = {
   name: 'mirror',
-  about: 'where a worktree can hang: on the project, on a mirror, or as a repository that borrows from a mirror',
+  about: 'forms of a worktree: of the project, of a mirror, or a repository that borrows from a mirror',
   stage: 'none',
   onlyByName: true,
   async run(options: BenchOptions): Promise<Outcome> {
@@ -216,7 +216,7 @@ export const mirror: Bench = {
     for (const count of options.quick ? [20] : [20, 2_000, 20_000]) {
       const fill = async (project: string): Promise<void> =>
         void (await makeRepository(project, Object.fromEntries(filesOf(count))));
-      const n = times(options, { full: count > 5_000 ? 5 : 9, quick: 2 });
+      const n = repetitions(options, { full: count > 5_000 ? 5 : 9, quick: 2 });
       lines.push(...(await measure(options, `${count} files`, fill, { n, isTogether: count <= 2_000 })));
     }
     if (!options.quick) lines.push(...(await measure(options, '1 GB', fillLarge, { n: 1, isTogether: false })));

@@ -4,7 +4,7 @@ import { cancel } from '../../client/cancel.ts';
 import { identifyRunning } from '../../processes/identity.ts';
 import { isConnectionLoss } from '../../store/sql.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
-import { times } from '../bench.ts';
+import { repetitions } from '../bench.ts';
 import { supervisorPid } from '../processes.ts';
 import type { Line, Outcome } from '../report.ts';
 import { pause, PARTS, type Stage } from '../stage.ts';
@@ -86,7 +86,7 @@ export const recovery: Bench = {
   about: "kill -9 of each part → the agent's next word in the log",
   stage: 'usual',
   async run(stage: Stage, options: BenchOptions): Promise<Outcome> {
-    const count = times(options, { full: 5, quick: 1 });
+    const count = repetitions(options, { full: 5, quick: 1 });
     const lines: Line[] = [];
     for (const victim of VICTIMS) {
       // Each kill has a task of its own, because a task fails after its agent has crashed three times in a row.

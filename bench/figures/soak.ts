@@ -5,7 +5,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeRepository } from '../../test/lab/repositories.ts';
 import type { ProjectId, TaskId } from '../../contract/ids.ts';
-import { type Bench, type BenchOptions, times } from '../bench.ts';
+import { type Bench, type BenchOptions, repetitions } from '../bench.ts';
 import { descriptorsOf, rssKb, runnerPid, supervisorPid } from '../processes.ts';
 import type { Line, Outcome } from '../report.ts';
 import { pause, type Stage } from '../stage.ts';
@@ -177,7 +177,7 @@ export const soak: Bench = {
   onlyByName: true,
   stage: 'engine',
   async run(stage: Stage, options: BenchOptions): Promise<Outcome> {
-    const total = times(options, { full: 1_000, quick: 60 });
+    const total = repetitions(options, { full: 1_000, quick: 60 });
     const warmUp = Math.ceil(total * WARM_UP);
     const project = await realProject(stage);
     const started = performance.now();

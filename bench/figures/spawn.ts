@@ -1,6 +1,6 @@
 /** Measures the time from a task's row to its agent's process. */
 import type { Bench } from '../bench.ts';
-import { times } from '../bench.ts';
+import { repetitions } from '../bench.ts';
 import { legacyEnded, submitLegacy, withLegacy } from '../legacy.ts';
 import { median, spread } from '../statistics.ts';
 import { pause, type Stage } from '../stage.ts';
@@ -46,13 +46,13 @@ export const spawn: Bench = {
   async run(stage, options) {
     for (let index = 0; index < WARM_UP; index += 1) await spawnLatencyMs(stage);
     const values: number[] = [];
-    for (let left = times(options, { full: 60, quick: 5 }); left > 0; left -= 1)
+    for (let left = repetitions(options, { full: 60, quick: 5 }); left > 0; left -= 1)
       values.push(await spawnLatencyMs(stage));
     const legacy = await legacyLatenciesMs(stage, options.quick ? 2 : values.length);
     return {
       conditions: [
         `after ${WARM_UP} tasks to warm up; each submitted when the run of the previous one was closed; a project of 4 files`,
-        "both moments by Postgres' clock; the second is when the process was recorded, one statement after its spawn",
+        "both times are from Postgres' clock; the second is the time at which the process was recorded, one statement after its spawn",
         `legacy: the dispatcher that Longhaul replaces (bench/legacy-dispatcher.ts), which polls every ${LEGACY_POLL_MS / 1_000} s; tasks submitted at moments spread evenly over that time`,
       ],
       lines: [

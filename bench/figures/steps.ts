@@ -1,6 +1,6 @@
 /** Measures how the time of one task is spent. */
 import type { Bench } from '../bench.ts';
-import { times } from '../bench.ts';
+import { repetitions } from '../bench.ts';
 import type { Line } from '../report.ts';
 import { median, spread } from '../statistics.ts';
 import { timeline } from '../timeline.ts';
@@ -13,7 +13,7 @@ export const steps: Bench = {
   stage: 'usual',
   async run(stage, options) {
     for (let index = 0; index < WARM_UP; index += 1) await stage.run('trivial', 'Warm up.');
-    const n = times(options, { full: 20, quick: 3 });
+    const n = repetitions(options, { full: 20, quick: 3 });
     const moments = new Map<string, number[]>();
     const sinceLast = new Map<string, number[]>();
     for (let index = 0; index < n; index += 1) {

@@ -1,6 +1,6 @@
 /** Measures the number of finished tasks a minute, and the CPU time of each. */
 import type { Bench, BenchOptions } from '../bench.ts';
-import { times } from '../bench.ts';
+import { repetitions } from '../bench.ts';
 import { cpuPerTask, cpuUse } from '../processes.ts';
 import type { Line, Outcome, Target } from '../report.ts';
 import type { Stage } from '../stage.ts';
@@ -43,7 +43,7 @@ export const throughput: Bench = {
       what: 'demo agent, git: finished tasks',
       agent: 'demo',
       input: 'Write hello.txt with "Hello". Say "Done."',
-      tasks: times(options, { full: 80, quick: 6 }),
+      tasks: repetitions(options, { full: 80, quick: 6 }),
       target: { figure: 'rate', atLeast: 150 },
     });
     return { conditions: [PARALLEL, CPU, 'a project of 4 files; each task writes one more'], lines };
@@ -59,7 +59,7 @@ export const engine: Bench = {
       what: 'without git and process: finished tasks',
       agent: 'trivial',
       input: 'Write written.txt.',
-      tasks: times(options, { full: 400, quick: 20 }),
+      tasks: repetitions(options, { full: 400, quick: 20 }),
       target: { figure: 'rate', atLeast: 1_000 },
     });
     return {

@@ -6,7 +6,7 @@ import { startRunner } from '../../processes/runner.ts';
 import { gitIn, makeRepository } from '../../test/lab/repositories.ts';
 import { makeWorktrees, taskRef } from '../../worktrees/worktrees.ts';
 import type { Bench, BenchOptions } from '../bench.ts';
-import { times } from '../bench.ts';
+import { repetitions } from '../bench.ts';
 import type { Line, Outcome } from '../report.ts';
 import { alternate, median, paired } from '../statistics.ts';
 
@@ -88,7 +88,7 @@ async function bestWorkers(site: Site, rounds: number): Promise<{ best: number; 
 
 async function compareWithGit(site: Site, options: BenchOptions): Promise<Line[]> {
   const { best, lines } = await bestWorkers(site, options.quick ? 1 : 2);
-  const n = times(options, { full: 8, quick: 1 });
+  const n = repetitions(options, { full: 8, quick: 1 });
   const ours: Times[] = [];
   const git: Times[] = [];
   const measure = {

@@ -12,7 +12,7 @@ export function registerLogs(program: Command): void {
     .command('logs')
     .addArgument(new Argument('[part]', 'only the log of this part').choices(PARTS))
     .option('-f, --follow', 'also print new lines, until Ctrl-C')
-    .option('-n, --lines <count>', 'number of last lines to begin with', wholeNumber, 20)
+    .option('-n, --lines <count>', 'number of the last lines to print first', wholeNumber, 20)
     .action(lazily(async () => (await import('../logs.ts')).logsAction));
   withExamples(
     command,

@@ -58,7 +58,7 @@ export function checkOtherUsers({ passwd, processOwners, self }: LocalUsers): Ch
   const shown = people.slice(0, SHOWN).join(', ') + (people.length > SHOWN ? ', …' : '');
   return warning(
     name,
-    `${people.length} can log in here (${shown}): each can reach Temporal and its Web UI, read the first lines of summaries and end runs`,
+    `${people.length} can log in here (${shown}): each of them can reach Temporal and its Web UI, read the first lines of summaries and terminate runs`,
     'docs/guarantees.md, "Other users of the machine", says what else they can and cannot do.',
   );
 }
