@@ -14,8 +14,8 @@ import { isFinal } from '../contract/task.ts';
 import { notFoundError, parseId } from './short-ids.ts';
 
 /** The first pause between two reads of the row, while the task has no session. */
-const LOOK_FIRST_MS = 40;
-const LOOK_MAX_MS = 1_000;
+const FIRST_READ_PAUSE_MS = 40;
+const MAX_READ_PAUSE_MS = 1_000;
 /**
  * The interval at which the row is read. A frame announces the end of the task; the row shows the end if that frame is
  * missing.
@@ -95,7 +95,7 @@ async function untilOpened(
   { signal, onRead }: { signal: AbortSignal | undefined; onRead: FollowTask['onRead'] },
 ): Promise<TaskProgress | undefined> {
   const stopped = (): boolean => signal?.aborted === true;
-  for (let waitMs = LOOK_FIRST_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, LOOK_MAX_MS)) {
+  for (let waitMs = FIRST_READ_PAUSE_MS; !stopped(); waitMs = Math.min(waitMs * 1.2, MAX_READ_PAUSE_MS)) {
     const found = await look(sql, taskId);
     onRead?.(found !== 'unavailable');
     if (found === 'gone') throw notFoundError('task', taskId);

@@ -104,7 +104,7 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
   const { taskId, projectId, submission, agent, note } = task;
   const { input, model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
   const { permissionTimeoutS, permissionDefault } = submission;
-  const place = await placeOf(tx, submission, projectId);
+  const place = await sessionAndChatOf(tx, submission, projectId);
   const chatId = place ? await addToSession(tx, { taskId, input, agent, ...place }) : undefined;
   await insertTask(tx, {
     id: taskId,
@@ -241,17 +241,17 @@ async function projectOfSession(sql: Sql, sessionId: string): Promise<ProjectId>
   throw invalid(`Session ${sessionId} has no project: give the project, too.`);
 }
 
-interface SessionPlace {
+interface SessionAndChat {
   readonly sessionId: SessionId;
   /** If absent, the task uses the session's newest open chat, or a new one. */
   readonly chatId?: ChatId;
 }
 
-async function placeOf(
+async function sessionAndChatOf(
   tx: Tx,
   { sessionId, chatId }: Submission,
   projectId: ProjectId,
-): Promise<SessionPlace | undefined> {
+): Promise<SessionAndChat | undefined> {
   if (sessionId === undefined) {
     if (chatId !== undefined) throw invalid('chat_id needs the session_id that the chat is of.');
     return undefined;
@@ -278,7 +278,7 @@ async function projectPathText(db: Db, id: ProjectId): Promise<string> {
 /** If the session exists, the user message is inserted in one transaction with the task. */
 async function addToSession(
   tx: Tx,
-  at: SessionPlace & { taskId: TaskId; input: string; agent: ListedAgent | undefined },
+  at: SessionAndChat & { taskId: TaskId; input: string; agent: ListedAgent | undefined },
 ): Promise<ChatId> {
   const { taskId, sessionId, input } = at;
   await lockSession(tx, sessionId);
