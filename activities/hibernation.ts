@@ -28,6 +28,7 @@ export class Hibernation {
   #waiting = 0;
   #busy = 0;
   #agent: RunningAgent | undefined;
+  #canResume = false;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
   readonly #begun = new AbortController();
@@ -41,12 +42,10 @@ export class Hibernation {
     return this.#begun.signal;
   }
 
-  /**
-   * Sets the turn's agent. The turn can hibernate if the agent reports that it can resume a session; Longhaul does not
-   * check that report.
-   */
-  setAgent(agent: RunningAgent): void {
+  /** Sets the turn's agent. An agent that cannot resume its session is never ended. */
+  setAgent(agent: RunningAgent, { canResume }: { canResume: boolean }): void {
     this.#agent = agent;
+    this.#canResume = canResume;
     this.noteActivity();
   }
 
@@ -54,7 +53,7 @@ export class Hibernation {
   noteActivity(): void {
     clearTimeout(this.#timer);
     const { afterMs, hibernate } = this.#options;
-    if (this.#over || afterMs === undefined || !this.#agent?.resume || this.#waiting === 0 || this.#busy > 0) return;
+    if (this.#over || afterMs === undefined || !this.#canResume || this.#waiting === 0 || this.#busy > 0) return;
     const due = (): void => {
       hibernate();
       this.endWaitingAgent();

@@ -1,5 +1,5 @@
 /** Makes the steps that the worker registers, grouped by their task queue. */
-import type { ProbeSteps } from '../contract/agent-snapshot.ts';
+import type { ProbeSteps, ResumeSteps } from '../contract/agent-snapshot.ts';
 import type { Steps } from '../contract/steps.ts';
 import { makeAnswerPermission } from './answer-permission.ts';
 import { makeCreateWorktree } from './create-worktree.ts';
@@ -12,13 +12,14 @@ import { makePublishProgress } from './publish-progress.ts';
 import { makeQueueChange } from './queue-change.ts';
 import { makeRemoveWorktree } from './remove-worktree.ts';
 import { retryWhileDatabaseDown, wrapStep, type StepDeps } from './step.ts';
+import { makeVerifyResume } from './verify-resume.ts';
 import { withholding } from './withhold.ts';
 
 export interface StepsByQueue {
   readonly workflow: Pick<Steps, 'openSession' | 'queueChange' | 'finishTask' | 'publishProgress' | 'answerPermission'>;
   readonly host: Pick<Steps, 'diffWorktree' | 'removeWorktree'>;
   readonly agents: Pick<Steps, 'createWorktree' | 'dispatchAgent'>;
-  readonly probes: ProbeSteps;
+  readonly probes: ProbeSteps & ResumeSteps;
 }
 
 export function makeSteps(deps: StepDeps): StepsByQueue {
@@ -59,6 +60,9 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
       ),
       dispatchAgent: withholding(deps, 'dispatchAgent', wrapStep('dispatchAgent', log, makeDispatchAgent(deps))),
     },
-    probes: { probeAgent: wrapStep('probeAgent', log, makeProbeAgent(deps)) },
+    probes: {
+      probeAgent: wrapStep('probeAgent', log, makeProbeAgent(deps)),
+      verifyResume: wrapStep('verifyResume', log, makeVerifyResume(deps)),
+    },
   };
 }

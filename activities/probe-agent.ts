@@ -3,24 +3,28 @@
  * and stores the result. Two runs of the step do no harm, because a probe that began earlier never overwrites the
  * result of a later one.
  */
-import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises';
-import path from 'node:path';
+import { realpath, rm } from 'node:fs/promises';
 import { probeAgent } from '../agents/probe.ts';
 import type { ProbeInput, ProbeResult, ProbeSteps } from '../contract/agent-snapshot.ts';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
 import { beginProbe, type BegunProbe, storeProbe } from '../store/agent-snapshots.ts';
+import { scratchFolder } from './scratch-folder.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
+import { startResumeCheck } from './verify-resume.ts';
 
 /** The time limit of a probe, from the start of the agent until it has opened its session. */
 const PROBE_MS = 30_000;
 
 export function makeProbeAgent(deps: StepDeps): ProbeSteps['probeAgent'] {
-  return async function probe({ snapshotId }: ProbeInput) {
+  return async function probe(input: ProbeInput) {
+    const { snapshotId } = input;
     const begun = await beginProbe(deps.sql, snapshotId);
     if (!begun) return { status: 'gone' };
     const result = await withHeartbeat((signal) => probeIn(deps, begun, AbortSignal.any([signal, deps.forceShutdown])));
     const { number } = begun;
-    return { status: (await storeProbe(deps.sql, snapshotId, { number, result })) ? result.status : 'superseded' };
+    if (!(await storeProbe(deps.sql, snapshotId, { number, result }))) return { status: 'superseded' };
+    if (result.status === 'ready') await startResumeCheck(deps, input, { probe: begun, offer: result.offer });
+    return { status: result.status };
   };
 }
 
@@ -48,11 +52,9 @@ type ProbeFolder =
   | { readonly kind: 'missing'; readonly result: ProbeResult };
 
 /** Returns the project's folder, or an empty folder in the home if there is no project. */
-async function folderOf({ worktreesDir }: StepDeps, { folder, agent }: BegunProbe): Promise<ProbeFolder> {
+async function folderOf(deps: StepDeps, { folder, agent }: BegunProbe): Promise<ProbeFolder> {
   if (folder === null) {
-    const scratch = path.join(path.dirname(worktreesDir), 'scratch');
-    await mkdir(scratch, { recursive: true, mode: 0o700 });
-    return { kind: 'scratch', path: await mkdtemp(path.join(scratch, 'probe-')) };
+    return { kind: 'scratch', path: await scratchFolder(deps) };
   }
   try {
     return { kind: 'project', path: await realpath(folder) };

@@ -13,6 +13,7 @@ import type { EarlierAttempt } from '../store/attempts.ts';
 import type { TurnTask } from '../store/turn-task.ts';
 import type { AgentSessionId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { canResume } from './can-resume.ts';
 import type { TurnRecorder } from './recorder.ts';
 import type { TaskFolder } from './task-folder.ts';
 import type { TurnContext } from './turn-context.ts';
@@ -74,7 +75,7 @@ function isElsewhere(start: AgentStart, { worktree }: EarlierAttempt): boolean {
 async function resume(start: AgentStart, known: AgentSessionId): Promise<AgentInSession | undefined> {
   const agent = await openAgent(start);
   try {
-    const session = await agent.resume?.load(known, choicesOf(start.task));
+    const session = canResume(start.task, agent) ? await agent.resume?.load(known, choicesOf(start.task)) : undefined;
     if (session) return { agent, session };
   } catch (error) {
     if (!(error instanceof LonghaulError) || error.code !== 'agent_session_lost') {

@@ -9,6 +9,7 @@ import { foldMessage } from '../frames/read-message.ts';
 import type { ProcessIdentity } from '../processes/identity.ts';
 import { recordAgentSession, recordRan, recordSpawn } from '../store/attempts.ts';
 import type { Ran } from '../store/task-views.ts';
+import { canResume } from './can-resume.ts';
 import { permissionAnswers } from './permissions.ts';
 import { readyAgent } from './ready-agent.ts';
 import { TurnRecorder } from './recorder.ts';
@@ -48,7 +49,7 @@ export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
   try {
     await storeSession(turn, { agent, session, folder });
     progress.enter('working');
-    hibernation.setAgent(agent);
+    hibernation.setAgent(agent, { canResume: canResume(task, agent) });
     const end = await session.prompt(prompt);
     await recordSwitch(turn, { agent, session, end });
     return end;

@@ -42,6 +42,8 @@ export interface StepDeps {
   readonly agentTimeouts: AgentTimeouts;
   /** A turn hibernates when its agent has only waited for a user's answer for this time. */
   readonly hibernateAfterMs: number;
+  /** Whether agents are prompted once per version, to check that they can load a session after a kill. */
+  readonly verifyResume: boolean;
   /** The worker's environment. An agent gets only a part of it. */
   readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;

@@ -2,8 +2,8 @@
  * Runs a probe: starts an agent, creates a session in a folder, reads what the agent offers, and ends the agent with
  * all its processes.
  *
- * A probe never prompts the agent, so it makes no model call. Not covered: an agent that stores each new session in a
- * list of its own gets one more entry in that list.
+ * A probe never prompts the agent, so it makes no model call. The session is deleted if the agent offers that. Not
+ * covered: an agent that stores each new session in a list of its own, and cannot delete one, gets one more entry.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,7 +22,7 @@ import type { TaskId } from '../contract/ids.ts';
 import { deferred } from '../contract/promises.ts';
 import type { AgentCommand } from '../contract/vocabulary.ts';
 import { cleanText } from './acp/text.ts';
-import type { AgentSession, OfferedChoice, RunningAgent } from './driver.ts';
+import type { AgentSession, OfferedChoice, OpenAgent, RunningAgent } from './driver.ts';
 import type { AgentLaunch, LaunchRequest } from './launch/launch.ts';
 import type { AgentRegistry } from './launch/registry.ts';
 import type { AgentProcess } from './process/spawn.ts';
@@ -89,10 +89,13 @@ interface ProbeOf extends ProbeRequest {
   readonly onProcess: (process: ProcessView) => void;
 }
 
-async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOffer> {
-  const { launch, cwd, env, signal, timeoutMs, onProcess, path, name } = probe;
-  const commands = deferred<readonly AgentCommand[]>();
-  const agent = await registry.open({
+/** Starts an agent that belongs to no task. All of its permission requests are cancelled. */
+export function openProbed(
+  registry: AgentRegistry,
+  probe: Omit<ProbeOf, 'onProcess'> & Pick<OpenAgent, 'onEvent' | 'onProcess'>,
+): Promise<RunningAgent> {
+  const { launch, cwd, env, signal, timeoutMs, onEvent, onProcess } = probe;
+  return registry.open({
     launch,
     // A new id that no task has. It marks the processes of the probe.
     taskId: randomUUID() as string as TaskId,
@@ -100,10 +103,19 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
     env,
     timeouts: { startMs: timeoutMs, stallMs: timeoutMs, toolMs: timeoutMs },
     signal,
-    onProcess,
+    ...(onProcess && { onProcess }),
     onSpawn: async () => {},
-    onEvent: (event) => void (event.kind === 'commands' && commands.resolve(event.commands)),
+    onEvent,
     onPermission: async () => ({ kind: 'cancelled' }),
+  });
+}
+
+async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOffer> {
+  const { path, name } = probe;
+  const commands = deferred<readonly AgentCommand[]>();
+  const agent = await openProbed(registry, {
+    ...probe,
+    onEvent: (event) => void (event.kind === 'commands' && commands.resolve(event.commands)),
   });
   try {
     const session = await agent.newSession({});
@@ -111,6 +123,7 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
     // none.
     const none = path === 'acp' ? sleep(COMMANDS_MS, [] as const) : [];
     const [models, offered] = await Promise.all([modelsOf(session), Promise.race([commands.promise, none])]);
+    await agent.deleteSession?.(session.id).catch(() => {});
     return describe({ name, path, agent, session, models, commands: offered });
   } finally {
     await agent.close();

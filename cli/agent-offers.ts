@@ -154,7 +154,7 @@ function agentText(entry: AgentEntry, diagnostic: Diagnostic, paint: Paint): str
       'commands',
       listText(entry.commands.map((command) => `/${harmless(command.name)}  ${harmless(command.description)}`)),
     ],
-    ['resumes', entry.capabilities ? (entry.capabilities.resume ? 'as it says' : 'no') : undefined],
+    ['resumes', resumeText(entry)],
     ['install', entry.status === 'unavailable' ? harmless(entry.install_hint ?? '') : undefined],
     ['found at', entry.fetched_at ?? undefined],
     ['started as', diagnostic.command.length > 0 ? harmless(diagnostic.command.join(' ')) : undefined],
@@ -162,6 +162,17 @@ function agentText(entry: AgentEntry, diagnostic: Diagnostic, paint: Paint): str
   ];
   const lines = facts.flatMap(([label, value]) => (value ? [`  ${label.padEnd(11)}${value}`] : []));
   return [title.trimEnd(), ...lines].join('\n');
+}
+
+function resumeText({ capabilities, verified }: AgentEntry): string | undefined {
+  if (!capabilities) return undefined;
+  if (!capabilities.resume) return 'no';
+  const texts = {
+    yes: 'yes (checked: it loaded its session after a kill)',
+    no: 'no (checked: it reports that it can, and could not load its session after a kill)',
+    unknown: 'it reports that it can (not checked)',
+  } as const;
+  return texts[verified.resume];
 }
 
 const LISTED = 40;

@@ -3,7 +3,7 @@
  * gets it as it is, and `refreshed` starts a probe that updates it.
  */
 import type { Client } from '@temporalio/client';
-import type { AgentAuth, AgentOffer, AgentStatus, AgentTransport } from '../contract/agent-snapshot.ts';
+import type { AgentAuth, AgentOffer, AgentStatus, AgentTransport, ResumeVerdict } from '../contract/agent-snapshot.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import type { ProjectId } from '../contract/ids.ts';
 import { probeWorkflowId, WORKFLOW_QUEUE, WORKFLOW_TASK_TIMEOUT } from '../contract/names.ts';
@@ -17,6 +17,7 @@ import {
 } from '../store/agent-snapshots.ts';
 import { hostNames } from '../store/hosts.ts';
 import { findProject } from '../store/projects.ts';
+import { forgetResumeChecks } from '../store/resume-checks.ts';
 import type { Sql } from '../store/sql.ts';
 
 /** Timeout of the call that starts a probe's workflow. After this time the call counts as lost. */
@@ -46,6 +47,7 @@ export interface AgentEntry {
   readonly commands: AgentOffer['commands'];
   readonly accepts_any: AgentOffer['accepts_any'];
   readonly capabilities: AgentOffer['capabilities'] | null;
+  readonly verified: { readonly resume: ResumeVerdict };
   readonly error: string | null;
   readonly fetched_at: string | null;
 }
@@ -74,6 +76,8 @@ export async function listAgentEntries(deps: SnapshotDeps, projectId: ProjectId 
 export async function refreshAgent(deps: SnapshotDeps, name: string, projectId: ProjectId | null): Promise<AgentEntry> {
   if (projectId !== null) await requireProject(deps.sql, projectId);
   await requireAgent(deps.sql, name);
+  // A user who asks for a probe may have corrected the agent.
+  await forgetResumeChecks(deps.sql, name, 'failed');
   await askForProbes(deps, [name], projectId);
   return agentEntry(deps.sql, name, projectId);
 }
@@ -205,6 +209,7 @@ function entryOf(snapshot: AgentSnapshot): AgentEntry {
     commands: offer?.commands ?? [],
     accepts_any: offer?.accepts_any ?? [],
     capabilities: offer?.capabilities ?? null,
+    verified: { resume: snapshot.verified_resume },
     error: snapshot.error,
     fetched_at: snapshot.fetched_at?.toISOString() ?? null,
   };

@@ -70,6 +70,18 @@ export interface AgentCapabilities {
   readonly login_methods: readonly string[];
 }
 
+/**
+ * The result of a check that killed the agent in a turn and loaded its session in a new process. `unknown`: no check
+ * has ended yet, or it could not be made; then what the agent reports counts.
+ */
+export type ResumeVerdict = 'yes' | 'no' | 'unknown';
+
+export interface ResumeCheck {
+  readonly result: ResumeVerdict;
+  /** The reason of `no` or `unknown`, for a person; empty for `yes`. */
+  readonly reason: string;
+}
+
 /** Facts about the newest probe, for a user who searches for the reason why the probe failed. */
 export interface ProbeReport {
   readonly command: readonly string[];
@@ -104,4 +116,8 @@ export interface ProbeSteps {
   probeAgent(
     input: ProbeInput,
   ): Promise<{ readonly status: 'ready' | 'error' | 'unavailable' | 'superseded' | 'gone' }>;
+}
+
+export interface ResumeSteps {
+  verifyResume(input: ProbeInput): Promise<{ readonly result: ResumeVerdict | 'gone' }>;
 }

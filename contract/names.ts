@@ -31,6 +31,12 @@ export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
  */
 export const probeWorkflowId = (snapshotId: string): string => `probe-agent-${snapshotId}`;
 
+/**
+ * The workflow id of a check of an agent's ability to resume; `snapshotId` is the id of the row whose probe started the
+ * check.
+ */
+export const verifyResumeWorkflowId = (snapshotId: string): string => `verify-resume-${snapshotId}`;
+
 export const SEARCH_ATTRIBUTES = {
   project: 'LonghaulProject',
   agent: 'LonghaulAgent',

@@ -42,6 +42,8 @@ export interface Settings {
    * again.
    */
   readonly hibernateAfterMs: number;
+  /** Whether an agent is prompted once per version, to check that it can load its session after a kill. */
+  readonly verifyResume: boolean;
   /** How long an agent may be silent: until it accepts a prompt, during a turn, and while one of its tools runs. */
   readonly agentTimeouts: { readonly startMs: number; readonly stallMs: number; readonly toolMs: number };
   readonly hostName: string;
@@ -125,6 +127,7 @@ const environment = z.object({
   LONGHAUL_AGENT_STALL_TIMEOUT: seconds.optional(),
   LONGHAUL_AGENT_TOOL_TIMEOUT: seconds.optional(),
   LONGHAUL_HIBERNATE_AFTER: seconds.optional(),
+  LONGHAUL_VERIFY_RESUME: z.enum(['on', 'off'], 'expected on or off').optional(),
   // The native agent reads these variables itself. They are also checked here, so that an invalid value is reported
   // before a task needs it.
   LONGHAUL_LOCAL_MODEL_URL: z
@@ -232,6 +235,7 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
       toolMs: 1_000 * (value.LONGHAUL_AGENT_TOOL_TIMEOUT ?? 7_200),
     },
     hibernateAfterMs: 1_000 * (value.LONGHAUL_HIBERNATE_AFTER ?? 600),
+    verifyResume: value.LONGHAUL_VERIFY_RESUME !== 'off',
     hostName: value.LONGHAUL_HOST_NAME ?? hostname(),
     allowedHosts: value.LONGHAUL_ALLOWED_HOSTS ?? [],
     projectRoots: value.LONGHAUL_PROJECT_ROOTS ?? [],

@@ -12,6 +12,7 @@ import type {
   AgentTransport,
   ProbeReport,
   ProbeResult,
+  ResumeVerdict,
 } from '../contract/agent-snapshot.ts';
 import { type ErrorCode, LonghaulError } from '../contract/errors.ts';
 import type { ProjectId } from '../contract/ids.ts';
@@ -46,6 +47,8 @@ export interface AgentSnapshot {
   readonly error_code: ErrorCode | null;
   readonly error: string | null;
   readonly auth: AgentAuth | null;
+  /** Of the version that the newest successful probe found. */
+  readonly verified_resume: ResumeVerdict;
   readonly fetched_at: Date | null;
 }
 
@@ -65,7 +68,9 @@ export async function agentSnapshots(
            NOT coalesce(s.loading, false)
              AND coalesce(s.finished_at < now() - make_interval(secs => ${STALE_S}), true) AS stale,
            coalesce(s.fetched_at > now() - make_interval(secs => ${STALE_S}), false) AS fresh,
-           s.offer, s.install_hint, s.error_code, s.error, s.auth, s.fetched_at
+           s.offer, s.install_hint, s.error_code, s.error, s.auth, s.fetched_at,
+           CASE WHEN s.offer->'capabilities'->>'resume' = 'false' THEN 'no' ELSE coalesce(c.result, 'unknown') END
+             AS verified_resume
       FROM (SELECT name, supports_acp, install_path, listed_by,
                    CASE WHEN supports_acp THEN 'acp' ELSE 'pty' END AS transport
               FROM available_agents WHERE name <> ${NATIVE_AGENT}
@@ -73,6 +78,8 @@ export async function agentSnapshots(
             SELECT ${NATIVE_AGENT}, NULL, NULL, NULL, 'native') a
       LEFT JOIN (SELECT s.*, ${loading(db)} AS loading FROM agent_snapshots s) s
         ON s.agent = a.name AND s.project_id IS NOT DISTINCT FROM ${projectId}::uuid
+      LEFT JOIN resume_checks c
+        ON c.agent = a.name AND c.version = coalesce(s.offer->>'version', '') AND a.transport = 'acp'
       LEFT JOIN disabled_agents d ON d.name = a.name
      WHERE ${names === null} OR a.name = ANY(${names ?? []}::text[])
      ORDER BY a.name`),

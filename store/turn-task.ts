@@ -22,6 +22,8 @@ export interface TurnTask {
   /** Null if the agent has no worktree and only answers, in an empty folder. */
   readonly worktree_path: string | null;
   readonly base_commit: string | null;
+  /** The versions of the agent that a check found unable to load their session after a kill. */
+  readonly unresumable_versions: readonly string[];
 }
 
 export async function turnTask(db: Db, taskId: TaskId): Promise<TurnTask | undefined> {
@@ -29,7 +31,9 @@ export async function turnTask(db: Db, taskId: TaskId): Promise<TurnTask | undef
     SELECT t.id, t.input, coalesce(t.agent, '') AS agent, a.install_path, t.execution_path AS path, t.model, t.mode_id,
            t.thinking_option_id, coalesce(t.permission_policy, 'allow') AS permission_policy,
            t.permission_timeout_s, t.permission_default, t.message_id, t.chat_id,
-           t.worktree_path, t.base_commit
+           t.worktree_path, t.base_commit,
+           ARRAY(SELECT c.version FROM resume_checks c
+                  WHERE c.agent = t.agent AND c.result = 'no' AND t.execution_path = 'acp') AS unresumable_versions
       FROM tasks t LEFT JOIN available_agents a ON a.name = t.agent
      WHERE t.id = ${taskId}`;
   return row;

@@ -9,6 +9,7 @@ import { type NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { exportMetrics } from '../activities/export-metrics.ts';
 import { makeSteps } from '../activities/main.ts';
 import { endLostAttempts, recoverFromOthers, recoverSteps } from '../activities/recover-steps.ts';
+import { removeLeftFolders } from '../activities/scratch-folder.ts';
 import { AnswerWatch } from '../activities/answer-watch.ts';
 import { TurnRegistry } from '../activities/turns.ts';
 import { workerIdentity } from '../activities/worker-identity.ts';
@@ -142,7 +143,7 @@ async function work(parts: WorkerParts): Promise<void> {
   const host = settings.hostName;
   const workers = await createWorkers(parts);
   // This happens before this worker takes any step.
-  await Promise.all([slots.freeStale(), endLostAttempts({ sql, host })]);
+  await Promise.all([slots.freeStale(), endLostAttempts({ sql, host }), removeLeftFolders(worktreesOf(settings))]);
   const beside = new AbortController();
   const { signal } = beside;
   stopOnSignals(workers, parts, signal);
@@ -160,6 +161,8 @@ async function work(parts: WorkerParts): Promise<void> {
   await turns.stopAll('shutdown');
   beside.abort();
 }
+
+const worktreesOf = ({ home }: Settings): string => path.join(realpathSync(home), 'worktrees');
 
 /** Returns a lock that the workers of this home share. */
 function lockOf({ home }: Settings, subject: string): <T>(work: () => Promise<T>) => Promise<T> {
@@ -190,7 +193,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
   const me = identifySelf();
   // The real path is used, because rows, git and processes of agents name the home by it.
   const home = realpathSync(settings.home);
-  const worktreesDir = path.join(home, 'worktrees');
+  const worktreesDir = worktreesOf(settings);
   mkdirSync(worktreesDir, { recursive: true, mode: 0o700 }); // git would create it so that other users can read it
   const steps = makeSteps({
     sql,
@@ -209,6 +212,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     forceShutdown: forceShutdown.signal,
     agentTimeouts: settings.agentTimeouts,
     hibernateAfterMs: settings.hibernateAfterMs,
+    verifyResume: settings.verifyResume,
     env: { ...choices.env, LONGHAUL_HOME: home },
     log,
   });

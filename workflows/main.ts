@@ -2,3 +2,4 @@
 export { probeAgent } from './probe-agent.ts';
 export { settle } from './settle.ts';
 export { task } from './task.ts';
+export { verifyResume } from './verify-resume.ts';

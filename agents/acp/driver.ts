@@ -50,6 +50,7 @@ interface Introduction {
    * session/load, because it replays no history.
    */
   readonly loadMethods: readonly LoadMethod[];
+  readonly deletesSessions: boolean;
   readonly about: AgentDescription;
 }
 
@@ -76,6 +77,7 @@ function readIntroduction(agent: string, response: unknown): Introduction {
       ...(isObject(sessions['resume']) ? [resume] : []),
       ...(capabilities['loadSession'] === true ? [load] : []),
     ],
+    deletesSessions: isObject(sessions['delete']),
     about: {
       title: words(info['title']) || words(info['name']),
       version: words(info['version']),
@@ -117,7 +119,7 @@ class AcpAgent implements RunningAgent {
   readonly #conversation: Conversation;
   /** The rest of the start timeout, in milliseconds. Only the time in which the driver waits for the agent counts. */
   #startBudgetMs: number;
-  #introduction: Introduction = { loadMethods: [], about: UNKNOWN_AGENT };
+  #introduction: Introduction = { loadMethods: [], deletesSessions: false, about: UNKNOWN_AGENT };
 
   constructor(options: OpenAgent, agent: AgentProcess) {
     this.#options = options;
@@ -138,6 +140,10 @@ class AcpAgent implements RunningAgent {
   get resume() {
     if (this.#introduction.loadMethods.length === 0) return undefined;
     return { load: (id: AgentSessionId, choices: SessionChoices) => this.#load(id, choices) };
+  }
+
+  get deleteSession() {
+    return this.#introduction.deletesSessions ? (id: AgentSessionId) => this.#deleteSession(id) : undefined;
   }
 
   async initialize(): Promise<void> {
@@ -202,6 +208,14 @@ class AcpAgent implements RunningAgent {
     }
     const message = `${this.#name} could not load its session ${id} (${failures.join('; ')}).`;
     throw new LonghaulError('agent_session_lost', message);
+  }
+
+  async #deleteSession(id: AgentSessionId): Promise<void> {
+    await this.#startRequest(methods.agent.session.delete, { sessionId: id }).catch((error: unknown) => {
+      if (!(error instanceof RequestError)) throw error;
+      const message = `${this.#name} could not delete its session ${id} (${agentErrorText(error)}).`;
+      throw new LonghaulError('agent_session_lost', message);
+    });
   }
 
   async #ready(

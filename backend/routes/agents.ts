@@ -74,6 +74,13 @@ const agent = z
         login_methods: z.array(z.string()),
       })
       .nullable(),
+    verified: z.object({
+      resume: z
+        .enum(['yes', 'no', 'unknown'])
+        .describe(
+          'Whether the agent loads its session after a kill, as a check of this version found. Unknown: not checked, and what the agent advertises counts.',
+        ),
+    }),
     error: nullableText.describe('Why the newest probe failed, and what to do.'),
     fetched_at: time.describe('The time at which a probe found the offer.'),
   })

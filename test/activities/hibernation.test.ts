@@ -25,7 +25,7 @@ function turn(agent: RunningAgent = canResume(), afterMs: number | 'never' = AFT
     afterMs: afterMs === 'never' ? undefined : afterMs,
     hibernate: () => void (hibernated.times += 1),
   });
-  hibernation.setAgent(agent);
+  hibernation.setAgent(agent, { canResume: agent.resume !== undefined });
   return { hibernation, hibernated };
 }
 

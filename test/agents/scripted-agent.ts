@@ -25,6 +25,11 @@ export interface ScriptedStart {
   readonly ignoreCancel?: boolean;
   readonly ignoreEof?: boolean;
   readonly setMode?: { readonly error: unknown };
+  /** The steps of a prompt that is not a script. */
+  readonly words?: readonly Step[];
+  /** The methods that it received are appended to this file. It advertises session/delete. */
+  readonly journal?: string;
+  readonly version?: string;
 }
 
 export type Step =
@@ -209,7 +214,7 @@ async function performOnce({ once, do: steps }: Extract<Step, { once: string }>)
 async function prompt(params: { prompt: { text: string }[] }): Promise<void> {
   // A turn that continues has a notice before the task's own words.
   const words = (params.prompt[0]?.text ?? '[]').split('The task was:\n\n').at(-1) ?? '';
-  const steps = JSON.parse(words) as Step[];
+  const steps = start.words !== undefined && !words.startsWith('[') ? start.words : (JSON.parse(words) as Step[]);
   for (const step of steps) await perform(step);
 }
 
@@ -222,10 +227,12 @@ function initialize(id: unknown): void {
   }
   if (how === 'garbage-first') process.stdout.write('Welcome!\n{"not json\n[1,2]\n"text"\nLoading… ');
   if (typeof how === 'object') return send({ id, ...how });
-  const sessionCapabilities = start.resume === undefined ? {} : { resume: {} };
+  const deletes = start.journal === undefined ? {} : { delete: {} };
+  const sessionCapabilities = start.resume === undefined ? deletes : { ...deletes, resume: {} };
   const agentCapabilities = { loadSession: start.load !== undefined, sessionCapabilities };
   const authMethods = [{ id: 'browser', name: 'Log in with a browser' }];
-  send({ id, result: { protocolVersion: 1, agentCapabilities, authMethods } });
+  const agentInfo = start.version === undefined ? {} : { agentInfo: { name: 'scripted', version: start.version } };
+  send({ id, result: { protocolVersion: 1, agentCapabilities, authMethods, ...agentInfo } });
 }
 
 function newSession(id: unknown): void {
@@ -247,6 +254,7 @@ interface Incoming {
 function handle(message: Incoming): void {
   const { id, method, params } = message;
   received.push(method === undefined ? { answerTo: id } : { method, params });
+  if (start.journal !== undefined && method !== undefined) appendFileSync(start.journal, `${method}\n`);
   if (method === undefined) return answers.get(id ?? 0)?.(message.error === undefined ? message.result : message);
   switch (method) {
     case 'initialize':
@@ -262,6 +270,8 @@ function handle(message: Incoming): void {
       );
     case 'session/resume':
       return send(start.resume?.error === undefined ? { id, result: {} } : { id, error: start.resume.error });
+    case 'session/delete':
+      return send({ id, result: {} });
     case 'session/set_mode':
       return send({ id, ...(start.setMode ?? { result: {} }) });
     case 'session/set_config_option':

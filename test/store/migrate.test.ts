@@ -47,6 +47,7 @@ test('an empty database gets every table, once', async () => {
     'permissions',
     'projects',
     'recordings',
+    'resume_checks',
     'schema_migrations',
     'sessions',
     'tasks',

@@ -5,8 +5,9 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { makeBundle } from '../../services/temporal/workflow-bundle.ts';
 import { packageVersion } from '../../processes/package-version.ts';
 import type { TaskId } from '../../contract/ids.ts';
-import { settleWorkflowId, taskWorkflowId } from '../../contract/names.ts';
+import { probeWorkflowId, settleWorkflowId, taskWorkflowId, verifyResumeWorkflowId } from '../../contract/names.ts';
 import { COMMANDS, type TaskInput } from '../../contract/task.ts';
+import { agentEntry, refreshAgent } from '../../client/agent-snapshots.ts';
 import { answerPermission, listPermissions, type Permission } from '../../client/permissions.ts';
 import { startFailingAgents } from '../failing-agents/lab.ts';
 import type { Lab } from '../lab/lab.ts';
@@ -139,6 +140,12 @@ if (record !== undefined) {
       await lab.ended(terminated);
       await lab.client.workflow.getHandle(settleWorkflowId(terminated)).result();
       await keepHistory(lab.client, settleWorkflowId(terminated), `${record}-settled`);
+      await refreshAgent({ sql: lab.sql, temporal: lab.client }, 'demo', null);
+      await lab.until('the check', async () => (await agentEntry(lab.sql, 'demo', null)).verified.resume === 'yes');
+      const [row] = await lab.sql<{ id: string }[]>`SELECT id FROM agent_snapshots WHERE agent = 'demo'`;
+      await lab.client.workflow.getHandle(verifyResumeWorkflowId(row?.id ?? '')).result();
+      await keepHistory(lab.client, probeWorkflowId(row?.id ?? ''), `${record}-probe-agent`);
+      await keepHistory(lab.client, verifyResumeWorkflowId(row?.id ?? ''), `${record}-verify-resume`);
     } finally {
       await agents.close();
     }
