@@ -36,7 +36,7 @@ export const commands: Bench = {
         return { what, n: runs, unit: '× node', figures: { p50: median(ratios) }, target: { figure: 'p50', atMost } };
       }),
     );
-    return { conditions: ['each beside a `node -e 0` right before it; the services run'], lines };
+    return { conditions: ['each command is compared with a `node -e 0` right before it; the services run'], lines };
   },
 };
 

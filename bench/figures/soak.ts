@@ -195,7 +195,7 @@ export const soak: Bench = {
       conditions: [
         `${OPEN_AT_MOST} tasks open at the most; ${total / REAL_EVERY} of them with git and the demo agent as a process, the others as in \`engine\``,
         `memory: RSS, sampled ${samples.length} times after the first ${warmUp} tasks; the slope is that of the nearest line`,
-        'descriptors: after those first tasks, and at the end, each when nothing runs; left: entries of the folders in the home',
+        'descriptors: counted when no task runs, after those first tasks and at the end; left: the entries that remain in folders of the home',
         'databases: pg_database_size, and all files of the Temporal server; its histories are kept for a day',
       ],
       lines: [
