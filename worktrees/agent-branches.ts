@@ -15,7 +15,7 @@ import { orAbsentSync } from './repository.ts';
 const NAMED_LIMIT = 5;
 const KEPT_LIMIT = 100;
 const HEADS = 'refs/heads/';
-/** A repository that its agent has damaged may keep git from its end. */
+/** The time limit of the fetch, because git may not end in a repository that its agent has damaged. */
 const FETCH_DEADLINE_MS = 60_000;
 
 /**
@@ -36,7 +36,9 @@ export async function keepBranches({ adminDir, commonDir, request, at }: Collect
   }
 }
 
-/** Whether it is a repository in which git neither follows a link out of it nor waits for a pipe. */
+/**
+ * Whether the agent's `.git` is a repository in which git neither follows a link to the outside nor waits for a pipe.
+ */
 const isReadable = (own: string): boolean =>
   ['', 'objects', 'refs'].every((name) => isFolder(path.join(own, name))) &&
   ['HEAD', 'config', 'packed-refs', 'shallow', 'objects/info/alternates'].every((name) => {

@@ -44,14 +44,14 @@ export function fillEntry(
 }
 
 /**
- * Creates the agent's repository in the worktree, in place of what an agent left there that is none. Call it after the
- * checkout, because it copies the index.
+ * Creates the agent's repository in the worktree, and replaces anything that an agent left there that is not a
+ * repository. Call it after the checkout, because it copies the index.
  */
 export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnRepositoryOptions): void {
   const state = readState(mirror);
   const dotGit = path.join(worktreePath, '.git');
   const at = (name: string): string => path.join(dotGit, name);
-  // Removed whole: a link in it may lead into the project.
+  // The folder is removed as a whole, because a link in it may lead into the project.
   if (notIfRefused(() => remove(dotGit)) === undefined) {
     openFolders(dotGit);
     remove(dotGit);
@@ -73,8 +73,8 @@ export function makeOwnRepository({ mirror, worktreePath, adminDir, base }: OwnR
 }
 
 /**
- * Whether the worktree's `.git` folder is a repository. An agent may have removed it, or put a link to another repository in
- * its place, into which nothing may be written.
+ * Whether the worktree's `.git` folder is a repository. An agent may have removed the folder, or may have replaced it
+ * by a link to another repository, into which nothing may be written.
  */
 export const hasOwnRepository = (worktreePath: string): boolean =>
   notIfRefused(

@@ -4,7 +4,10 @@ import { isWhole, readState } from './mirror.ts';
 
 const SHOWN = 3;
 
-/** Returns a sentence on what is wrong and, where a person must decide, what to do; undefined if nothing is. */
+/**
+ * Returns a sentence that says what is damaged and, if a person must decide, what to do. Returns undefined if nothing
+ * is damaged.
+ */
 export async function mirrorDamage(mirror: string): Promise<string | undefined> {
   if (!isWhole(mirror)) return 'git finds no complete repository in it';
   if (readState(mirror) === undefined) return 'its file longhaul.json, which names its project, cannot be read';
@@ -14,7 +17,7 @@ export async function mirrorDamage(mirror: string): Promise<string | undefined> 
   if (refs.length === 0) return undefined;
   const input = refs.map((ref) => `${ref}^{tree}\n`).join('');
   const checked = await tryGit(['cat-file', '--batch-check=%(objectname)'], { cwd: mirror, input });
-  // The outcome is one line for each ref, up to a broken object, at which git ends.
+  // Git prints one line for each ref and exits at the first broken object.
   const lines = checked.stdout.toString('utf8').split('\n').slice(0, refs.length);
   const lost = refs.filter((_, at) => !/^[0-9a-f]{40,64}$/.test(lines[at] ?? ''));
   if (lost.length === 0) return undefined;

@@ -1,11 +1,11 @@
 /**
- * Reads files in folders that an agent can change. An agent may put a pipe in the place of a file: a plain read of it would
- * block the whole worker, because it is synchronous and no program writes into the pipe.
+ * Reads files in folders that an agent can change. An agent may put a pipe in the place of a file. A plain read of the
+ * pipe would block the whole worker, because the read is synchronous and no program writes into the pipe.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from 'node:fs';
 import { isErrno } from '../contract/errors.ts';
 
-/** Returns the content; undefined if there is no file, or something else in its place: a folder, a pipe, a socket. */
+/** Returns the content; undefined if there is no file, or if a folder, a pipe or a socket is at the path. */
 export function plainFile(file: string): Buffer | undefined {
   // Without O_NONBLOCK, the open of a pipe waits for a writer.
   let handle: number;

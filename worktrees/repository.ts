@@ -139,7 +139,7 @@ export function ownCommonDirOf(worktreePath: string): string | undefined {
   return adminDir && sharedBy(adminDir);
 }
 
-/** Git passes by a `.git` folder without HEAD, and looks in the parent folders. */
+/** Whether git accepts the folder as a `.git` folder. Git ignores one without HEAD and searches the parent folders. */
 const isGitFolder = (adminDir: string): boolean =>
   orAbsentSync(() => lstatSync(path.join(adminDir, 'HEAD'))) !== undefined;
 

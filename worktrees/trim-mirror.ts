@@ -1,11 +1,13 @@
 /**
- * Frees the disk that a mirror takes beside its project. A mirror keeps the packs that a `git gc` of the user has replaced, and
- * they are no longer shared with the project by hard links. Trimming puts what is still needed of them into one pack: the
- * results of tasks, and what worktrees began from. Everything else is in the project's present packs, which the mirror links.
+ * Frees the disk that a mirror takes beside its project. A mirror keeps the packs that a `git gc` of the user has
+ * replaced, and they are no longer shared with the project by hard links. Trimming writes the objects of these packs
+ * that are still needed into one pack: the results of tasks, and what worktrees began from. Everything else is in the
+ * project's present packs, which the mirror links.
  *
- * Must never happen: an object is removed that the project has now, that a ref of the mirror or an entry of a worktree names, or that was
- * among the refs with which a worktree started. Steps may work in the mirror meanwhile: loose objects are not removed, a fetch
- * protects its pack by a `.keep` file, and no entry is added without the mirror's lock.
+ * Must never happen: an object is removed that the project has now, that a ref of the mirror or an entry of a worktree
+ * names, or that was among the refs with which a worktree started. Steps may work in the mirror meanwhile: loose
+ * objects are not removed, a fetch protects its pack by a `.keep` file, and no entry is added without the mirror's
+ * lock.
  */
 import { lstatSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -24,9 +26,9 @@ const TRIMMED = 'longhaul-trimmed';
 const KEPT = 'refs/longhaul/kept';
 
 export interface MirrorDisk {
-  /** What the mirror takes on the disk: files that are no hard links to those of the project. */
+  /** The bytes of the mirror's files that are not hard links to files of the project. */
   readonly ownBytes: number;
-  /** Of these: packs that the project no longer has. */
+  /** The part of these bytes that is in packs that the project no longer has. */
   readonly formerBytes: number;
 }
 
@@ -60,7 +62,7 @@ function formerPacks(mirror: string): string[] {
   return packsIn(path.join(mirror, 'objects')).filter((name) => !known.has(name));
 }
 
-/** Returns the bytes that became free. The mirror is locked meanwhile. */
+/** Trims the mirror under its lock. Returns how many bytes became free. */
 export function trimMirror(locksDir: string, mirror: string, signal?: AbortSignal): Promise<number> {
   return withLock({ locksDir, subject: mirror, ...(signal && { signal }) }, async () => {
     const before = mirrorDisk(mirror).ownBytes;
@@ -86,7 +88,8 @@ export function trimMirror(locksDir: string, mirror: string, signal?: AbortSigna
 /** Marks the packs of the project, so that git does not store their objects a second time. Returns the marks. */
 function protect(mirror: string, from: string | undefined): string[] {
   const pack = path.join(mirror, 'objects/pack');
-  // Marks that a killed trimming left. A fetch that runs has written its own in it, with its pid.
+  // A `.keep` file with this text remains from a trimming that was killed. The `.keep` file of a running fetch contains
+  // the pid of the fetch instead.
   for (const name of packsIn(path.join(mirror, 'objects')).filter((one) => one.endsWith('.keep')))
     if (readFileSync(path.join(pack, name), 'utf8') === MARK) rmSync(path.join(pack, name), { force: true });
   const shared = new Set(from === undefined ? [] : packsIn(from));
@@ -100,7 +103,9 @@ function protect(mirror: string, from: string | undefined): string[] {
 
 const MARK = 'longhaul: a pack of the project\n';
 
-/** Input for `update-ref`: a ref for each commit that was among the refs of a worktree when it started. */
+/**
+ * Returns the input for `git update-ref`: a ref for each commit that was among the refs of a worktree when it started.
+ */
 async function keepGiven(mirror: string, signal: AbortSignal | undefined): Promise<string> {
   const ids = new Set<string>();
   for (const { adminDir } of listEntries(mirror)) {
