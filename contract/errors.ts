@@ -40,6 +40,8 @@ export const ERRORS = {
   project_missing: { origin: 'caller', retryable: false },
   not_a_repository: { origin: 'caller', retryable: false },
   empty_repository: { origin: 'caller', retryable: false },
+  /** A partial clone lacks files, and its remote does not answer. */
+  remote_unavailable: { origin: 'caller', retryable: false },
   git_failed: { origin: 'host', retryable: true },
   repository_locked: { origin: 'host', retryable: true },
   worktree_in_use: { origin: 'host', retryable: true },

@@ -3,6 +3,7 @@
  * of Longhaul that writes refs into the user's repository.
  */
 import { git, gitText } from '../worktrees/git.ts';
+import { linkLargeFiles } from '../worktrees/mirror-objects.ts';
 import { commonDirOf, inspect } from '../worktrees/repository.ts';
 import { findResult, locksOf, repositoriesWithResults, taskRef } from '../worktrees/worktrees.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -31,7 +32,11 @@ export async function fetchResults(home: string, projectPath: string, taskId: Ta
       '--no-auto-maintenance',
       '--update-shallow',
     ];
-    if (repository !== commonDir) await git([...args, '--', repository, ...wanted], { cwd: topLevel });
+    if (repository !== commonDir) {
+      await git([...args, '--', repository, ...wanted], { cwd: topLevel });
+      // The filter of git-lfs stored the large files of the result beside the mirror's objects.
+      await linkLargeFiles({ from: repository, to: commonDir, replace: false });
+    }
     return refs;
   }
   return [];

@@ -30,6 +30,7 @@ export const SLOW_FAULTS = [
   'test/workflows/terminal.test.ts',
   'test/worktrees/crash.test.ts',
   'test/worktrees/damage.test.ts',
+  'test/worktrees/kinds.test.ts',
   'test/worktrees/left-locks.test.ts',
   'test/worktrees/two-homes.test.ts',
   'test/worktrees/user-gc.test.ts',

@@ -12,10 +12,10 @@ import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { addEntry } from './add-entry.ts';
 import { fillEntry, STARTING_REFS_FILE, hasOwnRepository, makeOwnRepository } from './borrow.ts';
+import { checkOut } from './check-out.ts';
 import { clearWorktree } from './clear.ts';
-import { git, gitError, type GitOutcome, tryGit } from './git.ts';
+import { type GitOutcome, tryGit, WITHOUT_NETWORK } from './git.ts';
 import { identityOf, replacedError, whyReplaced } from './identity.ts';
-import { WITHOUT_LFS, hasLfs, usesLfs } from './lfs.ts';
 import { ensureMirror } from './mirror.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { type Repository, canonical, findEntry, orAbsentSync, inspect, isOurs } from './repository.ts';
@@ -84,7 +84,7 @@ async function findBase({
   const signal = request.signal && { signal: request.signal };
   if (!/^\w[\w./-]*$/.test(rev)) throw new LonghaulError('invalid_input', `Expected a commit's id, found ${rev}.`);
   const find = (): Promise<GitOutcome> =>
-    tryGit(['rev-parse', '--verify', '--quiet', `${rev}^{commit}`], { cwd: mirror, ...signal });
+    tryGit(['rev-parse', '--verify', '--quiet', `${rev}^{commit}`], { cwd: mirror, env: WITHOUT_NETWORK, ...signal });
   let found = await find();
   if (found.exitCode !== 0) {
     await ensureMirror({ locksDir, repository, because: 'missing', ...signal });
@@ -271,40 +271,9 @@ async function make({ locksDir, repository, record, signal: given }: Making): Pr
   );
   const borrow = { mirror, worktreePath, adminDir, base };
   fillEntry(borrow, repository);
-  const warnings = await checkOut({ worktreePath, adminDir, ...signal });
+  const warnings = await checkOut({ mirror, worktreePath, adminDir, ...signal });
   makeOwnRepository(borrow);
   warnings.push(...(await populateSubmodules({ repository, worktreePath, ...signal })));
   writeRecord(locksDir, { ...record, state: 'ready', identity: identityOf(worktreePath) });
   return warnings;
 }
-
-/**
- * Checks the files out through the worktree's entry in the mirror. So the steps later compare with the entry's index,
- * and objects that a partial clone fetches are stored in the mirror.
- */
-async function checkOut({
-  worktreePath,
-  adminDir,
-  signal,
-}: {
-  worktreePath: string;
-  adminDir: string;
-  signal?: AbortSignal;
-}): Promise<string[]> {
-  const env = { GIT_DIR: adminDir, GIT_WORK_TREE: worktreePath };
-  const options = { cwd: worktreePath, env, settings: WHOLE_INDEX, ...(signal && { signal }) };
-  const args = ['reset', '--quiet', '--hard', '--no-recurse-submodules'];
-  const outcome = await tryGit(args, options);
-  if (outcome.exitCode !== 0) {
-    if (!/lfs/i.test(outcome.stderr)) throw gitError(args, worktreePath, outcome);
-    await git(args, { ...options, settings: { ...WITHOUT_LFS, ...WHOLE_INDEX } });
-    return ['git-lfs could not fetch all large files of this repository: the agent sees pointer files instead.'];
-  }
-  if (hasLfs() || !usesLfs(worktreePath)) return [];
-  return [
-    'This repository keeps large files with git-lfs, which is not installed: the agent sees pointer files instead.',
-  ];
-}
-
-/** Git must not split the index into two files, because a copy of the index would lack the second file. */
-const WHOLE_INDEX = { 'core.splitIndex': 'false' } as const;

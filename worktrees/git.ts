@@ -46,6 +46,12 @@ export interface GitOutcome {
   readonly truncated: boolean;
 }
 
+/**
+ * Environment in which git refuses every transport (git, GIT_ALLOW_PROTOCOL). In a partial clone git otherwise asks the
+ * remote for each object that it does not find.
+ */
+export const WITHOUT_NETWORK: Readonly<Record<string, string>> = { GIT_ALLOW_PROTOCOL: 'none' };
+
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
 /** A user's own commit or gc holds a lock for less time than this. A lock that is held longer remains from a crash. */
 const LOCK_PATIENCE_MS = 5_000;
@@ -180,7 +186,7 @@ function freeBytes(folder: string): number {
 }
 
 /** Returns git's own error message: the last line that names the error, without the advice after it. */
-function lastLine(stderr: string): string {
+export function lastLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git printed no reason)';
 }

@@ -63,6 +63,14 @@ export function readState(mirror: string): MirrorState | undefined {
   }
 }
 
+/** Returns the name of the remote that has the objects which a partial clone lacks; undefined if it is no partial clone. */
+export function promisorOf(state: MirrorState | undefined): string | undefined {
+  const { list = [], extensions = [] } = state?.settings ?? {};
+  const named = extensions.find(([key]) => key === 'extensions.partialclone')?.[1];
+  const isPromisor = list.find(([key, value]) => /^remote\..+\.promisor$/.test(key) && value !== 'false');
+  return named ?? isPromisor?.[0].slice('remote.'.length, -'.promisor'.length);
+}
+
 export const listMirrors = (locksDir: string): string[] => {
   const dir = mirrorsDirOf(locksDir);
   const names = orAbsentSync(() => readdirSync(dir)) ?? [];

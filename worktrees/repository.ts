@@ -9,7 +9,7 @@ import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
-import { type GitOutcome, gitError, tryGit } from './git.ts';
+import { type GitOutcome, gitError, lastLine, tryGit } from './git.ts';
 import { plainFile } from './plain-file.ts';
 
 export interface Repository {
@@ -104,6 +104,14 @@ function inspectPlain(folder: string): Repository | undefined {
 }
 
 function notARepository(cwd: string, args: readonly string[], outcome: GitOutcome): LonghaulError {
+  const unknown = /unknown repository extensions? found:\s*(\S+)/i.exec(outcome.stderr)?.[1];
+  if (unknown !== undefined || /Expected git repo version/i.test(outcome.stderr)) {
+    const what = unknown === undefined ? lastLine(outcome.stderr) : `it uses the extension ${unknown}`;
+    return new LonghaulError(
+      'not_a_repository',
+      `The git on this machine cannot read the repository in ${cwd}: ${what}. Install a newer git for the worker (reftable needs 2.45), or convert the repository (\`git refs migrate --ref-format=files\`).`,
+    );
+  }
   if (!/not a git repository/i.test(outcome.stderr)) return gitError(args, cwd, outcome);
   if (orAbsentSync(() => lstatSync(path.join(cwd, '.git'))) !== undefined) {
     return new LonghaulError(

@@ -5,7 +5,7 @@
 import { lstatSync } from 'node:fs';
 import { addEntry } from './add-entry.ts';
 import { fillEntry } from './borrow.ts';
-import { tryGit } from './git.ts';
+import { tryGit, WITHOUT_NETWORK } from './git.ts';
 import { ensureMirror, isMirror } from './mirror.ts';
 import { type WorktreeRecord, writeRecord } from './records.ts';
 import { findEntry, orAbsentSync, inspect } from './repository.ts';
@@ -28,7 +28,7 @@ export async function ensureEntry(
   const signal = given && { signal: given };
   const repository = await inspect(topLevel, { ...signal });
   const mirror = await ensureMirror({ locksDir, repository, because: 'missing', ...signal });
-  const found = await tryGit(['cat-file', '-e', `${base}^{commit}`], { cwd: mirror, ...signal });
+  const found = await tryGit(['cat-file', '-e', `${base}^{commit}`], { cwd: mirror, env: WITHOUT_NETWORK, ...signal });
   if (found.exitCode !== 0) return undefined;
   const adminDir = await withLock({ locksDir, subject: mirror, ...signal }, () =>
     addEntry({ locksDir, mirror, worktreePath, base }),

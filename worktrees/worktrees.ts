@@ -20,7 +20,7 @@ import {
   refuseReplaced,
   resetWorktree,
 } from './create.ts';
-import { git, tryGit } from './git.ts';
+import { git, tryGit, WITHOUT_NETWORK } from './git.ts';
 import { replacedError } from './identity.ts';
 import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
 import { findMirror, isMirror } from './mirror.ts';
@@ -178,7 +178,7 @@ export async function repositoryWith(
   for (const cwd of await repositoriesWithResults(locksDir, projectPath)) {
     // `cat-file -e` is not used, because its exit code is the same for a missing and for an unreadable object.
     const input = Buffer.from(`${commit}^{commit}\n`);
-    const found = (await git(['cat-file', '--batch-check'], { cwd, input })).toString('utf8');
+    const found = (await git(['cat-file', '--batch-check'], { cwd, env: WITHOUT_NETWORK, input })).toString('utf8');
     if (!found.endsWith(' missing\n')) return cwd;
   }
   return undefined;
