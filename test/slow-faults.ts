@@ -32,6 +32,4 @@ export const SLOW_FAULTS = [
   'test/worktrees/damage.test.ts',
   'test/worktrees/kinds.test.ts',
   'test/worktrees/left-locks.test.ts',
-  'test/worktrees/two-homes.test.ts',
-  'test/worktrees/user-gc.test.ts',
 ];

@@ -7,9 +7,10 @@ import { randomUUID } from 'node:crypto';
 import { chmod, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../contract/errors.ts';
-import { isOwnWithoutPath, removeEntry, sweepStaged } from './add-entry.ts';
+import { removeEntry, sweepStaged } from './add-entry.ts';
+import { isMirror } from './mirror.ts';
 import { isFolder } from './plain-file.ts';
-import { listEntries, orAbsent, removeIfEmpty } from './repository.ts';
+import { listEntries, removeIfEmpty } from './repository.ts';
 import type { WorktreeEntry } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 
@@ -37,24 +38,16 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
   if (!isFolder(subject)) return;
   await withLock({ locksDir, subject, ...(signal && { signal }) }, async () => {
     for (const entry of listEntries(options.commonDir)) {
-      if (await belongs(entry, options)) await removeEntry(options, entry.adminDir);
+      if (belongs(entry, options.worktreePath)) await removeEntry(subject, entry.adminDir);
     }
-    await sweepStaged(options);
+    if (isMirror(locksDir, subject)) await sweepStaged(subject);
     await removeIfEmpty(path.join(options.commonDir, 'worktrees'));
   });
 }
 
-/**
- * Whether the entry must be removed with the worktree: the worktree's own entry, those of worktrees that the agent
- * created inside it, and those that a killed `git worktree add` left.
- */
-async function belongs(entry: WorktreeEntry, { worktreePath, ...held }: ClearOptions): Promise<boolean> {
-  if (entry.worktreePath !== undefined) return `${entry.worktreePath}/`.startsWith(`${worktreePath}/`);
-  if (isOwnWithoutPath(entry, held)) return true;
-  const name = path.basename(entry.adminDir).replace(/\d+$/, '');
-  const sameName = path.basename(worktreePath).startsWith(name) && name !== '';
-  return sameName && ((await orAbsent(readdir(entry.adminDir))) ?? []).length === 0;
-}
+/** Whether the entry is that of the worktree, or of a worktree that the agent created inside it. */
+const belongs = (entry: WorktreeEntry, worktreePath: string): boolean =>
+  entry.worktreePath !== undefined && `${entry.worktreePath}/`.startsWith(`${worktreePath}/`);
 
 /**
  * Removes a folder with its content, including folders without write permission and paths longer than the system's

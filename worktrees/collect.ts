@@ -20,14 +20,14 @@ import { gitText } from './git.ts';
 import { type CollectRequest, copyIndex, type Collection, statusWithNestedAside } from './collection.ts';
 import { forcedFiles } from './forced-files.ts';
 import { filePath } from './file-path.ts';
+import { notesOnFormerBranch } from './former.ts';
 import { keepBranches } from './agent-branches.ts';
 import { ensureMirror, isMirror, ownerOfWorktree } from './mirror.ts';
 import { restoreNestedGit } from './nested.ts';
 import { whyReplaced } from './identity.ts';
 import { noteOnIgnored } from './ignored-files.ts';
-import { closeQuarantine } from './quarantine.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { canonical, commonDirOf, findEntry, inspect, orAbsentSync, orAbsent } from './repository.ts';
+import { canonical, commonDirOf, findEntry, inspect, orAbsentSync } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
 import { type BaseCommit, dropBrokenRef, dropRef, storeCommit, type StoredChange } from './store.ts';
@@ -133,10 +133,6 @@ async function collectOnce(locksDir: string, request: CollectRequest, subject: s
     again,
     forced: [],
     index,
-    quarantine: {
-      folder: path.join(entry.adminDir, 'longhaul-objects'),
-      objects: path.join(commonDir, 'objects'),
-    },
     at,
   });
   if (record !== undefined && collected.kind !== 'kept') writeRecord(locksDir, { ...record, state: 'collected' });
@@ -178,7 +174,7 @@ async function collect(collection: Collection): Promise<CollectOutcome> {
         ...(signal && { signal }),
       })) ?? unreadable;
     const notes = async (): Promise<string[]> => [
-      ...(await notesOn(collection)),
+      ...notesOnFormerBranch(collection.adminDir),
       ...(await keepBranches(collection)),
       ...noteOnSpecial(await special, leftOut),
       ...noteOnIgnored(leftOut),
@@ -207,7 +203,6 @@ async function collect(collection: Collection): Promise<CollectOutcome> {
     throw error;
   } finally {
     await rm(collection.index, { force: true });
-    closeQuarantine(collection.quarantine);
     await restoreNestedGit(worktreePath);
   }
 }
@@ -228,12 +223,4 @@ async function readBase(collection: Collection): Promise<BaseCommit> {
 async function detachedHead(collection: Collection): Promise<string | undefined> {
   const head = (await readFile(path.join(collection.adminDir, 'HEAD'), 'utf8')).trim();
   return head.startsWith('ref: ') ? undefined : head;
-}
-
-async function notesOn(collection: Collection): Promise<string[]> {
-  const head = (await orAbsent(readFile(path.join(collection.adminDir, 'HEAD'), 'utf8')))?.trim() ?? '';
-  if (!head.startsWith('ref: refs/heads/')) return [];
-  return [
-    `The agent left its worktree on branch ${head.slice('ref: refs/heads/'.length)}, which stays in the repository.`,
-  ];
 }

@@ -8,7 +8,6 @@ import path from 'node:path';
 import { isErrno } from '../contract/errors.ts';
 import { type GitOptions, git, gitError, tryGit } from './git.ts';
 import { moveNestedGitAside } from './nested.ts';
-import type { Quarantine } from './quarantine.ts';
 import { type WorktreeStatus, parseStatus } from './status.ts';
 
 export interface CollectRequest {
@@ -45,7 +44,6 @@ export interface Collection {
   forced: readonly Buffer[];
   /** A private copy of the worktree's index. */
   readonly index: string;
-  readonly quarantine: Quarantine;
   /**
    * Options for git commands on the worktree. They name the entry in the mirror, so they do not depend on the
    * worktree's `.git`.

@@ -7,7 +7,7 @@
  * one more (rev-parse) for a given base or an unusual repository, one more (config) if the project's settings have
  * changed, and 6 for each submodule.
  */
-import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { addEntry } from './add-entry.ts';
@@ -15,6 +15,7 @@ import { fillEntry, STARTING_REFS_FILE, hasOwnRepository, makeOwnRepository } fr
 import { checkOut } from './check-out.ts';
 import { clearWorktree } from './clear.ts';
 import { type GitOutcome, tryGit, WITHOUT_NETWORK } from './git.ts';
+import { restoreFormerLink } from './former.ts';
 import { identityOf, replacedError, whyReplaced } from './identity.ts';
 import { ensureMirror } from './mirror.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
@@ -204,12 +205,11 @@ function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   const entry = findEntry(commonDir, worktreePath);
   if (entry === undefined || orAbsentSync(() => lstatSync(worktreePath))?.isDirectory() !== true) return false;
   const { adminDir } = entry;
-  const dotGit = path.join(worktreePath, '.git');
   const isOwnRepository = orAbsentSync(() => lstatSync(path.join(adminDir, STARTING_REFS_FILE))) !== undefined;
   if (isOwnRepository) {
     if (!hasOwnRepository(worktreePath)) makeOwnRepository({ mirror: commonDir, worktreePath, adminDir, base });
-    removeLocks(dotGit);
-  } else if (orAbsentSync(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
+    removeLocks(path.join(worktreePath, '.git'));
+  } else restoreFormerLink(worktreePath, adminDir);
   removeLocks(adminDir);
   return true;
 }
@@ -267,7 +267,7 @@ async function make({ locksDir, repository, record, signal: given }: Making): Pr
   const signal = given && { signal: given };
   const { worktreePath, base, commonDir: mirror } = record;
   const adminDir = await withLock({ locksDir, subject: mirror, ...signal }, () =>
-    addEntry({ locksDir, mirror, worktreePath, base }),
+    addEntry({ mirror, worktreePath, base }),
   );
   const borrow = { mirror, worktreePath, adminDir, base };
   fillEntry(borrow, repository);

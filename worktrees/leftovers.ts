@@ -1,7 +1,7 @@
 /**
- * Finds and removes what killed steps left in a user's repository: git's entries of worktrees that do not exist, and
- * folders of unfinished creations and removals. The steps remove such leftovers too, but only in the repository that
- * they work on.
+ * Finds and removes what killed steps left in a mirror, or steps of earlier versions in a user's repository: git's entries
+ * of worktrees that do not exist, and folders of unfinished creations and removals. The steps remove such leftovers too,
+ * but only in the mirror that they work on.
  *
  * Never: an entry of another home is removed (its worktree's path identifies the home), or one that is being created
  * (it has no path yet, so its age decides).
@@ -67,7 +67,7 @@ export async function removeLeftEntry(
     const now = await findLeftEntries({ commonDir, root, olderThanMs });
     if (!now.some((one) => one.path === entry.path && one.kind === entry.kind)) return;
     if (entry.kind === 'staged') await rm(entry.path, { recursive: true, force: true });
-    else await removeEntry({ locksDir, commonDir }, entry.path);
+    else await removeEntry(commonDir, entry.path);
     await removeIfEmpty(path.join(commonDir, 'worktrees'));
   });
 }

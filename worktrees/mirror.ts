@@ -14,19 +14,12 @@ import path from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../contract/errors.ts';
 import { type FolderIdentity, identityOf, identitySchema } from './identity.ts';
+import { formerOwner } from './former.ts';
 import { linkLargeFiles, linkObjects } from './mirror-objects.ts';
 import { packedRefsText, type ProjectRefs, readRefs } from './mirror-refs.ts';
 import { mirrorConfigText, projectSettings, settingsSchema, settingsStamp } from './mirror-settings.ts';
 import { isFolder, plainFile } from './plain-file.ts';
-import {
-  adminDirOf,
-  canonical,
-  commonDirOf,
-  findEntry,
-  orAbsentSync,
-  ownCommonDirOf,
-  type Repository,
-} from './repository.ts';
+import { canonical, commonDirOf, findEntry, orAbsentSync, type Repository } from './repository.ts';
 import { lockFileName, withLock } from './repository-lock.ts';
 import { copyOrRemove, writeWhole } from './whole-file.ts';
 
@@ -217,7 +210,7 @@ export function ownerOfWorktree({ locksDir, projectPath, record, worktreePath }:
     return [mirror, project].find((dir) => dir !== undefined && findEntry(dir, worktreePath) !== undefined) ?? project;
   }
   if (projectPath !== undefined) return known !== undefined && isMirror(locksDir, known) ? known : undefined;
-  return known ?? borrowedFrom(locksDir, worktreePath) ?? entryOwner(worktreePath);
+  return known ?? borrowedFrom(locksDir, worktreePath) ?? formerOwner(worktreePath);
 }
 
 /** Returns the mirror from which the worktree's repository borrows; undefined if it names no mirror of this home. */
@@ -228,9 +221,3 @@ export function borrowedFrom(locksDir: string, worktreePath: string): string | u
 }
 
 export const alternatesOf = (worktreePath: string): string => path.join(worktreePath, '.git/objects/info/alternates');
-
-function entryOwner(worktreePath: string): string | undefined {
-  const adminDir = adminDirOf(worktreePath);
-  if (adminDir === undefined || adminDir === path.join(worktreePath, '.git')) return undefined;
-  return ownCommonDirOf(worktreePath);
-}

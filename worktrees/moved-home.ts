@@ -7,12 +7,12 @@
  * another file system each folder is a copy, and a step reports that); a record is deleted before the new one is
  * written. After a crash a second run completes the update.
  */
-import { lstatSync, renameSync, writeFileSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import { writeMirrorPath } from './borrow.ts';
+import { makeFormerLinkAbsolute, replaceFile } from './former.ts';
 import { whyReplaced } from './identity.ts';
 import { isMirror } from './mirror.ts';
-import { plainFile } from './plain-file.ts';
 import { deleteRecord, listRecords, type WorktreeRecord, writeRecord } from './records.ts';
 import { orAbsentSync, listEntries } from './repository.ts';
 import { withLock } from './repository-lock.ts';
@@ -53,7 +53,7 @@ async function moveOne(locksDir: string, { record, worktreePath, commonDir }: Mo
   const { worktreePath: former } = record;
   if (orAbsentSync(() => lstatSync(former)) !== undefined) return;
   const adminDir = await withLock({ locksDir, subject: commonDir }, async () => moveEntries(commonDir, former, worktreePath)); // prettier-ignore
-  if (adminDir !== undefined) makeLinkAbsolute({ worktreePath, former, adminDir });
+  if (adminDir !== undefined) makeFormerLinkAbsolute({ worktreePath, former, adminDir });
   if (isMirror(locksDir, commonDir)) writeMirrorPath(commonDir, worktreePath);
   const moved = { ...record, worktreePath, commonDir };
   const isCopy = whyReplaced(moved, adminDir) !== undefined;
@@ -76,29 +76,6 @@ function moveEntries(commonDir: string, former: string, worktreePath: string): s
     }
   }
   return own;
-}
-
-/**
- * Makes the path in the `.git` file absolute. Git 2.48 can be set to write relative paths, which are wrong after the
- * move.
- */
-function makeLinkAbsolute({
-  worktreePath,
-  former,
-  adminDir,
-}: Record<'worktreePath' | 'former' | 'adminDir', string>): void {
-  const dotGit = path.join(worktreePath, '.git');
-  if (orAbsentSync(() => lstatSync(dotGit))?.isFile() !== true) return;
-  const target = /^gitdir: (.+?)\n*$/s.exec(plainFile(dotGit)?.toString('utf8') ?? '')?.[1];
-  if (target === undefined || path.isAbsolute(target) || path.resolve(former, target) !== adminDir) return;
-  replaceFile(dotGit, `gitdir: ${adminDir}\n`);
-}
-
-function replaceFile(file: string, content: string): void {
-  // Named like a lock file of git, so that a file that a crash leaves is removed together with git's lock files.
-  const draft = `${file}.lock`;
-  writeFileSync(draft, content);
-  renameSync(draft, file);
 }
 
 const isWithin = (folder: string, file: string): boolean => file.startsWith(`${folder}${path.sep}`);

@@ -31,7 +31,7 @@ export async function ensureEntry(
   const found = await tryGit(['cat-file', '-e', `${base}^{commit}`], { cwd: mirror, env: WITHOUT_NETWORK, ...signal });
   if (found.exitCode !== 0) return undefined;
   const adminDir = await withLock({ locksDir, subject: mirror, ...signal }, () =>
-    addEntry({ locksDir, mirror, worktreePath, base }),
+    addEntry({ mirror, worktreePath, base }),
   );
   fillEntry({ mirror, worktreePath, adminDir, base }, repository);
   const restored = { ...record, commonDir: mirror };

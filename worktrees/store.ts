@@ -1,13 +1,9 @@
 /**
- * Stores the files of a worktree completely as a commit on its base, even while the user's `git gc --prune=now` runs.
+ * Stores the files of a worktree completely as a commit on its base. The commit is checked once its ref exists. The check is
+ * the diff, which is needed anyway, because it reads every object that the commit has and its base lacks. If an object is
+ * missing, for example one that the index lists as stored, the files are stored again.
  *
- * Such a gc first determines which objects no ref names, and may remove them although our ref has named them meanwhile
- * (pruning.ts). So git writes the objects into a separate folder (quarantine.ts), and the commit is checked once its
- * ref exists and no such gc runs. The check is the diff, which is needed anyway, because it reads every object that the
- * commit has and its base lacks. If an object is missing, for example one that the agent wrote and git considered
- * stored, the files are stored again.
- *
- * What must never happen: a ref remains that names a commit with missing objects, because every later gc of the user
+ * What must never happen: a ref remains that names a commit with missing objects, because every later gc of the repository
  * would fail. If a step is killed before this check, Temporal retries the step, which stores the files and checks the
  * commit again.
  */
@@ -18,18 +14,15 @@ import { type GitOptions, type GitOutcome, git, gitError, gitText, tryGit } from
 import { copyIndex, type Collection, NESTING_LIMIT, statusWithNestedAside } from './collection.ts';
 import { moveNestedGitAside } from './nested.ts';
 import { pause } from './pause.ts';
-import { waitForPruningGc } from './pruning.ts';
-import { openQuarantine, addToRepository, quarantineEnv } from './quarantine.ts';
 import { orAbsentSync } from './repository.ts';
 import { deleteRef, type RefLocation, writeRef } from './refs.ts';
 import { type ChangedFile, PATCH_LIMIT_BYTES, type TreeDiff, diffTrees, readableDiff } from './tree-diff.ts';
 
 /** The author of the commits that are results of tasks. */
 export const AUTHOR = { name: 'Longhaul', email: 'longhaul@localhost' } as const;
-const ATTEMPTS = 8;
+const ATTEMPTS = 3;
 const ADD_ATTEMPTS = 3;
 const ADD_PAUSE_MS = 100;
-const REF_ATTEMPTS = 10;
 
 export interface StoredChange {
   readonly kind: 'changed';
@@ -63,7 +56,6 @@ export async function storeCommit(
   base: BaseCommit,
   submodules: ReadonlySet<string>,
 ): Promise<StoreOutcome> {
-  openQuarantine(collection.quarantine);
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await storeOnce(collection, base, submodules);
@@ -85,7 +77,7 @@ async function storeOnce(
   for (let depth = 0; ; depth += 1) {
     const unstorable = await addAll(collection);
     if (unstorable !== undefined) return { kind: 'kept', reason: unstorable.message };
-    const tree = await gitText(['write-tree'], aside(collection));
+    const tree = await gitText(['write-tree'], collection.at);
     if (tree === base.tree) {
       await dropRef(collection);
       return { kind: 'none' };
@@ -113,12 +105,12 @@ async function storeOnce(
  */
 async function addAll(collection: Collection): Promise<LonghaulError | undefined> {
   for (let attempt = 1; ; attempt += 1) {
-    let added = await tryGit(['add', '--all', '--sparse'], aside(collection));
+    let added = await tryGit(['add', '--all', '--sparse'], collection.at);
     if (added.exitCode === 0 && collection.forced.length > 0) added = await addForced(collection);
     if (added.exitCode === 0) return undefined;
     const error = gitError(['add'], collection.request.worktreePath, added);
     if (!isGitFailed(error)) throw error;
-    // A gc may have moved the objects that git was reading, so the command is retried.
+    // Another git may have moved the objects that this one was reading, so the command is retried.
     if (attempt === ADD_ATTEMPTS) return error;
     await pause(ADD_PAUSE_MS, collection.at.signal);
   }
@@ -133,7 +125,7 @@ function addForced(collection: Collection): Promise<GitOutcome> {
   });
   const input = Buffer.concat(there.flatMap((name) => [name, Buffer.of(0)]));
   const args = ['--literal-pathspecs', 'add', '--force', '--sparse', '--pathspec-from-file=-', '--pathspec-file-nul'];
-  return tryGit(args, { ...aside(collection), input });
+  return tryGit(args, { ...collection.at, input });
 }
 
 /**
@@ -145,28 +137,13 @@ async function keep(collection: Collection, commit: string): Promise<TreeDiff | 
   try {
     // This call is inside the `try`, because an aborted call may fail and yet have written the ref, which must then be
     // removed.
-    await name(collection, commit);
-    await waitForPruningGc(collection.commonDir, collection.at);
-    addToRepository(collection.quarantine);
+    await writeRef(refOf(collection), commit);
     const diff = await diffTrees(base, commit, withoutIndex(collection));
     if (diff === undefined) await git(['rev-list', '--objects', '--quiet', commit, `^${base}`], collection.at);
     return diff;
   } catch (error) {
     await deleteRef(cleaningUp(collection));
     throw error;
-  }
-}
-
-async function name(collection: Collection, commit: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    addToRepository(collection.quarantine);
-    try {
-      await writeRef(refOf(collection), commit);
-      return;
-    } catch (error) {
-      // A gc removed the commit before the ref named it, so the next attempt adds its objects again.
-      if (!isGitFailed(error) || attempt === REF_ATTEMPTS) throw error;
-    }
   }
 }
 
@@ -182,12 +159,6 @@ export async function dropBrokenRef(collection: Collection): Promise<void> {
   const whole = await tryGit(['rev-list', '--objects', '--quiet', place.ref, `^${collection.request.base}`], place.at);
   if (whole.exitCode === 128) await deleteRef(place);
 }
-
-/** Git options that make git write new objects into the quarantine. */
-const aside = ({ at, quarantine }: Collection): GitOptions => ({
-  ...at,
-  env: { ...at.env, ...quarantineEnv(quarantine) },
-});
 
 const refOf = ({ locksDir, commonDir, request, at }: Collection): RefLocation => ({
   locksDir,
@@ -219,7 +190,7 @@ async function unlinkNested(collection: Collection, pointers: readonly Buffer[])
 async function commitTree(collection: Collection, tree: string, base: BaseCommit): Promise<string> {
   const { date } = collection.request;
   const when = date === undefined ? base.date : `@${Math.floor(date.getTime() / 1000)} +0000`;
-  const options = aside(collection);
+  const options = collection.at;
   const env = {
     ...options.env,
     GIT_AUTHOR_NAME: AUTHOR.name,

@@ -88,13 +88,11 @@ export function isRunning(pid: number): boolean {
 
 /** What step.ts runs. */
 export interface StepRequest {
-  readonly step: 'create' | 'collect' | 'reset' | 'remove' | 'rounds';
+  readonly step: 'create' | 'collect' | 'reset' | 'remove';
   readonly locksDir: string;
   readonly root: string;
   readonly projectPath: string;
   readonly worktreePath: string;
   readonly base: string;
   readonly ref: string;
-  /** `rounds` only: how long they go on. */
-  readonly ms?: number;
 }

@@ -3,6 +3,7 @@ import { chmod, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, truncat
 import path from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { gitIn, treeOf } from '../lab/repositories.ts';
+import { makeWorktrees } from '../../worktrees/worktrees.ts';
 import { openLab } from './lab.ts';
 
 test('objects are hard links, refs are those of the project, and its hooks are not there', async () => {
@@ -221,4 +222,22 @@ test('a mirror that is gone with the result that a task began from: the work sta
   expect(kept).toMatchObject({ kind: 'kept', reason: expect.stringContaining(`no commit ${commit}`) as string });
   expect(await readFile(path.join(place.worktreePath, 'two.txt'), 'utf8')).toBe('two\n');
   await (await create('three')).remove();
+});
+
+test('two homes on one project have a mirror each and share nothing', async () => {
+  const { root, repository, create, inMirror } = await openLab();
+  const before = await treeOf(path.join(repository.path, '.git'));
+  const places = { locksDir: path.join(root, 'other/locks'), root: path.join(root, 'other/worktrees') };
+  const other = makeWorktrees(places);
+  const place = { projectPath: repository.path, worktreePath: path.join(places.root, 'task-1') };
+  const [tree, { base }] = await Promise.all([create(), other.create(place)]);
+  await Promise.all([tree.write({ 'one.txt': '1\n' }), writeFile(path.join(place.worktreePath, 'two.txt'), '2\n')]);
+  const collecting = other.collect({ ...place, base, ref: tree.ref, message: 'x' });
+  const [{ files, commit }, theirs] = await Promise.all([tree.change(), collecting]);
+  expect(files).toMatchObject([{ path: 'one.txt' }]);
+  expect(theirs).toMatchObject({ kind: 'changed', files: [{ path: 'two.txt' }] });
+  expect(await inMirror('rev-parse', tree.ref)).toBe(commit);
+  await Promise.all([tree.remove(), other.remove(place)]);
+  expect(await other.resultCommit({ projectPath: repository.path, ref: tree.ref })).not.toBe(commit);
+  expect(await treeOf(path.join(repository.path, '.git'))).toEqual(before);
 });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFile, chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { gitIn, makeRepository, treeOf } from '../lab/repositories.ts';
@@ -123,21 +123,6 @@ test('a tree deeper than the longest path is removed, too, with read-only folder
   execFileSync(process.execPath, ['--eval', program], { cwd: tree.worktreePath });
   expect(await tree.remove()).toEqual({ removed: true });
   expect(await absent(tree.worktreePath)).toBe(true);
-});
-
-test('files that a killed git left of an entry are removed with the worktree of its name', async () => {
-  const { repository, mirror, create, worktrees } = await openLab();
-  const entries = path.join(mirror, 'worktrees');
-  const whole = await create('whole');
-  await mkdir(path.join(entries, 'task-1'));
-  await mkdir(path.join(entries, 'half'));
-  await copyFile(path.join(entries, 'whole', 'locked'), path.join(entries, 'half', 'locked'));
-  await whole.remove();
-  await mkdir(path.join(entries, 'users'));
-  await writeFile(path.join(entries, 'users', 'locked'), 'initializing');
-  const tree = await create();
-  await worktrees.remove({ projectPath: repository.path, worktreePath: tree.worktreePath });
-  expect(await readdir(entries)).toEqual(['users']);
 });
 
 test('a reset worktree is as it was created, whatever the agent did', async () => {
