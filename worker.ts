@@ -7,12 +7,12 @@ import { makeNativeLauncher } from './agents/launch/native.ts';
 import { makeAgentRegistry } from './agents/launch/registry.ts';
 import { launchInTerminal } from './agents/launch/terminal.ts';
 import { homePaths } from './services/home/home.ts';
-import { readSettings, refuseDefaultModel } from './services/settings.ts';
+import { readSettings, refuseInvalidDefaultModel } from './services/settings.ts';
 import { runWorkerProcess } from './worker/run.ts';
 import { makeWorktrees } from './worktrees/worktrees.ts';
 
 await runWorkerProcess(() => {
-  refuseDefaultModel(process.env);
+  refuseInvalidDefaultModel(process.env);
   const settings = readSettings(process.env);
   const native = makeNativeLauncher({ sessionsFolder: homePaths(settings.home).nativeSessions });
   const agents = makeAgentRegistry({ acp: launchAcp, pty: launchInTerminal, native });

@@ -8,7 +8,7 @@ import { makeParts, refuseTakenPort } from '../services/supervisor/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/supervisor/detached.ts';
 import { buildVersion } from '../processes/package-version.ts';
 import { loaderArguments, loaderEnv, ownModulePath } from '../processes/own-module.ts';
-import { refuseDefaultModel, type Settings, settingsFingerprint } from '../services/settings.ts';
+import { refuseInvalidDefaultModel, type Settings, settingsFingerprint } from '../services/settings.ts';
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervisor/supervise-home.ts';
 import { tokenForStart } from '../services/token.ts';
@@ -95,7 +95,7 @@ export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv):
  * repeatedly.
  */
 async function refuseStart(settings: Settings): Promise<void> {
-  refuseDefaultModel(process.env);
+  refuseInvalidDefaultModel(process.env);
   refuseInsideTask(settings.home, process.env);
   await registerHome(settings.home);
   await tokenForStart(settings);

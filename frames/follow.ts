@@ -51,7 +51,7 @@ export class Delivery {
 export interface FollowOptions extends TailReader {
   readonly sessionId: SessionId;
   /**
-   * The last number that the reader has. If it is absent, below the compacted part, or above the log's end, the reader
+   * The number of the last frame that the reader has. If it is absent, below the compacted part, or above the log's end, the reader
    * first gets a snapshot.
    */
   readonly after?: number;

@@ -105,8 +105,8 @@ export class FrameWriter {
   }
 
   /**
-   * Handles a stream for which nothing was updated. Either an earlier send was committed and its response was lost, or
-   * another attempt may write now. Only this stream adds frames under this token, the oldest first. So if the row
+   * Handles a stream whose batch was not written, because the statement found no session row with the stream's token
+   * and count. Either an earlier send was committed and its response was lost, or another attempt may write now. Only this stream adds frames under this token, the oldest first. So if the row
    * counts more frames than the stream does, the surplus is the number of pending frames that were written, counted
    * from the oldest. Newer pending frames were appended after that send.
    */

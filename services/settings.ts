@@ -195,7 +195,7 @@ function isDatabaseUrl(text: string): boolean {
  * start services call this: other programs read a variable of this name, too, and their value must not make other
  * commands fail. Fails with `invalid_input`.
  */
-export function refuseDefaultModel({ DEFAULT_MODEL: model }: NodeJS.ProcessEnv): void {
+export function refuseInvalidDefaultModel({ DEFAULT_MODEL: model }: NodeJS.ProcessEnv): void {
   if (!model || /^\s*[^\s/]+\/\S+\s*$/.test(model)) return;
   throw new LonghaulError(
     'invalid_input',

@@ -9,7 +9,7 @@
  * limited.
  */
 import { readSync } from 'node:fs';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as afterSocketReads, setTimeout as sleep } from 'node:timers/promises';
 import type { Socket } from 'node:net';
 import type { IPty } from 'node-pty';
 
@@ -47,8 +47,9 @@ async function destroyWhenSilent(socket: Socket, destroy: () => Socket): Promise
   for (let seen = -1; seen !== socket.bytesRead && performance.now() < deadline && !socket.destroyed;) {
     seen = socket.bytesRead;
     await sleep(SILENT_MS);
-    // Data that arrived during the sleep is read between the timer and this turn of the event loop.
-    await nextTurn();
+    // Node reads sockets after the timers and before `setImmediate`. So `bytesRead` then counts the data that arrived during the
+    // sleep.
+    await afterSocketReads();
   }
   destroy();
 }

@@ -9,7 +9,7 @@ const INPUT = 'Write written.txt.';
 const WARM_UP = 5;
 const LEGACY_POLL_MS = 5_000;
 /**
- * The number of old dispatchers that run side by side. They wait most of the time, so they do not disturb each other.
+ * The number of legacy dispatchers (`../legacy-dispatcher.ts`, the program that Longhaul replaces) that run side by side. They wait most of the time, so they do not disturb each other.
  */
 const LEGACY_AT_ONCE = 10;
 
@@ -22,7 +22,10 @@ async function spawnLatencyMs(stage: Stage): Promise<number> {
   return row.ms;
 }
 
-/** Gives each dispatcher one task after another, at times spread evenly over the interval between two polls. */
+/**
+ * Gives each legacy dispatcher one task after another. Together the tasks of all dispatchers are submitted at times spread evenly
+ * over the interval between two polls.
+ */
 async function legacyLatenciesMs(stage: Stage, n: number): Promise<number[]> {
   const dispatchers = Math.min(LEGACY_AT_ONCE, n);
   const each = Math.ceil(n / dispatchers);

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { buildVersion } from '../../processes/package-version.ts';
 import { isErrno } from '../../contract/errors.ts';
 
+/** The environment variable with the number of the descriptor on which a part announces that it is ready. */
 export const READY_FD = 'LONGHAUL_READY_FD';
 
 export const announcement = z.looseObject({

@@ -1,6 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import { expect, test } from 'vitest';
-import { readSettings, refuseDefaultModel } from '../../services/settings.ts';
+import { readSettings, refuseInvalidDefaultModel } from '../../services/settings.ts';
 
 test('an empty environment gives embedded services and folders by XDG', () => {
   expect(readSettings({ HOME: '/home/ada', LONGHAUL_LISTEN: '' })).toEqual({
@@ -151,10 +151,10 @@ test('how long a Temporal that is not the embedded one keeps histories is known 
 
 test('a DEFAULT_MODEL of another program refuses a start, and nothing else', () => {
   const others = { DEFAULT_MODEL: 'gpt-5' };
-  expect(() => refuseDefaultModel(others)).toThrow(
+  expect(() => refuseInvalidDefaultModel(others)).toThrow(
     'DEFAULT_MODEL: expected PROVIDER/MODEL such as local/qwen3 or anthropic/claude-sonnet-4-5, found "gpt-5"',
   );
   expect(() => readSettings(others)).not.toThrow();
   for (const DEFAULT_MODEL of ['local/qwen3', 'openai/a/b', '', undefined])
-    expect(() => refuseDefaultModel({ DEFAULT_MODEL })).not.toThrow();
+    expect(() => refuseInvalidDefaultModel({ DEFAULT_MODEL })).not.toThrow();
 });
