@@ -144,7 +144,7 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
   if (isElsewhere) await forgetAttempts(tx, [taskId]);
   // A session continues from its newest result, unless that result was rejected or the project already contains it.
   const [worktreePath, bases] = await Promise.all([
-    named === null || isElsewhere ? pathFor(tx, { taskId, sessionId, worktreesDir }) : named,
+    named === null || isElsewhere ? pathFor(tx, { taskId, sessionId, worktrees, worktreesDir }) : named,
     task.base_commit === null ? pendingResults(tx, sessionId, MAX_BASES) : [task.base_commit],
   ]);
   // The row is locked and its state is not final, so no other program can end the task before this transition.
@@ -161,12 +161,20 @@ async function beginTask(tx: Tx, taskId: TaskId, { worktrees, worktreesDir }: St
 
 /**
  * Returns the path of the session's worktree. All tasks of a session have the same path, because agents find their own
- * sessions by it. The path differs if a kept worktree of an earlier task is at the usual path.
+ * sessions by it. The path differs if a kept worktree of an earlier task is at the usual path, or a folder that is not
+ * the worktree which was parked there.
  */
 async function pathFor(
   tx: Tx,
-  { taskId, sessionId, worktreesDir }: { taskId: TaskId; sessionId: SessionId; worktreesDir: string },
+  {
+    taskId,
+    sessionId,
+    worktrees,
+    worktreesDir,
+  }: { taskId: TaskId; sessionId: SessionId; worktrees: Worktrees; worktreesDir: string },
 ): Promise<string> {
   const usual = path.join(worktreesDir, sessionId);
-  return (await isKeptWorktree(tx, sessionId, usual)) ? `${usual}-${shortId(taskId)}` : usual;
+  const isKept = await isKeptWorktree(tx, sessionId, usual);
+  if (!isKept && !worktrees.isParkedReplaced(usual)) return usual;
+  return (await worktrees.findParked(sessionId)) ?? `${usual}-${shortId(taskId)}`;
 }

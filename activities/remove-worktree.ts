@@ -1,9 +1,11 @@
 /**
- * Step 6, remove worktree: removes the task's worktree. The workflow schedules it only after the worktree's files are
- * stored as a commit. A failure here never fails the task, because `longhaul gc` finds the folder by its path.
+ * Step 6, remove worktree: parks the task's worktree for the next task of the session, or removes it. The workflow
+ * schedules the step only after the worktree's files are stored as a commit. A failure here never fails the task,
+ * because `longhaul gc` finds the folder by its path.
  */
 import { findTaskToClean, type TaskToClean } from '../store/task-worktrees.ts';
 import { enterCleaning } from '../store/tasks.ts';
+import type { TaskId } from '../contract/ids.ts';
 import type { RemovedWorktree, StepInput } from '../contract/steps.ts';
 import { appendWarnings } from './append-warnings.ts';
 import { type StepDeps, withHeartbeat } from './step.ts';
@@ -23,6 +25,7 @@ export function makeRemoveWorktree(deps: StepDeps) {
       if (sessionId && place.worktree_path === null) removeScratch({ worktreesDir: deps.worktreesDir, sessionId });
       return { removed: false };
     }
+    if (place !== undefined && (await parks(deps, { taskId, worktreePath }))) return { removed: false, parked: true };
     try {
       const projectPath = place?.project_path ? { projectPath: place.project_path } : {};
       return await withHeartbeat((signal) => worktrees.remove({ ...projectPath, worktreePath, signal }));
@@ -33,6 +36,23 @@ export function makeRemoveWorktree(deps: StepDeps) {
       throw error;
     }
   };
+}
+
+/** Parks the worktree. Returns false if it must be removed: it cannot be parked, or the settings allow none. */
+async function parks(
+  { worktrees, parking, log }: StepDeps,
+  { taskId, worktreePath }: { taskId: TaskId; worktreePath: string },
+): Promise<boolean> {
+  if (!parking.areKept) return false;
+  try {
+    const isParked = await withHeartbeat((signal) => worktrees.park({ worktreePath, owner: taskId, signal }));
+    if (isParked) parking.notify();
+    return isParked;
+  } catch (error) {
+    // A worktree is removed in many states in which it cannot be parked.
+    log.warn({ task_id: taskId, err: error }, 'the worktree could not be parked and is removed');
+    return false;
+  }
 }
 
 /**

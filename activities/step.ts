@@ -17,10 +17,19 @@ import type { AnswerWatch } from './answer-watch.ts';
 import { countStep, type StepEnd } from './step-metrics.ts';
 import type { TurnRegistry } from './turns.ts';
 
+/** Where worktrees wait for the next tasks of their sessions. */
+export interface Parking {
+  /** False: the settings allow no parked worktree. */
+  readonly areKept: boolean;
+  /** Announces that a worktree was parked. */
+  notify(): void;
+}
+
 export interface StepDeps {
   readonly sql: Sql;
   readonly frames: FrameWriter;
   readonly worktrees: Worktrees;
+  readonly parking: Parking;
   readonly agents: AgentRegistry;
   /** The folders that projects must lie under. If it is empty, a project may lie in any folder. */
   readonly projectRoots: readonly string[];

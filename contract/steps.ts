@@ -110,6 +110,8 @@ export interface QueuedChange {
 
 export interface RemovedWorktree {
   readonly removed: boolean;
+  /** The worktree waits for the session's next task. Absent if it was removed. */
+  readonly parked?: true;
 }
 
 export interface FinishInput extends StepInput {

@@ -76,6 +76,16 @@ export interface Settings {
    * size in bytes.
    */
   readonly recordings: { readonly days: number; readonly bytes: number };
+  /**
+   * How many worktrees may wait for the next tasks of their sessions, for how many days, in how many bytes, and what
+   * part of the disk must stay free, in percent.
+   */
+  readonly parked: {
+    readonly count: number;
+    readonly days: number;
+    readonly bytes: number;
+    readonly freePercent: number;
+  };
 }
 
 const absolutePath = z.string().refine(isAbsolute, 'expected an absolute path');
@@ -106,6 +116,13 @@ const seconds = z
   .transform(Number)
   // A timer of Node cannot be longer than 24 days.
   .refine((value) => value >= 1 && value <= 1_000_000, 'expected 1 to 1000000 seconds');
+
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d{1,7}$/, 'expected a whole number')
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `expected ${least} to ${most}`);
 
 const environment = z.object({
   DATABASE_URL: databaseUrl.optional(),
@@ -177,6 +194,10 @@ const environment = z.object({
     .regex(/^\d{1,7}$/, 'expected a whole number of MB')
     .transform(Number)
     .optional(),
+  LONGHAUL_PARKED_WORKTREES: wholeNumber(0, 1_000).optional(),
+  LONGHAUL_PARKED_DAYS: wholeNumber(1, 3_650).optional(),
+  LONGHAUL_PARKED_GB: wholeNumber(0, 100_000).optional(),
+  LONGHAUL_PARKED_FREE_PERCENT: wholeNumber(0, 90).optional(),
 });
 
 function isDatabaseUrl(text: string): boolean {
@@ -246,6 +267,12 @@ export function readSettings(env: NodeJS.ProcessEnv): Settings {
     recordings: {
       days: value.LONGHAUL_RECORDINGS_DAYS ?? 7,
       bytes: (value.LONGHAUL_RECORDINGS_MB ?? 1024) * 1024 * 1024,
+    },
+    parked: {
+      count: value.LONGHAUL_PARKED_WORKTREES ?? 20,
+      days: value.LONGHAUL_PARKED_DAYS ?? 7,
+      bytes: (value.LONGHAUL_PARKED_GB ?? 10) * 1024 ** 3,
+      freePercent: value.LONGHAUL_PARKED_FREE_PERCENT ?? 10,
     },
     ...(value.DATABASE_URL === undefined ? {} : { databaseUrl: value.DATABASE_URL }),
     ...(value.LONGHAUL_TOKEN_FILE === undefined ? {} : { tokenFile: value.LONGHAUL_TOKEN_FILE }),

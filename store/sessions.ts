@@ -14,6 +14,13 @@ export async function findSession(
   return row;
 }
 
+/** Returns those of the sessions that exist and were not closed. */
+export async function openSessions(db: Db, ids: readonly SessionId[]): Promise<ReadonlySet<SessionId>> {
+  const rows = await db<{ id: SessionId }[]>`
+    SELECT id FROM sessions WHERE id = ANY (${[...ids]}) AND coalesce(status, 'open') NOT IN ('closed', 'archived')`;
+  return new Set(rows.map((row) => row.id));
+}
+
 /** Returns the agent of the session's newest task that names one. */
 export async function newestAgent(db: Db, id: SessionId): Promise<string | undefined> {
   const [row] = await db<{ agent: string }[]>`

@@ -21,6 +21,7 @@ import { connectTemporal } from '../client/temporal.ts';
 import { FrameWriter } from '../frames/writer.ts';
 import { listFoundAgents } from '../maintenance/agents.ts';
 import { followMovedHome } from '../maintenance/moved-home.ts';
+import { ParkedWorktrees } from '../maintenance/parked/parked-worktrees.ts';
 import { identifySelf } from '../processes/identity.ts';
 import { startRunner } from '../processes/runner.ts';
 import { registerHome } from '../services/home/identity.ts';
@@ -72,6 +73,8 @@ interface WorkerParts extends StoppedParts {
   readonly sql: Sql;
   readonly connection: NativeConnection;
   readonly bundle: string;
+  readonly worktrees: Worktrees;
+  readonly parking: ParkedWorktrees;
   /** The address at which Temporal's core serves its metrics. Undefined: the core does not serve them. */
   readonly metricsAddress: string | undefined;
 }
@@ -126,6 +129,7 @@ async function runWorker(choices: WorkerChoices): Promise<void> {
     settings,
     sql,
     log,
+    ...openWorktrees(choices, { sql, log }),
     temporal: temporal.client,
     turns: new TurnRegistry(),
     slots: openSlots(settings),
@@ -155,11 +159,28 @@ async function work(parts: WorkerParts): Promise<void> {
   const recovery = { sql, temporal, host, log, exclusively: lockOf(settings, 'lost steps') };
   await recoverSteps(recovery);
   void recoverFromOthers(recovery, signal);
+  const parked = parts.parking.run(signal);
   announceReady(parts.choices.env);
   log.info({ host, slots: settings.agentSlots }, 'worker ready');
   await running;
   await turns.stopAll('shutdown');
   beside.abort();
+  await parked;
+}
+
+/** The worktrees of this home. Rows, git and processes of agents name the home by its real path. */
+function openWorktrees(
+  { env, settings, makeWorktrees }: WorkerChoices,
+  { sql, log }: Pick<WorkerParts, 'sql' | 'log'>,
+): Pick<WorkerParts, 'worktrees' | 'parking'> {
+  const locksDir = path.join(settings.home, 'locks');
+  const root = worktreesOf(settings);
+  mkdirSync(root, { recursive: true, mode: 0o700 }); // git would create it so that other users can read it
+  const worktrees = makeWorktrees({ locksDir, root });
+  const exclusively = lockOf(settings, 'parked worktrees');
+  const limits = settings.parked;
+  const place = { locksDir, root, pathVariable: env['PATH'] };
+  return { worktrees, parking: new ParkedWorktrees({ ...place, worktrees, sql, limits, exclusively, log }) };
 }
 
 const worktreesOf = ({ home }: Settings): string => path.join(realpathSync(home), 'worktrees');
@@ -189,16 +210,17 @@ function openSlots(settings: Settings): AgentSlots {
 
 async function createWorkers(parts: WorkerParts): Promise<Workers> {
   const { choices, settings, sql, log, temporal, turns, slots, forceShutdown, connection, bundle } = parts;
+  const { worktrees, parking } = parts;
   requireProcFs();
   const me = identifySelf();
   // The real path is used, because rows, git and processes of agents name the home by it.
   const home = realpathSync(settings.home);
   const worktreesDir = worktreesOf(settings);
-  mkdirSync(worktreesDir, { recursive: true, mode: 0o700 }); // git would create it so that other users can read it
   const steps = makeSteps({
     sql,
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is retried')),
-    worktrees: choices.makeWorktrees({ locksDir: path.join(settings.home, 'locks'), root: worktreesDir }),
+    worktrees,
+    parking,
     agents: choices.agents,
     worktreesDir,
     projectRoots: settings.projectRoots,

@@ -13,9 +13,10 @@
  * write-tree, commit-tree, update-ref, diff-tree), or 8 with binary files.
  */
 import { lstatSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { lstat, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
+import { nestedGitFolderOf } from './clear.ts';
 import { gitText } from './git.ts';
 import { type CollectRequest, copyIndex, type Collection, statusWithNestedAside } from './collection.ts';
 import { forcedFiles } from './forced-files.ts';
@@ -25,9 +26,9 @@ import { keepBranches } from './agent-branches.ts';
 import { ensureMirror, isMirror, ownerOfWorktree } from './mirror.ts';
 import { restoreNestedGit } from './nested.ts';
 import { whyReplaced } from './identity.ts';
-import { noteOnIgnored } from './ignored-files.ts';
+import { earlierIgnored, noteOnIgnored, writeIgnored } from './ignored-files.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
-import { canonical, commonDirOf, findEntry, inspect, orAbsentSync } from './repository.ts';
+import { canonical, commonDirOf, findEntry, inspect, orAbsent, orAbsentSync } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { noteOnSpecial, specialFiles } from './special-files.ts';
 import { type BaseCommit, dropBrokenRef, dropRef, storeCommit, type StoredChange } from './store.ts';
@@ -63,15 +64,20 @@ const IGNORED_LIMIT = 200;
 
 export async function collectChange(locksDir: string, request: CollectRequest): Promise<CollectOutcome> {
   const subject = canonical(request.worktreePath);
-  return withLock({ locksDir, subject, ...(request.signal && { signal: request.signal }) }, async () => {
-    try {
-      return await collectOnce(locksDir, request, subject);
-    } catch (error) {
-      const isGitFailed = error instanceof LonghaulError && error.code === 'git_failed';
-      if (!isGitFailed || !(await repairMirror(locksDir, readRecord(locksDir, subject), request.signal))) throw error;
-      return collectOnce(locksDir, request, subject);
-    }
-  });
+  const signal = request.signal && { signal: request.signal };
+  return withLock({ locksDir, subject, ...signal }, () => collectLocked(locksDir, request));
+}
+
+/** The caller holds the worktree's lock. */
+export async function collectLocked(locksDir: string, request: CollectRequest): Promise<CollectOutcome> {
+  const subject = canonical(request.worktreePath);
+  try {
+    return await collectOnce(locksDir, request, subject);
+  } catch (error) {
+    const isGitFailed = error instanceof LonghaulError && error.code === 'git_failed';
+    if (!isGitFailed || !(await repairMirror(locksDir, readRecord(locksDir, subject), request.signal))) throw error;
+    return collectOnce(locksDir, request, subject);
+  }
 }
 
 /** Links the project's objects into the mirror again, because it may be damaged. Returns false if that is not possible. */
@@ -99,7 +105,9 @@ async function collectOnce(locksDir: string, request: CollectRequest, subject: s
   }
   const changed = known && whyReplaced({ ...known, worktreePath: subject }, undefined);
   const record =
-    known?.state === 'ready' && changed === undefined ? await ensureEntry(locksDir, known, request.signal) : known;
+    (known?.state === 'ready' || known?.state === 'parked') && changed === undefined
+      ? await ensureEntry(locksDir, known, request.signal)
+      : known;
   if (known !== undefined && record === undefined) {
     return {
       kind: 'kept',
@@ -123,8 +131,8 @@ async function collectOnce(locksDir: string, request: CollectRequest, subject: s
   const env = { GIT_DIR: entry.adminDir, GIT_WORK_TREE: subject, GIT_INDEX_FILE: index };
   const at = { cwd: subject, env, ...(request.signal && { signal: request.signal }) };
   const topLevel = record?.topLevel ?? request.projectPath ?? path.dirname(commonDir);
-  const again = record?.state === 'collected';
-  const collected = await collect({
+  const again = record?.state === 'collected' || record?.state === 'parked';
+  const { collected, holds } = await collect({
     request: { ...request, worktreePath: subject },
     locksDir,
     commonDir,
@@ -135,7 +143,10 @@ async function collectOnce(locksDir: string, request: CollectRequest, subject: s
     index,
     at,
   });
-  if (record !== undefined && collected.kind !== 'kept') writeRecord(locksDir, { ...record, state: 'collected' });
+  if (record !== undefined && collected.kind !== 'kept') {
+    const { holds: _holds, parked: _parked, ...rest } = record;
+    writeRecord(locksDir, { ...rest, state: 'collected', ...(holds !== undefined && { holds }) });
+  }
   return collected;
 }
 
@@ -155,14 +166,22 @@ function commonDirOfWorktree(
   throw new LonghaulError('not_a_repository', `${worktreePath} is not a worktree of ${what}.`);
 }
 
-async function collect(collection: Collection): Promise<CollectOutcome> {
-  const { worktreePath, signal } = collection.request;
+interface Held {
+  readonly collected: CollectOutcome;
+  /** The commit whose files the folder has, if the worktree can be parked. */
+  readonly holds?: string | undefined;
+}
+
+async function collect(collection: Collection): Promise<Held> {
+  const { worktreePath, signal, base: from } = collection.request;
   try {
+    await rm(collectedIndex(collection.adminDir), { force: true });
     const special = specialFiles(worktreePath, signal);
     await copyIndex(collection);
     const [{ status, unreadable }, base] = await Promise.all([statusWithNestedAside(collection), readBase(collection)]);
     if (status.ignored.length > 0) collection.forced = await forcedFiles(collection);
     const isForced = new Set(collection.forced.map((name) => filePath(name).path));
+    const earlier = earlierIgnored(collection.adminDir);
     const leftOut = status.ignored.filter((name) => !isForced.has(name));
     const submodules = await listSubmodules(worktreePath, signal);
     const stranded =
@@ -177,9 +196,13 @@ async function collect(collection: Collection): Promise<CollectOutcome> {
       ...notesOnFormerBranch(collection.adminDir),
       ...(await keepBranches(collection)),
       ...noteOnSpecial(await special, leftOut),
-      ...noteOnIgnored(leftOut),
+      ...noteOnIgnored(written),
     ];
-    const ignored = leftOut.slice(0, IGNORED_LIMIT);
+    const written = leftOut.filter((name) => !earlier.has(name));
+    const ignored = written.slice(0, IGNORED_LIMIT);
+    writeIgnored(collection.adminDir, leftOut);
+    // Submodules, special files and nested repositories are not in the commit, so the next task would find them.
+    const isPlain = submodules.length === 0 && (await special).length === 0;
     if (
       status.clean &&
       isForced.size === 0 &&
@@ -187,17 +210,22 @@ async function collect(collection: Collection): Promise<CollectOutcome> {
       stranded === undefined
     ) {
       if (collection.again) await dropRef(collection);
-      return { kind: 'none', ignored, notes: await notes() };
+      return { collected: { kind: 'none', ignored, notes: await notes() }, holds: isPlain ? from : undefined };
     }
     const stored = await storeCommit(collection, base, new Set(submodules.map((one) => one.path)));
     if (stored.kind === 'kept') {
       if (stored.commit === undefined) await dropBrokenRef(collection);
-      return stored;
+      return { collected: stored };
     }
     if (stranded !== undefined)
-      return { kind: 'kept', reason: stranded, ...(stored.commit && { commit: stored.commit }) };
+      return { collected: { kind: 'kept', reason: stranded, ...(stored.commit && { commit: stored.commit }) } };
     const rest = { ignored, notes: await notes() };
-    return stored.kind === 'none' ? { kind: 'none', ...rest } : { ...stored, ...rest };
+    const hasNested = (await orAbsent(lstat(nestedGitFolderOf(worktreePath)))) !== undefined;
+    await rename(collection.index, collectedIndex(collection.adminDir));
+    return {
+      collected: stored.kind === 'none' ? { kind: 'none', ...rest } : { ...stored, ...rest },
+      holds: isPlain && !hasNested ? (stored.commit ?? from) : undefined,
+    };
   } catch (error) {
     await dropBrokenRef(collection);
     throw error;
@@ -206,6 +234,9 @@ async function collect(collection: Collection): Promise<CollectOutcome> {
     await restoreNestedGit(worktreePath);
   }
 }
+
+/** The index of the files that were stored. A parked worktree gets it as its own. */
+export const collectedIndex = (adminDir: string): string => path.join(adminDir, 'longhaul-collected-index');
 
 async function readBase(collection: Collection): Promise<BaseCommit> {
   const commit = await gitText(['cat-file', 'commit', collection.request.base], collection.at);

@@ -7,7 +7,7 @@
  * one more (rev-parse) for a given base or an unusual repository, one more (config) if the project's settings have
  * changed, and 6 for each submodule.
  */
-import { lstatSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { LonghaulError } from '../contract/errors.ts';
 import { addEntry } from './add-entry.ts';
@@ -22,6 +22,8 @@ import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { type Repository, canonical, findEntry, orAbsentSync, inspect, isOurs } from './repository.ts';
 import { withLock } from './repository-lock.ts';
 import { ensureEntry } from './restore-entry.ts';
+import { removeLocks } from './left-locks.ts';
+import { unpark } from './park.ts';
 import { populateSubmodules } from './submodules.ts';
 
 export interface CreateRequest {
@@ -44,8 +46,11 @@ export interface CreateRequest {
 }
 
 export interface MadeWorktree {
-  /** `found`: an earlier run created the worktree; it is returned unchanged, with the agent's edits. */
-  readonly state: 'created' | 'found';
+  /**
+   * `found`: an earlier run created the worktree; it is returned unchanged, with the agent's edits. `parked`: the
+   * session's parked worktree, with the files of the base and the ignored files of earlier tasks.
+   */
+  readonly state: 'created' | 'found' | 'parked';
   /** Real path of the worktree's folder. */
   readonly worktreePath: string;
   /**
@@ -84,6 +89,8 @@ async function findBase({
   const { base: rev = 'HEAD' } = request;
   const signal = request.signal && { signal: request.signal };
   if (!/^\w[\w./-]*$/.test(rev)) throw new LonghaulError('invalid_input', `Expected a commit's id, found ${rev}.`);
+  const waiting = readRecord(locksDir, canonical(request.worktreePath));
+  if (waiting?.state === 'parked' && waiting.base === rev && waiting.commonDir === mirror) return rev;
   const find = (): Promise<GitOutcome> =>
     tryGit(['rev-parse', '--verify', '--quiet', `${rev}^{commit}`], { cwd: mirror, env: WITHOUT_NETWORK, ...signal });
   let found = await find();
@@ -142,6 +149,12 @@ async function makeOrFind({
     if (found === undefined)
       throw inUse(worktreePath, `it contains work on commit ${earlier.base}, which the project does not have`);
     if (adopt(found)) return { state: 'found', worktreePath, base: earlier.base, warnings: [] };
+  }
+  if (earlier?.state === 'parked') {
+    const parked = { locksDir, repository, mirror, record: earlier, base, owner: request.owner, ...signal };
+    const found = await unpark(parked);
+    if (found !== undefined) return { state: 'parked', worktreePath, base, ...found };
+    refuseReplaced(earlier);
   }
   const inTheWay = earlier === undefined ? occupant([mirror, project], worktreePath) : 'ours';
   if (inTheWay !== 'ours' && inTheWay !== 'nothing') throw inUse(worktreePath, inTheWay);
@@ -212,15 +225,6 @@ function adopt({ worktreePath, commonDir, base }: WorktreeRecord): boolean {
   } else restoreFormerLink(worktreePath, adminDir);
   removeLocks(adminDir);
   return true;
-}
-
-/** Removes git's lock files from the entry, including those of its refs and of its submodules (`modules/`). */
-function removeLocks(folder: string): void {
-  for (const item of readdirSync(folder, { withFileTypes: true })) {
-    const found = path.join(folder, item.name);
-    if (item.isDirectory() && item.name !== 'objects') removeLocks(found);
-    else if (item.isFile() && item.name.endsWith('.lock')) rmSync(found, { force: true });
-  }
 }
 
 /** Describes what occupies a path that has no record: `ours`, `nothing`, or the reason why it is not ours. */

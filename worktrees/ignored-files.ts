@@ -1,7 +1,29 @@
 /**
- * The note on ignored files: a change does not contain them, so the note names those that the agent wrote. All ignored
- * files count, because a new worktree has none.
+ * The note on ignored files: a change does not contain them, so the note names those that the agent wrote. A new
+ * worktree has none. A parked worktree has those of earlier tasks, which a file in its entry lists.
  */
+import { readFileSync, renameSync } from 'node:fs';
+import path from 'node:path';
+import { orAbsentSync } from './repository.ts';
+import { writeWhole } from './whole-file.ts';
+
+const listOf = (adminDir: string): string => path.join(adminDir, 'longhaul-ignored');
+const draftOf = (adminDir: string): string => `${listOf(adminDir)}-now`;
+
+/** The ignored files and folders that the worktree had when its task began. */
+export function earlierIgnored(adminDir: string): ReadonlySet<string> {
+  const text = orAbsentSync(() => readFileSync(listOf(adminDir), 'utf8'));
+  return new Set(text?.split('\0'));
+}
+
+/** Lists the ignored files that the worktree has now. They count as earlier ones for the task after `keepIgnored`. */
+export const writeIgnored = (adminDir: string, names: readonly string[]): void =>
+  writeWhole(draftOf(adminDir), names.join('\0'));
+
+export function keepIgnored(adminDir: string): void {
+  orAbsentSync(() => renameSync(draftOf(adminDir), listOf(adminDir)));
+}
+
 const NAMED_LIMIT = 5;
 
 /**

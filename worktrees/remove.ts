@@ -34,30 +34,36 @@ export interface RemoveContext {
 
 /** Removes the worktree. `removed` is false if it did not exist. */
 export async function removeWorktree(context: RemoveContext, request: RemoveRequest): Promise<{ removed: boolean }> {
+  const subject = canonical(request.worktreePath);
+  const { locksDir } = context;
+  const signal = request.signal && { signal: request.signal };
+  return withLock({ locksDir, subject, ...signal }, () => removeLocked(context, request));
+}
+
+/** The caller holds the worktree's lock. */
+export async function removeLocked(context: RemoveContext, request: RemoveRequest): Promise<{ removed: boolean }> {
   const { locksDir } = context;
   const worktreePath = canonical(request.worktreePath);
   const signal = request.signal && { signal: request.signal };
-  return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
-    const record = readRecord(locksDir, worktreePath);
-    if (request.owner !== undefined && record?.owner !== request.owner) return { removed: false };
-    const { projectPath } = request;
-    const isThere = projectPath === undefined || commonDirOf(projectPath) !== undefined;
-    const owner = ownerOfWorktree({ locksDir, projectPath, record, worktreePath });
-    if (record !== undefined && owner === undefined && isThere) {
-      throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${projectPath}`);
-    }
-    const commonDir = record?.commonDir ?? owner;
-    const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
-    if (found === 'nothing') return { removed: false };
-    if (found !== 'ours') throw refused(worktreePath, found);
-    // If a link or a file is at the worktree's path, Longhaul removes the link or file itself, never the link's target.
-    if (record !== undefined && (await orAbsent(lstat(worktreePath)))?.isDirectory() === true) refuseReplaced(record);
-    if (record !== undefined) writeRecord(locksDir, { ...record, state: 'making' });
-    await clearWorktree({ locksDir, worktreePath, commonDir: commonDir ?? worktreePath, ...signal });
-    await deleteRecord(locksDir, worktreePath);
-    await removeEmptyParents(worktreePath, context.root);
-    return { removed: true };
-  });
+  const record = readRecord(locksDir, worktreePath);
+  if (request.owner !== undefined && record?.owner !== request.owner) return { removed: false };
+  const { projectPath } = request;
+  const isThere = projectPath === undefined || commonDirOf(projectPath) !== undefined;
+  const owner = ownerOfWorktree({ locksDir, projectPath, record, worktreePath });
+  if (record !== undefined && owner === undefined && isThere) {
+    throw refused(worktreePath, `it is a worktree of ${record.topLevel}, not of ${projectPath}`);
+  }
+  const commonDir = record?.commonDir ?? owner;
+  const found = record === undefined ? await look(worktreePath, commonDir) : 'ours';
+  if (found === 'nothing') return { removed: false };
+  if (found !== 'ours') throw refused(worktreePath, found);
+  // If a link or a file is at the worktree's path, Longhaul removes the link or file itself, never the link's target.
+  if (record !== undefined && (await orAbsent(lstat(worktreePath)))?.isDirectory() === true) refuseReplaced(record);
+  if (record !== undefined) writeRecord(locksDir, { ...record, state: 'making' });
+  await clearWorktree({ locksDir, worktreePath, commonDir: commonDir ?? worktreePath, ...signal });
+  await deleteRecord(locksDir, worktreePath);
+  await removeEmptyParents(worktreePath, context.root);
+  return { removed: true };
 }
 
 /**

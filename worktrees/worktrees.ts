@@ -21,13 +21,15 @@ import {
   resetWorktree,
 } from './create.ts';
 import { git, tryGit, WITHOUT_NETWORK } from './git.ts';
-import { replacedError } from './identity.ts';
-import { type WorktreeRecord, findOwned, readRecord } from './records.ts';
+import { replacedError, whyReplaced } from './identity.ts';
+import { type WorktreeRecord, findOwned, listRecords, readRecord } from './records.ts';
 import { findMirror, isMirror } from './mirror.ts';
 import type { CollectRequest } from './collection.ts';
+import { type ParkRequest, parkWorktree } from './park.ts';
 import { deleteRef } from './refs.ts';
 import { type RemoveRequest, removeWorktree } from './remove.ts';
-import { type Repository, canonical, commonDirOf, orAbsentSync, inspect } from './repository.ts';
+import { removeParked, type Unparked } from './remove-parked.ts';
+import { type Repository, canonical, commonDirOf, findEntry, orAbsentSync, inspect } from './repository.ts';
 import { type EditsRequest, uncommittedEdits } from './uncommitted-edits.ts';
 
 export interface WorktreesOptions {
@@ -52,6 +54,14 @@ export interface Worktrees {
   reset(request: ResetRequest): Promise<{ warnings: string[] }>;
   collect(request: CollectRequest): Promise<CollectOutcome>;
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
+  /** Keeps a collected worktree for the session's next task. Returns false if it cannot be parked. */
+  park(request: ParkRequest): Promise<boolean>;
+  /** Whether a worktree was parked at the path, and another folder is there now. */
+  isParkedReplaced(worktreePath: string): boolean;
+  /** Returns the path of a parked worktree whose folder's name begins with `name`; undefined if there is none. */
+  findParked(name: string): Promise<string | undefined>;
+  /** Removes a parked worktree, and first stores edits that were made in it by hand. */
+  removeParked(request: { worktreePath: string; signal?: AbortSignal }): Promise<Unparked>;
   /** Returns the worktree of this task, for a task whose row was deleted; undefined if it has none. */
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;
   /**
@@ -91,6 +101,7 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     const at = canonical(worktreePath);
     return root === undefined || isWithin(root, at) || readRecord(locksDir, at) !== undefined;
   };
+  const context = { locksDir, ...(root !== undefined && { root }) };
   return {
     inspect: (projectPath, signal) => inspect(projectPath, { ...(signal && { signal }) }),
     create: (request) => createWorktree(locksDir, request),
@@ -100,7 +111,17 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
       checkRef(request.ref);
       return collectChange(locksDir, request);
     },
-    remove: (request) => removeWorktree({ locksDir, ...(root !== undefined && { root }) }, request),
+    remove: (request) => removeWorktree(context, request),
+    park: (request) => parkWorktree(locksDir, request),
+    isParkedReplaced(worktreePath) {
+      const record = readRecord(locksDir, canonical(worktreePath));
+      return record?.state === 'parked' && isReplaced(record);
+    },
+    async findParked(name) {
+      const parked = (await listRecords(locksDir)).filter((record) => record.state === 'parked');
+      return parked.find((one) => path.basename(one.worktreePath).startsWith(name) && !isReplaced(one))?.worktreePath;
+    },
+    removeParked: (request) => removeParked(context, request),
     findOwned: (owner) => findOwned(locksDir, owner),
     refuseReplaced(worktreePath) {
       if (!isOwn(worktreePath))
@@ -123,6 +144,9 @@ export function makeWorktrees({ locksDir, root }: WorktreesOptions): Worktrees {
     },
   };
 }
+
+const isReplaced = (record: WorktreeRecord): boolean =>
+  whyReplaced(record, findEntry(record.commonDir, record.worktreePath)?.adminDir) !== undefined;
 
 function folderOf(record: WorktreeRecord | undefined): string | undefined {
   if (record === undefined) return undefined;

@@ -14,6 +14,7 @@ import { type Check, ok, problem, textOf, warning } from './check.ts';
 import { checkFolders, checkMachine, checkPrograms } from './machine.ts';
 import { checkOtherUsers, readLocalUsers } from './other-users.ts';
 import { checkMirrors } from './mirrors.ts';
+import { checkParked } from './parked.ts';
 import { checkRecordings } from './recordings.ts';
 import { checkRuns } from './runs.ts';
 import {
@@ -80,6 +81,7 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
       ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
       ...(await guarded('recordings', async () => [await checkRecordings(settings, usable?.sql)])),
       ...(await guarded('mirrors', () => checkMirrors(settings.home))),
+      ...(await guarded('parked worktrees', async () => [await checkParked(settings, env['PATH'])])),
       ...(await guarded('leftovers', async () => [await look(settings, usable, health)])),
     ];
   } finally {

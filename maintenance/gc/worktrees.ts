@@ -6,14 +6,17 @@ import { readdir, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { findTasks } from '../../store/left-tasks.ts';
 import type { Sql } from '../../store/sql.ts';
+import { openSessions } from '../../store/sessions.ts';
 import { newestTaskAt } from '../../store/task-worktrees.ts';
 import { head } from '../../contract/cut-text.ts';
+import type { SessionId } from '../../contract/ids.ts';
 import { LonghaulError } from '../../contract/errors.ts';
 import { listRecords, type WorktreeRecord } from '../../worktrees/records.ts';
 import { listMirrors } from '../../worktrees/mirror.ts';
 import { commonDirOf, orAbsent } from '../../worktrees/repository.ts';
 import { findLeftEntries, type FindLeftEntries, removeLeftEntry } from '../../worktrees/leftovers.ts';
 import { makeWorktrees, type Worktrees } from '../../worktrees/worktrees.ts';
+import { sessionOf } from '../parked/parked-worktrees.ts';
 import { type GcOptions, HOUR_MS, type Leftover, REMOVED, type Removal } from './leftover.ts';
 import { reasonOf, taskLabel, type TaskKnowledge, type KnownTask, findTaskStates } from './task-states.ts';
 
@@ -37,9 +40,12 @@ export async function findLeftoverWorktrees(
   const folders = ((await orAbsent(readdir(places.root))) ?? []).map((name) => path.join(places.root, name));
   const records = await listRecords(places.locksDir);
   const where = await findTaskStates(knowledge, new Set(records.flatMap(({ owner }) => owner ?? [])));
+  const sessions = records.filter(isParked).flatMap(({ worktreePath }) => sessionOf(worktreePath) ?? []);
+  const open = await openSessions(knowledge.sql, sessions);
   const left = records.flatMap((record) => {
     const task = record.owner === undefined ? undefined : where.get(record.owner);
     if (task?.kind === 'at_work') return [];
+    if (isParked(record)) return parkedWorktree(worktrees, record, open);
     return [leftWorktree(worktrees, record, task, options)];
   });
   const known = new Set(records.flatMap(({ worktreePath }) => [worktreePath, `${worktreePath}.nested-git`]));
@@ -48,6 +54,24 @@ export async function findLeftoverWorktrees(
     ...left,
     ...(await Promise.all(strange.map((folder) => strangeFolder(knowledge.sql, places, folder)))).flat(),
   ];
+}
+
+const isParked = ({ state }: WorktreeRecord): boolean => state === 'parked';
+
+/** A parked worktree is a leftover if its session was closed or removed. The worker keeps the limits of the others. */
+function parkedWorktree(
+  worktrees: Worktrees,
+  { worktreePath }: WorktreeRecord,
+  open: ReadonlySet<SessionId>,
+): Leftover[] {
+  const session = sessionOf(worktreePath);
+  if (session !== undefined && open.has(session)) return [];
+  const remove = async (): Promise<Removal> => {
+    const removed = await worktrees.removeParked({ worktreePath });
+    if (typeof removed === 'object') return { kind: 'kept', why: removed.kept };
+    return removed === 'removed' ? REMOVED : { kind: 'kept', why: 'a task uses it again' };
+  };
+  return [{ kind: 'worktree', name: worktreePath, reason: 'parked for a session that was closed or removed', remove }];
 }
 
 function leftWorktree(

@@ -224,7 +224,8 @@ export async function startHome(options: HomeOptions = {}): Promise<LabHome> {
   const home = options.folder ?? (await realpath(await mkdtemp(path.join(tmpdir(), 'longhaul-home-'))));
   await mkdir(home, { recursive: true });
   const aside = options.aside ?? home;
-  const env = { XDG_STATE_HOME: path.join(aside, 'agent-state'), ...options.env };
+  const state = path.join(aside, 'agent-state');
+  const env = { XDG_STATE_HOME: state, LONGHAUL_PARKED_WORKTREES: '0', ...options.env };
   const lab = new LabHome(home, env, await makeRepository(path.join(aside, 'project')));
   await lab.up();
   return lab;

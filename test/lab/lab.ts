@@ -119,6 +119,8 @@ export class Lab extends Observer {
         LONGHAUL_HOME: this.home,
         LONGHAUL_HOST_NAME: HOST,
         LONGHAUL_AGENT_SLOTS: String(this.#parts.slots),
+        // Most tests check that a worktree is gone after its task. Those of parked worktrees give another number.
+        LONGHAUL_PARKED_WORKTREES: '0',
         LONGHAUL_READY_FD: '3',
         LONGHAUL_TEMPORAL_CONTENT: this.#parts.temporalContent,
         XDG_STATE_HOME: path.join(this.home, 'agent-state'),

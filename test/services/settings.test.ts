@@ -15,6 +15,7 @@ test('an empty environment gives embedded services and folders by XDG', () => {
     hostName: hostname(),
     allowedHosts: [],
     recordings: { days: 7, bytes: 1024 * 1024 * 1024 },
+    parked: { count: 20, days: 7, bytes: 10 * 1024 ** 3, freePercent: 10 },
     projectRoots: [],
     temporalContent: 'full',
     temporalUi: true,
@@ -50,6 +51,10 @@ test('every setting can be set, and a set listen address is fixed', () => {
     LONGHAUL_HISTORY_RETENTION: '7',
     LONGHAUL_RECORDINGS_DAYS: '3',
     LONGHAUL_RECORDINGS_MB: '2',
+    LONGHAUL_PARKED_WORKTREES: '3',
+    LONGHAUL_PARKED_DAYS: '4',
+    LONGHAUL_PARKED_GB: '5',
+    LONGHAUL_PARKED_FREE_PERCENT: '6',
   });
   expect(settings).toMatchObject({
     databaseUrl: 'postgres://u:p@db/longhaul',
@@ -69,6 +74,7 @@ test('every setting can be set, and a set listen address is fixed', () => {
     temporalUiUrl: 'http://ui:8233',
     historyRetentionDays: 7,
     recordings: { days: 3, bytes: 2 * 1024 * 1024 },
+    parked: { count: 3, days: 4, bytes: 5 * 1024 ** 3, freePercent: 6 },
   });
   expect(settings.temporal).toMatchObject({
     kind: 'server',
@@ -124,6 +130,10 @@ test('all invalid values are named at once, a database password never', () => {
     LONGHAUL_HISTORY_RETENTION: '0',
     LONGHAUL_RECORDINGS_DAYS: '0',
     LONGHAUL_RECORDINGS_MB: '-1',
+    LONGHAUL_PARKED_WORKTREES: '1001',
+    LONGHAUL_PARKED_DAYS: '0',
+    LONGHAUL_PARKED_GB: '-1',
+    LONGHAUL_PARKED_FREE_PERCENT: '91',
   };
   let message = '';
   try {

@@ -1,0 +1,32 @@
+/** Removes a parked worktree that no task uses. */
+import { isIntact, storeLeft } from './park.ts';
+import { readRecord } from './records.ts';
+import { removeLocked, type RemoveContext } from './remove.ts';
+import { canonical, findEntry } from './repository.ts';
+import { withLock } from './repository-lock.ts';
+
+export type Unparked = 'removed' | 'in_use' | { readonly kept: string };
+
+/**
+ * Removes a parked worktree. Edits that were made in it by hand are stored first; if they cannot be stored, it stays.
+ */
+export async function removeParked(
+  context: RemoveContext,
+  request: { worktreePath: string; signal?: AbortSignal },
+): Promise<Unparked> {
+  // prettier-ignore
+  const { locksDir } = context;
+  const worktreePath = canonical(request.worktreePath);
+  const signal = request.signal && { signal: request.signal };
+  return withLock({ locksDir, subject: worktreePath, ...signal }, async () => {
+    const record = readRecord(locksDir, worktreePath);
+    if (record?.state !== 'parked') return 'in_use';
+    const adminDir = findEntry(record.commonDir, worktreePath)?.adminDir;
+    if (adminDir !== undefined && isIntact(locksDir, record, adminDir)) {
+      const stored = await storeLeft(locksDir, record, request.signal);
+      if (stored === undefined) return { kept: `${worktreePath} has edits that could not be stored` };
+    }
+    await removeLocked(context, { worktreePath, ...signal });
+    return 'removed';
+  });
+}
