@@ -20,6 +20,11 @@ export const ERRORS = {
   rule_not_found: { origin: 'caller', retryable: false },
   permission_answered: { origin: 'caller', retryable: false },
   change_not_found: { origin: 'caller', retryable: false },
+  /** The change was applied, undone or rejected, or an action on it is under way. */
+  change_decided: { origin: 'caller', retryable: false },
+  /** Files of the checkout do not merge with the change. */
+  change_conflict: { origin: 'caller', retryable: false },
+  change_not_applicable: { origin: 'caller', retryable: false },
   agent_not_found: { origin: 'caller', retryable: false },
   recording_not_found: { origin: 'caller', retryable: false },
   route_not_found: { origin: 'caller', retryable: false },

@@ -17,6 +17,7 @@ const all = [
   'activities',
   'agents',
   'worktrees',
+  'changes',
   'frames',
   'store',
   'client',
@@ -30,7 +31,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   processes: { ours: ['contract'], packages: ['zod'], builtins: true },
   workflows: { ours: ['contract'], packages: ['@temporalio/workflow', '@temporalio/common'], builtins: false },
   activities: {
-    ours: ['contract', 'processes', 'agents', 'worktrees', 'frames', 'store'],
+    ours: ['contract', 'processes', 'agents', 'worktrees', 'changes', 'frames', 'store'],
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', '@temporalio/proto', 'pino'],
     builtins: true,
   },
@@ -40,6 +41,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
     builtins: true,
   },
   worktrees: { ours: ['contract', 'processes'], packages: ['zod'], builtins: true },
+  /** Changes that land in a user's checkout. */
+  changes: { ours: ['contract', 'worktrees'], packages: ['zod'], builtins: true },
   store: { ours: ['contract'], packages: ['postgres'], builtins: true },
   frames: { ours: ['contract', 'store'], packages: ['zod'], builtins: true },
   client: {

@@ -1,0 +1,115 @@
+/**
+ * The interface through which the steps apply changes to a user's checkout and undo them. Nothing below the project's
+ * `.git` is written: objects go to the project's mirror, the index and temporary files to the home.
+ *
+ * An action has two halves. `planApply` and `planUndo` change nothing in the checkout and return a journal, which the
+ * caller stores. `write` and `takeBack` work on a journal only, and may run again after a kill at any point.
+ */
+import { rmSync } from 'node:fs';
+import path from 'node:path';
+import { LonghaulError } from '../contract/errors.ts';
+import { splitFields } from '../worktrees/file-path.ts';
+import { git, tryGit } from '../worktrees/git.ts';
+import { canonical, inspect } from '../worktrees/repository.ts';
+import { withLock } from '../worktrees/repository-lock.ts';
+import { type Checkout, inCheckout, openCheckout } from './checkout.ts';
+import { type Journal, pathOf, type Side } from './journal.ts';
+import { makePlan, type Plan, type Wanted } from './plan.ts';
+import { takeBack, writeFiles, type WriteRequest } from './writer.ts';
+
+export interface ChangesOptions {
+  /** The folder of the locks. The mirrors and the temporary files are beside it. */
+  readonly locksDir: string;
+}
+
+export interface PlanRequest {
+  readonly projectPath: string | undefined;
+  /** Identifies the action; names its temporary files and the ref that keeps its blobs. */
+  readonly actionId: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface ApplyRequest extends PlanRequest {
+  readonly base: string;
+  readonly result: string;
+}
+
+export interface UndoRequest extends PlanRequest {
+  /** The journal of the apply. */
+  readonly applied: Journal;
+}
+
+export interface Changes {
+  planApply(request: ApplyRequest): Promise<Plan>;
+  planUndo(request: UndoRequest): Promise<Plan>;
+  write(request: WriteRequest): ReturnType<typeof writeFiles>;
+  takeBack(request: WriteRequest): ReturnType<typeof takeBack>;
+  /** Runs `work` while no other action runs on the checkout with this top folder. */
+  exclusively<T>(topLevel: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+export const actionRef = (actionId: string): string => `refs/longhaul/changes/${actionId}`;
+
+export function makeChanges({ locksDir }: ChangesOptions): Changes {
+  const plan = async (request: PlanRequest, wanted: (checkout: Checkout) => Promise<Wanted[]>): Promise<Plan> => {
+    const { projectPath, actionId, signal } = request;
+    const repository = await inspect(projectPath, { ...(signal && { signal }) });
+    const scratch = path.join(path.dirname(canonical(locksDir)), 'changes', actionId);
+    try {
+      const checkout = await openCheckout({ locksDir, repository, scratch, ...(signal && { signal }) });
+      return await makePlan(checkout, await wanted(checkout), actionRef(actionId));
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
+  };
+  return {
+    planApply: (request) => plan(request, (checkout) => changedPaths(checkout, request)),
+    planUndo: (request) =>
+      plan(request, async ({ topLevel }) => {
+        if (topLevel === request.applied.checkout) return backwards(request.applied);
+        const { checkout } = request.applied;
+        throw new LonghaulError(
+          'change_not_applicable',
+          `The change was applied to ${checkout}, and the project's checkout is now ${topLevel}. Undo it there by hand.`,
+        );
+      }),
+    write: writeFiles,
+    takeBack,
+    exclusively: (topLevel, work, signal) =>
+      withLock({ locksDir, subject: `checkout ${topLevel}`, ...(signal && { signal }) }, work),
+  };
+}
+
+/** The paths of a change, from git's own list. A renamed file is a deleted one and a new one. */
+async function changedPaths(checkout: Checkout, { base, result }: ApplyRequest): Promise<Wanted[]> {
+  const at = inCheckout(checkout);
+  for (const commit of [base, result]) {
+    const there = await tryGit(['cat-file', '-e', `${commit}^{tree}`], at);
+    if (there.exitCode === 0) continue;
+    throw new LonghaulError(
+      'change_not_applicable',
+      `The commit ${commit} of the change is neither in the project nor in its mirror: the change cannot be merged. \`longhaul diff\` still prints its patch.`,
+    );
+  }
+  const args = ['diff-tree', '-r', '-z', '--raw', '--no-renames', '--no-abbrev', '--ignore-submodules=none'];
+  const fields = splitFields(await git([...args, base, result], at));
+  const wanted: Wanted[] = [];
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const [oldMode = '', newMode = '', oldBlob = '', newBlob = ''] =
+      fields[index]?.toString('latin1').slice(1).split(' ') ?? [];
+    const name = fields[index + 1] ?? Buffer.of();
+    wanted.push({ path: name, base: sideOf(oldMode, oldBlob), theirs: sideOf(newMode, newBlob) });
+  }
+  return wanted;
+}
+
+const sideOf = (mode: string, blob: string): Side => (/^0+$/.test(mode) ? null : { mode, blob });
+
+/** The paths that an apply wrote, from what they are now to what they were. */
+const backwards = ({ entries }: Journal): Wanted[] =>
+  entries.map((entry) => ({
+    path: pathOf(entry),
+    base: entry.new,
+    theirs: entry.was === null ? null : entry.old,
+    disk: { base: entry.becomes, theirs: entry.was },
+  }));

@@ -1,0 +1,59 @@
+/** Converts content from the repository's form to the form that the user's checkout has (end of line, encoding, filters). */
+import { lstatSync, mkdirSync, readlinkSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { git } from '../worktrees/git.ts';
+import { asLines, type Checkout, inCheckout, makeIndex, type NamedBlob, storeRaw } from './checkout.ts';
+import { blobId, type DiskState, joined } from './disk.ts';
+import { keyOf } from './ours.ts';
+
+export interface ToConvert {
+  readonly files: readonly NamedBlob[];
+  /** The `.gitattributes` files that decide over the files. */
+  readonly attributes: readonly NamedBlob[];
+  /**
+   * The attributes differ from those on disk. Then git reads them from its index, because files of the working tree
+   * have precedence. A filter's command runs in the working tree, so without need that stays the checkout.
+   */
+  readonly otherAttributes: boolean;
+}
+
+/**
+ * Returns what git would write for each file, by the key of its path, and stores those bytes in the mirror. The files
+ * are written to the scratch folder.
+ */
+export async function asCheckedOut(checkout: Checkout, wanted: ToConvert): Promise<Map<string, DiskState>> {
+  const { files, attributes, otherAttributes } = wanted;
+  const states = new Map<string, DiskState>();
+  if (files.length === 0) return states;
+  const folder = path.join(checkout.scratch, 'converted');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { mode: 0o700 });
+  const at = inCheckout(checkout, 'converted-index');
+  await makeIndex(at, distinct([...files, ...attributes]));
+  const place = otherAttributes ? { ...at, cwd: folder, env: { ...at.env, GIT_WORK_TREE: folder } } : at;
+  const prefix = otherAttributes ? [] : [`--prefix=${folder}/`];
+  const input = asLines(files.map((file) => file.path));
+  await git(['checkout-index', '--force', ...prefix, '-z', '--stdin'], { ...place, input });
+  const plain = files.filter((file) => lstatSync(joined(folder, file.path)).isFile());
+  const ids = await storeRaw(
+    inCheckout(checkout),
+    plain.map((file) => joined(folder, file.path)),
+  );
+  plain.forEach((file, index) => {
+    const perm = lstatSync(joined(folder, file.path)).mode & 0o777;
+    states.set(keyOf(file.path), { kind: 'file', raw: ids[index] ?? '', perm });
+  });
+  for (const { path: name } of files.filter((file) => !states.has(keyOf(file.path)))) {
+    const target = readlinkSync(joined(folder, name), { encoding: 'buffer' });
+    states.set(keyOf(name), { kind: 'link', raw: blobId(target, checkout.idChars) });
+  }
+  rmSync(folder, { recursive: true, force: true });
+  return states;
+}
+
+/** The first entry of each path. */
+function distinct(entries: readonly NamedBlob[]): NamedBlob[] {
+  const byKey = new Map<string, NamedBlob>();
+  for (const entry of entries) if (!byKey.has(keyOf(entry.path))) byKey.set(keyOf(entry.path), entry);
+  return [...byKey.values()];
+}
