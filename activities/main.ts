@@ -1,7 +1,9 @@
 /** Makes the steps that the worker registers, grouped by their task queue. */
 import type { ProbeSteps, ResumeSteps } from '../contract/agent-snapshot.ts';
+import type { ActionSteps } from '../contract/change-actions.ts';
 import type { Steps } from '../contract/steps.ts';
 import { makeAnswerPermission } from './answer-permission.ts';
+import { makeActionSteps } from './carry-out-action.ts';
 import { makeCreateWorktree } from './create-worktree.ts';
 import { makeDiffWorktree } from './diff-worktree.ts';
 import { makeDispatchAgent } from './dispatch-agent.ts';
@@ -17,13 +19,14 @@ import { withholding } from './withhold.ts';
 
 export interface StepsByQueue {
   readonly workflow: Pick<Steps, 'openSession' | 'queueChange' | 'finishTask' | 'publishProgress' | 'answerPermission'>;
-  readonly host: Pick<Steps, 'diffWorktree' | 'removeWorktree'>;
+  readonly host: Pick<Steps, 'diffWorktree' | 'removeWorktree'> & ActionSteps;
   readonly agents: Pick<Steps, 'createWorktree' | 'dispatchAgent'>;
   readonly probes: ProbeSteps & ResumeSteps;
 }
 
 export function makeSteps(deps: StepDeps): StepsByQueue {
   const { log } = deps;
+  const actions = makeActionSteps(deps);
   return {
     workflow: {
       openSession: withholding(deps, 'openSession', wrapStep('openSession', log, makeOpenSession(deps))),
@@ -50,6 +53,16 @@ export function makeSteps(deps: StepDeps): StepsByQueue {
         deps,
         'removeWorktree',
         wrapStep('removeWorktree', log, retryWhileDatabaseDown(makeRemoveWorktree(deps))),
+      ),
+      carryOutAction: wrapStep(
+        'carryOutAction',
+        log,
+        retryWhileDatabaseDown((input) => actions.carryOutAction(input)),
+      ),
+      abandonAction: wrapStep(
+        'abandonAction',
+        log,
+        retryWhileDatabaseDown((input) => actions.abandonAction(input)),
       ),
     },
     agents: {

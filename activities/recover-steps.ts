@@ -102,7 +102,7 @@ export async function recoverFromOthers(recovery: Recovery, signal: AbortSignal)
  * failure.
  */
 async function openRunsOf({ temporal, log }: Recovery): Promise<string[]> {
-  const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle')";
+  const query = "ExecutionStatus = 'Running' AND WorkflowType IN ('task', 'settle', 'apply')";
   const ids: string[] = [];
   try {
     await temporal.withDeadline(Date.now() + RUN_TIMEOUT_MS, async () => {

@@ -9,6 +9,7 @@ import type { AgentSlots } from '../agents/slots.ts';
 import type { FrameWriter } from '../frames/writer.ts';
 import { isConnectionLoss, sqlCode, type Sql } from '../store/sql.ts';
 import type { WorkerIdentity } from '../store/attempts.ts';
+import type { Changes } from '../changes/changes.ts';
 import type { Worktrees } from '../worktrees/worktrees.ts';
 import { shorten } from '../contract/cut-text.ts';
 import type { TemporalContent } from '../contract/task.ts';
@@ -30,6 +31,8 @@ export interface StepDeps {
   readonly frames: FrameWriter;
   readonly worktrees: Worktrees;
   readonly parking: Parking;
+  /** Applies changes to the projects' checkouts. */
+  readonly changes: Changes;
   readonly agents: AgentRegistry;
   /** The folders that projects must lie under. If it is empty, a project may lie in any folder. */
   readonly projectRoots: readonly string[];

@@ -71,7 +71,7 @@ const bodies = {
     deletions: z.int(),
     partial: z.boolean(),
   },
-  change_state: { change_id: id, state: z.string() },
+  change_state: { change_id: id, state: z.string(), by: z.string().optional() },
   warning: { message: z.string() },
 } satisfies Record<Exclude<FollowedFrame['type'], 'snapshot'>, z.core.$ZodLooseShape>;
 

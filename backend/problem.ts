@@ -40,6 +40,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   task_not_found: 404,
   session_not_found: 404,
   change_not_found: 404,
+  change_decided: 409,
+  change_conflict: 409,
   permission_not_found: 404,
   rule_not_found: 404,
   permission_answered: 409,

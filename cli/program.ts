@@ -95,6 +95,21 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./definitions/diff.ts')).registerDiff,
   },
   {
+    name: 'apply',
+    description: "merge a change into the files of the project's checkout; nothing is committed",
+    load: async () => (await import('./definitions/apply.ts')).registerApply,
+  },
+  {
+    name: 'undo',
+    description: "take an applied change out of the project's checkout again",
+    load: async () => (await import('./definitions/apply.ts')).registerUndo,
+  },
+  {
+    name: 'reject',
+    description: 'record that a change is not wanted',
+    load: async () => (await import('./definitions/apply.ts')).registerReject,
+  },
+  {
     name: 'fetch',
     description: "bring the commit of a task's result into the project, as a ref",
     load: async () => (await import('./definitions/fetch.ts')).registerFetch,

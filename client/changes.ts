@@ -6,16 +6,17 @@ import {
   type ListedChange,
   type WholeChange,
 } from '../store/change-views.ts';
+import { ACTIONS } from '../store/change-actions.ts';
 import { findPatch } from '../store/diffs.ts';
 import type { Db } from '../store/sql.ts';
 import type { ChangeId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import { type ChangeAction, changeActions } from './change-actions.ts';
 import { listPage, type ListPage, type PageRequest, pageRange } from './pages.ts';
 
 type WithActions<Change> = Change & {
   /**
-   * The operations that the change accepts now. The list is empty, because no operation applies or rejects a change
-   * yet.
+   * The operations that the change accepts now: `apply`, `undo`, `reject`.
    */
   readonly actions: readonly string[];
 };
@@ -34,6 +35,8 @@ export interface ShownChange extends WithActions<WholeChange> {
   readonly files_truncated: boolean;
   /** The number of files in the whole change. */
   readonly files_total: number;
+  /** What was done with the change, or is being done: by whom, when, where to. The oldest action is first. */
+  readonly decisions: readonly ChangeAction[];
 }
 
 /** Returns the change with its diff and at most `maxFiles` of its files. Fails with `change_not_found`. */
@@ -46,6 +49,7 @@ export async function getChange({ sql }: { readonly sql: Db }, id: ChangeId, max
     files: change.files.slice(0, maxFiles),
     files_truncated: length > maxFiles,
     files_total: length,
+    decisions: (await changeActions({ sql }, id)).map((one) => ({ ...one, files: one.files.slice(0, maxFiles) })),
   };
 }
 
@@ -59,4 +63,9 @@ export async function getChangePatch({ sql }: { readonly sql: Db }, id: ChangeId
   throw new LonghaulError('change_not_found', `There is no change ${id}, or it was stored without a patch.`);
 }
 
-const withActions = <Change>(change: Change): WithActions<Change> => ({ ...change, actions: [] });
+const withActions = <Change extends { readonly state: string }>(change: Change): WithActions<Change> => ({
+  ...change,
+  actions: Object.entries(ACTIONS).flatMap(([name, { from }]) =>
+    (from as readonly string[]).includes(change.state) ? [name] : [],
+  ),
+});

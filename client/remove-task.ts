@@ -20,9 +20,10 @@ export async function removeTask({ sql }: { readonly sql: Sql }, id: TaskId): Pr
     const { kind: _kind, ...removed } = removal;
     return removed;
   }
-  const why =
-    removal.why === 'task_open'
-      ? `is ${removal.state}: only a task that has ended can be removed. \`longhaul cancel ${shortId(taskId)}\` ends it.`
-      : 'belongs to a session in which another task is at work: remove it after that task has ended.';
-  throw new LonghaulError(removal.why, `Task ${taskId} ${why}`);
+  const why = {
+    task_open: `is ${removal.state}: only a task that has ended can be removed. \`longhaul cancel ${shortId(taskId)}\` ends it.`,
+    session_at_work: 'belongs to a session in which another task is at work: remove it after that task has ended.',
+    change_decided: `has a change that is being applied or undone: \`longhaul apply ${shortId(taskId)}\` waits for the end.`,
+  };
+  throw new LonghaulError(removal.why, `Task ${taskId} ${why[removal.why]}`);
 }

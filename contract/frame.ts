@@ -58,7 +58,13 @@ export type FrameBody =
       readonly deletions: number;
       readonly partial: boolean;
     }
-  | { readonly type: 'change_state'; readonly change_id: ChangeId; readonly state: string }
+  | {
+      readonly type: 'change_state';
+      readonly change_id: ChangeId;
+      readonly state: string;
+      /** The interface through which the request came: `cli`, `rest`. */
+      readonly by?: string;
+    }
   | { readonly type: 'warning'; readonly message: string };
 
 /**

@@ -7,6 +7,8 @@ export type SessionId = Id<'SessionId'>;
 export type ChatId = Id<'ChatId'>;
 export type MessageId = Id<'MessageId'>;
 export type ChangeId = Id<'ChangeId'>;
+/** The id of an action on a change: one request to apply, undo or reject it. */
+export type ActionId = Id<'ActionId'>;
 export type PermissionId = Id<'PermissionId'>;
 export type RuleId = Id<'RuleId'>;
 /** The id that the agent gave to its own conversation. */

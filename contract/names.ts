@@ -1,5 +1,5 @@
 /** Names that Temporal stores: task queues, workflow ids, search attributes, signals and queries. */
-import type { TaskId } from './ids.ts';
+import type { ChangeId, TaskId } from './ids.ts';
 
 /**
  * The name that selects the native agent. `available_agents` does not list it. A task that names no agent gets the
@@ -13,7 +13,7 @@ export const WORKFLOW_QUEUE = 'longhaul';
  * it was the longest wait after a `kill -9`. Histories are short, so a workflow task takes milliseconds.
  */
 export const WORKFLOW_TASK_TIMEOUT = '3s';
-/** The queue of the steps that work on a host's disk and need no agent slot: diff worktree, remove worktree. */
+/** The queue of the steps that work on a host's disk and need no agent slot: diff worktree, remove worktree, actions on changes. */
 export const hostQueue = (host: string): string => `longhaul-host-${host}`;
 /** The queue of the steps that hold an agent slot at Temporal: create worktree, dispatch agent. */
 export const agentQueue = (host: string): string => `longhaul-agents-${host}`;
@@ -30,6 +30,8 @@ export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
  * agent in one project runs at a time.
  */
 export const probeWorkflowId = (snapshotId: string): string => `probe-agent-${snapshotId}`;
+/** The id ensures that one action of this kind on a change runs at a time. */
+export const actionWorkflowId = (kind: 'apply' | 'undo', changeId: ChangeId): string => `${kind}-${changeId}`;
 
 /**
  * The workflow id of a check of an agent's ability to resume; `snapshotId` is the id of the row whose probe started the

@@ -62,7 +62,7 @@ const BODIES = new Map<string, z.ZodType<object>>(
       waits_until: optionalText,
     }),
     change_queued: loose({ change_id: text, files: count, additions: count, deletions: count, partial: z.boolean().catch(false) }), // prettier-ignore
-    change_state: loose({ change_id: text, state: text }),
+    change_state: loose({ change_id: text, state: text, by: text.optional() }),
     warning: loose({ message: text }),
   }),
 );

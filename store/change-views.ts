@@ -33,6 +33,32 @@ export interface WholeChange extends Omit<ListedChange, 'files'> {
   readonly diff_truncated: boolean;
   /** What the agent reported that it ran with. */
   readonly ran: Ran | null;
+  /** What the change comes from. Null: its task was removed, or another program made the change. */
+  readonly provenance: Provenance | null;
+}
+
+/** What a task asked for, and what its turn took. */
+export interface Provenance {
+  readonly prompt: string | null;
+  readonly agent: string | null;
+  readonly execution_path: string | null;
+  /** What the task asked for; `ran` has what the agent reported. */
+  readonly model: string | null;
+  readonly mode: string | null;
+  readonly thinking: string | null;
+  readonly tokens: number | null;
+  readonly attempts: number;
+  readonly tool_calls: number;
+  /** The first permission requests, at most 100, the oldest first. */
+  readonly permissions: readonly PermissionDecision[];
+  readonly duration_ms: number | null;
+}
+
+export interface PermissionDecision {
+  readonly title: string | null;
+  readonly state: string;
+  readonly chosen: string | null;
+  readonly answered_by: string | null;
 }
 
 export interface ChangeFilter {
@@ -65,11 +91,29 @@ export async function changePage(db: Db, filter: ChangeFilter, range: PageRange)
   return cutPage(rows, range);
 }
 
+const PROMPT_CHARS = 20_000;
+const TITLE_CHARS = 1_000;
+const PERMISSIONS_LIMIT = 100;
+
+const provenance = (db: Db) => db`
+  CASE WHEN k.id IS NOT NULL THEN jsonb_build_object(
+    'prompt', left(k.input, ${PROMPT_CHARS}), 'agent', k.agent, 'execution_path', k.execution_path,
+    'model', k.model, 'mode', k.mode_id, 'thinking', k.thinking_option_id, 'tokens', k.cost_tokens,
+    'attempts', (SELECT count(*) FROM attempts a WHERE a.task_id = k.id),
+    'tool_calls', coalesce((SELECT CASE jsonb_typeof(m.tool_calls) WHEN 'array' THEN jsonb_array_length(m.tool_calls) END
+                              FROM messages m WHERE m.id = k.message_id), 0),
+    'permissions', (SELECT coalesce(jsonb_agg(to_jsonb(asked)), '[]')
+                      FROM (SELECT left(title, ${TITLE_CHARS}) AS title, state, chosen, answered_by FROM permissions
+                             WHERE task_id = k.id ORDER BY requested_at, id LIMIT ${PERMISSIONS_LIMIT}) asked),
+    'duration_ms', CASE WHEN isfinite(k.started_at) AND isfinite(k.ended_at)
+                        THEN round(1000 * (extract(epoch FROM k.ended_at) - extract(epoch FROM k.started_at))) END
+  ) END AS provenance`;
+
 export async function findChange(db: Db, id: ChangeId): Promise<WholeChange | undefined> {
   const [row] = await db<WholeChange[]>`
     SELECT ${columns(db)}, coalesce(t.diff, '') AS diff, ${diffTruncated(db)}, ${filesList(db)},
            CASE jsonb_typeof(t.ignored_files) WHEN 'array' THEN t.ignored_files ELSE '[]' END AS ignored_files,
-           ${ranIn(db, 'k')}
+           ${ranIn(db, 'k')}, ${provenance(db)}
       FROM ${source(db)} WHERE t.id = ${id}`;
   return row;
 }

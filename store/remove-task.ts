@@ -8,7 +8,12 @@ export type TaskRemoval =
    * The task has not ended, or another task of its session is claimed. The frames to remove would include frames of
    * that other task.
    */
-  | { readonly kind: 'refused'; readonly why: 'task_open' | 'session_at_work'; readonly state: string }
+  | {
+      readonly kind: 'refused';
+      /** `change_decided`: an action on the task's change has not ended. */
+      readonly why: 'task_open' | 'session_at_work' | 'change_decided';
+      readonly state: string;
+    }
   | {
       readonly kind: 'removed';
       readonly session: 'none' | 'kept' | 'removed';
@@ -37,6 +42,12 @@ export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval
   const [busy] = await tx<{ state: string }[]>`
     SELECT state FROM tasks WHERE session_id = ${sessionId} AND claimed_at IS NOT NULL AND ended_at IS NULL LIMIT 1`;
   if (busy) return { kind: 'refused', why: 'session_at_work', state: busy.state };
+  const [acting] = await tx<{ state: string }[]>`
+    SELECT a.state FROM change_actions a JOIN pending_changes c ON c.id = a.change_id
+     WHERE c.task_id = ${taskId} AND a.ended_at IS NULL LIMIT 1`;
+  if (acting) return { kind: 'refused', why: 'change_decided', state: acting.state };
+  await tx`
+    DELETE FROM change_actions WHERE change_id IN (SELECT id FROM pending_changes WHERE task_id = ${taskId})`;
   const changes = await tx<{ result_commit: string | null }[]>`
     DELETE FROM pending_changes WHERE task_id = ${taskId} RETURNING result_commit`;
   await tx`DELETE FROM messages WHERE task_id = ${taskId}`;

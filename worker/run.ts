@@ -13,6 +13,7 @@ import { removeLeftFolders } from '../activities/scratch-folder.ts';
 import { AnswerWatch } from '../activities/answer-watch.ts';
 import { TurnRegistry } from '../activities/turns.ts';
 import { workerIdentity } from '../activities/worker-identity.ts';
+import { makeChanges } from '../changes/changes.ts';
 import type { AgentRegistry } from '../agents/launch/registry.ts';
 import { requireProcFs } from '../agents/process/end.ts';
 import { AGENT_SLOTS, AgentSlots } from '../agents/slots.ts';
@@ -221,6 +222,7 @@ async function createWorkers(parts: WorkerParts): Promise<Workers> {
     frames: new FrameWriter(sql, (err) => log.warn({ err }, 'frames: a write failed and is retried')),
     worktrees,
     parking,
+    changes: makeChanges({ locksDir: path.join(settings.home, 'locks') }),
     agents: choices.agents,
     worktreesDir,
     projectRoots: settings.projectRoots,

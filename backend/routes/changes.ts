@@ -1,7 +1,9 @@
 /** Changes: results of tasks, for review. */
 import { CHANGE_STATES } from '../../contract/vocabulary.ts';
 import { z } from 'zod';
+import { actOnChange, type ChangeAction, rejectChange } from '../../client/change-actions.ts';
 import { getChange, getChangePatch, listChanges } from '../../client/changes.ts';
+import { WORKING_TREE } from '../../contract/change-actions.ts';
 import type { ChangeId, ProjectId, SessionId, TaskId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, nullableText, pageOf, pageQuery, problems, query, time } from '../schemas.ts';
@@ -23,6 +25,41 @@ const facts = {
   created_at: time,
   actions: z.array(z.string()).describe('Operations that the change accepts now.'),
 };
+const decision = z
+  .object({
+    id,
+    change_id: id,
+    kind: z.string().describe('apply, undo or reject.'),
+    state: z.string().describe('requested, writing, taking_back, done or refused.'),
+    target: z.string().describe('working_tree: the files of the checkout.'),
+    by: z.string().describe('Which way the request came: cli or rest.'),
+    requested_at: time,
+    ended_at: time.describe('Null: it is being carried out.'),
+    checkout: nullableText.describe('Top folder of the checkout; null until it is known.'),
+    files: z
+      .array(z.object({ path: z.string(), path_bytes: z.string().optional(), status: z.string() }))
+      .describe('The files that it wrote: added, modified, deleted.'),
+    error_code: nullableText.describe('Why it was refused.'),
+    message: nullableText,
+  })
+  .meta({ id: 'ChangeAction' });
+const provenance = z
+  .object({
+    prompt: nullableText.describe('The first 20,000 characters.'),
+    agent: nullableText,
+    execution_path: nullableText,
+    model: nullableText.describe('As the task asked for it; `ran` has what the agent reported.'),
+    mode: nullableText,
+    thinking: nullableText,
+    tokens: z.number().nullable(),
+    attempts: z.int(),
+    tool_calls: z.int(),
+    permissions: z
+      .array(z.object({ title: nullableText, state: z.string(), chosen: nullableText, answered_by: nullableText }))
+      .describe('Permission requests and their answers, at most 100.'),
+    duration_ms: z.number().nullable().describe('From the start of the task to its end.'),
+  })
+  .meta({ id: 'Provenance' });
 const listed = z.object({ ...facts, files: z.int().describe('How many.') }).meta({ id: 'ListedChange' });
 const change = z
   .object({
@@ -35,6 +72,8 @@ const change = z
     files_truncated: z.boolean().describe('True if there are more files: `files=all` shows them.'),
     files_total: z.int().describe('The number of files in the change.'),
     ignored_files: z.array(z.unknown()).describe('Files that git ignores: not in the change.'),
+    provenance: provenance.nullable().describe('What its task asked for and took; null without a task.'),
+    decisions: z.array(decision).describe('What was done with the change, oldest first.'),
     diff: z.string().describe('For reading; cut where it is very long. The patch is at /changes/{id}/patch.'),
     diff_truncated: z.boolean().describe('The diff was cut.'),
     ran: ran.nullable().describe('What its agent reported that it ran with.'),
@@ -52,7 +91,57 @@ const MAX_FILES = 1_000;
 const tags = ['changes'];
 const PATCH = 'application/octet-stream';
 
-export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
+/** A request waits this long for the end of its action. The hook that limits a request responds after 10 s. */
+const WAIT_MS = 7_000;
+
+const bodyOf = ({ files, ...rest }: ChangeAction): z.output<typeof decision> => ({
+  ...rest,
+  files: files.map((file) => ({ ...file })),
+});
+
+export function changeRoutes(api: Api, deps: RouteDeps): void {
+  readRoutes(api, deps);
+  actionRoutes(api, deps);
+}
+
+function actionRoutes(api: Api, { longhaul }: RouteDeps): void {
+  const refusals = problems('missing', 'conflict', 'body', 'refused');
+  for (const kind of ['apply', 'undo'] as const) {
+    const schema = {
+      operationId: `${kind}Change`,
+      summary: kind === 'apply' ? "Merge a change into the project's checkout" : 'Take an applied change out again',
+      description:
+        'Files that do not merge: 409 change_conflict, which names them, and nothing is changed. 202: it is being carried out; the change has the result in its decisions. The same request, sent again, joins it.',
+      tags,
+      params: idParams,
+      body: z
+        .strictObject({
+          target: z.literal(WORKING_TREE).optional().describe('Where to: working_tree (default), the files only.'),
+        })
+        .nullish(),
+      response: { 200: decision, 202: decision, ...refusals },
+    };
+    api.post(`/changes/:id/${kind}`, { schema, config: { repeatable: true } }, async ({ params }, reply) => {
+      const wanted = { changeId: params.id as ChangeId, kind, by: 'rest', waitMs: WAIT_MS };
+      const action = bodyOf(await actOnChange(longhaul, wanted));
+      return reply.code(action.ended_at === null ? 202 : 200).send(action);
+    });
+  }
+
+  const reject = {
+    operationId: 'rejectChange',
+    summary: 'Record that a change is not wanted',
+    tags,
+    params: idParams,
+    body: z.strictObject({}).nullish(),
+    response: { 200: decision, ...refusals },
+  };
+  api.post('/changes/:id/reject', { schema: reject }, async ({ params }) =>
+    bodyOf(await rejectChange(longhaul, params.id as ChangeId, 'rest')),
+  );
+}
+
+function readRoutes(api: Api, { longhaul }: RouteDeps): void {
   const list = {
     operationId: 'listChanges',
     summary: 'Changes, newest first',
@@ -82,8 +171,17 @@ export function changeRoutes(api: Api, { longhaul }: RouteDeps): void {
   };
   api.get('/changes/:id', { schema: show }, async ({ params, query: { files: wanted } }) => {
     const most = wanted === 'all' ? Number.POSITIVE_INFINITY : MAX_FILES;
-    const { files, ignored_files, actions, ...rest } = await getChange(longhaul, params.id as ChangeId, most);
-    return { ...rest, files: [...files], ignored_files: [...ignored_files], actions: [...actions] };
+    const {
+      files,
+      ignored_files,
+      actions,
+      decisions,
+      provenance: from,
+      ...rest
+    } = await getChange(longhaul, params.id as ChangeId, most);
+    const lists = { files: [...files], ignored_files: [...ignored_files], actions: [...actions] };
+    const origin = from && { ...from, permissions: [...from.permissions] };
+    return { ...rest, ...lists, provenance: origin, decisions: decisions.map(bodyOf) };
   });
 
   const patch = {

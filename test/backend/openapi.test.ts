@@ -55,6 +55,9 @@ test('it lists every operation with its possible problems', () => {
       'delete /api/tasks/{id}',
       'patch /api/agents/{name}',
       'post /api/agents/{name}/refresh',
+      'post /api/changes/{id}/apply',
+      'post /api/changes/{id}/reject',
+      'post /api/changes/{id}/undo',
       'post /api/permissions/{id}/answer',
       'post /api/projects',
       'post /api/rules',
@@ -114,6 +117,9 @@ test('each operation has a unique, stable name', () => {
     'get /readyz': 'getReadiness',
     'patch /api/agents/{name}': 'updateAgent',
     'post /api/agents/{name}/refresh': 'refreshAgent',
+    'post /api/changes/{id}/apply': 'applyChange',
+    'post /api/changes/{id}/reject': 'rejectChange',
+    'post /api/changes/{id}/undo': 'undoChange',
     'post /api/permissions/{id}/answer': 'answerPermission',
     'post /api/projects': 'addProject',
     'post /api/rules': 'addPermissionRule',
@@ -130,7 +136,7 @@ test('a body is required where a request without one is refused, and only there'
       requestBody ? [{ path, method: method.toUpperCase(), required: requestBody.required }] : [],
     ),
   );
-  expect(bodies).toHaveLength(6);
+  expect(bodies).toHaveLength(9);
   for (const { path, method, required } of bodies) {
     const { status } = await server.ask(path.replace(/\{\w+\}/, '00000000-0000-4000-8000-000000000000'), { method });
     expect([path, required]).toEqual([path, status === 400]);

@@ -17,6 +17,9 @@ const BODIES: Readonly<Record<string, object>> = {
   '/api/projects': { path: '/' },
   '/api/rules': { session_id: randomUUID(), effect: 'allow', tool_kind: 'read' },
   '/api/permissions/{id}/answer': { answer: '1' },
+  '/api/changes/{id}/apply': {},
+  '/api/changes/{id}/undo': {},
+  '/api/changes/{id}/reject': {},
   '/api/agents/{name}': { enabled: true },
 };
 

@@ -176,14 +176,25 @@ describe('changes', () => {
       VALUES (${pending}, ${message.sessionId}, ${message.taskId}, '/p', 'edit', '+x', '[{"path": "x"}]', 1, 0, '["log"]')`;
     await server.sql`INSERT INTO pending_changes (id, session_id, state) VALUES (${other}, ${message.sessionId}, 'rejected')`;
     const listed = await server.get(`/api/changes?state=pending&session_id=${message.sessionId}`);
-    expect(items(listed.body)).toMatchObject([{ id: pending, files: 1, additions: 1, actions: [], partial: false }]);
+    expect(items(listed.body)).toMatchObject([
+      { id: pending, files: 1, additions: 1, actions: ['apply', 'reject'], partial: false },
+    ]);
     expect(items(listed.body)[0]).not.toHaveProperty('diff');
     expect(items((await server.get(`/api/changes?task_id=${message.taskId}`)).body)).toHaveLength(1);
     const all = await allOf('/api/changes');
     expect(all.map(({ id }) => id)).toEqual(expect.arrayContaining([pending, other]));
     expect(await server.get(`/api/changes/${pending}`)).toMatchObject({
       status: 200,
-      body: { id: pending, diff: '+x', files: [{ path: 'x' }], ignored_files: ['log'], state: 'pending', actions: [] },
+      body: {
+        id: pending,
+        diff: '+x',
+        files: [{ path: 'x' }],
+        ignored_files: ['log'],
+        state: 'pending',
+        actions: ['apply', 'reject'],
+        decisions: [],
+        provenance: { prompt: expect.any(String) as string, attempts: 0, tool_calls: 0, permissions: [] },
+      },
     });
     expect((await server.get(`/api/changes/${pending}`)).body['diff_truncated']).toBe(false);
     // As another program may have written it.

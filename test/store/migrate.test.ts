@@ -35,6 +35,7 @@ test('an empty database gets every table, once', async () => {
     'agent_snapshots',
     'attempts',
     'available_agents',
+    'change_actions',
     'chats',
     'collected_diffs',
     'disabled_agents',

@@ -1,0 +1,29 @@
+/**
+ * Carries out one action on a change: applies it to the project's checkout, or undoes it. The step may run any number of
+ * times, with the effect of one run. If it fails permanently, a second step restores what was written.
+ */
+import { ActivityFailure, proxyActivities } from '@temporalio/workflow';
+import type { ActionResult, ActionRunInput, ActionSteps } from '../contract/change-actions.ts';
+import { hostQueue } from '../contract/names.ts';
+
+export async function apply({ actionId, host }: ActionRunInput): Promise<ActionResult> {
+  const onHost = { taskQueue: hostQueue(host), startToCloseTimeout: '30m', heartbeatTimeout: '15s' } as const;
+  const { carryOutAction } = proxyActivities<ActionSteps>({
+    ...onHost,
+    // A user waits for the result, so a step that fails for a reason that may pass is not retried for long.
+    retry: { initialInterval: '300ms', backoffCoefficient: 2, maximumInterval: '5s', maximumAttempts: 6 },
+    summary: 'write the files of the change',
+  });
+  const { abandonAction } = proxyActivities<ActionSteps>({
+    ...onHost,
+    // It must succeed, because otherwise a part of the change stays in the checkout.
+    retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '30s' },
+    summary: 'restore the files that were written',
+  });
+  try {
+    return await carryOutAction({ actionId });
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
+    return abandonAction({ actionId });
+  }
+}
