@@ -55,7 +55,15 @@ async function byGit({ folder, project, signal }: Site, workers: number): Promis
   return { create, diff, remove };
 }
 
-async function byUs({ folder, project, signal }: Site, index: number): Promise<Times> {
+interface OurTimes extends Times {
+  readonly park: number;
+  /** A further turn of the session in the parked worktree, on the result that is there. */
+  readonly further: number;
+  /** The same on another commit, which differs in the changed files. */
+  readonly elsewhere: number;
+}
+
+async function byUs({ folder, project, signal }: Site, index: number): Promise<OurTimes> {
   const worktrees = makeWorktrees({ locksDir: path.join(folder, 'locks') });
   const request = { projectPath: project, worktreePath: path.join(folder, 'ours'), owner: `task-${index}`, signal };
   let base = '';
@@ -64,9 +72,19 @@ async function byUs({ folder, project, signal }: Site, index: number): Promise<T
   });
   await change(request.worktreePath);
   const ref = taskRef(`bench-${index}`);
-  const diff = await timedMs(() => worktrees.collect({ ...request, base, ref, message: 'bench' }));
+  let result = base;
+  const collect = async (owner: string): Promise<void> => {
+    const found = await worktrees.collect({ ...request, owner, base: result, ref, message: 'bench' });
+    if (found.kind === 'changed') result = found.commit;
+  };
+  const diff = await timedMs(() => collect(request.owner));
+  const park = await timedMs(() => worktrees.park(request));
+  const further = await timedMs(() => worktrees.create({ ...request, owner: 'further', base: result }));
+  await collect('further');
+  await worktrees.park({ ...request, owner: 'further' });
+  const elsewhere = await timedMs(() => worktrees.create({ ...request, base }));
   const remove = await timedMs(() => worktrees.remove(request));
-  return { create, diff, remove };
+  return { create, diff, remove, park, further, elsewhere };
 }
 
 /** Returns the setting with the lowest median time. The settings are measured alternately. */
@@ -89,7 +107,7 @@ async function bestWorkers(site: Site, rounds: number): Promise<{ best: number; 
 async function compareWithGit(site: Site, options: BenchOptions): Promise<Line[]> {
   const { best, lines } = await bestWorkers(site, options.quick ? 1 : 2);
   const n = repetitions(options, { full: 8, quick: 1 });
-  const ours: Times[] = [];
+  const ours: OurTimes[] = [];
   const git: Times[] = [];
   const measure = {
     a: async (index: number): Promise<void> => void ours.push(await byUs(site, index)),
@@ -100,18 +118,30 @@ async function compareWithGit(site: Site, options: BenchOptions): Promise<Line[]
     const { a, b, ratio } = paired(ours.map((mine, index) => ({ a: mine[part], b: git[index]?.[part] ?? Number.NaN })));
     return { what, n, unit: 'ms', figures: { ours: a.p50, git: b.p50, ratio } };
   };
+  const again = (what: string, part: 'park' | 'further' | 'elsewhere'): Line => {
+    const pairs = ours.map((mine) => ({ a: mine[part], b: mine.create }));
+    const { a, ratio } = paired(pairs);
+    return { what, n, unit: 'ms', figures: { ours: a.p50, ratio } };
+  };
+  const further = again('create for a further turn, on the result that is there, against the first turn', 'further');
   const created = line(`create, against checkout.workers=${best}`, 'create');
   return [
     ...lines,
     { ...created, target: { figure: 'ratio', atMost: 1.2 } },
     line(`diff of ${CHANGED} changed files, against git add and git diff`, 'diff'),
     line('remove, against git worktree remove', 'remove'),
+    again('park, against create', 'park'),
+    { ...further, target: { figure: 'ours', atMost: 50 } },
+    again(
+      `create for a further turn, on a commit that differs in ${CHANGED} files, against the first turn`,
+      'elsewhere',
+    ),
   ];
 }
 
 export const worktree: Bench = {
   name: 'worktree',
-  about: `worktree of a repository with ${FILES} files: create, diff, remove, against git's own best`,
+  about: `worktree of a repository with ${FILES} files: create, diff, remove, against git's own best; park, and create for a further turn`,
   stage: 'none',
   async run(options: BenchOptions): Promise<Outcome> {
     startRunner(); // the worker, too, starts git through a runner
