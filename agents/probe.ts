@@ -111,7 +111,7 @@ export function openProbed(
 }
 
 async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOffer> {
-  const { path, name } = probe;
+  const { path, name, launch } = probe;
   const commands = deferred<readonly AgentCommand[]>();
   const agent = await openProbed(registry, {
     ...probe,
@@ -124,31 +124,40 @@ async function offerOf(registry: AgentRegistry, probe: ProbeOf): Promise<AgentOf
     const none = path === 'acp' ? sleep(COMMANDS_MS, [] as const) : [];
     const [models, offered] = await Promise.all([modelsOf(session), Promise.race([commands.promise, none])]);
     await agent.deleteSession?.(session.id).catch(() => {});
-    return describe({ name, path, agent, session, models, commands: offered });
+    return describe({ name, path, launch, agent, session, models: chosenModels(models, launch), commands: offered });
   } finally {
     await agent.close();
   }
 }
 
-interface Probed extends Pick<ProbeOf, 'name' | 'path'> {
+/** Returns the models that the settings name, in their order and with their labels. */
+function chosenModels(models: readonly AgentModel[], { models: wanted }: AgentLaunch): readonly AgentModel[] {
+  if (wanted === undefined) return models;
+  return wanted.flatMap(({ id, label }) => {
+    const found = models.find((model) => model.id === id);
+    return found ? [{ ...found, label }] : [];
+  });
+}
+
+interface Probed extends Pick<ProbeOf, 'name' | 'path' | 'launch'> {
   readonly agent: RunningAgent;
   readonly session: AgentSession;
   readonly models: readonly AgentModel[];
   readonly commands: readonly AgentCommand[];
 }
 
-function describe({ name, path, agent, session, models, commands }: Probed): AgentOffer {
+function describe({ name, path, launch, agent, session, models, commands }: Probed): AgentOffer {
   const offers = session.offers();
   const { title, version, images, loginMethods } = agent.about;
   const isOwnProgram = path === 'pty';
   return {
-    label: isOwnProgram || title === '' ? name : title,
+    label: launch.label ?? (isOwnProgram || title === '' ? name : title),
     version: isOwnProgram || version === '' ? null : version,
     // An agent that needs a login refuses to create a session (ACP). For the path pty the agent's own program was not
     // started, so its login state is unknown.
     auth: isOwnProgram ? 'unknown' : path === 'native' && models.length === 0 ? 'required' : 'ok',
     models,
-    modes: modesOf(name, offers.mode),
+    modes: modesOf(launch.base ?? name, offers.mode),
     thinking_options: models.length === 0 ? (thinkingOf(offers.thinking) ?? []) : [],
     commands: commands.map(commandOf),
     accepts_any: CHOICE_NAMES.filter((choice) => offers[choice]?.takesAny === true),

@@ -61,9 +61,10 @@ const STATUS_STYLES: Readonly<Record<AgentEntry['status'], Style>> = {
   unavailable: 'dim',
 };
 
-function statusCell({ enabled, status, auth }: AgentEntry): Cell {
+function statusCell({ enabled, status, auth, transport }: AgentEntry): Cell {
   if (!enabled) return { text: 'disabled', style: 'yellow' };
-  if (auth === 'required') return { text: 'needs a login', style: 'yellow' };
+  // The native agent has no login: it needs a provider's key or the address of a model server.
+  if (auth === 'required') return { text: transport === 'native' ? 'no model' : 'needs a login', style: 'yellow' };
   return { text: status, style: STATUS_STYLES[status] };
 }
 

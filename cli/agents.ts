@@ -1,10 +1,14 @@
 /** `longhaul agents`: finds installed agents, and shows and changes the list of those that tasks may name. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { addAgent } from '../maintenance/add-agent.ts';
+import { readRegistryEntry } from '../maintenance/registry-entry.ts';
+import { homePaths } from '../services/home/home.ts';
+import { LonghaulError } from '../contract/errors.ts';
 import {
-  addAgent,
   type AgentInfo,
   listFoundAgents,
+  profilesOf,
   removeAgent,
   type SearchPaths,
   surveyAgents,
@@ -28,19 +32,56 @@ export const agentsAction = (options: JsonOption, command: Command): Promise<voi
   return runCommand(options, () => withLonghaul((context) => show(context, options)));
 };
 
+interface AddOptions extends JsonOption {
+  readonly path?: string;
+  readonly terminal?: boolean;
+  readonly registry?: string;
+  readonly args?: string;
+  readonly env?: readonly string[];
+}
+
 export const agentsAddAction = (name: string, _options: unknown, command: Command): Promise<void> => {
   // `--json` may be before or after `add`.
-  const options: JsonOption & { path?: string; terminal?: boolean } = command.optsWithGlobals();
+  const options: AddOptions = command.optsWithGlobals();
   return runCommand(options, () =>
     withLonghaul(async (context) => {
-      const { path, terminal = false } = options;
-      const profile = { name, terminal, ...(path === undefined ? {} : { path: resolve(path) }) };
-      const added = await addAgent(context.longhaul.sql, profile, await pathsOf(context));
+      const { terminal = false } = options;
+      const path = options.path === undefined ? undefined : resolve(options.path);
+      const entry = await entryOf(name, { ...options, path });
+      const profile = { name, terminal, ...(path === undefined ? {} : { path }), ...(entry && { entry }) };
+      const paths = await pathsOf(context);
+      const added = await addAgent(context.longhaul.sql, profile, paths);
       const how = added.talks === 'acp' ? '' : ' in a terminal';
-      print(options, added, `${name} is listed; tasks that name it run ${added.program}${how}`);
+      const where = entry ? `; its settings are in ${paths.settingsFile}` : '';
+      print(options, added, `${name} is listed; tasks that name it run ${added.program}${how}${where}`);
     }),
   );
 };
+
+/** Returns the settings that the options give. Undefined: the options give none. */
+async function entryOf(name: string, { registry, path, args, env = [] }: AddOptions & { path: string | undefined }) {
+  const known = registry === undefined ? undefined : await readRegistryEntry({ source: registry, name, path });
+  if (known === undefined && args === undefined && env.length === 0) return undefined;
+  const variables = Object.fromEntries(env.map(variableOf));
+  return {
+    ...known,
+    ...(args !== undefined && { args: wordsOf(args) }),
+    ...((known?.env ?? env.length > 0) && { env: { ...known?.env, ...variables } }),
+  };
+}
+
+function variableOf(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  throw new LonghaulError('invalid_input', `--env: expected NAME=VALUE, found ${JSON.stringify(text)}`);
+}
+
+/** Splits the text as a shell does: words in quotes may contain spaces. */
+function wordsOf(text: string): string[] {
+  return (text.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? []).map((word) =>
+    word.replaceAll(/"([^"]*)"|'([^']*)'/g, '$1$2'),
+  );
+}
 
 export const agentsRemoveAction = (name: string, _options: unknown, command: Command): Promise<void> => {
   const options: JsonOption = command.optsWithGlobals();
@@ -62,14 +103,18 @@ function print({ json }: JsonOption, value: unknown, sentence: string): void {
 
 async function pathsOf({ services }: CommandContext): Promise<SearchPaths> {
   const worker = await workerEnvironment(services.settings);
-  return { worker: worker?.['PATH'], shell: process.env['PATH'], environment: worker ?? process.env };
+  const settingsFile = homePaths(services.settings.home).agentSettings;
+  return { worker: worker?.['PATH'], shell: process.env['PATH'], environment: worker ?? process.env, settingsFile };
 }
 
 async function show(context: CommandContext, { json }: JsonOption): Promise<void> {
   const { sql } = context.longhaul;
   const paths = await pathsOf(context);
   // The search uses the worker's PATH, which is unknown without a worker.
-  const found = paths.worker === undefined ? { listed: [], unlisted: [] } : await listFoundAgents(sql, paths.worker);
+  const found =
+    paths.worker === undefined
+      ? { listed: [], unlisted: [] }
+      : await listFoundAgents(sql, paths.worker, profilesOf(paths));
   const agents = await surveyAgents(sql, paths);
   const offers = await agentOffers(context.longhaul);
   if (json) {

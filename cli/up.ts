@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { migrateDatabase } from '../client/migrate-database.ts';
 import { ensureUp } from '../services/ensure-up.ts';
-import { type HomePaths, prepareHome, readState } from '../services/home/home.ts';
+import { homePaths, type HomePaths, prepareHome, readState } from '../services/home/home.ts';
 import { registerHome } from '../services/home/identity.ts';
 import { makeParts, refuseTakenPort } from '../services/supervisor/parts.ts';
 import { spawnDetached, type RunningProcess } from '../services/supervisor/detached.ts';
@@ -12,6 +12,7 @@ import { refuseInvalidDefaultModel, type Settings, settingsFingerprint } from '.
 import { liveSupervisor, readStatus } from '../services/status.ts';
 import { superviseHome } from '../services/supervisor/supervise-home.ts';
 import { tokenForStart } from '../services/token.ts';
+import { profilesOf } from '../maintenance/agents.ts';
 import { refuseInsideTask } from '../maintenance/inside-task.ts';
 import { differingVariables, workerEnvironment } from '../maintenance/worker-environment.ts';
 import { runCommand } from './exit.ts';
@@ -96,6 +97,8 @@ export async function spawnSupervisor(paths: HomePaths, env: NodeJS.ProcessEnv):
  */
 async function refuseStart(settings: Settings): Promise<void> {
   refuseInvalidDefaultModel(process.env);
+  // An invalid settings file is reported before anything starts.
+  profilesOf({ settingsFile: homePaths(settings.home).agentSettings });
   refuseInsideTask(settings.home, process.env);
   await registerHome(settings.home);
   await tokenForStart(settings);

@@ -1,11 +1,12 @@
 /** Checks whether a file can be an agent's program, before a task needs it. */
 import { randomUUID } from 'node:crypto';
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { acpDriver } from '../agents/acp/driver.ts';
 import { launchAcp } from '../agents/launch/acp.ts';
+import type { AgentProfiles } from '../agents/profiles/profiles.ts';
 import { findCommand } from '../agents/process/find-command.ts';
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import type { TaskId } from '../contract/ids.ts';
@@ -20,7 +21,7 @@ const FIRST_BYTES = 256;
  * the file.
  */
 export function whyNoProgram(file: string, path: string | undefined): string | undefined {
-  const status = statSync(file, { throwIfNoEntry: false });
+  const status = statusOf(file);
   if (status === undefined) return 'none';
   if (status.isDirectory()) return 'a folder';
   if (!status.isFile()) return 'something that is no file';
@@ -32,6 +33,16 @@ export function whyNoProgram(file: string, path: string | undefined): string | u
   }
   const start = firstBytes(file);
   return start === undefined ? undefined : whyNoScript(start, path);
+}
+
+/** Returns `undefined` if the path does not exist, also if it continues below a file. */
+function statusOf(file: string): Stats | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false });
+  } catch (error) {
+    if (isErrno(error, 'ENOTDIR')) return undefined;
+    throw error;
+  }
 }
 
 /** Returns the first bytes of the file. Returns undefined if the file can be executed but not read. */
@@ -69,11 +80,14 @@ function whyNoScript(start: Buffer, path: string | undefined): string | undefine
  * Starts the program and ends it after it has answered `initialize`. Fails with `agent_protocol_error` if it does not
  * speak ACP.
  */
-export async function requireAcp(name: string, program: string, env: NodeJS.ProcessEnv): Promise<void> {
+export async function requireAcp(
+  name: string,
+  { program, env, profiles }: { program: string; env: NodeJS.ProcessEnv; profiles: AgentProfiles },
+): Promise<void> {
   const cwd = await mkdtemp(join(tmpdir(), 'longhaul-agent-'));
   try {
     const agent = await acpDriver.open({
-      launch: launchAcp({ path: 'acp', agent: { name, installPath: program }, env }),
+      launch: launchAcp({ path: 'acp', agent: { name, installPath: program }, env }, profiles),
       taskId: randomUUID() as string as TaskId,
       cwd,
       env,

@@ -2,7 +2,8 @@
  * Describes the known agents (those of the catalogue and those that `available_agents` lists), finds which are
  * installed, and adds agents to the list or removes them.
  */
-import { CATALOG, knownProfile } from '../agents/profiles/catalog.ts';
+import type { AgentProfile } from '../agents/profiles/catalog.ts';
+import { type AgentProfiles, CATALOG_ONLY, openProfiles } from '../agents/profiles/profiles.ts';
 import { configuredModel, modelText } from '../agents/native/configured-model.ts';
 import type { NativeChoice } from '../client/agents.ts';
 import { findCommand } from '../agents/process/find-command.ts';
@@ -11,19 +12,15 @@ import {
   type AgentRow,
   listAgent,
   listAgents,
-  putAgent,
   unlistAgent,
   unlistedAgents,
   unlistMissing,
 } from '../store/available-agents.ts';
 import type { Db, Sql } from '../store/sql.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { requireAcp, whyNoProgram } from './agent-program.ts';
 import { NATIVE_AGENT } from '../contract/names.ts';
 import { shortId } from '../contract/ids.ts';
 
-/** The permitted names of agents. A name becomes part of search attributes, command lines and file names. */
-const NAME = /^[\w][\w.-]{0,59}$/;
 const SHOWN_TASKS = 5;
 
 export interface FoundAgents {
@@ -34,18 +31,35 @@ export interface FoundAgents {
 }
 
 /**
- * Lists the agents of the catalogue whose programs are on `path`. A worker calls it when it starts, and `longhaul
- * agents` on request.
+ * Lists the agents of the catalogue and of the settings file whose programs are on `path`. A worker calls it when it
+ * starts, and `longhaul agents` on request.
  */
-export async function listFoundAgents(db: Db, path: string | undefined): Promise<FoundAgents> {
+export async function listFoundAgents(
+  db: Db,
+  path: string | undefined,
+  profiles: AgentProfiles = CATALOG_ONLY,
+): Promise<FoundAgents> {
   const listed: string[] = [];
   const unlisted: string[] = [];
-  for (const [name, { acp }] of Object.entries(CATALOG)) {
-    const found = acp !== undefined && findCommand(acp.command, path) !== undefined;
-    if (found && (await listAgent(db, { name, supports_acp: true }))) listed.push(name);
+  const rows = await listAgents(db);
+  // An entry that was removed from the settings file may have left a row.
+  const names = new Set([
+    ...profiles.names(),
+    ...rows.flatMap((row) => (row.listed_by === 'longhaul' ? [row.name] : [])),
+  ]);
+  for (const name of names) {
+    const { acp, terminal }: Partial<AgentProfile> = profiles.known(name) ?? {};
+    const command = (acp ?? terminal)?.command;
+    const found = command !== undefined && findCommand(command, path) !== undefined;
+    if (found && (await listAgent(db, { name, supports_acp: acp !== undefined }))) listed.push(name);
     if (!found && (await unlistMissing(db, name))) unlisted.push(name);
   }
   return { listed, unlisted };
+}
+
+interface ProgramHint {
+  readonly command: string;
+  readonly installHint?: string;
 }
 
 /** Printed by `longhaul agents --json`. */
@@ -84,7 +98,13 @@ export interface SearchPaths {
    * shell if no worker runs.
    */
   readonly environment: NodeJS.ProcessEnv;
+  /** The file with agent settings. Undefined: only the catalogue counts. */
+  readonly settingsFile?: string;
 }
+
+/** Fails with `invalid_input` if the settings file is not valid. */
+export const profilesOf = ({ settingsFile }: Pick<SearchPaths, 'settingsFile'>): AgentProfiles =>
+  settingsFile === undefined ? CATALOG_ONLY : openProfiles(settingsFile);
 
 export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentInfo[]> {
   const [rows, removed] = await Promise.all([listAgents(sql), unlistedAgents(sql)]);
@@ -96,13 +116,14 @@ export async function surveyAgents(sql: Sql, paths: SearchPaths): Promise<AgentI
  * which are installed.
  */
 export function describeAgents(rows: readonly AgentRow[], removed: readonly string[], paths: SearchPaths): AgentInfo[] {
-  const names = new Set([...Object.keys(CATALOG), ...rows.map((row) => row.name)]);
+  const profiles = profilesOf(paths);
+  const names = new Set([...profiles.names(), ...rows.map((row) => row.name)]);
   names.delete(NATIVE_AGENT); // a row of another program with this name is never used
   const others = [...names].sort().map((name): AgentInfo => {
-    const known = knownProfile(name);
+    const known = profiles.known(name);
     const row = rows.find((candidate) => candidate.name === name);
     const acp = row ? row.supports_acp === true : known?.acp !== undefined;
-    const usual = acp ? known?.acp : terminalProfile(name);
+    const usual: ProgramHint | undefined = acp ? known?.acp : (known?.terminal ?? terminalProfile(name));
     const command = row?.install_path || usual?.command || name;
     const program = findCommand(command, paths.worker ?? paths.shell) ?? null;
     return {
@@ -138,79 +159,6 @@ function nativeAgent(env: NodeJS.ProcessEnv): AgentInfo {
     install_hint: found.hint ?? null,
     model: found.isConfigured ? modelText(found) : null,
   };
-}
-
-export interface AgentToAdd {
-  readonly name: string;
-  /** Absolute path of the program. */
-  readonly path?: string;
-  readonly terminal: boolean;
-}
-
-export interface AddedAgent {
-  readonly name: string;
-  readonly talks: 'acp' | 'terminal';
-  readonly program: string;
-  /** The path that the row records. Null if the program is searched on the worker's PATH at each start. */
-  readonly install_path: string | null;
-}
-
-/** Lists an agent. Fails with `invalid_input` or `agent_not_installed`; the message says what to do. */
-export async function addAgent(
-  sql: Sql,
-  { name, path, terminal }: AgentToAdd,
-  paths: SearchPaths,
-): Promise<AddedAgent> {
-  if (!NAME.test(name)) {
-    throw invalid(
-      `name: expected up to 60 letters, digits, dots, dashes or underscores, found ${JSON.stringify(name)}.`,
-    );
-  }
-  if (name === NATIVE_AGENT) {
-    throw invalid(
-      `${NATIVE_AGENT} is the name of Longhaul's own agent, which every task can name: expected another name. ` +
-        'Its model is configured with DEFAULT_MODEL (`longhaul agents`).',
-    );
-  }
-  const { program, installPath } = programOf({ name, path, terminal }, paths);
-  // The commands of the catalogue speak the protocol, so only other programs are started once to check that they do.
-  const isKnown = path === undefined && knownProfile(name)?.acp !== undefined;
-  if (!terminal && !isKnown) await requireAcp(name, program, paths.environment);
-  await sql.begin(async (tx) => {
-    // Both statements run in one transaction, so that a refusal changes nothing.
-    if (await putAgent(tx, { name, supports_acp: !terminal, install_path: installPath })) return;
-    throw invalid(
-      `${name} is listed already, by another program: remove that row first with \`longhaul agents remove ${name}\`.`,
-    );
-  });
-  return { name, talks: terminal ? 'terminal' : 'acp', program, install_path: installPath };
-}
-
-function programOf(
-  { name, path, terminal }: { name: string; path: string | undefined; terminal: boolean },
-  paths: SearchPaths,
-) {
-  const known = terminal ? terminalProfile(name) : knownProfile(name)?.acp;
-  const command = path ?? known?.command ?? name;
-  if (path !== undefined) {
-    const found = whyNoProgram(path, paths.worker ?? paths.shell);
-    if (found !== undefined) {
-      throw new LonghaulError(
-        'agent_not_installed',
-        `${name}: expected a program at ${path}, found ${found}. Give the path of a program.`,
-      );
-    }
-  }
-  const ofWorker = path === undefined ? findCommand(command, paths.worker ?? paths.shell) : undefined;
-  if (ofWorker) return { program: ofWorker, installPath: null };
-  // The program is on this shell's PATH but not on the worker's. With the absolute path the worker can start it, too.
-  const program = findCommand(command, paths.shell);
-  if (program) return { program, installPath: program };
-  const hint = known?.installHint ?? 'Name its file: --path FILE.';
-  throw new LonghaulError(
-    'agent_not_installed',
-    `${name}: expected the program ${command} on PATH, found none. ${hint}`,
-  );
 }
 
 /** Removes an agent from the list. Fails with `invalid_input` if it is not listed, or while open tasks name it. */

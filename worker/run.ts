@@ -15,6 +15,7 @@ import { TurnRegistry } from '../activities/turns.ts';
 import { workerIdentity } from '../activities/worker-identity.ts';
 import { makeChanges } from '../changes/changes.ts';
 import type { AgentRegistry } from '../agents/launch/registry.ts';
+import type { AgentProfiles } from '../agents/profiles/profiles.ts';
 import { requireProcFs } from '../agents/process/end.ts';
 import { AGENT_SLOTS, AgentSlots } from '../agents/slots.ts';
 import { migrateDatabase } from '../client/migrate-database.ts';
@@ -66,6 +67,8 @@ export interface WorkerChoices {
   readonly env: NodeJS.ProcessEnv;
   readonly settings: Settings;
   readonly agents: AgentRegistry;
+  /** The profiles with which the registry launches agents. */
+  readonly profiles?: AgentProfiles;
   readonly makeWorktrees: (options: WorktreesOptions) => Worktrees;
 }
 
@@ -120,7 +123,7 @@ async function runWorker(choices: WorkerChoices): Promise<void> {
   const [connection] = await Promise.all([
     connectNative(target),
     claimHost(sql, settings.hostName),
-    listFoundAgents(sql, env['PATH']),
+    listFoundAgents(sql, env['PATH'], choices.profiles),
   ]);
   const moved = await followMovedHome(settings.home, sql);
   if (moved.length > 0) log.info({ from: moved }, 'the home was moved; its worktrees are known by their new paths');

@@ -32,6 +32,12 @@ export interface AgentLaunch {
    * schema says `session`: "across all turns".
    */
   readonly usageOf: 'turn' | 'session';
+  /** The name of the known agent from which the settings file derives this one. */
+  readonly base?: string;
+  /** The label to show. If it is omitted, the agent's own title is used. */
+  readonly label?: string;
+  /** The models to offer, of those that the agent offers. If they are omitted, all are offered. */
+  readonly models?: readonly { readonly id: string; readonly label: string }[];
   /** The part of an error message that says what to install if the program is missing. */
   readonly installHint?: string;
   /** The part of an error message that says how to log in if the agent requires it. */

@@ -1,7 +1,7 @@
 /** The launcher of the path `pty`: the terminal adapter runs a command-line agent in a pseudo-terminal and speaks ACP for it. */
 import { join } from 'node:path';
 import { loaderArguments, ownModulePath } from '../../processes/own-module.ts';
-import { profileOf } from '../profiles/catalog.ts';
+import { type AgentProfiles, CATALOG_ONLY, profileIn } from '../profiles/profiles.ts';
 import type { TerminalLaunch } from '../terminal/launch.ts';
 import { terminalProfile } from '../terminal/profiles/known.ts';
 import { installedProgram } from './installed-program.ts';
@@ -13,17 +13,26 @@ const MAIN = ownModulePath('agents/terminal/main');
 export const recordingsFolder = (home: string): string => join(home, 'recordings');
 
 /** For an agent without a profile, the program is its install_path, with the prompt as its only argument. */
-export function launchInTerminal({ agent, env }: LaunchRequest): AgentLaunch {
+export function launchInTerminal({ agent, env }: LaunchRequest, profiles: AgentProfiles = CATALOG_ONLY): AgentLaunch {
   if (agent === undefined) throw new TypeError('the path pty has an agent');
-  const { name, envKeys, env: variables, loginHint } = profileOf(agent.name);
-  const terminal = terminalProfile(name);
+  const profile = profileIn(profiles, agent.name);
+  const { name, base, label, models, envKeys, env: variables, loginHint, terminal: derived } = profile;
+  const terminal = terminalProfile(derived?.profile ?? name);
   const { installHint } = terminal;
-  const file = installedProgram({ agent, usual: terminal.command, installHint, env });
+  const file = installedProgram({ agent, usual: derived?.command ?? terminal.command, installHint, env });
   const home = env['LONGHAUL_HOME'];
-  const launch: TerminalLaunch = { agent: name, file, ...(home && { recordings: recordingsFolder(home) }) };
+  const launch: TerminalLaunch = {
+    agent: name,
+    file,
+    ...(derived && { profile: derived.profile, args: derived.args }),
+    ...(models && { models }),
+    ...(home && { recordings: recordingsFolder(home) }),
+  };
   const hint = loginHint ?? terminal.loginHint;
   return {
     name,
+    ...(base !== undefined && { base }),
+    ...(label !== undefined && { label }),
     program: file,
     command: process.execPath,
     args: [...loaderArguments(MAIN), MAIN, JSON.stringify(launch)],

@@ -6,12 +6,26 @@ import { ownModulePath, loaderArguments } from '../../processes/own-module.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 
 /** The profile of one agent. `AgentLaunch` documents the fields that both have. */
-export interface AgentProfile extends Pick<AgentLaunch, 'name' | 'envKeys' | 'env' | 'usageOf' | 'loginHint'> {
+export interface AgentProfile extends Pick<
+  AgentLaunch,
+  'name' | 'base' | 'label' | 'models' | 'envKeys' | 'env' | 'usageOf' | 'loginHint'
+> {
   /**
    * How to start the agent's program so that it speaks ACP. `undefined` if the agent does not speak ACP, or if its
    * `install_path` already names a program that speaks ACP.
    */
-  readonly acp?: AcpProgram;
+  readonly acp?: AcpProgram | undefined;
+  /** How to start the agent's program in a terminal. Only for agents of the settings file. */
+  readonly terminal?: TerminalProgram | undefined;
+}
+
+export interface TerminalProgram {
+  /** The name of the profile by which the terminal adapter runs the program. */
+  readonly profile: string;
+  /** Absolute path, or a name that is looked up on PATH. */
+  readonly command: string;
+  /** The arguments before those of the profile. If the adapter does not know the profile, `{prompt}` is replaced. */
+  readonly args: readonly string[];
 }
 
 export interface AcpProgram {
@@ -22,7 +36,8 @@ export interface AcpProgram {
   readonly installHint?: string;
 }
 
-const BASE = { envKeys: [], env: {}, usageOf: 'session' } as const satisfies Partial<AgentProfile>;
+/** The profile of an agent of which nothing is known. */
+export const BASE = { envKeys: [], env: {}, usageOf: 'session' } as const satisfies Partial<AgentProfile>;
 
 const acp = (command: string, args: readonly string[], rest: Partial<AcpProgram> = {}): AcpProgram => ({
   command,
@@ -96,11 +111,6 @@ export const CATALOG: Readonly<Record<string, AgentProfile>> = {
     loginHint: 'Log in with `claude`, or set ANTHROPIC_API_KEY. ' + THEN_RESTART,
   },
 };
-
-/** Returns the profile of an agent. For an agent that is not in the catalogue, the profile contains only the name. */
-export function profileOf(name: string): AgentProfile {
-  return knownProfile(name) ?? { ...BASE, name };
-}
 
 /** Returns `undefined` if the agent is not in the catalogue. */
 export function knownProfile(name: string): AgentProfile | undefined {

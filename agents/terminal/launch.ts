@@ -1,9 +1,15 @@
 /** Reads the only argument of the terminal adapter, a JSON object. */
 import { isAbsolute } from 'node:path';
+import { z } from 'zod';
 
 export interface TerminalLaunch {
-  /** The agent's name. It selects the profile. */
+  /** The agent's name. It selects the profile, unless `profile` does. */
   readonly agent: string;
+  readonly profile?: string;
+  /** The arguments before those of the profile; see `withSettings`. */
+  readonly args?: readonly string[];
+  /** The models to offer. If they are omitted, the profile's models are offered. */
+  readonly models?: readonly { readonly id: string; readonly label: string }[];
   /** The absolute path of the agent's program. */
   readonly file: string;
   /**
@@ -15,14 +21,21 @@ export interface TerminalLaunch {
 
 /** Parses the argument. Throws an error whose message says what was expected and found. */
 export function readLaunch(argument: string | undefined): TerminalLaunch {
-  const { agent, file, recordings } = parse(argument);
-  if (typeof agent === 'string' && typeof file === 'string' && isAbsolute(file)) {
-    return { agent, file, ...(typeof recordings === 'string' ? { recordings } : {}) };
-  }
+  const parsed = launchSchema.safeParse(parse(argument));
+  if (parsed.success) return parsed.data;
   throw new TypeError(
     `the terminal adapter expects one argument such as {"agent":"codex","file":"/usr/bin/codex"}, found ${String(argument)}`,
   );
 }
+
+const launchSchema = z.object({
+  agent: z.string(),
+  profile: z.string().exactOptional(),
+  args: z.array(z.string()).exactOptional(),
+  models: z.array(z.object({ id: z.string(), label: z.string() })).exactOptional(),
+  file: z.string().refine(isAbsolute),
+  recordings: z.string().exactOptional(),
+});
 
 function parse(argument: string | undefined): Record<string, unknown> {
   try {

@@ -11,11 +11,12 @@ import { packageVersion } from '../../processes/package-version.ts';
 import { optionsOf, choose } from './choices.ts';
 import { readLaunch } from './launch.ts';
 import { terminalProfile } from './profiles/known.ts';
+import { withSettings } from './profiles/with-settings.ts';
 import { sessionStore, type StoredSession } from './session-store.ts';
 import type { TerminalTurn } from './turn.ts';
 
 const launch = readLaunch(process.argv[2]);
-const profile = terminalProfile(launch.agent);
+const profile = withSettings(terminalProfile(launch.profile ?? launch.agent), launch);
 const { env } = process;
 const store = sessionStore(env);
 const sessions = new Map<string, StoredSession>();

@@ -26,10 +26,27 @@ function registerAdd(agents: Command): void {
     .description('add an agent to the list, so that tasks may name it')
     .argument('<name>', 'a name of the catalogue, or any other with --path')
     .option('--path <file>', 'its program; started without arguments unless the catalogue has the name')
+    .option(
+      '--registry <source>',
+      'a file or an address with an entry of the public registry of ACP agents, or with the whole registry',
+    )
+    .option('--args <words>', "the program's arguments, as one text; in a terminal {prompt} is replaced")
+    .option(
+      '--env <variable>',
+      'NAME=VALUE for the program; can be repeated',
+      (one: string, all: string[]) => [...all, one],
+      [],
+    )
     .option('--terminal', 'the agent needs a terminal and does not speak ACP')
     .option('--json', 'for programs')
     .action(lazily(async () => (await import('../agents.ts')).agentsAddAction));
-  withExamples(add, ['longhaul agents add opencode'], ['longhaul agents add mine --path ~/bin/my-agent']);
+  withExamples(
+    add,
+    ['longhaul agents add opencode'],
+    ["longhaul agents add mine --path ~/bin/my-agent --args '--acp' --env MODE=fast"],
+    ['longhaul agents add goose --registry agent.json'],
+    ['longhaul agents add mine --path ~/bin/my-agent'],
+  );
 }
 
 function registerRemove(agents: Command): void {

@@ -14,13 +14,18 @@ export interface AgentEnvironments {
   /** The worker's environment, in which agents start. Undefined if no worker runs. */
   readonly worker: NodeJS.ProcessEnv | undefined;
   readonly shell: NodeJS.ProcessEnv;
+  readonly settingsFile?: string;
 }
 
 /**
  * Checks the agents. If `sql` is undefined, it reports only which agents are installed, not whether they are listed.
  */
-export async function checkAgents(sql: Sql | undefined, { worker, shell }: AgentEnvironments): Promise<Check[]> {
-  const paths = { worker: worker?.['PATH'], shell: shell['PATH'], environment: worker ?? shell };
+export async function checkAgents(
+  sql: Sql | undefined,
+  { worker, shell, settingsFile }: AgentEnvironments,
+): Promise<Check[]> {
+  const settings = settingsFile === undefined ? {} : { settingsFile };
+  const paths = { worker: worker?.['PATH'], shell: shell['PATH'], environment: worker ?? shell, ...settings };
   const agents = sql ? await surveyAgents(sql, paths) : describeAgents([], [], paths);
   const found = agents.filter((agent) => agent.program !== null && agent.name !== DEMO);
   const shown = await Promise.all(found.map(async (agent) => ok(`agent ${agent.name}`, await foundText(agent))));

@@ -1,6 +1,7 @@
 /**
  * Checks everything that can keep Longhaul from working, whichever parts run. It changes nothing and shows no secret.
  */
+import { homePaths } from '../../services/home/home.ts';
 import { type Longhaul, openLonghaul } from '../../client/connection.ts';
 import { checkHealth, type Health } from '../../client/health.ts';
 import { readSettings, type Settings } from '../../services/settings.ts';
@@ -76,7 +77,9 @@ async function checkRunning(settings: Settings, env: NodeJS.ProcessEnv): Promise
       ...checkDatabaseOfShell(settings, status),
       ...answers,
       ...checkEnvironment(worker, env),
-      ...(await guarded('agents', () => checkAgents(usable?.sql, { worker, shell: env }))),
+      ...(await guarded('agents', () =>
+        checkAgents(usable?.sql, { worker, shell: env, settingsFile: homePaths(settings.home).agentSettings }),
+      )),
       ...(usable ? await guarded('tasks', async () => checkTasks(await findWaitingTasks(usable.sql))) : []),
       ...(usable && health?.temporal.ok ? await guarded('runs', async () => [await checkRuns(usable)]) : []),
       ...(await guarded('recordings', async () => [await checkRecordings(settings, usable?.sql)])),

@@ -19,6 +19,8 @@ export interface HomePaths {
   readonly slots: string;
   /** The folder with the journals of the native agent's sessions. */
   readonly nativeSessions: string;
+  /** The file with the user's own agents, and with changes to known ones. It need not exist. */
+  readonly agentSettings: string;
   /** The file with the backend's bearer token. */
   readonly tokenFile: string;
   /**
@@ -44,6 +46,7 @@ export function homePaths(home: string): HomePaths {
     temporal: join(home, 'temporal'),
     slots: join(home, 'slots'),
     nativeSessions: join(home, 'native'),
+    agentSettings: join(home, 'agents.json'),
     tokenFile: join(home, 'token'),
     authHeaderFile: join(home, 'auth-header'),
     passfile: join(home, 'pgpass'),

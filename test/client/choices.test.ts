@@ -103,3 +103,12 @@ test('a probe that is under way is awaited, and its word counts', async () => {
   await storeProbe(sql, id, { number: (await beginProbe(sql, id))?.number ?? 0, result: ready });
   expect(await waiting).toMatchObject({ code: 'option_not_available' });
 });
+
+test('a probe that does not end is awaited for 5 s, then the choice is accepted with a note', async () => {
+  const { sql } = database;
+  await sql`INSERT INTO available_agents (name, supports_acp) VALUES ('silent', true)`;
+  await claimProbe(sql, { agent: 'silent', projectId });
+  const begun = performance.now();
+  expect(await check('silent', { mode: 'x' })).toBe('Accepted without a check: mode "x". silent: it has not said yet what it offers'); // prettier-ignore
+  expect(performance.now() - begun).toBeGreaterThanOrEqual(5_000);
+});

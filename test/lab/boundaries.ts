@@ -37,7 +37,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   },
   agents: {
     ours: ['contract', 'processes'],
-    packages: ['@agentclientprotocol/sdk', '@ai-sdk/*', '@xterm/headless', 'node-pty', 'zod'],
+    packages: ['@agentclientprotocol/sdk', '@ai-sdk/*', '@xterm/headless', 'jsonc-parser', 'node-pty', 'zod'],
     builtins: true,
   },
   worktrees: { ours: ['contract', 'processes'], packages: ['zod'], builtins: true },

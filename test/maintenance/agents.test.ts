@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { fileURLToPath } from 'node:url';
-import { addAgent, listFoundAgents, removeAgent, surveyAgents } from '../../maintenance/agents.ts';
+import { addAgent } from '../../maintenance/add-agent.ts';
+import { listFoundAgents, removeAgent, surveyAgents } from '../../maintenance/agents.ts';
 import type { AgentRow } from '../../store/available-agents.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 
@@ -124,6 +125,7 @@ test.each([
     { name: 'x', path: '/nowhere/x' },
     /expected a program at \/nowhere\/x, found none/,
   ],
+  ['a path below a file', { name: 'x', path: '/bin/sh/x' }, /expected a program at \/bin\/sh\/x, found none/],
   ['an agent of the catalogue that is not installed', { name: 'opencode' }, /npm install/],
   [
     'a row of another program',

@@ -196,8 +196,10 @@ const unknown = (name: string): TerminalProfile => ({
 
 /** Returns the profile of an agent, or the profile of an unknown program if the adapter does not know the agent. */
 export function terminalProfile(name: string): TerminalProfile {
-  return Object.hasOwn(KNOWN, name) ? KNOWN[name as keyof typeof KNOWN] : unknown(name);
+  return isKnownTerminal(name) ? KNOWN[name] : unknown(name);
 }
+
+export const isKnownTerminal = (name: string): name is keyof typeof KNOWN => Object.hasOwn(KNOWN, name);
 
 /** Returns the questions of the profile, or the common yes/no questions if the profile names none. */
 export const questionsOf = (profile: TerminalProfile) => profile.questions ?? YES_NO;
