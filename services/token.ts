@@ -9,7 +9,8 @@ import { basename, dirname, join } from 'node:path';
 import { isErrno, LonghaulError, messageOf } from '../contract/errors.ts';
 import { homePaths } from './home/home.ts';
 import { refuseWithoutToken } from './listen-host.ts';
-import { readOwnFile, writePrivately } from './home/private-file.ts';
+import { writePrivately } from '../processes/whole-file.ts';
+import { readOwnFile } from './home/private-file.ts';
 import type { Settings } from './settings.ts';
 
 /**

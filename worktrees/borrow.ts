@@ -7,11 +7,11 @@
 import { chmodSync, constants, copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { isErrno } from '../contract/errors.ts';
+import { copyOrRemove, writeWhole } from '../processes/whole-file.ts';
 import { isFolder, plainFile } from './plain-file.ts';
 import { adminDirOf, orAbsentSync } from './repository.ts';
 import { alternatesOf, readState } from './mirror.ts';
 import { sparseConfigText, worktreeConfigText } from './mirror-settings.ts';
-import { copyOrRemove, writeWhole } from './whole-file.ts';
 
 export interface OwnRepositoryOptions {
   readonly mirror: string;

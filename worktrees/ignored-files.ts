@@ -5,7 +5,7 @@
 import { readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
 import { orAbsentSync } from './repository.ts';
-import { writeWhole } from './whole-file.ts';
+import { writeWhole } from '../processes/whole-file.ts';
 
 const listOf = (adminDir: string): string => path.join(adminDir, 'longhaul-ignored');
 const draftOf = (adminDir: string): string => `${listOf(adminDir)}-now`;

@@ -20,8 +20,8 @@ import {
 import path from 'node:path';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { isErrno, LonghaulError } from '../contract/errors.ts';
+import { writeWhole } from '../processes/whole-file.ts';
 import { orAbsentSync } from './repository.ts';
-import { writeWhole } from './whole-file.ts';
 
 export interface LinkObjects {
   readonly from: string;

@@ -13,6 +13,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:f
 import path from 'node:path';
 import { z } from 'zod';
 import { LonghaulError } from '../contract/errors.ts';
+import { copyOrRemove, writeWhole } from '../processes/whole-file.ts';
 import { type FolderIdentity, identityOf, identitySchema } from './identity.ts';
 import { formerOwner } from './former.ts';
 import { linkLargeFiles, linkObjects } from './mirror-objects.ts';
@@ -21,7 +22,6 @@ import { mirrorConfigText, projectSettings, settingsSchema, settingsStamp } from
 import { isFolder, plainFile } from './plain-file.ts';
 import { canonical, commonDirOf, findEntry, orAbsentSync, type Repository } from './repository.ts';
 import { lockFileName, withLock } from './repository-lock.ts';
-import { copyOrRemove, writeWhole } from './whole-file.ts';
 
 const STATE = 'longhaul.json';
 

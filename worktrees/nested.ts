@@ -8,10 +8,11 @@
  * move them back.
  */
 import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { isErrno } from '../contract/errors.ts';
+import { writeWhole } from '../processes/whole-file.ts';
 import { nestedGitFolderOf } from './clear.ts';
 import { filePath } from './file-path.ts';
 import { orAbsent } from './repository.ts';
@@ -37,10 +38,8 @@ export async function moveNestedGitAside(worktreePath: string, folder: Buffer): 
   const name = randomUUID();
   const { path: shown, path_bytes: bytes } = filePath(from);
   await mkdir(nestedGitFolderOf(worktreePath), { recursive: true });
-  const draft = `${listFile(worktreePath)}.new`;
   const moved = { name, from: shown, ...(bytes !== undefined && { from_bytes: bytes }) };
-  await writeFile(draft, JSON.stringify([...(await readList(worktreePath)), moved]));
-  await rename(draft, listFile(worktreePath));
+  writeWhole(listFile(worktreePath), JSON.stringify([...(await readList(worktreePath)), moved]));
   await rename(within(worktreePath, from), path.join(nestedGitFolderOf(worktreePath), name));
 }
 

@@ -24,7 +24,7 @@ import { removeLocks } from './left-locks.ts';
 import { type WorktreeRecord, readRecord, writeRecord } from './records.ts';
 import { canonical, findEntry, orAbsentSync, type Repository } from './repository.ts';
 import { withLock } from './repository-lock.ts';
-import { writeWhole } from './whole-file.ts';
+import { writeWhole } from '../processes/whole-file.ts';
 
 export interface ParkRequest {
   readonly worktreePath: string;

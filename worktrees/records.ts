@@ -3,11 +3,11 @@
  * a file beside the locks. It is not in the worktree, because it would become part of the change, and not in the user's
  * repository. It is written before the worktree is created, so that an incomplete worktree is recognised as ours.
  */
-import { randomUUID } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { writeWhole } from '../processes/whole-file.ts';
 import { identitySchema } from './identity.ts';
 import { orAbsentSync, orAbsent } from './repository.ts';
 import { lockFileName } from './repository-lock.ts';
@@ -100,10 +100,7 @@ function readFrom(file: string): WorktreeRecord | undefined {
 /** Writes the record completely or not at all. Synchronous, like the locks in the same folder. */
 export function writeRecord(locksDir: string, record: WorktreeRecord): void {
   mkdirSync(locksDir, { recursive: true, mode: 0o700 });
-  const file = fileOf(locksDir, record.worktreePath);
-  const draft = `${file}.${randomUUID()}.new`;
-  writeFileSync(draft, JSON.stringify(record), { mode: 0o600 });
-  renameSync(draft, file);
+  writeWhole(fileOf(locksDir, record.worktreePath), JSON.stringify(record), { mode: 0o600 });
 }
 
 export async function deleteRecord(locksDir: string, worktreePath: string): Promise<void> {

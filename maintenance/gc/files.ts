@@ -27,6 +27,7 @@ function patternsOf(paths: HomePaths, cacheDir: string): Pattern[] {
     { folder: paths.postgres, ...hidden },
     { folder: paths.temporal, ...hidden },
     { folder: path.join(cacheDir, 'temporal', 'lock'), ...hidden },
+    { folder: path.join(paths.home, 'locks'), ...hidden },
     {
       folder: path.join(paths.home, 'locks'),
       name: /\.new$/,

@@ -1,29 +1,12 @@
 /** Reads and writes small JSON files. A file exists completely or not at all. */
-import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import type { z } from 'zod';
 import { isErrno } from '../../contract/errors.ts';
+import { writePrivately } from '../../processes/whole-file.ts';
 
-/**
- * Writes the file so that only its owner can read it. After a crash the old file remains, perhaps with a hidden
- * temporary file beside it.
- */
+/** Writes the file so that only its owner can read it. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(4).toString('hex')}`);
-  const file = await open(temporary, 'wx', 0o600);
-  try {
-    try {
-      await file.writeFile(`${JSON.stringify(value, undefined, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  await writePrivately(path, `${JSON.stringify(value, undefined, 2)}\n`);
 }
 
 /** Returns the parsed content; `undefined` if the file does not exist or its text is not JSON. */

@@ -1,32 +1,12 @@
 /**
- * Small files that only their owner may read: the secrets of the home. Each is written completely or not at all.
+ * Reads small files that only their owner may read: the secrets of the home.
  *
  * Never: a secret from a file of another user is used. That user would know it, or would choose the server to which
  * Longhaul connects.
  */
-import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { open, readFile } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { isErrno, LonghaulError } from '../../contract/errors.ts';
-
-/** Writes the file completely or not at all, and readable for its owner only. */
-export async function writePrivately(file: string, text: string): Promise<void> {
-  const temporary = join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);
-  try {
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
 
 /**
  * Returns the text; `undefined` if the file does not exist. Fails with `invalid_input` if the file belongs to another

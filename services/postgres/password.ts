@@ -6,7 +6,8 @@
  * Not covered: a password that the driver takes from PGPASSWORD. No address contains it, so it is never written.
  */
 import { rm } from 'node:fs/promises';
-import { readOwnFile, writePrivately } from '../home/private-file.ts';
+import { writePrivately } from '../../processes/whole-file.ts';
+import { readOwnFile } from '../home/private-file.ts';
 
 /** The default port of libpq, for an address without a port. */
 const DEFAULT_PORT = '5432';

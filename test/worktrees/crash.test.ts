@@ -67,7 +67,7 @@ async function work(tree: AgentTree): Promise<void> {
 async function expectNothingLeft(lab: Lab, before: Record<string, string>): Promise<void> {
   expect(await lab.repository.fingerprint()).toEqual(before);
   expect(await readdir(path.join(lab.root, 'home', 'worktrees'))).toEqual([]);
-  expect((await readdir(lab.locksDir)).filter((name) => !name.endsWith('.new'))).toEqual([]);
+  expect((await readdir(lab.locksDir)).filter((name) => !name.endsWith('.new') && !name.startsWith('.'))).toEqual([]);
 }
 
 test('create, killed at any moment and run again, creates one complete worktree', async () => {
