@@ -8,7 +8,7 @@ import type { AnswerInput } from '../contract/steps.ts';
 import type { StepDeps } from './step.ts';
 
 export function makeAnswerPermission({ sql }: Pick<StepDeps, 'sql'>) {
-  return async function answer({ taskId, permissionId, answer, message }: AnswerInput): Promise<string> {
+  return async function answer({ taskId, permissionId, answer, message, content }: AnswerInput): Promise<string> {
     const asked = await getPermission(sql, permissionId);
     if (asked.task_id !== taskId) {
       throw new LonghaulError(
@@ -16,7 +16,7 @@ export function makeAnswerPermission({ sql }: Pick<StepDeps, 'sql'>) {
         `Permission ${permissionId} belongs to task ${asked.task_id}, not to ${taskId}.`,
       );
     }
-    const given = { id: permissionId, answer, by: 'temporal', ...(message === undefined ? {} : { message }) };
+    const given = { id: permissionId, answer, by: 'temporal', content, ...(message === undefined ? {} : { message }) };
     const { chosen } = await answerPermission(sql, given);
     return chosen ?? '';
   };

@@ -11,7 +11,7 @@ const POLL_INTERVAL_MS = 300;
 
 export class AnswerWatch {
   readonly #sql: Db;
-  readonly #waiting = new Map<PermissionId, (row: PermissionRow) => void>();
+  readonly #waiting = new Map<PermissionId, (row: PermissionRow | undefined) => void>();
   #polling = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -20,10 +20,10 @@ export class AnswerWatch {
   }
 
   /**
-   * Resolves with the request's row when it is not pending or its timeout has passed. Never settles after `signal` is
-   * aborted.
+   * Resolves with the request's row when it is not pending or its timeout has passed, or with undefined when the row is
+   * deleted. Never settles after `signal` is aborted.
    */
-  settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow> {
+  settled(id: PermissionId, signal: AbortSignal): Promise<PermissionRow | undefined> {
     return new Promise((resolve) => {
       const remove = (): void => void this.#waiting.delete(id);
       this.#waiting.set(id, (row) => {
@@ -44,7 +44,7 @@ export class AnswerWatch {
     try {
       // While Postgres is unavailable the query returns no answers. A later query finds them.
       const rows = await settledPermissions(this.#sql, [...this.#waiting.keys()]).catch(() => []);
-      for (const row of rows) this.#waiting.get(row.id)?.(row);
+      for (const { id, row } of rows) this.#waiting.get(id)?.(row);
     } finally {
       this.#polling = false;
     }

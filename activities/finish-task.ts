@@ -10,6 +10,7 @@ import { endAttempts } from '../store/attempts.ts';
 import { finishMessage, messageText, chatOfStreamingMessage } from '../store/messages.ts';
 import { closePermissions } from '../store/permissions.ts';
 import { warningsBeginningWith } from '../store/task-views.ts';
+import { NOT_ANSWERED } from './elicitations.ts';
 import { NOT_ALLOWED } from './permissions.ts';
 import type { Tx } from '../store/sql.ts';
 import { end, lockTaskToEnd, type TaskEnding, type TaskToEnd } from '../store/tasks.ts';
@@ -165,7 +166,8 @@ function keptWorktree(
 }
 
 /**
- * Returns the text for the summary about actions that were not allowed, because the agent's own words may omit them.
+ * Returns the text for the summary about actions that were not allowed and questions that were not answered, because the
+ * agent's own words may omit them.
  * Only the summary of a completed task has this text, because the summary of a failed task names the cause already.
  */
 async function refusedText(
@@ -174,9 +176,13 @@ async function refusedText(
   { taskId, end }: Pick<FinishInput, 'taskId' | 'end'>,
 ): Promise<string> {
   if (sessionId === null || end.state !== 'completed') return '';
-  const refused = await warningsBeginningWith(tx, { taskId, sessionId, text: NOT_ALLOWED });
-  const titles = [...new Set(refused.map((message) => message.slice(message.indexOf(': ') + 2)))];
-  return titles.length === 0 ? '' : cut(` ${NOT_ALLOWED}: ${titles.join('; ')}`, MAX_REFUSED_CHARS);
+  const texts = [];
+  for (const text of [NOT_ALLOWED, NOT_ANSWERED]) {
+    const refused = await warningsBeginningWith(tx, { taskId, sessionId, text });
+    const titles = [...new Set(refused.map((message) => message.slice(message.indexOf(': ') + 2)))];
+    if (titles.length > 0) texts.push(cut(` ${text}: ${titles.join('; ')}`, MAX_REFUSED_CHARS));
+  }
+  return texts.join('');
 }
 
 async function headline(tx: Tx, task: TaskToEnd, taskId: TaskId, end: TaskEnd): Promise<string> {

@@ -18,7 +18,8 @@ import type { TurnRecorder } from './recorder.ts';
 import type { TaskFolder } from './task-folder.ts';
 import type { TurnContext } from './turn-context.ts';
 
-export interface AgentStart extends TurnContext, Pick<OpenAgent, 'onSpawn' | 'onEvent' | 'onPermission'> {
+export interface AgentStart
+  extends TurnContext, Pick<OpenAgent, 'onSpawn' | 'onEvent' | 'onPermission' | 'onElicitation' | 'offersElicitation'> {
   readonly launch: AgentLaunch;
   readonly folder: TaskFolder;
   readonly recorder: TurnRecorder;
@@ -126,16 +127,8 @@ async function remakeWorktree({ deps, folder, stream }: AgentStart): Promise<voi
   if (folder.kind === 'worktree') await deps.worktrees.reset({ worktreePath: folder.path, base: folder.base });
 }
 
-function openAgent({
-  deps,
-  task,
-  folder,
-  launch,
-  signal,
-  onSpawn,
-  onEvent,
-  onPermission,
-}: AgentStart): Promise<RunningAgent> {
+function openAgent(start: AgentStart): Promise<RunningAgent> {
+  const { deps, task, folder, launch, signal, onSpawn, onEvent, onPermission, onElicitation } = start;
   return deps.agents.open({
     launch,
     taskId: task.id,
@@ -146,6 +139,8 @@ function openAgent({
     onSpawn,
     onEvent,
     onPermission,
+    ...(onElicitation && { onElicitation }),
+    offersElicitation: start.offersElicitation === true,
   });
 }
 

@@ -5,10 +5,13 @@
 import type { AgentEvent, AgentSession, RunningAgent, TurnEnd } from '../agents/driver.ts';
 import { endTaskProcesses } from '../agents/process/end.ts';
 import { LonghaulError } from '../contract/errors.ts';
+import type { Phase } from '../contract/task.ts';
 import { foldMessage } from '../frames/read-message.ts';
 import type { ProcessIdentity } from '../processes/identity.ts';
 import { recordAgentSession, recordRan, recordSpawn } from '../store/attempts.ts';
 import type { Ran } from '../store/task-views.ts';
+import { personAsker } from './ask-person.ts';
+import { asksPerson, elicitationAnswers } from './elicitations.ts';
 import { canResume } from './can-resume.ts';
 import { permissionAnswers } from './permissions.ts';
 import { readyAgent } from './ready-agent.ts';
@@ -27,18 +30,22 @@ export async function runAgent(turn: TurnContext): Promise<TurnEnd> {
   const launch = launchFor(task, deps);
   const folder = folderOf(task, { worktreesDir: deps.worktreesDir, sessionId: taken.sessionId });
   progress.launch = launch;
+  const asking = {
+    ...turn,
+    recorder,
+    signal: AbortSignal.any([turn.signal, hibernation.signal]),
+    enter: (phase: Phase) => progress.enter(phase),
+  };
+  const askPerson = personAsker(asking);
   const { agent, session, prompt } = await readyAgent({
     ...turn,
     launch,
     folder,
     recorder,
     cutOff,
-    onPermission: permissionAnswers({
-      ...turn,
-      recorder,
-      signal: AbortSignal.any([turn.signal, hibernation.signal]),
-      enter: (phase) => progress.enter(phase),
-    }),
+    onPermission: permissionAnswers(asking, askPerson),
+    onElicitation: elicitationAnswers(asking, askPerson),
+    offersElicitation: await asksPerson(asking),
     onSpawn: (process) => storeSpawn(turn, process),
     onEvent: (event) => {
       hibernation.noteActivity();

@@ -43,13 +43,19 @@ const commandRule = (words: readonly string[] | undefined, text: string | undefi
   words ? exactPattern(words) : text !== undefined && commandPattern(text) === undefined ? text : undefined;
 
 /**
- * Returns the options that a person sees. If the agent offers an "allow once", its "always" options are removed, and
+ * Returns the options that a person sees, those that allow first, because some agents list a refusal first. If the agent offers an "allow once", its "always" options are removed, and
  * our "always" options are added when `rules` can express the request.
  */
 export function shownOptions(
   options: readonly PermissionOption[],
   rules: readonly RuleMatch[] | undefined,
 ): readonly PermissionOption[] {
+  return offered(options, rules).toSorted((a, b) => Number(isRefusal(a)) - Number(isRefusal(b)));
+}
+
+const isRefusal = ({ kind }: PermissionOption): boolean => kind.startsWith('reject');
+
+function offered(options: readonly PermissionOption[], rules: readonly RuleMatch[] | undefined) {
   const once = options.some(({ kind }) => kind === 'allow_once');
   if (!once || options.some(({ option_id: id }) => isAlwaysOption(id))) return options;
   const agents = options.filter(({ kind }) => kind !== 'allow_always');

@@ -7,6 +7,7 @@
  */
 import type { ProcessIdentity } from '../processes/identity.ts';
 import type { AgentSessionId, TaskId } from '../contract/ids.ts';
+import type { Elicitation, FormContent } from '../contract/elicitation.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import type {
   AgentCommand,
@@ -49,6 +50,20 @@ export interface PermissionAsk {
 export type PermissionDecision =
   { readonly kind: 'selected'; readonly optionId: string } | { readonly kind: 'cancelled' };
 
+/** A question of the agent that is no permission. */
+export interface ElicitationAsk {
+  readonly elicitation: Elicitation;
+  /** The tool call that the question belongs to, if the agent names one. */
+  readonly toolCall: ToolCall | undefined;
+  /** SHA-256, hexadecimal. Two equal questions have equal hashes. */
+  readonly hash: string;
+}
+
+export type ElicitationDecision =
+  | { readonly action: 'accept'; readonly content?: FormContent }
+  | { readonly action: 'decline' }
+  | { readonly action: 'cancel' };
+
 export interface AgentTimeouts {
   /**
    * Time from the agent's start until it accepts a prompt. Only the time in which the driver waits for the agent
@@ -82,6 +97,10 @@ export interface OpenAgent {
    */
   onEvent(event: AgentEvent): void | Promise<void>;
   onPermission(ask: PermissionAsk): Promise<PermissionDecision>;
+  /** Absent: each question of the agent that is no permission is cancelled. */
+  onElicitation?(ask: ElicitationAsk): Promise<ElicitationDecision>;
+  /** Whether the agent is told that a person can answer such questions. Agents without a person decide by themselves. */
+  readonly offersElicitation?: boolean;
   /** Called once after the spawn. A caller uses it to report how the process exited and what it wrote to stderr. */
   onProcess?(process: Pick<AgentProcess, 'exited' | 'stderrTail'>): void;
 }

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import type { FollowedFrame } from '../client/follow-task.ts';
 import { id, nullableText, time } from './schemas.ts';
+import { elicitation } from './elicitation-schema.ts';
 import { segment } from './segment-schema.ts';
 
 const loose = z.looseObject;
@@ -54,7 +55,12 @@ const bodies = {
   message: { ...ofMessage, role: z.string(), content: z.string(), status: z.string() },
   agent_commands: { commands: z.array(command) },
   usage: { usage },
-  permission_requested: { permission_id: id, options: z.array(permissionOption), tool_call: toolCall },
+  permission_requested: {
+    permission_id: id,
+    options: z.array(permissionOption),
+    tool_call: toolCall,
+    elicitation: elicitation.optional().describe('Present if the agent asks for no permission.'),
+  },
   permission_resolved: { permission_id: id, chosen: z.string().optional() },
   task_state: {
     state: z.string(),

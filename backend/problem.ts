@@ -150,7 +150,8 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
     : asLonghaulError(error);
   const status = statusOf(failure.code);
   const cause = status < 500 ? {} : { cause: error };
-  return sendProblem(reply, status === 503 ? perhapsDone(failure, request) : failure, cause);
+  const errors = failure.parts ? { errors: [...failure.parts] } : {};
+  return sendProblem(reply, status === 503 ? perhapsDone(failure, request) : failure, { ...cause, ...errors });
 }
 
 /**

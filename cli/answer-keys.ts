@@ -1,16 +1,28 @@
-/** In a terminal that follows a task, a digit key answers the oldest open permission request. */
+/**
+ * In a terminal that follows a task, a digit key answers the oldest open request. To accept a form, the user types the
+ * values of its fields, one after the other.
+ */
 import type { Longhaul } from '../client/connection.ts';
 import type { FollowedFrame } from '../client/follow-task.ts';
 import { answerPermission } from '../client/permissions.ts';
+import type { Elicitation } from '../contract/elicitation.ts';
 import { messageOf } from '../contract/errors.ts';
 import type { PermissionId, TaskId } from '../contract/ids.ts';
 import type { PermissionOption } from '../contract/vocabulary.ts';
+import { FormKeys } from './form-keys.ts';
+import { optionNumbers } from './option-lines.ts';
+
+interface OpenRequest {
+  readonly options: readonly PermissionOption[];
+  readonly elicitation: Elicitation | null;
+}
 
 export class AnswerKeys {
   readonly #longhaul: Longhaul;
   readonly #taskId: TaskId;
   readonly #say: (text: string) => void;
-  readonly #waiting = new Map<PermissionId, readonly PermissionOption[]>();
+  readonly #waiting = new Map<PermissionId, OpenRequest>();
+  #form: { readonly id: PermissionId; readonly keys: FormKeys } | undefined;
 
   constructor(longhaul: Longhaul, { taskId, say }: { taskId: TaskId; say: (text: string) => void }) {
     this.#longhaul = longhaul;
@@ -19,13 +31,21 @@ export class AnswerKeys {
   }
 
   see(frame: FollowedFrame): void {
-    if (frame.type === 'permission_requested') this.#waiting.set(frame.permission_id, frame.options);
-    if (frame.type === 'permission_resolved') this.#waiting.delete(frame.permission_id);
+    if (frame.type === 'permission_requested') {
+      this.#waiting.set(frame.permission_id, { options: frame.options, elicitation: frame.elicitation ?? null });
+    }
+    if (frame.type === 'permission_resolved') this.#remove(frame.permission_id);
     if (frame.type !== 'snapshot') return;
     this.#waiting.clear();
-    for (const { task_id: taskId, permission_id: id, options } of frame.permissions) {
-      if (taskId === this.#taskId) this.#waiting.set(id, options);
+    for (const { task_id: taskId, permission_id: id, options, elicitation } of frame.permissions) {
+      if (taskId === this.#taskId) this.#waiting.set(id, { options, elicitation });
     }
+    if (this.#form && !this.#waiting.has(this.#form.id)) this.#form = undefined;
+  }
+
+  /** The text that the user types into a form. Undefined: no form is open. */
+  get typing(): string | undefined {
+    return this.#form?.keys.shown;
   }
 
   /**
@@ -33,13 +53,37 @@ export class AnswerKeys {
    * frame arrives.
    */
   press(key: string): void {
+    if (this.#form) return this.#type(key);
     const [oldest] = this.#waiting;
-    const option = oldest?.[1][Number(key) - 1];
-    if (!oldest || !option) return;
-    const [id] = oldest;
+    if (!oldest || !/^\d$/.test(key)) return;
+    const [id, { options, elicitation }] = oldest;
+    const option = options[Number(key) - 1];
+    if (!option) return this.#say(`${key} is no option; press ${optionNumbers(options) || 'nothing: there is none'}`);
+    if (option.option_id === 'accept' && elicitation?.mode === 'form' && elicitation.fields.length > 0) {
+      this.#form = { id, keys: new FormKeys(elicitation, this.#say) };
+      return;
+    }
+    this.#remove(id);
+    this.#send(id, option.option_id);
+  }
+
+  #type(key: string): void {
+    if (!this.#form) return;
+    const { id, keys } = this.#form;
+    const done = keys.press(key);
+    if (done === undefined) return;
+    this.#form = undefined;
+    if (done === 'left') this.#say('the form is not sent; a digit answers as before');
+    else this.#send(id, 'accept', done);
+  }
+
+  #remove(id: PermissionId): void {
     this.#waiting.delete(id);
-    answerPermission(this.#longhaul, { id, answer: option.option_id, by: 'cli' }).catch((error: unknown) => {
-      this.#say(messageOf(error));
-    });
+    if (this.#form?.id === id) this.#form = undefined;
+  }
+
+  #send(id: PermissionId, answer: string, content?: object): void {
+    const given = { id, answer, by: 'cli', ...(content && { content }) };
+    answerPermission(this.#longhaul, given).catch((error: unknown) => this.#say(messageOf(error)));
   }
 }

@@ -3,22 +3,36 @@ import { answerPermission, getPermission, listPermissions, type Permission } fro
 import { findId, notFoundError } from '../client/short-ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { type PermissionId, shortId } from '../contract/ids.ts';
-import { optionName } from '../contract/permission-answer.ts';
+import { chosenOption, optionName } from '../contract/permission-answer.ts';
 import { runCommand } from './exit.ts';
+import { contentOf } from './form-values.ts';
 import { type CommandContext, withLonghaul } from './longhaul.ts';
+import { optionNumbers } from './option-lines.ts';
 import { harmless } from './terminal.ts';
 
-export const answerAction = (text: string, answer: string, options: { message?: string; json?: boolean }) =>
+const WORDS = ['allow', 'deny', 'always'];
+
+interface Options {
+  readonly message?: string;
+  readonly set?: readonly string[];
+  readonly content?: string;
+  readonly json?: boolean;
+}
+
+export const answerAction = (text: string, answer: string, options: Options) =>
   runCommand(options, () =>
     withLonghaul(async ({ longhaul }) => {
       const id = await permissionIdOf(longhaul, text);
       const { message } = options;
-      const chosen = numbered(await getPermission(longhaul, id), answer);
+      const asked = await getPermission(longhaul, id);
+      const chosen = numbered(asked, answer);
+      const content = contentIn(asked, options);
       const answered = await answerPermission(longhaul, {
         id,
         answer: chosen,
         by: 'cli',
         ...(message === undefined ? {} : { message }),
+        ...(content === undefined ? {} : { content }),
       });
       process.stdout.write(`${options.json ? JSON.stringify(answered) : answeredText(answered)}\n`);
     }),
@@ -39,16 +53,39 @@ async function permissionIdOf(longhaul: CommandContext['longhaul'], text: string
   throw new LonghaulError('permission_not_found', `${text} is a task, not a permission request. ${waits}`);
 }
 
+/** Returns the values of a form that the options give. Undefined: they give none. */
+function contentIn({ elicitation }: Permission, { set, content }: Options): unknown {
+  if (set === undefined && content === undefined) return undefined;
+  if (elicitation?.mode !== 'form') {
+    throw new LonghaulError('invalid_input', `${set ? '--set' : '--content'}: expected it for a form only.`);
+  }
+  return { ...(content === undefined ? {} : parsedContent(content)), ...contentOf(elicitation, set ?? []) };
+}
+
+function parsedContent(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // not JSON: the error below says so
+  }
+  throw new LonghaulError('invalid_input', `--content: expected a JSON object, found ${text}.`);
+}
+
 /**
  * Returns the option that the user chose. If a number is both an option's id and another option's number, the id has
- * precedence.
+ * precedence. A word that is neither an effect nor an id is refused here, with the numbers of the options.
  */
 function numbered({ options }: Permission, answer: string): string {
-  if (options.some(({ option_id: id }) => id === answer) || !/^\d+$/.test(answer)) return answer;
+  if (options.some(({ option_id: id }) => id === answer)) return answer;
+  if (!/^\d+$/.test(answer) && chosenOption(options, answer) !== undefined) return answer;
   const option = options[Number(answer) - 1];
   if (option !== undefined) return option.option_id;
-  const offered = options.map(({ name, option_id: id }, at) => `${at + 1} (${harmless(name || id)})`).join(', ');
-  const expected = options.length === 0 ? 'no answer, because the agent offers none' : `one of the numbers ${offered}`;
+  const words = WORDS.filter((word) => chosenOption(options, word) !== undefined).join(', ');
+  const expected =
+    options.length === 0
+      ? 'no answer, because the agent offers none'
+      : `${words}${words ? ' or ' : ''}one of the numbers ${optionNumbers(options)}`;
   throw new LonghaulError('invalid_input', `answer: expected ${expected}; found ${answer}.`);
 }
 

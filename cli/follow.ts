@@ -82,9 +82,19 @@ export async function showTimeline(
       ? liveScreen(process.stdout, paint)
       : plainScreen(process.stdout);
   const since = task.created_at ? Date.parse(task.created_at) : Date.now();
-  const timeline = new Timeline({ taskId, screen, since, showsInput, verbose });
   const keys = new AnswerKeys(longhaul, { taskId, say: (text) => timeline.note(text) });
-  screen.onKey?.((key) => keys.press(key));
+  const timeline: Timeline = new Timeline({
+    taskId,
+    screen,
+    since,
+    showsInput,
+    verbose,
+    typing: () => keys.typing,
+  });
+  screen.onKey?.((key) => {
+    keys.press(key);
+    screen.redraw?.();
+  });
   const watch = watchServices(services.settings, (text) => timeline.note(text));
   const explaining = setTimeout(() => void explainWaiting(longhaul, taskId, screen), EXPLAIN_AFTER_MS);
   try {

@@ -4,6 +4,7 @@
  * and Ctrl-Z.
  */
 import { readFileSync } from 'node:fs';
+import { StringDecoder } from 'node:string_decoder';
 
 const SIGNALS: ReadonlyMap<number, NodeJS.Signals> = new Map([
   [0x03, 'SIGINT'],
@@ -19,7 +20,7 @@ export interface KeyboardEvents {
   /** Called before Ctrl-Z stops the process. */
   readonly stopping: () => void;
   readonly continued: () => void;
-  /** Called with each printable key, as one character. */
+  /** Called with each printable key, as one character, and with Enter, Backspace and Esc as their control characters. */
   readonly typed?: (key: string) => void;
 }
 
@@ -39,12 +40,13 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
     mute();
     events.continued();
   };
+  const decoder = new StringDecoder('utf8');
   const read = (keys: Buffer): void => {
+    for (const key of typedKeys(decoder.write(keys))) events.typed?.(key);
     for (const key of keys) {
       const signal = SIGNALS.get(key);
       // The signal is sent to the whole job, as the terminal does.
       if (signal) process.kill(0, signal);
-      if (key >= 0x20 && key < 0x7f) events.typed?.(String.fromCharCode(key));
       if (key !== CTRL_Z) continue;
       stdin.setRawMode(false);
       events.stopping();
@@ -67,6 +69,14 @@ export function muteKeyboard(events: KeyboardEvents): { end(): void } {
     },
   };
 }
+
+/** Arrows and function keys arrive as a sequence that begins with Esc. */
+// oxlint-disable-next-line no-control-regex
+const SEQUENCES = /\u001b[[O][0-9;]*[A-Za-z~]/g;
+// oxlint-disable-next-line no-control-regex
+const OTHER_CONTROLS = /[\u0000-\u0007\u0009\u000b\u000c\u000e-\u001a\u001c-\u001f]/g;
+
+const typedKeys = (text: string): string[] => Array.from(text.replace(SEQUENCES, '').replace(OTHER_CONTROLS, ''));
 
 /** Returns whether our process group has the terminal. Node has no function for it, so the value is read from /proc. */
 function isInForeground(): boolean {

@@ -3,6 +3,8 @@ import { listPermissions, type Permission } from '../client/permissions.ts';
 import { shortId } from '../contract/ids.ts';
 import { runCommand } from './exit.ts';
 import { withLonghaul } from './longhaul.ts';
+import { elicitationLines } from './form-values.ts';
+import { optionLines } from './option-lines.ts';
 import { requestLines } from './request-lines.ts';
 import { harmless } from './terminal.ts';
 
@@ -27,11 +29,12 @@ function promptLines(asked: Permission): string[] {
     `? ${shortId(asked.id)}  ${lines[0] ?? ''}  (task ${shortId(asked.task_id)})`,
     ...lines.slice(1).map((line) => `  ${line}`),
     ...detailLines(asked).map((line) => `    ${harmless(line)}`),
-    ...asked.options.map(({ name, option_id: id }, at) => `  ${at + 1}  ${harmless(name || id)}`),
+    ...optionLines(asked.options),
     ...(asked.expires_at === null ? [] : [`  at ${asked.expires_at} the answer is ${asked.default_option ?? 'none'}`]),
   ];
 }
 
-function detailLines({ tool_call: call, title, session_id: sessionId }: Permission): string[] {
+function detailLines({ tool_call: call, elicitation, title, session_id: sessionId }: Permission): string[] {
+  if (elicitation) return elicitationLines(elicitation);
   return call === null ? [] : requestLines({ call, title, sessionId });
 }

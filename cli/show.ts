@@ -7,7 +7,7 @@ import { type Attempts, attemptsOf } from './attempts.ts';
 import { runCommand } from './exit.ts';
 import { ruleLine } from './rules.ts';
 import { withLonghaul } from './longhaul.ts';
-import { agentOf, changeText, isStopping, leftText, STATE_STYLES, timeText } from './task-text.ts';
+import { agentOf, changeText, isStopping, leftText, phaseText, STATE_STYLES, timeText } from './task-text.ts';
 import { harmless, type Paint, painter } from './terminal.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 
@@ -41,7 +41,7 @@ function taskText(task: TaskDescription, { attempts, rules }: Known, paint: Pain
   const state = paint(STATE_STYLES[task.state] ?? 'dim', harmless(task.state));
   const facts: [string, string | number | null][] = [
     ['task', task.id],
-    ['state', isFinal(task.state) ? state : `${state}, ${isStopping(task) ? 'stopping' : harmless(task.phase)}`],
+    ['state', isFinal(task.state) ? state : `${state}, ${isStopping(task) ? 'stopping' : phaseText(task.phase)}`],
     ['waits', waitsText(task, Date.now())],
     ['error', task.error_code],
     ['summary', task.output_summary],

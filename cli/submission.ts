@@ -61,6 +61,7 @@ export async function submitFrom(
       ...(sessionId === undefined ? {} : { sessionId }),
       ...(options.priority === undefined ? {} : { priority: options.priority }),
       ...(options.policy === undefined ? {} : { permissionPolicy: options.policy }),
+      ...(options.rule === undefined ? {} : { rules: options.rule }),
       ...(options.askTimeout === undefined ? {} : { permissionTimeoutS: options.askTimeout }),
       ...(options.askDefault === undefined ? {} : { permissionDefault: options.askDefault }),
     },

@@ -84,8 +84,16 @@ function stateText(task: TaskDescription, now: number): string {
   if (isKept(task)) return `${state}, work kept`;
   if (state !== 'running') return harmless(state);
   if (isStopping(task)) return 'stopping';
-  return phase === 'waiting_limit' && until ? `${phase}, ${waitText(until, now)}` : harmless(phase);
+  return phase === 'waiting_limit' && until ? `waits, ${waitText(until, now)}` : phaseText(phase);
 }
+
+const PHASE_TEXTS: Readonly<Record<string, string>> = {
+  waiting_permission: 'waits for an answer',
+  waiting_limit: 'waits for a limit',
+};
+
+/** Returns the phase in words. A phase of another program is shown as it is. */
+export const phaseText = (phase: string): string => PHASE_TEXTS[phase] ?? harmless(phase);
 
 /**
  * Limits the column of the state to half of the terminal's width, so that a long state leaves room for the other

@@ -1,9 +1,12 @@
 /** Shows a task's frames in order: streamed text, tool calls with their results, plan, warnings, the end. */
 import type { FollowedFrame } from '../client/follow-task.ts';
+import type { Elicitation } from '../contract/elicitation.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { optionName } from '../contract/permission-answer.ts';
 import type { Phase } from '../contract/task.ts';
 import type { PermissionOption, PlanEntry, ToolCall } from '../contract/vocabulary.ts';
+import { elicitationLines } from './form-values.ts';
+import { optionLines } from './option-lines.ts';
 import { reasonText } from './attempts.ts';
 import { planLine } from './plan-text.ts';
 import { requestLines } from './request-lines.ts';
@@ -19,7 +22,7 @@ const USER_LINES = 3;
 type Asked = Pick<
   Extract<FollowedFrame, { type: 'permission_requested' }>,
   'permission_id' | 'session_id' | 'options' | 'tool_call'
->;
+> & { readonly elicitation?: Elicitation | null | undefined };
 type TaskStateFrame = Extract<FollowedFrame, { type: 'task_state' }>;
 
 export interface TimelineOptions {
@@ -31,6 +34,8 @@ export interface TimelineOptions {
   readonly showsInput: boolean;
   /** Whether the whole output of tools is shown. */
   readonly verbose?: boolean;
+  /** Returns what the user types into a form. Undefined: no form is open. */
+  readonly typing?: () => string | undefined;
 }
 
 export class Timeline {
@@ -176,16 +181,16 @@ export class Timeline {
     screen.planned(news);
   }
 
-  #ask({ permission_id: id, session_id: sessionId, options, tool_call: call }: Asked): void {
+  #ask({ permission_id: id, session_id: sessionId, options, tool_call: call, elicitation }: Asked): void {
     this.#asked.set(id, options);
-    const title = inOneLine(call.title);
+    const title = inOneLine(elicitation?.message ?? call.title);
     this.#line(`? ${title}`, 'yellow');
-    for (const line of requestLines({ call, title, sessionId })) this.#line(`    ${harmless(line)}`, 'dim');
-    for (const [at, { name, option_id: optionId }] of options.entries()) {
-      this.#line(`  ${at + 1}  ${firstLine(name || optionId)}`, 'yellow');
-    }
+    const details = elicitation ? elicitationLines(elicitation) : requestLines({ call, title, sessionId });
+    for (const line of details) this.#line(`    ${harmless(line)}`, 'dim');
+    for (const line of optionLines(options)) this.#line(line, 'yellow');
     const how = this.#options.screen.onKey ? 'press a number, or' : 'to answer:';
-    this.#line(`  ${how} longhaul answer ${shortId(id)} <number>`, 'dim');
+    const values = elicitation?.mode === 'form' ? ' --set <field>=<value>…' : '';
+    this.#line(`  ${how} longhaul answer ${shortId(id)} <number>${values}`, 'dim');
   }
 
   #resolved({ permission_id: id, chosen }: Extract<FollowedFrame, { type: 'permission_resolved' }>): void {
@@ -264,7 +269,8 @@ export class Timeline {
 
   #bottom(): readonly LiveLine[] {
     if (this.#hidesBottom) return [];
-    return bottomLines({
+    const typing = this.#options.typing?.();
+    const lines = bottomLines({
       phase: this.#phase,
       waitsUntil: this.#until,
       since: this.#options.since,
@@ -272,6 +278,7 @@ export class Timeline {
       tools: this.#tools.open,
       plan: this.#plan,
     });
+    return typing === undefined ? lines : [...lines, { text: `> ${typing}`, style: 'cyan' }];
   }
 }
 

@@ -1,6 +1,9 @@
-/** Wakes the runs of hibernating tasks after their permission request was answered through any channel. */
+/**
+ * Wakes the runs of hibernating tasks whose permission request was answered through any channel, has expired, or no longer
+ * exists.
+ */
 import type { Client } from '@temporalio/client';
-import { type AnsweredHibernation, answeredHibernations } from '../store/hibernations.ts';
+import { type HibernationToEnd, hibernationsToEnd } from '../store/hibernations.ts';
 import type { Sql } from '../store/sql.ts';
 import { taskWorkflowId, WAKE_TASK } from '../contract/names.ts';
 import type { WakeTask } from '../contract/task.ts';
@@ -25,7 +28,7 @@ export interface AnswerDeliveryDeps {
 
 export class AnswerDelivery {
   readonly #deps: AnswerDeliveryDeps;
-  readonly #signals: RepeatedSignals<AnsweredHibernation>;
+  readonly #signals: RepeatedSignals<HibernationToEnd>;
   #running = false;
   #again = false;
 
@@ -53,7 +56,7 @@ export class AnswerDelivery {
       try {
         while (this.#again) {
           this.#again = false;
-          await this.#signals.send(await answeredHibernations(this.#deps.sql));
+          await this.#signals.send(await hibernationsToEnd(this.#deps.sql));
         }
       } catch (error) {
         this.#deps.health.handleError(error, 'tasks whose requests are answered were not woken');
@@ -64,7 +67,7 @@ export class AnswerDelivery {
   }
 
   /** Signals one run. A run that no longer exists is settled like every other lost run. */
-  async #signal({ taskId, attempt }: AnsweredHibernation): Promise<true> {
+  async #signal({ taskId, attempt }: HibernationToEnd): Promise<true> {
     const { temporal } = this.#deps;
     const wake: WakeTask = { attempt };
     const handle = temporal.workflow.getHandle(taskWorkflowId(taskId));

@@ -62,7 +62,12 @@ function missingPlace(place: RuleTarget): LonghaulError {
   return new LonghaulError('project_not_found', `There is no project ${place.projectId}.`);
 }
 
-function checkedMatch({ tool_kind = null, path_glob = null, command_pattern = null }: Partial<RuleMatch>): RuleMatch {
+/** Fails with `invalid_input`. */
+export function checkedMatch({
+  tool_kind = null,
+  path_glob = null,
+  command_pattern = null,
+}: Partial<RuleMatch>): RuleMatch {
   const wrong = wrongMatch({ tool_kind, path_glob, command_pattern });
   if (wrong !== undefined) throw new LonghaulError('invalid_input', wrong);
   return { tool_kind, path_glob, command_pattern };

@@ -1,5 +1,6 @@
 /** Retries a task that has ended, as a new task. */
 import { idOf } from '../store/ids.ts';
+import { rulesOfTask } from '../store/permission-rules.ts';
 import { findTask } from '../store/task-views.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
@@ -7,7 +8,7 @@ import { LonghaulError } from '../contract/errors.ts';
 import { notFoundError, parseId } from './short-ids.ts';
 import { submitOnce, type SubmittedOnce } from './submit-once.ts';
 import type { ReadDeps } from './tasks.ts';
-import { submit, type Submission, type SubmitDeps, type SubmittedTask } from './submit.ts';
+import { submit, type Submission, type SubmittedRule, type SubmitDeps, type SubmittedTask } from './submit.ts';
 
 /**
  * Retries the task as `retry` does, under an idempotency key of the caller: if the request is sent again, it makes no
@@ -22,13 +23,20 @@ export async function retryOnce(
 }
 
 /**
- * Submits a new task with the input, agent, model, mode, policy and priority of a task that has ended. If the earlier
+ * Submits a new task with the input, agent, model, mode, policy, rules and priority of a task that has ended. If the earlier
  * task continued a session, the new task continues that session. If the earlier task began a session, the new task
  * begins another one. Fails as `submit` does, and with `task_open` for a task that has not ended.
  */
 export async function retry(deps: SubmitDeps, id: TaskId): Promise<SubmittedTask> {
   return submit(deps, await submissionOf(deps, id));
 }
+
+const ruleAgain = ({ effect, tool_kind, path_glob, command_pattern }: SubmittedRule): SubmittedRule => ({
+  effect,
+  tool_kind: tool_kind ?? null,
+  path_glob: path_glob ?? null,
+  command_pattern: command_pattern ?? null,
+});
 
 async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
   const taskId = parseId('task', id);
@@ -42,6 +50,7 @@ async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
   }
   const given = task.session_id !== null && task.session_id !== idOf(taskId, 'session');
   const { priority } = task;
+  const rules = (await rulesOfTask(deps.sql, taskId)).filter(({ scope }) => scope === 'task');
   return {
     input: task.input,
     ...(task.project_id && { projectId: task.project_id }),
@@ -50,6 +59,7 @@ async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
     ...(task.mode_id && { modeId: task.mode_id }),
     ...(task.thinking_option_id && { thinkingOptionId: task.thinking_option_id }),
     ...(task.permission_policy && { permissionPolicy: task.permission_policy }),
+    ...(rules.length > 0 && { rules: rules.map(ruleAgain) }),
     // Another program may have stored a priority that is not valid. It had no effect on the earlier task, so it is
     // omitted.
     ...(priority !== null && priority >= 1 && priority <= 5 && { priority }),

@@ -10,6 +10,7 @@ import { type ListedAgent, listAgents } from '../store/available-agents.ts';
 import { idOf } from '../store/ids.ts';
 import { addUserMessage } from '../store/messages.ts';
 import { userMessageFrame } from '../store/open-task.ts';
+import { insertRule } from '../store/permission-rules.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import { findProject } from '../store/projects.ts';
 import { addChat, isChatOfSession, findSession, lockSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
@@ -20,7 +21,9 @@ import { wellFormedText } from '../store/well-formed.ts';
 import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { NATIVE_AGENT } from '../contract/names.ts';
+import type { RuleEffect, RuleMatch } from '../contract/permission-rules.ts';
 import { checkChoices } from './choices.ts';
+import { checkedMatch } from './permission-rules.ts';
 import { projectAt, repositoryAt } from './projects.ts';
 import { refuseWithoutCommit } from './repository-check.ts';
 import { isUuid } from './short-ids.ts';
@@ -60,6 +63,13 @@ export interface Submission {
   readonly permissionTimeoutS?: number;
   /** The answer after the timeout: `deny` (default) or `allow`. */
   readonly permissionDefault?: string;
+  /** Rules of the task, in the order in which they are compared. */
+  readonly rules?: readonly SubmittedRule[];
+}
+
+/** A rule of the task that is submitted. At least one of its optional fields is present. */
+export interface SubmittedRule extends Partial<RuleMatch> {
+  readonly effect: RuleEffect;
 }
 
 export interface SubmittedTask {
@@ -121,7 +131,13 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
     ...(permissionDefault ? { permissionDefault } : {}),
     ...(place && chatId ? { sessionId: place.sessionId, chatId } : {}),
   });
+  for (const { effect, ...match } of submission.rules ?? []) {
+    await insertRule(tx, { place: { taskId }, effect, match: checkedMatch(match) });
+  }
 }
+
+/** Each request of the agent is compared with all rules. */
+const MAX_RULES = 100;
 
 function invalid(message: string): LonghaulError {
   return new LonghaulError('invalid_input', message);
@@ -154,6 +170,12 @@ function refuseValues(submission: Submission): void {
   if (submission.input.trim() === '') throw invalid('input is empty: say what the agent is to do.');
   refuseInvalidTaskValues(submission);
   refuseUnusedAsk(submission);
+  refuseRules(submission.rules ?? []);
+}
+
+function refuseRules(rules: readonly SubmittedRule[]): void {
+  if (rules.length > MAX_RULES) throw invalid(`rules: expected at most ${MAX_RULES}, found ${rules.length}.`);
+  for (const rule of rules) checkedMatch(rule);
 }
 
 /**

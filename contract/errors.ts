@@ -19,6 +19,8 @@ export const ERRORS = {
   permission_not_found: { origin: 'caller', retryable: false },
   rule_not_found: { origin: 'caller', retryable: false },
   permission_answered: { origin: 'caller', retryable: false },
+  /** The answer to a form does not fit the form. */
+  form_not_valid: { origin: 'caller', retryable: false },
   change_not_found: { origin: 'caller', retryable: false },
   /** The change was applied, undone or rejected, or an action on it is under way. */
   change_decided: { origin: 'caller', retryable: false },
@@ -87,16 +89,25 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERRORS, value);
 }
 
+/** An invalid part of a value. `pointer` is a JSON pointer (RFC 6901). */
+export interface WrongPart {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
 /**
  * The only error class that crosses the boundary between two folders. `message` tells a user what was expected, what
  * was found and what to do.
  */
 export class LonghaulError extends Error {
   readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  /** The invalid parts, if the caller sent a value of which only some parts are invalid. */
+  readonly parts: readonly WrongPart[] | undefined;
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; parts?: readonly WrongPart[] }) {
     super(message, options);
     this.name = 'LonghaulError';
     this.code = code;
+    this.parts = options?.parts;
   }
   get facts(): ErrorFacts {
     return ERRORS[this.code];

@@ -2,6 +2,7 @@
  * Frames. A frame is one entry of a session's log, as a reader receives it. The table stores the fields of its type in
  * `body`.
  */
+import type { Elicitation } from './elicitation.ts';
 import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
 import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
 import type { ShownPhase, TaskState } from './task.ts';
@@ -38,6 +39,8 @@ export type FrameBody =
       readonly permission_id: PermissionId;
       readonly options: readonly PermissionOption[];
       readonly tool_call: ToolCall;
+      /** Present if the agent asks for no permission, but for an answer to a form or a visit of an address. */
+      readonly elicitation?: Elicitation;
     }
   | { readonly type: 'permission_resolved'; readonly permission_id: PermissionId; readonly chosen?: string }
   | {

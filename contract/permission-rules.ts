@@ -112,6 +112,30 @@ function matchesPath(glob: string, { rule, part }: Pick<Compared, 'rule' | 'part
   return rule.effect !== 'allow' && matchesGlob(glob, part.named);
 }
 
+/** A rule without an id: an effect, and what it matches. */
+export interface RuleWords extends RuleMatch {
+  readonly effect: RuleEffect;
+}
+
+/**
+ * Parses the text that `ruleText` returns, e.g. `allow command npm test` or `deny tool edit, path docs/**`. Undefined: the
+ * text is no rule. Whether the rule makes sense is checked when it is added.
+ */
+export function ruleIn(text: string): RuleWords | undefined {
+  const [, effect, kind, type, value] =
+    /^\s*(allow|deny|ask)\s+(?:(?:tool|kind)\s+([^\s,]+)\s*(?:,\s*|\s|$))?(?:(path|command)\s+(\S.*?))?\s*$/s.exec(
+      text,
+    ) ?? [];
+  const known = RULE_EFFECTS.find((one) => one === effect);
+  if (!known || (kind === undefined && value === undefined)) return undefined;
+  return {
+    effect: known,
+    tool_kind: kind ?? null,
+    path_glob: type === 'path' ? (value ?? null) : null,
+    command_pattern: type === 'command' ? (value ?? null) : null,
+  };
+}
+
 /** Returns the rule as text, e.g. `allow command npm test`. */
 export function ruleText({
   effect,

@@ -140,6 +140,8 @@ export interface AnswerInput extends StepInput {
   /** The id of an offered option, or `allow`, `deny`, `always`. */
   readonly answer: string;
   readonly message?: string;
+  /** The values of a form's fields, with the answer `accept`. */
+  readonly content?: unknown;
 }
 
 /** The seven steps, the publication of progress and the permission answer, as the workflow calls them. */

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Frame } from '../contract/frame.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
 import { commandsIn } from '../store/commands.ts';
-import { optionsIn, planIn, toolCallIn, usageIn } from './message-json.ts';
+import { elicitationIn, optionsIn, planIn, toolCallIn, usageIn } from './message-json.ts';
 
 const text = z.string();
 const ofMessage = { message_id: text, chat_id: text.catch('') };
@@ -51,6 +51,10 @@ const BODIES = new Map<string, z.ZodType<object>>(
       permission_id: text,
       options: z.unknown().optional().transform(optionsIn),
       tool_call: toolCall,
+      elicitation: z
+        .unknown()
+        .optional()
+        .transform((value) => elicitationIn(value) ?? undefined),
     }),
     permission_resolved: loose({ permission_id: text, chosen: optionalText }),
     task_state: loose({

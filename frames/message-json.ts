@@ -7,6 +7,7 @@
  * a malformed segment counts as not stored, and the reader shows the message without its order.
  */
 import { z } from 'zod';
+import type { Elicitation } from '../contract/elicitation.ts';
 import type { MessageSegment, PermissionOption, PlanEntry, ToolCall, Usage } from '../contract/vocabulary.ts';
 
 const seq = z.int().nonnegative();
@@ -123,6 +124,44 @@ const usage = z.looseObject({
 
 /** Returns the options, without elements that have no `option_id` or an unknown `kind`. */
 export const optionsIn = (value: unknown): PermissionOption[] => itemsOf(option, value);
+
+const formValue = z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]);
+const amount = z.number().optional().catch(undefined);
+const words = z.string().optional().catch(undefined);
+const formField = z.looseObject({
+  name: z.string(),
+  type: z.string(),
+  title: words,
+  description: words,
+  required: z.boolean().catch(false),
+  default: formValue.optional().catch(undefined),
+  choices: z.array(z.looseObject({ value: z.string(), title: z.string(), description: words })).optional(),
+  min_length: amount,
+  max_length: amount,
+  pattern: words,
+  format: words,
+  minimum: amount,
+  maximum: amount,
+  min_items: amount,
+  max_items: amount,
+});
+const elicitation = z.discriminatedUnion('mode', [
+  // A field is not omitted if it is malformed, because the answer would then not fit the agent's form.
+  z.looseObject({
+    mode: z.literal('form'),
+    message: z.string(),
+    title: words,
+    description: words,
+    fields: z.array(formField),
+  }),
+  z.looseObject({ mode: z.literal('url'), message: z.string(), url: z.string() }),
+]);
+
+/** Returns `null` if the value is no question of an agent. */
+export function elicitationIn(value: unknown): Elicitation | null {
+  const parsed = elicitation.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}
 
 /** Returns `null` if the value is no usage. */
 export function usageIn(value: unknown): Usage | null {

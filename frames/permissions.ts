@@ -2,7 +2,8 @@
  * Reads permission requests in the form that readers see, and stores their answers. A request accepts one answer,
  * whichever channel it comes through.
  */
-import { optionsIn, toolCallIn } from './message-json.ts';
+import { formAnswer } from './form-answer.ts';
+import { elicitationIn, optionsIn, toolCallIn } from './message-json.ts';
 import {
   answerPermission as answerRow,
   findPermission,
@@ -11,6 +12,7 @@ import {
   type PermissionRow,
 } from '../store/permissions.ts';
 import type { Sql } from '../store/sql.ts';
+import type { Elicitation, FormContent } from '../contract/elicitation.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { chosenOption, optionName } from '../contract/permission-answer.ts';
 import { type PermissionId, shortId } from '../contract/ids.ts';
@@ -19,11 +21,13 @@ import type { PermissionOption, ToolCall } from '../contract/vocabulary.ts';
 type Times = 'requested_at' | 'answered_at' | 'expires_at';
 
 /** A request as readers see it. Times are ISO 8601, UTC. */
-export interface Permission extends Omit<PermissionRow, Times | 'options' | 'tool_call' | 'title'> {
+export interface Permission extends Omit<PermissionRow, Times | 'options' | 'tool_call' | 'elicitation' | 'title'> {
   /** The requested action, with the complete command if there is one. */
   readonly title: string;
   readonly options: readonly PermissionOption[];
   readonly tool_call: ToolCall | null;
+  /** The form or the address, for the kind `elicitation`; otherwise null. */
+  readonly elicitation: Elicitation | null;
   readonly requested_at: string;
   readonly answered_at: string | null;
   /** The time at which `default_option` becomes the answer. */
@@ -53,30 +57,57 @@ export interface PermissionAnswer {
   readonly answer: string;
   /** A message of the user that is stored with the answer. */
   readonly message?: string;
+  /** The values of a form's fields by their names, with the answer `accept`. Omitted fields get their defaults. */
+  readonly content?: unknown;
   /** The channel of the answer, e.g. `cli`. */
   readonly by: string;
 }
 
 /**
  * Answers a request. Fails with `permission_not_found`, with `permission_answered` if the request has an answer or its
- * agent no longer waits, or with `invalid_input` for an answer that the agent does not offer.
+ * agent no longer waits, with `invalid_input` for an answer that the agent does not offer, or with `form_not_valid` for
+ * content that does not fit the form.
  */
-export async function answerPermission(sql: Sql, { id, answer, message, by }: PermissionAnswer): Promise<Permission> {
+export async function answerPermission(
+  sql: Sql,
+  { id, answer, message, content, by }: PermissionAnswer,
+): Promise<Permission> {
   const asked = await getPermission(sql, id);
   const optionId = chosenOption(asked.options, answer);
   if (optionId === undefined) throw notOffered(asked, answer);
-  const outcome = await answerRow(sql, { id, optionId, message, by });
+  if (asked.state !== 'pending') throw alreadyAnswered(asked);
+  const checked = contentFor(asked, optionId, content);
+  const outcome = await answerRow(sql, { id, optionId, message, content: checked, by });
   switch (outcome.kind) {
     case 'missing':
       throw missing(id);
     case 'unknown_option':
       throw notOffered(asked, answer);
     case 'superseded':
-      throw new LonghaulError('permission_answered', answeredText(permissionOf(outcome.permission)));
+      throw alreadyAnswered(permissionOf(outcome.permission));
     case 'answered':
       return permissionOf(outcome.permission);
   }
 }
+
+/** Returns the content as the agent gets it. Undefined: the answer has none. */
+function contentFor({ elicitation }: Permission, optionId: string, given: unknown): FormContent | undefined {
+  if (elicitation?.mode === 'form' && optionId === 'accept') {
+    const checked = formAnswer(elicitation, given ?? {});
+    if (checked.kind === 'valid') return checked.content;
+    const details = checked.parts.map(({ pointer, detail }) => `${pointer || '/'}: ${detail}`).join('; ');
+    throw new LonghaulError('form_not_valid', `content does not fit the form: ${details}.`, { parts: checked.parts });
+  }
+  if (given === undefined) return undefined;
+  const found = elicitation?.mode === 'form' ? `the answer ${optionId}` : 'a request without a form';
+  throw new LonghaulError(
+    'invalid_input',
+    `content: expected it only with the answer accept to a form, found ${found}.`,
+  );
+}
+
+const alreadyAnswered = (permission: Permission): LonghaulError =>
+  new LonghaulError('permission_answered', answeredText(permission));
 
 function missing(id: PermissionId): LonghaulError {
   return new LonghaulError(
@@ -106,6 +137,7 @@ function permissionOf(row: PermissionRow): Permission {
     title: row.title ?? toolCall?.title ?? '',
     options: optionsIn(row.options),
     tool_call: toolCall,
+    elicitation: elicitationIn(row.elicitation),
     requested_at: row.requested_at.toISOString(),
     answered_at: row.answered_at?.toISOString() ?? null,
     expires_at: row.expires_at?.toISOString() ?? null,

@@ -4,6 +4,7 @@
  * is written only when the turn ends.
  */
 import type { Db, Sql } from '../store/sql.ts';
+import type { Elicitation } from '../contract/elicitation.ts';
 import type { ChangeId, PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import type { ShownPhase, TaskState } from '../contract/task.ts';
 import type { AgentCommand, PermissionOption, ToolCall, Usage } from '../contract/vocabulary.ts';
@@ -12,7 +13,7 @@ import { buildsOn } from '../store/diffs.ts';
 import type { PageKey, PageRange } from '../store/pages.ts';
 import { shownPhase } from '../store/task-views.ts';
 import type { FrameEnvelope } from '../contract/frame.ts';
-import { optionsIn, toolCallIn, usageIn } from './message-json.ts';
+import { elicitationIn, optionsIn, toolCallIn, usageIn } from './message-json.ts';
 import { isoOrNull, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 
 export interface SnapshotTask {
@@ -46,6 +47,8 @@ export interface SnapshotPermission {
   readonly task_id: TaskId;
   readonly options: readonly PermissionOption[];
   readonly tool_call: ToolCall | null;
+  /** Null: the request is about a permission. */
+  readonly elicitation: Elicitation | null;
 }
 
 export interface SnapshotFrame extends FrameEnvelope {
@@ -176,9 +179,14 @@ async function changesOf(db: Db, sessionId: SessionId, limit: number | null = nu
 
 async function permissionsOf(db: Db, sessionId: SessionId): Promise<SnapshotPermission[]> {
   const rows = await db<SnapshotPermission[]>`
-    SELECT id AS permission_id, task_id, options, tool_call
+    SELECT id AS permission_id, task_id, options, tool_call, elicitation
       FROM permissions WHERE session_id = ${sessionId} AND state = 'pending' ORDER BY requested_at, id`;
-  return rows.map((row) => ({ ...row, options: optionsIn(row.options), tool_call: toolCallIn(row.tool_call) }));
+  return rows.map((row) => ({
+    ...row,
+    options: optionsIn(row.options),
+    tool_call: toolCallIn(row.tool_call),
+    elicitation: elicitationIn(row.elicitation),
+  }));
 }
 
 async function latestOf(db: Db, sessionId: SessionId): Promise<Pick<SnapshotFrame, 'commands' | 'usage'>> {

@@ -2,24 +2,28 @@
 import type { TaskId } from '../contract/ids.ts';
 import type { Db } from './sql.ts';
 
-export interface AnsweredHibernation {
+export interface HibernationToEnd {
   readonly taskId: TaskId;
   readonly attempt: number;
   readonly runId: string;
 }
 
 /**
- * Returns the hibernating tasks that have an answer which no agent has received. A task that was woken is not returned:
- * it is `queued`, then has a newer attempt.
+ * Returns the hibernating tasks that need an agent again: a request has an answer that no agent has received, or the time
+ * of a request has passed, or no request waits any more because another program deleted or changed its row. The agent
+ * then asks again. A task that was woken is not returned: it is `queued`, then has a newer attempt.
  */
-export async function answeredHibernations(db: Db): Promise<AnsweredHibernation[]> {
+export async function hibernationsToEnd(db: Db): Promise<HibernationToEnd[]> {
   return [
-    ...(await db<AnsweredHibernation[]>`
+    ...(await db<HibernationToEnd[]>`
       SELECT t.id AS "taskId", a.attempt, coalesce(t.run_id, '') AS "runId"
-        FROM (SELECT DISTINCT task_id FROM permissions
-               WHERE state IN ('answered', 'expired') AND delivered_at IS NULL) p
-        JOIN tasks t ON t.id = p.task_id AND t.state = 'running' AND t.phase <> 'queued'
+        FROM tasks t
         CROSS JOIN LATERAL (SELECT attempt, outcome FROM attempts WHERE task_id = t.id ORDER BY attempt DESC LIMIT 1) a
-       WHERE a.outcome ->> 'kind' = 'hibernated'`),
+       WHERE t.state = 'running' AND t.phase <> 'queued' AND a.outcome ->> 'kind' = 'hibernated'
+         AND (EXISTS (SELECT FROM permissions p
+                       WHERE p.task_id = t.id AND p.state IN ('answered', 'expired') AND p.delivered_at IS NULL)
+              OR EXISTS (SELECT FROM permissions p
+                          WHERE p.task_id = t.id AND p.state = 'pending' AND p.expires_at <= clock_timestamp())
+              OR NOT EXISTS (SELECT FROM permissions p WHERE p.task_id = t.id AND p.state = 'pending'))`),
   ];
 }

@@ -8,6 +8,7 @@
  * the next attempt then asks again.
  */
 import { randomUUID } from 'node:crypto';
+import type { Elicitation, FormContent } from '../contract/elicitation.ts';
 import type { PermissionId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { scopeOfOption } from '../contract/permission-answer.ts';
 import type { RuleMatch } from '../contract/permission-rules.ts';
@@ -31,6 +32,8 @@ export interface PermissionRequest {
   readonly title: string;
   readonly toolCall: ToolCall;
   readonly options: readonly PermissionOption[];
+  /** The question, for the kind `elicitation`. */
+  readonly elicitation?: Elicitation | undefined;
   /** The matches of the rules that the answer "always" adds. */
   readonly always?: readonly RuleMatch[] | undefined;
   /** The number of seconds after which `defaultOption` is the answer. */
@@ -66,18 +69,25 @@ export async function openPermission(sql: Sql, request: PermissionRequest): Prom
     if (left) return { kind: 'found', id: left.id };
     await close(tx, { taskId, sessionId, state: 'superseded', before: attempt });
     const id = randomUUID() as PermissionId;
-    const { title, kind, options, always, toolCall, timeoutS, defaultOption } = request;
+    const { title, kind, options, always, toolCall, elicitation, timeoutS, defaultOption } = request;
     await tx`
-      INSERT INTO permissions (id, task_id, session_id, attempt, request_hash, kind, title, options, tool_call, always, expires_at, default_option)
+      INSERT INTO permissions (id, task_id, session_id, attempt, request_hash, kind, title, options, tool_call, elicitation, always, expires_at, default_option)
       VALUES (${id}, ${taskId}, ${sessionId}, ${attempt}, ${request.hash}, ${kind}, ${wellFormedText(title)},
               ${tx.json(wellFormed(options) as never)}, ${tx.json(wellFormed(toolCall) as never)},
+              ${elicitation ? tx.json(wellFormed(elicitation) as never) : null},
               ${always ? tx.json(wellFormed(always) as never) : null},
               clock_timestamp() + make_interval(secs => ${timeoutS ?? null}), ${defaultOption ?? null})`;
     await appendKeyed(tx, sessionId, [
       {
         key: `permission:${id}`,
         taskId,
-        body: { type: 'permission_requested', permission_id: id, options, tool_call: toolCall },
+        body: {
+          type: 'permission_requested',
+          permission_id: id,
+          options,
+          tool_call: toolCall,
+          ...(elicitation && { elicitation }),
+        },
       },
     ]);
     return { kind: 'opened', id };
@@ -115,6 +125,8 @@ export interface PermissionAnswer {
   readonly id: PermissionId;
   readonly optionId: string;
   readonly message?: string | undefined;
+  /** The answer to a form. */
+  readonly content?: FormContent | undefined;
   /** The channel of the answer: `rest`, `cli`, `temporal`, `timeout`. */
   readonly by: string;
 }
@@ -136,6 +148,8 @@ export interface PermissionRow {
   /** Any JSON, because other programs may write rows. */
   readonly options: unknown;
   readonly tool_call: unknown;
+  readonly elicitation: unknown;
+  readonly content: unknown;
   readonly chosen: string | null;
   readonly message: string | null;
   readonly answered_by: string | null;
@@ -146,15 +160,17 @@ export interface PermissionRow {
 }
 
 const columns = (db: Db) =>
-  db`id, task_id, session_id, state, kind, title, options, tool_call, chosen, message, answered_by, requested_at, answered_at, expires_at, default_option`;
+  db`id, task_id, session_id, state, kind, title, options, tool_call, elicitation, content, chosen, message, answered_by, requested_at, answered_at, expires_at, default_option`;
 
 /** Stores an answer: the row changes from pending to answered. */
 export function answerPermission(
   sql: Sql,
-  { id, optionId, message, by }: PermissionAnswer,
+  { id, optionId, message, content, by }: PermissionAnswer,
 ): Promise<AnsweredPermission> {
   return settle(sql, id, (row) =>
-    optionIds(row.options).includes(optionId) ? { state: 'answered', chosen: optionId, message, by } : undefined,
+    optionIds(row.options).includes(optionId)
+      ? { state: 'answered', chosen: optionId, message, content, by }
+      : undefined,
   );
 }
 
@@ -174,6 +190,7 @@ interface Settled {
   readonly state: 'answered' | 'expired';
   readonly chosen?: string;
   readonly message?: string | undefined;
+  readonly content?: FormContent | undefined;
   readonly by?: string;
 }
 
@@ -196,10 +213,11 @@ function settle(
     if (row.state !== 'pending') return { kind: 'superseded', permission: row };
     const outcome = outcomeOf(row);
     if (!outcome) return { kind: 'unknown_option', permission: row };
-    const { state, chosen = null, message, by = null } = outcome;
+    const { state, chosen = null, message, content, by = null } = outcome;
     const [now] = await tx<PermissionRow[]>`
       UPDATE permissions
          SET state = ${state}, chosen = ${chosen}, message = ${message === undefined ? null : wellFormedText(message)},
+             content = ${content === undefined ? null : tx.json(wellFormed(content))},
              answered_by = ${by}, resolved_at = clock_timestamp(),
              answered_at = CASE WHEN ${chosen}::text IS NULL THEN NULL ELSE clock_timestamp() END
        WHERE id = ${id} RETURNING ${columns(tx)}`;
@@ -268,11 +286,26 @@ export async function deliverAnswer(
   return rows.length > 0;
 }
 
-/** Returns those of the requests `ids` that are no longer pending or whose timeout has passed. */
-export async function settledPermissions(db: Db, ids: readonly PermissionId[]): Promise<PermissionRow[]> {
-  return db<PermissionRow[]>`
-    SELECT ${columns(db)} FROM permissions
-     WHERE id = ANY (${[...ids]}) AND (state <> 'pending' OR expires_at <= clock_timestamp())`;
+interface SettledPermission {
+  readonly id: PermissionId;
+  readonly row: PermissionRow | undefined;
+}
+
+/**
+ * Returns those of the requests `ids` that are no longer pending or whose timeout has passed. `row` is absent if another
+ * program deleted the row.
+ */
+export async function settledPermissions(db: Db, ids: readonly PermissionId[]): Promise<SettledPermission[]> {
+  const wanted = [...ids];
+  const rows = await db<(PermissionRow & { readonly is_settled: boolean })[]>`
+    SELECT ${columns(db)}, coalesce(state <> 'pending' OR expires_at <= clock_timestamp(), false) AS is_settled
+      FROM permissions WHERE id = ANY (${wanted})`;
+  const found = new Map(rows.map(({ is_settled: isSettled, ...row }) => [row.id, { isSettled, row }]));
+  return wanted.flatMap((id): SettledPermission[] => {
+    const one = found.get(id);
+    if (!one) return [{ id, row: undefined }];
+    return one.isSettled ? [{ id, row: one.row }] : [];
+  });
 }
 
 /** Returns the pending requests of one task, the oldest first. */

@@ -175,10 +175,10 @@ function isProgress(value: unknown): value is AgentProgress {
 type GivenAnswer = Omit<AnswerInput, 'taskId'>;
 
 function answerIn(given: unknown): GivenAnswer {
-  const { permissionId, answer, message } = isRecord(given) ? given : {};
+  const { permissionId, answer, message, content } = isRecord(given) ? given : {};
   if (typeof permissionId !== 'string' || typeof answer !== 'string') {
     throw ApplicationFailure.nonRetryable(
-      'answerPermission: expected { permissionId, answer, message? } with strings. `longhaul prompts --json` lists the ids and options.',
+      'answerPermission: expected { permissionId, answer, message? } with strings, and content? with the values of a form. `longhaul prompts --json` lists the ids and options.',
       'invalid_input' satisfies ErrorCode,
     );
   }
@@ -186,6 +186,7 @@ function answerIn(given: unknown): GivenAnswer {
     permissionId: permissionId as GivenAnswer['permissionId'],
     answer,
     ...(typeof message === 'string' && { message }),
+    ...(content !== undefined && { content }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** Converts the updates of one agent to events, in order, and its permission requests to `PermissionAsk` objects. */
 import { head } from '../../contract/cut-text.ts';
 import { deferred } from '../../contract/promises.ts';
-import type { AgentEvent, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts';
+import type { AgentEvent, ElicitationAsk, ElicitationDecision, OpenAgent, PermissionAsk, PermissionOption, ToolCall } from '../driver.ts'; // prettier-ignore
 import { codexReport } from './codex.ts';
 import { worktreeFiles, type WorktreeFiles } from './files.ts';
 import { isObject, type JsonObject } from './lines.ts';
@@ -110,7 +110,6 @@ export class Conversation implements LinkHandlers {
   }
 
   async permission(params: JsonObject): Promise<string | undefined> {
-    const { signal } = this.#options;
     const toolCall = this.#ledger.find(params['toolCall']);
     const options = readPermissionOptions(params['options']);
     const asked = isObject(params['toolCall']) ? params['toolCall'] : {};
@@ -120,21 +119,39 @@ export class Conversation implements LinkHandlers {
       hash: requestHash(toolCall, asked, options),
       isCut: this.#ledger.isCut(toolCall),
     };
-    if (signal.aborted) return undefined;
+    const decision = await this.#unlessStopped(() => this.#options.onPermission(ask));
+    if (decision === 'stopped') return undefined;
+    const chosen =
+      decision.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
+    if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;
+    return chosen?.option_id;
+  }
+
+  /** A question outside a turn belongs to no message, so it is cancelled. */
+  async elicit(params: JsonObject, asked: Pick<ElicitationAsk, 'elicitation' | 'hash'>): Promise<ElicitationDecision> {
+    const options = this.#options;
+    if (this.phase !== 'turn' || this.#isForeign(params) || !options.onElicitation) return { action: 'cancel' };
+    const { toolCallId } = params;
+    const toolCall = typeof toolCallId === 'string' ? this.#ledger.find({ toolCallId }) : undefined;
+    const cancel = { action: 'cancel' } as const;
+    const decision = await this.#unlessStopped(
+      async () => (await options.onElicitation?.({ ...asked, toolCall })) ?? cancel,
+    );
+    return decision === 'stopped' ? cancel : decision;
+  }
+
+  async #unlessStopped<T>(answer: () => Promise<T>): Promise<T | 'stopped'> {
+    const { signal } = this.#options;
+    if (signal.aborted) return 'stopped';
     this.pendingAsks += 1;
     // A stop answers open requests with `cancelled`, as ACP requires. The answer is sent after session/cancel, because
     // otherwise the agent would treat the answer as a refusal and continue.
-    const stopped = deferred<undefined>();
-    const answerStopped = (): void => void setImmediate(stopped.resolve, undefined);
+    const stopped = deferred<'stopped'>();
+    const answerStopped = (): void => void setImmediate(() => stopped.resolve('stopped'));
     signal.addEventListener('abort', answerStopped);
     try {
-      const decision = await Promise.race([this.#options.onPermission(ask), stopped.promise]);
-      // `onPermission` may return because of the stop; the answer must still follow session/cancel.
-      if (signal.aborted) await stopped.promise;
-      const chosen =
-        decision?.kind === 'selected' ? ask.options.find((one) => one.option_id === decision.optionId) : undefined;
-      if (chosen === undefined || chosen.kind.startsWith('reject')) this.refused = toolCall.title;
-      return chosen?.option_id;
+      const decision = await Promise.race([answer(), stopped.promise]);
+      return signal.aborted ? await stopped.promise : decision; // the handler may return because of the stop; the answer must still follow session/cancel
     } finally {
       signal.removeEventListener('abort', answerStopped);
       this.pendingAsks -= 1;

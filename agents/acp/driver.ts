@@ -152,7 +152,11 @@ class AcpAgent implements RunningAgent {
     const response = await this.#startRequest(methods.agent.initialize, {
       protocolVersion: PROTOCOL_VERSION,
       clientInfo: { name: 'longhaul', title: 'Longhaul', version: packageVersion() },
-      clientCapabilities: { fs: { readTextFile: offered, writeTextFile: offered }, terminal: false },
+      clientCapabilities: {
+        fs: { readTextFile: offered, writeTextFile: offered },
+        terminal: false,
+        ...(this.#options.offersElicitation === true && { elicitation: { form: {}, url: {} } }),
+      },
     }).catch((error: unknown) => this.#startFailed(error));
     this.#introduction = readIntroduction(launch.name, response);
   }

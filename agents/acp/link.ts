@@ -5,6 +5,7 @@
 import {
   client,
   methods,
+  RequestError,
   type AnyMessage,
   type ClientConnection,
   type Stream,
@@ -15,6 +16,8 @@ import { LonghaulError } from '../../contract/errors.ts';
 import { deferred } from '../../contract/promises.ts';
 import type { AgentLaunch } from '../launch/launch.ts';
 import type { AgentProcess } from '../process/spawn.ts';
+import type { ElicitationAsk, ElicitationDecision } from '../driver.ts';
+import { readElicitation } from './elicitation.ts';
 import { crashError, outputOutsideProtocol } from './failures.ts';
 import type { WorktreeFiles } from './files.ts';
 import { isObject, messages, type Garbage, type JsonObject } from './lines.ts';
@@ -32,6 +35,8 @@ export interface LinkHandlers {
   announce(params: JsonObject): Promise<void>;
   /** Returns the id of the chosen option, or `undefined` for the outcome `cancelled`. */
   permission(params: JsonObject): Promise<string | undefined>;
+  /** Returns the answer to a question of the agent that is no permission. */
+  elicit(params: JsonObject, asked: Pick<ElicitationAsk, 'elicitation' | 'hash'>): Promise<ElicitationDecision>;
   readonly files: WorktreeFiles;
   /** Whether the agent has created or loaded a session. The message about the agent's end depends on it. */
   started(): boolean;
@@ -64,6 +69,11 @@ function connect(stream: Stream, handlers: LinkHandlers): ClientConnection {
     .onRequest(methods.client.session.requestPermission, asObject, async ({ params }) => {
       const optionId = await handlers.permission(params);
       return { outcome: optionId === undefined ? { outcome: 'cancelled' } : { outcome: 'selected', optionId } };
+    })
+    .onRequest(methods.client.elicitation.create, asObject, async ({ params }) => {
+      const asked = readElicitation(params);
+      if (asked.kind === 'refused') throw RequestError.invalidParams({ why: asked.why }, asked.why);
+      return handlers.elicit(params, asked);
     })
     .onRequest(methods.client.fs.readTextFile, asObject, async ({ params }) => {
       const range = { line: optional(params['line']), limit: optional(params['limit']) };
@@ -131,17 +141,18 @@ export function openLink(launch: AgentLaunch, agent: AgentProcess, handlers: Lin
       activity += 1;
     });
   };
+  /** No answer to the request exists. The turn fails, because the agent would continue as it does after a refusal. */
+  const failTurn = (error: unknown): never => {
+    fail(asLonghaulError(error));
+    throw error;
+  };
   const inOrder: LinkHandlers = {
     files: handlers.files,
     started: () => handlers.started(),
     update: (params) => tracked(handlers.update(params)),
     announce: (params) => tracked(handlers.announce(params)),
-    permission: (params) =>
-      handlers.permission(params).catch((error: unknown) => {
-        // No answer to the request exists. The turn fails, because the agent would continue as it does after a refusal.
-        fail(asLonghaulError(error));
-        throw error;
-      }),
+    permission: (params) => handlers.permission(params).catch(failTurn),
+    elicit: (params, asked) => handlers.elicit(params, asked).catch(failTurn),
   };
 
   let pass: (message: JsonObject) => void = () => {};

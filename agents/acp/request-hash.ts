@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { PermissionOption, ToolCall } from '../../contract/vocabulary.ts';
 import type { JsonObject } from './lines.ts';
 
-/** Fields that differ even if the requests are equal. */
+/** Fields of a call that differ even if the requests are equal. Its input may have fields of the same names, which count. */
 const OF_THIS_OCCASION = new Set(['toolCallId', 'tool_call_id', 'status', 'sessionUpdate', '_meta']);
 
 /**
@@ -15,13 +15,21 @@ const OF_THIS_OCCASION = new Set(['toolCallId', 'tool_call_id', 'status', 'sessi
  * request.
  */
 export function requestHash(call: ToolCall, asked: JsonObject, options: readonly PermissionOption[]): string {
-  const json = JSON.stringify([canonical(call), canonical(asked), canonical(options)]);
+  const json = JSON.stringify([
+    canonical(withoutOccasion(call)),
+    canonical(withoutOccasion(asked)),
+    canonical(options),
+  ]);
   return createHash('sha256').update(json).digest('hex');
 }
+
+const withoutOccasion = (call: object): object =>
+  Object.fromEntries(Object.entries(call).filter(([key]) => !OF_THIS_OCCASION.has(key)));
 
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
   if (value === null || typeof value !== 'object') return value;
-  const entries = Object.entries(value).filter(([key]) => !OF_THIS_OCCASION.has(key));
-  return entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, canonical(inner)]);
+  return Object.entries(value)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, inner]) => [key, canonical(inner)]);
 }

@@ -9,6 +9,7 @@ import {
 } from '../../client/permissions.ts';
 import type { PermissionId, SessionId, TaskId } from '../../contract/ids.ts';
 import type { Api, RouteDeps } from '../deps.ts';
+import { elicitation } from '../elicitation-schema.ts';
 import { definedOf, id, idParams, nullableText, problems, query, text, time } from '../schemas.ts';
 
 const permission = z
@@ -17,10 +18,12 @@ const permission = z
     task_id: id,
     session_id: id,
     state: z.string().describe('pending, answered, delivered, expired, cancelled or superseded.'),
-    kind: z.string().describe('tool or plan.'),
+    kind: z.string().describe('tool, plan or elicitation.'),
     title: z.string().describe('The requested action, with the complete command if there is one.'),
     options: z.array(z.looseObject({ option_id: z.string(), name: z.string(), kind: z.string() })),
     tool_call: z.unknown().describe('The tool call that needs the permission, or null.'),
+    elicitation: elicitation.nullable().describe('The form or the address, for the kind elicitation.'),
+    content: z.unknown().describe('The answer to a form, by the names of its fields; otherwise null.'),
     chosen: nullableText.describe('Id of the option that was chosen.'),
     message: nullableText,
     answered_by: nullableText.describe('The channel of the answer, for example rest, cli or timeout.'),
@@ -34,8 +37,14 @@ const permission = z
   .meta({ id: 'Permission' });
 const tags = ['permissions'];
 
-const bodyOf = ({ options, tool_call: call, ...rest }: Permission): z.output<typeof permission> => ({
+const bodyOf = ({
+  options,
+  tool_call: call,
+  elicitation: asked,
+  ...rest
+}: Permission): z.output<typeof permission> => ({
   ...rest,
+  elicitation: asked as z.output<typeof elicitation> | null,
   options: options.map((option) => ({ ...option })),
   tool_call: call ?? null,
 });
@@ -72,18 +81,30 @@ export function permissionRoutes(api: Api, { longhaul }: RouteDeps): void {
   const answer = {
     operationId: 'answerPermission',
     summary: 'Answer a permission request',
-    description: 'The first answer counts; a later one gets 409 with what was answered.',
+    description:
+      'The first answer counts; a later one gets 409 with what was answered. Content that does not fit the form gets 422 with the wrong fields.',
     tags,
     params: idParams,
     body: z.strictObject({
-      answer: text(200).describe('The id of an offered option, or allow, deny or always.'),
+      answer: text(200).describe(
+        'The id of an offered option, or allow, deny or always; accept, decline or cancel for a form or an address.',
+      ),
       message: text(10_000).optional().describe('Stored with the answer.'),
+      content: z
+        .record(z.string(), z.unknown())
+        .optional()
+        .describe('With accept to a form: the values by the names of the fields.'),
     }),
-    response: { 200: permission, ...problems('missing', 'conflict', 'body') },
+    response: { 200: permission, ...problems('missing', 'conflict', 'body', 'refused') },
   };
   api.post('/permissions/:id/answer', { schema: answer }, async ({ params, body }) => {
-    const { message } = body;
-    const given = { id: params.id as PermissionId, answer: body.answer, by: 'rest', ...definedOf({ message }) };
+    const { message, content } = body;
+    const given = {
+      id: params.id as PermissionId,
+      answer: body.answer,
+      by: 'rest',
+      ...definedOf({ message, content }),
+    };
     return bodyOf(await answerPermission(longhaul, given));
   });
 }

@@ -23,14 +23,19 @@ const rule = z
   })
   .meta({ id: 'PermissionRule' });
 
+/** What a rule says, without the task, session or project that has it. */
+export const ruleWords = {
+  effect: z.enum(RULE_EFFECTS),
+  tool_kind: text(100).optional().describe('A kind of tool call, as in ACP: read, edit, execute, …'),
+  path_glob: text(1_000).optional().describe('Relative to the worktree: * and ? in a name, ** for any folders.'),
+  command_pattern: text(10_000).optional().describe('Shell words: * is any text, a last * any further words.'),
+};
+
 const place = { task_id: id.optional(), session_id: id.optional(), project_id: id.optional() };
 const newRule = z
   .strictObject({
     ...place,
-    effect: z.enum(RULE_EFFECTS),
-    tool_kind: text(100).optional().describe('A kind of tool call, as in ACP: read, edit, execute, …'),
-    path_glob: text(1_000).optional().describe('Relative to the worktree: * and ? in a name, ** for any folders.'),
-    command_pattern: text(10_000).optional().describe('Shell words: * is any text, a last * any further words.'),
+    ...ruleWords,
     first: z
       .boolean()
       .optional()

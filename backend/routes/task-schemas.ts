@@ -1,6 +1,7 @@
 /** The schemas of a task: as submitted, and as returned. */
 import { z } from 'zod';
 import { TASK_ACTIONS } from '../../client/tasks.ts';
+import { ruleWords } from './rules.ts';
 import { id, nullableText, text, time } from '../schemas.ts';
 
 export const ran = z
@@ -31,6 +32,13 @@ export const newTask = z
       .optional()
       .describe('Seconds that a request waits for a person; then permission_default answers. Default: without limit.'),
     permission_default: z.enum(['allow', 'deny']).optional().describe('Default: deny.'),
+    rules: z
+      .array(z.strictObject(ruleWords))
+      .max(100)
+      .optional()
+      .describe(
+        'Rules of the task, in the order in which they are compared: before the policy, and before the rules of its session and project.',
+      ),
   })
   .meta({ id: 'NewTask', description: 'One of project_id, project_path and session_id is needed.' });
 

@@ -100,7 +100,7 @@ export function taskRoutes(api: Api, { longhaul, projectRoots }: RouteDeps): voi
     operationId: 'retryTask',
     summary: 'Retry a task that has ended',
     description:
-      'A new task with the same input, agent, model, mode, policy and priority; in the same session if the first one was given a session.',
+      'A new task with the same input, agent, model, mode, policy, rules of its own and priority; in the same session if the first one was given a session.',
     tags,
     params: idParams,
     headers: idempotency,
@@ -153,6 +153,7 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
     permissionPolicy: body.permission_policy,
     permissionTimeoutS: body.permission_timeout_s,
     permissionDefault: body.permission_default,
+    rules: body.rules?.map((rule) => ({ effect: rule.effect, ...definedOf(rule) })),
   });
   return { ...rest, input };
 }

@@ -1,4 +1,5 @@
 /** The options of `run` and `submit`, and the checks of values that several commands share. */
+import { ruleIn, type RuleWords } from '../../contract/permission-rules.ts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 export interface SubmissionOptions {
@@ -12,6 +13,7 @@ export interface SubmissionOptions {
   readonly policy?: string;
   readonly askTimeout?: number;
   readonly askDefault?: string;
+  readonly rule?: readonly RuleWords[];
   readonly json?: boolean;
 }
 
@@ -35,6 +37,11 @@ export function addSubmissionOptions(command: Command): Command {
         'what answers when the agent asks for a permission; ask: a person does (default: allow)',
       ).choices(['allow', 'deny', 'ask']),
     )
+    .option(
+      '--rule <rule>',
+      "before the policy, in order: 'allow command npm test', 'deny path secrets/**', 'ask tool edit'",
+      ruleWords,
+    )
     .option('--ask-timeout <seconds>', 'how long a request waits for a person (default: without limit)', numberFromOne)
     .addOption(
       new Option('--ask-default <answer>', 'what answers a request after that time (default: deny)').choices([
@@ -42,6 +49,14 @@ export function addSubmissionOptions(command: Command): Command {
         'deny',
       ]),
     );
+}
+
+function ruleWords(text: string, before: readonly RuleWords[] = []): readonly RuleWords[] {
+  const rule = ruleIn(text);
+  if (rule) return [...before, rule];
+  throw new InvalidArgumentError(
+    `expected allow, deny or ask with tool KIND, path GLOB or command PATTERN, found ${JSON.stringify(text)}.`,
+  );
 }
 
 export function wholeNumber(text: string): number {

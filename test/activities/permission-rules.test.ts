@@ -161,9 +161,9 @@ test('"always" allows the same again in the session, and the agent gets its "onc
   const asked = await lab.waiting();
   expect(asked.options.map(({ name }) => name)).toEqual([
     'Yes',
-    'No',
     'Allow always in this session: npm test · npm run lint',
     'Allow always in this project: npm test · npm run lint',
+    'No',
   ]);
   await answerPermission(database, { id: asked.id, answer: 'always', by: 'test' });
   expect(await decision).toEqual(YES);

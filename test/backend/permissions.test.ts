@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Elicitation, elicitationOptions } from '../../contract/elicitation.ts';
 import type { PermissionId, SessionId, TaskId } from '../../contract/ids.ts';
 import { labSession } from '../lab/log.ts';
 import { type LabServer, startServer } from './lab.ts';
@@ -17,6 +18,15 @@ const OPTIONS = [
   { option_id: 'deny', name: 'Yes, deny me nothing', kind: 'allow_once' },
   { option_id: 'no', name: 'No', kind: 'reject_once' },
 ];
+
+const FORM: Elicitation = {
+  mode: 'form',
+  message: 'Which service?',
+  fields: [
+    { name: 'name', type: 'string', required: true },
+    { name: 'size', type: 'integer', required: false, minimum: 1 },
+  ],
+};
 
 /** As a row of any program. */
 async function asked(options: unknown = OPTIONS): Promise<PermissionId> {
@@ -41,6 +51,33 @@ test('a request is listed, shown, answered once; the second answer gets the firs
     body: { error_code: 'permission_answered', detail: expect.stringContaining('No (by rest)') as string },
   });
   expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ body: { chosen: 'no' } });
+});
+
+test('a form: an answer that does not fit gets 422 with each wrong field, one that fits is stored', async () => {
+  const id = await asked(elicitationOptions(FORM));
+  await server.sql`UPDATE permissions SET kind = 'elicitation', elicitation = ${server.sql.json(FORM as never)} WHERE id = ${id}`;
+  const answer = (body: unknown) => server.post(`/api/permissions/${id}/answer`, body);
+  expect(await answer({ answer: 'accept', content: { size: 0 } })).toMatchObject({
+    status: 422,
+    body: {
+      error_code: 'form_not_valid',
+      detail: expect.stringContaining('/size') as string,
+      errors: [{ pointer: '/name' }, { pointer: '/size' }],
+    },
+  });
+  expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ body: { state: 'pending', elicitation: FORM, content: null } }); // prettier-ignore
+  expect(await answer({ answer: 'accept', content: { name: 'Ada', size: 2 } })).toMatchObject({
+    status: 200,
+    body: { state: 'answered', chosen: 'accept', content: { name: 'Ada', size: 2 } },
+  });
+});
+
+test('content for a request without a form is refused', async () => {
+  const id = await asked();
+  expect(await server.post(`/api/permissions/${id}/answer`, { answer: 'no', content: {} })).toMatchObject({
+    status: 400,
+    body: { detail: expect.stringContaining('content') as string },
+  });
 });
 
 test('allow and deny choose by the kind of an option, never by its id', async () => {

@@ -45,6 +45,20 @@ test('a task continues a session, with its user message', async () => {
   ]);
 });
 
+test('a task brings its rules', async () => {
+  const made = await submit({
+    rules: [
+      { effect: 'deny', path_glob: 'a/**' },
+      { effect: 'allow', command_pattern: 'make' },
+    ],
+  });
+  const { body } = await server.get(`/api/rules?task_id=${String(made.body['id'])}`);
+  expect(body['items']).toMatchObject([
+    { scope: 'task', effect: 'deny', path_glob: 'a/**' },
+    { scope: 'task', effect: 'allow', command_pattern: 'make' },
+  ]);
+});
+
 describe('an impossible request is refused before a row is inserted', () => {
   test.each([
     ['a priority out of range', { priority: 9 }, 400, 'invalid_input', /priority/],
@@ -66,6 +80,8 @@ describe('an impossible request is refused before a row is inserted', () => {
     ['an unknown session', { project_path: undefined, session_id: randomUUID() }, 404, 'session_not_found', /session/],
     ['a path that does not exist', { project_path: '/nonexistent/x' }, 422, 'project_missing', /not exist/],
     ['an unknown agent', { agent: 'gpt' }, 422, 'agent_unknown', /demo/],
+    ['a rule of an unknown effect', { rules: [{ effect: 'perhaps' }] }, 400, 'invalid_input', /rules/],
+    ['a rule of two kinds', { rules: [{ effect: 'allow', path_glob: 'a', command_pattern: 'b' }] }, 400, 'invalid_input', /found both/], // prettier-ignore
     ['an unknown policy', { permission_policy: 'maybe' }, 400, 'invalid_input', /permission_policy/],
     ['a timeout without the policy ask', { permission_timeout_s: 5 }, 400, 'invalid_input', /permission_policy "ask"/],
     [

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { requestLines } from '../../cli/request-lines.ts';
+import { type Elicitation, elicitationOptions } from '../../contract/elicitation.ts';
 import type { PermissionId, SessionId } from '../../contract/ids.ts';
 import type { ToolCall } from '../../contract/vocabulary.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
@@ -33,6 +34,15 @@ const OPTIONS = [
   { option_id: 'a', name: 'No', kind: 'reject_once' },
   { option_id: 'b', name: 'Yes', kind: 'allow_once' },
 ];
+const FORM: Elicitation = {
+  mode: 'form',
+  message: 'Which service?',
+  fields: [
+    { name: 'name', type: 'string', title: 'Name of it', required: true, max_length: 20 },
+    { name: 'size', type: 'integer', required: false, minimum: 1, default: 3 },
+    { name: 'regions', type: 'array', required: false, choices: [{ value: 'eu', title: 'Europe' }, { value: 'us', title: 'us' }] }, // prettier-ignore
+  ],
+};
 const call = (more: Partial<ToolCall>): ToolCall => ({
   tool_call_id: 'c',
   title: 'Run',
@@ -61,8 +71,8 @@ test('prompts shows a command once, and paths of the worktree relative to it', a
     `? ${id.slice(0, 8)}  Run: make install  (task ${at.taskId.slice(0, 8)})`,
     '    src/a.ts',
     '    /etc/hosts',
-    '  1  No',
-    '  2  Yes',
+    '  1  No  (refuses)',
+    '  2  Yes  (allows)',
   ]);
   await database.sql`DELETE FROM permissions`;
 });
@@ -97,9 +107,50 @@ test('a number that is not offered is refused with the numbers that are', async 
   const id = await asked(await labSession(database.sql), 'Run', call({}));
   expect(await run('answer', id.slice(0, 8), '7')).toMatchObject({
     code: 2,
-    stderr: 'longhaul: answer: expected one of the numbers 1 (No), 2 (Yes); found 7.\n',
+    stderr: 'longhaul: answer: expected allow, deny or one of the numbers 1 (No), 2 (Yes); found 7.\n',
   });
   expect(await run('answer', id.slice(0, 8), '2')).toMatchObject({ code: 0 });
+});
+
+test('a word that is no answer is refused with the numbers and names, without the ids of the options', async () => {
+  const id = await asked(await labSession(database.sql), 'Run', call({}));
+  expect(await run('answer', id.slice(0, 8), 'perhaps')).toMatchObject({
+    code: 2,
+    stderr: 'longhaul: answer: expected allow, deny or one of the numbers 1 (No), 2 (Yes); found perhaps.\n',
+  });
+});
+
+test('a form is shown with its fields, refused by field, and sent with --set', async () => {
+  await database.sql`DELETE FROM permissions`;
+  const at = await labSession(database.sql);
+  const { sql } = database;
+  const id = await asked(at, FORM.message, call({}));
+  await sql`UPDATE permissions SET kind = 'elicitation', options = ${sql.json(elicitationOptions(FORM) as never)},
+                   elicitation = ${sql.json(FORM as never)} WHERE id = ${id}`;
+  const short = id.slice(0, 8);
+  expect((await run('prompts')).stdout.trimEnd().split('\n')).toEqual([
+    `? ${short}  Which service?  (task ${at.taskId.slice(0, 8)})`,
+    '    name (text, required, at most 20)  Name of it',
+    '    size (whole number, optional, from 1, default 3)',
+    '    regions (any of these, optional)',
+    '      1  eu  Europe',
+    '      2  us',
+    '  1  Send the form  (allows)',
+    '  2  Decline  (refuses)',
+    '  3  Cancel  (refuses)',
+  ]);
+  expect(await run('answer', short, '1', '--set', 'size=big', '--set', 'name=Ada')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('/size: ') as string,
+  });
+  expect(await run('answer', short, '1', '--set', 'nome=Ada')).toMatchObject({
+    code: 2,
+    stderr: 'longhaul: --set: expected NAME=VALUE with one of the fields name, size, regions; found nome=Ada.\n',
+  });
+  expect(await run('answer', short, 'accept', '--set', 'name=Ada', '--set', 'regions=1,us')).toMatchObject({ code: 0 });
+  expect(await sql`SELECT chosen, content FROM permissions WHERE id = ${id}`).toEqual([
+    { chosen: 'accept', content: { name: 'Ada', size: 3, regions: ['eu', 'us'] } },
+  ]);
 });
 
 test('the id of a task instead of that of a request: its open requests are named', async () => {

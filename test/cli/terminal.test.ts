@@ -218,10 +218,10 @@ test('a task that waits for a limit is shown with the duration, or with the loca
     const table = tableText([task], { columns: 80, now: new Date(2030, 0, ...at).getTime(), paint: plain });
     return table.split('\n')[1]?.split(/ {2,}/)[1];
   };
-  expect(stateAt(2, 15, 3, 40)).toBe('waiting_limit, 25 s left');
-  expect(stateAt(2, 11, 4, 5)).toBe('waiting_limit, 4 h 0 min left');
-  expect(stateAt(1, 11, 0, 0)).toBe('waiting_limit, until 2030-01-02 15:04:05');
-  expect(stateAt(2, 15, 4, 6)).toBe('waiting_limit, until 15:04:05');
+  expect(stateAt(2, 15, 3, 40)).toBe('waits, 25 s left');
+  expect(stateAt(2, 11, 4, 5)).toBe('waits, 4 h 0 min left');
+  expect(stateAt(1, 11, 0, 0)).toBe('waits, until 2030-01-02 15:04:05');
+  expect(stateAt(2, 15, 4, 6)).toBe('waits, until 15:04:05');
 });
 
 test('a running task whose cancel was requested is shown as stopping until its changes are collected', () => {

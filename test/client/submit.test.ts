@@ -5,15 +5,18 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { onlyAgent } from '../../client/agents.ts';
 import { cancel } from '../../client/cancel.ts';
+import { retry } from '../../client/retry.ts';
 import { submit } from '../../client/submit.ts';
 import { followTask } from '../../client/follow-task.ts';
 import { resolveTaskId, taskId } from '../../client/task-ids.ts';
 import { describe as describeTask, getDiff, listTasks } from '../../client/tasks.ts';
 import { FrameHub } from '../../frames/follow.ts';
 import { takeSnapshot } from '../../frames/snapshot.ts';
+import { rulesOfTask } from '../../store/permission-rules.ts';
 import { claimTasks } from '../../store/queue.ts';
 import type { Sql } from '../../store/sql.ts';
 import type { SessionId, TaskId } from '../../contract/ids.ts';
+import { ruleText } from '../../contract/permission-rules.ts';
 import { freshDatabase, type LabDatabase } from '../lab/database.ts';
 
 let database: LabDatabase;
@@ -48,6 +51,21 @@ test('a folder, a subfolder and a link to the repository are one project, also i
   expect(await sql`SELECT name, path FROM projects`).toEqual([{ name: 'my repo', path: repository }]);
 });
 
+test("the rules of a submission are the task's, in their order, and a retry has them, too", async () => {
+  const rules = [
+    { effect: 'deny', path_glob: 'secrets/**' },
+    { effect: 'allow', tool_kind: 'edit' },
+    { effect: 'ask', command_pattern: 'npm *' },
+  ] as const;
+  const shown = (taskId: TaskId) =>
+    rulesOfTask(sql, taskId).then((all) => all.map((rule) => `${rule.scope} ${ruleText(rule)}`));
+  const expected = ['task deny path secrets/**', 'task allow tool edit', 'task ask command npm *'];
+  const { taskId } = await submitHere({ rules });
+  expect(await shown(taskId)).toEqual(expected);
+  await sql`UPDATE tasks SET state = 'failed', claimed_at = now(), ended_at = now() WHERE id = ${taskId}`;
+  expect(await shown((await retry({ sql }, taskId)).taskId)).toEqual(expected);
+});
+
 test.each([
   ['an empty input', { input: ' \n' }, 'invalid_input', /input is empty/],
   ['a relative path', { projectPath: 'here' }, 'invalid_input', /expected an absolute path, found "here"/],
@@ -63,6 +81,8 @@ test.each([
     'invalid_input',
     /expected "allow", "deny" or "ask", found "maybe"/,
   ],
+  ['a rule that matches everything', { rules: [{ effect: 'allow' }] }, 'invalid_input', /^rule: expected a tool_kind/],
+  ['a rule outside the worktree', { rules: [{ effect: 'allow', tool_kind: 'edit' }, { effect: 'allow', path_glob: '/etc/*' }] }, 'invalid_input', /^path_glob: /], // prettier-ignore
   ['an empty model', { model: '' }, 'invalid_input', /^model: expected a value, found an empty text/],
   ['an empty mode', { modeId: ' ' }, 'invalid_input', /^mode_id: expected a value/],
   ['a priority out of range', { priority: 9 }, 'invalid_input', /from 1 \(first\) to 5, found 9/],

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import type { RuleId } from '../../contract/ids.ts';
-import { decisionOf, type PermissionRule, type RuleEffect, type RuleMatch, type RuleSubject } from '../../contract/permission-rules.ts'; // prettier-ignore
+import { decisionOf, ruleIn, ruleText, type PermissionRule, type RuleEffect, type RuleMatch, type RuleSubject } from '../../contract/permission-rules.ts'; // prettier-ignore
 import { plainCommands } from '../../contract/shell-words.ts';
 import { exactGlob, matchesGlob } from '../../contract/wildcards.ts';
 
@@ -32,6 +32,25 @@ const edit = (...paths: { named: string; inside?: string }[]): RuleSubject => ({
 });
 const effect = (rules: PermissionRule[], subject: RuleSubject, policy: RuleEffect = 'ask'): RuleEffect =>
   decisionOf(rules, subject, policy).effect;
+
+test.each([
+  ['allow command npm run *', { effect: 'allow', command_pattern: 'npm run *' }],
+  ['deny path secrets/**', { effect: 'deny', path_glob: 'secrets/**' }],
+  ['ask tool edit', { effect: 'ask', tool_kind: 'edit' }],
+  ['deny tool edit, path docs/a b.md', { effect: 'deny', tool_kind: 'edit', path_glob: 'docs/a b.md' }],
+  ['allow tool execute, command git commit -m "a, b"', { effect: 'allow', tool_kind: 'execute', command_pattern: 'git commit -m "a, b"' }], // prettier-ignore
+])('the text of a rule is parsed to the same rule: %s', (text, words) => {
+  const parsed = ruleIn(text);
+  expect(parsed).toEqual({ tool_kind: null, path_glob: null, command_pattern: null, ...words });
+  expect(parsed && ruleText(parsed)).toBe(text);
+});
+
+test.each(['', 'allow', 'allow everything', 'maybe command x', 'allow command', 'allow edit'])(
+  '%j is no rule',
+  (text) => {
+    expect(ruleIn(text)).toBeUndefined();
+  },
+);
 
 test('the first rule that matches decides; without one the policy', () => {
   const rules = [rule('deny', { command_pattern: 'npm publish' }), rule('allow', { command_pattern: 'npm *' })];

@@ -31,7 +31,7 @@ test('allowed: the agent continues, and the log has request and answer', async (
   const asked = await waiting(task);
   expect(asked).toMatchObject({ kind: 'tool', title: expect.stringContaining('b.txt') as string, expires_at: null });
   // The agent's "always" is not among them, because "once" is.
-  expect(asked.options.map(({ option_id: id }) => id)).toEqual(['o2', 'o3', 'longhaul:always:session', 'longhaul:always:project']); // prettier-ignore
+  expect(asked.options.map(({ option_id: id }) => id)).toEqual(['o3', 'longhaul:always:session', 'longhaul:always:project', 'o2']); // prettier-ignore
   await lab.untilPhase(task, 'waiting_permission');
   await answer(asked, 'allow');
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { answerPermission, getPermission, listPermissions, type Permission } from '../../client/permissions.ts';
 import type { TaskId } from '../../contract/ids.ts';
 import { ANSWER_PERMISSION, taskWorkflowId } from '../../contract/names.ts';
+import { FORM } from '../agents/scripts.ts';
 import { type FailingAgents, startFailingAgents } from '../failing-agents/lab.ts';
 import type { Lab, LabWorker } from '../lab/lab.ts';
 
@@ -118,6 +119,64 @@ test('an agent that asks for another command after it resumed gets no answer of 
   expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
   expect(await agents.content(task)).not.toContain('"yes"');
   expect(await listPermissions(lab, { taskId: task })).toMatchObject([{ state: 'superseded' }, { state: 'delivered', chosen: 'no' }]); // prettier-ignore
+});
+
+test('a form hibernates, too: the answer by a Temporal update is checked, and reaches the agent that asks again', async () => {
+  const first = { once: path.join(lab.home, 'form-asked'), do: [FORM, { hang: true }] } as const;
+  const name = await agents.agent({ load: {} });
+  const input = JSON.stringify([first, FORM, { stop: 'end_turn' }]);
+  const task = await lab.submit({ agent: name, input, permissionPolicy: 'ask' });
+  const asked = await hibernating(task);
+  expect(asked).toMatchObject({ kind: 'elicitation', title: 'Which service?' });
+  const handle = lab.client.workflow.getHandle(taskWorkflowId(task));
+  const update = (content: object) => handle.executeUpdate(ANSWER_PERMISSION, { args: [{ permissionId: asked.id, answer: 'accept', content }] }); // prettier-ignore
+  await expect(update({ name: 5 })).rejects.toMatchObject({ cause: { type: 'form_not_valid', message: expect.stringContaining('/name') as string } }); // prettier-ignore
+  expect(await getPermission(lab, asked.id)).toMatchObject({ state: 'pending' });
+  await update({ name: 'Ada' });
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await agents.content(task)).toContain('{"action":"accept","content":{"name":"Ada","size":3}}');
+  expect(await listPermissions(lab, { taskId: task })).toMatchObject([{ id: asked.id, state: 'delivered', answered_by: 'temporal', content: { name: 'Ada', size: 3 } }]); // prettier-ignore
+  const frames = (await lab.frames(task)).filter(({ type }) => type.startsWith('permission_'));
+  expect(frames.map(({ type }) => type)).toEqual(['permission_requested', 'permission_resolved']);
+});
+
+test('an answer to a form serves no form that differs after the resume', async () => {
+  const other = { ...FORM, params: { ...FORM.params, message: 'Which other service?' } };
+  const first = { once: path.join(lab.home, 'other-form'), do: [FORM, { hang: true }] } as const;
+  const name = await agents.agent({ load: {} });
+  const input = JSON.stringify([first, other, { stop: 'end_turn' }]);
+  const task = await lab.submit({ agent: name, input, permissionPolicy: 'ask' });
+  const asked = await hibernating(task);
+  await answerPermission(lab, { id: asked.id, answer: 'accept', content: { name: 'Ada' }, by: 'test' });
+  const again = await waiting(task);
+  expect([again.id === asked.id, again.title]).toEqual([false, 'Which other service?']);
+  await answer(again, 'deny');
+  const { state, output_summary: summary } = await lab.ended(task);
+  expect([state, summary]).toEqual(['completed', expect.stringContaining('Not answered: Which other service?')]);
+  expect(await agents.content(task)).not.toContain('Ada');
+});
+
+test.each([
+  ['deletes its request', (id: string) => lab.sql`DELETE FROM permissions WHERE id = ${id}`],
+  ['sets a state of its own', (id: string) => lab.sql`UPDATE permissions SET state = 'odd' WHERE id = ${id}`],
+])('another program %s: the task wakes, and its agent asks again', async (_name, change) => {
+  const task = await asking();
+  const { id } = await hibernating(task);
+  await change(id);
+  const again = await lab.until('another request', async () =>
+    (await listPermissions(lab, { taskId: task, state: 'pending' })).find((one) => one.id !== id),
+  );
+  await answer(again, 'allow');
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect(await lab.inChange(task, 'b.txt')).toBe('b');
+});
+
+test('another program gives the request a time that has passed: the default answers', async () => {
+  const task = await asking();
+  const { id } = await hibernating(task);
+  await lab.sql`UPDATE permissions SET expires_at = '-infinity' WHERE id = ${id}`;
+  expect(await lab.ended(task)).toMatchObject({ state: 'completed' });
+  expect((await listPermissions(lab, { taskId: task })).map(({ state, chosen }) => [state, chosen])).toEqual([['expired', 'o2']]); // prettier-ignore
 });
 
 test('an agent that cannot resume is not ended', async () => {

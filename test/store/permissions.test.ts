@@ -109,4 +109,8 @@ test('requests are compared by content, without the ids of the attempt', () => {
   expect(requestHash(call('x '), asked, OPTIONS)).not.toBe(hash);
   expect(requestHash(call('x'), { ...asked, rawInput: { b: 1, a: [2] } }, OPTIONS)).not.toBe(hash);
   expect(requestHash(call('x'), asked, [])).not.toBe(hash);
+  // A field of the call's input counts, also where its name is that of a field of the call.
+  const setting = (status: string) =>
+    requestHash({ ...call('x'), raw_input: { status } }, { rawInput: { status } }, []);
+  expect(setting('open')).not.toBe(setting('closed'));
 });
