@@ -22,6 +22,8 @@ function ending(task: TaskDescription): LiveLine {
   if (task.error_code) head.push(task.error_code);
   if (!Number.isNaN(tookMs)) head.push(seconds(tookMs));
   head.push(isKept(task) && !task.change ? 'its work is not in a change' : changeText(task.change));
+  // `longhaul run --session` takes this id.
+  if (task.session_id) head.push(`session ${shortId(task.session_id)}`);
   return { text: head.join(' · '), style };
 }
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { endLines } from '../../cli/end-text.ts';
 import { liveScreen } from '../../cli/live-screen.ts';
 import { plainScreen } from '../../cli/plain-screen.ts';
 import type { LiveLine } from '../../cli/screen.ts';
@@ -222,6 +223,12 @@ test('a task that waits for a limit is shown with the duration, or with the loca
   expect(stateAt(2, 11, 4, 5)).toBe('waits, 4 h 0 min left');
   expect(stateAt(1, 11, 0, 0)).toBe('waits, until 2030-01-02 15:04:05');
   expect(stateAt(2, 15, 4, 6)).toBe('waits, until 15:04:05');
+});
+
+test('the last line of a task names its session, so that the next task can continue it', () => {
+  const task = { id: 'abcdefgh-', session_id: '12345678-', state: 'completed', kept_worktree: null, change: null, error_code: null, created_at: '2030-01-02T15:04:05Z', ended_at: '2030-01-02T15:04:08Z' }; // prettier-ignore
+  const [, line] = endLines(task as unknown as TaskDescription);
+  expect(line?.text).toBe('✓ completed · 3.0 s · no change · session 12345678');
 });
 
 test('a running task whose cancel was requested is shown as stopping until its changes are collected', () => {
