@@ -1,4 +1,5 @@
 /** Adds, lists and removes the rules that answer permission requests. */
+import { frameTime } from '../frames/frame-in.ts';
 import * as store from '../store/permission-rules.ts';
 import type { RuleTarget, RuleRow } from '../store/permission-rules.ts';
 import type { Sql } from '../store/sql.ts';
@@ -54,7 +55,7 @@ export async function removeRule({ sql }: Deps, id: RuleId): Promise<Rule> {
   return ruleOf(row);
 }
 
-const ruleOf = (row: RuleRow): Rule => ({ ...row, created_at: row.created_at.toISOString() });
+const ruleOf = (row: RuleRow): Rule => ({ ...row, created_at: frameTime(row.created_at) });
 
 function missingPlace(place: RuleTarget): LonghaulError {
   if ('taskId' in place) return notFoundError('task', place.taskId);

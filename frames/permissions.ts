@@ -3,7 +3,9 @@
  * whichever channel it comes through.
  */
 import { formAnswer } from './form-answer.ts';
+import { frameTime } from './frame-in.ts';
 import { elicitationIn, optionsIn, toolCallIn } from './message-json.ts';
+import { isoOrNull } from './snapshot-messages.ts';
 import {
   answerPermission as answerRow,
   findPermission,
@@ -138,8 +140,8 @@ function permissionOf(row: PermissionRow): Permission {
     options: optionsIn(row.options),
     tool_call: toolCall,
     elicitation: elicitationIn(row.elicitation),
-    requested_at: row.requested_at.toISOString(),
-    answered_at: row.answered_at?.toISOString() ?? null,
-    expires_at: row.expires_at?.toISOString() ?? null,
+    requested_at: frameTime(row.requested_at),
+    answered_at: isoOrNull(row.answered_at),
+    expires_at: isoOrNull(row.expires_at),
   };
 }

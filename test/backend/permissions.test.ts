@@ -108,6 +108,14 @@ test.each([
   expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ body: { state: 'pending' } });
 });
 
+test('a row of another program with times that are infinite fails no list, and can be answered', async () => {
+  const id = await asked();
+  await server.sql`UPDATE permissions SET expires_at = 'infinity', requested_at = '-infinity', answered_at = 'infinity' WHERE id = ${id}`;
+  expect(await server.get(`/api/permissions?task_id=${taskId}`)).toMatchObject({ status: 200 });
+  expect(await server.get(`/api/permissions/${id}`)).toMatchObject({ status: 200, body: { expires_at: null } });
+  expect(await server.post(`/api/permissions/${id}/answer`, { answer: 'allow' })).toMatchObject({ status: 200 });
+});
+
 test('a request that does not exist', async () => {
   const path = `/api/permissions/${randomUUID()}`;
   expect(await server.get(path)).toMatchObject({ status: 404, body: { error_code: 'permission_not_found' } });
