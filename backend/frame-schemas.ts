@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { FollowedFrame } from '../client/follow-task.ts';
+import { ON_FAILURE } from '../contract/vocabulary.ts';
 import { id, nullableText, time } from './schemas.ts';
 import { elicitation } from './elicitation-schema.ts';
 import { segment } from './segment-schema.ts';
@@ -38,6 +39,13 @@ const usage = loose({
   context_size: count,
   cost: loose({ amount: z.number(), currency: z.string() }).optional(),
 });
+const queue = {
+  tasks: z.array(id).describe('The waiting tasks in the order in which they start, at most 500.'),
+  waiting: z.int().describe('The number of all waiting tasks.'),
+  held_since: time.describe('While it is set, no waiting task starts.'),
+  held_after: id.nullable().describe('The task whose failure or cancel held the queue.'),
+  on_failure: z.enum(ON_FAILURE),
+};
 const permissionOption = loose({ option_id: z.string(), name: z.string(), kind: z.string() });
 
 /** The fields of each frame type, without those that all types have (the envelope). */
@@ -46,6 +54,7 @@ const bodies = {
   delta: {
     ...ofMessage,
     content: z.string().describe('Append this text to the message. It contains the breaks between paragraphs.'),
+    role: z.literal('user').optional().describe('If it is set, content replaces the text of the message.'),
   },
   reasoning_delta: { ...ofMessage, content: z.string().describe("Append this text to the message's reasoning.") },
   tool_call: { ...ofMessage, call: toolCall.describe('Replace the tool call with the same id.') },
@@ -78,6 +87,7 @@ const bodies = {
     partial: z.boolean(),
   },
   change_state: { change_id: id, state: z.string(), by: z.string().optional() },
+  queue,
   warning: { message: z.string() },
 } satisfies Record<Exclude<FollowedFrame['type'], 'snapshot'>, z.core.$ZodLooseShape>;
 
@@ -101,6 +111,7 @@ const snapshot = loose({
   permissions: z.array(loose({ permission_id: id })).describe('The requests that wait for an answer.'),
   commands: z.array(command),
   usage: usage.nullable(),
+  queue: loose(queue),
 }).meta({
   id: 'SnapshotFrame',
   description: 'The state of the session at the frame `seq`. It replaces the state that a reader has.',

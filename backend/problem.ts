@@ -53,6 +53,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   idempotency_conflict: 409,
   task_open: 409,
   session_at_work: 409,
+  task_not_queued: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   too_many_attempts: 429,

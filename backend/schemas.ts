@@ -68,7 +68,7 @@ const sometimes = {
   missing: { 404: problemDocument('The resource does not exist.') },
   conflict: {
     409: problemDocument(
-      'The Idempotency-Key came with another request before, the task or its session is at work, or the change is decided or does not merge.',
+      'The Idempotency-Key came with another request before, the state of the task or of its session does not allow it, or the change is decided or does not merge.',
     ),
   },
   body: { 413: problemDocument('The body is too large.'), 415: problemDocument('The body is not JSON.') },

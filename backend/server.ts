@@ -25,11 +25,14 @@ import { type BackendMetrics, makeMetrics, type MetricsSources } from './metrics
 import { openapiOptions } from './openapi.ts';
 import { handleError, sendProblem } from './problem.ts';
 import { agentRoutes } from './routes/agents.ts';
+import { chatRoutes } from './routes/chats.ts';
 import { changeRoutes } from './routes/changes.ts';
 import { recordingRoutes } from './routes/recordings.ts';
 import { healthRoutes } from './routes/health.ts';
 import { permissionRoutes } from './routes/permissions.ts';
 import { metricsRoute } from './routes/metrics.ts';
+import { queueRoutes } from './routes/queue.ts';
+import { followUpRoutes } from './routes/follow-ups.ts';
 import { projectRoutes } from './routes/projects.ts';
 import { ruleRoutes } from './routes/rules.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -139,6 +142,9 @@ export function makeServer(options: ServerOptions): FastifyInstance {
       for (const routes of [
         projectRoutes,
         taskRoutes,
+        queueRoutes,
+        followUpRoutes,
+        chatRoutes,
         sessionRoutes,
         changeRoutes,
         permissionRoutes,

@@ -57,6 +57,8 @@ function argumentOf(command: Command): Value {
   const [first] = command.registeredArguments;
   if (!first) return 'none';
   if (first.argChoices) return first.argChoices;
+  if (first.name() === 'session') return 'sessions';
+  if (command.parent?.name() === 'queue') return 'open-tasks';
   if (first.name() === 'task') return TASKS_OF[command.name()] ?? 'tasks';
   return command.parent?.name() === 'agents' ? 'agents' : 'any';
 }

@@ -1,6 +1,7 @@
 /** Follows a task to its end, or until Ctrl-C detaches the command, for `run` and `watch`. */
 import type { Longhaul } from '../client/connection.ts';
 import { framesOutsideMessages, followTask } from '../client/follow-task.ts';
+import { getQueue } from '../client/session-queue.ts';
 import { describe, taskBuiltOn, type TaskDescription } from '../client/tasks.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
@@ -118,8 +119,12 @@ export async function showTimeline(
 async function explainWaiting(longhaul: Longhaul, taskId: TaskId, screen: Screen): Promise<void> {
   const task = await describe(longhaul, taskId).catch(() => undefined);
   if (task?.state !== 'pending' || task.run_id !== null) return;
+  const { session_id: session } = task;
+  const queue = session === null ? undefined : await getQueue(longhaul, session).catch(() => undefined);
   screen.line(
-    '! not started yet: the task waits for an earlier task of its session, or for the services (longhaul status)',
+    session !== null && queue && queue.held_since !== null
+      ? `! not started yet: the queue of its session is held (longhaul queue release ${shortId(session)})`
+      : '! not started yet: the task waits for an earlier task of its session, or for the services (longhaul status)',
     'yellow',
   );
 }

@@ -7,7 +7,7 @@ import { LonghaulError } from '../contract/errors.ts';
 import { printError } from './exit.ts';
 import { withExamples } from './help.ts';
 import { packageVersion } from '../processes/package-version.ts';
-import { COMMANDS_WITH_TEXT, markTexts } from './task-words.ts';
+import { commandWithText, markTexts } from './task-words.ts';
 
 interface CommandEntry {
   readonly name: string;
@@ -48,6 +48,21 @@ const COMMANDS: readonly CommandEntry[] = [
     name: 'submit',
     description: 'submit a task and print its id',
     load: async () => (await import('./definitions/submit.ts')).registerSubmit,
+  },
+  {
+    name: 'send',
+    description: 'continue a session with another message, after the tasks that wait in it; prints the id',
+    load: async () => (await import('./definitions/send.ts')).registerSend,
+  },
+  {
+    name: 'reply',
+    description: 'continue the session of a task, in its chat; prints the id',
+    load: async () => (await import('./definitions/send.ts')).registerReply,
+  },
+  {
+    name: 'queue',
+    description: 'show or change the waiting tasks of a session: add, edit, move, rm, hold, release',
+    load: async () => (await import('./definitions/queue.ts')).registerQueue,
   },
   {
     name: 'watch',
@@ -255,9 +270,10 @@ function wrongUsage(text: string, words: readonly string[], help: string): Longh
       .replace(/^error: /, '')
       .replace(/\n+/g, ' '),
   );
+  const command = commandWithText(words);
   const dash =
-    COMMANDS_WITH_TEXT.includes(words[0] ?? '') && message.startsWith('unknown option')
-      ? ` Put -- before a text that begins with a dash: \`longhaul ${words[0]} -- '-x …'\`.`
+    command !== undefined && message.startsWith('unknown option')
+      ? ` Put -- before a text that begins with a dash: \`longhaul ${command} -- '-x …'\`.`
       : '';
   return new LonghaulError('invalid_input', `${message.replace(/\.?$/, '.')}${dash} See \`${help}\`.`);
 }

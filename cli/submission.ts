@@ -28,15 +28,21 @@ async function agentFor(
   return onlyAgent(sql, nativeChoice((await workerEnvironment(services.settings)) ?? process.env));
 }
 
+/** Returns the text of a task from the words that a user typed; `-` alone reads it from stdin. */
+export async function inputFrom(typed: readonly string[]): Promise<string> {
+  const words = typed.map(unmarked);
+  const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');
+  if (input.trim() === '')
+    throw new LonghaulError('invalid_input', 'The input is empty: expected the task for the agent.');
+  return input;
+}
+
 export async function submitFrom(
   context: CommandContext,
   typed: readonly string[],
   options: SubmissionOptions,
 ): Promise<SubmittedTask> {
-  const words = typed.map(unmarked);
-  const input = words.length === 1 && words[0] === '-' ? await readFile('/dev/stdin', 'utf8') : words.join(' ');
-  if (input.trim() === '')
-    throw new LonghaulError('invalid_input', 'The input is empty: expected the task for the agent.');
+  const input = await inputFrom(typed);
   const unused = options.askTimeout === undefined ? options.askDefault && '--ask-default' : '--ask-timeout';
   if (unused && options.policy !== 'ask') {
     const found = options.policy === undefined ? 'no --policy, which is allow' : `--policy ${options.policy}`;

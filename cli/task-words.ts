@@ -7,14 +7,21 @@ import type { Command } from 'commander';
 
 /** The mark. No argument of a process can contain this character. */
 const MARK = '\u0000';
-export const COMMANDS_WITH_TEXT: readonly string[] = ['run', 'submit'];
+const COMMANDS_WITH_TEXT: readonly string[] = ['run', 'submit', 'send', 'reply', 'queue add', 'queue edit'];
+
+/** Returns the command that was typed, if it takes a text. `words`: the arguments after `longhaul`. */
+export const commandWithText = (words: readonly string[]): string | undefined =>
+  COMMANDS_WITH_TEXT.find((name) => name.split(' ').every((part, at) => words[at] === part));
 
 /** `words`: the arguments after `longhaul`. Returns them with a mark before each text that begins with a dash. */
 export function markTexts(program: Command, words: readonly string[]): string[] {
-  const [name = ''] = words;
-  const command = program.commands.find((one) => one.name() === name);
+  const names = commandWithText(words)?.split(' ') ?? [];
+  const command = names.reduce<Command | undefined>(
+    (parent, name) => parent?.commands.find((one) => one.name() === name),
+    program,
+  );
   const end = words.indexOf('--');
-  if (!command || !COMMANDS_WITH_TEXT.includes(name)) return [...words];
+  if (!command || names.length === 0) return [...words];
   return words.map((word, at) => {
     if (end !== -1 && at >= end) return word;
     return isText(command, word) && !takesValue(command, words[at - 1]) ? MARK + word : word;

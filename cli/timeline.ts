@@ -48,6 +48,8 @@ export class Timeline {
   /** The options of each open permission request. */
   readonly #asked = new Map<string, readonly PermissionOption[]>();
   #plan: readonly PlanEntry[] = [];
+  /** The text of each user's message that was shown. */
+  readonly #inputs = new Map<string, string>();
   #printedPlan: readonly string[] = [];
   #tokens: number | undefined;
   #attempt = 1;
@@ -74,7 +76,10 @@ export class Timeline {
 
   /** Shows frames that a follower got together. For an old task these are all its frames. */
   showPage(page: readonly FollowedFrame[]): void {
-    this.#withoutBottom(() => page.forEach((frame) => this.show(frame)));
+    // Of a user's message that was edited, only the last text is shown.
+    const last = new Map(page.flatMap((frame) => (isInput(frame) ? [[frame.message_id, frame.seq]] : [])));
+    const shown = page.filter((frame) => !isInput(frame) || last.get(frame.message_id) === frame.seq);
+    this.#withoutBottom(() => shown.forEach((frame) => this.show(frame)));
     this.#options.screen.redraw?.();
   }
 
@@ -83,6 +88,10 @@ export class Timeline {
     switch (frame.type) {
       case 'delta':
       case 'reasoning_delta':
+        if (frame.type === 'delta' && frame.role === 'user') {
+          this.#input(frame);
+          break;
+        }
         this.#shown[frame.type] += frame.content.length;
         this.#say(frame.type, frame.content);
         break;
@@ -93,7 +102,8 @@ export class Timeline {
         this.#showPlan(frame.entries);
         break;
       case 'message':
-        if (frame.role === 'user' && this.#options.showsInput) this.#input(frame.content);
+        // The message of a task that was removed from its queue arrives again, as cancelled.
+        if (frame.role === 'user' && frame.status !== 'cancelled') this.#input(frame);
         break;
       case 'message_reset':
         this.#tools.clear();
@@ -203,7 +213,10 @@ export class Timeline {
     );
   }
 
-  #input(content: string): void {
+  /** Shows a user's message, unless this text of it was shown. */
+  #input({ message_id: id, content }: { readonly message_id: string; readonly content: string }): void {
+    if (!this.#options.showsInput || this.#inputs.get(id) === content) return;
+    this.#inputs.set(id, content);
     const lines = harmless(content).trim().split('\n');
     for (const line of lines.slice(0, USER_LINES)) this.#line(`> ${line}`, 'cyan');
     if (lines.length > USER_LINES) this.#line('> …', 'cyan');
@@ -249,7 +262,7 @@ export class Timeline {
     let shown = this.#shown;
     const before = { delta: 0, reasoning_delta: 0 };
     for (const frame of framesOfSnapshot(snapshot, { taskId, remainingFrames })) {
-      if (frame.type === 'delta' || frame.type === 'reasoning_delta') {
+      if ((frame.type === 'delta' && !isInput(frame)) || frame.type === 'reasoning_delta') {
         const content = frame.content.slice(Math.max(0, shown[frame.type] - before[frame.type]));
         before[frame.type] += frame.content.length;
         if (content !== '') this.#show({ ...frame, content });
@@ -281,6 +294,9 @@ export class Timeline {
     return typing === undefined ? lines : [...lines, { text: `> ${typing}`, style: 'cyan' }];
   }
 }
+
+const isInput = (frame: FollowedFrame): frame is Extract<FollowedFrame, { type: 'message' | 'delta' }> =>
+  (frame.type === 'message' || frame.type === 'delta') && frame.role === 'user';
 
 /** Returns the text in one line. The line is not cut, because the end of a warning says what to do. */
 const inOneLine = (text: string): string =>

@@ -1,7 +1,7 @@
 /** Retries a task that has ended, as a new task. */
 import { idOf } from '../store/ids.ts';
 import { rulesOfTask } from '../store/permission-rules.ts';
-import { findTask } from '../store/task-views.ts';
+import { findTask, type TaskView } from '../store/task-views.ts';
 import { shortId, type TaskId } from '../contract/ids.ts';
 import { isFinal } from '../contract/task.ts';
 import { LonghaulError } from '../contract/errors.ts';
@@ -38,6 +38,19 @@ const ruleAgain = ({ effect, tool_kind, path_glob, command_pattern }: SubmittedR
   command_pattern: command_pattern ?? null,
 });
 
+/** Returns how the task's permission requests are answered. The two values of a timeout belong to the policy `ask`. */
+export function policyOf(
+  task: TaskView,
+): Pick<Submission, 'permissionPolicy' | 'permissionTimeoutS' | 'permissionDefault'> {
+  const { permission_policy: policy, permission_timeout_s: timeout, permission_default: fallback } = task;
+  if (policy !== 'ask') return policy ? { permissionPolicy: policy } : {};
+  return {
+    permissionPolicy: policy,
+    ...(timeout !== null && { permissionTimeoutS: timeout }),
+    ...(fallback && { permissionDefault: fallback }),
+  };
+}
+
 async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
   const taskId = parseId('task', id);
   const task = await findTask(deps.sql, taskId);
@@ -58,7 +71,7 @@ async function submissionOf(deps: SubmitDeps, id: TaskId): Promise<Submission> {
     ...(task.model && { model: task.model }),
     ...(task.mode_id && { modeId: task.mode_id }),
     ...(task.thinking_option_id && { thinkingOptionId: task.thinking_option_id }),
-    ...(task.permission_policy && { permissionPolicy: task.permission_policy }),
+    ...policyOf(task),
     ...(rules.length > 0 && { rules: rules.map(ruleAgain) }),
     // Another program may have stored a priority that is not valid. It had no effect on the earlier task, so it is
     // omitted.

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { findKey, type IdempotencyKey, storeResponse, takeKey } from '../store/idempotency-keys.ts';
 import { LonghaulError } from '../contract/errors.ts';
-import { checkSubmission, insertSubmission, type Submission, type SubmitDeps } from './submit.ts';
+import { checkSubmission, deliverInterrupt, insertSubmission, type Submission, type SubmitDeps } from './submit.ts';
 import { describe, type ReadDeps, type TaskDescription } from './tasks.ts';
 
 export interface SubmittedOnce {
@@ -14,24 +14,31 @@ export interface SubmittedOnce {
   readonly replayed: boolean;
 }
 
-/** Fails with `idempotency_conflict` if an earlier request had the same key and another submission. */
+/**
+ * Fails with `idempotency_conflict` if an earlier request had the same key and other values. `request`: the values that
+ * the caller sent, if the submission has further ones.
+ */
 export async function submitOnce(
   deps: SubmitDeps & ReadDeps & Pick<SubmitDeps, 'sql'>,
   submission: Submission,
   key: string,
+  request: object = submission,
 ): Promise<SubmittedOnce> {
-  const once = { key, fingerprint: fingerprintOf(submission) };
+  const once = { key, fingerprint: fingerprintOf(request) };
   const known = await replay(deps, once);
   if (known) return known;
   const checked = await checkSubmission(deps, submission);
-  const task = await deps.sql.begin(async (tx) => {
+  const made = await deps.sql.begin(async (tx) => {
     if (!(await takeKey(tx, once, checked.taskId))) return undefined;
-    await insertSubmission(tx, checked);
-    const description = await describe({ ...deps, sql: tx }, checked.taskId);
-    await storeResponse(tx, key, JSON.stringify(description));
-    return description;
+    const interrupted = await insertSubmission(tx, checked);
+    const task = await describe({ ...deps, sql: tx }, checked.taskId);
+    await storeResponse(tx, key, JSON.stringify(task));
+    return { task, interrupted };
   });
-  if (task) return { task, replayed: false };
+  if (made) {
+    await deliverInterrupt(deps, made.interrupted);
+    return { task: made.task, replayed: false };
+  }
   const other = await replay(deps, once);
   if (other) return other;
   throw new LonghaulError(
@@ -55,9 +62,9 @@ async function replay(
   return { task: known.answer as TaskDescription, replayed: true };
 }
 
-/** Returns the same fingerprint for equal submissions, in whichever order their fields were given. */
-function fingerprintOf(submission: Submission): string {
-  const parts = Object.entries(submission).filter(([, value]) => value !== undefined);
+/** Returns the same fingerprint for equal requests, in whichever order their fields were given. */
+function fingerprintOf(request: object): string {
+  const parts = Object.entries(request).filter(([, value]) => value !== undefined);
   parts.sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }

@@ -14,6 +14,7 @@ import { insertRule } from '../store/permission-rules.ts';
 import { refuseOutside } from '../store/project-roots.ts';
 import { findProject } from '../store/projects.ts';
 import { addChat, isChatOfSession, findSession, lockSession, newestAgent, newestOpenChat } from '../store/sessions.ts';
+import { interruptSession } from '../store/session-queue.ts';
 import type { Db, Sql, Tx } from '../store/sql.ts';
 import { refuseInvalidTaskValues } from '../store/task-limits.ts';
 import { insertTask } from '../store/tasks.ts';
@@ -22,6 +23,7 @@ import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
 import { LonghaulError } from '../contract/errors.ts';
 import { NATIVE_AGENT } from '../contract/names.ts';
 import type { RuleEffect, RuleMatch } from '../contract/permission-rules.ts';
+import { signalCancel } from './cancel.ts';
 import { checkChoices } from './choices.ts';
 import { checkedMatch } from './permission-rules.ts';
 import { projectAt, repositoryAt } from './projects.ts';
@@ -52,6 +54,11 @@ export interface Submission {
   /** The session that the task continues. The task starts after the tasks that already wait in that session. */
   readonly sessionId?: string;
   readonly chatId?: string;
+  /**
+   * Requests the cancel of the session's running task in the same transaction. The new task is the next one of the
+   * session. Needs `sessionId`.
+   */
+  readonly interrupt?: boolean;
   /** From 1, the highest, to 5. Default: 3. */
   readonly priority?: number;
   /**
@@ -77,13 +84,24 @@ export interface SubmittedTask {
   readonly projectId: ProjectId;
   /** Why the choices were accepted without a check. Absent if they were checked, or if there are none. */
   readonly note?: string;
+  /** The running task whose cancel was requested (`Submission.interrupt`). */
+  readonly interrupted?: TaskId;
 }
 
 export async function submit(deps: SubmitDeps, submission: Submission): Promise<SubmittedTask> {
   const task = await checkSubmission(deps, submission);
-  await deps.sql.begin((tx) => insertSubmission(tx, task));
+  const interrupted = await deps.sql.begin((tx) => insertSubmission(tx, task));
+  await deliverInterrupt(deps, interrupted);
   const { taskId, projectId, note } = task;
-  return { taskId, projectId, ...(note === undefined ? {} : { note }) };
+  return { taskId, projectId, ...(note === undefined ? {} : { note }), ...(interrupted && { interrupted }) };
+}
+
+/**
+ * Signals the cancel of an interrupted task. The request is stored with the new task, so intake sends the signal if this
+ * process does not.
+ */
+export async function deliverInterrupt({ temporal }: SubmitDeps, interrupted: TaskId | undefined): Promise<void> {
+  if (temporal && interrupted) await signalCancel(temporal, interrupted);
 }
 
 export interface CheckedSubmission extends SubmittedTask {
@@ -110,11 +128,13 @@ export async function checkSubmission(deps: SubmitDeps, given: Submission): Prom
   return { submission, agent, projectId, taskId: randomUUID() as TaskId, ...(note === undefined ? {} : { note }) };
 }
 
-export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise<void> {
+/** Returns the running task whose cancel was requested, if the submission interrupts one. */
+export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise<TaskId | undefined> {
   const { taskId, projectId, submission, agent, note } = task;
   const { input, model, modeId, thinkingOptionId, priority, permissionPolicy } = submission;
   const { permissionTimeoutS, permissionDefault } = submission;
   const place = await sessionAndChatOf(tx, submission, projectId);
+  const interrupt = submission.interrupt && place ? await interruptSession(tx, { ...place, by: taskId }) : undefined;
   const chatId = place ? await addToSession(tx, { taskId, input, agent, ...place }) : undefined;
   await insertTask(tx, {
     id: taskId,
@@ -130,10 +150,12 @@ export async function insertSubmission(tx: Tx, task: CheckedSubmission): Promise
     ...(permissionTimeoutS === undefined ? {} : { permissionTimeoutS }),
     ...(permissionDefault ? { permissionDefault } : {}),
     ...(place && chatId ? { sessionId: place.sessionId, chatId } : {}),
+    ...(interrupt && { queuePosition: interrupt.position }),
   });
   for (const { effect, ...match } of submission.rules ?? []) {
     await insertRule(tx, { place: { taskId }, effect, match: checkedMatch(match) });
   }
+  return interrupt?.interrupted;
 }
 
 /** Each request of the agent is compared with all rules. */
@@ -271,11 +293,12 @@ interface SessionAndChat {
 
 async function sessionAndChatOf(
   tx: Tx,
-  { sessionId, chatId }: Submission,
+  { sessionId, chatId, interrupt }: Submission,
   projectId: ProjectId,
 ): Promise<SessionAndChat | undefined> {
   if (sessionId === undefined) {
     if (chatId !== undefined) throw invalid('chat_id needs the session_id that the chat is of.');
+    if (interrupt) throw invalid('interrupt needs the session_id of the session whose running task it cancels.');
     return undefined;
   }
   const session = await knownSession(tx, sessionId);

@@ -44,7 +44,7 @@ interface TaskLinks {
 export type WithTaskLinks<Task> = Task & TaskLinks;
 export type TaskDescription = WithTaskLinks<TaskView>;
 
-export const TASK_ACTIONS = ['cancel', 'retry', 'remove'] as const;
+export const TASK_ACTIONS = ['cancel', 'edit', 'move', 'dequeue', 'reply', 'retry', 'remove'] as const;
 export type TaskAction = (typeof TASK_ACTIONS)[number];
 
 /** Describes one task. Fails with `task_not_found`, or with `invalid_input` for an invalid task id. */
@@ -95,7 +95,7 @@ export async function getDiff(deps: ReadDeps, id: TaskId): Promise<DiffView | un
 export const getPatch = ({ sql }: ReadDeps, change: DiffView): Promise<Buffer | null> =>
   findPatch(sql, change.change_id);
 
-type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'state' | 'cancel_requested_at' | 'ended_at'>;
+type LinkedFacts = Pick<TaskView, 'id' | 'run_id' | 'session_id' | 'state' | 'cancel_requested_at' | 'ended_at'>;
 
 const DAY_MS = 86_400_000;
 
@@ -122,10 +122,14 @@ function withLinks<Task extends LinkedFacts>(
 }
 
 /**
- * Returns the operations that the task accepts now. An open task whose cancel is already requested accepts none,
- * because a second request changes nothing.
+ * Returns the operations that the task accepts now. An open task whose cancel is already requested cannot be cancelled
+ * again, because a second request changes nothing. A task that waits can be edited; if it is in a session, it can also be
+ * moved. A task with a session can be replied to.
  */
-function actionsOf(task: Pick<TaskView, 'state' | 'cancel_requested_at'>): TaskAction[] {
-  if (isFinal(task.state)) return ['retry', 'remove'];
-  return task.cancel_requested_at === null ? ['cancel'] : [];
+function actionsOf({ state, session_id, run_id, cancel_requested_at }: LinkedFacts): TaskAction[] {
+  const reply: TaskAction[] = session_id === null ? [] : ['reply'];
+  if (isFinal(state)) return [...reply, 'retry', 'remove'];
+  if (cancel_requested_at !== null) return reply;
+  if (state !== 'pending' || run_id !== null) return ['cancel', ...reply];
+  return ['cancel', 'edit', ...(session_id === null ? [] : (['move'] as const)), 'dequeue', ...reply];
 }

@@ -37,6 +37,7 @@ export const ERRORS = {
   unsupported_media_type: { origin: 'caller', retryable: false },
   idempotency_conflict: { origin: 'caller', retryable: false },
   task_open: { origin: 'caller', retryable: true },
+  task_not_queued: { origin: 'caller', retryable: false },
   session_at_work: { origin: 'caller', retryable: true },
   unauthorized: { origin: 'caller', retryable: false },
   host_refused: { origin: 'caller', retryable: false },

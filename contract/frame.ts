@@ -3,7 +3,7 @@
  * `body`.
  */
 import type { Elicitation } from './elicitation.ts';
-import type { AgentCommand, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
+import type { AgentCommand, OnFailure, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
 import type { ChangeId, ChatId, MessageId, PermissionId, SessionId, TaskId } from './ids.ts';
 import type { ShownPhase, TaskState } from './task.ts';
 import type { ErrorCode } from './errors.ts';
@@ -13,13 +13,30 @@ interface OfMessage {
   readonly chat_id: ChatId;
 }
 
+/** The queue of a session: its waiting tasks, in the order in which they start. */
+export interface SessionQueue {
+  /** The first tasks of the queue, at most QUEUE_FRAME_TASKS. */
+  readonly tasks: readonly TaskId[];
+  /** The number of all waiting tasks. */
+  readonly waiting: number;
+  /** ISO 8601. While it is set, no task of the queue starts. */
+  readonly held_since: string | null;
+  /** The task whose failure or cancel held the queue. Null: a request did, or the queue is not held. */
+  readonly held_after: TaskId | null;
+  readonly on_failure: OnFailure;
+}
+
+/** The maximum number of task ids in a frame of type `queue`. 500 ids take 20 KB. */
+export const QUEUE_FRAME_TASKS = 500;
+
 /**
  * The body of a frame. `delta` and `reasoning_delta` append text; `tool_call`, `plan` and `message` replace the whole
- * object with the same id.
+ * object with the same id. A `delta` with the role `user` has the whole text of a user's message and replaces it, so a
+ * reader that applies it twice, or after a snapshot that has it, has the text once.
  */
 export type FrameBody =
   | ({ readonly type: 'message_started'; readonly role: 'user' | 'assistant' } & OfMessage)
-  | ({ readonly type: 'delta'; readonly content: string } & OfMessage)
+  | ({ readonly type: 'delta'; readonly content: string; readonly role?: 'user' } & OfMessage)
   | ({ readonly type: 'reasoning_delta'; readonly content: string } & OfMessage)
   | ({ readonly type: 'tool_call'; readonly call: ToolCall } & OfMessage)
   | ({ readonly type: 'plan'; readonly entries: readonly PlanEntry[] } & OfMessage)
@@ -68,6 +85,7 @@ export type FrameBody =
       /** The interface through which the request came: `cli`, `rest`. */
       readonly by?: string;
     }
+  | ({ readonly type: 'queue' } & SessionQueue)
   | { readonly type: 'warning'; readonly message: string };
 
 /**

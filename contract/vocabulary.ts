@@ -105,3 +105,10 @@ export const DIFF_CUT_LINE = '[cut here: the rest is in the stored commit]';
  */
 export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as const;
 export type ChangeState = (typeof CHANGE_STATES)[number];
+
+/**
+ * What a session's queue does after one of its tasks has failed or was cancelled: the next task starts, or the queue is
+ * held until a request releases it.
+ */
+export const ON_FAILURE = ['continue', 'hold'] as const;
+export type OnFailure = (typeof ON_FAILURE)[number];

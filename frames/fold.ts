@@ -35,6 +35,11 @@ export function emptyMessage(): MessageView {
 export function foldFrame(view: MessageView, frame: FrameBody): void {
   switch (frame.type) {
     case 'delta':
+      if (frame.role === 'user') {
+        view.content = head(frame.content, MAX_CONTENT_CHARS);
+        view.totalChars = frame.content.length;
+        break;
+      }
       // After a text was cut, no further text is added, even if a shorter character would fit.
       if (view.totalChars === view.content.length)
         view.content += head(frame.content, MAX_CONTENT_CHARS - view.totalChars);

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import type { Frame } from '../contract/frame.ts';
 import type { SessionId, TaskId } from '../contract/ids.ts';
+import { ON_FAILURE } from '../contract/vocabulary.ts';
 import { commandsIn } from '../store/commands.ts';
 import { elicitationIn, optionsIn, planIn, toolCallIn, usageIn } from './message-json.ts';
 
@@ -27,7 +28,7 @@ const toolCall = z
 const BODIES = new Map<string, z.ZodType<object>>(
   Object.entries({
     message_started: loose({ ...ofMessage, role: text }),
-    delta: loose({ ...ofMessage, content: text }),
+    delta: loose({ ...ofMessage, content: text, role: z.literal('user').optional().catch(undefined) }),
     reasoning_delta: loose({ ...ofMessage, content: text }),
     tool_call: loose({ ...ofMessage, call: toolCall }),
     plan: loose({
@@ -67,6 +68,13 @@ const BODIES = new Map<string, z.ZodType<object>>(
     }),
     change_queued: loose({ change_id: text, files: count, additions: count, deletions: count, partial: z.boolean().catch(false) }), // prettier-ignore
     change_state: loose({ change_id: text, state: text, by: text.optional() }),
+    queue: loose({
+      tasks: z.array(text).catch([]),
+      waiting: count,
+      held_since: text.nullable().catch(null),
+      held_after: text.nullable().catch(null),
+      on_failure: z.enum(ON_FAILURE).catch('continue'),
+    }),
     warning: loose({ message: text }),
   }),
 );

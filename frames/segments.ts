@@ -56,6 +56,8 @@ export class SegmentFold {
     const isOurs = 'message_id' in frame && frame.message_id === this.#messageId;
     if (!isOurs && (this.#taskId === null || frame.task_id !== this.#taskId)) return;
     if (frame.type === 'usage' || frame.type === 'agent_commands') return;
+    // A user's message has no segments.
+    if (isOurs && frame.type === 'delta' && frame.role === 'user') return foldFrame(this.view, frame);
     if (isOurs && frame.type === 'delta') return this.#speak('text', frame);
     if (isOurs && frame.type === 'reasoning_delta') return this.#speak('reasoning', frame);
     // The reader sees something else between this text and the next, so the next text begins a new segment.

@@ -12,7 +12,8 @@ import { commandsIn } from '../store/commands.ts';
 import { buildsOn } from '../store/diffs.ts';
 import type { PageKey, PageRange } from '../store/pages.ts';
 import { shownPhase } from '../store/task-views.ts';
-import type { FrameEnvelope } from '../contract/frame.ts';
+import { sessionQueue } from '../store/session-queue.ts';
+import type { FrameEnvelope, SessionQueue } from '../contract/frame.ts';
 import { elicitationIn, optionsIn, toolCallIn, usageIn } from './message-json.ts';
 import { isoOrNull, messagePage, messagesOf, type SnapshotMessage } from './snapshot-messages.ts';
 
@@ -68,6 +69,8 @@ export interface SnapshotFrame extends FrameEnvelope {
   readonly permissions: readonly SnapshotPermission[];
   readonly commands: readonly AgentCommand[];
   readonly usage: Usage | null;
+  /** The waiting tasks of the session. */
+  readonly queue: SessionQueue;
 }
 
 /** Returns `undefined` if the session does not exist. */
@@ -143,14 +146,19 @@ function ofSession<Result>(
 
 const restOf = async (db: Db, sessionId: SessionId) => ({
   permissions: await permissionsOf(db, sessionId),
+  queue: await sessionQueue(db, sessionId),
   ...(await latestOf(db, sessionId)),
 });
 
-/** Returns the session's tasks in their order. If `limit` is given, returns only so many of the newest tasks. */
+/**
+ * Returns the session's tasks: those that have started in the order in which they started, then the waiting ones in the
+ * order of the queue. `limit`: only so many of the last.
+ */
 async function tasksOf(db: Db, sessionId: SessionId, limit: number | null = null): Promise<SnapshotTask[]> {
   const rows = await db<(Omit<SnapshotTask, keyof TaskTimes> & TaskTimes)[]>`
     SELECT id AS task_id, agent, coalesce(state, 'unknown') AS state, ${shownPhase(db, 'tasks')}, waits_until, error_code, output_summary, created_at, started_at, ended_at
-      FROM tasks WHERE session_id = ${sessionId} ORDER BY queue_position DESC, created_at DESC, id DESC LIMIT ${limit}`;
+      FROM tasks WHERE session_id = ${sessionId}
+     ORDER BY coalesce(claimed_at, ended_at, 'infinity') DESC, queue_position DESC, created_at DESC, id DESC LIMIT ${limit}`;
   return rows.toReversed().map((row) => ({
     ...row,
     waits_until: isoOrNull(row.waits_until),

@@ -3,7 +3,7 @@
  * only.
  */
 import { randomUUID } from 'node:crypto';
-import type { AgentSessionId, SessionId, TaskId } from '../contract/ids.ts';
+import type { AgentSessionId, ChatId, SessionId, TaskId } from '../contract/ids.ts';
 import type { DispatchResult, TurnSoFar } from '../contract/steps.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import { outcomeIn } from './attempt-outcome.ts';
@@ -59,7 +59,7 @@ export type TakenTurn =
       readonly seq: number;
       /** The earlier attempts of the task, the oldest first. */
       readonly earlier: readonly EarlierAttempt[];
-      /** The newest agent session that an earlier task of this session had with the same agent. */
+      /** The newest agent session that an earlier task of this chat had with the same agent. */
       readonly conversation: AgentSessionId | undefined;
     };
 
@@ -89,6 +89,7 @@ interface TaskToTake {
   readonly cancel_requested: boolean;
   readonly run_id: string | null;
   readonly session_id: SessionId | null;
+  readonly chat_id: ChatId | null;
   readonly agent: string | null;
   readonly is_native: boolean;
 }
@@ -105,7 +106,7 @@ interface TaskToTake {
 export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
   return sql.begin(async (tx) => {
     const [task] = await tx<TaskToTake[]>`
-      SELECT state, run_id, session_id, agent, execution_path IS NOT DISTINCT FROM 'native' AS is_native, cancel_requested_at IS NOT NULL AS cancel_requested
+      SELECT state, run_id, session_id, chat_id, agent, execution_path IS NOT DISTINCT FROM 'native' AS is_native, cancel_requested_at IS NOT NULL AS cancel_requested
         FROM tasks WHERE id = ${turn.taskId} FOR UPDATE`;
     if (!task) return { kind: 'gone' };
     if (task.state !== 'running') return superseded(`the task is ${task.state}`);
@@ -128,7 +129,7 @@ export async function takeTurn(sql: Sql, turn: TakeTurn): Promise<TakenTurn> {
       // path always has the same agent, whatever name a task gives.
       tx<{ agent_session_id: AgentSessionId }[]>`
         SELECT a.agent_session_id FROM attempts a JOIN tasks t ON t.id = a.task_id
-         WHERE t.session_id = ${task.session_id} AND t.id <> ${turn.taskId}
+         WHERE t.session_id = ${task.session_id} AND t.chat_id IS NOT DISTINCT FROM ${task.chat_id} AND t.id <> ${turn.taskId}
            AND (t.execution_path IS NOT DISTINCT FROM 'native') = ${task.is_native} AND (t.agent = ${task.agent} OR ${task.is_native})
            AND a.agent_session_id IS NOT NULL
          ORDER BY a.started_at DESC LIMIT 1`,

@@ -39,7 +39,7 @@ export async function projectPaths(db: Db): Promise<string[]> {
 
 export interface WaitingTasks {
   readonly open: number;
-  /** Tasks that have not started, although no earlier task of their session is open. */
+  /** Tasks that have not started, although no earlier task of their session is open and its queue is not held. */
   readonly unstarted: readonly TaskId[];
   /** Tasks that have started and wait for an agent slot. */
   readonly queued: readonly TaskId[];
@@ -54,6 +54,7 @@ export async function waitingTasks(
   const rows = await db<{ id: TaskId; unstarted: boolean; queued: boolean; silent: boolean }[]>`
     SELECT t.id,
            t.state = 'pending' AND t.run_id IS NULL AND t.created_at < now() - ${longSeconds} * interval '1 second'
+             AND NOT EXISTS (SELECT FROM sessions s WHERE s.id = t.session_id AND s.queue_held_since IS NOT NULL)
              AND NOT EXISTS (SELECT FROM tasks o WHERE o.session_id = t.session_id AND o.id <> t.id
                               AND o.state IN ('pending', 'running')
                               AND (o.claimed_at IS NOT NULL OR (o.queue_position, o.created_at) < (t.queue_position, t.created_at))) AS unstarted,

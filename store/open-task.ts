@@ -17,7 +17,7 @@ import { MAX_INPUT_CHARS } from './task-limits.ts';
 import { isNotFinal, type Transition, transitionOf } from './transition.ts';
 
 /** The maximum length of the input in the frame, because a frame has at most 64 KB. The row has the whole input. */
-const FRAME_INPUT_CHARS = 8_000;
+export const FRAME_INPUT_CHARS = 8_000;
 
 export interface TaskToOpen {
   readonly id: TaskId;

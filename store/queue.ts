@@ -33,15 +33,21 @@ export interface ClaimedTask {
 
 /**
  * Claims up to `limit` tasks that may start, the oldest first. A task without a session may start. Of each session the
- * first waiting task may start, if no other task of that session is open. Several processes may call it at the same
- * time.
+ * first waiting task may start, if no other task of that session is open and its queue is not held. Several processes
+ * may call it at the same time.
+ *
+ * The position is compared again on the locked row: a reorder, a hold or an interrupt that was committed after this
+ * statement began has given each waiting task of its session another position, so the statement claims none of them.
  */
 export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> {
   try {
     return [
       ...(await db<ClaimedTask[]>`
-        WITH next AS MATERIALIZED (
-          SELECT t.id FROM tasks t WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit} FOR UPDATE SKIP LOCKED
+        WITH found AS MATERIALIZED (
+          SELECT t.id, t.queue_position FROM tasks t WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit}
+        ), next AS MATERIALIZED (
+          SELECT t.id FROM tasks t JOIN found f ON f.id = t.id
+           WHERE t.queue_position = f.queue_position AND ${isWaiting(db)} FOR UPDATE OF t SKIP LOCKED
         ), claimed AS (
           UPDATE tasks t SET claimed_at = clock_timestamp() FROM next WHERE t.id = next.id RETURNING t.*
         )
@@ -55,33 +61,42 @@ export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> 
   }
 }
 
+/** SQL condition: the task `t` waits in the queue. No process has started it. */
+export const isWaiting = (db: Db) => db`
+  t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL`;
+
+/** SQL: the order of the waiting tasks `t` of a session. A task without a time is the first of its position. */
+export const inQueueOrder = (db: Db) => db`t.queue_position, coalesce(t.created_at, '-infinity'), t.id`;
+
 /**
  * SQL condition: the task `t` may start. A task without a time is sorted first, so that any two tasks have an order.
  */
 const isNext = (db: Db) => db`
-  t.state = 'pending' AND t.claimed_at IS NULL AND t.run_id IS NULL AND t.cancel_requested_at IS NULL
+  ${isWaiting(db)}
+    AND NOT EXISTS (SELECT FROM sessions s WHERE s.id = t.session_id AND s.queue_held_since IS NOT NULL)
     AND (t.session_id IS NULL OR NOT EXISTS (
       SELECT FROM tasks o
        WHERE o.session_id = t.session_id AND o.id <> t.id
          AND ((o.claimed_at IS NOT NULL AND o.ended_at IS NULL)
            OR (o.state = 'pending' AND o.cancel_requested_at IS NULL
              AND (o.queue_position, coalesce(o.created_at, '-infinity'), o.id)
-               < (t.queue_position, coalesce(t.created_at, '-infinity'), t.id)))))`;
+               < (${inQueueOrder(db)})))))`;
 
 const claimedTasks = (db: Db) => db`
   SELECT c.id, left(p.name, 1000) AS project, left(c.agent, 1000) AS agent, c.priority, left(c.input, 1000) AS input
     FROM claimed c LEFT JOIN projects p ON p.id = c.project_id ORDER BY c.created_at, c.id`;
 
 async function claimOneByOne(db: Db, limit: number): Promise<ClaimedTask[]> {
-  const next = await db<{ id: TaskId }[]>`
-    SELECT t.id FROM tasks t WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit}`;
+  const next = await db<{ id: TaskId; position: string }[]>`
+    SELECT t.id, t.queue_position::text AS position FROM tasks t WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit}`;
   const all: ClaimedTask[] = [];
-  for (const { id } of next) {
+  for (const { id, position } of next) {
     try {
       all.push(
         ...(await db<ClaimedTask[]>`
           WITH claimed AS (
-            UPDATE tasks t SET claimed_at = clock_timestamp() WHERE t.id = ${id} AND ${isNext(db)} RETURNING t.*
+            UPDATE tasks t SET claimed_at = clock_timestamp()
+             WHERE t.id = ${id} AND t.queue_position = ${position}::bigint AND ${isNext(db)} RETURNING t.*
           )
           ${claimedTasks(db)}`),
       );

@@ -1,5 +1,6 @@
 /** Removes a task that has ended from the database, with everything that belongs only to that task. */
 import type { SessionId, TaskId } from '../contract/ids.ts';
+import { FINAL_STATES } from '../contract/task.ts';
 import type { Tx } from './sql.ts';
 
 export type TaskRemoval =
@@ -28,17 +29,18 @@ export type TaskRemoval =
  * gets a snapshot, as after compaction.
  */
 export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval> {
-  const [place] = await tx<{ session_id: SessionId | null }[]>`SELECT session_id FROM tasks WHERE id = ${taskId}`;
+  const [place] = await tx<{ session_id: SessionId | null; state: string }[]>`
+    SELECT session_id, state FROM tasks WHERE id = ${taskId}`;
   if (!place) return { kind: 'missing' };
   const { session_id: sessionId } = place;
+  // All other code locks an open task before its session. A final state does not change.
+  if (!isFinalState(place.state)) return { kind: 'refused', why: 'task_open', state: place.state };
   // A frame writer, or a claim of another task of the session, also locks this row. So they wait for this transaction,
   // or it waits for them.
   if (sessionId) await tx`SELECT FROM sessions WHERE id = ${sessionId} FOR UPDATE`;
-  const [task] = await tx<{ state: string; path: string | null }[]>`
-    SELECT t.state, (SELECT p.path FROM projects p WHERE p.id = t.project_id) AS path FROM tasks t WHERE t.id = ${taskId} FOR UPDATE`;
+  const [task] = await tx<{ path: string | null }[]>`
+    SELECT (SELECT p.path FROM projects p WHERE p.id = t.project_id) AS path FROM tasks t WHERE t.id = ${taskId} FOR UPDATE`;
   if (!task) return { kind: 'missing' };
-  if (!['completed', 'failed', 'cancelled'].includes(task.state))
-    return { kind: 'refused', why: 'task_open', state: task.state };
   const [busy] = await tx<{ state: string }[]>`
     SELECT state FROM tasks WHERE session_id = ${sessionId} AND claimed_at IS NOT NULL AND ended_at IS NULL LIMIT 1`;
   if (busy) return { kind: 'refused', why: 'session_at_work', state: busy.state };
@@ -56,6 +58,8 @@ export async function removeTaskRow(tx: Tx, taskId: TaskId): Promise<TaskRemoval
   const session = sessionId ? await removeFromSession(tx, sessionId, taskId) : 'none';
   return { kind: 'removed', session, resultCommit: changes[0]?.result_commit ?? null, projectPath: task.path };
 }
+
+const isFinalState = (state: string): boolean => FINAL_STATES.some((one) => one === state);
 
 async function removeFromSession(tx: Tx, sessionId: SessionId, taskId: TaskId): Promise<'kept' | 'removed'> {
   const [others] = await tx`

@@ -1,5 +1,6 @@
 /** Reads and inserts sessions and their chats, for the submission of a task and for lists. */
-import type { ChatId, ProjectId, SessionId } from '../contract/ids.ts';
+import type { ChatId, ProjectId, SessionId, TaskId } from '../contract/ids.ts';
+import type { TaskState } from '../contract/task.ts';
 import { cutPage, isAfter, isoTime, type Page, pageColumn, pageEnd, type PageRange, shownText } from './pages.ts';
 import type { Db, Tx } from './sql.ts';
 import { tokenCount } from './token-count.ts';
@@ -29,9 +30,44 @@ export async function newestAgent(db: Db, id: SessionId): Promise<string | undef
   return row?.agent;
 }
 
+/** Returns the session and the state of a task. */
+export async function taskPlace(
+  db: Db,
+  id: TaskId,
+): Promise<{ readonly sessionId: SessionId | null; readonly state: TaskState } | undefined> {
+  const [row] = await db<{ sessionId: SessionId | null; state: TaskState }[]>`
+    SELECT session_id AS "sessionId", state FROM tasks WHERE id = ${id}`;
+  return row;
+}
+
+/** Returns the newest task of the session. */
+export async function newestTask(db: Db, id: SessionId): Promise<TaskId | undefined> {
+  const [row] = await db<{ id: TaskId }[]>`
+    SELECT id FROM tasks WHERE session_id = ${id} ORDER BY created_at DESC NULLS LAST, id DESC LIMIT 1`;
+  return row?.id;
+}
+
 export async function isChatOfSession(db: Db, chatId: ChatId, sessionId: SessionId): Promise<boolean> {
   const rows = await db`SELECT FROM chats WHERE id = ${chatId} AND session_id = ${sessionId}`;
   return rows.length > 0;
+}
+
+export interface ChatView {
+  readonly id: ChatId;
+  readonly name: string | null;
+  readonly status: string | null;
+  readonly created_at: string | null;
+}
+
+const MAX_CHATS = 1_000;
+
+/** Returns the chats of the session, the oldest first. */
+export async function chatsOf(db: Db, sessionId: SessionId): Promise<ChatView[]> {
+  return [
+    ...(await db<ChatView[]>`
+      SELECT t.id, ${shownText(db, 't', 'name', 'status')} ${isoTime(db, 'created_at')} FROM chats t
+       WHERE t.session_id = ${sessionId} ORDER BY t.created_at, t.id LIMIT ${MAX_CHATS}`),
+  ];
 }
 
 export async function newestOpenChat(db: Db, sessionId: SessionId): Promise<ChatId | undefined> {

@@ -36,6 +36,10 @@ export interface TaskView {
   readonly execution_path: string | null;
   readonly priority: number | null;
   readonly permission_policy: string | null;
+  /** The seconds that a permission request waits for a person. Null: without limit. */
+  readonly permission_timeout_s: number | null;
+  /** What answers a permission request after that time. */
+  readonly permission_default: string | null;
   readonly cost_tokens: number | null;
   readonly run_id: string | null;
   readonly host: string | null;
@@ -82,7 +86,7 @@ export interface ChangeView {
 }
 
 const TEXTS =
-  'agent model mode_id thinking_option_id error_code output_summary execution_path permission_policy run_id host kept_worktree cancel_reason'.split(
+  'agent model mode_id thinking_option_id error_code output_summary execution_path permission_policy permission_default run_id host kept_worktree cancel_reason'.split(
     ' ',
   );
 const NAME_CHARS = 5_000;
@@ -97,7 +101,7 @@ export const shownPhase = (db: Db, from: string) => db`
 const columns = (db: Db) => db`
   t.id, t.project_id, left(p.name, ${NAME_CHARS}) AS project_name, left(p.path, ${NAME_CHARS}) AS project_path,
   ${shownText(db, 't', ...TEXTS)} ${shownPhase(db, 't')},
-  t.session_id, t.chat_id, coalesce(left(t.state, ${NAME_CHARS}), 'unknown') AS state, t.priority, t.cost_tokens,
+  t.session_id, t.chat_id, coalesce(left(t.state, ${NAME_CHARS}), 'unknown') AS state, t.priority, t.permission_timeout_s, t.cost_tokens,
   ${isoTime(db, 'waits_until')}, ${isoTime(db, 'cancel_requested_at')}, ${isoTime(db, 'created_at')}, ${isoTime(db, 'started_at')}, ${isoTime(db, 'ended_at')}`;
 
 const LISTED_INPUT_CHARS = 1_000;

@@ -8,6 +8,7 @@ import type { FrameBody } from '../contract/frame.ts';
 import type { ErrorCode } from '../contract/errors.ts';
 import type { FinalState, Phase, TaskState } from '../contract/task.ts';
 import { appendKeyed, type KeyedFrame } from './append-frames.ts';
+import { holdAfterFailure } from './session-queue.ts';
 import type { Db, Tx } from './sql.ts';
 import { tokenCount } from './token-count.ts';
 import { isNotFinal, type Transition, transitionOf } from './transition.ts';
@@ -29,16 +30,18 @@ export interface NewTask {
   readonly permissionDefault?: string;
   /** Why the task's choices were accepted without a check. */
   readonly choicesNote?: string;
+  /** The task's position in the queue of its session. Default: 0, after all tasks that wait. */
+  readonly queuePosition?: string;
 }
 
 export async function insertTask(db: Db, task: NewTask): Promise<void> {
   await db`
     INSERT INTO tasks (id, project_id, input, agent, model, mode_id, thinking_option_id, session_id, chat_id, priority, permission_policy,
-                       permission_timeout_s, permission_default, choices_note)
+                       permission_timeout_s, permission_default, choices_note, queue_position)
     VALUES (${task.id}, ${task.projectId}, ${task.input}, ${task.agent ?? null}, ${task.model ?? null}, ${task.modeId ?? null},
             ${task.thinkingOptionId ?? null}, ${task.sessionId ?? null}, ${task.chatId ?? null}, ${task.priority ?? null},
             ${task.permissionPolicy ?? null}, ${task.permissionTimeoutS ?? null}, ${task.permissionDefault ?? null},
-            ${task.choicesNote ?? null})`;
+            ${task.choicesNote ?? null}, ${task.queuePosition ?? '0'}::bigint)`;
 }
 
 const OPEN = ['pending', 'running'];
@@ -165,6 +168,7 @@ export async function failUnstarted(
     RETURNING session_id`;
   const transition = await transitionOf(tx, taskId, rows);
   await appendEnd(tx, transition, { taskId, state: 'failed', code, summary });
+  await holdQueue(tx, transition, taskId);
   return transition;
 }
 
@@ -203,13 +207,13 @@ export interface TaskEnding {
 /** Ends a task that was opened: it makes the row final and appends the task's last frames. */
 export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
   const { taskId, state, code, summary, kept } = ending;
-  const rows = await tx<{ session_id: SessionId | null }[]>`
+  const rows = await tx<{ session_id: SessionId | null; interrupted_by: TaskId | null }[]>`
     UPDATE tasks
        SET state = ${state}, phase = ${state}, ended_at = clock_timestamp(), output_summary = ${summary},
            error_code = ${code ?? null}, waits_until = NULL, withheld = NULL, kept_worktree = ${kept?.worktree ?? null},
            cost_tokens = (SELECT ${tokenCount(tx, tx`tokens_used`)} FROM messages WHERE id = tasks.message_id)
      WHERE id = ${taskId} AND ${isNotFinal(tx)}
-    RETURNING session_id`;
+    RETURNING session_id, interrupted_by`;
   const transition = await transitionOf(tx, taskId, rows);
   const warning: KeyedFrame[] = kept
     ? [{ key: `${taskId}:kept-worktree`, taskId, body: { type: 'warning', message: kept.warning } }]
@@ -221,7 +225,14 @@ export async function end(tx: Tx, ending: TaskEnding): Promise<Transition> {
     summary,
     before: [...ending.before, ...warning, noCommands(taskId)],
   });
+  // The sender of the message that interrupted the task expects the next task to start.
+  const interrupted = state === 'cancelled' && rows[0]?.interrupted_by;
+  if (state !== 'completed' && !interrupted) await holdQueue(tx, transition, taskId);
   return transition;
+}
+
+async function holdQueue(tx: Tx, transition: Transition, taskId: TaskId): Promise<void> {
+  if (transition.kind === 'moved' && transition.sessionId) await holdAfterFailure(tx, transition.sessionId, taskId);
 }
 
 /** The frame that empties the list of commands, because an ended task has no agent that runs commands. */

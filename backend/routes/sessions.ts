@@ -101,6 +101,7 @@ const timeline = z
     permissions: z.array(z.unknown()).describe('The requests that wait for an answer.'),
     commands: z.array(z.unknown()).describe("The agent's commands."),
     usage: z.unknown().describe('The tokens that the agent last reported. Null if it has reported none.'),
+    queue: z.looseObject({ waiting: z.int() }).describe('As in queue frames: the waiting tasks in their order.'),
   })
   .meta({ id: 'Session' });
 const tags = ['sessions'];
@@ -144,6 +145,7 @@ function mutable({
   changes,
   permissions,
   commands,
+  queue,
   ...rest
 }: SessionTimeline): z.output<typeof timeline> {
   return {
@@ -158,5 +160,6 @@ function mutable({
     changes: [...changes],
     permissions: [...permissions],
     commands: [...commands],
+    queue: { ...queue },
   };
 }

@@ -1,12 +1,20 @@
 /** The schemas of a task: as submitted, and as returned. */
 import { z } from 'zod';
-import { TASK_ACTIONS } from '../../client/tasks.ts';
+import { TASK_ACTIONS, type TaskDescription } from '../../client/tasks.ts';
 import { ruleWords } from './rules.ts';
 import { id, nullableText, text, time } from '../schemas.ts';
 
 export const ran = z
   .object({ model: nullableText, mode: nullableText, thinking: nullableText, agent_version: nullableText })
   .meta({ id: 'Ran' });
+
+export const idempotency = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters')
+    .optional()
+    .describe('The same key with the same body, within a day, is the same task and the same response.'),
+});
 
 export const newTask = z
   .strictObject({
@@ -21,6 +29,10 @@ export const newTask = z
     thinking_option_id: text(200).optional(),
     session_id: id.optional().describe('Continues this session, after the tasks that wait in it.'),
     chat_id: id.optional(),
+    interrupt: z
+      .boolean()
+      .optional()
+      .describe('Cancels the running task of the session, and makes this task the next one. Needs session_id.'),
     priority: z.int().min(1).max(5).optional().describe('1 starts first; default 3.'),
     permission_policy: z
       .enum(['allow', 'deny', 'ask'])
@@ -79,6 +91,8 @@ export const task = z
     execution_path: nullableText,
     priority: z.int().nullable(),
     permission_policy: nullableText,
+    permission_timeout_s: z.int().nullable(),
+    permission_default: nullableText,
     cost_tokens: z.int().nullable(),
     run_id: nullableText,
     host: nullableText,
@@ -132,3 +146,15 @@ export const cancelled = z.object({
     ),
   task,
 });
+
+/**
+ * Returns a task's body with the number of changed files. The files themselves are listed by the routes for changes.
+ */
+export function taskBody({ change, warnings = [], ...rest }: TaskDescription): z.output<typeof task> {
+  return {
+    ...rest,
+    warnings: [...warnings],
+    actions: [...rest.actions],
+    change: change && { ...change, files: change.files.length },
+  };
+}

@@ -5,20 +5,13 @@ import { submit, type Submission } from '../../client/submit.ts';
 import { removeTask } from '../../client/remove-task.ts';
 import { retry, retryOnce } from '../../client/retry.ts';
 import { submitOnce } from '../../client/submit-once.ts';
-import { describe, pageOfTasks, type TaskDescription } from '../../client/tasks.ts';
+import { describe, pageOfTasks } from '../../client/tasks.ts';
 import type { ProjectId, SessionId, TaskId } from '../../contract/ids.ts';
 import { TASK_STATES } from '../../contract/task.ts';
 import type { Api, RouteDeps } from '../deps.ts';
 import { definedOf, id, idParams, pageOf, pageQuery, problems, query, text } from '../schemas.ts';
-import { cancelled, newTask, removedTask, task } from './task-schemas.ts';
+import { cancelled, idempotency, newTask, removedTask, task, taskBody } from './task-schemas.ts';
 
-const idempotency = z.object({
-  'idempotency-key': z
-    .string()
-    .regex(/^[\x21-\x7e]{1,255}$/, 'expected 1 to 255 visible ASCII characters')
-    .optional()
-    .describe('The same key with the same body, within a day, is the same task and the same response.'),
-});
 const filter = query({
   ...pageQuery,
   project_id: id.optional(),
@@ -149,6 +142,7 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
     thinkingOptionId: body.thinking_option_id,
     sessionId: body.session_id,
     chatId: body.chat_id,
+    interrupt: body.interrupt,
     priority: body.priority,
     permissionPolicy: body.permission_policy,
     permissionTimeoutS: body.permission_timeout_s,
@@ -160,15 +154,3 @@ function submissionOf(body: z.output<typeof newTask>): Submission {
 
 const pathOf = (id: TaskId): string => `/api/tasks/${id}`;
 const taskRefName = (id: TaskId): string => `refs/longhaul/tasks/${id}`;
-
-/**
- * Returns a task's body with the number of changed files. The files themselves are listed by the routes for changes.
- */
-function taskBody({ change, warnings = [], ...rest }: TaskDescription): z.output<typeof task> {
-  return {
-    ...rest,
-    warnings: [...warnings],
-    actions: [...rest.actions],
-    change: change && { ...change, files: change.files.length },
-  };
-}

@@ -17,7 +17,8 @@ process.once('SIGINT', () => void cancel(longhaul, taskId, 'Ctrl-C'));
 // The loop ends with the task. To continue after a restart, store the `seq` of the last frame and pass it as `after`.
 for await (const frames of followTask(longhaul, { taskId })) {
   for (const frame of frames) {
-    if (frame.type === 'delta') process.stdout.write(frame.content);
+    // A delta of the role user has the whole text of a user's message: a reader that shows messages replaces it.
+    if (frame.type === 'delta' && frame.role !== 'user') process.stdout.write(frame.content);
     if (frame.type === 'tool_call') console.error(`\n[${frame.call.status}] ${frame.call.title}`);
     if (frame.type === 'task_state') console.error(`\n[${frame.state === 'running' ? frame.phase : frame.state}]`);
     if (frame.type === 'warning') console.error(`\n! ${frame.message}`);

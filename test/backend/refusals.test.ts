@@ -14,6 +14,12 @@ afterAll(() => server.close());
 
 const BODIES: Readonly<Record<string, object>> = {
   '/api/tasks': { session_id: randomUUID(), agent: 'demo', input: 'x' },
+  '/api/tasks/{id}': { input: 'x' },
+  '/api/tasks/{id}/move': { place: 1 },
+  '/api/tasks/{id}/reply': { input: 'x' },
+  '/api/sessions/{id}/send': { input: 'x' },
+  '/api/sessions/{id}/chats': { name: 'x' },
+  '/api/sessions/{id}/queue': { held: true },
   '/api/projects': { path: '/' },
   '/api/rules': { session_id: randomUUID(), effect: 'allow', tool_kind: 'read' },
   '/api/permissions/{id}/answer': { answer: '1' },

@@ -23,7 +23,7 @@ test('a submitted task is a row, and is shown', async () => {
     phase: 'queued',
     input: 'do it',
     model: 'm',
-    actions: ['cancel'],
+    actions: ['cancel', 'edit', 'dequeue'],
   });
   const id = String(made.body['id']);
   expect(made.headers.get('location')).toBe(`/api/tasks/${id}`);
@@ -227,7 +227,7 @@ describe('tasks are listed', () => {
     await server.sql`INSERT INTO pending_changes (task_id, files) VALUES (${String(body['id'])}, '[{}, {}]')`;
     const { body: page } = await server.get('/api/tasks?limit=1&state=pending');
     expect(page['items']).toMatchObject([
-      { id: body['id'], input: 'y'.repeat(1_000), change: { files: 2 }, actions: ['cancel'] },
+      { id: body['id'], input: 'y'.repeat(1_000), change: { files: 2 }, actions: ['cancel', 'edit', 'dequeue'] },
     ]);
   });
 

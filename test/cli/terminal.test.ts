@@ -330,6 +330,16 @@ test('in a pipe, an entry of a plan is printed when it is new and when it is don
   expect(story([...lines, plan('completed', 'completed')])).toEqual(['  ☐ one', '  ☐ two', '  ☑ one', '  ☑ two']);
 });
 
+test("a user's message is shown once with each text, and not again if it was removed from its queue", () => {
+  const input = (content: string, status = 'complete') =>
+    ({ type: 'message', ...of, role: 'user', content, status }) as const;
+  const typed = { type: 'delta', ...of, role: 'user', content: 'new' } as const;
+  expect(story([input('old'), input('old'), input('new'), typed, input('new', 'cancelled')])).toEqual([
+    '> old',
+    '> new',
+  ]);
+});
+
 test('in a pipe, a task is printed as plain lines', () => {
   expect(
     story([

@@ -50,6 +50,17 @@ test('readers that connect while the message streams have the same text as the l
   for (const content of await Promise.all(readers)) expect(content).toBe(`${words.join('')}end`);
 });
 
+test("a user's delta replaces: applied twice, and after a snapshot that has it, the text stands once", async () => {
+  const message = await labSession(sql);
+  const typed = (content: string): FrameBody => ({ ...delta(message, content), role: 'user' }) as FrameBody;
+  await append(sql, message, [typed('Do it'), typed('Do it')]);
+  const reader = contentOf(followFrames(sql, { sessionId: message.sessionId }), 'quickly');
+  const fromTheBeginning = contentOf(followFrames(sql, { sessionId: message.sessionId, after: 0 }), 'quickly');
+  expect((await takeSnapshot(sql, message.sessionId))?.messages).toMatchObject([{ content: 'Do it', segments: [] }]);
+  await append(sql, message, [typed('Do it'), typed('Do it quickly')]);
+  expect([await reader, await fromTheBeginning]).toEqual(['Do it quickly', 'Do it quickly']);
+});
+
 test('a snapshot contains messages, tasks, changes, prompts, commands and usage as of its number', async () => {
   const message = await labSession(sql);
   const { sessionId, chatId, messageId, taskId } = message;

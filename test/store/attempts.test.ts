@@ -353,3 +353,23 @@ test('an outcome that is null in JSON is none', async () => {
   await sql`UPDATE attempts SET outcome = 'null' WHERE task_id = ${message.taskId}`;
   expect(await take(message, 2)).toMatchObject({ kind: 'taken', earlier: [{ outcome: null }] });
 });
+
+test('a chat keeps its conversation with each agent', async () => {
+  const first = await labSession(sql);
+  const [pane] = await sql<{ id: string }[]>`INSERT INTO chats (session_id) VALUES (${first.sessionId}) RETURNING id`;
+  await sql`UPDATE tasks SET agent = 'demo', chat_id = ${first.chatId} WHERE id = ${first.taskId}`;
+  await takeLabTurn(sql, first, 1);
+  const agentSessionId = 'of the first chat' as AgentSessionId;
+  const ran = { model: null, mode: null, thinking: null, agent_version: null };
+  await recordAgentSession(sql, { taskId: first.taskId, attempt: 1, agentSessionId, ran });
+  await sql`UPDATE tasks SET state = 'completed' WHERE id = ${first.taskId}`;
+  const conversationIn = async (chatId: string, agent: string): Promise<unknown> => {
+    const taskId = randomUUID() as TaskId;
+    await sql`INSERT INTO tasks (id, session_id, chat_id, agent, state) VALUES (${taskId}, ${first.sessionId}, ${chatId}, ${agent}, 'running')`;
+    const taken = await takeLabTurn(sql, { ...first, taskId }, 1);
+    return taken.conversation;
+  };
+  expect(await conversationIn(first.chatId, 'demo')).toBe(agentSessionId);
+  expect(await conversationIn(pane?.id ?? '', 'demo')).toBeUndefined();
+  expect(await conversationIn(first.chatId, 'other')).toBeUndefined();
+});

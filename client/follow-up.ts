@@ -1,0 +1,59 @@
+/**
+ * Continues a session with another message. A message that does not name an agent, its choices or a permission policy
+ * has those of the task that it continues.
+ */
+import { findTask, type TaskView } from '../store/task-views.ts';
+import { newestTask } from '../store/sessions.ts';
+import type { Sql } from '../store/sql.ts';
+import type { SessionId, TaskId } from '../contract/ids.ts';
+import { NATIVE_AGENT } from '../contract/names.ts';
+import { sessionOfTask } from './session-queue.ts';
+import { notFoundError, parseId } from './short-ids.ts';
+import { policyOf } from './retry.ts';
+import type { Submission } from './submit.ts';
+
+interface Deps {
+  readonly sql: Sql;
+}
+
+/** A message to a session: what the next task of the session is to do. */
+export type FollowUp = Pick<
+  Submission,
+  'input' | 'interrupt' | 'agent' | 'model' | 'modeId' | 'thinkingOptionId' | 'chatId' | 'priority'
+>;
+
+/**
+ * Returns the submission of a message that continues the session of a task, in the chat of that task. Fails with
+ * `task_not_found`, and with `session_not_found` if the task has no session yet.
+ */
+export async function replyTo({ sql }: Deps, id: TaskId, message: FollowUp): Promise<Submission> {
+  const taskId = parseId('task', id);
+  const sessionId = await sessionOfTask({ sql }, taskId);
+  const task = await findTask(sql, taskId);
+  if (!task) throw notFoundError('task', taskId);
+  return { ...continuing(task, message.agent), ...(task.chat_id && { chatId: task.chat_id }), ...message, sessionId };
+}
+
+/**
+ * Returns the submission of a message that continues a session as its newest task did. A session without tasks has no
+ * agent, so the message must name one unless the native agent is to do it. `submit` refuses an unknown session.
+ */
+export async function messageTo({ sql }: Deps, id: SessionId, message: FollowUp): Promise<Submission> {
+  const sessionId = parseId('session', id);
+  const newest = await newestTask(sql, sessionId);
+  const task = newest && (await findTask(sql, newest));
+  return { ...(task && continuing(task, message.agent)), ...message, sessionId };
+}
+
+/** The values that a task hands on. Another agent has other models and modes. */
+function continuing(task: TaskView, named: string | undefined): Omit<Submission, 'input'> {
+  const agent = task.agent === null || task.execution_path === 'native' ? NATIVE_AGENT : task.agent;
+  if (named !== undefined && named !== agent) return policyOf(task);
+  return {
+    agent,
+    ...(task.model && { model: task.model }),
+    ...(task.mode_id && { modeId: task.mode_id }),
+    ...(task.thinking_option_id && { thinkingOptionId: task.thinking_option_id }),
+    ...policyOf(task),
+  };
+}
