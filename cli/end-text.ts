@@ -48,6 +48,9 @@ export function endLines(task: TaskDescription, before?: TaskId): LiveLine[] {
     );
   }
   if (isKept(task)) more.push(...keptLines(task));
+  if (task.session_id !== null) {
+    more.push(`  longhaul reply ${shortId(task.id)} '…'     continue its session, ${shortId(task.session_id)}`);
+  }
   if (task.change && before) {
     more.push(
       `  longhaul diff ${shortId(task.id)}            on top of the change of task ${shortId(before)}`,

@@ -137,7 +137,8 @@ function exitCodeOfTask(task: Pick<TaskDescription, 'state' | 'kept_worktree'>):
 }
 
 function headerLines(task: TaskDescription): LiveLine[] {
-  const facts = [task.agent ?? 'no agent', task.project_path ?? task.project_name ?? 'no project'];
+  const session = task.session_id === null ? [] : [`session ${shortId(task.session_id)}`];
+  const facts = [task.agent ?? 'no agent', task.project_path ?? task.project_name ?? 'no project', ...session];
   return [{ text: `task ${shortId(task.id)} ${facts.map(harmless).join(' · ')}`, style: 'bold' }];
 }
 

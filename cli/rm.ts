@@ -64,9 +64,11 @@ function removedJson(task: TaskDescription, { session, resultCommit, projectPath
 function removedText(task: TaskDescription, { resultCommit }: RemovedTask, place: string | null): string {
   const lines = [`task ${shortId(task.id)} is removed`];
   if (resultCommit !== null) {
-    const where = place === null ? '' : `-C ${place} `;
-    lines.push('  The commit of its result remains. To remove it, too:');
-    lines.push(`  git ${where}update-ref -d ${resultRef(task)}`);
+    const where = place === null ? '' : ` in ${place}`;
+    lines.push(
+      `  Its result stays${where}: commit ${shortId(resultCommit)}. Later tasks of the session may be based on it.`,
+    );
+    lines.push('  `longhaul gc --refs 0` removes the results of all removed tasks.');
   }
   if (task.kept_worktree !== null)
     lines.push(

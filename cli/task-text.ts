@@ -116,10 +116,10 @@ export function tableText(
   const header: readonly Column[] = [
     { title: 'ID' },
     { title: 'STATE', ...mostOf(columns) },
-    { title: 'SESSION', dropped: 4 },
+    { title: 'SESSION', dropped: 1 },
     { title: 'AGENT', most: 16, dropped: 3 },
-    { title: 'PROJECT', most: 24, dropped: 2 },
-    { title: 'AGE', dropped: 1 },
+    { title: 'PROJECT', most: 24, dropped: 4 },
+    { title: 'AGE', dropped: 2 },
     { title: 'INPUT' },
   ];
   const rows = tasks.map((task): Cell[] => [

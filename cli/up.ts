@@ -9,7 +9,7 @@ import { spawnDetached, type RunningProcess } from '../services/supervisor/detac
 import { buildVersion } from '../processes/package-version.ts';
 import { loaderArguments, loaderEnv, ownModulePath } from '../processes/own-module.ts';
 import { refuseInvalidDefaultModel, type Settings, settingsFingerprint } from '../services/settings.ts';
-import { liveSupervisor, readStatus } from '../services/status.ts';
+import { liveSupervisor, readStatus, type Status } from '../services/status.ts';
 import { superviseHome } from '../services/supervisor/supervise-home.ts';
 import { tokenForStart } from '../services/token.ts';
 import { profilesOf } from '../maintenance/agents.ts';
@@ -27,8 +27,16 @@ export const upAction = (options: { detach?: boolean; json?: boolean }) =>
     else if ((await upInForeground(settings)) === 'supervised') return;
     else process.stdout.write('a supervisor runs in this home already; `longhaul down` stops it\n');
     const status = await readStatus(settings);
-    process.stdout.write(options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${addressesText(status)}\n`);
+    process.stdout.write(
+      options.json ? `${JSON.stringify(status, undefined, 2)}\n` : `${addressesText(status)}\n${readyText(status)}`,
+    );
   });
+
+/** Names the parts that are ready, because only their addresses are printed before. */
+function readyText({ parts }: Status): string {
+  const ready = parts.flatMap(({ name, state }) => (state === 'ready' && name !== 'supervisor' ? [name] : []));
+  return ready.length === 0 ? '' : `\nready: ${ready.join(', ')}\n`;
+}
 
 const sayOnStderr = (line: string): void => void process.stderr.write(`${line}\n`);
 /** Prints a report. If stdout is a log (`up -d`, systemd), the line begins with the time. */

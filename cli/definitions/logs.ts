@@ -13,6 +13,7 @@ export function registerLogs(program: Command): void {
     .addArgument(new Argument('[part]', 'only the log of this part').choices(PARTS))
     .option('-f, --follow', 'also print new lines, until Ctrl-C')
     .option('-n, --lines <count>', 'number of the last lines to print first', wholeNumber, 20)
+    .option('--json', 'the lines as they are logged, also on a terminal')
     .action(lazily(async () => (await import('../logs.ts')).logsAction));
   withExamples(
     command,

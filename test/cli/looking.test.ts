@@ -210,7 +210,8 @@ test('rm removes only what belongs to the task, never a running task, and asks f
   await sql`UPDATE tasks SET state = 'completed' WHERE id = ${stays}`;
   const { code, stdout } = await longhaul('rm', gone.slice(0, 8), '--yes');
   expect(code).toBe(0);
-  expect(stdout).toContain(`git -C ${shop} update-ref -d refs/longhaul/tasks/${gone}`);
+  expect(stdout).toContain(`Its result stays in ${shop}: commit `);
+  expect(stdout).toContain('`longhaul gc --refs 0` removes');
   expect(await left(gone)).toEqual([{ tasks: 0, frames: 0, messages: 0, changes: 0 }]);
   expect(await left(stays)).toEqual([{ tasks: 1, frames: 1, messages: 1, changes: 0 }]);
   // A reader that had nothing yet is given what is left, not a log with a hole.

@@ -281,6 +281,8 @@ test.each([40, 60, 80, 200])('on %d columns no line of ls is wider, and each sho
     expect(header).toMatch(/^ID +STATE .*INPUT$/);
     expect(lines[0]).toMatch(/^abcdefgh {2}completed .*Fix/);
   }
+  // A session's id is needed to continue it, so it is the last column that a narrow terminal loses.
+  expect(tableText(tasks.slice(0, 1), { columns: 60, now: 3e9, paint: plain })).toContain('12345678');
   expect(tableText(tasks, { columns: 200, now: 3e9, paint: plain }).split('\n')[0]?.split(/ +/)).toEqual([
     'ID',
     'STATE',
