@@ -43,11 +43,9 @@ export async function claimTasks(db: Db, limit: number): Promise<ClaimedTask[]> 
   try {
     return [
       ...(await db<ClaimedTask[]>`
-        WITH found AS MATERIALIZED (
-          SELECT t.id, t.queue_position FROM tasks t WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit}
-        ), next AS MATERIALIZED (
-          SELECT t.id FROM tasks t JOIN found f ON f.id = t.id
-           WHERE t.queue_position = f.queue_position AND ${isWaiting(db)} FOR UPDATE OF t SKIP LOCKED
+        WITH next AS MATERIALIZED (
+          SELECT t.id FROM tasks t JOIN tasks seen ON seen.id = t.id AND seen.queue_position = t.queue_position
+           WHERE ${isNext(db)} ORDER BY t.created_at, t.id LIMIT ${limit} FOR UPDATE OF t SKIP LOCKED
         ), claimed AS (
           UPDATE tasks t SET claimed_at = clock_timestamp() FROM next WHERE t.id = next.id RETURNING t.*
         )
