@@ -30,7 +30,10 @@ const SHOWN_TASKS = 100;
 /** Fails with `session_not_found`. */
 export async function getQueue({ sql }: Deps, id: SessionId): Promise<QueueState> {
   const sessionId = parseId('session', id);
-  const queue = await queueState(sql, sessionId, SHOWN_TASKS);
+  // One state of the database for all reads, so that a task which starts meanwhile is not counted twice or lost.
+  const queue = await sql.begin('ISOLATION LEVEL REPEATABLE READ READ ONLY', (tx) =>
+    queueState(tx, sessionId, SHOWN_TASKS),
+  );
   if (!queue) throw notFoundError('session', sessionId);
   return queue;
 }

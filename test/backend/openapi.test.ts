@@ -44,7 +44,9 @@ test('it lists every operation with its possible problems', () => {
       'get /api/rules',
       'get /api/sessions',
       'get /api/sessions/{id}',
+      'get /api/sessions/{id}/chats',
       'get /api/sessions/{id}/frames',
+      'get /api/sessions/{id}/queue',
       'get /api/tasks',
       'get /api/tasks/{id}',
       'get /api/tasks/{id}/recording',
@@ -54,6 +56,8 @@ test('it lists every operation with its possible problems', () => {
       'delete /api/rules/{id}',
       'delete /api/tasks/{id}',
       'patch /api/agents/{name}',
+      'patch /api/sessions/{id}/queue',
+      'patch /api/tasks/{id}',
       'post /api/agents/{name}/refresh',
       'post /api/changes/{id}/apply',
       'post /api/changes/{id}/reject',
@@ -63,6 +67,11 @@ test('it lists every operation with its possible problems', () => {
       'post /api/rules',
       'post /api/tasks',
       'post /api/tasks/{id}/cancel',
+      'post /api/sessions/{id}/chats',
+      'post /api/sessions/{id}/send',
+      'post /api/tasks/{id}/dequeue',
+      'post /api/tasks/{id}/move',
+      'post /api/tasks/{id}/reply',
       'post /api/tasks/{id}/retry',
     ].sort(),
   );
@@ -83,7 +92,7 @@ test('it lists every operation with its possible problems', () => {
     Object.keys(components.schemas)
       .filter((name) => name.endsWith('Input'))
       .sort(),
-  ).toEqual(['AgentChangeInput', 'NewPermissionRuleInput', 'NewProjectInput', 'NewTaskInput']);
+  ).toEqual(['AgentChangeInput', 'FollowUpInput', 'NewPermissionRuleInput', 'NewProjectInput', 'NewTaskInput']);
   expect(document['info']).toMatchObject({ title: 'Longhaul', version: packageVersion() });
   expect(document['security']).toEqual([{ token: [] }]);
 });
@@ -126,6 +135,15 @@ test('each operation has a unique, stable name', () => {
     'post /api/tasks': 'createTask',
     'post /api/tasks/{id}/cancel': 'cancelTask',
     'post /api/tasks/{id}/retry': 'retryTask',
+    'get /api/sessions/{id}/chats': 'listChats',
+    'get /api/sessions/{id}/queue': 'getQueue',
+    'patch /api/sessions/{id}/queue': 'changeQueue',
+    'patch /api/tasks/{id}': 'editTask',
+    'post /api/sessions/{id}/chats': 'createChat',
+    'post /api/sessions/{id}/send': 'sendToSession',
+    'post /api/tasks/{id}/dequeue': 'dequeueTask',
+    'post /api/tasks/{id}/move': 'moveTask',
+    'post /api/tasks/{id}/reply': 'replyToTask',
   });
 });
 
@@ -136,7 +154,7 @@ test('a body is required where a request without one is refused, and only there'
       requestBody ? [{ path, method: method.toUpperCase(), required: requestBody.required }] : [],
     ),
   );
-  expect(bodies).toHaveLength(9);
+  expect(bodies).toHaveLength(15);
   for (const { path, method, required } of bodies) {
     const { status } = await server.ask(path.replace(/\{\w+\}/, '00000000-0000-4000-8000-000000000000'), { method });
     expect([path, required]).toEqual([path, status === 400]);

@@ -16,7 +16,10 @@ afterAll(() => home.close());
 /** A session whose first task is `input`, and has begun. */
 async function session(input: string): Promise<{ sessionId: SessionId; first: TaskId }> {
   const first = await home.seen.submit({ input });
-  const sessionId = await home.seen.until('its session', async () => (await home.seen.task(first)).session_id);
+  const sessionId = await home.seen.until(
+    'its session',
+    async () => (await home.seen.task(first)).session_id ?? undefined,
+  );
   return { sessionId: sessionId as SessionId, first };
 }
 
@@ -46,7 +49,7 @@ test(`${FOLLOW_UPS} follow-ups of a session run once each, in their order, with 
   for (let number = 1; number <= FOLLOW_UPS; number++) tasks.push(await add(sessionId, `append ${number} to log.txt`));
   for (const [number, parts] of KILLS) {
     const task = tasks[number] as TaskId;
-    await home.seen.until(`task ${number} to begin`, async () => (await home.seen.task(task)).started_at);
+    await home.seen.until(`task ${number} to begin`, async () => (await home.seen.task(task)).started_at ?? undefined);
     await home.kill(parts);
     await home.revive();
   }
@@ -84,7 +87,7 @@ test('a change that is accepted beside intake has its effect, and a refused one 
     if (edited) expected.set(task, `edited${number}`);
     if (other) removed.push(task);
     // The next change comes when the next task may be claimed.
-    if (!other) await home.seen.until(`task ${number}`, async () => (await home.seen.task(task)).run_id);
+    if (!other) await home.seen.until(`task ${number}`, async () => (await home.seen.task(task)).run_id ?? undefined);
   }
   for (const [task, said] of expected) {
     const { state } = await home.seen.ended(task).catch(() => home.seen.task(task));
@@ -109,7 +112,7 @@ test('a task that is moved to the first place beside intake is the next one to s
       throw error;
     });
     if (!moved) continue;
-    await home.seen.until('it to start', async () => (await home.seen.task(last.id)).run_id);
+    await home.seen.until('it to start', async () => (await home.seen.task(last.id)).run_id ?? undefined);
     const order = await claims(sessionId);
     const after = moved.tasks.map(({ task_id }) => task_id).filter((id) => id !== last.id);
     for (const id of after.filter((one) => order.includes(one))) {
