@@ -61,7 +61,12 @@ beforeAll(async () => {
   backend = await Container.of('backend', place);
   worker = await Container.of('worker', place);
   const databaseUrl = postgres.url('longhaul', 'longhaul', PASSWORD);
-  env = { DATABASE_URL: databaseUrl, TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}`, LONGHAUL_HOST_NAME: 'containers', LONGHAUL_PARKED_WORKTREES: '0' };
+  env = {
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: `127.0.0.1:${temporalPort}`,
+    LONGHAUL_HOST_NAME: 'containers',
+    LONGHAUL_PARKED_WORKTREES: '0',
+  };
   sql = connect(databaseUrl, { max: 2, applicationName: 'test' });
 });
 
