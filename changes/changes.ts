@@ -1,9 +1,9 @@
 /**
  * The interface through which the steps apply changes to a user's checkout and undo them. Nothing below the project's
- * `.git` is written: objects go to the project's mirror, the index and temporary files to the home.
+ * `.git` is written: git stores new objects in the project's mirror, and the index and temporary files are in the home.
  *
  * An action has two halves. `planApply` and `planUndo` change nothing in the checkout and return a journal, which the
- * caller stores. `write` and `takeBack` work on a journal only, and may run again after a kill at any point.
+ * caller stores. `write` and `takeBack` need only this journal, and may run again after a kill at any point.
  */
 import { rmSync } from 'node:fs';
 import path from 'node:path';
@@ -35,7 +35,7 @@ export interface ApplyRequest extends PlanRequest {
 }
 
 export interface UndoRequest extends PlanRequest {
-  /** The journal of the apply. */
+  /** The journal of the action that applied the change. */
   readonly applied: Journal;
 }
 
@@ -80,7 +80,10 @@ export function makeChanges({ locksDir }: ChangesOptions): Changes {
   };
 }
 
-/** The paths of a change, from git's own list. A renamed file is a deleted one and a new one. */
+/**
+ * Returns the paths that the change adds, modifies or deletes, from git's diff of its two commits. A renamed file is
+ * listed as a deleted path and a new path.
+ */
 async function changedPaths(checkout: Checkout, { base, result }: ApplyRequest): Promise<Wanted[]> {
   const at = inCheckout(checkout);
   for (const commit of [base, result]) {
@@ -105,7 +108,10 @@ async function changedPaths(checkout: Checkout, { base, result }: ApplyRequest):
 
 const sideOf = (mode: string, blob: string): Side => (/^0+$/.test(mode) ? null : { mode, blob });
 
-/** The paths that an apply wrote, from what they are now to what they were. */
+/**
+ * Returns the paths that an apply wrote, as a change in the other direction: from the content that the apply wrote to
+ * the content before it.
+ */
 const backwards = ({ entries }: Journal): Wanted[] =>
   entries.map((entry) => ({
     path: pathOf(entry),

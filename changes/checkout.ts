@@ -1,6 +1,6 @@
 /**
- * How git is run on a user's checkout without writing into its `.git`: the settings, attributes and filters are those
- * of the project, the index is a file in the home, and new objects go to the mirror.
+ * Runs git on a user's checkout without writing into its `.git`. Git uses the settings, attributes and filters of the
+ * project, but its index is a file in the home, and it stores new objects in the mirror.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -17,7 +17,7 @@ export interface Checkout {
   readonly scratch: string;
   /** Whether the checkout keeps executable bits (core.fileMode). */
   readonly modes: boolean;
-  /** The length of the repository's object ids. */
+  /** The number of hexadecimal digits in an object id of the repository: 40 or 64. */
   readonly idChars: number;
   readonly signal?: AbortSignal;
 }
@@ -39,7 +39,10 @@ export async function openCheckout({ locksDir, repository, scratch, signal }: Op
   return { repository, topLevel, mirror, scratch, modes, idChars: head.length, ...(signal && { signal }) };
 }
 
-/** Git on the checkout with an index of its own. `index`: the index's name in the scratch folder; absent: the user's. */
+/**
+ * Returns the options to run git on the checkout. `index` is the name of an index file in the scratch folder. If it is
+ * omitted, git uses the user's index.
+ */
 export function inCheckout(checkout: Checkout, index?: string): GitOptions {
   const { repository, topLevel, mirror, scratch, signal } = checkout;
   const adminDir = adminDirOf(topLevel) ?? repository.commonDir;
@@ -58,7 +61,8 @@ export function inCheckout(checkout: Checkout, index?: string): GitOptions {
       'core.sparseCheckout': 'false',
       'core.ignoreStat': 'false',
       'index.sparse': 'false',
-      // git-lfs writes the files that it cleans beside the mirror's objects and not into the project.
+      // git-lfs stores the files that it cleans beside the mirror's objects. Without this setting it would store them
+      // in the project.
       'lfs.storage': path.join(mirror, 'lfs'),
     },
     ...(signal && { signal }),
@@ -69,9 +73,12 @@ export interface IndexEntry {
   readonly path: Buffer;
   readonly mode: string;
   readonly blob: string;
-  /** `0`, or the side of a merge that is not resolved. */
+  /**
+   * The stage of the entry in the index: `0`, or in a merge that is not resolved `1` (base), `2` (ours) or `3`
+   * (theirs).
+   */
   readonly mergeSide: string;
-  /** Not in the cone of a sparse checkout. */
+  /** Whether the path is outside the cone of a sparse checkout, so that git does not write its file. */
   readonly skipped: boolean;
 }
 
@@ -91,7 +98,7 @@ export interface NamedBlob {
   readonly blob: string;
 }
 
-/** Makes a new index that has exactly these entries, without information about files on disk. */
+/** Makes a new index that has exactly these entries and no information about files on disk. */
 export async function makeIndex(at: GitOptions, entries: readonly NamedBlob[]): Promise<void> {
   const index = at.env?.['GIT_INDEX_FILE'];
   if (index === undefined) throw new TypeError('an index of our own is expected');
@@ -100,10 +107,10 @@ export async function makeIndex(at: GitOptions, entries: readonly NamedBlob[]): 
   await git(['update-index', '-z', '--add', '--replace', '--index-info'], { ...at, input: Buffer.concat(lines) });
 }
 
-/** The paths, each ended by NUL. */
+/** Returns the paths for the input of a git command with `-z`: each is ended by NUL. */
 export const asLines = (paths: readonly Buffer[]): Buffer => Buffer.concat(paths.flatMap((one) => [one, Buffer.of(0)]));
 
-/** Stores the bytes of the files as blobs, without conversions. Returns the id of each. */
+/** Stores the bytes of the files as blobs, without conversions. Returns one id for each file, in the given order. */
 export async function storeRaw(at: GitOptions, files: readonly Buffer[]): Promise<string[]> {
   if (files.length === 0) return [];
   const input = files.map((file) => `${quoted(file)}\n`).join('');
@@ -115,7 +122,7 @@ export async function storeBlob(at: GitOptions, bytes: Buffer): Promise<string> 
   return (await git(['hash-object', '-w', '--no-filters', '--stdin'], { ...at, input: bytes })).toString('utf8').trim();
 }
 
-/** Reads the blobs, in the given order. */
+/** Returns the contents of the blobs, in the given order. */
 export async function readBlobs(at: GitOptions, ids: readonly string[]): Promise<Buffer[]> {
   if (ids.length === 0) return [];
   const output = await git(['cat-file', '--batch'], { ...at, input: `${ids.join('\n')}\n` });

@@ -8,18 +8,19 @@ import { keyOf } from './ours.ts';
 
 export interface ToConvert {
   readonly files: readonly NamedBlob[];
-  /** The `.gitattributes` files that decide over the files. */
+  /** The `.gitattributes` files that apply to the files. */
   readonly attributes: readonly NamedBlob[];
   /**
-   * The attributes differ from those on disk. Then git reads them from its index, because files of the working tree
-   * have precedence. A filter's command runs in the working tree, so without need that stays the checkout.
+   * Whether these attributes differ from those in the checkout. If so, git runs in the scratch folder, where it finds
+   * no `.gitattributes` files and so takes the attributes from its index. Otherwise git runs in the checkout, because a
+   * filter's command may need the checkout as its current folder.
    */
   readonly otherAttributes: boolean;
 }
 
 /**
- * Returns what git would write for each file, by the key of its path, and stores those bytes in the mirror. The files
- * are written to the scratch folder.
+ * Returns what git would write to disk for each file, by the key of its path, and stores those bytes in the mirror. Git
+ * writes the files to the scratch folder, not to the checkout.
  */
 export async function asCheckedOut(checkout: Checkout, wanted: ToConvert): Promise<Map<string, DiskState>> {
   const { files, attributes, otherAttributes } = wanted;
@@ -51,7 +52,7 @@ export async function asCheckedOut(checkout: Checkout, wanted: ToConvert): Promi
   return states;
 }
 
-/** The first entry of each path. */
+/** Returns the first entry of each path. */
 function distinct(entries: readonly NamedBlob[]): NamedBlob[] {
   const byKey = new Map<string, NamedBlob>();
   for (const entry of entries) if (!byKey.has(keyOf(entry.path))) byKey.set(keyOf(entry.path), entry);

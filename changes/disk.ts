@@ -1,14 +1,15 @@
 /**
- * Reads and compares what a path of a checkout has on disk, byte for byte. Paths are bytes, because a path need not be
- * UTF-8.
+ * Reads what exists on disk at a path of a checkout, and compares it byte for byte. Paths are bytes, because a path
+ * need not be UTF-8.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, readlinkSync, type Stats } from 'node:fs';
 import { isErrno } from '../contract/errors.ts';
 
 /**
- * A file or a link on disk; null: neither (a folder, or nothing). `raw` is the id that git gives a blob with exactly
- * these bytes, or with the target of the link. `perm`: the permission bits.
+ * A file or a link on disk. The value is null if the path has neither, because nothing or a folder is there. `raw` is
+ * the id that git gives a blob with exactly the bytes of the file, or with the target of the link. `perm` has the
+ * permission bits.
  */
 export type DiskState =
   | null
@@ -23,7 +24,7 @@ export function joined(root: string, relative: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${root}/`), relative]);
 }
 
-/** The folders that contain the path, the outermost first, without the top folder. */
+/** Returns the folders that contain the path, the outermost first, without the top folder of the checkout. */
 export function parentsOf(relative: Buffer): Buffer[] {
   const parents: Buffer[] = [];
   for (let at = relative.indexOf(SLASH); at >= 0; at = relative.indexOf(SLASH, at + 1)) {
@@ -32,7 +33,7 @@ export function parentsOf(relative: Buffer): Buffer[] {
   return parents;
 }
 
-/** Returns undefined if nothing exists at the path, also because a parent is a file. */
+/** Returns undefined if nothing exists at the path, for example because one of its parents is a file. */
 export function statusAt(file: Buffer): Stats | undefined {
   try {
     return lstatSync(file);
@@ -42,7 +43,10 @@ export function statusAt(file: Buffer): Stats | undefined {
   }
 }
 
-/** The first parent of the path that exists and is no folder: a link or a file. A path is never followed through it. */
+/**
+ * Returns the first parent of the path that exists and is not a folder but a link or a file; undefined if there is
+ * none. Nothing is read or written through such a parent.
+ */
 export function barrierTo(root: string, relative: Buffer): Buffer | undefined {
   for (const parent of parentsOf(relative)) {
     const status = statusAt(joined(root, parent));
@@ -52,7 +56,10 @@ export function barrierTo(root: string, relative: Buffer): Buffer | undefined {
   return undefined;
 }
 
-/** `idChars`: the length of the repository's object ids, 40 or 64. */
+/**
+ * Returns the id that git gives a blob with these bytes. `idChars` is the number of digits of the repository's object
+ * ids: 40 for SHA-1, 64 for SHA-256.
+ */
 export function blobId(bytes: Buffer, idChars: number): string {
   const hash = createHash(idChars === 64 ? 'sha256' : 'sha1');
   return hash.update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
@@ -69,7 +76,10 @@ export function readDisk(root: string, relative: Buffer, idChars: number): DiskS
   return { kind: 'file', raw: blobId(readFileSync(file), idChars), perm: status.mode & 0o777 };
 }
 
-/** `modes`: whether the file system keeps executable bits (core.fileMode). */
+/**
+ * Returns whether the two states are equal. `modes` says whether the checkout keeps executable bits (core.fileMode); if
+ * it does not, the bits are not compared.
+ */
 export function isSameState(one: DiskState, other: DiskState, modes: boolean): boolean {
   if (one === null || other === null) return one === other;
   if (one.kind !== other.kind || one.raw !== other.raw) return false;
@@ -79,6 +89,8 @@ export function isSameState(one: DiskState, other: DiskState, modes: boolean): b
 
 export const isExecutable = (perm: number): boolean => (perm & 0o100) !== 0;
 
-/** The permission bits with or without the right to execute, for those that may read the file. */
+/**
+ * Returns the permission bits with or without the right to execute. Only those who may read the file get this right.
+ */
 export const withExecutable = (perm: number, executable: boolean): number =>
   executable ? perm | ((perm & 0o444) >> 2) : perm & ~EXECUTABLE;

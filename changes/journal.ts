@@ -1,6 +1,7 @@
 /**
- * The journal of an action on a checkout. The store has it before the first file is written, so that the action can be
- * completed or taken back after a kill at any point.
+ * The journal of an action on a checkout: each path with its old and new content. It is stored in the database before
+ * the first file is written, so that the next attempt can complete the action or take it back after a kill at any
+ * point.
  */
 import { z } from 'zod';
 import { bytesOf } from '../worktrees/tree-diff.ts';
@@ -17,10 +18,13 @@ const disk = z.union([
 const entrySchema = z.object({
   path: z.string(),
   path_bytes: z.string().optional(),
-  /** Mode and blob in the repository's form, before and after. Null: the path did not exist. */
+  /**
+   * Mode and blob in the repository's form, before the action (`old`) and after it (`new`). Null if the path does not
+   * exist.
+   */
   old: side,
   new: side,
-  /** What is on disk before and after. */
+  /** What is on disk before the action (`was`) and after it (`becomes`). */
   was: disk,
   becomes: disk,
 });
@@ -28,7 +32,7 @@ const entrySchema = z.object({
 export const journalSchema = z.object({
   /** The top folder of the checkout. */
   checkout: z.string(),
-  /** The mirror that has the blobs, and the ref that keeps them. */
+  /** The mirror that stores the blobs of the journal, and the ref that protects them from git's garbage collection. */
   mirror: z.string(),
   ref: z.string(),
   /** Whether the checkout keeps executable bits (core.fileMode). */
@@ -38,9 +42,9 @@ export const journalSchema = z.object({
 
 export type Journal = z.infer<typeof journalSchema>;
 export type JournalEntry = z.infer<typeof entrySchema>;
-/** A path's content in the repository's form; null: the path does not exist. */
+/** The content of a path in the repository's form. Null if the path does not exist. */
 export type Side = z.infer<typeof side>;
 
-/** The bytes of an entry's path, relative to the checkout's top folder. */
+/** Returns the bytes of an entry's path, which is relative to the checkout's top folder. */
 export const pathOf = ({ path, path_bytes: bytes }: Pick<JournalEntry, 'path' | 'path_bytes'>): Buffer =>
   bytesOf({ path, ...(bytes !== undefined && { path_bytes: bytes }) } satisfies FilePath);

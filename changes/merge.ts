@@ -1,4 +1,7 @@
-/** Merges one path of a change with the checkout: from `base` to `theirs` by the change, to `ours` by the user. */
+/**
+ * Merges one path of a change with the checkout, as git merges three versions: `base` is the common version, `theirs`
+ * is the version of the change, and `ours` is what the user's checkout has.
+ */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { git, gitError, tryGit } from '../worktrees/git.ts';
@@ -14,17 +17,20 @@ export interface Sides {
 }
 
 export type Decision =
-  /** The checkout has what the change wants. */
+  /** The checkout already has the version of the change. */
   | { readonly kind: 'there' }
   | { readonly kind: 'take'; readonly side: Side }
-  /** Both sides changed the content of a file. */
+  /** Both the user and the change modified the content of the file, so its lines must be merged. */
   | { readonly kind: 'merge'; readonly mode: string; readonly blobs: Record<'base' | 'ours' | 'theirs', string> }
   | { readonly kind: 'conflict'; readonly reason: string };
 
 const isSame = (one: Side, other: Side): boolean => one?.mode === other?.mode && one?.blob === other?.blob;
 const isRegular = (side: Side): side is NonNullable<Side> => side !== null && side.mode.startsWith('100');
 
-/** `modes`: whether the checkout keeps executable bits. If not, the mode of the user's file says nothing. */
+/**
+ * Decides what happens with one path. `modes` says whether the checkout keeps executable bits. If it does not, the mode
+ * of the user's file is unknown, and the mode of `base` or `theirs` is used.
+ */
 export function decide({ base, theirs, ours: found }: Sides, modes: boolean): Decision {
   const ours = modes ? found : withModeOf(found, base, theirs);
   if (isSame(ours, theirs)) return { kind: 'there' };
@@ -58,7 +64,10 @@ export interface Conflict {
   readonly reason: string;
 }
 
-/** Merges the lines of the files, by the key of the path. Starts four git processes for each file. */
+/**
+ * Merges the contents of the files line by line. Returns the results by the keys of the paths. Starts one git process
+ * for all files, and up to three for each file.
+ */
 export async function mergeLines(checkout: Checkout, files: readonly ToMerge[]): Promise<Map<string, Merged>> {
   const merged = new Map<string, Merged>();
   if (files.length === 0) return merged;
@@ -73,7 +82,7 @@ export async function mergeLines(checkout: Checkout, files: readonly ToMerge[]):
   return merged;
 }
 
-/** The attribute `merge` of each path (gitattributes, "Performing a three-way merge"). */
+/** Returns the value of the attribute `merge` for each path (gitattributes, "Performing a three-way merge"). */
 async function mergeDrivers(checkout: Checkout, paths: readonly Buffer[]): Promise<Map<string, string>> {
   const output = await git(['check-attr', '-z', '--stdin', 'merge'], {
     ...inCheckout(checkout),
@@ -87,7 +96,7 @@ async function mergeDrivers(checkout: Checkout, paths: readonly Buffer[]): Promi
   return drivers;
 }
 
-/** git-merge-file exits with the number of conflicts, at most 127. */
+/** git-merge-file exits with the number of conflicts, or with 127 if there are more. A higher exit code is an error. */
 const MOST_CONFLICTS = 127;
 
 async function mergeOne(checkout: Checkout, { mode, blobs }: ToMerge, driver: string): Promise<Merged> {
@@ -113,6 +122,6 @@ async function mergeOne(checkout: Checkout, { mode, blobs }: ToMerge, driver: st
   return { kind: 'merged', side: { mode, blob: await storeBlob(at, outcome.stdout) } };
 }
 
-/** Git takes a file with a NUL in its first 8,000 bytes for binary. */
+/** Git treats a file as binary if one of its first 8,000 bytes is NUL. */
 const BINARY_WITHIN_BYTES = 8_000;
 const isBinary = (bytes: Buffer): boolean => bytes.subarray(0, BINARY_WITHIN_BYTES).includes(0);

@@ -1,4 +1,7 @@
-/** Finds what is in the way of the files that a plan writes: links, other repositories, folders with other files. */
+/**
+ * Finds what prevents writing the files of a plan: links or files in place of a parent folder, nested repositories, and
+ * folders with other files in place of a file.
+ */
 import { readdirSync } from 'node:fs';
 import { filePath } from '../worktrees/file-path.ts';
 import { barrierTo, joined, statusAt } from './disk.ts';
@@ -30,7 +33,10 @@ function obstacleTo(topLevel: string, path: Buffer, removed: ReadonlySet<string>
   return rest === undefined ? undefined : `a folder is in the way, which has ${filePath(rest).path}`;
 }
 
-/** The first file of the folder that the plan does not remove. A repository counts as a file. */
+/**
+ * Returns the first file in the folder that the plan does not remove; undefined if there is none. A nested repository
+ * counts as a file.
+ */
 function firstOther(topLevel: string, folder: Buffer, removed: ReadonlySet<string>): Buffer | undefined {
   for (const item of readdirSync(joined(topLevel, folder), { withFileTypes: true, encoding: 'buffer' })) {
     const below = Buffer.concat([folder, Buffer.from('/'), item.name]);

@@ -1,6 +1,6 @@
 /**
- * What a user's checkout has at the paths of a change: the bytes on disk, and the same content in the repository's
- * form, as `git add` would store it. The user's index is read and not written.
+ * Reads what a user's checkout has at the paths of a change: the bytes on disk, and the same content in the
+ * repository's form, as `git add` would store it. The user's index is only read.
  */
 import { readlinkSync } from 'node:fs';
 import { git } from '../worktrees/git.ts';
@@ -17,30 +17,36 @@ import {
 import { barrierTo, blobId, type DiskState, joined, parentsOf, statusAt } from './disk.ts';
 import type { Side } from './journal.ts';
 
-/** A path as a key of a map: one character for each byte. */
+/** Converts a path to a key for a map: one character for each byte. */
 export const keyOf = (relative: Buffer): string => relative.toString('latin1');
 export const pathOfKey = (key: string): Buffer => Buffer.from(key, 'latin1');
 
 export interface Ours {
   readonly side: Side;
   readonly disk: DiskState;
-  /** The path is not in the cone of a sparse checkout: `side` is that of the index, and nothing is on disk. */
+  /**
+   * Whether the path is outside the cone of a sparse checkout. Then `side` is the entry of the user's index, and
+   * nothing is on disk.
+   */
   readonly sparse: boolean;
-  /** The user's index has this path in a merge that is not resolved. */
+  /** Whether the path belongs to a merge in the user's index that is not resolved. */
   readonly unmerged: boolean;
-  /** Whether the user's index has the path. */
+  /** Whether the path is in the user's index. */
   readonly tracked: boolean;
 }
 
 export interface FoundOurs {
   readonly of: ReadonlyMap<string, Ours>;
-  /** The `.gitattributes` files that decide over the paths, as they are on disk, otherwise as in the index. */
+  /**
+   * The `.gitattributes` files that apply to the paths: the version on disk, or the version in the user's index if the
+   * file is not on disk.
+   */
   readonly attributes: readonly NamedBlob[];
 }
 
 const ATTRIBUTES = '.gitattributes';
 
-/** Reads the paths. Starts four git processes. */
+/** Returns what the checkout has at the paths. Starts four git processes, whatever the number of paths. */
 export async function readOurs(checkout: Checkout, paths: readonly Buffer[]): Promise<FoundOurs> {
   const attributeKeys = attributeFiles(paths);
   const wanted = new Set([...paths.map(keyOf), ...attributeKeys]);
@@ -71,7 +77,9 @@ export async function readOurs(checkout: Checkout, paths: readonly Buffer[]): Pr
 
 export const isGitlink = (mode: string | undefined): boolean => mode === '160000';
 
-/** The `.gitattributes` of the top folder and of each folder that contains one of the paths. */
+/**
+ * Returns the paths of the `.gitattributes` files in the top folder and in each folder that contains one of the paths.
+ */
 function attributeFiles(paths: readonly Buffer[]): Set<string> {
   const folders = new Set(paths.flatMap((one) => parentsOf(one).map(keyOf)));
   return new Set([ATTRIBUTES, ...[...folders].map((folder) => `${folder}/${ATTRIBUTES}`)]);
@@ -91,7 +99,7 @@ async function ofIndex(
   return { byKey, unmerged };
 }
 
-/** Reads what is on disk, and stores the bytes in the mirror. */
+/** Returns what is on disk at the paths, by their keys, and stores the bytes of the files in the mirror. */
 async function readStates(checkout: Checkout, paths: readonly Buffer[]): Promise<Map<string, DiskState>> {
   const { topLevel, idChars } = checkout;
   const states = new Map<string, DiskState>();
@@ -113,7 +121,10 @@ async function readStates(checkout: Checkout, paths: readonly Buffer[]): Promise
   return states;
 }
 
-/** The parent of the path that is a repository of its own; undefined if there is none. */
+/**
+ * Returns the nearest parent of the path, from the top, that is the top folder of another repository; undefined if
+ * there is none.
+ */
 export function nestedAbove(topLevel: string, name: Buffer): Buffer | undefined {
   return parentsOf(name).find((parent) => statusAt(joined(topLevel, withGit(parent))) !== undefined);
 }

@@ -1,9 +1,9 @@
 /**
- * Plans how a change is brought into a user's checkout, or taken out of it: a three-way merge of each of its paths,
- * made in the mirror. Nothing of the checkout is changed.
+ * Plans an apply or an undo: merges each path of the change with the checkout, and stores the merged contents in the
+ * mirror. Nothing in the checkout changes.
  *
  * Must never happen: a plan writes through a link or into another repository, overwrites a file that the user changed,
- * or has a part of the change although another part conflicts.
+ * or contains one part of the change although another part conflicts.
  */
 import { LonghaulError } from '../contract/errors.ts';
 import { filePath } from '../worktrees/file-path.ts';
@@ -16,12 +16,17 @@ import { type Conflict, type Decision, decide, mergeLines, type ToMerge } from '
 import { findObstacles } from './obstacles.ts';
 import { type FoundOurs, isGitlink, keyOf, type Ours, readOurs } from './ours.ts';
 
-/** A path of the change to bring in. */
+/**
+ * One path of the change: the content that the change starts from (`base`) and the content that it wants (`theirs`).
+ */
 export interface Wanted {
   readonly path: Buffer;
   readonly base: Side;
   readonly theirs: Side;
-  /** What is on disk for `base` and `theirs`, where it is known to the byte. */
+  /**
+   * What is on disk for `base` and for `theirs`. Present for an undo, because the journal of the apply has the exact
+   * bytes.
+   */
   readonly disk?: { readonly base: DiskState; readonly theirs: DiskState };
 }
 
@@ -34,7 +39,7 @@ export type Plan =
   | { readonly kind: 'conflict'; readonly paths: readonly ConflictingPath[] }
   | { readonly kind: 'plan'; readonly journal: Journal; readonly notes: readonly string[] };
 
-/** What a path will be. */
+/** The content that a path will have after the action. */
 interface Outcome {
   readonly wanted: Wanted;
   readonly ours: Ours;
@@ -57,8 +62,9 @@ export async function makePlan(checkout: Checkout, wanted: readonly Wanted[], re
 }
 
 /**
- * A file that is on disk what git writes for the base counts as unchanged, also if `git add` would store it in another
- * form (a CRLF that was committed before an attribute said otherwise).
+ * Returns what the checkout has at the paths, with unchanged files marked as equal to the base. A file counts as
+ * unchanged if its bytes are those that git writes for the base, even if `git add` would store other bytes. That is so
+ * for a file that was committed with CRLF before an attribute asked for LF.
  */
 async function withUntouched(
   checkout: Checkout,
@@ -128,13 +134,16 @@ function decideOne({ path, base, theirs }: Wanted, ours: Ours, modes: boolean): 
   return decision;
 }
 
-/** Git refuses such names itself; a tree that was not made by git may have them. */
+/** Git refuses to add such names, but a tree that another program made may contain them. */
 function isSafe(path: Buffer): boolean {
   const parts = path.toString('latin1').split('/');
   return parts.every((part) => part !== '' && part !== '.' && part !== '..' && part.toLowerCase() !== '.git');
 }
 
-/** The entries of the journal: deletions first, the deepest path first. */
+/**
+ * Returns the entries of the journal: first the deletions, in the reverse order of the paths, then the files to write.
+ * So a folder is empty before a file takes its name.
+ */
 async function entriesOf(
   checkout: Checkout,
   outcomes: readonly Outcome[],
@@ -158,7 +167,7 @@ async function entriesOf(
   return [...deleted, ...entries.filter((entry) => entry.becomes !== null)];
 }
 
-/** Whether the bytes on disk for this result are those that an earlier action recorded. */
+/** Returns whether an earlier action recorded the exact bytes on disk for this content. */
 const isKnown = ({ theirs, disk }: Wanted, side: NonNullable<Side>): boolean =>
   disk?.theirs != null && theirs?.mode === side.mode && theirs.blob === side.blob;
 
@@ -173,13 +182,16 @@ function withChanged(attributes: readonly NamedBlob[], changed: readonly Outcome
   return [...byKey.values()];
 }
 
-/** A file that exists keeps its permissions, but for the right to execute. */
+/**
+ * Returns the state to write with the permissions of the file that it replaces. Only the right to execute comes from
+ * the mode of the new content.
+ */
 function withPermOf(written: DiskState, was: DiskState, side: Side): DiskState {
   if (written?.kind !== 'file' || was?.kind !== 'file') return written;
   return { ...written, perm: withExecutable(was.perm, side?.mode === '100755') };
 }
 
-/** Keeps the blobs of the journal: a ref names a commit whose tree has them. */
+/** Protects the blobs of the journal from git's garbage collection: a ref names a commit whose tree contains them. */
 async function keepBlobs(checkout: Checkout, entries: readonly JournalEntry[], ref: string): Promise<void> {
   const ids = new Set(
     entries.flatMap(({ old, new: next, was, becomes }) =>
@@ -205,7 +217,7 @@ async function keepBlobs(checkout: Checkout, entries: readonly JournalEntry[], r
 
 const SHOWN_PATHS = 20;
 
-/** The sentence that names the paths of a conflict. */
+/** Returns the error that names the conflicting paths, at most 20 of them. */
 export function conflictError(
   action: 'apply' | 'undo' | 'reject',
   checkout: string,

@@ -1,10 +1,11 @@
 /**
- * Writes the files of a journal into the checkout, or takes them back. Each file is written beside its place and
- * renamed. A path that is already as wanted is left alone, so both functions may run again after a kill at any point.
+ * Writes the files of a journal into the checkout, or takes them back. A file's new content is first written to a draft
+ * in the same folder, which then replaces the file by a rename. A path that already has the wanted content is not
+ * written, so both functions may run again after a kill at any point.
  *
- * Must never happen: a path that the user changed after the plan was made is overwritten. It is compared with the
- * journal directly before it is replaced. Not covered: a program that writes the file between that comparison and the
- * rename.
+ * Must never happen: a path that the user changed after the plan was made is overwritten. So the path is compared with
+ * the journal directly before it is replaced. Not covered: a program that writes the file between that comparison and
+ * the rename.
  */
 import {
   chmodSync,
@@ -33,7 +34,7 @@ const CHUNK = 32;
 
 export interface WriteRequest {
   readonly journal: Journal;
-  /** Names the files that are written beside the others, until they are renamed. */
+  /** Becomes part of the names of the drafts. */
   readonly tag: string;
   readonly signal?: AbortSignal | undefined;
 }
@@ -45,7 +46,10 @@ interface Move {
   readonly draft: Buffer;
 }
 
-/** Writes the files. Stops at the first path that is neither as before nor as wanted, and returns it. */
+/**
+ * Writes the files. Stops at the first path that has neither the old nor the new content of the journal, and returns
+ * this path as `changed`.
+ */
 export async function writeFiles(request: WriteRequest): Promise<{ readonly changed?: Buffer }> {
   const { journal } = request;
   const moves = movesOf(request, journal.entries, ({ was, becomes }) => ({ from: was, to: becomes }));
@@ -53,7 +57,10 @@ export async function writeFiles(request: WriteRequest): Promise<{ readonly chan
   return left[0] === undefined ? {} : { changed: left[0] };
 }
 
-/** Makes the paths as they were. Leaves those alone that the user changed meanwhile, and returns them. */
+/**
+ * Restores the old content of the paths. Does not touch the paths that the user changed meanwhile, and returns them as
+ * `left`.
+ */
 export async function takeBack(request: WriteRequest): Promise<{ readonly left: readonly Buffer[] }> {
   const swapped = movesOf(request, request.journal.entries, ({ was, becomes }) => ({ from: becomes, to: was }));
   const deleted = swapped.filter((move) => move.to === null).toReversed();
@@ -109,7 +116,7 @@ async function makeMoves(
 const idCharsOf = ({ entries }: Journal): number =>
   entries.map(({ was, becomes }) => (was ?? becomes)?.raw.length).find((chars) => chars !== undefined) ?? 40;
 
-/** Removes what a killed run left beside the files. */
+/** Removes the drafts that a killed run left. */
 function removeDrafts(checkout: string, moves: readonly Move[]): void {
   for (const { draft } of moves) {
     if (barrierTo(checkout, draft) === undefined) rmSync(joined(checkout, draft), { force: true });
@@ -122,7 +129,10 @@ async function contentsOf({ mirror }: Journal, moves: readonly Move[]): Promise<
   return new Map(ids.map((id, index) => [id, blobs[index] ?? Buffer.of()]));
 }
 
-/** Where the executable bit is not compared (core.fileMode=false), the file gets it nevertheless, as git writes it. */
+/**
+ * Gives the file the wanted permissions if the checkout does not compare executable bits (core.fileMode=false), because
+ * git sets these bits there, too.
+ */
 function alignMode(checkout: string, { path, to }: Move, modes: boolean): void {
   if (modes || to?.kind !== 'file') return;
   const file = joined(checkout, path);
@@ -156,7 +166,7 @@ function writeDraft(file: Buffer, content: Buffer, perm: number): void {
   }
 }
 
-/** Makes the missing folders above the path. A link or a file in their place makes mkdir fail. */
+/** Creates the missing folders above the path. If a link or a file is in place of a folder, mkdir fails. */
 function makeParents(checkout: string, path: Buffer): void {
   for (const parent of parentsOf(path)) {
     const folder = joined(checkout, parent);
@@ -164,7 +174,7 @@ function makeParents(checkout: string, path: Buffer): void {
   }
 }
 
-/** Removes the folders above the path that are empty, as git does. */
+/** Removes the empty folders above the path, as git does. */
 function pruneFolders(checkout: string, path: Buffer): void {
   for (const parent of parentsOf(path).toReversed()) {
     if (statusAt(joined(checkout, parent))?.isDirectory() !== true) continue;
@@ -184,7 +194,9 @@ function removeEmptyFolders(folder: Buffer): void {
   rmdirSync(folder);
 }
 
-/** Makes the renames durable, so that a power cut does not undo them after the record says that they were made. */
+/**
+ * Makes the renames durable. Otherwise a power failure could undo them after the database recorded the action as done.
+ */
 function syncFolders(checkout: string, moves: readonly Move[]): void {
   const folders = new Map<string, Buffer>([['', Buffer.from(checkout)]]);
   for (const { path } of moves) {
