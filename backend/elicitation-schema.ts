@@ -1,4 +1,4 @@
-/** The schema of an agent's question that is no permission, in the OpenAPI document. */
+/** The schema of an elicitation in the OpenAPI document. */
 import { z } from 'zod';
 
 const loose = z.looseObject;

@@ -24,7 +24,7 @@ export interface ChangesOptions {
 
 export interface PlanRequest {
   readonly projectPath: string | undefined;
-  /** Identifies the action; names its temporary files and the ref that keeps its blobs. */
+  /** The action's id. It is part of the names of the action's temporary files and of the ref that keeps its blobs. */
   readonly actionId: string;
   readonly signal?: AbortSignal;
 }

@@ -1,20 +1,23 @@
-/** Actions on a change: what a user asks for, and the steps that carry it out. */
+/** Defines the actions on a change that a user can request, and the steps that carry them out. */
 import type { ErrorCode } from './errors.ts';
 import type { ActionId } from './ids.ts';
 
-/** `reject` needs no step: it only changes the row. */
+/** The kinds of action. `reject` has no step, because it changes only rows. */
 export type ActionKind = 'apply' | 'undo' | 'reject';
 
 /**
- * `requested` → `writing` → `done`, or `refused`. `taking_back`: the files that were written are restored, because
- * another file could not be written.
+ * The state of an action: `requested`, then `writing`, then `done` or `refused`. It is `taking_back` while the files
+ * that were written are restored, because another file could not be written.
  */
 export type ActionState = 'requested' | 'writing' | 'taking_back' | 'done' | 'refused';
 
-/** Where the files of a change go: into the files of the project's checkout. */
+/** The only target of an action: the files of the project's checkout. */
 export const WORKING_TREE = 'working_tree';
 
-/** The argument of the workflow `apply` and of its steps. It has only an id, so that paths do not enter the history. */
+/**
+ * The argument of the workflow `apply` and of its steps. It has only the action's id, so that Temporal's history
+ * contains no paths.
+ */
 export interface ActionInput {
   readonly actionId: ActionId;
 }
@@ -25,13 +28,13 @@ export interface ActionRunInput extends ActionInput {
 
 export type ActionResult =
   | { readonly kind: 'done' }
-  /** Nothing was changed, or what was changed was restored. The action's row has the reason. */
+  /** Nothing was changed, or the files that were written were restored. The action's row has the error. */
   | { readonly kind: 'refused'; readonly code: ErrorCode }
   /** The row of the change or of the action was removed, or another program changed it. */
   | { readonly kind: 'superseded' };
 
 export interface ActionSteps {
   carryOutAction(input: ActionInput): Promise<ActionResult>;
-  /** Ends an action whose step failed: restores what was written. */
+  /** Ends an action whose step failed permanently, and restores the files that were written. */
   abandonAction(input: ActionInput): Promise<ActionResult>;
 }

@@ -1,10 +1,10 @@
 /**
- * A question of an agent that is no permission: a form that a person fills in, or an address that a person opens. The
- * field names are those of the rows and frames (snake_case).
+ * Defines an elicitation: a prompt of an agent that asks for no permission, but for values of a form, or for a visit to
+ * an address. The field names are those of the rows and frames (snake_case).
  */
 import type { PermissionOption } from './vocabulary.ts';
 
-/** The value of one field of a form, as ACP allows it. */
+/** The value of one field of a form. ACP allows these types. */
 export type FormValue = string | number | boolean | readonly string[];
 
 export interface FormChoice {
@@ -15,18 +15,23 @@ export interface FormChoice {
 
 export interface FormField {
   readonly name: string;
-  /** `array` is a list of texts. A field of any other type accepts every value that ACP allows. */
+  /**
+   * `string`, `number`, `integer`, `boolean` or `array`, which is a list of texts. A field of any other type accepts
+   * every value that ACP allows.
+   */
   readonly type: string;
   readonly title?: string;
   readonly description?: string;
   readonly required: boolean;
   readonly default?: FormValue;
-  /** If present, only these values are valid. With the type `array`, several of them. */
+  /**
+   * If present, only these values are valid. A field of the type `array` accepts several of them, any other field one.
+   */
   readonly choices?: readonly FormChoice[];
   readonly min_length?: number;
   readonly max_length?: number;
   readonly pattern?: string;
-  /** `email`, `uri`, `date` or `date-time`. Another format is not checked. */
+  /** `email`, `uri`, `date` or `date-time`. An answer is not checked against any other format. */
   readonly format?: string;
   readonly minimum?: number;
   readonly maximum?: number;
@@ -40,7 +45,10 @@ export type Elicitation =
       readonly message: string;
       readonly title?: string;
       readonly description?: string;
-      /** In the order in which the agent names them. A JSON object in a row would lose this order. */
+      /**
+       * The fields in the agent's order. An object with one property for each field would lose this order in a JSON
+       * column.
+       */
       readonly fields: readonly FormField[];
     }
   | { readonly mode: 'url'; readonly message: string; readonly url: string };
@@ -48,8 +56,8 @@ export type Elicitation =
 export type FormContent = Readonly<Record<string, FormValue>>;
 
 /**
- * Returns the options that a person sees: the three answers of ACP are their ids, so each channel offers and stores them
- * as it does the options of a permission request. `allow` selects `accept`, and `deny` selects `decline`.
+ * Returns the options that a person sees. Their ids are the three answers of ACP, so each channel can show and store
+ * them like the options of a permission request. The answer `allow` selects `accept`, and `deny` selects `decline`.
  */
 export function elicitationOptions({ mode }: Elicitation): PermissionOption[] {
   return [

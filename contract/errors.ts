@@ -19,12 +19,12 @@ export const ERRORS = {
   permission_not_found: { origin: 'caller', retryable: false },
   rule_not_found: { origin: 'caller', retryable: false },
   permission_answered: { origin: 'caller', retryable: false },
-  /** The answer to a form does not fit the form. */
+  /** A value in the answer to a form is not valid for its field. */
   form_not_valid: { origin: 'caller', retryable: false },
   change_not_found: { origin: 'caller', retryable: false },
-  /** The change was applied, undone or rejected, or an action on it is under way. */
+  /** The change is already applied, undone or rejected, or an action on it has not ended. */
   change_decided: { origin: 'caller', retryable: false },
-  /** Files of the checkout do not merge with the change. */
+  /** The change does not merge with the files of the checkout. */
   change_conflict: { origin: 'caller', retryable: false },
   change_not_applicable: { origin: 'caller', retryable: false },
   agent_not_found: { origin: 'caller', retryable: false },
@@ -48,7 +48,7 @@ export const ERRORS = {
   project_missing: { origin: 'caller', retryable: false },
   not_a_repository: { origin: 'caller', retryable: false },
   empty_repository: { origin: 'caller', retryable: false },
-  /** A partial clone lacks files, and its remote does not answer. */
+  /** A partial clone lacks objects, and its remote does not respond. */
   remote_unavailable: { origin: 'caller', retryable: false },
   git_failed: { origin: 'host', retryable: true },
   repository_locked: { origin: 'host', retryable: true },

@@ -1,6 +1,6 @@
 /**
- * Frames. A frame is one entry of a session's log, as a reader receives it. The table stores the fields of its type in
- * `body`.
+ * Defines the frames. A frame is one entry of a session's log, in the form that a reader receives. The column `body`
+ * stores the fields that belong to its type.
  */
 import type { Elicitation } from './elicitation.ts';
 import type { AgentCommand, OnFailure, PermissionOption, PlanEntry, ToolCall, Usage } from './vocabulary.ts';
@@ -15,13 +15,13 @@ interface OfMessage {
 
 /** The queue of a session: its waiting tasks, in the order in which they start. */
 export interface SessionQueue {
-  /** The first tasks of the queue, at most QUEUE_FRAME_TASKS. */
+  /** The ids of the first tasks in the queue, at most QUEUE_FRAME_TASKS. */
   readonly tasks: readonly TaskId[];
-  /** The number of all waiting tasks. */
+  /** The number of all waiting tasks, including those that `tasks` omits. */
   readonly waiting: number;
-  /** ISO 8601. While it is set, no task of the queue starts. */
+  /** The time since which the queue is held (ISO 8601). Null if it is not held. A held queue starts no task. */
   readonly held_since: string | null;
-  /** The task whose failure or cancel held the queue. Null: a request did, or the queue is not held. */
+  /** The task whose failure or cancel held the queue. Null if a request held the queue, or if it is not held. */
   readonly held_after: TaskId | null;
   readonly on_failure: OnFailure;
 }
@@ -31,8 +31,8 @@ export const QUEUE_FRAME_TASKS = 500;
 
 /**
  * The body of a frame. `delta` and `reasoning_delta` append text; `tool_call`, `plan` and `message` replace the whole
- * object with the same id. A `delta` with the role `user` has the whole text of a user's message and replaces it, so a
- * reader that applies it twice, or after a snapshot that has it, has the text once.
+ * object with the same id. A `delta` with the role `user` has the whole text of a user's message and replaces the text
+ * that the reader has. So a reader may receive it twice, or after a snapshot that already contains it.
  */
 export type FrameBody =
   | ({ readonly type: 'message_started'; readonly role: 'user' | 'assistant' } & OfMessage)
@@ -56,7 +56,7 @@ export type FrameBody =
       readonly permission_id: PermissionId;
       readonly options: readonly PermissionOption[];
       readonly tool_call: ToolCall;
-      /** Present if the agent asks for no permission, but for an answer to a form or a visit of an address. */
+      /** Present if the agent asks for no permission, but for an answer to a form or a visit to an address. */
       readonly elicitation?: Elicitation;
     }
   | { readonly type: 'permission_resolved'; readonly permission_id: PermissionId; readonly chosen?: string }
@@ -82,7 +82,7 @@ export type FrameBody =
       readonly type: 'change_state';
       readonly change_id: ChangeId;
       readonly state: string;
-      /** The interface through which the request came: `cli`, `rest`. */
+      /** The interface through which the request came: `cli` or `rest`. */
       readonly by?: string;
     }
   | ({ readonly type: 'queue' } & SessionQueue)

@@ -26,11 +26,14 @@ export const probeQueue = (host: string): string => `longhaul-probes-${host}`;
 export const taskWorkflowId = (taskId: TaskId): string => `task-${taskId}`;
 export const settleWorkflowId = (taskId: TaskId): string => `settle-${taskId}`;
 /**
- * The workflow id of a probe; `snapshotId` is the id of a row of `agent_snapshots`. The id ensures that one probe of an
- * agent in one project runs at a time.
+ * The workflow id of a probe; `snapshotId` is the id of a row of `agent_snapshots`. Temporal runs one workflow of an id
+ * at a time, so no two probes of an agent in one project run together.
  */
 export const probeWorkflowId = (snapshotId: string): string => `probe-agent-${snapshotId}`;
-/** The id ensures that one action of this kind on a change runs at a time. */
+/**
+ * The workflow id of an action. Temporal runs one workflow of an id at a time, so no two actions of the same kind on
+ * one change run together.
+ */
 export const actionWorkflowId = (kind: 'apply' | 'undo', changeId: ChangeId): string => `${kind}-${changeId}`;
 
 /**

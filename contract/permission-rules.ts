@@ -112,14 +112,14 @@ function matchesPath(glob: string, { rule, part }: Pick<Compared, 'rule' | 'part
   return rule.effect !== 'allow' && matchesGlob(glob, part.named);
 }
 
-/** A rule without an id: an effect, and what it matches. */
+/** The content of a rule without its id: the effect and what the rule matches. */
 export interface RuleWords extends RuleMatch {
   readonly effect: RuleEffect;
 }
 
 /**
- * Parses the text that `ruleText` returns, e.g. `allow command npm test` or `deny tool edit, path docs/**`. Undefined: the
- * text is no rule. Whether the rule makes sense is checked when it is added.
+ * Parses the text that `ruleText` returns, e.g. `allow command npm test` or `deny tool edit, path docs/**`. Returns
+ * undefined if the text has another form. The values are checked when the rule is added.
  */
 export function ruleIn(text: string): RuleWords | undefined {
   const [, effect, kind, type, value] =

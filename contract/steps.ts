@@ -110,7 +110,7 @@ export interface QueuedChange {
 
 export interface RemovedWorktree {
   readonly removed: boolean;
-  /** The worktree waits for the session's next task. Absent if it was removed. */
+  /** Present if the worktree was parked for the session's next task. Absent if it was removed. */
   readonly parked?: true;
 }
 
@@ -137,10 +137,10 @@ export interface PublishInput extends StepInput {
 /** The argument of the update `answerPermission`, and of the step that stores the answer. */
 export interface AnswerInput extends StepInput {
   readonly permissionId: PermissionId;
-  /** The id of an offered option, or `allow`, `deny`, `always`. */
+  /** The answer: the id of an offered option, or `allow`, `deny` or `always`. */
   readonly answer: string;
   readonly message?: string;
-  /** The values of a form's fields, with the answer `accept`. */
+  /** The values of a form's fields. Present only with the answer `accept`. */
   readonly content?: unknown;
 }
 

@@ -107,8 +107,8 @@ export const CHANGE_STATES = ['pending', 'applied', 'undone', 'rejected'] as con
 export type ChangeState = (typeof CHANGE_STATES)[number];
 
 /**
- * What a session's queue does after one of its tasks has failed or was cancelled: the next task starts, or the queue is
- * held until a request releases it.
+ * What a session's queue does after one of its tasks failed or was cancelled. With `continue` the next task starts.
+ * With `hold` none starts until a request releases the queue.
  */
 export const ON_FAILURE = ['continue', 'hold'] as const;
 export type OnFailure = (typeof ON_FAILURE)[number];

@@ -1,6 +1,6 @@
 /**
- * Writes files that exist completely or not at all, even if the process is killed meanwhile. A kill may leave a hidden draft
- * beside the file: `.<name>.<8 hex digits>`, which `longhaul gc` removes.
+ * Writes files that exist completely or not at all, even if the process is killed meanwhile. A kill may leave a hidden
+ * draft in the same folder, `.<name>.<8 hex digits>`, which `longhaul gc` removes.
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,8 +11,8 @@ import { isErrno } from '../contract/errors.ts';
 const draftOf = (file: string): string => join(dirname(file), `.${basename(file)}.${randomBytes(4).toString('hex')}`);
 
 /**
- * Synchronous, for small files on the way to an agent's start. A power cut may leave the file empty; its reader then treats
- * it as missing.
+ * Writes a file synchronously. It is for small files that are written before an agent starts. A power failure may leave
+ * the file empty, and its reader then treats the file as missing.
  */
 export function writeWhole(file: string, content: string | Buffer, { mode = 0o666 }: { mode?: number } = {}): void {
   const draft = draftOf(file);
@@ -20,7 +20,10 @@ export function writeWhole(file: string, content: string | Buffer, { mode = 0o66
   renameSync(draft, file);
 }
 
-/** Writes a file that only its owner can read, and that a power cut does not leave empty. */
+/**
+ * Writes a file that only its owner can read. A power failure leaves no empty file, because the content is synced
+ * before the rename.
+ */
 export async function writePrivately(file: string, text: string): Promise<void> {
   const draft = draftOf(file);
   try {
@@ -39,8 +42,8 @@ export async function writePrivately(file: string, text: string): Promise<void> 
 }
 
 /**
- * Makes the file at `to` equal to the file at `from`, or removes it if there is none at `from`. Writes only if the
- * content differs.
+ * Copies the file at `from` to `to`, or removes the file at `to` if `from` does not exist. Writes only if the contents
+ * differ.
  */
 export function copyOrRemove(from: string, to: string): void {
   const [wanted, found] = [from, to].map(contentOf);

@@ -72,13 +72,13 @@ export interface Settings {
    */
   readonly historyRetentionDays?: number;
   /**
-   * Which terminal recordings `longhaul gc` keeps in the home: the limit of age in days, and the limit of their total
-   * size in bytes.
+   * The limits for terminal recordings in the home: their maximum age in days, and the maximum of their total size in
+   * bytes. `longhaul gc` removes those beyond a limit.
    */
   readonly recordings: { readonly days: number; readonly bytes: number };
   /**
-   * How many worktrees may wait for the next tasks of their sessions, for how many days, in how many bytes, and what
-   * part of the disk must stay free, in percent.
+   * The limits for parked worktrees: their maximum number, their maximum age in days, the maximum of their total size
+   * in bytes, and the part of the disk that must stay free, in percent.
    */
   readonly parked: {
     readonly count: number;
@@ -114,7 +114,7 @@ const seconds = z
   .string()
   .regex(/^\d{1,7}$/, 'expected a whole number of seconds')
   .transform(Number)
-  // A timer of Node cannot be longer than 24 days.
+  // A timer of Node can wait for at most 24 days, so the maximum is below that.
   .refine((value) => value >= 1 && value <= 1_000_000, 'expected 1 to 1000000 seconds');
 
 const wholeNumber = (least: number, most: number) =>

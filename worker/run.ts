@@ -172,7 +172,10 @@ async function work(parts: WorkerParts): Promise<void> {
   await parked;
 }
 
-/** The worktrees of this home. Rows, git and processes of agents name the home by its real path. */
+/**
+ * Opens the worktrees of this home. The home is named by its real path, as in rows, in git's files and in the
+ * environment of agents.
+ */
 function openWorktrees(
   { env, settings, makeWorktrees }: WorkerChoices,
   { sql, log }: Pick<WorkerParts, 'sql' | 'log'>,

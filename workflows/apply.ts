@@ -1,6 +1,7 @@
 /**
- * Carries out one action on a change: applies it to the project's checkout, or undoes it. The step may run any number of
- * times, with the effect of one run. If it fails permanently, a second step restores what was written.
+ * Carries out one action on a change: applies the change to the project's checkout, or undoes it. The first step may
+ * run several times and has the effect of one run. If it fails permanently, the second step restores the files that
+ * were written.
  */
 import { ActivityFailure, proxyActivities } from '@temporalio/workflow';
 import type { ActionResult, ActionRunInput, ActionSteps } from '../contract/change-actions.ts';
@@ -10,13 +11,13 @@ export async function apply({ actionId, host }: ActionRunInput): Promise<ActionR
   const onHost = { taskQueue: hostQueue(host), startToCloseTimeout: '30m', heartbeatTimeout: '15s' } as const;
   const { carryOutAction } = proxyActivities<ActionSteps>({
     ...onHost,
-    // A user waits for the result, so a step that fails for a reason that may pass is not retried for long.
+    // Few attempts, because a user waits for the result.
     retry: { initialInterval: '300ms', backoffCoefficient: 2, maximumInterval: '5s', maximumAttempts: 6 },
     summary: 'write the files of the change',
   });
   const { abandonAction } = proxyActivities<ActionSteps>({
     ...onHost,
-    // It must succeed, because otherwise a part of the change stays in the checkout.
+    // The number of attempts has no limit, because otherwise a part of the change would stay in the checkout.
     retry: { initialInterval: '500ms', backoffCoefficient: 2, maximumInterval: '30s' },
     summary: 'restore the files that were written',
   });

@@ -1,4 +1,4 @@
-/** Changes: results of tasks, for review. */
+/** Routes that list changes (the results of tasks), show them, and apply, undo or reject them. */
 import { CHANGE_STATES } from '../../contract/vocabulary.ts';
 import { z } from 'zod';
 import { actOnChange, type ChangeAction, rejectChange } from '../../client/change-actions.ts';
@@ -91,7 +91,10 @@ const MAX_FILES = 1_000;
 const tags = ['changes'];
 const PATCH = 'application/octet-stream';
 
-/** A request waits this long for the end of its action. The hook that limits a request responds after 10 s. */
+/**
+ * The route waits this long for the end of the action, and then returns the action as it is. The limit is below the 10
+ * s after which the backend ends every request.
+ */
 const WAIT_MS = 7_000;
 
 const bodyOf = ({ files, ...rest }: ChangeAction): z.output<typeof decision> => ({

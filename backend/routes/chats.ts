@@ -1,4 +1,7 @@
-/** Chats of a session: each has its own conversation with each agent, in the worktree of the session. */
+/**
+ * Routes for the chats of a session. Each chat has its own conversation with each agent. All chats work in the
+ * session's worktree.
+ */
 import { z } from 'zod';
 import { createChat, listChats } from '../../client/chats.ts';
 import type { SessionId } from '../../contract/ids.ts';

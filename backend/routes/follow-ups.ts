@@ -1,4 +1,6 @@
-/** Messages that continue a session: as a reply to a task, or to the session itself. */
+/**
+ * Routes that continue a session with another message: a reply to one of its tasks, or a message to the session itself.
+ */
 import { z } from 'zod';
 import { type FollowUp, messageTo, replyTo } from '../../client/follow-up.ts';
 import { submit, type Submission } from '../../client/submit.ts';

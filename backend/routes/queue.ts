@@ -1,4 +1,4 @@
-/** The queue of a session: read it, change its tasks while they wait, hold and release it. */
+/** Routes for the queue of a session. They show the queue, change its waiting tasks, and hold or release it. */
 import { z } from 'zod';
 import { changeQueue, dequeueTask, editTask, getQueue, moveTask, type QueueState } from '../../client/session-queue.ts';
 import { describe } from '../../client/tasks.ts';

@@ -23,7 +23,7 @@ const rule = z
   })
   .meta({ id: 'PermissionRule' });
 
-/** What a rule says, without the task, session or project that has it. */
+/** The fields of a rule, without the task, session or project to which it belongs. */
 export const ruleWords = {
   effect: z.enum(RULE_EFFECTS),
   tool_kind: text(100).optional().describe('A kind of tool call, as in ACP: read, edit, execute, …'),

@@ -1,4 +1,4 @@
-/** The schemas of a task: as submitted, and as returned. */
+/** The schemas of a task: the values that a caller submits, and the values that the backend returns. */
 import { z } from 'zod';
 import { TASK_ACTIONS, type TaskDescription } from '../../client/tasks.ts';
 import { ruleWords } from './rules.ts';
@@ -147,9 +147,7 @@ export const cancelled = z.object({
   task,
 });
 
-/**
- * Returns a task's body with the number of changed files. The files themselves are listed by the routes for changes.
- */
+/** Returns a task's body with the number of changed files. The routes for changes list the files themselves. */
 export function taskBody({ change, warnings = [], ...rest }: TaskDescription): z.output<typeof task> {
   return {
     ...rest,

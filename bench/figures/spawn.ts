@@ -9,7 +9,8 @@ const INPUT = 'Write written.txt.';
 const WARM_UP = 5;
 const LEGACY_POLL_MS = 5_000;
 /**
- * The number of legacy dispatchers (`../legacy-dispatcher.ts`, the program that Longhaul replaces) that run side by side. They wait most of the time, so they do not disturb each other.
+ * The number of legacy dispatchers that run side by side. A legacy dispatcher (`../legacy-dispatcher.ts`) is the
+ * program that Longhaul replaces. It waits most of the time, so the dispatchers do not slow each other down.
  */
 const LEGACY_AT_ONCE = 10;
 
@@ -23,8 +24,8 @@ async function spawnLatencyMs(stage: Stage): Promise<number> {
 }
 
 /**
- * Gives each legacy dispatcher one task after another. Together the tasks of all dispatchers are submitted at times spread evenly
- * over the interval between two polls.
+ * Gives each legacy dispatcher one task after another. The tasks of all dispatchers together are submitted at times
+ * that are spread evenly over the interval between two polls.
  */
 async function legacyLatenciesMs(stage: Stage, n: number): Promise<number[]> {
   const dispatchers = Math.min(LEGACY_AT_ONCE, n);

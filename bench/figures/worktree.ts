@@ -57,9 +57,9 @@ async function byGit({ folder, project, signal }: Site, workers: number): Promis
 
 interface OurTimes extends Times {
   readonly park: number;
-  /** A further turn of the session in the parked worktree, on the result that is there. */
+  /** The time of a further turn in the parked worktree, whose files already are those of the turn's base. */
   readonly further: number;
-  /** The same on another commit, which differs in the changed files. */
+  /** The time of a further turn in the parked worktree with another base, so that git writes the files that differ. */
   readonly elsewhere: number;
 }
 

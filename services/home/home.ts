@@ -19,7 +19,7 @@ export interface HomePaths {
   readonly slots: string;
   /** The folder with the journals of the native agent's sessions. */
   readonly nativeSessions: string;
-  /** The file with the user's own agents, and with changes to known ones. It need not exist. */
+  /** The file with agent settings: agents of the user, and changes to known ones. It need not exist. */
   readonly agentSettings: string;
   /** The file with the backend's bearer token. */
   readonly tokenFile: string;

@@ -1,6 +1,6 @@
 /**
- * Keeps the database's password out of addresses that are stored or shown: it is in a passfile in the home, in libpq's
- * format, that only its owner can read. `run/state.json` and everything that a person sees contain the address without
+ * Keeps the database's password out of addresses that are stored or shown. The password is in a passfile in the home,
+ * in libpq's format, that only its owner can read. `run/state.json` and every address that a person sees are without
  * the password.
  *
  * Not covered: a password that the driver takes from PGPASSWORD. No address contains it, so it is never written.
