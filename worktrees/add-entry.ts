@@ -1,7 +1,7 @@
 /**
  * Adds the entry of a worktree to the mirror, and removes it. The steps read the worktree through this entry
- * (gitrepository-layout, `worktrees/`). An entry is created beside the mirror's `worktrees/` folder and moved into it
- * complete. A removal moves it out in the same way, so that no incomplete entry is in `worktrees/`.
+ * (gitrepository-layout, `worktrees/`). An entry is created beside the mirror's `worktrees/` folder and moved into that
+ * folder when it is complete. A removal first moves it out again, so `worktrees/` never has an incomplete entry.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -48,8 +48,8 @@ export async function addEntry({ mirror, worktreePath, base }: AddEntry): Promis
 }
 
 /**
- * Removes an entry of git. The caller holds the repository's lock. If the entry does not exist, this function does
- * nothing.
+ * Removes the entry of a worktree from the repository. The caller holds the repository's lock. If the entry does not
+ * exist, this function does nothing.
  */
 export async function removeEntry(commonDir: string, adminDir: string): Promise<void> {
   const staged = stagedIn(commonDir);
@@ -74,8 +74,9 @@ export async function sweepStaged(mirror: string): Promise<void> {
 const stagedIn = (commonDir: string): string => path.join(commonDir, `${STAGED_PREFIX}${randomUUID()}`);
 
 /**
- * Moves the entry into `worktrees/` and returns its path. The entry's name becomes part of refs
- * (`worktrees/<name>/HEAD`), so other characters become `-`. If the name is taken, a number is appended, as git does.
+ * Moves the entry into `worktrees/` and returns its path. Git uses the entry's name in refs (`worktrees/<name>/HEAD`),
+ * so characters that are not allowed there become `-`. If an entry has this name already, a number is appended, as git
+ * does.
  */
 function moveIn(staged: string, root: string, wanted: string): string {
   mkdirSync(root, { recursive: true });

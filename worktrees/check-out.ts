@@ -1,10 +1,11 @@
 /**
- * Checks the files of a new worktree out through its entry in the mirror. So the steps later compare with the entry's index,
- * and the objects that a partial clone lacks are stored in the mirror.
+ * Checks out the files of a new worktree through its entry in the mirror. So the later steps compare the files with the
+ * entry's index, and git stores in the mirror the objects that a partial clone lacks.
  *
- * A partial clone needs its remote only for objects that neither the project nor the mirror has. So the first attempt is made
- * without the network. If that fails, the remote must answer within a minute; then git fetches all missing objects in one
- * batch. A remote that is unavailable fails the task once (`remote_unavailable`), because only its user can reach it again.
+ * A partial clone needs its remote only for objects that neither the project nor the mirror has. So the first attempt
+ * runs without the network. If it fails, the remote must respond within a minute; git then fetches all missing objects
+ * in one batch. If the remote is unavailable, the task fails with `remote_unavailable` and is not retried, because only
+ * the user can make the remote available.
  */
 import { LonghaulError } from '../contract/errors.ts';
 import { git, gitError, type GitOptions, type GitOutcome, lastLine, tryGit, WITHOUT_NETWORK } from './git.ts';
@@ -23,10 +24,10 @@ export interface CheckOut {
 const WHOLE_INDEX = { 'core.splitIndex': 'false' } as const;
 const RESET = ['reset', '--quiet', '--hard', '--no-recurse-submodules'];
 const ANSWER_MS = 60_000;
-/** Ends a transfer by HTTP that stays below 1 byte a second for this time. */
+/** Makes git end an HTTP transfer that stays below 1 byte a second for 60 s. */
 const SILENCE = { GIT_HTTP_LOW_SPEED_LIMIT: '1', GIT_HTTP_LOW_SPEED_TIME: '60' };
 
-/** Returns the warnings for the user. */
+/** Checks out the files and returns the warnings for the user. */
 export async function checkOut({ mirror, worktreePath, adminDir, signal }: CheckOut): Promise<string[]> {
   const env = { GIT_DIR: adminDir, GIT_WORK_TREE: worktreePath };
   const options = { cwd: worktreePath, env, settings: WHOLE_INDEX, ...(signal && { signal }) };

@@ -45,7 +45,7 @@ export async function clearWorktree(options: ClearOptions): Promise<void> {
   });
 }
 
-/** Whether the entry is that of the worktree, or of a worktree that the agent created inside it. */
+/** Returns whether the entry is that of the worktree, or of a worktree that the agent created inside it. */
 const belongs = (entry: WorktreeEntry, worktreePath: string): boolean =>
   entry.worktreePath !== undefined && `${entry.worktreePath}/`.startsWith(`${worktreePath}/`);
 

@@ -68,7 +68,7 @@ export async function collectChange(locksDir: string, request: CollectRequest): 
   return withLock({ locksDir, subject, ...signal }, () => collectLocked(locksDir, request));
 }
 
-/** The caller holds the worktree's lock. */
+/** Does what `collect` does. The caller holds the worktree's lock. */
 export async function collectLocked(locksDir: string, request: CollectRequest): Promise<CollectOutcome> {
   const subject = canonical(request.worktreePath);
   try {
@@ -168,7 +168,7 @@ function commonDirOfWorktree(
 
 interface Held {
   readonly collected: CollectOutcome;
-  /** The commit whose files the folder has, if the worktree can be parked. */
+  /** The commit whose files the folder has. Undefined if the worktree cannot be parked. */
   readonly holds?: string | undefined;
 }
 
@@ -201,7 +201,8 @@ async function collect(collection: Collection): Promise<Held> {
     const written = leftOut.filter((name) => !earlier.has(name));
     const ignored = written.slice(0, IGNORED_LIMIT);
     writeIgnored(collection.adminDir, leftOut);
-    // Submodules, special files and nested repositories are not in the commit, so the next task would find them.
+    // Submodules, special files and nested repositories are not in the commit. The next task would find them in its
+    // worktree, so such a worktree is not parked.
     const isPlain = submodules.length === 0 && (await special).length === 0;
     if (
       status.clean &&
@@ -235,7 +236,7 @@ async function collect(collection: Collection): Promise<Held> {
   }
 }
 
-/** The index of the files that were stored. A parked worktree gets it as its own. */
+/** Returns the path of the index of the files that were stored. `parkWorktree` makes it the worktree's own index. */
 export const collectedIndex = (adminDir: string): string => path.join(adminDir, 'longhaul-collected-index');
 
 async function readBase(collection: Collection): Promise<BaseCommit> {

@@ -47,8 +47,9 @@ export interface CreateRequest {
 
 export interface MadeWorktree {
   /**
-   * `found`: an earlier run created the worktree; it is returned unchanged, with the agent's edits. `parked`: the
-   * session's parked worktree, with the files of the base and the ignored files of earlier tasks.
+   * `created`: the worktree is new. `found`: an earlier run created it, and it is returned unchanged, with the agent's
+   * edits. `parked`: it is the session's parked worktree, with the files of the base and the ignored files of earlier
+   * tasks.
    */
   readonly state: 'created' | 'found' | 'parked';
   /** Real path of the worktree's folder. */

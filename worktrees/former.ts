@@ -1,21 +1,22 @@
 /**
- * What only worktrees of earlier versions need: entries of the project itself, to which a `.git` file leads. Open tasks and kept
- * worktrees of that form end in it (collected into the project, removed with their entry). A turn that starts over gets a
- * worktree of the present form. This file, and the project in `ownerOfWorktree` and `repositoriesWithResults`, can go
- * once no home has such worktrees and results any more.
+ * Functions that only worktrees of earlier versions need. The entry of such a worktree is in the project itself, and
+ * the worktree has a `.git` file that leads to it. Open tasks and kept worktrees keep this form until they end: their
+ * files are collected into the project, and they are removed together with their entry. A turn that starts over gets a
+ * worktree of the present form. Once no home has such worktrees and results, this file can be removed, and with it the
+ * project in the results of `ownerOfWorktree` and `repositoriesWithResults`.
  */
 import { lstatSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { plainFile } from './plain-file.ts';
 import { adminDirOf, orAbsentSync, ownCommonDirOf } from './repository.ts';
 
-/** Writes the `.git` file of a worktree whose agent has removed it. */
+/** Writes the worktree's `.git` file again if the agent has removed it. */
 export function restoreFormerLink(worktreePath: string, adminDir: string): void {
   const dotGit = path.join(worktreePath, '.git');
   if (orAbsentSync(() => lstatSync(dotGit)) === undefined) writeFileSync(dotGit, `gitdir: ${adminDir}\n`);
 }
 
-/** Returns the git common directory to which a worktree's `.git` file leads; undefined if it has none. */
+/** Returns the git common directory to which a worktree's `.git` file leads; undefined if there is no such file. */
 export function formerOwner(worktreePath: string): string | undefined {
   const adminDir = adminDirOf(worktreePath);
   if (adminDir === undefined || adminDir === path.join(worktreePath, '.git')) return undefined;
@@ -32,8 +33,8 @@ export function notesOnFormerBranch(adminDir: string): string[] {
 }
 
 /**
- * Makes the path in the `.git` file of a moved worktree absolute. Git 2.48 can be set to write relative paths, which are
- * wrong after the move.
+ * Makes the path in the `.git` file of a moved worktree absolute. Git 2.48 and later can write relative paths there,
+ * and the move makes a relative path wrong.
  */
 export function makeFormerLinkAbsolute({
   worktreePath,
@@ -47,7 +48,10 @@ export function makeFormerLinkAbsolute({
   replaceFile(dotGit, `gitdir: ${adminDir}\n`);
 }
 
-/** The draft has git's own name for it: one that a crash leaves is removed with git's lock files. */
+/**
+ * Replaces the file by a rename. The draft has the name of git's own lock file, so a draft that a crash leaves is
+ * removed together with git's lock files.
+ */
 export function replaceFile(file: string, content: string): void {
   const draft = `${file}.lock`;
   writeFileSync(draft, content);

@@ -47,8 +47,8 @@ export interface GitOutcome {
 }
 
 /**
- * Environment in which git refuses every transport (git, GIT_ALLOW_PROTOCOL). In a partial clone git otherwise asks the
- * remote for each object that it does not find.
+ * The environment in which git refuses every transport (git, GIT_ALLOW_PROTOCOL). Without it git asks the remote of a
+ * partial clone for each object that it does not find.
  */
 export const WITHOUT_NETWORK: Readonly<Record<string, string>> = { GIT_ALLOW_PROTOCOL: 'none' };
 
@@ -185,7 +185,7 @@ function freeBytes(folder: string): number {
   return bavail * bsize;
 }
 
-/** Returns git's own error message: the last line that names the error, without the advice after it. */
+/** Returns git's own error message: the last line that names the error, without the advice that follows it. */
 export function lastLine(stderr: string): string {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return lines.findLast((line) => /^(fatal|error):/.test(line)) ?? lines.at(-1) ?? '(git printed no reason)';

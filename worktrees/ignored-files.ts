@@ -1,6 +1,7 @@
 /**
- * The note on ignored files: a change does not contain them, so the note names those that the agent wrote. A new
- * worktree has none. A parked worktree has those of earlier tasks, which a file in its entry lists.
+ * Makes the note on ignored files. A change does not contain ignored files, so the note names those that the agent
+ * wrote. A new worktree has none. A parked worktree has those of earlier tasks; a file in its entry lists them, so that
+ * the note omits them.
  */
 import { readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
@@ -10,13 +11,16 @@ import { writeWhole } from '../processes/whole-file.ts';
 const listOf = (adminDir: string): string => path.join(adminDir, 'longhaul-ignored');
 const draftOf = (adminDir: string): string => `${listOf(adminDir)}-now`;
 
-/** The ignored files and folders that the worktree had when its task began. */
+/** Returns the names of the ignored files and folders that the worktree had when its task began. */
 export function earlierIgnored(adminDir: string): ReadonlySet<string> {
   const text = orAbsentSync(() => readFileSync(listOf(adminDir), 'utf8'));
   return new Set(text?.split('\0'));
 }
 
-/** Lists the ignored files that the worktree has now. They count as earlier ones for the task after `keepIgnored`. */
+/**
+ * Writes the list of the ignored files that the worktree has now. After `keepIgnored` the next task finds it as the
+ * list of earlier files.
+ */
 export const writeIgnored = (adminDir: string, names: readonly string[]): void =>
   writeWhole(draftOf(adminDir), names.join('\0'));
 

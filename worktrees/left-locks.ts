@@ -1,8 +1,11 @@
-/** Lock files that a killed git left in a worktree's own repository or in its entry. */
+/** Removes the lock files that a killed git left in a worktree's own repository or in its entry. */
 import { readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
-/** Removes git's lock files from the entry, including those of its refs and of its submodules (`modules/`). */
+/**
+ * Removes git's lock files from the folder of a repository or an entry, including those of refs and submodules
+ * (`modules/`).
+ */
 export function removeLocks(folder: string): void {
   for (const item of readdirSync(folder, { withFileTypes: true })) {
     const found = path.join(folder, item.name);

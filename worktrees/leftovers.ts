@@ -1,10 +1,10 @@
 /**
- * Finds and removes what killed steps left in a mirror, or steps of earlier versions in a user's repository: git's entries
- * of worktrees that do not exist, and folders of unfinished creations and removals. The steps remove such leftovers too,
- * but only in the mirror that they work on.
+ * Finds and removes what killed steps left in a mirror, and what earlier versions left in a user's repository: git's
+ * entries of worktrees that do not exist, and folders of unfinished creations and removals. The steps remove such
+ * leftovers too, but only in the mirror that they work on.
  *
- * Never: an entry of another home is removed (its worktree's path identifies the home), or one that is being created
- * (it has no path yet, so its age decides).
+ * Must never happen: an entry of another home is removed (the path of its worktree identifies the home), or an entry
+ * that is being created (it has no path yet, so only an old one is removed).
  */
 import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';

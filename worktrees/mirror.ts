@@ -56,7 +56,10 @@ export function readState(mirror: string): MirrorState | undefined {
   }
 }
 
-/** Returns the name of the remote that has the objects which a partial clone lacks; undefined if it is no partial clone. */
+/**
+ * Returns the name of the remote from which a partial clone fetches the objects that it lacks; undefined if the project
+ * is not a partial clone.
+ */
 export function promisorOf(state: MirrorState | undefined): string | undefined {
   const { list = [], extensions = [] } = state?.settings ?? {};
   const named = extensions.find(([key]) => key === 'extensions.partialclone')?.[1];

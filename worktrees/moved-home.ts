@@ -1,11 +1,11 @@
 /**
- * Updates the worktrees of a home that was moved. Our records and git's entries name the worktrees by their former
- * paths, so no step would find them. The folders themselves are the same: a move within a file system changes neither
- * their inodes nor their `.git` files.
+ * Updates the worktrees of a home that was moved. Longhaul's records and git's entries have the former paths of the
+ * worktrees, so no step would find them. The folders themselves are the same: a move within a file system changes
+ * neither their inodes nor their `.git` files.
  *
- * Never: a file at a former path is changed; a folder counts as the worktree because of its path alone (after a move to
- * another file system each folder is a copy, and a step reports that); a record is deleted before the new one is
- * written. After a crash a second run completes the update.
+ * Must never happen: a file at a former path is changed; a folder counts as the worktree because of its path alone
+ * (after a move to another file system each folder is a copy, and a step reports that); a record is deleted before the
+ * new one is written. After a crash a second run completes the update.
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';

@@ -1,12 +1,12 @@
 /**
- * Parks a session's worktree after a task, so that the session's next task begins in it without a checkout: its files
+ * Parks a session's worktree after a task, so that the session's next task begins in it without a checkout. The files
  * are those of the task's result, and ignored files (installed packages, build output) stay. The agent's own repository
- * is made anew, so nothing that the agent did with git is left.
+ * is created again, so nothing that the agent did with git remains.
  *
- * What must never happen: work that is in no commit is removed; two tasks use one worktree (the record names its owner,
- * and changes under the worktree's lock); a parked worktree that is not exactly as it was left is used. Then a new one
- * is made. Cost: parking starts no git process. Neither does a task that begins from the commit that is there; from
- * another commit git writes the files that differ.
+ * What must never happen: work that is in no commit is removed; two tasks use one worktree (the record names the task
+ * that owns it, and changes under the worktree's lock); a parked worktree that changed after it was parked is used. The
+ * next task then gets a new worktree. Cost: parking starts no git process. A task that begins from the commit in the
+ * parked worktree starts none either. If it begins from another commit, git writes the files that differ.
  */
 import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -33,7 +33,7 @@ export interface ParkRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Parks the worktree. Returns false if it cannot be parked; then the caller removes it. */
+/** Parks the worktree. Returns false if it cannot be parked; the caller then removes it. */
 export async function parkWorktree(locksDir: string, request: ParkRequest): Promise<boolean> {
   const worktreePath = canonical(request.worktreePath);
   const signal = request.signal && { signal: request.signal };
@@ -46,7 +46,7 @@ export async function parkWorktree(locksDir: string, request: ParkRequest): Prom
     const state = readState(mirror);
     if (record.state !== 'collected' || holds === undefined || adminDir === undefined || state === undefined)
       return false;
-    // Git leaves files outside a sparse checkout where an agent wrote them.
+    // Git keeps files that an agent wrote outside the cone of a sparse checkout, and the next task would find them.
     if (state.settings.sparse.length > 0 || !isIntact(locksDir, record, adminDir)) return false;
     const { holds: _, ...rest } = record;
     orAbsentSync(() => renameSync(collectedIndex(adminDir), path.join(adminDir, 'index')));
@@ -61,7 +61,7 @@ export async function parkWorktree(locksDir: string, request: ParkRequest): Prom
   });
 }
 
-/** Gives the worktree a new repository of its own, with the refs and settings that the mirror has now. */
+/** Creates the worktree's own repository again, with the refs and settings that the mirror has now. */
 async function giveRepository(borrow: Parameters<typeof makeOwnRepository>[0]): Promise<void> {
   const { mirror, worktreePath, adminDir, base } = borrow;
   removeLocks(adminDir);
@@ -72,7 +72,7 @@ async function giveRepository(borrow: Parameters<typeof makeOwnRepository>[0]): 
   makeOwnRepository(borrow);
 }
 
-/** Whether the folder and its entry are those that were created. */
+/** Returns whether the folder and its entry are those that Longhaul created. */
 export const isIntact = (locksDir: string, record: WorktreeRecord, adminDir: string): boolean =>
   isMirror(locksDir, record.commonDir) &&
   record.isCopy !== true &&
@@ -85,7 +85,10 @@ function indexStamp(adminDir: string): string | undefined {
   return status && `${status.ino}:${status.size}:${status.mtimeNs}`;
 }
 
-/** A hash of what decides how git writes the files of a commit, and which files it ignores. */
+/**
+ * Returns a hash of the settings and attributes by which git writes the files of a commit, and of the patterns of
+ * ignored files.
+ */
 function rulesOf(mirror: string): string {
   const hash = createHash('sha256').update(JSON.stringify([readState(mirror)?.settings.list, hasLfs()]));
   for (const name of ['info/attributes', 'info/exclude'])
@@ -96,7 +99,7 @@ function rulesOf(mirror: string): string {
 export interface Unpark {
   readonly locksDir: string;
   readonly repository: Repository;
-  /** The mirror, up to date with the project. */
+  /** The path of the mirror, which was updated from the project before. */
   readonly mirror: string;
   readonly record: WorktreeRecord;
   readonly base: string;
@@ -105,9 +108,9 @@ export interface Unpark {
 }
 
 /**
- * Gives a parked worktree to a task, with the files of `base`. Returns undefined if it cannot be used; then the caller
- * makes a new one. Killed midway, it leaves a record in the state `making`, and the next run makes a new one. The
- * caller holds the worktree's lock.
+ * Gives a parked worktree to a task, with the files of `base`. Returns undefined if it cannot be used; the caller then
+ * creates a new one. If the process is killed meanwhile, the record keeps the state `making`, and the next run creates
+ * a new worktree. The caller holds the worktree's lock.
  */
 export async function unpark(request: Unpark): Promise<{ warnings: string[] } | undefined> {
   const { locksDir, mirror, record, base, owner } = request;
@@ -117,7 +120,7 @@ export async function unpark(request: Unpark): Promise<{ warnings: string[] } | 
   if (parked === undefined || adminDir === undefined || state === undefined) return undefined;
   if (record.commonDir !== mirror || !isIntact(locksDir, record, adminDir)) return undefined;
   const isDamaged = parked.index !== indexStamp(adminDir);
-  // Without an index git reads every file.
+  // The index may be wrong. Without an index git compares the content of every file.
   if (isDamaged) rmSync(path.join(adminDir, 'index'), { force: true });
   const isUsable = !isDamaged && state.settings.sparse.length === 0 && parked.rules === rulesOf(mirror);
   const warnings = base === record.base && isUsable ? [] : await storeEdits(request, adminDir);
@@ -134,7 +137,10 @@ export async function unpark(request: Unpark): Promise<{ warnings: string[] } | 
   return { warnings };
 }
 
-/** Makes the files those of `base`. Files that `base` no longer ignores are removed, because they belong to no task. */
+/**
+ * Makes the files equal to those of `base`. Files that `base` no longer ignores are removed, because they are not the
+ * work of a task. Returns false if git fails or `base` has submodules.
+ */
 async function moveTo({ record, base, signal }: Unpark, adminDir: string): Promise<boolean> {
   const options = atEntry(record.worktreePath, adminDir, signal);
   const settings = { 'core.splitIndex': 'false' };
@@ -144,7 +150,10 @@ async function moveTo({ record, base, signal }: Unpark, adminDir: string): Promi
   return (await tryGit(['clean', '-ffd', '--quiet'], options)).exitCode === 0;
 }
 
-/** Stores what was edited in a parked worktree by hand, before other files take its place. Returns the warnings. */
+/**
+ * Stores the edits that a user made by hand in a parked worktree, before git overwrites the files. Returns the
+ * warnings.
+ */
 async function storeEdits({ locksDir, record, signal }: Unpark, adminDir: string): Promise<string[]> {
   const options = atEntry(record.worktreePath, adminDir, signal);
   const status = await tryGit(['status', '--porcelain', '-z', '--no-renames', '--untracked-files=normal'], options);
@@ -163,13 +172,13 @@ const atEntry = (cwd: string, adminDir: string, signal: AbortSignal | undefined)
   ...(signal && { signal }),
 });
 
-/** The ref of edits that no task collected. */
+/** Returns the name of the ref that stores edits made by hand in a parked worktree. */
 export const leftRef = (owner: string | undefined, worktreePath: string): string =>
   `refs/longhaul/left/${owner ?? path.basename(worktreePath).replace(/[^\w-]/g, '-')}`;
 
 /**
- * Stores edits that were made in a parked worktree by hand. Returns a warning, or an empty list if there are none;
- * undefined if they cannot be stored. The caller holds the worktree's lock.
+ * Stores the edits that a user made by hand in a parked worktree. Returns a warning, or an empty list if there are
+ * none. Returns undefined if they cannot be stored. The caller holds the worktree's lock.
  */
 export async function storeLeft(
   locksDir: string,
@@ -177,7 +186,7 @@ export async function storeLeft(
   signal: AbortSignal | undefined,
 ): Promise<string[] | undefined> {
   const { worktreePath, base, owner, commonDir: cwd } = record;
-  // A result that a user removed from the mirror is no base for a comparison.
+  // The user may have removed the base, a result, from the mirror. Then the files cannot be compared with it.
   const known = await tryGit(['cat-file', '-e', `${base}^{commit}`], { cwd, ...(signal && { signal }) });
   if (known.exitCode !== 0) return [];
   const ref = leftRef(owner, worktreePath);

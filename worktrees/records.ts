@@ -24,24 +24,24 @@ const recordSchema = z.object({
   isCopy: z.boolean().optional(),
   /**
    * `making`: the worktree is being created, created again or removed, so the content of the folder does not count.
-   * `ready`: an agent may have worked in it. `collected`: all its files are stored in the repository. `parked`: it waits
-   * for the session's next task (park.ts); `owner` is the task that had it last.
+   * `ready`: an agent may have worked in it. `collected`: all its files are stored in the repository. `parked`: it
+   * waits for the session's next task (park.ts), and `owner` is the last task that used it.
    */
   state: z.enum(['making', 'ready', 'collected', 'parked']),
   /**
-   * Of a collected worktree: the commit whose files the folder has, apart from ignored files. Absent if the folder has
+   * For a collected worktree: the commit whose files the folder has, apart from ignored files. Absent if the folder has
    * something that the next task must not find (collect.ts).
    */
   holds: z.string().optional(),
   parked: z
     .object({
-      /** When it was parked, in milliseconds since 1970. */
+      /** The time at which the worktree was parked, in milliseconds since 1970. */
       since: z.number(),
-      /** The state of the entry's index file. */
+      /** The inode, size and time of the entry's index file, by which a later change of the index is found. */
       index: z.string(),
-      /** The refs of the mirror, which the worktree's own repository has. */
+      /** The refs of the mirror when the worktree was parked. The worktree's own repository has the same refs. */
       refs: z.string(),
-      /** A hash of the settings and rules by which git wrote and ignores the files. */
+      /** A hash of the settings and rules by which git wrote the files and ignores others. */
       rules: z.string(),
     })
     .optional(),

@@ -8,7 +8,8 @@ import { withLock } from './repository-lock.ts';
 export type Unparked = 'removed' | 'in_use' | { readonly kept: string };
 
 /**
- * Removes a parked worktree. Edits that were made in it by hand are stored first; if they cannot be stored, it stays.
+ * Removes a parked worktree. Edits that a user made in it by hand are stored first. If they cannot be stored, the
+ * worktree stays.
  */
 export async function removeParked(
   context: RemoveContext,

@@ -1,11 +1,11 @@
 /**
- * Stores the files of a worktree completely as a commit on its base. The commit is checked once its ref exists. The check is
- * the diff, which is needed anyway, because it reads every object that the commit has and its base lacks. If an object is
+ * Stores all files of a worktree as one commit on its base, and checks the commit when its ref exists. The check is the
+ * diff of the change, because the diff reads every object that the commit has and its base lacks. If an object is
  * missing, for example one that the index lists as stored, the files are stored again.
  *
- * What must never happen: a ref remains that names a commit with missing objects, because every later gc of the repository
- * would fail. If a step is killed before this check, Temporal retries the step, which stores the files and checks the
- * commit again.
+ * What must never happen: a ref remains that names a commit with missing objects, because every later gc of the
+ * repository would fail. If a step is killed before the check, Temporal retries the step, which stores the files and
+ * checks the commit again.
  */
 import { lstatSync } from 'node:fs';
 import path from 'node:path';
@@ -100,8 +100,8 @@ async function storeOnce(
 }
 
 /**
- * Adds all files to the index. Returns the error if git cannot store a file, because a person must fix that. Throws for
- * a lock or a full disk, so that the step is retried.
+ * Adds all files to the index. Returns an error if git cannot store a file, because a person must remove the cause.
+ * Throws an error for a lock or a full disk, so that Temporal retries the step.
  */
 async function addAll(collection: Collection): Promise<LonghaulError | undefined> {
   for (let attempt = 1; ; attempt += 1) {
@@ -110,7 +110,7 @@ async function addAll(collection: Collection): Promise<LonghaulError | undefined
     if (added.exitCode === 0) return undefined;
     const error = gitError(['add'], collection.request.worktreePath, added);
     if (!isGitFailed(error)) throw error;
-    // Another git may have moved the objects that this one was reading, so the command is retried.
+    // Another git process may have moved objects while this one read them, so the command is retried.
     if (attempt === ADD_ATTEMPTS) return error;
     await pause(ADD_PAUSE_MS, collection.at.signal);
   }
@@ -135,8 +135,8 @@ function addForced(collection: Collection): Promise<GitOutcome> {
 async function keep(collection: Collection, commit: string): Promise<TreeDiff | undefined> {
   const { base } = collection.request;
   try {
-    // This call is inside the `try`, because an aborted call may fail and yet have written the ref, which must then be
-    // removed.
+    // This call is inside the `try`, because an aborted call may fail although it has written the ref. The ref must
+    // then be removed.
     await writeRef(refOf(collection), commit);
     const diff = await diffTrees(base, commit, withoutIndex(collection));
     if (diff === undefined) await git(['rev-list', '--objects', '--quiet', commit, `^${base}`], collection.at);

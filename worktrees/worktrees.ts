@@ -54,15 +54,18 @@ export interface Worktrees {
   reset(request: ResetRequest): Promise<{ warnings: string[] }>;
   collect(request: CollectRequest): Promise<CollectOutcome>;
   remove(request: RemoveRequest): Promise<{ removed: boolean }>;
-  /** Keeps a collected worktree for the session's next task. Returns false if it cannot be parked. */
+  /** Parks a collected worktree for the session's next task. Returns false if it cannot be parked. */
   park(request: ParkRequest): Promise<boolean>;
-  /** Whether a worktree was parked at the path, and another folder is there now. */
+  /** Returns whether a worktree was parked at the path and another folder is there now. */
   isParkedReplaced(worktreePath: string): boolean;
   /** Returns the path of a parked worktree whose folder's name begins with `name`; undefined if there is none. */
   findParked(name: string): Promise<string | undefined>;
-  /** Removes a parked worktree, and first stores edits that were made in it by hand. */
+  /** Removes a parked worktree. Edits that a user made in it by hand are stored first. */
   removeParked(request: { worktreePath: string; signal?: AbortSignal }): Promise<Unparked>;
-  /** Returns the worktree of this task, for a task whose row was deleted; undefined if it has none. */
+  /**
+   * Returns the record of the worktree whose owner is this task; undefined if there is none. It is for tasks whose rows
+   * were deleted.
+   */
   findOwned(owner: string): Promise<WorktreeRecord | undefined>;
   /**
    * Throws `worktree_replaced` if the folder at the path is not the one that was created there, or belongs to another
